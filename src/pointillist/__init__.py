@@ -1,4 +1,4 @@
-"""Diffusion models for rows of numbers: fit a grid of them side by side, sample them, and measure how good they are."""
+"""Diffusion models for rows of numbers: fit them side by side, sample them, measure how good they are."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

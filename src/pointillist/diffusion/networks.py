@@ -1,0 +1,66 @@
+"""The networks: a sinusoidal embedding of time and a multi-layer perceptron, for one row."""
+
+from typing import cast
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+
+def sinusoidal_embedding(position: Int[Array, "*rows"] | Float[Array, "*rows"], width: int) -> Float[Array, "*rows f"]:
+    """sin(p f_i) then cos(p f_i), f_i = 10000^(-i / (width/2 - 1)), i = 0 … width/2 - 1.
+
+    Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.5, with the frequencies as Ho et al. 2020 space them.
+
+    Args:
+        position: A time t or the index of a class; any shape.
+        width: Even, at least 4.
+    """
+    half = width // 2
+    frequency = jnp.exp(-jnp.log(10000.0) * jnp.arange(half, dtype=jnp.float32) / (half - 1))
+    angle = position.astype(jnp.float32)[..., None] * frequency.reshape((1,) * position.ndim + (half,))
+    return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+
+
+class MLP(eqx.Module):
+    """Input linear layer on (row, features), `depth` blocks of linear and ReLU, output linear layer.
+
+    The features are what the output is conditioned on: the embedding of t.
+
+    Attributes:
+        input: columns + features → width, no activation.
+        hidden: `depth` layers width → width, each followed by ReLU.
+        output: width → columns.
+    """
+
+    input: eqx.nn.Linear
+    hidden: tuple[eqx.nn.Linear, ...]
+    output: eqx.nn.Linear
+
+    def __init__(self, key: PRNGKeyArray, *, columns: int, features: int, width: int, depth: int) -> None:
+        first, last, *middle = jax.random.split(key, depth + 2)
+        self.input = eqx.nn.Linear(columns + features, width, key=first)
+        self.hidden = tuple(eqx.nn.Linear(width, width, key=k) for k in middle)
+        self.output = eqx.nn.Linear(width, columns, key=last)
+
+    @property
+    def columns(self) -> int:
+        """Number of columns d of the rows."""
+        return int(self.output.weight.shape[-2])
+
+    @property
+    def features(self) -> int:
+        """Width of the conditioning vector."""
+        return int(self.input.weight.shape[-1]) - self.columns
+
+    def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
+        """Args: one row x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
+        # The product with the concatenation in two parts: where a whole chunk of rows shares one t,
+        # the second is computed once for the chunk.
+        columns = x_t.shape[0]
+        shared = self.input.weight[:, columns:] @ features + cast(Array, self.input.bias)
+        h = self.input.weight[:, :columns] @ x_t + shared
+        for layer in self.hidden:
+            h = jax.nn.relu(layer(h))
+        return self.output(h)

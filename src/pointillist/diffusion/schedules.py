@@ -1,0 +1,166 @@
+"""Noise schedules: how much data and how much noise x_t holds.
+
+x_t = alpha_t x_0 + sigma_t ε with ε ~ N(0, I) and alpha_t² + sigma_t² = 1 (variance preserving), t = 0 … T,
+t = 0 the data. alpha_t² is written ᾱ_t in the DDPM paper and `alpha_bar` here; beta_t = 1 - ᾱ_t / ᾱ_{t-1} is the
+variance that step t adds.
+"""
+
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+Table = Array | np.ndarray
+"""A schedule is made in NumPy, so that making one starts no device; compiled code sees it as JAX arrays."""
+
+MAX_BETA = 0.999
+"""Largest beta of the schedules that are given by ᾱ_t (Nichol & Dhariwal 2021, section 3.2).
+
+It keeps ᾱ_T above 0, where a predicted noise says nothing about x_0, and the last steps' 1/√(1 - beta) below 32.
+"""
+
+
+class Schedule(eqx.Module):
+    """A table of alpha_t and sigma_t over t = 0 … T; a pytree, so that schedules can be stacked.
+
+    Attributes:
+        alpha: Shape (L,), L at least T + 1; entries beyond T repeat the last (see `stack`).
+        sigma: Shape (L,).
+        timesteps: T, a scalar.
+    """
+
+    alpha: Float[Table, "*stack L"]
+    sigma: Float[Table, "*stack L"]
+    timesteps: Int[Table, "*stack"]
+
+    @property
+    def alpha_bar(self) -> Float[Table, "*stack L"]:
+        """ᾱ_t = alpha_t², the share of x_t's variance that is signal."""
+        return self.alpha**2
+
+
+def _from_alpha_bar(alpha_bar: Float[np.ndarray, " L"]) -> Schedule:
+    # The tables are made in float64: near t = 0, 1 - ᾱ_t would lose its digits in float32.
+    return Schedule(
+        alpha=np.sqrt(alpha_bar).astype(np.float32),
+        sigma=np.sqrt(1 - alpha_bar).astype(np.float32),
+        timesteps=np.asarray(len(alpha_bar) - 1, np.int32),
+    )
+
+
+def _from_beta(beta: Float[np.ndarray, " T"]) -> Schedule:
+    return _from_alpha_bar(np.concatenate([[1.0], np.cumprod(1 - beta)]))
+
+
+def _clipped(alpha_bar: Float[np.ndarray, " L"]) -> Schedule:
+    return _from_beta(np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], MAX_BETA))
+
+
+def linear(timesteps: int, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
+    """beta_t evenly spaced from `beta_start` to `beta_end` (Ho et al. 2020, arXiv 2006.11239, section 4).
+
+    Args:
+        timesteps: T, at least 1.
+        beta_start: beta_1, in (0, 1).
+        beta_end: beta_T, in [beta_start, 1).
+    """
+    if not 0 < beta_start <= beta_end < 1:
+        raise ValueError(f"need 0 < beta_start <= beta_end < 1, not {beta_start:g} and {beta_end:g}")
+    return _from_beta(np.linspace(beta_start, beta_end, _checked(timesteps)))
+
+
+def cosine(timesteps: int) -> Schedule:
+    """ᾱ_t = f(t)/f(0), f(t) = cos²((t/T + s)/(1 + s) · π/2), s = 0.008; beta_t at most 0.999.
+
+    Source: Nichol & Dhariwal 2021, arXiv 2102.09672, equation 17. ᾱ_t is recomputed after beta is clipped.
+
+    Args:
+        timesteps: T, at least 1.
+    """
+    offset = 0.008
+    t = np.linspace(0, 1, _checked(timesteps) + 1)
+    f = np.cos((t + offset) / (1 + offset) * np.pi / 2) ** 2
+    return _clipped(f / f[0])
+
+
+def sigmoid(timesteps: int, start: float = -3.0, end: float = 3.0, tau: float = 1.0) -> Schedule:
+    """ᾱ_t = (S(e/τ) - S((t(e - s) + s)/τ)) / (S(e/τ) - S(s/τ)) with S the logistic function, t in [0, 1].
+
+    Source: Chen 2023, arXiv 2301.10972, algorithm 1 (ᾱ_t clipped from below at 1e-9); then beta_t is at most 0.999
+    as for `cosine`. Other libraries call "sigmoid" a schedule whose *beta* is logistic; this is not that one.
+
+    Args:
+        timesteps: T, at least 1.
+        start: s.
+        end: e, above `start`.
+        tau: τ, positive.
+    """
+    t = np.linspace(0, 1, _checked(timesteps) + 1)
+
+    def logistic(x: np.ndarray | float) -> np.ndarray | float:
+        return 1 / (1 + np.exp(-x))
+
+    first, last = logistic(start / tau), logistic(end / tau)
+    return _clipped(np.clip((last - logistic((t * (end - start) + start) / tau)) / (last - first), 1e-9, 1))
+
+
+SCHEDULES: dict[str, Callable[..., Schedule]] = {"linear": linear, "cosine": cosine, "sigmoid": sigmoid}
+"""Every schedule by name; each takes the number of timesteps first."""
+
+
+def make_schedule(name: str, timesteps: int, beta_start: float, beta_end: float) -> Schedule:
+    """The schedule called `name`; the beta range is used by `linear` alone."""
+    if name == "linear":
+        return linear(timesteps, beta_start, beta_end)
+    return SCHEDULES[name](timesteps)
+
+
+def padded(schedule: Schedule, length: int) -> Schedule:
+    """The same schedule with tables of `length` entries, so that programs compiled for it serve others too."""
+
+    def pad(table: Table) -> np.ndarray:
+        return np.pad(np.asarray(table), (0, length - len(table)), mode="edge")
+
+    return Schedule(pad(schedule.alpha), pad(schedule.sigma), schedule.timesteps)
+
+
+def stack(schedules: Sequence[Schedule], length: int | None = None) -> Schedule:
+    """Stacks schedules along a new first axis, each padded by its last entry.
+
+    Args:
+        schedules: At least one, unstacked.
+        length: Table length L; the longest schedule's T + 1 by default.
+    """
+    length = max(len(s.alpha) for s in schedules) if length is None else length
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *(padded(s, length) for s in schedules))
+
+
+def prior_kl(schedule: Schedule, rows: Float[np.ndarray, "n d"]) -> float:
+    """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over rows: what the sampler's start leaves out.
+
+    = ½ (alpha_T² ‖x_0‖² + d (sigma_T² - 1 - ln sigma_T²)), the prior term of the variational bound
+    (Ho et al. 2020, equation 5). An upper bound on KL(q(x_T) ‖ N(0, I)).
+
+    Args:
+        schedule: Not stacked.
+        rows: x_0, shape (n, d), scaled as the model sees them.
+    """
+    alpha_bar = float(schedule.alpha[schedule.timesteps]) ** 2
+    rows = np.asarray(rows, dtype=np.float64)
+    squared_norm = float((rows**2).sum(axis=1).mean())
+    # log1p keeps the digits of -ᾱ - ln(1 - ᾱ), which is about ᾱ²/2 for a well-chosen schedule.
+    return 0.5 * (alpha_bar * squared_norm + rows.shape[1] * float(-alpha_bar - np.log1p(-alpha_bar)))
+
+
+def _checked(timesteps: int) -> int:
+    if timesteps < 1:
+        raise ValueError(f"timesteps must be at least 1, not {timesteps}")
+    return timesteps
+
+
+def at(table: Float[Table, " L"], t: Int[Table, "*rows"]) -> Float[Array, "*rows"]:
+    """The entries of a schedule's table at integer times."""
+    return jnp.asarray(table)[t]

@@ -1,0 +1,1 @@
+"""How it runs fast: compiled, stacked, sharded over devices."""

@@ -1,0 +1,53 @@
+"""Devices: one per core on a CPU, all GPUs otherwise; and the cache of compiled programs.
+
+Import this module before the first use of JAX: the number of CPU devices is fixed at that use.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+CACHE_LIMIT = 512 * 2**20
+"""Bytes that the cache of compiled programs may take; the least recently used go first."""
+
+
+def _available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cache_folder() -> Path | None:
+    chosen = os.environ.get("POINTILLIST_CACHE")
+    if chosen == "off":
+        return None
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pointillist" / "compiled"
+
+
+@cache
+def configure() -> None:
+    """Sets JAX up once per process: CPU devices and the compilation cache.
+
+    `POINTILLIST_DEVICES` sets the number of CPU devices (one per available core by default), `POINTILLIST_CACHE`
+    the cache's folder, or "off". Where a program has used JAX before, its number of devices stays.
+    """
+    # A RuntimeError says that the devices exist already.
+    with suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", int(os.environ.get("POINTILLIST_DEVICES") or _available_cores()))
+    folder = _cache_folder()
+    if folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_compilation_cache_max_size", CACHE_LIMIT)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def mesh(axis: str, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh of one axis over the given devices, all by default."""
+    configure()
+    return Mesh(np.array(jax.devices() if devices is None else list(devices)), (axis,))

@@ -1,0 +1,139 @@
+"""The named point sets: five of a published study, and scikit-learn's digits as a table of 64 columns.
+
+Each set has one canonical draw (`random_state=42` and its own number of rows), scaled per column to [-1, 1].
+Any other draw is put on the canonical draw's scale, so that it can serve as held-out rows of the same law.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pointillist.points.scaling import MinMaxScaling
+
+_CANONICAL_SEED = 42
+
+Rows = Float[np.ndarray, "n d"]
+Labels = Int[np.ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class PointSet:
+    """A named set of labelled rows.
+
+    Attributes:
+        draw: `(n_rows, random_state) -> (rows, labels)`, in the generator's own units.
+        n_rows: Number of rows of the canonical draw.
+        n_columns: Number of columns.
+        is_generated: Whether any number of fresh rows can be drawn; otherwise the rows are a fixed table.
+    """
+
+    draw: Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+    n_rows: int
+    n_columns: int
+    is_generated: bool = True
+
+
+def _moons(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import make_moons
+
+    return make_moons(n_rows, noise=0.04, random_state=random_state)
+
+
+def _circles(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import make_circles
+
+    return make_circles(n_rows, noise=0.04, factor=0.7, random_state=random_state)
+
+
+def _blobs(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(random_state)
+    f = 0.005 * np.eye(2)
+    g = 0.004 * np.array([[0.0, 1.0], [1.0, 0.0]])
+    means = np.array([[0.3, 0.4], [0.2, 0.3], [0.8, 0.8]])
+    factors = np.linalg.cholesky(np.stack([f, 2 * f + g, f - g]))
+    labels = (rng.random(n_rows) < 0.2).astype(np.int64)
+    component = np.where(labels == 0, 0, np.where(rng.random(n_rows) < 0.2, 1, 2))
+    noise = rng.standard_normal((n_rows, 2))
+    return means[component] + np.einsum("nij,nj->ni", factors[component], noise), labels
+
+
+def _manycircles(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(random_state)
+    labels = rng.integers(0, 8, n_rows)
+    angle = labels * (2 * np.pi / 8)
+    centres = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return centres + 0.25 * rng.standard_normal((n_rows, 2)), labels
+
+
+def _helix(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(random_state)
+    z = rng.uniform(-2.0, -1.0, n_rows)
+    curve = np.stack([np.cos(14 * z), np.sin(14 * z), z], axis=1)
+    rows = curve + 0.03 * rng.standard_normal((n_rows, 3))
+    p_one = (np.sin(4 * rows.prod(axis=1)) + 1) / 2
+    return rows, (rng.random(n_rows) < p_one).astype(np.int64)
+
+
+def _digits(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    rows, labels = load_digits(return_X_y=True)
+    if n_rows > len(rows):
+        raise ValueError(f"digits is a fixed table of {len(rows)} rows; n_rows = {n_rows} asks for more")
+    if n_rows == len(rows):
+        return rows, labels
+    chosen = np.random.default_rng(random_state).choice(len(rows), n_rows, replace=False)
+    return rows[chosen], labels[chosen]
+
+
+POINTSETS: dict[str, PointSet] = {
+    "moons": PointSet(_moons, 8000, 2),
+    "circles": PointSet(_circles, 8000, 2),
+    "blobs": PointSet(_blobs, 8000, 2),
+    "manycircles": PointSet(_manycircles, 8000, 2),
+    "helix": PointSet(_helix, 10000, 3),
+    "digits": PointSet(_digits, 1797, 64, is_generated=False),
+}
+"""Every named set, by name."""
+
+
+@lru_cache(maxsize=len(POINTSETS))
+def _canonical_scaling(name: str) -> MinMaxScaling:
+    pointset = POINTSETS[name]
+    return MinMaxScaling.fit(pointset.draw(pointset.n_rows, _CANONICAL_SEED)[0])
+
+
+def load_pointset(name: str, n_rows: int | None = None, random_state: int = _CANONICAL_SEED) -> tuple[Rows, Labels]:
+    """Draws rows of a named set, scaled per column by the range of its canonical draw.
+
+    The canonical draw (`n_rows=None, random_state=42`) lies in [-1, 1]. Other draws are independent rows of
+    the same law on the same scale, so that a few of them may lie slightly outside. `digits` is a fixed table:
+    there a smaller `n_rows` takes a random subset.
+
+    Args:
+        name: One of `POINTSETS`: moons, circles, blobs, manycircles, helix, digits.
+        n_rows: Number of rows, at least 2; the set's own number by default.
+        random_state: Seed of the draw, a non-negative integer.
+
+    Returns:
+        Rows of shape (n_rows, d), float32, and labels of shape (n_rows,), int64, from 0.
+
+    Raises:
+        ValueError: If the name is unknown, or `n_rows` is below 2 or above what a fixed table has.
+
+    Example:
+        >>> X, y = load_pointset("moons")
+        >>> X.shape, X.dtype, float(X.min()), float(X.max()), sorted(set(y.tolist()))
+        ((8000, 2), dtype('float32'), -1.0, 1.0, [0, 1])
+    """
+    if name not in POINTSETS:
+        raise ValueError(f"unknown point set {name!r}: choose one of {', '.join(POINTSETS)}")
+    pointset = POINTSETS[name]
+    n_rows = pointset.n_rows if n_rows is None else n_rows
+    if n_rows < 2:
+        raise ValueError(f"n_rows must be at least 2, not {n_rows}")
+    rows, labels = pointset.draw(n_rows, random_state)
+    return _canonical_scaling(name).transform(rows), labels.astype(np.int64)

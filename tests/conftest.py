@@ -1,0 +1,19 @@
+"""A strict set-up: shapes checked at run time, no implicit promotion of ranks, two CPU devices."""
+
+import os
+
+os.environ.setdefault("POINTILLIST_DEVICES", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from jaxtyping import install_import_hook
+
+install_import_hook(
+    ["pointillist.points", "pointillist.diffusion", "pointillist.engine", "pointillist.metrics"], "beartype.beartype"
+)
+
+import jax
+
+from pointillist.engine.devices import configure
+
+configure()
+jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,0 +1,10 @@
+"""No implicit promotion of dtypes in the mathematics. (Optax promotes its step count.)"""
+
+import jax
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def strict_dtypes():
+    with jax.numpy_dtype_promotion("strict"):
+        yield

@@ -1,0 +1,90 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pointillist.diffusion.denoisers import NetworkDenoiser, eps_from_x0, x0_from_eps
+from pointillist.diffusion.networks import MLP, sinusoidal_embedding
+from pointillist.diffusion.oracles import GaussianDenoiser
+from pointillist.diffusion.samplers import Ancestral
+from pointillist.diffusion.schedules import SCHEDULES, linear
+from pointillist.engine.sampling import sample_rows
+
+MEAN = np.array([0.4, -0.3])
+COVARIANCE = np.array([[0.3, 0.12], [0.12, 0.1]])
+
+
+def exact_law(schedule, variance):
+    """Mean and covariance of the sampler's x_0, carried through its affine steps in float64."""
+    alpha, sigma = np.asarray(schedule.alpha, np.float64), np.asarray(schedule.sigma, np.float64)
+    mean, covariance = np.zeros(2), np.eye(2)
+    for t in range(int(schedule.timesteps), 0, -1):
+        s = t - 1
+        ratio = alpha[t] / alpha[s]
+        beta = sigma[t] ** 2 - ratio**2 * sigma[s] ** 2
+        gain = alpha[t] * COVARIANCE @ np.linalg.inv(alpha[t] ** 2 * COVARIANCE + sigma[t] ** 2 * np.eye(2))
+        to_x0, to_x = alpha[s] * beta / sigma[t] ** 2, ratio * sigma[s] ** 2 / sigma[t] ** 2
+        linear_part = to_x0 * gain + to_x * np.eye(2)
+        mean = linear_part @ mean + to_x0 * (MEAN - alpha[t] * gain @ MEAN)
+        noise = 0.0 if s == 0 else beta * (1.0 if variance == "beta" else sigma[s] ** 2 / sigma[t] ** 2)
+        covariance = linear_part @ covariance @ linear_part.T + noise * np.eye(2)
+    return mean, covariance
+
+
+@pytest.mark.parametrize("variance", ["beta", "posterior"])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_ancestral_against_an_exact_gaussian_denoiser(name, variance):
+    schedule = SCHEDULES[name](100)
+    denoiser = GaussianDenoiser(jnp.asarray(MEAN, jnp.float32), jnp.asarray(COVARIANCE, jnp.float32), schedule)
+    rows = sample_rows(denoiser, Ancestral(schedule, variance), columns=2, n_rows=20_000, seed=3).astype(np.float64)
+    mean, covariance = exact_law(schedule, variance)
+    n = len(rows)
+    assert (np.abs(rows.mean(0) - mean) < 4 * np.sqrt(np.diag(covariance) / n)).all()
+    # The standard error of a normal covariance: √((c_ii c_jj + c_ij²) / n).
+    se = np.sqrt((np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2) / n)
+    assert (np.abs(np.cov(rows.T) - covariance) < 4 * se).all()
+
+
+def test_many_cosine_steps_reach_the_data_itself():
+    schedule = SCHEDULES["cosine"](1000)
+    for variance in ("beta", "posterior"):
+        mean, covariance = exact_law(schedule, variance)
+        np.testing.assert_allclose(mean, MEAN, atol=0.01)
+        np.testing.assert_allclose(covariance, COVARIANCE, atol=0.01)
+
+
+def test_transition_is_the_papers_formula_in_eps():
+    schedule = linear(200)
+    network = MLP(jax.random.key(0), columns=2, features=16, width=128, depth=5)
+    x_t = jnp.array([0.7, -0.2])
+    for t in (1, 2, 100, 200):
+        mean, std = Ancestral(schedule).transition(
+            NetworkDenoiser(network, schedule), x_t, jnp.array(t), jnp.array(t - 1)
+        )
+        beta = 1e-4 + (0.02 - 1e-4) * (t - 1) / 199
+        eps = network(x_t, sinusoidal_embedding(jnp.array(t), 16))
+        expected = (x_t - beta / float(schedule.sigma[t]) * eps) / np.sqrt(1 - beta)
+        np.testing.assert_allclose(mean, expected, rtol=2e-4, atol=1e-5)
+        assert float(std) == pytest.approx(0.0 if t == 1 else np.sqrt(beta), rel=1e-3)
+
+
+def test_posterior_variance_is_the_papers():
+    schedule = linear(200)
+    alpha_bar = np.asarray(schedule.alpha_bar, np.float64)
+    oracle = GaussianDenoiser(jnp.zeros(2), jnp.eye(2), schedule)
+    _, std = Ancestral(schedule, "posterior").transition(oracle, jnp.zeros(2), jnp.array(50), jnp.array(49))
+    beta = 1e-4 + (0.02 - 1e-4) * 49 / 199
+    assert float(std) == pytest.approx(np.sqrt(beta * (1 - alpha_bar[49]) / (1 - alpha_bar[50])), rel=1e-3)
+
+
+def test_conversions_are_inverse():
+    x_t, eps = jnp.array([0.3, 2.0]), jnp.array([-1.0, 0.4])
+    alpha, sigma = jnp.array(0.6), jnp.array(0.8)
+    x0 = x0_from_eps(x_t, eps, alpha, sigma)
+    np.testing.assert_allclose(alpha * x0 + sigma * eps, x_t, rtol=1e-6)
+    np.testing.assert_allclose(eps_from_x0(x_t, x0, alpha, sigma), eps, rtol=1e-6)
+
+
+def test_unknown_variance():
+    with pytest.raises(ValueError, match="variance must be 'beta' or 'posterior', not 'tilde'"):
+        Ancestral(linear(10), "tilde")

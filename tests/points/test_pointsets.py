@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.datasets import load_digits, make_circles, make_moons
+
+from pointillist import load_pointset
+from pointillist.points import POINTSETS
+
+
+def scaled(rows):
+    return 2 * (rows - rows.min(0)) / (rows.max(0) - rows.min(0)) - 1
+
+
+@pytest.mark.parametrize("name", POINTSETS)
+def test_canonical_draw_contract(name):
+    pointset = POINTSETS[name]
+    X, y = load_pointset(name)
+    assert X.shape == (pointset.n_rows, pointset.n_columns)
+    assert X.dtype == np.float32
+    assert y.shape == (pointset.n_rows,) and y.dtype == np.int64
+    assert set(y) == set(range(y.max() + 1))
+    varies = np.ptp(X, axis=0) > 0
+    np.testing.assert_array_equal(X[:, varies].min(0), -1)
+    np.testing.assert_array_equal(X[:, varies].max(0), 1)
+    np.testing.assert_array_equal(X[:, ~varies], 0)
+    again, y_again = load_pointset(name)
+    np.testing.assert_array_equal(X, again)
+    np.testing.assert_array_equal(y, y_again)
+
+
+def test_moons_and_circles_are_scikit_learns_row_for_row():
+    for name, (rows, labels) in {
+        "moons": make_moons(8000, noise=0.04, random_state=42),
+        "circles": make_circles(8000, noise=0.04, factor=0.7, random_state=42),
+    }.items():
+        X, y = load_pointset(name)
+        np.testing.assert_allclose(X, scaled(rows), atol=2e-7)
+        np.testing.assert_array_equal(y, labels)
+
+
+def test_digits_is_scikit_learns_table():
+    rows, labels = load_digits(return_X_y=True)
+    X, y = load_pointset("digits")
+    np.testing.assert_array_equal(y, labels)
+    varies = np.ptp(rows, axis=0) > 0
+    np.testing.assert_allclose(X[:, varies], scaled(rows[:, varies]), atol=2e-7)
+
+
+def independent_blobs(n, rng):
+    y = rng.choice(2, n, p=[0.8, 0.2])
+    first = rng.choice(2, n, p=[0.8, 0.2]) == 1
+    near = rng.multivariate_normal([0.2, 0.3], [[0.01, 0.004], [0.004, 0.01]], n)
+    far = rng.multivariate_normal([0.8, 0.8], [[0.005, -0.004], [-0.004, 0.005]], n)
+    bulk = rng.multivariate_normal([0.3, 0.4], [[0.005, 0], [0, 0.005]], n)
+    return np.where((y == 0)[:, None], bulk, np.where(first[:, None], near, far)), y
+
+
+def independent_manycircles(n, rng):
+    y = rng.choice(8, n)
+    points = np.exp(2j * np.pi * y / 8) + rng.normal(0, 0.25, n) + 1j * rng.normal(0, 0.25, n)
+    return np.stack([points.real, points.imag], 1), y
+
+
+def independent_helix(n, rng):
+    z = -1 - rng.random(n)
+    x = np.stack([np.cos(14 * z), np.sin(14 * z), z], 1) + rng.normal(0, 0.03, (n, 3))
+    return x, rng.binomial(1, (np.sin(4 * x[:, 0] * x[:, 1] * x[:, 2]) + 1) / 2)
+
+
+INDEPENDENT = {"blobs": independent_blobs, "manycircles": independent_manycircles, "helix": independent_helix}
+
+
+@pytest.mark.parametrize("name", INDEPENDENT)
+def test_law_equals_an_independent_construction(name):
+    """Moments within 4 standard errors, columns by Kolmogorov-Smirnov, labels by chi-square."""
+    pointset = POINTSETS[name]
+    rows, labels = pointset.draw(20_000, 7)
+    other, other_labels = INDEPENDENT[name](20_000, np.random.default_rng(8))
+    for power in (1, 2):
+        a, b = rows**power, other**power
+        se = np.sqrt(a.var(0) / len(a) + b.var(0) / len(b))
+        assert (np.abs(a.mean(0) - b.mean(0)) < 4 * se).all()
+    for label in np.unique(labels):
+        mine, theirs = rows[labels == label], other[other_labels == label]
+        for column in range(rows.shape[1]):
+            assert stats.ks_2samp(mine[:, column], theirs[:, column]).pvalue > 1e-3
+        products = mine[:, 0] * mine[:, 1], theirs[:, 0] * theirs[:, 1]
+        assert stats.ks_2samp(*products).pvalue > 1e-3
+    counts = np.stack([np.bincount(labels), np.bincount(other_labels)])
+    assert stats.chi2_contingency(counts).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name, pointset in POINTSETS.items() if pointset.is_generated])
+def test_other_seeds_are_fresh_rows_on_the_canonical_scale(name):
+    X, _ = load_pointset(name)
+    fresh, _ = load_pointset(name, n_rows=5000, random_state=7)
+    assert fresh.shape == (5000, X.shape[1])
+    assert not set(map(tuple, X.tolist())) & set(map(tuple, fresh.tolist()))
+    # On its own scale every column would span exactly [-1, 1].
+    assert not np.allclose(np.ptp(fresh, axis=0), 2, atol=1e-4)
+    for column in range(X.shape[1]):
+        assert stats.ks_2samp(X[:, column], fresh[:, column]).pvalue > 1e-3
+
+
+def test_digits_gives_subsets_and_no_more_than_it_has():
+    X, _ = load_pointset("digits")
+    part, _ = load_pointset("digits", n_rows=100, random_state=1)
+    assert {tuple(row) for row in part.tolist()} <= {tuple(row) for row in X.tolist()}
+    with pytest.raises(ValueError, match="fixed table of 1797 rows"):
+        load_pointset("digits", n_rows=1798)
+
+
+def test_errors_name_the_thing_and_the_choices():
+    with pytest.raises(ValueError, match=r"unknown point set 'moon': choose one of moons, circles"):
+        load_pointset("moon")
+    with pytest.raises(ValueError, match="n_rows must be at least 2, not 1"):
+        load_pointset("moons", n_rows=1)
