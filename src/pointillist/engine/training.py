@@ -103,6 +103,8 @@ class StackTrainer:
         batch_size: Rows a step, at most n. An epoch is n // batch_size steps over rows in a new random order; the
             rows that remain are left out of that epoch.
         devices: All by default.
+        capacity: Models that the compiled program has room for, at least as many as there are; stacks of one capacity
+            share a program.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class StackTrainer:
         architecture: Architecture,
         batch_size: int,
         devices: Sequence[jax.Device] | None = None,
+        capacity: int | None = None,
     ) -> None:
         if not 1 <= batch_size <= data.shape[1]:
             raise ValueError(
@@ -120,9 +123,8 @@ class StackTrainer:
         self.recipes = tuple(recipes)
         self._mesh = engine_devices.mesh(_AXIS, devices)
         n_devices = self._mesh.size
-        # Places beyond the last model hold copies of it that no loop reaches: a stack's shape is a whole number of
-        # models per device.
-        self._per_device = -(-len(recipes) // n_devices)
+        # Places without a model of their own hold copies of the last, which no loop reaches.
+        self._per_device = -(-max(capacity or 0, len(recipes)) // n_devices)
         in_turn = [device * self._per_device + i for i in range(self._per_device) for device in range(n_devices)]
         self._slots = in_turn[: len(recipes)]
         self._counts = np.bincount([slot // self._per_device for slot in self._slots], minlength=n_devices)

@@ -1,0 +1,39 @@
+"""Pytrees of arrays as safetensors bytes and back. Nothing in such bytes can run code."""
+
+from typing import TypeVar
+
+import jax
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+Tree = TypeVar("Tree")
+
+
+def to_bytes(tree: object) -> bytes:
+    """Every leaf under its path in the tree, such as `network.hidden.0.weight`."""
+    return save({name: np.ascontiguousarray(leaf) for name, leaf in _named_leaves(tree)})
+
+
+def from_bytes(template: Tree, data: bytes) -> Tree:
+    """A tree of the template's structure with the leaves of `to_bytes`.
+
+    Raises:
+        ValueError: If the bytes are damaged, or their names, shapes or types are not the template's.
+    """
+    try:
+        tensors = load(data)
+    except SafetensorError as error:
+        raise ValueError(f"not whole safetensors data: {error}") from error
+    expected = {name: (leaf.shape, np.dtype(leaf.dtype)) for name, leaf in _named_leaves(template)}
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+    if found != expected:
+        differing = sorted({name for name in {*expected, *found} if expected.get(name) != found.get(name)})
+        raise ValueError(f"tensors are missing, unknown or of another shape: {', '.join(differing)}")
+    leaves = [tensors[name] for name, _ in _named_leaves(template)]
+    return jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+
+def _named_leaves(tree: object) -> list[tuple[str, np.ndarray]]:
+    with_paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="."), np.asarray(leaf)) for path, leaf in with_paths]

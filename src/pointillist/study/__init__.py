@@ -1,0 +1,1 @@
+"""A grid of experiments: a spec gives cells, cells give results in a store, the store gives tables and figures."""

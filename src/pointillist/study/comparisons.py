@@ -1,0 +1,101 @@
+"""Which cells of a row are best: statements that a test makes, not the eye."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEVEL = 0.05
+"""Level of the family of tests that one row of a table takes."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A cell over its seeds.
+
+    Attributes:
+        value: Mean over seeds; NaN where a model diverged.
+        standard_error: Of the mean.
+        degrees_of_freedom: Of the standard error; inf where it is asymptotic.
+        n_seeds: Number of seeds.
+    """
+
+    value: float
+    standard_error: float
+    degrees_of_freedom: float
+    n_seeds: int
+
+
+def summarise(
+    values: Sequence[float], standard_errors: Sequence[float], degrees_of_freedom: Sequence[float]
+) -> Summary:
+    """Mean over seeds with its standard error.
+
+    From three seeds on the error is the seeds' own spread, which holds training and drawing; below it is made of the
+    standard errors given, which hold the drawing of rows only, with degrees of freedom by Welch and Satterthwaite.
+    """
+    n = len(values)
+    mean = float(np.mean(values))
+    if n >= MIN_SEEDS_FOR_SPREAD:
+        return Summary(mean, float(np.std(values, ddof=1) / np.sqrt(n)), n - 1, n)
+    parts = np.square(standard_errors)
+    return Summary(mean, float(np.sqrt(parts.sum()) / n), _satterthwaite(parts, degrees_of_freedom), n)
+
+
+MIN_SEEDS_FOR_SPREAD = 3
+"""From so many seeds on the error bars cover training too."""
+
+
+def _satterthwaite(parts: Sequence[float] | np.ndarray, degrees_of_freedom: Sequence[float]) -> float:
+    parts = np.asarray(parts, dtype=np.float64)
+    denominator = (parts**2 / np.asarray(degrees_of_freedom)).sum()
+    return float(parts.sum() ** 2 / denominator) if denominator > 0 else np.inf
+
+
+def p_value_greater(a: Summary, b: Summary) -> float:
+    """Of Welch's one-sided test that a's mean is above b's."""
+    from scipy import stats
+
+    variances = [a.standard_error**2, b.standard_error**2]
+    scale = np.sqrt(sum(variances))
+    if scale == 0:
+        return 0.0 if a.value > b.value else 1.0
+    freedom = _satterthwaite(variances, [a.degrees_of_freedom, b.degrees_of_freedom])
+    return float(stats.t.sf((a.value - b.value) / scale, freedom))
+
+
+def best(summaries: Sequence[Summary | None], target: float | None = None) -> list[bool]:
+    """Marks the cells that no test tells from the best one.
+
+    Every cell is tested against the best by Welch's one-sided t-test at the level 0.05, over the row's tests
+    together (Holm's correction). Ties are all marked.
+
+    Args:
+        summaries: A row's cells; None or NaN where there is no number.
+        target: Best is closest to this value; lowest if None.
+    """
+    scored = [
+        None if s is None or not np.isfinite(s.value) else s if target is None else _distance(s, target)
+        for s in summaries
+    ]
+    present = [s for s in scored if s is not None]
+    if not present:
+        return [False] * len(summaries)
+    lowest = min(present, key=lambda s: s.value)
+    p_values = np.array([1.0 if s is None or s is lowest else p_value_greater(s, lowest) for s in scored])
+    worse = _holm(p_values, n_tests=len(present) - 1)
+    return [s is not None and not w for s, w in zip(scored, worse, strict=True)]
+
+
+def _distance(summary: Summary, target: float) -> Summary:
+    return Summary(abs(summary.value - target), summary.standard_error, summary.degrees_of_freedom, summary.n_seeds)
+
+
+def _holm(p_values: np.ndarray, n_tests: int) -> np.ndarray:
+    """Which hypotheses Holm's step-down procedure rejects."""
+    rejected = np.zeros(len(p_values), dtype=bool)
+    for rank, i in enumerate(np.argsort(p_values, kind="stable")[:n_tests]):
+        if p_values[i] > LEVEL / (n_tests - rank):
+            break
+        rejected[i] = True
+    return rejected

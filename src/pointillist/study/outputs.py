@@ -1,0 +1,27 @@
+"""What a study leaves for its reader: tables on the terminal and in files, figures, results.csv."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from pointillist.study.figures import write_figures
+from pointillist.study.results import Results
+from pointillist.study.store import Store
+from pointillist.study.tables import agreement_line, notes, terminal, write_csv, write_tables
+
+
+def write_outputs(store: Store, out: Path, console: Console) -> None:
+    """Writes tables, figures and results.csv from the store, and prints the tables."""
+    results = Results(store)
+    write_csv(results, out / "results.csv")
+    write_tables(results, out / "tables")
+    with console.status("drawing figures"):
+        write_figures(results, out / "figures")
+    for section in results.spec.sections:
+        console.print()
+        console.print(terminal(results, section))
+        for note in notes(results, section):
+            console.print(f"  {note}", style="dim", highlight=False)
+    if line := agreement_line(results):
+        console.print(f"\n{line}", highlight=False)
+    console.print(f"Tables, figures and results.csv are in {out}", highlight=False)

@@ -1,0 +1,177 @@
+"""A study's results as tables and figures need them: a pure function of the store."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from pointillist.diffusion.schedules import Schedule, make_schedule, prior_kl
+from pointillist.metrics import METRICS
+from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary, best, summarise
+from pointillist.study.grid import Cell, Dataset, study_cells
+from pointillist.study.reference import ReferenceValue
+from pointillist.study.settings import Settings
+from pointillist.study.spec import Section, Spec, from_json
+from pointillist.study.store import FloorRecord, Store, StoreError
+
+KL_LIMIT = 0.01
+"""Nats per column of the data: a schedule that leaves more in the prior starts its sampler from the wrong place."""
+
+
+def protocol(settings: Settings) -> str:
+    """Names the settings that a floor depends on."""
+    return f"n_samples={settings.n_samples},emd_rows={settings.emd_rows}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One data set and metric of a section.
+
+    Attributes:
+        dataset: The data set's short name.
+        metric: Name in `METRICS`.
+        summaries: One per column; None where no cell is finished.
+        references: One per column; None where nothing was reported.
+        floors: The metric of data against data, one per column.
+        is_best: One per column: no test tells it from the best.
+    """
+
+    dataset: str
+    metric: str
+    summaries: tuple[Summary | None, ...]
+    references: tuple[ReferenceValue | None, ...]
+    floors: tuple[FloorRecord | None, ...]
+    is_best: tuple[bool, ...]
+
+    @property
+    def floor(self) -> FloorRecord | None:
+        """The floor, where all columns share one."""
+        return self.floors[0] if len(set(self.floors)) == 1 else None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How many measured cells lie within three standard errors (of both) of the reported ones."""
+
+    agreeing: int
+    compared: int
+
+
+class Results:
+    """Everything a store holds of its study."""
+
+    def __init__(self, store: Store) -> None:
+        content = store.fact("spec")
+        if content is None:
+            raise StoreError(f"{store.path}: holds no study yet")
+        self.store = store
+        self.spec: Spec = from_json(content)
+        self.fingerprints: dict[str, str] = store.fact("fingerprints")
+
+    @cached_property
+    def _datasets(self) -> dict[str, Dataset]:
+        return {name: self.store.dataset(fingerprint) for name, fingerprint in self.fingerprints.items()}
+
+    @property
+    def covers_training(self) -> bool:
+        """Whether error bars cover training as well as the drawing of rows."""
+        return self.spec.seeds >= MIN_SEEDS_FOR_SPREAD
+
+    def dataset(self, name: str) -> Dataset:
+        """A data set of the study, rows scaled."""
+        return self._datasets[name]
+
+    def cells(self, name: str, settings: Settings) -> list[Cell]:
+        """The cells of one data set and setting, one per seed."""
+        return [Cell(self.fingerprints[name], settings, seed) for seed in range(self.spec.seeds)]
+
+    def rows(self, section: Section) -> list[Row]:
+        """The rows of a section's table, by data set, then metric."""
+        return [self._row(section, name, metric) for name in section.datasets for metric in METRICS]
+
+    def _row(self, section: Section, name: str, metric: str) -> Row:
+        short = short_name(name)
+        summaries = tuple(self._summary(name, column.settings, metric) for column in section.columns)
+        floors = tuple(self._floors(name, column.settings).get(metric) for column in section.columns)
+        reported = {(r.dataset, r.metric, r.column): r for r in section.reference}
+        target = floors[0].value if METRICS[metric].better == "floor" and floors[0] is not None else None
+        return Row(
+            short,
+            metric,
+            summaries,
+            tuple(reported.get((short, metric, column.label)) for column in section.columns),
+            floors,
+            tuple(best(summaries, target)),
+        )
+
+    def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
+        found = [self.store.measures(cell.key).get(metric) for cell in self.cells(name, settings)]
+        measures = [m for m in found if m is not None]
+        if not measures:
+            return None
+        return summarise(
+            [m.value for m in measures],
+            [m.standard_error for m in measures],
+            [m.degrees_of_freedom for m in measures],
+        )
+
+    def _floors(self, name: str, settings: Settings) -> dict[str, FloorRecord]:
+        return self.store.floors(self.fingerprints[name], protocol(settings))
+
+    def alpha_bar_T(self, settings: Settings) -> float:
+        """ᾱ_T, the share of signal in the prior's place."""
+        return float(_schedule(settings).alpha_bar[-1])
+
+    def prior_kl(self, name: str, settings: Settings) -> float:
+        """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over the data set's rows."""
+        return prior_kl(_schedule(settings), self.dataset(name).rows)
+
+    def prior_is_off(self, name: str, settings: Settings) -> bool:
+        """Whether the sampler starts from the wrong place: more than `KL_LIMIT` nats per column."""
+        return self.prior_kl(name, settings) > KL_LIMIT * self.dataset(name).rows.shape[1]
+
+    def generated(self, name: str, settings: Settings, seed: int = 0) -> np.ndarray | None:
+        """Generated rows of one cell, shape (n_samples, d), scaled; None if it is not finished."""
+        key = self.cells(name, settings)[seed].key
+        return self.store.rows(key) if self.store.measures(key) else None
+
+    def losses(self, name: str, settings: Settings) -> list[np.ndarray]:
+        """Mean loss per epoch of the finished cells, one array per seed."""
+        keys = [cell.key for cell in self.cells(name, settings)]
+        return [self.store.losses(key) for key in keys if self.store.measures(key)]
+
+    def agreement(self) -> Agreement:
+        """Compares every measured cell with its reported number.
+
+        A reported number's standard error is that of drawing (the floor's spread, one evaluation of data against
+        data) and of rounding; what training adds to it is not known.
+        """
+        pairs = [
+            (summary, reference, floor)
+            for section in self.spec.sections
+            for row in self.rows(section)
+            for summary, reference, floor in zip(row.summaries, row.references, row.floors, strict=True)
+            if summary is not None and reference is not None and floor is not None
+        ]
+        agreeing = [
+            abs(s.value - r.value) < 3 * np.sqrt(s.standard_error**2 + f.spread**2 + r.rounding_error**2)
+            for s, r, f in pairs
+        ]
+        return Agreement(sum(map(bool, agreeing)), len(pairs))
+
+    def finished_and_missing(self) -> tuple[int, int]:
+        """Numbers of finished and of missing cells."""
+        keys = {cell.key for cell in study_cells(self.spec, self.fingerprints)}
+        finished = len(keys & self.store.finished())
+        return finished, len(keys) - finished
+
+
+def short_name(name: str) -> str:
+    """A point set's name, or a file's name without its folder and ending."""
+    return Path(name).stem
+
+
+def _schedule(settings: Settings) -> Schedule:
+    start, end = settings.beta_range or (0.0, 0.0)
+    return make_schedule(settings.schedule, settings.timesteps, start, end)

@@ -1,0 +1,233 @@
+"""A study's tables, for the terminal, as Markdown and as CSV: pure functions of the results."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pointillist.files import write_whole
+from pointillist.metrics import METRICS
+from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
+from pointillist.study.reference import ReferenceValue
+from pointillist.study.results import KL_LIMIT, Results, Row, short_name
+from pointillist.study.settings import Settings, label
+from pointillist.study.spec import Section
+from pointillist.study.store import FloorRecord
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_WARNING = "⚠"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table's cell: what was measured, what was reported, whether it is among the best."""
+
+    measured: str
+    reported: str = ""
+    is_best: bool = False
+
+
+def write_tables(results: Results, folder: Path) -> list[Path]:
+    """Writes one Markdown file a section; returns their paths."""
+    paths = []
+    for section in results.spec.sections:
+        path = folder / f"{section.name}.md"
+        write_whole(path, markdown(results, section))
+        paths.append(path)
+    return paths
+
+
+def markdown(results: Results, section: Section) -> str:
+    """A section's table and what is to be known to read it."""
+    heads = _heads(section)
+    lines = [f"# {section.title}", "", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for cells in _body(results, section):
+        lines.append("| " + " | ".join(map(_markdown_entry, cells)) + " |")
+    return "\n".join([*lines, "", *(f"- {note}" for note in notes(results, section)), ""])
+
+
+def terminal(results: Results, section: Section) -> "Table":
+    """A section's table for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=section.title, title_style="bold", title_justify="left")
+    for i, head in enumerate(_heads(section)):
+        table.add_column(head, justify="left" if i < 2 else "right")
+    previous = None
+    for cells in _body(results, section):
+        if previous is not None and cells[0].measured != previous:
+            table.add_section()
+        shown = [Entry("") if cells[0].measured == previous else cells[0], *cells[1:]]
+        previous = cells[0].measured
+        texts = []
+        for entry in shown:
+            text = Text(entry.measured, style="bold" if entry.is_best else "")
+            texts.append(text.append(f"\n{entry.reported}", style="not bold dim") if entry.reported else text)
+        table.add_row(*texts)
+    return table
+
+
+def notes(results: Results, section: Section) -> list[str]:
+    """What a reader of the section's table has to know."""
+    seeds = results.spec.seeds
+    if results.covers_training:
+        errors = f"over {seeds} seeds: it covers training and the drawing of rows"
+    else:
+        errors = (
+            f"of the drawing of rows only, for {seeds} seed{'s' * (seeds > 1)}; "
+            f"from {MIN_SEEDS_FOR_SPREAD} seeds on it covers training too"
+        )
+    texts = [
+        f"A cell is the measured value ± its standard error, {errors}.",
+        "Bold: no test tells the cell from the row's best one (Welch's t-test against the best, level 0.05 over the "
+        "row by Holm's correction). Ties are all bold.",
+        "Floor: the same metric between two random halves of the data, ± the standard deviation of one such "
+        "evaluation. A cell near it cannot be told from perfect.",
+    ]
+    if section.reference:
+        texts.append("Below a cell: the number reported elsewhere for this setting.")
+    if "report_nll" in METRICS:
+        texts.append(
+            "The report NLL is the log of a mean of kernels that are not normalised. It can be lower for a model that "
+            "bunches up than for the data itself; best is therefore closest to the floor."
+        )
+    off = [
+        f"{short_name(name)} at {column.label} ({results.prior_kl(name, column.settings):.3f} nats)"
+        for name in section.datasets
+        for column in section.columns
+        if results.prior_is_off(name, column.settings)
+    ]
+    if off:
+        texts.append(
+            f"{_WARNING} The sampler starts from the wrong place: its start N(0, I) differs from x_T by more than "
+            f"{KL_LIMIT:g} nats per column of the data, so that the setting measures mostly how much data is left in "
+            f"the prior. {'; '.join(off)}."
+        )
+    return texts
+
+
+def agreement_line(results: Results) -> str:
+    """In how many cells the measured and the reported value agree; empty if nothing was reported."""
+    agreement = results.agreement()
+    if not agreement.compared:
+        return ""
+    return (
+        f"Agreement: in {agreement.agreeing} of {agreement.compared} cells the measured and the reported value differ "
+        "by less than three standard errors of both (of drawing; what training adds to the reported one is unknown)."
+    )
+
+
+def _heads(section: Section) -> list[str]:
+    varied = ", ".join(section.varied)
+    first = f"{varied} = " if varied else ""
+    labels = [column.label for column in section.columns]
+    return ["set", "metric", f"{first}{labels[0]}", *labels[1:], "floor"]
+
+
+def _body(results: Results, section: Section) -> list[list[Entry]]:
+    rows = results.rows(section)
+    body = []
+    for name in section.datasets:
+        body += [_metric_row(row) for row in rows if row.dataset == short_name(name)]
+        kl = [_prior_entry(results, name, column.settings) for column in section.columns]
+        body.append([Entry(short_name(name)), Entry("prior KL (nats)"), *kl, Entry("0")])
+    alpha_bar = [Entry(f"{results.alpha_bar_T(column.settings):.3g}") for column in section.columns]
+    body.append([Entry("all"), Entry("alpha_bar_T"), *alpha_bar, Entry("")])
+    return body
+
+
+def _metric_row(row: Row) -> list[Entry]:
+    decimals = _decimals(row.summaries)
+    cells = [
+        _entry(summary, reference, is_best, decimals)
+        for summary, reference, is_best in zip(row.summaries, row.references, row.is_best, strict=True)
+    ]
+    return [Entry(row.dataset), Entry(METRICS[row.metric].title), *cells, Entry(_floor_text(row.floors, decimals))]
+
+
+def _entry(summary: Summary | None, reference: ReferenceValue | None, is_best: bool, decimals: int) -> Entry:
+    reported = "" if reference is None else f"{reference.value:.{reference.decimals}f}"
+    if summary is None:
+        return Entry("not yet", reported)
+    if not np.isfinite(summary.value):
+        return Entry("diverged", reported)
+    return Entry(f"{summary.value:.{decimals}f} ± {summary.standard_error:.{decimals}f}", reported, is_best)
+
+
+def _prior_entry(results: Results, name: str, settings: Settings) -> Entry:
+    value = results.prior_kl(name, settings)
+    return Entry(f"{value:.3g}{' ' + _WARNING if results.prior_is_off(name, settings) else ''}")
+
+
+def _floor_text(floors: Sequence[FloorRecord | None], decimals: int) -> str:
+    if any(floor is None for floor in floors):
+        return ""
+    texts = {f"{floor.value:.{decimals}f} ± {floor.spread:.{decimals}f}" for floor in floors if floor is not None}
+    return texts.pop() if len(texts) == 1 else "varies"
+
+
+def _decimals(summaries: Sequence[Summary | None]) -> int:
+    """Decimal places that show two digits of a row's median standard error."""
+    errors = [s.standard_error for s in summaries if s is not None and np.isfinite(s.standard_error)]
+    typical = float(np.median(errors)) if errors else 0.0
+    return int(np.clip(1 - np.floor(np.log10(typical)), 0, 8)) if typical > 0 else 3
+
+
+def _markdown_entry(entry: Entry) -> str:
+    text = f"**{entry.measured}**" if entry.is_best else entry.measured
+    return f"{text}<br>*{entry.reported}*" if entry.reported else text
+
+
+_VALUE_COLUMNS: dict[str, Callable[[Row, int], object]] = {
+    "value": lambda row, i: _of(row.summaries[i], "value"),
+    "standard_error": lambda row, i: _of(row.summaries[i], "standard_error"),
+    "degrees_of_freedom": lambda row, i: _of(row.summaries[i], "degrees_of_freedom"),
+    "is_best": lambda row, i: row.is_best[i],
+    "reported": lambda row, i: _of(row.references[i], "value"),
+    "floor": lambda row, i: _of(row.floors[i], "value"),
+    "floor_spread": lambda row, i: _of(row.floors[i], "spread"),
+}
+
+
+def write_csv(results: Results, path: Path) -> None:
+    """Writes every cell, metric and section as one line of a CSV file."""
+    settings_names = list(Settings.__dataclass_fields__)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        [
+            "section",
+            "dataset",
+            *settings_names,
+            "metric",
+            "n_seeds",
+            *_VALUE_COLUMNS,
+            "alpha_bar_T",
+            "prior_kl",
+            "cells",
+        ]
+    )
+    for section in results.spec.sections:
+        names = {short_name(name): name for name in section.datasets}
+        for row in results.rows(section):
+            name = names[row.dataset]
+            for i, column in enumerate(section.columns):
+                settings = [label(key, getattr(column.settings, key)) for key in settings_names]
+                keys = [cell.key for cell in results.cells(name, column.settings)]
+                writer.writerow(
+                    [section.name, row.dataset, *settings, row.metric, _of(row.summaries[i], "n_seeds")]
+                    + [value(row, i) for value in _VALUE_COLUMNS.values()]
+                    + [results.alpha_bar_T(column.settings), results.prior_kl(name, column.settings), " ".join(keys)]
+                )
+    write_whole(path, buffer.getvalue())
+
+
+def _of(item: Summary | ReferenceValue | FloorRecord | None, attribute: str) -> object:
+    return "" if item is None else getattr(item, attribute)
