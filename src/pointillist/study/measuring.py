@@ -8,6 +8,11 @@ from pointillist.study.grid import Cell, Dataset
 from pointillist.study.settings import Settings
 from pointillist.study.store import FloorRecord, Measure
 
+FLOOR_REPEATS = {"emd": 50}
+"""Evaluations that a metric's floor is the mean of; `FEW_REPEATS` for those that use every row and spread little."""
+
+FEW_REPEATS = 12
+
 
 def _options(metric: str, settings: Settings) -> dict[str, int]:
     return {"n_subsample": settings.emd_rows} if metric == "emd" else {}
@@ -15,7 +20,13 @@ def _options(metric: str, settings: Settings) -> dict[str, int]:
 
 def measure_floor(metric: str, dataset: Dataset, settings: Settings) -> FloorRecord:
     """A metric between random halves of a data set."""
-    measured = floor(metric, dataset.rows, n_rows=settings.n_samples, **_options(metric, settings))
+    measured = floor(
+        METRICS[metric],
+        dataset.rows,
+        n_rows=settings.n_samples,
+        n_repeats=FLOOR_REPEATS.get(metric, FEW_REPEATS),
+        **_options(metric, settings),
+    )
     return FloorRecord(measured.value, measured.spread, measured.n_repeats)
 
 
@@ -25,6 +36,6 @@ def measure_cell(cell: Cell, data: Float[np.ndarray, "n d"], rows: Float[np.ndar
         return {name: Measure(np.nan, np.nan, np.nan) for name in METRICS}
     measures = {}
     for name, metric in METRICS.items():
-        estimate = metric.function(data, rows, random_state=cell.random_seed, **_options(name, cell.settings))
+        estimate = metric(data, rows, random_state=cell.random_seed, **_options(name, cell.settings))
         measures[name] = Measure(float(estimate), estimate.standard_error, estimate.degrees_of_freedom)
     return measures

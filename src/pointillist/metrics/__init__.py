@@ -1,0 +1,35 @@
+"""How far two sets of rows are apart, each number with its standard error.
+
+Every metric takes two arrays of rows, `(n, d)` and `(m, d)`, and returns an `Estimate`: a float that
+also knows its standard error. None of them is zero for two samples of one law, except on average the
+energy distance, so read each beside its `floor`: the value between two halves of the data itself.
+
+| metric | cost, n × m rows | sees | at its best |
+|---|---|---|---|
+| `emd` | subsamples of 250 rows | moved mass, in the unit of the columns | the floor, which is far from 0 |
+| `report_nll` | n · m | gross misplacement only | the value of the data with itself |
+| `energy_distance` | (n + m)² / 2 | any difference, global ones best | 0, and half the time below |
+| `two_sample_test` | a few fits of a classifier | any difference, local ones best | 0.5 |
+
+The room needs NumPy, SciPy and scikit-learn, the latter two only once a metric is called.
+"""
+
+from pointillist.metrics.c2st import two_sample_test
+from pointillist.metrics.energy import energy_distance
+from pointillist.metrics.estimate import Estimate
+from pointillist.metrics.floors import Floor, floor
+from pointillist.metrics.nll import report_nll
+from pointillist.metrics.registry import METRICS, Metric
+from pointillist.metrics.transport import emd
+
+__all__ = [
+    "METRICS",
+    "Estimate",
+    "Floor",
+    "Metric",
+    "emd",
+    "energy_distance",
+    "floor",
+    "report_nll",
+    "two_sample_test",
+]

@@ -1,0 +1,121 @@
+"""The classifier two-sample test."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pointillist.metrics.checks import check_pair
+from pointillist.metrics.estimate import Estimate
+
+CLASSIFIERS = ("forest", "knn")
+
+# Held-out labels are not independent trials: each row is tested once and is in the training set of rows
+# tested elsewhere. Say the prediction for row i depends on the label of row j with strength α_ij; then the
+# two outcomes have covariance α_ij α_ji / 4, and the variance of the accuracy is that of independent trials
+# times 1 + mean_i Σ_j α_ij α_ji. Influence being about mutual, the sum is the degree-one Fourier weight of
+# the vote: at most 1 for any classifier, and 2/π for a majority vote of many labels (O'Donnell 2014,
+# chapter 5). The number of folds does not enter. Measured: 1.4 to 1.7 for both classifiers in 2 columns.
+VARIANCE_INFLATION = 1 + 2 / math.pi
+
+
+def two_sample_test(
+    A: ArrayLike,
+    B: ArrayLike,
+    *,
+    classifier: Any = "forest",
+    n_splits: int = 5,
+    max_rows: int | None = 2000,
+    random_state: int | np.random.Generator | None = 0,
+) -> Estimate:
+    """Accuracy of a classifier that tries to tell A from B, on rows held out from its training.
+
+    0.5: the classifier cannot tell them apart; 1: it always can (Lopez-Paz & Oquab 2017, section 3).
+    Accuracies of different classifiers, or of different numbers of rows, are not to be compared: more
+    rows train a better classifier, and the accuracy rises with them.
+
+    Args:
+        A: Shape `(n, d)`.
+        B: Shape `(m, d)`.
+        classifier: `forest`, a random forest of 200 trees with at least 5 rows a leaf; `knn`, the 15
+            nearest neighbours on standardised columns, some hundred times faster and a little less
+            powerful; or any scikit-learn classifier, which is cloned, never fitted itself. A
+            `random_state` of it that is None is set from the seed.
+        n_splits: Shuffled stratified folds, at least 2.
+        max_rows: Rows taken from each side at most; None for no limit. The larger side is always
+            subsampled to the smaller one, for chance to be 0.5.
+        random_state: Seed of the subsamples, the folds and the classifier.
+
+    Returns:
+        The share of held-out rows put on the right side, over all folds together, in [0, 1]. The
+        standard error is over the draw of both sides and allows for the overlap of the training sets:
+        √(1 + 2/π) times that of independent trials. `null_standard_error` is the same at accuracy 0.5.
+
+    Raises:
+        ValueError: If a side is not a finite `(n, d)` array, the columns differ, the classifier's name
+            is unknown, or there are fewer rows than folds.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> A, B = rng.normal(size=(200, 2)), rng.normal(size=(300, 2))
+        >>> two_sample_test(A, B, classifier="knn")
+        0.4700 ± 0.0319
+        >>> two_sample_test(A, B + 10.0, classifier="knn")
+        1.00000 ± 0.00319
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    A, B = check_pair(A, B, ("A", "B"))
+    rng = np.random.default_rng(random_state)
+    n = min(len(A), len(B)) if max_rows is None else min(len(A), len(B), max_rows)
+    if n_splits < 2 or n < n_splits:
+        raise ValueError(
+            f"n_splits={n_splits} folds need at least 2 folds and as many rows a side, of which there are {n}: "
+            "pass more rows or fewer folds"
+        )
+    model = _make_classifier(classifier, rng)
+    rows = np.concatenate([side[rng.permutation(len(side))[:n]] for side in (A, B)])
+    labels = np.repeat([0, 1], n)
+    folds = StratifiedKFold(n_splits, shuffle=True, random_state=_draw_seed(rng))
+    correct = 0
+    for train, test in folds.split(rows, labels):
+        model.fit(rows[train], labels[train])
+        correct += int(np.count_nonzero(model.predict(rows[test]) == labels[test]))
+
+    trials = 2 * n
+    smoothed = (correct + 1) / (trials + 2)  # an accuracy of exactly 1 is not known without error
+    error, null_error = (math.sqrt(VARIANCE_INFLATION * p * (1 - p) / trials) for p in (smoothed, 0.5))
+    return Estimate(correct / trials, error, null_standard_error=null_error)
+
+
+def _draw_seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))
+
+
+def _make_classifier(classifier: Any, rng: np.random.Generator) -> Any:
+    from sklearn.base import clone
+
+    if isinstance(classifier, str):
+        if classifier == "forest":
+            from sklearn.ensemble import RandomForestClassifier
+
+            return RandomForestClassifier(200, min_samples_leaf=5, random_state=_draw_seed(rng))
+        if classifier == "knn":
+            from sklearn.neighbors import KNeighborsClassifier
+            from sklearn.pipeline import make_pipeline
+            from sklearn.preprocessing import StandardScaler
+
+            return make_pipeline(StandardScaler(), KNeighborsClassifier(15))
+        names = ", ".join(map(repr, CLASSIFIERS))
+        raise ValueError(f"classifier={classifier!r} is unknown: use {names} or a scikit-learn classifier")
+    model = clone(classifier)
+    unset = [
+        name
+        for name, value in model.get_params().items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    ]
+    return model.set_params(**{name: _draw_seed(rng) for name in sorted(unset)})

@@ -1,0 +1,70 @@
+"""The one place where the rows given to a metric are checked."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# Squared distances of larger values would overflow a float64.
+LARGEST_VALUE = 1e150
+
+
+def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.float64]:
+    """Return `rows` as a contiguous float64 array of shape `(n, d)`, or say what is wrong with them.
+
+    Args:
+        rows: Anything that NumPy reads as a real two-dimensional array, d at least 1.
+        name: What the caller calls this argument, for the message.
+        min_rows: The fewest rows that will do.
+
+    Raises:
+        ValueError: One line that names the argument, what is wrong with it and the way out.
+    """
+    array = np.asarray(rows)
+    if array.dtype.kind not in "biuf":
+        try:
+            array = np.asarray(None if array.dtype.kind == "c" else array, dtype=np.float64)
+            if array.ndim == 0:
+                raise TypeError
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} is not an array of real numbers: encode or drop other columns") from None
+    if array.ndim != 2:
+        hint = f"write {name}.reshape(-1, 1) for a single column" if array.ndim == 1 else "flatten each row"
+        raise ValueError(f"{name} has {array.ndim} dimension(s) but needs 2, rows and columns: {hint}")
+    if array.shape[1] < 1:
+        raise ValueError(f"{name} has no columns: pass at least one")
+    if array.shape[0] < min_rows:
+        raise ValueError(f"{name} has {array.shape[0]} row(s) but needs at least {min_rows}: pass more rows")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    usable = np.abs(array) < LARGEST_VALUE
+    if not usable.all():
+        row, column = np.argwhere(~usable)[0]
+        value = array[row, column]
+        if np.isfinite(value):
+            raise ValueError(
+                f"{name} has {value:.3g} in row {row}, column {column}, beyond {LARGEST_VALUE:g}: rescale it"
+            )
+        kind = "a NaN" if np.isnan(value) else "an infinity"
+        raise ValueError(f"{name} has {kind} in row {row}, column {column}: drop or fill such rows first")
+    return array
+
+
+def check_pair(
+    first: ArrayLike, second: ArrayLike, names: tuple[str, str], min_rows: int = 2
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Check both sides of a metric, and that they have the same columns.
+
+    Args:
+        first: Shape `(n, d)`.
+        second: Shape `(m, d)`.
+        names: What the caller calls the two, for the message.
+        min_rows: The fewest rows that will do, on each side.
+
+    Raises:
+        ValueError: As `check_rows`, or that the column counts differ.
+    """
+    one, two = check_rows(first, names[0], min_rows), check_rows(second, names[1], min_rows)
+    if one.shape[1] != two.shape[1]:
+        raise ValueError(
+            f"{names[1]} has {two.shape[1]} columns but {names[0]} has {one.shape[1]}: "
+            "pass the same columns in the same order"
+        )
+    return one, two

@@ -1,0 +1,75 @@
+"""All pairs of rows, one tile at a time: the memory is bounded whatever the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float64]
+
+# One tile of distances. Small enough to stay in the second-level cache between the passes over it.
+TILE_BYTES = 2**20
+
+
+def tiles(
+    A: Rows, B: Rows, kind: Literal["euclidean", "sqeuclidean"], *, upper: bool = False
+) -> Iterator[tuple[slice, slice, Rows]]:
+    """Walk over the `(n, m)` distances between rows in tiles.
+
+    Args:
+        A: Shape `(n, d)`, float64.
+        B: Shape `(m, d)`, float64.
+        kind: `euclidean`, or `sqeuclidean` for the squares.
+        upper: For A = B, leave out what lies below the diagonal of tiles: the columns of a tile start
+            where its rows start.
+
+    Yields:
+        The rows of A, the rows of B, and the distances between them. The tile is a buffer that the next
+        step overwrites; the caller may write on it too.
+    """
+    from scipy.spatial.distance import cdist
+
+    n, m = len(A), len(B)
+    cells = max(1, TILE_BYTES // 8)
+    width = min(m, max(1, cells // 64))
+    height = max(1, cells // width)
+    buffer = np.empty(width * height)
+    for top in range(0, n, height):
+        rows = slice(top, min(top + height, n))
+        for left in range(top if upper else 0, m, width):
+            columns = slice(left, min(left + width, m))
+            shape = (rows.stop - rows.start, columns.stop - columns.start)
+            out = buffer[: shape[0] * shape[1]].reshape(shape)
+            cdist(A[rows], B[columns], kind, out=out)
+            yield rows, columns, out
+
+
+def sums_between(A: Rows, B: Rows) -> tuple[Rows, Rows]:
+    """Sum the Euclidean distances of each row of A to all of B, and of each row of B to all of A.
+
+    Returns:
+        Shapes `(n,)` and `(m,)`.
+    """
+    of_A, of_B = np.zeros(len(A)), np.zeros(len(B))
+    for rows, columns, tile in tiles(A, B, "euclidean"):
+        of_A[rows] += tile.sum(axis=1)
+        of_B[columns] += tile.sum(axis=0)
+    return of_A, of_B
+
+
+def sums_within(A: Rows) -> Rows:
+    """Sum the Euclidean distances of each row of A to the other rows of A.
+
+    Returns:
+        Shape `(n,)`. Each pair is looked at once, but for those in the tiles on the diagonal.
+    """
+    sums = np.zeros(len(A))
+    for rows, columns, tile in tiles(A, A, "euclidean", upper=True):
+        sums[rows] += tile.sum(axis=1)
+        beyond = max(columns.start, rows.stop)  # left of here the mirrored pair is in this band too
+        if beyond < columns.stop:
+            sums[beyond : columns.stop] += tile[:, beyond - columns.start :].sum(axis=0)
+    return sums

@@ -1,0 +1,79 @@
+"""A number that carries its standard error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import SupportsFloat
+
+
+class Estimate(float):
+    """A float with a standard error: everything else treats it as the plain number.
+
+    Arithmetic, `str`, `format` and JSON see the value alone, and the result of arithmetic is a plain
+    float: how errors combine depends on what is correlated, which a single number cannot know.
+
+    Args:
+        value: The estimate.
+        standard_error: Its standard error, in the unit of the value; nan where unknown.
+        degrees_of_freedom: Those of Student's t for `(value - truth) / standard_error`; inf where the
+            standard error is asymptotic and the normal law applies.
+        null_standard_error: The standard error if both sides had one and the same law, where that is
+            known apart from `standard_error`, else nan. Ask "can the two be told apart at all?" with
+            this one, and "how far apart are they?" with the other.
+
+    Example:
+        >>> distance = Estimate(27.612, 1.4807, 4)
+        >>> distance
+        27.61 ± 1.48
+        >>> print(f"{distance:.1f}", distance > 20, distance + 1, distance.degrees_of_freedom)
+        27.6 True 28.612 4.0
+    """
+
+    __slots__ = ("_degrees_of_freedom", "_null_standard_error", "_standard_error")
+
+    _standard_error: float
+    _degrees_of_freedom: float
+    _null_standard_error: float
+
+    def __new__(
+        cls,
+        value: SupportsFloat,
+        standard_error: SupportsFloat = math.nan,
+        degrees_of_freedom: SupportsFloat = math.inf,
+        null_standard_error: SupportsFloat = math.nan,
+    ) -> Estimate:
+        """Make a float of `value` that carries its errors."""
+        self = super().__new__(cls, value)
+        self._standard_error = float(standard_error)
+        self._degrees_of_freedom = float(degrees_of_freedom)
+        self._null_standard_error = float(null_standard_error)
+        return self
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error, in the unit of the value; nan where unknown."""
+        return self._standard_error
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Degrees of freedom of the standard error; inf where it is asymptotic."""
+        return self._degrees_of_freedom
+
+    @property
+    def null_standard_error(self) -> float:
+        """Standard error if both sides had the same law; nan where unknown."""
+        return self._null_standard_error
+
+    def __repr__(self) -> str:
+        value, error = float(self), self.standard_error
+        if not 1e-6 <= error < 1e6:  # zero, nan and inf too: no decimals to align to
+            return f"{value:.6g} ± {error:.3g}"
+        decimals = max(0, 2 - math.floor(math.log10(error)))
+        return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+    __str__ = float.__repr__
+
+    def __reduce__(self) -> tuple[Callable[..., Estimate], tuple[float, ...]]:
+        errors = (self.standard_error, self.degrees_of_freedom, self.null_standard_error)
+        return type(self), (float(self), *errors)
