@@ -11,9 +11,9 @@ install_import_hook(
     ["pointillist.points", "pointillist.diffusion", "pointillist.engine", "pointillist.metrics"], "beartype.beartype"
 )
 
-import jax
+import jax  # noqa: E402
 
-from pointillist.engine.devices import configure
+from pointillist.engine.devices import configure  # noqa: E402
 
 configure()
 jax.config.update("jax_numpy_rank_promotion", "raise")

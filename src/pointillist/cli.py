@@ -107,3 +107,7 @@ def _is_bad_input(error: Exception) -> bool:
     import sqlite3
 
     return isinstance(error, ValueError | OSError | sqlite3.Error)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from pointillist.diffusion import schedules
-from pointillist.diffusion.schedules import MAX_BETA, SCHEDULES, at, linear, make_schedule, padded, prior_kl, stack
+from pointillist.diffusion.schedules import MAX_BETA, SCHEDULES, at, linear, padded, prior_kl, stack
 
 
 def beta(schedule):
@@ -98,4 +98,4 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="timesteps must be at least 1, not 0"):
         linear(0)
     with pytest.raises(ValueError, match=r"< 1, not 0\.02 and 0\.01"):
-        make_schedule("linear", 10, 0.02, 0.01)
+        linear(10, 0.02, 0.01)

@@ -111,13 +111,6 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {"linear": linear, "cosine": cos
 """Every schedule by name; each takes the number of timesteps first."""
 
 
-def make_schedule(name: str, timesteps: int, beta_start: float, beta_end: float) -> Schedule:
-    """The schedule called `name`; the beta range is used by `linear` alone."""
-    if name == "linear":
-        return linear(timesteps, beta_start, beta_end)
-    return SCHEDULES[name](timesteps)
-
-
 def padded(schedule: Schedule, length: int) -> Schedule:
     """The same schedule with tables of `length` entries, so that programs compiled for it serve others too."""
 

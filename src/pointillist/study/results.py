@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pointillist.diffusion.schedules import Schedule, make_schedule, prior_kl
+from pointillist.diffusion.schedules import prior_kl
 from pointillist.metrics import METRICS
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary, best, summarise
 from pointillist.study.grid import Cell, Dataset, study_cells
@@ -121,11 +121,11 @@ class Results:
 
     def alpha_bar_T(self, settings: Settings) -> float:
         """ᾱ_T, the share of signal in the prior's place."""
-        return float(_schedule(settings).alpha_bar[-1])
+        return float(settings.noise_schedule().alpha_bar[-1])
 
     def prior_kl(self, name: str, settings: Settings) -> float:
         """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over the data set's rows."""
-        return prior_kl(_schedule(settings), self.dataset(name).rows)
+        return prior_kl(settings.noise_schedule(), self.dataset(name).rows)
 
     def prior_is_off(self, name: str, settings: Settings) -> bool:
         """Whether the sampler starts from the wrong place: more than `KL_LIMIT` nats per column."""
@@ -170,8 +170,3 @@ class Results:
 def short_name(name: str) -> str:
     """A point set's name, or a file's name without its folder and ending."""
     return Path(name).stem
-
-
-def _schedule(settings: Settings) -> Schedule:
-    start, end = settings.beta_range or (0.0, 0.0)
-    return make_schedule(settings.schedule, settings.timesteps, start, end)

@@ -15,7 +15,7 @@ from rich.console import Console
 from pointillist.diffusion.denoisers import NetworkDenoiser
 from pointillist.diffusion.networks import MLP
 from pointillist.diffusion.samplers import Ancestral
-from pointillist.diffusion.schedules import Schedule, make_schedule, padded
+from pointillist.diffusion.schedules import padded
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
 from pointillist.engine.sampling import sample_rows
@@ -101,11 +101,6 @@ def _keep_study(spec: Spec, store: Store, datasets: dict[str, Dataset]) -> None:
     store.set_fact("spec", to_json(spec))
     store.set_fact("versions", {name: version(name) for name in ("pointillist", "jax", "numpy", "scikit-learn")})
     store.set_fact("machine", {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()})
-
-
-def _schedule(settings: Settings) -> Schedule:
-    start, end = settings.beta_range or (0.0, 0.0)
-    return make_schedule(settings.schedule, settings.timesteps, start, end)
 
 
 def _table_length(cells: Sequence[Cell]) -> int:
@@ -204,7 +199,7 @@ class _Run:
             [
                 Recipe(
                     dataset=used.index(cell.dataset),
-                    schedule=padded(_schedule(cell.settings), self.table_length),
+                    schedule=padded(cell.settings.noise_schedule(), self.table_length),
                     seed=cell.random_seed,
                     epochs=cell.settings.epochs,
                     learning_rate=cell.settings.learning_rate,
@@ -262,7 +257,7 @@ class _Run:
         )
 
     def _sample(self, cell: Cell, network: MLP, dataset: Dataset) -> np.ndarray:
-        schedule = padded(_schedule(cell.settings), self.table_length)
+        schedule = padded(cell.settings.noise_schedule(), self.table_length)
         return sample_rows(
             NetworkDenoiser(network, schedule),
             Ancestral(schedule, cell.settings.variance),

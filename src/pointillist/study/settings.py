@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pointillist.diffusion.schedules import SCHEDULES
+from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ class Settings:
         if self.schedule != "linear":
             # It decides nothing there, so that it must not tell two equal models apart.
             object.__setattr__(self, "beta_range", None)
+
+    def noise_schedule(self) -> Schedule:
+        """The schedule that the settings name."""
+        return linear(self.timesteps, *self.beta_range) if self.beta_range else SCHEDULES[self.schedule](self.timesteps)
 
 
 def _whole(low: int, high: int) -> Callable[[Any], int]:
@@ -119,4 +123,7 @@ def label(key: str, value: Any) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}".replace("e-0", "e-")
+    if value >= 0.01:
+        return f"{value:g}"
+    mantissa, exponent = f"{value:e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

@@ -1,0 +1,58 @@
+# Two commands on a fresh machine: `make study` runs the main job, `make test` the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: study test test-slow lint format bench bench-training bench-study bench-startup clean
+
+study: .venv/core
+	$(BIN)/pointillist study
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+test-slow: .venv/dev
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: .venv/dev
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/dev
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
+
+# Each prints a table and writes JSON to benchmarks/output/.
+bench: bench-startup bench-training bench-study
+
+bench-training: .venv/core
+	$(BIN)/python benchmarks/training.py
+
+bench-study: .venv/core .venv-peers/installed
+	$(BIN)/python benchmarks/study.py --peer .venv-peers/bin/python
+
+bench-startup: .venv/core
+	$(BIN)/python benchmarks/startup.py
+
+.venv/bin/python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "pointillist needs Python 3.11 or newer; give one by PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/core: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) --editable .
+	touch $@
+
+.venv/dev: .venv/core
+	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+# The peers' libraries live apart: the project does not depend on them.
+.venv-peers/installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	touch $@
+
+clean:
+	rm -rf .venv .venv-peers build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,59 @@
+"""A study's figures: pure functions of the store, drawn by Matplotlib's objects without its global state."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pointillist.files import write_whole
+from pointillist.study.figures.curves import losses_figure, metrics_figure
+from pointillist.study.figures.panels import DPI
+from pointillist.study.figures.rows import rows_figure
+from pointillist.study.results import Results, short_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["losses_figure", "metrics_figure", "rows_figure", "write_figures"]
+
+
+def write_figures(results: Results, folder: Path, progress: Callable[[str], None] | None = None) -> list[Path]:
+    """Draws all figures of a study as PNG files.
+
+    A section has `{section}_{dataset}_rows.png` for each of its data sets, `{section}_losses.png` and
+    `{section}_metrics.png`. A file is written whole or not at all.
+
+    Args:
+        results: What to draw.
+        folder: Where to; made if it does not exist.
+        progress: Called with a file's name before it is drawn.
+
+    Returns:
+        The files' paths, in the order in which they were drawn.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    paths = []
+    for name, draw in _figures(results):
+        if progress is not None:
+            progress(name)
+        write_whole(folder / name, _png(draw()))
+        paths.append(folder / name)
+    return paths
+
+
+def _figures(results: Results) -> "Iterator[tuple[str, Callable[[], Figure]]]":
+    for section in results.spec.sections:
+        table = results.rows(section)
+        for name in section.datasets:
+            yield f"{section.name}_{short_name(name)}_rows.png", partial(rows_figure, results, section, name, table)
+        yield f"{section.name}_losses.png", partial(losses_figure, results, section)
+        yield f"{section.name}_metrics.png", partial(metrics_figure, results, section, table)
+
+
+def _png(figure: "Figure") -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()

@@ -1,0 +1,220 @@
+"""Curves: training loss by epoch, and metric against setting."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pointillist.metrics import METRICS
+from pointillist.study.figures.panels import (
+    DIVERGED,
+    FLOOR,
+    GENERATED,
+    REPORTED,
+    SHORT,
+    column_title,
+    headline,
+    legend,
+    line,
+    line_colours,
+    log_if_wide,
+    panel_grid,
+    plain,
+    say,
+    title,
+)
+from pointillist.study.results import Results, Row, short_name
+from pointillist.study.spec import Section
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HALF_LENGTH = 1.96
+"""Of error bars, in standard errors, and of the floor's band, in standard deviations: 95 % of a normal law."""
+
+
+def losses_figure(results: Results, section: Section) -> "Figure":
+    """Draws the training loss by epoch: a panel for each data set, a line for each setting.
+
+    With more than one seed the line is their mean, and a band goes from the lowest to the highest.
+
+    Args:
+        results: The study.
+        section: One of its sections.
+    """
+    n_panels = len(section.datasets)
+    n_columns = min(n_panels, 3)
+    titles = [column_title(section, column) for column in section.columns]
+    fitting = int(n_columns * 3.4 / (0.55 + 0.08 * max(map(len, titles))))
+    n_legend_rows = -(-len(titles) // max(fitting, 1))
+    figure, grid = panel_grid(
+        -(-n_panels // n_columns),
+        n_columns,
+        size=(2.8, 2.1),
+        gaps=(0.6, 0.6),
+        margins=(0.65, 0.15, 0.6 + 0.2 * n_legend_rows, 0.8),
+    )
+    panels = list(grid.flat)
+    for unused in panels[n_panels:]:
+        unused.remove()
+    headline(figure, f"Training loss: {section.title}")
+    colours = line_colours(len(titles))
+    for i, (axes, name) in enumerate(zip(panels, section.datasets, strict=False)):
+        title(axes, short_name(name))
+        values = []
+        for column, colour in zip(section.columns, colours, strict=True):
+            losses = [np.asarray(one, dtype=np.float64) for one in results.losses(name, column.settings)]
+            if losses:
+                values.append(_draw_losses(axes, np.stack(losses), colour))
+        if not values:
+            say(axes, "not finished")
+        log_if_wide(axes, np.concatenate(values) if values else np.empty(0))
+        axes.set_ylabel("mean loss" if i % n_columns == 0 else "")
+        axes.set_xlabel("epoch" if i + n_columns >= n_panels else "")
+    legend(
+        figure,
+        [line(colour, title) for colour, title in zip(colours, titles, strict=True)],
+        -(-len(titles) // n_legend_rows),
+    )
+    return figure
+
+
+def _draw_losses(axes: "Axes", losses: np.ndarray, colour: Any) -> np.ndarray:
+    """Draws curves of shape (seeds, epochs); returns what has to be in sight."""
+    epochs = np.arange(1, losses.shape[1] + 1)
+    marker = "." if len(epochs) == 1 else ""
+    axes.plot(epochs, losses.mean(axis=0), color=colour, linewidth=1, marker=marker)
+    if len(losses) > 1:
+        axes.fill_between(epochs, losses.min(axis=0), losses.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+    return losses.ravel()
+
+
+def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> "Figure":
+    """Draws metric against setting: a row of panels for each data set, a column for each metric.
+
+    Args:
+        results: The study.
+        section: One of its sections.
+        table: The section's table, `results.rows(section)`.
+    """
+    labels = [column.label for column in section.columns]
+    width = max(2.2, 0.25 * len(labels))
+    x, limits, is_number = _positions(section, width)
+    turn, height = _turn(labels, x, limits, is_number, width)
+    names = [short_name(name) for name in section.datasets]
+    figure, grid = panel_grid(
+        len(names), len(METRICS), size=(width, 1.35), gaps=(0.65, 0.18), margins=(0.85, 0.15, 0.95 + height, 0.8)
+    )
+    headline(figure, section.title)
+    panels = dict(zip(product(names, METRICS), grid.flat, strict=True))
+    for row in table:
+        axes = panels[row.dataset, row.metric]
+        _draw_metric(axes, row, x)
+        axes.set_xscale("log" if is_number else "linear")
+        axes.set_xticks(x, [], minor=False)
+        axes.set_xticks([], minor=True)
+        axes.set_xlim(*limits)
+    for axes, metric in zip(grid[0], METRICS.values(), strict=True):
+        title(axes, metric.title)
+    for axes, name in zip(grid[:, 0], names, strict=True):
+        axes.set_ylabel(plain(name), fontsize=9, fontweight="bold")
+    figure.align_ylabels(grid[:, 0])
+    for axes in grid[-1]:
+        axes.set_xticks(x, labels, **turn)
+        axes.set_xlabel(", ".join(SHORT.get(key, key.replace("_", " ")) for key in section.varied))
+    legend(figure, _metrics_handles(results, table), n_columns=3)
+    return figure
+
+
+def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
+    nan = float("nan")
+    floors = np.array([(nan, nan) if f is None else (f.value, HALF_LENGTH * f.spread) for f in row.floors]).T
+    if row.floor is not None:
+        value, half = floors[:, 0]
+        axes.axhspan(value - half, value + half, color=FLOOR, alpha=0.25, linewidth=0)
+        axes.axhline(value, color=FLOOR, linewidth=1)
+    elif np.isfinite(floors).any():
+        axes.fill_between(x, floors[0] - floors[1], floors[0] + floors[1], color=FLOOR, alpha=0.25, linewidth=0)
+        axes.plot(x, floors[0], color=FLOOR, linewidth=1)
+
+    values = np.array([nan if s is None else s.value for s in row.summaries])
+    errors = HALF_LENGTH * np.array([nan if s is None else s.standard_error for s in row.summaries])
+    errors[~np.isfinite(errors)] = 0
+    axes.errorbar(x, values, yerr=errors, linestyle="", color=GENERATED, linewidth=1, capsize=2)
+    for chosen, face in ((np.array(row.is_best), GENERATED), (~np.array(row.is_best), "white")):
+        axes.plot(x[chosen], values[chosen], markerfacecolor=face, **_MEASURED)
+    reported = np.array([nan if r is None else r.value for r in row.references])
+    axes.plot(x, reported, **_DIAMOND)
+    diverged = np.array([s is not None and not np.isfinite(s.value) for s in row.summaries])
+    if diverged.any():
+        axes.plot(x[diverged], np.full(diverged.sum(), 0.08), transform=axes.get_xaxis_transform(), **_CROSS)
+    if not np.isfinite(values).any() and not diverged.any():
+        say(axes, "not finished")
+    axes.margins(y=0.12)
+    log_if_wide(axes, np.concatenate([values, floors[0]]))
+
+
+_MEASURED: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.5, "color": GENERATED}
+_DIAMOND: dict[str, Any] = {
+    "linestyle": "",
+    "marker": "D",
+    "markersize": 6,
+    "markerfacecolor": "none",
+    "color": REPORTED,
+}
+_CROSS: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 6, "color": DIVERGED}
+
+
+def _metrics_handles(results: Results, table: Sequence[Row]) -> list[Any]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    covers = "training and drawing of rows" if results.covers_training else "drawing of rows only"
+    handles: list[Any] = [
+        Line2D([], [], markerfacecolor=GENERATED, label="measured, no test tells it from the best", **_MEASURED),
+        Line2D([], [], markerfacecolor="white", label="measured, worse than the best", **_MEASURED),
+        line(GENERATED, f"± {HALF_LENGTH} standard errors ({covers})"),
+    ]
+    if any(f is not None for row in table for f in row.floors):
+        text = f"data against data, ± {HALF_LENGTH} standard deviations"
+        handles.append(Patch(facecolor=FLOOR, alpha=0.5, label=text))
+    if any(r is not None for row in table for r in row.references):
+        handles.append(Line2D([], [], label="reported", **_DIAMOND))
+    if any(s is not None and not np.isfinite(s.value) for row in table for s in row.summaries):
+        handles.append(Line2D([], [], label="diverged", **_CROSS))
+    return handles
+
+
+def _positions(section: Section, width: float) -> tuple[np.ndarray, tuple[float, float], bool]:
+    """Where the columns stand on an x axis so many inches wide, its limits, and whether it is one of logarithms.
+
+    It is if a single number is varied, and no two of its values would come too close to be told apart.
+    """
+    values = [getattr(column.settings, key) for key in section.varied for column in section.columns]
+    if len(section.varied) == 1 < len(values) and all(isinstance(value, int | float) for value in values):
+        x = np.array(values, dtype=np.float64)
+        margin = (x.max() / x.min()) ** 0.08
+        limits = float(x.min() / margin), float(x.max() * margin)
+        if _closest(np.log(x), np.log(limits), width) > 0.12:
+            return x, limits, True
+    return np.arange(len(section.columns), dtype=np.float64), (-0.5, len(section.columns) - 0.5), False
+
+
+def _closest(x: np.ndarray, limits: Sequence[float] | np.ndarray, width: float) -> float:
+    """The smallest distance of two positions in inches."""
+    return float(np.diff(np.sort(x), append=np.inf).min() / (limits[1] - limits[0]) * width)
+
+
+def _turn(
+    labels: Sequence[str], x: np.ndarray, limits: tuple[float, float], is_number: bool, width: float
+) -> tuple[dict[str, Any], float]:
+    """How tick labels are turned so that they do not overlap, and the inches below the axes that they then take."""
+    longest = 0.065 * max(map(len, labels))
+    closest = _closest(np.log(x), np.log(limits), width) if is_number else _closest(x, limits, width)
+    if closest > longest + 0.05:
+        return {}, 0.1
+    if closest > 0.18 and longest < 1.2:
+        return {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}, 0.75 * longest + 0.1
+    return {"rotation": 90}, longest

@@ -1,0 +1,136 @@
+"""What the figures share: panels, titles, legends, colours."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pointillist.study.settings import Settings, label
+from pointillist.study.spec import Column, Section
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 110
+REAL = "0.35"
+GENERATED = "#1f5fa8"
+FLOOR = "0.55"
+REPORTED = "#d1600a"
+DIVERGED = "#b2182b"
+SHORT = {"timesteps": "T", "beta_range": "beta"}
+
+
+def column_title(section: Section, column: Column) -> str:
+    """A column's label with the names of what is varied."""
+    parts = [_part(key, column.settings) for key in section.varied if getattr(column.settings, key) is not None]
+    return ", ".join(parts) or column.label
+
+
+def _part(key: str, settings: Settings) -> str:
+    text = label(key, getattr(settings, key))
+    if key == "schedule":
+        return text
+    return f"beta {text}" if key == "beta_range" else f"{SHORT.get(key, key.replace('_', ' '))} = {text}"
+
+
+def panel_grid(
+    n_rows: int,
+    n_columns: int,
+    size: tuple[float, float],
+    gaps: tuple[float, float],
+    margins: tuple[float, float, float, float],
+    projection: str | None = None,
+) -> "tuple[Figure, np.ndarray]":
+    """A figure with a grid of axes, all lengths in inches; margins are left, right, bottom, top."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    left, right, bottom, top = margins
+    width = left + n_columns * size[0] + (n_columns - 1) * gaps[0] + right
+    height = bottom + n_rows * size[1] + (n_rows - 1) * gaps[1] + top
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(
+        n_rows,
+        n_columns,
+        squeeze=False,
+        subplot_kw={"projection": projection},
+        gridspec_kw={
+            "left": left / width,
+            "right": 1 - right / width,
+            "bottom": bottom / height,
+            "top": 1 - top / height,
+            "wspace": gaps[0] / size[0],
+            "hspace": gaps[1] / size[1],
+        },
+    )
+    for axes in grid.flat:
+        axes.tick_params(labelsize=7)
+        axes.xaxis.label.set_size(8)
+        axes.yaxis.label.set_size(8)
+    return figure, grid
+
+
+def headline(figure: "Figure", text: str) -> None:
+    """One line above all panels."""
+    width, height = figure.get_size_inches()
+    figure.text(0.5, 1 - 0.2 / height, plain(text), ha="center", va="top", fontsize=fitting(text, width - 0.2, 11))
+
+
+def title(axes: "Axes", title: str, detail: str | None = None) -> None:
+    """A title above the axes, and between them a smaller line, for which an empty detail leaves room."""
+    inches = axes.bbox.width / DPI
+    axes.set_title(plain(title), fontsize=fitting(title, inches, 9), y=1, pad=5 if detail is None else 14)
+    axes.title.set_y(1)  # three axes put it lower
+    if detail:
+        axes.annotate(
+            detail,
+            (0.5, 1),
+            xytext=(0, 4),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+            color="0.3",
+        )
+
+
+def say(axes: "Axes", text: str) -> None:
+    """Puts a remark into the middle of a panel that has nothing to show."""
+    axes.annotate(text, (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=8, color=DIVERGED)
+
+
+def line(colour: Any, text: str) -> Any:
+    """A legend's entry for a line."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, linewidth=1.5, label=text)
+
+
+def legend(figure: "Figure", handles: list[Any], n_columns: int) -> None:
+    """One legend below all panels."""
+    figure.legend(handles=handles, loc="lower center", ncols=n_columns, fontsize=8, frameon=False)
+
+
+def log_if_wide(axes: "Axes", values: np.ndarray) -> None:
+    """Makes the y axis logarithmic if the values are positive and span more than a factor of 10."""
+    finite = values[np.isfinite(values)]
+    if finite.size and finite.min() > 0 and finite.max() > 10 * finite.min():
+        axes.set_yscale("log")
+
+
+def line_colours(n: int) -> list[Any]:
+    """Colours of settings in their order, told apart by lightness too."""
+    import matplotlib
+
+    return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.87, n)))
+
+
+def fitting(text: str, inches: float, size: float) -> float:
+    """The font size, made smaller if the text would be longer than so many inches."""
+    return min(size, max(inches * 72 / (0.56 * max(len(text), 1)), 4.0))
+
+
+def plain(text: str) -> str:
+    """A file's name or a title with its dollars, which would start a formula."""
+    return text.replace("$", r"\$")

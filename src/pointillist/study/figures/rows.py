@@ -1,0 +1,201 @@
+"""Generated rows beside real ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pointillist.study.comparisons import Summary
+from pointillist.study.figures.panels import DIVERGED, GENERATED, REAL, column_title, headline, panel_grid, say, title
+from pointillist.study.results import Results, Row, short_name
+from pointillist.study.spec import Section
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_ROWS = 5000
+"""Rows that a panel shows at most."""
+
+_MARGIN = 0.12
+_BINS = 60
+_FREE_CORNER = {1: (0.02, 0.94), 2: (0.02, 0.02), 3: (0.0, -0.08)}
+
+
+def rows_figure(results: Results, section: Section, name: str, table: Sequence[Row]) -> "Figure":
+    """Draws the real rows, and beside them those of every setting's model of seed 0.
+
+    All panels have the limits of the real rows with a margin; a panel says how many rows lie outside of them. Data
+    of more than three columns is shown along the first two principal axes of the real rows.
+
+    Args:
+        results: The study.
+        section: One of its sections.
+        name: One of the section's data sets.
+        table: The section's table, `results.rows(section)`.
+    """
+    real = results.dataset(name).rows
+    window = _Window.around(real)
+    n_panels = 1 + len(section.columns)
+    n_columns = min(n_panels, 4)
+    is_3d = window.dimensions == 3
+    figure, grid = panel_grid(
+        -(-n_panels // n_columns),
+        n_columns,
+        size=(2.3, 2.3),
+        gaps=(0.1, 0.75 if is_3d else 0.55),
+        margins=(0.2, 0.25, 0.3, 0.9) if is_3d else (0.6, 0.15, 0.5, 0.9),
+        projection="3d" if is_3d else None,
+    )
+    panels = list(grid.flat)
+    for unused in panels[n_panels:]:
+        unused.remove()
+    note = "" if results.spec.seeds == 1 else " (rows of the models of seed 0, EMD of all seeds)"
+    headline(figure, f"{short_name(name)}: {section.title}{note}")
+    for i, axes in enumerate(panels[:n_panels]):
+        _frame(axes, window, is_left=i % n_columns == 0, is_bottom=i + n_columns >= n_panels)
+
+    title(panels[0], "data", _thinning(len(real), window.dimensions))
+    _draw(panels[0], window, real, REAL)
+    emds = _emds(table, short_name(name), len(section.columns))
+    for axes, column, emd in zip(panels[1:], section.columns, emds, strict=False):
+        generated = results.generated(name, column.settings)
+        title(axes, column_title(section, column), _emd_text(emd))
+        if generated is None:
+            say(axes, "not finished")
+        elif not np.isfinite(generated).all():
+            lost = int((~np.isfinite(generated).all(axis=1)).sum())
+            say(axes, f"diverged:\n{lost:,} of {len(generated):,} rows\nare not finite")
+        else:
+            _draw(axes, window, generated, GENERATED)
+    if window.dimensions == 1:
+        top = max(axes.dataLim.y1 for axes in panels[:n_panels])
+        for axes in panels[:n_panels]:
+            axes.set_ylim(0, 1.05 * top)
+    return figure
+
+
+@dataclass(frozen=True)
+class _Window:
+    """What the panels of a figure show of rows: up to three coordinates, within limits equally long on each axis.
+
+    Attributes:
+        labels: Of the coordinates.
+        origin: Shape (d,): the point that the axes go through.
+        directions: Shape (d, dimensions).
+        low: Lower limits, shape (dimensions,).
+        high: Upper limits, shape (dimensions,).
+    """
+
+    labels: tuple[str, ...]
+    origin: np.ndarray
+    directions: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def around(cls, rows: np.ndarray) -> "_Window":
+        rows = rows.astype(np.float64)
+        d = rows.shape[1]
+        if d <= 3:
+            labels = tuple(f"column {i + 1}" for i in range(d))
+            origin, directions = np.zeros(d), np.eye(d)
+        else:
+            labels, origin, directions = _principal_axes(rows)
+        shown = (rows - origin) @ directions
+        low, high = shown.min(axis=0), shown.max(axis=0)
+        half = (high - low).max() / 2 * (1 + _MARGIN) or 1.0
+        middle = (low + high) / 2
+        return cls(labels, origin, directions, middle - half, middle + half)
+
+    @property
+    def dimensions(self) -> int:
+        return len(self.labels)
+
+    def split(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates of rows, shape (n, dimensions), and which of them are inside, shape (n,)."""
+        shown = (rows.astype(np.float64) - self.origin) @ self.directions
+        return shown, ((shown >= self.low) & (shown <= self.high)).all(axis=1)
+
+
+def _principal_axes(rows: np.ndarray) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    origin = rows.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov(rows, rowvar=False))
+    directions = axes[:, [-1, -2]]
+    # An eigenvector's sign is arbitrary; a fixed one keeps pictures of two machines alike.
+    largest = np.abs(directions).argmax(axis=0)
+    directions = directions * np.where(directions[largest, [0, 1]] < 0, -1.0, 1.0)
+    shares = variances[[-1, -2]] / max(variances.sum(), np.finfo(float).tiny)
+    labels = tuple(f"principal axis {i} ({share:.0%})" for i, share in enumerate(shares, 1))
+    return labels, origin, directions
+
+
+def _frame(axes: Any, window: _Window, is_left: bool, is_bottom: bool) -> None:
+    limits = zip(window.low, window.high, strict=True)
+    axes.set(**{f"{axis}lim": low_high for axis, low_high in zip("xyz", limits, strict=False)})
+    if window.dimensions == 3:
+        for axis, text in zip("xyz", window.labels, strict=True):
+            axes.tick_params(axis, pad=-4)
+            axes.set(**{f"{axis}label": text})
+        for side in (axes.xaxis, axes.yaxis, axes.zaxis):
+            side.labelpad = -11
+            side.label.set_size(7)
+        axes.locator_params(nbins=3)
+        axes.set_box_aspect((1, 1, 1), zoom=1.05)
+        axes.view_init(elev=25, azim=-60)
+        return
+    axes.tick_params(labelleft=is_left, labelbottom=is_bottom)
+    axes.locator_params(nbins=5)
+    if is_bottom:
+        axes.set_xlabel(window.labels[0])
+    if is_left:
+        axes.set_ylabel(window.labels[1] if window.dimensions == 2 else "share of rows")
+    if window.dimensions == 2:
+        axes.set_aspect("equal", adjustable="box")
+
+
+def _draw(axes: Any, window: _Window, rows: np.ndarray, colour: str) -> None:
+    shown, is_inside = window.split(rows)
+    if window.dimensions == 1:
+        counts, edges = np.histogram(shown, _BINS, (window.low[0], window.high[0]))
+        axes.stairs(counts / len(rows), edges, fill=True, color=colour)
+    else:
+        chosen = _thinned(len(rows))
+        points = shown[chosen][is_inside[chosen]]
+        size = np.clip(1.5 * (2000 / len(chosen)) ** 0.25, 1.5, 3)
+        # Three axes do not clip, so that rows outside must not reach them.
+        axes.plot(*points.T, linestyle="", marker="o", markersize=size, markeredgewidth=0, alpha=0.45, color=colour)
+    outside = len(rows) - int(is_inside.sum())
+    if outside:
+        axes.annotate(
+            f"{outside:,} of {len(rows):,} rows outside",
+            _FREE_CORNER[window.dimensions],
+            xycoords="axes fraction",
+            fontsize=7,
+            color=DIVERGED,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )
+
+
+def _thinned(n: int) -> np.ndarray:
+    """Indices of the rows to show; a file may be sorted, so that its first rows would not do."""
+    return np.arange(n) if n <= MAX_ROWS else np.random.default_rng(0).choice(n, MAX_ROWS, replace=False)
+
+
+def _thinning(n: int, dimensions: int) -> str:
+    return f"{n:,} rows" if n <= MAX_ROWS or dimensions == 1 else f"{MAX_ROWS:,} of {n:,} rows"
+
+
+def _emds(table: Sequence[Row], dataset: str, n_columns: int) -> tuple[Summary | None, ...]:
+    found = (row.summaries for row in table if (row.dataset, row.metric) == (dataset, "emd"))
+    return next(found, (None,) * n_columns)
+
+
+def _emd_text(emd: Summary | None) -> str:
+    if emd is None or not np.isfinite(emd.value):
+        return ""
+    error = emd.standard_error
+    if not np.isfinite(error) or error <= 0:
+        return f"EMD {emd.value:.4g}"
+    decimals = min(max(1 - int(np.floor(np.log10(error))), 0), 6)
+    return f"EMD {emd.value:.{decimals}f} ± {error:.{decimals}f}"

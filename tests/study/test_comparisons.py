@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from pointillist.study.comparisons import Summary, best, p_value_greater, summarise
+
+
+def test_three_seeds_give_the_spread_over_seeds():
+    values = [1.0, 2.0, 4.0]
+    summary = summarise(values, [0.1] * 3, [4] * 3)
+    assert summary.value == pytest.approx(7 / 3)
+    assert summary.standard_error == pytest.approx(stats.sem(values)) and summary.degrees_of_freedom == 2
+
+
+def test_fewer_seeds_combine_the_drawing_errors():
+    assert summarise([3.0], [0.5], [4]) == Summary(3.0, 0.5, 4.0, 1)
+    two = summarise([3.0, 5.0], [0.3, 0.4], [4, 4])
+    assert (two.value, two.standard_error) == (4.0, pytest.approx(0.25))
+    # Welch and Satterthwaite: (.09 + .16)² / (.09²/4 + .16²/4)
+    assert two.degrees_of_freedom == pytest.approx(0.25**2 / ((0.09**2 + 0.16**2) / 4))
+
+
+def test_p_value_is_welchs():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.8, 1, 9), rng.normal(0, 3, 5)
+    summaries = [Summary(x.mean(), stats.sem(x), len(x) - 1, len(x)) for x in (a, b)]
+    expected = stats.ttest_ind(a, b, equal_var=False, alternative="greater").pvalue
+    assert p_value_greater(*summaries) == pytest.approx(expected)
+
+
+def cell(value, error=1.0, freedom=np.inf):
+    return Summary(value, error, freedom, 1)
+
+
+def test_best_are_those_that_no_test_tells_from_the_lowest():
+    assert best([cell(10), cell(11), cell(30)]) == [True, True, False]
+    assert best([cell(10), cell(13, freedom=1)]) == [True, True]
+    assert best([cell(10), cell(13)]) == [True, False]
+    assert best([None, cell(10), cell(np.nan)]) == [False, True, False]
+    assert best([None]) == [False]
+    assert best([cell(2, error=0), cell(1, error=0), cell(1, error=0)]) == [False, True, True]
+
+
+def test_best_is_closest_to_a_target():
+    assert best([cell(0.0, 0.1), cell(1.0, 0.1), cell(2.0, 0.1)], target=1.05) == [False, True, False]
+
+
+def test_holm_keeps_the_level_over_a_row_of_equal_cells():
+    """Of rows of six equal cells not much more than 5 % may have a cell that is called worse than a fixed one."""
+    rng = np.random.default_rng(1)
+    n = 2000
+    false = 0
+    for _ in range(n):
+        values = rng.normal(size=6)
+        marks = best([cell(v) for v in values])
+        # The lowest of six is not a fixed cell: compare what happens to the first one alone.
+        false += not marks[0]
+    assert false / n < 0.05 + 3 * np.sqrt(0.05 * 0.95 / n)

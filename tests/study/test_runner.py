@@ -1,0 +1,161 @@
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pointillist.engine import weights
+from pointillist.engine.training import Architecture, StackTrainer
+from pointillist.study import runner
+from pointillist.study.results import Results
+from pointillist.study.spec import SpecError, load_spec
+from pointillist.study.store import Store
+
+from .conftest import dump
+
+CONSOLE = Console(quiet=True)
+
+
+def run(spec, folder):
+    folder.mkdir(exist_ok=True)
+    with Store(folder / "study.db") as store:
+        runner.run_study(spec, store, CONSOLE)
+        return dump(store)
+
+
+@pytest.fixture
+def whole(tiny, tmp_path):
+    return run(load_spec(str(tiny)), tmp_path / "whole")
+
+
+def test_every_cell_is_computed_once_and_kept(tiny, tmp_path, whole):
+    assert len(whole["cells"]) == 6  # 2 sets x 2 numbers of timesteps, cosine and sigmoid; one cell is shared
+    assert len(whole["measures"]) == 6 * 4 and len(whole["floors"]) == 2 * 4
+    with Store(tmp_path / "whole" / "study.db") as store:
+        results = Results(store)
+        assert results.finished_and_missing() == (6, 0)
+        steps, kinds = results.spec.sections
+        name = steps.datasets[0]
+        settings = steps.columns[0].settings
+        assert kinds.columns[0].settings == settings
+        rows = results.generated(name, settings)
+        assert rows.shape == (100, 2) and rows.dtype == np.float32 and np.isfinite(rows).all()
+        (losses,) = results.losses(name, settings)
+        assert losses.shape == (3,) and (losses > 0).all()
+        assert results.dataset(name).rows.min() == -1 and results.dataset(name).rows.max() == 1
+
+
+def test_a_second_run_computes_nothing(tiny, tmp_path, whole, monkeypatch):
+    monkeypatch.setattr(StackTrainer, "run", lambda *_: pytest.fail("trained again"))
+    assert run(load_spec(str(tiny)), tmp_path / "whole") == whole
+
+
+def test_more_seeds_add_cells_and_change_none(tiny, tmp_path, whole):
+    more = run(load_spec(str(tiny)).with_seeds(2), tmp_path / "whole")
+    assert len(more["cells"]) == 12 and set(whole["cells"]) < set(more["cells"])
+
+
+def test_sections_alone_give_the_same_cells(tiny, tmp_path, whole):
+    part = run(load_spec(str(tiny)).only(["kinds"]), tmp_path / "part")
+    assert len(part["cells"]) == 3 and set(part["cells"]) < set(whole["cells"])
+
+
+@pytest.mark.parametrize("models_per_stack", [1, 4])
+def test_stacks_change_nothing(tiny, tmp_path, whole, monkeypatch, models_per_stack):
+    monkeypatch.setattr(runner, "MODELS_PER_STACK", models_per_stack)
+    assert run(load_spec(str(tiny)), tmp_path / "stacks") == whole
+
+
+@pytest.mark.parametrize("calls", [1, 2, 4])
+def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeypatch, calls):
+    """Stops after so many device calls, with checkpoints kept, then goes on."""
+    train, left = StackTrainer.run, [calls]
+
+    def run_and_stop(self, epochs):
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return train(self, 1)
+
+    monkeypatch.setattr(runner, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(StackTrainer, "run", run_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(load_spec(str(tiny)), tmp_path / "stopped")
+    with Store(tmp_path / "stopped" / "study.db") as store:
+        assert len(store.finished()) < 6
+        assert store._connection.execute("SELECT COUNT(*) FROM checkpoints").fetchone()[0] > 0
+    monkeypatch.setattr(StackTrainer, "run", train)
+    assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
+
+
+def test_a_diverged_model_is_told_and_stops_nothing(tiny, tmp_path):
+    tiny.write_text(tiny.read_text() + "learning_rate = [1e-3, 1.0]\nepochs = 60\n")
+    run(load_spec(str(tiny)).only(["kinds"]), tmp_path / "out")
+    with Store(tmp_path / "out" / "study.db") as store:
+        results = Results(store)
+        (row, *_) = results.rows(results.spec.sections[0])
+        values = np.array([summary.value for summary in row.summaries])
+        assert np.isfinite(values[::2]).all()
+        assert results.finished_and_missing() == (6, 0)
+
+
+def test_sizes_that_do_not_fit_are_told_before_anything_is_computed(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(StackTrainer, "run", lambda *_: pytest.fail("trained"))
+    text = tiny.read_text()
+    tiny.write_text(text.replace("batch_size = 32", "batch_size = 250"))
+    with pytest.raises(SpecError, match=r"steps, other \(200 rows\): batch_size = 250 is more than there are rows"):
+        run(load_spec(str(tiny)), tmp_path / "out")
+    tiny.write_text(text.replace("emd_rows = 20", "emd_rows = 101"))
+    with pytest.raises(SpecError, match=r"emd_rows = 101 must be at most 100"):
+        run(load_spec(str(tiny)), tmp_path / "out")
+
+
+def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole):
+    import jax
+
+    from pointillist.diffusion.denoisers import NetworkDenoiser
+    from pointillist.diffusion.samplers import Ancestral
+    from pointillist.engine.sampling import sample_rows
+
+    with Store(tmp_path / "whole" / "study.db") as store:
+        results = Results(store)
+        section = results.spec.sections[1]
+        (cell,) = results.cells(section.datasets[0], section.columns[1].settings)
+        template = Architecture(width=8, depth=1, time_embedding=4).build(jax.random.key(0), 2)
+        network = weights.from_bytes(template, store.network(cell.key))
+        schedule = cell.settings.noise_schedule()
+        rows = sample_rows(
+            NetworkDenoiser(network, schedule), Ancestral(schedule), columns=2, n_rows=100, seed=cell.random_seed
+        )
+        np.testing.assert_array_equal(rows, store.rows(cell.key))
+        with pytest.raises(ValueError, match="not whole safetensors data"):
+            weights.from_bytes(template, store.network(cell.key)[:-9])
+        with pytest.raises(ValueError, match=r"of another shape: input\.weight"):
+            other = Architecture(width=8, depth=1, time_embedding=6).build(jax.random.key(0), 2)
+            weights.from_bytes(other, store.network(cell.key))
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_process_goes_on_to_the_same_bits(tiny, tmp_path, command, stop):
+    tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 4000"))
+    arguments = [sys.executable, "-m", "pointillist.cli", "study", str(tiny), "--only", "kinds", "--out"]
+    assert command("study", tiny, "--only", "kinds", "--out", tmp_path / "whole").returncode == 0
+    out = tmp_path / "stopped"
+    # A stop may fall into any part of the work, the start included.
+    for seconds in (3.0, 5.0, 6.0):
+        process = subprocess.Popen([*arguments, str(out)], stdout=subprocess.PIPE, text=True)
+        time.sleep(seconds)
+        process.send_signal(stop)
+        output, _ = process.communicate()
+        assert process.returncode in (0, 130 if stop == signal.SIGINT else -signal.SIGKILL), output
+        if stop == signal.SIGINT and process.returncode == 130:
+            assert "The same command goes on from there" in output
+    assert command("study", tiny, "--only", "kinds", "--out", out).returncode == 0
+    with Store(tmp_path / "whole" / "study.db") as first, Store(out / "study.db") as second:
+        assert dump(first) == dump(second)
+    csvs = [(folder / "results.csv").read_bytes() for folder in (tmp_path / "whole", out)]
+    assert csvs[0] == csvs[1]
+    assert [path.name for path in out.rglob("*.part")] == []

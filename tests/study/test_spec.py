@@ -1,0 +1,164 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pointillist.study.spec import SpecError, from_json, load_spec, parse_spec, to_json
+
+
+def parsed(text, folder=Path("nowhere")):
+    return parse_spec(text, folder / "my.toml")
+
+
+def test_the_built_in_report():
+    spec = load_spec("report")
+    columns = {section.name: [column.label for column in section.columns] for section in spec.sections}
+    assert columns == {
+        "timesteps": ["10", "50", "100", "150", "200", "500"],
+        "beta_schedule": [
+            "1e-4..0.02", "1e-3..0.2", "1e-5..2e-3", "1e-5..0.02", "1e-4..0.2", "1e-5..0.2",
+        ],
+        "schedule": ["cosine", "sigmoid"],
+    }  # fmt: skip
+    sets = ("moons", "circles", "blobs", "manycircles", "helix")
+    models = {(name, c.settings) for section in spec.sections for name in section.datasets for c in section.columns}
+    assert all(section.datasets == sets for section in spec.sections)
+    assert len(models) == 65
+    for _, settings in models:
+        assert (settings.width, settings.depth, settings.time_embedding) == (128, 5, 16)
+        assert (settings.epochs, settings.batch_size, settings.learning_rate) == (100, 64, 1e-3)
+        assert (settings.n_samples, settings.variance, settings.emd_rows) == (5000, "beta", 250)
+    # Every reported number finds its column: 5 sets x 2 metrics x columns.
+    assert [len(section.reference) for section in spec.sections] == [60, 60, 20]
+    moons = {r.column: r.value for r in spec.sections[1].reference if (r.dataset, r.metric) == ("moons", "emd")}
+    assert moons["1e-3..0.2"] == 35.57 and moons["1e-4..0.02"] == 30.55
+
+
+def test_lists_are_crossed_and_equal_models_come_once():
+    spec = parsed("""
+datasets = "moons"
+timesteps = [10, 20]
+schedule = ["linear", "cosine"]
+beta_range = [[1e-4, 0.02], [1e-3, 0.1]]
+""")
+    (section,) = spec.sections
+    assert section.name == "my" and section.varied == ("timesteps", "schedule", "beta_range")
+    # Cosine has no beta range: 2 x (2 linear + 1 cosine).
+    assert [c.label for c in section.columns] == [
+        "10, linear, 1e-4..0.02", "10, linear, 1e-3..0.1", "10, cosine, –",
+        "20, linear, 1e-4..0.02", "20, linear, 1e-3..0.1", "20, cosine, –",
+    ]  # fmt: skip
+
+
+def test_sections_inherit_and_override():
+    spec = parsed("""
+datasets = ["moons", "helix"]
+epochs = 7
+[sections.a]
+timesteps = 5
+[sections.b]
+datasets = "blobs"
+epochs = 9
+""")
+    a, b = spec.sections
+    assert a.datasets == ("moons", "helix") and b.datasets == ("blobs",)
+    assert (a.columns[0].settings.epochs, b.columns[0].settings.epochs) == (7, 9)
+    assert (a.columns[0].settings.timesteps, b.columns[0].settings.timesteps) == (5, 200)
+
+
+def test_json_round_trip():
+    spec = load_spec("report")
+    import json
+
+    assert from_json(json.loads(json.dumps(to_json(spec)))) == spec
+
+
+def test_overrides():
+    spec = load_spec("report").only(["schedule"]).with_epochs(3).with_seeds(4)
+    assert [section.name for section in spec.sections] == ["schedule"] and spec.seeds == 4
+    assert {column.settings.epochs for section in spec.sections for column in section.columns} == {3}
+
+
+GOOD = 'datasets = ["moons"]\n'
+MISTAKES = {
+    "misspelt key": (GOOD + "\ntimestep = 5", "line 3: timestep: unknown key; did you mean 'timesteps'"),
+    "misspelt in section": (
+        GOOD + "[sections.a]\nepoch = 5",
+        "line 3: sections.a.epoch: unknown key; did you mean 'epochs'",
+    ),
+    "unknown set": ('datasets = ["moon"]', "line 1: datasets: unknown set 'moon': choose from moons, circles"),
+    "missing file": ('datasets = "rows.npy"', "line 1: datasets: there is no file .*rows.npy"),
+    "no set": ("timesteps = 5", "datasets: is missing: name point sets"),
+    "same names": (
+        'datasets = ["a/moons.npy", "moons"]', "there is no file",
+    ),
+    "T of 0": (GOOD + "timesteps = 0", "line 2: timesteps: 0 must be a whole number from 1 to 100000"),
+    "T of 2.5": (GOOD + "timesteps = 2.5", r"timesteps: 2\.5 must be a whole number"),
+    "T in a list": (GOOD + "timesteps = [5, -1]", "line 2: timesteps: -1 must be a whole number"),
+    "T a truth": (GOOD + "timesteps = true", "timesteps: True must be a whole number"),
+    "empty list": (GOOD + "timesteps = []", "line 2: timesteps: is an empty list"),
+    "beta of three": (GOOD + "beta_range = [1, 2, 3]", r"line 2: beta_range: \[1, 2, 3\] must be a pair"),
+    "beta reversed": (GOOD + "beta_range = [0.2, 0.1]", "0 < beta_start <= beta_end < 1"),
+    "beta pair of text": (GOOD + 'beta_range = ["a", "b"]', "must be a pair"),
+    "schedule": (GOOD + 'schedule = "sine"', "line 2: schedule: 'sine' must be one of linear, cosine, sigmoid"),
+    "variance": (GOOD + 'variance = "both"', "must be one of beta, posterior"),
+    "rate": (GOOD + "learning_rate = 0", "learning_rate: 0 must be a number above 0"),
+    "embedding": (GOOD + "time_embedding = 5", "must be an even number"),
+    "seeds": ("seeds = 0\n" + GOOD, "line 1: seeds: 0 must be a whole number from 1"),
+    "title": ("title = 3\n" + GOOD, "line 1: title: must be a text"),
+    "sections not tables": (GOOD + "sections = 3", "line 2: sections: must be tables"),
+    "section not a table": (GOOD + "[sections]\na = 3", "line 3: sections.a: must be a table"),
+    "section name": (GOOD + '[sections."a/b"]', "sections.a/b.a/b: a section's name"),
+    "reference missing": (GOOD + '[sections.a]\nreference = "none.csv"', "line 3: sections.a.reference: .*none.csv"),
+    "not TOML": ("datasets = [", r"my.toml: .*\(at end of document\)|Invalid"),
+    "twice": (GOOD + GOOD, r"Cannot overwrite a value \(at line 2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text,message", MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_one_line_with_the_place_and_the_way_out(text, message):
+    with pytest.raises(SpecError, match=message) as caught:
+        parsed(text)
+    assert "\n" not in str(caught.value) and "my.toml" in str(caught.value)
+
+
+def test_two_files_of_one_name_cannot_be_told_apart(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "rows.npy", np.zeros((3, 2)))
+    with pytest.raises(SpecError, match="two of them have the same name"):
+        parsed('datasets = ["a/rows.npy", "b/rows.npy"]', tmp_path)
+
+
+def test_unknown_section_and_bad_overrides():
+    spec = load_spec("report")
+    with pytest.raises(SpecError, match="no section 'guide'; its sections are timesteps, beta_schedule, schedule"):
+        spec.only(["guide"])
+    with pytest.raises(SpecError, match="--epochs = 0: must be a whole number from 1"):
+        spec.with_epochs(0)
+    with pytest.raises(SpecError, match="--seeds = -1: must be"):
+        spec.with_seeds(-1)
+    with pytest.raises(SpecError, match="there is no such file, and the built-in specs are report"):
+        load_spec("repot")
+
+
+BAD_REFERENCES = {
+    "no column": ("dataset,metric,value\n", "has no column timesteps"),
+    "not a number": ("dataset,metric,timesteps,value\nmoons,EMD,5,high\n", "line 2: 'high' is not a number"),
+    "empty": ("", "has no column dataset, metric, timesteps, value"),
+}
+
+
+@pytest.mark.parametrize("content,message", BAD_REFERENCES.values(), ids=BAD_REFERENCES)
+def test_bad_reference_files(tmp_path, content, message):
+    (tmp_path / "r.csv").write_text(content)
+    with pytest.raises(SpecError, match=message):
+        parsed(GOOD + '[sections.a]\ntimesteps = [5, 6]\nreference = "r.csv"', tmp_path)
+
+
+def test_reference_values_match_columns_by_number(tmp_path):
+    (tmp_path / "r.csv").write_text("dataset,metric,beta_range,value\nmoons,EMD,1e-4..2e-2,30.5\nmoons,EMD,1..2,3\n")
+    text = GOOD + '[sections.a]\nbeta_range = [[1e-4, 0.02], [1e-3, 0.2]]\nreference = "r.csv"'
+    (reference,) = parsed(text, tmp_path).sections[0].reference
+    assert (reference.column, reference.value, reference.decimals) == ("1e-4..0.02", 30.5, 1)
+    assert reference.rounding_error == pytest.approx(0.1 / np.sqrt(12))
