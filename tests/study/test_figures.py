@@ -249,7 +249,7 @@ def test_titles_name_what_is_varied():
     assert title("timesteps") == "T = 50"
     assert title("beta_range") == "beta 1e-5..0.2"
     assert title("schedule") == "linear"
-    assert title("schedule", "learning_rate") == "linear, learning rate = 0.001"
+    assert title("schedule", "learning_rate") == "linear, learning rate = 1e-3"
     assert title() == "fallback"
 
 

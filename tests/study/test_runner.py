@@ -1,11 +1,14 @@
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
 from rich.console import Console
+from support import dump
 
 from pointillist.engine import weights
 from pointillist.engine.training import Architecture, StackTrainer
@@ -13,8 +16,6 @@ from pointillist.study import runner
 from pointillist.study.results import Results
 from pointillist.study.spec import SpecError, load_spec
 from pointillist.study.store import Store
-
-from .conftest import dump
 
 CONSOLE = Console(quiet=True)
 
@@ -138,22 +139,47 @@ def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole)
             weights.from_bytes(other, store.network(cell.key))
 
 
+DRIVER = """
+import sys
+from pointillist.study import runner
+runner.CHECKPOINT_EVERY = 0.0
+runner.SECONDS_PER_CALL = 0.1
+from pointillist.cli import main
+main()
+"""
+
+
+def number(path, query):
+    """What another process's store answers; 0 while it has none."""
+    if not path.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            return connection.execute(query).fetchone()[0] or 0
+    except sqlite3.OperationalError:
+        return 0
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_process_goes_on_to_the_same_bits(tiny, tmp_path, command, stop):
-    tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 4000"))
-    arguments = [sys.executable, "-m", "pointillist.cli", "study", str(tiny), "--only", "kinds", "--out"]
-    assert command("study", tiny, "--only", "kinds", "--out", tmp_path / "whole").returncode == 0
+    tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 2000"))
+    arguments = ["study", str(tiny), "--only", "kinds", "--out"]
+    assert command(*arguments, tmp_path / "whole").returncode == 0
     out = tmp_path / "stopped"
-    # A stop may fall into any part of the work, the start included.
-    for seconds in (3.0, 5.0, 6.0):
-        process = subprocess.Popen([*arguments, str(out)], stdout=subprocess.PIPE, text=True)
-        time.sleep(seconds)
+    # In the start, in training, and again in training from a checkpoint.
+    for query in ("SELECT COUNT(*) FROM floors", *["SELECT MAX(epoch) FROM checkpoints"] * 2):
+        before = number(out / "study.db", query)
+        full = [sys.executable, "-c", DRIVER, *arguments, str(out)]
+        process = subprocess.Popen(full, stdout=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while number(out / "study.db", query) <= before:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.02)
         process.send_signal(stop)
         output, _ = process.communicate()
-        assert process.returncode in (0, 130 if stop == signal.SIGINT else -signal.SIGKILL), output
-        if stop == signal.SIGINT and process.returncode == 130:
-            assert "The same command goes on from there" in output
-    assert command("study", tiny, "--only", "kinds", "--out", out).returncode == 0
+        assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL), output
+        assert stop == signal.SIGKILL or "The same command goes on from there" in output
+    assert command(*arguments, out).returncode == 0
     with Store(tmp_path / "whole" / "study.db") as first, Store(out / "study.db") as second:
         assert dump(first) == dump(second)
     csvs = [(folder / "results.csv").read_bytes() for folder in (tmp_path / "whole", out)]

@@ -12,7 +12,7 @@ Tree = TypeVar("Tree")
 
 def to_bytes(tree: object) -> bytes:
     """Every leaf under its path in the tree, such as `network.hidden.0.weight`."""
-    return save({name: np.ascontiguousarray(leaf) for name, leaf in _named_leaves(tree)})
+    return save({name: np.array(leaf, order="C") for name, leaf in _named_leaves(tree)})
 
 
 def from_bytes(template: Tree, data: bytes) -> Tree:

@@ -153,7 +153,7 @@ def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
     if not np.isfinite(values).any() and not diverged.any():
         say(axes, "not finished")
     axes.margins(y=0.12)
-    log_if_wide(axes, np.concatenate([values, floors[0]]))
+    log_if_wide(axes, np.concatenate([values, floors[0] - floors[1]]))
 
 
 _MEASURED: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.5, "color": GENERATED}
