@@ -1,7 +1,5 @@
 """The networks: a sinusoidal embedding of time and a multi-layer perceptron, for one row."""
 
-from typing import cast
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -56,11 +54,7 @@ class MLP(eqx.Module):
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
         """Args: one row x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
-        # The product with the concatenation in two parts: where a whole chunk of rows shares one t,
-        # the second is computed once for the chunk.
-        columns = x_t.shape[0]
-        shared = self.input.weight[:, columns:] @ features + cast(Array, self.input.bias)
-        h = self.input.weight[:, :columns] @ x_t + shared
+        h = self.input(jnp.concatenate([x_t, features]))
         for layer in self.hidden:
             h = jax.nn.relu(layer(h))
         return self.output(h)

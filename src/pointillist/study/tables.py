@@ -53,13 +53,20 @@ def markdown(results: Results, section: Section) -> str:
 
 
 def terminal(results: Results, section: Section) -> "Table":
-    """A section's table for a terminal."""
+    """A section's table for a terminal: standard errors and reported numbers below the measured ones."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=section.title, title_style="bold", title_justify="left")
-    for i, head in enumerate(_heads(section)):
-        table.add_column(head, justify="left" if i < 2 else "right")
+    table = Table(
+        title=section.title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    columns = f" (columns: {', '.join(section.varied)})" if section.varied else ""
+    table.title = f"{section.title}{columns}"
+    table.add_column("set")
+    table.add_column("metric", min_width=8)
+    for head in [*(column.label for column in section.columns), "floor"]:
+        table.add_column(head.replace("..", "..\n").replace(", ", "\n"), justify="right", overflow="fold")
     previous = None
     for cells in _body(results, section):
         if previous is not None and cells[0].measured != previous:
@@ -68,7 +75,8 @@ def terminal(results: Results, section: Section) -> "Table":
         previous = cells[0].measured
         texts = []
         for entry in shown:
-            text = Text(entry.measured, style="bold" if entry.is_best else "")
+            # One word a line: a table of six settings then fits 80 columns.
+            text = Text(entry.measured.replace(" ± ", "\n±").replace(" ", "\n"), style="bold" if entry.is_best else "")
             texts.append(text.append(f"\n{entry.reported}", style="not bold dim") if entry.reported else text)
         table.add_row(*texts)
     return table
@@ -138,7 +146,7 @@ def _body(results: Results, section: Section) -> list[list[Entry]]:
         body += [_metric_row(row) for row in rows if row.dataset == short_name(name)]
         kl = [_prior_entry(results, name, column.settings) for column in section.columns]
         body.append([Entry(short_name(name)), Entry("prior KL (nats)"), *kl, Entry("0")])
-    alpha_bar = [Entry(f"{results.alpha_bar_T(column.settings):.3g}") for column in section.columns]
+    alpha_bar = [Entry(_small(results.alpha_bar_T(column.settings))) for column in section.columns]
     body.append([Entry("all"), Entry("alpha_bar_T"), *alpha_bar, Entry("")])
     return body
 
@@ -163,7 +171,11 @@ def _entry(summary: Summary | None, reference: ReferenceValue | None, is_best: b
 
 def _prior_entry(results: Results, name: str, settings: Settings) -> Entry:
     value = results.prior_kl(name, settings)
-    return Entry(f"{value:.3g}{' ' + _WARNING if results.prior_is_off(name, settings) else ''}")
+    return Entry(f"{_small(value)}{' ' + _WARNING if results.prior_is_off(name, settings) else ''}")
+
+
+def _small(value: float) -> str:
+    return f"{value:.3g}" if value >= 0.001 else "<0.001"
 
 
 def _floor_text(floors: Sequence[FloorRecord | None], decimals: int) -> str:
@@ -174,10 +186,10 @@ def _floor_text(floors: Sequence[FloorRecord | None], decimals: int) -> str:
 
 
 def _decimals(summaries: Sequence[Summary | None]) -> int:
-    """Decimal places that show two digits of a row's median standard error."""
+    """Decimal places that show one digit of a row's median standard error, two if the first is 1 or 2."""
     errors = [s.standard_error for s in summaries if s is not None and np.isfinite(s.standard_error)]
     typical = float(np.median(errors)) if errors else 0.0
-    return int(np.clip(1 - np.floor(np.log10(typical)), 0, 8)) if typical > 0 else 3
+    return int(np.clip(np.ceil(-np.log10(typical / 3)), 0, 8)) if typical > 0 else 3
 
 
 def _markdown_entry(entry: Entry) -> str:

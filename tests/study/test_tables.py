@@ -1,0 +1,92 @@
+import csv
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pointillist.study.reference import ReferenceValue
+from pointillist.study.results import Results, protocol
+from pointillist.study.spec import load_spec, to_json
+from pointillist.study.store import FloorRecord, Measure, Result, Store
+from pointillist.study.tables import agreement_line, markdown, notes, terminal, write_csv
+
+
+@pytest.fixture
+def results(tiny, tmp_path):
+    """The tiny study with made-up measures: EMD 20 + T with error 1, one diverged cell, one missing."""
+    spec = load_spec(str(tiny))
+    from pointillist.study.grid import load_dataset, study_cells
+
+    datasets = [load_dataset(name) for name in spec.sections[0].datasets]
+    store = Store(tmp_path / "study.db")
+    store.set_fact("spec", to_json(spec))
+    store.set_fact("fingerprints", {dataset.name: dataset.fingerprint for dataset in datasets})
+    for dataset in datasets:
+        store.add_dataset(dataset)
+        for metric in ("emd", "report_nll"):
+            key = protocol(spec.sections[0].columns[0].settings)
+            store.add_floor(dataset.fingerprint, key, metric, FloorRecord(20.0, 2.0, 25))
+    cells = study_cells(spec, {dataset.name: dataset.fingerprint for dataset in datasets})
+    for cell in cells:
+        value = 20.0 + cell.settings.timesteps
+        if cell.settings.schedule == "sigmoid":
+            continue
+        if cell.settings.schedule == "cosine":
+            value = np.nan
+        rows = np.zeros((3, 2), np.float32)
+        store.add_result(cell, Result(rows[:, 0], rows, b"", {"emd": Measure(value, 1.0, 4.0)}))
+    return Results(store)
+
+
+def test_markdown_shows_value_error_reference_floor_and_best(results):
+    steps, kinds = results.spec.sections
+    text = markdown(results, steps)
+    assert "| set | metric | timesteps = 5 | 9 | floor |" in text
+    # |29 - 25| = 4 with √2 of error and 8 degrees of freedom: p = 0.011, so that 25 alone is best.
+    assert "| rows | EMD | **25.0 ± 1.0**<br>*20.5* | 29.0 ± 1.0 | 20.0 ± 2.0 |" in text
+    assert "| rows | EMD | **25.0 ± 1.0** | diverged | not yet |" in markdown(results, kinds)
+
+
+def test_terminal_table_fits_eighty_columns(results):
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(terminal(results, results.spec.sections[0]))
+    text = console.export_text()
+    assert "EMD" in text and "25.0" in text and "±1.0" in text and "20.5" in text and "…" not in text
+
+
+def test_notes_warn_of_a_prior_that_is_off(results):
+    steps, kinds = results.spec.sections
+    assert any("starts from the wrong place" in note and "rows at 5 (" in note for note in notes(results, steps))
+    off = [note for note in notes(results, kinds) if "wrong place" in note]
+    assert "rows at linear" in off[0] and "cosine" not in off[0]
+    assert "drawing of rows only, for 1 seed;" in notes(results, steps)[0]
+
+
+def test_prior_kl_and_alpha_bar_are_the_schedules(results):
+    settings = results.spec.sections[0].columns[0].settings
+    assert results.alpha_bar_T(settings) == pytest.approx(np.prod(1 - np.linspace(1e-4, 0.02, 5)))
+    name = results.spec.sections[0].datasets[0]
+    assert results.prior_is_off(name, settings)
+
+
+def test_agreement_counts_within_three_standard_errors_of_both(results):
+    # 25 ± 1 against 20.5 with the floor's spread of 2: 4.5 < 3 √5.
+    assert agreement_line(results).startswith("Agreement: in 1 of 1 cells")
+    far = ReferenceValue("rows", "emd", "9", 29.0 - 6.8, 2)
+    section = results.spec.sections[0]
+    object.__setattr__(section, "reference", (*section.reference, far))
+    assert agreement_line(results).startswith("Agreement: in 1 of 2 cells")
+
+
+def test_csv_has_a_line_a_cell_and_metric(results, tmp_path):
+    write_csv(results, tmp_path / "results.csv")
+    with (tmp_path / "results.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == (2 * 2 + 3) * 4
+    (line,) = [
+        entry
+        for entry in lines
+        if (entry["section"], entry["dataset"], entry["timesteps"], entry["metric"]) == ("steps", "rows", "5", "emd")
+    ]
+    assert (line["value"], line["standard_error"], line["reported"], line["floor"]) == ("25.0", "1.0", "20.5", "20.0")
+    assert line["is_best"] == "True" and line["beta_range"] == "1e-4..0.02"

@@ -1,0 +1,90 @@
+import subprocess
+import sys
+
+import pytest
+
+
+def command(*arguments, **options):
+    full = [sys.executable, "-m", "pointillist.cli", *map(str, arguments)]
+    return subprocess.run(full, capture_output=True, text=True, **options)
+
+
+def test_help_loads_no_numerical_library():
+    code = (
+        "import sys; sys.argv = ['pointillist', '--help']\n"
+        "from pointillist.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "heavy = {'jax', 'numpy', 'scipy', 'sklearn', 'matplotlib', 'pyarrow'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "study" in done.stdout and "report" in done.stdout
+
+
+BAD = {
+    "no spec": (["study", "none.toml"], "none.toml: there is no such file, and the built-in specs are report"),
+    "unknown set": (["study", "bad.toml"], "bad.toml, line 1: datasets: unknown set 'moon'"),
+    "unknown section": (["study", "--only", "guide"], "there is no section 'guide'"),
+    "no epochs": (["study", "--epochs", "0"], "--epochs = 0: must be a whole number"),
+    "no study there": (["report", "."], "holds no study.db"),
+    "nan rows": (["study", "nan.toml"], "NaN in row 1, column '1'"),
+    "a file for a folder": (["study", "nan.toml", "--out", "nan.csv"], "nan.csv"),
+    "a foreign store": (["study", "good.toml", "--out", "foreign"], "cannot be used as a study's store"),
+    "no number": (["study", "--seeds", "many"], "'many' is not a valid int"),
+}
+
+
+@pytest.mark.parametrize("arguments,message", BAD.values(), ids=BAD)
+def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, message):
+    (tmp_path / "bad.toml").write_text('datasets = "moon"')
+    (tmp_path / "good.toml").write_text('datasets = "moons"')
+    (tmp_path / "nan.toml").write_text('datasets = "nan.npy"\nemd_rows = 2')
+    (tmp_path / "nan.csv").write_text("x,y\n1,2\n")
+    import numpy as np
+
+    np.save(tmp_path / "nan.npy", np.array([[1, 2], [3, np.nan], [4, 5]]))
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "study.db").write_text("not a database, but as long as a database's head would be" * 9)
+    done = command(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("results.csv"))
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = command("--debug", "report", ".", cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" in done.stderr and "holds no study.db" in done.stderr
+
+
+TINY = """
+datasets = "digits"
+timesteps = [3, 4]
+width = 8
+depth = 1
+epochs = 2
+n_samples = 60
+emd_rows = 50
+"""
+
+
+def test_a_study_from_toml_to_files_and_again_from_the_store(tmp_path):
+    (tmp_path / "my.toml").write_text(TINY)
+    done = command("study", "my.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "results" / "my"
+    names = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert names == [
+        "figures/my_digits_rows.png", "figures/my_losses.png", "figures/my_metrics.png",
+        "results.csv", "study.db", "tables/my.md",
+    ]  # fmt: skip
+    assert "C2ST" in done.stdout and "floor" in done.stdout
+    before = {name: (out / name).read_bytes() for name in names if name != "study.db"}
+    for name in before:
+        (out / name).unlink()
+    assert command("report", out, cwd=tmp_path).returncode == 0
+    assert {name: (out / name).read_bytes() for name in before} == before
+    fresh = command("study", "my.toml", "--fresh", "--epochs", "1", cwd=tmp_path)
+    assert fresh.returncode == 0 and (out / "results.csv").read_bytes() != before["results.csv"]
