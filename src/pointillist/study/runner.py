@@ -2,9 +2,11 @@
 
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import astuple, dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import groupby
 
@@ -179,26 +181,39 @@ class _Run:
     def finish(self, cells: list[Cell]) -> None:
         """Trains, samples, measures and stores some cells that one program can train together."""
         networks, losses = self._train(cells)
-        measured: list[tuple[Cell, np.ndarray, Future]] = []
-        for cell, network in zip(cells, networks, strict=True):
+        waiting: deque[tuple[Cell, Future, Callable[..., Result]]] = deque()
+        for cell, network, own_losses in zip(cells, networks, losses, strict=True):
             dataset = self.datasets[cell.dataset]
-            self.bar.say(f"sampling {short_name(dataset.name)}, T = {cell.settings.timesteps}")
+            self.bar.say(f"sampling {self._name(cell)}")
             rows = self._sample(cell, network, dataset)
             self.bar.advance(_sampling_work(cell, dataset))
-            measured.append((cell, rows, self.pool.submit(measure_cell, cell, dataset.rows, rows)))
-        for (cell, rows, future), network, own_losses in zip(measured, networks, losses, strict=True):
-            self.bar.say(f"measuring {short_name(self.datasets[cell.dataset].name)}, T = {cell.settings.timesteps}")
-            self.store.add_result(cell, Result(own_losses, rows, weights.to_bytes(network), future.result()))
-            self.bar.advance(_MEASURING)
+            kept = partial(Result, own_losses, rows, weights.to_bytes(network))
+            waiting.append((cell, self.pool.submit(measure_cell, cell, dataset.rows, rows), kept))
+            while waiting and waiting[0][1].done():
+                self._store(*waiting.popleft())
+            self.interruption.check()
+        while waiting:
+            self.bar.say(f"measuring {self._name(waiting[0][0])}")
+            self._store(*waiting.popleft())
             self.interruption.check()
 
+    def _store(self, cell: Cell, measures: Future, result: Callable[..., Result]) -> None:
+        self.store.add_result(cell, result(measures.result()))
+        self.bar.advance(_MEASURING)
+
+    def _name(self, cell: Cell) -> str:
+        return f"{short_name(self.datasets[cell.dataset].name)}, T = {cell.settings.timesteps}"
+
     def _train(self, cells: list[Cell]) -> tuple[list[MLP], list[np.ndarray]]:
-        used = list(dict.fromkeys(cell.dataset for cell in cells))
+        used = dict.fromkeys(cell.dataset for cell in cells)
+        shape = self.datasets[cells[0].dataset].rows.shape
+        # All data sets of the shape, used or not: the study's stacks then share one program.
+        alike = [fingerprint for fingerprint, dataset in self.datasets.items() if dataset.rows.shape == shape]
         trainer = StackTrainer(
-            np.stack([self.datasets[fingerprint].rows for fingerprint in used]),
+            np.stack([self.datasets[fingerprint].rows for fingerprint in alike]),
             [
                 Recipe(
-                    dataset=used.index(cell.dataset),
+                    dataset=alike.index(cell.dataset),
                     schedule=padded(cell.settings.noise_schedule(), self.table_length),
                     seed=cell.random_seed,
                     epochs=cell.settings.epochs,
@@ -211,16 +226,14 @@ class _Run:
             capacity=MODELS_PER_STACK,
         )
         losses = self._restore(trainer, cells)
-        names = ", ".join(dict.fromkeys(short_name(self.datasets[fingerprint].name) for fingerprint in used))
+        names = ", ".join(short_name(self.datasets[fingerprint].name) for fingerprint in used)
+        last = max(recipe.epochs for recipe in trainer.recipes)
         epochs = 1
         kept_at = time.monotonic()
         for cell, done in zip(cells, trainer.epochs_done, strict=True):
             self._advance_training(cell, done)
         while not trainer.is_done:
-            furthest = min(min(trainer.epochs_done), max(r.epochs for r in trainer.recipes))
-            self.bar.say(
-                f"training {len(cells)} models on {names}: epoch {furthest} of {max(r.epochs for r in trainer.recipes)}"
-            )
+            self.bar.say(f"training {len(cells)} models on {names}: epoch {max(trainer.epochs_done)} of {last}")
             start = time.monotonic()
             new = trainer.run(epochs)
             seconds = time.monotonic() - start
@@ -228,7 +241,8 @@ class _Run:
             losses = [np.concatenate(pair) for pair in zip(losses, new, strict=True)]
             for cell, more in zip(cells, new, strict=True):
                 self._advance_training(cell, len(more))
-            if self.interruption.requested or time.monotonic() - kept_at > CHECKPOINT_EVERY:
+            is_due = time.monotonic() - kept_at > CHECKPOINT_EVERY
+            if is_due or trainer.is_done or self.interruption.requested:
                 self._keep(trainer, cells, losses)
                 kept_at = time.monotonic()
             self.interruption.check()
