@@ -29,6 +29,7 @@ bench: bench-startup bench-training bench-study
 
 bench-training: .venv/core
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/step_parts.py
 
 bench-study: .venv/core .venv-peers/installed
 	$(BIN)/python benchmarks/study.py --peer .venv-peers/bin/python

@@ -8,7 +8,6 @@ import typer
 
 app = typer.Typer(
     help="Diffusion models for rows of numbers.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -92,21 +91,28 @@ def _remove_results(folder: Path) -> None:
 
 def main() -> None:
     """Runs the command line: bad input is one line on standard error and exit status 2."""
+    arguments = sys.argv[1:] or ["--help"]
     try:
-        app()
-    except KeyboardInterrupt:
+        sys.exit(app(arguments, standalone_mode=False))
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except Exception as error:
-        if "--debug" in sys.argv or not _is_bad_input(error):
+        if "--debug" in arguments or not _is_bad_input(error):
             raise
-        print(f"pointillist: {error}", file=sys.stderr)
+        print(f"pointillist: {_in_one_line(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _in_one_line(error: Exception) -> str:
+    # Usage errors of the command-line library give their text by a method of their own.
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    return " ".join(text.split())
 
 
 def _is_bad_input(error: Exception) -> bool:
     import sqlite3
 
-    return isinstance(error, ValueError | OSError | sqlite3.Error)
+    return hasattr(error, "format_message") or isinstance(error, ValueError | OSError | sqlite3.Error)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+"""Where a training step's time goes, on one core: forward, with gradient, with Adam, and the matrix products alone."""
+
+import os
+
+os.environ["POINTILLIST_DEVICES"] = "1"
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from machine import median_and_range, report, seconds
+from pointillist.diffusion.losses import noise_prediction_loss
+from pointillist.engine.devices import configure
+from pointillist.engine.training import Architecture
+
+STEPS, BATCH, WIDTH = 1000, 64, 128
+OPTIMISER = optax.scale_by_adam()
+
+
+def forward(carry, batch):
+    """The loss alone."""
+    network, total = carry
+    return (network, total + noise_prediction_loss(network, *batch)), None
+
+
+def gradient(carry, batch):
+    """The loss and its gradient, added up so that nothing of it is left out."""
+    network, total = carry
+    return (network, jax.tree.map(jnp.add, total, jax.grad(noise_prediction_loss)(network, *batch))), None
+
+
+def adam(carry, batch):
+    """A whole step."""
+    network, state = carry
+    update, state = OPTIMISER.update(jax.grad(noise_prediction_loss)(network, *batch), state)
+    return (jax.tree.map(lambda w, u: w - 1e-3 * u, network, update), state), None
+
+
+def products(carry, _):
+    """As many products of 64 x 128 by 128 x 128 as the five hidden layers take, forward and backward."""
+    x, w = carry
+    for _ in range(15):
+        x = x @ w
+    return (x, w), None
+
+
+def main() -> None:
+    """Prints the table."""
+    configure()
+    key = jax.random.key(0)
+    network = Architecture().build(key, 2)
+    batches = tuple(jax.random.normal(key, (STEPS, BATCH, columns)) for columns in (2, 16, 2))
+    square = jax.random.normal(key, (WIDTH, WIDTH)) / WIDTH**0.5
+    parts = {
+        "products of the hidden layers": (products, (batches[1][0] @ square[:16], square)),
+        "forward": (forward, (network, jnp.zeros(()))),
+        "forward and gradient": (gradient, (network, jax.tree.map(jnp.zeros_like, network))),
+        "whole step with Adam": (adam, (network, OPTIMISER.init(network))),
+    }
+    table = {}
+    for name, (body, carry) in parts.items():
+        run = jax.jit(lambda carry, batches, body=body: jax.lax.scan(body, carry, batches)[0])
+        jax.block_until_ready(run(carry, batches))
+        taken = seconds(lambda run=run, carry=carry: jax.block_until_ready(run(carry, batches)), 7)
+        table[name] = [1e6 * t / STEPS for t in taken]
+        median, low, high = median_and_range(table[name])
+        print(f"{name:<32} {median:6.0f} µs ({low:.0f} to {high:.0f})")
+    report("step_parts", {"us": table})
+
+
+if __name__ == "__main__":
+    main()
