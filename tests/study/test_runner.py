@@ -13,6 +13,8 @@ from support import dump
 from pointillist.engine import weights
 from pointillist.engine.training import Architecture, StackTrainer
 from pointillist.study import runner
+from pointillist.study.grid import study_cells
+from pointillist.study.measuring import measure_cell
 from pointillist.study.results import Results
 from pointillist.study.spec import SpecError, load_spec
 from pointillist.study.store import Store
@@ -92,15 +94,14 @@ def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeyp
     assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
 
 
-def test_a_diverged_model_is_told_and_stops_nothing(tiny, tmp_path):
-    tiny.write_text(tiny.read_text() + "learning_rate = [1e-3, 1.0]\nepochs = 60\n")
-    run(load_spec(str(tiny)).only(["kinds"]), tmp_path / "out")
-    with Store(tmp_path / "out" / "study.db") as store:
-        results = Results(store)
-        (row, *_) = results.rows(results.spec.sections[0])
-        values = np.array([summary.value for summary in row.summaries])
-        assert np.isfinite(values[::2]).all()
-        assert results.finished_and_missing() == (6, 0)
+def test_a_diverged_model_has_no_measures(tiny):
+    spec = load_spec(str(tiny)).only(["kinds"])
+    cell = study_cells(spec, dict.fromkeys(spec.sections[0].datasets, "fingerprint"))[0]
+    data = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    rows = data[:100].copy()
+    assert all(np.isfinite(measure.value) for measure in measure_cell(cell, data, rows).values())
+    rows[7, 1] = np.inf
+    assert all(np.isnan(measure.value) for measure in measure_cell(cell, data, rows).values())
 
 
 def test_sizes_that_do_not_fit_are_told_before_anything_is_computed(tiny, tmp_path, monkeypatch):

@@ -101,11 +101,10 @@ def notes(results: Results, section: Section) -> list[str]:
     ]
     if section.reference:
         texts.append("Below a cell: the number reported elsewhere for this setting.")
-    if "report_nll" in METRICS:
-        texts.append(
-            "The report NLL is the log of a mean of kernels that are not normalised. It can be lower for a model that "
-            "bunches up than for the data itself; best is therefore closest to the floor."
-        )
+    texts.append(
+        "The report NLL is the log of a mean of kernels that are not normalised. It can be lower for a model that "
+        "bunches up than for the data itself; best is therefore closest to the floor."
+    )
     off = [
         f"{short_name(name)} at {column.label} ({results.prior_kl(name, column.settings):.3f} nats)"
         for name in section.datasets
