@@ -5,7 +5,7 @@ import pytest
 
 from pointillist.diffusion.denoisers import NetworkDenoiser, eps_from_x0, x0_from_eps
 from pointillist.diffusion.networks import MLP, sinusoidal_embedding
-from pointillist.diffusion.oracles import GaussianDenoiser
+from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import Ancestral
 from pointillist.diffusion.schedules import SCHEDULES, linear
 from pointillist.engine.sampling import sample_rows
@@ -35,7 +35,7 @@ def exact_law(schedule, variance):
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_ancestral_against_an_exact_gaussian_denoiser(name, variance):
     schedule = SCHEDULES[name](100)
-    denoiser = GaussianDenoiser(jnp.asarray(MEAN, jnp.float32), jnp.asarray(COVARIANCE, jnp.float32), schedule)
+    denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
     rows = sample_rows(denoiser, Ancestral(schedule, variance), columns=2, n_rows=20_000, seed=3).astype(np.float64)
     mean, covariance = exact_law(schedule, variance)
     n = len(rows)
@@ -59,7 +59,7 @@ def test_transition_is_the_papers_formula_in_eps():
     x_t = jnp.array([0.7, -0.2])
     for t in (1, 2, 100, 200):
         mean, std = Ancestral(schedule).transition(
-            NetworkDenoiser(network, schedule), x_t, jnp.array(t), jnp.array(t - 1)
+            NetworkDenoiser(network=network, schedule=schedule), x_t, jnp.array(t), jnp.array(t - 1)
         )
         beta = 1e-4 + (0.02 - 1e-4) * (t - 1) / 199
         eps = network(x_t, sinusoidal_embedding(jnp.array(t), 16))
@@ -71,7 +71,7 @@ def test_transition_is_the_papers_formula_in_eps():
 def test_posterior_variance_is_the_papers():
     schedule = linear(200)
     alpha_bar = np.asarray(schedule.alpha_bar, np.float64)
-    oracle = GaussianDenoiser(jnp.zeros(2), jnp.eye(2), schedule)
+    oracle = GaussianMixture.of([1], [[0, 0]], np.eye(2)).denoiser(schedule)
     _, std = Ancestral(schedule, "posterior").transition(oracle, jnp.zeros(2), jnp.array(50), jnp.array(49))
     beta = 1e-4 + (0.02 - 1e-4) * 49 / 199
     assert float(std) == pytest.approx(np.sqrt(beta * (1 - alpha_bar[49]) / (1 - alpha_bar[50])), rel=1e-3)

@@ -6,7 +6,7 @@ from scipy import stats
 from pointillist.diffusion.denoisers import Denoiser, NetworkDenoiser
 from pointillist.diffusion.networks import MLP
 from pointillist.diffusion.samplers import Ancestral
-from pointillist.diffusion.schedules import linear, padded
+from pointillist.diffusion.schedules import Schedule, linear, padded
 from pointillist.engine import sampling
 from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK, sample_rows, stream_rows
 
@@ -15,7 +15,7 @@ NETWORK = MLP(jax.random.key(0), columns=2, features=16, width=128, depth=5)
 
 
 def drawn(n_rows, seed=0, schedule=SCHEDULE, **options):
-    denoiser = NetworkDenoiser(NETWORK, schedule)
+    denoiser = NetworkDenoiser(network=NETWORK, schedule=schedule)
     return sample_rows(denoiser, Ancestral(schedule), columns=2, n_rows=n_rows, seed=seed, **options)
 
 
@@ -50,7 +50,7 @@ def test_a_longer_table_gives_the_same_rows():
 
 
 def test_streamed_parts_are_the_rows():
-    denoiser = NetworkDenoiser(NETWORK, SCHEDULE)
+    denoiser = NetworkDenoiser(network=NETWORK, schedule=SCHEDULE)
     parts = list(stream_rows(denoiser, Ancestral(SCHEDULE), columns=2, n_rows=1234, seed=0))
     assert len(parts) > 1
     np.testing.assert_array_equal(np.concatenate(parts), drawn(1234))
@@ -68,13 +68,15 @@ def test_all_lengths_share_one_program():
 
 
 class Identity(Denoiser):
+    schedule: Schedule
+
     def __call__(self, x_t, t):
         return x_t
 
 
 def test_x_T_is_standard_normal():
     # One step to t = 0 returns the predicted x_0, which is here x_T itself.
-    rows = sample_rows(Identity(), Ancestral(linear(1)), columns=2, n_rows=20_000, seed=0)
+    rows = sample_rows(Identity(linear(1)), Ancestral(linear(1)), columns=2, n_rows=20_000, seed=0)
     for column in rows.T:
         assert stats.kstest(column, "norm").pvalue > 1e-3
     assert abs(np.corrcoef(rows.T)[0, 1]) < 4 / np.sqrt(20_000)

@@ -130,7 +130,11 @@ def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole)
         network = weights.from_bytes(template, store.network(cell.key))
         schedule = cell.settings.noise_schedule()
         rows = sample_rows(
-            NetworkDenoiser(network, schedule), Ancestral(schedule), columns=2, n_rows=100, seed=cell.random_seed
+            NetworkDenoiser(network=network, schedule=schedule),
+            Ancestral(schedule),
+            columns=2,
+            n_rows=100,
+            seed=cell.random_seed,
         )
         np.testing.assert_array_equal(rows, store.rows(cell.key))
         with pytest.raises(ValueError, match="not whole safetensors data"):

@@ -1,27 +1,152 @@
-"""Exact denoisers: laws of x_0 for which E[x_0 | x_t] has a closed form. Tests stand on them."""
+"""Exact laws: Gaussian mixtures, for which density, samples and E[x_0 | x_t] have closed forms. Tests stand on them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
 
-from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.schedules import Schedule, at
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Label
+from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 
-class GaussianDenoiser(Denoiser):
-    """x_0 ~ N(m, C): E[x_0 | x_t] = m + alpha_t C (alpha_t² C + sigma_t² I)⁻¹ (x_t - alpha_t m).
+@dataclass(frozen=True)
+class GaussianMixture:
+    """Σ_k w_k N(m_k, C_k), in NumPy and float64: what is true, to measure against.
 
     Attributes:
-        mean: m, shape (d,).
-        covariance: C, shape (d, d), positive semi-definite.
-        schedule: Gives alpha_t and sigma_t.
+        weights: Shape (k,), positive, summing to 1.
+        means: Shape (k, d).
+        covariances: Shape (k, d, d), symmetric, positive semi-definite.
+        labels: Shape (k,): each component's class, 0 … n_classes - 1.
     """
 
-    mean: Float[Array, " d"]
-    covariance: Float[Array, "d d"]
-    schedule: Schedule
+    weights: Float[np.ndarray, " k"]
+    means: Float[np.ndarray, "k d"]
+    covariances: Float[np.ndarray, "k d d"]
+    labels: Int[np.ndarray, " k"]
 
-    def __call__(self, x_t: Float[Array, " d"], t: Int[Array, ""]) -> Float[Array, " d"]:
-        """The conditional mean of a jointly normal pair."""
-        alpha, sigma = at(self.schedule.alpha, t), at(self.schedule.sigma, t)
-        noised = alpha**2 * self.covariance + sigma**2 * jnp.eye(len(self.mean), dtype=x_t.dtype)
-        return self.mean + alpha * self.covariance @ jnp.linalg.solve(noised, x_t - alpha * self.mean)
+    @classmethod
+    def of(
+        cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, labels: Sequence[int] | None = None
+    ) -> "GaussianMixture":
+        """A mixture from array-likes: weights are normalised, one covariance serves all, one class by default."""
+        weights, means = np.asarray(weights, np.float64), np.asarray(means, np.float64)
+        k, d = means.shape
+        covariances = np.broadcast_to(np.asarray(covariances, np.float64), (k, d, d))
+        if weights.shape != (k,) or not (weights > 0).all():
+            raise ValueError(f"weights must be {k} positive numbers, one per mean")
+        if np.linalg.eigvalsh(covariances).min() < -1e-12 or not np.allclose(covariances, covariances.mT):
+            raise ValueError("covariances must be symmetric and positive semi-definite")
+        classes = np.zeros(k, np.int64) if labels is None else np.asarray(labels, np.int64)
+        return cls(weights / weights.sum(), means, np.array(covariances), classes)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return int(self.labels.max()) + 1
+
+    def given(self, label: int) -> "GaussianMixture":
+        """The law of one class."""
+        of_class = self.labels == label
+        weights = self.weights[of_class]
+        return GaussianMixture(
+            weights / weights.sum(), self.means[of_class], self.covariances[of_class], self.labels[of_class]
+        )
+
+    def sample(self, n: int, random_state: int) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
+        """Rows of shape (n, d) and their classes, shape (n,)."""
+        rng = np.random.default_rng(random_state)
+        component = rng.choice(len(self.weights), n, p=self.weights)
+        values, vectors = np.linalg.eigh(self.covariances)
+        factors = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+        noise = rng.standard_normal((n, self.means.shape[1]))
+        return self.means[component] + np.einsum("nij,nj->ni", factors[component], noise), self.labels[component]
+
+    def log_density(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+        """Log p(x) in nats, shape (n,); needs positive definite covariances."""
+        return np.logaddexp.reduce(self._log_joint(x), axis=1)
+
+    def class_probabilities(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n classes"]:
+        """p(y | x), shape (n, n_classes): the Bayes classifier."""
+        joint = self._log_joint(x)
+        by_class = [np.logaddexp.reduce(joint[:, self.labels == label], axis=1) for label in range(self.n_classes)]
+        log_p = np.stack(by_class, axis=1) - np.logaddexp.reduce(joint, axis=1)[:, None]
+        return np.exp(log_p)
+
+    def _log_joint(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+        offset = np.asarray(x, np.float64)[:, None, :] - self.means
+        solved = np.linalg.solve(self.covariances, offset[..., None])[..., 0]
+        _, log_determinant = np.linalg.slogdet(2 * np.pi * self.covariances)
+        return np.log(self.weights) - 0.5 * (log_determinant + (offset * solved).sum(axis=-1))
+
+    def noised(self, alpha: float, sigma: float) -> "GaussianMixture":
+        """The law of alpha x_0 + sigma ε, ε ~ N(0, I)."""
+        covariances = alpha**2 * self.covariances + sigma**2 * np.eye(self.means.shape[1])
+        return replace(self, means=alpha * self.means, covariances=covariances)
+
+    def tilted(self, slope: Float[np.ndarray, " d"]) -> "GaussianMixture":
+        """The law with density proportional to p(x) exp(slope · x): again a mixture, by completing the square."""
+        shift = self.covariances @ slope
+        log_weights = np.log(self.weights) + self.means @ slope + 0.5 * shift @ slope
+        weights = np.exp(log_weights - log_weights.max())
+        return replace(self, weights=weights / weights.sum(), means=self.means + shift)
+
+    def denoiser(self, schedule: Schedule) -> "MixtureDenoiser":
+        """Its exact denoiser."""
+        variances, axes = np.linalg.eigh(self.covariances)
+        return MixtureDenoiser(
+            log_weights=np.log(self.weights).astype(np.float32),
+            means=self.means.astype(np.float32),
+            variances=np.maximum(variances, 0).astype(np.float32),
+            axes=axes.astype(np.float32),
+            component_labels=self.labels.astype(np.int32),
+            schedule=schedule,
+            n_classes=np.asarray(self.n_classes, np.int32),
+        )
+
+
+class MixtureDenoiser(ConditionalDenoiser):
+    """x_0 ~ Σ_k w_k N(m_k, C_k): E[x_0 | x_t] is the mean over components given x_t of
+
+    m_k + alpha_t C_k (alpha_t² C_k + sigma_t² I)⁻¹ (x_t - alpha_t m_k).
+
+    Attributes:
+        log_weights: log w_k, shape (k,).
+        means: m_k, shape (k, d).
+        variances: Eigenvalues of C_k, shape (k, d).
+        axes: Eigenvectors of C_k as columns, shape (k, d, d).
+        component_labels: Each component's class, shape (k,).
+        schedule: Gives alpha_t and sigma_t.
+        n_classes: Number of classes.
+        label: The class; None for all of them.
+    """  # noqa: D415
+
+    log_weights: Float[Array | np.ndarray, " k"]
+    means: Float[Array | np.ndarray, "k d"]
+    variances: Float[Array | np.ndarray, "k d"]
+    axes: Float[Array | np.ndarray, "k d d"]
+    component_labels: Int[Array | np.ndarray, " k"]
+    schedule: Schedule
+    n_classes: Label
+    label: Label | None = None
+
+    def given(self, label: Label) -> "MixtureDenoiser":
+        """The exact denoiser of one class."""
+        return replace(self, label=label)
+
+    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
+        """The conditional mean of a mixture of jointly normal pairs."""
+        alpha, sigma = alpha_sigma(self.schedule, t)
+        means, axes = jnp.asarray(self.means), jnp.asarray(self.axes)
+        offset = jnp.einsum("kij,ki->kj", axes, x_t[None] - alpha * means)
+        noised = alpha**2 * jnp.asarray(self.variances) + sigma**2
+        log_joint = self.log_weights - 0.5 * (jnp.log(noised) + offset**2 / noised).sum(axis=-1)
+        if self.label is not None:
+            is_of_class = (self.component_labels == self.label) | (self.label == jnp.asarray(self.n_classes))
+            log_joint = jnp.where(is_of_class, log_joint, -jnp.inf)
+        x0 = means + jnp.einsum("kij,kj->ki", axes, alpha * jnp.asarray(self.variances) / noised * offset)
+        return jax.nn.softmax(log_joint) @ x0

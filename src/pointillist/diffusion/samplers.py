@@ -1,7 +1,10 @@
-"""Samplers: from x_T ~ N(0, I) to x_0 with a denoiser, for one row.
+"""Samplers: from x_T ~ N(0, I) to x_0 with a denoiser.
 
-A stochastic sampler exposes its transition, the mean and standard deviation of x_s given x_t; `sample` walks it.
+A sampler of one row exposes its transition, the mean and standard deviation of x_s given x_t; its `draw` walks it.
+Samplers around samplers (see `steering`) draw from that transition.
 """
+
+from abc import abstractmethod
 
 import equinox as eqx
 import jax
@@ -12,7 +15,80 @@ from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.schedules import Schedule, at
 
 
-class Ancestral(eqx.Module):
+class Sampler(eqx.Module):
+    """Draws rows, one or some that belong together.
+
+    Attributes:
+        schedule: Gives alpha_t and sigma_t; its T may be traced.
+    """
+
+    schedule: eqx.AbstractVar[Schedule]
+
+    @property
+    @abstractmethod
+    def rows_per_draw(self) -> int:
+        """Rows that one draw makes together."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Network evaluations that a step of one draw makes side by side."""
+
+    @abstractmethod
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, columns: int) -> Float[Array, "rows d"]:
+        """Draws x_0, shape (rows_per_draw, columns).
+
+        Args:
+            key: The draw's own.
+            denoiser: E[x_0 | x_t].
+            columns: d.
+        """
+
+
+class TransitionSampler(Sampler):
+    """A sampler of one row by steps T, T - 1, … 0, each from the denoiser's x̂_0 at its beginning."""
+
+    @property
+    @abstractmethod
+    def is_stochastic(self) -> bool:
+        """Whether a step adds noise (but for the last, to s = 0, which never does)."""
+
+    @abstractmethod
+    def towards(
+        self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        """Mean, shape (d,), and standard deviation of x_s given x_t and the predicted x̂_0, s < t; 0 at s = 0."""
+
+    def transition(
+        self, denoiser: Denoiser, x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        """Mean, shape (d,), and standard deviation of x_s given x_t."""
+        return self.towards(denoiser(x_t, t), x_t, t, s)
+
+    @property
+    def rows_per_draw(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def width(self) -> int:
+        """One."""
+        return 1
+
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, columns: int) -> Float[Array, "1 d"]:
+        """One row; step t uses `fold_in(key, t)`, and x_T `fold_in(key, 0)`."""
+        x_T = jax.random.normal(jax.random.fold_in(key, 0), (columns,))
+        timesteps = jnp.asarray(self.schedule.timesteps)
+
+        def step(i: Array, x_t: Array) -> Array:
+            t = timesteps - i
+            mean, std = self.transition(denoiser, x_t, t, t - 1)
+            return mean + std * jax.random.normal(jax.random.fold_in(key, t), (columns,))
+
+        return jax.lax.fori_loop(0, timesteps, step, x_T)[None]
+
+
+class Ancestral(TransitionSampler):
     """The DDPM sampler (Ho et al. 2020, algorithm 2), between any two times s < t.
 
     With alpha_{t|s} = alpha_t / alpha_s and beta_{t|s} = sigma_t² - alpha_{t|s}² sigma_s² (for s = t - 1: beta_t), the
@@ -31,35 +107,55 @@ class Ancestral(eqx.Module):
         if self.variance not in ("beta", "posterior"):
             raise ValueError(f"variance must be 'beta' or 'posterior', not {self.variance!r}")
 
-    def transition(
-        self, denoiser: Denoiser, x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
+    @property
+    def is_stochastic(self) -> bool:
+        """Always."""
+        return True
+
+    def towards(
+        self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
-        """Mean, shape (d,), and standard deviation of x_s given x_t."""
+        """Mean and standard deviation of x_s."""
         alpha_t, alpha_s = at(self.schedule.alpha, t), at(self.schedule.alpha, s)
         sigma_t, sigma_s = at(self.schedule.sigma, t), at(self.schedule.sigma, s)
         ratio = alpha_t / alpha_s
         beta = sigma_t**2 - ratio**2 * sigma_s**2
-        x0 = denoiser(x_t, t)
         mean = (alpha_s * beta / sigma_t**2) * x0 + (ratio * sigma_s**2 / sigma_t**2) * x_t
         variance = beta if self.variance == "beta" else beta * sigma_s**2 / sigma_t**2
         return mean, jnp.where(s == 0, 0.0, jnp.sqrt(variance))
 
 
-def sample(key: PRNGKeyArray, sampler: Ancestral, denoiser: Denoiser, columns: int) -> Float[Array, " d"]:
-    """Draws one row: x_T ~ N(0, I), then every step T, T - 1, … 0 of the sampler.
+class DDIM(TransitionSampler):
+    """DDIM (Song et al. 2020, arXiv 2010.02502, equation 12): x_s = alpha_s x̂_0 + √(sigma_s² - ς²) ε̂ + ς z.
 
-    Args:
-        key: The row's own key; step t uses `fold_in(key, t)`, and x_T `fold_in(key, 0)`.
-        sampler: Its schedule's T may be traced.
-        denoiser: E[x_0 | x_t].
-        columns: d.
+    ς² = eta² (sigma_s² / sigma_t²)(1 - alpha_t² / alpha_s²) (equation 16): eta = 1 is the ancestral sampler with the
+    posterior variance, eta = 0 adds no noise at all, so that x_T decides the row.
+
+    Attributes:
+        schedule: Gives alpha_t and sigma_t.
+        eta: In [0, 1].
     """
-    x_T = jax.random.normal(jax.random.fold_in(key, 0), (columns,))
-    timesteps = jnp.asarray(sampler.schedule.timesteps)
 
-    def step(i: Array, x_t: Array) -> Array:
-        t = timesteps - i
-        mean, std = sampler.transition(denoiser, x_t, t, t - 1)
-        return mean + std * jax.random.normal(jax.random.fold_in(key, t), (columns,))
+    schedule: Schedule
+    eta: float = eqx.field(static=True, default=0.0)
 
-    return jax.lax.fori_loop(0, timesteps, step, x_T)
+    def __check_init__(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta must lie between 0 and 1, not {self.eta:g}")
+
+    @property
+    def is_stochastic(self) -> bool:
+        """For eta above 0."""
+        return self.eta > 0
+
+    def towards(
+        self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        """Mean and standard deviation of x_s."""
+        alpha_t, alpha_s = at(self.schedule.alpha, t), at(self.schedule.alpha, s)
+        sigma_t, sigma_s = at(self.schedule.sigma, t), at(self.schedule.sigma, s)
+        # As the ancestral beta_{t|s}, which keeps its digits where 1 - (alpha_t / alpha_s)² would not.
+        beta = sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2
+        variance = self.eta**2 * beta * sigma_s**2 / sigma_t**2
+        eps = (x_t - alpha_t * x0) / sigma_t
+        return alpha_s * x0 + jnp.sqrt(jnp.maximum(sigma_s**2 - variance, 0.0)) * eps, jnp.sqrt(variance)

@@ -13,6 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+Time = Int[Array, ""] | Float[Array, ""]
+"""A time t: an integer of the table, or a number between two of them."""
+
 Table = Array | np.ndarray
 """A schedule is made in NumPy, so that making one starts no device; compiled code sees it as JAX arrays."""
 
@@ -157,3 +160,31 @@ def _checked(timesteps: int) -> int:
 def at(table: Float[Table, " L"], t: Int[Table, "*rows"]) -> Float[Array, "*rows"]:
     """The entries of a schedule's table at integer times."""
     return jnp.asarray(table)[t]
+
+
+def alpha_sigma(schedule: Schedule, t: Time) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """alpha_t and sigma_t at one time: the table's entries, and between them (t in [1, T]) linear in log-SNR."""
+    if jnp.issubdtype(t.dtype, jnp.integer):
+        return at(schedule.alpha, t), at(schedule.sigma, t)
+    log_snr = _log_snr(schedule)
+    # Half a log-SNR λ = log(alpha/sigma) gives both: alpha² = 1 / (1 + exp(-2λ)).
+    lambda_t = jnp.interp(t, 1.0 + jnp.arange(len(log_snr), dtype=jnp.float32), log_snr)
+    return jnp.sqrt(jax.nn.sigmoid(2 * lambda_t)), jnp.sqrt(jax.nn.sigmoid(-2 * lambda_t))
+
+
+def time_at(schedule: Schedule, lambda_t: Float[Array, ""]) -> Float[Array, ""]:
+    """The time t in [1, T], between integers, at which log(alpha_t / sigma_t) has a value; clipped to that range."""
+    log_snr = _log_snr(schedule)
+    t = jnp.interp(-lambda_t, -log_snr, 1.0 + jnp.arange(len(log_snr), dtype=jnp.float32))
+    # A padded table repeats its last entry beyond T.
+    return jnp.minimum(t, jnp.asarray(schedule.timesteps).astype(jnp.float32))
+
+
+def lambda_range(schedule: Schedule) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """log(alpha_t / sigma_t) at t = T and at t = 1, the lowest and the highest with noise in x_t."""
+    log_snr = _log_snr(schedule)
+    return log_snr[-1], log_snr[0]
+
+
+def _log_snr(schedule: Schedule) -> Float[Array, " T"]:
+    return jnp.log(jnp.asarray(schedule.alpha)[1:] / jnp.asarray(schedule.sigma)[1:])

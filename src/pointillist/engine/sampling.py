@@ -1,11 +1,11 @@
 """Drawing rows in chunks of one shape, sharded over devices.
 
-The bits of a matrix product depend on its shape, so every chunk has the same number of rows and the last one is
-padded; every row has a key of its own. A row then depends on the seed and its index, and on nothing else: not on how
-many rows are asked for, in how many calls, or on how many devices.
+The bits of a matrix product depend on its shape, so every chunk has the same number of draws and the last one is
+padded; every draw has a key of its own. A row then depends on the seed and its index (and its label), and on nothing
+else: not on how many rows are asked for, in how many calls, or on how many devices.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import jax
@@ -14,12 +14,15 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.samplers import Ancestral, sample
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
+from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.steering import ConditionalReward, Steered
 from pointillist.engine import devices as engine_devices
+from pointillist.engine import host
 
 ROWS_PER_CHUNK = 500
-"""Few enough that a chunk's activations stay in a core's cache; a divisor of the round numbers people ask for."""
+"""Network evaluations side by side: few enough that a chunk's activations stay in a core's cache; a divisor of the
+round numbers people ask for."""
 
 CHUNKS_PER_CALL = 16
 """Chunks that a device computes before it hands rows back: the memory of a call is bounded, whatever n."""
@@ -28,17 +31,24 @@ _AXIS = "rows"
 
 
 def sampling_key(seed: int) -> PRNGKeyArray:
-    """The key that rows' own keys are folded from; `training.training_key` folds another number into the seed."""
+    """The key that draws' own keys are folded from; `training.training_key` folds another number into the seed."""
     return jax.random.fold_in(jax.random.key(seed), 1)
+
+
+def rows_per_chunk(sampler: Sampler) -> int:
+    """Rows that a device computes together."""
+    return max(1, ROWS_PER_CHUNK // sampler.width) * sampler.rows_per_draw
 
 
 def stream_rows(
     denoiser: Denoiser,
-    sampler: Ancestral,
+    sampler: Sampler,
     *,
     columns: int,
     n_rows: int,
     seed: int,
+    labels: Int[np.ndarray, " n_rows"] | None = None,
+    first_row: int = 0,
     devices: Sequence[jax.Device] | None = None,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
     """Draws rows, in order, as they are computed.
@@ -49,23 +59,44 @@ def stream_rows(
         columns: d.
         n_rows: At least 0.
         seed: 0 … 2³² - 1.
+        labels: Indices of classes, shape (n_rows,); None for no class. Rows that a sampler draws together share one.
+        first_row: Where to begin, a multiple of `rows_per_chunk`.
         devices: All by default.
 
     Yields:
         Parts of the rows, float32, scaled as the model sees them.
+
+    Raises:
+        ValueError: If labels are given to a model and a reward without classes, or differ within a draw; if a reward
+            gives another shape than one number a row or, outside of compiled code, NaN.
     """
     mesh = engine_devices.mesh(_AXIS, devices)
     key = sampling_key(seed)
-    n_chunks = -(-n_rows // ROWS_PER_CHUNK)
-    chunk = 0
+    chunk_rows = rows_per_chunk(sampler)
+    draws = chunk_rows // sampler.rows_per_draw
+    by_draw = None if labels is None else _labels_of_draws(labels, denoiser, sampler)
+    is_compiled = not isinstance(sampler, Steered) or host.is_traceable(sampler.reward, columns)
+    chunks_per_call = CHUNKS_PER_CALL if is_compiled else 1
+    n_chunks = -(-n_rows // chunk_rows)
+    chunk = first_row // chunk_rows
     while chunk < n_chunks:
-        in_call = min(n_chunks - chunk, CHUNKS_PER_CALL * mesh.size)
+        in_call = min(n_chunks - chunk, chunks_per_call * mesh.size)
         counts = np.array([len(part) for part in np.array_split(np.arange(in_call), mesh.size)], np.int32)
         starts = (chunk + np.concatenate([[0], np.cumsum(counts)[:-1]])).astype(np.int32)
-        rows = np.asarray(_chunks(key, denoiser, sampler, starts, counts, columns=columns, mesh=mesh))
+        in_place = None
+        if by_draw is not None:
+            at_draw = starts[:, None] * draws + np.arange(chunks_per_call * draws)
+            in_place = by_draw[np.minimum(at_draw, len(by_draw) - 1)]
+        if isinstance(sampler, Steered) and not is_compiled:
+            first_draws = starts * np.int32(draws)
+            rows = host.walk(key, denoiser, sampler, first_draws, in_place, draws=draws, columns=columns, mesh=mesh)
+        else:
+            rows = np.asarray(
+                _chunks(key, denoiser, sampler, starts, counts, in_place, draws=draws, columns=columns, mesh=mesh)
+            )
         for device in range(mesh.size):
-            begin = int(starts[device]) * ROWS_PER_CHUNK
-            n_wanted = min(int(counts[device]) * ROWS_PER_CHUNK, n_rows - begin)
+            begin = int(starts[device]) * chunk_rows
+            n_wanted = min(int(counts[device]) * chunk_rows, n_rows - begin)
             if n_wanted > 0:
                 yield rows[device, :n_wanted]
         chunk += in_call
@@ -73,39 +104,75 @@ def stream_rows(
 
 def sample_rows(
     denoiser: Denoiser,
-    sampler: Ancestral,
+    sampler: Sampler,
     *,
     columns: int,
     n_rows: int,
     seed: int,
+    labels: Int[np.ndarray, " n_rows"] | None = None,
     devices: Sequence[jax.Device] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Float[np.ndarray, "n d"]:
-    """All rows of `stream_rows` at once, shape (n_rows, columns)."""
-    parts = stream_rows(denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, devices=devices)
-    return np.concatenate([np.empty((0, columns), np.float32), *parts])
+    """All rows of `stream_rows` at once, shape (n_rows, columns); `progress` is called with the number of new rows."""
+    parts = [np.empty((0, columns), np.float32)]
+    for part in stream_rows(
+        denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, labels=labels, devices=devices
+    ):
+        parts.append(part)
+        if progress is not None:
+            progress(len(part))
+    return np.concatenate(parts)
 
 
-@partial(jax.jit, static_argnames=("columns", "mesh"))
+def _labels_of_draws(labels: Int[np.ndarray, " n"], denoiser: Denoiser, sampler: Sampler) -> Int[np.ndarray, " draws"]:
+    depends = isinstance(denoiser, ConditionalDenoiser) or (
+        isinstance(sampler, Steered) and isinstance(sampler.reward, ConditionalReward)
+    )
+    if not depends:
+        raise ValueError("labels are given, but the model has no classes: fit one with labels, or leave them out")
+    together = sampler.rows_per_draw
+    padded = np.pad(labels, (0, -len(labels) % together), mode="edge") if len(labels) else np.zeros(together, np.int32)
+    by_draw = padded.reshape(-1, together)
+    if (by_draw != by_draw[:, :1]).any():
+        raise ValueError(
+            f"this sampler draws {together} rows together, which must share a label: draw one label at a time"
+        )
+    return by_draw[:, 0].astype(np.int32)
+
+
+@partial(jax.jit, static_argnames=("draws", "columns", "mesh"))
 def _chunks(
     key: PRNGKeyArray,
     denoiser: Denoiser,
-    sampler: Ancestral,
+    sampler: Sampler,
     starts: Int[Array, " devices"],
     counts: Int[Array, " devices"],
+    labels: Int[Array, "devices draws"] | None,
     *,
+    draws: int,
     columns: int,
     mesh: jax.sharding.Mesh,
 ) -> Float[Array, "devices rows d"]:
+    chunk_rows = draws * sampler.rows_per_draw
+
+    def one_draw(
+        key: PRNGKeyArray, label: Array | None, denoiser: Denoiser, sampler: Sampler
+    ) -> Float[Array, "rows d"]:
+        if label is not None:
+            denoiser = denoiser.given(label) if isinstance(denoiser, ConditionalDenoiser) else denoiser
+            sampler = sampler.given(label) if isinstance(sampler, Steered) else sampler
+        return sampler.draw(key, denoiser, columns)
+
     def on_device(
-        key: PRNGKeyArray, denoiser: Denoiser, sampler: Ancestral, start: Array, count: Array
+        key: PRNGKeyArray, denoiser: Denoiser, sampler: Sampler, start: Array, count: Array, labels: Array | None
     ) -> Float[Array, "1 rows d"]:
         def one_chunk(i: Array, out: Array) -> Array:
-            first = (start[0] + i) * ROWS_PER_CHUNK
-            keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(ROWS_PER_CHUNK))
-            rows = jax.vmap(lambda key: sample(key, sampler, denoiser, columns))(keys)
-            return jax.lax.dynamic_update_slice(out, rows, (i * ROWS_PER_CHUNK, 0))
+            keys = jax.vmap(partial(jax.random.fold_in, key))((start[0] + i) * draws + jnp.arange(draws))
+            own = None if labels is None else jax.lax.dynamic_slice_in_dim(labels[0], i * draws, draws)
+            rows = jax.vmap(lambda key, label: one_draw(key, label, denoiser, sampler))(keys, own)
+            return jax.lax.dynamic_update_slice(out, rows.reshape(chunk_rows, columns), (i * chunk_rows, 0))
 
-        empty = jnp.zeros((CHUNKS_PER_CALL * ROWS_PER_CHUNK, columns))
+        empty = jnp.zeros((CHUNKS_PER_CALL * chunk_rows, columns))
         # A loop with a traced bound: one chunk and many compile to the same program.
         return jax.lax.fori_loop(0, count[0], one_chunk, empty)[None]
 
@@ -113,7 +180,7 @@ def _chunks(
     return jax.shard_map(
         on_device,
         mesh=mesh,
-        in_specs=(P(), P(), P(), by_device, by_device),
+        in_specs=(P(), P(), P(), by_device, by_device, by_device),
         out_specs=by_device,
         check_vma=False,
-    )(key, denoiser, sampler, starts, counts)
+    )(key, denoiser, sampler, starts, counts, labels)

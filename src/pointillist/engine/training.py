@@ -20,6 +20,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion import schedules
+from pointillist.diffusion.denoisers import ConditionalNetworkDenoiser, Denoiser, NetworkDenoiser
 from pointillist.diffusion.losses import noise_prediction_loss
 from pointillist.diffusion.networks import MLP, sinusoidal_embedding
 from pointillist.diffusion.schedules import Schedule, at
@@ -40,15 +41,27 @@ class Architecture:
         width: Units of a hidden layer.
         depth: Number of hidden blocks.
         time_embedding: Width of the embedding of t, even.
+        class_embedding: Width of the embedding of the class, even; 0 for models of data without classes.
     """
 
     width: int = 128
     depth: int = 5
     time_embedding: int = 16
+    class_embedding: int = 0
 
     def build(self, key: PRNGKeyArray, columns: int) -> MLP:
         """A fresh network for rows of `columns` columns."""
-        return MLP(key, columns=columns, features=self.time_embedding, width=self.width, depth=self.depth)
+        features = self.time_embedding + self.class_embedding
+        return MLP(key, columns=columns, features=features, width=self.width, depth=self.depth)
+
+    def denoiser(self, network: MLP, schedule: Schedule, n_classes: int) -> Denoiser:
+        """The network as a denoiser; `n_classes` counts only with an embedding of the class."""
+        if not self.class_embedding:
+            return NetworkDenoiser(network=network, schedule=schedule)
+        count = np.asarray(n_classes, np.int32)
+        return ConditionalNetworkDenoiser(
+            network=network, schedule=schedule, n_classes=count, time_embedding=self.time_embedding
+        )
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,9 @@ class Recipe:
         seed: 0 … 2³² - 1; decides the initial weights, the order of rows, times and noise.
         epochs: Passes over the data, at least 1.
         learning_rate: Adam's, positive.
+        n_classes: Number of classes; it stands for "no class" as a label.
+        p_uncond: Share of rows, drawn anew each epoch, that are shown with "no class" in place of their label
+            (Ho & Salimans 2022, arXiv 2207.12598, algorithm 1).
     """
 
     dataset: int
@@ -68,6 +84,8 @@ class Recipe:
     seed: int
     epochs: int = 100
     learning_rate: float = 1e-3
+    n_classes: int = 0
+    p_uncond: float = 0.0
 
 
 class TrainingState(eqx.Module):
@@ -86,6 +104,15 @@ class _Fixed(eqx.Module):
     schedule: Schedule
     epochs: Int[Array, "*stack"]
     learning_rate: Float[Array, "*stack"]
+    n_classes: Int[Array, "*stack"]
+    p_uncond: Float[Array, "*stack"]
+
+
+class _Data(eqx.Module):
+    """Data sets of one shape, and their labels if the models are of data with classes."""
+
+    rows: Float[Array, "sets n d"]
+    labels: Int[Array, "sets n"] | None
 
 
 def training_key(seed: int) -> PRNGKeyArray:
@@ -100,6 +127,7 @@ class StackTrainer:
         data: Shape (number of data sets, n, d), float32: data sets of one shape.
         recipes: One per model.
         architecture: The network.
+        labels: Shape (number of data sets, n), indices of classes; needed with an embedding of the class.
         batch_size: Rows a step, at most n. An epoch is n // batch_size steps over rows in a new random order; the
             rows that remain are left out of that epoch.
         devices: All by default.
@@ -113,9 +141,12 @@ class StackTrainer:
         recipes: Sequence[Recipe],
         architecture: Architecture,
         batch_size: int,
+        labels: Int[np.ndarray, "sets n"] | None = None,
         devices: Sequence[jax.Device] | None = None,
         capacity: int | None = None,
     ) -> None:
+        if (labels is None) != (architecture.class_embedding == 0):
+            raise ValueError("labels and an embedding of the class need each other")
         if not 1 <= batch_size <= data.shape[1]:
             raise ValueError(
                 f"batch_size must be between 1 and the number of rows, {data.shape[1]}; it is {batch_size}"
@@ -129,7 +160,9 @@ class StackTrainer:
         self._slots = in_turn[: len(recipes)]
         self._counts = np.bincount([slot // self._per_device for slot in self._slots], minlength=n_devices)
         self._batch_size = batch_size
-        self._data = jax.device_put(jnp.asarray(data, jnp.float32), NamedSharding(self._mesh, P()))
+        self._architecture = architecture
+        everything = _Data(jnp.asarray(data, jnp.float32), None if labels is None else jnp.asarray(labels, jnp.int32))
+        self._data = jax.device_put(everything, NamedSharding(self._mesh, P()))
         in_place = [self.recipes[-1]] * (self._per_device * n_devices)
         for slot, recipe in zip(self._slots, self.recipes, strict=True):
             in_place[slot] = recipe
@@ -140,6 +173,8 @@ class StackTrainer:
                 schedule=schedules.stack([r.schedule for r in in_place]),
                 epochs=jnp.asarray([r.epochs for r in in_place], jnp.int32),
                 learning_rate=jnp.asarray([r.learning_rate for r in in_place], jnp.float32),
+                n_classes=jnp.asarray([r.n_classes for r in in_place], jnp.int32),
+                p_uncond=jnp.asarray([r.p_uncond for r in in_place], jnp.float32),
             )
         )
         self._state = self._sharded(_initial(self._fixed.key, architecture, data.shape[2]))
@@ -174,6 +209,7 @@ class StackTrainer:
             jnp.asarray(min(epochs, MAX_EPOCHS_PER_CALL), jnp.int32),
             self._data,
             batch_size=self._batch_size,
+            time_embedding=self._architecture.time_embedding,
             mesh=self._mesh,
         )
         losses = np.asarray(losses)[self._slots]
@@ -207,23 +243,24 @@ def _initial(keys: Key[Array, " stack"], architecture: Architecture, columns: in
     return jax.lax.map(one, keys)
 
 
-@partial(jax.jit, static_argnames=("batch_size", "mesh"), donate_argnums=0)
+@partial(jax.jit, static_argnames=("batch_size", "time_embedding", "mesh"), donate_argnums=0)
 def _run(
     states: TrainingState,
     fixed: _Fixed,
     counts: Int[Array, " devices"],
     epochs: Int[Array, ""],
-    data: Float[Array, "sets n d"],
+    data: _Data,
     *,
     batch_size: int,
+    time_embedding: int,
     mesh: jax.sharding.Mesh,
 ) -> tuple[TrainingState, Float[Array, "models epochs"]]:
     def on_device(
-        states: TrainingState, fixed: _Fixed, count: Array, epochs: Array, data: Array
+        states: TrainingState, fixed: _Fixed, count: Array, epochs: Array, data: _Data
     ) -> tuple[TrainingState, Array]:
         def train_one(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
             states, losses = carry
-            state, own_losses = _train(_pick(states, i), _pick(fixed, i), epochs, data, batch_size)
+            state, own_losses = _train(_pick(states, i), _pick(fixed, i), epochs, data, batch_size, time_embedding)
             states = jax.tree.map(lambda all_, one: all_.at[i].set(one), states, state)
             return states, losses.at[i].set(own_losses)
 
@@ -245,16 +282,16 @@ def _pick(tree: Any, i: Array) -> Any:
 
 
 def _train(
-    state: TrainingState, fixed: _Fixed, epochs: Array, data: Float[Array, "sets n d"], batch_size: int
+    state: TrainingState, fixed: _Fixed, epochs: Array, data: _Data, batch_size: int, time_embedding: int
 ) -> tuple[TrainingState, Float[Array, " epochs"]]:
-    rows = jax.lax.dynamic_index_in_dim(data, fixed.dataset, keepdims=False)
+    own = _pick(data, fixed.dataset)
     times = jnp.arange(fixed.schedule.alpha.shape[-1])
-    embedding = sinusoidal_embedding(times, state.network.features)
+    embedding = sinusoidal_embedding(times, time_embedding)
     start = state.epoch
 
     def one_epoch(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
         state, losses = carry
-        state, loss = _epoch(state, fixed, rows, embedding, batch_size)
+        state, loss = _epoch(state, fixed, own, embedding, batch_size)
         return state, losses.at[i].set(loss)
 
     n_epochs = jnp.minimum(epochs, fixed.epochs - start)
@@ -264,19 +301,26 @@ def _train(
 def _epoch(
     state: TrainingState,
     fixed: _Fixed,
-    rows: Float[Array, "n d"],
+    data: _Data,
     embedding: Float[Array, "L f"],
     batch_size: int,
 ) -> tuple[TrainingState, Float[Array, ""]]:
-    n, d = rows.shape
+    n, d = data.rows.shape
     steps = n // batch_size
-    order_key, time_key, noise_key = jax.random.split(jax.random.fold_in(fixed.key, state.epoch + 1), 3)
+    epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
+    order_key, time_key, noise_key = jax.random.split(epoch_key, 3)
     # One epoch's rows, times and noise are drawn at once: a step is then nothing but the network.
     order = jax.random.permutation(order_key, n)[: steps * batch_size]
     t = jax.random.randint(time_key, (steps * batch_size,), 1, fixed.schedule.timesteps + 1)
     eps = jax.random.normal(noise_key, (steps * batch_size, d))
-    x_t = at(fixed.schedule.alpha, t)[:, None] * rows[order] + at(fixed.schedule.sigma, t)[:, None] * eps
-    batches = jax.tree.map(lambda a: a.reshape(steps, batch_size, -1), (x_t, embedding[t], eps))
+    x_t = at(fixed.schedule.alpha, t)[:, None] * data.rows[order] + at(fixed.schedule.sigma, t)[:, None] * eps
+    features = embedding[t]
+    if data.labels is not None:
+        is_dropped = jax.random.bernoulli(jax.random.fold_in(epoch_key, 3), fixed.p_uncond, t.shape)
+        label = jnp.where(is_dropped, fixed.n_classes, data.labels[order])
+        class_width = state.network.features - features.shape[-1]
+        features = jnp.concatenate([features, sinusoidal_embedding(label, class_width)], axis=-1)
+    batches = jax.tree.map(lambda a: a.reshape(steps, batch_size, -1), (x_t, features, eps))
 
     def step(carry: tuple[MLP, optax.OptState], batch: tuple[Array, ...]) -> tuple[tuple[MLP, optax.OptState], Array]:
         network, optimiser = carry

@@ -10,14 +10,28 @@ energy distance, so read each beside its `floor`: the value between two halves o
 | `report_nll` | n · m | gross misplacement only | the value of the data with itself |
 | `energy_distance` | (n + m)² / 2 | any difference, global ones best | 0, and half the time below |
 | `two_sample_test` | a few fits of a classifier | any difference, local ones best | 0.5 |
+| `coverage` | (n + m) log in few columns | lost modes: data that no sample is near | `expected_coverage` |
+| `manifold_scores` | some five times that | samples like no data, apart from lost modes | density: 1; the floor |
+
+The first four are in `METRICS`, for tables by name; the `floor` of `coverage` takes the function itself.
+
+Two more metrics are of a classifier's probabilities `(n, classes)` against labels `(n,)`. Both are of a
+classifier held fixed, and carry the error of the draw of rows:
+
+| metric | sees | at its best |
+|---|---|---|
+| `expected_calibration_error` | confidence that is not the accuracy, whatever the accuracy | 0, biased upwards |
+| `log_loss` | probabilities that are not the true ones | the entropy of the labels given the rows |
 
 The room needs NumPy, SciPy and scikit-learn, the latter two only once a metric is called.
 """
 
 from pointillist.metrics.c2st import two_sample_test
+from pointillist.metrics.calibration import expected_calibration_error, log_loss
 from pointillist.metrics.energy import energy_distance
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.floors import Floor, floor
+from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
 from pointillist.metrics.nll import report_nll
 from pointillist.metrics.registry import METRICS, Metric
 from pointillist.metrics.transport import emd
@@ -26,10 +40,16 @@ __all__ = [
     "METRICS",
     "Estimate",
     "Floor",
+    "ManifoldScores",
     "Metric",
+    "coverage",
     "emd",
     "energy_distance",
+    "expected_calibration_error",
+    "expected_coverage",
     "floor",
+    "log_loss",
+    "manifold_scores",
     "report_nll",
     "two_sample_test",
 ]

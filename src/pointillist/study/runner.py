@@ -273,7 +273,7 @@ class _Run:
     def _sample(self, cell: Cell, network: MLP, dataset: Dataset) -> np.ndarray:
         schedule = padded(cell.settings.noise_schedule(), self.table_length)
         return sample_rows(
-            NetworkDenoiser(network, schedule),
+            NetworkDenoiser(network=network, schedule=schedule),
             Ancestral(schedule, cell.settings.variance),
             columns=dataset.rows.shape[1],
             n_rows=cell.settings.n_samples,

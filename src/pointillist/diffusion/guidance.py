@@ -1,0 +1,124 @@
+"""Guidance: denoisers made of two others, pushed from the second towards, and beyond, the first.
+
+Everywhere w = 0 is no guidance: the first denoiser alone. A guided denoiser is a denoiser, but of no law: for w above
+0 its samples do not follow p(x) p(y | x)^(1 + w).
+"""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, Label
+from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
+
+Scalar = Float[Array | np.ndarray, ""] | float
+
+
+class SigmaInterval(eqx.Module):
+    """Noise levels at which guidance acts: low < σ <= high (Kynkäänniemi et al. 2024, arXiv 2404.07724, equation 6).
+
+    σ is the noise's standard deviation relative to the data's own scale, sigma_t / alpha_t, from 0 to infinity.
+
+    Attributes:
+        low: At least 0.
+        high: Above `low`.
+    """
+
+    low: Scalar = 0.0
+    high: Scalar = np.inf
+
+    def scale(self, guidance: Scalar, schedule: Schedule, t: Time) -> Float[Array, ""]:
+        """The guidance scale at time t: `guidance` inside of the interval, 0 outside."""
+        alpha_t, sigma_t = alpha_sigma(schedule, t)
+        sigma = sigma_t / alpha_t
+        return jnp.where((sigma > self.low) & (sigma <= self.high), jnp.asarray(guidance, jnp.float32), 0.0)
+
+
+def _with_classes(denoiser: Denoiser) -> ConditionalDenoiser:
+    if not isinstance(denoiser, ConditionalDenoiser):
+        raise ValueError("guidance needs a model with classes: fit one with labels, or leave guidance at 0")
+    return denoiser
+
+
+class ClassifierFree(ConditionalDenoiser):
+    """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598, equation 6): (1 + w) ε(x, y) - w ε(x, ∅).
+
+    As x̂_0 is affine in ε, the same combination of the two predicted x̂_0 is meant. Both come from one call of the
+    denoiser on a doubled batch.
+
+    Attributes:
+        denoiser: Of data with classes, trained with and without labels.
+        guidance: w, at least 0: **0 is plain conditional sampling**.
+        interval: Noise levels at which w applies; all by default.
+        label: The class; None for no class, where guidance does nothing.
+    """
+
+    denoiser: ConditionalDenoiser = eqx.field(converter=_with_classes)
+    guidance: Scalar = 0.0
+    interval: SigmaInterval = SigmaInterval()
+    label: Label | None = None
+
+    @property
+    def schedule(self) -> Schedule:
+        """The denoiser's."""
+        return self.denoiser.schedule
+
+    @property
+    def n_classes(self) -> Label | None:
+        """The denoiser's."""
+        return self.denoiser.n_classes
+
+    def given(self, label: Label) -> "ClassifierFree":
+        """The guided denoiser of one class."""
+        return replace(self, label=label)
+
+    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
+        """x̂_0(x_t, y) + w (x̂_0(x_t, y) - x̂_0(x_t, ∅))."""
+        none = jnp.asarray(self.n_classes)
+        pair = jnp.stack([none if self.label is None else jnp.asarray(self.label), none])
+        conditional, unconditional = jax.vmap(lambda label: self.denoiser.given(label)(x_t, t))(pair)
+        w = self.interval.scale(self.guidance, self.schedule, t)
+        return conditional + w * (conditional - unconditional)
+
+
+class Autoguided(ConditionalDenoiser):
+    """Autoguidance (Karras et al. 2024, arXiv 2406.02507, equation 3): D_good + w (D_good - D_bad).
+
+    The paper's own scale, whose 1 is no guidance, is 1 + w.
+
+    Attributes:
+        good: The better denoiser, with classes or without.
+        bad: One of the same law that errs in the same way, but more: smaller, or less trained.
+        guidance: w, at least 0: **0 is the good denoiser alone**.
+        interval: Noise levels at which w applies; all by default.
+    """
+
+    good: Denoiser
+    bad: Denoiser
+    guidance: Scalar
+    interval: SigmaInterval = SigmaInterval()
+
+    @property
+    def schedule(self) -> Schedule:
+        """The good denoiser's."""
+        return self.good.schedule
+
+    @property
+    def n_classes(self) -> Label | None:
+        """The good denoiser's."""
+        return self.good.n_classes if isinstance(self.good, ConditionalDenoiser) else None
+
+    def given(self, label: Label) -> "Autoguided":
+        """Both denoisers of one class."""
+        if not isinstance(self.good, ConditionalDenoiser) or not isinstance(self.bad, ConditionalDenoiser):
+            raise ValueError("a label needs two models with classes; one of the guided pair has none")
+        return replace(self, good=self.good.given(label), bad=self.bad.given(label))
+
+    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
+        """D_good(x_t) + w (D_good(x_t) - D_bad(x_t))."""
+        good = self.good(x_t, t)
+        return good + self.interval.scale(self.guidance, self.schedule, t) * (good - self.bad(x_t, t))

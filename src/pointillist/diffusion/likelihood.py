@@ -1,0 +1,62 @@
+"""Log-density by the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3).
+
+With y = x_t / alpha_t and σ = sigma_t / alpha_t the flow is dy/dlog σ = y - D(y), D = E[x_0 | x_t]: smooth, and of one
+form for every schedule. Along it d log p(y)/dlog σ = -(d - tr ∂D/∂y).
+"""
+
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pointillist.diffusion.denoisers import Denoiser
+from pointillist.diffusion.schedules import alpha_sigma, lambda_range, time_at
+
+MAX_STEPS = 4096
+"""Of the solver; a row that takes more gets NaN."""
+
+
+def log_density(denoiser: Denoiser, x: Float[Array, " d"], *, tolerance: float = 1e-4) -> Float[Array, ""]:
+    """Log p(x) in nats of one row, shape (d,), under the model whose deterministic sampler starts from N(0, I).
+
+    It is the density at the cut-off t = 1: that of rows with noise of standard deviation sigma_1 / alpha_1 added (0.01
+    for a first beta of 1e-4). The trace is exact, by d Jacobian-vector products an evaluation; the solver is adaptive
+    (Tsitouras' 5(4) pair).
+
+    Args:
+        denoiser: E[x_0 | x_t], at times between integers too.
+        x: The row, scaled as the model sees it.
+        tolerance: Relative and absolute error of a step, of y and of the log-density. On a mixture's exact denoiser
+            1e-4 is off by 0.001 nats on average, 1e-3 by 0.04.
+    """
+    (d,) = x.shape
+    schedule = denoiser.schedule
+    lambda_T, lambda_1 = lambda_range(schedule)
+
+    def drift(log_sigma: Any, state: tuple[Array, Array], args: None) -> tuple[Array, Array]:
+        y = state[0]
+        t = time_at(schedule, -log_sigma)
+        alpha_t = alpha_sigma(schedule, t)[0]
+        x0, pull = jax.linearize(lambda y: denoiser(alpha_t * y, t), y)
+        trace = jnp.trace(jax.vmap(pull)(jnp.eye(d)))
+        return y - x0, jnp.asarray(d, jnp.float32) - trace
+
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(drift),
+        diffrax.Tsit5(),
+        -lambda_1,
+        -lambda_T,
+        dt0=None,
+        y0=(x, jnp.zeros(())),
+        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+        max_steps=MAX_STEPS,
+        adjoint=diffrax.DirectAdjoint(),
+        throw=False,
+    )
+    y_T, spread = (leaf[0] for leaf in solution.ys)
+    alpha_T, _ = alpha_sigma(schedule, time_at(schedule, lambda_T))
+    x_T = alpha_T * y_T
+    at_T = -0.5 * (x_T @ x_T + d * jnp.log(2 * jnp.pi)) + d * jnp.log(alpha_T)
+    return at_T + spread

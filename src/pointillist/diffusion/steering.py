@@ -1,0 +1,289 @@
+"""Reward guidance: samplers around a sampler, whose target is p(x_0) exp(r(x_0) / temperature).
+
+A reward r is a function of rows, (m, d) → (m,). Where JAX can trace it, `draw` is one program; elsewhere its parts
+`begin`, `step` and `finish` are, and whoever walks them evaluates the reward in between. A reward of -inf forbids a
+row; of NaN it makes rows NaN.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from pointillist.diffusion.denoisers import Denoiser, Label
+from pointillist.diffusion.samplers import Sampler, TransitionSampler
+from pointillist.diffusion.schedules import Schedule
+
+POTENTIALS = ("difference", "max", "sum")
+"""What `FeynmanKac` weighs particles by on their way."""
+
+Temperature = Float[Array | np.ndarray, ""] | float
+
+
+class Reward(eqx.Module):
+    """A plain function as a part of a sampler; equal functions share compiled programs."""
+
+    function: Callable[[Any], Any] = eqx.field(static=True)
+
+    def __call__(self, x0: Any) -> Any:
+        """The function's value; of rows as JAX or as NumPy has them."""
+        return self.function(x0)
+
+
+@runtime_checkable
+class ConditionalReward(Protocol):
+    """A reward that depends on the class that a row is asked to have; a module, whose arrays are data."""
+
+    def given(self, label: Label) -> Callable[[Array], Array]:
+        """The reward of one class."""
+        ...
+
+    def __call__(self, x0: Array) -> Array:
+        """(m, d) → (m,)."""
+        ...
+
+
+def _as_module(reward: Any) -> eqx.Module:
+    return reward if isinstance(reward, eqx.Module) else Reward(reward)
+
+
+class Points(eqx.Module):
+    """Where a steered draw stands: its x_t, their predicted x̂_0, which the reward is asked for, and the rest.
+
+    Attributes:
+        x_t: Shape (width, d).
+        x0: Shape (width, d).
+        memory: What else a step needs.
+    """
+
+    x_t: Float[Array, "k d"]
+    x0: Float[Array, "k d"]
+    memory: tuple[Array, ...] = ()
+
+
+class Steered(Sampler):
+    """A sampler that a reward steers.
+
+    Attributes:
+        sampler: A stochastic one; what is steered.
+        reward: (m, d) → (m,).
+        temperature: A reward higher by so much makes a row e times as likely.
+    """
+
+    sampler: eqx.AbstractVar[TransitionSampler]
+    reward: eqx.AbstractVar[Any]
+    temperature: eqx.AbstractVar[Temperature]
+
+    @property
+    def schedule(self) -> Schedule:
+        """The sampler's."""
+        return self.sampler.schedule
+
+    def given(self, label: Label) -> "Steered":
+        """The sampler with the reward of one class, where it depends on the class."""
+        return replace(self, reward=self.reward.given(label)) if isinstance(self.reward, ConditionalReward) else self
+
+    def begin(self, key: PRNGKeyArray, denoiser: Denoiser, columns: int) -> Points:
+        """`width` independent x_T."""
+        x_T = jax.random.normal(jax.random.fold_in(key, 0), (self.width, columns))
+        return Points(x_T, self._predict(denoiser, x_T, jnp.asarray(self.schedule.timesteps)), self._memory())
+
+    @abstractmethod
+    def _memory(self) -> tuple[Array, ...]:
+        """The memory at T."""
+
+    @abstractmethod
+    def _select(
+        self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]
+    ) -> tuple[Array, Array, tuple[Array, ...]]:
+        """The x_t and x̂_0, shape (width, d), that the next x_s are drawn from, and the memory."""
+
+    @abstractmethod
+    def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
+        """x_0 from the points at t = 1; on that step x_0 is x̂_0 itself."""
+
+    def step(
+        self, key: PRNGKeyArray, denoiser: Denoiser, t: Int[Array, ""], points: Points, rewards: Float[Array, " k"]
+    ) -> Points:
+        """From points at t and the rewards of their x̂_0 to points at t - 1, at least 1."""
+        selection_key, noise_key = jax.random.split(jax.random.fold_in(key, t))
+        x_t, x0, memory = self._select(selection_key, points, rewards)
+        mean, std = jax.vmap(self.sampler.towards, (0, 0, None, None), (0, None))(x0, x_t, t, t - 1)
+        x_s = mean + std * jax.random.normal(noise_key, mean.shape)
+        return Points(x_s, self._predict(denoiser, x_s, t - 1), memory)
+
+    def _predict(self, denoiser: Denoiser, x_t: Float[Array, "k d"], t: Int[Array, ""]) -> Float[Array, "k d"]:
+        return jax.vmap(denoiser, (0, None))(x_t, t)
+
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, columns: int) -> Float[Array, "rows d"]:
+        """The whole walk, with a reward that JAX can trace."""
+        timesteps = jnp.asarray(self.schedule.timesteps)
+
+        def step(i: Array, points: Points) -> Points:
+            return self.step(key, denoiser, timesteps - i, points, self.reward(points.x0))
+
+        points = jax.lax.fori_loop(0, timesteps - 1, step, self.begin(key, denoiser, columns))
+        return self.finish(key, points, self.reward(points.x0))
+
+
+def _check_stochastic(sampler: TransitionSampler, method: str, reason: str) -> None:
+    if not sampler.is_stochastic:
+        raise ValueError(f"{method} needs a stochastic sampler: with a deterministic one {reason}")
+
+
+class SVDD(Steered):
+    """SVDD-PM (Li et al. 2024, arXiv 2408.08252, algorithm 1 with the posterior mean as value function).
+
+    At every time there are M candidates (at T of N(0, I), below of the sampler's transition); each is scored by the
+    reward of its own predicted x̂_0, and one is kept with probability softmax(r / temperature). Its x̂_0 serves the next
+    step too: M network evaluations a step.
+
+    Even with many candidates it samples the target exactly only where r(x̂_0) stands for the soft value
+    temperature · log E[exp(r(x_0) / temperature) | x_t] up to a constant, as for a linear reward and normal data.
+
+    Attributes:
+        sampler: A stochastic one.
+        reward: (m, d) → (m,).
+        temperature: 0 keeps the best candidate.
+        candidates: M, at least 1.
+    """
+
+    sampler: TransitionSampler
+    reward: Any = eqx.field(converter=_as_module)
+    temperature: Temperature = 0.1
+    candidates: int = eqx.field(static=True, default=10)
+
+    def __check_init__(self) -> None:
+        _check_stochastic(self.sampler, "SVDD", "all candidates are one and the same row")
+
+    @property
+    def rows_per_draw(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def width(self) -> int:
+        """M."""
+        return self.candidates
+
+    def _memory(self) -> tuple[Array, ...]:
+        return ()
+
+    def _select(
+        self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]
+    ) -> tuple[Array, Array, tuple[Array, ...]]:
+        kept = self._kept(key, rewards)
+        shape = points.x_t.shape
+        return jnp.broadcast_to(kept @ points.x_t, shape), jnp.broadcast_to(kept @ points.x0, shape), ()
+
+    def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "1 d"]:
+        """The kept candidate's x̂_0."""
+        return (self._kept(jax.random.fold_in(key, 1), rewards) @ points.x0)[None]
+
+    def _kept(self, key: PRNGKeyArray, rewards: Float[Array, " k"]) -> Float[Array, " k"]:
+        """1 for the kept candidate, 0 for the others; NaN if a reward is."""
+        temperature = jnp.asarray(self.temperature, jnp.float32)
+        # The Gumbel trick: the largest of r / temperature + g is a draw from the softmax, without an exponential.
+        scaled = rewards / jnp.where(temperature == 0, 1.0, temperature)
+        noise = jnp.where(temperature == 0, 0.0, jax.random.gumbel(key, rewards.shape))
+        one_hot = jax.nn.one_hot(jnp.argmax(scaled + noise), len(rewards))
+        return jnp.where(jnp.isnan(rewards).any(), jnp.nan, one_hot)
+
+
+class FeynmanKac(Steered):
+    """Feynman-Kac steering (Singhal et al. 2025, arXiv 2501.06848, algorithm 1).
+
+    A population of particles walks together. A particle is weighed by potentials of the rewards of its x̂_0 on the way;
+    when the effective sample size falls below a share of the population, it is resampled (systematically). The last
+    weight makes the target exact whatever the potentials: with many particles the rows follow it.
+
+    A draw returns particles / candidates rows, chosen by the final weights, so that a row costs as many network
+    evaluations as with `SVDD` of so many candidates. Rows of one draw share ancestors: they are not independent.
+
+    Attributes:
+        sampler: A stochastic one.
+        reward: (m, d) → (m,).
+        temperature: Above 0.
+        candidates: Particles per row.
+        particles: Size of the population, a multiple of `candidates`.
+        potential: What the product of a particle's potentials is at t (section 3.1), with r_t = r(x̂_0(x_t)):
+            "difference": exp(r_t / temperature), as from potentials exp((r_s - r_t) / temperature); "max": exp of the
+            largest reward so far over temperature; "sum": exp of the sum of the rewards so far over T · temperature
+            (over T, so that it stays of the size of one reward).
+        threshold: Share of the population, in (0, 1]; 1 resamples at every step.
+    """
+
+    sampler: TransitionSampler
+    reward: Any = eqx.field(converter=_as_module)
+    temperature: Temperature = 0.1
+    candidates: int = eqx.field(static=True, default=10)
+    particles: int = eqx.field(static=True, default=500)
+    potential: str = eqx.field(static=True, default="difference")
+    threshold: float = eqx.field(static=True, default=0.5)
+
+    def __check_init__(self) -> None:
+        _check_stochastic(self.sampler, "Feynman-Kac steering", "resampled particles stay copies of each other")
+        if self.potential not in POTENTIALS:
+            raise ValueError(f"potential must be one of {', '.join(POTENTIALS)}, not {self.potential!r}")
+        if self.particles % self.candidates:
+            raise ValueError(
+                f"particles must be a multiple of candidates: {self.particles} is none of {self.candidates}"
+            )
+
+    @property
+    def rows_per_draw(self) -> int:
+        """Particles per candidates."""
+        return self.particles // self.candidates
+
+    @property
+    def width(self) -> int:
+        """The population."""
+        return self.particles
+
+    def _memory(self) -> tuple[Array, ...]:
+        # The log of the product of a particle's potentials, and what of it resampling has spent: their difference is
+        # the particle's log-weight.
+        start = 0.0 if self.potential == "sum" else -jnp.inf
+        return jnp.full(self.particles, start), jnp.zeros(self.particles)
+
+    def _select(
+        self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]
+    ) -> tuple[Array, Array, tuple[Array, ...]]:
+        total, spent = points.memory
+        score = rewards / self.temperature
+        if self.potential == "difference":
+            total = score
+        elif self.potential == "max":
+            total = jnp.maximum(total, score)
+        else:
+            total = total + score / jnp.asarray(self.schedule.timesteps).astype(jnp.float32)
+        log_weights = total - spent
+        is_due = 1 / (_shares(log_weights) ** 2).sum() < self.threshold * self.particles
+        parents = jnp.where(is_due, _systematic(key, log_weights, self.particles), jnp.arange(self.particles))
+        memory = total[parents], jnp.where(is_due, total, spent)[parents]
+        return points.x_t[parents], points.x0[parents], memory
+
+    def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
+        """Particles drawn by the final weights: the potentials on the way taken back, the row's own reward instead."""
+        _, spent = points.memory
+        kept = _systematic(jax.random.fold_in(key, 1), rewards / self.temperature - spent, self.rows_per_draw)
+        return jnp.where(jnp.isnan(rewards).any(), jnp.nan, points.x0[kept])
+
+
+def _shares(log_weights: Float[Array, " k"]) -> Float[Array, " k"]:
+    """Weights that sum to 1; equal ones where all are 0, so that the population walks on."""
+    return jax.nn.softmax(jnp.where(log_weights.max() == -jnp.inf, 0.0, log_weights))
+
+
+def _systematic(key: PRNGKeyArray, log_weights: Float[Array, " k"], n: int) -> Int[Array, " n"]:
+    """Indices of n particles by systematic resampling: one uniform number, n evenly spaced points."""
+    cumulative = jnp.cumsum(_shares(log_weights))
+    points = (jax.random.uniform(key) + jnp.arange(n, dtype=jnp.float32)) / n
+    # Rounding may leave the last sum below 1.
+    return jnp.minimum(jnp.searchsorted(cumulative / cumulative[-1], points), len(log_weights) - 1)

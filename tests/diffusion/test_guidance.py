@@ -1,0 +1,100 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pointillist.diffusion.denoisers import ConditionalNetworkDenoiser, NetworkDenoiser, eps_from_x0
+from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
+from pointillist.diffusion.networks import MLP, sinusoidal_embedding
+from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.schedules import alpha_sigma, linear
+
+SCHEDULE = linear(200)
+NETWORK = MLP(jax.random.key(0), columns=2, features=32, width=128, depth=5)
+CONDITIONAL = ConditionalNetworkDenoiser(
+    network=NETWORK, schedule=SCHEDULE, n_classes=jnp.asarray(3), time_embedding=16
+)
+PLAIN = NetworkDenoiser(network=MLP(jax.random.key(1), columns=2, features=16, width=8, depth=1), schedule=SCHEDULE)
+X_T = jnp.array([0.7, -0.2])
+
+
+def test_a_class_is_its_embedding_and_no_class_one_index_more():
+    t = jnp.asarray(20)
+    for denoiser, label in [(CONDITIONAL, 3), (CONDITIONAL.given(jnp.asarray(1)), 1)]:
+        features = jnp.concatenate([sinusoidal_embedding(t, 16), sinusoidal_embedding(jnp.asarray(label), 16)])
+        eps = eps_from_x0(X_T, denoiser(X_T, t), *alpha_sigma(SCHEDULE, t))
+        np.testing.assert_allclose(eps, NETWORK(X_T, features), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("w", [0.0, 0.5, 4.0])
+def test_classifier_free_guidance_is_the_papers_formula_in_eps(w):
+    t, label = jnp.asarray(50), jnp.asarray(2)
+
+    def eps(denoiser):
+        return eps_from_x0(X_T, denoiser(X_T, t), *alpha_sigma(SCHEDULE, t))
+
+    guided = ClassifierFree(CONDITIONAL, w)
+    expected = (1 + w) * eps(CONDITIONAL.given(label)) - w * eps(CONDITIONAL)
+    np.testing.assert_allclose(eps(guided.given(label)), expected, rtol=1e-3, atol=1e-5)
+    # Without a class there is nothing to guide to.
+    np.testing.assert_allclose(guided(X_T, t), CONDITIONAL(X_T, t), rtol=1e-5)
+
+
+def test_guidance_is_one_network_call_on_a_doubled_batch():
+    rows, labels = jnp.zeros((500, 2)), jnp.zeros(500, jnp.int32)
+
+    def shapes(denoiser):
+        program = jax.make_jaxpr(jax.vmap(lambda x, label: denoiser.given(label)(x, jnp.asarray(50))))(rows, labels)
+        return [tuple(e.outvars[0].aval.shape) for e in program.eqns if e.primitive.name == "dot_general"]
+
+    plain, guided = shapes(CONDITIONAL), shapes(ClassifierFree(CONDITIONAL, 1.0))
+    assert len(plain) == len(guided) == 7
+    for one, two in zip(plain, guided, strict=True):
+        assert np.prod(two) == 2 * np.prod(one)
+
+
+def test_guidance_only_within_an_interval_of_sigma():
+    label = jnp.asarray(0)
+    sigma = np.asarray(SCHEDULE.sigma) / np.asarray(SCHEDULE.alpha)
+    interval = SigmaInterval(float(sigma[20]), float(sigma[100]))
+    guided = ClassifierFree(CONDITIONAL, 2.0, interval).given(label)
+    everywhere = ClassifierFree(CONDITIONAL, 2.0).given(label)
+    for t in (1, 20, 21, 100, 101, 200):
+        expected = everywhere if 20 < t <= 100 else CONDITIONAL.given(label)
+        t = jnp.asarray(t)
+        np.testing.assert_allclose(guided(X_T, t), expected(X_T, t), rtol=1e-5)
+    assert not np.allclose(everywhere(X_T, jnp.asarray(20)), CONDITIONAL.given(label)(X_T, jnp.asarray(20)), rtol=1e-3)
+
+
+def test_autoguidance_is_the_papers_formula():
+    t = jnp.asarray(30)
+    good, bad = PLAIN(X_T, t), eqx.tree_at(lambda d: d.network.output.bias, PLAIN, jnp.ones(2))
+    guided = Autoguided(PLAIN, bad, 1.5)
+    scale = 2.5  # the paper's own, D_bad + scale (D_good - D_bad)
+    np.testing.assert_allclose(guided(X_T, t), bad(X_T, t) + scale * (good - bad(X_T, t)), rtol=1e-4)
+    np.testing.assert_allclose(Autoguided(PLAIN, bad, 0.0)(X_T, t), good)
+    assert guided.n_classes is None
+
+
+def test_autoguidance_of_a_class():
+    t, label = jnp.asarray(30), jnp.asarray(1)
+    bad = eqx.tree_at(lambda d: d.network.output.bias, CONDITIONAL, jnp.ones(2))
+    good, worse = CONDITIONAL.given(label)(X_T, t), bad.given(label)(X_T, t)
+    np.testing.assert_allclose(
+        Autoguided(CONDITIONAL, bad, 1.0).given(label)(X_T, t), 2 * good - worse, rtol=1e-4, atol=1e-5
+    )
+    with pytest.raises(ValueError, match="one of the guided pair has none"):
+        Autoguided(CONDITIONAL, PLAIN, 1.0).given(label)
+
+
+def test_guidance_of_a_model_without_classes():
+    with pytest.raises(ValueError, match="guidance needs a model with classes"):
+        ClassifierFree(PLAIN, 1.0)
+
+
+def test_an_oracle_can_be_guided():
+    mixture = GaussianMixture.of([0.5, 0.5], [[-1.0], [1.0]], [[0.1]], labels=[0, 1])
+    oracle, t, x_t = mixture.denoiser(SCHEDULE), jnp.asarray(150), jnp.array([0.3])
+    guided = ClassifierFree(oracle, 1.0).given(jnp.asarray(1))
+    assert float(guided(x_t, t)[0]) > float(oracle.given(jnp.asarray(1))(x_t, t)[0]) > float(oracle(x_t, t)[0])

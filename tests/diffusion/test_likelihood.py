@@ -1,0 +1,64 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pointillist.diffusion.classification import class_elbos, class_log_densities
+from pointillist.diffusion.likelihood import log_density
+from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.schedules import cosine, linear
+
+MIXTURE = GaussianMixture.of(
+    [0.5, 0.3, 0.2],
+    [[-0.5, -0.3], [0.5, 0.4], [0.6, -0.6]],
+    [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.03, 0.01])],
+    labels=[0, 1, 1],
+)
+ROWS, LABELS = MIXTURE.sample(200, 0)
+
+
+def at_cut_off(law, schedule):
+    """The law of data with the noise of t = 1 added."""
+    return law.noised(1.0, float(schedule.sigma[1] / schedule.alpha[1]))
+
+
+@pytest.mark.parametrize("schedule", [cosine(1000), linear(1000)], ids=["cosine", "linear"])
+def test_log_density_of_an_oracle_is_the_mixtures(schedule):
+    found = jax.vmap(lambda x: log_density(MIXTURE.denoiser(schedule), x))(jnp.asarray(ROWS, jnp.float32))
+    np.testing.assert_allclose(found, at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)
+
+
+def test_class_log_densities_are_the_classes_own():
+    schedule = cosine(1000)
+
+    def one(x):
+        return class_log_densities(MIXTURE.denoiser(schedule), x, n_classes=2)
+
+    found = jax.vmap(one)(jnp.asarray(ROWS[:50], jnp.float32))
+    for label in (0, 1):
+        expected = at_cut_off(MIXTURE.given(label), schedule).log_density(ROWS[:50])
+        # Far from a class its density is of no use to a classifier: errors count where it is not negligible.
+        near = expected > -15
+        np.testing.assert_allclose(found[near, label], expected[near], atol=0.03)
+
+
+def test_elbos_of_an_oracle_differ_by_the_log_density_ratio():
+    """For the exact denoiser the bound is tight in continuous time (Kingma et al. 2021, section 4)."""
+    schedule = cosine(1000)
+    wide = replace(MIXTURE, covariances=5 * MIXTURE.covariances)
+    oracle, rows = wide.denoiser(schedule), jnp.asarray(ROWS[:40], jnp.float32)
+    keys = jax.random.split(jax.random.key(0), (64, 40))
+
+    def one(key, x):
+        return class_elbos(key, oracle, x, n_classes=2, n_times=128)
+
+    elbos = jax.vmap(jax.vmap(one))(keys, rows[None].repeat(64, 0))
+    ratios = np.asarray(elbos[..., 1] - elbos[..., 0], np.float64)
+    clean = at_cut_off(wide, schedule)
+    expected = clean.given(1).log_density(ROWS[:40]) - clean.given(0).log_density(ROWS[:40])
+    near = np.abs(expected) < 10
+    error = ratios.std(0, ddof=1) / np.sqrt(64)
+    assert near.sum() > 10
+    assert (np.abs(ratios.mean(0) - expected)[near] < 4 * error[near] + 0.02).all()

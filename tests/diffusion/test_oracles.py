@@ -1,0 +1,86 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.schedules import SCHEDULES, alpha_sigma, lambda_range, linear, padded, time_at
+
+MIXTURE = GaussianMixture.of(
+    [0.5, 0.3, 0.2],
+    [[-0.5, -0.3], [0.5, 0.4], [0.6, -0.6]],
+    [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.03, 0.01])],
+    labels=[0, 1, 1],
+)
+SCHEDULE = linear(200)
+
+
+def test_log_density_is_scipys():
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    components = zip(MIXTURE.weights, MIXTURE.means, MIXTURE.covariances, strict=True)
+    expected = np.log(sum(w * stats.multivariate_normal(m, c).pdf(x) for w, m, c in components))
+    np.testing.assert_allclose(MIXTURE.log_density(x), expected, rtol=1e-10)
+
+
+def test_samples_have_the_mixtures_moments():
+    x, labels = MIXTURE.sample(100_000, 0)
+    assert abs((labels == 1).mean() - 0.5) < 4 * 0.5 / np.sqrt(100_000)
+    mean = MIXTURE.weights @ MIXTURE.means
+    assert (np.abs(x.mean(0) - mean) < 4 * x.std(0) / np.sqrt(len(x))).all()
+    of_class = x[labels == 0]
+    assert (np.abs(np.cov(of_class.T) - np.diag([0.02, 0.05])) < 4 * 0.05 * np.sqrt(2 / len(of_class))).all()
+
+
+@pytest.mark.parametrize("label", [None, 0, 1, 2])
+@pytest.mark.parametrize("t", [1, 60, 200, 99.5])
+def test_denoiser_is_tweedies_formula(t, label):
+    """E[x_0 | x_t] = (x_t + sigma_t² ∇ log p(x_t)) / alpha_t (Efron 2011), the gradient by differences in float64."""
+    denoiser, law = MIXTURE.denoiser(SCHEDULE), MIXTURE
+    if label is not None:
+        denoiser = denoiser.given(jnp.asarray(label))
+        law = law.given(label) if label < 2 else law  # 2 classes: label 2 is "no class"
+    t = jnp.asarray(t)
+    alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))
+    noised = law.noised(alpha, sigma)
+    for x_t in np.random.default_rng(1).normal(size=(5, 2)):
+        steps = 1e-5 * np.eye(2)
+        score = (noised.log_density(x_t + steps) - noised.log_density(x_t - steps)) / 2e-5
+        expected = (x_t + sigma**2 * score) / alpha
+        np.testing.assert_allclose(denoiser(jnp.asarray(x_t, jnp.float32), t), expected, rtol=2e-3, atol=2e-4)
+
+
+def test_tilted_density_is_the_tilted_density():
+    slope = np.array([1.0, -2.0])
+    x = np.random.default_rng(2).normal(size=(50, 2))
+    difference = MIXTURE.tilted(slope).log_density(x) - MIXTURE.log_density(x) - x @ slope
+    np.testing.assert_allclose(difference, difference[0], rtol=1e-9)
+
+
+def test_class_probabilities_are_bayes_formula():
+    x = np.random.default_rng(3).normal(size=(20, 2))
+    joint = np.stack([np.log(0.5) + MIXTURE.given(label).log_density(x) for label in (0, 1)], axis=1)
+    expected = np.exp(joint) / np.exp(joint).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(MIXTURE.class_probabilities(x), expected, rtol=1e-9)
+
+
+def test_wrong_mixtures():
+    with pytest.raises(ValueError, match="weights must be 2 positive numbers"):
+        GaussianMixture.of([1, -1], [[0], [1]], [[1]])
+    with pytest.raises(ValueError, match="covariances must be symmetric and positive semi-definite"):
+        GaussianMixture.of([1], [[0, 0]], [[1, 2], [2, 1]])
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_times_between_integers(name):
+    schedule = padded(SCHEDULES[name](30), 50)
+    for t in (1, 7, 30):
+        at_float, at_int = alpha_sigma(schedule, jnp.asarray(float(t))), alpha_sigma(schedule, jnp.asarray(t))
+        np.testing.assert_allclose(at_float, at_int, rtol=1e-5)
+    lambda_T, lambda_1 = lambda_range(schedule)
+    lambdas = jnp.linspace(lambda_T, lambda_1, 40)
+    times = jax.vmap(lambda one: time_at(schedule, one))(lambdas)
+    assert float(times[0]) == 30 and float(times[-1]) == 1
+    alpha, sigma = jax.vmap(lambda t: alpha_sigma(schedule, t))(times)
+    np.testing.assert_allclose(jnp.log(alpha / sigma), lambdas, atol=2e-5)
+    np.testing.assert_allclose(alpha**2 + sigma**2, 1, rtol=1e-6)

@@ -1,0 +1,120 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.samplers import DDIM, Ancestral
+from pointillist.diffusion.schedules import cosine
+from pointillist.diffusion.steering import SVDD, FeynmanKac, _systematic
+from pointillist.engine.sampling import sample_rows
+from pointillist.metrics import energy_distance
+
+MIXTURE = GaussianMixture.of(
+    [0.5, 0.3, 0.2],
+    [[-0.5, -0.3], [0.5, 0.4], [0.6, -0.6]],
+    [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.03, 0.01])],
+)
+NORMAL = GaussianMixture.of([1.0], [[0.2, -0.1]], [[0.2, 0.1], [0.1, 0.1]])
+SCHEDULE = cosine(100)
+SAMPLER = Ancestral(SCHEDULE, "posterior")
+SLOPE = np.array([1.0, 2.0])
+
+
+def linear_reward(x):
+    return x @ jnp.asarray(SLOPE, jnp.float32)
+
+
+def apart(rows, law, seed=1):
+    """Energy distance from an exact sample, in standard errors of equal laws."""
+    distance = energy_distance(rows, law.sample(4000, seed)[0])
+    return float(distance) / distance.null_standard_error
+
+
+def drawn(law, sampler, n_rows=3000):
+    return sample_rows(law.denoiser(SCHEDULE), sampler, columns=2, n_rows=n_rows, seed=0)
+
+
+@pytest.mark.parametrize("potential", ["difference", "max", "sum"])
+def test_feynman_kac_samples_the_tilted_mixture(potential):
+    rows = drawn(MIXTURE, FeynmanKac(SAMPLER, linear_reward, 1.0, 10, 5000, potential), 2000)
+    # 2.5: one ratio in thirty is larger where the laws are equal, and rows of one population are not independent.
+    assert apart(rows, MIXTURE.tilted(SLOPE)) < 2.5
+    assert apart(rows, MIXTURE) > 100
+
+
+def test_svdd_samples_the_tilted_law_where_its_value_function_is_exact():
+    """A linear reward and normal data: the soft value is r(x̂_0) and a constant."""
+    rows = drawn(NORMAL, SVDD(Ancestral(SCHEDULE, "beta"), linear_reward, 1.0, 100))
+    assert apart(rows, NORMAL.tilted(SLOPE)) < 2.5
+    assert apart(rows, NORMAL) > 100
+
+
+def test_svdd_samples_a_weakly_tilted_mixture():
+    """In a mixture r(x̂_0) is the soft value to first order in 1 / temperature."""
+    temperature = 6.0
+    rows = drawn(MIXTURE, SVDD(SAMPLER, linear_reward, temperature, 50))
+    assert apart(rows, MIXTURE.tilted(SLOPE / temperature)) < 2.5
+    assert apart(rows, MIXTURE) > 8
+
+
+def test_svdd_is_off_a_strongly_tilted_mixture():
+    """What it says of itself: there the value function is another one, and more candidates do not help."""
+    rows = drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 1.0, 50))
+    assert apart(rows, MIXTURE.tilted(SLOPE)) > 4
+
+
+def test_temperature_0_keeps_the_best():
+    def to_the_right(x):
+        return x[:, 0]
+
+    mild = drawn(MIXTURE, SVDD(SAMPLER, to_the_right, 1.0), 500)
+    best = drawn(MIXTURE, SVDD(SAMPLER, to_the_right, 0.0), 500)
+    assert best[:, 0].mean() > mild[:, 0].mean() + 0.1
+
+
+def test_one_candidate_is_the_sampler_itself():
+    assert apart(drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 0.01, 1)), MIXTURE) < 2.5
+
+
+@pytest.mark.parametrize("sampler", [SVDD(SAMPLER, linear_reward, 1.0, 20), FeynmanKac(SAMPLER, linear_reward, 1.0)])
+def test_a_forbidden_half_is_empty(sampler):
+    def left_alone(x):
+        return jnp.where(x[:, 0] > 0, -jnp.inf, 0.0)
+
+    rows = drawn(MIXTURE, replace(sampler, reward=left_alone), 500)
+    assert np.isfinite(rows).all() and (rows[:, 0] <= 0).mean() > 0.98
+
+
+def test_feynman_kac_with_everything_forbidden_walks_on():
+    rows = drawn(MIXTURE, FeynmanKac(SAMPLER, lambda x: jnp.full(len(x), -jnp.inf)), 500)
+    assert np.isfinite(rows).all()
+
+
+@pytest.mark.parametrize("sampler", [SVDD(SAMPLER, linear_reward), FeynmanKac(SAMPLER, linear_reward)])
+def test_a_reward_of_nan_makes_rows_nan(sampler):
+    rows = drawn(MIXTURE, replace(sampler, reward=lambda x: jnp.full(len(x), jnp.nan)), 50)
+    assert np.isnan(rows).all()
+
+
+@pytest.mark.parametrize("method", [SVDD, FeynmanKac])
+def test_a_deterministic_sampler_is_refused(method):
+    with pytest.raises(ValueError, match="needs a stochastic sampler: with a deterministic one"):
+        method(DDIM(SCHEDULE), linear_reward)
+
+
+def test_wrong_settings():
+    with pytest.raises(ValueError, match="potential must be one of difference, max, sum, not 'min'"):
+        FeynmanKac(SAMPLER, linear_reward, potential="min")
+    with pytest.raises(ValueError, match="particles must be a multiple of candidates: 500 is none of 7"):
+        FeynmanKac(SAMPLER, linear_reward, candidates=7)
+
+
+def test_systematic_resampling_keeps_shares_to_within_one():
+    weights = np.array([0.5, 0.25, 0.2, 0.05])
+    log_weights = jnp.asarray(np.log(weights), jnp.float32) + 300
+    counts = np.array([np.bincount(_systematic(jax.random.key(i), log_weights, 10), minlength=4) for i in range(200)])
+    assert (np.abs(counts - 10 * weights) < 1).all()
+    assert (np.abs(counts.mean(0) - 10 * weights) < 4 * 0.5 / np.sqrt(200)).all()
