@@ -6,6 +6,7 @@ Whatever stands here as a `Denoiser` can stand where another stands: samplers as
 
 from abc import abstractmethod
 from dataclasses import replace
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -57,8 +58,16 @@ class ConditionalDenoiser(Denoiser):
     n_classes: eqx.AbstractVar[Label | None]
 
     @abstractmethod
+    def condition(self, label: Label) -> Any:
+        """What the denoiser needs to know of a class; label = n_classes is "no class"."""
+
+    @abstractmethod
+    def under(self, condition: Any) -> "ConditionalDenoiser":
+        """The denoiser bound to a `condition`."""
+
     def given(self, label: Label) -> "ConditionalDenoiser":
         """The denoiser of one class; label = n_classes is "no class"."""
+        return self.under(self.condition(label))
 
 
 class NetworkDenoiser(Denoiser):
@@ -74,7 +83,7 @@ class NetworkDenoiser(Denoiser):
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """E[x_0 | x_t] by the network's ε."""
-        eps = self.network(x_t, sinusoidal_embedding(t, self.network.features))
+        eps = self.network.from_shares(x_t, self.network.share(sinusoidal_embedding(t, self.network.features)))
         return x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t))
 
 
@@ -86,23 +95,27 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
         schedule: The one that the network was trained with.
         n_classes: Number of classes; also the index that stood for "no class" in training.
         time_embedding: Width of the embedding of t; the rest of the network's features are the class's.
-        label: The class; None for no class.
+        class_share: What the class adds to the network's input layer, shape (width,); None for no class.
     """
 
     network: MLP
     schedule: Schedule
     n_classes: Label
     time_embedding: int = eqx.field(static=True)
-    label: Label | None = None
+    class_share: Float[Array, " width"] | None = None
 
-    def given(self, label: Label) -> "ConditionalNetworkDenoiser":
-        """E[x_0 | x_t, y = label]."""
-        return replace(self, label=label)
+    def condition(self, label: Label) -> Float[Array, " width"]:
+        """What the class adds to the network's input layer: the same for every step of a row."""
+        embedding = sinusoidal_embedding(jnp.asarray(label), self.network.features - self.time_embedding)
+        return self.network.share(embedding, self.time_embedding)
+
+    def under(self, condition: Float[Array, " width"]) -> "ConditionalNetworkDenoiser":
+        """E[x_0 | x_t, y]."""
+        return replace(self, class_share=condition)
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """E[x_0 | x_t, y] by the network's ε."""
-        label = jnp.asarray(self.n_classes if self.label is None else self.label)
-        class_width = self.network.features - self.time_embedding
-        embeddings = sinusoidal_embedding(t, self.time_embedding), sinusoidal_embedding(label, class_width)
-        eps = self.network(x_t, jnp.concatenate(embeddings))
+        class_share = self.condition(self.n_classes) if self.class_share is None else self.class_share
+        time_share = self.network.share(sinusoidal_embedding(t, self.time_embedding))
+        eps = self.network.from_shares(x_t, time_share + class_share)
         return x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t))

@@ -54,13 +54,14 @@ class ClassifierFree(ConditionalDenoiser):
         denoiser: Of data with classes, trained with and without labels.
         guidance: w, at least 0: **0 is plain conditional sampling**.
         interval: Noise levels at which w applies; all by default.
-        label: The class; None for no class, where guidance does nothing.
+        pair: The denoiser's conditions for the class and for no class, stacked; None for no class, where guidance does
+            nothing.
     """
 
     denoiser: ConditionalDenoiser = eqx.field(converter=_with_classes)
     guidance: Scalar = 0.0
     interval: SigmaInterval = SigmaInterval()
-    label: Label | None = None
+    pair: Array | None = None
 
     @property
     def schedule(self) -> Schedule:
@@ -72,15 +73,20 @@ class ClassifierFree(ConditionalDenoiser):
         """The denoiser's."""
         return self.denoiser.n_classes
 
-    def given(self, label: Label) -> "ClassifierFree":
+    def condition(self, label: Label) -> Array:
+        """The denoiser's own for the class and for no class, stacked."""
+        none = jnp.asarray(self.n_classes)
+        return jax.vmap(self.denoiser.condition)(jnp.stack([jnp.asarray(label).astype(none.dtype), none]))
+
+    def under(self, condition: Array) -> "ClassifierFree":
         """The guided denoiser of one class."""
-        return replace(self, label=label)
+        return replace(self, pair=condition)
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """x̂_0(x_t, y) + w (x̂_0(x_t, y) - x̂_0(x_t, ∅))."""
-        none = jnp.asarray(self.n_classes)
-        pair = jnp.stack([none if self.label is None else jnp.asarray(self.label), none])
-        conditional, unconditional = jax.vmap(lambda label: self.denoiser.given(label)(x_t, t))(pair)
+        if self.pair is None:
+            return self.denoiser(x_t, t)
+        conditional, unconditional = jax.vmap(lambda condition: self.denoiser.under(condition)(x_t, t))(self.pair)
         w = self.interval.scale(self.guidance, self.schedule, t)
         return conditional + w * (conditional - unconditional)
 
@@ -112,11 +118,20 @@ class Autoguided(ConditionalDenoiser):
         """The good denoiser's."""
         return self.good.n_classes if isinstance(self.good, ConditionalDenoiser) else None
 
-    def given(self, label: Label) -> "Autoguided":
+    def condition(self, label: Label) -> tuple[Array, Array]:
+        """Both denoisers' own."""
+        good, bad = self._pair()
+        return good.condition(label), bad.condition(label)
+
+    def under(self, condition: tuple[Array, Array]) -> "Autoguided":
         """Both denoisers of one class."""
+        good, bad = self._pair()
+        return replace(self, good=good.under(condition[0]), bad=bad.under(condition[1]))
+
+    def _pair(self) -> tuple[ConditionalDenoiser, ConditionalDenoiser]:
         if not isinstance(self.good, ConditionalDenoiser) or not isinstance(self.bad, ConditionalDenoiser):
             raise ValueError("a label needs two models with classes; one of the guided pair has none")
-        return replace(self, good=self.good.given(label), bad=self.bad.given(label))
+        return self.good, self.bad
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """D_good(x_t) + w (D_good(x_t) - D_bad(x_t))."""

@@ -54,7 +54,24 @@ class MLP(eqx.Module):
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
         """Args: one row x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
-        h = self.input(jnp.concatenate([x_t, features]))
+        return self._above(_linear(self.input, jnp.concatenate([x_t, features])))
+
+    def share(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " width"]:
+        """What some of the features, from place `first` on, add to the input layer's output, shape (width,)."""
+        start = self.columns + first
+        return features @ jnp.asarray(self.input.weight)[:, start : start + len(features)].T
+
+    def from_shares(self, x_t: Float[Array, " d"], share: Float[Array, " width"]) -> Float[Array, " d"]:
+        """The network's value with all features' shares given: what many rows or steps have in common is done once."""
+        weight, bias = jnp.asarray(self.input.weight), jnp.asarray(self.input.bias)
+        return self._above(x_t @ weight[:, : self.columns].T + (bias + share))
+
+    def _above(self, h: Float[Array, " width"]) -> Float[Array, " d"]:
         for layer in self.hidden:
-            h = jax.nn.relu(layer(h))
-        return self.output(h)
+            h = jax.nn.relu(_linear(layer, h))
+        return _linear(self.output, h)
+
+
+def _linear(layer: eqx.nn.Linear, x: Float[Array, " n"]) -> Float[Array, " m"]:
+    # The row first: mapped over rows, and over pairs or candidates of rows, that is one matrix product without copies.
+    return x @ jnp.asarray(layer.weight).T + jnp.asarray(layer.bias)

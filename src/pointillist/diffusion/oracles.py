@@ -134,9 +134,13 @@ class MixtureDenoiser(ConditionalDenoiser):
     n_classes: Label
     label: Label | None = None
 
-    def given(self, label: Label) -> "MixtureDenoiser":
+    def condition(self, label: Label) -> Int[Array, ""]:
+        """The label itself."""
+        return jnp.asarray(label)
+
+    def under(self, condition: Int[Array, ""]) -> "MixtureDenoiser":
         """The exact denoiser of one class."""
-        return replace(self, label=label)
+        return replace(self, label=condition)
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """The conditional mean of a mixture of jointly normal pairs."""
