@@ -2,7 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.diffusion.likelihood import log_density
@@ -15,9 +16,9 @@ def class_elbos(
     """Lower bounds of log p(x | y) in nats, up to one constant for all classes, shape (n_classes,).
 
     Minus L_y = ½ ∫ ‖x - x̂_0‖² dSNR = ∫ ‖ε - ε̂‖² dλ, λ = log(alpha/sigma) (Kingma et al. 2021, arXiv 2107.00630,
-    equation 17), from the λ of t = T to that of t = 1. The integral is a stratified mean over `n_times` values of λ
-    with one draw of ε at each, and the same λ and ε for every class (Li et al. 2023, arXiv 2303.16203, section 3.2):
-    the noise common to the classes falls out of their differences.
+    equation 17), from the λ of t = T to that of t = 1: the mean over `n_times` evenly spaced λ with one draw of ε at
+    each, the same for every class (Li et al. 2023, arXiv 2303.16203, section 3.2), so that the noise common to the
+    classes falls out of their differences.
 
     Args:
         key: The row's own.
@@ -26,23 +27,23 @@ def class_elbos(
         n_classes: Number of classes.
         n_times: Values of λ.
     """
-    lambda_T, lambda_1 = lambda_range(denoiser.schedule)
-    offset_key, noise_key = jax.random.split(key)
+    schedule = denoiser.schedule
+    lambda_T, lambda_1 = lambda_range(schedule)
     # Antithetic pairs: what is odd in ε falls out of the mean.
-    half = jax.random.normal(noise_key, ((n_times + 1) // 2, *x.shape))
-    eps = jnp.stack([half, -half], axis=1).reshape(-1, *x.shape)[:n_times]
-    shares = (jnp.arange(n_times, dtype=jnp.float32) + jax.random.uniform(offset_key, (n_times,))) / n_times
+    half = jax.random.normal(key, ((n_times + 1) // 2, *x.shape))
+    eps = jnp.stack([half, -half], axis=1).reshape(-1, *x.shape)
+    conditions = jax.vmap(denoiser.condition)(jnp.arange(n_classes))
 
-    def error(share: Array, eps: Array, label: Array) -> Array:
-        schedule = denoiser.schedule
+    def add(i: Array, total: Float[Array, " classes"]) -> Float[Array, " classes"]:
+        share = (i.astype(jnp.float32) + 0.5) / n_times
         t = time_at(schedule, lambda_T + share * (lambda_1 - lambda_T))
         alpha_t, sigma_t = alpha_sigma(schedule, t)
-        x0 = denoiser.given(label)(alpha_t * x + sigma_t * eps, t)
-        return (alpha_t / sigma_t) ** 2 * ((x - x0) ** 2).sum()
+        x_t = alpha_t * x + sigma_t * eps[i]
+        x0 = jax.vmap(lambda condition: denoiser.under(condition)(x_t, t))(conditions)
+        return total + (alpha_t / sigma_t) ** 2 * ((x[None] - x0) ** 2).sum(axis=-1)
 
-    over_times = jax.vmap(error, (0, 0, None))
-    errors = jax.vmap(over_times, (None, None, 0))(shares, eps, jnp.arange(n_classes))
-    return -(lambda_1 - lambda_T) * errors.mean(axis=1)
+    total = jax.lax.fori_loop(0, n_times, add, jnp.zeros(n_classes))
+    return -(lambda_1 - lambda_T) * total / n_times
 
 
 def class_log_densities(
@@ -51,3 +52,17 @@ def class_log_densities(
     """Log p(x | y) in nats of one row for every class, shape (n_classes,), by the probability-flow ODE."""
     one = lambda label: log_density(denoiser.given(label), x, tolerance=tolerance)  # noqa: E731
     return jax.vmap(one)(jnp.arange(n_classes))
+
+
+def posterior(
+    log_likelihoods: Float[np.ndarray, "n classes"], class_sizes: Int[np.ndarray, " classes"]
+) -> Float[np.ndarray, "n classes"]:
+    """p(y | x) ∝ p(y) p(x | y), shape (n, classes), in float64.
+
+    Args:
+        log_likelihoods: log p(x | y) or lower bounds of it, up to a constant for each row.
+        class_sizes: Numbers of rows that p(y) is proportional to.
+    """
+    log_joint = log_likelihoods.astype(np.float64) + np.log(class_sizes)
+    joint = np.exp(log_joint - log_joint.max(axis=1, keepdims=True))
+    return joint / joint.sum(axis=1, keepdims=True)

@@ -6,7 +6,7 @@ Whatever stands here as a `Denoiser` can stand where another stands: samplers as
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -41,7 +41,12 @@ class Denoiser(eqx.Module):
         schedule: Gives alpha_t and sigma_t.
     """
 
-    schedule: eqx.AbstractVar[Schedule]
+    if TYPE_CHECKING:
+        # An attribute or a property, which a type checker would not let stand for an attribute.
+        @property
+        def schedule(self) -> Schedule: ...  # noqa: D102
+    else:
+        schedule: eqx.AbstractVar[Schedule]
 
     @abstractmethod
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
@@ -55,7 +60,12 @@ class ConditionalDenoiser(Denoiser):
         n_classes: Number of classes, a scalar; None where the data has no classes after all.
     """
 
-    n_classes: eqx.AbstractVar[Label | None]
+    if TYPE_CHECKING:
+        # An attribute or a property, which a type checker would not let stand for an attribute.
+        @property
+        def n_classes(self) -> Label | None: ...  # noqa: D102
+    else:
+        n_classes: eqx.AbstractVar[Label | None]
 
     @abstractmethod
     def condition(self, label: Label) -> Any:

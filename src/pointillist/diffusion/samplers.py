@@ -5,6 +5,7 @@ Samplers around samplers (see `steering`) draw from that transition.
 """
 
 from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -22,7 +23,12 @@ class Sampler(eqx.Module):
         schedule: Gives alpha_t and sigma_t; its T may be traced.
     """
 
-    schedule: eqx.AbstractVar[Schedule]
+    if TYPE_CHECKING:
+        # An attribute or a property, which a type checker would not let stand for an attribute.
+        @property
+        def schedule(self) -> Schedule: ...  # noqa: D102
+    else:
+        schedule: eqx.AbstractVar[Schedule]
 
     @property
     @abstractmethod

@@ -124,6 +124,25 @@ def sample_rows(
     return np.concatenate(parts)
 
 
+def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " n"]]:
+    """Labels of whole draws that hold rows of all the wanted labels, and the places of those rows among theirs.
+
+    Args:
+        labels: The wanted ones, shape (n,), in any order.
+        sampler: Draws `rows_per_draw` rows together, which share a label.
+    """
+    together = sampler.rows_per_draw
+    order = np.argsort(labels, kind="stable")
+    values, counts = np.unique(labels, return_counts=True)
+    in_draws = -(-counts // together) * together
+    starts = np.cumsum(in_draws) - in_draws
+    places = np.empty(len(labels), np.int64)
+    places[order] = np.concatenate(
+        [np.empty(0, np.int64), *(s + np.arange(c) for s, c in zip(starts, counts, strict=True))]
+    )
+    return np.repeat(values, in_draws).astype(np.int32), places
+
+
 def _labels_of_draws(labels: Int[np.ndarray, " n"], denoiser: Denoiser, sampler: Sampler) -> Int[np.ndarray, " draws"]:
     depends = isinstance(denoiser, ConditionalDenoiser) or (
         isinstance(sampler, Steered) and isinstance(sampler.reward, ConditionalReward)

@@ -74,6 +74,7 @@ class Recipe:
         seed: 0 … 2³² - 1; decides the initial weights, the order of rows, times and noise.
         epochs: Passes over the data, at least 1.
         learning_rate: Adam's, positive.
+        decay: Whether the learning rate goes down to 0 over the epochs, as half a cosine.
         n_classes: Number of classes; it stands for "no class" as a label.
         p_uncond: Share of rows, drawn anew each epoch, that are shown with "no class" in place of their label
             (Ho & Salimans 2022, arXiv 2207.12598, algorithm 1).
@@ -84,6 +85,7 @@ class Recipe:
     seed: int
     epochs: int = 100
     learning_rate: float = 1e-3
+    decay: bool = False
     n_classes: int = 0
     p_uncond: float = 0.0
 
@@ -104,6 +106,7 @@ class _Fixed(eqx.Module):
     schedule: Schedule
     epochs: Int[Array, "*stack"]
     learning_rate: Float[Array, "*stack"]
+    decay: Float[Array, "*stack"]
     n_classes: Int[Array, "*stack"]
     p_uncond: Float[Array, "*stack"]
 
@@ -173,6 +176,7 @@ class StackTrainer:
                 schedule=schedules.stack([r.schedule for r in in_place]),
                 epochs=jnp.asarray([r.epochs for r in in_place], jnp.int32),
                 learning_rate=jnp.asarray([r.learning_rate for r in in_place], jnp.float32),
+                decay=jnp.asarray([r.decay for r in in_place], jnp.float32),
                 n_classes=jnp.asarray([r.n_classes for r in in_place], jnp.int32),
                 p_uncond=jnp.asarray([r.p_uncond for r in in_place], jnp.float32),
             )
@@ -322,11 +326,14 @@ def _epoch(
         features = jnp.concatenate([features, sinusoidal_embedding(label, class_width)], axis=-1)
     batches = jax.tree.map(lambda a: a.reshape(steps, batch_size, -1), (x_t, features, eps))
 
+    progress = state.epoch.astype(jnp.float32) / fixed.epochs.astype(jnp.float32)
+    learning_rate = fixed.learning_rate * (1 - fixed.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))
+
     def step(carry: tuple[MLP, optax.OptState], batch: tuple[Array, ...]) -> tuple[tuple[MLP, optax.OptState], Array]:
         network, optimiser = carry
         loss, gradient = jax.value_and_grad(noise_prediction_loss)(network, *batch)
         update, optimiser = _OPTIMISER.update(gradient, optimiser)
-        network = jax.tree.map(lambda w, u: w - fixed.learning_rate * u, network, update)
+        network = jax.tree.map(lambda w, u: w - learning_rate * u, network, update)
         return (network, optimiser), loss
 
     (network, optimiser), losses = jax.lax.scan(step, (state.network, state.optimiser), batches)

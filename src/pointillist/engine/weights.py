@@ -1,6 +1,6 @@
 """Pytrees of arrays as safetensors bytes and back. Nothing in such bytes can run code."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ def to_bytes(tree: object) -> bytes:
 
 
 def from_bytes(template: Tree, data: bytes) -> Tree:
-    """A tree of the template's structure with the leaves of `to_bytes`.
+    """A tree of the template's structure, of whose leaves shape and dtype count, with the leaves of `to_bytes`.
 
     Raises:
         ValueError: If the bytes are damaged, or their names, shapes or types are not the template's.
@@ -34,6 +34,6 @@ def from_bytes(template: Tree, data: bytes) -> Tree:
     return jax.tree.unflatten(jax.tree.structure(template), leaves)
 
 
-def _named_leaves(tree: object) -> list[tuple[str, np.ndarray]]:
+def _named_leaves(tree: object) -> list[tuple[str, Any]]:
     with_paths, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return [(jax.tree_util.keystr(path, simple=True, separator="."), np.asarray(leaf)) for path, leaf in with_paths]
+    return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in with_paths]

@@ -11,6 +11,7 @@ energy distance, so read each beside its `floor`: the value between two halves o
 | `energy_distance` | (n + m)² / 2 | any difference, global ones best | 0, and half the time below |
 | `two_sample_test` | a few fits of a classifier | any difference, local ones best | 0.5 |
 | `coverage` | (n + m) log in few columns | lost modes: data that no sample is near | `expected_coverage` |
+| `spread` | n + m | samples that bunch up, or stray | 1 |
 | `manifold_scores` | some five times that | samples like no data, apart from lost modes | density: 1; the floor |
 
 The first four are in `METRICS`, for tables by name; the `floor` of `coverage` takes the function itself.
@@ -34,6 +35,7 @@ from pointillist.metrics.floors import Floor, floor
 from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
 from pointillist.metrics.nll import report_nll
 from pointillist.metrics.registry import METRICS, Metric
+from pointillist.metrics.spread import spread
 from pointillist.metrics.transport import emd
 
 __all__ = [
@@ -51,5 +53,6 @@ __all__ = [
     "log_loss",
     "manifold_scores",
     "report_nll",
+    "spread",
     "two_sample_test",
 ]

@@ -28,12 +28,14 @@ class PointSet:
         n_rows: Number of rows of the canonical draw.
         n_columns: Number of columns.
         is_generated: Whether any number of fresh rows can be drawn; otherwise the rows are a fixed table.
+        class_probabilities: p(y | x) of rows in the generator's own units, (n, d) → (n, classes), where it is known.
     """
 
     draw: Callable[[int, int], tuple[np.ndarray, np.ndarray]]
     n_rows: int
     n_columns: int
     is_generated: bool = True
+    class_probabilities: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def _moons(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,16 +50,41 @@ def _circles(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
     return make_circles(n_rows, noise=0.04, factor=0.7, random_state=random_state)
 
 
+_BLOBS_F = 0.005 * np.eye(2)
+_BLOBS_G = 0.004 * np.array([[0.0, 1.0], [1.0, 0.0]])
+_BLOBS_MEANS = np.array([[0.3, 0.4], [0.2, 0.3], [0.8, 0.8]])
+_BLOBS_COVARIANCES = np.stack([_BLOBS_F, 2 * _BLOBS_F + _BLOBS_G, _BLOBS_F - _BLOBS_G])
+
+
 def _blobs(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(random_state)
-    f = 0.005 * np.eye(2)
-    g = 0.004 * np.array([[0.0, 1.0], [1.0, 0.0]])
-    means = np.array([[0.3, 0.4], [0.2, 0.3], [0.8, 0.8]])
-    factors = np.linalg.cholesky(np.stack([f, 2 * f + g, f - g]))
+    factors = np.linalg.cholesky(_BLOBS_COVARIANCES)
     labels = (rng.random(n_rows) < 0.2).astype(np.int64)
     component = np.where(labels == 0, 0, np.where(rng.random(n_rows) < 0.2, 1, 2))
     noise = rng.standard_normal((n_rows, 2))
-    return means[component] + np.einsum("nij,nj->ni", factors[component], noise), labels
+    return _BLOBS_MEANS[component] + np.einsum("nij,nj->ni", factors[component], noise), labels
+
+
+def _blobs_classes(rows: np.ndarray) -> np.ndarray:
+    from scipy.stats import multivariate_normal
+
+    laws = zip(_BLOBS_MEANS, _BLOBS_COVARIANCES, strict=True)
+    label_0, low, high = (multivariate_normal(mean, covariance).pdf(rows) for mean, covariance in laws)
+    joint = np.stack([0.8 * label_0, 0.2 * (0.2 * low + 0.8 * high)], axis=1)
+    return joint / joint.sum(axis=1, keepdims=True)
+
+
+def _manycircles_classes(rows: np.ndarray) -> np.ndarray:
+    angle = np.arange(8) * (2 * np.pi / 8)
+    centres = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    log_joint = rows @ centres.T / 0.25**2
+    joint = np.exp(log_joint - log_joint.max(axis=1, keepdims=True))
+    return joint / joint.sum(axis=1, keepdims=True)
+
+
+def _helix_classes(rows: np.ndarray) -> np.ndarray:
+    p_one = (np.sin(4 * rows.prod(axis=1)) + 1) / 2
+    return np.stack([1 - p_one, p_one], axis=1)
 
 
 def _manycircles(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,8 +100,7 @@ def _helix(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
     z = rng.uniform(-2.0, -1.0, n_rows)
     curve = np.stack([np.cos(14 * z), np.sin(14 * z), z], axis=1)
     rows = curve + 0.03 * rng.standard_normal((n_rows, 3))
-    p_one = (np.sin(4 * rows.prod(axis=1)) + 1) / 2
-    return rows, (rng.random(n_rows) < p_one).astype(np.int64)
+    return rows, (rng.random(n_rows) < _helix_classes(rows)[:, 1]).astype(np.int64)
 
 
 def _digits(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,9 +118,9 @@ def _digits(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
 POINTSETS: dict[str, PointSet] = {
     "moons": PointSet(_moons, 8000, 2),
     "circles": PointSet(_circles, 8000, 2),
-    "blobs": PointSet(_blobs, 8000, 2),
-    "manycircles": PointSet(_manycircles, 8000, 2),
-    "helix": PointSet(_helix, 10000, 3),
+    "blobs": PointSet(_blobs, 8000, 2, class_probabilities=_blobs_classes),
+    "manycircles": PointSet(_manycircles, 8000, 2, class_probabilities=_manycircles_classes),
+    "helix": PointSet(_helix, 10000, 3, class_probabilities=_helix_classes),
     "digits": PointSet(_digits, 1797, 64, is_generated=False),
 }
 """Every named set, by name."""
@@ -137,3 +163,14 @@ def load_pointset(name: str, n_rows: int | None = None, random_state: int = _CAN
         raise ValueError(f"n_rows must be at least 2, not {n_rows}")
     rows, labels = pointset.draw(n_rows, random_state)
     return _canonical_scaling(name).transform(rows), labels.astype(np.int64)
+
+
+def true_class_probabilities(name: str, rows: Rows) -> Float[np.ndarray, "n classes"] | None:
+    """p(y | x) by the generator's own law: what the best possible classifier says. None where it is not known.
+
+    Args:
+        name: One of `POINTSETS`; known for blobs, manycircles and helix.
+        rows: Shape (n, d), on the scale of `load_pointset`.
+    """
+    probabilities = POINTSETS[name].class_probabilities
+    return None if probabilities is None else probabilities(_canonical_scaling(name).inverse(rows))

@@ -1,7 +1,7 @@
 """Which cells of a row are best: statements that a test makes, not the eye."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def p_value_greater(a: Summary, b: Summary) -> float:
     return float(stats.t.sf((a.value - b.value) / scale, freedom))
 
 
-def best(summaries: Sequence[Summary | None], target: float | None = None) -> list[bool]:
+def best(summaries: Sequence[Summary | None], target: float | None = None, *, highest: bool = False) -> list[bool]:
     """Marks the cells that no test tells from the best one.
 
     Every cell is tested against the best by Welch's one-sided t-test at the level 0.05, over the row's tests
@@ -73,11 +73,14 @@ def best(summaries: Sequence[Summary | None], target: float | None = None) -> li
     Args:
         summaries: A row's cells; None or NaN where there is no number.
         target: Best is closest to this value; lowest if None.
+        highest: Best is highest, where there is no target.
     """
-    scored = [
-        None if s is None or not np.isfinite(s.value) else s if target is None else _distance(s, target)
-        for s in summaries
-    ]
+
+    def score(s: Summary) -> Summary:
+        value = abs(s.value - target) if target is not None else -s.value if highest else s.value
+        return replace(s, value=value)
+
+    scored = [None if s is None or not np.isfinite(s.value) else score(s) for s in summaries]
     present = [s for s in scored if s is not None]
     if not present:
         return [False] * len(summaries)
@@ -85,10 +88,6 @@ def best(summaries: Sequence[Summary | None], target: float | None = None) -> li
     p_values = np.array([1.0 if s is None or s is lowest else p_value_greater(s, lowest) for s in scored])
     worse = _holm(p_values, n_tests=len(present) - 1)
     return [s is not None and not w for s, w in zip(scored, worse, strict=True)]
-
-
-def _distance(summary: Summary, target: float) -> Summary:
-    return Summary(abs(summary.value - target), summary.standard_error, summary.degrees_of_freedom, summary.n_seeds)
 
 
 def _holm(p_values: np.ndarray, n_tests: int) -> np.ndarray:

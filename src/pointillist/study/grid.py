@@ -1,20 +1,24 @@
-"""From a spec to cells: one model to train, each with a key that is a hash of everything that decides its result."""
+"""From a spec to cells, each with keys that are hashes of everything that decides its model, its rows, its measures."""
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from pointillist.points import POINTSETS, MinMaxScaling, load_pointset, read_rows
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """To be raised whenever a change of the code changes the results of a cell; older cells are then computed anew."""
+
+HELD_OUT_SEED = 43
+"""Of the fresh draw that classifiers are measured on; the canonical draw's is 42."""
 
 
 @dataclass(frozen=True)
@@ -24,30 +28,53 @@ class Dataset:
     Attributes:
         name: A point set's name or a file's path.
         rows: Shape (n, d), float32.
+        labels: Shape (n,), 0 … n_classes - 1; None where there are none.
     """
 
     name: str
     rows: Float[np.ndarray, "n d"]
+    labels: Int[np.ndarray, " n"] | None = None
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the rows: the identity of a data set, whatever its name."""
+        """A hash of rows and labels: the identity of a data set, whatever its name."""
         digest = hashlib.sha256(str(self.rows.shape).encode())
         digest.update(np.ascontiguousarray(self.rows).data)
+        if self.labels is not None:
+            digest.update(np.ascontiguousarray(self.labels.astype(np.int32)).data)
         return digest.hexdigest()[:32]
+
+    @cached_property
+    def class_sizes(self) -> Int[np.ndarray, " classes"]:
+        """Rows of each class; none where there are no labels."""
+        return np.empty(0, np.int64) if self.labels is None else np.bincount(self.labels)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_sizes)
+
+    def of_class(self, label: int) -> Float[np.ndarray, "m d"]:
+        """The rows of one class."""
+        return self.rows[self.labels == label]
+
+    def labels_to_draw(self, n: int) -> Int[np.ndarray, " n"]:
+        """Labels for n generated rows in the data's proportions, sorted; every class has at least one."""
+        shares = np.cumsum(self.class_sizes) / self.class_sizes.sum()
+        return np.searchsorted(shares, (np.arange(n) + 0.5) / n).astype(np.int32)
 
 
 def load_dataset(name: str) -> Dataset:
     """Loads a named set or a file and scales it."""
     if name in POINTSETS:
-        return Dataset(name, load_pointset(name)[0])
+        return Dataset(name, *load_pointset(name))
     rows = read_rows(Path(name))
     return Dataset(name, MinMaxScaling.fit(rows).transform(rows))
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model of the grid.
+    """One number of columns and rows of a table: what is trained, drawn and measured.
 
     Attributes:
         dataset: Fingerprint of its data set.
@@ -61,14 +88,35 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """A hash of everything that decides the result."""
-        content = {"version": RESULT_VERSION, **asdict(self)}
+        """A hash of everything that decides the measures."""
+        return self._hash("cell", asdict(self.settings))
+
+    @cached_property
+    def model_key(self) -> str:
+        """A hash of everything that decides the trained model; empty where there is none."""
+        training = self.settings.training
+        return "" if training is None else self._hash("model", training)
+
+    @cached_property
+    def rows_key(self) -> str:
+        """A hash of everything that decides the rows drawn; empty where none are."""
+        drawing = self.settings.drawing
+        return "" if drawing is None else self._hash("rows", drawing)
+
+    def _hash(self, kind: str, settings: dict[str, Any]) -> str:
+        content = {
+            "version": RESULT_VERSION,
+            "kind": kind,
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "settings": settings,
+        }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
-    @property
-    def random_seed(self) -> int:
-        """The 32-bit seed of all the cell's randomness; different cells' errors are then independent."""
-        return int(self.key[:8], 16)
+
+def random_seed(key: str) -> int:
+    """A 32-bit seed from a key: the errors of different models, rows and measures are then independent."""
+    return int(key[:8], 16)
 
 
 def section_cells(section: Section, seeds: int, fingerprints: dict[str, str]) -> list[Cell]:

@@ -1,10 +1,27 @@
 """The measures of one cell, and of data against data: what the threads beside the devices compute."""
 
-import numpy as np
-from jaxtyping import Float
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from pointillist.metrics import METRICS, floor
-from pointillist.study.grid import Cell, Dataset
+import numpy as np
+from jaxtyping import Float, Int
+
+from pointillist.metrics import (
+    METRICS,
+    Estimate,
+    coverage,
+    emd,
+    energy_distance,
+    expected_calibration_error,
+    floor,
+    log_loss,
+    spread,
+)
+from pointillist.points import POINTSETS, true_class_probabilities
+from pointillist.study.grid import Cell, Dataset, random_seed
+from pointillist.study.quantities import QUANTITIES, of_class
+from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import Settings
 from pointillist.study.store import FloorRecord, Measure
 
@@ -13,29 +30,150 @@ FLOOR_REPEATS = {"emd": 50}
 
 FEW_REPEATS = 12
 
+_OF_A_CLASS: dict[str, Callable[..., Estimate]] = {
+    "emd": emd,
+    "energy_distance": energy_distance,
+    "coverage": coverage,
+    "spread": spread,
+}
+"""Measured class by class."""
+
 
 def _options(metric: str, settings: Settings) -> dict[str, int]:
     return {"n_subsample": settings.emd_rows} if metric == "emd" else {}
 
 
-def measure_floor(metric: str, dataset: Dataset, settings: Settings) -> FloorRecord:
-    """A metric between random halves of a data set."""
-    measured = floor(
-        METRICS[metric],
-        dataset.rows,
-        n_rows=settings.n_samples,
-        n_repeats=FLOOR_REPEATS.get(metric, FEW_REPEATS),
-        **_options(metric, settings),
-    )
-    return FloorRecord(measured.value, measured.spread, measured.n_repeats)
+def _repeats(metric: str) -> int:
+    return FLOOR_REPEATS.get(metric, FEW_REPEATS)
 
 
-def measure_cell(cell: Cell, data: Float[np.ndarray, "n d"], rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
+def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, FloorRecord]:
+    """What a quantity of a section is for the data itself; empty where that is not known.
+
+    Of rows: the metric between random halves. Of classes: the same in every class, then the mean; the accuracy is the
+    scoring classifier's own. Of a classifier: what the true class probabilities have.
+    """
+    if settings.kind == "rows":
+        n_rows = settings.n_samples
+        measured = floor(
+            METRICS[name], dataset.rows, n_rows=n_rows, n_repeats=_repeats(name), **_options(name, settings)
+        )
+        return {name: FloorRecord(measured.value, measured.spread, measured.n_repeats)}
+    if settings.kind == "classes":
+        return _floors_of_classes(name, dataset, settings, scorer)
+    rows, labels = _held_out(dataset, settings)
+    probabilities = true_class_probabilities(dataset.name, rows) if dataset.name in POINTSETS else None
+    if probabilities is None:
+        return {}
+    best = measure_classifier(probabilities, labels)[name]
+    return {name: FloorRecord(best.value, best.standard_error, 1)}
+
+
+def _floors_of_classes(
+    name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None
+) -> dict[str, FloorRecord]:
+    if name == "accuracy":
+        assert scorer is not None
+        p, n = scorer.held_out_accuracy, scorer.n_held_out
+        return {name: FloorRecord(p, float(np.sqrt(p * (1 - p) / n)), 1)}
+    records = {}
+    n_rows = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
+    for label in range(dataset.n_classes):
+        function = partial(_OF_A_CLASS[name], **_options(name, settings), **({"n_repeats": 1} if name == "emd" else {}))
+        measured = floor(function, dataset.of_class(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
+        # A cell's EMD is the mean of five draws.
+        one = measured.spread / np.sqrt(5) if name == "emd" else measured.spread
+        records[of_class(name, label)] = FloorRecord(measured.value, one, measured.n_repeats)
+    values = [(r.value, r.spread) for r in records.values()]
+    mean = float(np.mean([v for v, _ in values])), float(np.linalg.norm([s for _, s in values]) / len(values))
+    return {name: FloorRecord(*mean, _repeats(name)), **(records if name == "emd" else {})}
+
+
+def measure_rows(cell: Cell, data: Float[np.ndarray, "n d"], rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
     """Every metric of a cell's generated rows; NaN where the model diverged."""
     if not np.isfinite(rows).all():
-        return {name: Measure(np.nan, np.nan, np.nan) for name in METRICS}
-    measures = {}
-    for name, metric in METRICS.items():
-        estimate = metric(data, rows, random_state=cell.random_seed, **_options(name, cell.settings))
-        measures[name] = Measure(float(estimate), estimate.standard_error, estimate.degrees_of_freedom)
-    return measures
+        return _diverged(QUANTITIES["rows"])
+    seed = random_seed(cell.key)
+    return {
+        name: _measure(metric(data, rows, random_state=seed, **_options(name, cell.settings)))
+        for name, metric in METRICS.items()
+    }
+
+
+def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer) -> dict[str, Measure]:
+    """Every quantity of rows of classes, drawn with `labels_to_draw`; NaN where the model diverged."""
+    names = [*QUANTITIES["classes"], *(of_class("emd", label) for label in range(dataset.n_classes))]
+    if not np.isfinite(rows).all():
+        return _diverged(names)
+    labels = dataset.labels_to_draw(len(rows))
+    rng = np.random.default_rng(random_seed(cell.key))
+    by_class: dict[str, list[Estimate]] = {name: [] for name in _OF_A_CLASS}
+    for label in range(dataset.n_classes):
+        real, generated = dataset.of_class(label), rows[labels == label]
+        by_class["emd"].append(emd(real, generated, n_subsample=cell.settings.emd_rows, random_state=rng))
+        by_class["energy_distance"].append(energy_distance(real, generated))
+        # As many rows as the data has, as in the floor: coverage grows with the number of samples.
+        by_class["coverage"].append(coverage(real, generated[rng.permutation(len(generated))[: len(real)]]))
+        by_class["spread"].append(spread(real, generated))
+    measures = {name: _mean(estimates) for name, estimates in by_class.items()}
+    for label, estimate in enumerate(by_class["emd"]):
+        measures[of_class("emd", label)] = _measure(estimate)
+    return {**measures, "accuracy": _share(scorer.hits(rows, labels))}
+
+
+def measure_classifier(
+    probabilities: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]
+) -> dict[str, Measure]:
+    """Every quantity of a classifier's probabilities; NaN where the model diverged."""
+    if not np.isfinite(probabilities).all():
+        return _diverged(QUANTITIES["classifier"])
+    return {
+        "accuracy": _share(probabilities.argmax(axis=1) == labels),
+        "calibration_error": _measure(expected_calibration_error(probabilities, labels)),
+        "log_loss": _measure(log_loss(probabilities, labels)),
+    }
+
+
+def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> dict[str, Measure]:
+    """Every quantity of a scikit-learn classifier on held-out rows."""
+    rows, labels = _held_out(dataset, cell.settings)
+    return measure_classifier(np.asarray(classifier.predict_proba(rows), np.float64), labels)
+
+
+def measure_neighbours(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
+    """Every quantity of the 100 nearest of the generated rows as a classifier."""
+    if not np.isfinite(rows).all():
+        return _diverged(QUANTITIES["classifier"])
+    from sklearn.neighbors import KNeighborsClassifier
+
+    neighbours = KNeighborsClassifier(min(100, len(rows))).fit(rows, dataset.labels_to_draw(len(rows)))
+    return measure_fitted(cell, dataset, neighbours)
+
+
+def _held_out(dataset: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    fresh = held_out(dataset.name, settings.n_held_out)
+    assert fresh is not None
+    return fresh
+
+
+def _measure(estimate: Estimate) -> Measure:
+    return Measure(float(estimate), estimate.standard_error, estimate.degrees_of_freedom)
+
+
+def _mean(estimates: list[Estimate]) -> Measure:
+    """Over classes, whose errors are independent; degrees of freedom by Welch and Satterthwaite."""
+    variances = np.array([e.standard_error for e in estimates]) ** 2
+    freedom = np.array([e.degrees_of_freedom for e in estimates])
+    divisor = float((variances**2 / freedom).sum())
+    error = float(np.sqrt(variances.sum())) / len(estimates)
+    return Measure(float(np.mean(estimates)), error, float(variances.sum() ** 2 / divisor) if divisor > 0 else np.inf)
+
+
+def _share(hits: np.ndarray) -> Measure:
+    # One hit and one miss more: the share's error is not 0 where all are hits (Agresti & Coull 1998).
+    p = (hits.sum() + 1) / (len(hits) + 2)
+    return Measure(float(hits.mean()), float(np.sqrt(p * (1 - p) / len(hits))), np.inf)
+
+
+def _diverged(names: Any) -> dict[str, Measure]:
+    return dict.fromkeys(names, Measure(np.nan, np.nan, np.nan))

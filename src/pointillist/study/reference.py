@@ -8,6 +8,12 @@ from pathlib import Path
 METRIC_NAMES = {"EMD": "emd", "NLL": "report_nll"}
 """What reports call our metrics; our own names are understood too."""
 
+SETTING_NAMES = {"guidance": "guidance_scale"}
+"""What reports call the settings that vary."""
+
+VALUE_NAMES = {"knn_100_of_20000_samples": "knn_100"}
+"""What reports call values of settings."""
+
 
 @dataclass(frozen=True)
 class ReferenceValue:
@@ -49,7 +55,8 @@ def read_reference(path: Path, varied: Sequence[str], columns: Sequence[str]) ->
     values = []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        missing = {"dataset", "metric", "value", *varied} - set(reader.fieldnames or ())
+        names = [key if key in (reader.fieldnames or ()) else SETTING_NAMES.get(key, key) for key in varied]
+        missing = {"dataset", "metric", "value", *names} - set(reader.fieldnames or ())
         if missing:
             raise ValueError(f"{path}: has no column {', '.join(sorted(missing))}")
         for row in reader:
@@ -58,7 +65,7 @@ def read_reference(path: Path, varied: Sequence[str], columns: Sequence[str]) ->
                 value = float(row["value"])
             except (TypeError, ValueError):
                 raise ValueError(f"{path}, line {reader.line_num}: {row['value']!r} is not a number") from None
-            column = by_value.get(_normal(", ".join(row[key] for key in varied)))
+            column = by_value.get(_normal(", ".join(VALUE_NAMES.get(row[key], row[key]) for key in names)))
             if column is not None:
                 decimals = len(row["value"].partition(".")[2])
                 values.append(ReferenceValue(row["dataset"], metric, column, value, decimals))

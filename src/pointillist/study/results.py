@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pointillist.diffusion.schedules import prior_kl
-from pointillist.metrics import METRICS
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary, best, summarise
 from pointillist.study.grid import Cell, Dataset, study_cells
+from pointillist.study.quantities import QUANTITIES, of_class
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec, from_json
@@ -21,7 +21,9 @@ KL_LIMIT = 0.01
 
 def protocol(settings: Settings) -> str:
     """Names the settings that a floor depends on."""
-    return f"n_samples={settings.n_samples},emd_rows={settings.emd_rows}"
+    if settings.kind == "classifier":
+        return f"classifier,n_held_out={settings.n_held_out}"
+    return f"{settings.kind},n_samples={settings.n_samples},emd_rows={settings.emd_rows}"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Row:
 
     Attributes:
         dataset: The data set's short name.
-        metric: Name in `METRICS`.
+        metric: Name of the quantity, "emd, class 3" for one of a single class.
+        title: Its head.
         summaries: One per column; None where no cell is finished.
         references: One per column; None where nothing was reported.
         floors: The metric of data against data, one per column.
@@ -39,6 +42,7 @@ class Row:
 
     dataset: str
     metric: str
+    title: str
     summaries: tuple[Summary | None, ...]
     references: tuple[ReferenceValue | None, ...]
     floors: tuple[FloorRecord | None, ...]
@@ -88,21 +92,32 @@ class Results:
 
     def rows(self, section: Section) -> list[Row]:
         """The rows of a section's table, by data set, then metric."""
-        return [self._row(section, name, metric) for name in section.datasets for metric in METRICS]
+        quantities = QUANTITIES[section.kind].values()
+        return [self._row(section, name, q.name, q.title, q.better) for name in section.datasets for q in quantities]
 
-    def _row(self, section: Section, name: str, metric: str) -> Row:
+    def class_rows(self, section: Section) -> list[Row]:
+        """The EMD of each class alone, by data set; none where rows have no classes."""
+        return [
+            self._row(section, name, of_class("emd", label), f"EMD, class {label}", "lower")
+            for name in section.datasets
+            if section.kind == "classes"
+            for label in range(self.dataset(name).n_classes)
+        ]
+
+    def _row(self, section: Section, name: str, metric: str, title: str, better: str) -> Row:
         short = short_name(name)
         summaries = tuple(self._summary(name, column.settings, metric) for column in section.columns)
         floors = tuple(self._floors(name, column.settings).get(metric) for column in section.columns)
         reported = {(r.dataset, r.metric, r.column): r for r in section.reference}
-        target = floors[0].value if METRICS[metric].better == "floor" and floors[0] is not None else None
+        target = floors[0].value if better == "floor" and floors[0] is not None else None
         return Row(
             short,
             metric,
+            title,
             summaries,
             tuple(reported.get((short, metric, column.label)) for column in section.columns),
             floors,
-            tuple(best(summaries, target)),
+            tuple(best(summaries, target, highest=better == "higher")),
         )
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
@@ -133,29 +148,29 @@ class Results:
 
     def generated(self, name: str, settings: Settings, seed: int = 0) -> np.ndarray | None:
         """Generated rows of one cell, shape (n_samples, d), scaled; None if it is not finished."""
-        key = self.cells(name, settings)[seed].key
-        return self.store.rows(key) if self.store.measures(key) else None
+        return self.store.rows(self.cells(name, settings)[seed].rows_key)
 
     def losses(self, name: str, settings: Settings) -> list[np.ndarray]:
         """Mean loss per epoch of the finished cells, one array per seed."""
-        keys = [cell.key for cell in self.cells(name, settings)]
-        return [self.store.losses(key) for key in keys if self.store.measures(key)]
+        models = [self.store.model(cell.model_key) for cell in self.cells(name, settings)]
+        return [model.losses for model in models if model is not None]
 
     def agreement(self) -> Agreement:
         """Compares every measured cell with its reported number.
 
         A reported number's standard error is that of drawing (the floor's spread, one evaluation of data against
-        data) and of rounding; what training adds to it is not known.
+        data; without a floor, ours) and of rounding; what training adds to it is not known.
         """
         pairs = [
             (summary, reference, floor)
             for section in self.spec.sections
             for row in self.rows(section)
             for summary, reference, floor in zip(row.summaries, row.references, row.floors, strict=True)
-            if summary is not None and reference is not None and floor is not None
+            if summary is not None and reference is not None
         ]
         agreeing = [
-            abs(s.value - r.value) < 3 * np.sqrt(s.standard_error**2 + f.spread**2 + r.rounding_error**2)
+            abs(s.value - r.value)
+            < 3 * np.sqrt(s.standard_error**2 + (f.spread if f else s.standard_error) ** 2 + r.rounding_error**2)
             for s, r, f in pairs
         ]
         return Agreement(sum(map(bool, agreeing)), len(pairs))

@@ -1,35 +1,48 @@
-"""Runs a study: trains what is missing in stacks, samples, measures, and writes each finished cell to the store."""
+"""Runs a study: trains what is missing in stacks, draws, measures, and writes each finished thing to the store."""
 
 import platform
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import astuple, dataclass
-from functools import partial
 from importlib.metadata import version
 from itertools import groupby
+from typing import Any
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from pointillist.diffusion.denoisers import NetworkDenoiser
-from pointillist.diffusion.networks import MLP
-from pointillist.diffusion.samplers import Ancestral
-from pointillist.diffusion.schedules import padded
+from pointillist.diffusion.classification import posterior
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
+from pointillist.diffusion.guidance import ClassifierFree
+from pointillist.diffusion.samplers import Ancestral, Sampler
+from pointillist.diffusion.schedules import Schedule, padded
+from pointillist.diffusion.steering import SVDD, FeynmanKac
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
-from pointillist.engine.sampling import sample_rows
+from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
+from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
 from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Architecture, Recipe, StackTrainer, TrainingState
-from pointillist.metrics import METRICS
-from pointillist.study.grid import Cell, Dataset, load_dataset, study_cells
-from pointillist.study.measuring import measure_cell, measure_floor
+from pointillist.study.checks import check_data
+from pointillist.study.grid import Cell, Dataset, load_dataset, random_seed, study_cells
+from pointillist.study.measuring import (
+    measure_classes,
+    measure_classifier,
+    measure_fitted,
+    measure_floor,
+    measure_neighbours,
+    measure_rows,
+)
 from pointillist.study.progress import Bar, Interruption, deferred_interrupt
+from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import protocol, short_name
-from pointillist.study.settings import Settings
-from pointillist.study.spec import Spec, SpecError, to_json
-from pointillist.study.store import Checkpoint, Result, Store
+from pointillist.study.scorer import Scorer, held_out
+from pointillist.study.settings import STEERED, Settings
+from pointillist.study.spec import Spec, to_json
+from pointillist.study.store import Checkpoint, Measure, Model, Store
+from pointillist.study.work import Work
 
 MODELS_PER_STACK = 16
 """Models trained together: enough to fill the devices, few enough that results come in early."""
@@ -37,11 +50,11 @@ MODELS_PER_STACK = 16
 SECONDS_PER_CALL = 1.0
 """Wanted length of a device call; between calls the bar moves and Ctrl-C is looked at."""
 
-CHECKPOINT_EVERY = 10.0
-"""Seconds of training that a killed process loses at most, besides the call in flight."""
+KEEP_EVERY = 10.0
+"""Seconds of training or sampling that a killed process loses at most, besides the call in flight."""
 
-_MEASURING = 1.5e11
-"""Floating-point operations that measuring a cell takes as long as; for the progress bar alone."""
+ELBO_TIMES = 128
+"""Noise levels at which the classifier by denoising error looks."""
 
 
 def run_study(spec: Spec, store: Store, console: Console) -> None:
@@ -52,7 +65,7 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
 
     Args:
         spec: The study.
-        store: Where finished cells are; it keeps the spec too.
+        store: Where finished models, rows and cells are; it keeps the spec too.
         console: For the progress bar.
 
     Raises:
@@ -61,39 +74,39 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
     """
     configure()
     datasets = {name: load_dataset(name) for section in spec.sections for name in section.datasets}
-    _check_sizes(spec, datasets)
+    check_data(spec, datasets)
     _keep_study(spec, store, datasets)
     cells = study_cells(spec, {name: dataset.fingerprint for name, dataset in datasets.items()})
-    pending = [cell for cell in cells if cell.key not in store.finished()]
+    finished = store.finished()
+    pending = [cell for cell in cells if cell.key not in finished]
     by_fingerprint = {dataset.fingerprint: dataset for dataset in datasets.values()}
-    total = sum(_work(cell, by_fingerprint) for cell in pending)
+    work = Work(by_fingerprint, pending, store)
     with (
-        Bar(console, max(total, 1.0)) as bar,
+        Bar(console, max(work.total, 1.0)) as bar,
         deferred_interrupt(console) as interruption,
         ThreadPoolExecutor(jax.local_device_count()) as pool,
     ):
-        run = _Run(store, by_fingerprint, bar, interruption, _table_length(cells), pool)
+        scorers = {dataset.fingerprint: pool.submit(Scorer.fit, dataset) for dataset in _scored(spec, datasets)}
+        table_length = max((cell.settings.timesteps for cell in cells), default=0) + 1
+        run = _Run(store, by_fingerprint, scorers, work, bar, interruption, table_length, pool)
         run.measure_floors(spec, datasets)
-        for stack in _stacks(pending, by_fingerprint):
-            run.finish(stack)
+        run.finish([cell for cell in pending if not cell.model_key or store.model(cell.model_key) is not None])
+        waiting = [cell for cell in pending if cell.model_key and store.model(cell.model_key) is None]
+        for stack in _stacks(list({cell.model_key: cell for cell in waiting}.values()), by_fingerprint):
+            run.train(stack)
+            trained = {cell.model_key for cell in stack}
+            run.finish([cell for cell in waiting if cell.model_key in trained])
 
 
-def _check_sizes(spec: Spec, datasets: dict[str, Dataset]) -> None:
-    for section in spec.sections:
-        for name in section.datasets:
-            n = len(datasets[name].rows)
-            for column in section.columns:
-                settings = column.settings
-                where = f"{section.name}, {short_name(name)} ({n} rows)"
-                if settings.batch_size > n:
-                    raise SpecError(f"{where}: batch_size = {settings.batch_size} is more than there are rows")
-                # The floor compares two halves of the data.
-                limit = min(n // 2, settings.n_samples)
-                if settings.emd_rows > limit:
-                    raise SpecError(
-                        f"{where}: emd_rows = {settings.emd_rows} must be at most {limit}, as the EMD draws "
-                        "that many rows from half of the data and from n_samples rows"
-                    )
+def _scored(spec: Spec, datasets: dict[str, Dataset]) -> list[Dataset]:
+    """The data sets whose classes a classifier has to tell apart."""
+    names = (
+        name
+        for section in spec.sections
+        for name in section.datasets
+        if section.kind == "classes" or any(c.settings.classifier == "mlp_100_50" for c in section.columns)
+    )
+    return [datasets[name] for name in dict.fromkeys(names)]
 
 
 def _keep_study(spec: Spec, store: Store, datasets: dict[str, Dataset]) -> None:
@@ -105,40 +118,12 @@ def _keep_study(spec: Spec, store: Store, datasets: dict[str, Dataset]) -> None:
     store.set_fact("machine", {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()})
 
 
-def _table_length(cells: Sequence[Cell]) -> int:
-    """One length for all schedules' tables: a program then serves them all."""
-    return max((cell.settings.timesteps for cell in cells), default=0) + 1
-
-
 def _architecture(settings: Settings) -> Architecture:
-    return Architecture(settings.width, settings.depth, settings.time_embedding)
-
-
-def _operations(settings: Settings, columns: int) -> float:
-    """Of one row's way through the network, about: two per weight."""
-    inner = settings.width * (columns * 2 + settings.time_embedding + settings.depth * settings.width)
-    return 2.0 * inner
-
-
-def _training_work(cell: Cell, dataset: Dataset) -> float:
-    settings = cell.settings
-    n, columns = dataset.rows.shape
-    steps = n // settings.batch_size
-    # Forward, and backward for activations and for weights.
-    return 3.0 * settings.epochs * steps * settings.batch_size * _operations(settings, columns)
-
-
-def _sampling_work(cell: Cell, dataset: Dataset) -> float:
-    return float(cell.settings.n_samples * cell.settings.timesteps) * _operations(cell.settings, dataset.rows.shape[1])
-
-
-def _work(cell: Cell, datasets: dict[str, Dataset]) -> float:
-    dataset = datasets[cell.dataset]
-    return _training_work(cell, dataset) + _sampling_work(cell, dataset) + _MEASURING
+    return Architecture(settings.width, settings.depth, settings.time_embedding, settings.class_embedding)
 
 
 def _stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list[Cell]]:
-    """Cells that one program can train together, in the study's order within each kind."""
+    """Cells whose models one program can train together, in the study's order within each kind."""
 
     def kind(cell: Cell) -> tuple[tuple[int, ...], tuple[int, ...], int]:
         architecture = astuple(_architecture(cell.settings))
@@ -154,6 +139,8 @@ def _stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[lis
 class _Run:
     store: Store
     datasets: dict[str, Dataset]
+    scorers: dict[str, "Future[Scorer]"]
+    work: Work
     bar: Bar
     interruption: Interruption
     table_length: int
@@ -170,25 +157,21 @@ class _Run:
         for (name, key), settings in wanted.items():
             dataset = datasets[name]
             known = self.store.floors(dataset.fingerprint, key)
-            missing = [metric for metric in METRICS if metric not in known]
+            missing = [quantity for quantity in QUANTITIES[settings.kind] if quantity not in known]
             if missing:
                 self.bar.say(f"floor of {short_name(name)}: data against data")
-            futures = {metric: self.pool.submit(measure_floor, metric, dataset, settings) for metric in missing}
-            for metric, future in futures.items():
-                self.store.add_floor(dataset.fingerprint, key, metric, future.result())
+            scorer = self.scorers[dataset.fingerprint].result() if settings.kind == "classes" and missing else None
+            futures = [self.pool.submit(measure_floor, q, dataset, settings, scorer) for q in missing]
+            for future in futures:
+                for quantity, record in future.result().items():
+                    self.store.add_floor(dataset.fingerprint, key, quantity, record)
             self.interruption.check()
 
     def finish(self, cells: list[Cell]) -> None:
-        """Trains, samples, measures and stores some cells that one program can train together."""
-        networks, losses = self._train(cells)
-        waiting: deque[tuple[Cell, Future, Callable[..., Result]]] = deque()
-        for cell, network, own_losses in zip(cells, networks, losses, strict=True):
-            dataset = self.datasets[cell.dataset]
-            self.bar.say(f"sampling {self._name(cell)}")
-            rows = self._sample(cell, network, dataset)
-            self.bar.advance(_sampling_work(cell, dataset))
-            kept = partial(Result, own_losses, rows, weights.to_bytes(network))
-            waiting.append((cell, self.pool.submit(measure_cell, cell, dataset.rows, rows), kept))
+        """Draws and measures some cells whose models, if they have any, are trained."""
+        waiting: deque[tuple[Cell, Future[dict[str, Measure]]]] = deque()
+        for cell in cells:
+            waiting.append((cell, self._measured(cell)))
             while waiting and waiting[0][1].done():
                 self._store(*waiting.popleft())
             self.interruption.check()
@@ -197,32 +180,60 @@ class _Run:
             self._store(*waiting.popleft())
             self.interruption.check()
 
-    def _store(self, cell: Cell, measures: Future, result: Callable[..., Result]) -> None:
-        self.store.add_result(cell, result(measures.result()))
-        self.bar.advance(_MEASURING)
+    def _store(self, cell: Cell, measures: "Future[dict[str, Measure]]") -> None:
+        self.store.add_result(cell, measures.result())
+        self.bar.advance(self.work.measuring)
+
+    def _measured(self, cell: Cell) -> "Future[dict[str, Measure]]":
+        """Does the devices' part of a cell and gives the rest to a thread."""
+        dataset, kind = self.datasets[cell.dataset], cell.settings.classifier or cell.settings.kind
+        if kind == "mlp_100_50":
+            scorer = self.scorers[cell.dataset].result()
+            return self.pool.submit(measure_fitted, cell, dataset, scorer.classifier)
+        if kind in ("elbo", "exact"):
+            return self.pool.submit(measure_classifier, *self._classified(cell, dataset))
+        rows = self._rows(cell, dataset)
+        if kind == "knn_100":
+            return self.pool.submit(measure_neighbours, cell, dataset, rows)
+        if kind == "classes":
+            return self.pool.submit(measure_classes, cell, dataset, rows, self.scorers[cell.dataset].result())
+        return self.pool.submit(measure_rows, cell, dataset.rows, rows)
 
     def _name(self, cell: Cell) -> str:
-        return f"{short_name(self.datasets[cell.dataset].name)}, T = {cell.settings.timesteps}"
+        settings = cell.settings
+        what = settings.classifier or (settings.method if settings.kind == "classes" else f"T = {settings.timesteps}")
+        w = f", w = {settings.guidance:g}" if settings.method == "guidance" and not settings.classifier else ""
+        return f"{short_name(self.datasets[cell.dataset].name)}, {what}{w}"
 
-    def _train(self, cells: list[Cell]) -> tuple[list[MLP], list[np.ndarray]]:
+    def train(self, cells: list[Cell]) -> None:
+        """Trains the models of some cells that one program can train together, and keeps them."""
         used = dict.fromkeys(cell.dataset for cell in cells)
-        shape = self.datasets[cells[0].dataset].rows.shape
+        first = self.datasets[cells[0].dataset]
+        is_conditional = cells[0].settings.class_embedding > 0
         # All data sets of the shape, used or not: the study's stacks then share one program.
-        alike = [fingerprint for fingerprint, dataset in self.datasets.items() if dataset.rows.shape == shape]
+        alike = [
+            fingerprint
+            for fingerprint, dataset in self.datasets.items()
+            if dataset.rows.shape == first.rows.shape and not (is_conditional and dataset.labels is None)
+        ]
+        labels = [dataset.labels for fingerprint in alike if (dataset := self.datasets[fingerprint]).labels is not None]
         trainer = StackTrainer(
             np.stack([self.datasets[fingerprint].rows for fingerprint in alike]),
             [
                 Recipe(
                     dataset=alike.index(cell.dataset),
-                    schedule=padded(cell.settings.noise_schedule(), self.table_length),
-                    seed=cell.random_seed,
+                    schedule=self._schedule(cell.settings),
+                    seed=random_seed(cell.model_key),
                     epochs=cell.settings.epochs,
                     learning_rate=cell.settings.learning_rate,
+                    n_classes=self.datasets[cell.dataset].n_classes,
+                    p_uncond=cell.settings.p_uncond,
                 )
                 for cell in cells
             ],
             _architecture(cells[0].settings),
             cells[0].settings.batch_size,
+            labels=np.stack(labels).astype(np.int32) if is_conditional else None,
             capacity=MODELS_PER_STACK,
         )
         losses = self._restore(trainer, cells)
@@ -241,18 +252,23 @@ class _Run:
             losses = [np.concatenate(pair) for pair in zip(losses, new, strict=True)]
             for cell, more in zip(cells, new, strict=True):
                 self._advance_training(cell, len(more))
-            is_due = time.monotonic() - kept_at > CHECKPOINT_EVERY
-            if is_due or trainer.is_done or self.interruption.requested:
+            if time.monotonic() - kept_at > KEEP_EVERY or self.interruption.requested:
                 self._keep(trainer, cells, losses)
                 kept_at = time.monotonic()
             self.interruption.check()
-        return trainer.networks(), losses
+        networks = map(weights.to_bytes, trainer.networks())
+        models = [Model(own, network) for own, network in zip(losses, networks, strict=True)]
+        self.store.add_models({cell.model_key: model for cell, model in zip(cells, models, strict=True)})
+
+    def _schedule(self, settings: Settings) -> Schedule:
+        """One length for all schedules' tables: a program then serves them all."""
+        return padded(settings.noise_schedule(), self.table_length)
 
     def _advance_training(self, cell: Cell, epochs: int) -> None:
-        self.bar.advance(_training_work(cell, self.datasets[cell.dataset]) * epochs / cell.settings.epochs)
+        self.bar.advance(self.work.training(cell) * epochs / cell.settings.epochs)
 
     def _restore(self, trainer: StackTrainer, cells: list[Cell]) -> list[np.ndarray]:
-        checkpoints = [self.store.checkpoint(cell.key) for cell in cells]
+        checkpoints = [self.store.checkpoint(cell.model_key) for cell in cells]
         template = trainer.states()[0]
         states: list[TrainingState | None] = [
             None if kept is None else weights.from_bytes(template, kept.state) for kept in checkpoints
@@ -265,17 +281,79 @@ class _Run:
         states = trainer.states()
         self.store.add_checkpoints(
             {
-                cell.key: Checkpoint(int(state.epoch), own, weights.to_bytes(state))
+                cell.model_key: Checkpoint(int(state.epoch), own, weights.to_bytes(state))
                 for cell, own, state in zip(cells, losses, states, strict=True)
             }
         )
 
-    def _sample(self, cell: Cell, network: MLP, dataset: Dataset) -> np.ndarray:
-        schedule = padded(cell.settings.noise_schedule(), self.table_length)
-        return sample_rows(
-            NetworkDenoiser(network=network, schedule=schedule),
-            Ancestral(schedule, cell.settings.variance),
+    def _denoiser(self, cell: Cell, dataset: Dataset) -> Denoiser:
+        model = self.store.model(cell.model_key)
+        assert model is not None
+        architecture = _architecture(cell.settings)
+        template = jax.eval_shape(lambda: architecture.build(jax.random.key(0), dataset.rows.shape[1]))
+        network = weights.from_bytes(template, model.network)
+        return architecture.denoiser(network, self._schedule(cell.settings), dataset.n_classes)
+
+    def _rows(self, cell: Cell, dataset: Dataset) -> np.ndarray:
+        """The cell's rows, drawn if no other cell has drawn them."""
+        kept = self.store.rows(cell.rows_key)
+        if kept is not None:
+            return kept
+        settings = cell.settings
+        denoiser = self._denoiser(cell, dataset)
+        ancestral = Ancestral(self._schedule(settings), settings.variance)
+        sampler: Sampler = ancestral
+        labels = None if settings.kind == "rows" else dataset.labels_to_draw(settings.n_samples)
+        if settings.guidance:
+            assert isinstance(denoiser, ConditionalDenoiser)
+            denoiser = ClassifierFree(denoiser, np.asarray(settings.guidance, np.float32))
+        if settings.method in STEERED:
+            method = SVDD if settings.method == "svdd_pm" else FeynmanKac
+            reward = self.scorers[cell.dataset].result().reward()
+            temperature = np.asarray(settings.reward_temperature, np.float32)
+            sampler = method(ancestral, reward, temperature, settings.candidates)
+        n_rows, places = settings.n_samples, None
+        if labels is not None and sampler.rows_per_draw > 1:
+            labels, places = whole_draws(labels, sampler)
+            n_rows = len(labels)
+        part = self.store.part(cell.rows_key)
+        # A draw goes on at the beginning of a chunk.
+        n_kept = 0 if part is None else len(part) // rows_per_chunk(sampler) * rows_per_chunk(sampler)
+        parts = [] if part is None else [part[:n_kept]]
+        self.bar.say(f"sampling {self._name(cell)}")
+        self.bar.advance(self.work.sampling(cell) * n_kept / n_rows)
+        kept_at = time.monotonic()
+        for new in stream_rows(
+            denoiser,
+            sampler,
             columns=dataset.rows.shape[1],
-            n_rows=cell.settings.n_samples,
-            seed=cell.random_seed,
+            n_rows=n_rows,
+            seed=random_seed(cell.rows_key),
+            labels=labels,
+            first_row=n_kept,
+        ):
+            parts.append(new)
+            self.bar.advance(self.work.sampling(cell) * len(new) / n_rows)
+            if time.monotonic() - kept_at > KEEP_EVERY or self.interruption.requested:
+                self.store.add_part(cell.rows_key, np.concatenate(parts))
+                kept_at = time.monotonic()
+            self.interruption.check()
+        rows = np.concatenate(parts) if places is None else np.concatenate(parts)[places]
+        self.store.add_rows(cell.rows_key, rows)
+        return rows
+
+    def _classified(self, cell: Cell, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """A model's class probabilities of held-out rows, and their labels."""
+        self.bar.say(f"classifying {self._name(cell)}")
+        fresh = held_out(dataset.name, cell.settings.n_held_out)
+        denoiser = self._denoiser(cell, dataset)
+        assert fresh is not None and isinstance(denoiser, ConditionalDenoiser)
+        rows, labels = fresh
+        method: Any = (
+            ClassElbos(denoiser, dataset.n_classes, ELBO_TIMES)
+            if cell.settings.classifier == "elbo"
+            else ClassLogDensities(denoiser, dataset.n_classes)
         )
+        log_likelihoods = map_rows(method, rows, seed=random_seed(cell.key))
+        self.bar.advance(self.work.classifying(cell))
+        return posterior(log_likelihoods, dataset.class_sizes), labels

@@ -22,8 +22,17 @@ class Settings:
         batch_size: Rows a step.
         learning_rate: Adam's.
         variance: Of the ancestral sampler, "beta" or "posterior".
-        n_samples: Rows drawn from the model.
+        n_samples: Rows drawn from the model, over all classes in proportion to the data's.
         emd_rows: Rows a side in the EMD.
+        method: How rows are made: "plain" by a model without classes; "guidance" by a conditional one; "svdd_pm" and
+            "feynman_kac" by a model without classes, steered to a class by a classifier's probability.
+        class_embedding: Width of the embedding of the class, of a conditional model.
+        p_uncond: Share of labels dropped in training, of a conditional model.
+        guidance: w of a conditional model; 0 is plain conditional sampling.
+        candidates: Of steering: network evaluations a row and step.
+        reward_temperature: Of steering.
+        classifier: What tells classes apart, where that is what is measured; "" where rows are.
+        n_held_out: Fresh rows that a classifier is measured on.
     """
 
     timesteps: int = 200
@@ -38,15 +47,59 @@ class Settings:
     variance: str = "beta"
     n_samples: int = 5000
     emd_rows: int = 250
+    method: str = "plain"
+    class_embedding: int = 16
+    p_uncond: float = 0.2
+    guidance: float = 0.0
+    candidates: int = 10
+    reward_temperature: float = 0.1
+    classifier: str = ""
+    n_held_out: int = 2000
 
     def __post_init__(self) -> None:
+        # What decides nothing must not tell two equal models apart.
         if self.schedule != "linear":
-            # It decides nothing there, so that it must not tell two equal models apart.
             object.__setattr__(self, "beta_range", None)
+        if self.method != "guidance":
+            self._forget("class_embedding", "p_uncond", "guidance")
+        if self.method not in STEERED:
+            self._forget("candidates", "reward_temperature")
+        if not self.classifier:
+            self._forget("n_held_out")
+
+    def _forget(self, *keys: str) -> None:
+        for key in keys:
+            object.__setattr__(self, key, 0)
+
+    @property
+    def kind(self) -> str:
+        """What is measured: "rows", rows of "classes", or a "classifier"."""
+        return "classifier" if self.classifier else "rows" if self.method == "plain" else "classes"
+
+    @property
+    def training(self) -> dict[str, Any] | None:
+        """The settings that decide the trained model; None where there is none."""
+        return None if self.classifier == "mlp_100_50" else {key: getattr(self, key) for key in _TRAINING}
+
+    @property
+    def drawing(self) -> dict[str, Any] | None:
+        """The settings that decide the rows drawn from it; None where none are."""
+        draws = self.classifier in ("", "knn_100")
+        return {key: getattr(self, key) for key in (*_TRAINING, *_DRAWING)} if draws else None
 
     def noise_schedule(self) -> Schedule:
         """The schedule that the settings name."""
         return linear(self.timesteps, *self.beta_range) if self.beta_range else SCHEDULES[self.schedule](self.timesteps)
+
+
+STEERED = ("svdd_pm", "feynman_kac")
+"""The methods that steer by a reward."""
+
+_TRAINING = (
+    *("timesteps", "schedule", "beta_range", "width", "depth", "time_embedding", "class_embedding"),
+    *("p_uncond", "epochs", "batch_size", "learning_rate"),
+)
+_DRAWING = ("variance", "n_samples", "method", "guidance", "candidates", "reward_temperature")
 
 
 def _whole(low: int, high: int) -> Callable[[Any], int]:
@@ -67,10 +120,14 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
     return check
 
 
-def _learning_rate(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise ValueError("a number above 0, at most 1")
-    return float(value)
+def _number_from(low: float, high: float, *, open_below: bool = False) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not low <= value <= high or (open_below and value == low):
+            raise ValueError(f"a number {'above' if open_below else 'from'} {low:g}, at most {high:g}")
+        return float(value)
+
+    return check
 
 
 def _beta_range(value: Any) -> tuple[float, float]:
@@ -95,10 +152,18 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "time_embedding": _embedding_width,
     "epochs": _whole(1, 1_000_000),
     "batch_size": _whole(1, 1_000_000),
-    "learning_rate": _learning_rate,
+    "learning_rate": _number_from(0, 1, open_below=True),
     "variance": _one_of("beta", "posterior"),
     "n_samples": _whole(10, 10_000_000),
     "emd_rows": _whole(2, 5000),
+    "method": _one_of("plain", "guidance", *STEERED),
+    "class_embedding": _embedding_width,
+    "p_uncond": _number_from(0, 1),
+    "guidance": _number_from(0, 100),
+    "candidates": _whole(1, 500),
+    "reward_temperature": _number_from(0, 1e6),
+    "classifier": _one_of("knn_100", "mlp_100_50", "elbo", "exact"),
+    "n_held_out": _whole(10, 1_000_000),
 }
 """By key of `Settings`: returns the checked value, or raises ValueError with the allowed values as its text."""
 
@@ -123,7 +188,7 @@ def label(key: str, value: Any) -> str:
 
 
 def _number(value: float) -> str:
-    if value >= 0.01:
+    if value == 0 or value >= 0.01:
         return f"{value:g}"
     mantissa, exponent = f"{value:e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"

@@ -54,6 +54,11 @@ class Section:
     columns: tuple[Column, ...]
     reference: tuple[ReferenceValue, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        """What its cells measure; all alike."""
+        return self.columns[0].settings.kind
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -185,6 +190,8 @@ class _Reader:
                 if not values:
                     raise self._error(key, "is an empty list; leave the key out or give it a value", where)
                 axes[key] = [self._value(key, value, check, where) for value in values]
+        if "classifier" in axes or ("guidance" in axes and "method" not in axes):
+            axes.setdefault("method", ["guidance"])
         varied = tuple(key for key, values in axes.items() if len(values) > 1)
         columns: dict[Settings, Column] = {}
         for combination in product(*axes.values()):
@@ -194,6 +201,8 @@ class _Reader:
                 "schedule", settings.schedule
             )
             columns.setdefault(settings, Column(head, settings))
+        if len({column.settings.kind for column in columns.values()}) > 1:
+            raise self._error("method", "plain rows and rows of classes need sections of their own", place)
         if "datasets" not in merged:
             raise self._error("datasets", f"is missing: name point sets ({', '.join(POINTSETS)}) or files", place)
         datasets = self._datasets(merged["datasets"], place if "datasets" in table else ())

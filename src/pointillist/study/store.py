@@ -14,11 +14,11 @@ from jaxtyping import Float
 
 from pointillist.study.grid import Cell, Dataset
 
-_VERSION = 1
+_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE datasets (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, rows BLOB NOT NULL);
+CREATE TABLE datasets (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, rows BLOB NOT NULL, labels BLOB);
 CREATE TABLE floors (
     dataset TEXT NOT NULL, protocol TEXT NOT NULL, metric TEXT NOT NULL,
     value REAL NOT NULL, spread REAL NOT NULL, n_repeats INTEGER NOT NULL,
@@ -26,14 +26,17 @@ CREATE TABLE floors (
 );
 CREATE TABLE cells (
     key TEXT PRIMARY KEY, dataset TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL,
-    losses BLOB NOT NULL, rows BLOB NOT NULL, network BLOB NOT NULL
+    model TEXT NOT NULL, rows TEXT NOT NULL -- keys, empty where there is none
 );
+CREATE TABLE models (key TEXT PRIMARY KEY, losses BLOB NOT NULL, network BLOB NOT NULL);
+CREATE TABLE rows (key TEXT PRIMARY KEY, rows BLOB NOT NULL);
 CREATE TABLE measures (
     cell TEXT NOT NULL, metric TEXT NOT NULL,
     value REAL, standard_error REAL, degrees_of_freedom REAL, -- SQLite keeps a NaN as NULL
     PRIMARY KEY (cell, metric)
 );
 CREATE TABLE checkpoints (key TEXT PRIMARY KEY, epoch INTEGER NOT NULL, losses BLOB NOT NULL, state BLOB NOT NULL);
+CREATE TABLE parts (key TEXT PRIMARY KEY, rows BLOB NOT NULL);
 """
 
 
@@ -64,25 +67,21 @@ class FloorRecord:
 
 
 @dataclass(frozen=True)
-class Result:
-    """A finished cell.
+class Model:
+    """A trained model.
 
     Attributes:
         losses: Mean training loss per epoch, shape (epochs,).
-        rows: Generated rows, shape (n_samples, d), scaled.
         network: Weights, as safetensors bytes.
-        measures: By metric name.
     """
 
     losses: Float[np.ndarray, " epochs"]
-    rows: Float[np.ndarray, "n d"]
     network: bytes
-    measures: Mapping[str, Measure]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A cell in training: epochs done, their losses, and the state as safetensors bytes."""
+    """A model in training: epochs done, their losses, and the state as safetensors bytes."""
 
     epoch: int
     losses: Float[np.ndarray, " epochs"]
@@ -155,15 +154,20 @@ class Store:
     def add_dataset(self, dataset: Dataset) -> None:
         """Keeps a data set's rows, under its fingerprint."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO datasets VALUES (?, ?, ?)",
-            (dataset.fingerprint, dataset.name, _to_bytes(dataset.rows)),
+            "INSERT OR REPLACE INTO datasets VALUES (?, ?, ?, ?)",
+            (
+                dataset.fingerprint,
+                dataset.name,
+                _to_bytes(dataset.rows),
+                None if dataset.labels is None else _to_bytes(dataset.labels),
+            ),
         )
 
     def dataset(self, fingerprint: str) -> Dataset:
         """A kept data set."""
-        query = "SELECT name, rows FROM datasets WHERE fingerprint = ?"
-        name, rows = self._connection.execute(query, (fingerprint,)).fetchone()
-        return Dataset(name, _from_bytes(rows))
+        query = "SELECT name, rows, labels FROM datasets WHERE fingerprint = ?"
+        name, rows, labels = self._connection.execute(query, (fingerprint,)).fetchone()
+        return Dataset(name, _from_bytes(rows), None if labels is None else _from_bytes(labels))
 
     def add_floor(self, dataset: str, protocol: str, metric: str, floor: FloorRecord) -> None:
         """Keeps a floor; `protocol` names the settings that it depends on."""
@@ -178,29 +182,50 @@ class Store:
         rows = self._connection.execute(query, (dataset, protocol))
         return {metric: FloorRecord(*values) for metric, *values in rows}
 
-    def add_result(self, cell: Cell, result: Result) -> None:
-        """Writes a finished cell and drops its checkpoint, in one transaction."""
+    def add_models(self, models: Mapping[str, Model]) -> None:
+        """Keeps trained models and drops their checkpoints, in one transaction."""
         with self._transaction():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    cell.key,
-                    cell.dataset,
-                    json.dumps(asdict(cell.settings)),
-                    cell.seed,
-                    _to_bytes(result.losses),
-                    _to_bytes(result.rows),
-                    result.network,
-                ),
-            )
+            for key, model in models.items():
+                values = (key, _to_bytes(model.losses), model.network)
+                self._connection.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", values)
+                self._connection.execute("DELETE FROM checkpoints WHERE key = ?", (key,))
+
+    def model(self, key: str) -> Model | None:
+        """A trained model, if it is one."""
+        row = self._connection.execute("SELECT losses, network FROM models WHERE key = ?", (key,)).fetchone()
+        return None if row is None else Model(_from_bytes(row[0]), row[1])
+
+    def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
+        """Keeps generated rows, shape (n_samples, d), scaled, and drops the part of them, in one transaction."""
+        with self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO rows VALUES (?, ?)", (key, _to_bytes(rows)))
+            self._connection.execute("DELETE FROM parts WHERE key = ?", (key,))
+
+    def rows(self, key: str) -> Float[np.ndarray, "n d"] | None:
+        """Generated rows, shape (n_samples, d), scaled, if all are there."""
+        return self._array("rows", key)
+
+    def add_part(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
+        """Keeps the first rows of a draw that is to be gone on with."""
+        self._connection.execute("INSERT OR REPLACE INTO parts VALUES (?, ?)", (key, _to_bytes(rows)))
+
+    def part(self, key: str) -> Float[np.ndarray, "n d"] | None:
+        """The kept first rows of a draw, if any."""
+        return self._array("parts", key)
+
+    def _array(self, table: str, key: str) -> np.ndarray | None:
+        row = self._connection.execute(f"SELECT rows FROM {table} WHERE key = ?", (key,)).fetchone()
+        return None if row is None else _from_bytes(row[0])
+
+    def add_result(self, cell: Cell, measures: Mapping[str, Measure]) -> None:
+        """Writes a finished cell's measures by metric name, in one transaction."""
+        content = (cell.key, cell.dataset, json.dumps(asdict(cell.settings)), cell.seed, cell.model_key, cell.rows_key)
+        with self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", content)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO measures VALUES (?, ?, ?, ?, ?)",
-                [
-                    (cell.key, metric, m.value, m.standard_error, m.degrees_of_freedom)
-                    for metric, m in result.measures.items()
-                ],
+                [(cell.key, metric, m.value, m.standard_error, m.degrees_of_freedom) for metric, m in measures.items()],
             )
-            self._connection.execute("DELETE FROM checkpoints WHERE key = ?", (cell.key,))
 
     def finished(self) -> set[str]:
         """Keys of the finished cells."""
@@ -212,23 +237,8 @@ class Store:
         rows = self._connection.execute(query, (key,))
         return {metric: Measure(*(np.nan if v is None else v for v in values)) for metric, *values in rows}
 
-    def losses(self, key: str) -> Float[np.ndarray, " epochs"]:
-        """A finished cell's mean loss per epoch."""
-        return self._array("losses", key)
-
-    def rows(self, key: str) -> Float[np.ndarray, "n d"]:
-        """A finished cell's generated rows, scaled."""
-        return self._array("rows", key)
-
-    def network(self, key: str) -> bytes:
-        """A finished cell's weights, as safetensors bytes."""
-        return self._connection.execute("SELECT network FROM cells WHERE key = ?", (key,)).fetchone()[0]
-
-    def _array(self, column: str, key: str) -> np.ndarray:
-        return _from_bytes(self._connection.execute(f"SELECT {column} FROM cells WHERE key = ?", (key,)).fetchone()[0])
-
     def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
-        """Replaces the checkpoints of some cells, in one transaction."""
+        """Replaces the checkpoints of some models, in one transaction."""
         with self._transaction():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)",
@@ -236,7 +246,7 @@ class Store:
             )
 
     def checkpoint(self, key: str) -> Checkpoint | None:
-        """A cell's last checkpoint, if any."""
+        """A model's last checkpoint, if any."""
         query = "SELECT epoch, losses, state FROM checkpoints WHERE key = ?"
         row = self._connection.execute(query, (key,)).fetchone()
         return None if row is None else Checkpoint(row[0], _from_bytes(row[1]), row[2])

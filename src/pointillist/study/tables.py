@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pointillist.files import write_whole
-from pointillist.metrics import METRICS
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import KL_LIMIT, Results, Row, short_name
@@ -47,7 +46,7 @@ def markdown(results: Results, section: Section) -> str:
     """A section's table and what is to be known to read it."""
     heads = _heads(section)
     lines = [f"# {section.title}", "", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for cells in _body(results, section):
+    for cells in _body(results, section, by_class=True):
         lines.append("| " + " | ".join(map(_markdown_entry, cells)) + " |")
     return "\n".join([*lines, "", *(f"- {note}" for note in notes(results, section)), ""])
 
@@ -68,7 +67,7 @@ def terminal(results: Results, section: Section) -> "Table":
     for head in [*(column.label for column in section.columns), "floor"]:
         table.add_column(head.replace("..", "..\n").replace(", ", "\n"), justify="right", overflow="fold")
     previous = None
-    for cells in _body(results, section):
+    for cells in _body(results, section, by_class=False):
         if previous is not None and cells[0].measured != previous:
             table.add_section()
         shown = [Entry("") if cells[0].measured == previous else cells[0], *cells[1:]]
@@ -96,28 +95,47 @@ def notes(results: Results, section: Section) -> list[str]:
         f"A cell is the measured value ± its standard error, {errors}.",
         "Bold: no test tells the cell from the row's best one (Welch's t-test against the best, level 0.05 over the "
         "row by Holm's correction). Ties are all bold.",
-        "Floor: the same metric between two random halves of the data, ± the standard deviation of one such "
-        "evaluation. A cell near it cannot be told from perfect.",
+        *_FLOOR_NOTES[section.kind],
     ]
     if section.reference:
         texts.append("Below a cell: the number reported elsewhere for this setting.")
-    texts.append(
-        "The report NLL is the log of a mean of kernels that are not normalised. It can be lower for a model that "
-        "bunches up than for the data itself; best is therefore closest to the floor."
-    )
-    off = [
-        f"{short_name(name)} at {column.label} ({results.prior_kl(name, column.settings):.3f} nats)"
-        for name in section.datasets
-        for column in section.columns
-        if results.prior_is_off(name, column.settings)
-    ]
-    if off:
+    off = [text for name in section.datasets for text in _off(results, section, name)]
+    if off and section.kind != "classifier":
         texts.append(
             f"{_WARNING} The sampler starts from the wrong place: its start N(0, I) differs from x_T by more than "
             f"{KL_LIMIT:g} nats per column of the data, so that the setting measures mostly how much data is left in "
             f"the prior. {'; '.join(off)}."
         )
     return texts
+
+
+_FLOOR_NOTES = {
+    "rows": [
+        "Floor: the same metric between two random halves of the data, ± the standard deviation of one such "
+        "evaluation. A cell near it cannot be told from perfect.",
+        "The report NLL is the log of a mean of kernels that are not normalised. It can be lower for a model that "
+        "bunches up than for the data itself; best is therefore closest to the floor.",
+    ],
+    "classes": [
+        "EMD, energy distance, coverage (share of data rows with a generated row among their 5 nearest) and spread "
+        "(total standard deviation over the data's) are means over the classes; rows are drawn in the data's shares.",
+        "Accuracy: the share of generated rows that a multi-layer perceptron fitted to the data puts into the class "
+        "they were asked to be.",
+        "Floor: the same between two random halves of the data of each class, ± the standard deviation of one such "
+        "evaluation; of the accuracy, the perceptron's own on held-out rows. Rows like the data reach that and no "
+        "more: a higher accuracy says that rows keep away from where classes meet. Best is closest to the floor, of "
+        "the two distances lowest.",
+        "w = 0 is plain conditional sampling: guided ε = (1 + w) ε(x, y) - w ε(x, no class).",
+    ],
+    "classifier": [
+        "On fresh rows of the data's law. knn_100: the majority of the 100 nearest of the generated rows; mlp_100_50: "
+        "a multi-layer perceptron fitted to the data; elbo and exact: the conditional model's own class "
+        "probabilities, by its denoising error and by its log-density.",
+        "Floor: the true class probabilities, ± the standard error of those rows; empty where they are not known.",
+        "Calibration error: the expected one in 15 bins; of finitely many rows it is above 0 even for true "
+        "probabilities.",
+    ],
+}
 
 
 def agreement_line(results: Results) -> str:
@@ -131,6 +149,15 @@ def agreement_line(results: Results) -> str:
     )
 
 
+def _off(results: Results, section: Section, name: str) -> list[str]:
+    """The columns whose sampler starts from the wrong place, in words; once, where they all have the same start."""
+    off = [column for column in section.columns if results.prior_is_off(name, column.settings)]
+    nats = [f"{results.prior_kl(name, column.settings):.3f} nats" for column in off]
+    if len(off) == len(section.columns) and len(set(nats)) == 1:
+        return [f"{short_name(name)} ({nats[0]})"]
+    return [f"{short_name(name)} at {column.label} ({n})" for column, n in zip(off, nats, strict=True)]
+
+
 def _heads(section: Section) -> list[str]:
     varied = ", ".join(section.varied)
     first = f"{varied} = " if varied else ""
@@ -138,13 +165,18 @@ def _heads(section: Section) -> list[str]:
     return ["set", "metric", f"{first}{labels[0]}", *labels[1:], "floor"]
 
 
-def _body(results: Results, section: Section) -> list[list[Entry]]:
+def _body(results: Results, section: Section, *, by_class: bool) -> list[list[Entry]]:
     rows = results.rows(section)
+    per_class = results.class_rows(section) if by_class else []
     body = []
     for name in section.datasets:
-        body += [_metric_row(row) for row in rows if row.dataset == short_name(name)]
+        body += [_metric_row(row) for row in [*rows, *per_class] if row.dataset == short_name(name)]
+        if section.kind == "classifier":
+            continue
         kl = [_prior_entry(results, name, column.settings) for column in section.columns]
         body.append([Entry(short_name(name)), Entry("prior KL (nats)"), *kl, Entry("0")])
+    if section.kind == "classifier":
+        return body
     alpha_bar = [Entry(_small(results.alpha_bar_T(column.settings))) for column in section.columns]
     body.append([Entry("all"), Entry("alpha_bar_T"), *alpha_bar, Entry("")])
     return body
@@ -156,7 +188,7 @@ def _metric_row(row: Row) -> list[Entry]:
         _entry(summary, reference, is_best, decimals)
         for summary, reference, is_best in zip(row.summaries, row.references, row.is_best, strict=True)
     ]
-    return [Entry(row.dataset), Entry(METRICS[row.metric].title), *cells, Entry(_floor_text(row.floors, decimals))]
+    return [Entry(row.dataset), Entry(row.title), *cells, Entry(_floor_text(row.floors, decimals))]
 
 
 def _entry(summary: Summary | None, reference: ReferenceValue | None, is_best: bool, decimals: int) -> Entry:
@@ -227,7 +259,7 @@ def write_csv(results: Results, path: Path) -> None:
     )
     for section in results.spec.sections:
         names = {short_name(name): name for name in section.datasets}
-        for row in results.rows(section):
+        for row in [*results.rows(section), *results.class_rows(section)]:
             name = names[row.dataset]
             for i, column in enumerate(section.columns):
                 settings = [label(key, getattr(column.settings, key)) for key in settings_names]

@@ -21,8 +21,8 @@ __all__ = ["losses_figure", "metrics_figure", "rows_figure", "write_figures"]
 def write_figures(results: Results, folder: Path, progress: Callable[[str], None] | None = None) -> list[Path]:
     """Draws all figures of a study as PNG files.
 
-    A section has `{section}_{dataset}_rows.png` for each of its data sets, `{section}_losses.png` and
-    `{section}_metrics.png`. A file is written whole or not at all.
+    A section has `{section}_{dataset}_rows.png` for each of its data sets, `{section}_losses.png` (neither, if what it
+    measures are classifiers) and `{section}_metrics.png`. A file is written whole or not at all.
 
     Args:
         results: What to draw.
@@ -47,9 +47,10 @@ def write_figures(results: Results, folder: Path, progress: Callable[[str], None
 def _figures(results: Results) -> "Iterator[tuple[str, Callable[[], Figure]]]":
     for section in results.spec.sections:
         table = results.rows(section)
-        for name in section.datasets:
+        for name in section.datasets if section.kind != "classifier" else ():
             yield f"{section.name}_{short_name(name)}_rows.png", partial(rows_figure, results, section, name, table)
-        yield f"{section.name}_losses.png", partial(losses_figure, results, section)
+        if section.kind != "classifier":
+            yield f"{section.name}_losses.png", partial(losses_figure, results, section)
         yield f"{section.name}_metrics.png", partial(metrics_figure, results, section, table)
 
 

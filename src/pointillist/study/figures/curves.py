@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.metrics import METRICS
 from pointillist.study.figures.panels import (
     DIVERGED,
     FLOOR,
@@ -24,6 +23,7 @@ from pointillist.study.figures.panels import (
     say,
     title,
 )
+from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import Results, Row, short_name
 from pointillist.study.spec import Section
 
@@ -99,16 +99,17 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
         section: One of its sections.
         table: The section's table, `results.rows(section)`.
     """
+    quantities = QUANTITIES[section.kind]
     labels = [column.label for column in section.columns]
     width = max(2.2, 0.25 * len(labels))
     x, limits, is_number = _positions(section, width)
     turn, height = _turn(labels, x, limits, is_number, width)
     names = [short_name(name) for name in section.datasets]
     figure, grid = panel_grid(
-        len(names), len(METRICS), size=(width, 1.35), gaps=(0.65, 0.18), margins=(0.85, 0.15, 0.95 + height, 0.8)
+        len(names), len(quantities), size=(width, 1.35), gaps=(0.65, 0.18), margins=(0.85, 0.15, 0.95 + height, 0.8)
     )
     headline(figure, section.title)
-    panels = dict(zip(product(names, METRICS), grid.flat, strict=True))
+    panels = dict(zip(product(names, quantities), grid.flat, strict=True))
     for row in table:
         axes = panels[row.dataset, row.metric]
         _draw_metric(axes, row, x)
@@ -116,7 +117,7 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
         axes.set_xticks(x, [], minor=False)
         axes.set_xticks([], minor=True)
         axes.set_xlim(*limits)
-    for axes, metric in zip(grid[0], METRICS.values(), strict=True):
+    for axes, metric in zip(grid[0], quantities.values(), strict=True):
         title(axes, metric.title)
     for axes, name in zip(grid[:, 0], names, strict=True):
         axes.set_ylabel(plain(name), fontsize=9, fontweight="bold")
@@ -190,10 +191,10 @@ def _metrics_handles(results: Results, table: Sequence[Row]) -> list[Any]:
 def _positions(section: Section, width: float) -> tuple[np.ndarray, tuple[float, float], bool]:
     """Where the columns stand on an x axis so many inches wide, its limits, and whether it is one of logarithms.
 
-    It is if a single number is varied, and no two of its values would come too close to be told apart.
+    It is if a single number above 0 is varied, and no two of its values would come too close to be told apart.
     """
     values = [getattr(column.settings, key) for key in section.varied for column in section.columns]
-    if len(section.varied) == 1 < len(values) and all(isinstance(value, int | float) for value in values):
+    if len(section.varied) == 1 < len(values) and all(isinstance(v, int | float) and v > 0 for v in values):
         x = np.array(values, dtype=np.float64)
         margin = (x.max() / x.min()) ** 0.08
         limits = float(x.min() / margin), float(x.max() * margin)

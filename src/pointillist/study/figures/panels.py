@@ -17,7 +17,7 @@ GENERATED = "#1f5fa8"
 FLOOR = "0.55"
 REPORTED = "#d1600a"
 DIVERGED = "#b2182b"
-SHORT = {"timesteps": "T", "beta_range": "beta"}
+SHORT = {"timesteps": "T", "beta_range": "beta", "guidance": "w"}
 
 
 def column_title(section: Section, column: Column) -> str:
@@ -28,7 +28,7 @@ def column_title(section: Section, column: Column) -> str:
 
 def _part(key: str, settings: Settings) -> str:
     text = label(key, getattr(settings, key))
-    if key == "schedule":
+    if key in ("schedule", "method", "classifier"):
         return text
     return f"beta {text}" if key == "beta_range" else f"{SHORT.get(key, key.replace('_', ' '))} = {text}"
 
@@ -124,6 +124,14 @@ def line_colours(n: int) -> list[Any]:
     import matplotlib
 
     return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.87, n)))
+
+
+def class_colours(n: int) -> list[Any]:
+    """Colours of classes; beyond ten they repeat."""
+    import matplotlib
+
+    palette = matplotlib.colormaps["tab10"]
+    return [palette(i % 10) for i in range(n)]
 
 
 def fitting(text: str, inches: float, size: float) -> float:

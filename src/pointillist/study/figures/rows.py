@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointillist.study.comparisons import Summary
-from pointillist.study.figures.panels import DIVERGED, GENERATED, REAL, column_title, headline, panel_grid, say, title
+from pointillist.study.figures.panels import (
+    DIVERGED,
+    GENERATED,
+    REAL,
+    class_colours,
+    column_title,
+    headline,
+    panel_grid,
+    say,
+    title,
+)
 from pointillist.study.results import Results, Row, short_name
 from pointillist.study.spec import Section
 
@@ -28,13 +38,16 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     All panels have the limits of the real rows with a margin; a panel says how many rows lie outside of them. Data
     of more than three columns is shown along the first two principal axes of the real rows.
 
+    Rows of classes have their class's colour, generated ones that of the class they were asked to be.
+
     Args:
         results: The study.
         section: One of its sections.
         name: One of the section's data sets.
         table: The section's table, `results.rows(section)`.
     """
-    real = results.dataset(name).rows
+    dataset = results.dataset(name)
+    real = dataset.rows
     window = _Window.around(real)
     n_panels = 1 + len(section.columns)
     n_columns = min(n_panels, 4)
@@ -56,7 +69,8 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
         _frame(axes, window, is_left=i % n_columns == 0, is_bottom=i + n_columns >= n_panels)
 
     title(panels[0], "data", _thinning(len(real), window.dimensions))
-    _draw(panels[0], window, real, REAL)
+    has_classes = section.kind == "classes"
+    _draw(panels[0], window, real, REAL, dataset.labels if has_classes else None)
     emds = _emds(table, short_name(name), len(section.columns))
     for axes, column, emd in zip(panels[1:], section.columns, emds, strict=False):
         generated = results.generated(name, column.settings)
@@ -67,7 +81,8 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
             lost = int((~np.isfinite(generated).all(axis=1)).sum())
             say(axes, f"diverged:\n{lost:,} of {len(generated):,} rows\nare not finite")
         else:
-            _draw(axes, window, generated, GENERATED)
+            labels = dataset.labels_to_draw(len(generated)) if has_classes else None
+            _draw(axes, window, generated, GENERATED, labels)
     if window.dimensions == 1:
         top = max(axes.dataLim.y1 for axes in panels[:n_panels])
         for axes in panels[:n_panels]:
@@ -154,17 +169,23 @@ def _frame(axes: Any, window: _Window, is_left: bool, is_bottom: bool) -> None:
         axes.set_aspect("equal", adjustable="box")
 
 
-def _draw(axes: Any, window: _Window, rows: np.ndarray, colour: str) -> None:
+def _draw(axes: Any, window: _Window, rows: np.ndarray, colour: str, labels: np.ndarray | None) -> None:
     shown, is_inside = window.split(rows)
     if window.dimensions == 1:
         counts, edges = np.histogram(shown, _BINS, (window.low[0], window.high[0]))
         axes.stairs(counts / len(rows), edges, fill=True, color=colour)
     else:
         chosen = _thinned(len(rows))
-        points = shown[chosen][is_inside[chosen]]
+        chosen = chosen[is_inside[chosen]]
         size = np.clip(1.5 * (2000 / len(chosen)) ** 0.25, 1.5, 3)
+        style = {"linestyle": "", "marker": "o", "markersize": size, "markeredgewidth": 0, "alpha": 0.45}
         # Three axes do not clip, so that rows outside must not reach them.
-        axes.plot(*points.T, linestyle="", marker="o", markersize=size, markeredgewidth=0, alpha=0.45, color=colour)
+        if labels is None:
+            axes.plot(*shown[chosen].T, color=colour, **style)
+        else:
+            for label, class_colour in enumerate(class_colours(int(labels.max()) + 1)):
+                of_class = chosen[labels[chosen] == label]
+                axes.plot(*shown[of_class].T, color=class_colour, **style)
     outside = len(rows) - int(is_inside.sum())
     if outside:
         axes.annotate(

@@ -1,0 +1,133 @@
+"""A function of one row over many, in chunks of one shape, sharded over devices: likelihoods and classes of rows."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pointillist.diffusion.classification import class_elbos, class_log_densities
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
+from pointillist.diffusion.likelihood import log_density
+from pointillist.engine import devices as engine_devices
+from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK
+
+_AXIS = "rows"
+
+
+class LogDensity(eqx.Module):
+    """log p(x) in nats of a row, by the probability-flow ODE; see `likelihood.log_density`."""
+
+    denoiser: Denoiser
+
+    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, ""]:
+        """The key is not used."""
+        return log_density(self.denoiser, x)
+
+    def width(self, columns: int) -> int:
+        """Network evaluations side by side: the row's and d tangents'."""
+        return columns + 1
+
+
+class ClassLogDensities(eqx.Module):
+    """log p(x | y) in nats of a row for every class, by the probability-flow ODE."""
+
+    denoiser: ConditionalDenoiser
+    n_classes: int = eqx.field(static=True)
+
+    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " classes"]:
+        """The key is not used."""
+        return class_log_densities(self.denoiser, x, n_classes=self.n_classes)
+
+    def width(self, columns: int) -> int:
+        """Network evaluations side by side."""
+        return self.n_classes * (columns + 1)
+
+
+class ClassElbos(eqx.Module):
+    """Lower bounds of log p(x | y) for every class, up to one constant; see `classification.class_elbos`."""
+
+    denoiser: ConditionalDenoiser
+    n_classes: int = eqx.field(static=True)
+    n_times: int = eqx.field(static=True)
+
+    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " classes"]:
+        """The row's key decides its noise."""
+        return class_elbos(key, self.denoiser, x, n_classes=self.n_classes, n_times=self.n_times)
+
+    def width(self, columns: int) -> int:
+        """Network evaluations side by side."""
+        return self.n_classes
+
+
+def map_rows(
+    function: LogDensity | ClassLogDensities | ClassElbos,
+    rows: Float[np.ndarray, "n d"],
+    *,
+    seed: int = 0,
+    devices: Sequence[jax.Device] | None = None,
+) -> Float[np.ndarray, "n *values"]:
+    """function(key of the row, row) for every row.
+
+    A value depends on the row, its index and the seed, and on nothing else.
+
+    Args:
+        function: What is computed.
+        rows: Shape (n, d), scaled as the model sees them.
+        seed: 0 … 2³² - 1.
+        devices: All by default.
+    """
+    mesh = engine_devices.mesh(_AXIS, devices)
+    n, columns = rows.shape
+    chunk_rows = max(1, ROWS_PER_CHUNK // function.width(columns))
+    per_call = mesh.size * CHUNKS_PER_CALL * chunk_rows
+    key = jax.random.fold_in(jax.random.key(seed), 2)
+    parts = []
+    for first in range(0, n, per_call):
+        part = rows[first : first + per_call]
+        chunks = -(-len(part) // (mesh.size * chunk_rows))
+        padded = np.pad(part, ((0, per_call - len(part)), (0, 0)), mode="edge")
+        # Devices share what there is, so that a few rows are not all on the first.
+        in_turn = padded.reshape(CHUNKS_PER_CALL, mesh.size, chunk_rows, columns).swapaxes(0, 1)
+        values = np.asarray(
+            _mapped(key, function, in_turn.astype(np.float32), np.int32(first), np.int32(chunks), mesh=mesh)
+        )
+        parts.append(values.swapaxes(0, 1).reshape(per_call, *values.shape[3:])[: len(part)])
+    return np.concatenate(parts) if parts else np.empty((0,), np.float32)
+
+
+@partial(jax.jit, static_argnames="mesh")
+def _mapped(
+    key: PRNGKeyArray,
+    function: Any,
+    rows: Float[Array, "devices chunks rows d"],
+    first: Array,
+    chunks: Array,
+    *,
+    mesh: jax.sharding.Mesh,
+) -> Float[Array, "devices chunks rows *values"]:
+    n_devices, capacity, chunk_rows, _ = rows.shape
+
+    def on_device(key: PRNGKeyArray, function: Any, rows: Array, first: Array, chunks: Array) -> Array:
+        device = jax.lax.axis_index(_AXIS)
+
+        def one_chunk(i: Array, out: Array) -> Array:
+            index = first + (i * n_devices + device) * chunk_rows + jnp.arange(chunk_rows)
+            keys = jax.vmap(partial(jax.random.fold_in, key))(index)
+            return out.at[i].set(jax.vmap(function)(keys, rows[0, i]))
+
+        shape = jax.eval_shape(function, key, rows[0, 0, 0]).shape
+        return jax.lax.fori_loop(0, chunks, one_chunk, jnp.zeros((capacity, chunk_rows, *shape)))[None]
+
+    return jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=(P(), P(), P(_AXIS), P(), P()),
+        out_specs=P(_AXIS),
+        check_vma=False,
+    )(key, function, rows, first, chunks)

@@ -1,0 +1,58 @@
+"""Whether data sets fit a spec: said before anything is computed."""
+
+import numpy as np
+
+from pointillist.points import POINTSETS
+from pointillist.study.grid import Dataset
+from pointillist.study.results import short_name
+from pointillist.study.scorer import held_out
+from pointillist.study.settings import Settings
+from pointillist.study.spec import Spec, SpecError
+
+
+def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
+    """Checks every data set against the settings of its sections.
+
+    Raises:
+        SpecError: For the first that does not fit.
+    """
+    for section in spec.sections:
+        for name in section.datasets:
+            dataset = datasets[name]
+            where = f"{section.name}, {short_name(name)} ({len(dataset.rows)} rows)"
+            if section.kind != "rows":
+                _check_classes(dataset, section.kind, where)
+            for column in section.columns:
+                _check_sizes(dataset, column.settings, where)
+
+
+def _check_classes(dataset: Dataset, kind: str, where: str) -> None:
+    with_labels = ", ".join(POINTSETS)
+    if dataset.labels is None:
+        raise SpecError(
+            f"{where}: has no labels, which guidance and classifiers need; the sets with labels: {with_labels}"
+        )
+    if dataset.n_classes < 2:
+        raise SpecError(f"{where}: has a single class; guidance and classifiers need at least two")
+    if kind == "classifier" and held_out(dataset.name, 2) is None:
+        raise SpecError(f"{where}: is a fixed table; classifiers are measured on fresh rows, which it cannot give")
+
+
+def _check_sizes(dataset: Dataset, settings: Settings, where: str) -> None:
+    n = len(dataset.rows)
+    if settings.batch_size > n:
+        raise SpecError(f"{where}: batch_size = {settings.batch_size} is more than there are rows")
+    if settings.kind == "classifier":
+        return
+    # The floor compares two halves of the data.
+    limit = min(n // 2, settings.n_samples)
+    what = "half of the data and from n_samples rows"
+    if settings.kind == "classes":
+        drawn = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
+        limit = int(min((dataset.class_sizes // 2).min(), drawn.min()))
+        what = "half of every class and from its share of n_samples rows"
+    if settings.emd_rows > limit:
+        raise SpecError(
+            f"{where}: emd_rows = {settings.emd_rows} must be at most {limit}, as the EMD draws "
+            f"that many rows from {what}"
+        )

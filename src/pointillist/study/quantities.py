@@ -1,0 +1,48 @@
+"""What a section's cells measure, by its kind: the rows of its tables."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pointillist.metrics import METRICS
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One row of a table.
+
+    Attributes:
+        name: Its key.
+        title: Its head.
+        better: "lower", "higher", or "floor" where best is the value of the data itself.
+    """
+
+    name: str
+    title: str
+    better: Literal["lower", "higher", "floor"]
+
+
+def _by_name(*quantities: Quantity) -> dict[str, Quantity]:
+    return {quantity.name: quantity for quantity in quantities}
+
+
+QUANTITIES: dict[str, dict[str, Quantity]] = {
+    "rows": _by_name(*(Quantity(m.name, m.title, m.better) for m in METRICS.values())),
+    "classes": _by_name(
+        Quantity("emd", "EMD", "lower"),
+        Quantity("energy_distance", "energy distance", "lower"),
+        Quantity("accuracy", "accuracy", "floor"),
+        Quantity("coverage", "coverage", "floor"),
+        Quantity("spread", "spread", "floor"),
+    ),
+    "classifier": _by_name(
+        Quantity("accuracy", "accuracy", "higher"),
+        Quantity("calibration_error", "calibration error", "lower"),
+        Quantity("log_loss", "log loss (nats)", "lower"),
+    ),
+}
+"""By kind of a section; those of "classes" are means over classes, and the EMD is given for each class too."""
+
+
+def of_class(name: str, label: int) -> str:
+    """The name of a quantity of one class alone."""
+    return f"{name}, class {label}"

@@ -1,0 +1,54 @@
+"""How long the parts of a study take, about: for the progress bar alone."""
+
+from collections.abc import Sequence
+
+from pointillist.study.grid import Cell, Dataset
+from pointillist.study.settings import Settings
+from pointillist.study.store import Store
+
+
+class Work:
+    """Work in floating-point operations, or what takes as long as so many.
+
+    Args:
+        datasets: By fingerprint.
+        pending: Cells that are not finished.
+        store: What else is.
+    """
+
+    measuring = 1.5e11
+    """Of a cell."""
+
+    def __init__(self, datasets: dict[str, Dataset], pending: Sequence[Cell], store: Store) -> None:
+        self._datasets = datasets
+        models = {cell.model_key: self.training(cell) for cell in pending if cell.model_key}
+        draws = {cell.rows_key: self.sampling(cell) for cell in pending if cell.rows_key}
+        self.total = sum(work for key, work in models.items() if store.model(key) is None)
+        self.total += sum(work for key, work in draws.items() if store.rows(key) is None)
+        self.total += sum(self.classifying(cell) + self.measuring for cell in pending)
+
+    def training(self, cell: Cell) -> float:
+        """Of a cell's model."""
+        settings = cell.settings
+        steps = len(self._datasets[cell.dataset].rows) // settings.batch_size
+        # Forward, and backward for activations and for weights.
+        return 3.0 * settings.epochs * steps * settings.batch_size * self._of_a_row(cell)
+
+    def sampling(self, cell: Cell) -> float:
+        """Of a cell's rows."""
+        settings = cell.settings
+        evaluations = settings.candidates or (2 if settings.guidance else 1)
+        return float(settings.n_samples * settings.timesteps * evaluations) * self._of_a_row(cell)
+
+    def classifying(self, cell: Cell) -> float:
+        """Of held-out rows by the model; nothing by other classifiers."""
+        dataset, evaluations = self._datasets[cell.dataset], {"elbo": 128, "exact": 150 * 3}
+        times = evaluations.get(cell.settings.classifier, 0)
+        return float(cell.settings.n_held_out * dataset.n_classes * times) * self._of_a_row(cell)
+
+    def _of_a_row(self, cell: Cell) -> float:
+        """One row's way through the network: two operations a weight."""
+        settings: Settings = cell.settings
+        columns = self._datasets[cell.dataset].rows.shape[1]
+        features = settings.time_embedding + settings.class_embedding
+        return 2.0 * settings.width * (columns * 2 + features + settings.depth * settings.width)
