@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: study test test-slow lint format bench bench-training bench-study bench-startup clean
+.PHONY: study test test-slow lint format bench bench-training bench-study bench-startup bench-guidance bench-classifier clean
 
 study: .venv/core
 	$(BIN)/pointillist study
@@ -25,7 +25,7 @@ format: .venv/dev
 	$(BIN)/ruff format src tests benchmarks
 
 # Each prints a table and writes JSON to benchmarks/output/.
-bench: bench-startup bench-training bench-study
+bench: bench-startup bench-training bench-study bench-guidance bench-classifier
 
 bench-training: .venv/core
 	$(BIN)/python benchmarks/training.py
@@ -33,6 +33,13 @@ bench-training: .venv/core
 
 bench-study: .venv/core .venv-peers/installed
 	$(BIN)/python benchmarks/study.py --peer .venv-peers/bin/python
+
+bench-guidance: .venv/core
+	$(BIN)/python benchmarks/guidance.py
+	$(BIN)/python benchmarks/guidance_bias.py --figure docs/images/guidance.png
+
+bench-classifier: .venv/core
+	$(BIN)/python benchmarks/classifier.py
 
 bench-startup: .venv/core
 	$(BIN)/python benchmarks/startup.py

@@ -1,4 +1,4 @@
-"""The built-in study of 65 models, one seed: seconds and peak memory; beside it one model in the usual PyTorch way.
+"""The built-in study, one seed: seconds and peak memory; beside it one model in the usual PyTorch way.
 
 The peer, `peers/usual_pytorch.py`, trains, samples and scores one model of the same network on moons, T = 200; its
 time times the number of models is what the study would take that way.
@@ -56,7 +56,7 @@ def _study(is_cold: bool) -> tuple[float, int]:
         import sqlite3
 
         connection = sqlite3.connect(f"{folder}/report/study.db")
-        return taken, connection.execute("SELECT COUNT(*) FROM cells").fetchone()[0]
+        return taken, connection.execute("SELECT COUNT(*) FROM models").fetchone()[0]
 
 
 def _peer(python: Path) -> dict:

@@ -5,13 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pointillist import metrics
+    from pointillist.estimators import Diffusion, DiffusionClassifier
     from pointillist.points import load_pointset
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"load_pointset": "pointillist.points", "metrics": "pointillist.metrics"}
+_PUBLIC = {
+    "Diffusion": "pointillist.estimators",
+    "DiffusionClassifier": "pointillist.estimators",
+    "load_pointset": "pointillist.points",
+    "metrics": "pointillist.metrics",
+}
 
-__all__ = ["__version__", "load_pointset", "metrics"]
+__all__ = ["Diffusion", "DiffusionClassifier", "__version__", "load_pointset", "metrics"]
 
 
 def __getattr__(name: str) -> Any:

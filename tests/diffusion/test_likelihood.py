@@ -62,3 +62,9 @@ def test_elbos_of_an_oracle_differ_by_the_log_density_ratio():
     error = ratios.std(0, ddof=1) / np.sqrt(64)
     assert near.sum() > 10
     assert (np.abs(ratios.mean(0) - expected)[near] < 4 * error[near] + 0.02).all()
+
+
+def test_equal_steps_are_as_good_on_an_oracle():
+    schedule = cosine(1000)
+    found = jax.vmap(lambda x: log_density(MIXTURE.denoiser(schedule), x, steps=40))(jnp.asarray(ROWS, jnp.float32))
+    np.testing.assert_allclose(found, at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)

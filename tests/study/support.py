@@ -1,11 +1,20 @@
 """What several test files of the study use."""
 
-import json
+from pointillist.study.store import Model
 
 
 def dump(store):
     """Everything in a store that an interruption must not change, bit for bit."""
     connection = store._connection
-    tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in ("cells", "measures", "floors")}
-    assert connection.execute("SELECT COUNT(*) FROM checkpoints").fetchone() == (0,)
-    return {name: sorted(rows, key=lambda row: json.dumps(row[:3])) for name, rows in tables.items()}
+    names = ("cells", "models", "rows", "measures", "floors")
+    tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
+    for temporary in ("checkpoints", "parts"):
+        assert connection.execute(f"SELECT COUNT(*) FROM {temporary}").fetchone() == (0,)
+    return {name: sorted(rows, key=repr) for name, rows in tables.items()}
+
+
+def add_whole(store, cell, losses, rows, measures):
+    """A finished cell with its model and its rows."""
+    store.add_models({cell.model_key: Model(losses, b"weights")})
+    store.add_rows(cell.rows_key, rows)
+    store.add_result(cell, measures)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from support import add_whole
 
 from pointillist.metrics import METRICS
 from pointillist.study.figures import losses_figure, metrics_figure, rows_figure, write_figures
@@ -16,7 +17,7 @@ from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import Results, protocol
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section, Spec, to_json
-from pointillist.study.store import FloorRecord, Measure, Result, Store
+from pointillist.study.store import FloorRecord, Measure, Store
 
 N_COLUMNS = {"line": 1, "plane": 2, "space": 3, "wide": 64}
 EPOCHS = 8
@@ -32,8 +33,7 @@ def draw_rows(d, n=60, seed=0):
 
 def result(rows, value=30.0, seed=0):
     losses = 1 / np.arange(1, EPOCHS + 1) + 0.3 + 0.01 * seed
-    measures = {name: Measure(value, 0.5, 20.0) for name in METRICS}
-    return Result(losses.astype(np.float32), rows, b"", measures)
+    return losses.astype(np.float32), rows, {name: Measure(value, 0.5, 20.0) for name in METRICS}
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def make(tmp_path):
                     value = 30.0 if np.isfinite(generated).all() else np.nan
                     for seed in range(seeds):
                         cell = Cell(dataset.fingerprint, column.settings, seed)
-                        store.add_result(cell, result(generated, value, seed))
+                        add_whole(store, cell, *result(generated, value, seed))
         return Results(store)
 
     yield build
@@ -273,7 +273,8 @@ def test_losses_over_a_wide_range_have_a_logarithmic_axis(make, factor, scale):
     losses = np.geomspace(factor, 1, EPOCHS).astype(np.float32)
     for column in COLUMNS:
         cell = Cell(results.fingerprints["plane"], column.settings, 0)
-        results.store.add_result(cell, replace(result(draw_rows(2)), losses=losses))
+        _, rows, measures = result(draw_rows(2))
+        add_whole(results.store, cell, losses, rows, measures)
     figure = losses_figure(results, STEPS)
     assert figure.axes[1].get_yscale() == scale
 
@@ -283,7 +284,8 @@ def test_losses_that_are_not_finite_are_left_out(make):
     losses = np.array([3.0, 2.0, np.inf, np.nan, np.nan, np.nan, np.nan, np.nan], np.float32)
     for seed in range(2):
         cell = Cell(results.fingerprints["plane"], COLUMNS[0].settings, seed)
-        results.store.add_result(cell, replace(result(draw_rows(2)), losses=losses))
+        _, rows, measures = result(draw_rows(2))
+        add_whole(results.store, cell, losses, rows, measures)
     results.spec = replace(results.spec, seeds=2)
     figure = losses_figure(results, STEPS)
     figure.savefig(io.BytesIO(), format="png")
@@ -313,7 +315,7 @@ def test_best_cells_are_filled(make):
     results = make(section=replace(STEPS, datasets=("plane",)))
     for column, value in zip(COLUMNS, (30.0, 30.1, 50.0), strict=True):
         cell = Cell(results.fingerprints["plane"], column.settings, 0)
-        results.store.add_result(cell, result(draw_rows(2), value))
+        add_whole(results.store, cell, *result(draw_rows(2), value))
     emd = metrics_of(results).axes[0]
     filled, hollow = (line for line in emd.lines if line.get_marker() == "o")
     assert list(filled.get_xdata()) == [10, 50]

@@ -13,8 +13,8 @@ from support import dump
 from pointillist.engine import weights
 from pointillist.engine.training import Architecture, StackTrainer
 from pointillist.study import runner
-from pointillist.study.grid import study_cells
-from pointillist.study.measuring import measure_cell
+from pointillist.study.grid import random_seed, study_cells
+from pointillist.study.measuring import measure_rows
 from pointillist.study.results import Results
 from pointillist.study.spec import SpecError, load_spec
 from pointillist.study.store import Store
@@ -36,6 +36,7 @@ def whole(tiny, tmp_path):
 
 def test_every_cell_is_computed_once_and_kept(tiny, tmp_path, whole):
     assert len(whole["cells"]) == 6  # 2 sets x 2 numbers of timesteps, cosine and sigmoid; one cell is shared
+    assert len(whole["models"]) == len(whole["rows"]) == 6
     assert len(whole["measures"]) == 6 * 4 and len(whole["floors"]) == 2 * 4
     with Store(tmp_path / "whole" / "study.db") as store:
         results = Results(store)
@@ -83,7 +84,7 @@ def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeyp
         left[0] -= 1
         return train(self, 1)
 
-    monkeypatch.setattr(runner, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(runner, "KEEP_EVERY", 0.0)
     monkeypatch.setattr(StackTrainer, "run", run_and_stop)
     with pytest.raises(KeyboardInterrupt):
         run(load_spec(str(tiny)), tmp_path / "stopped")
@@ -99,9 +100,9 @@ def test_a_diverged_model_has_no_measures(tiny):
     cell = study_cells(spec, dict.fromkeys(spec.sections[0].datasets, "fingerprint"))[0]
     data = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
     rows = data[:100].copy()
-    assert all(np.isfinite(measure.value) for measure in measure_cell(cell, data, rows).values())
+    assert all(np.isfinite(measure.value) for measure in measure_rows(cell, data, rows).values())
     rows[7, 1] = np.inf
-    assert all(np.isnan(measure.value) for measure in measure_cell(cell, data, rows).values())
+    assert all(np.isnan(measure.value) for measure in measure_rows(cell, data, rows).values())
 
 
 def test_sizes_that_do_not_fit_are_told_before_anything_is_computed(tiny, tmp_path, monkeypatch):
@@ -127,27 +128,28 @@ def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole)
         section = results.spec.sections[1]
         (cell,) = results.cells(section.datasets[0], section.columns[1].settings)
         template = Architecture(width=8, depth=1, time_embedding=4).build(jax.random.key(0), 2)
-        network = weights.from_bytes(template, store.network(cell.key))
+        kept = store.model(cell.model_key).network
+        network = weights.from_bytes(template, kept)
         schedule = cell.settings.noise_schedule()
         rows = sample_rows(
             NetworkDenoiser(network=network, schedule=schedule),
             Ancestral(schedule),
             columns=2,
             n_rows=100,
-            seed=cell.random_seed,
+            seed=random_seed(cell.rows_key),
         )
-        np.testing.assert_array_equal(rows, store.rows(cell.key))
+        np.testing.assert_array_equal(rows, store.rows(cell.rows_key))
         with pytest.raises(ValueError, match="not whole safetensors data"):
-            weights.from_bytes(template, store.network(cell.key)[:-9])
+            weights.from_bytes(template, kept[:-9])
         with pytest.raises(ValueError, match=r"of another shape: input\.weight"):
             other = Architecture(width=8, depth=1, time_embedding=6).build(jax.random.key(0), 2)
-            weights.from_bytes(other, store.network(cell.key))
+            weights.from_bytes(other, kept)
 
 
 DRIVER = """
 import sys
 from pointillist.study import runner
-runner.CHECKPOINT_EVERY = 0.0
+runner.KEEP_EVERY = 0.0
 runner.SECONDS_PER_CALL = 0.1
 from pointillist.cli import main
 main()

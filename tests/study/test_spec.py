@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pointillist.study.grid import study_cells
 from pointillist.study.spec import SpecError, from_json, load_spec, parse_spec, to_json
 
 
@@ -19,17 +20,26 @@ def test_the_built_in_report():
             "1e-4..0.02", "1e-3..0.2", "1e-5..2e-3", "1e-5..0.02", "1e-4..0.2", "1e-5..0.2",
         ],
         "schedule": ["cosine", "sigmoid"],
+        "guidance": ["0", "0.25", "0.5", "1", "2", "4"],
+        "reward": ["svdd_pm", "guidance"],
+        "classifier": ["knn_100", "mlp_100_50", "elbo", "exact"],
     }  # fmt: skip
+    assert [s.kind for s in spec.sections] == ["rows"] * 3 + ["classes"] * 2 + ["classifier"]
     sets = ("moons", "circles", "blobs", "manycircles", "helix")
-    models = {(name, c.settings) for section in spec.sections for name in section.datasets for c in section.columns}
+    cells = study_cells(spec, {name: name for name in sets})
     assert all(section.datasets == sets for section in spec.sections)
-    assert len(models) == 65
-    for _, settings in models:
+    # 13 unconditional models a set, one of which is steered, and a conditional one.
+    assert len({cell.model_key for cell in cells if cell.model_key}) == 65 + 5
+    assert len({cell.rows_key for cell in cells if cell.rows_key}) == 65 + 30 + 5
+    for settings in (cell.settings for cell in cells):
         assert (settings.width, settings.depth, settings.time_embedding) == (128, 5, 16)
         assert (settings.epochs, settings.batch_size, settings.learning_rate) == (100, 64, 1e-3)
-        assert (settings.n_samples, settings.variance, settings.emd_rows) == (5000, "beta", 250)
+        assert (settings.variance, settings.emd_rows) == ("beta", 250)
+        assert settings.n_samples == (5000 if settings.kind == "rows" else 20_000)
+        assert settings.method != "guidance" or (settings.class_embedding, settings.p_uncond) == (16, 0.2)
+        assert settings.method != "svdd_pm" or (settings.candidates, settings.reward_temperature) == (10, 0.1)
     # Every reported number finds its column: 5 sets x 2 metrics x columns.
-    assert [len(section.reference) for section in spec.sections] == [60, 60, 20]
+    assert [len(section.reference) for section in spec.sections] == [60, 60, 20, 50, 10, 10]
     moons = {r.column: r.value for r in spec.sections[1].reference if (r.dataset, r.metric) == ("moons", "emd")}
     assert moons["1e-3..0.2"] == 35.57 and moons["1e-4..0.02"] == 30.55
 

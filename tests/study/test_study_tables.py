@@ -3,11 +3,12 @@ import csv
 import numpy as np
 import pytest
 from rich.console import Console
+from support import add_whole
 
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import Results, protocol
 from pointillist.study.spec import load_spec, to_json
-from pointillist.study.store import FloorRecord, Measure, Result, Store
+from pointillist.study.store import FloorRecord, Measure, Store
 from pointillist.study.tables import agreement_line, markdown, notes, terminal, write_csv
 
 
@@ -34,7 +35,7 @@ def results(tiny, tmp_path):
         if cell.settings.schedule == "cosine":
             value = np.nan
         rows = np.zeros((3, 2), np.float32)
-        store.add_result(cell, Result(rows[:, 0], rows, b"", {"emd": Measure(value, 1.0, 4.0)}))
+        add_whole(store, cell, rows[:, 0], rows, {"emd": Measure(value, 1.0, 4.0)})
     return Results(store)
 
 

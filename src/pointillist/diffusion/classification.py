@@ -47,10 +47,10 @@ def class_elbos(
 
 
 def class_log_densities(
-    denoiser: ConditionalDenoiser, x: Float[Array, " d"], *, n_classes: int, tolerance: float = 1e-4
+    denoiser: ConditionalDenoiser, x: Float[Array, " d"], *, n_classes: int, steps: int | None = None
 ) -> Float[Array, " classes"]:
     """Log p(x | y) in nats of one row for every class, shape (n_classes,), by the probability-flow ODE."""
-    one = lambda label: log_density(denoiser.given(label), x, tolerance=tolerance)  # noqa: E731
+    one = lambda label: log_density(denoiser.given(label), x, steps=steps)  # noqa: E731
     return jax.vmap(one)(jnp.arange(n_classes))
 
 

@@ -86,15 +86,18 @@ class NetworkDenoiser(Denoiser):
     Attributes:
         network: Predicts ε from (x_t, embedding of t).
         schedule: The one that the network was trained with.
+        bound: The predicted x_0 is clipped to [-bound, bound] in every column; not at all if None. E[x_0 | x_t] never
+            leaves the data's range, but where alpha_t is near 0 a network's small error in ε takes it far away.
     """
 
     network: MLP
     schedule: Schedule
+    bound: float | None = eqx.field(static=True, default=None)
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """E[x_0 | x_t] by the network's ε."""
         eps = self.network.from_shares(x_t, self.network.share(sinusoidal_embedding(t, self.network.features)))
-        return x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t))
+        return _clipped(x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t)), self.bound)
 
 
 class ConditionalNetworkDenoiser(ConditionalDenoiser):
@@ -105,6 +108,7 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
         schedule: The one that the network was trained with.
         n_classes: Number of classes; also the index that stood for "no class" in training.
         time_embedding: Width of the embedding of t; the rest of the network's features are the class's.
+        bound: As of `NetworkDenoiser`.
         class_share: What the class adds to the network's input layer, shape (width,); None for no class.
     """
 
@@ -112,6 +116,7 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
     schedule: Schedule
     n_classes: Label
     time_embedding: int = eqx.field(static=True)
+    bound: float | None = eqx.field(static=True, default=None)
     class_share: Float[Array, " width"] | None = None
 
     def condition(self, label: Label) -> Float[Array, " width"]:
@@ -128,4 +133,8 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
         class_share = self.condition(self.n_classes) if self.class_share is None else self.class_share
         time_share = self.network.share(sinusoidal_embedding(t, self.time_embedding))
         eps = self.network.from_shares(x_t, time_share + class_share)
-        return x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t))
+        return _clipped(x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t)), self.bound)
+
+
+def _clipped(x0: Float[Array, " d"], bound: float | None) -> Float[Array, " d"]:
+    return x0 if bound is None else jnp.clip(x0, -bound, bound)

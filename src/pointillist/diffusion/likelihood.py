@@ -18,7 +18,9 @@ MAX_STEPS = 4096
 """Of the solver; a row that takes more gets NaN."""
 
 
-def log_density(denoiser: Denoiser, x: Float[Array, " d"], *, tolerance: float = 1e-4) -> Float[Array, ""]:
+def log_density(
+    denoiser: Denoiser, x: Float[Array, " d"], *, tolerance: float = 1e-4, steps: int | None = None
+) -> Float[Array, ""]:
     """Log p(x) in nats of one row, shape (d,), under the model whose deterministic sampler starts from N(0, I).
 
     It is the density at the cut-off t = 1: that of rows with noise of standard deviation sigma_1 / alpha_1 added (0.01
@@ -30,6 +32,9 @@ def log_density(denoiser: Denoiser, x: Float[Array, " d"], *, tolerance: float =
         x: The row, scaled as the model sees it.
         tolerance: Relative and absolute error of a step, of y and of the log-density. On a mixture's exact denoiser
             1e-4 is off by 0.001 nats on average, 1e-3 by 0.04.
+        steps: So many equal steps in log σ instead, which cost less: a network of ReLU has kinks that an adaptive
+            solver looks for. 32 are off by 0.0002 nats on average on that exact denoiser, and by 0.07 to 0.1 on
+            trained networks.
     """
     (d,) = x.shape
     schedule = denoiser.schedule
@@ -43,14 +48,15 @@ def log_density(denoiser: Denoiser, x: Float[Array, " d"], *, tolerance: float =
         trace = jnp.trace(jax.vmap(pull)(jnp.eye(d)))
         return y - x0, jnp.asarray(d, jnp.float32) - trace
 
+    controller = diffrax.PIDController(rtol=tolerance, atol=tolerance) if steps is None else diffrax.ConstantStepSize()
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(drift),
         diffrax.Tsit5(),
         -lambda_1,
         -lambda_T,
-        dt0=None,
+        dt0=None if steps is None else (lambda_1 - lambda_T) / steps,
         y0=(x, jnp.zeros(())),
-        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+        stepsize_controller=controller,
         max_steps=MAX_STEPS,
         adjoint=diffrax.DirectAdjoint(),
         throw=False,

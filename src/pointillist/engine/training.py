@@ -54,13 +54,13 @@ class Architecture:
         features = self.time_embedding + self.class_embedding
         return MLP(key, columns=columns, features=features, width=self.width, depth=self.depth)
 
-    def denoiser(self, network: MLP, schedule: Schedule, n_classes: int) -> Denoiser:
+    def denoiser(self, network: MLP, schedule: Schedule, n_classes: int, bound: float | None = None) -> Denoiser:
         """The network as a denoiser; `n_classes` counts only with an embedding of the class."""
         if not self.class_embedding:
-            return NetworkDenoiser(network=network, schedule=schedule)
+            return NetworkDenoiser(network=network, schedule=schedule, bound=bound)
         count = np.asarray(n_classes, np.int32)
         return ConditionalNetworkDenoiser(
-            network=network, schedule=schedule, n_classes=count, time_embedding=self.time_embedding
+            network=network, schedule=schedule, n_classes=count, time_embedding=self.time_embedding, bound=bound
         )
 
 

@@ -30,7 +30,7 @@ def spread(data: ArrayLike, samples: ArrayLike) -> Estimate:
         >>> import numpy as np
         >>> rows = np.random.default_rng(0).normal(size=(1000, 2))
         >>> spread(rows, 0.5 * rows)
-        0.5000 ± 0.0083
+        0.5000 ± 0.0111
     """
     data, samples = check_pair(data, samples, ("data", "samples"))
     squares = [((side - side.mean(axis=0)) ** 2).sum(axis=1) for side in (data, samples)]

@@ -112,8 +112,10 @@ def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]
         real, generated = dataset.of_class(label), rows[labels == label]
         by_class["emd"].append(emd(real, generated, n_subsample=cell.settings.emd_rows, random_state=rng))
         by_class["energy_distance"].append(energy_distance(real, generated))
-        # As many rows as the data has, as in the floor: coverage grows with the number of samples.
-        by_class["coverage"].append(coverage(real, generated[rng.permutation(len(generated))[: len(real)]]))
+        # As many rows on both sides, as in the floor: coverage grows with the share of samples.
+        size = min(len(real), len(generated))
+        halves = (side[rng.permutation(len(side))[:size]] for side in (real, generated))
+        by_class["coverage"].append(coverage(*halves))
         by_class["spread"].append(spread(real, generated))
     measures = {name: _mean(estimates) for name, estimates in by_class.items()}
     for label, estimate in enumerate(by_class["emd"]):

@@ -69,7 +69,7 @@ class Settings:
 
     def _forget(self, *keys: str) -> None:
         for key in keys:
-            object.__setattr__(self, key, 0)
+            object.__setattr__(self, key, type(getattr(self, key))())
 
     @property
     def kind(self) -> str:

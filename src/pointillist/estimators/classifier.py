@@ -1,0 +1,120 @@
+"""`DiffusionClassifier`: classes of rows by a conditional model, as scikit-learn has classifiers."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.exceptions import NotFittedError
+
+from pointillist.diffusion.classification import posterior
+from pointillist.diffusion.denoisers import ConditionalDenoiser
+from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
+from pointillist.estimators.inputs import RandomState, checked_rows, is_whole, seed_of
+from pointillist.estimators.model import DEFAULT_STEPS, Diffusion
+
+
+class DiffusionClassifier(ClassifierMixin, BaseEstimator):
+    """A classifier made of a conditional diffusion model: p(y | x) ∝ p(y) p(x | y). No classifier is trained.
+
+    Args:
+        model: A `Diffusion`. One that was fitted with labels serves as it is; `fit` fits a copy. None stands for
+            `Diffusion` with 300 epochs of 8,000 rows' steps.
+        method: "elbo": p(x | y) by the denoising error of each class, at the same noise levels and with the same noise
+            for all classes, with continuous-time weights (Li et al. 2023, arXiv 2303.16203; Kingma et al. 2021,
+            arXiv 2107.00630). "exact": by the probability-flow ODE, for few columns.
+        n_times: Noise levels of "elbo".
+        random_state: Of the noise of "elbo", and of `fit` where `model` is None.
+
+    Attributes:
+        classes_: The labels, sorted.
+        model_: The fitted model, after `fit`.
+
+    Example:
+        >>> from pointillist import load_pointset
+        >>> X, y = load_pointset("moons", n_rows=500)
+        >>> model = Diffusion(epochs=20, random_state=0).fit(X, y)
+        >>> DiffusionClassifier(model).predict_proba(X[:3]).shape
+        (3, 2)
+    """
+
+    def __init__(
+        self,
+        model: Diffusion | None = None,
+        *,
+        method: str = "elbo",
+        n_times: int = 128,
+        random_state: RandomState = 0,
+    ) -> None:
+        self.model = model
+        self.method = method
+        self.n_times = n_times
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "DiffusionClassifier":
+        """Fits a copy of the model to rows, shape (n, d), and labels, shape (n,)."""
+        if y is None:
+            raise ValueError("DiffusionClassifier requires y to be passed, but the target y is None")
+        data = checked_rows(self, X, reset=True)
+        model = clone(self.model) if self.model is not None else self._default(len(data))
+        self.model_ = model.fit(X, y)
+        return self
+
+    def _default(self, n: int) -> Diffusion:
+        steps = max(n // 64, 1)
+        return Diffusion(epochs=-(-3 * DEFAULT_STEPS // steps), random_state=self.random_state)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        model: Any = getattr(self, "model_", self.model)
+        return hasattr(model, "network_") and hasattr(model, "classes_")
+
+    def _fitted(self) -> Diffusion:
+        if not self.__sklearn_is_fitted__():
+            if hasattr(self.model, "network_"):
+                raise ValueError("the model was fitted without labels: fit it with y, or call this classifier's fit")
+            raise NotFittedError("this DiffusionClassifier has no model that is fitted with labels: call fit first")
+        model: Any = getattr(self, "model_", self.model)
+        return model
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels, sorted."""
+        model: Any = getattr(self, "model_", self.model)
+        if not hasattr(model, "classes_"):
+            raise AttributeError("classes_ is there once the classifier has a model that is fitted with labels")
+        return model.classes_
+
+    def predict_log_likelihood(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
+        """Log p(x | y) in nats ("exact"), or lower bounds of it up to a constant ("elbo"), shape (n, n_classes).
+
+        Args:
+            X: Shape (n, d), finite.
+        """
+        model = self._fitted()
+        denoiser = model._denoiser()
+        assert isinstance(denoiser, ConditionalDenoiser)
+        n_classes = len(model.classes_)
+        if self.method not in ("elbo", "exact"):
+            raise ValueError(f"method must be 'elbo' or 'exact', not {self.method!r}")
+        if not is_whole(self.n_times, 1):
+            raise ValueError(f"n_times must be a whole number from 1 on, not {self.n_times!r}")
+        by_method: dict[str, Any] = {
+            "elbo": ClassElbos(denoiser, n_classes, self.n_times),
+            "exact": ClassLogDensities(denoiser, n_classes),
+        }
+        rows = model.scaling_.transform(checked_rows(model, X))
+        return map_rows(by_method[self.method], rows, seed=seed_of(self.random_state)).astype(np.float64)
+
+    def predict_proba(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
+        """p(y | x), shape (n, n_classes), columns as in `classes_`, with the training rows' shares as p(y).
+
+        Args:
+            X: Shape (n, d), finite.
+        """
+        return posterior(self.predict_log_likelihood(X), self._fitted().class_counts_)
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """The most probable label of each row, shape (n,)."""
+        most_probable = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[most_probable]

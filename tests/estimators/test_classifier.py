@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+
+from pointillist import Diffusion, DiffusionClassifier, load_pointset
+from pointillist.points import true_class_probabilities
+
+X, Y = load_pointset("manycircles", 1500)
+NAMES = np.array(list("abcdefgh"))[Y]
+FRESH, FRESH_Y = load_pointset("manycircles", 300, random_state=7)
+QUICK = {"timesteps": 50, "width": 64, "depth": 3, "epochs": 120, "learning_rate": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Diffusion(**QUICK, random_state=0).fit(X, NAMES)
+
+
+@pytest.mark.parametrize("method", ["elbo", "exact"])
+def test_probabilities_are_near_the_true_ones(model, method):
+    classifier = DiffusionClassifier(model, method=method)
+    found = classifier.predict_proba(FRESH)
+    assert found.shape == (300, 8) and found.dtype == np.float64
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    truth = true_class_probabilities("manycircles", FRESH)
+    # Total variation, of which a uniform guess has about 0.8.
+    assert np.abs(found - truth).sum(axis=1).mean() / 2 < 0.15
+    names = np.array(list("abcdefgh"))[FRESH_Y]
+    assert classifier.score(FRESH, names) > (truth.argmax(1) == FRESH_Y).mean() - 0.06
+    assert set(classifier.predict(FRESH[:9])) <= set("abcdefgh")
+
+
+def test_both_methods_agree(model):
+    elbo, exact = (DiffusionClassifier(model, method=m).predict_proba(FRESH) for m in ("elbo", "exact"))
+    assert np.abs(elbo - exact).sum(axis=1).mean() / 2 < 0.15
+
+
+def test_a_row_is_classified_by_itself(model):
+    classifier = DiffusionClassifier(model, random_state=3)
+    many = classifier.predict_proba(FRESH)
+    np.testing.assert_array_equal(classifier.predict_proba(FRESH[:7]), many[:7])
+    np.testing.assert_array_equal(classifier.predict_proba(FRESH), many)
+
+
+def test_classes_come_from_the_model(model):
+    classifier = DiffusionClassifier(model)
+    assert classifier.classes_.tolist() == list("abcdefgh")
+    assert "classes_" not in vars(classifier)
+
+
+def test_fit_fits_a_copy(model):
+    before = model.network_
+    classifier = DiffusionClassifier(Diffusion(**QUICK | {"epochs": 2}, random_state=0)).fit(X, Y)
+    assert classifier.classes_.tolist() == list(range(8)) and not hasattr(classifier.model, "network_")
+    DiffusionClassifier(model).fit(X[:100], Y[:100] > 3)
+    assert model.network_ is before
+
+
+def test_cross_validation():
+    quick = Diffusion(timesteps=20, width=32, depth=2, epochs=30, learning_rate=3e-3, random_state=0)
+    scores = cross_val_score(DiffusionClassifier(quick, n_times=32), X[:600], Y[:600] > 3, cv=2)
+    assert scores.min() > 0.8
+
+
+def test_what_it_cannot_use(model):
+    with pytest.raises(NotFittedError, match="call fit first"):
+        DiffusionClassifier().predict(X)
+    with pytest.raises(AttributeError, match="classes_ is there once"):
+        DiffusionClassifier().classes_  # noqa: B018
+    plain = Diffusion(**QUICK | {"epochs": 1}).fit(X)
+    with pytest.raises(ValueError, match="the model was fitted without labels"):
+        DiffusionClassifier(plain).predict(X)
+    with pytest.raises(ValueError, match="method must be 'elbo' or 'exact', not 'vote'"):
+        DiffusionClassifier(model, method="vote").predict(X)
+    with pytest.raises(ValueError, match="n_times must be a whole number from 1 on, not 0"):
+        DiffusionClassifier(model, n_times=0).predict(X)
+    with pytest.raises(ValueError, match="y has a single class"):
+        DiffusionClassifier().fit(X, np.zeros(len(X)))
+    with pytest.raises(ValueError, match="X has 3 features"):
+        DiffusionClassifier(model).predict(np.zeros((2, 3)))

@@ -1,0 +1,207 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from pointillist import Diffusion, load_pointset, metrics
+
+X, Y = load_pointset("blobs", 600)
+NAMES = np.array(["left", "right"])[Y]
+UNITS = X * [10.0, 0.1] + [100.0, -5.0]
+QUICK = {"timesteps": 40, "width": 32, "depth": 2, "epochs": 200, "batch_size": 32, "learning_rate": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return Diffusion(**QUICK, random_state=0).fit(UNITS)
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    return Diffusion(**QUICK, random_state=0).fit(UNITS, NAMES)
+
+
+def test_rows_come_in_the_units_of_the_data(plain):
+    rows = plain.sample(500, random_state=1)
+    assert rows.shape == (500, 2) and rows.dtype == np.float64
+    scaled = (rows - [100.0, -5.0]) / [10.0, 0.1]
+    near = metrics.energy_distance(X, scaled)
+    assert float(near) < 0.05 < float(metrics.energy_distance(X, scaled + 0.5))
+
+
+def test_same_seed_same_rows(plain):
+    many = plain.sample(700, random_state=1)
+    np.testing.assert_array_equal(plain.sample(9, random_state=1), many[:9])
+    assert not np.array_equal(plain.sample(9, random_state=2), many[:9])
+    again = clone(plain).fit(UNITS)
+    np.testing.assert_array_equal(again.sample(9, random_state=1), many[:9])
+    assert plain.sample(0).shape == (0, 2)
+
+
+def test_history_and_fitted_attributes(plain, conditional):
+    assert plain.history_.shape == (200,) and plain.history_[-5:].mean() < plain.history_[0]
+    assert plain.n_features_in_ == 2 and not hasattr(plain, "classes_")
+    assert conditional.classes_.tolist() == ["left", "right"]
+    assert conditional.class_counts_.tolist() == np.bincount(Y).tolist()
+
+
+def nearest_class(rows):
+    scaled = (rows - [100.0, -5.0]) / [10.0, 0.1]
+    return NAMES[((scaled[:, None] - X[None]) ** 2).sum(-1).argmin(1)]
+
+
+def test_labels_of_any_kind(conditional):
+    assert (nearest_class(conditional.sample(200, labels="right", random_state=0)) == "right").mean() > 0.6
+    asked = np.array(["left", "right"] * 50)
+    rows = conditional.sample(labels=asked, random_state=0)
+    assert len(rows) == 100 and (nearest_class(rows) == asked).mean() > 0.7
+    numbered = Diffusion(**QUICK | {"epochs": 2}).fit(UNITS, Y * 7 - 3)
+    assert numbered.classes_.tolist() == [-3, 4] and numbered.sample(2, labels=4).shape == (2, 2)
+
+
+def test_guidance_moves_rows_into_their_class(conditional):
+    shares = [
+        (nearest_class(conditional.sample(300, labels="right", guidance=w, random_state=0)) == "right").mean()
+        for w in (0, 4)
+    ]
+    assert shares[1] > shares[0]
+    assert np.array_equal(
+        conditional.sample(20, labels="left", guidance=4.0, guidance_interval=(1e5, 1e6), random_state=0).round(4),
+        conditional.sample(20, labels="left", random_state=0).round(4),
+    )
+
+
+@pytest.mark.parametrize("steering", ["svdd", "feynman-kac"])
+def test_a_reward_is_of_rows_in_the_units_of_the_data(plain, steering):
+    def high(x):
+        assert x.shape[1] == 2
+        return x[:, 0]
+
+    base = plain.sample(300, random_state=0)[:, 0]
+    options = {"reward_temperature": 2.0, "random_state": 0, "steering": steering}
+    compiled = plain.sample(300, reward=high, **options)
+    host = plain.sample(300, reward=lambda x: np.asarray(x)[:, 0], **options)
+    assert compiled[:, 0].mean() > base.mean() + 1
+    np.testing.assert_allclose(host, compiled, rtol=1e-3)
+
+
+def test_populations_of_several_labels(conditional):
+    asked = np.array(["right", "left", "right"] * 40)
+    rows = conditional.sample(labels=asked, reward=lambda x: 0 * x[:, 0], steering="feynman-kac", random_state=0)
+    assert len(rows) == 120 and (nearest_class(rows) == asked).mean() > 0.7
+
+
+def test_progress_is_a_bar_on_standard_error(plain, capsys):
+    plain.sample(10, reward=lambda x: jnp.zeros(len(x)), progress=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_constant_column_comes_back():
+    data = np.column_stack([UNITS, np.full(len(UNITS), 7.5)])
+    model = Diffusion(**QUICK | {"epochs": 2}, random_state=0).fit(data)
+    rows = model.sample(20, random_state=0, reward=lambda x: np.asarray(x)[:, 2])
+    assert (rows[:, 2] == 7.5).all()
+
+
+def test_log_density_is_of_the_units(plain):
+    scaled = Diffusion(**QUICK, random_state=0).fit(X.astype(np.float64))
+    found, expected = plain.score_samples(UNITS[:50]), scaled.score_samples(X[:50].astype(np.float64))
+    # A density in units 10 and 0.1 times as long; the data's range, and with it the scaled rows, differ by rounding.
+    np.testing.assert_allclose(found, expected - np.log(10 * 0.1), atol=0.05)
+    assert plain.score(UNITS[:50]) == pytest.approx(found.mean())
+
+
+def test_log_density_is_a_density(plain):
+    axis = np.linspace(-2.5, 2.5, 160)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    density = np.exp(plain.score_samples(grid * [10.0, 0.1] + plain.scaling_.inverse(np.zeros((1, 2)))))
+    assert density.sum() * (5 / 159) ** 2 == pytest.approx(1.0, abs=0.03)
+
+
+def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
+    model = Diffusion(**QUICK, p_uncond=0.0, random_state=0).fit(UNITS, NAMES)
+    share = (nearest_class(model.sample(600, random_state=0)) == "right").mean()
+    assert abs(share - Y.mean()) < 0.1
+    with pytest.raises(ValueError, match="guidance needs a model trained without labels too"):
+        model.sample(3, labels="left", guidance=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": "up"}, "unknown label 'up': the model knows 'left', 'right'"),
+        ({"labels": ["left", "up"]}, "unknown label 'up'"),
+        ({"labels": ["left"] * 3, "n_samples": 2}, "labels has 3 entries but n_samples is 2"),
+        ({"labels": [["left"]]}, "labels must be one label or one a row"),
+        ({"guidance": 1.0}, "guidance needs a class to guide to: give labels"),
+        ({"guidance": -1.0, "labels": "left"}, "guidance must be a number from 0 on, not -1.0"),
+        ({"guidance": np.nan, "labels": "left"}, "guidance must be a number from 0 on"),
+        ({"guidance": 1.0, "guidance_interval": (2, 1), "labels": "left"}, "guidance_interval must be"),
+        ({"n_samples": -1}, "n_samples must be a whole number from 0 on, not -1"),
+        ({"n_samples": 2.5}, "n_samples must be a whole number from 0 on, not 2.5"),
+        ({"reward": 3}, "reward must be a function of rows, not 3"),
+        ({"reward": lambda x: x}, "the reward gave shape"),
+        ({"reward": lambda x: np.asarray(x)}, "the reward gave shape"),
+        ({"reward": lambda x: x[:, 0] * jnp.nan}, "the reward gave NaN on the way to 5 of 5 rows"),
+        ({"reward": lambda x: np.asarray(x)[:, 0] * np.nan}, "the reward gave nan for the row"),
+        ({"reward": lambda x: x[:, 0], "reward_temperature": -1.0}, "reward_temperature must be a number from 0 on"),
+        (
+            {"reward": lambda x: x[:, 0], "reward_temperature": 0, "steering": "feynman-kac"},
+            "reward_temperature must be a number above 0",
+        ),
+        ({"reward": lambda x: x[:, 0], "candidates": 0}, "candidates must be a whole number from 1 on, not 0"),
+        ({"reward": lambda x: x[:, 0], "steering": "luck"}, "steering must be one of svdd, feynman-kac, not 'luck'"),
+        ({"random_state": -1}, r"random_state must lie between 0 and 2\*\*32 - 1, not -1"),
+        ({"random_state": "1"}, "random_state must be a whole number"),
+    ],
+)
+def test_what_sample_cannot_use(conditional, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        conditional.sample(**{"n_samples": None if "labels" in options else 5, **options})
+    assert "\n" not in str(error.value)
+
+
+def test_what_needs_classes(plain):
+    with pytest.raises(ValueError, match="labels are given, but this model was fitted without"):
+        plain.sample(3, labels=1)
+    with pytest.raises(ValueError, match="guidance needs a model with classes, and this one was fitted without"):
+        plain.sample(3, guidance=1.0)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(600), "y has a single class, 0.0: leave y out"),
+        (np.array(["rare"] + ["often"] * 599), "class 'rare' has one row and a model of it needs at least 2"),
+        (np.linspace(0, 1, 600), "Unknown label type: continuous"),
+        (Y[:10], "X has 600 rows but y has 10 labels"),
+    ],
+)
+def test_labels_that_fit_cannot_use(y, message):
+    with pytest.raises(ValueError, match=message):
+        Diffusion().fit(UNITS, y)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"timesteps": 0}, "timesteps must be a whole number from 1 on, not 0"),
+        ({"epochs": 1.5}, "epochs must be a whole number"),
+        ({"class_embedding": 5}, "class_embedding must be an even number"),
+        ({"schedule": "quadratic"}, "schedule must be one of linear, cosine, sigmoid"),
+        ({"learning_rate": 0}, "learning_rate must be above 0"),
+        ({"p_uncond": 2}, "p_uncond must lie between 0 and 1"),
+        ({"schedule": "linear", "beta_start": 0.5, "beta_end": 0.1}, "need 0 < beta_start <= beta_end < 1"),
+    ],
+)
+def test_parameters_that_fit_cannot_use(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        Diffusion(**parameters).fit(UNITS)
+
+
+def test_before_fit():
+    with pytest.raises(NotFittedError):
+        Diffusion().sample(3)
+    with pytest.raises(NotFittedError):
+        Diffusion().score_samples(X)

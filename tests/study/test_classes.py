@@ -1,0 +1,218 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+from support import dump
+
+from pointillist import load_pointset, metrics
+from pointillist.study import runner
+from pointillist.study.grid import Cell, Dataset, load_dataset
+from pointillist.study.measuring import measure_classes, measure_classifier, measure_floor, measure_neighbours
+from pointillist.study.outputs import write_outputs
+from pointillist.study.results import Results, protocol
+from pointillist.study.scorer import Scorer, held_out
+from pointillist.study.settings import Settings
+from pointillist.study.spec import SpecError, load_spec
+from pointillist.study.store import Store
+from pointillist.study.tables import markdown
+
+TINY = """
+width = 8
+depth = 1
+time_embedding = 4
+class_embedding = 4
+epochs = 2
+timesteps = 5
+datasets = ["moons", "helix"]
+n_samples = 700
+emd_rows = 20
+
+[sections.guidance]
+guidance = [0, 2]
+
+[sections.reward]
+datasets = "moons"
+method = ["svdd_pm", "feynman_kac", "guidance"]
+guidance = 2
+
+[sections.classifier]
+classifier = ["knn_100", "mlp_100_50", "elbo", "exact"]
+n_held_out = 100
+"""
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A spec of small models on the first rows of two sets."""
+
+    def first_rows(name):
+        rows, labels = load_pointset(name, 400)
+        return Dataset(name, rows, labels)
+
+    monkeypatch.setattr(runner, "load_dataset", first_rows)
+    path = tmp_path / "small.toml"
+    path.write_text(TINY)
+    return load_spec(str(path))
+
+
+def run(spec, folder):
+    folder.mkdir(exist_ok=True)
+    with Store(folder / "study.db") as store:
+        runner.run_study(spec, store, Console(quiet=True))
+        return dump(store)
+
+
+def test_a_study_of_classes(small, tmp_path):
+    whole = run(small, tmp_path / "out")
+    # Two conditional models and a plain one; two rows each of w = 0 and 2, and two steered ones.
+    assert (len(whole["models"]), len(whole["rows"]), len(whole["cells"])) == (3, 6, 4 + 2 + 8)
+    with Store(tmp_path / "out" / "study.db") as store:
+        write_outputs(store, tmp_path / "out", Console(quiet=True))
+        results = Results(store)
+        guidance, reward, classifier = results.spec.sections
+        assert [c.label for c in guidance.columns] == ["0", "2"] and guidance.varied == ("guidance",)
+        text = markdown(results, guidance)
+        for head in ("EMD", "accuracy", "coverage", "spread", "EMD, class 0", "EMD, class 1"):
+            assert f"| moons | {head} |" in text
+        assert "w = 0 is plain conditional sampling" in text
+        assert results.generated("moons", reward.columns[1].settings).shape == (700, 2)
+        text = markdown(results, classifier)
+        assert "| helix | log loss (nats) |" in text and "prior KL" not in text
+        truth = store.floors(results.fingerprints["helix"], protocol(classifier.columns[0].settings))
+        assert 0.6 < truth["accuracy"].value < 0.95
+        assert store.floors(results.fingerprints["moons"], protocol(classifier.columns[0].settings)) == {}
+    names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    assert {"guidance_helix_rows.png", "reward_moons_rows.png", "classifier_metrics.png"} < names
+    assert not any(name.startswith("classifier_") and name != "classifier_metrics.png" for name in names)
+
+
+def test_a_draw_goes_on_where_it_was_interrupted(small, tmp_path, monkeypatch):
+    spec = small.only(["reward"])
+    whole = run(spec, tmp_path / "whole")
+    monkeypatch.setattr("pointillist.engine.sampling.CHUNKS_PER_CALL", 1)
+    stream, left, firsts = runner.stream_rows, [7], []
+
+    def stream_and_stop(*args, **options):
+        firsts.append(options["first_row"])
+        for part in stream(*args, **options):
+            yield part
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(runner, "stream_rows", stream_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, tmp_path / "stopped")
+    again = run(spec, tmp_path / "stopped")
+    assert any(first > 0 for first in firsts)
+    assert again == whole
+
+
+def test_labels_are_drawn_in_the_datas_shares():
+    dataset = Dataset("d", np.zeros((10, 1), np.float32), np.array([0] * 7 + [1] * 2 + [2]))
+    assert np.bincount(dataset.labels_to_draw(1000)).tolist() == [700, 200, 100]
+    assert (np.diff(dataset.labels_to_draw(33)) >= 0).all() and len(dataset.labels_to_draw(33)) == 33
+
+
+@pytest.fixture(scope="module", params=["moons", "manycircles"])
+def scored(request):
+    dataset = load_dataset(request.param)
+    return dataset, Scorer.fit(dataset)
+
+
+def test_the_reward_is_the_classifiers_probability(scored):
+    dataset, scorer = scored
+    rows = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    expected = scorer.classifier.predict_proba(rows)
+    for label in range(dataset.n_classes):
+        found = scorer.reward().given(jnp.asarray(label))(jnp.asarray(rows))
+        np.testing.assert_allclose(found, expected[:, label], atol=1e-5)
+
+
+def test_the_classifiers_own_accuracy_is_on_fresh_rows(scored):
+    dataset, scorer = scored
+    rows, labels = held_out(dataset.name)
+    assert len(rows) == 8000 and not (rows == dataset.rows).all()
+    assert scorer.held_out_accuracy == scorer.classifier.score(rows, labels)
+
+
+def test_of_a_fixed_table_a_fifth_is_held_out():
+    dataset = load_dataset("digits")
+    assert held_out("digits") is None and held_out("/a/file.npy") is None
+    scorer = Scorer.fit(dataset)
+    assert scorer.n_held_out == 359 and 0.9 < scorer.held_out_accuracy < 1
+
+
+def test_measures_of_classes_are_means_over_classes(scored):
+    dataset, scorer = scored
+    settings = Settings(method="guidance", emd_rows=50, n_samples=4000)
+    cell = Cell(dataset.fingerprint, settings, 0)
+    fresh, labels = held_out(dataset.name)
+    # Fresh rows in the order that rows are drawn in.
+    rows = np.concatenate(
+        [fresh[labels == k][: (dataset.labels_to_draw(4000) == k).sum()] for k in range(dataset.n_classes)]
+    )
+    settings_labels = dataset.labels_to_draw(len(rows))
+    measures = measure_classes(cell, dataset, rows, scorer)
+    by_class = [measures[f"emd, class {k}"] for k in range(dataset.n_classes)]
+    assert measures["emd"].value == pytest.approx(np.mean([m.value for m in by_class]))
+    expected = np.sqrt(sum(m.standard_error**2 for m in by_class)) / len(by_class)
+    assert measures["emd"].standard_error == pytest.approx(expected)
+    assert measures["accuracy"].value == scorer.hits(rows, settings_labels).mean()
+    for name in ("emd", "energy_distance", "coverage", "spread"):
+        record = measure_floor(name, dataset, settings, scorer)[name]
+        error = np.hypot(measures[name].standard_error, record.spread)
+        assert abs(measures[name].value - record.value) < 4 * error, name
+    # A class whose rows are another's: everything says so.
+    wrong = measure_classes(cell, dataset, rows[::-1], scorer)
+    assert wrong["accuracy"].value < 0.3 and wrong["coverage"].value < 0.6
+    assert wrong["energy_distance"].value > 10 * abs(measures["energy_distance"].value)
+
+
+def test_measures_of_classifiers():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    measures = measure_classifier(probabilities, np.array([0, 1, 1]))
+    assert measures["accuracy"].value == pytest.approx(2 / 3)
+    assert measures["log_loss"].value == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
+    assert measures["calibration_error"].value == metrics.expected_calibration_error(probabilities, [0, 1, 1])
+    assert np.isnan(measure_classifier(np.full((3, 2), np.nan), np.array([0, 1, 1]))["accuracy"].value)
+
+
+def test_neighbours_of_the_data_itself_are_a_good_classifier():
+    dataset = load_dataset("moons")
+    order = np.argsort(dataset.labels, kind="stable")
+    cell = Cell(dataset.fingerprint, Settings(method="guidance", classifier="knn_100"), 0)
+    assert measure_neighbours(cell, dataset, dataset.rows[order])["accuracy"].value > 0.99
+    broken = dataset.rows.copy()
+    broken[3] = np.nan
+    assert np.isnan(measure_neighbours(cell, dataset, broken)["accuracy"].value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ('datasets = ["rows.npy"]', "has no labels, which guidance and classifiers need; the sets with labels: moons"),
+        ('datasets = ["digits"]', "is a fixed table; classifiers are measured on fresh rows"),
+        (
+            "emd_rows = 5000\nn_samples = 30",
+            "must be at most 15, as the EMD draws that many rows from half of every class",
+        ),
+    ],
+)
+def test_data_without_what_classes_need(tmp_path, change, message):
+    np.save(tmp_path / "rows.npy", np.zeros((300, 2)) + np.arange(300)[:, None])
+    path = tmp_path / "spec.toml"
+    kind = 'classifier = "elbo"' if "table" in message else "guidance = 1"
+    datasets = "" if "datasets" in change else 'datasets = "moons"\n'
+    path.write_text(f"{datasets}{change}\n{kind}\n")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(SpecError, match=message):
+        run(load_spec(str(path)), tmp_path / "out")
+
+
+def test_plain_rows_and_classes_need_sections_of_their_own(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text('datasets = "moons"\nmethod = ["plain", "svdd_pm"]\n')
+    with pytest.raises(SpecError, match="line 2: method: plain rows and rows of classes need sections of their own"):
+        load_spec(str(path))
