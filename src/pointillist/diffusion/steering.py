@@ -90,9 +90,13 @@ class Steered(Sampler):
         return replace(self, reward=self.reward.given(label)) if isinstance(self.reward, ConditionalReward) else self
 
     def begin(self, key: PRNGKeyArray, denoiser: Denoiser, columns: int) -> Points:
-        """`width` independent x_T."""
-        x_T = jax.random.normal(jax.random.fold_in(key, 0), (self.width, columns))
+        """The points at T."""
+        x_T = self._start(jax.random.fold_in(key, 0), columns)
         return Points(x_T, self._predict(denoiser, x_T, jnp.asarray(self.schedule.timesteps)), self._memory())
+
+    @abstractmethod
+    def _start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
+        """x_T, shape (width, columns)."""
 
     @abstractmethod
     def _memory(self) -> tuple[Array, ...]:
@@ -140,9 +144,9 @@ def _check_stochastic(sampler: TransitionSampler, method: str, reason: str) -> N
 class SVDD(Steered):
     """SVDD-PM (Li et al. 2024, arXiv 2408.08252, algorithm 1 with the posterior mean as value function).
 
-    At every time there are M candidates (at T of N(0, I), below of the sampler's transition); each is scored by the
-    reward of its own predicted x̂_0, and one is kept with probability softmax(r / temperature). Its x̂_0 serves the next
-    step too: M network evaluations a step.
+    Each step draws M candidates of x_s from the sampler's transition, scores each by the reward of its own predicted
+    x̂_0, and keeps one with probability softmax(r / temperature). Its x̂_0 serves the next step too: M network
+    evaluations a step.
 
     Even with many candidates it samples the target exactly only where r(x̂_0) stands for the soft value
     temperature · log E[exp(r(x_0) / temperature) | x_t] up to a constant, as for a linear reward and normal data.
@@ -171,6 +175,11 @@ class SVDD(Steered):
     def width(self) -> int:
         """M."""
         return self.candidates
+
+    def _start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
+        # One x_T: far apart as independent ones are, a choice among them by so rough a prediction would outweigh all
+        # later ones.
+        return jnp.broadcast_to(jax.random.normal(key, (columns,)), (self.candidates, columns))
 
     def _memory(self) -> tuple[Array, ...]:
         return ()
@@ -245,6 +254,9 @@ class FeynmanKac(Steered):
     def width(self) -> int:
         """The population."""
         return self.particles
+
+    def _start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
+        return jax.random.normal(key, (self.particles, columns))
 
     def _memory(self) -> tuple[Array, ...]:
         # The log of the product of a particle's potentials, and what of it resampling has spent: their difference is
