@@ -72,6 +72,21 @@ def test_guidance_moves_rows_into_their_class(conditional):
     )
 
 
+def test_autoguidance_leads_away_from_a_worse_model(plain, conditional):
+    worse = Diffusion(**QUICK | {"epochs": 5}, random_state=0).fit(UNITS)
+    base = plain.sample(50, random_state=0)
+    np.testing.assert_array_equal(plain.sample(50, worse=worse, guidance=0.0, random_state=0), base)
+    guided = plain.sample(50, worse=worse, guidance=1.0, random_state=0)
+    assert np.isfinite(guided).all() and not np.allclose(guided, base)
+    of_class = Diffusion(**QUICK | {"epochs": 5, "width": 16}, random_state=0).fit(UNITS, NAMES)
+    assert conditional.sample(5, labels="left", worse=of_class, guidance=1.0).shape == (5, 2)
+    with pytest.raises(ValueError, match="worse must have been fitted to the same rows and labels"):
+        conditional.sample(5, worse=worse, guidance=1.0)
+    other = Diffusion(**QUICK | {"epochs": 1, "timesteps": 50}).fit(UNITS)
+    with pytest.raises(ValueError, match="with the same noise schedule"):
+        plain.sample(5, worse=other, guidance=1.0)
+
+
 @pytest.mark.parametrize("steering", ["svdd", "feynman-kac"])
 def test_a_reward_is_of_rows_in_the_units_of_the_data(plain, steering):
     def high(x):

@@ -72,7 +72,7 @@ def test_a_study_of_classes(small, tmp_path):
         guidance, reward, classifier = results.spec.sections
         assert [c.label for c in guidance.columns] == ["0", "2"] and guidance.varied == ("guidance",)
         text = markdown(results, guidance)
-        for head in ("EMD", "accuracy", "coverage", "spread", "EMD, class 0", "EMD, class 1"):
+        for head in ("EMD", "accuracy", "coverage", "spread", "EMD, class 0", "EMD, class 1", "spread, class 1"):
             assert f"| moons | {head} |" in text
         assert "w = 0 is plain conditional sampling" in text
         assert results.generated("moons", reward.columns[1].settings).shape == (700, 2)
@@ -164,6 +164,8 @@ def test_measures_of_classes_are_means_over_classes(scored):
         record = measure_floor(name, dataset, settings, scorer)[name]
         error = np.hypot(measures[name].standard_error, record.spread)
         assert abs(measures[name].value - record.value) < 4 * error, name
+    coverages = [measures[f"coverage, class {k}"].value for k in range(dataset.n_classes)]
+    assert measures["coverage"].value == pytest.approx(np.mean(coverages))
     # A class whose rows are another's: everything says so.
     wrong = measure_classes(cell, dataset, rows[::-1], scorer)
     assert wrong["accuracy"].value < 0.3 and wrong["coverage"].value < 0.6

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
-from pointillist.diffusion.guidance import ClassifierFree, SigmaInterval
+from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.samplers import Ancestral, Sampler
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
 from pointillist.diffusion.steering import SVDD, FeynmanKac
@@ -212,6 +212,7 @@ class Diffusion(BaseEstimator):
         labels: Any = None,
         guidance: float = 0.0,
         guidance_interval: tuple[float, float] | None = None,
+        worse: "Diffusion | None" = None,
         reward: Callable[[Any], Any] | None = None,
         reward_temperature: float = 0.1,
         candidates: int = 10,
@@ -227,6 +228,9 @@ class Diffusion(BaseEstimator):
             n_samples: Number of rows; that of `labels` by default, or 1.
             labels: Of a model with classes: one label for all rows, or one a row. None draws rows of all classes.
             guidance: w, at least 0, in ε = (1 + w) ε(x, y) - w ε(x, no class): **0 is plain conditional sampling**.
+            worse: A model of the same data and noise schedule that is smaller or trained for less: guidance leads away
+                from it, x̂_0 + w (x̂_0 - x̂_0 of the worse) (autoguidance: Karras et al. 2024, arXiv 2406.02507), with
+                labels or without.
             guidance_interval: (low, high]: noise levels σ = sigma_t / alpha_t at which guidance acts; all by default.
             reward: Rows that it is high for are drawn more often, p(x) exp(reward(x) / reward_temperature): a function
                 (m, d) → (m,) of rows in the units of the data. One that JAX can trace is compiled in; any other gets
@@ -246,7 +250,7 @@ class Diffusion(BaseEstimator):
         n = n_samples if n_samples is not None else 1 if indices is None else len(indices)
         if not is_whole(n, 0):
             raise ValueError(f"n_samples must be a whole number from 0 on, not {n!r}")
-        denoiser = self._guided(guidance, guidance_interval, has_labels=labels is not None)
+        denoiser = self._guided(guidance, guidance_interval, worse, has_labels=labels is not None)
         if labels is None and self._n_classes and self.p_uncond == 0:
             # The model has never seen "no class".
             shares = np.cumsum(self.class_counts_) / self.class_counts_.sum()
@@ -291,23 +295,45 @@ class Diffusion(BaseEstimator):
         indices = np.array([places[label] for label in asked.ravel().tolist()], np.int32)
         return np.full(1 if n is None else n, indices[0]) if asked.ndim == 0 else indices
 
-    def _guided(self, guidance: float, interval: tuple[float, float] | None, *, has_labels: bool) -> Denoiser:
+    def _guided(
+        self,
+        guidance: float,
+        interval: tuple[float, float] | None,
+        worse: "Diffusion | None",
+        *,
+        has_labels: bool,
+    ) -> Denoiser:
         denoiser = self._denoiser(BOUND)
         if not np.isfinite(guidance) or guidance < 0:
             raise ValueError(f"guidance must be a number from 0 on, not {guidance!r}; 0 is plain conditional sampling")
         if guidance == 0:
             return denoiser
+        low, high = (0.0, np.inf) if interval is None else interval
+        if not 0 <= low < high:
+            raise ValueError(f"guidance_interval must be (low, high) with 0 <= low < high, not {interval!r}")
+        bounds = SigmaInterval(np.asarray(low, np.float32), np.asarray(high, np.float32))
+        scale = np.asarray(guidance, np.float32)
+        if worse is not None:
+            self._check_alike(worse)
+            return Autoguided(denoiser, worse._denoiser(BOUND), scale, bounds)
         if not isinstance(denoiser, ConditionalDenoiser):
             raise ValueError("guidance needs a model with classes, and this one was fitted without: fit it with y")
         if not has_labels:
             raise ValueError("guidance needs a class to guide to: give labels")
         if self.p_uncond == 0:
             raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
-        low, high = (0.0, np.inf) if interval is None else interval
-        if not 0 <= low < high:
-            raise ValueError(f"guidance_interval must be (low, high) with 0 <= low < high, not {interval!r}")
-        bounds = SigmaInterval(np.asarray(low, np.float32), np.asarray(high, np.float32))
-        return ClassifierFree(denoiser, np.asarray(guidance, np.float32), bounds)
+        return ClassifierFree(denoiser, scale, bounds)
+
+    def _check_alike(self, worse: "Diffusion") -> None:
+        check_is_fitted(worse, "network_")
+        pairs = [
+            (self.schedule_.alpha, worse.schedule_.alpha),
+            (self.scaling_.minimum, worse.scaling_.minimum),
+            (self.scaling_.maximum, worse.scaling_.maximum),
+            (getattr(self, "classes_", ()), getattr(worse, "classes_", ())),
+        ]
+        if not all(np.array_equal(a, b) for a, b in pairs):
+            raise ValueError("worse must have been fitted to the same rows and labels, with the same noise schedule")
 
     def _steered(
         self, reward: Callable[[Any], Any] | None, temperature: float, candidates: int, steering: str

@@ -20,7 +20,7 @@ from pointillist.metrics import (
 )
 from pointillist.points import POINTSETS, true_class_probabilities
 from pointillist.study.grid import Cell, Dataset, random_seed
-from pointillist.study.quantities import QUANTITIES, of_class
+from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import Settings
 from pointillist.study.store import FloorRecord, Measure
@@ -86,7 +86,7 @@ def _floors_of_classes(
         records[of_class(name, label)] = FloorRecord(measured.value, one, measured.n_repeats)
     values = [(r.value, r.spread) for r in records.values()]
     mean = float(np.mean([v for v, _ in values])), float(np.linalg.norm([s for _, s in values]) / len(values))
-    return {name: FloorRecord(*mean, _repeats(name)), **(records if name == "emd" else {})}
+    return {name: FloorRecord(*mean, _repeats(name)), **(records if name in OF_EACH_CLASS else {})}
 
 
 def measure_rows(cell: Cell, data: Float[np.ndarray, "n d"], rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
@@ -102,7 +102,8 @@ def measure_rows(cell: Cell, data: Float[np.ndarray, "n d"], rows: Float[np.ndar
 
 def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer) -> dict[str, Measure]:
     """Every quantity of rows of classes, drawn with `labels_to_draw`; NaN where the model diverged."""
-    names = [*QUANTITIES["classes"], *(of_class("emd", label) for label in range(dataset.n_classes))]
+    each = [of_class(name, label) for name in OF_EACH_CLASS for label in range(dataset.n_classes)]
+    names = [*QUANTITIES["classes"], *each]
     if not np.isfinite(rows).all():
         return _diverged(names)
     labels = dataset.labels_to_draw(len(rows))
@@ -118,8 +119,9 @@ def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]
         by_class["coverage"].append(coverage(*halves))
         by_class["spread"].append(spread(real, generated))
     measures = {name: _mean(estimates) for name, estimates in by_class.items()}
-    for label, estimate in enumerate(by_class["emd"]):
-        measures[of_class("emd", label)] = _measure(estimate)
+    for name in OF_EACH_CLASS:
+        for label, estimate in enumerate(by_class[name]):
+            measures[of_class(name, label)] = _measure(estimate)
     return {**measures, "accuracy": _share(scorer.hits(rows, labels))}
 
 

@@ -40,7 +40,10 @@ QUANTITIES: dict[str, dict[str, Quantity]] = {
         Quantity("log_loss", "log loss (nats)", "lower"),
     ),
 }
-"""By kind of a section; those of "classes" are means over classes, and the EMD is given for each class too."""
+"""By kind of a section; those of "classes" are means over classes, and some are given for each class too."""
+
+OF_EACH_CLASS = ("emd", "coverage", "spread")
+"""Those of "classes" that are given for each class too."""
 
 
 def of_class(name: str, label: int) -> str:

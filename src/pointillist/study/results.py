@@ -9,7 +9,7 @@ import numpy as np
 from pointillist.diffusion.schedules import prior_kl
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary, best, summarise
 from pointillist.study.grid import Cell, Dataset, study_cells
-from pointillist.study.quantities import QUANTITIES, of_class
+from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec, from_json
@@ -96,12 +96,15 @@ class Results:
         return [self._row(section, name, q.name, q.title, q.better) for name in section.datasets for q in quantities]
 
     def class_rows(self, section: Section) -> list[Row]:
-        """The EMD of each class alone, by data set; none where rows have no classes."""
+        """Some quantities of each class alone, by data set; none where rows have no classes."""
+        if section.kind != "classes":
+            return []
+        quantities = QUANTITIES["classes"]
         return [
-            self._row(section, name, of_class("emd", label), f"EMD, class {label}", "lower")
+            self._row(section, name, of_class(key, k), of_class(quantities[key].title, k), quantities[key].better)
             for name in section.datasets
-            if section.kind == "classes"
-            for label in range(self.dataset(name).n_classes)
+            for key in OF_EACH_CLASS
+            for k in range(self.dataset(name).n_classes)
         ]
 
     def _row(self, section: Section, name: str, metric: str, title: str, better: str) -> Row:
