@@ -6,6 +6,7 @@ from support import dump
 
 from pointillist import load_pointset, metrics
 from pointillist.study import runner
+from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, load_dataset
 from pointillist.study.measuring import measure_classes, measure_classifier, measure_floor, measure_neighbours
 from pointillist.study.outputs import write_outputs
@@ -211,6 +212,20 @@ def test_data_without_what_classes_need(tmp_path, change, message):
     (tmp_path / "out").mkdir()
     with pytest.raises(SpecError, match=message):
         run(load_spec(str(path)), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0] * 300, "has a single class; guidance and classifiers need at least two"),
+        ([0] * 299 + [1], "class 1 has 1 row; every class needs at least 4"),
+    ],
+)
+def test_classes_that_are_too_few_or_too_small(small, labels, message):
+    rows = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    dataset = Dataset("moons", rows, np.array(labels))
+    with pytest.raises(SpecError, match=message):
+        check_data(small.only(["reward"]), {"moons": dataset})
 
 
 def test_plain_rows_and_classes_need_sections_of_their_own(tmp_path):

@@ -34,6 +34,9 @@ def _check_classes(dataset: Dataset, kind: str, where: str) -> None:
         )
     if dataset.n_classes < 2:
         raise SpecError(f"{where}: has a single class; guidance and classifiers need at least two")
+    if dataset.class_sizes.min() < 4:
+        label, size = int(dataset.class_sizes.argmin()), int(dataset.class_sizes.min())
+        raise SpecError(f"{where}: class {label} has {size} row{'s' * (size != 1)}; every class needs at least 4")
     if kind == "classifier" and held_out(dataset.name, 2) is None:
         raise SpecError(f"{where}: is a fixed table; classifiers are measured on fresh rows, which it cannot give")
 
