@@ -198,9 +198,17 @@ def test_labels_that_fit_cannot_use(y, message):
         Diffusion().fit(UNITS, y)
 
 
+def test_a_fit_that_fails_leaves_the_model_that_was_there(conditional):
+    rows = conditional.sample(5, labels="left", random_state=0)
+    with pytest.raises(ValueError, match="y has a single class"):
+        conditional.fit(UNITS, np.zeros(600))
+    np.testing.assert_array_equal(conditional.sample(5, labels="left", random_state=0), rows)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"variance": "none"}, "variance must be 'posterior' or 'beta', not 'none'"),
         ({"timesteps": 0}, "timesteps must be a whole number from 1 on, not 0"),
         ({"epochs": 1.5}, "epochs must be a whole number"),
         ({"class_embedding": 5}, "class_embedding must be an even number"),

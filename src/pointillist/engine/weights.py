@@ -12,7 +12,12 @@ Tree = TypeVar("Tree")
 
 def to_bytes(tree: object) -> bytes:
     """Every leaf under its path in the tree, such as `network.hidden.0.weight`."""
-    return save({name: np.array(leaf, order="C") for name, leaf in _named_leaves(tree)})
+    return save(named(tree))
+
+
+def named(tree: object) -> dict[str, np.ndarray]:
+    """Every leaf by its path in the tree."""
+    return {name: np.array(leaf, order="C") for name, leaf in _named_leaves(tree)}
 
 
 def from_bytes(template: Tree, data: bytes) -> Tree:
@@ -25,11 +30,21 @@ def from_bytes(template: Tree, data: bytes) -> Tree:
         tensors = load(data)
     except SafetensorError as error:
         raise ValueError(f"not whole safetensors data: {error}") from error
-    expected = {name: (leaf.shape, np.dtype(leaf.dtype)) for name, leaf in _named_leaves(template)}
+    expected = shapes(template)
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
     if found != expected:
         differing = sorted({name for name in {*expected, *found} if expected.get(name) != found.get(name)})
         raise ValueError(f"tensors are missing, unknown or of another shape: {', '.join(differing)}")
+    return from_named(template, tensors)
+
+
+def shapes(template: object) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and dtype of every leaf by its path."""
+    return {name: (tuple(leaf.shape), np.dtype(leaf.dtype)) for name, leaf in _named_leaves(template)}
+
+
+def from_named(template: Tree, tensors: dict[str, np.ndarray]) -> Tree:
+    """A tree of the template's structure with the tensors that stand under its leaves' paths."""
     leaves = [tensors[name] for name, _ in _named_leaves(template)]
     return jax.tree.unflatten(jax.tree.structure(template), leaves)
 

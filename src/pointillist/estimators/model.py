@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pointillist.engine.mapping import LogDensity, map_rows
 from pointillist.engine.sampling import sample_rows, whole_draws
 from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Architecture, Recipe, StackTrainer
 from pointillist.estimators.inputs import InUnits, RandomState, bar, checked_rows, is_whole, seed_of
+from pointillist.estimators.saving import fingerprint, load_model, save_model
 from pointillist.points import MinMaxScaling
 
 DEFAULT_STEPS = 12_500
@@ -64,6 +66,8 @@ class Diffusion(BaseEstimator):
         schedule_: The noise schedule.
         network_: The network's weights.
         history_: Mean training loss of each epoch, shape (epochs,).
+        seed_: The seed that training used.
+        fingerprint_: A hash of the training rows.
 
     Example:
         >>> from pointillist import load_pointset
@@ -119,36 +123,44 @@ class Diffusion(BaseEstimator):
         configure()
         data = checked_rows(self, X, reset=True)
         self._check_parameters()
-        labels = self._fit_labels(y, len(data))
-        self.schedule_ = self._noise_schedule()
-        self.scaling_ = MinMaxScaling.fit(data)
-        rows = self.scaling_.transform(data)
+        classes, labels, counts = self._checked_labels(y, len(data))
+        schedule = self._noise_schedule()
+        scaling = MinMaxScaling.fit(data)
+        rows = scaling.transform(data)
         batch_size = min(self.batch_size, len(rows))
         epochs = self.epochs if self.epochs is not None else -(-DEFAULT_STEPS // (len(rows) // batch_size))
         recipe = Recipe(
             dataset=0,
-            schedule=self.schedule_,
+            schedule=schedule,
             seed=seed_of(self.random_state),
             epochs=epochs,
-            learning_rate=self.learning_rate,
+            learning_rate=float(self.learning_rate),
             decay=True,
-            n_classes=self._n_classes,
-            p_uncond=self.p_uncond,
+            n_classes=len(classes),
+            p_uncond=float(self.p_uncond),
         )
         trainer = StackTrainer(
             rows[None],
             [recipe],
-            self._architecture,
+            self._architecture(len(classes)),
             batch_size,
-            labels=None if labels is None else labels[None].astype(np.int32),
+            labels=labels[None].astype(np.int32) if len(classes) else None,
         )
         losses: list[np.ndarray] = []
         while not trainer.is_done:
             losses += trainer.run(MAX_EPOCHS_PER_CALL)
-        self.history_ = np.concatenate(losses)
-        (self.network_,) = trainer.networks()
-        if not np.isfinite(self.history_[-1]):
+        history = np.concatenate(losses)
+        if not np.isfinite(history[-1]):
             raise ValueError(f"training diverged with learning_rate={self.learning_rate:g}: lower it")
+        # All at the end: a fit that fails leaves the model that was there.
+        self.history_, self.schedule_, self.scaling_ = history, schedule, scaling
+        self.seed_, self.fingerprint_ = recipe.seed, fingerprint(data)
+        (self.network_,) = trainer.networks()
+        for name, value in (("classes_", classes), ("class_counts_", counts)):
+            if len(classes):
+                setattr(self, name, value)
+            elif hasattr(self, name):
+                delattr(self, name)
         return self
 
     def _check_parameters(self) -> None:
@@ -164,17 +176,17 @@ class Diffusion(BaseEstimator):
                 raise ValueError(f"{name} must be an even number from 4 on, not {value!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+        if self.variance not in ("posterior", "beta"):
+            raise ValueError(f"variance must be 'posterior' or 'beta', not {self.variance!r}")
         if not 0 < self.learning_rate <= 1:
             raise ValueError(f"learning_rate must be above 0 and at most 1, not {self.learning_rate!r}")
         if not 0 <= self.p_uncond <= 1:
             raise ValueError(f"p_uncond must lie between 0 and 1, not {self.p_uncond!r}")
 
-    def _fit_labels(self, y: ArrayLike | None, n: int) -> Int[np.ndarray, " n"] | None:
-        for name in ("classes_", "class_counts_"):
-            if hasattr(self, name):
-                delattr(self, name)
+    def _checked_labels(self, y: ArrayLike | None, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The classes, each row's index among them, and their sizes; all empty without labels."""
         if y is None:
-            return None
+            return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
         given = np.asarray(column_or_1d(y))
         check_classification_targets(given)
         if len(given) != n:
@@ -185,17 +197,14 @@ class Diffusion(BaseEstimator):
         if counts.min() < 2:
             rare = classes[counts.argmin()].item()
             raise ValueError(f"class {rare!r} has one row and a model of it needs at least 2: drop it or merge it")
-        self.classes_, self.class_counts_ = classes, counts
-        return labels
+        return classes, labels, counts
 
     @property
     def _n_classes(self) -> int:
         return len(getattr(self, "classes_", ()))
 
-    @property
-    def _architecture(self) -> Architecture:
-        class_embedding = self.class_embedding if self._n_classes else 0
-        return Architecture(self.width, self.depth, self.time_embedding, class_embedding)
+    def _architecture(self, n_classes: int) -> Architecture:
+        return Architecture(self.width, self.depth, self.time_embedding, self.class_embedding if n_classes else 0)
 
     def _noise_schedule(self) -> Schedule:
         if self.schedule == "linear":
@@ -203,7 +212,8 @@ class Diffusion(BaseEstimator):
         return SCHEDULES[self.schedule](self.timesteps)
 
     def _denoiser(self, bound: float | None = None) -> Denoiser:
-        return self._architecture.denoiser(self.network_, self.schedule_, self._n_classes, bound)
+        architecture = self._architecture(self._n_classes)
+        return architecture.denoiser(self.network_, self.schedule_, self._n_classes, bound)
 
     def sample(
         self,
@@ -371,6 +381,22 @@ class Diffusion(BaseEstimator):
         half_widths = self._half_widths()
         log_determinant = np.log(half_widths[half_widths > 0]).sum()
         return map_rows(LogDensity(self._denoiser()), rows).astype(np.float64) - log_determinant
+
+    def save(self, path: str | Path) -> None:
+        """Writes the fitted model as one safetensors file, whole or not at all. Nothing in it can run code."""
+        check_is_fitted(self, "network_")
+        save_model(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Diffusion":
+        """Reads a model that `save` wrote; it draws the same rows, bit for bit.
+
+        Raises:
+            ModelFileError: A ValueError, in one line, if the file is damaged, hostile or of another version.
+            OSError: If it cannot be read.
+        """
+        configure()
+        return load_model(cls, Path(path))
 
     def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
         """Mean of `score_samples`, in nats; y is not used."""

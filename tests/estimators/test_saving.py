@@ -1,0 +1,191 @@
+import json
+import os
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from pointillist import Diffusion, DiffusionClassifier, load_pointset
+from pointillist.estimators.model_file import FORMAT, ModelFileError
+
+X, Y = load_pointset("blobs", 300)
+QUICK = {"timesteps": 20, "width": 16, "depth": 2, "epochs": 5}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Diffusion(**QUICK, random_state=0).fit(X * [10.0, 0.1], np.array(["left", "right"])[Y])
+
+
+@pytest.fixture
+def path(model, tmp_path):
+    model.save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def test_a_loaded_model_is_the_saved_one(model, path):
+    again = Diffusion.load(path)
+    assert again.get_params() == model.get_params() and again.classes_.tolist() == ["left", "right"]
+    assert (again.seed_, again.fingerprint_, again.n_features_in_) == (0, model.fingerprint_, 2)
+    np.testing.assert_array_equal(again.history_, model.history_)
+    options = {"labels": "right", "guidance": 1.0, "random_state": 3}
+    np.testing.assert_array_equal(again.sample(20, **options), model.sample(20, **options))
+    np.testing.assert_array_equal(
+        DiffusionClassifier(again).predict_proba(X), DiffusionClassifier(model).predict_proba(X)
+    )
+
+
+def test_the_same_rows_in_another_process_on_one_device(model, path, tmp_path):
+    script = (
+        "import sys, numpy as np; from pointillist import Diffusion; "
+        "np.save(sys.argv[2], Diffusion.load(sys.argv[1]).sample(1200, random_state=5))"
+    )
+    out = tmp_path / "rows.npy"
+    environment = {**os.environ, "POINTILLIST_DEVICES": "1"}
+    subprocess.run([sys.executable, "-c", script, path, out], check=True, env=environment)
+    np.testing.assert_array_equal(np.load(out), model.sample(1200, random_state=5))
+
+
+def test_labels_and_columns_of_other_kinds(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["a", "b"])
+    for labels in (None, Y * 3 - 1, Y > 0, Y + 0.0):
+        model = Diffusion(**QUICK, random_state=0).fit(frame, labels)
+        model.save(tmp_path / "m")
+        again = Diffusion.load(tmp_path / "m")
+        assert again.feature_names_in_.tolist() == ["a", "b"]
+        assert getattr(again, "classes_", None) is None if labels is None else (again.classes_ == model.classes_).all()
+
+
+def rewritten(path, change=lambda header: None, tensors=lambda t: t):
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["pointillist"])
+    change(header)
+    path.write_bytes(save(tensors(load(data)), {"pointillist": json.dumps(header)}))
+
+
+def setting(*keys, value):
+    def change(header):
+        for key in keys[:-1]:
+            header = header[key]
+        header[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (setting("format", value=FORMAT + 1), "has format 2, written by pointillist"),
+        (setting("parameters", "width", value=10**9), "width = 1000000000 is beyond 65536"),
+        (setting("parameters", "depth", value=10**9), "depth = 1000000000 is beyond 1000"),
+        (setting("parameters", "timesteps", value=10**12), "timesteps = 1000000000000 is beyond 100000"),
+        (setting("parameters", "width", value="wide"), "width must be a whole number"),
+        (setting("parameters", "width", value=17), "tensors are missing, unknown or of another shape"),
+        (setting("parameters", "learning_rate", value="fast"), "holds a model that cannot be"),
+        (setting("parameters", "new", value=1), "parameters differ: new"),
+        (setting("parameters", value=[1]), "holds a model that cannot be"),
+        (setting("classes", value=["left"]), "classes are not at least two sorted labels"),
+        (setting("classes", value=["right", "left"]), "classes are not at least two sorted labels"),
+        (setting("classes", value=[1, "left"]), "classes are not at least two sorted labels"),
+        (setting("classes", value=None), "tensors are missing, unknown or of another shape"),
+        (setting("n_features", value=10**9), "tensors are missing, unknown or of another shape"),
+        (setting("n_features", value=-1), "holds a model that cannot be"),
+        (setting("columns", value=["a"]), "columns are not one name for each"),
+        (setting("seed", value=None), "holds a model that cannot be"),
+        (lambda header: header.pop("fingerprint"), "holds a model that cannot be"),
+        (lambda header: header.pop("version"), "its header cannot be understood"),
+    ],
+)
+def test_headers_that_cannot_be(path, change, message):
+    rewritten(path, change)
+    with pytest.raises(ModelFileError, match=message) as error:
+        Diffusion.load(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def without_minimum(tensors):
+    del tensors["minimum"]
+    return tensors
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        (lambda t: {**t, "extra": np.zeros(3, np.float32)}, "of another shape than its header says: extra"),
+        (without_minimum, "minimum"),
+        (lambda t: {**t, "network.output.bias": np.zeros(3, np.float32)}, "network.output.bias"),
+        (lambda t: {**t, "network.output.bias": np.zeros(2)}, "network.output.bias"),
+        (lambda t: {**t, "network.output.bias": np.full(2, np.nan, np.float32)}, "output.bias holds NaN or infinite"),
+        (lambda t: {**t, "maximum": np.array([np.inf, 1.0])}, "maximum holds NaN or infinite"),
+        (lambda t: {**t, "history": np.zeros((2, 2), np.float32)}, "history"),
+        (lambda t: {**t, "more": np.zeros(2, np.uint8)}, "its header cannot be understood"),
+    ],
+)
+def test_tensors_that_cannot_be(path, tensors, message):
+    rewritten(path, tensors=tensors)
+    with pytest.raises(ModelFileError, match=message):
+        Diffusion.load(path)
+
+
+def header_only(content):
+    text = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+HUGE = {"w": {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4 * 10**12]}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"short",
+        b"PK\x03\x04" + bytes(200),
+        struct.pack("<Q", 2**60) + b"{}",
+        header_only(b"{" * 1000),
+        header_only(b"[" * 100_000),
+        header_only([1, 2]),
+        header_only({}),
+        header_only({**HUGE, "__metadata__": {"pointillist": json.dumps({"format": FORMAT, "version": "0"})}}),
+        header_only({"w": {"dtype": "F32", "shape": [-1]}}),
+        header_only({"__metadata__": {"pointillist": "no json"}}),
+    ],
+)
+def test_files_that_are_no_models(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError) as error:
+        Diffusion.load(path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+def test_a_file_that_is_cut_short(path, share):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ModelFileError):
+        Diffusion.load(path)
+
+
+def test_every_flipped_byte_of_the_header_is_told_or_harmless(path, tmp_path):
+    data = bytearray(path.read_bytes())
+    length = struct.unpack("<Q", data[:8])[0]
+    rng = np.random.default_rng(0)
+    for place in rng.choice(8 + length, 200, replace=False):
+        damaged = data.copy()
+        damaged[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "damaged").write_bytes(damaged)
+        try:
+            Diffusion.load(tmp_path / "damaged")
+        except ModelFileError as error:
+            assert "\n" not in str(error)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Diffusion.load(tmp_path / "none")
