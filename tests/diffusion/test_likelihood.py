@@ -68,3 +68,10 @@ def test_equal_steps_are_as_good_on_an_oracle():
     schedule = cosine(1000)
     found = jax.vmap(lambda x: log_density(MIXTURE.denoiser(schedule), x, steps=40))(jnp.asarray(ROWS, jnp.float32))
     np.testing.assert_allclose(found, at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)
+
+
+def test_a_solver_that_gives_up_says_nan(monkeypatch):
+    from pointillist.diffusion import likelihood
+
+    monkeypatch.setattr(likelihood, "MAX_STEPS", 3)
+    assert np.isnan(log_density(MIXTURE.denoiser(cosine(999)), jnp.asarray(ROWS[0], jnp.float32)))

@@ -106,6 +106,19 @@ def test_labels_can_reach_the_reward_of_a_model_without_classes():
     assert (found == labels).mean() > 0.9
 
 
+class OnHost(Nearness):
+    def given(self, label):
+        return OnHost(self.centres, label)
+
+    def __call__(self, x0):
+        return np.asarray(x0)[:, 0]
+
+
+def test_a_reward_of_classes_must_be_traceable():
+    with pytest.raises(ValueError, match="a reward that depends on the class must be one that JAX can trace"):
+        drawn(SVDD(SAMPLER, OnHost(jnp.zeros((3, 2)))), 6, labels=np.arange(6) % 3)
+
+
 def test_rows_of_one_draw_share_a_label():
     sampler = FeynmanKac(SAMPLER, traceable, 0.5, 10, 200)
     with pytest.raises(ValueError, match="draws 20 rows together, which must share a label"):

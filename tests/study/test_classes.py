@@ -215,6 +215,22 @@ def test_data_without_what_classes_need(tmp_path, change, message):
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('classifier = "elbo"\nmethod = "plain"', "classifiers are made of a conditional model"),
+        ("guidance = 1\np_uncond = 0", "guidance = 1 needs p_uncond above 0"),
+        ('method = "feynman_kac"\nreward_temperature = 0', "feynman_kac needs reward_temperature above 0"),
+    ],
+)
+def test_methods_that_cannot_work(tmp_path, text, message):
+    path = tmp_path / "spec.toml"
+    path.write_text(f'datasets = "moons"\n{text}\n')
+    (tmp_path / "out").mkdir()
+    with pytest.raises(SpecError, match=message):
+        run(load_spec(str(path)), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
     ("labels", "message"),
     [
         ([0] * 300, "has a single class; guidance and classifiers need at least two"),

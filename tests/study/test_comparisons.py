@@ -42,7 +42,12 @@ def test_best_are_those_that_no_test_tells_from_the_lowest():
 
 
 def test_best_is_closest_to_a_target():
-    assert best([cell(0.0, 0.1), cell(1.0, 0.1), cell(2.0, 0.1)], target=1.05) == [False, True, False]
+    assert best([cell(0.0, 0.1), cell(1.0, 0.1), cell(2.0, 0.1)], [1.05] * 3) == [False, True, False]
+    assert best([cell(0.0, 0.1), cell(1.0, 0.1), cell(2.0, 0.1)], [0.0, 2.0, 3.0]) == [True, False, False]
+
+
+def test_best_is_highest_on_request():
+    assert best([cell(0.0, 0.1), cell(1.0, 0.1), None], highest=True) == [False, True, False]
 
 
 def test_holm_keeps_the_level_over_a_row_of_equal_cells():

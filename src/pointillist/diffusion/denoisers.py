@@ -23,7 +23,7 @@ Label = Int[Array | np.ndarray, ""]
 def x0_from_eps(
     x_t: Float[Array, " d"], eps: Float[Array, " d"], alpha_t: Float[Array, ""], sigma_t: Float[Array, ""]
 ) -> Float[Array, " d"]:
-    """x_0 = (x_t - sigma_t ε) / alpha_t (Ho et al. 2020, equation 9 solved for x_0)."""
+    """x_0 = (x_t - sigma_t ε) / alpha_t (Ho et al. 2020, equation 15)."""
     return (x_t - sigma_t * eps) / alpha_t
 
 

@@ -65,4 +65,4 @@ def log_density(
     alpha_T, _ = alpha_sigma(schedule, time_at(schedule, lambda_T))
     x_T = alpha_T * y_T
     at_T = -0.5 * (x_T @ x_T + d * jnp.log(2 * jnp.pi)) + d * jnp.log(alpha_T)
-    return at_T + spread
+    return jnp.where(solution.result == diffrax.RESULTS.successful, at_T + spread, jnp.nan)

@@ -2,7 +2,7 @@
 
 A reward r is a function of rows, (m, d) → (m,). Where JAX can trace it, `draw` is one program; elsewhere its parts
 `begin`, `step` and `finish` are, and whoever walks them evaluates the reward in between. A reward of -inf forbids a
-row; of NaN it makes rows NaN.
+row. Rows come out NaN where a reward was NaN or +inf, or where at the end all candidates are forbidden.
 """
 
 from abc import abstractmethod
@@ -129,11 +129,15 @@ class Steered(Sampler):
         """The whole walk, with a reward that JAX can trace."""
         timesteps = jnp.asarray(self.schedule.timesteps)
 
+        def rewards(points: Points) -> Float[Array, " k"]:
+            values = self.reward(points.x0)
+            return jnp.where(values == jnp.inf, jnp.nan, values)
+
         def step(i: Array, points: Points) -> Points:
-            return self.step(key, denoiser, timesteps - i, points, self.reward(points.x0))
+            return self.step(key, denoiser, timesteps - i, points, rewards(points))
 
         points = jax.lax.fori_loop(0, timesteps - 1, step, self.begin(key, denoiser, columns))
-        return self.finish(key, points, self.reward(points.x0))
+        return self.finish(key, points, rewards(points))
 
 
 def _check_stochastic(sampler: TransitionSampler, method: str, reason: str) -> None:
@@ -193,7 +197,8 @@ class SVDD(Steered):
 
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "1 d"]:
         """The kept candidate's x̂_0."""
-        return (self._kept(jax.random.fold_in(key, 1), rewards) @ points.x0)[None]
+        row = self._kept(jax.random.fold_in(key, 1), rewards) @ points.x0
+        return jnp.where(rewards.max() == -jnp.inf, jnp.nan, row)[None]
 
     def _kept(self, key: PRNGKeyArray, rewards: Float[Array, " k"]) -> Float[Array, " k"]:
         """1 for the kept candidate, 0 for the others; NaN if a reward is."""
@@ -212,8 +217,9 @@ class FeynmanKac(Steered):
     when the effective sample size falls below a share of the population, it is resampled (systematically). The last
     weight makes the target exact whatever the potentials: with many particles the rows follow it.
 
-    A draw returns particles / candidates rows, chosen by the final weights, so that a row costs as many network
-    evaluations as with `SVDD` of so many candidates. Rows of one draw share ancestors: they are not independent.
+    A draw returns particles / candidates rows in random order, chosen by the final weights, so that a row costs as
+    many network evaluations as with `SVDD` of so many candidates. Rows of one draw share ancestors: they are not
+    independent.
 
     Attributes:
         sampler: A stochastic one.
@@ -279,13 +285,24 @@ class FeynmanKac(Steered):
         is_due = 1 / (_shares(log_weights) ** 2).sum() < self.threshold * self.particles
         parents = jnp.where(is_due, _systematic(key, log_weights, self.particles), jnp.arange(self.particles))
         memory = total[parents], jnp.where(is_due, total, spent)[parents]
-        return points.x_t[parents], points.x0[parents], memory
+        x0 = jnp.where(jnp.isnan(rewards).any(), jnp.nan, points.x0[parents])
+        return points.x_t[parents], x0, memory
 
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
         """Particles drawn by the final weights: the potentials on the way taken back, the row's own reward instead."""
         _, spent = points.memory
-        kept = _systematic(jax.random.fold_in(key, 1), rewards / self.temperature - spent, self.rows_per_draw)
-        return jnp.where(jnp.isnan(rewards).any(), jnp.nan, points.x0[kept])
+        final_key, order_key = jax.random.split(jax.random.fold_in(key, 1))
+        kept = _systematic(final_key, rewards / self.temperature - spent, self.rows_per_draw)
+        # Systematic resampling keeps the particles' order, in which the first is favoured: each place is to have the
+        # same law, as a draw may be cut short.
+        kept = jax.random.permutation(order_key, kept)
+        is_lost = jnp.isnan(rewards).any() | (rewards.max() == -jnp.inf)
+        return jnp.where(is_lost, jnp.nan, points.x0[kept])
+
+
+def population(candidates: int) -> int:
+    """The size of a population near 500 that gives whole rows at so many particles each."""
+    return max(1, 500 // candidates) * candidates
 
 
 def _shares(log_weights: Float[Array, " k"]) -> Float[Array, " k"]:

@@ -81,6 +81,8 @@ def walk(
 ) -> Float[np.ndarray, "devices rows d"]:
     """One chunk of draws on every device, the first of each device given by `starts`."""
     reward = sampler.reward
+    if labels is not None and isinstance(reward, ConditionalReward):
+        raise ValueError("a reward that depends on the class must be one that JAX can trace")
     place = _Place(draws, columns, mesh)
     parts = (key, denoiser, replace(sampler, reward=_OnHost()), starts, labels)
     points = _begin(*parts, place=place)

@@ -16,7 +16,7 @@ from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.samplers import Ancestral, Sampler
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
-from pointillist.diffusion.steering import SVDD, FeynmanKac
+from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.devices import configure
 from pointillist.engine.mapping import LogDensity, map_rows
 from pointillist.engine.sampling import sample_rows, whole_draws
@@ -232,7 +232,8 @@ class Diffusion(BaseEstimator):
     ) -> Float[np.ndarray, "n d"]:
         """Draws new rows, in the units of the data, float64.
 
-        The same seed gives the same rows: the first of many are those of few, on any number of devices.
+        The same seed gives the same rows, on any number of devices, and the first of many are those of few (but for
+        "feynman-kac" with several labels, whose rows depend on all labels asked for).
 
         Args:
             n_samples: Number of rows; that of `labels` by default, or 1.
@@ -244,7 +245,8 @@ class Diffusion(BaseEstimator):
             guidance_interval: (low, high]: noise levels σ = sigma_t / alpha_t at which guidance acts; all by default.
             reward: Rows that it is high for are drawn more often, p(x) exp(reward(x) / reward_temperature): a function
                 (m, d) → (m,) of rows in the units of the data. One that JAX can trace is compiled in; any other gets
-                NumPy arrays. -inf forbids a row.
+                NumPy arrays. -inf forbids a row. What a function closes over is compiled in as it is at the first call:
+                give a new function for new values.
             reward_temperature: At least 0; 0 keeps the best candidates ("svdd" alone).
             candidates: Network evaluations for each row and step that following the reward takes.
             steering: "svdd" (rows independent of each other; a biased sample of the target) or "feynman-kac" (rows of
@@ -256,10 +258,10 @@ class Diffusion(BaseEstimator):
             ValueError: In one line, if an argument cannot be used by this model.
         """
         check_is_fitted(self, "network_")
+        if n_samples is not None and not is_whole(n_samples, 0):
+            raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
         indices = None if labels is None else self._indices(labels, n_samples)
         n = n_samples if n_samples is not None else 1 if indices is None else len(indices)
-        if not is_whole(n, 0):
-            raise ValueError(f"n_samples must be a whole number from 0 on, not {n!r}")
         denoiser = self._guided(guidance, guidance_interval, worse, has_labels=labels is not None)
         if labels is None and self._n_classes and self.p_uncond == 0:
             # The model has never seen "no class".
@@ -284,8 +286,8 @@ class Diffusion(BaseEstimator):
         rows = rows if places is None else rows[places]
         if reward is not None and np.isnan(rows).any():
             raise ValueError(
-                f"the reward gave NaN on the way to {int(np.isnan(rows).any(axis=1).sum())} of {len(rows)} rows; "
-                "it must give a finite number, or -inf to forbid a row"
+                f"the reward lost {int(np.isnan(rows).any(axis=1).sum())} of {len(rows)} rows: it gave NaN or +inf, or "
+                "-inf for all candidates; give finite numbers, or more candidates"
             )
         return self.scaling_.inverse(rows)
 
@@ -317,6 +319,8 @@ class Diffusion(BaseEstimator):
         if not np.isfinite(guidance) or guidance < 0:
             raise ValueError(f"guidance must be a number from 0 on, not {guidance!r}; 0 is plain conditional sampling")
         if guidance == 0:
+            if worse is not None or interval is not None:
+                raise ValueError("worse and guidance_interval do nothing without guidance: give guidance above 0")
             return denoiser
         low, high = (0.0, np.inf) if interval is None else interval
         if not 0 <= low < high:
@@ -325,6 +329,8 @@ class Diffusion(BaseEstimator):
         scale = np.asarray(guidance, np.float32)
         if worse is not None:
             self._check_alike(worse)
+            if self._n_classes and not has_labels and worse.p_uncond == 0:
+                raise ValueError("worse was never trained without labels: give labels, or fit it with p_uncond above 0")
             return Autoguided(denoiser, worse._denoiser(BOUND), scale, bounds)
         if not isinstance(denoiser, ConditionalDenoiser):
             raise ValueError("guidance needs a model with classes, and this one was fitted without: fit it with y")
@@ -363,8 +369,7 @@ class Diffusion(BaseEstimator):
         in_units = InUnits(reward, self.scaling_.inverse(np.zeros((1, self.n_features_in_)))[0], self._half_widths())
         if steering == "svdd":
             return SVDD(sampler, in_units, np.asarray(temperature, np.float32), candidates)
-        particles = max(1, 500 // candidates) * candidates
-        return FeynmanKac(sampler, in_units, np.asarray(temperature, np.float32), candidates, particles)
+        return FeynmanKac(sampler, in_units, np.asarray(temperature, np.float32), candidates, population(candidates))
 
     def _half_widths(self) -> Float[np.ndarray, " d"]:
         ends = self.scaling_.inverse(np.array([[-1.0], [1.0]]) * np.ones(self.n_features_in_))
@@ -374,7 +379,8 @@ class Diffusion(BaseEstimator):
         """Log p(x) in nats of each row, shape (n,), in the units of the data; of all classes together.
 
         By the probability-flow ODE with the exact trace (Song et al. 2021, arXiv 2011.13456, section 4.3): the density
-        of rows with the noise of t = 1 added. Columns that were constant in `fit` are left out.
+        of rows with the noise of t = 1 added. A column that was constant in `fit` counts too, with that
+        noise as its unit.
         """
         check_is_fitted(self, "network_")
         rows = self.scaling_.transform(checked_rows(self, X))

@@ -23,6 +23,7 @@ def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
             if section.kind != "rows":
                 _check_classes(dataset, section.kind, where)
             for column in section.columns:
+                _check_method(column.settings, where)
                 _check_sizes(dataset, column.settings, where)
 
 
@@ -39,6 +40,15 @@ def _check_classes(dataset: Dataset, kind: str, where: str) -> None:
         raise SpecError(f"{where}: class {label} has {size} row{'s' * (size != 1)}; every class needs at least 4")
     if kind == "classifier" and held_out(dataset.name, 2) is None:
         raise SpecError(f"{where}: is a fixed table; classifiers are measured on fresh rows, which it cannot give")
+
+
+def _check_method(settings: Settings, where: str) -> None:
+    if settings.classifier and settings.method != "guidance":
+        raise SpecError(f"{where}: classifiers are made of a conditional model: leave method out")
+    if settings.guidance and settings.p_uncond == 0:
+        raise SpecError(f"{where}: guidance = {settings.guidance:g} needs p_uncond above 0")
+    if settings.method == "feynman_kac" and settings.reward_temperature == 0:
+        raise SpecError(f"{where}: feynman_kac needs reward_temperature above 0")
 
 
 def _check_sizes(dataset: Dataset, settings: Settings, where: str) -> None:

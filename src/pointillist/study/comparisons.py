@@ -64,7 +64,9 @@ def p_value_greater(a: Summary, b: Summary) -> float:
     return float(stats.t.sf((a.value - b.value) / scale, freedom))
 
 
-def best(summaries: Sequence[Summary | None], target: float | None = None, *, highest: bool = False) -> list[bool]:
+def best(
+    summaries: Sequence[Summary | None], targets: Sequence[float] | None = None, *, highest: bool = False
+) -> list[bool]:
     """Marks the cells that no test tells from the best one.
 
     Every cell is tested against the best by Welch's one-sided t-test at the level 0.05, over the row's tests
@@ -72,15 +74,16 @@ def best(summaries: Sequence[Summary | None], target: float | None = None, *, hi
 
     Args:
         summaries: A row's cells; None or NaN where there is no number.
-        target: Best is closest to this value; lowest if None.
-        highest: Best is highest, where there is no target.
+        targets: Best is closest to its own value here; lowest if None.
+        highest: Best is highest, where there are no targets.
     """
 
-    def score(s: Summary) -> Summary:
-        value = abs(s.value - target) if target is not None else -s.value if highest else s.value
+    def score(s: Summary, target: float) -> Summary:
+        value = -s.value if highest else s.value if targets is None else abs(s.value - target)
         return replace(s, value=value)
 
-    scored = [None if s is None or not np.isfinite(s.value) else score(s) for s in summaries]
+    pairs = zip(summaries, targets or [0.0] * len(summaries), strict=True)
+    scored = [None if s is None or not np.isfinite(s.value) else score(s, target) for s, target in pairs]
     present = [s for s in scored if s is not None]
     if not present:
         return [False] * len(summaries)

@@ -59,7 +59,7 @@ class Dataset:
         return self.rows[self.labels == label]
 
     def labels_to_draw(self, n: int) -> Int[np.ndarray, " n"]:
-        """Labels for n generated rows in the data's proportions, sorted; every class has at least one."""
+        """Labels for n generated rows in the data's proportions, sorted; a class of less than half a row gets none."""
         shares = np.cumsum(self.class_sizes) / self.class_sizes.sum()
         return np.searchsorted(shares, (np.arange(n) + 0.5) / n).astype(np.int32)
 

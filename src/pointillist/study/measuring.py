@@ -174,9 +174,10 @@ def _mean(estimates: list[Estimate]) -> Measure:
 
 
 def _share(hits: np.ndarray) -> Measure:
-    # One hit and one miss more: the share's error is not 0 where all are hits (Agresti & Coull 1998).
-    p = (hits.sum() + 1) / (len(hits) + 2)
-    return Measure(float(hits.mean()), float(np.sqrt(p * (1 - p) / len(hits))), np.inf)
+    # Two hits and two misses more: the share's error is not 0 where all are hits (Agresti & Coull 1998).
+    n = len(hits) + 4
+    p = (hits.sum() + 2) / n
+    return Measure(float(hits.mean()), float(np.sqrt(p * (1 - p) / n)), np.inf)
 
 
 def _diverged(names: Any) -> dict[str, Measure]:

@@ -112,7 +112,8 @@ class Results:
         summaries = tuple(self._summary(name, column.settings, metric) for column in section.columns)
         floors = tuple(self._floors(name, column.settings).get(metric) for column in section.columns)
         reported = {(r.dataset, r.metric, r.column): r for r in section.reference}
-        target = floors[0].value if better == "floor" and floors[0] is not None else None
+        known = [floor.value for floor in floors if floor is not None]
+        targets = known if better == "floor" and len(known) == len(floors) else None
         return Row(
             short,
             metric,
@@ -120,7 +121,7 @@ class Results:
             summaries,
             tuple(reported.get((short, metric, column.label)) for column in section.columns),
             floors,
-            tuple(best(summaries, target, highest=better == "higher")),
+            tuple(best(summaries, targets, highest=better == "higher")),
         )
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:

@@ -19,7 +19,7 @@ from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.samplers import Ancestral, Sampler
 from pointillist.diffusion.schedules import Schedule, padded
-from pointillist.diffusion.steering import SVDD, FeynmanKac
+from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
@@ -308,10 +308,13 @@ class _Run:
             assert isinstance(denoiser, ConditionalDenoiser)
             denoiser = ClassifierFree(denoiser, np.asarray(settings.guidance, np.float32))
         if settings.method in STEERED:
-            method = SVDD if settings.method == "svdd_pm" else FeynmanKac
             reward = self.scorers[cell.dataset].result().reward()
             temperature = np.asarray(settings.reward_temperature, np.float32)
-            sampler = method(ancestral, reward, temperature, settings.candidates)
+            sampler = (
+                SVDD(ancestral, reward, temperature, settings.candidates)
+                if settings.method == "svdd_pm"
+                else FeynmanKac(ancestral, reward, temperature, settings.candidates, population(settings.candidates))
+            )
         n_rows, places = settings.n_samples, None
         if labels is not None and sampler.rows_per_draw > 1:
             labels, places = whole_draws(labels, sampler)
