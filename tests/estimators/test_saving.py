@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas
 import pytest
 from safetensors.numpy import load, save
 
@@ -50,7 +51,6 @@ def test_the_same_rows_in_another_process_on_one_device(model, path, tmp_path):
 
 
 def test_labels_and_columns_of_other_kinds(tmp_path):
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=["a", "b"])
     for labels in (None, Y * 3 - 1, Y > 0, Y + 0.0):
         model = Diffusion(**QUICK, random_state=0).fit(frame, labels)

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d, validate_data
 
 RandomState = int | np.random.RandomState | None
 
@@ -19,6 +20,23 @@ def checked_rows(estimator: BaseEstimator, X: ArrayLike, *, reset: bool = False)
     """X as finite float64 rows, shape (n, d); with the columns of `fit` unless `reset`, which learns them."""
     at_least = {"ensure_min_samples": 2} if reset else {}
     return np.asarray(validate_data(estimator, X, dtype=np.float64, reset=reset, **at_least))
+
+
+def checked_labels(y: ArrayLike | None, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The classes, each row's index among them, and their sizes; all empty without labels."""
+    if y is None:
+        return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+    given = np.asarray(column_or_1d(y))
+    check_classification_targets(given)
+    if len(given) != n:
+        raise ValueError(f"X has {n} rows but y has {len(given)} labels")
+    classes, labels, counts = np.unique(given, return_inverse=True, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(f"y has a single class, {classes[0].item()!r}: leave y out, or give rows of another class")
+    if counts.min() < 2:
+        rare = classes[counts.argmin()].item()
+        raise ValueError(f"class {rare!r} has one row and a model of it needs at least 2: drop it or merge it")
+    return classes, labels, counts
 
 
 def is_whole(value: Any, low: int) -> bool:

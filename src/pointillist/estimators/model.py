@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
@@ -21,7 +20,7 @@ from pointillist.engine.devices import configure
 from pointillist.engine.mapping import LogDensity, map_rows
 from pointillist.engine.sampling import sample_rows, whole_draws
 from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Architecture, Recipe, StackTrainer
-from pointillist.estimators.inputs import InUnits, RandomState, bar, checked_rows, is_whole, seed_of
+from pointillist.estimators.inputs import InUnits, RandomState, bar, checked_labels, checked_rows, is_whole, seed_of
 from pointillist.estimators.saving import fingerprint, load_model, save_model
 from pointillist.points import MinMaxScaling
 
@@ -123,7 +122,7 @@ class Diffusion(BaseEstimator):
         configure()
         data = checked_rows(self, X, reset=True)
         self._check_parameters()
-        classes, labels, counts = self._checked_labels(y, len(data))
+        classes, labels, counts = checked_labels(y, len(data))
         schedule = self._noise_schedule()
         scaling = MinMaxScaling.fit(data)
         rows = scaling.transform(data)
@@ -182,22 +181,6 @@ class Diffusion(BaseEstimator):
             raise ValueError(f"learning_rate must be above 0 and at most 1, not {self.learning_rate!r}")
         if not 0 <= self.p_uncond <= 1:
             raise ValueError(f"p_uncond must lie between 0 and 1, not {self.p_uncond!r}")
-
-    def _checked_labels(self, y: ArrayLike | None, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The classes, each row's index among them, and their sizes; all empty without labels."""
-        if y is None:
-            return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
-        given = np.asarray(column_or_1d(y))
-        check_classification_targets(given)
-        if len(given) != n:
-            raise ValueError(f"X has {n} rows but y has {len(given)} labels")
-        classes, labels, counts = np.unique(given, return_inverse=True, return_counts=True)
-        if len(classes) < 2:
-            raise ValueError(f"y has a single class, {classes[0].item()!r}: leave y out, or give rows of another class")
-        if counts.min() < 2:
-            rare = classes[counts.argmin()].item()
-            raise ValueError(f"class {rare!r} has one row and a model of it needs at least 2: drop it or merge it")
-        return classes, labels, counts
 
     @property
     def _n_classes(self) -> int:
