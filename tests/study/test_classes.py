@@ -63,6 +63,13 @@ def run(spec, folder):
         return dump(store)
 
 
+def assert_refused(tmp_path, text, message):
+    path = tmp_path / "spec.toml"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=message):
+        run(load_spec(str(path)), tmp_path / "out")
+
+
 def test_a_study_of_classes(small, tmp_path):
     whole = run(small, tmp_path / "out")
     # Two conditional models and a plain one; two rows each of w = 0 and 2, and two steered ones.
@@ -205,13 +212,9 @@ def test_neighbours_of_the_data_itself_are_a_good_classifier():
 )
 def test_data_without_what_classes_need(tmp_path, change, message):
     np.save(tmp_path / "rows.npy", np.zeros((300, 2)) + np.arange(300)[:, None])
-    path = tmp_path / "spec.toml"
     kind = 'classifier = "elbo"' if "table" in message else "guidance = 1"
     datasets = "" if "datasets" in change else 'datasets = "moons"\n'
-    path.write_text(f"{datasets}{change}\n{kind}\n")
-    (tmp_path / "out").mkdir()
-    with pytest.raises(SpecError, match=message):
-        run(load_spec(str(path)), tmp_path / "out")
+    assert_refused(tmp_path, f"{datasets}{change}\n{kind}\n", message)
 
 
 @pytest.mark.parametrize(
@@ -223,11 +226,7 @@ def test_data_without_what_classes_need(tmp_path, change, message):
     ],
 )
 def test_methods_that_cannot_work(tmp_path, text, message):
-    path = tmp_path / "spec.toml"
-    path.write_text(f'datasets = "moons"\n{text}\n')
-    (tmp_path / "out").mkdir()
-    with pytest.raises(SpecError, match=message):
-        run(load_spec(str(path)), tmp_path / "out")
+    assert_refused(tmp_path, f'datasets = "moons"\n{text}\n', message)
 
 
 @pytest.mark.parametrize(
