@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,38 +8,42 @@ import pytest
 from pointillist.diffusion.denoisers import NetworkDenoiser, eps_from_x0, x0_from_eps
 from pointillist.diffusion.networks import MLP, sinusoidal_embedding
 from pointillist.diffusion.oracles import GaussianMixture
-from pointillist.diffusion.samplers import Ancestral
+from pointillist.diffusion.samplers import DDIM, Ancestral
 from pointillist.diffusion.schedules import SCHEDULES, linear
-from pointillist.engine.sampling import sample_rows
+from pointillist.engine.sampling import sample_rows, sampling_key
 
 MEAN = np.array([0.4, -0.3])
 COVARIANCE = np.array([[0.3, 0.12], [0.12, 0.1]])
 
 
-def exact_law(schedule, variance):
+def exact_law(schedule, variance, steps=None):
     """Mean and covariance of the sampler's x_0, carried through its affine steps in float64."""
     alpha, sigma = np.asarray(schedule.alpha, np.float64), np.asarray(schedule.sigma, np.float64)
     mean, covariance = np.zeros(2), np.eye(2)
-    for t in range(int(schedule.timesteps), 0, -1):
-        s = t - 1
+    T = int(schedule.timesteps)
+    times = [T * i // (steps or T) for i in range((steps or T) + 1)]
+    for s, t in reversed(list(pairwise(times))):
         ratio = alpha[t] / alpha[s]
         beta = sigma[t] ** 2 - ratio**2 * sigma[s] ** 2
         gain = alpha[t] * COVARIANCE @ np.linalg.inv(alpha[t] ** 2 * COVARIANCE + sigma[t] ** 2 * np.eye(2))
         to_x0, to_x = alpha[s] * beta / sigma[t] ** 2, ratio * sigma[s] ** 2 / sigma[t] ** 2
         linear_part = to_x0 * gain + to_x * np.eye(2)
         mean = linear_part @ mean + to_x0 * (MEAN - alpha[t] * gain @ MEAN)
-        noise = 0.0 if s == 0 else beta * (1.0 if variance == "beta" else sigma[s] ** 2 / sigma[t] ** 2)
+        share = {"beta": 1.0, "posterior": sigma[s] ** 2 / sigma[t] ** 2, "zero": 0.0}[variance]
+        noise = 0.0 if s == 0 else beta * share
         covariance = linear_part @ covariance @ linear_part.T + noise * np.eye(2)
     return mean, covariance
 
 
-@pytest.mark.parametrize("variance", ["beta", "posterior"])
+@pytest.mark.parametrize("steps", [None, 7])
+@pytest.mark.parametrize("variance", ["beta", "posterior", "zero"])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_ancestral_against_an_exact_gaussian_denoiser(name, variance):
+def test_ancestral_against_an_exact_gaussian_denoiser(name, variance, steps):
     schedule = SCHEDULES[name](100)
     denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
-    rows = sample_rows(denoiser, Ancestral(schedule, variance), columns=2, n_rows=20_000, seed=3).astype(np.float64)
-    mean, covariance = exact_law(schedule, variance)
+    sampler = Ancestral(schedule, variance, steps)
+    rows = sample_rows(denoiser, sampler, columns=2, n_rows=20_000, seed=3).astype(np.float64)
+    mean, covariance = exact_law(schedule, variance, steps)
     n = len(rows)
     assert (np.abs(rows.mean(0) - mean) < 4 * np.sqrt(np.diag(covariance) / n)).all()
     # The standard error of a normal covariance: √((c_ii c_jj + c_ij²) / n).
@@ -51,6 +57,39 @@ def test_many_cosine_steps_reach_the_data_itself():
         mean, covariance = exact_law(schedule, variance)
         np.testing.assert_allclose(mean, MEAN, atol=0.01)
         np.testing.assert_allclose(covariance, COVARIANCE, atol=0.01)
+
+
+def test_few_steps_of_ddim_keep_a_normal_law_closer_than_ancestral_ones():
+    schedule = SCHEDULES["cosine"](100)
+    denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
+    errors = {}
+    for sampler in (DDIM(schedule, steps=10), DDIM(schedule, steps=40), Ancestral(schedule, "posterior", 10)):
+        rows = sample_rows(denoiser, sampler, columns=2, n_rows=20_000, seed=3).astype(np.float64)
+        errors[sampler.steps, sampler.is_stochastic] = np.abs(np.cov(rows.T) - COVARIANCE).max()
+    assert errors[40, False] < errors[10, False] < errors[10, True]
+
+
+def test_the_times_of_few_steps():
+    sampler = Ancestral(linear(10), steps=4)
+    assert [int(sampler.time(jnp.asarray(i))) for i in range(5)] == [10, 7, 5, 2, 0]
+    long = Ancestral(linear(100_000), steps=30_000)
+    assert int(long.time(jnp.asarray(1))) == 100_000 * 29_999 // 30_000
+
+
+def test_given_priors_decide_the_rows_of_deterministic_samplers():
+    schedule = linear(20)
+    denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
+    prior = np.random.default_rng(0).normal(size=(1300, 2))
+    for sampler in (Ancestral(schedule, "zero"), DDIM(schedule)):
+        rows, others = (
+            sample_rows(denoiser, sampler, columns=2, n_rows=1300, seed=seed, prior=prior) for seed in (0, 1)
+        )
+        np.testing.assert_array_equal(rows, others)
+        assert np.linalg.matrix_rank(np.cov(np.concatenate([rows, prior], 1).T), tol=1e-3) == 2
+    drawn = sample_rows(denoiser, Ancestral(schedule), columns=2, n_rows=5, seed=0)
+    x_T = np.stack([Ancestral(schedule).start(jax.random.fold_in(sampling_key(0), i), 2) for i in range(5)])
+    given = sample_rows(denoiser, Ancestral(schedule), columns=2, n_rows=5, seed=0, prior=x_T)
+    np.testing.assert_array_equal(given, drawn)
 
 
 def test_transition_is_the_papers_formula_in_eps():
@@ -86,5 +125,5 @@ def test_conversions_are_inverse():
 
 
 def test_unknown_variance():
-    with pytest.raises(ValueError, match="variance must be 'beta' or 'posterior', not 'tilde'"):
+    with pytest.raises(ValueError, match="variance must be 'beta', 'posterior' or 'zero', not 'tilde'"):
         Ancestral(linear(10), "tilde")

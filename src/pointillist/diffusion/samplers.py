@@ -41,18 +41,47 @@ class Sampler(eqx.Module):
         """Network evaluations that a step of one draw makes side by side."""
 
     @abstractmethod
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, columns: int) -> Float[Array, "rows d"]:
-        """Draws x_0, shape (rows_per_draw, columns).
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "*walks d"]:
+        """Where a draw starts: x_T ~ N(0, I), shape (columns,); of a population shape (its size, columns)."""
+
+    @abstractmethod
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "*walks d"]) -> Float[Array, "rows d"]:
+        """Draws x_0, shape (rows_per_draw, d).
 
         Args:
-            key: The draw's own.
+            key: The draw's own, as of `start`.
             denoiser: E[x_0 | x_t].
-            columns: d.
+            x_T: As `start` gives it.
         """
 
 
 class TransitionSampler(Sampler):
-    """A sampler of one row by steps T, T - 1, … 0, each from the denoiser's x̂_0 at its beginning."""
+    """A sampler of one row by steps from T down to 0, each from the denoiser's x̂_0 at its beginning.
+
+    Attributes:
+        steps: K, at most T: steps between times T · (K - i) / K, rounded down; None for all T of them.
+    """
+
+    if TYPE_CHECKING:
+
+        @property
+        def steps(self) -> int | None: ...  # noqa: D102
+    else:
+        steps: eqx.AbstractVar[int | None]
+
+    @property
+    def n_steps(self) -> Int[Array, ""]:
+        """Steps of a walk."""
+        return jnp.asarray(self.schedule.timesteps if self.steps is None else self.steps, jnp.int32)
+
+    def time(self, i: Int[Array, ""]) -> Int[Array, ""]:
+        """The time that step i, 0 … n_steps - 1, begins at; 0 for i = n_steps."""
+        timesteps = jnp.asarray(self.schedule.timesteps)
+        if self.steps is None:
+            return timesteps - i
+        # T · (K - i) itself might not fit into 32 bits.
+        whole, rest = jnp.divmod(timesteps, self.steps)
+        return whole * (self.steps - i) + rest * (self.steps - i) // self.steps
 
     @property
     @abstractmethod
@@ -81,17 +110,21 @@ class TransitionSampler(Sampler):
         """One."""
         return 1
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, columns: int) -> Float[Array, "1 d"]:
-        """One row; step t uses `fold_in(key, t)`, and x_T `fold_in(key, 0)`."""
-        x_T = jax.random.normal(jax.random.fold_in(key, 0), (columns,))
-        timesteps = jnp.asarray(self.schedule.timesteps)
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+        """x_T, from `fold_in(key, 0)`."""
+        return jax.random.normal(jax.random.fold_in(key, 0), (columns,))
+
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
+        """One row; the step from t uses `fold_in(key, t)`."""
 
         def step(i: Array, x_t: Array) -> Array:
-            t = timesteps - i
-            mean, std = self.transition(denoiser, x_t, t, t - 1)
-            return mean + std * jax.random.normal(jax.random.fold_in(key, t), (columns,))
+            t = self.time(i)
+            mean, std = self.transition(denoiser, x_t, t, self.time(i + 1))
+            if not self.is_stochastic:
+                return mean
+            return mean + std * jax.random.normal(jax.random.fold_in(key, t), x_T.shape)
 
-        return jax.lax.fori_loop(0, timesteps, step, x_T)[None]
+        return jax.lax.fori_loop(0, self.n_steps, step, x_T)[None]
 
 
 class Ancestral(TransitionSampler):
@@ -103,20 +136,23 @@ class Ancestral(TransitionSampler):
 
     Attributes:
         schedule: Gives alpha_t and sigma_t.
-        variance: "beta": beta_{t|s}, the larger choice (section 3.2); "posterior": beta_{t|s} sigma_s² / sigma_t².
+        variance: "beta": beta_{t|s}, the larger choice (section 3.2); "posterior": beta_{t|s} sigma_s² / sigma_t²;
+            "zero": no noise is added, so that x_T decides the row. That is no sample of the model's law.
+        steps: As of `TransitionSampler`.
     """
 
     schedule: Schedule
     variance: str = eqx.field(static=True, default="beta")
+    steps: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
-        if self.variance not in ("beta", "posterior"):
-            raise ValueError(f"variance must be 'beta' or 'posterior', not {self.variance!r}")
+        if self.variance not in ("beta", "posterior", "zero"):
+            raise ValueError(f"variance must be 'beta', 'posterior' or 'zero', not {self.variance!r}")
 
     @property
     def is_stochastic(self) -> bool:
-        """Always."""
-        return True
+        """But for variance "zero"."""
+        return self.variance != "zero"
 
     def towards(
         self, x0: Float[Array, " d"], x_t: Float[Array, " d"], t: Int[Array, ""], s: Int[Array, ""]
@@ -127,8 +163,8 @@ class Ancestral(TransitionSampler):
         ratio = alpha_t / alpha_s
         beta = sigma_t**2 - ratio**2 * sigma_s**2
         mean = (alpha_s * beta / sigma_t**2) * x0 + (ratio * sigma_s**2 / sigma_t**2) * x_t
-        variance = beta if self.variance == "beta" else beta * sigma_s**2 / sigma_t**2
-        return mean, jnp.where(s == 0, 0.0, jnp.sqrt(variance))
+        shares: dict[str, Array | float] = {"beta": 1.0, "posterior": sigma_s**2 / sigma_t**2, "zero": 0.0}
+        return mean, jnp.where(s == 0, 0.0, jnp.sqrt(beta * shares[self.variance]))
 
 
 class DDIM(TransitionSampler):
@@ -140,10 +176,12 @@ class DDIM(TransitionSampler):
     Attributes:
         schedule: Gives alpha_t and sigma_t.
         eta: In [0, 1].
+        steps: As of `TransitionSampler`.
     """
 
     schedule: Schedule
     eta: float = eqx.field(static=True, default=0.0)
+    steps: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
         if not 0 <= self.eta <= 1:

@@ -89,14 +89,12 @@ class Steered(Sampler):
         """The sampler with the reward of one class, where it depends on the class."""
         return replace(self, reward=self.reward.given(label)) if isinstance(self.reward, ConditionalReward) else self
 
-    def begin(self, key: PRNGKeyArray, denoiser: Denoiser, columns: int) -> Points:
+    def begin(self, denoiser: Denoiser, x_T: Float[Array, "*walks d"]) -> Points:
         """The points at T."""
-        x_T = self._start(jax.random.fold_in(key, 0), columns)
-        return Points(x_T, self._predict(denoiser, x_T, jnp.asarray(self.schedule.timesteps)), self._memory())
-
-    @abstractmethod
-    def _start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
-        """x_T, shape (width, columns)."""
+        # One x_T for all candidates of a row: far apart as independent ones are, a choice among them by so rough a
+        # prediction would outweigh all later ones.
+        x_T = jnp.broadcast_to(x_T, (self.width, x_T.shape[-1]))
+        return Points(x_T, self._predict(denoiser, x_T, self.sampler.time(jnp.zeros((), jnp.int32))), self._memory())
 
     @abstractmethod
     def _memory(self) -> tuple[Array, ...]:
@@ -110,33 +108,33 @@ class Steered(Sampler):
 
     @abstractmethod
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
-        """x_0 from the points at t = 1; on that step x_0 is x̂_0 itself."""
+        """x_0 from the points before the last step; on that step x_0 is x̂_0 itself."""
 
     def step(
-        self, key: PRNGKeyArray, denoiser: Denoiser, t: Int[Array, ""], points: Points, rewards: Float[Array, " k"]
+        self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], points: Points, rewards: Float[Array, " k"]
     ) -> Points:
-        """From points at t and the rewards of their x̂_0 to points at t - 1, at least 1."""
+        """Step i of the sampler, not its last: from points and the rewards of their x̂_0 to the next points."""
+        t, s = self.sampler.time(i), self.sampler.time(i + 1)
         selection_key, noise_key = jax.random.split(jax.random.fold_in(key, t))
         x_t, x0, memory = self._select(selection_key, points, rewards)
-        mean, std = jax.vmap(self.sampler.towards, (0, 0, None, None), (0, None))(x0, x_t, t, t - 1)
+        mean, std = jax.vmap(self.sampler.towards, (0, 0, None, None), (0, None))(x0, x_t, t, s)
         x_s = mean + std * jax.random.normal(noise_key, mean.shape)
-        return Points(x_s, self._predict(denoiser, x_s, t - 1), memory)
+        return Points(x_s, self._predict(denoiser, x_s, s), memory)
 
     def _predict(self, denoiser: Denoiser, x_t: Float[Array, "k d"], t: Int[Array, ""]) -> Float[Array, "k d"]:
         return jax.vmap(denoiser, (0, None))(x_t, t)
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, columns: int) -> Float[Array, "rows d"]:
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "*walks d"]) -> Float[Array, "rows d"]:
         """The whole walk, with a reward that JAX can trace."""
-        timesteps = jnp.asarray(self.schedule.timesteps)
 
         def rewards(points: Points) -> Float[Array, " k"]:
             values = self.reward(points.x0)
             return jnp.where(values == jnp.inf, jnp.nan, values)
 
         def step(i: Array, points: Points) -> Points:
-            return self.step(key, denoiser, timesteps - i, points, rewards(points))
+            return self.step(key, denoiser, i, points, rewards(points))
 
-        points = jax.lax.fori_loop(0, timesteps - 1, step, self.begin(key, denoiser, columns))
+        points = jax.lax.fori_loop(0, self.sampler.n_steps - 1, step, self.begin(denoiser, x_T))
         return self.finish(key, points, rewards(points))
 
 
@@ -180,10 +178,9 @@ class SVDD(Steered):
         """M."""
         return self.candidates
 
-    def _start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
-        # One x_T: far apart as independent ones are, a choice among them by so rough a prediction would outweigh all
-        # later ones.
-        return jnp.broadcast_to(jax.random.normal(key, (columns,)), (self.candidates, columns))
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+        """One x_T for all candidates."""
+        return self.sampler.start(key, columns)
 
     def _memory(self) -> tuple[Array, ...]:
         return ()
@@ -261,8 +258,9 @@ class FeynmanKac(Steered):
         """The population."""
         return self.particles
 
-    def _start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
-        return jax.random.normal(key, (self.particles, columns))
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
+        """An x_T for each particle."""
+        return jax.random.normal(jax.random.fold_in(key, 0), (self.particles, columns))
 
     def _memory(self) -> tuple[Array, ...]:
         # The log of the product of a particle's potentials, and what of it resampling has spent: their difference is

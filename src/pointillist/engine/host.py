@@ -74,26 +74,27 @@ def walk(
     sampler: Steered,
     starts: Int[np.ndarray, " devices"],
     labels: Int[np.ndarray, "devices draws"] | None,
+    prior: Float[np.ndarray, "devices draws d"] | None,
     *,
     draws: int,
     columns: int,
     mesh: jax.sharding.Mesh,
 ) -> Float[np.ndarray, "devices rows d"]:
-    """One chunk of draws on every device, the first of each device given by `starts`."""
+    """One chunk of draws on every device, the first of each device given by `starts`, from `prior` if given."""
     reward = sampler.reward
     if labels is not None and isinstance(reward, ConditionalReward):
         raise ValueError("a reward that depends on the class must be one that JAX can trace")
     place = _Place(draws, columns, mesh)
     parts = (key, denoiser, replace(sampler, reward=_OnHost()), starts, labels)
-    points = _begin(*parts, place=place)
+    points = _begin(*parts, prior, place=place)
 
     def rewards() -> np.ndarray:
         # A device's chunk at a time: a reward's bits may depend on how many rows it gets.
         by_device = [rewards_of(reward, chunk.reshape(-1, columns)) for chunk in np.asarray(points.x0)]
         return np.stack(by_device).reshape(mesh.size, draws, -1)
 
-    for t in range(int(sampler.schedule.timesteps), 1, -1):
-        points = _step(*parts, np.asarray(t, np.int32), points, rewards(), place=place)
+    for i in range(int(sampler.sampler.n_steps) - 1):
+        points = _step(*parts, np.asarray(i, np.int32), points, rewards(), place=place)
     return np.asarray(_finish(*parts, points, rewards(), place=place)).reshape(mesh.size, -1, columns)
 
 
@@ -134,16 +135,21 @@ class _Place(eqx.Module):
 
 
 @partial(jax.jit, static_argnames="place")
-def _begin(*parts: Any, place: _Place) -> Points:
-    return place.map(lambda key, denoiser, sampler: sampler.begin(key, denoiser, place.columns), parts)
+def _begin(*parts_and_prior: Any, place: _Place) -> Points:
+    *parts, prior = parts_and_prior
+
+    def one(key: PRNGKeyArray, denoiser: Denoiser, sampler: Steered, x_T: Array | None) -> Points:
+        return sampler.begin(denoiser, sampler.start(key, place.columns) if x_T is None else x_T)
+
+    return place.map(one, tuple(parts), prior)
 
 
 @partial(jax.jit, static_argnames="place")
 def _step(*parts_and_more: Any, place: _Place) -> Points:
-    *parts, t, points, rewards = parts_and_more
+    *parts, i, points, rewards = parts_and_more
 
     def one(key: PRNGKeyArray, denoiser: Denoiser, sampler: Steered, points: Points, rewards: Array) -> Points:
-        return sampler.step(key, denoiser, t, points, rewards)
+        return sampler.step(key, denoiser, i, points, rewards)
 
     return place.map(one, tuple(parts), points, rewards)
 

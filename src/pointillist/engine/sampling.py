@@ -7,6 +7,7 @@ else: not on how many rows are asked for, in how many calls, or on how many devi
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +49,7 @@ def stream_rows(
     n_rows: int,
     seed: int,
     labels: Int[np.ndarray, " n_rows"] | None = None,
+    prior: Float[np.ndarray, "n_rows d"] | None = None,
     first_row: int = 0,
     devices: Sequence[jax.Device] | None = None,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
@@ -60,6 +62,7 @@ def stream_rows(
         n_rows: At least 0.
         seed: 0 … 2³² - 1.
         labels: Indices of classes, shape (n_rows,); None for no class. Rows that a sampler draws together share one.
+        prior: x_T of every row, shape (n_rows, d), for samplers of one row a draw; drawn from N(0, I) by default.
         first_row: Where to begin, a multiple of `rows_per_chunk`.
         devices: All by default.
 
@@ -83,17 +86,15 @@ def stream_rows(
         in_call = min(n_chunks - chunk, chunks_per_call * mesh.size)
         counts = np.array([len(part) for part in np.array_split(np.arange(in_call), mesh.size)], np.int32)
         starts = (chunk + np.concatenate([[0], np.cumsum(counts)[:-1]])).astype(np.int32)
-        in_place = None
-        if by_draw is not None:
-            at_draw = starts[:, None] * draws + np.arange(chunks_per_call * draws)
-            in_place = by_draw[np.minimum(at_draw, len(by_draw) - 1)]
+        at_draw = starts[:, None] * draws + np.arange(chunks_per_call * draws)
+        own_labels = None if by_draw is None else by_draw[np.minimum(at_draw, len(by_draw) - 1)]
+        own_prior = None if prior is None else prior[np.minimum(at_draw, n_rows - 1)].astype(np.float32)
+        shape: dict[str, Any] = {"draws": draws, "columns": columns, "mesh": mesh}
         if isinstance(sampler, Steered) and not is_compiled:
             first_draws = starts * np.int32(draws)
-            rows = host.walk(key, denoiser, sampler, first_draws, in_place, draws=draws, columns=columns, mesh=mesh)
+            rows = host.walk(key, denoiser, sampler, first_draws, own_labels, own_prior, **shape)
         else:
-            rows = np.asarray(
-                _chunks(key, denoiser, sampler, starts, counts, in_place, draws=draws, columns=columns, mesh=mesh)
-            )
+            rows = np.asarray(_chunks(key, denoiser, sampler, starts, counts, own_labels, own_prior, **shape))
         for device in range(mesh.size):
             begin = int(starts[device]) * chunk_rows
             n_wanted = min(int(counts[device]) * chunk_rows, n_rows - begin)
@@ -110,13 +111,14 @@ def sample_rows(
     n_rows: int,
     seed: int,
     labels: Int[np.ndarray, " n_rows"] | None = None,
+    prior: Float[np.ndarray, "n_rows d"] | None = None,
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Float[np.ndarray, "n d"]:
     """All rows of `stream_rows` at once, shape (n_rows, columns); `progress` is called with the number of new rows."""
     parts = [np.empty((0, columns), np.float32)]
     for part in stream_rows(
-        denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, labels=labels, devices=devices
+        denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, labels=labels, prior=prior, devices=devices
     ):
         parts.append(part)
         if progress is not None:
@@ -167,6 +169,7 @@ def _chunks(
     starts: Int[Array, " devices"],
     counts: Int[Array, " devices"],
     labels: Int[Array, "devices draws"] | None,
+    prior: Float[Array, "devices draws d"] | None,
     *,
     draws: int,
     columns: int,
@@ -175,20 +178,31 @@ def _chunks(
     chunk_rows = draws * sampler.rows_per_draw
 
     def one_draw(
-        key: PRNGKeyArray, label: Array | None, denoiser: Denoiser, sampler: Sampler
+        key: PRNGKeyArray, label: Array | None, x_T: Array | None, denoiser: Denoiser, sampler: Sampler
     ) -> Float[Array, "rows d"]:
         if label is not None:
             denoiser = denoiser.given(label) if isinstance(denoiser, ConditionalDenoiser) else denoiser
             sampler = sampler.given(label) if isinstance(sampler, Steered) else sampler
-        return sampler.draw(key, denoiser, columns)
+        return sampler.draw(key, denoiser, sampler.start(key, columns) if x_T is None else x_T)
 
     def on_device(
-        key: PRNGKeyArray, denoiser: Denoiser, sampler: Sampler, start: Array, count: Array, labels: Array | None
+        key: PRNGKeyArray,
+        denoiser: Denoiser,
+        sampler: Sampler,
+        start: Array,
+        count: Array,
+        labels: Array | None,
+        prior: Array | None,
     ) -> Float[Array, "1 rows d"]:
         def one_chunk(i: Array, out: Array) -> Array:
             keys = jax.vmap(partial(jax.random.fold_in, key))((start[0] + i) * draws + jnp.arange(draws))
-            own = None if labels is None else jax.lax.dynamic_slice_in_dim(labels[0], i * draws, draws)
-            rows = jax.vmap(lambda key, label: one_draw(key, label, denoiser, sampler))(keys, own)
+            own_labels, own_prior = (
+                None if each is None else jax.lax.dynamic_slice_in_dim(each[0], i * draws, draws)
+                for each in (labels, prior)
+            )
+            rows = jax.vmap(lambda key, label, x_T: one_draw(key, label, x_T, denoiser, sampler))(
+                keys, own_labels, own_prior
+            )
             return jax.lax.dynamic_update_slice(out, rows.reshape(chunk_rows, columns), (i * chunk_rows, 0))
 
         empty = jnp.zeros((CHUNKS_PER_CALL * chunk_rows, columns))
@@ -199,7 +213,7 @@ def _chunks(
     return jax.shard_map(
         on_device,
         mesh=mesh,
-        in_specs=(P(), P(), P(), by_device, by_device, by_device),
+        in_specs=(P(), P(), P(), by_device, by_device, by_device, by_device),
         out_specs=by_device,
         check_vma=False,
-    )(key, denoiser, sampler, starts, counts, labels)
+    )(key, denoiser, sampler, starts, counts, labels, prior)
