@@ -13,6 +13,16 @@ energy distance, so read each beside its `floor`: the value between two halves o
 | `coverage` | (n + m) log in few columns | lost modes: data that no sample is near | `expected_coverage` |
 | `spread` | n + m | samples that bunch up, or stray | 1 |
 | `manifold_scores` | some five times that | samples like no data, apart from lost modes | density: 1; the floor |
+| `nearest_records` | some three times `coverage` | copies of data rows, if not moved far; also bunching | 0.5 |
+
+Three tests say whether chance explains a difference, by p-values that are uniform, or larger, for two samples of
+one law:
+
+| test | cost, n × m rows | sees |
+|---|---|---|
+| `energy_test` | (n + m)² for each of 999 permutations | any difference, as `energy_distance` |
+| `column_differences`, `label_difference` | n + m a column | differences of single columns, local ones too |
+| `correlation_differences` | n + m for each of 999 permutations | pairs of columns that move together otherwise |
 
 The first four are in `METRICS`, for tables by name; the `floor` of `coverage` takes the function itself.
 
@@ -29,10 +39,14 @@ The room needs NumPy, SciPy and scikit-learn, the latter two only once a metric 
 
 from pointillist.metrics.c2st import two_sample_test
 from pointillist.metrics.calibration import expected_calibration_error, log_loss
+from pointillist.metrics.columns import ColumnDifference, column_differences, label_difference
+from pointillist.metrics.correlations import CorrelationDifferences, correlation_differences
 from pointillist.metrics.energy import energy_distance
+from pointillist.metrics.energy_test import EnergyTest, energy_test
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.floors import Floor, floor
 from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
+from pointillist.metrics.nearest import NearestRecords, nearest_records
 from pointillist.metrics.nll import report_nll
 from pointillist.metrics.registry import METRICS, Metric
 from pointillist.metrics.spread import spread
@@ -40,18 +54,27 @@ from pointillist.metrics.transport import emd
 
 __all__ = [
     "METRICS",
+    "ColumnDifference",
+    "CorrelationDifferences",
+    "EnergyTest",
     "Estimate",
     "Floor",
     "ManifoldScores",
     "Metric",
+    "NearestRecords",
+    "column_differences",
+    "correlation_differences",
     "coverage",
     "emd",
     "energy_distance",
+    "energy_test",
     "expected_calibration_error",
     "expected_coverage",
     "floor",
+    "label_difference",
     "log_loss",
     "manifold_scores",
+    "nearest_records",
     "report_nll",
     "spread",
     "two_sample_test",

@@ -1,0 +1,138 @@
+"""Differences between the correlations of columns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pointillist.metrics.checks import check_pair
+from pointillist.metrics.distances import Rows
+
+# A column that varies by less than this, relative to its largest value, is constant but for rounding.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class CorrelationDifferences:
+    """How Pearson correlations differ between rows and data. See `correlation_differences`.
+
+    Attributes:
+        rows: Correlations of the columns over rows, shape `(d, d)`; nan where a side's column is constant.
+        data: Over data, alike.
+        largest: Largest absolute difference over pairs of columns, in [0, 2]; nan where there is no pair.
+        pair: The two columns that have it; None where there is no pair.
+        mean: Mean absolute difference over pairs.
+        p_value: That `largest` is as large by chance; nan where there is no pair.
+        expected_largest: Mean of `largest` under random divisions of the rows: its value at best.
+        expected_mean: The same of `mean`.
+    """
+
+    rows: Rows
+    data: Rows
+    largest: float
+    pair: tuple[int, int] | None
+    mean: float
+    p_value: float
+    expected_largest: float
+    expected_mean: float
+
+
+def correlation_differences(
+    rows: ArrayLike,
+    data: ArrayLike,
+    *,
+    n_permutations: int = 999,
+    max_rows: int = 5000,
+    random_state: int | np.random.Generator | None = 0,
+) -> CorrelationDifferences:
+    """Compare the correlations of all pairs of columns, and test the largest difference.
+
+    Each side is standardised by its own means and deviations, so that shifts and scales do not count as differences.
+    The standardised rows are pooled and divided anew at random, and the largest |Δr| of the pairs compared with those
+    of the divisions, p = (1 + #{as large}) / (1 + n_permutations): the maximum over pairs needs no further correction
+    for their number, and no law is assumed. That each side has its own scale makes the test exact for many rows only.
+
+    Args:
+        rows: Shape `(m, d)`.
+        data: Shape `(n, d)`.
+        n_permutations: Random divisions, at least 1.
+        max_rows: Rows taken from each side at most, at random, at least 2; everything is about these.
+        random_state: Seed of the subsamples and the divisions.
+
+    Returns:
+        The matrices, the differences and the p-value. Columns constant on a side have no correlation and are left out.
+
+    Raises:
+        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or a number is too small.
+
+    Example:
+        >>> import numpy as np
+        >>> line = np.arange(30.0)[:, None]
+        >>> result = correlation_differences(np.hstack([line, line]), np.hstack([line, -line]))
+        >>> round(result.largest, 9), result.pair, result.p_value
+        (2.0, (0, 1), 0.001)
+    """
+    rows, data = check_pair(rows, data, ("rows", "data"))
+    if n_permutations < 1 or max_rows < 2:
+        raise ValueError(f"n_permutations={n_permutations} must be at least 1 and max_rows={max_rows} at least 2")
+    rng = np.random.default_rng(random_state)
+    rows, data = (side[rng.permutation(len(side))[:max_rows]] for side in (rows, data))
+    d, m = rows.shape[1], len(rows)
+    varies = np.flatnonzero(_varies(rows) & _varies(data))
+    pooled = np.concatenate([_standardised(side[:, varies]) for side in (rows, data)])
+    total = _moments(pooled)
+    first, second = np.triu_indices(len(varies), 1)
+
+    def correlations(side: NDArray[np.int64] | slice) -> tuple[Rows, Rows]:
+        one, size = _moments(pooled[side]), len(pooled) - m
+        return _correlations(*one, m), _correlations(total[0] - one[0], total[1] - one[1], size)
+
+    of_rows, of_data = correlations(slice(m))
+    matrices = [np.full((d, d), np.nan) for _ in range(2)]
+    for matrix, values in zip(matrices, (of_rows, of_data), strict=True):
+        matrix[np.ix_(varies, varies)] = values
+    if not len(first):
+        return CorrelationDifferences(matrices[0], matrices[1], math.nan, None, *[math.nan] * 4)
+
+    differences = np.abs(of_rows - of_data)[first, second]
+    worst = int(differences.argmax())
+    largest, means = np.empty(n_permutations), np.empty(n_permutations)
+    for i in range(n_permutations):
+        one, two = correlations(rng.permutation(len(pooled))[:m])
+        permuted = np.abs(one - two)[first, second]
+        largest[i], means[i] = permuted.max(), permuted.mean()
+    as_large = int(np.count_nonzero(largest >= differences[worst] - 1e-9))
+    return CorrelationDifferences(
+        matrices[0],
+        matrices[1],
+        float(differences[worst]),
+        (int(varies[first[worst]]), int(varies[second[worst]])),
+        float(differences.mean()),
+        (1 + as_large) / (1 + n_permutations),
+        float(largest.mean()),
+        float(means.mean()),
+    )
+
+
+def _varies(rows: Rows) -> NDArray[np.bool_]:
+    return np.ptp(rows, axis=0) > ROUNDING * np.abs(rows).max(axis=0)
+
+
+def _standardised(rows: Rows) -> Rows:
+    centred = rows - rows.mean(axis=0)
+    return centred / centred.std(axis=0)
+
+
+def _moments(rows: Rows) -> tuple[Rows, Rows]:
+    return rows.sum(axis=0), rows.T @ rows
+
+
+def _correlations(sums: Rows, products: Rows, n: int) -> Rows:
+    """From sums of rows and of their products. A column that is constant here correlates with none: zero."""
+    covariances = products / n - np.outer(sums / n, sums / n)
+    variances = np.diag(covariances)
+    deviations = np.sqrt(np.where(variances > ROUNDING, variances, np.inf))
+    return np.clip(covariances / np.outer(deviations, deviations), -1, 1)

@@ -1,0 +1,223 @@
+"""Whether rows are copies of data records."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pointillist.metrics.checks import check_pair
+from pointillist.metrics.distances import Rows
+from pointillist.metrics.estimate import Estimate
+
+# Up to so many columns, or records, a k-d tree is faster than comparing all pairs by matrix products.
+TREE_COLUMNS = 8
+TREE_RECORDS = 400
+
+# Random splits into halves for a standard error, each one degree of freedom; and their seed.
+N_SPLITS = 20
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class NearestRecords:
+    """How near rows are to their closest data records. See `nearest_records`.
+
+    Attributes:
+        share_closer: Chance that a row is closer to the data than a data row is to the rest of the data, in [0, 1].
+        exact_copies: Rows equal to a data record in every column.
+        copy_share: The same as a share of all rows, in [0, 1].
+        duplicate_share: Share of data records that have an equal one in the data: what `copy_share` is on average
+            for independent rows of the data's law.
+        median_distance: Of the rows, to their closest data records.
+        median_within_data: Of the data records, to their closest other ones.
+        closer_to_training: Share of rows closer to the data than to as many held-out rows; None without those.
+    """
+
+    share_closer: Estimate
+    exact_copies: int
+    copy_share: float
+    duplicate_share: float
+    median_distance: float
+    median_within_data: float
+    closer_to_training: Estimate | None = None
+
+
+def nearest_records(
+    rows: ArrayLike,
+    data: ArrayLike,
+    *,
+    holdout: ArrayLike | None = None,
+    max_rows: int = 5000,
+    random_state: int | np.random.Generator | None = 0,
+) -> NearestRecords:
+    """Compare each row's distance to its closest data record with what is usual within the data.
+
+    With E the Euclidean distance of a data record to its closest other one, and D that of a row to its closest of
+    those same others, `share_closer` is P(D < E) + P(D = E) / 2 over all rows and records. On average it is 0.5 for
+    independent rows of the data's own law, whatever that is, and near 1 for copies with little noise.
+
+    What it cannot see: rows that bunch up where the data is dense are close to it without being copies, and lift the
+    share too, while rows like no data lower it and can hide copies among them. Only `closer_to_training` tells copying
+    from bunching, for held-out rows of the same law lie as densely. Copies of which a few columns were redrawn, or
+    which were moved by more than the usual distance between records, are not found. Distances depend on the units of
+    the columns: scale them alike.
+
+    Args:
+        rows: Shape `(m, d)`.
+        data: Shape `(n, d)`: the records that `rows` may be copies of.
+        holdout: Shape `(h, d)`: rows of the data's law that the maker of `rows` did not see.
+        max_rows: Rows, and data records, whose nearest records are looked up at most, at least 2; they are drawn at
+            random, and looked up among all n records. Exact copies are counted among all rows.
+        random_state: Seed of those draws, and of the data's subset that has as many rows as `holdout`.
+
+    Returns:
+        The shares, counts and medians. The standard error of `share_closer` is over the draw of both sides, from the
+        differences between disjoint random halves of both over 20 splits of a fixed seed, on the premise that the
+        variance halves with twice the rows. Nearest distances within the data go in mutual pairs, so that the error
+        of independent ones, which it is never below, is too small by up to a third. In simulations of one law in 1 to
+        40 columns with 200 to 1000 rows it was 0.9 to 1.1 times the true one; for rows on a grid so coarse that most
+        records have duplicates it is several times too large, and for copies it is too large, as half of them lose
+        their originals to the other half. It is nan with fewer than 4 rows on a side. The
+        `null_standard_error` of `closer_to_training` is that over all divisions of the pooled records into training and
+        held-out ones, which are equally likely if nothing was copied, and allows for rows that share a closest record;
+        its standard error is that one times 2 √(p (1 − p)).
+
+    Raises:
+        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or `max_rows` is below 2.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> data, rows = rng.normal(size=(500, 2)), rng.normal(size=(300, 2))
+        >>> nearest_records(rows, data).share_closer
+        0.4622 ± 0.0231
+        >>> copies = data[:300] + 1e-3 * rows
+        >>> round(nearest_records(copies, data).share_closer, 2)
+        1.0
+    """
+    rows, data = check_pair(rows, data, ("rows", "data"))
+    if holdout is not None:
+        _, holdout = check_pair(data, holdout, ("data", "holdout"))
+    if max_rows < 2:
+        raise ValueError(f"max_rows is {max_rows} but must be at least 2")
+    rng = np.random.default_rng(random_state)
+    is_copy, has_duplicate = _equal_records(rows, data)
+    rows, order = rows[rng.permutation(len(rows))[:max_rows]], rng.permutation(len(data))
+    data = data[order]  # so that the records looked up are the first ones, in any half too
+
+    pairs = _distances(rows, data, max_rows)
+    D, E = pairs.of_rows[:, 0], pairs.of_data
+    independent = _placements(D, E).var() / len(D) + _placements(E, D).var() / len(E)  # DeLong et al. 1988
+    variance = max(_split_variance(rows, data, max_rows), independent) if min(len(rows), len(data)) >= 4 else math.nan
+    return NearestRecords(
+        Estimate(_share_closer(pairs), math.sqrt(variance), N_SPLITS),
+        int(is_copy.sum()),
+        float(is_copy.mean()),
+        float(has_duplicate.mean()),
+        float(np.median(D)),
+        float(np.median(E)),
+        None if holdout is None else _closer_to_training(rows, data, holdout, rng),
+    )
+
+
+def _equal_records(rows: Rows, data: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows equal a data record, and which data records equal another one."""
+    keys, counts = np.unique(_keys(data), return_counts=True)
+    positions = np.searchsorted(keys, _keys(data))
+    return np.isin(_keys(rows), keys), counts[positions] > 1
+
+
+def _keys(rows: Rows) -> NDArray[Any]:
+    """One comparable value a row, the bytes of its columns."""
+    positive_zeros = np.ascontiguousarray(rows + 0.0)
+    return positive_zeros.view(np.dtype((np.void, positive_zeros.itemsize * rows.shape[1])))[:, 0]
+
+
+@dataclass(frozen=True)
+class _Distances:
+    """Of rows to their two closest records, those records, and of the first records to their closest others."""
+
+    of_rows: Rows
+    records: NDArray[np.int64]
+    of_data: Rows
+
+
+def _distances(rows: Rows, data: Rows, max_rows: int) -> _Distances:
+    of_rows, records = _nearest(rows, data, 2)
+    queries = data[:max_rows]
+    pairs, indices = _nearest(queries, data, 2)
+    others = np.where(indices == np.arange(len(queries))[:, None], np.inf, pairs)
+    return _Distances(of_rows, records, others.min(axis=1))
+
+
+def _share_closer(pairs: _Distances) -> float:
+    """Chance that a row is closer to the data less one record than that record is to the rest.
+
+    Both then have the same n − 1 records to be close to, so that the mean is 0.5 under one law, whatever n.
+    """
+    closest, second = pairs.of_rows.T
+    total = _placements(closest, pairs.of_data).sum()
+    itself = pairs.records[:, 0] < len(pairs.of_data)  # the row's closest record is among those it is compared with
+    of_record = pairs.of_data[pairs.records[itself, 0]]
+    correction = _is_below(second[itself], of_record).sum() - _is_below(closest[itself], of_record).sum()
+    return float((total + correction / len(pairs.of_data)) / len(closest))
+
+
+def _is_below(a: Rows, b: Rows) -> Rows:
+    return np.where(a == b, 0.5, a < b)
+
+
+def _nearest(queries: Rows, records: Rows, k: int) -> tuple[Rows, NDArray[np.int64]]:
+    """Distances to the k nearest records and their indices, each of shape `(queries, k)`."""
+    if queries.shape[1] <= TREE_COLUMNS or len(records) <= TREE_RECORDS:
+        from scipy.spatial import cKDTree
+
+        distances, indices = cKDTree(records).query(queries, k=list(range(1, k + 1)))
+        return distances, indices.astype(np.int64)
+    from sklearn.neighbors import NearestNeighbors
+
+    indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(records).kneighbors(queries, return_distance=False)
+    # They were found from inner products, in which small distances drown: to be measured again.
+    distances = np.stack([np.linalg.norm(queries - records[column], axis=1) for column in indices.T], axis=1)
+    return distances, indices.astype(np.int64)
+
+
+def _placements(values: Rows, others: Rows) -> Rows:
+    """Of each value the share of `others` above it, equal ones counting half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return 1 - below / (2 * len(others))
+
+
+def _split_variance(rows: Rows, data: Rows, max_rows: int) -> float:
+    rng = np.random.default_rng(SPLIT_SEED)
+    n, m, queries = len(data) // 2, len(rows) // 2, max(2, max_rows // 2)
+    squares = 0.0
+    for _ in range(N_SPLITS):
+        some, others = rng.permutation(len(rows)), rng.permutation(len(data))
+        one, two = (
+            _share_closer(_distances(rows[some[half * m :][:m]], data[others[half * n :][:n]], queries))
+            for half in (0, 1)
+        )
+        squares += (one - two) ** 2
+    # Half of a squared difference is the variance of one half, and that of twice the rows half of it again.
+    return squares / (4 * N_SPLITS)
+
+
+def _closer_to_training(rows: Rows, data: Rows, holdout: Rows, rng: np.random.Generator) -> Estimate:
+    size = min(len(data), len(holdout))
+    sides = [side[rng.permutation(len(side))[:size]] for side in (data, holdout)]
+    (of_data, data_index), (of_holdout, holdout_index) = (
+        (distances[:, 0], indices[:, 0]) for distances, indices in (_nearest(rows, side, 1) for side in sides)
+    )
+    weights = _is_below(of_data, of_holdout)  # of the training records nearest to the rows
+    counts = np.concatenate([np.bincount(data_index, weights, size), np.bincount(holdout_index, 1 - weights, size)])
+    m, share = len(rows), float(weights.mean())
+    null_variance = size / 2 * counts.var(ddof=1) / m**2  # of a sum over half of the records, drawn at random
+    smoothed = (share * m + 1) / (m + 2)  # a share of exactly 0 or 1 is not known without error
+    variance = null_variance * 4 * smoothed * (1 - smoothed)
+    return Estimate(share, math.sqrt(variance), null_standard_error=math.sqrt(null_variance))
