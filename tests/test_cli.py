@@ -29,7 +29,7 @@ BAD = {
     "unknown section": (["study", "--only", "guide"], "there is no section 'guide'"),
     "no epochs": (["study", "--epochs", "0"], "--epochs = 0: must be a whole number"),
     "no study there": (["report", "."], "holds no study.db"),
-    "nan rows": (["study", "nan.toml"], "NaN in row 1, column '1'"),
+    "nan rows": (["study", "nan.toml"], "NaN in row 2, column '1'"),
     "a file for a folder": (["study", "nan.toml", "--out", "nan.csv"], "nan.csv"),
     "a foreign store": (["study", "good.toml", "--out", "foreign"], "cannot be used as a study's store"),
     "no number": (["study", "--seeds", "many"], "Invalid value for '--seeds'"),

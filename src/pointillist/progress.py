@@ -1,6 +1,7 @@
-"""Progress of a study on a terminal, one bar; and a Ctrl-C that waits for a state worth keeping."""
+"""Progress of long work, one bar; and a Ctrl-C that waits for a state worth keeping."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,18 +14,29 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 _LINE_EVERY = 15.0
 """Seconds between lines where there is no terminal to draw a bar on."""
 
+_OVERWRITE_EVERY = 0.2
+"""Seconds between changes of a notebook's line."""
+
 
 class Bar:
-    """One bar over the whole study: share done, time left, and what is being done now.
+    """One bar: share done, time left, and what is being done now.
 
-    Where the output is no terminal it prints a line now and then instead.
+    A notebook shows it as one line that is written over; a file gets a line now and then.
+
+    Args:
+        console: Where it is shown.
+        total: The work there is, in any unit.
+        is_shown: Whether anything is shown at all.
     """
 
-    def __init__(self, console: Console, total: float) -> None:
+    def __init__(self, console: Console, total: float, *, is_shown: bool = True) -> None:
         self._console = console
-        self._total = total
+        self._total = max(total, 1.0)
         self._done = 0.0
-        self._last_line = 0.0
+        self._is_shown = is_shown
+        self._started = time.monotonic()
+        self._last_line = 0.0 if console.is_jupyter else self._started
+        self._what = ""
         self._progress = Progress(
             BarColumn(bar_width=24),
             TaskProgressColumn(),
@@ -34,10 +46,10 @@ class Bar:
             TextColumn("{task.description}"),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not is_shown or not console.is_terminal or console.is_jupyter,
             speed_estimate_period=60,
         )
-        self._task = self._progress.add_task("starting", total=total)
+        self._task = self._progress.add_task("starting", total=self._total)
 
     def __enter__(self) -> "Bar":
         self._progress.start()
@@ -45,19 +57,39 @@ class Bar:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+        if self._is_shown and self._console.is_jupyter:
+            self._write_over("")
 
     def say(self, what: str) -> None:
         """Shows what is being done now."""
+        self._what = what
         self._progress.update(self._task, description=what)
-        now = time.monotonic()
-        if not self._console.is_terminal and now - self._last_line > _LINE_EVERY:
-            self._last_line = now
-            self._console.print(f"{self._done / self._total:4.0%}  {what}", highlight=False)
+        self._show_line()
 
     def advance(self, work: float) -> None:
         """Moves the bar."""
         self._done += work
         self._progress.advance(self._task, work)
+        self._show_line()
+
+    def _show_line(self) -> None:
+        now = time.monotonic()
+        if not self._is_shown or not self._progress.disable:
+            return
+        if now - self._last_line < (_OVERWRITE_EVERY if self._console.is_jupyter else _LINE_EVERY):
+            return
+        self._last_line = now
+        share = self._done / self._total
+        if self._console.is_jupyter:
+            left = f"  {(now - self._started) * (1 - share) / share:.0f} s left" if share > 0 else ""
+            self._write_over(f"{'█' * round(24 * share):░<24} {share:4.0%}{left}  {self._what}")
+        else:
+            self._console.print(f"{share:4.0%}  {self._what}", highlight=False)
+
+    def _write_over(self, line: str) -> None:
+        # Plain text with a carriage return: widgets need a package that not every notebook has.
+        sys.stderr.write(f"\r{line:<79}\r" if not line else f"\r{line:<79}")
+        sys.stderr.flush()
 
 
 class Interruption:

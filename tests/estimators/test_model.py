@@ -84,7 +84,7 @@ def test_autoguidance_leads_away_from_a_worse_model(plain, conditional):
     with pytest.raises(ValueError, match="worse must have been fitted to the same rows and labels"):
         conditional.sample(5, worse=worse, guidance=1.0)
     other = Diffusion(**QUICK | {"epochs": 1, "timesteps": 50}).fit(UNITS)
-    with pytest.raises(ValueError, match="with the same noise schedule"):
+    with pytest.raises(ValueError, match="the same scaling and noise schedule"):
         plain.sample(5, worse=other, guidance=1.0)
 
 

@@ -1,18 +1,20 @@
 """The command line. Heavy modules are imported where they are used, so that --help is immediate."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pointillist.cli.rows import evaluate, fit, sample
+from pointillist.cli.studies import report, study
 
 app = typer.Typer(
     help="Diffusion models for rows of numbers.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-_STORE = "study.db"
+for command in (fit, sample, evaluate, study, report):
+    app.command()(command)
 
 
 @app.callback()
@@ -20,73 +22,6 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     pass
-
-
-@app.command()
-def study(
-    spec: Annotated[str, typer.Argument(help="A TOML file, or the name of a built-in spec.")] = "report",
-    out: Annotated[Path | None, typer.Option(help="Folder for the results [default: results/NAME].")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds; from 3 on error bars cover training too.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="A section to run; may be given again.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Number of epochs, in place of the spec's.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume/--fresh", help="Go on from what the folder holds, or throw its results away.")
-    ] = True,
-) -> None:
-    """Trains a grid of models side by side; writes tables, figures and a database."""
-    from rich.console import Console
-
-    from pointillist.study.spec import load_spec
-
-    plan = load_spec(spec)
-    if only:
-        plan = plan.only(only)
-    if epochs is not None:
-        plan = plan.with_epochs(epochs)
-    if seeds is not None:
-        plan = plan.with_seeds(seeds)
-    folder = out or Path("results") / plan.name
-
-    from pointillist.study.outputs import write_outputs
-    from pointillist.study.results import Results
-    from pointillist.study.runner import run_study
-    from pointillist.study.store import Store
-
-    console = Console()
-    folder.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        _remove_results(folder)
-    with Store(folder / _STORE) as store:
-        try:
-            run_study(plan, store, console)
-        except KeyboardInterrupt:
-            finished, missing = Results(store).finished_and_missing()
-            console.print(
-                f"Stopped with {finished} of {finished + missing} cells finished. The same command goes on from there.",
-                highlight=False,
-            )
-            raise typer.Exit(130) from None
-        write_outputs(store, folder, console)
-
-
-@app.command()
-def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]) -> None:
-    """Rebuilds tables and figures from a study's store."""
-    from rich.console import Console
-
-    from pointillist.study.outputs import write_outputs
-    from pointillist.study.store import Store
-
-    if not (folder / _STORE).is_file():
-        raise FileNotFoundError(f"{folder}: holds no {_STORE}, so that it is no study's folder")
-    with Store(folder / _STORE) as store:
-        write_outputs(store, folder, Console())
-
-
-def _remove_results(folder: Path) -> None:
-    names = [_STORE, f"{_STORE}-journal", "results.csv", "tables/*.md", "figures/*.png"]
-    for path in (path for name in names for path in folder.glob(name)):
-        path.unlink()
 
 
 def main() -> None:
@@ -104,6 +39,8 @@ def main() -> None:
 
 
 def _in_one_line(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "the memory is not enough; give fewer rows or a smaller model"
     # Usage errors of the command-line library give their text by a method of their own.
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     return " ".join(text.split())
@@ -112,8 +49,4 @@ def _in_one_line(error: Exception) -> str:
 def _is_bad_input(error: Exception) -> bool:
     import sqlite3
 
-    return hasattr(error, "format_message") or isinstance(error, ValueError | OSError | sqlite3.Error)
-
-
-if __name__ == "__main__":
-    main()
+    return hasattr(error, "format_message") or isinstance(error, ValueError | OSError | MemoryError | sqlite3.Error)

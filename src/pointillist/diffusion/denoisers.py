@@ -19,6 +19,9 @@ from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 Label = Int[Array | np.ndarray, ""]
 """The index of a class, 0 … n_classes - 1; n_classes itself means "no class"."""
 
+Bounds = Float[Array | np.ndarray, "2 d"]
+"""A lowest and a highest value for each column."""
+
 
 def x0_from_eps(
     x_t: Float[Array, " d"], eps: Float[Array, " d"], alpha_t: Float[Array, ""], sigma_t: Float[Array, ""]
@@ -86,18 +89,19 @@ class NetworkDenoiser(Denoiser):
     Attributes:
         network: Predicts ε from (x_t, embedding of t).
         schedule: The one that the network was trained with.
-        bound: The predicted x_0 is clipped to [-bound, bound] in every column; not at all if None. E[x_0 | x_t] never
-            leaves the data's range, but where alpha_t is near 0 a network's small error in ε takes it far away.
+        bounds: Lowest and highest x_0 in each column, shape (2, d), that a prediction is clipped to; None for no
+            clipping. E[x_0 | x_t] never leaves the data's range, but where alpha_t is near 0 a network's small error in
+            ε takes it far away.
     """
 
     network: MLP
     schedule: Schedule
-    bound: float | None = eqx.field(static=True, default=None)
+    bounds: Bounds | None = None
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """E[x_0 | x_t] by the network's ε."""
         eps = self.network.from_shares(x_t, self.network.share(sinusoidal_embedding(t, self.network.features)))
-        return _clipped(x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t)), self.bound)
+        return _clipped(x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t)), self.bounds)
 
 
 class ConditionalNetworkDenoiser(ConditionalDenoiser):
@@ -108,7 +112,7 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
         schedule: The one that the network was trained with.
         n_classes: Number of classes; also the index that stood for "no class" in training.
         time_embedding: Width of the embedding of t; the rest of the network's features are the class's.
-        bound: As of `NetworkDenoiser`.
+        bounds: As of `NetworkDenoiser`.
         class_share: What the class adds to the network's input layer, shape (width,); None for no class.
     """
 
@@ -116,7 +120,7 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
     schedule: Schedule
     n_classes: Label
     time_embedding: int = eqx.field(static=True)
-    bound: float | None = eqx.field(static=True, default=None)
+    bounds: Bounds | None = None
     class_share: Float[Array, " width"] | None = None
 
     def condition(self, label: Label) -> Float[Array, " width"]:
@@ -133,8 +137,8 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
         class_share = self.condition(self.n_classes) if self.class_share is None else self.class_share
         time_share = self.network.share(sinusoidal_embedding(t, self.time_embedding))
         eps = self.network.from_shares(x_t, time_share + class_share)
-        return _clipped(x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t)), self.bound)
+        return _clipped(x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t)), self.bounds)
 
 
-def _clipped(x0: Float[Array, " d"], bound: float | None) -> Float[Array, " d"]:
-    return x0 if bound is None else jnp.clip(x0, -bound, bound)
+def _clipped(x0: Float[Array, " d"], bounds: Bounds | None) -> Float[Array, " d"]:
+    return x0 if bounds is None else jnp.clip(x0, *jnp.asarray(bounds))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from pointillist.diffusion.classification import class_elbos, class_log_densities
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
@@ -77,7 +77,7 @@ def map_rows(
 ) -> Float[np.ndarray, "n *values"]:
     """function(key of the row, row) for every row.
 
-    A value depends on the row, its index and the seed, and on nothing else.
+    A value depends on the row and the seed, and on nothing else: equal rows get equal keys, wherever they stand.
 
     Args:
         function: What is computed.
@@ -97,9 +97,7 @@ def map_rows(
         padded = np.pad(part, ((0, per_call - len(part)), (0, 0)), mode="edge")
         # Devices share what there is, so that a few rows are not all on the first.
         in_turn = padded.reshape(CHUNKS_PER_CALL, mesh.size, chunk_rows, columns).swapaxes(0, 1)
-        values = np.asarray(
-            _mapped(key, function, in_turn.astype(np.float32), np.int32(first), np.int32(chunks), mesh=mesh)
-        )
+        values = np.asarray(_mapped(key, function, in_turn.astype(np.float32), np.int32(chunks), mesh=mesh))
         parts.append(values.swapaxes(0, 1).reshape(per_call, *values.shape[3:])[: len(part)])
     return np.concatenate(parts) if parts else np.empty((0,), np.float32)
 
@@ -109,19 +107,15 @@ def _mapped(
     key: PRNGKeyArray,
     function: Any,
     rows: Float[Array, "devices chunks rows d"],
-    first: Array,
     chunks: Array,
     *,
     mesh: jax.sharding.Mesh,
 ) -> Float[Array, "devices chunks rows *values"]:
-    n_devices, capacity, chunk_rows, _ = rows.shape
+    _, capacity, chunk_rows, _ = rows.shape
 
-    def on_device(key: PRNGKeyArray, function: Any, rows: Array, first: Array, chunks: Array) -> Array:
-        device = jax.lax.axis_index(_AXIS)
-
+    def on_device(key: PRNGKeyArray, function: Any, rows: Array, chunks: Array) -> Array:
         def one_chunk(i: Array, out: Array) -> Array:
-            index = first + (i * n_devices + device) * chunk_rows + jnp.arange(chunk_rows)
-            keys = jax.vmap(partial(jax.random.fold_in, key))(index)
+            keys = jax.vmap(partial(jax.random.fold_in, key))(_hashes(rows[0, i]))
             return out.at[i].set(jax.vmap(function)(keys, rows[0, i]))
 
         shape = jax.eval_shape(function, key, rows[0, 0, 0]).shape
@@ -130,7 +124,14 @@ def _mapped(
     return jax.shard_map(
         on_device,
         mesh=mesh,
-        in_specs=(P(), P(), P(_AXIS), P(), P()),
+        in_specs=(P(), P(), P(_AXIS), P()),
         out_specs=P(_AXIS),
         check_vma=False,
-    )(key, function, rows, first, chunks)
+    )(key, function, rows, chunks)
+
+
+def _hashes(rows: Float[Array, "m d"]) -> UInt32[Array, " m"]:
+    """A number for each row, from its bits."""
+    bits = jax.lax.bitcast_convert_type(rows, jnp.uint32)
+    odd_powers = np.cumprod(np.full(rows.shape[1], 2654435761, np.uint32), dtype=np.uint32)
+    return ((bits ^ (bits >> 15)) * odd_powers[None]).sum(axis=1, dtype=jnp.uint32)

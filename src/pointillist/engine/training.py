@@ -20,7 +20,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion import schedules
-from pointillist.diffusion.denoisers import ConditionalNetworkDenoiser, Denoiser, NetworkDenoiser
+from pointillist.diffusion.denoisers import Bounds, ConditionalNetworkDenoiser, Denoiser, NetworkDenoiser
 from pointillist.diffusion.losses import noise_prediction_loss
 from pointillist.diffusion.networks import MLP, sinusoidal_embedding
 from pointillist.diffusion.schedules import Schedule, at
@@ -54,13 +54,13 @@ class Architecture:
         features = self.time_embedding + self.class_embedding
         return MLP(key, columns=columns, features=features, width=self.width, depth=self.depth)
 
-    def denoiser(self, network: MLP, schedule: Schedule, n_classes: int, bound: float | None = None) -> Denoiser:
+    def denoiser(self, network: MLP, schedule: Schedule, n_classes: int, bounds: Bounds | None = None) -> Denoiser:
         """The network as a denoiser; `n_classes` counts only with an embedding of the class."""
         if not self.class_embedding:
-            return NetworkDenoiser(network=network, schedule=schedule, bound=bound)
+            return NetworkDenoiser(network=network, schedule=schedule, bounds=bounds)
         count = np.asarray(n_classes, np.int32)
         return ConditionalNetworkDenoiser(
-            network=network, schedule=schedule, n_classes=count, time_embedding=self.time_embedding, bound=bound
+            network=network, schedule=schedule, n_classes=count, time_embedding=self.time_embedding, bounds=bounds
         )
 
 
@@ -164,8 +164,7 @@ class StackTrainer:
         self._counts = np.bincount([slot // self._per_device for slot in self._slots], minlength=n_devices)
         self._batch_size = batch_size
         self._architecture = architecture
-        everything = _Data(jnp.asarray(data, jnp.float32), None if labels is None else jnp.asarray(labels, jnp.int32))
-        self._data = jax.device_put(everything, NamedSharding(self._mesh, P()))
+        self.feed(data, labels)
         in_place = [self.recipes[-1]] * (self._per_device * n_devices)
         for slot, recipe in zip(self._slots, self.recipes, strict=True):
             in_place[slot] = recipe
@@ -185,6 +184,11 @@ class StackTrainer:
 
     def _sharded(self, tree: Any) -> Any:
         return jax.device_put(tree, NamedSharding(self._mesh, P(_AXIS)))
+
+    def feed(self, data: Float[np.ndarray, "sets n d"], labels: Int[np.ndarray, "sets n"] | None) -> None:
+        """Trains on other rows from now on, of the shape of the first ones."""
+        everything = _Data(jnp.asarray(data, jnp.float32), None if labels is None else jnp.asarray(labels, jnp.int32))
+        self._data = jax.device_put(everything, NamedSharding(self._mesh, P()))
 
     @property
     def epochs_done(self) -> list[int]:

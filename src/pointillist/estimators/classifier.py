@@ -56,8 +56,8 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         """Fits a copy of the model to rows, shape (n, d), and labels, shape (n,)."""
         if y is None:
             raise ValueError("DiffusionClassifier requires y to be passed, but the target y is None")
-        data = checked_rows(self, X, reset=True)
-        model = clone(self.model) if self.model is not None else self._default(len(data))
+        _, rows = checked_rows(self, X, reset=True)
+        model = clone(self.model) if self.model is not None else self._default(len(rows))
         self.model_ = model.fit(X, y)
         return self
 
@@ -104,8 +104,9 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
             "elbo": ClassElbos(denoiser, n_classes, self.n_times),
             "exact": ClassLogDensities(denoiser, n_classes),
         }
-        rows = model.scaling_.transform(checked_rows(model, X))
-        return map_rows(by_method[self.method], rows, seed=seed_of(self.random_state)).astype(np.float64)
+        _, rows = checked_rows(model, X)
+        scaled = model.scaling_.transform(rows)
+        return map_rows(by_method[self.method], scaled, seed=seed_of(self.random_state)).astype(np.float64)
 
     def predict_proba(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
         """p(y | x), shape (n, n_classes), columns as in `classes_`, with the training rows' shares as p(y).

@@ -1,32 +1,69 @@
-"""What estimators take from their users: rows, seeds, rewards in the users' units; and the bar they watch."""
+"""What estimators take from their users: rows, labels, seeds."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
+
+from pointillist.estimators.layout import Layout, read
+from pointillist.points import Table, blocks
 
 RandomState = int | np.random.RandomState | None
 
 
-def checked_rows(estimator: BaseEstimator, X: ArrayLike, *, reset: bool = False) -> Float[np.ndarray, "n d"]:
-    """X as finite float64 rows, shape (n, d); with the columns of `fit` unless `reset`, which learns them."""
-    at_least = {"ensure_min_samples": 2} if reset else {}
-    return np.asarray(validate_data(estimator, X, dtype=np.float64, reset=reset, **at_least))
+def checked_rows(estimator: BaseEstimator, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:
+    """X's layout, and X as finite float64 rows, shape (n, d); with the columns of `fit` unless `reset`."""
+    layout, given = read(X)
+    if layout.names is not None:
+        validate_data(estimator, _named(X, layout), skip_check_array=True, reset=reset)
+    options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": False}
+    if reset:
+        options["ensure_min_samples"] = 2
+    if layout.names is not None:
+        rows = check_array(given, estimator=estimator, **options)
+    else:
+        rows = validate_data(estimator, given, reset=reset, **options)
+    finite(rows, "X", layout.names)
+    return layout, np.asarray(rows)
+
+
+def _named(X: Any, layout: Layout) -> Any:
+    """What scikit-learn reads the columns' names from."""
+    if not isinstance(X, Table):
+        return X
+    import pyarrow
+
+    assert layout.names is not None
+    return pyarrow.table({name: np.empty(0) for name in layout.names})
+
+
+def finite(rows: np.ndarray, what: str, names: tuple[Any, ...] | None) -> None:
+    """Refuses NaN and infinite values, naming the first."""
+    first = 0
+    for block in blocks(rows):
+        is_finite = np.isfinite(block)
+        if not is_finite.all():
+            row, column = np.argwhere(~is_finite)[0]
+            value = "NaN" if np.isnan(block[row, column]) else "inf"
+            where = f"column {column if names is None else repr(names[column])}"
+            raise ValueError(f"{what} has {value} in row {first + row}, {where}: drop or fill such rows first")
+        first += len(block)
 
 
 def checked_labels(y: ArrayLike | None, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The classes, each row's index among them, and their sizes; all empty without labels."""
     if y is None:
         return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
-    given = np.asarray(column_or_1d(y))
+    given = np.asarray(column_or_1d(y, warn=True))
+    if given.dtype.kind == "f" and not np.isfinite(given).all():
+        raise ValueError("y has NaN or infinite labels: drop such rows, or give them a label of their own")
+    if given.dtype == object:
+        given = _of_one_kind(given)
     check_classification_targets(given)
     if len(given) != n:
         raise ValueError(f"X has {n} rows but y has {len(given)} labels")
@@ -39,24 +76,19 @@ def checked_labels(y: ArrayLike | None, n: int) -> tuple[np.ndarray, np.ndarray,
     return classes, labels, counts
 
 
+def _of_one_kind(labels: np.ndarray) -> np.ndarray:
+    """Labels that came as Python objects, as an array of text or of numbers."""
+    if any(label is None or label != label for label in labels):
+        raise ValueError("y has missing labels: drop such rows, or give them a label of their own")
+    kinds = {"text" if isinstance(label, str) else type(label).__name__ for label in labels}
+    if len(kinds) > 1:
+        raise ValueError(f"y mixes labels of kinds {', '.join(sorted(kinds))}: give labels of one kind")
+    return np.array(labels.tolist())
+
+
 def is_whole(value: Any, low: int) -> bool:
     """Whether a value is a whole number from `low` on."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= low
-
-
-class InUnits(eqx.Module):
-    """A reward of rows in the units of the data, as one of scaled rows."""
-
-    function: Callable[[Any], Any] = eqx.field(static=True)
-    centre: Float[np.ndarray | Array, " d"]
-    half_width: Float[np.ndarray | Array, " d"]
-
-    def __call__(self, x0: Any) -> Any:
-        """(m, d) → (m,); of NumPy rows as of JAX ones."""
-        if isinstance(x0, np.ndarray):
-            return self.function(x0.astype(np.float64) * self.half_width + self.centre)
-        half_width, centre = (jnp.asarray(a, jnp.float32) for a in (self.half_width, self.centre))
-        return self.function(x0 * half_width[None] + centre[None])
 
 
 def seed_of(random_state: RandomState) -> int:
@@ -70,14 +102,3 @@ def seed_of(random_state: RandomState) -> int:
     if not 0 <= random_state < 2**32:
         raise ValueError(f"random_state must lie between 0 and 2**32 - 1, not {random_state}")
     return int(random_state)
-
-
-@contextmanager
-def bar(total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error; gives what moves it by a number of rows."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("sampling", total=total)
-        yield lambda n: progress.advance(task, n)

@@ -15,9 +15,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from pointillist.files import write_whole
+from pointillist.files import naming, write_whole
 
-FORMAT = 1
+FORMAT = 2
 """Of the header; a file of another one is refused."""
 
 _MAX_HEADER = 2**22
@@ -56,8 +56,8 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
         ModelFileError: If the file is damaged, or is no model of this version.
         OSError: If it cannot be read.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
+        size = path.stat().st_size
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if not 2 <= length <= min(_MAX_HEADER, size - 8):
@@ -101,7 +101,9 @@ def read_tensors(path: Path, expected: dict[str, Shape]) -> dict[str, np.ndarray
             f"{path}: tensors are missing, unknown or of another shape than its header says: {', '.join(differing[:3])}"
         )
     try:
-        tensors = load(path.read_bytes())
+        with naming(path):
+            content = path.read_bytes()
+        tensors = load(content)
     except SafetensorError as error:
         raise ModelFileError(f"{path}: is damaged: {error}") from error
     for name, tensor in tensors.items():

@@ -1,6 +1,9 @@
 """A fitted `Diffusion` as header and tensors of a model file, and back."""
 
 import hashlib
+import json
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,21 +11,45 @@ import jax
 import numpy as np
 
 from pointillist.engine import weights
+from pointillist.estimators.fitting import Plan
+from pointillist.estimators.layout import Layout
 from pointillist.estimators.model_file import ModelFileError, Shape, read_header, read_tensors, write_model
-from pointillist.points import MinMaxScaling
+from pointillist.estimators.parameters import DECIDING, architecture, check_parameters, noise_schedule
+from pointillist.points import AffineScaling, QuantileScaling, Scaling, TableScaling, blocks
 
 if TYPE_CHECKING:
     from pointillist.estimators.model import Diffusion
 
-LIMITS = {"timesteps": 100_000, "width": 65_536, "depth": 1_000, "time_embedding": 65_536, "class_embedding": 65_536}
-"""Of what a file may ask for: larger models than anyone has."""
-
 _NETWORK = "network."
+_VALUES = np.dtype("f8")
 
 
 def fingerprint(rows: np.ndarray) -> str:
     """A hash of the training rows."""
-    return hashlib.sha256(str(rows.shape).encode() + np.ascontiguousarray(rows).tobytes()).hexdigest()[:32]
+    digest = hashlib.sha256(str(rows.shape).encode())
+    for block in blocks(rows):
+        digest.update(np.ascontiguousarray(block).data)
+    return digest.hexdigest()[:32]
+
+
+def plan_key(plan: Plan, rows_fingerprint: str) -> str:
+    """A hash of all that decides the weights that a plan ends with."""
+    facts = {
+        "version": version("pointillist"),
+        "rows": rows_fingerprint,
+        "labels": None if plan.labels is None else fingerprint(plan.labels[:, None]),
+        "schedule": fingerprint(np.asarray(plan.schedule.alpha)[:, None]),
+        "scaling": [fingerprint(tensor.reshape(-1, 1)) for tensor in _scaling_tensors(plan.scaling).values()],
+        "architecture": asdict(plan.architecture),
+        "stopping": None if plan.stopping is None else asdict(plan.stopping),
+        "start": None if plan.start is None else hashlib.sha256(weights.to_bytes(plan.start)).hexdigest(),
+        "shards": plan.shards.limit,
+    }
+    facts |= {
+        name: getattr(plan, name)
+        for name in ("n_classes", "batch_size", "epochs", "default_steps", "learning_rate", "p_uncond", "seed")
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def save_model(model: "Diffusion", path: Path) -> None:
@@ -33,48 +60,85 @@ def save_model(model: "Diffusion", path: Path) -> None:
     classes = getattr(model, "classes_", None)
     header = {
         "parameters": {k: v.item() if isinstance(v, np.generic) else v for k, v in parameters.items()},
-        "columns": model.feature_names_in_.tolist() if hasattr(model, "feature_names_in_") else None,
+        "trained_with": model.trained_with_,
+        "layout": asdict(model.layout_),
         "classes": None if classes is None else classes.tolist(),
-        "n_features": model.n_features_in_,
+        "label_column": model.label_column_,
+        "scaling": "quantile" if isinstance(model.scaling_.varying, QuantileScaling) else "affine",
         "seed": model.seed_,
         "fingerprint": model.fingerprint_,
     }
     tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.named(model.network_).items()}
-    tensors |= {"minimum": model.scaling_.minimum, "maximum": model.scaling_.maximum, "history": model.history_}
+    tensors |= _scaling_tensors(model.scaling_)
+    tensors |= {"history": model.history_, "validation_history": model.validation_history_}
     if classes is not None:
         tensors["class_counts"] = model.class_counts_.astype(np.int64)
     write_model(path, header, tensors)
 
 
+def _scaling_tensors(scaling: TableScaling) -> dict[str, np.ndarray]:
+    common = {"minimum": scaling.minimum, "maximum": scaling.maximum}
+    if isinstance(scaling.varying, QuantileScaling):
+        return {**common, "quantiles": scaling.varying.quantiles}
+    assert isinstance(scaling.varying, AffineScaling)
+    return {**common, "centre": scaling.varying.centre, "unit": scaling.varying.unit}
+
+
 def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
     """Reads what `save_model` wrote."""
     header, declared = read_header(path)
+    if "checkpoint" in header:
+        raise ModelFileError(f"{path}: is a checkpoint of a fit that has not ended, not a model: let the fit end")
     try:
         model = _configured(cls, header["parameters"])
-        classes, d = _classes(header["classes"]), header["n_features"]
-        seed, mark, columns = header["seed"], header["fingerprint"], header["columns"]
-        if type(d) is not int or d < 1 or type(seed) is not int or not isinstance(mark, str):
-            raise ValueError("n_features, seed or fingerprint is of another kind")
-        if columns is not None and (len(columns) != d or not all(isinstance(c, str) for c in columns)):
-            raise ValueError("columns are not one name for each of n_features")
+        trained_with = _trained_with(cls, header["trained_with"])
+        classes, layout = _classes(header["classes"]), _layout(header["layout"])
+        label_column, seed, mark = header["label_column"], header["seed"], header["fingerprint"]
+        if type(seed) is not int or not isinstance(mark, str):
+            raise ValueError("seed or fingerprint is of another kind")
+        if label_column is not None:
+            name, place = label_column
+            if not isinstance(name, str) or type(place) is not int or not 0 <= place <= len(layout.types):
+                raise ValueError("label_column is not a name and a place")
+            label_column = name, place
+        is_by_quantiles = {"quantile": True, "affine": False}[header["scaling"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFileError(f"{path}: holds a model that cannot be: {error}") from error
-    architecture = model._architecture(len(classes))
-    template = jax.eval_shape(lambda: architecture.build(jax.random.key(0), d))
+    d = len(layout.types)
+    # Of a missing or empty tensor, of no columns or of too many, `read_tensors` says what is wrong.
+    k = min(max(1, *declared.get("network.output.bias", ((1,), _VALUES))[0]), d)
+    parts = architecture(trained_with, len(classes))
+    template = jax.eval_shape(lambda: parts.build(jax.random.key(0), k))
     expected: dict[str, Shape] = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
-    expected |= {name: ((d,), np.dtype("f8")) for name in ("minimum", "maximum")}
-    history = declared.get("history", ((), np.dtype("f4")))[0]
-    expected["history"] = (history[:1], np.dtype("f4"))
+    expected |= {name: ((d,), _VALUES) for name in ("minimum", "maximum")}
+    if is_by_quantiles:
+        points = declared.get("quantiles", ((2,), _VALUES))[0][0]
+        expected["quantiles"] = ((max(points, 2), k), _VALUES)
+    else:
+        expected |= {name: ((k,), _VALUES) for name in ("centre", "unit")}
+    for name in ("history", "validation_history"):
+        expected[name] = (declared.get(name, ((), _VALUES))[0][:1], np.dtype("f4"))
     if len(classes):
         expected["class_counts"] = ((len(classes),), np.dtype("i8"))
     tensors = read_tensors(path, expected)
+    varying: Scaling
+    if is_by_quantiles:
+        varying = QuantileScaling(tensors["quantiles"])
+        is_possible = (np.diff(tensors["quantiles"], axis=0) >= 0).all()
+    else:
+        varying = AffineScaling(tensors["centre"], tensors["unit"])
+        is_possible = (tensors["unit"] >= 0).all()
+    model.scaling_ = TableScaling(tensors["minimum"], tensors["maximum"], layout.is_whole, varying)
+    if not is_possible or model.scaling_.varies.sum() != k:
+        raise ModelFileError(f"{path}: holds a model that cannot be: its scaling is not of its columns")
     network = {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
     model.network_ = weights.from_named(template, network)
-    model.scaling_ = MinMaxScaling(tensors["minimum"], tensors["maximum"])
-    model.schedule_, model.history_ = model._noise_schedule(), tensors["history"]
+    model.trained_with_, model.schedule_, model.layout_ = trained_with, noise_schedule(trained_with), layout
+    model.history_, model.validation_history_ = tensors["history"], tensors["validation_history"]
     model.n_features_in_, model.seed_, model.fingerprint_ = d, seed, mark
-    if columns is not None:
-        model.feature_names_in_ = np.array(columns, dtype=object)
+    model.label_column_ = label_column
+    if layout.names is not None and all(isinstance(name, str) for name in layout.names):
+        model.feature_names_in_ = np.array(layout.names, dtype=object)
     if len(classes):
         model.classes_, model.class_counts_ = classes, tensors["class_counts"]
     return model
@@ -85,11 +149,26 @@ def _configured(cls: type["Diffusion"], parameters: dict[str, Any]) -> "Diffusio
     if parameters.keys() != known.keys():
         raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ known.keys()))}")
     model = cls(**parameters)
-    model._check_parameters()
-    for name, limit in LIMITS.items():
-        if getattr(model, name) > limit:
-            raise ValueError(f"{name} = {getattr(model, name)} is beyond {limit}")
+    check_parameters(model)
     return model
+
+
+def _trained_with(cls: type["Diffusion"], parameters: dict[str, Any]) -> dict[str, Any]:
+    if sorted(parameters) != sorted(DECIDING):
+        raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ set(DECIDING)))}")
+    check_parameters(cls(**parameters))
+    noise_schedule(parameters | {"timesteps": 1})
+    return parameters
+
+
+def _layout(content: dict[str, Any]) -> Layout:
+    parts: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+    }
+    layout = Layout(**parts)
+    if not layout.types or not all(isinstance(name, str | int) for name in layout.names or ()):
+        raise ValueError("layout is not of columns with names")
+    return layout
 
 
 def _classes(values: list[Any] | None) -> np.ndarray:

@@ -1,7 +1,26 @@
-"""Rows of numbers: where they come from and how their columns are scaled."""
+"""Rows of numbers: where they come from, where they go, and how their columns are scaled."""
 
+from pointillist.points.columns import LabelColumn, Table
 from pointillist.points.pointsets import POINTSETS, PointSet, load_pointset, true_class_probabilities
-from pointillist.points.scaling import MinMaxScaling
-from pointillist.points.tables import read_rows
+from pointillist.points.scaling import AffineScaling, QuantileScaling, Scaling, blocks
+from pointillist.points.table_scaling import SCALINGS, TableScaling
+from pointillist.points.tables import READABLE, read_table
+from pointillist.points.writing import TableWriter
 
-__all__ = ["POINTSETS", "MinMaxScaling", "PointSet", "load_pointset", "read_rows", "true_class_probabilities"]
+__all__ = [
+    "POINTSETS",
+    "READABLE",
+    "SCALINGS",
+    "AffineScaling",
+    "LabelColumn",
+    "PointSet",
+    "QuantileScaling",
+    "Scaling",
+    "Table",
+    "TableScaling",
+    "TableWriter",
+    "blocks",
+    "load_pointset",
+    "read_table",
+    "true_class_probabilities",
+]

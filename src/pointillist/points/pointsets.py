@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.points.scaling import MinMaxScaling
+from pointillist.points.scaling import AffineScaling
 
 _CANONICAL_SEED = 42
 
@@ -127,9 +127,9 @@ POINTSETS: dict[str, PointSet] = {
 
 
 @lru_cache(maxsize=len(POINTSETS))
-def _canonical_scaling(name: str) -> MinMaxScaling:
+def _canonical_scaling(name: str) -> AffineScaling:
     pointset = POINTSETS[name]
-    return MinMaxScaling.fit(pointset.draw(pointset.n_rows, _CANONICAL_SEED)[0])
+    return AffineScaling.minmax(pointset.draw(pointset.n_rows, _CANONICAL_SEED)[0])
 
 
 def load_pointset(name: str, n_rows: int | None = None, random_state: int = _CANONICAL_SEED) -> tuple[Rows, Labels]:

@@ -1,45 +1,174 @@
-"""Column scaling and its inverse."""
+"""Column scalings and their inverses: from the units of the data to those of a model."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+Rows = Float[np.ndarray, "n d"]
+
+N_QUANTILES = 1000
+"""Points of a column's distribution that `QuantileScaling` keeps."""
+
+_QUANTILE_ROWS = 100_000
+_BLOCK = 2**16
+
+
+class Scaling(ABC):
+    """A map of each column on its own, increasing."""
+
+    @abstractmethod
+    def transform(self, rows: Rows) -> Rows:
+        """Scales rows of shape (n, d); float32."""
+
+    @abstractmethod
+    def inverse(self, rows: Rows) -> Rows:
+        """Takes scaled rows of shape (n, d) back to the units of the data; float64."""
+
+    @abstractmethod
+    def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
+        """Log of the determinant of `transform` at rows, shape (n, d): what a log-density of scaled rows lacks."""
+
 
 @dataclass(frozen=True)
-class MinMaxScaling:
-    """Maps every column linearly so that a given range becomes [-1, 1].
-
-    A constant column maps to 0 and comes back as its constant.
+class AffineScaling(Scaling):
+    """(row - centre) / unit; a column of unit 0 is constant: it maps to 0 and comes back as its centre.
 
     Attributes:
-        minimum: Shape (d,), the value of each column that becomes -1.
-        maximum: Shape (d,), the value of each column that becomes 1.
+        centre: Shape (d,), the value of each column that becomes 0.
+        unit: Shape (d,), at least 0.
     """
 
-    minimum: Float[np.ndarray, " d"]
-    maximum: Float[np.ndarray, " d"]
+    centre: Float[np.ndarray, " d"]
+    unit: Float[np.ndarray, " d"]
 
     @classmethod
-    def fit(cls, rows: Float[np.ndarray, "n d"]) -> "MinMaxScaling":
-        """Takes the range of each column from `rows`, shape (n, d), finite."""
-        rows = np.asarray(rows, dtype=np.float64)
-        return cls(rows.min(axis=0), rows.max(axis=0))
+    def minmax(cls, rows: Rows) -> "AffineScaling":
+        """The range of each column of `rows`, shape (n, d), finite, becomes [-1, 1]."""
+        low, high = column_range(rows)
+        # Halves first: the range of float64 rows may be beyond float64.
+        return cls(low / 2 + high / 2, high / 2 - low / 2)
+
+    @classmethod
+    def standard(cls, rows: Rows) -> "AffineScaling":
+        """Each column of `rows`, shape (n, d), finite, becomes one of mean 0 and standard deviation 1."""
+        low, high = column_range(rows)
+        # Within the range, so that squares neither overflow nor underflow.
+        inner = cls.minmax(rows)
+        count, mean, squares = 0, np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+        for block in blocks(rows):
+            scaled = inner._scaled(block)
+            # Chan et al. 1983, equation 2.1: the mean and the sum of squares of two parts together.
+            shift = scaled.mean(axis=0) - mean
+            total = count + len(block)
+            squares += ((scaled - scaled.mean(axis=0)) ** 2).sum(axis=0) + shift**2 * (count * len(block) / total)
+            mean += shift * (len(block) / total)
+            count = total
+        return cls(np.where(high > low, inner.centre + mean * inner.unit, low), np.sqrt(squares / count) * inner.unit)
+
+    @classmethod
+    def identity(cls, columns: int) -> "AffineScaling":
+        """Changes nothing."""
+        return cls(np.zeros(columns), np.ones(columns))
 
     @property
-    def _centre(self) -> Float[np.ndarray, " d"]:
-        return self.minimum / 2 + self.maximum / 2
+    def _divisor(self) -> Float[np.ndarray, " d"]:
+        return np.where(self.unit > 0, self.unit, 1.0)
+
+    def _scaled(self, rows: Rows) -> Rows:
+        return (np.asarray(rows, dtype=np.float64) - self.centre) / self._divisor
+
+    def transform(self, rows: Rows) -> Rows:
+        """Scales rows of shape (n, d); float32."""
+        return self._scaled(rows).astype(np.float32)
+
+    def inverse(self, rows: Rows) -> Rows:
+        """Takes scaled rows of shape (n, d) back; float64."""
+        return np.asarray(rows, dtype=np.float64) * self.unit + self.centre
+
+    def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
+        """The same for all rows."""
+        return np.full(len(rows), -np.log(self._divisor).sum())
+
+
+@dataclass(frozen=True)
+class QuantileScaling(Scaling):
+    """Each column becomes standard normal, by its own distribution function: linear between `N_QUANTILES` quantiles.
+
+    Values beyond the range of the data map to its ends, and no generated row lies beyond it. A value that repeats keeps
+    its share of the rows.
+
+    Attributes:
+        quantiles: Shape (points, d), not decreasing along the first axis.
+    """
+
+    quantiles: Float[np.ndarray, "points d"]
+
+    @classmethod
+    def fit(cls, rows: Rows) -> "QuantileScaling":
+        """Takes the quantiles of each column from `rows`, shape (n, d), finite; of 100,000 of many."""
+        if len(rows) > _QUANTILE_ROWS:
+            rows = rows[np.sort(np.random.default_rng(0).choice(len(rows), _QUANTILE_ROWS, replace=False))]
+        points = np.linspace(0, 1, min(N_QUANTILES, len(rows)))
+        # Rounding may make quantiles of equal values decrease by a last digit.
+        return cls(np.maximum.accumulate(np.quantile(np.asarray(rows, dtype=np.float64), points, axis=0)))
 
     @property
-    def _half_width(self) -> Float[np.ndarray, " d"]:
-        half = self.maximum / 2 - self.minimum / 2
-        return np.where(half > 0, half, 1.0)
+    def levels(self) -> Float[np.ndarray, " points"]:
+        """The share of the data that lies below each quantile."""
+        return np.linspace(0, 1, len(self.quantiles))
 
-    def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        """Scales rows of shape (n, d); float32. Rows outside the range end outside [-1, 1]."""
-        return ((np.asarray(rows, dtype=np.float64) - self._centre) / self._half_width).astype(np.float32)
+    @property
+    def repeats(self) -> np.ndarray:
+        """Which columns have values that repeat so often that they have no density, shape (d,), bool."""
+        return (np.diff(self.quantiles, axis=0) == 0).any(axis=0)
 
-    def inverse(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        """Takes scaled rows of shape (n, d) back to the units of the data; float64."""
-        rows = np.asarray(rows, dtype=np.float64) * self._half_width + self._centre
-        return np.where(self.maximum > self.minimum, rows, self.minimum)
+    def _share_below(self, rows: Rows) -> Rows:
+        levels, out = self.levels, np.empty(rows.shape)
+        for j, quantiles in enumerate(self.quantiles.T):
+            column = np.asarray(rows[:, j], dtype=np.float64)
+            # The two disagree at values that repeat, by the share of these; the middle of it is meant.
+            from_left = np.interp(column, quantiles, levels)
+            from_right = 1 - np.interp(-column, -quantiles[::-1], levels)
+            out[:, j] = (from_left + from_right) / 2
+        return out
+
+    def transform(self, rows: Rows) -> Rows:
+        """Scales rows of shape (n, d); float32, within ±5.2."""
+        from scipy.special import ndtri
+
+        return ndtri(np.clip(self._share_below(rows), 1e-7, 1 - 1e-7)).astype(np.float32)
+
+    def inverse(self, rows: Rows) -> Rows:
+        """Takes scaled rows of shape (n, d) back; float64."""
+        from scipy.special import ndtr
+
+        shares = ndtr(np.asarray(rows, dtype=np.float64))
+        columns = [np.interp(shares[:, j], self.levels, q) for j, q in enumerate(self.quantiles.T)]
+        return np.stack(columns, axis=1)
+
+    def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
+        """-inf beyond the range of the data; only of columns that do not repeat."""
+        out = np.zeros(len(rows))
+        z = self.transform(rows).astype(np.float64)
+        for j, quantiles in enumerate(self.quantiles.T):
+            place = np.searchsorted(quantiles, rows[:, j], side="right") - 1
+            is_inside = (rows[:, j] >= quantiles[0]) & (rows[:, j] <= quantiles[-1])
+            gap = np.diff(quantiles)[np.clip(place, 0, len(quantiles) - 2)] * (len(quantiles) - 1)
+            # dz/dx = (dp/dx) / φ(z), with φ the standard normal density.
+            out += np.where(is_inside, -np.log(gap) + z[:, j] ** 2 / 2 + np.log(2 * np.pi) / 2, -np.inf)
+        return out
+
+
+def blocks(rows: np.ndarray) -> list[np.ndarray]:
+    """Views of rows, some at a time: a table may be a map of a file that is larger than the memory."""
+    return [rows[first : first + _BLOCK] for first in range(0, len(rows), _BLOCK)]
+
+
+def column_range(rows: Rows) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """The lowest and the highest value of each column, float64."""
+    low, high = np.full(rows.shape[1], np.inf), np.full(rows.shape[1], -np.inf)
+    for block in blocks(rows):
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+    return low, high

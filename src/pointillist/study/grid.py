@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.points import POINTSETS, MinMaxScaling, load_pointset, read_rows
+from pointillist.points import POINTSETS, AffineScaling, load_pointset, read_table
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec
 
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 """To be raised whenever a change of the code changes the results of a cell; older cells are then computed anew."""
 
 HELD_OUT_SEED = 43
@@ -68,8 +68,8 @@ def load_dataset(name: str) -> Dataset:
     """Loads a named set or a file and scales it."""
     if name in POINTSETS:
         return Dataset(name, *load_pointset(name))
-    rows = read_rows(Path(name))
-    return Dataset(name, MinMaxScaling.fit(rows).transform(rows))
+    rows = read_table(Path(name)).rows
+    return Dataset(name, AffineScaling.minmax(rows).transform(rows))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from pointillist.engine.devices import configure
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
 from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
 from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Architecture, Recipe, StackTrainer, TrainingState
+from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, load_dataset, random_seed, study_cells
 from pointillist.study.measuring import (
@@ -35,7 +36,6 @@ from pointillist.study.measuring import (
     measure_neighbours,
     measure_rows,
 )
-from pointillist.study.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import protocol, short_name
 from pointillist.study.scorer import Scorer, held_out
@@ -82,7 +82,7 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
     by_fingerprint = {dataset.fingerprint: dataset for dataset in datasets.values()}
     work = Work(by_fingerprint, pending, store)
     with (
-        Bar(console, max(work.total, 1.0)) as bar,
+        Bar(console, work.total) as bar,
         deferred_interrupt(console) as interruption,
         ThreadPoolExecutor(jax.local_device_count()) as pool,
     ):

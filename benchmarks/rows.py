@@ -1,0 +1,135 @@
+"""A user's rows from the shell: memory of large draws and fits, and the same bits in other processes.
+
+Every measurement is a process of its own; its peak is what the system says that it held at most, mapped files included.
+"""
+
+import argparse
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from machine import report
+
+COMMAND = [sys.executable, "-m", "pointillist.cli"]
+
+
+def run(*arguments: object, devices: int | None = None) -> tuple[float, float]:
+    """Seconds and peak memory in MB of a command."""
+    environment = {**os.environ, **({} if devices is None else {"POINTILLIST_DEVICES": str(devices)})}
+    started = time.perf_counter()
+    process = os.posix_spawn(sys.executable, [*COMMAND, *map(str, arguments)], environment)
+    _, status, usage = os.wait4(process, 0)
+    if status:
+        raise SystemExit(f"{' '.join(map(str, arguments))} ended with status {os.waitstatus_to_exitcode(status)}")
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def show(what: str, seconds: float, megabytes: float, results: dict[str, object]) -> None:
+    """Prints and keeps one measurement."""
+    print(f"{what:<58} {seconds:7.1f} s {megabytes:8.0f} MB", flush=True)
+    results[what] = {"seconds": seconds, "peak_mb": megabytes}
+
+
+def large_draw(folder: Path, n_rows: int, steps: int, results: dict[str, object]) -> None:
+    """Draws many rows of a model of two columns and eight classes."""
+    from pointillist import load_pointset
+
+    rows, labels = load_pointset("manycircles")
+    table = np.column_stack([rows, labels])
+    np.savetxt(folder / "points.csv", table, delimiter=",", header="x,y,group", comments="", fmt=["%.6f", "%.6f", "%d"])
+    show(
+        "fit 8,000 × 2, .csv with labels",
+        *run("fit", folder / "points.csv", "--label", "group", "--out", folder / "m"),
+        results,
+    )
+    few = run("sample", folder / "m", "-n", 1000, "--sampler", "ddim", "--steps", steps, "--out", folder / "few.npy")
+    show("sample 1,000 rows, .npy", *few, results)
+    for ending in (".npy", ".parquet"):
+        out = folder / f"many{ending}"
+        measured = run("sample", folder / "m", "-n", n_rows, "--sampler", "ddim", "--steps", steps, "--out", out)
+        show(f"sample {n_rows:,} rows in {steps} steps, {ending}", *measured, results)
+        out.unlink()
+
+
+def report_job(folder: Path, results: dict[str, object]) -> None:
+    """The report's job with 64 columns: given x_T, no noise, the same bits in every process."""
+    from sklearn.datasets import load_digits
+
+    rng = np.random.default_rng(0)
+    digits = load_digits().data
+    big = digits[rng.integers(len(digits), size=32_561)] + rng.normal(scale=0.5, size=(32_561, 64))
+    for name, rows in (("digits", digits), ("32,561 × 64", big)):
+        np.save(folder / "rows.npy", rows.reshape(len(rows), 8, 8))
+        np.save(folder / "prior.npy", rng.standard_normal((len(rows), 64)))
+        fitted = run(
+            "fit",
+            folder / "rows.npy",
+            "--timesteps",
+            150,
+            "--schedule",
+            "linear",
+            "--out",
+            folder / "m",
+            "--epochs",
+            20,
+        )
+        show(f"fit {name}, T = 150, 20 epochs", *fitted, results)
+        hashes = []
+        for devices in (1, 2, 2):
+            out = folder / f"out{len(hashes)}.npy"
+            drawn = run(
+                "sample",
+                folder / "m",
+                "--prior",
+                folder / "prior.npy",
+                "--deterministic",
+                "--out",
+                out,
+                devices=devices,
+            )
+            show(f"sample {name} from given x_T on {devices} device(s)", *drawn, results)
+            hashes.append(hashlib.sha256(out.read_bytes()).hexdigest())
+        same = len(set(hashes)) == 1
+        print(f"  the three files are {'the same bit for bit' if same else 'NOT the same'} ({hashes[0][:16]})")
+        results[f"{name} same bits"] = same
+
+
+def large_fit(folder: Path, n_rows: int, results: dict[str, object]) -> None:
+    """Fits a table that is not held in memory."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    rng = np.random.default_rng(0)
+    columns = {f"x{j}": rng.standard_normal(n_rows) for j in range(16)}
+    csv.write_csv(pa.table(columns), folder / "large.csv")
+    np.save(folder / "large.npy", np.stack(list(columns.values()), axis=1))
+    del columns
+    for ending in (".npy", ".csv"):
+        size = (folder / f"large{ending}").stat().st_size / 2**20
+        measured = run("fit", folder / f"large{ending}", "--out", folder / "m", "--batch-size", 1024, "--epochs", 1)
+        show(f"fit {n_rows:,} × 16, {ending} of {size:,.0f} MB, 1 epoch", *measured, results)
+
+
+def main() -> None:
+    """Runs the three parts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the large draw")
+    parser.add_argument("--steps", type=int, default=5, help="sampling steps of the large draw")
+    parser.add_argument("--table", type=int, default=3_000_000, help="rows of the large table")
+    options = parser.parse_args()
+    results: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        large_draw(folder, options.rows, options.steps, results)
+        report_job(folder, results)
+        large_fit(folder, options.table, results)
+    report("rows", results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""`python -m pointillist.cli` is the command `pointillist`."""
+
+from pointillist.cli import main
+
+main()

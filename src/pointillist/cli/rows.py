@@ -1,0 +1,252 @@
+"""`pointillist fit`, `pointillist sample` and `pointillist evaluate`: a user's own rows."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pointillist.estimators import Diffusion
+    from pointillist.points import Table
+
+_FILES = ".npy, .csv, .csv.gz or .parquet"
+_LARGEST_SEED = 2**32 - 1
+
+
+def fit(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table of numbers: {_FILES}.")],
+    out: Annotated[Path, typer.Option(metavar="MODEL", help="The model file to write.")],
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of labels; its number in a .npy file.")
+    ] = None,
+    timesteps: Annotated[int, typer.Option(help="T, the number of noise levels.")] = 200,
+    schedule: Annotated[str, typer.Option(help="Of the noise: linear, cosine or sigmoid.")] = "cosine",
+    beta_start: Annotated[float, typer.Option(help="First beta of the linear schedule.")] = 1e-4,
+    beta_end: Annotated[float, typer.Option(help="Last beta of the linear schedule.")] = 0.02,
+    scaling: Annotated[str, typer.Option(help="Of the columns: minmax, standard, quantile or none.")] = "minmax",
+    width: Annotated[int, typer.Option(help="Units of a hidden layer; more for many columns.")] = 128,
+    depth: Annotated[int, typer.Option(help="Hidden blocks.")] = 5,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the rows [default: as many as make 12,500 steps].")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Rows a step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start.")] = 1e-3,
+    p_uncond: Annotated[float, typer.Option(help="Share of labels not shown in training.")] = 0.2,
+    early_stopping: Annotated[
+        bool, typer.Option("--early-stopping", help="Hold out a tenth of the rows; stop when their loss stays.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Same seed, same model.")] = 0,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Where the state of training is kept [default: MODEL.checkpoint].")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on from the checkpoint, or throw it away.")
+    ] = True,
+) -> None:
+    """Fits a diffusion model to a table; writes a model file."""
+    from rich.console import Console
+
+    from pointillist.estimators import Diffusion
+    from pointillist.estimators.checkpoint import remove_checkpoint
+    from pointillist.files import check_place
+    from pointillist.points import read_table
+
+    kept = checkpoint or out.with_name(f"{out.name}.checkpoint")
+    for place in (out, kept):
+        check_place(place)
+        _check_apart(place, data)
+    table = read_table(data, label)
+    if not resume:
+        remove_checkpoint(kept)
+    model = Diffusion(
+        timesteps=timesteps,
+        schedule=schedule,
+        beta_start=beta_start,
+        beta_end=beta_end,
+        scaling=None if scaling == "none" else scaling,
+        width=width,
+        depth=depth,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        p_uncond=p_uncond,
+        early_stopping=early_stopping,
+        verbose=True,
+        random_state=seed,
+    )
+    console = Console(stderr=True)
+    started = time.monotonic()
+    try:
+        model.fit(table, checkpoint=kept)
+    except KeyboardInterrupt:
+        if kept.exists():
+            console.print("Stopped. The same command goes on from there.", highlight=False)
+        raise
+    model.save(out)
+    n, d = table.rows.shape
+    classes = f", {len(model.classes_)} classes" if hasattr(model, "classes_") else ""
+    epoch = "epoch" if len(model.history_) == 1 else "epochs"
+    console.print(
+        f"{out}: {n:,} rows, {d} columns{classes}; {len(model.history_)} {epoch} in {time.monotonic() - started:.0f} s, "
+        f"loss {model.history_[-1]:.4f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def sample(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, as fit writes it.")],
+    out: Annotated[Path, typer.Option(metavar="ROWS", help=f"The table to write: {_FILES}.")],
+    n: Annotated[int | None, typer.Option("-n", help="Number of rows; that of --prior by default.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The class of all rows [default: classes with their shares in the data].")
+    ] = None,
+    guidance: Annotated[float, typer.Option(help="Strength of guidance to the class; 0 is none.")] = 0.0,
+    sampler: Annotated[str, typer.Option(help="ancestral or ddim.")] = "ancestral",
+    steps: Annotated[int | None, typer.Option(help="Sampling steps [default: all of the model's].")] = None,
+    prior: Annotated[
+        Path | None, typer.Option(metavar="FILE.npy", help="Rows of N(0, I) to start from, one for each row.")
+    ] = None,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Add no noise on the way.")] = False,
+    seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Same seed, same rows.")] = 0,
+) -> None:
+    """Draws new rows from a model, and writes them as they come."""
+    from rich.console import Console
+
+    from pointillist.estimators import Diffusion
+    from pointillist.points import TableWriter, read_table
+    from pointillist.progress import Bar
+
+    fitted = Diffusion.load(model)
+    start = None if prior is None else read_table(prior).rows
+    if n is None and start is None:
+        raise ValueError("how many rows? give -n, or --prior")
+    n_rows = n if n is not None else len(start if start is not None else ())
+    if start is not None and n_rows != len(start):
+        raise ValueError(f"{prior}: has {len(start)} rows, but -n is {n}: leave -n out, or give as many")
+    if n_rows < 1:
+        raise ValueError(f"-n must be a number of rows from 1 on, not {n_rows}")
+    has_labels = hasattr(fitted, "classes_")
+    if label is not None and not has_labels:
+        raise ValueError(f"{model}: was fitted without labels: leave --label out, or fit it with --label COLUMN")
+    batches = fitted._typed_batches(
+        n_rows,
+        labels=None if label is None else _class_of(fitted, label),
+        return_labels=has_labels,
+        guidance=guidance,
+        sampler=sampler,
+        steps=steps,
+        prior=start,
+        deterministic=deterministic,
+        random_state=seed,
+    )
+    names, types, place = _columns(fitted)
+    with (
+        TableWriter(out, names, types, n_rows) as writer,
+        Bar(Console(stderr=True), n_rows) as bar,
+    ):
+        bar.say("sampling")
+        for columns, labels in batches:
+            if labels is not None:
+                columns.insert(place, labels)
+            writer.write(columns)
+            bar.advance(len(columns[0]))
+
+
+def _check_apart(place: Path, data: Path) -> None:
+    if place.exists() and data.exists() and place.samefile(data):
+        raise ValueError(f"{place}: is the table to read, which would be written over: give another name")
+
+
+def _class_of(model: "Diffusion", text: str) -> Any:
+    """The label that is written so."""
+    for label in model.classes_.tolist():
+        if text in (str(label), str(label).lower()) or (isinstance(label, float) and text == f"{label:g}"):
+            return label
+    raise ValueError(f"unknown label {text!r}: the model knows {', '.join(map(str, model.classes_.tolist()))}")
+
+
+def _columns(model: "Diffusion") -> tuple[Sequence[str] | None, list[str], int]:
+    """Names and types of the columns that are written, and the place of the labels among them."""
+    layout = model.layout_
+    names = None if layout.names is None else [str(name) for name in layout.names]
+    types = list(layout.types)
+    if not hasattr(model, "classes_"):
+        return names, types, 0
+    name, place = model.label_column_ or ("label", len(types))
+    kind = model.classes_.dtype
+    types.insert(place, "str" if kind.kind == "U" else kind.name)
+    if names is not None:
+        names.insert(place, name)
+    return names, types, place
+
+
+def evaluate(
+    rows: Annotated[Path, typer.Argument(metavar="ROWS", help=f"The rows in question: {_FILES}.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="The rows that they are to be like.")],
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of labels; its number in a .npy file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON in place of a table.")] = False,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw marginals and pairs of columns.")
+    ] = None,
+    holdout: Annotated[
+        Path | None, typer.Option(metavar="DATA", help="Rows like DATA that the model was not fitted to.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Of subsamples and permutations.")] = 0,
+) -> None:
+    """Says whether rows are like data, with error bars; and whether they are copies of it."""
+    from rich.console import Console
+
+    from pointillist.evaluation import draw_evaluation, print_evaluation
+    from pointillist.evaluation import evaluate as compare
+    from pointillist.files import check_place
+    from pointillist.points import read_table
+
+    if figure is not None:
+        if figure.suffix.lower() != ".png":
+            raise ValueError(f"{figure}: the name of --figure must end in .png")
+        check_place(figure)
+    table = read_table(data, label)
+    given = read_table(rows, label)
+    others = None if holdout is None else _aligned(read_table(holdout, label), table, holdout, data)
+    compared = _aligned(given, table, rows, data)
+    evaluation = compare(
+        compared,
+        table.rows,
+        names=table.names,
+        label_name=None if table.label is None else table.label.name,
+        rows_labels=None if given.label is None else given.label.values,
+        data_labels=None if table.label is None else table.label.values,
+        holdout=others,
+        random_state=seed,
+    )
+    if as_json:
+        print(json.dumps(evaluation.to_json(), indent=1, allow_nan=False))
+    else:
+        print_evaluation(evaluation, Console())
+    if figure is not None:
+        draw_evaluation(compared, table.rows, figure, names=table.names)
+
+
+def _aligned(table: "Table", to: "Table", path: Path, to_path: Path) -> "np.ndarray":
+    """A table's rows with its columns in the order of another one's."""
+    d = to.rows.shape[1]
+    if table.names is None or to.names is None:
+        if table.rows.shape[1] != d:
+            raise ValueError(f"{path}: has {table.rows.shape[1]} columns and {to_path} has {d}: give the same columns")
+        return table.rows
+    differing = sorted({*table.names} ^ {*to.names})
+    if differing:
+        holder = path if differing[0] in table.names else to_path
+        raise ValueError(
+            f"{path}: has other columns than {to_path}: only {holder} has {differing[0]!r}; "
+            "give the same columns, or name the labels' one with --label"
+        )
+    return table.rows[:, [table.names.index(name) for name in to.names]]

@@ -1,0 +1,73 @@
+"""`pointillist study` and `pointillist report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_STORE = "study.db"
+
+
+def study(
+    spec: Annotated[str, typer.Argument(help="A TOML file, or the name of a built-in spec.")] = "report",
+    out: Annotated[Path | None, typer.Option(help="Folder for the results [default: results/NAME].")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds; from 3 on error bars cover training too.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A section to run; may be given again.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs, in place of the spec's.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on from what the folder holds, or throw its results away.")
+    ] = True,
+) -> None:
+    """Trains a grid of models side by side; writes tables, figures and a database."""
+    from rich.console import Console
+
+    from pointillist.study.spec import load_spec
+
+    plan = load_spec(spec)
+    if only:
+        plan = plan.only(only)
+    if epochs is not None:
+        plan = plan.with_epochs(epochs)
+    if seeds is not None:
+        plan = plan.with_seeds(seeds)
+    folder = out or Path("results") / plan.name
+
+    from pointillist.study.outputs import write_outputs
+    from pointillist.study.results import Results
+    from pointillist.study.runner import run_study
+    from pointillist.study.store import Store
+
+    console = Console()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        _remove_results(folder)
+    with Store(folder / _STORE) as store:
+        try:
+            run_study(plan, store, console)
+        except KeyboardInterrupt:
+            finished, missing = Results(store).finished_and_missing()
+            console.print(
+                f"Stopped with {finished} of {finished + missing} cells finished. The same command goes on from there.",
+                highlight=False,
+            )
+            raise typer.Exit(130) from None
+        write_outputs(store, folder, console)
+
+
+def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]) -> None:
+    """Rebuilds tables and figures from a study's store."""
+    from rich.console import Console
+
+    from pointillist.study.outputs import write_outputs
+    from pointillist.study.store import Store
+
+    if not (folder / _STORE).is_file():
+        raise FileNotFoundError(f"{folder}: holds no {_STORE}, so that it is no study's folder")
+    with Store(folder / _STORE) as store:
+        write_outputs(store, folder, Console())
+
+
+def _remove_results(folder: Path) -> None:
+    names = [_STORE, f"{_STORE}-journal", "results.csv", "tables/*.md", "figures/*.png"]
+    for path in (path for name in names for path in folder.glob(name)):
+        path.unlink()

@@ -1,0 +1,91 @@
+"""The state of a training as a file, from which the same training goes on and ends with the same weights."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.diffusion.networks import MLP
+from pointillist.engine import weights
+from pointillist.engine.training import TrainingState
+from pointillist.estimators.model_file import ModelFileError, read_header, read_tensors, write_model
+
+
+class Progress(eqx.Module):
+    """Where a training stands.
+
+    Attributes:
+        state: Weights, optimiser, epoch.
+        losses: Of every epoch, 0 for those to come.
+        validation: Of every look at held-out rows, 0 for those to come.
+        best: The weights at the least of them.
+    """
+
+    state: TrainingState
+    losses: Float[np.ndarray, " epochs"]
+    validation: Float[np.ndarray, " checks"]
+    best: MLP
+
+
+@dataclass
+class Checkpoint:
+    """A file for the progress of one training.
+
+    Attributes:
+        path: The file; it need not exist.
+        key: A hash of all that decides the weights.
+        written: When it was last written, in seconds of the process's clock.
+    """
+
+    path: Path
+    key: str
+    written: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.written = time.monotonic()
+
+    def read(self, template: Progress) -> Progress | None:
+        """What the file holds, a progress of the template's shapes; None if there is no file.
+
+        Raises:
+            ModelFileError: A ValueError, if the file is damaged or is no checkpoint.
+            ValueError: If it is of another training.
+        """
+        if not self.path.exists():
+            return None
+        header, _ = read_header(self.path)
+        if header.get("checkpoint") != self.key:
+            raise ValueError(
+                f"{self.path}: is no checkpoint of this training (other rows, parameters or version): give another "
+                "name, or remove it to start anew"
+            )
+        return weights.from_named(template, read_tensors(self.path, weights.shapes(template)))
+
+    def write(self, progress: Progress) -> None:
+        """Writes the file, whole or not at all."""
+        write_model(self.path, {"checkpoint": self.key}, weights.named(progress))
+        self.written = time.monotonic()
+
+    def remove(self) -> None:
+        """Removes the file, if there is one."""
+        self.path.unlink(missing_ok=True)
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Removes a checkpoint of any training, if there is one.
+
+    Raises:
+        ValueError: If the file is something else, which is left alone.
+    """
+    if not path.exists():
+        return
+    try:
+        is_checkpoint = "checkpoint" in read_header(path)[0]
+    except ModelFileError:
+        is_checkpoint = False
+    if not is_checkpoint:
+        raise ValueError(f"{path}: is no checkpoint of this version: remove it yourself, or give another name")
+    path.unlink()

@@ -1,0 +1,224 @@
+"""What a call of `Diffusion.sample` asks for, checked, as a denoiser and a sampler of scaled rows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
+from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
+from pointillist.diffusion.samplers import DDIM, Ancestral, Sampler, TransitionSampler
+from pointillist.diffusion.steering import SVDD, FeynmanKac, population
+from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
+from pointillist.estimators.inputs import RandomState, finite, is_whole, seed_of
+from pointillist.estimators.units import InUnits
+
+if TYPE_CHECKING:
+    from pointillist.estimators.model import Diffusion
+
+SAMPLERS = ("ancestral", "ddim")
+STEERING = {"svdd": SVDD, "feynman-kac": FeynmanKac}
+"""Ways to follow a reward, by name."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The keywords of `Diffusion.sample`, where they are described."""
+
+    labels: Any = None
+    return_labels: bool = False
+    guidance: float = 0.0
+    guidance_interval: tuple[float, float] | None = None
+    worse: "Diffusion | None" = None
+    reward: Callable[[Any], Any] | None = None
+    reward_temperature: float = 0.1
+    candidates: int = 10
+    steering: str = "svdd"
+    sampler: str = "ancestral"
+    steps: int | None = None
+    prior: ArrayLike | None = None
+    deterministic: bool = False
+    random_state: RandomState = None
+
+
+class Draw:
+    """Rows that a model is asked for.
+
+    Attributes:
+        n_rows: Their number.
+    """
+
+    def __init__(self, model: "Diffusion", n_samples: int | None, options: Options) -> None:
+        check_is_fitted(model, "network_")
+        if n_samples is not None and not is_whole(n_samples, 0):
+            raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
+        self._model = model
+        self._has_reward = options.reward is not None
+        self._seed = seed_of(options.random_state)
+        prior = None if options.prior is None else _prior(model, options.prior)
+        given = {"n_samples": n_samples, "prior": None if prior is None else len(prior)}
+        self._labels = None if options.labels is None else _indices(model, options.labels)
+        given["labels"] = None if self._labels is None or np.ndim(options.labels) == 0 else len(self._labels)
+        self.n_rows = _agreed(given)
+        if self._labels is not None and np.ndim(options.labels) == 0:
+            self._labels = np.repeat(self._labels, self.n_rows)
+        self._denoiser = _guided(model, options)
+        self._sampler = _steered(model, options)
+        if prior is not None and self._sampler.rows_per_draw > 1:
+            raise ValueError("feynman-kac draws populations of rows, which no prior of single rows can start")
+        self._prior = prior
+        if options.return_labels and not model._n_classes:
+            raise ValueError("return_labels needs a model with classes, and this one was fitted without: fit it with y")
+        # Rows of no class have no label, and a model that was always shown one has never seen "no class".
+        needs_labels = options.return_labels or model.trained_with_["p_uncond"] == 0
+        if self._labels is None and model._n_classes and needs_labels:
+            shares = np.cumsum(model.class_counts_) / model.class_counts_.sum()
+            drawn = np.random.default_rng(self._seed).random(self.n_rows)
+            self._labels = np.searchsorted(shares, drawn).astype(np.int32)
+        self._return_labels = options.return_labels
+
+    def parts(self) -> Iterator[tuple[Float[np.ndarray, "m d"], np.ndarray | None]]:
+        """Rows in the units of the table, in order, as they are computed; and their labels, if asked for."""
+        first = 0
+        for scaled in self._scaled():
+            if self._has_reward and np.isnan(scaled).any():
+                raise ValueError(
+                    f"the reward lost {int(np.isnan(scaled).any(axis=1).sum())} of {len(scaled)} rows: it gave NaN or "
+                    "+inf, or -inf for all candidates; give finite numbers, or more candidates"
+                )
+            labels = None
+            if self._return_labels:
+                assert self._labels is not None
+                labels = self._model.classes_[self._labels[first : first + len(scaled)]]
+            first += len(scaled)
+            yield self._model.scaling_.inverse(scaled), labels
+
+    def _scaled(self) -> Iterator[Float[np.ndarray, "m k"]]:
+        columns, seed = self._model.network_.columns, self._seed
+        parts = self._denoiser, self._sampler
+        if self._labels is None or self._sampler.rows_per_draw == 1:
+            yield from stream_rows(
+                *parts, columns=columns, n_rows=self.n_rows, seed=seed, labels=self._labels, prior=self._prior
+            )
+            return
+        labels, places = whole_draws(self._labels, self._sampler)
+        rows = sample_rows(*parts, columns=columns, n_rows=len(labels), seed=seed, labels=labels)
+        yield rows[places]
+
+
+def _agreed(given: dict[str, int | None]) -> int:
+    """The number of rows that the arguments agree on."""
+    lengths = {name: n for name, n in given.items() if n is not None}
+    if len(set(lengths.values())) > 1:
+        one, *_, other = lengths
+        verb = "is" if one == "n_samples" else "has"
+        raise ValueError(f"{other} has {lengths[other]} entries but {one} {verb} {lengths[one]}: leave one of them out")
+    return next(iter(lengths.values()), 1)
+
+
+def _prior(model: "Diffusion", given: ArrayLike) -> Float[np.ndarray, "n k"]:
+    prior = np.asarray(given)
+    d = model.n_features_in_
+    if prior.ndim != 2 or prior.shape[1] != d or prior.dtype.kind not in "fiu":
+        found = f"{prior.dtype} of shape {prior.shape}"
+        raise ValueError(f"prior must hold one row of {d} numbers for each row wanted, and it is {found}")
+    finite(prior, "prior", None)
+    varies = model.scaling_.varies
+    return prior if varies.all() else prior[:, varies]
+
+
+def _indices(model: "Diffusion", labels: Any) -> Int[np.ndarray, " n"]:
+    if not model._n_classes:
+        raise ValueError("labels are given, but this model was fitted without: fit it with y, or leave labels out")
+    asked = np.asarray(labels)
+    if asked.ndim > 1:
+        raise ValueError(f"labels must be one label or one a row, not of shape {asked.shape}")
+    places = {label: i for i, label in enumerate(model.classes_.tolist())}
+    values, inverse = np.unique(asked.ravel(), return_inverse=True)
+    unknown = [label for label in values.tolist() if label not in places]
+    if unknown:
+        raise ValueError(f"unknown label {unknown[0]!r}: the model knows {', '.join(map(repr, places))}")
+    return np.array([places[label] for label in values.tolist()], np.int32)[inverse]
+
+
+def _guided(model: "Diffusion", options: Options) -> Denoiser:
+    guidance, interval, worse = options.guidance, options.guidance_interval, options.worse
+    has_labels = options.labels is not None or options.return_labels
+    denoiser = model._denoiser(clipped=True)
+    if not np.isfinite(guidance) or guidance < 0:
+        raise ValueError(f"guidance must be a number from 0 on, not {guidance!r}; 0 is plain conditional sampling")
+    if guidance == 0:
+        if worse is not None or interval is not None:
+            raise ValueError("worse and guidance_interval do nothing without guidance: give guidance above 0")
+        return denoiser
+    low, high = (0.0, np.inf) if interval is None else interval
+    if not 0 <= low < high:
+        raise ValueError(f"guidance_interval must be (low, high) with 0 <= low < high, not {interval!r}")
+    bounds = SigmaInterval(np.asarray(low, np.float32), np.asarray(high, np.float32))
+    scale = np.asarray(guidance, np.float32)
+    if worse is not None:
+        _check_alike(model, worse)
+        if model._n_classes and not has_labels and worse.trained_with_["p_uncond"] == 0:
+            raise ValueError("worse was never trained without labels: give labels, or fit it with p_uncond above 0")
+        return Autoguided(denoiser, worse._denoiser(clipped=True), scale, bounds)
+    if not isinstance(denoiser, ConditionalDenoiser):
+        raise ValueError("guidance needs a model with classes, and this one was fitted without: fit it with y")
+    if not has_labels:
+        raise ValueError("guidance needs a class to guide to: give labels")
+    if model.trained_with_["p_uncond"] == 0:
+        raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
+    return ClassifierFree(denoiser, scale, bounds)
+
+
+def _check_alike(model: "Diffusion", worse: "Diffusion") -> None:
+    check_is_fitted(worse, "network_")
+    pairs = [
+        (model.schedule_.alpha, worse.schedule_.alpha),
+        (model.scaling_.minimum, worse.scaling_.minimum),
+        (model.scaling_.bounds, worse.scaling_.bounds),
+        (getattr(model, "classes_", ()), getattr(worse, "classes_", ())),
+    ]
+    if not all(np.array_equal(a, b) for a, b in pairs):
+        raise ValueError(
+            "worse must have been fitted to the same rows and labels, with the same scaling and noise schedule"
+        )
+
+
+def _plain(model: "Diffusion", options: Options) -> TransitionSampler:
+    steps, timesteps = options.steps, int(model.schedule_.timesteps)
+    if steps is not None and not (is_whole(steps, 1) and steps <= timesteps):
+        raise ValueError(f"steps must be a whole number from 1 to the model's timesteps, {timesteps}, not {steps!r}")
+    if options.sampler not in SAMPLERS:
+        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {options.sampler!r}")
+    if options.sampler == "ddim":
+        return DDIM(model.schedule_, steps=steps)
+    return Ancestral(model.schedule_, "zero" if options.deterministic else model.variance, steps)
+
+
+def _steered(model: "Diffusion", options: Options) -> Sampler:
+    sampler = _plain(model, options)
+    reward, temperature, candidates, steering = (
+        options.reward,
+        options.reward_temperature,
+        options.candidates,
+        options.steering,
+    )
+    if reward is None:
+        return sampler
+    if steering not in STEERING:
+        raise ValueError(f"steering must be one of {', '.join(STEERING)}, not {steering!r}")
+    if not callable(reward):
+        raise ValueError(f"reward must be a function of rows, not {reward!r}")
+    lowest = "from 0 on" if steering == "svdd" else "above 0"
+    if not np.isfinite(temperature) or temperature < 0 or (temperature == 0 and steering != "svdd"):
+        raise ValueError(f"reward_temperature must be a number {lowest}, not {temperature!r}")
+    if not is_whole(candidates, 1):
+        raise ValueError(f"candidates must be a whole number from 1 on, not {candidates!r}")
+    in_units = InUnits.of(reward, model.scaling_)
+    if steering == "svdd":
+        return SVDD(sampler, in_units, np.asarray(temperature, np.float32), candidates)
+    return FeynmanKac(sampler, in_units, np.asarray(temperature, np.float32), candidates, population(candidates))

@@ -1,0 +1,282 @@
+"""Training of one model on a table: in parts if it is large, stopped early, interrupted and continued."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float, Int
+from rich.console import Console
+
+from pointillist.diffusion.networks import MLP
+from pointillist.diffusion.schedules import Schedule
+from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Architecture, Recipe, StackTrainer
+from pointillist.engine.validation import held_out_loss
+from pointillist.estimators.checkpoint import Checkpoint, Progress
+from pointillist.points import TableScaling
+from pointillist.progress import Bar, deferred_interrupt
+
+SHARD_VALUES = 2**23
+"""Numbers that an epoch over rows in memory may hold at once; a larger table is trained on in shards."""
+
+BLOCK = 64
+"""Rows that lie together in the table and go to the same shard: reading a file row by row would be slow."""
+
+STEPS_PER_CALL = 2000
+STEPS_PER_CHECK = 500
+"""Training steps between two looks at held-out rows, at least."""
+
+MAX_HELD_OUT = 10_000
+CHECKPOINT_EVERY = 10.0
+"""Seconds."""
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop early: at the held-out rows' best loss, once so many checks have not bettered it."""
+
+    validation_fraction: float
+    n_iter_no_change: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides the weights.
+
+    Attributes:
+        rows: Shape (n, d), in the units of the table; may be a map of a file.
+        labels: Indices of classes, shape (n,); None without classes.
+        scaling: To the k columns that the model sees.
+        schedule: Noise schedule.
+        architecture: The network.
+        n_classes: 0 without classes.
+        batch_size: Rows a step, at most.
+        epochs: Passes over the rows; None for as many as make `default_steps`.
+        default_steps: Training steps.
+        learning_rate: Adam's at the start.
+        p_uncond: Share of labels that are not shown.
+        seed: 0 … 2³² - 1.
+        stopping: None to train to the end.
+        start: Weights to go on from.
+    """
+
+    rows: Float[np.ndarray, "n d"]
+    labels: Int[np.ndarray, " n"] | None
+    scaling: TableScaling
+    schedule: Schedule
+    architecture: Architecture
+    n_classes: int
+    batch_size: int
+    epochs: int | None
+    default_steps: int
+    learning_rate: float
+    p_uncond: float
+    seed: int
+    stopping: Stopping | None = None
+    start: MLP | None = None
+
+    @cached_property
+    def held_out(self) -> Int[np.ndarray, " v"]:
+        """Places of the rows that training does not see, in order."""
+        n = len(self.rows)
+        if self.stopping is None:
+            return np.empty(0, np.int64)
+        wanted = min(max(1, round(self.stopping.validation_fraction * n)), MAX_HELD_OUT, n - 2)
+        order = np.random.default_rng([self.seed, 1]).permutation(n)
+        if self.labels is not None:
+            # Training keeps a row of every class.
+            kept = np.unique(self.labels[order], return_index=True)[1]
+            order = np.concatenate([order[kept], np.delete(order, kept)])
+        return np.sort(order[n - wanted :])
+
+    @cached_property
+    def shards(self) -> "Shards":
+        """The rows that training sees."""
+        seen = np.delete(np.arange(len(self.rows)), self.held_out) if self.stopping is not None else None
+        return Shards(self, seen)
+
+    def scaled(self, places: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Rows as the model sees them, and their labels; all for None."""
+        rows = self.rows if places is None else self.rows[places]
+        labels = None if self.labels is None else self.labels if places is None else self.labels[places]
+        return self.scaling.transform(rows), labels
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Parts of equal size of the rows to train on, drawn anew on every pass; one part of all rows if they are few.
+
+    They depend on the seed and on nothing else: not on whether the rows are in memory.
+    """
+
+    plan: Plan
+    seen: Int[np.ndarray, " m"] | None
+    limit: int = field(default_factory=lambda: SHARD_VALUES)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows to train on."""
+        return len(self.plan.rows) if self.seen is None else len(self.seen)
+
+    @cached_property
+    def count(self) -> int:
+        """Number of shards in a pass."""
+        features = self.plan.architecture.time_embedding + self.plan.architecture.class_embedding
+        # Of a row: its values, its noise, their mixture, and what the network is conditioned on.
+        values = 3 * int(self.plan.scaling.varies.sum()) + features
+        rows = max(BLOCK, self.limit // values)
+        return 1 if self.n_rows <= rows else -(-self.n_rows // rows)
+
+    @property
+    def size(self) -> int:
+        """Rows in a shard."""
+        return self.n_rows if self.count == 1 else self.n_rows // BLOCK // self.count * BLOCK
+
+    def get(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Scaled rows and labels of the shard that an epoch trains on, each with a first axis of one."""
+        turn, shard = divmod(epoch, self.count)
+        if self.count == 1:
+            rows, labels = self.plan.scaled(self.seen)
+        else:
+            rng = np.random.default_rng([self.plan.seed, 2, turn])
+            n_blocks = self.n_rows // BLOCK
+            first = rng.integers(self.n_rows - n_blocks * BLOCK + 1)
+            per_shard = self.size // BLOCK
+            chosen = np.sort(rng.permutation(n_blocks)[shard * per_shard : (shard + 1) * per_shard])
+            places = (first + chosen[:, None] * BLOCK + np.arange(BLOCK)).ravel()
+            rows, labels = self.plan.scaled(places if self.seen is None else self.seen[places])
+        return rows[None], None if labels is None else labels[None].astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network, and how it got there: losses by epoch, and of held-out rows by check."""
+
+    network: MLP
+    history: Float[np.ndarray, " epochs"]
+    validation_history: Float[np.ndarray, " checks"]
+
+
+def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = False) -> Trained:
+    """Trains the model of a plan; goes on from the checkpoint, if it holds a state of the same plan.
+
+    Raises:
+        ValueError: If training diverges.
+        KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
+    """
+    shards = plan.shards
+    batch_size = min(plan.batch_size, shards.size)
+    steps = shards.size // batch_size
+    epochs = plan.epochs if plan.epochs is not None else -(-plan.default_steps // (steps * shards.count))
+    recipe = Recipe(
+        dataset=0,
+        schedule=plan.schedule,
+        seed=plan.seed,
+        epochs=epochs * shards.count,
+        learning_rate=plan.learning_rate,
+        decay=True,
+        n_classes=plan.n_classes,
+        p_uncond=plan.p_uncond,
+    )
+    rows, labels = shards.get(0)
+    trainer = StackTrainer(rows, [recipe], plan.architecture, batch_size, labels=labels)
+    run = _Run(plan, trainer, recipe.epochs, -(-STEPS_PER_CHECK // steps))
+    console = Console(stderr=True)
+    with Bar(console, recipe.epochs, is_shown=is_shown) as bar:
+        if checkpoint is None:
+            run.to_the_end(bar, min(MAX_EPOCHS_PER_CALL, max(1, STEPS_PER_CALL // steps)))
+        else:
+            run.restore(checkpoint)
+            with deferred_interrupt(console) as interruption:
+
+                def keep() -> None:
+                    if interruption.requested or time.monotonic() - checkpoint.written > CHECKPOINT_EVERY:
+                        run.save(checkpoint)
+                    interruption.check()
+
+                run.to_the_end(bar, min(MAX_EPOCHS_PER_CALL, max(1, STEPS_PER_CALL // steps)), keep)
+    return run.result(shards.count)
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(self, plan: Plan, trainer: StackTrainer, epochs: int, epochs_per_check: int) -> None:
+        self._plan = plan
+        self._trainer = trainer
+        self._epochs_per_check = epochs_per_check
+        self._held_out = plan.scaled(plan.held_out) if plan.stopping is not None else None
+        (state,) = trainer.states()
+        if plan.start is not None:
+            state = eqx.tree_at(lambda state: state.network, state, plan.start)
+            trainer.restore([state])
+        checks = -(-epochs // epochs_per_check) if plan.stopping is not None else 0
+        self._progress = Progress(state, np.zeros(epochs, np.float32), np.zeros(checks, np.float32), state.network)
+
+    @property
+    def _done(self) -> int:
+        return self._trainer.epochs_done[0]
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        progress = checkpoint.read(self._progress)
+        if progress is not None:
+            self._progress = progress
+            self._trainer.restore([progress.state])
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        (state,) = self._trainer.states()
+        checkpoint.write(replace(self._progress, state=state))
+
+    def to_the_end(self, bar: Bar, epochs_per_call: int, after_a_call: Callable[[], None] = lambda: None) -> None:
+        shards, losses = self._plan.shards, self._progress.losses
+        bar.advance(self._done)
+        while not self._trainer.is_done and not self._is_stopped():
+            done = self._done
+            if shards.count > 1:
+                self._trainer.feed(*shards.get(done))
+            todo = 1 if shards.count > 1 else epochs_per_call
+            if self._held_out is not None:
+                todo = min(todo, self._epochs_per_check - done % self._epochs_per_check)
+            (new,) = self._trainer.run(todo)
+            losses[done : done + len(new)] = new
+            if not np.isfinite(new[-1]):
+                rate = self._plan.learning_rate
+                raise ValueError(f"training diverged with learning_rate={rate:g}: lower it, or scale the columns")
+            if self._held_out is not None:
+                self._check()
+            bar.advance(len(new))
+            bar.say(f"loss {new[-1]:.4f}")
+            after_a_call()
+
+    def _check(self) -> None:
+        """Looks at the held-out rows, where it is time to."""
+        done, progress = self._done, self._progress
+        if done % self._epochs_per_check and not self._trainer.is_done:
+            return
+        (network,) = self._trainer.networks()
+        assert self._held_out is not None
+        loss = held_out_loss(network, self._plan.architecture, self._plan.schedule, *self._held_out, self._plan.seed)
+        place = -(-done // self._epochs_per_check) - 1
+        if place == 0 or loss < progress.validation[:place].min():
+            self._progress = replace(progress, best=network)
+        progress.validation[place] = loss
+
+    def _checks(self) -> Float[np.ndarray, " checks"]:
+        done = self._done if self._trainer.is_done else self._done // self._epochs_per_check * self._epochs_per_check
+        return self._progress.validation[: -(-done // self._epochs_per_check)]
+
+    def _is_stopped(self) -> bool:
+        checks, stopping = self._checks(), self._plan.stopping
+        if stopping is None or not len(checks):
+            return False
+        return len(checks) - 1 - int(checks.argmin()) >= stopping.n_iter_no_change
+
+    def result(self, shards: int) -> Trained:
+        (network,) = self._trainer.networks()
+        if self._held_out is not None:
+            network = self._progress.best
+        losses = self._progress.losses[: self._done]
+        by_pass = [part.mean() for part in np.split(losses, np.arange(shards, len(losses), shards))]
+        return Trained(network, np.array(by_pass, np.float32), self._checks())

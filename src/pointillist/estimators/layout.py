@@ -1,0 +1,132 @@
+"""What a user's rows came as, so that new rows can come the same: array or data frame, names, types."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.points import Table
+
+_LARGEST_WHOLE = 2**53
+"""Whole numbers up to it are exact in float64."""
+
+_FRAMES = ("pandas", "polars", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Kind, names and types of the columns of rows.
+
+    Attributes:
+        kind: "array", or the library of a data frame: "pandas", "polars" or "pyarrow".
+        types: NumPy's name of each column's type, such as "int64", "float32", "bool".
+        names: The columns' names; None where they have none.
+        natives: The data frame library's own names of the types; None of arrays.
+    """
+
+    kind: str
+    types: tuple[str, ...]
+    names: tuple[str | int, ...] | None = None
+    natives: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("array", *_FRAMES) or (self.kind in _FRAMES and None in (self.names, self.natives)):
+            raise ValueError(f"rows of kind {self.kind!r} are not known, or have no names")
+        for columns in (self.names, self.natives):
+            if columns is not None and len(columns) != len(self.types):
+                raise ValueError(f"{len(columns)} names stand for {len(self.types)} columns")
+        if any(np.dtype(name).kind not in "biuf" for name in self.types):
+            raise ValueError(f"columns hold other than numbers: {', '.join(self.types)}")
+        if self.natives is not None and [_numpy_name(native) for native in self.natives] != list(self.types):
+            raise ValueError(f"types {', '.join(self.natives)} are not {', '.join(self.types)}")
+
+    @property
+    def is_whole(self) -> Bool[np.ndarray, " d"]:
+        """Which columns hold whole numbers, or truth values."""
+        return np.array([np.dtype(name).kind in "biu" for name in self.types])
+
+    def columns(self, rows: Float[np.ndarray, "n d"]) -> list[np.ndarray]:
+        """Each column of rows, shape (n, d), in its own type."""
+        return [column.astype(name) for column, name in zip(rows.T, self.types, strict=True)]
+
+    def restore(self, rows: Float[np.ndarray, "n d"]) -> Any:
+        """Rows of shape (n, d) as what the layout was taken from."""
+        if self.kind == "array":
+            return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
+        assert self.names is not None and self.natives is not None
+        columns: dict[Any, Any] = dict(zip(self.names, self.columns(rows), strict=True))
+        natives: dict[Any, Any] = dict(zip(self.names, self.natives, strict=True))
+        if self.kind == "pandas":
+            import pandas
+
+            return pandas.DataFrame(columns).astype(natives)
+        backend: Any = self.kind
+        schema = {name: getattr(nw, native)() for name, native in natives.items()}
+        return nw.from_dict(columns, schema, backend=backend).to_native()
+
+
+def read(X: Any) -> tuple[Layout, Any]:
+    """The layout of what a user gave as rows, and the rows: an array of shape (n, d), or what may become one.
+
+    Args:
+        X: A `Table`, a data frame of pandas, Polars or PyArrow, or anything that NumPy reads.
+
+    Raises:
+        ValueError: If a data frame has a column of other than numbers, a missing value, or the same name twice.
+    """
+    if isinstance(X, Table):
+        return Layout("array", X.types, X.names), X.rows
+    try:
+        frame = nw.from_native(X, eager_only=True, pass_through=True)
+    except nw.exceptions.DuplicateError as error:
+        raise ValueError(f"two columns have the same name: rename one ({' '.join(str(error).split())})") from error
+    if not isinstance(frame, nw.DataFrame):
+        return _layout_of_array(X), X
+    return _read_frame(frame, X)
+
+
+def _layout_of_array(X: Any) -> Layout:
+    array = np.asarray(X) if not hasattr(X, "dtype") or not hasattr(X, "shape") else X
+    width = array.shape[1] if len(array.shape) == 2 else 0
+    kind = getattr(array.dtype, "kind", "O")
+    if kind in "iu":
+        check_whole(np.asarray(array), None)
+    name = np.dtype(array.dtype).name if kind in "biuf" else "float64"
+    return Layout("array", (name,) * width)
+
+
+def _read_frame(frame: nw.DataFrame, X: Any) -> tuple[Layout, np.ndarray]:
+    kind = frame.implementation.value
+    if kind not in _FRAMES:
+        raise ValueError(f"data frames of {kind} are not known: give one of {', '.join(_FRAMES)}, or an array")
+    types, columns = [], []
+    for name, column in zip(frame.columns, frame.iter_columns(), strict=True):
+        dtype = column.dtype
+        if not (dtype.is_integer() or dtype.is_float() or dtype == nw.Boolean):
+            raise ValueError(f"column {name!r} holds {dtype}, not numbers: drop or encode it first")
+        if column.null_count():
+            raise ValueError(f"column {name!r} has {column.null_count()} missing values: drop or fill them first")
+        values = column.to_numpy()
+        types.append(_numpy_name(str(dtype)))
+        if dtype.is_integer():
+            check_whole(values, str(name))
+        columns.append(values.astype(np.float64))
+    rows = np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
+    natives = [str(dtype) for dtype in (X.dtypes if kind == "pandas" else frame.schema.values())]
+    return Layout(kind, tuple(types), tuple(frame.columns), tuple(natives)), rows
+
+
+def _numpy_name(native: str) -> str:
+    """NumPy's name of a type that a data frame library calls `native`."""
+    name = native.removesuffix("[pyarrow]").lower()
+    return {"boolean": "bool", "double": "float64", "float": "float32", "halffloat": "float16"}.get(name, name)
+
+
+def check_whole(values: np.ndarray, name: str | None) -> None:
+    """Refuses whole numbers that float64 cannot hold; `name` is their column's."""
+    # Not the absolute value: that of the lowest integer is itself.
+    if values.size and (values.max() > _LARGEST_WHOLE or values.min() < -_LARGEST_WHOLE):
+        where = "X" if name is None else f"column {name!r}"
+        raise ValueError(f"{where} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")

@@ -1,0 +1,71 @@
+"""The parameters of `Diffusion`: what they may be, and which of them decide the network."""
+
+from typing import TYPE_CHECKING, Any
+
+from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
+from pointillist.engine.training import Architecture
+from pointillist.estimators.inputs import is_whole
+from pointillist.points import SCALINGS
+
+if TYPE_CHECKING:
+    from pointillist.estimators.model import Diffusion
+
+LIMITS = {"timesteps": 100_000, "width": 65_536, "depth": 1_000, "time_embedding": 65_536, "class_embedding": 65_536}
+"""Larger models than anyone has: what a file claims is not to exhaust the memory."""
+
+DECIDING = (
+    "timesteps", "schedule", "beta_start", "beta_end", "scaling",
+    "width", "depth", "time_embedding", "class_embedding", "p_uncond",
+)  # fmt: skip
+"""What a fitted model keeps of its parameters, whatever they are set to later."""
+
+
+def deciding(model: "Diffusion") -> dict[str, Any]:
+    """The parameters that decide the network, as they are now."""
+    return {name: _plain(getattr(model, name)) for name in DECIDING}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def check_parameters(model: "Diffusion") -> None:
+    """Refuses a parameter that cannot be used, with a ValueError that names it."""
+    whole = {"timesteps": 1, "width": 1, "depth": 1, "batch_size": 1, "n_iter_no_change": 1}
+    whole |= {} if model.epochs is None else {"epochs": 1}
+    for name, low in whole.items():
+        value = getattr(model, name)
+        if not is_whole(value, low):
+            raise ValueError(f"{name} must be a whole number from {low} on, not {value!r}")
+    for name in ("time_embedding", "class_embedding"):
+        value = getattr(model, name)
+        if not is_whole(value, 4) or value % 2:
+            raise ValueError(f"{name} must be an even number from 4 on, not {value!r}")
+    for name, limit in LIMITS.items():
+        if getattr(model, name) > limit:
+            raise ValueError(f"{name} = {getattr(model, name)} is beyond {limit}")
+    if model.schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {model.schedule!r}")
+    if model.scaling not in SCALINGS:
+        raise ValueError(f"scaling must be one of {', '.join(map(repr, SCALINGS))}, not {model.scaling!r}")
+    if model.variance not in ("posterior", "beta"):
+        raise ValueError(f"variance must be 'posterior' or 'beta', not {model.variance!r}")
+    if not 0 < model.learning_rate <= 1:
+        raise ValueError(f"learning_rate must be above 0 and at most 1, not {model.learning_rate!r}")
+    if not 0 <= model.p_uncond <= 1:
+        raise ValueError(f"p_uncond must lie between 0 and 1, not {model.p_uncond!r}")
+    if not 0 < model.validation_fraction < 1:
+        raise ValueError(f"validation_fraction must lie between 0 and 1, not {model.validation_fraction!r}")
+
+
+def noise_schedule(parameters: dict[str, Any]) -> Schedule:
+    """The noise schedule that parameters name."""
+    if parameters["schedule"] == "linear":
+        return linear(parameters["timesteps"], parameters["beta_start"], parameters["beta_end"])
+    return SCHEDULES[parameters["schedule"]](parameters["timesteps"])
+
+
+def architecture(parameters: dict[str, Any], n_classes: int) -> Architecture:
+    """The network that parameters describe, for so many classes."""
+    class_embedding = parameters["class_embedding"] if n_classes else 0
+    return Architecture(parameters["width"], parameters["depth"], parameters["time_embedding"], class_embedding)

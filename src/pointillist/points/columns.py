@@ -1,0 +1,166 @@
+"""The columns of a file: what they are called, which one holds labels, and what may be wrong with their values."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+LARGEST_INTEGER = 2**53
+"""Up to here a float64 holds every integer."""
+_SHOWN = 10
+_LONGEST_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """The column of a file that holds labels.
+
+    Attributes:
+        name: Its name; its number where the file gives no names.
+        position: Its place among all columns of the file, from 0.
+        values: Shape (n,), of int64, bool, float64 (finite) or text.
+    """
+
+    name: str
+    position: int
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of numbers, and what the file said of them.
+
+    Attributes:
+        rows: Shape (n, d), float64, finite, read-only, n at least 2, d at least 1; without the label column.
+            Mapped from a file where they are many.
+        names: Of the d columns; None where the file gives no names.
+        types: Of the d columns, as names of NumPy's: "int64", "uint8", "float32", "bool", …
+        label: The label column, if one was asked for.
+    """
+
+    rows: Float[np.ndarray, "n d"]
+    names: tuple[str, ...] | None
+    types: tuple[str, ...]
+    label: LabelColumn | None
+
+
+def shown(text: str) -> str:
+    """Text from a file as part of a message: quoted, on one line, not too long."""
+    return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    first = ", ".join(shown(name)[1:-1] for name in names[:_SHOWN])
+    return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"
+
+
+def check_distinct(names: Sequence[str], path: Path) -> None:
+    """Raises a ValueError if two columns have the same name."""
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise ValueError(f"{path}: {times} columns are named {shown(name)}; names must differ")
+
+
+def check_enough(n: int, path: Path) -> None:
+    """Raises a ValueError if a file of `n` rows has too few."""
+    if n < 2:
+        raise ValueError(f"{path}: has {n} row{'' if n == 1 else 's'}; at least 2 are needed")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of one file.
+
+    Attributes:
+        path: The file.
+        names: Of all its columns; their numbers where the file gives no names.
+        label: Position of the label column, if there is one.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    label: int | None
+
+    @classmethod
+    def of(cls, path: Path, names: Sequence[str], label: str | None) -> "Columns":
+        """Finds the label column.
+
+        Raises:
+            ValueError: If there are no columns, if two have the same name, if none is named `label`, or if no other
+                column is left.
+        """
+        if not names:
+            raise ValueError(f"{path}: has no columns")
+        check_distinct(names, path)
+        if label is not None and label not in names:
+            raise ValueError(f"{path}: there is no column {shown(label)}; the columns are {listed(names)}")
+        if label is not None and len(names) == 1:
+            raise ValueError(f"{path}: has no column besides the label {shown(label)}")
+        return cls(path, tuple(names), None if label is None else names.index(label))
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Positions of all columns but the label's."""
+        return tuple(position for position in range(len(self.names)) if position != self.label)
+
+    @property
+    def kept_names(self) -> tuple[str, ...]:
+        """Names of all columns but the label's."""
+        return tuple(self.names[position] for position in self.kept)
+
+    def error(self, complaint: str) -> ValueError:
+        """A complaint about the file."""
+        return ValueError(f"{self.path}: {complaint}")
+
+    def bad_value(self, what: str, row: int, position: int) -> ValueError:
+        """A complaint about one value that no rows may have.
+
+        Args:
+            what: The value.
+            row: Its row, from 1.
+            position: Its column.
+        """
+        return self.error(f"{what} in row {row}, column {shown(self.names[position])}; drop or fill such rows first")
+
+    def check_size(self, integers: np.ndarray, position: int) -> None:
+        """Raises a ValueError if one of the integers of a column has no float64 of its own."""
+        if np.any((integers > LARGEST_INTEGER) | (integers < -LARGEST_INTEGER)):
+            raise self.too_large(position)
+
+    def too_large(self, position: int) -> ValueError:
+        """The complaint about a column of integers that float64 cannot tell apart."""
+        return self.error(
+            f"column {shown(self.names[position])} holds integers beyond 2**53, which a float64 cannot hold: "
+            "drop the column or divide it"
+        )
+
+    def check_finite(
+        self,
+        block: Float[np.ndarray, "m d"],
+        start: int,
+        nan: Callable[[int, int], ValueError],
+    ) -> None:
+        """Raises a ValueError about the first value that is no finite number.
+
+        Args:
+            block: Shape (m, d): consecutive rows, without the label column.
+            start: Number of its first row, from 1.
+            nan: Complains about a NaN, given its row and its column in the block, from 0.
+        """
+        finite = np.isfinite(block)
+        if finite.all():
+            return
+        row, column = (int(i) for i in np.unravel_index(np.argmin(finite), finite.shape))
+        if np.isnan(block[row, column]):
+            raise nan(row, column)
+        raise self.bad_value("an infinite value", start + row, self.kept[column])
+
+    def label_column(self, blocks: Sequence[np.ndarray]) -> LabelColumn | None:
+        """The label column, if there is one, from consecutive blocks of its values."""
+        if self.label is None:
+            return None
+        return LabelColumn(self.names[self.label], self.label, np.concatenate(blocks))

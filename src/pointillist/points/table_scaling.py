@@ -1,0 +1,92 @@
+"""From a table in its own units to what a model sees, and back: scaling, constant columns, whole numbers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.points.scaling import AffineScaling, QuantileScaling, Rows, Scaling, column_range
+
+SCALINGS = ("minmax", "standard", "quantile", None)
+"""Ways to scale columns, by name; None leaves them as they are."""
+
+MARGIN = 0.1
+"""Share of half a column's range that generated values may lie beyond it."""
+
+
+@dataclass(frozen=True)
+class TableScaling:
+    """What the columns of a table were in training, and how those that vary are scaled.
+
+    Attributes:
+        minimum: Lowest value of each column, shape (d,).
+        maximum: Highest value of each column, shape (d,).
+        is_whole: Which columns hold whole numbers alone, shape (d,).
+        varying: Scaling of the k columns that are not constant; the model sees no others.
+    """
+
+    minimum: Float[np.ndarray, " d"]
+    maximum: Float[np.ndarray, " d"]
+    is_whole: Bool[np.ndarray, " d"]
+    varying: Scaling
+
+    @classmethod
+    def fit(cls, rows: Rows, method: str | None, is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
+        """Learns a scaling, one of `SCALINGS`, from `rows`, shape (n, d), finite.
+
+        Raises:
+            ValueError: If all columns are constant.
+        """
+        low, high = column_range(rows)
+        varies = high > low
+        if not varies.any():
+            raise ValueError("every column is constant, so that there is nothing to learn: give rows that differ")
+        chosen = rows if varies.all() else rows[:, varies]
+        if method == "quantile":
+            scaling: Scaling = QuantileScaling.fit(chosen)
+        elif method is None:
+            scaling = AffineScaling.identity(int(varies.sum()))
+        else:
+            scaling = {"minmax": AffineScaling.minmax, "standard": AffineScaling.standard}[method](chosen)
+        return cls(low, high, is_whole, scaling)
+
+    @property
+    def varies(self) -> Bool[np.ndarray, " d"]:
+        """Which columns are not constant."""
+        return self.maximum > self.minimum
+
+    @property
+    def bounds(self) -> Float[np.ndarray, "2 k"]:
+        """Lowest and highest scaled value that a generated row may have in each column that varies."""
+        ends = np.stack([self.minimum, self.maximum])[:, self.varies]
+        low, high = self.varying.transform(ends).astype(np.float64)
+        margin = MARGIN * (high - low) / 2
+        return np.stack([low - margin, high + margin]).astype(np.float32)
+
+    def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+        """The columns that vary, scaled; float32.
+
+        Raises:
+            ValueError: If a scaled value is beyond float32.
+        """
+        varies = self.varies
+        with np.errstate(over="ignore"):
+            scaled = self.varying.transform(rows if varies.all() else rows[:, varies])
+        if not np.isfinite(scaled).all():
+            column = np.flatnonzero(varies)[np.argwhere(~np.isfinite(scaled))[0, 1]]
+            raise ValueError(
+                f"column {column} has values too large for the model's float32: scale it (scaling='minmax')"
+            )
+        return scaled
+
+    def inverse(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
+        """Scaled rows as rows of the table, float64: constants back in place, whole numbers whole and in range."""
+        out = np.repeat(self.minimum[None], len(rows), axis=0)
+        out[:, self.varies] = self.varying.inverse(rows)
+        whole = self.is_whole
+        out[:, whole] = np.clip(np.round(out[:, whole]), self.minimum[whole], self.maximum[whole])
+        return out
+
+    def log_slope(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+        """As of `Scaling`, over the columns that vary."""
+        return self.varying.log_slope(rows[:, self.varies])

@@ -1,0 +1,225 @@
+"""Tables to files: `.npy`, `.csv`, `.csv.gz` and `.parquet`, row by row and yet whole or not at all."""
+
+import csv as text_csv
+import gzip
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pointillist.files import check_place, naming, whole_file
+from pointillist.points.columns import check_distinct, shown
+from pointillist.points.tables import check_ending
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+_TYPES = ("bool", *_INTEGERS, "float16", "float32", "float64", "str")
+_ROW_GROUP = 2**16
+
+
+class TableWriter:
+    """Writes rows as they come; the file appears whole when the block ends without an error, or not at all.
+
+    That the file can be written is checked when the writer is made, before there is anything to write. Memory holds
+    no more than the rows of one `write` and, for `.parquet`, the 65,536 of a row group.
+
+    Args:
+        path: The file; its ending decides the format, and its folder is made if needed.
+        names: Of the d columns; None for their numbers. A `.npy` file holds none.
+        types: Of the d columns, as names of NumPy's ("int64", "uint8", "float32", "bool", …) or "str". A `.npy` file
+            has the one type that holds them all. Floats that are whole are written to `.csv` without a point, so that
+            a column of nothing else reads back as integers.
+        n_rows: How many rows will be written.
+
+    Raises:
+        ValueError: If there is no such format or type, if the format cannot hold it, or if names are amiss.
+        OSError: If the file cannot be written; in one line that starts with its name.
+    """
+
+    def __init__(self, path: str | Path, names: Sequence[str] | None, types: Sequence[str], n_rows: int) -> None:
+        self._path = Path(path)
+        check_ending(self._path)
+        self._types = tuple(types)
+        self._names = tuple(str(column) for column in range(len(types))) if names is None else tuple(names)
+        self._n_rows = n_rows
+        self._written = 0
+        self._check_columns()
+        check_place(self._path)
+
+    def _check_columns(self) -> None:
+        if not self._types:
+            raise ValueError(f"{self._path}: a table needs at least one column")
+        if len(self._names) != len(self._types):
+            raise ValueError(f"{self._path}: {len(self._names)} names do not fit {len(self._types)} columns")
+        check_distinct(self._names, self._path)
+        for name, type_ in zip(self._names, self._types, strict=True):
+            if type_ not in _TYPES:
+                raise ValueError(
+                    f"{self._path}: column {shown(name)} cannot be of {type_}: types are {', '.join(_TYPES)}"
+                )
+            if type_ == "str" and self._path.suffix == ".npy":
+                raise ValueError(f"{self._path}: column {shown(name)} is text, which needs a .csv or .parquet file")
+
+    def __enter__(self) -> "TableWriter":
+        with naming(self._path), ExitStack() as stack:
+            part = stack.enter_context(whole_file(self._path))
+            file = stack.enter_context(part.open("wb"))
+            sinks: dict[str, Callable[..., _Sink]] = {
+                ".npy": _NpySink,
+                ".csv": _CsvSink,
+                ".gz": _GzipSink,
+                ".parquet": _ParquetSink,
+            }
+            self._sink = sinks[self._path.suffix](file, self._names, self._types, self._n_rows)
+            stack.push(self._finish)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        with naming(self._path):
+            self._stack.__exit__(*raised)
+
+    def _finish(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None and self._written == self._n_rows:
+            self._sink.close()
+            return
+        # The first error counts, not that a file given up on has no proper end.
+        with suppress(Exception):
+            self._sink.close()
+        if error is None:
+            raise ValueError(f"{self._path}: {self._written} rows were written of the {self._n_rows} promised")
+
+    def write(self, columns: Sequence[np.ndarray]) -> None:
+        """Adds rows.
+
+        Args:
+            columns: The d columns, each of shape (m,).
+
+        Raises:
+            ValueError: If the columns do not fit each other or their types, or if there are more rows than promised.
+            OSError: If the rows cannot be written, as when the disk is full.
+        """
+        if len(columns) != len(self._types) or len({np.shape(column) for column in columns}) > 1:
+            raise ValueError(f"{self._path}: {len(self._types)} columns of one length are needed")
+        self._written += len(columns[0])
+        if self._written > self._n_rows:
+            raise ValueError(f"{self._path}: more rows were written than the {self._n_rows} promised")
+        converted = [self._converted(*column) for column in zip(self._names, self._types, columns, strict=True)]
+        with naming(self._path):
+            self._sink.write(converted)
+
+    def _converted(self, name: str, type_: str, values: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            converted = np.asarray(values).astype(type_)
+        if type_ in ("bool", *_INTEGERS) and not np.array_equal(converted, values):
+            value = values[np.argmax(converted != values)]
+            raise ValueError(f"{self._path}: column {shown(name)} is of {type_}, which cannot hold {value}")
+        return converted
+
+
+class _Sink(ABC):
+    """A file of one format that is being written; who opened it closes it."""
+
+    @abstractmethod
+    def write(self, columns: Sequence[np.ndarray]) -> None:
+        """Adds rows, given as columns of the right types, each of shape (m,)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Writes what is held back."""
+
+
+class _NpySink(_Sink):
+    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[str], n_rows: int) -> None:
+        self._file = file
+        self._dtype = np.result_type(*types)
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self._dtype),
+            "fortran_order": False,
+            "shape": (n_rows, len(types)),
+        }
+        np.lib.format.write_array_header_1_0(file, header)
+
+    def write(self, columns: Sequence[np.ndarray]) -> None:
+        self._file.write(np.stack(columns, axis=1, dtype=self._dtype).data)
+
+    def close(self) -> None:
+        pass
+
+
+class _CsvSink(_Sink):
+    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[str], n_rows: int) -> None:
+        from pyarrow import csv
+
+        header = io.StringIO()
+        # Arrow would put all names in quotes.
+        text_csv.writer(header, lineterminator="\n").writerow(names)
+        file.write(header.getvalue().encode())
+        self._schema = _schema(names, types)
+        self._writer = csv.CSVWriter(file, self._schema, write_options=csv.WriteOptions(include_header=False))
+
+    def write(self, columns: Sequence[np.ndarray]) -> None:
+        self._writer.write_batch(_batch(columns, self._schema))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _GzipSink(_Sink):
+    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[str], n_rows: int) -> None:
+        # Neither a name nor a time, so that the same rows give the same bytes.
+        self._file = gzip.GzipFile("", "wb", 6, file, mtime=0)
+        self._csv = _CsvSink(self._file, names, types, n_rows)
+
+    def write(self, columns: Sequence[np.ndarray]) -> None:
+        self._csv.write(columns)
+
+    def close(self) -> None:
+        self._csv.close()
+        self._file.close()
+
+
+class _ParquetSink(_Sink):
+    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[str], n_rows: int) -> None:
+        from pyarrow import parquet
+
+        self._schema = _schema(names, types)
+        self._writer = parquet.ParquetWriter(file, self._schema)
+        self._held: list[pa.RecordBatch] = []
+
+    def write(self, columns: Sequence[np.ndarray]) -> None:
+        self._held.append(_batch(columns, self._schema))
+        # Small row groups are slow to read.
+        if sum(batch.num_rows for batch in self._held) >= _ROW_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        batches, self._held = self._held, []
+        self._writer.write_table(pa.Table.from_batches(batches, self._schema))
+
+
+def _schema(names: Sequence[str], types: Sequence[str]) -> "pa.Schema":
+    import pyarrow as pa
+
+    kinds = [pa.string() if type_ == "str" else pa.from_numpy_dtype(np.dtype(type_)) for type_ in types]
+    return pa.schema(list(zip(names, kinds, strict=True)))
+
+
+def _batch(columns: Sequence[np.ndarray], schema: "pa.Schema") -> "pa.RecordBatch":
+    import pyarrow as pa
+
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.record_batch(arrays, schema=schema)

@@ -1,0 +1,184 @@
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from pointillist import Diffusion, load_pointset
+from pointillist.estimators import fitting
+from pointillist.estimators.layout import Layout
+from pointillist.estimators.model_file import ModelFileError
+
+X, Y = load_pointset("blobs", 600)
+QUICK = {"timesteps": 20, "width": 16, "depth": 1, "epochs": 12, "learning_rate": 3e-3, "random_state": 0}
+
+
+def weights(model):
+    return np.concatenate([np.ravel(layer.weight) for layer in (model.network_.input, model.network_.output)])
+
+
+def test_early_stopping_keeps_the_least_held_out_loss():
+    # So few rows and so many epochs that the model learns them by heart.
+    options = QUICK | {"epochs": 4000, "width": 128, "depth": 3, "batch_size": 64}
+    model = Diffusion(**options, early_stopping=True, n_iter_no_change=2, validation_fraction=0.3).fit(X[:100])
+    looks = model.validation_history_
+    assert len(model.history_) < 4000 and len(looks) - 1 - looks.argmin() == 2
+    assert model.history_[-1] < model.history_[0]
+    again = clone(model).fit(X[:100])
+    np.testing.assert_array_equal(weights(again), weights(model))
+    np.testing.assert_array_equal(again.validation_history_, looks)
+
+
+def test_held_out_rows_do_not_count_in_training():
+    changed = X.astype(np.float64)
+    plan = Diffusion(**QUICK, early_stopping=True)._plan(Layout("array", ("float64",) * 2), changed, None, 0)
+    changed[plan.held_out] *= 0.5
+    models = [Diffusion(**QUICK, early_stopping=True).fit(rows) for rows in (X.astype(np.float64), changed)]
+    np.testing.assert_array_equal(models[0].history_, models[1].history_)
+    assert len(plan.held_out) == 60 and not np.array_equal(*(model.validation_history_ for model in models))
+
+
+def test_training_keeps_a_row_of_every_class():
+    y = np.repeat(np.arange(5), 2)
+    options = QUICK | {"epochs": 1}
+    model = Diffusion(**options, early_stopping=True, validation_fraction=0.9).fit(X[:10], y)
+    assert model.class_counts_.tolist() == [2] * 5
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(fitting, "SHARD_VALUES", 22 * 200)
+
+
+def test_a_table_in_shards_is_learned(small_shards, tmp_path):
+    rows, labels = load_pointset("blobs", 3000)
+    rows = rows.astype(np.float64)
+    model = Diffusion(**QUICK).fit(rows)
+    assert len(model.history_) == 12 and model.history_[-1] < 0.8 * model.history_[0]
+    np.save(tmp_path / "rows.npy", rows)
+    mapped = Diffusion(**QUICK).fit(np.load(tmp_path / "rows.npy", mmap_mode="r"))
+    np.testing.assert_array_equal(weights(mapped), weights(model))
+    assert mapped.fingerprint_ == model.fingerprint_
+    of_classes = Diffusion(**QUICK, early_stopping=True).fit(rows, labels)
+    assert of_classes.class_counts_.tolist() == np.bincount(labels).tolist()
+
+
+def test_shards_hold_each_row_once_a_pass(small_shards):
+    rows = np.arange(3000.0)[:, None]
+    plan = Diffusion(**QUICK)._plan(Layout("array", ("float64",)), rows, None, 0)
+    shards = plan.shards
+    assert shards.count > 5 and shards.size % fitting.BLOCK == 0
+    passes = []
+    for turn in range(3):
+        parts = [shards.get(turn * shards.count + i)[0][0] for i in range(shards.count)]
+        seen = np.round(plan.scaling.inverse(np.concatenate(parts))[:, 0]).astype(int)
+        assert len(set(seen)) == len(seen) == shards.count * shards.size > 0.8 * 3000
+        passes.append(seen)
+    assert len(set().union(*passes)) > 2950 and not np.array_equal(passes[0], passes[1])
+
+
+def test_warm_start_goes_on():
+    first = Diffusion(**QUICK, warm_start=True).fit(X, Y)
+    before = weights(first)
+    first.set_params(epochs=5).fit(X, Y)
+    assert len(first.history_) == 17 and not np.array_equal(weights(first), before)
+    # With no learning to speak of, the weights are those it went on from.
+    first.set_params(epochs=1, learning_rate=1e-12).fit(X, Y)
+    one_more = first.history_[-1]
+    fresh = Diffusion(**QUICK | {"epochs": 1, "learning_rate": 1e-12}).fit(X, Y)
+    assert one_more < 0.9 * fresh.history_[-1]
+    again = Diffusion(**QUICK, warm_start=True).fit(X, Y).set_params(epochs=5).fit(X, Y)
+    np.testing.assert_array_equal(again.history_, first.history_[:17])
+
+
+@pytest.mark.parametrize(
+    ("change", "rows", "y", "message"),
+    [
+        ({"width": 8}, X, Y, "warm_start: width is not what the model was fitted with"),
+        ({"scaling": "standard"}, X, Y, "warm_start: scaling is not what the model was fitted with"),
+        ({}, X[:, :1], Y, "warm_start: X has 1 columns but the model has 2"),
+        ({}, X, None, "warm_start: y has other classes than the model"),
+    ],
+)
+def test_warm_starts_that_cannot_be(change, rows, y, message):
+    model = Diffusion(**QUICK | {"epochs": 1}, warm_start=True).fit(X, Y)
+    with pytest.raises(ValueError, match=message):
+        model.set_params(**change).fit(rows, y)
+    assert model.sample(3, labels=0).shape == (3, 2)
+
+
+def test_parameters_set_after_fit_do_not_touch_the_model(tmp_path):
+    model = Diffusion(**QUICK).fit(X, Y)
+    rows = model.sample(20, labels=1, guidance=1.0, random_state=0)
+    model.set_params(width=99, timesteps=7, schedule="linear", p_uncond=0.0, class_embedding=4, scaling=None)
+    np.testing.assert_array_equal(model.sample(20, labels=1, guidance=1.0, random_state=0), rows)
+    model.save(tmp_path / "m")
+    again = Diffusion.load(tmp_path / "m")
+    assert again.get_params() == model.get_params()
+    np.testing.assert_array_equal(again.sample(20, labels=1, guidance=1.0, random_state=0), rows)
+
+
+def test_a_failing_fit_leaves_everything():
+    model = Diffusion(**QUICK).fit(X, Y)
+    before = dict(vars(model))
+    for rows in (np.zeros((4, 5)), np.full((4, 3), np.nan)):
+        with pytest.raises(ValueError):
+            model.fit(rows)
+    assert vars(model) == before
+
+
+def test_a_divergence_is_told():
+    with pytest.raises(ValueError, match=r"training diverged with learning_rate=0\.003: lower it, or scale"):
+        Diffusion(**QUICK, scaling=None).fit(X * 1e25)
+
+
+FIT = """
+import os, signal, sys
+import numpy as np
+from pointillist import Diffusion, load_pointset
+from pointillist.estimators import checkpoint, fitting
+fitting.CHECKPOINT_EVERY, fitting.STEPS_PER_CALL = 0.0, 20
+written = 0
+def counted(write):
+    def write_and_die(self, progress):
+        global written
+        write(self, progress)
+        written += 1
+        if written == int(sys.argv[3]):
+            os.kill(os.getpid(), getattr(signal, sys.argv[4]))
+    return write_and_die
+checkpoint.Checkpoint.write = counted(checkpoint.Checkpoint.write)
+X, y = load_pointset("blobs", 600)
+model = Diffusion(timesteps=20, width=16, depth=1, epochs=60, random_state=3, early_stopping=True)
+model.fit(X, y, checkpoint=sys.argv[2]).save(sys.argv[1])
+"""
+
+
+def fit_until(tmp_path, name, writes, signal_name):
+    arguments = [sys.executable, "-c", FIT, tmp_path / name, tmp_path / "checkpoint", str(writes), signal_name]
+    return subprocess.run(list(map(str, arguments)), capture_output=True, text=True)
+
+
+def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(tmp_path):
+    killed = fit_until(tmp_path, "stopped", 7, "SIGKILL")
+    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "stopped").exists()
+    assert (tmp_path / "checkpoint").exists()
+    with pytest.raises(ModelFileError, match="is a checkpoint of a fit that has not ended, not a model"):
+        Diffusion.load(tmp_path / "checkpoint")
+    interrupted = fit_until(tmp_path, "stopped", 5, "SIGINT")
+    assert interrupted.returncode != 0 and "KeyboardInterrupt" in interrupted.stderr
+    assert (tmp_path / "checkpoint").exists() and not (tmp_path / "stopped").exists()
+    with pytest.raises(ValueError, match="is no checkpoint of this training"):
+        Diffusion(**QUICK).fit(X, checkpoint=tmp_path / "checkpoint")
+    assert fit_until(tmp_path, "stopped", 10**6, "SIGKILL").returncode == 0
+    assert not (tmp_path / "checkpoint").exists()
+    assert fit_until(tmp_path, "whole", 10**6, "SIGKILL").returncode == 0
+    assert (tmp_path / "stopped").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_a_damaged_checkpoint_is_told(tmp_path):
+    (tmp_path / "c").write_bytes(b"nothing of use here")
+    with pytest.raises(ModelFileError, match="is no model file"):
+        Diffusion(**QUICK).fit(X, checkpoint=tmp_path / "c")
