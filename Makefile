@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: study test test-slow lint format bench bench-training bench-study bench-startup bench-guidance bench-classifier clean
+.PHONY: study test test-slow lint format bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows clean
 
 study: .venv/core
 	$(BIN)/pointillist study
@@ -25,7 +25,7 @@ format: .venv/dev
 	$(BIN)/ruff format src tests benchmarks
 
 # Each prints a table and writes JSON to benchmarks/output/.
-bench: bench-startup bench-training bench-study bench-guidance bench-classifier
+bench: bench-startup bench-training bench-study bench-guidance bench-classifier bench-rows
 
 bench-training: .venv/core
 	$(BIN)/python benchmarks/training.py
@@ -40,6 +40,10 @@ bench-guidance: .venv/core
 
 bench-classifier: .venv/core
 	$(BIN)/python benchmarks/classifier.py
+
+bench-rows: .venv/core
+	$(BIN)/python benchmarks/rows.py
+	$(BIN)/python benchmarks/digits.py --figure docs/images/digits.png
 
 bench-startup: .venv/core
 	$(BIN)/python benchmarks/startup.py

@@ -41,8 +41,6 @@ def whole_file(path: Path) -> Iterator[Path]:
 def check_place(path: Path) -> None:
     """Raises an OSError, in one line that starts with the path, if no file can be written there; makes its folder."""
     with naming(path):
-        if path.is_dir():
-            raise IsADirectoryError("is a directory")
         # A trial also tells of file systems that are read-only or full, and of names that are too long.
         part = _part(path)
         part.touch()
@@ -50,11 +48,13 @@ def check_place(path: Path) -> None:
 
 
 def _part(path: Path) -> Path:
+    if path.is_dir():
+        raise IsADirectoryError("is a directory")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         file = next(folder for folder in path.parents if folder.exists())
-        raise NotADirectoryError(f"{file} is a file, not a folder") from error
+        raise NotADirectoryError(f"is below {file}, which is a file, not a folder") from error
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 

@@ -53,6 +53,7 @@ def fit(
 
     from pointillist.estimators import Diffusion
     from pointillist.estimators.checkpoint import remove_checkpoint
+    from pointillist.estimators.parameters import check_parameters
     from pointillist.files import check_place
     from pointillist.points import read_table
 
@@ -60,9 +61,8 @@ def fit(
     for place in (out, kept):
         check_place(place)
         _check_apart(place, data)
-    table = read_table(data, label)
-    if not resume:
-        remove_checkpoint(kept)
+    if kept.resolve() == out.resolve():
+        raise ValueError(f"{out}: is given as --checkpoint too, which is removed at the end: give another name")
     model = Diffusion(
         timesteps=timesteps,
         schedule=schedule,
@@ -79,21 +79,26 @@ def fit(
         verbose=True,
         random_state=seed,
     )
+    check_parameters(model)
+    table = read_table(data, label)
+    if not resume:
+        remove_checkpoint(kept)
     console = Console(stderr=True)
     started = time.monotonic()
     try:
-        model.fit(table, checkpoint=kept)
+        model._fit(table, None, kept)
     except KeyboardInterrupt:
         if kept.exists():
             console.print("Stopped. The same command goes on from there.", highlight=False)
         raise
     model.save(out)
+    kept.unlink(missing_ok=True)
     n, d = table.rows.shape
     classes = f", {len(model.classes_)} classes" if hasattr(model, "classes_") else ""
     epoch = "epoch" if len(model.history_) == 1 else "epochs"
     console.print(
-        f"{out}: {n:,} rows, {d} columns{classes}; {len(model.history_)} {epoch} in {time.monotonic() - started:.0f} s, "
-        f"loss {model.history_[-1]:.4f}",
+        f"{out}: {n:,} rows, {d} columns{classes}; {len(model.history_)} {epoch} in "
+        f"{time.monotonic() - started:.0f} s, loss {model.history_[-1]:.4f}",
         highlight=False,
         soft_wrap=True,
     )

@@ -4,6 +4,7 @@ Import this module before the first use of JAX: the number of CPU devices is fix
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -45,6 +46,18 @@ def configure() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_compilation_cache_max_size", CACHE_LIMIT)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        _forget_parts(folder)
+        # A cache that cannot be used costs time and nothing else.
+        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache", UserWarning)
+
+
+def _forget_parts(folder: Path) -> None:
+    """Removes what a full disk or a killed process left: JAX would neither use it nor write beside it ever again."""
+    with suppress(OSError):
+        for entry in folder.glob("*-cache"):
+            # The time is written last.
+            if not entry.with_name(f"{entry.name.removesuffix('-cache')}-atime").exists():
+                entry.unlink(missing_ok=True)
 
 
 def mesh(axis: str, devices: Sequence[jax.Device] | None = None) -> Mesh:

@@ -1,5 +1,6 @@
 """The state of a training as a file, from which the same training goes on and ends with the same weights."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,15 +38,12 @@ class Checkpoint:
     Attributes:
         path: The file; it need not exist.
         key: A hash of all that decides the weights.
-        written: When it was last written, in seconds of the process's clock.
+        written: When this process last wrote it, in seconds of its clock.
     """
 
     path: Path
     key: str
-    written: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.written = time.monotonic()
+    written: float = -math.inf
 
     def read(self, template: Progress) -> Progress | None:
         """What the file holds, a progress of the template's shapes; None if there is no file.
@@ -68,10 +66,6 @@ class Checkpoint:
         """Writes the file, whole or not at all."""
         write_model(self.path, {"checkpoint": self.key}, weights.named(progress))
         self.written = time.monotonic()
-
-    def remove(self) -> None:
-        """Removes the file, if there is one."""
-        self.path.unlink(missing_ok=True)
 
 
 def remove_checkpoint(path: Path) -> None:

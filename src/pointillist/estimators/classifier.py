@@ -56,9 +56,15 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         """Fits a copy of the model to rows, shape (n, d), and labels, shape (n,)."""
         if y is None:
             raise ValueError("DiffusionClassifier requires y to be passed, but the target y is None")
-        _, rows = checked_rows(self, X, reset=True)
+        # On a copy: a fit that fails leaves this one as it was.
+        fresh = clone(self)
+        _, rows = checked_rows(fresh, X, reset=True)
         model = clone(self.model) if self.model is not None else self._default(len(rows))
         self.model_ = model.fit(X, y)
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        for name in [name for name in vars(fresh) if name.endswith("_in_")]:
+            setattr(self, name, getattr(fresh, name))
         return self
 
     def _default(self, n: int) -> Diffusion:

@@ -14,7 +14,7 @@ from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInte
 from pointillist.diffusion.samplers import DDIM, Ancestral, Sampler, TransitionSampler
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
-from pointillist.estimators.inputs import RandomState, finite, is_whole, seed_of
+from pointillist.estimators.inputs import RandomState, finite, is_number, is_whole, seed_of
 from pointillist.estimators.units import InUnits
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _guided(model: "Diffusion", options: Options) -> Denoiser:
     guidance, interval, worse = options.guidance, options.guidance_interval, options.worse
     has_labels = options.labels is not None or options.return_labels
     denoiser = model._denoiser(clipped=True)
-    if not np.isfinite(guidance) or guidance < 0:
+    if not is_number(guidance) or guidance < 0:
         raise ValueError(f"guidance must be a number from 0 on, not {guidance!r}; 0 is plain conditional sampling")
     if guidance == 0:
         if worse is not None or interval is not None:
@@ -214,7 +214,7 @@ def _steered(model: "Diffusion", options: Options) -> Sampler:
     if not callable(reward):
         raise ValueError(f"reward must be a function of rows, not {reward!r}")
     lowest = "from 0 on" if steering == "svdd" else "above 0"
-    if not np.isfinite(temperature) or temperature < 0 or (temperature == 0 and steering != "svdd"):
+    if not is_number(temperature) or temperature < 0 or (temperature == 0 and steering != "svdd"):
         raise ValueError(f"reward_temperature must be a number {lowest}, not {temperature!r}")
     if not is_whole(candidates, 1):
         raise ValueError(f"candidates must be a whole number from 1 on, not {candidates!r}")

@@ -185,8 +185,9 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
     run = _Run(plan, trainer, recipe.epochs, -(-STEPS_PER_CHECK // steps))
     console = Console(stderr=True)
     with Bar(console, recipe.epochs, is_shown=is_shown) as bar:
+        epochs_per_call = min(MAX_EPOCHS_PER_CALL, max(1, STEPS_PER_CALL // steps))
         if checkpoint is None:
-            run.to_the_end(bar, min(MAX_EPOCHS_PER_CALL, max(1, STEPS_PER_CALL // steps)))
+            run.to_the_end(bar, epochs_per_call)
         else:
             run.restore(checkpoint)
             with deferred_interrupt(console) as interruption:
@@ -196,7 +197,8 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
                         run.save(checkpoint)
                     interruption.check()
 
-                run.to_the_end(bar, min(MAX_EPOCHS_PER_CALL, max(1, STEPS_PER_CALL // steps)), keep)
+                run.to_the_end(bar, epochs_per_call, keep)
+            run.save(checkpoint)
     return run.result(shards.count)
 
 

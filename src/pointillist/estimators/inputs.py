@@ -27,7 +27,12 @@ def checked_rows(estimator: BaseEstimator, X: Any, *, reset: bool = False) -> tu
     if layout.names is not None:
         rows = check_array(given, estimator=estimator, **options)
     else:
-        rows = validate_data(estimator, given, reset=reset, **options)
+        try:
+            rows = validate_data(estimator, given, reset=reset, **options)
+        except ValueError as error:
+            if "could not convert" not in str(error):
+                raise
+            raise ValueError(f"X holds other than numbers ({error}): drop or encode such columns first") from error
     finite(rows, "X", layout.names)
     return layout, np.asarray(rows)
 
@@ -55,24 +60,39 @@ def finite(rows: np.ndarray, what: str, names: tuple[Any, ...] | None) -> None:
         first += len(block)
 
 
-def checked_labels(y: ArrayLike | None, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The classes, each row's index among them, and their sizes; all empty without labels."""
+def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The classes, each row's index among them, and their sizes; all empty without labels.
+
+    Args:
+        y: Labels; None without.
+        n: Number of rows.
+        name: What the user calls the labels.
+    """
     if y is None:
         return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+    kind = np.asarray(y).dtype
+    if kind.kind in "cMmSV":
+        raise ValueError(f"{name} holds {kind}, and labels are numbers, true and false, or text: convert it")
     given = np.asarray(column_or_1d(y, warn=True))
     if given.dtype.kind == "f" and not np.isfinite(given).all():
         raise ValueError("y has NaN or infinite labels: drop such rows, or give them a label of their own")
     if given.dtype == object:
         given = _of_one_kind(given)
-    check_classification_targets(given)
+    try:
+        check_classification_targets(given)
+    except ValueError as error:
+        reason = str(error).split(".")[0]
+        raise ValueError(f"{name} holds no classes ({reason}): leave it out, or round or bin it") from error
     if len(given) != n:
         raise ValueError(f"X has {n} rows but y has {len(given)} labels")
     classes, labels, counts = np.unique(given, return_inverse=True, return_counts=True)
     if len(classes) < 2:
-        raise ValueError(f"y has a single class, {classes[0].item()!r}: leave y out, or give rows of another class")
+        raise ValueError(
+            f"{name} has a single class, {classes[0].item()!r}: leave {name} out, or give rows of another class"
+        )
     if counts.min() < 2:
         rare = classes[counts.argmin()].item()
-        raise ValueError(f"class {rare!r} has one row and a model of it needs at least 2: drop it or merge it")
+        raise ValueError(f"{name}: class {rare!r} has one row and a model of it needs at least 2: drop it or merge it")
     return classes, labels, counts
 
 
@@ -89,6 +109,12 @@ def _of_one_kind(labels: np.ndarray) -> np.ndarray:
 def is_whole(value: Any, low: int) -> bool:
     """Whether a value is a whole number from `low` on."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= low
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is one finite number."""
+    array = np.asarray(value)
+    return array.ndim == 0 and array.dtype.kind in "biuf" and bool(np.isfinite(array))
 
 
 def seed_of(random_state: RandomState) -> int:

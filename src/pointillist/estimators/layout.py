@@ -88,9 +88,21 @@ def read(X: Any) -> tuple[Layout, Any]:
 
 
 def _layout_of_array(X: Any) -> Layout:
-    array = np.asarray(X) if not hasattr(X, "dtype") or not hasattr(X, "shape") else X
+    try:
+        array = np.asarray(X) if not hasattr(X, "dtype") or not hasattr(X, "shape") else X
+    except ValueError as error:
+        raise ValueError("X holds rows of different lengths: give as many numbers in each row") from error
+    if len(array.shape) < 2:
+        # Of the words of scikit-learn, which takes several lines.
+        found = f"{len(array.shape)}D" if array.shape else "scalar"
+        raise ValueError(
+            f"Expected 2D array, got {found} array instead. Reshape your data: X.reshape(-1, 1) is one column, "
+            "X.reshape(1, -1) is one row"
+        )
     width = array.shape[1] if len(array.shape) == 2 else 0
     kind = getattr(array.dtype, "kind", "O")
+    if kind == "c":
+        raise ValueError("Complex data not supported: give X's real and imaginary parts as columns of their own")
     if kind in "iu":
         check_whole(np.asarray(array), None)
     name = np.dtype(array.dtype).name if kind in "biuf" else "float64"

@@ -148,15 +148,23 @@ class Diffusion(BaseEstimator):
             ValueError: In one line, if the rows, the labels or a parameter cannot be used, or if the checkpoint is of
                 another training.
         """
+        self._fit(X, y, checkpoint)
+        if checkpoint is not None:
+            Path(checkpoint).unlink(missing_ok=True)
+        return self
+
+    def _fit(self, X: Any, y: ArrayLike | None, checkpoint: str | Path | None) -> None:
+        """As `fit`, but a finished checkpoint stays: until the model is saved, it is all there is of it."""
         configure()
         check_parameters(self)
         # All on another model: a fit that fails leaves this one as it was.
         fresh = type(self)(**self.get_params(deep=False))
         layout, rows = checked_rows(fresh, X, reset=True)
-        label_column = None
+        label_column, labels_name = None, "y"
         if y is None and isinstance(X, Table) and X.label is not None:
             y, label_column = X.label.values, (X.label.name, X.label.position)
-        classes, labels, counts = checked_labels(y, len(rows))
+            labels_name = f"column {X.label.name!r}"
+        classes, labels, counts = checked_labels(y, len(rows), labels_name)
         before = self if self.warm_start and hasattr(self, "network_") else None
         plan = self._plan(layout, rows, labels if len(classes) else None, len(classes))
         mark = fingerprint(rows)
@@ -179,9 +187,6 @@ class Diffusion(BaseEstimator):
         if len(classes):
             fresh.classes_, fresh.class_counts_ = classes, counts
         self._take_over(fresh)
-        if file is not None:
-            file.remove()
-        return self
 
     def _plan(self, layout: Layout, rows: np.ndarray, labels: np.ndarray | None, n_classes: int) -> Plan:
         seed = seed_of(self.random_state)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
 from pointillist.engine.training import Architecture
-from pointillist.estimators.inputs import is_whole
+from pointillist.estimators.inputs import is_number, is_whole
 from pointillist.points import SCALINGS
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ def check_parameters(model: "Diffusion") -> None:
         raise ValueError(f"scaling must be one of {', '.join(map(repr, SCALINGS))}, not {model.scaling!r}")
     if model.variance not in ("posterior", "beta"):
         raise ValueError(f"variance must be 'posterior' or 'beta', not {model.variance!r}")
+    for name in ("learning_rate", "p_uncond", "validation_fraction", "beta_start", "beta_end"):
+        if not is_number(getattr(model, name)):
+            raise ValueError(f"{name} must be a number, not {getattr(model, name)!r}")
     if not 0 < model.learning_rate <= 1:
         raise ValueError(f"learning_rate must be above 0 and at most 1, not {model.learning_rate!r}")
     if not 0 <= model.p_uncond <= 1:

@@ -1,0 +1,77 @@
+"""What scikit-learn expects of an estimator."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from pointillist import Diffusion, DiffusionClassifier, load_pointset
+
+X, Y = load_pointset("blobs", 300)
+QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 2, "random_state": 0}
+# Some checks ask for an accuracy.
+LEARNING = Diffusion(**QUICK | {"epochs": 60, "width": 16, "learning_rate": 0.01})
+
+
+@parametrize_with_checks([Diffusion(**QUICK), DiffusionClassifier(LEARNING, n_times=8)])
+def test_every_check_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+def test_in_a_pipeline():
+    pipeline = make_pipeline(StandardScaler(), Diffusion(**QUICK)).fit(X, Y)
+    found = pipeline.score_samples(X)
+    alone = (
+        Diffusion(**QUICK).fit(StandardScaler().fit_transform(X), Y).score_samples(StandardScaler().fit_transform(X))
+    )
+    np.testing.assert_array_equal(found, alone)
+
+
+def test_in_a_grid_search():
+    search = GridSearchCV(Diffusion(**QUICK | {"learning_rate": 1e-2}), {"epochs": [1, 150]}, cv=2).fit(X)
+    assert search.best_params_ == {"epochs": 150}
+    assert search.best_estimator_.sample(4).shape == (4, 2)
+    of_classes = GridSearchCV(DiffusionClassifier(LEARNING, n_times=16), {"model__epochs": [1, 60]}, cv=2).fit(X, Y)
+    assert of_classes.best_score_ > 0.8
+
+
+def test_a_clone_is_not_fitted():
+    model = Diffusion(**QUICK).fit(X)
+    copy = clone(model)
+    assert copy.get_params() == model.get_params() and not hasattr(copy, "network_")
+
+
+def test_what_a_notebook_shows():
+    model = Diffusion(**QUICK, early_stopping=True)
+    assert "not fitted" in model._repr_html_()
+    html = model.fit(X, np.where(Y == 0, "<b>", "right"))._repr_html_()
+    assert "timesteps=5" in html and "learning_rate" not in html
+    assert "&lt;b&gt; (" in html and "<b>" not in html
+    assert html.count("<svg") == 1 and "held-out loss" in html and len(html) < 4000
+    assert model._repr_mimebundle_()["text/html"] == html
+
+
+def test_verbose_shows_a_bar_and_is_silent_by_default(capsys):
+    Diffusion(**QUICK).fit(X)
+    assert capsys.readouterr() == ("", "")
+    Diffusion(**QUICK, verbose=True).fit(X)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+
+
+def test_predictions_do_not_depend_on_the_rows_beside():
+    classifier = DiffusionClassifier(LEARNING, n_times=8).fit(X, Y)
+    together = classifier.predict_proba(X)
+    np.testing.assert_allclose(classifier.predict_proba(X[100:103]), together[100:103], rtol=1e-5)
+    np.testing.assert_allclose(classifier.predict_proba(X[::-1]), together[::-1], rtol=1e-5)
+
+
+def test_a_label_of_one_kind():
+    with pytest.raises(ValueError, match="y mixes labels of kinds int, text"):
+        Diffusion(**QUICK).fit(X, np.array(["a", 1] * 150, dtype=object))
+    with pytest.raises(ValueError, match="y has missing labels"):
+        Diffusion(**QUICK).fit(X, np.array(["a", None] * 150, dtype=object))
+    assert Diffusion(**QUICK).fit(X, np.array(["a", "b"] * 150, dtype=object)).classes_.tolist() == ["a", "b"]

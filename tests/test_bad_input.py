@@ -1,0 +1,561 @@
+"""Bad input to the command line and to Python: one line that says what is wrong with what, and nothing else happens."""
+
+import gzip
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas
+import polars
+import pyarrow
+import pytest
+from pyarrow import parquet
+from scipy import sparse
+
+from pointillist import Diffusion, DiffusionClassifier
+from pointillist.cli import main
+from pointillist.estimators import checkpoint, fitting
+from pointillist.points import read_table
+
+N = 20
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, 2))
+Y = np.arange(N) % 2
+KINDS = np.array(["left", "right"])[Y]
+QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 1, "random_state": 0}
+FIT = "--epochs 1 --timesteps 5 --width 8 --depth 1"
+
+
+def csv(columns):
+    names = list(columns)
+    lines = [names, *zip(*columns.values(), strict=True)]
+    return "".join(",".join(map(str, line)) + "\n" for line in lines)
+
+
+def with_value(value, row=3):
+    return csv({"a": X[:, 0], "b": [value if i == row else x for i, x in enumerate(X[:, 1])]})
+
+
+def table(**labels):
+    return csv({"a": X[:, 0], "b": X[:, 1], **labels})
+
+
+GOOD = table()
+TEXTS = {
+    "good.csv": GOOD,
+    "labelled.csv": table(kind=KINDS),
+    "nan.csv": with_value("nan"),
+    "missing.csv": with_value(""),
+    "inf.csv": with_value("inf"),
+    "minus_inf.csv": with_value("-inf"),
+    "words.csv": with_value("tall"),
+    "empty.csv": "",
+    "header.csv": "a,b\n",
+    "one_row.csv": "a,b\n1,2\n",
+    "same_names.csv": "a,a\n1,2\n3,4\n",
+    "ragged.csv": "a,b\n1,2\n3,4,5\n",
+    "constant.csv": "a,b\n" + "1,2\n" * N,
+    "large_integers.csv": f"id,b\n{2**53 + 1},0\n1,1\n",
+    "only_kind.csv": csv({"kind": KINDS}),
+    "continuous.csv": table(kind=RNG.normal(size=N)),
+    "single.csv": table(kind=["left"] * N),
+    "rare.csv": table(kind=["rare", *["often"] * (N - 1)]),
+    "missing_label.csv": table(kind=["", *["often"] * (N - 1)]),
+    "huge.csv": csv({"a": X[:, 0] * 1e300, "b": X[:, 1]}),
+    "nine_rows.csv": csv({"a": X[:9, 0], "b": X[:9, 1]}),
+    "other_names.csv": csv({"a": X[:, 0], "c": X[:, 1]}),
+    "three.csv": csv({"a": X[:, 0], "b": X[:, 1], "c": X[:, 1]}),
+    "good.txt": GOOD,
+}
+ARRAYS = {
+    "good.npy": X,
+    "nan.npy": np.where(np.arange(2 * N).reshape(N, 2) == 7, np.nan, X),
+    "labelled.npy": np.column_stack([X, Y]),
+    "objects.npy": np.array([[1, "a"], [2, None]], object),
+    "complex.npy": X + 1j,
+    "vector.npy": X[:, 0],
+    "four_axes.npy": np.zeros((2, 2, 2, 2)),
+    "large_integers.npy": np.array([[2**53 + 1, 0], [1, 1]]),
+    "three.npy": np.column_stack([X, X[:, 0]]),
+}
+
+
+@pytest.fixture(scope="session")
+def fitted():
+    return {"plain.model": Diffusion(**QUICK).fit(X), "classes.model": Diffusion(**QUICK).fit(X, KINDS)}
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory, fitted):
+    """A folder of files, good ones and bad ones."""
+    folder = tmp_path_factory.mktemp("store")
+    for name, text in TEXTS.items():
+        (folder / name).write_text(text)
+    for name, array in ARRAYS.items():
+        np.save(folder / name, array)
+    for name, model in fitted.items():
+        model.save(folder / name)
+    (folder / "cut.model").write_bytes((folder / "plain.model").read_bytes()[:-9])
+    (folder / "cut.npy").write_bytes((folder / "good.npy").read_bytes()[:-9])
+    (folder / "latin.csv").write_bytes("größe,b\n1,2\n3,4\n".encode("latin-1"))
+    (folder / "cut.csv.gz").write_bytes(gzip.compress(GOOD.encode())[:-9])
+    parquet.write_table(pyarrow.table({"a": X[:, 0], "when": np.arange(N).astype("M8[s]")}), folder / "dates.parquet")
+    parquet.write_table(pyarrow.table({"a": [1.0, None, 3.0], "b": [1, 2, 3]}), folder / "nulls.parquet")
+    (folder / "cut.parquet").write_bytes((folder / "dates.parquet").read_bytes()[:-9])
+    for name in ("folder", "folder.csv"):
+        (folder / name).mkdir()
+    for name in ("was.model", "was.csv", "was.npy", "was.png"):
+        (folder / name).write_text("as it was")
+    unfinished(folder / "unfinished.checkpoint")
+    return folder
+
+
+def unfinished(path):
+    """Leaves the checkpoint of a training that was stopped."""
+
+    class Stop(Exception):
+        pass
+
+    def write_and_stop(self, progress, write=checkpoint.Checkpoint.write):
+        write(self, progress)
+        raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "CHECKPOINT_EVERY", 0.0)
+        patch.setattr(checkpoint.Checkpoint, "write", write_and_stop)
+        with pytest.raises(Stop):
+            Diffusion(**QUICK | {"epochs": 2}).fit(X, checkpoint=path)
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+
+
+@pytest.fixture
+def folder(tmp_path, store, monkeypatch):
+    """A copy of the store, as the working directory."""
+    shutil.copytree(store, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder, monkeypatch, capsys):
+    """The command line in this process: arguments → exit status and standard error."""
+
+    def in_process(arguments):
+        monkeypatch.setattr(sys, "argv", ["pointillist", *shlex.split(arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code or 0, capsys.readouterr().err
+
+    return in_process
+
+
+# In commands, NEW stands for a name that is free, and then for one that is taken.
+FITS = {
+    "NaN": ("nan.csv", "nan.csv: has a missing value in row 4, column 'b'; drop or fill"),
+    "NaN in npy": ("nan.npy", "nan.npy: NaN in row 4, column '1'; drop or fill"),
+    "a missing value": ("missing.csv", "missing.csv: has a missing value in row 4, column 'b'; drop or fill"),
+    "nulls in parquet": ("nulls.parquet", "nulls.parquet: has a missing value in row 2, column 'a'; drop or fill"),
+    "inf": ("inf.csv", "inf.csv: an infinite value in row 4, column 'b'; drop or fill"),
+    "-inf": ("minus_inf.csv", "minus_inf.csv: an infinite value in row 4, column 'b'; drop or fill"),
+    "an empty file": ("empty.csv", "empty.csv: the file is empty"),
+    "a header alone": ("header.csv", "header.csv: has 0 rows; at least 2 are needed"),
+    "one row": ("one_row.csv", "one_row.csv: has 1 row; at least 2 are needed"),
+    "words": ("words.csv", "words.csv: 'tall' in row 4, column 'b', is not a number; drop or encode"),
+    "dates": ("dates.parquet", "dates.parquet: column 'when' holds timestamp[ms], not numbers; drop"),
+    "duplicate names": ("same_names.csv", "same_names.csv: 2 columns are named 'a'; names must differ"),
+    "ragged rows": ("ragged.csv", "ragged.csv: row 2 has 3 values, but the header names 2 columns"),
+    "not UTF-8": ("latin.csv", "latin.csv: is not UTF-8 text; save it as such"),
+    "all columns constant": ("constant.csv", "every column is constant, so that there is nothing to learn: give rows"),
+    "integers beyond 2**53": ("large_integers.csv", "column 'id' holds integers beyond 2**53, which a float64 cannot"),
+    "such in npy": ("large_integers.npy", "column '0' holds integers beyond 2**53, which a float64 cannot hold: drop"),
+    "objects": ("objects.npy", "objects.npy: holds Python objects, not numbers; save a numeric array instead"),
+    "complex": ("complex.npy", "complex.npy: holds complex128, not real numbers"),
+    "a vector": ("vector.npy", "vector.npy: has 1 dimensions; rows need 2, or 3 to be flattened"),
+    "four axes": ("four_axes.npy", "four_axes.npy: has 4 dimensions; rows need 2, or 3 to be flattened"),
+    "a cut npy": ("cut.npy", "cut.npy: is not a whole .npy file (truncated"),
+    "a cut gzip": ("cut.csv.gz", "cut.csv.gz: is not a whole gzip file"),
+    "a cut parquet": ("cut.parquet", "cut.parquet: is not a whole .parquet file (truncated"),
+    "no such file": ("none.csv", "none.csv: no such file or directory"),
+    "a folder": ("folder.csv", "folder.csv: is a directory"),
+    "a folder's child": ("good.csv/a.csv", "good.csv/a.csv: not a directory"),
+    "an unknown ending": ("good.txt", "good.txt: the file's name must end in one of .npy, .csv, .csv.gz, .parquet"),
+    "a label column missing": ("good.csv --label kind", "there is no column 'kind'; the columns are a, b"),
+    "such in npy by name": ("good.npy --label kind", "there is no column 'kind'; the columns are 0, 1"),
+    "no column but labels": ("only_kind.csv --label kind", "has no column besides the label 'kind'"),
+    "continuous labels": (
+        "continuous.csv --label kind",
+        "column 'kind' holds no classes (Unknown label type: continuous): leave",
+    ),
+    "a single class": ("single.csv --label kind", "column 'kind' has a single class, 'left': leave"),
+    "a class of one row": ("rare.csv --label kind", "column 'kind': class 'rare' has one row and a model of it"),
+    "a missing label": ("missing_label.csv --label kind", "has a missing value in row 1, column 'kind'; drop or fill"),
+    "values beyond float32": ("huge.csv --scaling none", "has values too large for the model's float32: scale it"),
+    "no timesteps": ("good.csv --timesteps 0", "timesteps must be a whole number from 1 on, not 0"),
+    "too many timesteps": ("good.csv --timesteps 1000000", "timesteps = 1000000 is beyond 100000"),
+    "half a timestep": ("good.csv --timesteps 1.5", "Invalid value for '--timesteps': "),
+    "no width": ("good.csv --epochs 1 --width 0", "width must be a whole number from 1 on, not 0"),
+    "negative epochs": ("good.csv --epochs -1", "epochs must be a whole number from 1 on, not -1"),
+    "no batch": ("good.csv --batch-size 0", "batch_size must be a whole number from 1 on, not 0"),
+    "learning rate NaN": ("good.csv --learning-rate nan", "learning_rate must be a number, not nan"),
+    "p_uncond of 2": ("good.csv --p-uncond 2", "p_uncond must lie between 0 and 1, not 2"),
+    "p_uncond NaN": ("good.csv --p-uncond nan", "p_uncond must be a number, not nan"),
+    "a negative seed": ("good.csv --seed -1", "Invalid value for '--seed': "),
+    "an unknown schedule": (
+        "good.csv --schedule cubic",
+        "schedule must be one of linear, cosine, sigmoid, not 'cubic'",
+    ),
+    "betas": ("good.csv --schedule linear --beta-start 0.5", "need 0 < beta_start <= beta_end < 1"),
+    "an unknown scaling": ("good.csv --scaling log", "scaling must be one of 'minmax', 'standard', 'quantile', None"),
+    "the checkpoint of another fit": (
+        "good.csv --checkpoint unfinished.checkpoint",
+        "unfinished.checkpoint: is no checkpoint of this training (other rows, parameters or version): give another",
+    ),
+    "a model as checkpoint": ("good.csv --checkpoint plain.model", "plain.model: is no checkpoint of this training"),
+    "a table as checkpoint": ("good.csv --checkpoint three.csv", "three.csv: is no model file"),
+    "such to throw away": ("good.csv --fresh --checkpoint three.csv", "three.csv: is no checkpoint of this version"),
+    "its data as checkpoint": ("good.csv --fresh --checkpoint good.csv", "good.csv: is the table to read, which would"),
+    "a folder as checkpoint": ("good.csv --checkpoint folder", "folder: is a directory"),
+}
+SAMPLES = {
+    "no model there": ("none.model -n 3", "none.model: no such file or directory"),
+    "a folder as model": ("folder -n 3", "folder: is a directory"),
+    "a cut model": ("cut.model -n 3", "cut.model: is not whole: its tensors do not fill it"),
+    "a table as model": ("good.csv -n 3", "good.csv: is no model file"),
+    "an empty model": ("empty.csv -n 3", "empty.csv: is no model file (it has no safetensors header), or it is cut"),
+    "a checkpoint as model": ("unfinished.checkpoint -n 3", "unfinished.checkpoint: is a checkpoint of a fit that"),
+    "n not given": ("plain.model", "how many rows? give -n, or --prior"),
+    "n = 0": ("plain.model -n 0", "-n must be a number of rows from 1 on, not 0"),
+    "negative n": ("plain.model -n -3", "-n must be a number of rows from 1 on, not -3"),
+    "n of letters": ("plain.model -n many", "Invalid value for '-n': "),
+    "an unknown label": ("classes.model -n 3 --label up", "unknown label 'up': the model knows left, right"),
+    "a label without classes": ("plain.model -n 3 --label up", "plain.model: was fitted without labels: leave --label"),
+    "guidance without classes": ("plain.model -n 3 --guidance 1", "guidance needs a model with classes, and this one"),
+    "negative guidance": ("classes.model -n 3 --guidance -1", "guidance must be a number from 0 on, not -1.0"),
+    "guidance NaN": ("classes.model -n 3 --guidance nan", "guidance must be a number from 0 on, not nan"),
+    "an unknown sampler": ("plain.model -n 3 --sampler heun", "sampler must be one of ancestral, ddim, not 'heun'"),
+    "no steps": (
+        "plain.model -n 3 --steps 0",
+        "steps must be a whole number from 1 to the model's timesteps, 5, not 0",
+    ),
+    "too many steps": ("plain.model -n 3 --steps 6", "steps must be a whole number from 1 to the model's timesteps, 5"),
+    "a wide prior": (
+        "plain.model --prior three.npy",
+        "prior must hold one row of 2 numbers for each row wanted, and it",
+    ),
+    "a long prior": ("plain.model -n 3 --prior good.npy", "good.npy: has 20 rows, but -n is 3: leave -n out"),
+    "NaN in the prior": ("plain.model --prior nan.npy", "nan.npy: NaN in row 4, column '1'; drop or fill"),
+    "no prior there": ("plain.model --prior none.npy", "none.npy: no such file or directory"),
+    "a negative seed": ("plain.model -n 3 --seed -1", "Invalid value for '--seed': "),
+    "an unknown option": ("plain.model -n 3 --temperature 2", "No such option: --temperature"),
+}
+PLACES = {
+    "fit below a file": (
+        f"fit good.csv {FIT} --out good.csv/new.model",
+        "good.csv/new.model: is below good.csv, which",
+    ),
+    "fit to a folder": (f"fit good.csv {FIT} --out folder", "folder: is a directory"),
+    "fit over its data": (
+        f"fit good.csv {FIT} --out good.csv",
+        "good.csv: is the table to read, which would be written",
+    ),
+    "fit with one place": (f"fit good.csv {FIT} --out m --checkpoint ./m", "m: is given as --checkpoint too, which is"),
+    "fit to a long name": (f"fit good.csv {FIT} --out {'a' * 300}", "file name too long"),
+    "fit to no place": (f"fit good.csv {FIT}", "Missing option '--out'"),
+    "sample below a file": (
+        "sample plain.model -n 3 --out good.csv/x/new.npy",
+        "good.csv/x/new.npy: is below good.csv, which is a file, not a folder",
+    ),
+    "sample to a folder": ("sample plain.model -n 3 --out folder.csv", "folder.csv: is a directory"),
+    "sample to no table": ("sample plain.model -n 3 --out new.xlsx", "new.xlsx: the file's name must end in one of"),
+    "sample text to npy": (
+        "sample classes.model -n 3 --out new.npy",
+        "new.npy: column '2' is text, which needs a .csv or .parquet file",
+    ),
+}
+
+
+def check_refusal(run, folder, arguments, message):
+    before = contents(folder)
+    status, errors = run(arguments)
+    assert errors.startswith("pointillist: ") and errors.count("\n") == 1 and errors.endswith("\n"), errors
+    assert message in errors
+    assert status == 2
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("out", ["new", "was"])
+@pytest.mark.parametrize("arguments,message", FITS.values(), ids=FITS)
+def test_fit_refuses(run, folder, arguments, message, out):
+    defaults = [] if "--epochs" in arguments or "--timesteps" in arguments else [FIT]
+    check_refusal(run, folder, " ".join(["fit", arguments, *defaults, f"--out {out}.model"]), message)
+
+
+@pytest.mark.parametrize("out", ["new.csv", "was.npy"])
+@pytest.mark.parametrize("arguments,message", SAMPLES.values(), ids=SAMPLES)
+def test_sample_refuses(run, folder, arguments, message, out):
+    check_refusal(run, folder, f"sample {arguments} --out {out}", message)
+
+
+@pytest.mark.parametrize("arguments,message", PLACES.values(), ids=PLACES)
+def test_places_that_cannot_be_written(run, folder, arguments, message):
+    check_refusal(run, folder, arguments, message)
+
+
+EVALUATIONS = {
+    "no file": ("none.csv good.csv", "none.csv: no such file or directory"),
+    "NaN": ("nan.csv good.csv", "nan.csv: has a missing value in row 4, column 'b'; drop or fill"),
+    "other columns": ("other_names.csv good.csv", "only good.csv has 'b'; give the same columns, or name the labels'"),
+    "more columns": (
+        "three.csv good.csv",
+        "three.csv: has other columns than good.csv: only three.csv has 'c'; give the",
+    ),
+    "more columns in npy": ("three.npy good.npy", "three.npy: has 3 columns and good.npy has 2: give the same columns"),
+    "too few rows": ("nine_rows.csv good.csv", "rows has 9 row(s) but needs at least 10: pass more rows"),
+    "too few data": ("good.csv nine_rows.csv", "data has 9 row(s) but needs at least 10: pass more rows"),
+    "labels missing": (
+        "good.csv labelled.csv --label kind",
+        "good.csv: there is no column 'kind'; the columns are a, b",
+    ),
+    "other holdout": ("good.csv good.csv --holdout three.csv", "three.csv: has other columns than good.csv"),
+    "a negative seed": ("good.csv good.csv --seed -1", "Invalid value for '--seed': "),
+    "a figure over a table": (
+        "good.csv good.csv --figure three.csv",
+        "three.csv: the name of --figure must end in .png",
+    ),
+    "a figure below a file": (
+        "good.csv good.csv --figure good.csv/a.png",
+        "good.csv/a.png: is below good.csv, which is",
+    ),
+}
+
+
+@pytest.mark.parametrize("arguments,message", EVALUATIONS.values(), ids=EVALUATIONS)
+def test_evaluate_refuses(run, folder, arguments, message):
+    check_refusal(run, folder, f"evaluate {arguments}", message)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everywhere")
+def test_files_without_permission(run, folder):
+    (folder / "folder").chmod(0o500)
+    check_refusal(run, folder, f"fit good.csv {FIT} --out folder/new.model", "folder/new.model: permission denied")
+    check_refusal(run, folder, "sample plain.model -n 3 --out folder/new.csv", "folder/new.csv: permission denied")
+    (folder / "folder").chmod(0o700)
+    for name, command in (("three.csv", f"fit three.csv {FIT}"), ("plain.model", "sample plain.model -n 3")):
+        (folder / name).chmod(0)
+        status, errors = run(f"{command} --out new.csv")
+        assert status == 2 and errors.count("\n") == 1 and f"'{name}' is not readable" in errors
+        (folder / name).chmod(0o600)
+
+
+IN_A_PROCESS = """
+import resource, sys
+limit = int(sys.argv.pop(1))
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from pointillist.cli import main
+main()
+"""
+
+
+def start(folder, limit, arguments):
+    command = [sys.executable, "-c", IN_A_PROCESS, str(limit), *arguments.split()]
+    # A full disk leaves parts in the cache of compiled programs as well.
+    environment = {**os.environ, "POINTILLIST_CACHE": f"{folder}-cache"}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+FULL = {
+    "fit": (f"fit good.csv {FIT} --out was.model", 2_000, "was.model.checkpoint"),
+    "sample": ("sample plain.model -n 20000 --out was.csv", 100_000, "was.csv"),
+}
+
+
+@pytest.mark.parametrize("arguments,limit,name", FULL.values(), ids=FULL)
+def test_a_full_disk(folder, arguments, limit, name):
+    before = contents(folder)
+    process = start(folder, limit, arguments)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (2, f"pointillist: {name}: file too large\n")
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["new.csv", "was.csv"])
+def test_a_killed_writer(folder, name):
+    before = contents(folder)
+    process = start(folder, 0, f"sample plain.model -n 50000000 --out {name}")
+    deadline = time.monotonic() + 60
+    while not any(part.stat().st_size > 100_000 for part in folder.glob(f".{name}.*.part")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    # Nobody can tidy up after a SIGKILL, but what is left is hidden.
+    assert {place: held for place, held in contents(folder).items() if not place.startswith(f".{name}.")} == before
+
+
+def save_text(path, columns):
+    path.write_text(csv(columns))
+
+
+WIDE = np.arange(20 * 10_000).reshape(20, 10_000) % 97 / 97
+LARGE = {"id": [2**24 + 1, 2**53, 2**24 + 3] * 4, "b": range(12)}
+WORKS = {
+    "one column": (lambda path: save_text(path, {"a": X[:, 0]}), "a.csv"),
+    "10,000 columns": (lambda path: np.save(path, WIDE), "a.npy"),
+    "mixed line endings": (lambda path: path.write_bytes(b"a,b\r\n1,2\n3,4\r\n5,7\n"), "a.csv"),
+    "a byte-order mark": (lambda path: path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode()), "a.csv"),
+    "values beyond float32": (lambda path: save_text(path, {"a": X[:, 0] * 1e300, "b": X[:, 1]}), "a.csv"),
+    "integers beyond 2**24": (lambda path: save_text(path, LARGE), "a.csv"),
+    "integers beyond 2**24 in npy": (lambda path: np.save(path, np.array(list(LARGE.values())).T), "a.npy"),
+    "two rows": (lambda path: path.write_text("a,b\n1,2\n3,4\n"), "a.csv"),
+    "a constant column": (lambda path: path.write_text("a,b\n1,2\n1,4\n"), "a.csv"),
+}
+
+
+@pytest.mark.parametrize("write,name", WORKS.values(), ids=WORKS)
+def test_what_works(run, folder, write, name):
+    write(folder / name)
+    assert run(f"fit {name} {FIT} --out m")[0] == 0
+    assert run(f"sample m -n 30 --out new-{name}") == (0, "")
+    table, rows = read_table(name), read_table(f"new-{name}")
+    assert rows.names == table.names and len(rows.rows) == 30
+    low, high = table.rows.min(axis=0), table.rows.max(axis=0)
+    # A tenth of half the range, and float32's rounding.
+    margin = np.where([kind == "int64" for kind in table.types], 0, 0.1001 * (high / 2 - low / 2))
+    assert (rows.rows >= low - margin).all() and (rows.rows <= high + margin).all()
+    whole = [kind == "int64" for kind in table.types]
+    assert (rows.rows[:, whole] == np.round(rows.rows[:, whole])).all()
+
+
+FRAME = pandas.DataFrame(X, columns=["a", "b"])
+PYTHON = {
+    "strings in a frame": (FRAME.assign(b="x"), None, "column 'b' holds String, not numbers: drop or encode it"),
+    "categories": (FRAME.assign(b=pandas.Categorical(KINDS)), None, "column 'b' holds Categorical"),
+    "objects in a frame": (
+        FRAME.assign(b=np.array([1, "x"] * 10, object)),
+        None,
+        "column 'b' holds Object, not numbers",
+    ),
+    "NaN in a frame": (FRAME.assign(b=np.nan), None, "column 'b' has 20 missing values: drop or fill them first"),
+    "duplicate names": (FRAME.set_axis(["a", "a"], axis=1), None, "two columns have the same name: rename one"),
+    "nulls": (polars.DataFrame({"a": [1, None, 3]}), None, "column 'a' has 1 missing values: drop or fill them first"),
+    "NaN": (np.where(X.max() - 0.1 < X, np.nan, X), None, "X has NaN in row .*: drop or fill such rows first"),
+    "inf": (np.where(X.max() - 0.1 < X, np.inf, X), None, "X has inf in row .*: drop or fill such rows first"),
+    "-inf": (np.where(X.max() - 0.1 < X, -np.inf, X), None, "X has inf in row .*: drop or fill such rows first"),
+    "complex": (X + 1j, None, "Complex data not supported: give X's real and imaginary parts as columns"),
+    "three axes": (np.zeros((3, 3, 3)), None, "Found array with dim 3"),
+    "one axis": (X[:, 0], None, "Expected 2D array, got 1D array instead. Reshape your data: X.reshape"),
+    "a number": (3.0, None, "Expected 2D array, got scalar array instead. Reshape your data"),
+    "ragged lists": ([[1, 2], [3]], None, "X holds rows of different lengths"),
+    "objects": (np.array([[1, "a"], [2, "b"]], object), None, "X holds other than numbers .*: drop or encode such"),
+    "text": (np.array([["a", "b"], ["c", "d"]]), None, "X holds other than numbers .*: drop or encode such"),
+    "no rows": (X[:0], None, "Found array with 0 sample"),
+    "one row": (X[:1], None, "Found array with 1 sample"),
+    "all columns constant": (
+        np.ones((9, 3)),
+        None,
+        "every column is constant, so that there is nothing to learn: give",
+    ),
+    "integers beyond 2**53": (np.array([[2**53 + 1], [0]]), None, "X holds integers beyond 2.*: drop or divide them"),
+    "y of other length": (X, Y[:-1], "X has 20 rows but y has 19 labels"),
+    "y with None": (X, [None, *KINDS[1:]], "y has missing labels: drop such rows, or give them a label of their own"),
+    "y with NaN": (X, np.where(Y, 1.0, np.nan), "y has NaN or infinite labels: drop such rows"),
+    "y of two kinds": (
+        X,
+        np.array([1, "x"] * 10, object),
+        "y mixes labels of kinds int, text: give labels of one kind",
+    ),
+    "y continuous": (X, X[:, 0], "y holds no classes .Unknown label type: continuous.: leave it out, or round"),
+    "y of dates": (X, Y.astype("M8[D]"), r"y holds datetime64\[D\], and labels are numbers, true and false, or text"),
+    "y complex": (X, Y + 1j, "y holds complex128, and labels are numbers, true and false, or text: convert it"),
+    "y of one class": (X, np.zeros(N), "y has a single class, 0.0: leave y out"),
+    "y with one row of a class": (X, ["rare", *["often"] * 19], "class 'rare' has one row and a model of it needs at"),
+    "y of two columns": (X, np.stack([Y, Y], axis=1), "y should be a 1d array, got an array of shape"),
+}
+
+
+@pytest.mark.parametrize("rows,y,message", PYTHON.values(), ids=PYTHON)
+@pytest.mark.parametrize("kind", [Diffusion, DiffusionClassifier])
+def test_python_refuses(kind, rows, y, message):
+    estimator = Diffusion(**QUICK)
+    if kind is DiffusionClassifier:
+        estimator = DiffusionClassifier(estimator)
+        y = np.arange(getattr(rows, "shape", (2,))[0]) % 2 if y is None else y
+    with pytest.raises(ValueError, match=message) as error:
+        estimator.fit(rows, y)
+    assert len(str(error.value).splitlines()) == 1
+    assert not [name for name in vars(estimator) if name.endswith("_")]
+
+
+def test_python_refuses_sparse_rows():
+    for make in (sparse.csr_matrix, sparse.csr_array):
+        with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
+            Diffusion(**QUICK).fit(make(X))
+
+
+def test_values_beyond_float32_need_a_scaling():
+    with pytest.raises(ValueError, match=r"column 1 has values too large for the model's float32: scale it"):
+        Diffusion(**QUICK, scaling=None).fit(X * [1, 1e39])
+    assert np.isfinite(Diffusion(**QUICK).fit(X * [1, 1e300]).sample(9)).all()
+
+
+USES = {
+    "scores of other columns": (
+        lambda model: model.score_samples(X[:, :1]),
+        ValueError,
+        "X has 1 features, but Diffusion",
+    ),
+    "scores of NaN": (lambda model: model.score_samples(X * np.nan), ValueError, "X has NaN in row 0, column 0: drop"),
+    "a prior of other columns": (
+        lambda model: model.sample(prior=X[:, :1]),
+        ValueError,
+        "prior must hold one row of 2 numbers for each row wanted, and it is float64 of shape",
+    ),
+    "a prior of other length": (
+        lambda model: model.sample(3, prior=X),
+        ValueError,
+        "prior has 20 entries but n_samples is 3: leave one of them out",
+    ),
+    "a prior with NaN": (lambda model: model.sample(prior=X * np.nan), ValueError, "prior has NaN in row 0, column 0"),
+    "a prior of text": (
+        lambda model: model.sample(prior=[["a", "b"]]),
+        ValueError,
+        "prior must hold one row of 2 numb",
+    ),
+    "a negative n": (lambda model: model.sample(-1), ValueError, "n_samples must be a whole number from 0 on, not -1"),
+    "n of text": (lambda model: model.sample("3"), ValueError, "n_samples must be a whole number from 0 on, not '3'"),
+    "guidance of text": (
+        lambda model: model.sample(3, guidance="strong"),
+        ValueError,
+        "guidance must be a number from 0 on, not 'strong'",
+    ),
+    "steps of half": (lambda model: model.sample(3, steps=2.5), ValueError, "steps must be a whole number from 1 to"),
+    "an unknown keyword": (lambda model: list(model.sample_batches(3, temperature=1)), TypeError, "temperature"),
+    "labels of a plain model": (
+        lambda model: model.sample(3, labels=1),
+        ValueError,
+        "labels are given, but this model",
+    ),
+    "a folder for a model": (lambda model: model.save(os.curdir), OSError, "is a directory"),
+    "a model below a file": (lambda model: model.save(f"{__file__}/m"), NotADirectoryError, "is a file, not a folder"),
+    "no file": (lambda model: model.load("none.model"), FileNotFoundError, "none.model: no such file or directory"),
+    "a folder": (lambda model: model.load(os.curdir), IsADirectoryError, r"\.: is a directory"),
+    "a source file": (lambda model: model.load(__file__), ValueError, "is no model file"),
+}
+
+
+@pytest.mark.parametrize("use,error,message", USES.values(), ids=USES)
+def test_uses_that_are_refused(fitted, use, error, message):
+    with pytest.raises(error, match=message) as caught:
+        use(fitted["plain.model"])
+    assert len(str(caught.value).splitlines()) == 1

@@ -1,0 +1,55 @@
+import io
+import sys
+
+from rich.console import Console
+
+from pointillist.progress import Bar
+
+
+class Clock:
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr("pointillist.progress.time.monotonic", lambda: self.now)
+
+
+def test_a_file_gets_a_line_now_and_then(monkeypatch):
+    clock, out = Clock(monkeypatch), io.StringIO()
+    with Bar(Console(file=out), 100) as bar:
+        for _ in range(100):
+            clock.now += 1.0
+            bar.say("training")
+            bar.advance(1)
+    lines = out.getvalue().splitlines()
+    assert 4 <= len(lines) <= 7 and lines[0].split() == ["14%", "training"]
+
+
+def test_a_notebook_gets_one_line_that_is_written_over(monkeypatch):
+    clock, shown = Clock(monkeypatch), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    console = Console(file=io.StringIO())
+    console.is_jupyter = True
+    with Bar(console, 4) as bar:
+        for _ in range(4):
+            clock.now += 1.0
+            bar.say("loss 0.1")
+            bar.advance(1)
+    text = shown.getvalue()
+    assert "\n" not in text
+    assert "50%  3 s left  loss 0.1" in text
+    assert text.rsplit("\r", 2)[-2].strip() == ""
+
+
+def test_nothing_is_shown_unless_asked(monkeypatch):
+    clock, out = Clock(monkeypatch), io.StringIO()
+    with Bar(Console(file=out), 10, is_shown=False) as bar:
+        clock.now += 99
+        bar.say("training")
+    assert out.getvalue() == ""
+
+
+def test_a_terminal_gets_a_bar():
+    out = io.StringIO()
+    with Bar(Console(file=out, force_terminal=True, width=90), 10) as bar:
+        bar.say("sampling")
+        bar.advance(5)
+    assert "━" in out.getvalue() and "sampling" in out.getvalue()

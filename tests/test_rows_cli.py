@@ -1,0 +1,167 @@
+"""`pointillist fit`, `sample` and `evaluate` on real files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from sklearn.datasets import load_digits, load_wine
+
+from pointillist import Diffusion
+from pointillist.cli import main
+from pointillist.points import read_table
+
+SMALL = ["--timesteps", "20", "--width", "16", "--depth", "1"]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Runs the command in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["pointillist", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert not stop.value.code, arguments
+
+    return run
+
+
+def write_wine(path):
+    """Real rows, with a column of text in the middle, one of integers, and a constant one."""
+    rows, labels = load_wine(return_X_y=True)
+    names = np.array(["barolo", "grignolino", "barbera"])[labels]
+    table = pyarrow.table(
+        {
+            "alcohol": rows[:, 0],
+            "cultivar": names,
+            "magnesium": rows[:, 4].astype(int),
+            "hue": rows[:, 10],
+            "year": np.full(len(rows), 1991),
+        }
+    )
+    pyarrow.csv.write_csv(table, path)
+    return table
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
+    table = write_wine("wine.csv")
+    run("fit", "wine.csv", "--label", "cultivar", "--out", "m", "--epochs", 20, *SMALL)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "wine.csv"]
+    run("sample", "m", "-n", 600, "--out", f"new{ending}")
+    new = read_table(f"new{ending}", "cultivar")
+    assert new.names == ("alcohol", "magnesium", "hue", "year") and new.types == (
+        "float64",
+        "int64",
+        "float64",
+        "int64",
+    )
+    assert new.label.position == 1 and (new.rows[:, 3] == 1991).all()
+    shares = np.array([(new.label.values == name).mean() for name in ("barolo", "grignolino", "barbera")])
+    expected = np.array([59, 71, 48]) / 178
+    assert (np.abs(shares - expected) < 4 * np.sqrt(expected * (1 - expected) / 600)).all()
+    run("sample", "m", "-n", 5, "--label", "barbera", "--guidance", 1, "--out", "one.csv", "--seed", 3)
+    of_class = read_table("one.csv", "cultivar")
+    assert of_class.label.values.tolist() == ["barbera"] * 5
+    model = Diffusion.load("m")
+    expected = model.sample(5, labels="barbera", guidance=1, random_state=3)
+    np.testing.assert_allclose(of_class.rows, expected, rtol=1e-12)
+    assert table.num_rows == 178 and model.label_column_ == ("cultivar", 1)
+
+
+def test_what_the_shell_does_is_what_python_does(run):
+    rows = np.random.default_rng(0).normal(size=(100, 3, 2))
+    np.save("rows.npy", rows)
+    run("fit", "rows.npy", "--out", "m", "--epochs", 5, "--schedule", "linear", "--scaling", "standard", *SMALL)
+    run("sample", "m", "-n", 1200, "--sampler", "ddim", "--steps", 7, "--out", "new.npy", "--seed", 2)
+    options = {"timesteps": 20, "width": 16, "depth": 1, "epochs": 5, "schedule": "linear", "scaling": "standard"}
+    model = Diffusion(**options, random_state=0).fit(rows.reshape(100, 6))
+    new = model.sample(1200, sampler="ddim", steps=7, random_state=2)
+    np.testing.assert_array_equal(np.load("new.npy"), new)
+    np.testing.assert_array_equal(Diffusion.load("m").sample(3, random_state=1), model.sample(3, random_state=1))
+
+
+def test_numbered_labels_of_an_array(run):
+    rows = np.column_stack([np.random.default_rng(0).normal(size=(90, 2)), np.arange(90) % 3])
+    np.save("rows.npy", rows)
+    run("fit", "rows.npy", "--label", "-1", "--out", "m", "--epochs", 5, *SMALL)
+    run("sample", "m", "-n", 30, "--label", "2", "--out", "new.npy")
+    new = np.load("new.npy")
+    assert new.shape == (30, 3) and (new[:, 2] == 2).all()
+
+
+def test_the_same_bits_from_given_priors_in_every_process(run, tmp_path):
+    """The report's job on 64 columns, two of which are constant in the digits."""
+    np.save("digits.npy", load_digits().data.reshape(-1, 8, 8))
+    np.save("prior.npy", np.random.default_rng(0).normal(size=(1797, 64)))
+    run("fit", "digits.npy", "--timesteps", 150, "--schedule", "linear", "--epochs", 2, "--out", "m")
+    job = ["sample", "m", "--prior", "prior.npy", "--deterministic", "--out"]
+    run(*job, "here.npy")
+    for devices in ("1", "3"):
+        command = [sys.executable, "-m", "pointillist.cli", *job, f"{devices}.npy", "--seed", devices]
+        subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "POINTILLIST_DEVICES": devices})
+    files = [(tmp_path / name).read_bytes() for name in ("here.npy", "1.npy", "3.npy")]
+    assert files[0] == files[1] == files[2] and np.load("here.npy").shape == (1797, 64)
+
+
+def test_evaluate_says_what_it_sees(run, capsys):
+    write_wine("wine.csv")
+    table = pyarrow.csv.read_csv("wine.csv")
+    # Another order of columns, and rows moved.
+    moved = table.set_column(0, "alcohol", pyarrow.array(np.asarray(table["alcohol"]) + 5)).select(
+        ["hue", "year", "cultivar", "magnesium", "alcohol"]
+    )
+    pyarrow.parquet.write_table(moved, "moved.parquet")
+    run("evaluate", "moved.parquet", "wine.csv", "--label", "cultivar", "--figure", "figure.png")
+    shown = capsys.readouterr().out
+    assert "178 rows against 178 of data, 4 columns" in shown and "Can be told apart" in shown
+    assert "'alcohol'" in " ".join(shown.split())
+    with open("figure.png", "rb") as file:
+        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+    run("evaluate", "wine.csv", "wine.csv", "--label", "cultivar", "--holdout", "wine.csv", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["nearest"]["exact_copies"] == 178 and "copied" in found["verdict"]
+
+
+def test_ctrl_c_in_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path):
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(2000, 2)))
+    command = ["fit", "rows.npy", "--epochs", "300000", *SMALL, "--out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pointillist.cli", *command, "m"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(600):
+        time.sleep(0.1)
+        if (tmp_path / "m.checkpoint").exists():
+            break
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 130 and "The same command goes on from there." in shown
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.checkpoint", "rows.npy"]
+    run("fit", "rows.npy", "--epochs", "40", *SMALL, "--fresh", "--out", "m")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "rows.npy"]
+
+
+def test_a_model_that_cannot_be_saved_is_kept_in_its_checkpoint(run, tmp_path, monkeypatch, capsys):
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(50, 2)))
+    arguments = ["pointillist", "fit", "rows.npy", "--epochs", "3", *SMALL, "--out", "m"]
+    with monkeypatch.context() as patch:
+
+        def fail(model, path):
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(Diffusion, "save", fail)
+        patch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as stop:
+            main()
+    assert stop.value.code == 2 and "No space left" in capsys.readouterr().err
+    assert (tmp_path / "m.checkpoint").exists()
+    run(*arguments[1:])
+    assert (tmp_path / "m").exists() and not (tmp_path / "m.checkpoint").exists()
