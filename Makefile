@@ -1,6 +1,8 @@
 # Two commands on a fresh machine: `make study` runs the main job, `make test` the tests.
 PYTHON ?= python3
 BIN := .venv/bin
+# A file of tests stays in one process: its tests share models and compiled programs.
+PARALLEL := --numprocesses auto --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: study test test-slow lint format bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows clean
@@ -9,10 +11,10 @@ study: .venv/core
 	$(BIN)/pointillist study
 
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: .venv/dev
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow"
 
 lint: .venv/dev
 	$(BIN)/ruff check src tests benchmarks

@@ -59,6 +59,7 @@ TEXTS = {
     "one_row.csv": "a,b\n1,2\n",
     "same_names.csv": "a,a\n1,2\n3,4\n",
     "ragged.csv": "a,b\n1,2\n3,4,5\n",
+    "no_header.csv": "1.5,2\n3,4\n5,6\n",
     "constant.csv": "a,b\n" + "1,2\n" * N,
     "large_integers.csv": f"id,b\n{2**53 + 1},0\n1,1\n",
     "only_kind.csv": csv({"kind": KINDS}),
@@ -81,6 +82,7 @@ ARRAYS = {
     "vector.npy": X[:, 0],
     "four_axes.npy": np.zeros((2, 2, 2, 2)),
     "large_integers.npy": np.array([[2**53 + 1, 0], [1, 1]]),
+    "one_row.npy": X[:1],
     "three.npy": np.column_stack([X, X[:, 0]]),
 }
 
@@ -173,7 +175,14 @@ FITS = {
     "duplicate names": ("same_names.csv", "same_names.csv: 2 columns are named 'a'; names must differ"),
     "ragged rows": ("ragged.csv", "ragged.csv: row 2 has 3 values, but the header names 2 columns"),
     "not UTF-8": ("latin.csv", "latin.csv: is not UTF-8 text; save it as such"),
-    "all columns constant": ("constant.csv", "every column is constant, so that there is nothing to learn: give rows"),
+    "no header": (
+        "no_header.csv",
+        "no_header.csv: the first line must hold the names of the columns, and it holds num",
+    ),
+    "all columns constant": (
+        "constant.csv",
+        "pointillist: constant.csv: every column is constant, so that there is nothing to learn: give rows",
+    ),
     "integers beyond 2**53": ("large_integers.csv", "column 'id' holds integers beyond 2**53, which a float64 cannot"),
     "such in npy": ("large_integers.npy", "column '0' holds integers beyond 2**53, which a float64 cannot hold: drop"),
     "objects": ("objects.npy", "objects.npy: holds Python objects, not numbers; save a numeric array instead"),
@@ -192,7 +201,7 @@ FITS = {
     "no column but labels": ("only_kind.csv --label kind", "has no column besides the label 'kind'"),
     "continuous labels": (
         "continuous.csv --label kind",
-        "column 'kind' holds no classes (Unknown label type: continuous): leave",
+        "pointillist: continuous.csv: column 'kind' holds no classes (Unknown label type: continuous): leave",
     ),
     "a single class": ("single.csv --label kind", "column 'kind' has a single class, 'left': leave"),
     "a class of one row": ("rare.csv --label kind", "column 'kind': class 'rare' has one row and a model of it"),
@@ -216,7 +225,7 @@ FITS = {
     "an unknown scaling": ("good.csv --scaling log", "scaling must be one of 'minmax', 'standard', 'quantile', None"),
     "the checkpoint of another fit": (
         "good.csv --checkpoint unfinished.checkpoint",
-        "unfinished.checkpoint: is no checkpoint of this training (other rows, parameters or version): give another",
+        "pointillist: unfinished.checkpoint: is no checkpoint of this training (other rows, parameters or version): ",
     ),
     "a model as checkpoint": ("good.csv --checkpoint plain.model", "plain.model: is no checkpoint of this training"),
     "a table as checkpoint": ("good.csv --checkpoint three.csv", "three.csv: is no model file"),
@@ -251,6 +260,7 @@ SAMPLES = {
         "prior must hold one row of 2 numbers for each row wanted, and it",
     ),
     "a long prior": ("plain.model -n 3 --prior good.npy", "good.npy: has 20 rows, but -n is 3: leave -n out"),
+    "a prior of a row": ("plain.model -n 3 --prior one_row.npy", "one_row.npy: has 1 row, but -n is 3: leave -n out"),
     "NaN in the prior": ("plain.model --prior nan.npy", "nan.npy: NaN in row 4, column '1'; drop or fill"),
     "no prior there": ("plain.model --prior none.npy", "none.npy: no such file or directory"),
     "a negative seed": ("plain.model -n 3 --seed -1", "Invalid value for '--seed': "),
@@ -268,6 +278,11 @@ PLACES = {
     ),
     "fit with one place": (f"fit good.csv {FIT} --out m --checkpoint ./m", "m: is given as --checkpoint too, which is"),
     "fit to a long name": (f"fit good.csv {FIT} --out {'a' * 300}", "file name too long"),
+    "fit to here": (f"fit good.csv {FIT} --out .", ".: is a directory"),
+    "fit to nothing": (f"fit good.csv {FIT} --out ''", ".: is a directory"),
+    "fit with no checkpoint": (f"fit good.csv {FIT} --out m --checkpoint ''", ".: is a directory"),
+    "sample to here": ("sample plain.model -n 3 --out .", ".: the file's name must end in one of"),
+    "sample to nothing": ("sample plain.model -n 3 --out ''", ".: the file's name must end in one of"),
     "fit to no place": (f"fit good.csv {FIT}", "Missing option '--out'"),
     "sample below a file": (
         "sample plain.model -n 3 --out good.csv/x/new.npy",
@@ -318,8 +333,8 @@ EVALUATIONS = {
         "three.csv: has other columns than good.csv: only three.csv has 'c'; give the",
     ),
     "more columns in npy": ("three.npy good.npy", "three.npy: has 3 columns and good.npy has 2: give the same columns"),
-    "too few rows": ("nine_rows.csv good.csv", "rows has 9 row(s) but needs at least 10: pass more rows"),
-    "too few data": ("good.csv nine_rows.csv", "data has 9 row(s) but needs at least 10: pass more rows"),
+    "too few rows": ("nine_rows.csv good.csv", "nine_rows.csv: has 9 rows; at least 10 are needed"),
+    "too few data": ("good.csv nine_rows.csv", "nine_rows.csv: has 9 rows; at least 10 are needed"),
     "labels missing": (
         "good.csv labelled.csv --label kind",
         "good.csv: there is no column 'kind'; the columns are a, b",
@@ -389,14 +404,30 @@ def test_a_full_disk(folder, arguments, limit, name):
     assert contents(folder) == before
 
 
-@pytest.mark.parametrize("name", ["new.csv", "was.csv"])
-def test_a_killed_writer(folder, name):
-    before = contents(folder)
+def start_long_sample(folder, name):
+    """A writer that is in the middle of its file."""
     process = start(folder, 0, f"sample plain.model -n 50000000 --out {name}")
     deadline = time.monotonic() + 60
     while not any(part.stat().st_size > 100_000 for part in folder.glob(f".{name}.*.part")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
+    return process
+
+
+@pytest.mark.parametrize("name", ["new.csv", "was.csv"])
+def test_a_terminated_writer(folder, name):
+    before = contents(folder)
+    process = start_long_sample(folder, name)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143 and "Traceback" not in errors
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["new.csv", "was.csv"])
+def test_a_killed_writer(folder, name):
+    before = contents(folder)
+    process = start_long_sample(folder, name)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     # Nobody can tidy up after a SIGKILL, but what is left is hidden.

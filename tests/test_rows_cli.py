@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import pandas
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -98,6 +99,41 @@ def test_numbered_labels_of_an_array(run):
     assert new.shape == (30, 3) and (new[:, 2] == 2).all()
 
 
+def test_labels_that_differ_in_nothing_but_capitals(run):
+    rows = pyarrow.table({"x": np.arange(30.0), "kind": np.array(["A", "a", "b"])[np.arange(30) % 3]})
+    pyarrow.csv.write_csv(rows, "rows.csv")
+    run("fit", "rows.csv", "--label", "kind", "--out", "m", "--epochs", 1, *SMALL)
+    for label in ("A", "a"):
+        run("sample", "m", "-n", 3, "--label", label, "--out", "new.csv")
+        assert read_table("new.csv", "kind").label.values.tolist() == [label] * 3
+
+
+def test_truths_are_labels_in_any_case(run):
+    rows = pyarrow.table({"x": np.arange(30.0), "kind": np.arange(30) % 2 > 0})
+    pyarrow.csv.write_csv(rows, "rows.csv")
+    run("fit", "rows.csv", "--label", "kind", "--out", "m", "--epochs", 1, *SMALL)
+    for label in ("true", "True"):
+        run("sample", "m", "-n", 3, "--label", label, "--out", "new.csv")
+        assert read_table("new.csv", "kind").label.values.tolist() == [True] * 3
+
+
+def test_a_column_called_label_stays_apart_from_the_labels(run):
+    frame = pandas.DataFrame({"label": np.arange(30.0), "label_1": np.arange(30) % 7})
+    Diffusion(timesteps=5, width=8, depth=1, epochs=1, random_state=0).fit(frame, np.arange(30) % 2).save("m")
+    run("sample", "m", "-n", 5, "--out", "new.csv")
+    table = read_table("new.csv", "label_2")
+    assert table.names == ("label", "label_1") and set(table.label.values) <= {0, 1}
+
+
+def test_a_prior_of_one_row_and_one_column(run, capsys):
+    np.save("rows.npy", np.arange(30.0)[:, None])
+    np.save("prior.npy", np.zeros((1, 1)))
+    run("fit", "rows.npy", "--out", "m", "--epochs", 1, *SMALL)
+    assert "30 rows, 1 column; 1 epoch in" in capsys.readouterr().err
+    run("sample", "m", "--prior", "prior.npy", "--out", "new.npy")
+    assert np.load("new.npy").shape == (1, 1)
+
+
 def test_the_same_bits_from_given_priors_in_every_process(run, tmp_path):
     """The report's job on 64 columns, two of which are constant in the digits."""
     np.save("digits.npy", load_digits().data.reshape(-1, 8, 8))
@@ -110,6 +146,29 @@ def test_the_same_bits_from_given_priors_in_every_process(run, tmp_path):
         subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "POINTILLIST_DEVICES": devices})
     files = [(tmp_path / name).read_bytes() for name in ("here.npy", "1.npy", "3.npy")]
     assert files[0] == files[1] == files[2] and np.load("here.npy").shape == (1797, 64)
+
+
+SCRIPT = """
+import sys, numpy as np
+from pointillist import Diffusion, DiffusionClassifier
+model = Diffusion.load("m")
+rows = model.sample(700, labels=1, guidance=1.0, random_state=0)
+proba = DiffusionClassifier(model, n_times=8).predict_proba(rows[:50])
+np.savez(sys.argv[1], rows=rows, proba=proba)
+"""
+
+
+def test_the_number_of_devices_changes_no_bit(tmp_path):
+    from pointillist import load_pointset
+
+    X, y = load_pointset("blobs", 300)
+    Diffusion(timesteps=20, epochs=3, random_state=0).fit(X, y).save(tmp_path / "m")
+    for devices in ("1", "3"):
+        command = [sys.executable, "-c", SCRIPT, f"{devices}.npz"]
+        subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "POINTILLIST_DEVICES": devices})
+    one, three = (np.load(tmp_path / f"{devices}.npz") for devices in "13")
+    for name in one.files:
+        np.testing.assert_array_equal(three[name], one[name], err_msg=name)
 
 
 def test_evaluate_says_what_it_sees(run, capsys):
@@ -131,7 +190,8 @@ def test_evaluate_says_what_it_sees(run, capsys):
     assert found["nearest"]["exact_copies"] == 178 and "copied" in found["verdict"]
 
 
-def test_ctrl_c_in_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path):
+@pytest.mark.parametrize("stop,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path, stop, status):
     np.save("rows.npy", np.random.default_rng(0).normal(size=(2000, 2)))
     command = ["fit", "rows.npy", "--epochs", "300000", *SMALL, "--out"]
     process = subprocess.Popen(
@@ -141,9 +201,9 @@ def test_ctrl_c_in_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path):
         time.sleep(0.1)
         if (tmp_path / "m.checkpoint").exists():
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, shown = process.communicate(timeout=60)
-    assert process.returncode == 130 and "The same command goes on from there." in shown
+    assert process.returncode == status and "The same command goes on from there." in shown
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.checkpoint", "rows.npy"]
     run("fit", "rows.npy", "--epochs", "40", *SMALL, "--fresh", "--out", "m")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "rows.npy"]

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,18 +23,19 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary name in the same folder; what was written there becomes the file if the block ends well.
+    """Gives an empty file in the same folder; what was written there becomes the file if the block ends well.
 
     Args:
-        path: The file; its folder is made if needed.
+        path: The file, which may be a link to it; its folder is made if needed. What is there must be a regular file.
 
     Yields:
-        The temporary name. Nothing is left of it after the block.
+        The empty file, of a hidden name that no other call gives. Nothing is left of it after the block.
     """
-    part = _part(path)
+    target = _target(path)
+    part = _part(target)
     try:
         yield part
-        part.replace(path)
+        part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
@@ -42,20 +44,30 @@ def check_place(path: Path) -> None:
     """Raises an OSError, in one line that starts with the path, if no file can be written there; makes its folder."""
     with naming(path):
         # A trial also tells of file systems that are read-only or full, and of names that are too long.
-        part = _part(path)
-        part.touch()
-        part.unlink()
+        _part(_target(path)).unlink()
 
 
-def _part(path: Path) -> Path:
+def _target(path: Path) -> Path:
+    """The file that is to be replaced, in a folder that is there."""
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
     if path.is_dir():
         raise IsADirectoryError("is a directory")
+    # Links in a circle lead to no file, but to a link.
+    if (path.exists() or target.is_symlink()) and not path.is_file():
+        raise OSError("is no regular file")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        file = next(folder for folder in path.parents if folder.exists())
+        file = next(folder for folder in target.parents if folder.exists())
         raise NotADirectoryError(f"is below {file}, which is a file, not a folder") from error
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    return target
+
+
+def _part(target: Path) -> Path:
+    # Nobody can foresee the name and put a link there, and `tempfile` would give permissions of its own.
+    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    part.touch(exist_ok=False)
+    return part
 
 
 @contextmanager

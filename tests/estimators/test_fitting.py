@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas
 import pytest
 from sklearn.base import clone
 
@@ -107,6 +108,45 @@ def test_warm_starts_that_cannot_be(change, rows, y, message):
     with pytest.raises(ValueError, match=message):
         model.set_params(**change).fit(rows, y)
     assert model.sample(3, labels=0).shape == (3, 2)
+
+
+def test_a_warm_start_takes_columns_by_their_names():
+    frame = pandas.DataFrame(X, columns=["a", "b"])
+    model = Diffusion(**QUICK | {"epochs": 1}, warm_start=True).fit(frame)
+    with pytest.raises(ValueError, match="warm_start: column 0 is 'b' but the model has 'a' there"):
+        model.fit(frame[["b", "a"]])
+
+
+def test_a_warm_start_widens_the_range():
+    rows = np.column_stack([X[:, 0], np.arange(600) % 5])
+    model = Diffusion(**QUICK | {"epochs": 30, "learning_rate": 1e-2}, warm_start=True).fit(rows)
+    model.fit(rows + np.array([3, 20]))
+    assert model.sample(500, random_state=0)[:, 0].max() > 2
+    assert model.scaling_.maximum.tolist() == [rows[:, 0].max() + 3, 24]
+
+
+def test_few_rows_of_many_columns(monkeypatch):
+    monkeypatch.setattr(fitting, "SHARD_VALUES", 2000)
+    for n in (20, 100):
+        assert np.isfinite(
+            Diffusion(**QUICK | {"epochs": 2}).fit(np.random.default_rng(0).normal(size=(n, 50))).history_
+        ).all()
+
+
+def test_what_cannot_be_held_out_or_counted():
+    with pytest.raises(ValueError, match="early_stopping holds out rows, and X has 2: give more"):
+        Diffusion(**QUICK, early_stopping=True).fit(X[:2])
+    with pytest.raises(ValueError, match="epochs = 3000000000 is more than can be counted"):
+        Diffusion(**QUICK | {"epochs": 3 * 10**9}).fit(X)
+
+
+def test_a_checkpoint_keeps_the_seed_that_was_not_given(tmp_path, monkeypatch):
+    options = QUICK | {"random_state": None}
+    first = Diffusion(**options)
+    first._fit(X, None, tmp_path / "c")
+    again = Diffusion(**options).fit(X, checkpoint=tmp_path / "c")
+    assert again.seed_ == first.seed_ and not (tmp_path / "c").exists()
+    np.testing.assert_array_equal(weights(again), weights(first))
 
 
 def test_parameters_set_after_fit_do_not_touch_the_model(tmp_path):

@@ -128,6 +128,37 @@ def test_log_density_is_of_the_units(plain):
     assert plain.score(UNITS[:50]) == pytest.approx(found.mean())
 
 
+def test_values_that_repeat_have_no_density_by_quantiles():
+    rows = np.column_stack([X[:, 0], Y])
+    model = Diffusion(**QUICK | {"epochs": 2}, scaling="quantile").fit(rows)
+    with pytest.raises(ValueError, match="column 1 holds a value so often that it has no density there"):
+        model.score_samples(rows)
+    assert Diffusion(**QUICK | {"epochs": 2}, scaling="quantile").fit(X * 1.0).score_samples(X[:9]).shape == (9,)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "quantile", None])
+def test_a_reward_under_every_scaling(scaling):
+    data = np.column_stack([UNITS, np.full(len(UNITS), 7.5)])
+    model = Diffusion(**QUICK, scaling=scaling, random_state=0).fit(data / [10, 0.1, 1] if scaling is None else data)
+    options = {"reward_temperature": 0.5, "random_state": 0}
+    compiled = model.sample(200, reward=lambda x: x[:, 1] / x[:, 2], **options)
+    host = model.sample(200, reward=lambda x: np.asarray(x)[:, 1] / 7.5, **options)
+    np.testing.assert_allclose(host, compiled, rtol=5e-3, atol=5e-3)
+
+
+def test_a_prior_decides_the_rows_without_noise(conditional):
+    prior = np.random.default_rng(0).normal(size=(40, 2))
+    options = {"prior": prior, "deterministic": True}
+    np.testing.assert_array_equal(conditional.sample(**options), conditional.sample(**options, random_state=7))
+    (rows, labels), (again, same) = (conditional.sample(**options, return_labels=True) for _ in range(2))
+    np.testing.assert_array_equal(rows, again)
+    assert labels.tolist() == same.tolist() and len(set(labels)) == 2
+    few = conditional.sample(prior=prior[:7], deterministic=True, steps=10, sampler="ddim", labels="left")
+    assert few.shape == (7, 2)
+    steered = conditional.sample(prior=prior, reward=lambda x: x[:, 0], random_state=0)
+    assert steered[:, 0].mean() > conditional.sample(prior=prior, random_state=0)[:, 0].mean()
+
+
 def test_log_density_is_a_density(plain):
     axis = np.linspace(-2.5, 2.5, 160)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
@@ -150,6 +181,14 @@ def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
         ({"labels": ["left", "up"]}, "unknown label 'up'"),
         ({"labels": ["left"] * 3, "n_samples": 2}, "labels has 3 entries but n_samples is 2"),
         ({"labels": [["left"]]}, "labels must be one label or one a row"),
+        ({"labels": np.array(["left", 1], object)}, "labels mixes labels of kinds int, text"),
+        ({"prior": np.full((5, 2), 1e39)}, "prior has inf in row 0, column 0"),
+        ({"prior": np.zeros((5, 3))}, "prior must hold one row of 2 numbers for each row wanted"),
+        ({"prior": np.zeros((4, 2))}, "prior has 4 entries but n_samples is 5"),
+        ({"prior": np.zeros((5, 2)), "reward": len, "steering": "feynman-kac"}, "draws populations of rows"),
+        ({"sampler": "heun"}, "sampler must be one of ancestral, ddim"),
+        ({"steps": 41}, "steps must be a whole number from 1 to the model's timesteps, 40"),
+        ({"deterministic": True, "reward": len}, "SVDD needs a stochastic sampler"),
         ({"guidance": 1.0}, "guidance needs a class to guide to: give labels"),
         ({"guidance": -1.0, "labels": "left"}, "guidance must be a number from 0 on, not -1.0"),
         ({"guidance": np.nan, "labels": "left"}, "guidance must be a number from 0 on"),

@@ -11,6 +11,7 @@ from safetensors.numpy import load, save
 
 from pointillist import Diffusion, DiffusionClassifier, load_pointset
 from pointillist.estimators.model_file import FORMAT, ModelFileError
+from pointillist.estimators.parameters import DECIDING
 
 X, Y = load_pointset("blobs", 300)
 QUICK = {"timesteps": 20, "width": 16, "depth": 2, "epochs": 5}
@@ -77,6 +78,12 @@ def setting(*keys, value):
     return change
 
 
+EMPTY = {name: getattr(Diffusion(**QUICK), name) for name in DECIDING} | {
+    "schedule": "linear", "beta_start": 0.9, "beta_end": 0.95, "timesteps": 10_000,
+}  # fmt: skip
+OF_NO_TYPE = {"kind": "polars", "types": ["float64"] * 2, "names": ["a", "b"], "natives": ["FLOAT64"] * 2}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -93,7 +100,10 @@ def setting(*keys, value):
         (setting("parameters", "learning_rate", value="fast"), "holds a model that cannot be"),
         (setting("parameters", "new", value=1), "parameters differ: new"),
         (setting("parameters", value=[1]), "holds a model that cannot be"),
-        (setting("classes", value=["left"]), "classes are not at least two sorted labels"),
+        (setting("classes", value=["left"]), "class_counts are not of its classes"),
+        (setting("classes", value=["left", "r" * 10**6]), "classes have more than 200 characters"),
+        (setting("classes", value=["left", "left\0"]), "classes are not distinct"),
+        (setting("parameters", "random_state", value="x"), "random_state must be a whole number"),
         (setting("classes", value=["right", "left"]), "classes are not at least two sorted labels"),
         (setting("classes", value=[1, "left"]), "classes are not at least two sorted labels"),
         (setting("classes", value=None), "tensors are missing, unknown or of another shape"),
@@ -103,7 +113,11 @@ def setting(*keys, value):
         (setting("layout", "types", value=["float64", "no type"]), "holds a model that cannot be"),
         (setting("layout", "names", value=["a"]), "1 names stand for 2 columns"),
         (setting("layout", "names", value=["a", None]), "layout is not of columns with names"),
+        (setting("layout", "names", value=["a", "a"]), "two columns have the same name"),
+        (setting("layout", "types", value=[None, None]), "holds a model that cannot be"),
         (setting("layout", "kind", value="pandas"), "rows of kind 'pandas' are not known, or have no names"),
+        (setting("trained_with", value=EMPTY), "its noise schedule leaves nothing of the data"),
+        (setting("layout", value=OF_NO_TYPE), "types FLOAT64, FLOAT64 are not float64, float64"),
         (setting("layout", "natives", value=["show_versions", "x"]), "types show_versions, x are not float64, float64"),
         (setting("scaling", value="other"), "holds a model that cannot be"),
         (setting("scaling", value="quantile"), "tensors are missing, unknown or of another shape"),
@@ -137,6 +151,8 @@ def without_minimum(tensors):
         (lambda t: {**t, "maximum": t["minimum"]}, "its scaling is not of its columns"),
         (lambda t: {**t, "unit": -t["unit"]}, "its scaling is not of its columns"),
         (lambda t: {**t, "history": np.zeros((2, 2), np.float32)}, "history"),
+        (lambda t: {**t, "history": np.zeros(0, np.float32)}, "history"),
+        (lambda t: {**t, "class_counts": np.array([300, 0])}, "a class has no rows"),
         (lambda t: {**t, "more": np.zeros(2, np.uint8)}, "its header cannot be understood"),
     ],
 )
@@ -198,6 +214,17 @@ def test_every_flipped_byte_of_the_header_is_told_or_harmless(path, tmp_path):
             Diffusion.load(tmp_path / "damaged")
         except ModelFileError as error:
             assert "\n" not in str(error)
+
+
+def test_a_long_shape_is_refused_at_once(tmp_path):
+    (tmp_path / "m").write_bytes(header_only({"w": {"dtype": "F32", "shape": [9] * 400_000}}))
+    with pytest.raises(ModelFileError, match="its header cannot be understood"):
+        Diffusion.load(tmp_path / "m")
+
+
+def test_a_seed_of_numpys_is_kept(tmp_path):
+    Diffusion(**QUICK, random_state=np.int64(3)).fit(X).save(tmp_path / "m")
+    assert Diffusion.load(tmp_path / "m").random_state == 3
 
 
 def test_a_missing_file(tmp_path):

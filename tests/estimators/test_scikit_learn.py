@@ -1,6 +1,7 @@
 """What scikit-learn expects of an estimator."""
 
 import numpy as np
+import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -74,4 +75,6 @@ def test_a_label_of_one_kind():
         Diffusion(**QUICK).fit(X, np.array(["a", 1] * 150, dtype=object))
     with pytest.raises(ValueError, match="y has missing labels"):
         Diffusion(**QUICK).fit(X, np.array(["a", None] * 150, dtype=object))
+    with pytest.raises(ValueError, match="y has missing labels"):
+        Diffusion(**QUICK).fit(X, pandas.array(["a", None] * 150, dtype="string"))
     assert Diffusion(**QUICK).fit(X, np.array(["a", "b"] * 150, dtype=object)).classes_.tolist() == ["a", "b"]

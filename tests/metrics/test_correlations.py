@@ -38,6 +38,30 @@ def test_calibrated_under_one_law(n, m, d, law):
     assert expected == pytest.approx(largest, rel=0.15)
 
 
+def test_outliers_do_not_decide():
+    """Lognormal columns, correlated: of raw values, 0.43 of the p-values would be below 0.3."""
+    rng = np.random.default_rng(5)
+    mixing = np.linalg.cholesky(0.4 * np.eye(4) + 0.6)
+
+    def draw():
+        return np.exp(1.5 * rng.normal(size=(60, 4)) @ mixing.T)
+
+    p = np.array(
+        [correlation_differences(draw(), draw(), n_permutations=49, random_state=rng).p_value for _ in range(300)]
+    )
+    for level in (0.04, 0.2, 0.3):
+        assert abs(np.mean(p <= level) - level) < 3 * math.sqrt(level * (1 - level) / len(p))
+
+
+def test_the_shape_of_a_column_does_not_matter():
+    rng = np.random.default_rng(6)
+    rows, data = rng.normal(size=(90, 3)), rng.normal(size=(60, 3))
+    expected = correlation_differences(rows, data, n_permutations=99)
+    found = correlation_differences(np.exp(3 * rows), data**3, n_permutations=99)
+    assert found.p_value == expected.p_value
+    assert found.largest != pytest.approx(expected.largest, rel=0.1)
+
+
 def test_a_changed_correlation_is_found_and_a_shift_is_not():
     rng = np.random.default_rng(2)
     data = rng.normal(size=(400, 4))
@@ -65,6 +89,9 @@ def test_constant_columns_are_left_out():
     assert alone.pair is None
     assert math.isnan(alone.largest)
     assert math.isnan(alone.p_value)
+    none = correlation_differences(np.ones((5, 2)), np.ones((4, 2)))
+    assert none.pair is None
+    assert np.isnan(none.rows).all()
 
 
 def test_units_do_not_matter():

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
-from pointillist.points import AffineScaling, QuantileScaling, TableScaling
+from pointillist.points import SCALINGS, AffineScaling, QuantileScaling, TableScaling, blocks
 
 RNG = np.random.default_rng(0)
 TABLES = hnp.arrays(
@@ -35,7 +37,7 @@ def test_constant_column_maps_to_zero_and_back():
 
 def test_standard_scaling_is_scikit_learns(monkeypatch):
     rows = RNG.normal(size=(1000, 3)) * [1.0, 1e-3, 1e9] + [0.0, 50.0, 1e12]
-    monkeypatch.setattr("pointillist.points.scaling._BLOCK", 128)
+    monkeypatch.setattr("pointillist.points.scaling._BLOCK_VALUES", 384)
     scaling, theirs = AffineScaling.standard(rows), StandardScaler().fit(rows)
     np.testing.assert_allclose(scaling.centre, theirs.mean_, rtol=1e-12)
     np.testing.assert_allclose(scaling.unit, theirs.scale_, rtol=1e-6)
@@ -123,3 +125,27 @@ def test_what_cannot_be_scaled():
     TableScaling.fit(rows, "minmax", np.zeros(2, bool)).transform(rows)
     with pytest.raises(ValueError, match="column 1 has values too large for the model's float32"):
         TableScaling.fit(rows, None, np.zeros(2, bool)).transform(rows)
+
+
+def test_blocks_are_of_few_values_however_wide_rows_are(monkeypatch):
+    monkeypatch.setattr("pointillist.points.scaling._BLOCK_VALUES", 100)
+    for d in (1, 7, 100, 1000):
+        rows = np.arange(50.0 * d).reshape(50, d)
+        found = blocks(rows)
+        assert all(block.size <= max(100, d) and np.shares_memory(block, rows) for block in found)
+        np.testing.assert_array_equal(np.concatenate(found), rows)
+
+
+@pytest.mark.parametrize("method", SCALINGS)
+def test_a_wide_table_with_a_constant_column_is_not_copied(monkeypatch, method):
+    rows = RNG.normal(size=(4000, 100))
+    rows[:, 3] = 5.0
+    monkeypatch.setattr("pointillist.points.scaling._BLOCK_VALUES", 10_000)
+    monkeypatch.setattr("pointillist.points.scaling._QUANTILE_ROWS", 100)
+    tracemalloc.start()
+    scaling = TableScaling.fit(rows, method, np.zeros(100, bool))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < rows.nbytes / 5
+    assert scaling.transform(rows[:9]).shape == (9, 99)
+    np.testing.assert_allclose(scaling.inverse(scaling.transform(rows[:9]))[:, 3], 5.0)

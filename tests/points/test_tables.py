@@ -80,6 +80,12 @@ CSV = {
     "plus and exponents": "x,y\n+1,+25e-1\n3,-.4E+1\n",
     "blank lines": "x,y\n\n1,2.5\n\n3,-4\n\n",
 }
+SINGLE = {
+    "empty lines at the end": "x\n1\n2\n\n\n",
+    "empty lines above": "\n\nx\n1\n2\n",
+    "CRLF": "\ufeff\r\n\r\nx\r\n1\r\n2\r\n\r\n",
+    "many empty lines at the end": "x\n1\n2" + "\n" * (3 * _BLOCK),
+}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
@@ -89,6 +95,49 @@ def test_ways_to_write_csv(tmp_path, content, ending):
     np.testing.assert_array_equal(table.rows, [[1, 2.5], [3, -4]])
     assert table.names == ("x", "y") and table.types[1] == "float64"
     assert table.types[0] == "int64"
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+@pytest.mark.parametrize("content", SINGLE.values(), ids=SINGLE)
+def test_ways_to_write_one_column(tmp_path, content, ending):
+    table = read_table(write(tmp_path / f"a{ending}", content))
+    assert table.names == ("x",) and table.types == ("int64",)
+    np.testing.assert_array_equal(table.rows, [[1], [2]])
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_a_far_empty_line_of_one_column_is_a_missing_value(tmp_path, ending):
+    n = _BLOCK
+    path = write(tmp_path / f"a{ending}", "x\n" + "1\n" * n + "\n" * n + "2\n")
+    assert complaint(path) == f"has a missing value in row {n + 1}, column 'x'; drop or fill such rows first"
+
+
+@pytest.mark.parametrize(
+    "content", ["0,1\n2,3\n4,5\n", "0\n1\n2\n", "0,1,kind\n2,3,4\n5,6,7\n", ",0,1\n0,2,3\n1,4,5\n"]
+)
+def test_names_that_are_numbers(tmp_path, content):
+    table = read_table(write(tmp_path / "a.csv", content))
+    assert ",".join(table.names) == content.split("\n")[0] and len(table.rows) == 2
+
+
+def test_a_name_that_is_nothing_but_an_ending(tmp_path):
+    assert read_table(write(tmp_path / ".csv", CSV["plain"])).names == ("x", "y")
+    assert read_table(write(tmp_path / ".csv.gz", CSV["plain"])).names == ("x", "y")
+    np.save(tmp_path / "a.npy", np.eye(2))
+    assert len(read_table((tmp_path / "a.npy").rename(tmp_path / ".npy")).rows) == 2
+
+
+def test_the_fewest_rows(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((1, 2)))
+    write(tmp_path / "a.csv", "x,y\n1,1\n")
+    write_parquet(tmp_path / "a.parquet", x=[1], y=[1])
+    write(tmp_path / "none.csv", "x,y\n")
+    for name in ("a.npy", "a.csv", "a.parquet"):
+        np.testing.assert_array_equal(read_table(tmp_path / name, min_rows=1).rows, [[1, 1]])
+        with pytest.raises(ValueError, match=r"has 1 row; at least 3 are needed$"):
+            read_table(tmp_path / name, min_rows=3)
+    with pytest.raises(ValueError, match=r"has 0 rows; at least 1 is needed$"):
+        read_table(tmp_path / "none.csv", min_rows=1)
 
 
 def test_types_of_csv_columns(tmp_path):
@@ -120,7 +169,12 @@ def test_a_ragged_row_after_many_blocks(tmp_path):
 
 
 LABELS = {
-    "integers": (["1", "-2", "+1"], np.array([1, -2, 1])),
+    "integers": (["1", "-2", "0"], np.array([1, -2, 0])),
+    "leading zeros": (["02139", "2139", "10"], np.array(["02139", "2139", "10"])),
+    "zeros and fractions": (["007", "0.5", "-0.5"], np.array(["007", "0.5", "-0.5"])),
+    "a plus": (["1", "-2", "+1"], np.array(["1", "-2", "+1"])),
+    "minus nothing": (["0", "1", "-0"], np.array(["0", "1", "-0"])),
+    "NA in quotes": (['"NA"', "a", '"null"'], np.array(["NA", "a", "null"])),
     "truths": (["true", "FALSE", "True"], np.array([True, False, True])),
     "numbers": (["1", "2.5", "-1e3"], np.array([1.0, 2.5, -1000.0])),
     "text": (["a", " b c ", "ünï"], np.array(["a", "b c", "ünï"])),
@@ -165,6 +219,23 @@ BAD_CSV = {
     "empty value": ("x,y\n1,2\n3,\n", "has a missing value in row 2, column 'y'; drop or fill such rows first"),
     "spaces": ("x,y\n1,2\n3,  \n", "has a missing value in row 2, column 'y'; drop or fill such rows first"),
     "NA": ("x,y\n1,2\nNA,3\n", "has a missing value in row 2, column 'x'; drop or fill such rows first"),
+    "NA in quotes": ('x,y\n1,2\n"NA",3\n', "has a missing value in row 2, column 'x'; drop or fill such rows first"),
+    "NA alone": ("x\n1\n2\nNA\n\n", "has a missing value in row 3, column 'x'; drop or fill such rows first"),
+    "an empty line": ("x\n1\n\n2\n", "has a missing value in row 2, column 'x'; drop or fill such rows first"),
+    "quotes of nothing": ('x\n1\n2\n""\n', "has a missing value in row 3, column 'x'; drop or fill such rows first"),
+    "ragged below empty lines": ("\n\nx\n1\n2,3\n", "row 2 has 2 values, but the header names 1 columns"),
+    "no header": (
+        "1.5,-2\n3,4\n5,6\n",
+        "the first line must hold the names of the columns, and it holds numbers: 1.5, -2",
+    ),
+    "no header and ones": (
+        "1,1\n1,1\n2,1\n",
+        "the first line must hold the names of the columns, and it holds numbers: 1, 1",
+    ),
+    "no header of one column": (
+        "\n7\n8\n9\n",
+        "the first line must hold the names of the columns, and it holds numbers: 7",
+    ),
     "nan": ("x,y\n1,2\n3,nan\n", "has a missing value in row 2, column 'y'; drop or fill such rows first"),
     "null among truths": ("x\ntrue\nnull\n", "has a missing value in row 2, column 'x'; drop or fill"),
     "inf": ("x,y\n1,2\n3,-inf\n", "an infinite value in row 2, column 'y'; drop or fill such rows first"),
@@ -219,6 +290,16 @@ BAD_LABELS = {
         "has a missing value in row 2, column 'kind'; drop or fill such rows first",
     ),
     "NA": ("x,kind\n1,NA\n2,a\n", "kind", "has a missing value in row 1, column 'kind'; drop or fill such rows first"),
+    "nA between spaces": (
+        'x,kind\n1,"NA"\n2, nA \n',
+        "kind",
+        "has a missing value in row 2, column 'kind'; drop or fill such rows first",
+    ),
+    "nothing in quotes": (
+        'x,kind\n1,""\n2,a\n',
+        "kind",
+        "has a missing value in row 1, column 'kind'; drop or fill such rows first",
+    ),
     "prose": (
         "x,kind\n1,a\n2," + "b" * 201 + "\n",
         "kind",
@@ -401,6 +482,9 @@ FOREIGN = {
     "truncated rows": npy((4, 2))[:-1],
     "long header": b"\x93NUMPY\x01\x00" + struct.pack("<H", 20000) + b"(" * 20000,
     "deep header": b"\x93NUMPY\x01\x00" + struct.pack("<H", 9000) + b"(" * 9000,
+    "minus signs": npy("-" * 5000 + "4"),
+    "fewer minus signs": npy("-" * 800 + "4"),
+    "a type of nothing": npy((4, 2), "()"),
     "more rows than bytes": npy((10**12, 8)),
     "more columns than bytes": npy((2, 10**12)),
     "an overflow": npy((2**62, 4)),

@@ -66,12 +66,14 @@ def test_what_is_written_is_read(tmp_path_factory, ending, table):
     assert back.names == (None if ending == ".npy" else tuple(names))
 
 
+MISSING = ["NA", "nan", "NULL", "n/a", "#N/A N/A"]
+"""Texts that stand for a missing value where they are not in quotes."""
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
 @settings(max_examples=20)
-@given(labels=st.lists(words.map(lambda text: f"<{text}>"), min_size=2, max_size=9))
+@given(labels=st.lists(words.map(lambda text: f"<{text}>") | st.sampled_from(MISSING), min_size=2, max_size=9))
 def test_text_labels_come_back(tmp_path_factory, ending, labels):
     path = tmp_path_factory.mktemp("written") / f"a{ending}"
     labels = np.array(labels)
@@ -228,6 +230,53 @@ def test_a_folder_without_permission_is_refused_at_once(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o500)
     path = tmp_path / "closed" / "a.csv"
     assert refused(path, PermissionError) == f"{path}: permission denied"
+
+
+def test_a_link_stays_and_leads_to_the_new_file(tmp_path):
+    (tmp_path / "far").mkdir()
+    path, target = tmp_path / "a.csv", tmp_path / "far" / "b.txt"
+    path.symlink_to(target)
+    for _ in range(2):
+        with TableWriter(path, ["x"], ["int64"], 1) as writer:
+            writer.write([np.arange(1)])
+        assert path.is_symlink() and not target.is_symlink() and target.read_text() == "x\n0\n"
+    assert os.listdir(tmp_path / "far") == ["b.txt"] and sorted(os.listdir(tmp_path)) == ["a.csv", "far"]
+
+
+def test_what_is_no_regular_file_stays(tmp_path):
+    pipe, link, circle = (tmp_path / name for name in ("pipe.csv", "link.csv", "circle.csv"))
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    circle.symlink_to(circle)
+    for path in (pipe, link, circle):
+        assert refused(path, OSError) == f"{path}: is no regular file"
+    assert pipe.is_fifo() and circle.is_symlink()
+
+
+def test_a_name_that_is_nothing_but_an_ending(tmp_path):
+    for ending in READABLE:
+        save(tmp_path / ending.strip(".") / ending, ["x"], ["int64"], [np.arange(3)])
+        assert len(read_table(tmp_path / ending.strip(".") / ending).rows) == 3
+
+
+def test_writers_of_one_file_do_not_share_a_part(tmp_path):
+    path = tmp_path / "a.csv"
+    with TableWriter(path, ["x"], ["int64"], 2) as first:
+        first.write([np.arange(1)])
+        with TableWriter(path, ["y"], ["int64"], 1) as second:
+            second.write([np.arange(1)])
+        assert path.read_text() == "y\n0\n"
+        first.write([np.arange(1)])
+    assert path.read_text() == "x\n0\n0\n" and os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path):
+    before = os.umask(0o026)
+    try:
+        save(tmp_path / "a.csv", ["x"], ["int64"], [np.arange(3)])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.csv").stat().st_mode & 0o777 == 0o640
 
 
 def in_a_process(path, code):

@@ -1,7 +1,8 @@
 """The command line. Heavy modules are imported where they are used, so that --help is immediate."""
 
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -26,6 +27,7 @@ def _options(
 
 def main() -> None:
     """Runs the command line: bad input is one line on standard error and exit status 2."""
+    signal.signal(signal.SIGTERM, _stop)
     arguments = sys.argv[1:] or ["--help"]
     try:
         sys.exit(app(arguments, standalone_mode=False))
@@ -36,6 +38,11 @@ def main() -> None:
             raise
         print(f"pointillist: {_in_one_line(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _stop(*_: object) -> NoReturn:
+    # As an exception, so that files half written are removed.
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _in_one_line(error: Exception) -> str:

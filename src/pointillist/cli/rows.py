@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,9 +58,11 @@ def fit(
     from pointillist.files import check_place
     from pointillist.points import read_table
 
+    # First, as the name of a folder may be empty.
+    check_place(out)
     kept = checkpoint or out.with_name(f"{out.name}.checkpoint")
+    check_place(kept)
     for place in (out, kept):
-        check_place(place)
         _check_apart(place, data)
     if kept.resolve() == out.resolve():
         raise ValueError(f"{out}: is given as --checkpoint too, which is removed at the end: give another name")
@@ -87,17 +90,22 @@ def fit(
     started = time.monotonic()
     try:
         model._fit(table, None, kept)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         if kept.exists():
             console.print("Stopped. The same command goes on from there.", highlight=False)
         raise
+    except ValueError as error:
+        if str(error).startswith(f"{kept}: "):
+            raise
+        raise ValueError(f"{data}: {error}") from error
     model.save(out)
     kept.unlink(missing_ok=True)
     n, d = table.rows.shape
+    columns = "column" if d == 1 else "columns"
     classes = f", {len(model.classes_)} classes" if hasattr(model, "classes_") else ""
     epoch = "epoch" if len(model.history_) == 1 else "epochs"
     console.print(
-        f"{out}: {n:,} rows, {d} columns{classes}; {len(model.history_)} {epoch} in "
+        f"{out}: {n:,} rows, {d} {columns}{classes}; {len(model.history_)} {epoch} in "
         f"{time.monotonic() - started:.0f} s, loss {model.history_[-1]:.4f}",
         highlight=False,
         soft_wrap=True,
@@ -128,12 +136,13 @@ def sample(
     from pointillist.progress import Bar
 
     fitted = Diffusion.load(model)
-    start = None if prior is None else read_table(prior).rows
+    start = None if prior is None else read_table(prior, min_rows=1).rows
     if n is None and start is None:
         raise ValueError("how many rows? give -n, or --prior")
     n_rows = n if n is not None else len(start if start is not None else ())
     if start is not None and n_rows != len(start):
-        raise ValueError(f"{prior}: has {len(start)} rows, but -n is {n}: leave -n out, or give as many")
+        rows = "1 row" if len(start) == 1 else f"{len(start)} rows"
+        raise ValueError(f"{prior}: has {rows}, but -n is {n}: leave -n out, or give as many")
     if n_rows < 1:
         raise ValueError(f"-n must be a number of rows from 1 on, not {n_rows}")
     has_labels = hasattr(fitted, "classes_")
@@ -171,7 +180,10 @@ def _check_apart(place: Path, data: Path) -> None:
 def _class_of(model: "Diffusion", text: str) -> Any:
     """The label that is written so."""
     for label in model.classes_.tolist():
-        if text in (str(label), str(label).lower()) or (isinstance(label, float) and text == f"{label:g}"):
+        is_other_way = (isinstance(label, float) and text == f"{label:g}") or (
+            isinstance(label, bool) and text == str(label).lower()
+        )
+        if text == str(label) or is_other_way:
             return label
     raise ValueError(f"unknown label {text!r}: the model knows {', '.join(map(str, model.classes_.tolist()))}")
 
@@ -183,12 +195,17 @@ def _columns(model: "Diffusion") -> tuple[Sequence[str] | None, list[str], int]:
     types = list(layout.types)
     if not hasattr(model, "classes_"):
         return names, types, 0
-    name, place = model.label_column_ or ("label", len(types))
+    name, place = model.label_column_ or (_free_name(names or ()), len(types))
     kind = model.classes_.dtype
     types.insert(place, "str" if kind.kind == "U" else kind.name)
     if names is not None:
         names.insert(place, name)
     return names, types, place
+
+
+def _free_name(names: Sequence[str]) -> str:
+    """What a column of labels may be called beside columns of these names."""
+    return next(name for name in chain(["label"], (f"label_{i}" for i in count(1))) if name not in names)
 
 
 def evaluate(
@@ -211,6 +228,7 @@ def evaluate(
 
     from pointillist.evaluation import draw_evaluation, print_evaluation
     from pointillist.evaluation import evaluate as compare
+    from pointillist.evaluation.evaluation import MIN_ROWS
     from pointillist.files import check_place
     from pointillist.points import read_table
 
@@ -218,8 +236,8 @@ def evaluate(
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
-    table = read_table(data, label)
-    given = read_table(rows, label)
+    table = read_table(data, label, min_rows=MIN_ROWS)
+    given = read_table(rows, label, min_rows=MIN_ROWS)
     others = None if holdout is None else _aligned(read_table(holdout, label), table, holdout, data)
     compared = _aligned(given, table, rows, data)
     evaluation = compare(

@@ -35,12 +35,14 @@ def _cache_folder() -> Path | None:
 def configure() -> None:
     """Sets JAX up once per process: CPU devices and the compilation cache.
 
-    `POINTILLIST_DEVICES` sets the number of CPU devices (one per available core by default), `POINTILLIST_CACHE`
-    the cache's folder, or "off". Where a program has used JAX before, its number of devices stays.
+    `POINTILLIST_DEVICES` sets the number of CPU devices (one per available core by default; at least 2),
+    `POINTILLIST_CACHE` the cache's folder, or "off". Where a program has used JAX before, its number of devices stays.
     """
+    wanted = int(os.environ.get("POINTILLIST_DEVICES") or _available_cores())
     # A RuntimeError says that the devices exist already.
     with suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", int(os.environ.get("POINTILLIST_DEVICES") or _available_cores()))
+        # A program for one device is compiled otherwise, and rounds otherwise, than one for several.
+        jax.config.update("jax_num_cpu_devices", max(2, wanted))
     folder = _cache_folder()
     if folder is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -87,7 +87,7 @@ def stream_rows(
         counts = np.array([len(part) for part in np.array_split(np.arange(in_call), mesh.size)], np.int32)
         starts = (chunk + np.concatenate([[0], np.cumsum(counts)[:-1]])).astype(np.int32)
         at_draw = starts[:, None] * draws + np.arange(chunks_per_call * draws)
-        own_labels = None if by_draw is None else by_draw[np.minimum(at_draw, len(by_draw) - 1)]
+        own_labels = None if by_draw is None else by_draw[np.minimum(at_draw, len(by_draw) - 1)].astype(np.int32)
         own_prior = None if prior is None else prior[np.minimum(at_draw, n_rows - 1)].astype(np.float32)
         shape: dict[str, Any] = {"draws": draws, "columns": columns, "mesh": mesh}
         if isinstance(sampler, Steered) and not is_compiled:
@@ -152,13 +152,15 @@ def _labels_of_draws(labels: Int[np.ndarray, " n"], denoiser: Denoiser, sampler:
     if not depends:
         raise ValueError("labels are given, but the model has no classes: fit one with labels, or leave them out")
     together = sampler.rows_per_draw
+    if together == 1:
+        return labels if len(labels) else np.zeros(1, np.int32)
     padded = np.pad(labels, (0, -len(labels) % together), mode="edge") if len(labels) else np.zeros(together, np.int32)
     by_draw = padded.reshape(-1, together)
     if (by_draw != by_draw[:, :1]).any():
         raise ValueError(
             f"this sampler draws {together} rows together, which must share a label: draw one label at a time"
         )
-    return by_draw[:, 0].astype(np.int32)
+    return by_draw[:, 0]
 
 
 @partial(jax.jit, static_argnames=("draws", "columns", "mesh"))

@@ -38,11 +38,13 @@ class Checkpoint:
     Attributes:
         path: The file; it need not exist.
         key: A hash of all that decides the weights.
+        seed: Of the training.
         written: When this process last wrote it, in seconds of its clock.
     """
 
     path: Path
     key: str
+    seed: int
     written: float = -math.inf
 
     def read(self, template: Progress) -> Progress | None:
@@ -64,8 +66,16 @@ class Checkpoint:
 
     def write(self, progress: Progress) -> None:
         """Writes the file, whole or not at all."""
-        write_model(self.path, {"checkpoint": self.key}, weights.named(progress))
+        write_model(self.path, {"checkpoint": self.key, "seed": self.seed}, weights.named(progress))
         self.written = time.monotonic()
+
+
+def seed_in(path: Path) -> int | None:
+    """The seed of the training that a checkpoint is of; None if there is no checkpoint."""
+    if not path.exists():
+        return None
+    seed = read_header(path)[0].get("seed")
+    return seed if type(seed) is int and 0 <= seed < 2**32 else None
 
 
 def remove_checkpoint(path: Path) -> None:

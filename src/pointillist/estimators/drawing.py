@@ -14,11 +14,13 @@ from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInte
 from pointillist.diffusion.samplers import DDIM, Ancestral, Sampler, TransitionSampler
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
-from pointillist.estimators.inputs import RandomState, finite, is_number, is_whole, seed_of
+from pointillist.estimators.inputs import RandomState, finite, is_number, is_whole, of_one_kind, seed_of
 from pointillist.estimators.units import InUnits
 
 if TYPE_CHECKING:
     from pointillist.estimators.model import Diffusion
+
+_LABELS_AT_ONCE = 2**20
 
 SAMPLERS = ("ancestral", "ddim")
 STEERING = {"svdd": SVDD, "feynman-kac": FeynmanKac}
@@ -58,7 +60,9 @@ class Draw:
             raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
         self._model = model
         self._has_reward = options.reward is not None
-        self._seed = seed_of(options.random_state)
+        is_fixed = options.prior is not None and (options.deterministic or options.sampler == "ddim")
+        # Given x_T and no noise are to give the same rows, whatever labels are drawn for them.
+        self._seed = 0 if is_fixed and options.random_state is None else seed_of(options.random_state)
         prior = None if options.prior is None else _prior(model, options.prior)
         given = {"n_samples": n_samples, "prior": None if prior is None else len(prior)}
         self._labels = None if options.labels is None else _indices(model, options.labels)
@@ -76,9 +80,7 @@ class Draw:
         # Rows of no class have no label, and a model that was always shown one has never seen "no class".
         needs_labels = options.return_labels or model.trained_with_["p_uncond"] == 0
         if self._labels is None and model._n_classes and needs_labels:
-            shares = np.cumsum(model.class_counts_) / model.class_counts_.sum()
-            drawn = np.random.default_rng(self._seed).random(self.n_rows)
-            self._labels = np.searchsorted(shares, drawn).astype(np.int32)
+            self._labels = _drawn_labels(model, self.n_rows, self._seed)
         self._return_labels = options.return_labels
 
     def parts(self) -> Iterator[tuple[Float[np.ndarray, "m d"], np.ndarray | None]]:
@@ -110,6 +112,17 @@ class Draw:
         yield rows[places]
 
 
+def _drawn_labels(model: "Diffusion", n_rows: int, seed: int) -> Int[np.ndarray, " n"]:
+    """Indices of classes with their shares in training; in a type as small as they allow, for there may be many."""
+    shares = np.cumsum(model.class_counts_) / model.class_counts_.sum()
+    labels = np.empty(n_rows, np.min_scalar_type(-len(shares)))
+    rng = np.random.default_rng(seed)
+    for first in range(0, n_rows, _LABELS_AT_ONCE):
+        part = labels[first : first + _LABELS_AT_ONCE]
+        part[:] = np.searchsorted(shares, rng.random(len(part)))
+    return labels
+
+
 def _agreed(given: dict[str, int | None]) -> int:
     """The number of rows that the arguments agree on."""
     lengths = {name: n for name, n in given.items() if n is not None}
@@ -126,7 +139,7 @@ def _prior(model: "Diffusion", given: ArrayLike) -> Float[np.ndarray, "n k"]:
     if prior.ndim != 2 or prior.shape[1] != d or prior.dtype.kind not in "fiu":
         found = f"{prior.dtype} of shape {prior.shape}"
         raise ValueError(f"prior must hold one row of {d} numbers for each row wanted, and it is {found}")
-    finite(prior, "prior", None)
+    finite(prior, "prior", None, np.float32)
     varies = model.scaling_.varies
     return prior if varies.all() else prior[:, varies]
 
@@ -135,6 +148,8 @@ def _indices(model: "Diffusion", labels: Any) -> Int[np.ndarray, " n"]:
     if not model._n_classes:
         raise ValueError("labels are given, but this model was fitted without: fit it with y, or leave labels out")
     asked = np.asarray(labels)
+    if asked.dtype == object:
+        asked = of_one_kind(asked, "labels")
     if asked.ndim > 1:
         raise ValueError(f"labels must be one label or one a row, not of shape {asked.shape}")
     places = {label: i for i, label in enumerate(model.classes_.tolist())}

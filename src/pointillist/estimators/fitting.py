@@ -83,10 +83,11 @@ class Plan:
         n = len(self.rows)
         if self.stopping is None:
             return np.empty(0, np.int64)
-        wanted = min(max(1, round(self.stopping.validation_fraction * n)), MAX_HELD_OUT, n - 2)
+        # Training keeps two rows, and one of every class.
+        kept_rows = max(2, self.n_classes)
+        wanted = min(max(1, round(self.stopping.validation_fraction * n)), MAX_HELD_OUT, n - kept_rows)
         order = np.random.default_rng([self.seed, 1]).permutation(n)
         if self.labels is not None:
-            # Training keeps a row of every class.
             kept = np.unique(self.labels[order], return_index=True)[1]
             order = np.concatenate([order[kept], np.delete(order, kept)])
         return np.sort(order[n - wanted :])
@@ -127,7 +128,7 @@ class Shards:
         # Of a row: its values, its noise, their mixture, and what the network is conditioned on.
         values = 3 * int(self.plan.scaling.varies.sum()) + features
         rows = max(BLOCK, self.limit // values)
-        return 1 if self.n_rows <= rows else -(-self.n_rows // rows)
+        return 1 if self.n_rows <= rows else max(1, min(-(-self.n_rows // rows), self.n_rows // BLOCK))
 
     @property
     def size(self) -> int:
@@ -170,6 +171,8 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
     batch_size = min(plan.batch_size, shards.size)
     steps = shards.size // batch_size
     epochs = plan.epochs if plan.epochs is not None else -(-plan.default_steps // (steps * shards.count))
+    if epochs * shards.count >= 2**31:
+        raise ValueError(f"epochs = {epochs} is more than can be counted: give fewer")
     recipe = Recipe(
         dataset=0,
         schedule=plan.schedule,

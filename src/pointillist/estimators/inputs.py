@@ -1,5 +1,6 @@
 """What estimators take from their users: rows, labels, seeds."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,12 @@ def _named(X: Any, layout: Layout) -> Any:
     return pyarrow.table({name: np.empty(0) for name in layout.names})
 
 
-def finite(rows: np.ndarray, what: str, names: tuple[Any, ...] | None) -> None:
-    """Refuses NaN and infinite values, naming the first."""
+def finite(rows: np.ndarray, what: str, names: tuple[Any, ...] | None, dtype: type[np.floating] = np.float64) -> None:
+    """Refuses NaN, and values that are infinite in a type, naming the first."""
     first = 0
     for block in blocks(rows):
-        is_finite = np.isfinite(block)
+        with np.errstate(over="ignore"):
+            is_finite = np.isfinite(block.astype(dtype, copy=False))
         if not is_finite.all():
             row, column = np.argwhere(~is_finite)[0]
             value = "NaN" if np.isnan(block[row, column]) else "inf"
@@ -77,7 +79,7 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
     if given.dtype.kind == "f" and not np.isfinite(given).all():
         raise ValueError("y has NaN or infinite labels: drop such rows, or give them a label of their own")
     if given.dtype == object:
-        given = _of_one_kind(given)
+        given = of_one_kind(given, name)
     try:
         check_classification_targets(given)
     except ValueError as error:
@@ -96,14 +98,22 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
     return classes, labels, counts
 
 
-def _of_one_kind(labels: np.ndarray) -> np.ndarray:
+def of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
     """Labels that came as Python objects, as an array of text or of numbers."""
-    if any(label is None or label != label for label in labels):
-        raise ValueError("y has missing labels: drop such rows, or give them a label of their own")
-    kinds = {"text" if isinstance(label, str) else type(label).__name__ for label in labels}
+    if any(_is_missing(label) for label in labels.ravel()):
+        raise ValueError(f"{name} has missing labels: drop such rows, or give them a label of their own")
+    kinds = {"text" if isinstance(label, str) else type(label).__name__ for label in labels.ravel()}
     if len(kinds) > 1:
-        raise ValueError(f"y mixes labels of kinds {', '.join(sorted(kinds))}: give labels of one kind")
+        raise ValueError(f"{name} mixes labels of kinds {', '.join(sorted(kinds))}: give labels of one kind")
     return np.array(labels.tolist())
+
+
+def _is_missing(label: Any) -> bool:
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        # pandas' NA is neither equal to itself nor not.
+        return True
 
 
 def is_whole(value: Any, low: int) -> bool:
@@ -113,8 +123,7 @@ def is_whole(value: Any, low: int) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a value is one finite number."""
-    array = np.asarray(value)
-    return array.ndim == 0 and array.dtype.kind in "biuf" and bool(np.isfinite(array))
+    return isinstance(value, Real) and bool(np.isfinite(float(value)))
 
 
 def seed_of(random_state: RandomState) -> int:

@@ -13,6 +13,7 @@ _LARGEST_WHOLE = 2**53
 """Whole numbers up to it are exact in float64."""
 
 _FRAMES = ("pandas", "polars", "pyarrow")
+_TYPES = ("bool", *(f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4, 8)), "float16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,18 @@ class Layout:
         for columns in (self.names, self.natives):
             if columns is not None and len(columns) != len(self.types):
                 raise ValueError(f"{len(columns)} names stand for {len(self.types)} columns")
-        if any(np.dtype(name).kind not in "biuf" for name in self.types):
+        if self.names is not None and len({*self.names}) < len(self.names):
+            raise ValueError("two columns have the same name")
+        if any(name not in _TYPES for name in self.types):
             raise ValueError(f"columns hold other than numbers: {', '.join(self.types)}")
-        if self.natives is not None and [_numpy_name(native) for native in self.natives] != list(self.types):
+        if self.natives is not None and not self._natives_fit():
             raise ValueError(f"types {', '.join(self.natives)} are not {', '.join(self.types)}")
+
+    def _natives_fit(self) -> bool:
+        assert self.natives is not None
+        # Narwhals' own types are called up by their names.
+        are_known = self.kind == "pandas" or all(isinstance(getattr(nw, n, None), type) for n in self.natives)
+        return are_known and [_numpy_name(native) for native in self.natives] == list(self.types)
 
     @property
     def is_whole(self) -> Bool[np.ndarray, " d"]:
@@ -116,7 +125,9 @@ def _read_frame(frame: nw.DataFrame, X: Any) -> tuple[Layout, np.ndarray]:
     types, columns = [], []
     for name, column in zip(frame.columns, frame.iter_columns(), strict=True):
         dtype = column.dtype
-        if not (dtype.is_integer() or dtype.is_float() or dtype == nw.Boolean):
+        if not isinstance(name, str | int):
+            raise ValueError(f"column names must be text or whole numbers, not {name!r}: rename the columns")
+        if _numpy_name(str(dtype)) not in _TYPES:
             raise ValueError(f"column {name!r} holds {dtype}, not numbers: drop or encode it first")
         if column.null_count():
             raise ValueError(f"column {name!r} has {column.null_count()} missing values: drop or fill them first")

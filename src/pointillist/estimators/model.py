@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.engine.devices import configure
 from pointillist.engine.mapping import LogDensity, map_rows
-from pointillist.estimators.checkpoint import Checkpoint
+from pointillist.estimators.checkpoint import Checkpoint, seed_in
+from pointillist.estimators.continuing import check_continuing
 from pointillist.estimators.drawing import Draw, Options
 from pointillist.estimators.fitting import Plan, Stopping, train
 from pointillist.estimators.inputs import RandomState, checked_labels, checked_rows, seed_of
@@ -134,7 +135,7 @@ class Diffusion(BaseEstimator):
     def fit(self, X: Any, y: ArrayLike | None = None, *, checkpoint: str | Path | None = None) -> "Diffusion":
         """Fits the model to rows, and to their labels if they are given.
 
-        Rows that are a map of a file (`numpy.memmap`) are read some at a time.
+        Rows that are a map of a file of float64 (`numpy.memmap`) are read some at a time.
 
         Args:
             X: Shape (n, d), finite, n at least 2: an array, a data frame of pandas, Polars or PyArrow, or a table of
@@ -142,7 +143,8 @@ class Diffusion(BaseEstimator):
             y: Shape (n,): integers or strings; at least two classes of at least two rows each. The label column of a
                 table by default.
             checkpoint: A file that the state of training is written to every 10 seconds and on Ctrl-C. If it is there,
-                training goes on from it, and ends with the same weights bit for bit; at the end it is removed.
+                training goes on from it, with its seed where `random_state` is None, and ends with the same weights bit
+                for bit; at the end it is removed.
 
         Raises:
             ValueError: In one line, if the rows, the labels or a parameter cannot be used, or if the checkpoint is of
@@ -166,11 +168,12 @@ class Diffusion(BaseEstimator):
             labels_name = f"column {X.label.name!r}"
         classes, labels, counts = checked_labels(y, len(rows), labels_name)
         before = self if self.warm_start and hasattr(self, "network_") else None
-        plan = self._plan(layout, rows, labels if len(classes) else None, len(classes))
-        mark = fingerprint(rows)
         if before is not None:
-            _check_continuing(before, fresh, plan, classes)
-        file = None if checkpoint is None else Checkpoint(Path(checkpoint), plan_key(plan, mark))
+            check_continuing(before, layout, rows, classes, deciding(self))
+        seed = None if checkpoint is None or self.random_state is not None else seed_in(Path(checkpoint))
+        plan = self._plan(layout, rows, labels if len(classes) else None, len(classes), seed)
+        mark = fingerprint(rows)
+        file = None if checkpoint is None else Checkpoint(Path(checkpoint), plan_key(plan, mark), plan.seed)
         trained = train(plan, checkpoint=file, is_shown=bool(self.verbose))
         fresh.network_, fresh.schedule_, fresh.scaling_, fresh.layout_ = (
             trained.network,
@@ -188,17 +191,22 @@ class Diffusion(BaseEstimator):
             fresh.classes_, fresh.class_counts_ = classes, counts
         self._take_over(fresh)
 
-    def _plan(self, layout: Layout, rows: np.ndarray, labels: np.ndarray | None, n_classes: int) -> Plan:
-        seed = seed_of(self.random_state)
+    def _plan(
+        self, layout: Layout, rows: np.ndarray, labels: np.ndarray | None, n_classes: int, seed: int | None = None
+    ) -> Plan:
         goes_on = self.warm_start and hasattr(self, "network_")
-        if goes_on:
-            # Other times and noise than the first time.
-            seed = int(np.random.SeedSequence([seed, len(self.history_)]).generate_state(1)[0])
+        if seed is None:
+            seed = seed_of(self.random_state)
+            if goes_on:
+                # Other times and noise than the first time.
+                seed = int(np.random.SeedSequence([seed, len(self.history_)]).generate_state(1)[0])
+        if self.early_stopping and len(rows) < max(3, n_classes + 1):
+            raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
         stopping = Stopping(self.validation_fraction, self.n_iter_no_change) if self.early_stopping else None
         return Plan(
             rows=rows,
             labels=None if labels is None else labels.astype(np.int32),
-            scaling=self.scaling_ if goes_on else TableScaling.fit(rows, self.scaling, layout.is_whole),
+            scaling=self.scaling_.widened(rows) if goes_on else TableScaling.fit(rows, self.scaling, layout.is_whole),
             schedule=noise_schedule(deciding(self)),
             architecture=architecture(deciding(self), n_classes),
             n_classes=n_classes,
@@ -315,12 +323,12 @@ class Diffusion(BaseEstimator):
             n_samples: Number of rows.
             **options: As of `sample`.
 
-        Yields:
-            What `sample` gives, for some rows.
+        Returns:
+            An iterator over what `sample` gives, for some rows each.
         """
-        for rows, labels in Draw(self, n_samples, Options(**options)).parts():
-            restored = self.layout_.restore(rows)
-            yield restored if labels is None else (restored, labels)
+        draw = Draw(self, n_samples, Options(**options))
+        restored = ((self.layout_.restore(rows), labels) for rows, labels in draw.parts())
+        return (part if part[1] is not None else part[0] for part in restored)
 
     def _typed_batches(self, n_samples: int, **options: Any) -> Iterator[tuple[list[np.ndarray], np.ndarray | None]]:
         """As `sample_batches`, with each column on its own, in its type; and the labels, if asked for."""
@@ -338,6 +346,13 @@ class Diffusion(BaseEstimator):
         """
         check_is_fitted(self, "network_")
         _, rows = checked_rows(self, X)
+        repeating = self.scaling_.repeating
+        if len(repeating):
+            names = self.layout_.names or range(self.n_features_in_)
+            raise ValueError(
+                f"column {names[repeating[0]]!r} holds a value so often that it has no density there under "
+                "scaling='quantile': fit with scaling='minmax'"
+            )
         slope = self.scaling_.log_slope(rows)
         return map_rows(LogDensity(self._denoiser()), self.scaling_.transform(rows)).astype(np.float64) + slope
 
@@ -363,26 +378,3 @@ class Diffusion(BaseEstimator):
 
     def _html_repr(self) -> str:
         return as_html(self)
-
-
-def _check_continuing(before: Diffusion, fresh: Diffusion, plan: Plan, classes: np.ndarray) -> None:
-    """Refuses to go on with rows or parameters that the weights are not for."""
-    if before.n_features_in_ != fresh.n_features_in_:
-        raise ValueError(
-            f"warm_start: X has {fresh.n_features_in_} columns but the model has {before.n_features_in_}: give the "
-            "same columns, or warm_start=False"
-        )
-    if not np.array_equal(getattr(before, "classes_", ()), classes):
-        raise ValueError("warm_start: y has other classes than the model: give the same ones, or warm_start=False")
-    kept, asked = before.trained_with_, deciding(fresh)
-    changed = [name for name in asked if asked[name] != kept[name] and name != "p_uncond"]
-    if changed:
-        raise ValueError(f"warm_start: {changed[0]} is not what the model was fitted with: set it back")
-    low, high = plan.rows.min(axis=0), plan.rows.max(axis=0)
-    constant = ~before.scaling_.varies
-    moved = constant & ((low != before.scaling_.minimum) | (high != before.scaling_.minimum))
-    if moved.any():
-        raise ValueError(
-            f"warm_start: column {np.flatnonzero(moved)[0]} was constant in the first fit and is not that constant "
-            "now: give warm_start=False"
-        )

@@ -21,6 +21,7 @@ FORMAT = 2
 """Of the header; a file of another one is refused."""
 
 _MAX_HEADER = 2**22
+_MAX_DIMENSIONS = 4
 _KEY = "pointillist"
 _DTYPES: dict[str, np.dtype] = {
     "F32": np.dtype("f4"),
@@ -83,7 +84,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
 
 def _declared(entry: dict[str, Any]) -> Shape:
     shape = tuple(entry["shape"])
-    if not all(type(n) is int and n >= 0 for n in shape):
+    if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError
     return shape, _DTYPES[entry["dtype"]]
 

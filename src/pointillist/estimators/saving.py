@@ -12,10 +12,11 @@ import numpy as np
 
 from pointillist.engine import weights
 from pointillist.estimators.fitting import Plan
+from pointillist.estimators.inputs import seed_of
 from pointillist.estimators.layout import Layout
 from pointillist.estimators.model_file import ModelFileError, Shape, read_header, read_tensors, write_model
 from pointillist.estimators.parameters import DECIDING, architecture, check_parameters, noise_schedule
-from pointillist.points import AffineScaling, QuantileScaling, Scaling, TableScaling, blocks
+from pointillist.points import LONGEST_LABEL, AffineScaling, QuantileScaling, Scaling, TableScaling, blocks
 
 if TYPE_CHECKING:
     from pointillist.estimators.model import Diffusion
@@ -54,12 +55,12 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
 
 def save_model(model: "Diffusion", path: Path) -> None:
     """Writes a fitted model."""
-    parameters = model.get_params()
+    parameters = {k: v.item() if isinstance(v, np.generic) else v for k, v in model.get_params().items()}
     if not isinstance(parameters["random_state"], int | None):
         parameters["random_state"] = None  # the state of a generator that has gone on
     classes = getattr(model, "classes_", None)
     header = {
-        "parameters": {k: v.item() if isinstance(v, np.generic) else v for k, v in parameters.items()},
+        "parameters": parameters,
         "trained_with": model.trained_with_,
         "layout": asdict(model.layout_),
         "classes": None if classes is None else classes.tolist(),
@@ -92,7 +93,7 @@ def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
     try:
         model = _configured(cls, header["parameters"])
         trained_with = _trained_with(cls, header["trained_with"])
-        classes, layout = _classes(header["classes"]), _layout(header["layout"])
+        classes, layout = _classes(header["classes"], declared), _layout(header["layout"])
         label_column, seed, mark = header["label_column"], header["seed"], header["fingerprint"]
         if type(seed) is not int or not isinstance(mark, str):
             raise ValueError("seed or fingerprint is of another kind")
@@ -112,12 +113,13 @@ def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
     expected: dict[str, Shape] = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
     expected |= {name: ((d,), _VALUES) for name in ("minimum", "maximum")}
     if is_by_quantiles:
-        points = declared.get("quantiles", ((2,), _VALUES))[0][0]
-        expected["quantiles"] = ((max(points, 2), k), _VALUES)
+        points = max(2, *declared.get("quantiles", ((2,), _VALUES))[0][:1])
+        expected["quantiles"] = ((points, k), _VALUES)
     else:
         expected |= {name: ((k,), _VALUES) for name in ("centre", "unit")}
-    for name in ("history", "validation_history"):
-        expected[name] = (declared.get(name, ((), _VALUES))[0][:1], np.dtype("f4"))
+    for name, least in (("history", 1), ("validation_history", 0)):
+        length = max(least, *declared.get(name, ((0,), _VALUES))[0][:1], 0)
+        expected[name] = ((length,), np.dtype("f4"))
     if len(classes):
         expected["class_counts"] = ((len(classes),), np.dtype("i8"))
     tensors = read_tensors(path, expected)
@@ -128,6 +130,8 @@ def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
     else:
         varying = AffineScaling(tensors["centre"], tensors["unit"])
         is_possible = (tensors["unit"] >= 0).all()
+    if len(classes) and (tensors["class_counts"] < 1).any():
+        raise ModelFileError(f"{path}: holds a model that cannot be: a class has no rows")
     model.scaling_ = TableScaling(tensors["minimum"], tensors["maximum"], layout.is_whole, varying)
     if not is_possible or model.scaling_.varies.sum() != k:
         raise ModelFileError(f"{path}: holds a model that cannot be: its scaling is not of its columns")
@@ -150,6 +154,7 @@ def _configured(cls: type["Diffusion"], parameters: dict[str, Any]) -> "Diffusio
         raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ known.keys()))}")
     model = cls(**parameters)
     check_parameters(model)
+    seed_of(model.random_state)
     return model
 
 
@@ -157,7 +162,9 @@ def _trained_with(cls: type["Diffusion"], parameters: dict[str, Any]) -> dict[st
     if sorted(parameters) != sorted(DECIDING):
         raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ set(DECIDING)))}")
     check_parameters(cls(**parameters))
-    noise_schedule(parameters | {"timesteps": 1})
+    schedule = noise_schedule(parameters)
+    if not (np.asarray(schedule.alpha) > 0).all():
+        raise ValueError("its noise schedule leaves nothing of the data")
     return parameters
 
 
@@ -171,10 +178,18 @@ def _layout(content: dict[str, Any]) -> Layout:
     return layout
 
 
-def _classes(values: list[Any] | None) -> np.ndarray:
+def _classes(values: list[Any] | None, declared: dict[str, Shape]) -> np.ndarray:
     if values is None:
         return np.empty(0)
+    # An array of text gives every label the space of the longest.
+    if any(isinstance(value, str) and len(value) > LONGEST_LABEL for value in values):
+        raise ValueError(f"classes have more than {LONGEST_LABEL} characters")
+    if "class_counts" not in declared or declared["class_counts"][0] != (len(values),):
+        raise ValueError("class_counts are not of its classes")
     kinds = {type(value) for value in values}
     if len(kinds) != 1 or not kinds <= {int, float, str, bool} or len(values) < 2 or sorted(set(values)) != values:
         raise ValueError("classes are not at least two sorted labels of one kind")
-    return np.array(values)
+    classes = np.array(values)
+    if len(np.unique(classes)) < len(values):
+        raise ValueError("classes are not distinct")
+    return classes

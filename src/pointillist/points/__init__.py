@@ -1,13 +1,15 @@
 """Rows of numbers: where they come from, where they go, and how their columns are scaled."""
 
 from pointillist.points.columns import LabelColumn, Table
+from pointillist.points.labels import LONGEST_LABEL
 from pointillist.points.pointsets import POINTSETS, PointSet, load_pointset, true_class_probabilities
-from pointillist.points.scaling import AffineScaling, QuantileScaling, Scaling, blocks
+from pointillist.points.scaling import AffineScaling, QuantileScaling, Scaling, blocks, column_range
 from pointillist.points.table_scaling import SCALINGS, TableScaling
 from pointillist.points.tables import READABLE, read_table
 from pointillist.points.writing import TableWriter
 
 __all__ = [
+    "LONGEST_LABEL",
     "POINTSETS",
     "READABLE",
     "SCALINGS",
@@ -20,6 +22,7 @@ __all__ = [
     "TableScaling",
     "TableWriter",
     "blocks",
+    "column_range",
     "load_pointset",
     "read_table",
     "true_class_probabilities",

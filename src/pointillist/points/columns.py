@@ -34,8 +34,8 @@ class Table:
     """Rows of numbers, and what the file said of them.
 
     Attributes:
-        rows: Shape (n, d), float64, finite, read-only, n at least 2, d at least 1; without the label column.
-            Mapped from a file where they are many.
+        rows: Shape (n, d), float64, finite, read-only, n and d at least 1; without the label column. Mapped from a file
+            where they are many.
         names: Of the d columns; None where the file gives no names.
         types: Of the d columns, as names of NumPy's: "int64", "uint8", "float32", "bool", …
         label: The label column, if one was asked for.
@@ -65,10 +65,11 @@ def check_distinct(names: Sequence[str], path: Path) -> None:
             raise ValueError(f"{path}: {times} columns are named {shown(name)}; names must differ")
 
 
-def check_enough(n: int, path: Path) -> None:
+def check_enough(n: int, path: Path, min_rows: int) -> None:
     """Raises a ValueError if a file of `n` rows has too few."""
-    if n < 2:
-        raise ValueError(f"{path}: has {n} row{'' if n == 1 else 's'}; at least 2 are needed")
+    if n < min_rows:
+        needed = "1 is" if min_rows == 1 else f"{min_rows} are"
+        raise ValueError(f"{path}: has {n} row{'' if n == 1 else 's'}; at least {needed} needed")
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.points.columns import LARGEST_INTEGER, Columns, Table, check_enough, shown
+from pointillist.points.columns import LARGEST_INTEGER, Columns, Table, check_enough, listed, shown
 from pointillist.points.labels import Labels
 from pointillist.points.spool import Spool
 
@@ -22,35 +23,37 @@ _MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "
 _MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
 _INTEGER = r"^[+-]?[0-9]+$"
+_CODE = re.compile(r"\+|-0$|[+-]?0[0-9]")
+"""How texts start that are more than the number they stand for: 02139 is not 2139."""
 _TRUTHS = ("true", "false")
 
 
-def read_csv(path: Path, label: str | None) -> Table:
+def read_csv(path: Path, label: str | None, min_rows: int) -> Table:
     """Reads a file with a header line and numbers below it; see `read_table`."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     with _opened(path, ()) as reader:
         names = _names(reader, path)
-    columns = Columns.of(path, [name.strip() for name in names], label)
+    stripped = [name.strip() for name in names]
+    _check_header(stripped, path)
+    columns = Columns.of(path, stripped, label)
     labels = None if columns.label is None else Labels(columns, _label_values)
     written = [_Written(columns, position) for position in columns.kept]
     spool = Spool(len(written))
     start = 1
     with _opened(path, names) as reader:
-        for batch in _batches(reader, path):
-            texts = [pc.ascii_trim_whitespace(column) for column in batch.columns]
+        batches = _batches(reader, path)
+        for batch in batches if len(names) > 1 else _without_blank_end(batches):
+            texts = [pc.ascii_trim_whitespace(pc.fill_null(column, "")) for column in batch.columns]
             block = np.empty((batch.num_rows, len(written)))
             for place, column in enumerate(written):
                 block[:, place] = column.values(texts[column.position])
             columns.check_finite(block, start, partial(_complaint, written, texts, start))
             spool.append(block)
             if labels is not None:
-                text = texts[labels.position]
-                missing = pc.is_in(pc.ascii_lower(text), pa.array(_MISSING))
-                labels.append(pc.if_else(missing, None, text), start)
+                labels.append(_label_texts(batch.column(labels.position)), start)
             start += batch.num_rows
-    check_enough(start - 1, path)
+    check_enough(start - 1, path, min_rows)
     types = tuple(column.type_of_all() for column in written)
     return Table(spool.rows(), columns.kept_names, types, None if labels is None else labels.column())
 
@@ -128,9 +131,22 @@ def _all_integers(text: "pa.StringArray") -> bool:
     return True
 
 
+def _label_texts(column: "pa.StringArray") -> "pa.StringArray":
+    """Labels without the white space around them; null where they are missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pc.ascii_trim_whitespace(column)
+    # Arrow knows NA from "NA", which is text, but not if there are spaces around it.
+    missing = pc.and_(pc.not_equal(text, column), pc.is_in(pc.ascii_lower(text), pa.array(_MISSING)))
+    return pc.if_else(pc.or_(missing, pc.equal(text, "")), None, text)
+
+
 def _label_values(texts: list[str]) -> np.ndarray:
     if all(text.lower() in _TRUTHS for text in texts):
         return np.array([text.lower() == "true" for text in texts])
+    if any(_CODE.match(text) for text in texts):
+        return np.array(texts)
     if all(re.match(_INTEGER, text) for text in texts):
         values = [int(text) for text in texts]
         # Integers beyond int64 are names rather than numbers.
@@ -146,26 +162,60 @@ def _complaint(written: list[_Written], texts: "list[pa.StringArray]", start: in
     return column.complaint(texts[column.position][row].as_py(), start + row)
 
 
+def _check_header(names: Sequence[str], path: Path) -> None:
+    """Raises a ValueError if the first line is one of numbers, but for those that stand for names."""
+    if all(_NUMBER.fullmatch(name) for name in names) and list(names) != [str(i) for i in range(len(names))]:
+        raise ValueError(
+            f"{path}: the first line must hold the names of the columns, and it holds numbers: {listed(names)}"
+        )
+
+
+@cache
+def _nulls() -> list[str]:
+    """`_MISSING` in all mixtures of small and capital letters."""
+    return ["".join(letters) for text in _MISSING for letters in product(*({c, c.upper()} for c in text))]
+
+
 @contextmanager
 def _opened(path: Path, names: Sequence[str]) -> "Iterator[Any]":
-    """Opens a file as batches of rows, the columns with these names as text."""
+    """Opens a file as batches of rows, the columns with these names as text; null where it is missing.
+
+    Of a single column only empty lines are null.
+    """
     import pyarrow as pa
     from pyarrow import csv
 
+    is_single = len(names) == 1
     with ExitStack() as stack:
         compression = "gzip" if path.name.endswith(".gz") else None
         try:
+            above = _above_header(path, compression) if is_single else 0
             stream = stack.enter_context(pa.input_stream(str(path), compression=compression))
+            stream.read(above)
             reader = csv.open_csv(
                 stream,
                 # On one thread, as only then Arrow counts the rows; converting takes most of the time anyway.
                 csv.ReadOptions(block_size=_BLOCK, use_threads=False),
-                csv.ParseOptions(newlines_in_values=True),
-                csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+                csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not is_single),
+                csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    null_values=[""] if is_single else _nulls(),
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                ),
             )
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(error, path) from error
         yield stack.enter_context(reader)
+
+
+def _above_header(path: Path, compression: str | None) -> int:
+    """Bytes of a byte-order mark and of empty lines above the header."""
+    import pyarrow as pa
+
+    with pa.input_stream(str(path), compression=compression) as stream:
+        start = stream.read(_BLOCK)
+    return len(start) - len(start.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n"))
 
 
 def _names(reader: Any, path: Path) -> list[str]:
@@ -187,6 +237,20 @@ def _batches(reader: Any, path: Path) -> "Iterator[pa.RecordBatch]":
             raise _unreadable(error, path) from error
         if batch.num_rows:
             yield batch
+
+
+def _without_blank_end(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+    """Batches of one column, without the empty lines that the file ends with."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        filled = np.flatnonzero(batch.column(0).is_valid().to_numpy(zero_copy_only=False))
+        if not len(filled):
+            held.append(batch)
+            continue
+        end = int(filled[-1]) + 1
+        yield from held
+        yield batch[:end]
+        held = [batch[end:]] if end < batch.num_rows else []
 
 
 def _unreadable(error: Exception, path: Path) -> ValueError:

@@ -3,8 +3,6 @@
 import math
 from functools import partial
 from pathlib import Path
-from tokenize import TokenError
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float
@@ -15,12 +13,12 @@ from pointillist.points.spool import Spool
 _BLOCK_VALUES = 2**20
 
 
-def read_npy(path: Path, label: str | None) -> Table:
+def read_npy(path: Path, label: str | None, min_rows: int) -> Table:
     """Reads an array of two dimensions, or of three, which are flattened to two; see `read_table`."""
     array = _mapped(path)
     n, width = len(array), math.prod(array.shape[1:])
     # First, as an array without rows may claim any width.
-    check_enough(n, path)
+    check_enough(n, path, min_rows)
     columns = Columns.of(path, [str(column) for column in range(width)], _column_name(label, width))
     # Such a mapping is the table already.
     whole = array.dtype == np.float64 and array.flags.c_contiguous and array.flags.aligned and columns.label is None
@@ -43,7 +41,10 @@ def read_npy(path: Path, label: str | None) -> Table:
 def _mapped(path: Path) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OverflowError, TypeError, SyntaxError, TokenError, BadZipFile) as error:
+    except OSError:
+        raise
+    except Exception as error:
+        # Of many kinds, as NumPy parses the header as Python: a thousand minus signs end in a MemoryError.
         if "Python objects" in str(error):
             raise ValueError(f"{path}: holds Python objects, not numbers; save a numeric array instead") from error
         raise ValueError(f"{path}: is not a whole .npy file (truncated, or of another format)") from error

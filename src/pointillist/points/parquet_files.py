@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BATCH_VALUES = 2**20
 
 
-def read_parquet(path: Path, label: str | None) -> Table:
+def read_parquet(path: Path, label: str | None, min_rows: int) -> Table:
     """Reads a file of number columns; see `read_table`."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -46,7 +46,7 @@ def read_parquet(path: Path, label: str | None) -> Table:
             if labels is not None:
                 labels.append(_cast(columns, labels.position, batch.column(labels.position), label_type), start)
             start += batch.num_rows
-    check_enough(start - 1, path)
+    check_enough(start - 1, path, min_rows)
     return Table(spool.rows(), columns.kept_names, types, None if labels is None else labels.column())
 
 

@@ -1,10 +1,11 @@
 """Column scalings and their inverses: from the units of the data to those of a model."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 Rows = Float[np.ndarray, "n d"]
 
@@ -12,7 +13,7 @@ N_QUANTILES = 1000
 """Points of a column's distribution that `QuantileScaling` keeps."""
 
 _QUANTILE_ROWS = 100_000
-_BLOCK = 2**16
+_BLOCK_VALUES = 2**20
 
 
 class Scaling(ABC):
@@ -25,6 +26,10 @@ class Scaling(ABC):
     @abstractmethod
     def inverse(self, rows: Rows) -> Rows:
         """Takes scaled rows of shape (n, d) back to the units of the data; float64."""
+
+    @abstractmethod
+    def of(self, columns: Bool[np.ndarray, " d"]) -> "Scaling":
+        """The scaling of some of the columns."""
 
     @abstractmethod
     def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
@@ -87,6 +92,10 @@ class AffineScaling(Scaling):
         """Takes scaled rows of shape (n, d) back; float64."""
         return np.asarray(rows, dtype=np.float64) * self.unit + self.centre
 
+    def of(self, columns: Bool[np.ndarray, " d"]) -> "AffineScaling":
+        """The scaling of some of the columns."""
+        return AffineScaling(self.centre[columns], self.unit[columns])
+
     def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
         """The same for all rows."""
         return np.full(len(rows), -np.log(self._divisor).sum())
@@ -148,6 +157,10 @@ class QuantileScaling(Scaling):
         columns = [np.interp(shares[:, j], self.levels, q) for j, q in enumerate(self.quantiles.T)]
         return np.stack(columns, axis=1)
 
+    def of(self, columns: Bool[np.ndarray, " d"]) -> "QuantileScaling":
+        """The scaling of some of the columns."""
+        return QuantileScaling(self.quantiles[:, columns])
+
     def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
         """-inf beyond the range of the data; only of columns that do not repeat."""
         out = np.zeros(len(rows))
@@ -163,7 +176,8 @@ class QuantileScaling(Scaling):
 
 def blocks(rows: np.ndarray) -> list[np.ndarray]:
     """Views of rows, some at a time: a table may be a map of a file that is larger than the memory."""
-    return [rows[first : first + _BLOCK] for first in range(0, len(rows), _BLOCK)]
+    step = max(1, _BLOCK_VALUES // max(1, math.prod(rows.shape[1:])))
+    return [rows[first : first + step] for first in range(0, len(rows), step)]
 
 
 def column_range(rows: Rows) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:

@@ -1,9 +1,9 @@
 """From a table in its own units to what a model sees, and back: scaling, constant columns, whole numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from pointillist.points.scaling import AffineScaling, QuantileScaling, Rows, Scaling, column_range
 
@@ -41,14 +41,28 @@ class TableScaling:
         varies = high > low
         if not varies.any():
             raise ValueError("every column is constant, so that there is nothing to learn: give rows that differ")
-        chosen = rows if varies.all() else rows[:, varies]
-        if method == "quantile":
-            scaling: Scaling = QuantileScaling.fit(chosen)
-        elif method is None:
-            scaling = AffineScaling.identity(int(varies.sum()))
+        if method is None:
+            scaling: Scaling = AffineScaling.identity(rows.shape[1])
         else:
-            scaling = {"minmax": AffineScaling.minmax, "standard": AffineScaling.standard}[method](chosen)
-        return cls(low, high, is_whole, scaling)
+            # Of all columns: those that vary would be a copy of a table that may be larger than the memory.
+            scaling = {
+                "minmax": AffineScaling.minmax,
+                "standard": AffineScaling.standard,
+                "quantile": QuantileScaling.fit,
+            }[method](rows)
+        return cls(low, high, is_whole, scaling.of(varies))
+
+    def widened(self, rows: Float[np.ndarray, "n d"]) -> "TableScaling":
+        """The same scaling of a range that holds the values of more rows."""
+        low, high = column_range(rows)
+        return replace(self, minimum=np.minimum(self.minimum, low), maximum=np.maximum(self.maximum, high))
+
+    @property
+    def repeating(self) -> Int[np.ndarray, " columns"]:
+        """Columns of values that repeat so often that they have no density, scaled by quantiles; none otherwise."""
+        if not isinstance(self.varying, QuantileScaling):
+            return np.empty(0, np.int64)
+        return np.flatnonzero(self.varies)[self.varying.repeats]
 
     @property
     def varies(self) -> Bool[np.ndarray, " d"]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pointillist.files import check_place, naming, whole_file
 from pointillist.points.columns import check_distinct, shown
-from pointillist.points.tables import check_ending
+from pointillist.points.tables import ending_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,7 +45,7 @@ class TableWriter:
 
     def __init__(self, path: str | Path, names: Sequence[str] | None, types: Sequence[str], n_rows: int) -> None:
         self._path = Path(path)
-        check_ending(self._path)
+        self._ending = ending_of(self._path)
         self._types = tuple(types)
         self._names = tuple(str(column) for column in range(len(types))) if names is None else tuple(names)
         self._n_rows = n_rows
@@ -64,7 +64,7 @@ class TableWriter:
                 raise ValueError(
                     f"{self._path}: column {shown(name)} cannot be of {type_}: types are {', '.join(_TYPES)}"
                 )
-            if type_ == "str" and self._path.suffix == ".npy":
+            if type_ == "str" and self._ending == ".npy":
                 raise ValueError(f"{self._path}: column {shown(name)} is text, which needs a .csv or .parquet file")
 
     def __enter__(self) -> "TableWriter":
@@ -74,10 +74,10 @@ class TableWriter:
             sinks: dict[str, Callable[..., _Sink]] = {
                 ".npy": _NpySink,
                 ".csv": _CsvSink,
-                ".gz": _GzipSink,
+                ".csv.gz": _GzipSink,
                 ".parquet": _ParquetSink,
             }
-            self._sink = sinks[self._path.suffix](file, self._names, self._types, self._n_rows)
+            self._sink = sinks[self._ending](file, self._names, self._types, self._n_rows)
             stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
