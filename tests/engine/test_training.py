@@ -33,7 +33,9 @@ def assert_same(first, second):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("architecture", [SMALL, Architecture()], ids=["small", "report"])
+@pytest.mark.parametrize(
+    "architecture", [pytest.param(SMALL, marks=pytest.mark.slow), Architecture()], ids=["small", "report"]
+)
 def test_stacked_equals_single_to_the_last_bit(architecture):
     stacked, losses = trained(RECIPES, architecture=architecture)
     for i, recipe in enumerate(RECIPES):

@@ -47,7 +47,6 @@ def test_a_frame_gives_the_same_kind_of_frame(frame, tmp_path):
     plain = pandas.DataFrame({name: np.asarray(rows[name]) for name in COLUMNS}).astype(float)
     assert (plain["constant"] == 7).all() and plain["age"].between(18, 89).all()
     assert (plain["age"] == plain["age"].round()).all() and set(plain["is_member"]) <= {0.0, 1.0}
-    assert model.score_samples(frame).shape == (N,)
 
 
 def test_a_frame_is_its_array():
@@ -55,6 +54,7 @@ def test_a_frame_is_its_array():
     of_frame, of_array = (Diffusion(**QUICK).fit(X) for X in (frame, array))
     height = of_frame.sample(20, random_state=0)["height"]
     np.testing.assert_array_equal(height, of_array.sample(20, random_state=0)[:, 1])
+    np.testing.assert_array_equal(of_frame.score_samples(frame), of_array.score_samples(array))
     with pytest.raises(ValueError, match="feature names"):
         of_frame.score_samples(frame.rename(columns={"age": "years"}))
 

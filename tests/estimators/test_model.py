@@ -136,7 +136,7 @@ def test_values_that_repeat_have_no_density_by_quantiles():
     assert Diffusion(**QUICK | {"epochs": 2}, scaling="quantile").fit(X * 1.0).score_samples(X[:9]).shape == (9,)
 
 
-@pytest.mark.parametrize("scaling", ["standard", "quantile", None])
+@pytest.mark.parametrize("scaling", ["quantile", None])
 def test_a_reward_under_every_scaling(scaling):
     data = np.column_stack([UNITS, np.full(len(UNITS), 7.5)])
     model = Diffusion(**QUICK, scaling=scaling, random_state=0).fit(data / [10, 0.1, 1] if scaling is None else data)

@@ -17,8 +17,14 @@ QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 2, "random_state": 0}
 LEARNING = Diffusion(**QUICK | {"epochs": 60, "width": 16, "learning_rate": 0.01})
 
 
-@parametrize_with_checks([Diffusion(**QUICK), DiffusionClassifier(LEARNING, n_times=8)])
+@parametrize_with_checks([Diffusion(**QUICK)])
 def test_every_check_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([DiffusionClassifier(LEARNING, n_times=8)])
+def test_every_check_of_a_classifier(estimator, check):
     check(estimator)
 
 
@@ -35,7 +41,7 @@ def test_in_a_grid_search():
     search = GridSearchCV(Diffusion(**QUICK | {"learning_rate": 1e-2}), {"epochs": [1, 150]}, cv=2).fit(X)
     assert search.best_params_ == {"epochs": 150}
     assert search.best_estimator_.sample(4).shape == (4, 2)
-    of_classes = GridSearchCV(DiffusionClassifier(LEARNING, n_times=16), {"model__epochs": [1, 60]}, cv=2).fit(X, Y)
+    of_classes = GridSearchCV(DiffusionClassifier(LEARNING, n_times=16), {"model__epochs": [60]}, cv=2).fit(X, Y)
     assert of_classes.best_score_ > 0.8
 
 

@@ -67,7 +67,7 @@ def test_sections_alone_give_the_same_cells(tiny, tmp_path, whole):
     assert len(part["cells"]) == 3 and set(part["cells"]) < set(whole["cells"])
 
 
-@pytest.mark.parametrize("models_per_stack", [1, 4])
+@pytest.mark.parametrize("models_per_stack", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_stacks_change_nothing(tiny, tmp_path, whole, monkeypatch, models_per_stack):
     monkeypatch.setattr(runner, "MODELS_PER_STACK", models_per_stack)
     assert run(load_spec(str(tiny)), tmp_path / "stacks") == whole
@@ -167,7 +167,7 @@ def number(path, query):
         return 0
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_stopped_process_goes_on_to_the_same_bits(tiny, tmp_path, command, stop):
     tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 2000"))
     arguments = ["study", str(tiny), "--only", "kinds", "--out"]
