@@ -249,7 +249,10 @@ SAMPLES = {
     "guidance without classes": ("plain.model -n 3 --guidance 1", "guidance needs a model with classes, and this one"),
     "negative guidance": ("classes.model -n 3 --guidance -1", "guidance must be a number from 0 on, not -1.0"),
     "guidance NaN": ("classes.model -n 3 --guidance nan", "guidance must be a number from 0 on, not nan"),
-    "an unknown sampler": ("plain.model -n 3 --sampler heun", "sampler must be one of ancestral, ddim, not 'heun'"),
+    "an unknown sampler": (
+        "plain.model -n 3 --sampler euler",
+        "sampler must be one of ancestral, ddim, dpm, dpm-sde, heun, not 'euler'",
+    ),
     "no steps": (
         "plain.model -n 3 --steps 0",
         "steps must be a whole number from 1 to the model's timesteps, 5, not 0",

@@ -146,6 +146,14 @@ def test_a_reward_under_every_scaling(scaling):
     np.testing.assert_allclose(host, compiled, rtol=5e-3, atol=5e-3)
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "dpm", "dpm-sde", "heun"])
+def test_other_samplers_draw_the_same_law(conditional, sampler):
+    rows = conditional.sample(600, sampler=sampler, random_state=0)
+    asked = conditional.sample(300, labels="right", sampler=sampler, guidance=1.0, random_state=0)
+    assert float(metrics.energy_distance(X, (rows - [100.0, -5.0]) / [10.0, 0.1])) < 0.05
+    assert (nearest_class(asked) == "right").mean() > 0.7
+
+
 def test_a_prior_decides_the_rows_without_noise(conditional):
     prior = np.random.default_rng(0).normal(size=(40, 2))
     options = {"prior": prior, "deterministic": True}
@@ -186,7 +194,10 @@ def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
         ({"prior": np.zeros((5, 3))}, "prior must hold one row of 2 numbers for each row wanted"),
         ({"prior": np.zeros((4, 2))}, "prior has 4 entries but n_samples is 5"),
         ({"prior": np.zeros((5, 2)), "reward": len, "steering": "feynman-kac"}, "draws populations of rows"),
-        ({"sampler": "heun"}, "sampler must be one of ancestral, ddim"),
+        ({"sampler": "euler"}, "sampler must be one of ancestral, ddim"),
+        ({"sampler": "dpm", "steps": 1}, "steps of dpm must be a whole number from 2 on, not 1"),
+        ({"sampler": "dpm", "reward": len}, "rewards steer the steps of a stochastic sampler"),
+        ({"sampler": "dpm-sde", "deterministic": True}, "dpm-sde adds noise: take sampler='dpm'"),
         ({"steps": 41}, "steps must be a whole number from 1 to the model's timesteps, 40"),
         ({"deterministic": True, "reward": len}, "SVDD needs a stochastic sampler"),
         ({"guidance": 1.0}, "guidance needs a class to guide to: give labels"),

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.samplers import DDIM, Ancestral, Sampler, TransitionSampler
+from pointillist.diffusion.solvers import DPMSolver2M, Heun, Solver
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
 from pointillist.estimators.inputs import RandomState, finite, is_number, is_whole, of_one_kind, seed_of
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 _LABELS_AT_ONCE = 2**20
 
-SAMPLERS = ("ancestral", "ddim")
+SAMPLERS = ("ancestral", "ddim", "dpm", "dpm-sde", "heun")
+DPM_POINTS = 20
+HEUN_POINTS = 11
+
 STEERING = {"svdd": SVDD, "feynman-kac": FeynmanKac}
 """Ways to follow a reward, by name."""
 
@@ -60,7 +64,7 @@ class Draw:
             raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
         self._model = model
         self._has_reward = options.reward is not None
-        is_fixed = options.prior is not None and (options.deterministic or options.sampler == "ddim")
+        is_fixed = options.prior is not None and (options.deterministic or options.sampler in ("ddim", "dpm", "heun"))
         # Given x_T and no noise are to give the same rows, whatever labels are drawn for them.
         self._seed = 0 if is_fixed and options.random_state is None else seed_of(options.random_state)
         prior = None if options.prior is None else _prior(model, options.prior)
@@ -203,19 +207,39 @@ def _check_alike(model: "Diffusion", worse: "Diffusion") -> None:
         )
 
 
-def _plain(model: "Diffusion", options: Options) -> TransitionSampler:
+def _stepwise(model: "Diffusion", options: Options) -> TransitionSampler:
     steps, timesteps = options.steps, int(model.schedule_.timesteps)
     if steps is not None and not (is_whole(steps, 1) and steps <= timesteps):
         raise ValueError(f"steps must be a whole number from 1 to the model's timesteps, {timesteps}, not {steps!r}")
-    if options.sampler not in SAMPLERS:
-        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {options.sampler!r}")
     if options.sampler == "ddim":
         return DDIM(model.schedule_, steps=steps)
     return Ancestral(model.schedule_, "zero" if options.deterministic else model.variance, steps)
 
 
+def _solver(model: "Diffusion", options: Options) -> Solver:
+    steps = options.steps
+    if steps is not None and not is_whole(steps, 2):
+        raise ValueError(f"steps of {options.sampler} must be a whole number from 2 on, not {steps!r}")
+    if model.schedule_.timesteps < 2:
+        raise ValueError(f"{options.sampler} needs a model of at least 2 timesteps: take sampler='ancestral'")
+    if options.reward is not None:
+        raise ValueError(
+            f"rewards steer the steps of a stochastic sampler, which {options.sampler} is not: leave it out"
+        )
+    if options.sampler == "heun":
+        return Heun(model.schedule_, steps or HEUN_POINTS)
+    is_stochastic = options.sampler == "dpm-sde"
+    if is_stochastic and options.deterministic:
+        raise ValueError("dpm-sde adds noise: take sampler='dpm' for deterministic=True")
+    return DPMSolver2M(model.schedule_, steps or DPM_POINTS, is_stochastic)
+
+
 def _steered(model: "Diffusion", options: Options) -> Sampler:
-    sampler = _plain(model, options)
+    if options.sampler not in SAMPLERS:
+        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {options.sampler!r}")
+    if options.sampler in ("dpm", "dpm-sde", "heun"):
+        return _solver(model, options)
+    sampler = _stepwise(model, options)
     reward, temperature, candidates, steering = (
         options.reward,
         options.reward_temperature,

@@ -279,9 +279,12 @@ class Diffusion(BaseEstimator):
             candidates: Network evaluations for each row and step that following the reward takes.
             steering: "svdd" (rows independent of each other; a biased sample of the target) or "feynman-kac" (rows of
                 one population share ancestors; exact in the limit of large populations).
-            sampler: "ancestral" (Ho et al. 2020, algorithm 2) or "ddim" (Song et al. 2020, arXiv 2010.02502, with
-                eta = 0: no noise is added).
-            steps: Sampling steps, 1 to the model's timesteps; all of them by default.
+            sampler: "ancestral" (Ho et al. 2020, algorithm 2); "ddim" (Song et al. 2020, arXiv 2010.02502, eta = 0: no
+                noise is added); "dpm", "dpm-sde" (DPM-Solver++(2M): Lu et al. 2022, arXiv 2211.01095, without noise
+                and with it); "heun" (Karras et al. 2022, arXiv 2206.00364).
+            steps: Of "ancestral" and "ddim", 1 to the model's timesteps, all of them by default; of "dpm" and
+                "dpm-sde", evaluations, at least 2, 20 by default; of "heun", which takes two evaluations each but for
+                the last, at least 2, 11 by default.
             prior: x_T, shape (n, d), in place of rows of N(0, I). What it holds for constant columns is not used.
             deterministic: Whether the ancestral sampler leaves its noise out, so that x_T decides the rows.
             progress: Whether to show a bar.

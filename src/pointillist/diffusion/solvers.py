@@ -1,0 +1,151 @@
+"""Samplers of few evaluations: solvers of the reverse process in λ = log(alpha/sigma), at evenly spaced λ.
+
+The N points of a solver lie between the λ of t = T (or `LOWEST_LAMBDA`) and that of t = 1; at the last one x_0 is the
+predicted x̂_0, which is the step to sigma = 0.
+"""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pointillist.diffusion.denoisers import Denoiser
+from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.schedules import Schedule, lambda_range, time_at
+
+LOWEST_LAMBDA = -4.4
+"""Where solvers begin if a schedule goes farther: σ = sigma / alpha is 81 there, beside which the data is a point."""
+
+Scalar = Float[Array, ""]
+
+
+class Solver(Sampler):
+    """A sampler of one row by N points.
+
+    Attributes:
+        schedule: Gives alpha_t and sigma_t.
+        points: N, at least 2.
+        order: How its error falls with the distance of points, without noise.
+    """
+
+    schedule: eqx.AbstractVar[Schedule]
+    points: eqx.AbstractVar[int]
+    order: eqx.AbstractClassVar[int]
+
+    @property
+    @abstractmethod
+    def evaluations(self) -> int:
+        """Network evaluations for a row."""
+
+    @property
+    def rows_per_draw(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def width(self) -> int:
+        """One."""
+        return 1
+
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+        """x_T, from `fold_in(key, 0)`."""
+        return jax.random.normal(jax.random.fold_in(key, 0), (columns,))
+
+    def _lambda(self, i: Array) -> Scalar:
+        """λ of point i, 0 … N - 1."""
+        lambda_T, highest = lambda_range(self.schedule)
+        lowest = jnp.maximum(lambda_T, LOWEST_LAMBDA)
+        share = i.astype(jnp.float32) / (self.points - 1)
+        return lowest + share * (highest - lowest)
+
+    def _predicted(self, denoiser: Denoiser, x_t: Float[Array, " d"], lambda_t: Scalar) -> Float[Array, " d"]:
+        return denoiser(x_t, time_at(self.schedule, lambda_t))
+
+
+def _alpha_sigma(lambda_t: Scalar) -> tuple[Scalar, Scalar]:
+    return jnp.sqrt(jax.nn.sigmoid(2 * lambda_t)), jnp.sqrt(jax.nn.sigmoid(-2 * lambda_t))
+
+
+class DPMSolver2M(Solver):
+    """DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2) and, with noise, its SDE version (equation 19).
+
+    With h = λ_s - λ_t, D = x̂_0 + (x̂_0 - x̂_0 of the point before) / 2 at evenly spaced λ; the first step has D = x̂_0.
+    Without noise x_s = (sigma_s / sigma_t) x_t - alpha_s (e^-h - 1) D; with it
+    x_s = (sigma_s / sigma_t) e^-h x_t + alpha_s (1 - e^-2h) D + sigma_s √(1 - e^-2h) z.
+
+    Attributes:
+        schedule: Gives alpha_t and sigma_t.
+        points: N: as many evaluations.
+        is_stochastic: Whether noise is added.
+    """
+
+    schedule: Schedule
+    points: int = eqx.field(static=True, default=20)
+    is_stochastic: bool = eqx.field(static=True, default=False)
+    order: ClassVar[int] = 2
+
+    @property
+    def evaluations(self) -> int:
+        """N."""
+        return self.points
+
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
+        """One row; the step to point i uses `fold_in(key, i)`."""
+
+        def step(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            x_t, before = carry
+            lambda_t, lambda_s = self._lambda(i), self._lambda(i + 1)
+            x0 = self._predicted(denoiser, x_t, lambda_t)
+            D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * before)
+            h = lambda_s - lambda_t
+            sigma_t = _alpha_sigma(lambda_t)[1]
+            alpha_s, sigma_s = _alpha_sigma(lambda_s)
+            if not self.is_stochastic:
+                return sigma_s / sigma_t * x_t - alpha_s * jnp.expm1(-h) * D, x0
+            z = jax.random.normal(jax.random.fold_in(key, i + 1), x_t.shape)
+            kept = sigma_s / sigma_t * jnp.exp(-h) * x_t - alpha_s * jnp.expm1(-2 * h) * D
+            return kept + sigma_s * jnp.sqrt(-jnp.expm1(-2 * h)) * z, x0
+
+        x, _ = jax.lax.fori_loop(0, self.points - 1, step, (x_T, jnp.zeros_like(x_T)))
+        return self._predicted(denoiser, x, self._lambda(jnp.asarray(self.points - 1)))[None]
+
+
+class Heun(Solver):
+    """Heun's method for the probability-flow ODE (Karras et al. 2022, arXiv 2206.00364, algorithm 1).
+
+    With y = x_t / alpha_t and σ = sigma_t / alpha_t = e^-λ the flow is dy/dσ = (y - x̂_0) / σ.
+
+    Attributes:
+        schedule: Gives alpha_t and sigma_t.
+        points: N: 2 N - 1 evaluations.
+    """
+
+    schedule: Schedule
+    points: int = eqx.field(static=True, default=10)
+    order: ClassVar[int] = 2
+
+    @property
+    def evaluations(self) -> int:
+        """2 N - 1."""
+        return 2 * self.points - 1
+
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
+        """One row; the key is not used."""
+
+        def slope(y: Array, lambda_t: Scalar) -> Array:
+            x0 = self._predicted(denoiser, _alpha_sigma(lambda_t)[0] * y, lambda_t)
+            return (y - x0) * jnp.exp(lambda_t)
+
+        def step(i: Array, y: Array) -> Array:
+            lambda_t, lambda_s = self._lambda(i), self._lambda(i + 1)
+            change = jnp.exp(-lambda_s) - jnp.exp(-lambda_t)
+            first = slope(y, lambda_t)
+            second = slope(y + change * first, lambda_s)
+            return y + change * (first + second) / 2
+
+        last = self._lambda(jnp.asarray(self.points - 1))
+        y = jax.lax.fori_loop(0, self.points - 1, step, x_T / _alpha_sigma(self._lambda(jnp.asarray(0)))[0])
+        return self._predicted(denoiser, _alpha_sigma(last)[0] * y, last)[None]

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.samplers import DDIM
+from pointillist.diffusion.schedules import SCHEDULES, cosine
+from pointillist.diffusion.solvers import DPMSolver2M, Heun
+from pointillist.engine.sampling import sample_rows
+from pointillist.metrics import energy_distance
+
+MIXTURE = GaussianMixture.of(
+    [0.5, 0.3, 0.2],
+    [[-0.5, -0.3], [0.5, 0.4], [0.6, -0.6]],
+    [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.03, 0.01])],
+)
+SCHEDULE = cosine(200)
+PRIOR = np.random.default_rng(0).normal(size=(500, 2))
+SOLVERS = {
+    "dpm": lambda schedule, points: DPMSolver2M(schedule, points),
+    "dpm-sde": lambda schedule, points: DPMSolver2M(schedule, points, is_stochastic=True),
+    "heun": lambda schedule, points: Heun(schedule, points),
+}
+
+
+def drawn(sampler, n_rows=500, prior=PRIOR, schedule=SCHEDULE):
+    denoiser = MIXTURE.denoiser(schedule)
+    return sample_rows(denoiser, sampler, columns=2, n_rows=n_rows, seed=0, prior=prior).astype(np.float64)
+
+
+@pytest.mark.parametrize("name", ["dpm", "heun"])
+def test_the_order_is_the_declared_one(name):
+    exact = drawn(Heun(SCHEDULE, 2000))
+    counts = [40, 80, 160]
+    errors = [np.abs(drawn(SOLVERS[name](SCHEDULE, n)) - exact).mean() for n in counts]
+    order = -np.polyfit(np.log(np.array(counts) - 1), np.log(errors), 1)[0]
+    assert order == pytest.approx(SOLVERS[name](SCHEDULE, 8).order, abs=0.3)
+
+
+@pytest.mark.parametrize("points", [4, 20, 1000])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("name", SOLVERS)
+def test_finite_on_every_schedule(name, schedule, points):
+    schedule = SCHEDULES[schedule](200)
+    rows = drawn(SOLVERS[name](schedule, points), 50, PRIOR[:50], schedule)
+    assert np.isfinite(rows).all() and np.abs(rows).max() < 5
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_few_points_sample_the_mixture(name):
+    law = MIXTURE.sample(4000, 1)[0]
+    distance = energy_distance(drawn(SOLVERS[name](SCHEDULE, 40), 4000, None), law)
+    assert float(distance) / distance.null_standard_error < 2.5
+
+
+def test_twenty_points_are_nearer_than_twenty_steps_of_ddim():
+    exact = drawn(Heun(SCHEDULE, 1000))
+    ours, theirs = (np.abs(drawn(s) - exact).mean() for s in (DPMSolver2M(SCHEDULE, 20), DDIM(SCHEDULE, steps=20)))
+    assert ours < 0.5 * theirs
+
+
+def test_evaluations():
+    assert DPMSolver2M(SCHEDULE, 20).evaluations == 20 and Heun(SCHEDULE, 10).evaluations == 19
