@@ -67,7 +67,51 @@ def independent_helix(n, rng):
     return x, rng.binomial(1, (np.sin(4 * x[:, 0] * x[:, 1] * x[:, 2]) + 1) / 2)
 
 
-INDEPENDENT = {"blobs": independent_blobs, "manycircles": independent_manycircles, "helix": independent_helix}
+def independent_checkerboard(n, rng):
+    # By rejection: the squares of one colour.
+    points = rng.uniform(-4, 4, (8 * n, 2))
+    cells = np.floor(points / 2).astype(int)
+    dark = points[(cells.sum(1) % 2 == 0)][:n]
+    return dark, np.floor(dark[:, 0] / 2).astype(int) + 2
+
+
+def independent_two_spirals(n, rng):
+    y = rng.choice(2, n)
+    t = 3 * np.pi * rng.beta(2, 1, n)
+    arm = -t * np.exp(-1j * t) + (rng.uniform(0, 0.5, n) + 1j * rng.uniform(0, 0.5, n))
+    points = (-1.0) ** y * arm / 3 + rng.normal(0, 0.1, n) + 1j * rng.normal(0, 0.1, n)
+    return np.stack([points.real, points.imag], 1), y
+
+
+def independent_pinwheel(n, rng):
+    y = rng.choice(5, n)
+    blade = rng.normal(1, 0.3, n) + 1j * rng.normal(0, 0.1, n)
+    points = 2 * blade * np.exp(1j * (2 * np.pi * y / 5 + 0.25 * np.exp(blade.real)))
+    return np.stack([points.real, points.imag], 1), y
+
+
+def independent_swiss_roll(n, rng):
+    t = 1.5 * np.pi * (1 + 2 * rng.random(n))
+    points = t * np.exp(1j * t) + rng.normal(size=n) + 1j * rng.normal(size=n)
+    return np.stack([points.real, points.imag], 1) / 5, (t > 3 * np.pi).astype(int)
+
+
+def independent_eight_gaussians(n, rng):
+    y = rng.choice(8, n)
+    points = (4 * np.exp(1j * np.pi * y / 4) + rng.normal(0, 0.5, n) + 1j * rng.normal(0, 0.5, n)) / 2**0.5
+    return np.stack([points.real, points.imag], 1), y
+
+
+INDEPENDENT = {
+    "blobs": independent_blobs,
+    "manycircles": independent_manycircles,
+    "helix": independent_helix,
+    "checkerboard": independent_checkerboard,
+    "two_spirals": independent_two_spirals,
+    "pinwheel": independent_pinwheel,
+    "swiss_roll": independent_swiss_roll,
+    "eight_gaussians": independent_eight_gaussians,
+}
 
 
 @pytest.mark.parametrize("name", INDEPENDENT)

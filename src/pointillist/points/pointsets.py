@@ -1,4 +1,4 @@
-"""The named point sets: five of a published study, and scikit-learn's digits as a table of 64 columns.
+"""The named point sets: five of a published study, scikit-learn's digits as 64 columns, and five of the literature.
 
 Each set has one canonical draw (`random_state=42` and its own number of rows), scaled per column to [-1, 1].
 Any other draw is put on the canonical draw's scale, so that it can serve as held-out rows of the same law.
@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.points import toy_sets
 from pointillist.points.scaling import AffineScaling
 
 _CANONICAL_SEED = 42
@@ -122,6 +123,11 @@ POINTSETS: dict[str, PointSet] = {
     "manycircles": PointSet(_manycircles, 8000, 2, class_probabilities=_manycircles_classes),
     "helix": PointSet(_helix, 10000, 3, class_probabilities=_helix_classes),
     "digits": PointSet(_digits, 1797, 64, is_generated=False),
+    "checkerboard": PointSet(toy_sets.checkerboard, 8000, 2),
+    "two_spirals": PointSet(toy_sets.two_spirals, 8000, 2),
+    "pinwheel": PointSet(toy_sets.pinwheel, 8000, 2),
+    "swiss_roll": PointSet(toy_sets.swiss_roll, 8000, 2),
+    "eight_gaussians": PointSet(toy_sets.eight_gaussians, 8000, 2),
 }
 """Every named set, by name."""
 
@@ -140,7 +146,8 @@ def load_pointset(name: str, n_rows: int | None = None, random_state: int = _CAN
     there a smaller `n_rows` takes a random subset.
 
     Args:
-        name: One of `POINTSETS`: moons, circles, blobs, manycircles, helix, digits.
+        name: One of `POINTSETS`: moons, circles, blobs, manycircles, helix, digits; checkerboard, two_spirals,
+            pinwheel, swiss_roll, eight_gaussians.
         n_rows: Number of rows, at least 2; the set's own number by default.
         random_state: Seed of the draw, a non-negative integer.
 
