@@ -90,6 +90,14 @@ def test_what_the_shell_does_is_what_python_does(run):
     np.testing.assert_array_equal(Diffusion.load("m").sample(3, random_state=1), model.sample(3, random_state=1))
 
 
+def test_a_warning_is_one_line(run, capsys):
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(100, 2)))
+    run("fit", "rows.npy", "--out", "m", "--epochs", 1, "--schedule", "linear", *SMALL)
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[0].startswith("pointillist: warning: the noise schedule leaves signal in the prior: KL")
+    assert len(shown) == 2 and shown[1].startswith("m: 100 rows")
+
+
 def test_numbered_labels_of_an_array(run):
     rows = np.column_stack([np.random.default_rng(0).normal(size=(90, 2)), np.arange(90) % 3])
     np.save("rows.npy", rows)

@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas
@@ -167,6 +168,14 @@ def test_a_failing_fit_leaves_everything():
         with pytest.raises(ValueError):
             model.fit(rows)
     assert vars(model) == before
+
+
+def test_a_schedule_that_leaves_signal_is_told():
+    with pytest.warns(UserWarning, match=r"KL\(q\(x_T\) ‖ N\(0, I\)\) is 0\.\d+ nats per column, above 0\.01"):
+        Diffusion(**QUICK | {"epochs": 1}, schedule="linear").fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Diffusion(**QUICK | {"epochs": 1}).fit(X)
 
 
 def test_a_divergence_is_told():

@@ -2,7 +2,8 @@
 
 import signal
 import sys
-from typing import Annotated, NoReturn
+import warnings
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -29,6 +30,7 @@ def main() -> None:
     """Runs the command line: bad input is one line on standard error and exit status 2."""
     signal.signal(signal.SIGTERM, _stop)
     arguments = sys.argv[1:] or ["--help"]
+    warnings.showwarning = _show_warning
     try:
         sys.exit(app(arguments, standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
@@ -43,6 +45,17 @@ def main() -> None:
 def _stop(*_: object) -> NoReturn:
     # As an exception, so that files half written are removed.
     raise SystemExit(128 + signal.SIGTERM)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"pointillist: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _in_one_line(error: Exception) -> str:

@@ -20,11 +20,13 @@ from pointillist.estimators.drawing import Draw, Options
 from pointillist.estimators.fitting import Plan, Stopping, train
 from pointillist.estimators.inputs import RandomState, checked_labels, checked_rows, seed_of
 from pointillist.estimators.layout import Layout
-from pointillist.estimators.parameters import architecture, check_parameters, deciding, noise_schedule
+from pointillist.estimators.parameters import architecture, check_parameters, deciding, noise_schedule, warn_of_prior
 from pointillist.estimators.representation import as_html
 from pointillist.estimators.saving import fingerprint, load_model, plan_key, save_model
 from pointillist.points import Table, TableScaling
 from pointillist.progress import Bar
+
+_ROWS_FOR_PRIOR = 4096
 
 DEFAULT_STEPS = 12_500
 """Training steps where `epochs` is None: those of 100 epochs over 8,000 rows."""
@@ -149,6 +151,9 @@ class Diffusion(BaseEstimator):
         Raises:
             ValueError: In one line, if the rows, the labels or a parameter cannot be used, or if the checkpoint is of
                 another training.
+
+        Warns:
+            UserWarning: If the noise schedule leaves signal in the prior, more than 0.01 nats per column.
         """
         self._fit(X, y, checkpoint)
         if checkpoint is not None:
@@ -172,6 +177,8 @@ class Diffusion(BaseEstimator):
             check_continuing(before, layout, rows, classes, deciding(self))
         seed = None if checkpoint is None or self.random_state is not None else seed_in(Path(checkpoint))
         plan = self._plan(layout, rows, labels if len(classes) else None, len(classes), seed)
+        some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
+        warn_of_prior(plan.schedule, plan.scaled(some)[0])
         mark = fingerprint(rows)
         file = None if checkpoint is None else Checkpoint(Path(checkpoint), plan_key(plan, mark), plan.seed)
         trained = train(plan, checkpoint=file, is_shown=bool(self.verbose))

@@ -1,8 +1,11 @@
 """The parameters of `Diffusion`: what they may be, and which of them decide the network."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
-from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
+import numpy as np
+
+from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear, prior_kl
 from pointillist.engine.training import Architecture
 from pointillist.estimators.inputs import is_number, is_whole
 from pointillist.points import SCALINGS
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
 
 LIMITS = {"timesteps": 100_000, "width": 65_536, "depth": 1_000, "time_embedding": 65_536, "class_embedding": 65_536}
 """Larger models than anyone has: what a file claims is not to exhaust the memory."""
+
+PRIOR_KL = 0.01
+"""Nats per column of signal left at T that are not worth a warning."""
 
 DECIDING = (
     "timesteps", "schedule", "beta_start", "beta_end", "scaling",
@@ -66,6 +72,23 @@ def noise_schedule(parameters: dict[str, Any]) -> Schedule:
     if parameters["schedule"] == "linear":
         return linear(parameters["timesteps"], parameters["beta_start"], parameters["beta_end"])
     return SCHEDULES[parameters["schedule"]](parameters["timesteps"])
+
+
+def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
+    """Warns where a schedule leaves signal at T, so that a sampler that starts from N(0, I) starts from elsewhere.
+
+    Args:
+        schedule: The noise schedule.
+        rows: Some rows of the data, scaled as the model sees them, shape (m, k).
+    """
+    kl = prior_kl(schedule, rows) / rows.shape[1]
+    if kl > PRIOR_KL:
+        warnings.warn(
+            f"the noise schedule leaves signal in the prior: KL(q(x_T) ‖ N(0, I)) is {kl:.2g} nats per column, above "
+            f"{PRIOR_KL}, and samplers start from N(0, I); take schedule='cosine', more timesteps or a larger beta_end",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def architecture(parameters: dict[str, Any], n_classes: int) -> Architecture:
