@@ -80,7 +80,7 @@ def report_job(folder: Path, results: dict[str, object]) -> None:
         )
         show(f"fit {name}, T = 150, 20 epochs", *fitted, results)
         hashes = []
-        for devices in (1, 2, 2):
+        for devices in (2, 2, 3):
             out = folder / f"out{len(hashes)}.npy"
             drawn = run(
                 "sample",
@@ -92,7 +92,7 @@ def report_job(folder: Path, results: dict[str, object]) -> None:
                 out,
                 devices=devices,
             )
-            show(f"sample {name} from given x_T on {devices} device(s)", *drawn, results)
+            show(f"sample {name} from given x_T on {devices} devices", *drawn, results)
             hashes.append(hashlib.sha256(out.read_bytes()).hexdigest())
         same = len(set(hashes)) == 1
         print(f"  the three files are {'the same bit for bit' if same else 'NOT the same'} ({hashes[0][:16]})")
