@@ -55,7 +55,25 @@ class Sampler(eqx.Module):
         """
 
 
-class TransitionSampler(Sampler):
+class RowSampler(Sampler):
+    """A sampler of one row by one walk."""
+
+    @property
+    def rows_per_draw(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def width(self) -> int:
+        """One."""
+        return 1
+
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+        """x_T, from `fold_in(key, 0)`."""
+        return jax.random.normal(jax.random.fold_in(key, 0), (columns,))
+
+
+class TransitionSampler(RowSampler):
     """A sampler of one row by steps from T down to 0, each from the denoiser's x̂_0 at its beginning.
 
     Attributes:
@@ -99,20 +117,6 @@ class TransitionSampler(Sampler):
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         """Mean, shape (d,), and standard deviation of x_s given x_t."""
         return self.towards(denoiser(x_t, t), x_t, t, s)
-
-    @property
-    def rows_per_draw(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def width(self) -> int:
-        """One."""
-        return 1
-
-    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
-        """x_T, from `fold_in(key, 0)`."""
-        return jax.random.normal(jax.random.fold_in(key, 0), (columns,))
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
         """One row; the step from t uses `fold_in(key, t)`."""

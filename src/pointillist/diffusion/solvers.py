@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.schedules import Schedule, lambda_range, time_at
 
 LOWEST_LAMBDA = -4.4
@@ -22,7 +22,7 @@ LOWEST_LAMBDA = -4.4
 Scalar = Float[Array, ""]
 
 
-class Solver(Sampler):
+class Solver(RowSampler):
     """A sampler of one row by N points.
 
     Attributes:
@@ -39,20 +39,6 @@ class Solver(Sampler):
     @abstractmethod
     def evaluations(self) -> int:
         """Network evaluations for a row."""
-
-    @property
-    def rows_per_draw(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def width(self) -> int:
-        """One."""
-        return 1
-
-    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
-        """x_T, from `fold_in(key, 0)`."""
-        return jax.random.normal(jax.random.fold_in(key, 0), (columns,))
 
     def _lambda(self, i: Array) -> Scalar:
         """λ of point i, 0 … N - 1."""
