@@ -52,7 +52,7 @@ def write_wine(path):
     return table
 
 
-@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+@pytest.mark.parametrize("ending", [".csv", pytest.param(".csv.gz", marks=pytest.mark.slow), ".parquet"])
 def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
     table = write_wine("wine.csv")
     run("fit", "wine.csv", "--label", "cultivar", "--out", "m", "--epochs", 20, *SMALL)

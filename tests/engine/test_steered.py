@@ -33,7 +33,10 @@ def drawn(sampler, n_rows=130, **options):
     return sample_rows(MIXTURE.denoiser(SCHEDULE), sampler, columns=2, n_rows=n_rows, seed=0, **options)
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+SLOW_SECOND = [METHODS["svdd"], pytest.param(METHODS["feynman-kac"], marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("method", SLOW_SECOND, ids=METHODS)
 def test_a_reward_on_the_host_gives_the_same_rows(method):
     compiled, host = drawn(method(traceable)), drawn(method(on_host))
     np.testing.assert_allclose(host, compiled, atol=1e-5)

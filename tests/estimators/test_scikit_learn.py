@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pointillist import Diffusion, DiffusionClassifier, load_pointset
@@ -17,15 +18,25 @@ QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 2, "random_state": 0}
 LEARNING = Diffusion(**QUICK | {"epochs": 60, "width": 16, "learning_rate": 0.01})
 
 
-@parametrize_with_checks([Diffusion(**QUICK)])
+@pytest.mark.slow
+@parametrize_with_checks([Diffusion(**QUICK), DiffusionClassifier(LEARNING, n_times=8)])
 def test_every_check_of_scikit_learn(estimator, check):
     check(estimator)
 
 
-@pytest.mark.slow
-@parametrize_with_checks([DiffusionClassifier(LEARNING, n_times=8)])
-def test_every_check_of_a_classifier(estimator, check):
-    check(estimator)
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_estimators_dtypes,
+        estimator_checks.check_n_features_in_after_fitting,
+        estimator_checks.check_dataframe_column_names_consistency,
+        estimator_checks.check_dict_unchanged,
+        estimator_checks.check_fit_idempotent,
+    ],
+)
+def test_some_checks_of_scikit_learn(check):
+    """Those that a change of how rows come in is likeliest to break."""
+    check("Diffusion", Diffusion(**QUICK))
 
 
 def test_in_a_pipeline():

@@ -123,7 +123,7 @@ def test_labels_are_drawn_in_the_datas_shares():
     assert (np.diff(dataset.labels_to_draw(33)) >= 0).all() and len(dataset.labels_to_draw(33)) == 33
 
 
-@pytest.fixture(scope="module", params=["moons", "manycircles"])
+@pytest.fixture(scope="module", params=["moons", pytest.param("manycircles", marks=pytest.mark.slow)])
 def scored(request):
     dataset = load_dataset(request.param)
     return dataset, Scorer.fit(dataset)
