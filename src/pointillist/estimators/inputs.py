@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from pointillist.estimators.layout import Layout, read
+from pointillist.estimators.layout import Layout, is_frame, read
 from pointillist.points import Table, blocks
 
 RandomState = int | np.random.RandomState | None
@@ -19,6 +19,9 @@ RandomState = int | np.random.RandomState | None
 
 def checked_rows(estimator: BaseEstimator, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:
     """X's layout, and X as finite float64 rows, shape (n, d); with the columns of `fit` unless `reset`."""
+    if not reset and is_frame(X):
+        # Before the values: a frame of other columns is best known by their names.
+        validate_data(estimator, X, skip_check_array=True, reset=False)
     layout, given = read(X)
     if layout.names is not None:
         validate_data(estimator, _named(X, layout), skip_check_array=True, reset=reset)

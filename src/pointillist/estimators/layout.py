@@ -76,6 +76,11 @@ class Layout:
         return nw.from_dict(columns, schema, backend=backend).to_native()
 
 
+def is_frame(X: Any) -> bool:
+    """Whether rows came as a data frame."""
+    return nw.dependencies.is_into_dataframe(X)
+
+
 def read(X: Any) -> tuple[Layout, Any]:
     """The layout of what a user gave as rows, and the rows: an array of shape (n, d), or what may become one.
 
