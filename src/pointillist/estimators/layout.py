@@ -7,10 +7,7 @@ import narwhals as nw
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.points import Table
-
-_LARGEST_WHOLE = 2**53
-"""Whole numbers up to it are exact in float64."""
+from pointillist.points import LARGEST_INTEGER, Table
 
 _FRAMES = ("pandas", "polars", "pyarrow")
 _TYPES = ("bool", *(f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4, 8)), "float16", "float32", "float64")
@@ -155,6 +152,6 @@ def _numpy_name(native: str) -> str:
 def check_whole(values: np.ndarray, name: str | None) -> None:
     """Refuses whole numbers that float64 cannot hold; `name` is their column's."""
     # Not the absolute value: that of the lowest integer is itself.
-    if values.size and (values.max() > _LARGEST_WHOLE or values.min() < -_LARGEST_WHOLE):
+    if values.size and (values.max() > LARGEST_INTEGER or values.min() < -LARGEST_INTEGER):
         where = "X" if name is None else f"column {name!r}"
         raise ValueError(f"{where} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")

@@ -1,6 +1,6 @@
 """Rows of numbers: where they come from, where they go, and how their columns are scaled."""
 
-from pointillist.points.columns import LabelColumn, Table
+from pointillist.points.columns import LARGEST_INTEGER, LabelColumn, Table
 from pointillist.points.labels import LONGEST_LABEL
 from pointillist.points.pointsets import POINTSETS, PointSet, load_pointset, true_class_probabilities
 from pointillist.points.scaling import AffineScaling, QuantileScaling, Scaling, blocks, column_range
@@ -9,6 +9,7 @@ from pointillist.points.tables import READABLE, read_table
 from pointillist.points.writing import TableWriter
 
 __all__ = [
+    "LARGEST_INTEGER",
     "LONGEST_LABEL",
     "POINTSETS",
     "READABLE",
