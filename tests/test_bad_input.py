@@ -219,7 +219,7 @@ FITS = {
     "a negative seed": ("good.csv --seed -1", "Invalid value for '--seed': "),
     "an unknown schedule": (
         "good.csv --schedule cubic",
-        "schedule must be one of linear, cosine, sigmoid, not 'cubic'",
+        "schedule must be one of 'linear', 'cosine', 'sigmoid', not 'cubic'",
     ),
     "betas": ("good.csv --schedule linear --beta-start 0.5", "need 0 < beta_start <= beta_end < 1"),
     "an unknown scaling": ("good.csv --scaling log", "scaling must be one of 'minmax', 'standard', 'quantile', None"),
@@ -255,9 +255,12 @@ SAMPLES = {
     ),
     "no steps": (
         "plain.model -n 3 --steps 0",
-        "steps must be a whole number from 1 to the model's timesteps, 5, not 0",
+        "steps of dpm must be a whole number from 2 on, not 0",
     ),
-    "too many steps": ("plain.model -n 3 --steps 6", "steps must be a whole number from 1 to the model's timesteps, 5"),
+    "too many steps": (
+        "plain.model -n 3 --sampler ddim --steps 6",
+        "steps of ddim must be a whole number from 1 to the model's timesteps, 5",
+    ),
     "a wide prior": (
         "plain.model --prior three.npy",
         "prior must hold one row of 2 numbers for each row wanted, and it",
@@ -577,7 +580,7 @@ USES = {
         ValueError,
         "guidance must be a number from 0 on, not 'strong'",
     ),
-    "steps of half": (lambda model: model.sample(3, steps=2.5), ValueError, "steps must be a whole number from 1 to"),
+    "steps of half": (lambda model: model.sample(3, steps=2.5), ValueError, "steps of dpm must be a whole number"),
     "an unknown keyword": (lambda model: list(model.sample_batches(3, temperature=1)), TypeError, "temperature"),
     "labels of a plain model": (
         lambda model: model.sample(3, labels=1),

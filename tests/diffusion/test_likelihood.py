@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pointillist.diffusion.classification import class_elbos, class_log_densities
-from pointillist.diffusion.likelihood import log_density
+from pointillist.diffusion.likelihood import PROBES, hutchinson_probes, log_density
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.schedules import cosine, linear
 
@@ -34,7 +34,7 @@ def test_class_log_densities_are_the_classes_own():
     schedule = cosine(1000)
 
     def one(x):
-        return class_log_densities(MIXTURE.denoiser(schedule), x, n_classes=2)
+        return class_log_densities(jax.random.key(0), MIXTURE.denoiser(schedule), x, n_classes=2)
 
     found = jax.vmap(one)(jnp.asarray(ROWS[:50], jnp.float32))
     for label in (0, 1):
@@ -75,3 +75,31 @@ def test_a_solver_that_gives_up_says_nan(monkeypatch):
 
     monkeypatch.setattr(likelihood, "MAX_STEPS", 3)
     assert np.isnan(log_density(MIXTURE.denoiser(cosine(999)), jnp.asarray(ROWS[0], jnp.float32)))
+
+
+def test_hutchinsons_estimate_has_the_right_mean():
+    schedule = cosine(1000)
+    x = jnp.asarray(ROWS[:20], jnp.float32)
+
+    def one(key, x):
+        probes = jax.random.rademacher(key, (4, 2), jnp.float32)
+        return log_density(MIXTURE.denoiser(schedule), x, probes=probes, steps=40)
+
+    keys = jax.random.split(jax.random.key(0), (100, 20))
+    estimates = np.asarray(jax.vmap(jax.vmap(one))(keys, x[None].repeat(100, 0)), np.float64)
+    expected = at_cut_off(MIXTURE, schedule).log_density(ROWS[:20])
+    error = estimates.std(0, ddof=1) / np.sqrt(100)
+    assert (error > 1e-4).any()  # the trace is estimated indeed
+    assert (np.abs(estimates.mean(0) - expected) < 4 * error + 0.01).all()
+
+
+def test_wide_rows_are_estimated_and_others_are_exact():
+    """65 independent columns of a normal law, whose Jacobian is diagonal: Hutchinson's estimate has no error."""
+    assert hutchinson_probes(jax.random.key(0), 64) is None
+    probes = hutchinson_probes(jax.random.key(0), 65)
+    assert probes.shape == (PROBES, 65) and set(np.unique(probes)) == {-1.0, 1.0}
+    law = GaussianMixture.of([1.0], np.zeros((1, 65)), 0.25 * np.eye(65))
+    schedule = cosine(1000)
+    x = law.sample(3, 1)[0]
+    found = [log_density(law.denoiser(schedule), jnp.asarray(row, jnp.float32), probes=probes) for row in x]
+    np.testing.assert_allclose(found, at_cut_off(law, schedule).log_density(x), atol=0.02)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.networks import MLP, sinusoidal_embedding
+from pointillist.diffusion.networks import MLP, ResidualMLP, noise_level_embedding, sinusoidal_embedding
 
 
 @pytest.mark.parametrize("columns,n_weights", [(2, 85_250), (3, 85_507), (64, 101_184)])
@@ -34,3 +34,44 @@ def test_embedding_against_its_formula():
     np.testing.assert_allclose(
         sinusoidal_embedding(jnp.asarray(t), 16), np.concatenate([np.sin(angle), np.cos(angle)], 1), atol=2e-5
     )
+
+
+def test_noise_level_embedding_against_its_formula():
+    value = np.array([-4.0, 0.3, 5.0])
+    angle = value[:, None] * 0.25 * 32.0 ** (np.arange(8) / 7)
+    np.testing.assert_allclose(
+        noise_level_embedding(jnp.asarray(value, jnp.float32), 16),
+        np.concatenate([np.sin(angle), np.cos(angle)], 1),
+        atol=1e-5,
+    )
+
+
+def test_residual_blocks_against_their_formula():
+    network = ResidualMLP(jax.random.key(2), columns=3, features=8, width=12, depth=2)
+    # The output begins at 0: other weights, so that there is something to see.
+    leaves, structure = jax.tree.flatten(network)
+    keys = jax.random.split(jax.random.key(3), len(leaves))
+    network = jax.tree.unflatten(
+        structure, [jax.random.normal(k, a.shape) / 3 for k, a in zip(keys, leaves, strict=True)]
+    )
+    x, features = np.array([0.3, -0.8, 1.1]), np.linspace(-1, 1, 8)
+
+    def linear(layer, v):
+        return v @ np.asarray(layer.weight, np.float64) + np.asarray(layer.bias, np.float64)
+
+    seen = np.concatenate([x, np.sin(x), np.cos(x), np.sin(2 * x), np.cos(2 * x)])
+    h, modulation = linear(network.input, seen), linear(network.modulation, features).reshape(2, 2, 12)
+    for inner, outer, (scale, shift) in zip(network.inner, network.outer, modulation, strict=True):
+        u = linear(inner, (1 + scale) * h / np.sqrt(np.mean(h**2) + 1e-6) + shift)
+        h = h + linear(outer, u / (1 + np.exp(-u)))
+    asked = jnp.asarray(x, jnp.float32), jnp.asarray(features, jnp.float32)
+    np.testing.assert_allclose(network(*asked), linear(network.output, h), rtol=1e-4, atol=1e-5)
+    # Shares of parts of the features add up.
+    shares = network.share(asked[1][:5]) + network.share(asked[1][5:], 5)
+    np.testing.assert_allclose(network.from_shares(asked[0], shares), network(*asked), rtol=1e-4, atol=1e-5)
+
+
+def test_a_residual_network_begins_at_zero():
+    network = ResidualMLP(jax.random.key(0), columns=2, features=32, width=96, depth=3)
+    assert (network.columns, network.features) == (2, 32)
+    np.testing.assert_array_equal(network(jnp.ones(2), jnp.ones(32)), np.zeros(2))

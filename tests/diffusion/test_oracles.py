@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.oracles import EmpiricalLaw, GaussianMixture
 from pointillist.diffusion.schedules import SCHEDULES, alpha_sigma, lambda_range, linear, padded, time_at
 
 MIXTURE = GaussianMixture.of(
@@ -84,3 +84,28 @@ def test_times_between_integers(name):
     alpha, sigma = jax.vmap(lambda t: alpha_sigma(schedule, t))(times)
     np.testing.assert_allclose(jnp.log(alpha / sigma), lambdas, atol=2e-5)
     np.testing.assert_allclose(alpha**2 + sigma**2, 1, rtol=1e-6)
+
+
+ROWS = np.random.default_rng(5).normal(size=(40, 2))
+
+
+@pytest.mark.parametrize("t", [1, 60, 200, 99.5])
+def test_the_empirical_law_is_the_mixture_of_points(t):
+    law = EmpiricalLaw(ROWS)
+    points = GaussianMixture.of(np.ones(40), ROWS, np.zeros((2, 2)))
+    t = jnp.asarray(t)
+    alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))
+    x_t = alpha * ROWS[:8] + sigma * np.random.default_rng(6).normal(size=(8, 2))
+    np.testing.assert_allclose(
+        law.noised_log_density(x_t, alpha, sigma), points.noised(alpha, sigma).log_density(x_t), rtol=1e-9
+    )
+    ours, theirs = law.denoiser(SCHEDULE), points.denoiser(SCHEDULE)
+    for row in jnp.asarray(x_t, jnp.float32):
+        np.testing.assert_allclose(ours(row, t), theirs(row, t), atol=2e-3)
+
+
+def test_rows_of_the_empirical_law_are_its_rows():
+    drawn = EmpiricalLaw(ROWS).sample(2000, 0)
+    places = (drawn[:, None] == ROWS).all(axis=2)
+    assert (places.sum(axis=1) == 1).all()
+    assert places.sum(axis=0).min() > 50 - 4 * np.sqrt(50)

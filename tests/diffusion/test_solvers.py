@@ -60,3 +60,20 @@ def test_twenty_points_are_nearer_than_twenty_steps_of_ddim():
 
 def test_evaluations():
     assert DPMSolver2M(SCHEDULE, 20).evaluations == 20 and Heun(SCHEDULE, 10).evaluations == 19
+
+
+def test_the_order_of_ddim_is_one():
+    """With 1,000 steps of the schedule to choose from; the end, at sigma = 0, is the schedule's own."""
+    schedule = cosine(4000)
+    exact = drawn(DDIM(schedule), schedule=schedule)
+    counts = [20, 40, 80]
+    errors = [np.abs(drawn(DDIM(schedule, steps=n), schedule=schedule) - exact).mean() for n in counts]
+    assert -np.polyfit(np.log(counts), np.log(errors), 1)[0] == pytest.approx(DDIM(schedule).order, abs=0.3)
+
+
+@pytest.mark.parametrize("steps", [4, 200])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_ddim_is_finite_on_every_schedule(schedule, steps):
+    schedule = SCHEDULES[schedule](200)
+    rows = drawn(DDIM(schedule, steps=steps), 50, PRIOR[:50], schedule)
+    assert np.isfinite(rows).all() and np.abs(rows).max() < 5

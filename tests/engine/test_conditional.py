@@ -9,7 +9,7 @@ from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import Ancestral
 from pointillist.diffusion.schedules import cosine, linear
 from pointillist.engine.sampling import sample_rows
-from pointillist.engine.training import Architecture, Recipe, StackTrainer
+from pointillist.engine.training import Architecture, Method, Recipe, StackTrainer
 
 SMALL = Architecture(width=16, depth=2, time_embedding=8, class_embedding=8)
 MIXTURE = GaussianMixture.of([0.5, 0.3, 0.2], [[-1.0, 0.0], [1.0, 1.0], [1.0, -1.0]], 0.01 * np.eye(2), [0, 1, 2])
@@ -22,7 +22,7 @@ def stack(labels, p_uncond=0.2):
         Recipe(dataset=i, schedule=linear(50), seed=i, epochs=3, n_classes=n, p_uncond=p_uncond)
         for i, n in enumerate((2, 8))
     ]
-    trainer = StackTrainer(np.stack(rows), recipes, SMALL, batch_size=32, labels=labels)
+    trainer = StackTrainer(np.stack(rows), recipes, SMALL, method=Method(batch_size=32), labels=labels)
     trainer.run(3)
     return trainer.networks()
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,11 +7,11 @@ import optax
 import pytest
 
 from pointillist import load_pointset
-from pointillist.diffusion.losses import noise_prediction_loss
+from pointillist.diffusion.losses import Objective, denoising_loss
 from pointillist.diffusion.networks import sinusoidal_embedding
 from pointillist.diffusion.schedules import cosine, linear
 from pointillist.engine import training
-from pointillist.engine.training import Architecture, Recipe, StackTrainer, training_key
+from pointillist.engine.training import Architecture, Method, Recipe, StackTrainer, training_key
 
 SMALL = Architecture(width=16, depth=2, time_embedding=8)
 ROWS = np.stack([load_pointset(name, n_rows=200)[0] for name in ("moons", "circles")])
@@ -21,7 +23,7 @@ RECIPES = [
 
 
 def trained(recipes, devices=None, calls=(5,), architecture=SMALL):
-    trainer = StackTrainer(ROWS, recipes, architecture, batch_size=32, devices=devices)
+    trainer = StackTrainer(ROWS, recipes, architecture, method=Method(batch_size=32), devices=devices)
     losses = [np.empty(0)] * len(recipes)
     for epochs in calls:
         losses = [np.concatenate(pair) for pair in zip(losses, trainer.run(epochs), strict=True)]
@@ -55,7 +57,7 @@ def test_stops_and_restores_change_nothing():
     parts, part_losses = trained(RECIPES, calls=(1, 2))
     assert parts.epochs_done == [3, 3, 3] and not parts.is_done
     # Another stack, in another order, goes on from the states of the first.
-    on = StackTrainer(ROWS, RECIPES[::-1], SMALL, batch_size=32)
+    on = StackTrainer(ROWS, RECIPES[::-1], SMALL, method=Method(batch_size=32))
     on.restore(parts.states()[::-1])
     rest = on.run(5)[::-1]
     assert on.is_done and on.epochs_done == [5, 3, 5]
@@ -71,27 +73,47 @@ def test_seeds_differ_and_repeat():
     assert not np.array_equal(again.networks()[0].output.weight, other.networks()[0].output.weight)
 
 
-def test_one_epoch_against_a_plain_optax_loop():
+@pytest.mark.parametrize("is_best", [False, True], ids=["plain", "all"])
+def test_one_epoch_against_a_plain_optax_loop(is_best):
     """The same keys, an independent loop: optax.adam on whole batches, one step at a time."""
-    recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=1, learning_rate=3e-3)
-    trainer = StackTrainer(ROWS, [recipe], SMALL, batch_size=32)
-    network = jax.tree.map(jnp.asarray, trainer.networks()[0])
-    optimiser = optax.adam(3e-3)
+    schedule = cosine(200)
+    recipe = Recipe(dataset=0, schedule=schedule, seed=1, epochs=1, learning_rate=3e-3)
+    method = Method(batch_size=32)
+    if is_best:
+        recipe = replace(recipe, warmup=3, decay=True, averaging=0.5)
+        method = Method(Objective("edm", "uniform", "log-normal"), 32, is_averaged=True)
+    trainer = StackTrainer(ROWS, [recipe], SMALL, method)
+    network = average = jax.tree.map(jnp.asarray, trainer.networks()[0])
+    rate = optax.join_schedules([optax.linear_schedule(1e-3, 3e-3, 2), lambda i: 3e-3], [2])
+    optimiser = optax.adam((lambda i: rate(i) * 0.5 * (1 + jnp.cos(jnp.pi * i / 6))) if is_best else 3e-3)
     state = optimiser.init(network)
-    order_key, time_key, noise_key = jax.random.split(jax.random.fold_in(training_key(1), 1), 3)
+    order_key, level_key, noise_key = (jax.random.fold_in(jax.random.fold_in(training_key(1), 1), i) for i in range(3))
     order = jax.random.permutation(order_key, 200)[:192]
-    t = jax.random.randint(time_key, (192,), 1, 201)
+    share = jax.random.uniform(level_key, (6, 32)).ravel()
+    if is_best:
+        share = ((jnp.arange(32)[None] + jax.random.uniform(level_key, (6, 1))) / 32).ravel()
     eps = jax.random.normal(noise_key, (192, 2))
+    spread = jnp.asarray(np.sqrt((ROWS[0] ** 2).mean(axis=0)))
+    x0 = jnp.asarray(ROWS[0])[order]
+    noised = method.objective.noised(x0, eps, share, schedule, spread)
+    if not is_best:
+        alpha, sigma = (jnp.asarray(table)[noised.t, None] for table in (schedule.alpha, schedule.sigma))
+        np.testing.assert_allclose(noised.inside, alpha * x0 + sigma * eps, atol=1e-6)
     for i in range(6):
         batch = slice(32 * i, 32 * (i + 1))
-        alpha, sigma = (jnp.asarray(table)[t[batch], None] for table in (recipe.schedule.alpha, recipe.schedule.sigma))
-        x_t = alpha * ROWS[0][order[batch]] + sigma * eps[batch]
-        gradient = jax.grad(noise_prediction_loss)(network, x_t, sinusoidal_embedding(t[batch], 8), eps[batch])
-        updates, state = optimiser.update(gradient, state)
+        features = sinusoidal_embedding(noised.t[batch], 8)
+        examples = noised.inside[batch], features, noised.target[batch], noised.weight[batch]
+        updates, state = optimiser.update(jax.grad(denoising_loss)(network, *examples), state)
         network = jax.tree.map(jnp.add, network, updates)
+        kept = min(0.5, (i + 1) / (i + 10))
+        average = jax.tree.map(lambda a, w, kept=kept: kept * a + (1 - kept) * w, average, network)
     trainer.run(1)
-    for mine, theirs in zip(jax.tree.leaves(trainer.networks()[0]), jax.tree.leaves(network), strict=True):
-        np.testing.assert_allclose(mine, theirs, atol=2e-5)
+    (found,) = trainer.states()
+    pairs = [(found.network, network), (trainer.networks()[0], average if is_best else network)]
+    for mine, theirs in pairs:
+        for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-5)
+    assert (found.average is not None) == is_best
 
 
 def test_training_lowers_the_loss_to_below_the_trivial_one():
@@ -109,4 +131,4 @@ def test_a_second_stack_of_the_same_shape_compiles_nothing():
 
 def test_batch_size_must_fit():
     with pytest.raises(ValueError, match=r"batch_size must be between 1 and the number of rows, 200; it is 201"):
-        StackTrainer(ROWS, RECIPES, SMALL, batch_size=201)
+        StackTrainer(ROWS, RECIPES, SMALL, method=Method(batch_size=201))

@@ -100,9 +100,9 @@ def test_a_diverged_model_has_no_measures(tiny):
     cell = study_cells(spec, dict.fromkeys(spec.sections[0].datasets, "fingerprint"))[0]
     data = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
     rows = data[:100].copy()
-    assert all(np.isfinite(measure.value) for measure in measure_rows(cell, data, rows).values())
+    assert all(np.isfinite(measure.value) for measure in measure_rows(cell, data, rows, None).values())
     rows[7, 1] = np.inf
-    assert all(np.isnan(measure.value) for measure in measure_rows(cell, data, rows).values())
+    assert all(np.isnan(measure.value) for measure in measure_rows(cell, data, rows, None).values())
 
 
 def test_sizes_that_do_not_fit_are_told_before_anything_is_computed(tiny, tmp_path, monkeypatch):

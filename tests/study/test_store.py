@@ -89,7 +89,10 @@ def test_cells_share_models_and_rows_that_are_the_same():
     assert keys(method="guidance", classifier="elbo")[:2] == (guided[0], "")
     assert keys(method="guidance", classifier="mlp_100_50")[:2] == ("", "")
     # What a method does not use tells no two cells apart.
-    assert keys(guidance=1.0, candidates=3, n_held_out=50) == plain
+    assert keys(guidance=1.0, candidates=3) == plain
+    assert keys(n_held_out=50)[:2] == plain[:2] and keys(n_held_out=50)[2] != plain[2]
+    few, same = keys(sampler="ddim", steps=3), keys(sampler="ddim", steps=3, variance="posterior")
+    assert few[0] == plain[0] and few[1] != plain[1] and same == few
 
 
 def test_foreign_files_are_refused(tmp_path):

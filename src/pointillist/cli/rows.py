@@ -29,14 +29,14 @@ def fit(
     schedule: Annotated[str, typer.Option(help="Of the noise: linear, cosine or sigmoid.")] = "cosine",
     beta_start: Annotated[float, typer.Option(help="First beta of the linear schedule.")] = 1e-4,
     beta_end: Annotated[float, typer.Option(help="Last beta of the linear schedule.")] = 0.02,
-    scaling: Annotated[str, typer.Option(help="Of the columns: minmax, standard, quantile or none.")] = "minmax",
-    width: Annotated[int, typer.Option(help="Units of a hidden layer; more for many columns.")] = 128,
-    depth: Annotated[int, typer.Option(help="Hidden blocks.")] = 5,
+    scaling: Annotated[str, typer.Option(help="Of the columns: minmax, standard, quantile or none.")] = "standard",
+    width: Annotated[int, typer.Option(help="Units of a hidden layer; more for many columns.")] = 96,
+    depth: Annotated[int, typer.Option(help="Hidden blocks.")] = 3,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the rows [default: as many as make 12,500 steps].")
+        int | None, typer.Option(help="Passes over the rows [default: as many as make 10,000 steps].")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Rows a step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start.")] = 1e-3,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
     p_uncond: Annotated[float, typer.Option(help="Share of labels not shown in training.")] = 0.2,
     early_stopping: Annotated[
         bool, typer.Option("--early-stopping", help="Hold out a tenth of the rows; stop when their loss stays.")
@@ -120,7 +120,7 @@ def sample(
         str | None, typer.Option(help="The class of all rows [default: classes with their shares in the data].")
     ] = None,
     guidance: Annotated[float, typer.Option(help="Strength of guidance to the class; 0 is none.")] = 0.0,
-    sampler: Annotated[str, typer.Option(help="ancestral, ddim, dpm, dpm-sde or heun.")] = "ancestral",
+    sampler: Annotated[str | None, typer.Option(help="dpm (the default), dpm-sde, heun, ddim or ancestral.")] = None,
     steps: Annotated[
         int | None, typer.Option(help="Sampling steps [default: all of the model's; 20 of dpm, 11 of heun].")
     ] = None,

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser
-from pointillist.diffusion.likelihood import log_density
+from pointillist.diffusion.likelihood import hutchinson_probes, log_density
 from pointillist.diffusion.schedules import alpha_sigma, lambda_range, time_at
 
 LOWEST_LAMBDA = -2.0
@@ -51,10 +51,19 @@ def class_elbos(
 
 
 def class_log_densities(
-    denoiser: ConditionalDenoiser, x: Float[Array, " d"], *, n_classes: int, steps: int | None = None
+    key: PRNGKeyArray,
+    denoiser: ConditionalDenoiser,
+    x: Float[Array, " d"],
+    *,
+    n_classes: int,
+    steps: int | None = None,
 ) -> Float[Array, " classes"]:
-    """Log p(x | y) in nats of one row for every class, shape (n_classes,), by the probability-flow ODE."""
-    one = lambda label: log_density(denoiser.given(label), x, steps=steps)  # noqa: E731
+    """Log p(x | y) in nats of one row for every class, shape (n_classes,), by the probability-flow ODE.
+
+    The key decides the probes of Hutchinson's estimate, beyond 64 columns: the same for every class.
+    """
+    probes = hutchinson_probes(key, len(x))
+    one = lambda label: log_density(denoiser.given(label), x, probes=probes, steps=steps)  # noqa: E731
     return jax.vmap(one)(jnp.arange(n_classes))
 
 

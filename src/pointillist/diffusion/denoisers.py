@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from pointillist.diffusion.networks import MLP, sinusoidal_embedding
+from pointillist.diffusion.networks import Network, sinusoidal_embedding
+from pointillist.diffusion.parameterisations import Spread, coefficients
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 Label = Int[Array | np.ndarray, ""]
@@ -84,61 +85,77 @@ class ConditionalDenoiser(Denoiser):
 
 
 class NetworkDenoiser(Denoiser):
-    """A network that predicts ε, read as a denoiser.
+    """A network, read as a denoiser.
 
     Attributes:
-        network: Predicts ε from (x_t, embedding of t).
+        network: F(c_in x_t, features of the noise level).
         schedule: The one that the network was trained with.
+        spread: Root mean square of each column, shape (d,), which "edm" looks at.
+        prediction: What F is, one of `parameterisations.PREDICTIONS`.
         bounds: Lowest and highest x_0 in each column, shape (2, d), that a prediction is clipped to; None for no
             clipping. E[x_0 | x_t] never leaves the data's range, but where alpha_t is near 0 a network's small error in
             ε takes it far away.
     """
 
-    network: MLP
+    network: Network
     schedule: Schedule
+    spread: Spread = 1.0
+    prediction: str = eqx.field(static=True, default="eps")
     bounds: Bounds | None = None
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """E[x_0 | x_t] by the network's ε."""
-        eps = self.network.from_shares(x_t, self.network.share(sinusoidal_embedding(t, self.network.features)))
-        return _clipped(x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t)), self.bounds)
+        """E[x_0 | x_t] by the network."""
+        return _predicted(self, x_t, t, self.network.features, 0.0)
 
 
 class ConditionalNetworkDenoiser(ConditionalDenoiser):
-    """A network that predicts ε from the row, the time and a class, read as a denoiser.
+    """A network of the row, the noise level and a class, read as a denoiser.
 
     Attributes:
-        network: Predicts ε from (x_t, embedding of t beside the embedding of the class).
+        network: F(c_in x_t, features of the noise level beside the embedding of the class).
         schedule: The one that the network was trained with.
         n_classes: Number of classes; also the index that stood for "no class" in training.
-        time_embedding: Width of the embedding of t; the rest of the network's features are the class's.
+        time_embedding: Number of features of the noise level; the rest of the network's features are the class's.
+        spread: As of `NetworkDenoiser`.
+        prediction: As of `NetworkDenoiser`.
         bounds: As of `NetworkDenoiser`.
-        class_share: What the class adds to the network's input layer, shape (width,); None for no class.
+        class_share: What the class adds to the network's insides; None for no class.
     """
 
-    network: MLP
+    network: Network
     schedule: Schedule
     n_classes: Label
     time_embedding: int = eqx.field(static=True)
+    spread: Spread = 1.0
+    prediction: str = eqx.field(static=True, default="eps")
     bounds: Bounds | None = None
-    class_share: Float[Array, " width"] | None = None
+    class_share: Float[Array, " m"] | None = None
 
-    def condition(self, label: Label) -> Float[Array, " width"]:
-        """What the class adds to the network's input layer: the same for every step of a row."""
+    def condition(self, label: Label) -> Float[Array, " m"]:
+        """What the class adds to the network's insides: the same for every step of a row."""
         embedding = sinusoidal_embedding(jnp.asarray(label), self.network.features - self.time_embedding)
         return self.network.share(embedding, self.time_embedding)
 
-    def under(self, condition: Float[Array, " width"]) -> "ConditionalNetworkDenoiser":
+    def under(self, condition: Float[Array, " m"]) -> "ConditionalNetworkDenoiser":
         """E[x_0 | x_t, y]."""
         return replace(self, class_share=condition)
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """E[x_0 | x_t, y] by the network's ε."""
+        """E[x_0 | x_t, y] by the network."""
         class_share = self.condition(self.n_classes) if self.class_share is None else self.class_share
-        time_share = self.network.share(sinusoidal_embedding(t, self.time_embedding))
-        eps = self.network.from_shares(x_t, time_share + class_share)
-        return _clipped(x0_from_eps(x_t, eps, *alpha_sigma(self.schedule, t)), self.bounds)
+        return _predicted(self, x_t, t, self.time_embedding, class_share)
 
 
-def _clipped(x0: Float[Array, " d"], bounds: Bounds | None) -> Float[Array, " d"]:
-    return x0 if bounds is None else jnp.clip(x0, *jnp.asarray(bounds))
+def _predicted(
+    denoiser: NetworkDenoiser | ConditionalNetworkDenoiser,
+    x_t: Float[Array, " d"],
+    t: Time,
+    time_embedding: int,
+    class_share: Float[Array, " m"] | float,
+) -> Float[Array, " d"]:
+    network, schedule = denoiser.network, denoiser.schedule
+    alpha_t, sigma_t = alpha_sigma(schedule, t)
+    of_level = network.of_noise_level(t, jnp.log(alpha_t / sigma_t), time_embedding)
+    inside, skip, out = coefficients(denoiser.prediction, alpha_t, sigma_t, denoiser.spread)
+    x0 = skip * x_t + out * network.from_shares(inside * x_t, network.share(of_level) + class_share)
+    return x0 if denoiser.bounds is None else jnp.clip(x0, *jnp.asarray(denoiser.bounds))

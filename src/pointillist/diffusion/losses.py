@@ -1,24 +1,115 @@
-"""Denoising losses."""
+"""The denoising loss: at which noise levels it looks, and how it weighs them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
+
+from pointillist.diffusion.parameterisations import coefficients, loss_weight, target
+from pointillist.diffusion.schedules import Schedule, at, at_lambda, lambda_range, time_at
+
+NOISE_LEVELS = ("uniform", "log-normal")
+
+LOG_NORMAL = (-0.5, 1.4)
+"""Mean and standard deviation of log(σ / σ_d), σ = sigma_t / alpha_t; Karras et al. 2022 have -0.5 and 1.2."""
 
 
-def noise_prediction_loss(
+class Noised(NamedTuple):
+    """What a network is trained on, for some rows.
+
+    Attributes:
+        inside: c_in x_t, shape (m, d).
+        t: Times 1 … T, shape (m,).
+        lambda_t: log(alpha_t / sigma_t), shape (m,).
+        target: What it should give, shape (m, d).
+        weight: Of the squared error, shape (m, 1) or (m, d).
+    """
+
+    inside: Float[Array, "m d"]
+    t: Int[Array, " m"] | Float[Array, " m"]
+    lambda_t: Float[Array, " m"]
+    target: Float[Array, "m d"]
+    weight: Float[Array, "m k"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised.
+
+    Attributes:
+        prediction: What the network predicts, one of `parameterisations.PREDICTIONS`.
+        weighting: One of `parameterisations.WEIGHTINGS`.
+        noise_levels: "uniform": t = 1 … T alike (Ho et al. 2020, algorithm 1); "log-normal": log σ normal (Karras et
+            al. 2022, section 5), between the schedule's lowest and highest σ.
+    """
+
+    prediction: str = "eps"
+    weighting: str = "uniform"
+    noise_levels: str = "uniform"
+
+    def noised(
+        self,
+        x0: Float[Array, "m d"],
+        eps: Float[Array, "m d"],
+        share: Float[Array, " m"],
+        schedule: Schedule,
+        spread: Float[Array, " d"],
+    ) -> Noised:
+        """Rows with noise, and what to learn from them.
+
+        Args:
+            x0: Shape (m, d).
+            eps: ε, shape (m, d).
+            share: In [0, 1): the share of the noise levels' distribution below each row's own.
+            schedule: The noise schedule.
+            spread: Root mean square of each column, shape (d,).
+        """
+        t: Array
+        if self.noise_levels == "uniform":
+            timesteps = jnp.asarray(schedule.timesteps)
+            t = 1 + jnp.floor(share * timesteps.astype(jnp.float32)).astype(jnp.int32)
+            alpha_t, sigma_t = at(schedule.alpha, t), at(schedule.sigma, t)
+            lambda_t = jnp.log(alpha_t / sigma_t)
+        else:
+            mean, std = LOG_NORMAL
+            log_spread = 0.5 * jnp.log(jnp.mean(spread**2))
+            # ndtri is infinite at 0 and at 1.
+            z = jax.scipy.special.ndtri(jnp.clip(share, 1e-6, 1 - 1e-6))
+            lambda_t = jnp.clip(-(log_spread + mean + std * z), *lambda_range(schedule))
+            t = time_at(schedule, lambda_t)
+            alpha_t, sigma_t = at_lambda(lambda_t)
+        alpha_t, sigma_t = alpha_t[:, None], sigma_t[:, None]
+        x_t = alpha_t * x0 + sigma_t * eps
+        spread = spread[None]
+        levels = self.prediction, alpha_t, sigma_t, spread
+        return Noised(
+            inside=coefficients(*levels).inside * x_t,
+            t=t,
+            lambda_t=lambda_t,
+            target=target(self.prediction, x0, eps, alpha_t, sigma_t, spread),
+            weight=loss_weight(self.weighting, *levels) * jnp.ones_like(alpha_t),
+        )
+
+
+def denoising_loss(
     network: Callable[[Array, Array], Array],
-    x_t: Float[Array, "batch d"],
+    inside: Float[Array, "batch d"],
     features: Float[Array, "batch f"],
-    eps: Float[Array, "batch d"],
+    target: Float[Array, "batch d"],
+    weight: Float[Array, "batch k"],
 ) -> Float[Array, ""]:
-    """Mean over rows and columns of (ε̂ - ε)², the "simple" loss (Ho et al. 2020, equation 14).
+    """Weighted mean over rows and columns of (F - target)².
+
+    With the weight 1 and the target ε it is the "simple" loss (Ho et al. 2020, equation 14).
 
     Args:
-        network: `(x_t, features) -> ε̂` for one row.
-        x_t: Noised rows, shape (batch, d).
+        network: `(c_in x_t, features) -> F` for one row.
+        inside: c_in x_t, shape (batch, d).
         features: What the network is conditioned on, shape (batch, f).
-        eps: The noise in x_t, shape (batch, d).
+        target: Shape (batch, d).
+        weight: Shape (batch, 1) or (batch, d).
     """
-    return jnp.mean((jax.vmap(network)(x_t, features) - eps) ** 2)
+    return jnp.mean(weight * (jax.vmap(network)(inside, features) - target) ** 2)

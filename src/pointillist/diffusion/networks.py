@@ -1,8 +1,13 @@
-"""The networks: a sinusoidal embedding of time and a multi-layer perceptron, for one row."""
+"""The networks, for one row: a multi-layer perceptron, and residual blocks that the noise level modulates.
+
+Both are conditioned on features: those of the noise level, and with classes those of the class beside them. What a
+feature adds to a network's insides is linear, so that what rows or steps have in common is computed once (`share`).
+"""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 
@@ -19,6 +24,22 @@ def sinusoidal_embedding(position: Int[Array, "*rows"] | Float[Array, "*rows"], 
     frequency = jnp.exp(-jnp.log(10000.0) * jnp.arange(half, dtype=jnp.float32) / (half - 1))
     angle = position.astype(jnp.float32)[..., None] * frequency.reshape((1,) * position.ndim + (half,))
     return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+
+
+def noise_level_embedding(lambda_t: Float[Array, "*rows"], width: int) -> Float[Array, "*rows f"]:
+    """sin(λ f_i) then cos(λ f_i) of λ = log(alpha_t / sigma_t), f_i = 1/4 … 8 in a geometric sequence.
+
+    Args:
+        lambda_t: Any shape.
+        width: Even, at least 4.
+    """
+    frequency = np.geomspace(*NOISE_LEVEL_FREQUENCIES, width // 2, dtype=np.float32)
+    angle = lambda_t[..., None] * frequency.reshape((1,) * lambda_t.ndim + (-1,))
+    return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+
+
+NOISE_LEVEL_FREQUENCIES = (0.25, 8.0)
+"""λ goes from about -5 to 5: the slowest sine tells its two ends apart, the fastest turns a dozen times."""
 
 
 class MLP(eqx.Module):
@@ -41,6 +62,11 @@ class MLP(eqx.Module):
         self.input = eqx.nn.Linear(columns + features, width, key=first)
         self.hidden = tuple(eqx.nn.Linear(width, width, key=k) for k in middle)
         self.output = eqx.nn.Linear(width, columns, key=last)
+
+    @staticmethod
+    def of_noise_level(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
+        """The noise level's features: the embedding of t."""
+        return sinusoidal_embedding(t, width)
 
     @property
     def columns(self) -> int:
@@ -70,6 +96,106 @@ class MLP(eqx.Module):
         for layer in self.hidden:
             h = jax.nn.relu(_linear(layer, h))
         return _linear(self.output, h)
+
+
+class Dense(eqx.Module):
+    """x W + b: a layer whose weights stand as the products of a whole batch want them, shape (inputs, outputs)."""
+
+    weight: Float[Array, "*stack n m"]
+    bias: Float[Array, "*stack m"]
+
+    def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
+        """Args: shape (n,). Returns shape (m,)."""
+        return x @ jnp.asarray(self.weight) + jnp.asarray(self.bias)
+
+
+ROW_FREQUENCIES = (1.0, 2.0)
+"""Of rows whose columns have a root mean square of about 1."""
+
+
+class ResidualMLP(eqx.Module):
+    """Input linear layer on a row's Fourier features, `depth` residual blocks, output linear layer that begins at 0.
+
+    The features of x are x, sin x, cos x, sin 2x and cos 2x, column by column (Tancik et al. 2020, arXiv 2006.10739):
+    detail is learned faster from them, and the normalised blocks see how far out a row is.
+
+    A block adds W₂ silu(W₁ u + b₁) + b₂ to h, u = (1 + a) h / rms(h) + b: scale a and shift b are linear in the
+    features, for each block its own (adaptive normalisation: Perez et al. 2018, arXiv 1709.07871; Peebles & Xie 2023,
+    arXiv 2212.09748, section 3.2).
+
+    Attributes:
+        input: 5 columns → width.
+        modulation: features → the scale and the shift of every block.
+        inner: `depth` layers width → width, W₁.
+        outer: `depth` layers width → width, W₂.
+        output: width → columns.
+    """
+
+    input: Dense
+    modulation: Dense
+    inner: tuple[Dense, ...]
+    outer: tuple[Dense, ...]
+    output: Dense
+
+    def __init__(self, key: PRNGKeyArray, *, columns: int, features: int, width: int, depth: int) -> None:
+        seen = columns * (1 + 2 * len(ROW_FREQUENCIES))
+        # Small outer layers, so that the sum of all blocks starts at the size of what it is added to.
+        shapes = [(seen, width, 1.0), (features, depth * 2 * width, 0.1)]
+        shapes += depth * [(width, width, 1.0)] + depth * [(width, width, 0.3)]
+        self.input, self.modulation, *middle = _normal(key, shapes)
+        self.inner, self.outer = tuple(middle[:depth]), tuple(middle[depth:])
+        self.output = Dense(jnp.zeros((width, columns)), jnp.zeros(columns))
+
+    @staticmethod
+    def of_noise_level(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
+        """The noise level's features: the embedding of λ."""
+        return noise_level_embedding(lambda_t, width)
+
+    @property
+    def columns(self) -> int:
+        """Number of columns d of the rows."""
+        return int(self.output.weight.shape[-1])
+
+    @property
+    def features(self) -> int:
+        """Width of the conditioning vector."""
+        return int(self.modulation.weight.shape[-2])
+
+    def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
+        """Args: one row c_in x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
+        return self.from_shares(x_t, self.share(features))
+
+    def share(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " m"]:
+        """What some of the features, from place `first` on, add to all blocks' scales and shifts."""
+        return features @ jnp.asarray(self.modulation.weight)[first : first + len(features)]
+
+    def from_shares(self, x_t: Float[Array, " d"], share: Float[Array, " m"]) -> Float[Array, " d"]:
+        """The network's value with all features' shares given."""
+        waves = [wave(frequency * x_t) for frequency in ROW_FREQUENCIES for wave in (jnp.sin, jnp.cos)]
+        h = self.input(jnp.concatenate([x_t, *waves]))
+        # Split and not sliced: the gradient of slices is a sum of arrays that are mostly 0.
+        parts = jnp.split(jnp.asarray(self.modulation.bias) + share, 2 * len(self.inner))
+        for inner, outer, scale, shift in zip(self.inner, self.outer, parts[::2], parts[1::2], strict=True):
+            u = (1 + scale) * (h * jax.lax.rsqrt(jnp.mean(h**2) + 1e-6)) + shift
+            h = h + outer(jax.nn.silu(inner(u)))
+        return self.output(h)
+
+
+Network = MLP | ResidualMLP
+
+NETWORKS: dict[str, type[MLP] | type[ResidualMLP]] = {"mlp": MLP, "residual": ResidualMLP}
+"""Every network by name."""
+
+
+def _normal(key: PRNGKeyArray, shapes: list[tuple[int, int, float]]) -> list[Dense]:
+    """Layers of (inputs, outputs, scale): weights of N(0, scale² / inputs), biases 0."""
+    # All in one draw: a program of many draws takes a second longer to compile.
+    sizes = [inputs * outputs for inputs, outputs, _ in shapes]
+    parts = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
+    return [
+        Dense(part.reshape(inputs, outputs) * (scale / inputs**0.5), jnp.zeros(outputs))
+        for part, (inputs, outputs, scale) in zip(parts, shapes, strict=True)
+    ]
 
 
 def _linear(layer: eqx.nn.Linear, x: Float[Array, " n"]) -> Float[Array, " m"]:

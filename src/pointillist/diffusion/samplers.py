@@ -5,7 +5,7 @@ Samplers around samplers (see `steering`) draw from that transition.
 """
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import equinox as eqx
 import jax
@@ -56,7 +56,15 @@ class Sampler(eqx.Module):
 
 
 class RowSampler(Sampler):
-    """A sampler of one row by one walk."""
+    """A sampler of one row by one walk.
+
+    Attributes:
+        order: How the error of a walk without noise falls with the length of its steps.
+        evaluations_per_step: Of the denoiser.
+    """
+
+    order: ClassVar[int] = 1
+    evaluations_per_step: ClassVar[int] = 1
 
     @property
     def rows_per_draw(self) -> int:

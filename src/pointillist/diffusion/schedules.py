@@ -167,12 +167,15 @@ def alpha_sigma(schedule: Schedule, t: Time) -> tuple[Float[Array, ""], Float[Ar
     if jnp.issubdtype(t.dtype, jnp.integer):
         return at(schedule.alpha, t), at(schedule.sigma, t)
     log_snr = _log_snr(schedule)
-    # Half a log-SNR λ = log(alpha/sigma) gives both: alpha² = 1 / (1 + exp(-2λ)).
-    lambda_t = jnp.interp(t, 1.0 + jnp.arange(len(log_snr), dtype=jnp.float32), log_snr)
+    return at_lambda(jnp.interp(t, 1.0 + jnp.arange(len(log_snr), dtype=jnp.float32), log_snr))
+
+
+def at_lambda(lambda_t: Float[Array, "*rows"]) -> tuple[Float[Array, "*rows"], Float[Array, "*rows"]]:
+    """alpha_t and sigma_t where λ = log(alpha_t / sigma_t), half a log-SNR, has a value: alpha² = 1 / (1 + e^-2λ)."""
     return jnp.sqrt(jax.nn.sigmoid(2 * lambda_t)), jnp.sqrt(jax.nn.sigmoid(-2 * lambda_t))
 
 
-def time_at(schedule: Schedule, lambda_t: Float[Array, ""]) -> Float[Array, ""]:
+def time_at(schedule: Schedule, lambda_t: Float[Array, "*rows"]) -> Float[Array, "*rows"]:
     """The time t in [1, T], between integers, at which log(alpha_t / sigma_t) has a value; clipped to that range."""
     log_snr = _log_snr(schedule)
     t = jnp.interp(-lambda_t, -log_snr, 1.0 + jnp.arange(len(log_snr), dtype=jnp.float32))

@@ -4,7 +4,6 @@ The N points of a solver lie between the λ of t = T (or `LOWEST_LAMBDA`) and th
 predicted x̂_0, which is the step to sigma = 0.
 """
 
-from abc import abstractmethod
 from typing import ClassVar
 
 import equinox as eqx
@@ -13,8 +12,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.samplers import RowSampler
-from pointillist.diffusion.schedules import Schedule, lambda_range, time_at
+from pointillist.diffusion.samplers import DDIM, Ancestral, RowSampler
+from pointillist.diffusion.schedules import Schedule, at_lambda, lambda_range, time_at
 
 LOWEST_LAMBDA = -4.4
 """Where solvers begin if a schedule goes farther: σ = sigma / alpha is 81 there, beside which the data is a point."""
@@ -28,17 +27,16 @@ class Solver(RowSampler):
     Attributes:
         schedule: Gives alpha_t and sigma_t.
         points: N, at least 2.
-        order: How its error falls with the distance of points, without noise.
     """
 
     schedule: eqx.AbstractVar[Schedule]
     points: eqx.AbstractVar[int]
-    order: eqx.AbstractClassVar[int]
+    order: ClassVar[int] = 2
 
     @property
-    @abstractmethod
     def evaluations(self) -> int:
-        """Network evaluations for a row."""
+        """Of the denoiser, for a row: at every point but the last `evaluations_per_step`, and one there."""
+        return (self.points - 1) * self.evaluations_per_step + 1
 
     def _lambda(self, i: Array) -> Scalar:
         """λ of point i, 0 … N - 1."""
@@ -49,10 +47,6 @@ class Solver(RowSampler):
 
     def _predicted(self, denoiser: Denoiser, x_t: Float[Array, " d"], lambda_t: Scalar) -> Float[Array, " d"]:
         return denoiser(x_t, time_at(self.schedule, lambda_t))
-
-
-def _alpha_sigma(lambda_t: Scalar) -> tuple[Scalar, Scalar]:
-    return jnp.sqrt(jax.nn.sigmoid(2 * lambda_t)), jnp.sqrt(jax.nn.sigmoid(-2 * lambda_t))
 
 
 class DPMSolver2M(Solver):
@@ -71,12 +65,6 @@ class DPMSolver2M(Solver):
     schedule: Schedule
     points: int = eqx.field(static=True, default=20)
     is_stochastic: bool = eqx.field(static=True, default=False)
-    order: ClassVar[int] = 2
-
-    @property
-    def evaluations(self) -> int:
-        """N."""
-        return self.points
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
         """One row; the step to point i uses `fold_in(key, i)`."""
@@ -87,8 +75,8 @@ class DPMSolver2M(Solver):
             x0 = self._predicted(denoiser, x_t, lambda_t)
             D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * before)
             h = lambda_s - lambda_t
-            sigma_t = _alpha_sigma(lambda_t)[1]
-            alpha_s, sigma_s = _alpha_sigma(lambda_s)
+            sigma_t = at_lambda(lambda_t)[1]
+            alpha_s, sigma_s = at_lambda(lambda_s)
             if not self.is_stochastic:
                 return sigma_s / sigma_t * x_t - alpha_s * jnp.expm1(-h) * D, x0
             z = jax.random.normal(jax.random.fold_in(key, i + 1), x_t.shape)
@@ -111,18 +99,13 @@ class Heun(Solver):
 
     schedule: Schedule
     points: int = eqx.field(static=True, default=10)
-    order: ClassVar[int] = 2
-
-    @property
-    def evaluations(self) -> int:
-        """2 N - 1."""
-        return 2 * self.points - 1
+    evaluations_per_step: ClassVar[int] = 2
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
         """One row; the key is not used."""
 
         def slope(y: Array, lambda_t: Scalar) -> Array:
-            x0 = self._predicted(denoiser, _alpha_sigma(lambda_t)[0] * y, lambda_t)
+            x0 = self._predicted(denoiser, at_lambda(lambda_t)[0] * y, lambda_t)
             return (y - x0) * jnp.exp(lambda_t)
 
         def step(i: Array, y: Array) -> Array:
@@ -133,5 +116,30 @@ class Heun(Solver):
             return y + change * (first + second) / 2
 
         last = self._lambda(jnp.asarray(self.points - 1))
-        y = jax.lax.fori_loop(0, self.points - 1, step, x_T / _alpha_sigma(self._lambda(jnp.asarray(0)))[0])
-        return self._predicted(denoiser, _alpha_sigma(last)[0] * y, last)[None]
+        y = jax.lax.fori_loop(0, self.points - 1, step, x_T / at_lambda(self._lambda(jnp.asarray(0)))[0])
+        return self._predicted(denoiser, at_lambda(last)[0] * y, last)[None]
+
+
+SAMPLERS = ("ancestral", "ddim", "dpm", "dpm-sde", "heun")
+"""Every sampler of rows by name."""
+
+SOLVERS = ("dpm", "dpm-sde", "heun")
+"""Those that go by log-SNR, not by the schedule's steps."""
+
+
+def sampler_named(name: str, schedule: Schedule, steps: int | None = None, variance: str = "posterior") -> RowSampler:
+    """A sampler by its name.
+
+    Args:
+        name: One of `SAMPLERS`.
+        schedule: Gives alpha_t and sigma_t.
+        steps: K of "ancestral" and "ddim", all T by default; points N of the others, 20, or 11 of "heun", by default.
+        variance: Of "ancestral".
+    """
+    if name == "ancestral":
+        return Ancestral(schedule, variance, steps)
+    if name == "ddim":
+        return DDIM(schedule, steps=steps)
+    if name == "heun":
+        return Heun(schedule, steps or 11)
+    return DPMSolver2M(schedule, steps or 20, name == "dpm-sde")

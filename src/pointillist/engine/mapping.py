@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from pointillist.diffusion.classification import class_elbos, class_log_densities
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
-from pointillist.diffusion.likelihood import log_density
+from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.engine import devices as engine_devices
 from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK
 
@@ -27,14 +27,15 @@ class LogDensity(eqx.Module):
     """log p(x) in nats of a row, by the probability-flow ODE; see `likelihood.log_density`."""
 
     denoiser: Denoiser
+    steps: int | None = eqx.field(static=True, default=None)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, ""]:
-        """The key is not used."""
-        return log_density(self.denoiser, x)
+        """The key decides the probes of Hutchinson's estimate, beyond 64 columns."""
+        return log_density(self.denoiser, x, probes=hutchinson_probes(key, len(x)), steps=self.steps)
 
     def width(self, columns: int) -> int:
-        """Network evaluations side by side: the row's and d tangents'."""
-        return columns + 1
+        """Network evaluations side by side: the row's and its tangents'."""
+        return n_tangents(columns) + 1
 
 
 class ClassLogDensities(eqx.Module):
@@ -44,12 +45,12 @@ class ClassLogDensities(eqx.Module):
     n_classes: int = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " classes"]:
-        """The key is not used."""
-        return class_log_densities(self.denoiser, x, n_classes=self.n_classes, steps=CLASS_STEPS)
+        """The key as of `LogDensity`."""
+        return class_log_densities(key, self.denoiser, x, n_classes=self.n_classes, steps=CLASS_STEPS)
 
     def width(self, columns: int) -> int:
         """Network evaluations side by side."""
-        return self.n_classes * (columns + 1)
+        return self.n_classes * (n_tangents(columns) + 1)
 
 
 class ClassElbos(eqx.Module):

@@ -6,7 +6,7 @@ same to the last bit whether it is trained alone or in a stack, in one go or wit
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -21,9 +21,9 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion import schedules
 from pointillist.diffusion.denoisers import Bounds, ConditionalNetworkDenoiser, Denoiser, NetworkDenoiser
-from pointillist.diffusion.losses import noise_prediction_loss
-from pointillist.diffusion.networks import MLP, sinusoidal_embedding
-from pointillist.diffusion.schedules import Schedule, at
+from pointillist.diffusion.losses import Objective, denoising_loss
+from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embedding
+from pointillist.diffusion.schedules import Schedule
 from pointillist.engine import devices as engine_devices
 
 MAX_EPOCHS_PER_CALL = 64
@@ -38,30 +38,76 @@ class Architecture:
     """The network of every model in a stack.
 
     Attributes:
+        network: One of `networks.NETWORKS`.
         width: Units of a hidden layer.
         depth: Number of hidden blocks.
-        time_embedding: Width of the embedding of t, even.
+        time_embedding: Number of features of the noise level, even.
         class_embedding: Width of the embedding of the class, even; 0 for models of data without classes.
     """
 
+    network: str = "mlp"
     width: int = 128
     depth: int = 5
     time_embedding: int = 16
     class_embedding: int = 0
 
-    def build(self, key: PRNGKeyArray, columns: int) -> MLP:
+    def build(self, key: PRNGKeyArray, columns: int) -> Network:
         """A fresh network for rows of `columns` columns."""
         features = self.time_embedding + self.class_embedding
-        return MLP(key, columns=columns, features=features, width=self.width, depth=self.depth)
+        return NETWORKS[self.network](key, columns=columns, features=features, width=self.width, depth=self.depth)
 
-    def denoiser(self, network: MLP, schedule: Schedule, n_classes: int, bounds: Bounds | None = None) -> Denoiser:
+    def features(self, t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
+        """What the network is conditioned on: features of the noise level and, with classes, the class's beside them.
+
+        Args:
+            t: Times, shape (m,).
+            lambda_t: log(alpha_t / sigma_t).
+            labels: Indices of classes, shape (m,).
+        """
+        of_level = NETWORKS[self.network].of_noise_level(t, lambda_t, self.time_embedding)
+        if labels is None:
+            return of_level
+        return jnp.concatenate([of_level, sinusoidal_embedding(labels, self.class_embedding)], axis=-1)
+
+    def denoiser(
+        self,
+        network: Network,
+        prediction: str,
+        spread: Float[np.ndarray, " d"],
+        schedule: Schedule,
+        n_classes: int,
+        bounds: Bounds | None = None,
+    ) -> Denoiser:
         """The network as a denoiser; `n_classes` counts only with an embedding of the class."""
+        spread = np.asarray(spread, np.float32)
         if not self.class_embedding:
-            return NetworkDenoiser(network=network, schedule=schedule, bounds=bounds)
-        count = np.asarray(n_classes, np.int32)
+            return NetworkDenoiser(
+                network=network, schedule=schedule, spread=spread, prediction=prediction, bounds=bounds
+            )
         return ConditionalNetworkDenoiser(
-            network=network, schedule=schedule, n_classes=count, time_embedding=self.time_embedding, bounds=bounds
+            network=network,
+            schedule=schedule,
+            n_classes=np.asarray(n_classes, np.int32),
+            time_embedding=self.time_embedding,
+            spread=spread,
+            prediction=prediction,
+            bounds=bounds,
         )
+
+
+@dataclass(frozen=True)
+class Method:
+    """How every model of a stack is trained; compiled into the program.
+
+    Attributes:
+        objective: What is minimised.
+        batch_size: Rows a step.
+        is_averaged: Whether an average of the weights is kept, and is the network that training ends with.
+    """
+
+    objective: Objective = field(default_factory=Objective)
+    batch_size: int = 64
+    is_averaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +120,10 @@ class Recipe:
         seed: 0 … 2³² - 1; decides the initial weights, the order of rows, times and noise.
         epochs: Passes over the data, at least 1.
         learning_rate: Adam's, positive.
-        decay: Whether the learning rate goes down to 0 over the epochs, as half a cosine.
+        warmup: Steps over which the learning rate goes up from 0.
+        decay: Whether it goes down to 0 over the epochs, as half a cosine.
+        averaging: In [0, 1): the share of itself that the average of the weights keeps in a step, if one is kept;
+            less in the first steps, (i + 1) / (i + 10) after i of them.
         n_classes: Number of classes; it stands for "no class" as a label.
         p_uncond: Share of rows, drawn anew each epoch, that are shown with "no class" in place of their label
             (Ho & Salimans 2022, arXiv 2207.12598, algorithm 1).
@@ -85,17 +134,38 @@ class Recipe:
     seed: int
     epochs: int = 100
     learning_rate: float = 1e-3
+    warmup: int = 0
     decay: bool = False
+    averaging: float = 0.0
     n_classes: int = 0
     p_uncond: float = 0.0
 
 
 class TrainingState(eqx.Module):
-    """One model in training, or a stack of them; a pytree of arrays."""
+    """One model in training, or a stack of them; a pytree of arrays.
 
-    network: MLP
+    Attributes:
+        network: The weights that steps change.
+        optimiser: Adam's moments.
+        epoch: Epochs done.
+        average: The weights' average, where one is kept.
+    """
+
+    network: Network
     optimiser: optax.OptState
     epoch: Int[Array, "*stack"]
+    average: Network | None = None
+
+    @property
+    def trained(self) -> Network:
+        """The network to use."""
+        return self.network if self.average is None else self.average
+
+    def starting_from(self, network: Network) -> "TrainingState":
+        """The same state with other weights."""
+        if self.average is None:
+            return eqx.tree_at(lambda state: state.network, self, network)
+        return eqx.tree_at(lambda state: (state.network, state.average), self, (network, network))
 
 
 class _Fixed(eqx.Module):
@@ -106,16 +176,25 @@ class _Fixed(eqx.Module):
     schedule: Schedule
     epochs: Int[Array, "*stack"]
     learning_rate: Float[Array, "*stack"]
+    warmup: Float[Array, "*stack"]
     decay: Float[Array, "*stack"]
+    averaging: Float[Array, "*stack"]
     n_classes: Int[Array, "*stack"]
     p_uncond: Float[Array, "*stack"]
 
 
 class _Data(eqx.Module):
-    """Data sets of one shape, and their labels if the models are of data with classes."""
+    """Data sets of one shape, their columns' root mean squares, and their labels if the models have classes."""
 
     rows: Float[Array, "sets n d"]
+    spread: Float[Array, "sets d"]
     labels: Int[Array, "sets n"] | None
+
+
+def spread_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*sets d"]:
+    """Root mean square of each column, float32; 1 where that is 0."""
+    squares = np.mean(np.asarray(rows, np.float64) ** 2, axis=-2)
+    return np.sqrt(np.where(squares > 0, squares, 1.0)).astype(np.float32)
 
 
 def training_key(seed: int) -> PRNGKeyArray:
@@ -130,9 +209,10 @@ class StackTrainer:
         data: Shape (number of data sets, n, d), float32: data sets of one shape.
         recipes: One per model.
         architecture: The network.
+        method: How it is trained. An epoch is n // batch_size steps over rows in a new random order; the rows that
+            remain are left out of that epoch.
         labels: Shape (number of data sets, n), indices of classes; needed with an embedding of the class.
-        batch_size: Rows a step, at most n. An epoch is n // batch_size steps over rows in a new random order; the
-            rows that remain are left out of that epoch.
+        spread: Root mean square of each column, shape (number of data sets, d); that of `data` by default.
         devices: All by default.
         capacity: Models that the compiled program has room for, at least as many as there are; stacks of one capacity
             share a program.
@@ -143,16 +223,17 @@ class StackTrainer:
         data: Float[np.ndarray, "sets n d"],
         recipes: Sequence[Recipe],
         architecture: Architecture,
-        batch_size: int,
+        method: Method,
         labels: Int[np.ndarray, "sets n"] | None = None,
+        spread: Float[np.ndarray, "sets d"] | None = None,
         devices: Sequence[jax.Device] | None = None,
         capacity: int | None = None,
     ) -> None:
         if (labels is None) != (architecture.class_embedding == 0):
             raise ValueError("labels and an embedding of the class need each other")
-        if not 1 <= batch_size <= data.shape[1]:
+        if not 1 <= method.batch_size <= data.shape[1]:
             raise ValueError(
-                f"batch_size must be between 1 and the number of rows, {data.shape[1]}; it is {batch_size}"
+                f"batch_size must be between 1 and the number of rows, {data.shape[1]}; it is {method.batch_size}"
             )
         self.recipes = tuple(recipes)
         self._mesh = engine_devices.mesh(_AXIS, devices)
@@ -162,8 +243,8 @@ class StackTrainer:
         in_turn = [device * self._per_device + i for i in range(self._per_device) for device in range(n_devices)]
         self._slots = in_turn[: len(recipes)]
         self._counts = np.bincount([slot // self._per_device for slot in self._slots], minlength=n_devices)
-        self._batch_size = batch_size
-        self._architecture = architecture
+        self._architecture, self._method = architecture, method
+        self._spread = spread_of(data) if spread is None else spread
         self.feed(data, labels)
         in_place = [self.recipes[-1]] * (self._per_device * n_devices)
         for slot, recipe in zip(self._slots, self.recipes, strict=True):
@@ -175,19 +256,25 @@ class StackTrainer:
                 schedule=schedules.stack([r.schedule for r in in_place]),
                 epochs=jnp.asarray([r.epochs for r in in_place], jnp.int32),
                 learning_rate=jnp.asarray([r.learning_rate for r in in_place], jnp.float32),
+                warmup=jnp.asarray([r.warmup for r in in_place], jnp.float32),
                 decay=jnp.asarray([r.decay for r in in_place], jnp.float32),
+                averaging=jnp.asarray([r.averaging for r in in_place], jnp.float32),
                 n_classes=jnp.asarray([r.n_classes for r in in_place], jnp.int32),
                 p_uncond=jnp.asarray([r.p_uncond for r in in_place], jnp.float32),
             )
         )
-        self._state = self._sharded(_initial(self._fixed.key, architecture, data.shape[2]))
+        self._state = self._sharded(_initial(self._fixed.key, architecture, method, data.shape[2]))
 
     def _sharded(self, tree: Any) -> Any:
         return jax.device_put(tree, NamedSharding(self._mesh, P(_AXIS)))
 
     def feed(self, data: Float[np.ndarray, "sets n d"], labels: Int[np.ndarray, "sets n"] | None) -> None:
         """Trains on other rows from now on, of the shape of the first ones."""
-        everything = _Data(jnp.asarray(data, jnp.float32), None if labels is None else jnp.asarray(labels, jnp.int32))
+        everything = _Data(
+            rows=jnp.asarray(data, jnp.float32),
+            spread=jnp.asarray(self._spread, jnp.float32),
+            labels=None if labels is None else jnp.asarray(labels, jnp.int32),
+        )
         self._data = jax.device_put(everything, NamedSharding(self._mesh, P()))
 
     @property
@@ -216,16 +303,16 @@ class StackTrainer:
             jnp.asarray(self._counts, jnp.int32),
             jnp.asarray(min(epochs, MAX_EPOCHS_PER_CALL), jnp.int32),
             self._data,
-            batch_size=self._batch_size,
-            time_embedding=self._architecture.time_embedding,
+            architecture=self._architecture,
+            method=self._method,
             mesh=self._mesh,
         )
         losses = np.asarray(losses)[self._slots]
         return [row[: after - b] for row, b, after in zip(losses, before, self.epochs_done, strict=True)]
 
-    def networks(self) -> list[MLP]:
-        """Each model's network, as NumPy arrays."""
-        return [state.network for state in self.states()]
+    def networks(self) -> list[Network]:
+        """Each model's network, the averaged one where there is one, as NumPy arrays."""
+        return [state.trained for state in self.states()]
 
     def states(self) -> list[TrainingState]:
         """Each model's state, as NumPy arrays: what `restore` takes."""
@@ -241,17 +328,18 @@ class StackTrainer:
         self._state = self._sharded(host)
 
 
-@partial(jax.jit, static_argnums=(1, 2))
-def _initial(keys: Key[Array, " stack"], architecture: Architecture, columns: int) -> TrainingState:
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def _initial(keys: Key[Array, " stack"], architecture: Architecture, method: Method, columns: int) -> TrainingState:
     def one(key: PRNGKeyArray) -> TrainingState:
         network = architecture.build(jax.random.fold_in(key, 0), columns)
-        return TrainingState(network, _OPTIMISER.init(network), jnp.zeros((), jnp.int32))
+        average = network if method.is_averaged else None
+        return TrainingState(network, _OPTIMISER.init(network), jnp.zeros((), jnp.int32), average)
 
     # A loop and not vmap: the bits of a model's first weights must not depend on the stack.
     return jax.lax.map(one, keys)
 
 
-@partial(jax.jit, static_argnames=("batch_size", "time_embedding", "mesh"), donate_argnums=0)
+@partial(jax.jit, static_argnames=("architecture", "method", "mesh"), donate_argnums=0)
 def _run(
     states: TrainingState,
     fixed: _Fixed,
@@ -259,8 +347,8 @@ def _run(
     epochs: Int[Array, ""],
     data: _Data,
     *,
-    batch_size: int,
-    time_embedding: int,
+    architecture: Architecture,
+    method: Method,
     mesh: jax.sharding.Mesh,
 ) -> tuple[TrainingState, Float[Array, "models epochs"]]:
     def on_device(
@@ -268,7 +356,7 @@ def _run(
     ) -> tuple[TrainingState, Array]:
         def train_one(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
             states, losses = carry
-            state, own_losses = _train(_pick(states, i), _pick(fixed, i), epochs, data, batch_size, time_embedding)
+            state, own_losses = _train(_pick(states, i), _pick(fixed, i), epochs, data, architecture, method)
             states = jax.tree.map(lambda all_, one: all_.at[i].set(one), states, state)
             return states, losses.at[i].set(own_losses)
 
@@ -290,16 +378,14 @@ def _pick(tree: Any, i: Array) -> Any:
 
 
 def _train(
-    state: TrainingState, fixed: _Fixed, epochs: Array, data: _Data, batch_size: int, time_embedding: int
+    state: TrainingState, fixed: _Fixed, epochs: Array, data: _Data, architecture: Architecture, method: Method
 ) -> tuple[TrainingState, Float[Array, " epochs"]]:
     own = _pick(data, fixed.dataset)
-    times = jnp.arange(fixed.schedule.alpha.shape[-1])
-    embedding = sinusoidal_embedding(times, time_embedding)
     start = state.epoch
 
     def one_epoch(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
         state, losses = carry
-        state, loss = _epoch(state, fixed, own, embedding, batch_size)
+        state, loss = _epoch(state, fixed, own, architecture, method)
         return state, losses.at[i].set(loss)
 
     n_epochs = jnp.minimum(epochs, fixed.epochs - start)
@@ -307,38 +393,54 @@ def _train(
 
 
 def _epoch(
-    state: TrainingState,
-    fixed: _Fixed,
-    data: _Data,
-    embedding: Float[Array, "L f"],
-    batch_size: int,
+    state: TrainingState, fixed: _Fixed, data: _Data, architecture: Architecture, method: Method
 ) -> tuple[TrainingState, Float[Array, ""]]:
     n, d = data.rows.shape
-    steps = n // batch_size
+    steps = n // method.batch_size
     epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
-    order_key, time_key, noise_key = jax.random.split(epoch_key, 3)
-    # One epoch's rows, times and noise are drawn at once: a step is then nothing but the network.
-    order = jax.random.permutation(order_key, n)[: steps * batch_size]
-    t = jax.random.randint(time_key, (steps * batch_size,), 1, fixed.schedule.timesteps + 1)
-    eps = jax.random.normal(noise_key, (steps * batch_size, d))
-    x_t = at(fixed.schedule.alpha, t)[:, None] * data.rows[order] + at(fixed.schedule.sigma, t)[:, None] * eps
-    features = embedding[t]
+    order_key, level_key, noise_key, label_key = (jax.random.fold_in(epoch_key, i) for i in range(4))
+    # One epoch's rows and noise are drawn at once: a step is then nothing but the network.
+    order = jax.random.permutation(order_key, n)[: steps * method.batch_size]
+    share = _shares(level_key, steps, method)
+    eps = jax.random.normal(noise_key, (steps * method.batch_size, d))
+    noised = method.objective.noised(data.rows[order], eps, share, fixed.schedule, data.spread)
+    labels = None
     if data.labels is not None:
-        is_dropped = jax.random.bernoulli(jax.random.fold_in(epoch_key, 3), fixed.p_uncond, t.shape)
-        label = jnp.where(is_dropped, fixed.n_classes, data.labels[order])
-        class_width = state.network.features - features.shape[-1]
-        features = jnp.concatenate([features, sinusoidal_embedding(label, class_width)], axis=-1)
-    batches = jax.tree.map(lambda a: a.reshape(steps, batch_size, -1), (x_t, features, eps))
+        is_dropped = jax.random.bernoulli(label_key, fixed.p_uncond, share.shape)
+        labels = jnp.where(is_dropped, fixed.n_classes, data.labels[order])
+    features = architecture.features(noised.t, noised.lambda_t, labels)
+    examples = noised.inside, features, noised.target, noised.weight
+    batches = jax.tree.map(lambda a: a.reshape(steps, method.batch_size, -1), examples)
+    first = state.epoch.astype(jnp.float32) * steps
 
-    progress = state.epoch.astype(jnp.float32) / fixed.epochs.astype(jnp.float32)
-    learning_rate = fixed.learning_rate * (1 - fixed.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))
+    def step(state: TrainingState, numbered: tuple[Array, tuple[Array, ...]]) -> tuple[TrainingState, Array]:
+        i, batch = first + numbered[0], numbered[1]
+        loss, gradient = jax.value_and_grad(denoising_loss)(state.network, *batch)
+        update, optimiser = _OPTIMISER.update(gradient, state.optimiser)
+        learning_rate = _learning_rate(fixed, i, steps)
+        network = jax.tree.map(lambda w, u: w - learning_rate * u, state.network, update)
+        average = None
+        if state.average is not None:
+            kept = jnp.minimum(fixed.averaging, (i + 1) / (i + 10))
+            average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)
+        return replace(state, network=network, optimiser=optimiser, average=average), loss
 
-    def step(carry: tuple[MLP, optax.OptState], batch: tuple[Array, ...]) -> tuple[tuple[MLP, optax.OptState], Array]:
-        network, optimiser = carry
-        loss, gradient = jax.value_and_grad(noise_prediction_loss)(network, *batch)
-        update, optimiser = _OPTIMISER.update(gradient, optimiser)
-        network = jax.tree.map(lambda w, u: w - learning_rate * u, network, update)
-        return (network, optimiser), loss
+    state, losses = jax.lax.scan(step, state, (jnp.arange(steps, dtype=jnp.float32), batches))
+    return replace(state, epoch=state.epoch + 1), losses.mean()
 
-    (network, optimiser), losses = jax.lax.scan(step, (state.network, state.optimiser), batches)
-    return TrainingState(network, optimiser, state.epoch + 1), losses.mean()
+
+def _shares(key: PRNGKeyArray, steps: int, method: Method) -> Float[Array, " m"]:
+    """For every row of an epoch, its noise level's place in their distribution, in [0, 1)."""
+    shape = steps, method.batch_size
+    if method.objective.noise_levels == "uniform":
+        return jax.random.uniform(key, shape).ravel()
+    # One from each of as many equal strata as a batch has rows, which are in random order: a batch then sees all
+    # noise levels, and its gradient varies less.
+    shift = jax.random.uniform(key, (steps, 1))
+    return ((jnp.arange(method.batch_size)[None] + shift) / method.batch_size).ravel()
+
+
+def _learning_rate(fixed: _Fixed, step: Float[Array, ""], steps: int) -> Float[Array, ""]:
+    progress = step / (fixed.epochs.astype(jnp.float32) * steps)
+    warm = jnp.minimum(1.0, (step + 1) / jnp.maximum(fixed.warmup, 1.0))
+    return fixed.learning_rate * warm * (1 - fixed.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))

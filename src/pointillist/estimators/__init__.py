@@ -2,5 +2,6 @@
 
 from pointillist.estimators.classifier import DiffusionClassifier
 from pointillist.estimators.model import Diffusion
+from pointillist.estimators.parameters import REPORT
 
-__all__ = ["Diffusion", "DiffusionClassifier"]
+__all__ = ["REPORT", "Diffusion", "DiffusionClassifier"]

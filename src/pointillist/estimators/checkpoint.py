@@ -9,7 +9,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.diffusion.networks import MLP
+from pointillist.diffusion.networks import Network
 from pointillist.engine import weights
 from pointillist.engine.training import TrainingState
 from pointillist.estimators.model_file import ModelFileError, read_header, read_tensors, write_model
@@ -28,7 +28,7 @@ class Progress(eqx.Module):
     state: TrainingState
     losses: Float[np.ndarray, " epochs"]
     validation: Float[np.ndarray, " checks"]
-    best: MLP
+    best: Network
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """What a call of `Diffusion.sample` asks for, checked, as a denoiser and a sampler of scaled rows."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
-from pointillist.diffusion.samplers import DDIM, Ancestral, Sampler, TransitionSampler
-from pointillist.diffusion.solvers import DPMSolver2M, Heun, Solver
+from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
+from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
 from pointillist.estimators.inputs import RandomState, finite, is_number, is_whole, of_one_kind, seed_of
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 _LABELS_AT_ONCE = 2**20
 
-SAMPLERS = ("ancestral", "ddim", "dpm", "dpm-sde", "heun")
-DPM_POINTS = 20
-HEUN_POINTS = 11
 
 STEERING = {"svdd": SVDD, "feynman-kac": FeynmanKac}
 """Ways to follow a reward, by name."""
@@ -44,7 +41,7 @@ class Options:
     reward_temperature: float = 0.1
     candidates: int = 10
     steering: str = "svdd"
-    sampler: str = "ancestral"
+    sampler: str | None = None
     steps: int | None = None
     prior: ArrayLike | None = None
     deterministic: bool = False
@@ -64,6 +61,7 @@ class Draw:
             raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
         self._model = model
         self._has_reward = options.reward is not None
+        options = replace(options, sampler=_sampler_name(model, options))
         is_fixed = options.prior is not None and (options.deterministic or options.sampler in ("ddim", "dpm", "heun"))
         # Given x_T and no noise are to give the same rows, whatever labels are drawn for them.
         self._seed = 0 if is_fixed and options.random_state is None else seed_of(options.random_state)
@@ -207,46 +205,42 @@ def _check_alike(model: "Diffusion", worse: "Diffusion") -> None:
         )
 
 
-def _stepwise(model: "Diffusion", options: Options) -> TransitionSampler:
-    steps, timesteps = options.steps, int(model.schedule_.timesteps)
-    if steps is not None and not (is_whole(steps, 1) and steps <= timesteps):
-        raise ValueError(f"steps must be a whole number from 1 to the model's timesteps, {timesteps}, not {steps!r}")
-    if options.sampler == "ddim":
-        return DDIM(model.schedule_, steps=steps)
-    return Ancestral(model.schedule_, "zero" if options.deterministic else model.variance, steps)
+def _sampler_name(model: "Diffusion", options: Options) -> str:
+    if options.sampler is None:
+        return "ancestral" if options.reward is not None or model.schedule_.timesteps < 2 else "dpm"
+    if options.sampler not in SAMPLERS:
+        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {options.sampler!r}")
+    return options.sampler
 
 
-def _solver(model: "Diffusion", options: Options) -> Solver:
-    steps = options.steps
-    if steps is not None and not is_whole(steps, 2):
-        raise ValueError(f"steps of {options.sampler} must be a whole number from 2 on, not {steps!r}")
-    if model.schedule_.timesteps < 2:
-        raise ValueError(f"{options.sampler} needs a model of at least 2 timesteps: take sampler='ancestral'")
-    if options.reward is not None:
+def _plain(model: "Diffusion", options: Options) -> RowSampler:
+    name, steps, timesteps = str(options.sampler), options.steps, int(model.schedule_.timesteps)
+    if name in SOLVERS:
+        if steps is not None and not is_whole(steps, 2):
+            raise ValueError(f"steps of {name} must be a whole number from 2 on, not {steps!r}")
+        if timesteps < 2:
+            raise ValueError(f"{name} needs a model of at least 2 timesteps: take sampler='ancestral'")
+        if options.reward is not None:
+            raise ValueError(f"rewards steer the steps of a stochastic sampler, which {name} is not: leave it out")
+        if name == "dpm-sde" and options.deterministic:
+            raise ValueError("dpm-sde adds noise: take sampler='dpm' for deterministic=True")
+    elif steps is not None and not (is_whole(steps, 1) and steps <= timesteps):
         raise ValueError(
-            f"rewards steer the steps of a stochastic sampler, which {options.sampler} is not: leave it out"
+            f"steps of {name} must be a whole number from 1 to the model's timesteps, {timesteps}, not {steps!r}"
         )
-    if options.sampler == "heun":
-        return Heun(model.schedule_, steps or HEUN_POINTS)
-    is_stochastic = options.sampler == "dpm-sde"
-    if is_stochastic and options.deterministic:
-        raise ValueError("dpm-sde adds noise: take sampler='dpm' for deterministic=True")
-    return DPMSolver2M(model.schedule_, steps or DPM_POINTS, is_stochastic)
+    variance = "zero" if options.deterministic else model.variance
+    return sampler_named(name, model.schedule_, steps, variance)
 
 
 def _steered(model: "Diffusion", options: Options) -> Sampler:
-    if options.sampler not in SAMPLERS:
-        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {options.sampler!r}")
-    if options.sampler in ("dpm", "dpm-sde", "heun"):
-        return _solver(model, options)
-    sampler = _stepwise(model, options)
+    sampler = _plain(model, options)
     reward, temperature, candidates, steering = (
         options.reward,
         options.reward_temperature,
         options.candidates,
         options.steering,
     )
-    if reward is None:
+    if reward is None or not isinstance(sampler, TransitionSampler):
         return sampler
     if steering not in STEERING:
         raise ValueError(f"steering must be one of {', '.join(STEERING)}, not {steering!r}")

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 from rich.console import Console
 
-from pointillist.diffusion.networks import MLP
+from pointillist.diffusion.networks import Network
 from pointillist.diffusion.schedules import Schedule
-from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Architecture, Recipe, StackTrainer
+from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Architecture, Method, Recipe, StackTrainer, spread_of
 from pointillist.engine.validation import held_out_loss
 from pointillist.estimators.checkpoint import Checkpoint, Progress
 from pointillist.points import TableScaling
@@ -29,6 +28,7 @@ STEPS_PER_CHECK = 500
 """Training steps between two looks at held-out rows, at least."""
 
 MAX_HELD_OUT = 10_000
+ROWS_FOR_SPREAD = 100_000
 CHECKPOINT_EVERY = 10.0
 """Seconds."""
 
@@ -51,15 +51,19 @@ class Plan:
         scaling: To the k columns that the model sees.
         schedule: Noise schedule.
         architecture: The network.
+        method: How it is trained; with fewer rows than a batch has, in batches of all of them.
         n_classes: 0 without classes.
-        batch_size: Rows a step, at most.
         epochs: Passes over the rows; None for as many as make `default_steps`.
         default_steps: Training steps.
-        learning_rate: Adam's at the start.
+        learning_rate: Adam's.
+        warmup: Steps over which it goes up from 0.
+        decay: Whether it goes down to 0.
+        averaging: Share of itself that the average of the weights keeps in a step, if the method keeps one.
         p_uncond: Share of labels that are not shown.
         seed: 0 … 2³² - 1.
         stopping: None to train to the end.
         start: Weights to go on from.
+        start_spread: The columns' root mean squares that they were trained with.
     """
 
     rows: Float[np.ndarray, "n d"]
@@ -67,15 +71,28 @@ class Plan:
     scaling: TableScaling
     schedule: Schedule
     architecture: Architecture
+    method: Method
     n_classes: int
-    batch_size: int
     epochs: int | None
     default_steps: int
     learning_rate: float
+    warmup: int
+    decay: bool
+    averaging: float
     p_uncond: float
     seed: int
     stopping: Stopping | None = None
-    start: MLP | None = None
+    start: Network | None = None
+    start_spread: Float[np.ndarray, " k"] | None = None
+
+    @cached_property
+    def spread(self) -> Float[np.ndarray, " k"]:
+        """Root mean square of each column that the model sees, of some rows if they are many."""
+        if self.start_spread is not None:
+            return self.start_spread
+        seen, n = self.shards.seen, self.shards.n_rows
+        places = np.linspace(0, n - 1, min(n, ROWS_FOR_SPREAD)).astype(np.int64)
+        return spread_of(self.scaled(places if seen is None else seen[places])[0])
 
     @cached_property
     def held_out(self) -> Int[np.ndarray, " v"]:
@@ -155,7 +172,7 @@ class Shards:
 class Trained:
     """A trained network, and how it got there: losses by epoch, and of held-out rows by check."""
 
-    network: MLP
+    network: Network
     history: Float[np.ndarray, " epochs"]
     validation_history: Float[np.ndarray, " checks"]
 
@@ -168,8 +185,8 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
     """
     shards = plan.shards
-    batch_size = min(plan.batch_size, shards.size)
-    steps = shards.size // batch_size
+    method = replace(plan.method, batch_size=min(plan.method.batch_size, shards.size))
+    steps = shards.size // method.batch_size
     epochs = plan.epochs if plan.epochs is not None else -(-plan.default_steps // (steps * shards.count))
     if epochs * shards.count >= 2**31:
         raise ValueError(f"epochs = {epochs} is more than can be counted: give fewer")
@@ -179,12 +196,15 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         seed=plan.seed,
         epochs=epochs * shards.count,
         learning_rate=plan.learning_rate,
-        decay=True,
+        # Of a short training all would be warm-up.
+        warmup=min(plan.warmup, epochs * shards.count * steps // 10),
+        decay=plan.decay,
+        averaging=plan.averaging,
         n_classes=plan.n_classes,
         p_uncond=plan.p_uncond,
     )
     rows, labels = shards.get(0)
-    trainer = StackTrainer(rows, [recipe], plan.architecture, batch_size, labels=labels)
+    trainer = StackTrainer(rows, [recipe], plan.architecture, method, labels=labels, spread=plan.spread[None])
     run = _Run(plan, trainer, recipe.epochs, -(-STEPS_PER_CHECK // steps))
     console = Console(stderr=True)
     with Bar(console, recipe.epochs, is_shown=is_shown) as bar:
@@ -215,10 +235,10 @@ class _Run:
         self._held_out = plan.scaled(plan.held_out) if plan.stopping is not None else None
         (state,) = trainer.states()
         if plan.start is not None:
-            state = eqx.tree_at(lambda state: state.network, state, plan.start)
+            state = state.starting_from(plan.start)
             trainer.restore([state])
         checks = -(-epochs // epochs_per_check) if plan.stopping is not None else 0
-        self._progress = Progress(state, np.zeros(epochs, np.float32), np.zeros(checks, np.float32), state.network)
+        self._progress = Progress(state, np.zeros(epochs, np.float32), np.zeros(checks, np.float32), state.trained)
 
     @property
     def _done(self) -> int:
@@ -262,7 +282,9 @@ class _Run:
             return
         (network,) = self._trainer.networks()
         assert self._held_out is not None
-        loss = held_out_loss(network, self._plan.architecture, self._plan.schedule, *self._held_out, self._plan.seed)
+        plan = self._plan
+        asked = plan.architecture, plan.method.objective, plan.schedule, plan.spread
+        loss = held_out_loss(network, *asked, *self._held_out, plan.seed)
         place = -(-done // self._epochs_per_check) - 1
         if place == 0 or loss < progress.validation[:place].min():
             self._progress = replace(progress, best=network)

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pointillist.diffusion.losses import NOISE_LEVELS, Objective
+from pointillist.diffusion.networks import NETWORKS
+from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear, prior_kl
-from pointillist.engine.training import Architecture
+from pointillist.engine.training import Architecture, Method
 from pointillist.estimators.inputs import is_number, is_whole
 from pointillist.points import SCALINGS
 
@@ -20,10 +23,21 @@ PRIOR_KL = 0.01
 """Nats per column of signal left at T that are not worth a warning."""
 
 DECIDING = (
-    "timesteps", "schedule", "beta_start", "beta_end", "scaling",
+    "timesteps", "schedule", "beta_start", "beta_end", "scaling", "network", "prediction",
     "width", "depth", "time_embedding", "class_embedding", "p_uncond",
 )  # fmt: skip
 """What a fitted model keeps of its parameters, whatever they are set to later."""
+
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "schedule": tuple(SCHEDULES),
+    "scaling": SCALINGS,
+    "network": tuple(NETWORKS),
+    "prediction": PREDICTIONS,
+    "weighting": WEIGHTINGS,
+    "noise_levels": NOISE_LEVELS,
+    "variance": ("posterior", "beta"),
+}
 
 
 def deciding(model: "Diffusion") -> dict[str, Any]:
@@ -35,9 +49,27 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+REPORT: dict[str, Any] = {
+    "schedule": "linear",
+    "scaling": "minmax",
+    "network": "mlp",
+    "prediction": "eps",
+    "noise_levels": "uniform",
+    "width": 128,
+    "depth": 5,
+    "time_embedding": 16,
+    "learning_rate": 1e-3,
+    "warmup": 0,
+    "decay": False,
+    "averaging": 0.0,
+    "variance": "beta",
+}
+"""`Diffusion(**REPORT)` is the plain DDPM of the published study, whose sampler is "ancestral"."""
+
+
 def check_parameters(model: "Diffusion") -> None:
     """Refuses a parameter that cannot be used, with a ValueError that names it."""
-    whole = {"timesteps": 1, "width": 1, "depth": 1, "batch_size": 1, "n_iter_no_change": 1}
+    whole = {"timesteps": 1, "width": 1, "depth": 1, "batch_size": 1, "n_iter_no_change": 1, "warmup": 0}
     whole |= {} if model.epochs is None else {"epochs": 1}
     for name, low in whole.items():
         value = getattr(model, name)
@@ -50,17 +82,17 @@ def check_parameters(model: "Diffusion") -> None:
     for name, limit in LIMITS.items():
         if getattr(model, name) > limit:
             raise ValueError(f"{name} = {getattr(model, name)} is beyond {limit}")
-    if model.schedule not in SCHEDULES:
-        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {model.schedule!r}")
-    if model.scaling not in SCALINGS:
-        raise ValueError(f"scaling must be one of {', '.join(map(repr, SCALINGS))}, not {model.scaling!r}")
-    if model.variance not in ("posterior", "beta"):
-        raise ValueError(f"variance must be 'posterior' or 'beta', not {model.variance!r}")
-    for name in ("learning_rate", "p_uncond", "validation_fraction", "beta_start", "beta_end"):
+    for name, choices in _CHOICES.items():
+        value = getattr(model, name)
+        if value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+    for name in ("learning_rate", "averaging", "p_uncond", "validation_fraction", "beta_start", "beta_end"):
         if not is_number(getattr(model, name)):
             raise ValueError(f"{name} must be a number, not {getattr(model, name)!r}")
     if not 0 < model.learning_rate <= 1:
         raise ValueError(f"learning_rate must be above 0 and at most 1, not {model.learning_rate!r}")
+    if not 0 <= model.averaging < 1:
+        raise ValueError(f"averaging must be at least 0 and below 1, not {model.averaging!r}")
     if not 0 <= model.p_uncond <= 1:
         raise ValueError(f"p_uncond must lie between 0 and 1, not {model.p_uncond!r}")
     if not 0 < model.validation_fraction < 1:
@@ -93,5 +125,16 @@ def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
 
 def architecture(parameters: dict[str, Any], n_classes: int) -> Architecture:
     """The network that parameters describe, for so many classes."""
-    class_embedding = parameters["class_embedding"] if n_classes else 0
-    return Architecture(parameters["width"], parameters["depth"], parameters["time_embedding"], class_embedding)
+    return Architecture(
+        network=parameters["network"],
+        width=parameters["width"],
+        depth=parameters["depth"],
+        time_embedding=parameters["time_embedding"],
+        class_embedding=parameters["class_embedding"] if n_classes else 0,
+    )
+
+
+def method(model: "Diffusion") -> Method:
+    """How its parameters say that it is trained."""
+    objective = Objective(model.prediction, model.weighting, model.noise_levels)
+    return Method(objective, model.batch_size, is_averaged=model.averaging > 0)

@@ -42,13 +42,18 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
         "schedule": fingerprint(np.asarray(plan.schedule.alpha)[:, None]),
         "scaling": [fingerprint(tensor.reshape(-1, 1)) for tensor in _scaling_tensors(plan.scaling).values()],
         "architecture": asdict(plan.architecture),
+        "method": asdict(plan.method),
+        "spread": fingerprint(plan.spread[:, None]),
         "stopping": None if plan.stopping is None else asdict(plan.stopping),
         "start": None if plan.start is None else hashlib.sha256(weights.to_bytes(plan.start)).hexdigest(),
         "shards": plan.shards.limit,
     }
     facts |= {
         name: getattr(plan, name)
-        for name in ("n_classes", "batch_size", "epochs", "default_steps", "learning_rate", "p_uncond", "seed")
+        for name in (
+            *("n_classes", "epochs", "default_steps", "p_uncond", "seed"),
+            *("learning_rate", "warmup", "decay", "averaging"),
+        )
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -71,7 +76,7 @@ def save_model(model: "Diffusion", path: Path) -> None:
     }
     tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.named(model.network_).items()}
     tensors |= _scaling_tensors(model.scaling_)
-    tensors |= {"history": model.history_, "validation_history": model.validation_history_}
+    tensors |= {"history": model.history_, "validation_history": model.validation_history_, "spread": model.spread_}
     if classes is not None:
         tensors["class_counts"] = model.class_counts_.astype(np.int64)
     write_model(path, header, tensors)
@@ -112,6 +117,7 @@ def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
     template = jax.eval_shape(lambda: parts.build(jax.random.key(0), k))
     expected: dict[str, Shape] = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
     expected |= {name: ((d,), _VALUES) for name in ("minimum", "maximum")}
+    expected["spread"] = ((k,), np.dtype("f4"))
     if is_by_quantiles:
         points = max(2, *declared.get("quantiles", ((2,), _VALUES))[0][:1])
         expected["quantiles"] = ((points, k), _VALUES)
@@ -135,9 +141,12 @@ def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
     model.scaling_ = TableScaling(tensors["minimum"], tensors["maximum"], layout.is_whole, varying)
     if not is_possible or model.scaling_.varies.sum() != k:
         raise ModelFileError(f"{path}: holds a model that cannot be: its scaling is not of its columns")
+    if not (tensors["spread"] > 0).all():
+        raise ModelFileError(f"{path}: holds a model that cannot be: a column's spread is not above 0")
     network = {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
     model.network_ = weights.from_named(template, network)
     model.trained_with_, model.schedule_, model.layout_ = trained_with, noise_schedule(trained_with), layout
+    model.spread_ = tensors["spread"]
     model.history_, model.validation_history_ = tensors["history"], tensors["validation_history"]
     model.n_features_in_, model.seed_, model.fingerprint_ = d, seed, mark
     model.label_column_ = label_column

@@ -2,7 +2,7 @@
 
 from pointillist.points.columns import LARGEST_INTEGER, LabelColumn, Table
 from pointillist.points.labels import LONGEST_LABEL
-from pointillist.points.pointsets import POINTSETS, PointSet, load_pointset, true_class_probabilities
+from pointillist.points.pointsets import POINTSETS, PointSet, load_pointset, true_class_probabilities, true_log_density
 from pointillist.points.scaling import AffineScaling, QuantileScaling, Scaling, blocks, column_range
 from pointillist.points.table_scaling import SCALINGS, TableScaling
 from pointillist.points.tables import READABLE, read_table
@@ -27,4 +27,5 @@ __all__ = [
     "load_pointset",
     "read_table",
     "true_class_probabilities",
+    "true_log_density",
 ]

@@ -30,6 +30,7 @@ class PointSet:
         n_columns: Number of columns.
         is_generated: Whether any number of fresh rows can be drawn; otherwise the rows are a fixed table.
         class_probabilities: p(y | x) of rows in the generator's own units, (n, d) → (n, classes), where it is known.
+        log_density: log p(x) in nats of such rows, (n, d) → (n,), where it is known.
     """
 
     draw: Callable[[int, int], tuple[np.ndarray, np.ndarray]]
@@ -37,6 +38,7 @@ class PointSet:
     n_columns: int
     is_generated: bool = True
     class_probabilities: Callable[[np.ndarray], np.ndarray] | None = None
+    log_density: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def _moons(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -66,21 +68,28 @@ def _blobs(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
     return _BLOBS_MEANS[component] + np.einsum("nij,nj->ni", factors[component], noise), labels
 
 
-def _blobs_classes(rows: np.ndarray) -> np.ndarray:
+def _blobs_log_joint(rows: np.ndarray) -> np.ndarray:
     from scipy.stats import multivariate_normal
 
     laws = zip(_BLOBS_MEANS, _BLOBS_COVARIANCES, strict=True)
-    label_0, low, high = (multivariate_normal(mean, covariance).pdf(rows) for mean, covariance in laws)
-    joint = np.stack([0.8 * label_0, 0.2 * (0.2 * low + 0.8 * high)], axis=1)
-    return joint / joint.sum(axis=1, keepdims=True)
+    label_0, low, high = (multivariate_normal(mean, covariance).logpdf(rows) for mean, covariance in laws)
+    return np.stack([np.log(0.8) + label_0, np.log(0.2) + np.logaddexp(np.log(0.2) + low, np.log(0.8) + high)], axis=1)
 
 
-def _manycircles_classes(rows: np.ndarray) -> np.ndarray:
-    angle = np.arange(8) * (2 * np.pi / 8)
-    centres = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    log_joint = rows @ centres.T / 0.25**2
-    joint = np.exp(log_joint - log_joint.max(axis=1, keepdims=True))
-    return joint / joint.sum(axis=1, keepdims=True)
+_EIGHT_CENTRES = np.stack([f(np.arange(8) * (2 * np.pi / 8)) for f in (np.cos, np.sin)], axis=1)
+
+
+def _manycircles_log_joint(rows: np.ndarray) -> np.ndarray:
+    squares = ((rows[:, None] - _EIGHT_CENTRES) ** 2).sum(axis=2)
+    return -squares / (2 * 0.25**2) - np.log(2 * np.pi * 0.25**2 * 8)
+
+
+def _posterior(log_joint: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda rows: np.exp(log_joint(rows) - np.logaddexp.reduce(log_joint(rows), axis=1, keepdims=True))
+
+
+def _marginal(log_joint: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda rows: np.logaddexp.reduce(log_joint(rows), axis=1)
 
 
 def _helix_classes(rows: np.ndarray) -> np.ndarray:
@@ -91,9 +100,7 @@ def _helix_classes(rows: np.ndarray) -> np.ndarray:
 def _manycircles(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(random_state)
     labels = rng.integers(0, 8, n_rows)
-    angle = labels * (2 * np.pi / 8)
-    centres = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return centres + 0.25 * rng.standard_normal((n_rows, 2)), labels
+    return _EIGHT_CENTRES[labels] + 0.25 * rng.standard_normal((n_rows, 2)), labels
 
 
 def _helix(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -119,8 +126,20 @@ def _digits(n_rows: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
 POINTSETS: dict[str, PointSet] = {
     "moons": PointSet(_moons, 8000, 2),
     "circles": PointSet(_circles, 8000, 2),
-    "blobs": PointSet(_blobs, 8000, 2, class_probabilities=_blobs_classes),
-    "manycircles": PointSet(_manycircles, 8000, 2, class_probabilities=_manycircles_classes),
+    "blobs": PointSet(
+        _blobs,
+        8000,
+        2,
+        class_probabilities=_posterior(_blobs_log_joint),
+        log_density=_marginal(_blobs_log_joint),
+    ),
+    "manycircles": PointSet(
+        _manycircles,
+        8000,
+        2,
+        class_probabilities=_posterior(_manycircles_log_joint),
+        log_density=_marginal(_manycircles_log_joint),
+    ),
     "helix": PointSet(_helix, 10000, 3, class_probabilities=_helix_classes),
     "digits": PointSet(_digits, 1797, 64, is_generated=False),
     "checkerboard": PointSet(toy_sets.checkerboard, 8000, 2),
@@ -181,3 +200,18 @@ def true_class_probabilities(name: str, rows: Rows) -> Float[np.ndarray, "n clas
     """
     probabilities = POINTSETS[name].class_probabilities
     return None if probabilities is None else probabilities(_canonical_scaling(name).inverse(rows))
+
+
+def true_log_density(name: str, rows: Rows) -> Float[np.ndarray, " n"] | None:
+    """Log p(x) in nats by the generator's own law, on the scale of `load_pointset`. None where it is not known.
+
+    Args:
+        name: One of `POINTSETS`; known for blobs and manycircles.
+        rows: Shape (n, d), on the scale of `load_pointset`.
+    """
+    log_density = POINTSETS[name].log_density
+    if log_density is None:
+        return None
+    scaling = _canonical_scaling(name)
+    # Of scaled rows: over the slope of scaling.
+    return log_density(scaling.inverse(rows)) - scaling.log_slope(rows)

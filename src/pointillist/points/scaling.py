@@ -63,7 +63,8 @@ class AffineScaling(Scaling):
         inner = cls.minmax(rows)
         count, mean, squares = 0, np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
         for block in blocks(rows):
-            scaled = inner._scaled(block)
+            # In one order in memory: a frame's columns would be summed in another than an array's.
+            scaled = np.ascontiguousarray(inner._scaled(block))
             # Chan et al. 1983, equation 2.1: the mean and the sum of squares of two parts together.
             shift = scaled.mean(axis=0) - mean
             total = count + len(block)

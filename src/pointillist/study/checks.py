@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from pointillist.diffusion.solvers import SOLVERS
 from pointillist.points import POINTSETS
 from pointillist.study.grid import Dataset
 from pointillist.study.results import short_name
 from pointillist.study.scorer import held_out
-from pointillist.study.settings import Settings
+from pointillist.study.settings import STEERED, Settings
 from pointillist.study.spec import Spec, SpecError
 
 
@@ -45,10 +46,21 @@ def _check_classes(dataset: Dataset, kind: str, where: str) -> None:
 def _check_method(settings: Settings, where: str) -> None:
     if settings.classifier and settings.method != "guidance":
         raise SpecError(f"{where}: classifiers are made of a conditional model: leave method out")
+    if settings.classifier and not settings.n_held_out:
+        raise SpecError(f"{where}: classifiers are measured on held-out rows: give n_held_out above 0")
     if settings.guidance and settings.p_uncond == 0:
         raise SpecError(f"{where}: guidance = {settings.guidance:g} needs p_uncond above 0")
     if settings.method == "feynman_kac" and settings.reward_temperature == 0:
         raise SpecError(f"{where}: feynman_kac needs reward_temperature above 0")
+
+    name, steps, timesteps = settings.sampler, settings.steps, settings.timesteps
+    if name in SOLVERS:
+        if settings.method in STEERED:
+            raise SpecError(f"{where}: rewards steer steps that add noise; {name} cannot be steered: take ancestral")
+        if steps == 1 or timesteps < 2:
+            raise SpecError(f"{where}: {name} needs at least 2 steps, and 2 timesteps")
+    elif steps > timesteps:
+        raise SpecError(f"{where}: steps = {steps} of {name} is more than timesteps = {timesteps}")
 
 
 def _check_sizes(dataset: Dataset, settings: Settings, where: str) -> None:

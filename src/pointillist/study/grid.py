@@ -14,7 +14,7 @@ from pointillist.points import POINTSETS, AffineScaling, load_pointset, read_tab
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec
 
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 """To be raised whenever a change of the code changes the results of a cell; older cells are then computed anew."""
 
 HELD_OUT_SEED = 43
@@ -62,6 +62,11 @@ class Dataset:
         """Labels for n generated rows in the data's proportions, sorted; a class of less than half a row gets none."""
         shares = np.cumsum(self.class_sizes) / self.class_sizes.sum()
         return np.searchsorted(shares, (np.arange(n) + 0.5) / n).astype(np.int32)
+
+
+def has_fresh_rows(name: str) -> bool:
+    """Whether any number of rows of a data set's law can be drawn: not of a fixed table or a file."""
+    return name in POINTSETS and POINTSETS[name].is_generated
 
 
 def load_dataset(name: str) -> Dataset:

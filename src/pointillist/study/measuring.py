@@ -18,7 +18,7 @@ from pointillist.metrics import (
     log_loss,
     spread,
 )
-from pointillist.points import POINTSETS, true_class_probabilities
+from pointillist.points import POINTSETS, true_class_probabilities, true_log_density
 from pointillist.study.grid import Cell, Dataset, random_seed
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.scorer import Scorer, held_out
@@ -50,9 +50,12 @@ def _repeats(metric: str) -> int:
 def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, FloorRecord]:
     """What a quantity of a section is for the data itself; empty where that is not known.
 
-    Of rows: the metric between random halves. Of classes: the same in every class, then the mean; the accuracy is the
-    scoring classifier's own. Of a classifier: what the true class probabilities have.
+    Of rows: the metric between random halves; of the likelihood of fresh rows, that under the law they are drawn from.
+    Of classes: the same in every class, then the mean; the accuracy is the scoring classifier's own. Of a classifier:
+    what the true class probabilities have.
     """
+    if name == "nll":
+        return _nll_of_the_true_law(dataset, settings)
     if settings.kind == "rows":
         n_rows = settings.n_samples
         measured = floor(
@@ -67,6 +70,21 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
         return {}
     best = measure_classifier(probabilities, labels)[name]
     return {name: FloorRecord(best.value, best.standard_error, 1)}
+
+
+def _nll_of_the_true_law(dataset: Dataset, settings: Settings) -> dict[str, FloorRecord]:
+    fresh = held_out(dataset.name, settings.n_held_out)
+    log_density = None if fresh is None else true_log_density(dataset.name, fresh[0])
+    if log_density is None:
+        return {}
+    measure = measure_likelihood(log_density)
+    return {"nll": FloorRecord(measure.value, measure.standard_error, 1)}
+
+
+def measure_likelihood(log_density: Float[np.ndarray, " n"]) -> Measure:
+    """The mean of minus log p(x) over held-out rows, in nats."""
+    values = -np.asarray(log_density, np.float64)
+    return Measure(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), np.inf)
 
 
 def _floors_of_classes(
@@ -89,15 +107,29 @@ def _floors_of_classes(
     return {name: FloorRecord(*mean, _repeats(name)), **(records if name in OF_EACH_CLASS else {})}
 
 
-def measure_rows(cell: Cell, data: Float[np.ndarray, "n d"], rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
-    """Every metric of a cell's generated rows; NaN where the model diverged."""
+def measure_rows(
+    cell: Cell,
+    data: Float[np.ndarray, "n d"],
+    rows: Float[np.ndarray, "m d"],
+    log_density: Float[np.ndarray, " h"] | None,
+) -> dict[str, Measure]:
+    """Every metric of a cell's generated rows, and the likelihood of held-out rows; NaN where the model diverged.
+
+    Args:
+        cell: The cell.
+        data: Shape (n, d).
+        rows: Generated, shape (m, d).
+        log_density: Of held-out rows, in nats; None where there are none.
+    """
+    likelihood = {} if log_density is None else {"nll": measure_likelihood(log_density)}
     if not np.isfinite(rows).all():
-        return _diverged(QUANTITIES["rows"])
+        return {**_diverged(METRICS), **likelihood}
     seed = random_seed(cell.key)
-    return {
+    measures = {
         name: _measure(metric(data, rows, random_state=seed, **_options(name, cell.settings)))
         for name, metric in METRICS.items()
     }
+    return {**measures, **likelihood}
 
 
 def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer) -> dict[str, Measure]:

@@ -26,7 +26,10 @@ def _by_name(*quantities: Quantity) -> dict[str, Quantity]:
 
 
 QUANTITIES: dict[str, dict[str, Quantity]] = {
-    "rows": _by_name(*(Quantity(m.name, m.title, m.better) for m in METRICS.values())),
+    "rows": _by_name(
+        *(Quantity(m.name, m.title, m.better) for m in METRICS.values()),
+        Quantity("nll", "held-out NLL (nats)", "lower"),
+    ),
     "classes": _by_name(
         Quantity("emd", "EMD", "lower"),
         Quantity("energy_distance", "energy distance", "lower"),

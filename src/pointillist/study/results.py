@@ -8,7 +8,7 @@ import numpy as np
 
 from pointillist.diffusion.schedules import prior_kl
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary, best, summarise
-from pointillist.study.grid import Cell, Dataset, study_cells
+from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import Settings
@@ -23,7 +23,8 @@ def protocol(settings: Settings) -> str:
     """Names the settings that a floor depends on."""
     if settings.kind == "classifier":
         return f"classifier,n_held_out={settings.n_held_out}"
-    return f"{settings.kind},n_samples={settings.n_samples},emd_rows={settings.emd_rows}"
+    held_out = f",n_held_out={settings.n_held_out}" if settings.kind == "rows" else ""
+    return f"{settings.kind},n_samples={settings.n_samples},emd_rows={settings.emd_rows}{held_out}"
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,12 @@ class Results:
 
     def rows(self, section: Section) -> list[Row]:
         """The rows of a section's table, by data set, then metric."""
-        quantities = QUANTITIES[section.kind].values()
-        return [self._row(section, name, q.name, q.title, q.better) for name in section.datasets for q in quantities]
+        return [
+            self._row(section, name, q.name, q.title, q.better)
+            for name in section.datasets
+            for q in QUANTITIES[section.kind].values()
+            if q.name != "nll" or _has_likelihoods(section, name)
+        ]
 
     def class_rows(self, section: Section) -> list[Row]:
         """Some quantities of each class alone, by data set; none where rows have no classes."""
@@ -184,6 +189,10 @@ class Results:
         keys = {cell.key for cell in study_cells(self.spec, self.fingerprints)}
         finished = len(keys & self.store.finished())
         return finished, len(keys) - finished
+
+
+def _has_likelihoods(section: Section, name: str) -> bool:
+    return has_fresh_rows(name) and any(column.settings.n_held_out for column in section.columns)
 
 
 def short_name(name: str) -> str:

@@ -17,14 +17,15 @@ from rich.console import Console
 from pointillist.diffusion.classification import posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import ClassifierFree
-from pointillist.diffusion.samplers import Ancestral, Sampler
+from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.schedules import Schedule, padded
+from pointillist.diffusion.solvers import sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
-from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
+from pointillist.engine.mapping import ClassElbos, ClassLogDensities, LogDensity, map_rows
 from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
-from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Architecture, Recipe, StackTrainer, TrainingState
+from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Recipe, StackTrainer, TrainingState, spread_of
 from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, load_dataset, random_seed, study_cells
@@ -55,6 +56,9 @@ KEEP_EVERY = 10.0
 
 ELBO_TIMES = 128
 """Noise levels at which the classifier by denoising error looks."""
+
+LIKELIHOOD_STEPS = 100
+"""Of the ODE's solver: an adaptive one takes several times as long on networks of ReLU, which have kinks."""
 
 
 def run_study(spec: Spec, store: Store, console: Console) -> None:
@@ -118,16 +122,12 @@ def _keep_study(spec: Spec, store: Store, datasets: dict[str, Dataset]) -> None:
     store.set_fact("machine", {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()})
 
 
-def _architecture(settings: Settings) -> Architecture:
-    return Architecture(settings.width, settings.depth, settings.time_embedding, settings.class_embedding)
-
-
 def _stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list[Cell]]:
     """Cells whose models one program can train together, in the study's order within each kind."""
 
-    def kind(cell: Cell) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-        architecture = astuple(_architecture(cell.settings))
-        return datasets[cell.dataset].rows.shape, architecture, cell.settings.batch_size
+    def kind(cell: Cell) -> tuple[Any, ...]:
+        settings = cell.settings
+        return datasets[cell.dataset].rows.shape, astuple(settings.architecture), astuple(settings.training_method)
 
     for _, alike in groupby(sorted(cells, key=kind), key=kind):
         waiting = list(alike)
@@ -197,7 +197,7 @@ class _Run:
             return self.pool.submit(measure_neighbours, cell, dataset, rows)
         if kind == "classes":
             return self.pool.submit(measure_classes, cell, dataset, rows, self.scorers[cell.dataset].result())
-        return self.pool.submit(measure_rows, cell, dataset.rows, rows)
+        return self.pool.submit(measure_rows, cell, dataset.rows, rows, self._log_density(cell, dataset))
 
     def _name(self, cell: Cell) -> str:
         settings = cell.settings
@@ -226,13 +226,16 @@ class _Run:
                     seed=random_seed(cell.model_key),
                     epochs=cell.settings.epochs,
                     learning_rate=cell.settings.learning_rate,
+                    warmup=cell.settings.warmup,
+                    decay=cell.settings.decay,
+                    averaging=cell.settings.averaging,
                     n_classes=self.datasets[cell.dataset].n_classes,
                     p_uncond=cell.settings.p_uncond,
                 )
                 for cell in cells
             ],
-            _architecture(cells[0].settings),
-            cells[0].settings.batch_size,
+            cells[0].settings.architecture,
+            cells[0].settings.training_method,
             labels=np.stack(labels).astype(np.int32) if is_conditional else None,
             capacity=MODELS_PER_STACK,
         )
@@ -289,10 +292,11 @@ class _Run:
     def _denoiser(self, cell: Cell, dataset: Dataset) -> Denoiser:
         model = self.store.model(cell.model_key)
         assert model is not None
-        architecture = _architecture(cell.settings)
+        settings, architecture = cell.settings, cell.settings.architecture
         template = jax.eval_shape(lambda: architecture.build(jax.random.key(0), dataset.rows.shape[1]))
         network = weights.from_bytes(template, model.network)
-        return architecture.denoiser(network, self._schedule(cell.settings), dataset.n_classes)
+        parts = network, settings.prediction, spread_of(dataset.rows)
+        return architecture.denoiser(*parts, self._schedule(settings), dataset.n_classes)
 
     def _rows(self, cell: Cell, dataset: Dataset) -> np.ndarray:
         """The cell's rows, drawn if no other cell has drawn them."""
@@ -301,19 +305,20 @@ class _Run:
             return kept
         settings = cell.settings
         denoiser = self._denoiser(cell, dataset)
-        ancestral = Ancestral(self._schedule(settings), settings.variance)
-        sampler: Sampler = ancestral
+        schedule = self._schedule(settings)
+        sampler: Sampler = sampler_named(settings.sampler, schedule, settings.steps or None, settings.variance)
         labels = None if settings.kind == "rows" else dataset.labels_to_draw(settings.n_samples)
         if settings.guidance:
             assert isinstance(denoiser, ConditionalDenoiser)
             denoiser = ClassifierFree(denoiser, np.asarray(settings.guidance, np.float32))
         if settings.method in STEERED:
+            assert isinstance(sampler, TransitionSampler)
             reward = self.scorers[cell.dataset].result().reward()
             temperature = np.asarray(settings.reward_temperature, np.float32)
             sampler = (
-                SVDD(ancestral, reward, temperature, settings.candidates)
+                SVDD(sampler, reward, temperature, settings.candidates)
                 if settings.method == "svdd_pm"
-                else FeynmanKac(ancestral, reward, temperature, settings.candidates, population(settings.candidates))
+                else FeynmanKac(sampler, reward, temperature, settings.candidates, population(settings.candidates))
             )
         n_rows, places = settings.n_samples, None
         if labels is not None and sampler.rows_per_draw > 1:
@@ -344,6 +349,16 @@ class _Run:
         rows = np.concatenate(parts) if places is None else np.concatenate(parts)[places]
         self.store.add_rows(cell.rows_key, rows)
         return rows
+
+    def _log_density(self, cell: Cell, dataset: Dataset) -> np.ndarray | None:
+        """Of held-out rows under a cell's model, in nats; None where there are none."""
+        fresh = held_out(dataset.name, cell.settings.n_held_out)
+        if fresh is None:
+            return None
+        self.bar.say(f"likelihood of {self._name(cell)}")
+        log_density = map_rows(LogDensity(self._denoiser(cell, dataset), LIKELIHOOD_STEPS), fresh[0])
+        self.bar.advance(self.work.classifying(cell))
+        return log_density
 
     def _classified(self, cell: Cell, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         """A model's class probabilities of held-out rows, and their labels."""

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from pointillist.diffusion.denoisers import Label
-from pointillist.points import POINTSETS, load_pointset
-from pointillist.study.grid import HELD_OUT_SEED, Dataset
+from pointillist.points import load_pointset
+from pointillist.study.grid import HELD_OUT_SEED, Dataset, has_fresh_rows
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier
@@ -96,7 +96,7 @@ def _fitted(rows: np.ndarray, labels: np.ndarray) -> "MLPClassifier":
 
 
 def held_out(name: str, n_rows: int | None = None) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]] | None:
-    """Fresh rows of a named set's law, as many as it has or the given number; None of a fixed table or a file."""
-    if name not in POINTSETS or not POINTSETS[name].is_generated:
+    """Fresh rows of a named set's law, as many as it has or the given number; None if 0, of a fixed table or a file."""
+    if n_rows == 0 or not has_fresh_rows(name):
         return None
     return load_pointset(name, n_rows, random_state=HELD_OUT_SEED)

@@ -4,7 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
+from pointillist.diffusion.losses import NOISE_LEVELS, Objective
+from pointillist.diffusion.networks import NETWORKS
+from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
+from pointillist.diffusion.solvers import SAMPLERS, SOLVERS
+from pointillist.engine.training import Architecture, Method
 
 
 @dataclass(frozen=True)
@@ -15,12 +20,21 @@ class Settings:
         timesteps: T.
         schedule: Name of the noise schedule.
         beta_range: beta_1 and beta_T of the linear schedule; None for the others, which have none.
+        network: Name of the network, "mlp" or "residual".
+        prediction: What it predicts, "eps", "v", "x0" or "edm".
+        weighting: Of the loss, "uniform" or "min-snr".
+        noise_levels: In training, "uniform" or "log-normal".
         width: Units of a hidden layer.
         depth: Number of hidden blocks.
         time_embedding: Width of the embedding of t.
         epochs: Passes over the data.
         batch_size: Rows a step.
         learning_rate: Adam's.
+        warmup: Steps over which it goes up from 0.
+        decay: Whether it then goes down to 0 as half a cosine.
+        averaging: Share of itself that the average of the weights keeps in a step; 0 for none.
+        sampler: Name of the sampler, one of `solvers.SAMPLERS`.
+        steps: Its steps or points; 0 for all T of "ancestral" and "ddim", and for 20 evaluations of the others.
         variance: Of the ancestral sampler, "beta" or "posterior".
         n_samples: Rows drawn from the model, over all classes in proportion to the data's.
         emd_rows: Rows a side in the EMD.
@@ -32,18 +46,27 @@ class Settings:
         candidates: Of steering: network evaluations a row and step.
         reward_temperature: Of steering.
         classifier: What tells classes apart, where that is what is measured; "" where rows are.
-        n_held_out: Fresh rows that a classifier is measured on.
+        n_held_out: Fresh rows that a classifier is measured on, or whose likelihood is measured; 0 for none.
     """
 
     timesteps: int = 200
     schedule: str = "linear"
     beta_range: tuple[float, float] | None = (1e-4, 0.02)
+    network: str = "mlp"
+    prediction: str = "eps"
+    weighting: str = "uniform"
+    noise_levels: str = "uniform"
     width: int = 128
     depth: int = 5
     time_embedding: int = 16
     epochs: int = 100
     batch_size: int = 64
     learning_rate: float = 1e-3
+    warmup: int = 0
+    decay: bool = False
+    averaging: float = 0.0
+    sampler: str = "ancestral"
+    steps: int = 0
     variance: str = "beta"
     n_samples: int = 5000
     emd_rows: int = 250
@@ -60,11 +83,13 @@ class Settings:
         # What decides nothing must not tell two equal models apart.
         if self.schedule != "linear":
             object.__setattr__(self, "beta_range", None)
+        if self.sampler != "ancestral":
+            self._forget("variance")
         if self.method != "guidance":
             self._forget("class_embedding", "p_uncond", "guidance")
         if self.method not in STEERED:
             self._forget("candidates", "reward_temperature")
-        if not self.classifier:
+        if self.kind == "classes":
             self._forget("n_held_out")
 
     def _forget(self, *keys: str) -> None:
@@ -87,6 +112,24 @@ class Settings:
         draws = self.classifier in ("", "knn_100")
         return {key: getattr(self, key) for key in (*_TRAINING, *_DRAWING)} if draws else None
 
+    @property
+    def architecture(self) -> Architecture:
+        """The network."""
+        return Architecture(self.network, self.width, self.depth, self.time_embedding, self.class_embedding)
+
+    @property
+    def training_method(self) -> Method:
+        """How it is trained."""
+        objective = Objective(self.prediction, self.weighting, self.noise_levels)
+        return Method(objective, self.batch_size, is_averaged=self.averaging > 0)
+
+    @property
+    def evaluations(self) -> int:
+        """Of the network, for a row."""
+        if self.sampler not in SOLVERS:
+            return self.steps or self.timesteps
+        return 2 * (self.steps or 11) - 1 if self.sampler == "heun" else self.steps or 20
+
     def noise_schedule(self) -> Schedule:
         """The schedule that the settings name."""
         return linear(self.timesteps, *self.beta_range) if self.beta_range else SCHEDULES[self.schedule](self.timesteps)
@@ -96,10 +139,11 @@ STEERED = ("svdd_pm", "feynman_kac")
 """The methods that steer by a reward."""
 
 _TRAINING = (
-    *("timesteps", "schedule", "beta_range", "width", "depth", "time_embedding", "class_embedding"),
-    *("p_uncond", "epochs", "batch_size", "learning_rate"),
+    *("timesteps", "schedule", "beta_range", "network", "prediction", "weighting", "noise_levels"),
+    *("width", "depth", "time_embedding", "class_embedding"),
+    *("p_uncond", "epochs", "batch_size", "learning_rate", "warmup", "decay", "averaging"),
 )
-_DRAWING = ("variance", "n_samples", "method", "guidance", "candidates", "reward_temperature")
+_DRAWING = ("sampler", "steps", "variance", "n_samples", "method", "guidance", "candidates", "reward_temperature")
 
 
 def _whole(low: int, high: int) -> Callable[[Any], int]:
@@ -107,6 +151,18 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"a whole number from {low} to {high}")
         return value
+
+    return check
+
+
+def _none_or_whole(low: int, high: int) -> Callable[[Any], int]:
+    check_whole = _whole(low, high)
+
+    def check(value: Any) -> int:
+        try:
+            return 0 if value == 0 and not isinstance(value, bool) else check_whole(value)
+        except ValueError as error:
+            raise ValueError(f"0 or {error}") from error
 
     return check
 
@@ -137,6 +193,12 @@ def _beta_range(value: Any) -> tuple[float, float]:
     return float(value[0]), float(value[1])
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
 def _embedding_width(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value % 2 or not 4 <= value <= 1024:
         raise ValueError("an even number from 4 to 1024")
@@ -147,12 +209,21 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "timesteps": _whole(1, 100_000),
     "schedule": _one_of(*SCHEDULES),
     "beta_range": _beta_range,
+    "network": _one_of(*NETWORKS),
+    "prediction": _one_of(*PREDICTIONS),
+    "weighting": _one_of(*WEIGHTINGS),
+    "noise_levels": _one_of(*NOISE_LEVELS),
     "width": _whole(1, 4096),
     "depth": _whole(1, 50),
     "time_embedding": _embedding_width,
     "epochs": _whole(1, 1_000_000),
     "batch_size": _whole(1, 1_000_000),
     "learning_rate": _number_from(0, 1, open_below=True),
+    "warmup": _whole(0, 1_000_000),
+    "decay": _flag,
+    "averaging": _number_from(0, 0.999999),
+    "sampler": _one_of(*SAMPLERS),
+    "steps": _whole(0, 100_000),
     "variance": _one_of("beta", "posterior"),
     "n_samples": _whole(10, 10_000_000),
     "emd_rows": _whole(2, 5000),
@@ -163,7 +234,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "candidates": _whole(1, 500),
     "reward_temperature": _number_from(0, 1e6),
     "classifier": _one_of("knn_100", "mlp_100_50", "elbo", "exact"),
-    "n_held_out": _whole(10, 1_000_000),
+    "n_held_out": _none_or_whole(10, 1_000_000),
 }
 """By key of `Settings`: returns the checked value, or raises ValueError with the allowed values as its text."""
 

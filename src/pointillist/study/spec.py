@@ -15,11 +15,11 @@ from pointillist.points.tables import READABLE
 from pointillist.study.reference import ReferenceValue, read_reference
 from pointillist.study.settings import CHECKS, SEEDS, Settings, is_list_of_values, label
 
-BUILT_IN = ("report",)
+BUILT_IN = ("report", "recipes")
 """Names of the specs that the package brings."""
 
 _TOP_KEYS = ("title", "seeds", "datasets", "sections", *CHECKS)
-_SECTION_KEYS = ("title", "datasets", "reference", *CHECKS)
+_SECTION_KEYS = ("title", "datasets", "reference", "variants", *CHECKS)
 
 
 class SpecError(ValueError):
@@ -42,8 +42,8 @@ class Section:
         name: Its key in the spec.
         title: One line for a heading.
         datasets: Names of point sets, or absolute paths of files.
-        varied: The settings that differ between columns.
-        columns: The cross product of the section's lists.
+        varied: The settings that differ between columns; none where the columns are variants with names.
+        columns: The cross product of the section's lists, or its variants.
         reference: Numbers to print beside the measured ones.
     """
 
@@ -182,6 +182,32 @@ class _Reader:
         if place:
             self._check_keys(table, _SECTION_KEYS, place)
         merged = {**defaults, **table}
+        axes = self._axes(merged, table, place)
+        varied = tuple(key for key, values in axes.items() if len(values) > 1)
+        columns: dict[Settings, Column] = {}
+        if "variants" in table:
+            if varied:
+                raise self._error(varied[0], "is a list of values, which a section of variants cannot have", place)
+            columns = self._variants(table["variants"], axes, (*place, "variants"))
+        else:
+            for combination in product(*axes.values()):
+                settings = Settings(**dict(zip(axes, combination, strict=True)))
+                # Settings that come to the same model (cosine with two beta ranges) are one column.
+                head = ", ".join(label(key, getattr(settings, key)) for key in varied) or label(
+                    "schedule", settings.schedule
+                )
+                columns.setdefault(settings, Column(head, settings))
+        if len({column.settings.kind for column in columns.values()}) > 1:
+            raise self._error("method", "plain rows and rows of classes need sections of their own", place)
+        if "datasets" not in merged:
+            raise self._error("datasets", f"is missing: name point sets ({', '.join(POINTSETS)}) or files", place)
+        datasets = self._datasets(merged["datasets"], place if "datasets" in table else ())
+        heads = [column.label for column in columns.values()]
+        reference = self._reference(table["reference"], varied, heads, place) if "reference" in table else ()
+        return Section(name, self._title(table, place, name), datasets, varied, tuple(columns.values()), reference)
+
+    def _axes(self, merged: dict[str, Any], table: dict[str, Any], place: tuple[str, ...]) -> dict[str, list[Any]]:
+        """The checked values of every setting that is given."""
         axes: dict[str, list[Any]] = {}
         for key, check in CHECKS.items():
             if key in merged:
@@ -192,23 +218,24 @@ class _Reader:
                 axes[key] = [self._value(key, value, check, where) for value in values]
         if "classifier" in axes or ("guidance" in axes and "method" not in axes):
             axes.setdefault("method", ["guidance"])
-        varied = tuple(key for key, values in axes.items() if len(values) > 1)
-        columns: dict[Settings, Column] = {}
-        for combination in product(*axes.values()):
-            settings = Settings(**dict(zip(axes, combination, strict=True)))
-            # Settings that come to the same model (cosine with two beta ranges) are one column.
-            head = ", ".join(label(key, getattr(settings, key)) for key in varied) or label(
-                "schedule", settings.schedule
+        return axes
+
+    def _variants(self, tables: Any, axes: dict[str, list[Any]], place: tuple[str, ...]) -> dict[Settings, Column]:
+        """One column for each table: the section's settings, but for those that the table gives."""
+        if not isinstance(tables, dict) or not tables or not all(isinstance(own, dict) for own in tables.values()):
+            raise self._error(
+                "variants", "must be tables of settings, such as [sections.NAME.variants.plain]", place[:-1]
             )
-            columns.setdefault(settings, Column(head, settings))
-        if len({column.settings.kind for column in columns.values()}) > 1:
-            raise self._error("method", "plain rows and rows of classes need sections of their own", place)
-        if "datasets" not in merged:
-            raise self._error("datasets", f"is missing: name point sets ({', '.join(POINTSETS)}) or files", place)
-        datasets = self._datasets(merged["datasets"], place if "datasets" in table else ())
-        heads = [column.label for column in columns.values()]
-        reference = self._reference(table["reference"], varied, heads, place) if "reference" in table else ()
-        return Section(name, self._title(table, place, name), datasets, varied, tuple(columns.values()), reference)
+        columns: dict[Settings, Column] = {}
+        for name, own in tables.items():
+            where = (*place, name)
+            self._check_keys(own, tuple(CHECKS), where)
+            values = {key: self._value(key, value, CHECKS[key], where) for key, value in own.items()}
+            settings = Settings(**{**{key: value for key, (value,) in axes.items()}, **values})
+            if settings in columns:
+                raise self._error(name, f"has the same settings as {columns[settings].label!r}", place)
+            columns[settings] = Column(name, settings)
+        return columns
 
     def _datasets(self, value: Any, place: tuple[str, ...]) -> tuple[str, ...]:
         names = [value] if isinstance(value, str) else value

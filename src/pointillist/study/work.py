@@ -38,17 +38,19 @@ class Work:
         """Of a cell's rows."""
         settings = cell.settings
         evaluations = settings.candidates or (2 if settings.guidance else 1)
-        return float(settings.n_samples * settings.timesteps * evaluations) * self._of_a_row(cell)
+        return float(settings.n_samples * settings.evaluations * evaluations) * self._of_a_row(cell)
 
     def classifying(self, cell: Cell) -> float:
-        """Of held-out rows by the model; nothing by other classifiers."""
-        dataset, evaluations = self._datasets[cell.dataset], {"elbo": 128, "exact": 240 * 3}
-        times = evaluations.get(cell.settings.classifier, 0)
-        return float(cell.settings.n_held_out * dataset.n_classes * times) * self._of_a_row(cell)
+        """Of held-out rows by the model, or their likelihood; nothing by other classifiers."""
+        dataset, kind = self._datasets[cell.dataset], cell.settings.classifier or cell.settings.kind
+        times = {"elbo": 128 * dataset.n_classes, "exact": 240 * 3 * dataset.n_classes, "rows": 600 * 3}.get(kind, 0)
+        return float(cell.settings.n_held_out * times) * self._of_a_row(cell)
 
     def _of_a_row(self, cell: Cell) -> float:
         """One row's way through the network: two operations a weight."""
         settings: Settings = cell.settings
         columns = self._datasets[cell.dataset].rows.shape[1]
         features = settings.time_embedding + settings.class_embedding
+        if settings.network == "residual":
+            return 2.0 * settings.width * (columns * 2 + 2 * settings.depth * (features + settings.width))
         return 2.0 * settings.width * (columns * 2 + features + settings.depth * settings.width)

@@ -99,7 +99,7 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
         section: One of its sections.
         table: The section's table, `results.rows(section)`.
     """
-    quantities = QUANTITIES[section.kind]
+    quantities = {q.name: q for q in QUANTITIES[section.kind].values() if q.name in {row.metric for row in table}}
     labels = [column.label for column in section.columns]
     width = max(2.2, 0.25 * len(labels))
     x, limits, is_number = _positions(section, width)
@@ -110,9 +110,12 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
     )
     headline(figure, section.title)
     panels = dict(zip(product(names, quantities), grid.flat, strict=True))
-    for row in table:
-        axes = panels[row.dataset, row.metric]
-        _draw_metric(axes, row, x)
+    by_panel = {(row.dataset, row.metric): row for row in table}
+    for place, axes in panels.items():
+        if place in by_panel:
+            _draw_metric(axes, by_panel[place], x)
+        else:
+            say(axes, "no fresh rows")
         axes.set_xscale("log" if is_number else "linear")
         axes.set_xticks(x, [], minor=False)
         axes.set_xticks([], minor=True)

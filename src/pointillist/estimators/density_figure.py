@@ -1,0 +1,60 @@
+"""A picture of the density of a model of two columns."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from pointillist.estimators.inputs import checked_rows, is_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from pointillist.estimators.model import Diffusion
+
+MARGIN = 0.05
+"""Of the training rows' range, on each side, where no range is given."""
+
+
+def plot_density(
+    model: "Diffusion", ax: "Axes | None", rows: Any, bounds: ArrayLike | None, n_grid: int, is_log: bool
+) -> "Axes":
+    """Draws p(x) on a grid; see `Diffusion.plot_density`."""
+    check_is_fitted(model, "network_")
+    if model.scaling_.varies.sum() != 2 or model.n_features_in_ != 2:
+        varying = int(model.scaling_.varies.sum())
+        raise ValueError(f"plot_density needs a model of two columns that vary, and this one has {varying}")
+    if not is_whole(n_grid, 2):
+        raise ValueError(f"n_grid must be a whole number from 2 on, not {n_grid!r}")
+    x, y = (np.linspace(low, high, n_grid) for low, high in _ranges(model, bounds))
+    grid = np.stack(np.meshgrid(x, y), axis=-1)
+    log_density = model.score_samples(grid.reshape(-1, 2)).reshape(n_grid, n_grid)
+    points = None if rows is None else checked_rows(model, rows)[1]
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.subplots(layout="constrained")[1]
+    # Below the least density of any use the colours of a log density would all be spent on empty space.
+    shown = np.maximum(log_density, log_density.max() - _LOG_RANGE) if is_log else np.exp(log_density)
+    mesh = ax.pcolormesh(x, y, shown, shading="gouraud", rasterized=True)
+    ax.figure.colorbar(mesh, ax=ax, label="log p(x) (nats)" if is_log else "p(x)")
+    if points is not None:
+        ax.scatter(points[:, 0], points[:, 1], s=2, color="white", alpha=0.5, linewidths=0)
+    names = model.layout_.names or ("column 0", "column 1")
+    ax.set_xlabel(str(names[0]))
+    ax.set_ylabel(str(names[1]))
+    return ax
+
+
+_LOG_RANGE = 15.0
+
+
+def _ranges(model: "Diffusion", bounds: ArrayLike | None) -> list[tuple[float, float]]:
+    if bounds is None:
+        low, high = model.scaling_.minimum, model.scaling_.maximum
+        return list(zip(low - MARGIN * (high - low), high + MARGIN * (high - low), strict=True))
+    given = np.asarray(bounds, np.float64)
+    if given.shape != (2, 2) or not np.isfinite(given).all() or (given[:, 0] >= given[:, 1]).any():
+        raise ValueError(f"bounds must be ((low, high), (low, high)) with low < high for each column, not {bounds!r}")
+    return [(float(low), float(high)) for low, high in given]

@@ -1,0 +1,69 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from pointillist.diffusion.losses import LOG_NORMAL, Objective, denoising_loss
+from pointillist.diffusion.oracles import EmpiricalLaw
+from pointillist.diffusion.parameterisations import PREDICTIONS, coefficients
+from pointillist.diffusion.schedules import alpha_sigma, cosine, linear, padded
+
+SCHEDULE = cosine(200)
+N = 4000
+SHARE = jnp.asarray((np.arange(N) + 0.5) / N, jnp.float32)
+X0 = jax.random.normal(jax.random.key(0), (N, 2))
+EPS = jax.random.normal(jax.random.key(1), (N, 2))
+SPREAD = jnp.ones(2)
+
+
+@pytest.mark.parametrize("schedule", [linear(50), padded(linear(50), 90)], ids=["own", "padded"])
+def test_uniform_levels_are_each_time_alike(schedule):
+    noised = Objective().noised(X0, EPS, SHARE, schedule, SPREAD)
+    np.testing.assert_array_equal(np.bincount(noised.t), [0, *[N // 50] * 50])
+    alpha, sigma = np.asarray(schedule.alpha)[noised.t, None], np.asarray(schedule.sigma)[noised.t, None]
+    np.testing.assert_allclose(noised.inside, alpha * X0 + sigma * EPS, atol=1e-6)
+    np.testing.assert_allclose(noised.lambda_t, np.log(alpha / sigma)[:, 0], atol=1e-5)
+    np.testing.assert_array_equal(noised.target, EPS)
+    np.testing.assert_array_equal(noised.weight, np.ones((N, 1)))
+
+
+def test_log_normal_levels_are_normal_in_units_of_the_spread():
+    spread = jnp.asarray([0.5, 0.5])
+    noised = Objective("edm", noise_levels="log-normal").noised(X0, EPS, SHARE, SCHEDULE, spread)
+    log_sigma = -np.asarray(noised.lambda_t, np.float64)
+    inside = slice(int(0.02 * N), int(0.98 * N))  # the rest may be clipped by the schedule
+    mean, std = LOG_NORMAL
+    expected = np.log(0.5) + stats.norm(mean, std).ppf(np.asarray(SHARE, np.float64))
+    np.testing.assert_allclose(log_sigma[inside], expected[inside], atol=1e-4)
+    times = np.asarray(noised.t)
+    assert (times >= 1).all() and (times <= 200).all() and (np.diff(times) >= -1e-4).all()
+    alpha, sigma = jax.vmap(lambda t: jnp.stack(alpha_sigma(SCHEDULE, t)))(noised.t).T
+    np.testing.assert_allclose(np.log(alpha / sigma), noised.lambda_t, atol=2e-3)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_the_loss_is_least_at_the_conditional_mean(prediction):
+    """At E[x_0 | x_t] of the rows trained on, any common change of the output raises the loss."""
+    rows = X0[:50]
+    objective = Objective(prediction, noise_levels="log-normal")
+    oracle = EmpiricalLaw(np.asarray(rows)).denoiser(SCHEDULE)
+    x0 = jnp.tile(rows, (N // 50, 1))
+    noised = objective.noised(x0, EPS, jax.random.permutation(jax.random.key(3), SHARE), SCHEDULE, SPREAD)
+
+    def exact(inside, t, shift):
+        alpha, sigma = alpha_sigma(SCHEDULE, t)
+        c_in, skip, out = coefficients(prediction, alpha, sigma, SPREAD)
+        x_t = inside / c_in
+        return (oracle(x_t, t) - skip * x_t) / out + shift
+
+    losses = [
+        float(
+            denoising_loss(
+                lambda x, t, s=s: exact(x, t[0], s), noised.inside, noised.t[:, None], noised.target, noised.weight
+            )
+        )
+        for s in (-0.2, 0.0, 0.2)
+    ]
+    assert losses[1] < losses[0] and losses[1] < losses[2]
+    assert losses[0] + losses[2] - 2 * losses[1] == pytest.approx(2 * 0.2**2, rel=1e-2)
