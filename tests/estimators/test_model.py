@@ -168,10 +168,55 @@ def test_a_prior_decides_the_rows_without_noise(conditional):
 
 
 def test_log_density_is_a_density(plain):
-    axis = np.linspace(-2.5, 2.5, 160)
+    axis = np.linspace(-1.8, 1.8, 180)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    density = np.exp(plain.score_samples(grid * [10.0, 0.1] + plain.scaling_.inverse(np.zeros((1, 2)))))
-    assert density.sum() * (5 / 159) ** 2 == pytest.approx(1.0, abs=0.03)
+    density = np.exp(plain.score_samples(grid * [10.0, 0.1] + [100.0, -5.0]))
+    assert density.sum() * (3.6 / 179) ** 2 == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_picture_of_a_density(plain, conditional):
+    ax = plain.plot_density(n_grid=12)
+    (mesh,) = ax.collections
+    low, high = UNITS.min(axis=0), UNITS.max(axis=0)
+    corner = low - 0.05 * (high - low)
+    assert ax.get_xlim()[0] == pytest.approx(corner[0]) and ax.get_ylim()[0] == pytest.approx(corner[1])
+    values = np.asarray(mesh.get_array()).ravel()
+    assert values[0] == pytest.approx(np.exp(plain.score_samples(corner[None])[0]), rel=1e-3, abs=1e-9)
+    same = plain.plot_density(ax, rows=UNITS[:7], bounds=((95, 105), (-5.1, -4.9)), n_grid=3, log=True)
+    assert same is ax and len(ax.collections) == 3 and len(ax.collections[-1].get_offsets()) == 7
+    with pytest.raises(ValueError, match="bounds must be"):
+        plain.plot_density(bounds=((1, 0), (0, 1)))
+    with pytest.raises(ValueError, match="n_grid must be a whole number from 2 on"):
+        plain.plot_density(n_grid=1)
+    wide = Diffusion(**QUICK | {"epochs": 1}).fit(np.column_stack([UNITS, X[:, 0]]))
+    with pytest.raises(ValueError, match="needs a model of two columns that vary, and this one has 3"):
+        wide.plot_density()
+
+
+@pytest.mark.slow
+def test_the_defaults_make_rows_that_a_forest_cannot_tell():
+    X, _ = load_pointset("moons")
+    fresh, _ = load_pointset("moons", random_state=9)
+    rows = Diffusion(random_state=0).fit(X).sample(4000, random_state=0)
+    found = metrics.two_sample_test(rows, fresh[:4000], max_rows=4000)
+    assert float(found) < 0.5 + 3 * found.null_standard_error
+
+
+@pytest.mark.parametrize("prediction", ["x0", *(pytest.param(p, marks=pytest.mark.slow) for p in ("eps", "v", "edm"))])
+def test_every_prediction_learns(prediction):
+    options = QUICK | {"prediction": prediction, "weighting": "min-snr", "network": "mlp", "noise_levels": "uniform"}
+    rows = Diffusion(**options, random_state=0).fit(X).sample(500, random_state=1)
+    assert float(metrics.energy_distance(X, rows)) < 0.1
+
+
+def test_the_rows_come_from_the_averaged_weights():
+    """With an average that keeps nothing of itself, the weights are the last ones; else they are not."""
+    options = QUICK | {"epochs": 3, "decay": False}
+    models = [Diffusion(**options, averaging=a, random_state=0).fit(X) for a in (0.0, 1e-12, 0.9)]
+    first, last, averaged = (model.sample(5, random_state=0) for model in models)
+    np.testing.assert_allclose(last, first, rtol=1e-3, atol=1e-4)
+    assert np.abs(averaged - first).max() > 1e-2
+    np.testing.assert_array_equal(models[0].history_, models[2].history_)
 
 
 def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():

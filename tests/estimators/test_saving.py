@@ -95,7 +95,10 @@ OF_NO_TYPE = {"kind": "polars", "types": ["float64"] * 2, "names": ["a", "b"], "
         (setting("parameters", "width", value="wide"), "width must be a whole number"),
         (setting("trained_with", "width", value=17), "tensors are missing, unknown or of another shape"),
         (setting("trained_with", "width", value=10**9), "width = 1000000000 is beyond 65536"),
-        (setting("trained_with", "schedule", value="quadratic"), "schedule must be one of 'linear', 'cosine', 'sigmoid'"),
+        (
+            setting("trained_with", "schedule", value="quadratic"),
+            "schedule must be one of 'linear', 'cosine', 'sigmoid'",
+        ),
         (setting("trained_with", "more", value=2), "parameters differ: more"),
         (setting("parameters", "learning_rate", value="fast"), "holds a model that cannot be"),
         (setting("parameters", "new", value=1), "parameters differ: new"),

@@ -15,7 +15,7 @@ from pointillist import Diffusion, DiffusionClassifier, load_pointset
 X, Y = load_pointset("blobs", 300)
 QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 2, "random_state": 0}
 # Some checks ask for an accuracy.
-LEARNING = Diffusion(**QUICK | {"epochs": 60, "width": 16, "learning_rate": 0.01})
+LEARNING = Diffusion(**QUICK | {"epochs": 60, "width": 16, "batch_size": 16, "learning_rate": 0.01})
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from scipy import stats
 from sklearn.datasets import load_digits, make_circles, make_moons
 
 from pointillist import load_pointset
-from pointillist.points import POINTSETS
+from pointillist.points import POINTSETS, true_log_density
 
 
 def scaled(rows):
@@ -132,6 +132,21 @@ def test_law_equals_an_independent_construction(name):
         assert stats.ks_2samp(*products).pvalue > 1e-3
     counts = np.stack([np.bincount(labels), np.bincount(other_labels)])
     assert stats.chi2_contingency(counts).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", ["blobs", "manycircles"])
+def test_true_log_density_is_the_laws(name):
+    rows = load_pointset(name, 5000, random_state=3)[0]
+    found = true_log_density(name, rows)
+    axis = np.linspace(-1.6, 1.6, 401)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2).astype(np.float32)
+    on_grid = true_log_density(name, grid)
+    density = np.exp(on_grid) * (3.2 / 400) ** 2
+    assert density.sum() == pytest.approx(1.0, abs=2e-3)
+    # The mean over its own rows is that under the density itself.
+    expected = (density * on_grid).sum()
+    assert abs(found.mean() - expected) < 4 * found.std() / np.sqrt(5000) + 1e-2
+    assert true_log_density("moons", rows) is None
 
 
 @pytest.mark.parametrize("name", [name for name, pointset in POINTSETS.items() if pointset.is_generated])

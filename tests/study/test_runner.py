@@ -12,12 +12,15 @@ from support import dump
 
 from pointillist.engine import weights
 from pointillist.engine.training import Architecture, StackTrainer
+from pointillist.points import true_log_density
 from pointillist.study import runner
 from pointillist.study.grid import random_seed, study_cells
 from pointillist.study.measuring import measure_rows
 from pointillist.study.results import Results
-from pointillist.study.spec import SpecError, load_spec
+from pointillist.study.scorer import held_out
+from pointillist.study.spec import SpecError, load_spec, parse_spec
 from pointillist.study.store import Store
+from pointillist.study.tables import markdown
 
 CONSOLE = Console(quiet=True)
 
@@ -50,6 +53,34 @@ def test_every_cell_is_computed_once_and_kept(tiny, tmp_path, whole):
         (losses,) = results.losses(name, settings)
         assert losses.shape == (3,) and (losses > 0).all()
         assert results.dataset(name).rows.min() == -1 and results.dataset(name).rows.max() == 1
+
+
+def test_the_likelihood_of_held_out_rows(tmp_path):
+    text = """
+datasets = ["blobs", "moons"]
+width = 8
+depth = 1
+time_embedding = 4
+epochs = 2
+n_samples = 100
+emd_rows = 20
+n_held_out = 40
+timesteps = 20
+schedule = "cosine"
+sampler = "dpm"
+steps = 5
+"""
+    spec = parse_spec(text, tmp_path / "likelihood.toml")
+    run(spec, tmp_path)
+    with Store(tmp_path / "study.db") as store:
+        results = Results(store)
+        rows = {row.dataset: row for row in results.rows(results.spec.sections[0]) if row.metric == "nll"}
+        fresh = held_out("blobs", 40)[0]
+        assert rows["moons"].floor is None
+        assert rows["blobs"].floor.value == pytest.approx(-true_log_density("blobs", fresh).mean())
+        # A model that has hardly learned: far above the law's own.
+        assert rows["blobs"].floor.value + 0.5 < rows["blobs"].summaries[0].value < 10
+        assert "held-out NLL (nats)" in markdown(results, results.spec.sections[0])
 
 
 def test_a_second_run_computes_nothing(tiny, tmp_path, whole, monkeypatch):

@@ -44,6 +44,38 @@ def test_the_built_in_report():
     assert moons["1e-3..0.2"] == 35.57 and moons["1e-4..0.02"] == 30.55
 
 
+def test_the_built_in_recipes():
+    from pointillist import Diffusion
+
+    (section,) = load_spec("recipes").sections
+    everything = section.columns[0]
+    assert everything.label == "all" and section.varied == ()
+    # The first column is what `Diffusion()` is, but for the scaling of the columns.
+    model, settings = Diffusion(), everything.settings
+    shared = ("timesteps", "schedule", "network", "prediction", "weighting", "noise_levels", "width", "depth")
+    for name in (*shared, "time_embedding", "batch_size", "learning_rate", "warmup", "decay", "averaging"):
+        assert getattr(settings, name) == getattr(model, name), name
+    # Each variant is its own model, but for the one that only samples otherwise.
+    cells = study_cells(load_spec("recipes"), {name: name for name in section.datasets})
+    assert len({cell.model_key for cell in cells}) == (len(section.columns) - 1) * 5 * 5
+
+
+def test_variants_are_columns_of_their_own():
+    spec = parsed("""
+datasets = "moons"
+epochs = 7
+[sections.a]
+width = 16
+[sections.a.variants.plain]
+[sections.a.variants."wide, long"]
+width = 32
+epochs = 9
+""")
+    (section,) = spec.sections
+    found = [(c.label, c.settings.width, c.settings.epochs) for c in section.columns]
+    assert found == [("plain", 16, 7), ("wide, long", 32, 9)] and section.varied == ()
+
+
 def test_lists_are_crossed_and_equal_models_come_once():
     spec = parsed("""
 datasets = "moons"
@@ -90,6 +122,7 @@ def test_overrides():
 
 
 GOOD = 'datasets = ["moons"]\n'
+VARIANTS = GOOD + "[sections.a.variants.b]\n"
 MISTAKES = {
     "misspelt key": (GOOD + "\ntimestep = 5", "line 3: timestep: unknown key; did you mean 'timesteps'"),
     "misspelt in section": (
@@ -102,6 +135,18 @@ MISTAKES = {
     "same names": (
         'datasets = ["a/moons.npy", "moons"]', "there is no file",
     ),
+    "variants and a list": (
+        GOOD + "timesteps = [5, 6]\n[sections.a.variants.b]",
+        "timesteps: is a list of values, which a section of variants",
+    ),
+    "no variants": (GOOD + "[sections.a]\nvariants = 5", "line 3: sections.a.variants: must be tables of settings"),
+    "unknown key of a variant": (VARIANTS + "widths = 5", "line 3: sections.a.variants.b.widths: unknown key; did you"),
+    "a list in a variant": (VARIANTS + "width = [5, 6]", r"variants.b.width: \[5, 6\] must be a whole number"),
+    "equal variants": (
+        VARIANTS + "[sections.a.variants.c]\nwidth = 128", "sections.a.variants.c: has the same settings as 'b'",
+    ),
+    "few held out": (GOOD + "n_held_out = 5", "n_held_out: 5 must be 0 or a whole number from 10 to 1000000"),
+    "decay a number": (GOOD + "decay = 1", "decay: 1 must be true or false"),
     "T of 0": (GOOD + "timesteps = 0", "line 2: timesteps: 0 must be a whole number from 1 to 100000"),
     "T of 2.5": (GOOD + "timesteps = 2.5", r"timesteps: 2\.5 must be a whole number"),
     "T in a list": (GOOD + "timesteps = [5, -1]", "line 2: timesteps: -1 must be a whole number"),
