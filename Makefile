@@ -5,7 +5,7 @@ BIN := .venv/bin
 PARALLEL := --numprocesses auto --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: study test test-slow lint format bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows clean
+.PHONY: study test test-slow lint format bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe clean
 
 study: .venv/core
 	$(BIN)/pointillist study
@@ -27,7 +27,7 @@ format: .venv/dev
 	$(BIN)/ruff format src tests benchmarks
 
 # Each prints a table and writes JSON to benchmarks/output/.
-bench: bench-startup bench-training bench-study bench-guidance bench-classifier bench-rows
+bench: bench-startup bench-training bench-study bench-guidance bench-classifier bench-rows bench-recipe
 
 bench-training: .venv/core
 	$(BIN)/python benchmarks/training.py
@@ -46,6 +46,11 @@ bench-classifier: .venv/core
 bench-rows: .venv/core
 	$(BIN)/python benchmarks/rows.py
 	$(BIN)/python benchmarks/digits.py --figure docs/images/digits.png
+
+bench-recipe: .venv/core
+	$(BIN)/python benchmarks/recipe.py
+	$(BIN)/python benchmarks/samplers.py --figure docs/images/samplers.png
+	$(BIN)/python benchmarks/likelihood.py --figure docs/images/density.png
 
 bench-startup: .venv/core
 	$(BIN)/python benchmarks/startup.py

@@ -7,6 +7,7 @@ import numpy as np
 
 from machine import median_and_range, report
 from pointillist import Diffusion, load_pointset
+from pointillist.estimators import REPORT
 
 N_ROWS = 4000
 
@@ -17,17 +18,18 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     X, y = load_pointset("moons")
-    model = Diffusion(timesteps=150, schedule="linear", variance="beta", epochs=1, random_state=0)
+    model = Diffusion(**{**REPORT, "timesteps": 150, "epochs": 1, "random_state": 0})
     conditional, plain = model.fit(X, y), Diffusion(**model.get_params()).fit(X)
+    ancestral: dict = {"sampler": "ancestral", "random_state": 0}
     host = np.array([1.0, 2.0])
     jobs = {
-        "plain": lambda: plain.sample(N_ROWS, random_state=0),
-        "conditional, w = 0": lambda: conditional.sample(N_ROWS, labels=1, random_state=0),
-        "guided, w = 1": lambda: conditional.sample(N_ROWS, labels=1, guidance=1.0, random_state=0),
-        "SVDD, M = 10, JAX reward": lambda: plain.sample(N_ROWS, reward=_reward, random_state=0),
-        "SVDD, M = 10, NumPy reward": lambda: plain.sample(N_ROWS, reward=lambda x: x @ host, random_state=0),
+        "plain": lambda: plain.sample(N_ROWS, **ancestral),
+        "conditional, w = 0": lambda: conditional.sample(N_ROWS, labels=1, **ancestral),
+        "guided, w = 1": lambda: conditional.sample(N_ROWS, labels=1, guidance=1.0, **ancestral),
+        "SVDD, M = 10, JAX reward": lambda: plain.sample(N_ROWS, reward=_reward, **ancestral),
+        "SVDD, M = 10, NumPy reward": lambda: plain.sample(N_ROWS, reward=lambda x: x @ host, **ancestral),
         "Feynman-Kac, 10 particles a row": lambda: plain.sample(
-            N_ROWS, reward=_reward, steering="feynman-kac", random_state=0
+            N_ROWS, reward=_reward, steering="feynman-kac", **ancestral
         ),
     }
     for job in jobs.values():

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from machine import median_and_range, report, seconds
-from pointillist.diffusion.losses import noise_prediction_loss
+from pointillist.diffusion.losses import denoising_loss
 from pointillist.engine.devices import configure
 from pointillist.engine.training import Architecture
 
@@ -22,19 +22,19 @@ OPTIMISER = optax.scale_by_adam()
 def forward(carry, batch):
     """The loss alone."""
     network, total = carry
-    return (network, total + noise_prediction_loss(network, *batch)), None
+    return (network, total + denoising_loss(network, *batch)), None
 
 
 def gradient(carry, batch):
     """The loss and its gradient, added up so that nothing of it is left out."""
     network, total = carry
-    return (network, jax.tree.map(jnp.add, total, jax.grad(noise_prediction_loss)(network, *batch))), None
+    return (network, jax.tree.map(jnp.add, total, jax.grad(denoising_loss)(network, *batch))), None
 
 
 def adam(carry, batch):
     """A whole step."""
     network, state = carry
-    update, state = OPTIMISER.update(jax.grad(noise_prediction_loss)(network, *batch), state)
+    update, state = OPTIMISER.update(jax.grad(denoising_loss)(network, *batch), state)
     return (jax.tree.map(lambda w, u: w - 1e-3 * u, network, update), state), None
 
 
@@ -52,6 +52,7 @@ def main() -> None:
     key = jax.random.key(0)
     network = Architecture().build(key, 2)
     batches = tuple(jax.random.normal(key, (STEPS, BATCH, columns)) for columns in (2, 16, 2))
+    batches += (jnp.ones((STEPS, BATCH, 1)),)
     square = jax.random.normal(key, (WIDTH, WIDTH)) / WIDTH**0.5
     parts = {
         "products of the hidden layers": (products, (batches[1][0] @ square[:16], square)),

@@ -5,7 +5,7 @@ import argparse
 from machine import median_and_range, peak_gflops, report, seconds
 from pointillist import load_pointset
 from pointillist.diffusion.schedules import linear
-from pointillist.engine.training import Architecture, Recipe, StackTrainer
+from pointillist.engine.training import Architecture, Method, Recipe, StackTrainer
 
 BATCH = 64
 WEIGHTS = 85_250
@@ -24,7 +24,7 @@ def main() -> None:
     first_call = {}
     for n in options.models:
         recipes = [Recipe(dataset=0, schedule=linear(200), seed=seed, epochs=10_000) for seed in range(n)]
-        trainers[n] = StackTrainer(rows, recipes, Architecture(), BATCH)
+        trainers[n] = StackTrainer(rows, recipes, Architecture(), Method(batch_size=BATCH))
         first_call[n] = seconds(lambda n=n: trainers[n].run(1), 1)[0]
     peak = peak_gflops()
     print(f"reference network ({WEIGHTS:,} weights), batch {BATCH}, Adam, moons; {options.repeats} repeats")

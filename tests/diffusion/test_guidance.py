@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.denoisers import ConditionalNetworkDenoiser, NetworkDenoiser, eps_from_x0
+from pointillist.diffusion.denoisers import ConditionalNetworkDenoiser, NetworkDenoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.networks import MLP, sinusoidal_embedding
 from pointillist.diffusion.oracles import GaussianMixture
@@ -23,7 +23,8 @@ def test_a_class_is_its_embedding_and_no_class_one_index_more():
     t = jnp.asarray(20)
     for denoiser, label in [(CONDITIONAL, 3), (CONDITIONAL.given(jnp.asarray(1)), 1)]:
         features = jnp.concatenate([sinusoidal_embedding(t, 16), sinusoidal_embedding(jnp.asarray(label), 16)])
-        eps = eps_from_x0(X_T, denoiser(X_T, t), *alpha_sigma(SCHEDULE, t))
+        alpha_t, sigma_t = alpha_sigma(SCHEDULE, t)
+        eps = (X_T - alpha_t * denoiser(X_T, t)) / sigma_t
         np.testing.assert_allclose(eps, NETWORK(X_T, features), rtol=1e-3, atol=1e-5)
 
 
@@ -32,7 +33,8 @@ def test_classifier_free_guidance_is_the_papers_formula_in_eps(w):
     t, label = jnp.asarray(50), jnp.asarray(2)
 
     def eps(denoiser):
-        return eps_from_x0(X_T, denoiser(X_T, t), *alpha_sigma(SCHEDULE, t))
+        alpha_t, sigma_t = alpha_sigma(SCHEDULE, t)
+        return (X_T - alpha_t * denoiser(X_T, t)) / sigma_t
 
     guided = ClassifierFree(CONDITIONAL, w)
     expected = (1 + w) * eps(CONDITIONAL.given(label)) - w * eps(CONDITIONAL)

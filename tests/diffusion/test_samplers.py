@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.denoisers import NetworkDenoiser, eps_from_x0, x0_from_eps
+from pointillist.diffusion.denoisers import NetworkDenoiser
 from pointillist.diffusion.networks import MLP, sinusoidal_embedding
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import DDIM, Ancestral
@@ -72,7 +72,7 @@ def test_few_steps_of_ddim_keep_a_normal_law_closer_than_ancestral_ones():
 def test_the_times_of_few_steps():
     sampler = Ancestral(linear(10), steps=4)
     assert [int(sampler.time(jnp.asarray(i))) for i in range(5)] == [10, 7, 5, 2, 0]
-    long = Ancestral(linear(100_000), steps=30_000)
+    long = Ancestral(linear(100_000, 1e-6, 1e-4), steps=30_000)
     assert int(long.time(jnp.asarray(1))) == 100_000 * 29_999 // 30_000
 
 
@@ -114,14 +114,6 @@ def test_posterior_variance_is_the_papers():
     _, std = Ancestral(schedule, "posterior").transition(oracle, jnp.zeros(2), jnp.array(50), jnp.array(49))
     beta = 1e-4 + (0.02 - 1e-4) * 49 / 199
     assert float(std) == pytest.approx(np.sqrt(beta * (1 - alpha_bar[49]) / (1 - alpha_bar[50])), rel=1e-3)
-
-
-def test_conversions_are_inverse():
-    x_t, eps = jnp.array([0.3, 2.0]), jnp.array([-1.0, 0.4])
-    alpha, sigma = jnp.array(0.6), jnp.array(0.8)
-    x0 = x0_from_eps(x_t, eps, alpha, sigma)
-    np.testing.assert_allclose(alpha * x0 + sigma * eps, x_t, rtol=1e-6)
-    np.testing.assert_allclose(eps_from_x0(x_t, x0, alpha, sigma), eps, rtol=1e-6)
 
 
 def test_unknown_variance():

@@ -53,7 +53,7 @@ def test_training_keeps_a_row_of_every_class():
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(fitting, "SHARD_VALUES", 38 * 200)
+    monkeypatch.setattr(fitting, "SHARD_VALUES", 45 * 200)
 
 
 def test_a_table_in_shards_is_learned(small_shards, tmp_path):

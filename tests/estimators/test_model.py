@@ -241,7 +241,7 @@ def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
         ({"prior": np.zeros((5, 2)), "reward": len, "steering": "feynman-kac"}, "draws populations of rows"),
         ({"sampler": "euler"}, "sampler must be one of ancestral, ddim"),
         ({"sampler": "dpm", "steps": 1}, "steps of dpm must be a whole number from 2 on, not 1"),
-        ({"sampler": "dpm", "reward": len}, "rewards steer the steps of a stochastic sampler"),
+        ({"sampler": "dpm", "reward": len}, "rewards steer ancestral sampling, not dpm"),
         ({"sampler": "dpm-sde", "deterministic": True}, "dpm-sde adds noise: take sampler='dpm'"),
         ({"steps": 41, "sampler": "ddim"}, "steps of ddim must be a whole number from 1 to the model's timesteps, 40"),
         ({"deterministic": True, "reward": len}, "SVDD needs a stochastic sampler"),

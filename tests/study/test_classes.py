@@ -246,5 +246,5 @@ def test_classes_that_are_too_few_or_too_small(small, labels, message):
 def test_plain_rows_and_classes_need_sections_of_their_own(tmp_path):
     path = tmp_path / "spec.toml"
     path.write_text('datasets = "moons"\nmethod = ["plain", "svdd_pm"]\n')
-    with pytest.raises(SpecError, match="line 2: method: plain rows and rows of classes need sections of their own"):
+    with pytest.raises(SpecError, match="line 2: method: plain rows, rows of classes and classifiers need"):
         load_spec(str(path))

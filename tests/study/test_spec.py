@@ -73,6 +73,8 @@ epochs = 9
 """)
     (section,) = spec.sections
     found = [(c.label, c.settings.width, c.settings.epochs) for c in section.columns]
+    guided = parsed(GOOD + "[sections.a.variants.w0]\nguidance = 0\n[sections.a.variants.w2]\nguidance = 2").sections[0]
+    assert [(c.settings.method, c.settings.guidance) for c in guided.columns] == [("guidance", 0), ("guidance", 2)]
     assert found == [("plain", 16, 7), ("wide, long", 32, 9)] and section.varied == ()
 
 
@@ -144,6 +146,13 @@ MISTAKES = {
     "a list in a variant": (VARIANTS + "width = [5, 6]", r"variants.b.width: \[5, 6\] must be a whole number"),
     "equal variants": (
         VARIANTS + "[sections.a.variants.c]\nwidth = 128", "sections.a.variants.c: has the same settings as 'b'",
+    ),
+    "guidance without classes": (
+        VARIANTS + "[sections.a.variants.c]\nguidance = 2", "plain rows, rows of classes and classifiers need sections",
+    ),
+    "a name of a variant": (GOOD + "[sections.a.variants.\"a|b\"]", "a variant.s name heads a column: leave out"),
+    "reference of variants": (
+        GOOD + "[sections.a]\nreference = \"r.csv\"\n[sections.a.variants.b]", "a section of variants has none",
     ),
     "few held out": (GOOD + "n_held_out = 5", "n_held_out: 5 must be 0 or a whole number from 10 to 1000000"),
     "decay a number": (GOOD + "decay = 1", "decay: 1 must be true or false"),

@@ -24,20 +24,6 @@ Bounds = Float[Array | np.ndarray, "2 d"]
 """A lowest and a highest value for each column."""
 
 
-def x0_from_eps(
-    x_t: Float[Array, " d"], eps: Float[Array, " d"], alpha_t: Float[Array, ""], sigma_t: Float[Array, ""]
-) -> Float[Array, " d"]:
-    """x_0 = (x_t - sigma_t ε) / alpha_t (Ho et al. 2020, equation 15)."""
-    return (x_t - sigma_t * eps) / alpha_t
-
-
-def eps_from_x0(
-    x_t: Float[Array, " d"], x0: Float[Array, " d"], alpha_t: Float[Array, ""], sigma_t: Float[Array, ""]
-) -> Float[Array, " d"]:
-    """ε = (x_t - alpha_t x_0) / sigma_t, the inverse of `x0_from_eps`; sigma_t above 0."""
-    return (x_t - alpha_t * x0) / sigma_t
-
-
 class Denoiser(eqx.Module):
     """Maps a noised row to the mean of the data rows it can have come from.
 

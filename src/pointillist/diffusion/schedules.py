@@ -46,6 +46,10 @@ class Schedule(eqx.Module):
 
 
 def _from_alpha_bar(alpha_bar: Float[np.ndarray, " L"]) -> Schedule:
+    if np.sqrt(alpha_bar.min()) < np.finfo(np.float32).tiny:
+        raise ValueError(
+            "the noise schedule leaves nothing of the data that float32 can hold: take fewer timesteps or smaller betas"
+        )
     # The tables are made in float64: near t = 0, 1 - ᾱ_t would lose its digits in float32.
     return Schedule(
         alpha=np.sqrt(alpha_bar).astype(np.float32),

@@ -18,6 +18,10 @@ from pointillist.diffusion.schedules import Schedule, at_lambda, lambda_range, t
 LOWEST_LAMBDA = -4.4
 """Where solvers begin if a schedule goes farther: σ = sigma / alpha is 81 there, beside which the data is a point."""
 
+DPM_POINTS = 20
+HEUN_POINTS = 11
+"""Where no number is given: about as many evaluations."""
+
 Scalar = Float[Array, ""]
 
 
@@ -133,7 +137,8 @@ def sampler_named(name: str, schedule: Schedule, steps: int | None = None, varia
     Args:
         name: One of `SAMPLERS`.
         schedule: Gives alpha_t and sigma_t.
-        steps: K of "ancestral" and "ddim", all T by default; points N of the others, 20, or 11 of "heun", by default.
+        steps: K of "ancestral" and "ddim", all T by default; points N of the others, by default `DPM_POINTS` or
+            `HEUN_POINTS`.
         variance: Of "ancestral".
     """
     if name == "ancestral":
@@ -141,5 +146,5 @@ def sampler_named(name: str, schedule: Schedule, steps: int | None = None, varia
     if name == "ddim":
         return DDIM(schedule, steps=steps)
     if name == "heun":
-        return Heun(schedule, steps or 11)
-    return DPMSolver2M(schedule, steps or 20, name == "dpm-sde")
+        return Heun(schedule, steps or HEUN_POINTS)
+    return DPMSolver2M(schedule, steps or DPM_POINTS, name == "dpm-sde")

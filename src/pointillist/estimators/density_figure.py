@@ -22,21 +22,24 @@ def plot_density(
 ) -> "Axes":
     """Draws p(x) on a grid; see `Diffusion.plot_density`."""
     check_is_fitted(model, "network_")
-    if model.scaling_.varies.sum() != 2 or model.n_features_in_ != 2:
-        varying = int(model.scaling_.varies.sum())
-        raise ValueError(f"plot_density needs a model of two columns that vary, and this one has {varying}")
+    if model.n_features_in_ != 2 or not model.scaling_.varies.all():
+        constant = int((~model.scaling_.varies).sum())
+        raise ValueError(
+            "plot_density needs a model of two columns that vary, and this one has "
+            f"{model.n_features_in_}{f', {constant} of them constant' if constant else ''}"
+        )
     if not is_whole(n_grid, 2):
         raise ValueError(f"n_grid must be a whole number from 2 on, not {n_grid!r}")
+    points = None if rows is None else checked_rows(model, rows)[1]
     x, y = (np.linspace(low, high, n_grid) for low, high in _ranges(model, bounds))
     grid = np.stack(np.meshgrid(x, y), axis=-1)
-    log_density = model.score_samples(grid.reshape(-1, 2)).reshape(n_grid, n_grid)
-    points = None if rows is None else checked_rows(model, rows)[1]
+    log_density = model.score_samples(model.layout_.restore(grid.reshape(-1, 2))).reshape(n_grid, n_grid)
     if ax is None:
         from matplotlib import pyplot
 
         ax = pyplot.subplots(layout="constrained")[1]
     # Below the least density of any use the colours of a log density would all be spent on empty space.
-    shown = np.maximum(log_density, log_density.max() - _LOG_RANGE) if is_log else np.exp(log_density)
+    shown = np.maximum(log_density, np.nanmax(log_density) - _LOG_RANGE) if is_log else np.exp(log_density)
     mesh = ax.pcolormesh(x, y, shown, shading="gouraud", rasterized=True)
     ax.figure.colorbar(mesh, ax=ax, label="log p(x) (nats)" if is_log else "p(x)")
     if points is not None:

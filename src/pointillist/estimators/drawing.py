@@ -221,7 +221,7 @@ def _plain(model: "Diffusion", options: Options) -> RowSampler:
         if timesteps < 2:
             raise ValueError(f"{name} needs a model of at least 2 timesteps: take sampler='ancestral'")
         if options.reward is not None:
-            raise ValueError(f"rewards steer the steps of a stochastic sampler, which {name} is not: leave it out")
+            raise ValueError(f"rewards steer ancestral sampling, not {name}: leave sampler out")
         if name == "dpm-sde" and options.deterministic:
             raise ValueError("dpm-sde adds noise: take sampler='dpm' for deterministic=True")
     elif steps is not None and not (is_whole(steps, 1) and steps <= timesteps):

@@ -142,8 +142,9 @@ class Shards:
     def count(self) -> int:
         """Number of shards in a pass."""
         features = self.plan.architecture.time_embedding + self.plan.architecture.class_embedding
-        # Of a row: its values, its noise, their mixture, and what the network is conditioned on.
-        values = 3 * int(self.plan.scaling.varies.sum()) + features
+        # Of a row: its values, its noise, their mixture, what the network is shown and is to give; what it is
+        # conditioned on; time, noise level and weight.
+        values = 5 * int(self.plan.scaling.varies.sum()) + features + 3
         rows = max(BLOCK, self.limit // values)
         return 1 if self.n_rows <= rows else max(1, min(-(-self.n_rows // rows), self.n_rows // BLOCK))
 

@@ -43,13 +43,13 @@ DEFAULT_STEPS = 10_000
 class Diffusion(BaseEstimator):
     """A diffusion model of the rows of a table, with classes or without.
 
-    A network learns to tell noised rows from their noise (Ho et al. 2020, arXiv 2006.11239); a sampler turns noise into
-    new rows. With labels the model is conditional, and also learns the rows of all classes together, from a share of
-    rows whose labels it is not shown (Ho & Salimans 2022, arXiv 2207.12598).
+    A network learns to denoise rows (Ho et al. 2020, arXiv 2006.11239); a sampler turns noise into new rows. With
+    labels the model is conditional, and also learns the rows of all classes together, from a share of rows whose labels
+    it is not shown (Ho & Salimans 2022, arXiv 2207.12598).
 
     The defaults are the best recipe known here: residual blocks, EDM preconditioning and noise levels (Karras et al.
     2022, arXiv 2206.00364), averaged weights. The study's built-in spec `recipes` shows what each of them does;
-    `REPORT` has the parameters of a plain DDPM.
+    `pointillist.estimators.REPORT` has the parameters of a plain DDPM.
 
     Args:
         timesteps: T, number of noise levels in the schedule, 1 to 100,000.
@@ -255,10 +255,10 @@ class Diffusion(BaseEstimator):
             architecture=architecture(deciding(self), n_classes),
             method=method(self),
             n_classes=n_classes,
-            epochs=self.epochs,
+            epochs=None if self.epochs is None else int(self.epochs),
             default_steps=DEFAULT_STEPS,
             learning_rate=float(self.learning_rate),
-            warmup=self.warmup,
+            warmup=int(self.warmup),
             decay=bool(self.decay),
             averaging=float(self.averaging),
             p_uncond=float(self.p_uncond),
@@ -396,9 +396,15 @@ class Diffusion(BaseEstimator):
         exact up to 64 columns; beyond, it is Hutchinson's estimate from 32 probes, which are a function of the row.
 
         Raises:
-            ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there.
+            ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, or
+                if a model with classes was never trained without labels.
         """
         check_is_fitted(self, "network_")
+        if self._n_classes and self.trained_with_["p_uncond"] == 0:
+            raise ValueError(
+                "the density is that of all classes together, and this model was never trained without labels: fit it "
+                "with p_uncond above 0"
+            )
         _, rows = checked_rows(self, X)
         repeating = self.scaling_.repeating
         if len(repeating):

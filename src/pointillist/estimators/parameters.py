@@ -50,14 +50,20 @@ def _plain(value: Any) -> Any:
 
 
 REPORT: dict[str, Any] = {
+    "timesteps": 200,
     "schedule": "linear",
+    "beta_start": 1e-4,
+    "beta_end": 0.02,
     "scaling": "minmax",
     "network": "mlp",
     "prediction": "eps",
+    "weighting": "uniform",
     "noise_levels": "uniform",
     "width": 128,
     "depth": 5,
     "time_embedding": 16,
+    "epochs": 100,
+    "batch_size": 64,
     "learning_rate": 1e-3,
     "warmup": 0,
     "decay": False,
@@ -79,6 +85,11 @@ def check_parameters(model: "Diffusion") -> None:
         value = getattr(model, name)
         if not is_whole(value, 4) or value % 2:
             raise ValueError(f"{name} must be an even number from 4 on, not {value!r}")
+    for name in ("decay", "early_stopping", "warm_start"):
+        if not isinstance(getattr(model, name), bool | np.bool_):
+            raise ValueError(f"{name} must be True or False, not {getattr(model, name)!r}")
+    if not isinstance(model.verbose, bool | np.bool_ | int | np.integer):
+        raise ValueError(f"verbose must be True, False or a number, not {model.verbose!r}")
     for name, limit in LIMITS.items():
         if getattr(model, name) > limit:
             raise ValueError(f"{name} = {getattr(model, name)} is beyond {limit}")
@@ -137,4 +148,4 @@ def architecture(parameters: dict[str, Any], n_classes: int) -> Architecture:
 def method(model: "Diffusion") -> Method:
     """How its parameters say that it is trained."""
     objective = Objective(model.prediction, model.weighting, model.noise_levels)
-    return Method(objective, model.batch_size, is_averaged=model.averaging > 0)
+    return Method(objective, int(model.batch_size), is_averaged=bool(model.averaging > 0))

@@ -44,6 +44,10 @@ def _check_classes(dataset: Dataset, kind: str, where: str) -> None:
 
 
 def _check_method(settings: Settings, where: str) -> None:
+    try:
+        settings.noise_schedule()
+    except ValueError as error:
+        raise SpecError(f"{where}: {error}") from error
     if settings.classifier and settings.method != "guidance":
         raise SpecError(f"{where}: classifiers are made of a conditional model: leave method out")
     if settings.classifier and not settings.n_held_out:
@@ -54,9 +58,9 @@ def _check_method(settings: Settings, where: str) -> None:
         raise SpecError(f"{where}: feynman_kac needs reward_temperature above 0")
 
     name, steps, timesteps = settings.sampler, settings.steps, settings.timesteps
+    if settings.method in STEERED and name != "ancestral":
+        raise SpecError(f"{where}: rewards steer ancestral sampling, not {name}: leave sampler out")
     if name in SOLVERS:
-        if settings.method in STEERED:
-            raise SpecError(f"{where}: rewards steer steps that add noise; {name} cannot be steered: take ancestral")
         if steps == 1 or timesteps < 2:
             raise SpecError(f"{where}: {name} needs at least 2 steps, and 2 timesteps")
     elif steps > timesteps:

@@ -55,7 +55,8 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
     what the true class probabilities have.
     """
     if name == "nll":
-        return _nll_of_the_true_law(dataset, settings)
+        true = true_nll(dataset, settings)
+        return {} if true is None else {name: FloorRecord(true.value, true.standard_error, 1)}
     if settings.kind == "rows":
         n_rows = settings.n_samples
         measured = floor(
@@ -72,13 +73,11 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
     return {name: FloorRecord(best.value, best.standard_error, 1)}
 
 
-def _nll_of_the_true_law(dataset: Dataset, settings: Settings) -> dict[str, FloorRecord]:
+def true_nll(dataset: Dataset, settings: Settings) -> Measure | None:
+    """Of held-out rows under the law that they are drawn from; None where it is not known."""
     fresh = held_out(dataset.name, settings.n_held_out)
     log_density = None if fresh is None else true_log_density(dataset.name, fresh[0])
-    if log_density is None:
-        return {}
-    measure = measure_likelihood(log_density)
-    return {"nll": FloorRecord(measure.value, measure.standard_error, 1)}
+    return None if log_density is None else measure_likelihood(log_density)
 
 
 def measure_likelihood(log_density: Float[np.ndarray, " n"]) -> Measure:

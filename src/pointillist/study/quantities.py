@@ -45,6 +45,9 @@ QUANTITIES: dict[str, dict[str, Quantity]] = {
 }
 """By kind of a section; those of "classes" are means over classes, and some are given for each class too."""
 
+LIKELIHOOD_STEPS = 100
+"""Of the ODE's solver: an adaptive one takes several times as long on networks of ReLU, which have kinks."""
+
 OF_EACH_CLASS = ("emd", "coverage", "spread")
 """Those of "classes" that are given for each class too."""
 

@@ -39,6 +39,7 @@ class Row:
         references: One per column; None where nothing was reported.
         floors: The metric of data against data, one per column.
         is_best: One per column: no test tells it from the best.
+        is_asked: One per column: whether its settings have it measured.
     """
 
     dataset: str
@@ -48,6 +49,7 @@ class Row:
     references: tuple[ReferenceValue | None, ...]
     floors: tuple[FloorRecord | None, ...]
     is_best: tuple[bool, ...]
+    is_asked: tuple[bool, ...]
 
     @property
     def floor(self) -> FloorRecord | None:
@@ -119,6 +121,9 @@ class Results:
         reported = {(r.dataset, r.metric, r.column): r for r in section.reference}
         known = [floor.value for floor in floors if floor is not None]
         targets = known if better == "floor" and len(known) == len(floors) else None
+        is_best = best(summaries, targets, highest=better == "higher")
+        if metric == "nll" and len({self.cut_off(column.settings) for column in section.columns}) > 1:
+            is_best = [False] * len(is_best)  # densities with unlike noise are not to be ranked
         return Row(
             short,
             metric,
@@ -126,7 +131,8 @@ class Results:
             summaries,
             tuple(reported.get((short, metric, column.label)) for column in section.columns),
             floors,
-            tuple(best(summaries, targets, highest=better == "higher")),
+            tuple(is_best),
+            tuple(metric != "nll" or column.settings.n_held_out > 0 for column in section.columns),
         )
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
@@ -146,6 +152,11 @@ class Results:
     def alpha_bar_T(self, settings: Settings) -> float:
         """ᾱ_T, the share of signal in the prior's place."""
         return float(settings.noise_schedule().alpha_bar[-1])
+
+    def cut_off(self, settings: Settings) -> float:
+        """σ = sigma_1 / alpha_1, the noise at which a likelihood is evaluated."""
+        schedule = settings.noise_schedule()
+        return float(schedule.sigma[1] / schedule.alpha[1])
 
     def prior_kl(self, name: str, settings: Settings) -> float:
         """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over the data set's rows."""

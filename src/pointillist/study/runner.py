@@ -36,8 +36,9 @@ from pointillist.study.measuring import (
     measure_floor,
     measure_neighbours,
     measure_rows,
+    true_nll,
 )
-from pointillist.study.quantities import QUANTITIES
+from pointillist.study.quantities import LIKELIHOOD_STEPS, QUANTITIES
 from pointillist.study.results import protocol, short_name
 from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import STEERED, Settings
@@ -56,9 +57,6 @@ KEEP_EVERY = 10.0
 
 ELBO_TIMES = 128
 """Noise levels at which the classifier by denoising error looks."""
-
-LIKELIHOOD_STEPS = 100
-"""Of the ODE's solver: an adaptive one takes several times as long on networks of ReLU, which have kinks."""
 
 
 def run_study(spec: Spec, store: Store, console: Console) -> None:
@@ -158,6 +156,8 @@ class _Run:
             dataset = datasets[name]
             known = self.store.floors(dataset.fingerprint, key)
             missing = [quantity for quantity in QUANTITIES[settings.kind] if quantity not in known]
+            if "nll" in missing and true_nll(dataset, settings) is None:
+                missing.remove("nll")
             if missing:
                 self.bar.say(f"floor of {short_name(name)}: data against data")
             scorer = self.scorers[dataset.fingerprint].result() if settings.kind == "classes" and missing else None

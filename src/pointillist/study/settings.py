@@ -8,7 +8,7 @@ from pointillist.diffusion.losses import NOISE_LEVELS, Objective
 from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
-from pointillist.diffusion.solvers import SAMPLERS, SOLVERS
+from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
 from pointillist.engine.training import Architecture, Method
 
 
@@ -128,7 +128,9 @@ class Settings:
         """Of the network, for a row."""
         if self.sampler not in SOLVERS:
             return self.steps or self.timesteps
-        return 2 * (self.steps or 11) - 1 if self.sampler == "heun" else self.steps or 20
+        sampler = sampler_named(self.sampler, self.noise_schedule(), self.steps or None)
+        assert isinstance(sampler, Solver)
+        return sampler.evaluations
 
     def noise_schedule(self) -> Schedule:
         """The schedule that the settings name."""

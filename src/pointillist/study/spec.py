@@ -188,17 +188,20 @@ class _Reader:
         if "variants" in table:
             if varied:
                 raise self._error(varied[0], "is a list of values, which a section of variants cannot have", place)
+            if "reference" in table:
+                raise self._error("reference", "is of settings that vary, and a section of variants has none", place)
             columns = self._variants(table["variants"], axes, (*place, "variants"))
         else:
             for combination in product(*axes.values()):
-                settings = Settings(**dict(zip(axes, combination, strict=True)))
+                settings = _settings(dict(zip(axes, combination, strict=True)))
                 # Settings that come to the same model (cosine with two beta ranges) are one column.
                 head = ", ".join(label(key, getattr(settings, key)) for key in varied) or label(
                     "schedule", settings.schedule
                 )
                 columns.setdefault(settings, Column(head, settings))
         if len({column.settings.kind for column in columns.values()}) > 1:
-            raise self._error("method", "plain rows and rows of classes need sections of their own", place)
+            what = "variants" if "variants" in table else "classifier" if "classifier" in table else "method"
+            raise self._error(what, "plain rows, rows of classes and classifiers need sections of their own", place)
         if "datasets" not in merged:
             raise self._error("datasets", f"is missing: name point sets ({', '.join(POINTSETS)}) or files", place)
         datasets = self._datasets(merged["datasets"], place if "datasets" in table else ())
@@ -216,8 +219,6 @@ class _Reader:
                 if not values:
                     raise self._error(key, "is an empty list; leave the key out or give it a value", where)
                 axes[key] = [self._value(key, value, check, where) for value in values]
-        if "classifier" in axes or ("guidance" in axes and "method" not in axes):
-            axes.setdefault("method", ["guidance"])
         return axes
 
     def _variants(self, tables: Any, axes: dict[str, list[Any]], place: tuple[str, ...]) -> dict[Settings, Column]:
@@ -231,7 +232,9 @@ class _Reader:
             where = (*place, name)
             self._check_keys(own, tuple(CHECKS), where)
             values = {key: self._value(key, value, CHECKS[key], where) for key, value in own.items()}
-            settings = Settings(**{**{key: value for key, (value,) in axes.items()}, **values})
+            if not re.fullmatch(r"[^|\[\]$\x00-\x1f\x7f]+", name):
+                raise self._error(name, "a variant's name heads a column: leave out | [ ] $ and line breaks", place)
+            settings = _settings({**{key: value for key, (value,) in axes.items()}, **values})
             if settings in columns:
                 raise self._error(name, f"has the same settings as {columns[settings].label!r}", place)
             columns[settings] = Column(name, settings)
@@ -291,6 +294,13 @@ class _Reader:
         line = self._lines.get((*place, key)) or self._lines.get(place)
         at_line = f", line {line}" if line else ""
         return SpecError(f"{self._path}{at_line}: {'.'.join((*place, key))}: {message}")
+
+
+def _settings(values: dict[str, Any]) -> Settings:
+    """The settings that are given, and what follows from them."""
+    if "classifier" in values or "guidance" in values:
+        values = {"method": "guidance", **values}
+    return Settings(**values)
 
 
 def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pointillist.files import write_whole
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
+from pointillist.study.quantities import LIKELIHOOD_STEPS
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import KL_LIMIT, Results, Row, short_name
 from pointillist.study.settings import Settings, label
@@ -99,6 +100,8 @@ def notes(results: Results, section: Section) -> list[str]:
     ]
     if section.reference:
         texts.append("Below a cell: the number reported elsewhere for this setting.")
+    if any(row.metric == "nll" for row in results.rows(section)):
+        texts.append(_likelihood_note(results, section))
     off = [text for name in section.datasets for text in _off(results, section, name)]
     if off and section.kind != "classifier":
         texts.append(
@@ -115,10 +118,6 @@ _FLOOR_NOTES = {
         "evaluation. A cell near it cannot be told from perfect.",
         "The report NLL is the log of a mean of kernels that are not normalised. It can be lower for a model that "
         "bunches up than for the data itself; best is therefore closest to the floor.",
-        "Held-out NLL: minus the mean log-density of fresh rows under the model, in nats, by its probability-flow ODE "
-        "(100 steps, exact trace): of rows with the noise of t = 1 added, whatever sampler the section draws with. It "
-        "may be negative. Its floor is that of the law itself on the same rows, ± the standard error over them, where "
-        "the law is known.",
     ],
     "classes": [
         "EMD, energy distance, coverage (share of data rows with a generated row among their 5 nearest) and spread "
@@ -140,6 +139,21 @@ _FLOOR_NOTES = {
         "probabilities.",
     ],
 }
+
+
+def _likelihood_note(results: Results, section: Section) -> str:
+    by_cut_off: dict[str, list[str]] = {}
+    for column in section.columns:
+        by_cut_off.setdefault(f"{results.cut_off(column.settings):.2g}", []).append(column.label)
+    is_one = len(by_cut_off) == 1
+    where = "; ".join(value if is_one else f"{value} at {', '.join(labels)}" for value, labels in by_cut_off.items())
+    unlike = "" if is_one else ", so that columns of unlike cut-offs are not ranked"
+    return (
+        "Held-out NLL: minus the mean log-density in nats of fresh rows under the model, by its probability-flow ODE "
+        f"({LIKELIHOOD_STEPS} steps, exact trace), whatever sampler draws the rows. It may be negative. The density is "
+        f"that of the data with noise of the cut-off σ = sigma_1 / alpha_1 added (σ = {where}){unlike}. Its floor is "
+        "that of the law itself, without noise, on the same rows, ± the standard error over them, where it is known."
+    )
 
 
 def agreement_line(results: Results) -> str:
@@ -189,16 +203,20 @@ def _body(results: Results, section: Section, *, by_class: bool) -> list[list[En
 def _metric_row(row: Row) -> list[Entry]:
     decimals = _decimals(row.summaries)
     cells = [
-        _entry(summary, reference, is_best, decimals)
-        for summary, reference, is_best in zip(row.summaries, row.references, row.is_best, strict=True)
+        _entry(summary, reference, is_best, decimals, is_asked)
+        for summary, reference, is_best, is_asked in zip(
+            row.summaries, row.references, row.is_best, row.is_asked, strict=True
+        )
     ]
     return [Entry(row.dataset), Entry(row.title), *cells, Entry(_floor_text(row.floors, decimals))]
 
 
-def _entry(summary: Summary | None, reference: ReferenceValue | None, is_best: bool, decimals: int) -> Entry:
+def _entry(
+    summary: Summary | None, reference: ReferenceValue | None, is_best: bool, decimals: int, is_asked: bool
+) -> Entry:
     reported = "" if reference is None else f"{reference.value:.{reference.decimals}f}"
     if summary is None:
-        return Entry("not yet", reported)
+        return Entry("not yet" if is_asked else "–", reported)
     if not np.isfinite(summary.value):
         return Entry("diverged", reported)
     return Entry(f"{summary.value:.{decimals}f} ± {summary.standard_error:.{decimals}f}", reported, is_best)
@@ -251,6 +269,7 @@ def write_csv(results: Results, path: Path) -> None:
     writer.writerow(
         [
             "section",
+            "column",
             "dataset",
             *settings_names,
             "metric",
@@ -269,7 +288,7 @@ def write_csv(results: Results, path: Path) -> None:
                 settings = [label(key, getattr(column.settings, key)) for key in settings_names]
                 keys = [cell.key for cell in results.cells(name, column.settings)]
                 writer.writerow(
-                    [section.name, row.dataset, *settings, row.metric, _of(row.summaries[i], "n_seeds")]
+                    [section.name, column.label, row.dataset, *settings, row.metric, _of(row.summaries[i], "n_seeds")]
                     + [value(row, i) for value in _VALUE_COLUMNS.values()]
                     + [results.alpha_bar_T(column.settings), results.prior_kl(name, column.settings), " ".join(keys)]
                 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pointillist.study.grid import Cell, Dataset
+from pointillist.study.grid import Cell, Dataset, has_fresh_rows
 from pointillist.study.settings import Settings
 from pointillist.study.store import Store
 
@@ -44,6 +44,8 @@ class Work:
         """Of held-out rows by the model, or their likelihood; nothing by other classifiers."""
         dataset, kind = self._datasets[cell.dataset], cell.settings.classifier or cell.settings.kind
         times = {"elbo": 128 * dataset.n_classes, "exact": 240 * 3 * dataset.n_classes, "rows": 600 * 3}.get(kind, 0)
+        if not has_fresh_rows(dataset.name):
+            return 0.0
         return float(cell.settings.n_held_out * times) * self._of_a_row(cell)
 
     def _of_a_row(self, cell: Cell) -> float:

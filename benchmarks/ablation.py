@@ -1,0 +1,55 @@
+"""What each ingredient of the default recipe does: the tables of `pointillist study recipes`, as means over its sets.
+
+Reads the study's store, which the command above has filled. For each variant: the EMD over its floor; the accuracy of
+the 15 nearest neighbours; the held-out negative log-likelihood, above that of the variant with everything. ±: the
+standard error over seeds of the mean over sets; for differences, of the paired difference.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from machine import report
+from pointillist.study.results import Results, protocol
+from pointillist.study.store import Store
+
+METRICS = {"emd": "EMD / floor", "two_sample_test": "15-NN accuracy", "nll": "NLL above all's (nats)"}
+
+
+def main() -> None:
+    """Prints a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("results/recipes"))
+    options = parser.parse_args()
+    with Store(options.folder / "study.db") as store:
+        results = Results(store)
+        (section,) = results.spec.sections
+        found = {column.label: _of_variant(results, section.datasets, column.settings) for column in section.columns}
+    reference = found[section.columns[0].label]["nll"]
+    print("| variant | " + " | ".join(METRICS.values()) + " |")
+    print("|---|" + "---|" * len(METRICS))
+    table = {}
+    for label, by_metric in found.items():
+        by_metric["nll"] = by_metric["nll"] - reference
+        # By seed: the mean over sets.
+        means = {metric: by_metric[metric].mean(axis=0) for metric in METRICS}
+        table[label] = {m: (v.mean(), v.std(ddof=1) / np.sqrt(len(v))) for m, v in means.items()}
+        print(f"| {label} | " + " | ".join(f"{mean:.3f} ± {error:.3f}" for mean, error in table[label].values()) + " |")
+    report("ablation", {"table": table})
+
+
+def _of_variant(results: Results, datasets, settings) -> dict[str, np.ndarray]:
+    """By metric, shape (sets, seeds)."""
+    values: dict[str, list[list[float]]] = {metric: [] for metric in METRICS}
+    for name in datasets:
+        measures = [results.store.measures(cell.key) for cell in results.cells(name, settings)]
+        floor = results.store.floors(results.fingerprints[name], protocol(settings))["emd"].value
+        for metric in METRICS:
+            scale = floor if metric == "emd" else 1.0
+            values[metric].append([each[metric].value / scale for each in measures])
+    return {metric: np.array(rows) for metric, rows in values.items()}
+
+
+if __name__ == "__main__":
+    main()
