@@ -17,7 +17,7 @@ from pointillist.estimators import REPORT
 from pointillist.metrics import emd
 
 SETS = ("moons", "circles", "helix")
-EVALUATIONS = (5, 10, 20, 50, 100, 200)
+EVALUATIONS = (5, 10, 20, 50, 200)
 SAMPLERS = ("ancestral", "ddim", "dpm", "dpm-sde", "heun")
 EPOCHS = (3, 6, 12, 25, 50, 100)
 PAIRS = 3

@@ -90,9 +90,12 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
     order_key, level_key, noise_key = (jax.random.fold_in(jax.random.fold_in(training_key(1), 1), i) for i in range(3))
     order = jax.random.permutation(order_key, 200)[:192]
     share = jax.random.uniform(level_key, (6, 32)).ravel()
-    if is_best:
-        share = ((jnp.arange(32)[None] + jax.random.uniform(level_key, (6, 1))) / 32).ravel()
     eps = jax.random.normal(noise_key, (192, 2))
+    if is_best:
+        # Strata of the noise levels, and noise in pairs of opposite sign.
+        share = ((jnp.arange(32)[None] + jax.random.uniform(level_key, (6, 1))) / 32).ravel()
+        eps = jax.random.normal(noise_key, (6, 16, 2))[:, :, None] * jnp.array([1.0, -1.0])[None, None, :, None]
+        eps = eps.reshape(192, 2)
     spread = jnp.asarray(np.sqrt((ROWS[0] ** 2).mean(axis=0)))
     x0 = jnp.asarray(ROWS[0])[order]
     noised = method.objective.noised(x0, eps, share, schedule, spread)

@@ -83,6 +83,13 @@ def test_shards_hold_each_row_once_a_pass(small_shards):
     assert len(set().union(*passes)) > 2950 and not np.array_equal(passes[0], passes[1])
 
 
+def test_warm_up_is_at_most_a_tenth():
+    # 12 epochs.
+    models = [Diffusion(**QUICK, warmup=steps).fit(X) for steps in (10_000, 12 * (len(X) // 64) // 10, 1)]
+    np.testing.assert_array_equal(weights(models[0]), weights(models[1]))
+    assert not np.array_equal(weights(models[0]), weights(models[2]))
+
+
 def test_warm_start_goes_on():
     first = Diffusion(**QUICK, warm_start=True).fit(X, Y)
     before = weights(first)

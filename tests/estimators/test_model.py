@@ -1,5 +1,8 @@
+import warnings
+
 import jax.numpy as jnp
 import numpy as np
+import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -188,9 +191,30 @@ def test_the_picture_of_a_density(plain, conditional):
         plain.plot_density(bounds=((1, 0), (0, 1)))
     with pytest.raises(ValueError, match="n_grid must be a whole number from 2 on"):
         plain.plot_density(n_grid=1)
-    wide = Diffusion(**QUICK | {"epochs": 1}).fit(np.column_stack([UNITS, X[:, 0]]))
-    with pytest.raises(ValueError, match="needs a model of two columns that vary, and this one has 3"):
-        wide.plot_density()
+    for columns, found in ((X[:, [0, 1, 0]], "3"), (np.column_stack([X[:, 0], X[:, 0] * 0]), "2, 1 of them constant")):
+        other = Diffusion(**QUICK | {"epochs": 1}).fit(columns)
+        with pytest.raises(ValueError, match=f"needs a model of two columns that vary, and this one has {found}"):
+            other.plot_density()
+
+
+def test_a_picture_has_the_columns_the_right_way_round():
+    """A model of columns whose places differ, drawn on a coarse grid: the density of each point is at its place."""
+    frame = pandas.DataFrame({"a": UNITS[:, 0], "b": UNITS[:, 1]})
+    model = Diffusion(**QUICK, random_state=0).fit(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ax = model.plot_density(bounds=((95, 105), (-5.1, -4.9)), n_grid=4)
+    drawn = np.asarray(ax.collections[0].get_array()).reshape(4, 4)
+    a, b = np.meshgrid(np.linspace(95, 105, 4), np.linspace(-5.1, -4.9, 4))
+    points = pandas.DataFrame({"a": a.ravel(), "b": b.ravel()})
+    np.testing.assert_allclose(drawn.ravel(), np.exp(model.score_samples(points)), rtol=1e-4, atol=1e-9)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("a", "b")
+
+
+def test_no_density_of_all_classes_without_p_uncond():
+    model = Diffusion(**QUICK | {"epochs": 1}, p_uncond=0.0).fit(UNITS, NAMES)
+    with pytest.raises(ValueError, match="was never trained without labels: fit it with p_uncond above 0"):
+        model.score_samples(UNITS)
 
 
 @pytest.mark.slow
@@ -313,6 +337,7 @@ def test_a_fit_that_fails_leaves_the_model_that_was_there(conditional):
         ({"prediction": "score"}, "prediction must be one of 'eps', 'v', 'x0', 'edm'"),
         ({"weighting": "none"}, "weighting must be one of 'uniform', 'min-snr'"),
         ({"noise_levels": "all"}, "noise_levels must be one of 'uniform', 'log-normal'"),
+        ({"decay": "no"}, "decay must be True or False, not 'no'"),
         ({"averaging": 1.0}, "averaging must be at least 0 and below 1, not 1.0"),
         ({"warmup": -1}, "warmup must be a whole number from 0 on, not -1"),
         ({"learning_rate": 0}, "learning_rate must be above 0"),

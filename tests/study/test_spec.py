@@ -46,6 +46,7 @@ def test_the_built_in_report():
 
 def test_the_built_in_recipes():
     from pointillist import Diffusion
+    from pointillist.estimators import REPORT
 
     (section,) = load_spec("recipes").sections
     everything = section.columns[0]
@@ -55,6 +56,18 @@ def test_the_built_in_recipes():
     shared = ("timesteps", "schedule", "network", "prediction", "weighting", "noise_levels", "width", "depth")
     for name in (*shared, "time_embedding", "batch_size", "learning_rate", "warmup", "decay", "averaging"):
         assert getattr(settings, name) == getattr(model, name), name
+    published = {column.label: column.settings for column in section.columns}["published recipe"]
+    for name in (
+        "network",
+        "prediction",
+        "weighting",
+        "noise_levels",
+        "width",
+        "depth",
+        "time_embedding",
+        "batch_size",
+    ):
+        assert getattr(published, name) == REPORT[name], name
     # Each variant is its own model, but for the one that only samples otherwise.
     cells = study_cells(load_spec("recipes"), {name: name for name in section.datasets})
     assert len({cell.model_key for cell in cells}) == (len(section.columns) - 1) * 5 * 5

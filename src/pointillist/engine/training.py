@@ -401,8 +401,7 @@ def _epoch(
     order_key, level_key, noise_key, label_key = (jax.random.fold_in(epoch_key, i) for i in range(4))
     # One epoch's rows and noise are drawn at once: a step is then nothing but the network.
     order = jax.random.permutation(order_key, n)[: steps * method.batch_size]
-    share = _shares(level_key, steps, method)
-    eps = jax.random.normal(noise_key, (steps * method.batch_size, d))
+    share, eps = _noise(level_key, noise_key, steps, method, d)
     noised = method.objective.noised(data.rows[order], eps, share, fixed.schedule, data.spread)
     labels = None
     if data.labels is not None:
@@ -429,15 +428,21 @@ def _epoch(
     return replace(state, epoch=state.epoch + 1), losses.mean()
 
 
-def _shares(key: PRNGKeyArray, steps: int, method: Method) -> Float[Array, " m"]:
-    """For every row of an epoch, its noise level's place in their distribution, in [0, 1)."""
-    shape = steps, method.batch_size
+def _noise(
+    level_key: PRNGKeyArray, noise_key: PRNGKeyArray, steps: int, method: Method, columns: int
+) -> tuple[Float[Array, " m"], Float[Array, "m d"]]:
+    """For every row of an epoch, its noise level's place in their distribution, in [0, 1), and its noise."""
+    batch_size = method.batch_size
     if method.objective.noise_levels == "uniform":
-        return jax.random.uniform(key, shape).ravel()
-    # One from each of as many equal strata as a batch has rows, which are in random order: a batch then sees all
-    # noise levels, and its gradient varies less.
-    shift = jax.random.uniform(key, (steps, 1))
-    return ((jnp.arange(method.batch_size)[None] + shift) / method.batch_size).ravel()
+        share = jax.random.uniform(level_key, (steps, batch_size)).ravel()
+        return share, jax.random.normal(noise_key, (steps * batch_size, columns))
+    # The rows are in random order; for a gradient that varies less, each has its own stratum of the noise levels, and
+    # neighbours have noise of opposite sign, which cancels what is odd in it.
+    shift = jax.random.uniform(level_key, (steps, 1))
+    share = (jnp.arange(batch_size)[None] + shift) / batch_size
+    half = jax.random.normal(noise_key, (steps, (batch_size + 1) // 2, columns))
+    eps = jnp.stack([half, -half], axis=2).reshape(steps, -1, columns)[:, :batch_size]
+    return share.ravel(), eps.reshape(-1, columns)
 
 
 def _learning_rate(fixed: _Fixed, step: Float[Array, ""], steps: int) -> Float[Array, ""]:

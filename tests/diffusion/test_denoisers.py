@@ -1,0 +1,73 @@
+"""A network read as a denoiser, against the papers' own formulas in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pointillist.diffusion.denoisers import ConditionalNetworkDenoiser, NetworkDenoiser
+from pointillist.diffusion.networks import MLP, ResidualMLP, noise_level_embedding, sinusoidal_embedding
+from pointillist.diffusion.parameterisations import PREDICTIONS
+from pointillist.diffusion.schedules import alpha_sigma, cosine
+
+SCHEDULE = cosine(50)
+SPREAD = np.array([0.4, 1.7], np.float32)
+X_T = jnp.array([0.3, -1.2])
+
+
+def some(network):
+    """The same network with random weights everywhere: a fresh one's output may be 0."""
+    leaves, structure = jax.tree.flatten(network)
+    keys = jax.random.split(jax.random.key(7), len(leaves))
+    pairs = zip(keys, leaves, strict=True)
+    return jax.tree.unflatten(structure, [jax.random.normal(key, leaf.shape) / 3 for key, leaf in pairs])
+
+
+def by_the_papers(prediction, F, x_t, alpha, sigma):
+    if prediction == "eps":  # Ho et al. 2020, equation 15
+        return (x_t - sigma * F(x_t)) / alpha
+    if prediction == "v":  # Salimans & Ho 2022, appendix D
+        return alpha * x_t - sigma * F(x_t)
+    if prediction == "x0":
+        return F(x_t)
+    # Karras et al. 2022, equation 7 and table 1, for x = x_t / alpha with noise level sigma / alpha.
+    x, s, d = x_t / alpha, sigma / alpha, SPREAD.astype(np.float64)
+    return d**2 / (s**2 + d**2) * x + s * d / np.sqrt(s**2 + d**2) * F(x / np.sqrt(s**2 + d**2))
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("kind", [MLP, ResidualMLP])
+def test_what_a_network_says_of_the_data(kind, prediction):
+    network = some(kind(jax.random.key(0), columns=2, features=8, width=6, depth=2))
+    t = jnp.asarray(20)
+    alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))
+    level = jnp.asarray(np.log(alpha / sigma), jnp.float32)
+    features = sinusoidal_embedding(t, 8) if kind is MLP else noise_level_embedding(level, 8)
+
+    def F(x):
+        return np.asarray(network(jnp.asarray(x, jnp.float32), features), np.float64)
+
+    expected = by_the_papers(prediction, F, np.asarray(X_T, np.float64), alpha, sigma)
+    denoiser = NetworkDenoiser(network=network, schedule=SCHEDULE, spread=SPREAD, prediction=prediction)
+    np.testing.assert_allclose(denoiser(X_T, t), expected, rtol=2e-4, atol=1e-5)
+    bounds = np.array([[-0.01, -0.01], [0.01, 0.01]], np.float32)
+    clipped = NetworkDenoiser(network=network, schedule=SCHEDULE, spread=SPREAD, prediction=prediction, bounds=bounds)
+    np.testing.assert_allclose(clipped(X_T, t), np.clip(expected, -0.01, 0.01), atol=1e-5)
+
+
+def test_a_class_is_seen_by_residual_blocks():
+    network = some(ResidualMLP(jax.random.key(0), columns=2, features=16, width=6, depth=2))
+    denoiser = ConditionalNetworkDenoiser(
+        network=network, schedule=SCHEDULE, n_classes=jnp.asarray(3), time_embedding=8, spread=SPREAD, prediction="edm"
+    )
+    t = jnp.asarray(20)
+    alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))
+    of_level = noise_level_embedding(jnp.asarray(np.log(alpha / sigma), jnp.float32), 8)
+    for own, label in ((denoiser, 3), (denoiser.given(jnp.asarray(1)), 1)):
+        features = jnp.concatenate([of_level, sinusoidal_embedding(jnp.asarray(label), 8)])
+
+        def F(x, features=features):
+            return np.asarray(network(jnp.asarray(x, jnp.float32), features), np.float64)
+
+        expected = by_the_papers("edm", F, np.asarray(X_T, np.float64), alpha, sigma)
+        np.testing.assert_allclose(own(X_T, t), expected, rtol=2e-4, atol=1e-5)
