@@ -18,8 +18,8 @@ from pointillist.diffusion.schedules import Schedule, at_lambda, lambda_range, t
 LOWEST_LAMBDA = -2.3
 """Where solvers begin if a schedule goes farther: σ = sigma / alpha is 10 there, and the data 1 % of x_t's variance.
 
-Of columns with mean 0 and variance 1, x_t has those of N(0, I) there too; of columns within [-1, 1] the mean is off by at
-most 0.005 nats. From farther out, some of few evaluations would go where next to nothing is decided.
+Of columns with mean 0 and variance 1, x_t has those of N(0, I) there too; of columns within [-1, 1] the mean is off by
+at most 0.005 nats. From farther out, some of few evaluations would go where next to nothing is decided.
 """
 
 DPM_POINTS = 20
