@@ -90,6 +90,13 @@ def test_warm_up_is_at_most_a_tenth():
     assert not np.array_equal(weights(models[0]), weights(models[2]))
 
 
+def test_the_default_number_of_epochs(monkeypatch):
+    monkeypatch.setattr("pointillist.estimators.model.DEFAULT_STEPS", 40)
+    monkeypatch.setattr("pointillist.estimators.model.MOST_DEFAULT_EPOCHS", 7)
+    for n, epochs in ((600, 5), (64, 7)):  # 9 steps an epoch, and 1
+        assert len(Diffusion(**QUICK | {"epochs": None}).fit(X[:n]).history_) == epochs
+
+
 def test_warm_start_goes_on():
     first = Diffusion(**QUICK, warm_start=True).fit(X, Y)
     before = weights(first)

@@ -33,7 +33,7 @@ def fit(
     width: Annotated[int, typer.Option(help="Units of a hidden layer; more for many columns.")] = 96,
     depth: Annotated[int, typer.Option(help="Hidden blocks.")] = 3,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the rows [default: as many as make 10,000 steps].")
+        int | None, typer.Option(help="Passes over the rows [default: as many as make 10,000 steps, at most 400].")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Rows a step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,

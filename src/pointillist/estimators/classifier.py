@@ -12,7 +12,7 @@ from pointillist.diffusion.classification import posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
 from pointillist.estimators.inputs import RandomState, checked_rows, is_whole, seed_of
-from pointillist.estimators.model import DEFAULT_STEPS, Diffusion
+from pointillist.estimators.model import DEFAULT_STEPS, MOST_DEFAULT_EPOCHS, Diffusion
 
 
 class DiffusionClassifier(ClassifierMixin, BaseEstimator):
@@ -70,7 +70,8 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
     def _default(self, n: int) -> Diffusion:
         steps = max(n // 64, 1)
         # Class by class is what counts here: few rows are spent on the law of all classes together.
-        return Diffusion(p_uncond=0.05, epochs=-(-3 * DEFAULT_STEPS // steps), random_state=self.random_state)
+        epochs = min(-(-3 * DEFAULT_STEPS // steps), 3 * MOST_DEFAULT_EPOCHS)
+        return Diffusion(p_uncond=0.05, epochs=epochs, random_state=self.random_state)
 
     def __sklearn_is_fitted__(self) -> bool:
         model: Any = getattr(self, "model_", self.model)

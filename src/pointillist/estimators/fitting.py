@@ -53,8 +53,9 @@ class Plan:
         architecture: The network.
         method: How it is trained; with fewer rows than a batch has, in batches of all of them.
         n_classes: 0 without classes.
-        epochs: Passes over the rows; None for as many as make `default_steps`.
+        epochs: Passes over the rows; None for as many as make `default_steps`, but at most `most_default_epochs`.
         default_steps: Training steps.
+        most_default_epochs: Passes over the rows.
         learning_rate: Adam's.
         warmup: Steps over which it goes up from 0.
         decay: Whether it goes down to 0.
@@ -75,6 +76,7 @@ class Plan:
     n_classes: int
     epochs: int | None
     default_steps: int
+    most_default_epochs: int
     learning_rate: float
     warmup: int
     decay: bool
@@ -188,7 +190,8 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
     shards = plan.shards
     method = replace(plan.method, batch_size=min(plan.method.batch_size, shards.size))
     steps = shards.size // method.batch_size
-    epochs = plan.epochs if plan.epochs is not None else -(-plan.default_steps // (steps * shards.count))
+    by_default = min(-(-plan.default_steps // (steps * shards.count)), plan.most_default_epochs)
+    epochs = by_default if plan.epochs is None else plan.epochs
     if epochs * shards.count >= 2**31:
         raise ValueError(f"epochs = {epochs} is more than can be counted: give fewer")
     recipe = Recipe(

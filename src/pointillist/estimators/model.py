@@ -39,6 +39,9 @@ _ROWS_FOR_PRIOR = 4096
 DEFAULT_STEPS = 10_000
 """Training steps where `epochs` is None: those of 80 epochs over 8,000 rows."""
 
+MOST_DEFAULT_EPOCHS = 400
+"""And at most so many epochs: a small table is known by heart long before so many steps."""
+
 
 class Diffusion(BaseEstimator):
     """A diffusion model of the rows of a table, with classes or without.
@@ -68,7 +71,7 @@ class Diffusion(BaseEstimator):
         depth: Number of hidden blocks.
         time_embedding: Width of the embedding of the noise level, even, at least 4.
         class_embedding: Width of the embedding of the class, even, at least 4.
-        epochs: Passes over the rows, at most; None for as many as make 10,000 steps.
+        epochs: Passes over the rows, at most; None for as many as make 10,000 steps, but at most 400.
         batch_size: Rows a step; all rows where there are fewer.
         learning_rate: Adam's.
         warmup: Steps over which it goes up from 0, at most a tenth of all.
@@ -257,6 +260,7 @@ class Diffusion(BaseEstimator):
             n_classes=n_classes,
             epochs=None if self.epochs is None else int(self.epochs),
             default_steps=DEFAULT_STEPS,
+            most_default_epochs=MOST_DEFAULT_EPOCHS,
             learning_rate=float(self.learning_rate),
             warmup=int(self.warmup),
             decay=bool(self.decay),

@@ -54,7 +54,7 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     facts |= {
         name: getattr(plan, name)
         for name in (
-            *("n_classes", "epochs", "default_steps", "p_uncond", "seed"),
+            *("n_classes", "epochs", "default_steps", "most_default_epochs", "p_uncond", "seed"),
             *("learning_rate", "warmup", "decay", "averaging"),
         )
     }
