@@ -63,7 +63,7 @@ def test_evaluations():
 
 
 def test_the_order_of_ddim_is_one():
-    """With 1,000 steps of the schedule to choose from; the end, at sigma = 0, is the schedule's own."""
+    """Against all 4,000 steps of the same schedule; the end, at sigma = 0, is the schedule's own."""
     schedule = cosine(4000)
     exact = drawn(DDIM(schedule), schedule=schedule)
     counts = [20, 40, 80]

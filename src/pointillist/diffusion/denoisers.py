@@ -1,4 +1,4 @@
-"""Denoisers: E[x_0 | x_t], from a network or exactly, and the conversions between what networks predict.
+"""Denoisers: E[x_0 | x_t], from a network or exactly.
 
 Whatever stands here as a `Denoiser` can stand where another stands: samplers ask for nothing else. A
 `ConditionalDenoiser` is one of the whole data until `given` binds it to a class.

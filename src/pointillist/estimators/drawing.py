@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _LABELS_AT_ONCE = 2**20
 
-
 STEERING = {"svdd": SVDD, "feynman-kac": FeynmanKac}
 """Ways to follow a reward, by name."""
 

@@ -56,7 +56,6 @@ def _check_method(settings: Settings, where: str) -> None:
         raise SpecError(f"{where}: guidance = {settings.guidance:g} needs p_uncond above 0")
     if settings.method == "feynman_kac" and settings.reward_temperature == 0:
         raise SpecError(f"{where}: feynman_kac needs reward_temperature above 0")
-
     name, steps, timesteps = settings.sampler, settings.steps, settings.timesteps
     if settings.method in STEERED and name != "ancestral":
         raise SpecError(f"{where}: rewards steer ancestral sampling, not {name}: leave sampler out")
