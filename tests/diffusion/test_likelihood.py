@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from pointillist.diffusion.classification import class_elbos, class_log_densities
 from pointillist.diffusion.likelihood import PROBES, hutchinson_probes, log_density
@@ -28,6 +29,18 @@ def at_cut_off(law, schedule):
 def test_log_density_of_an_oracle_is_the_mixtures(schedule):
     found = jax.vmap(lambda x: log_density(MIXTURE.denoiser(schedule), x))(jnp.asarray(ROWS, jnp.float32))
     np.testing.assert_allclose(found, at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)
+
+
+def test_the_prior_is_standard_normal_where_the_solver_begins():
+    """The flow of a normal law N(m, s²) is y_1 = m + (y_T - m) √((s² + σ_1²) / (s² + σ_T²)), y_T = x_T / alpha_T."""
+    schedule, lowest, mean, variance = cosine(1000), -0.5, 0.7, 0.04
+    law = GaussianMixture.of([1.0], [[mean]], [[[variance]]])
+    x = np.linspace(0.2, 1.2, 11)[:, None]
+    found = jax.vmap(lambda x: log_density(law.denoiser(schedule), x, lowest=lowest))(jnp.asarray(x, jnp.float32))
+    alpha_T, sigma_1 = 1 / np.sqrt(1 + np.exp(-2 * lowest)), float(schedule.sigma[1] / schedule.alpha[1])
+    scale = np.sqrt((variance + sigma_1**2) / (variance + np.exp(-2 * lowest)))
+    expected = norm(mean - scale * mean, scale / alpha_T).logpdf(x[:, 0])
+    np.testing.assert_allclose(found, expected, atol=0.005)
 
 
 def test_class_log_densities_are_the_classes_own():

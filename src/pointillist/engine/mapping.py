@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 from pointillist.diffusion.classification import class_elbos, class_log_densities
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
+from pointillist.diffusion.solvers import LOWEST_LAMBDA
 from pointillist.engine import devices as engine_devices
 from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK
 
@@ -24,14 +25,20 @@ _AXIS = "rows"
 
 
 class LogDensity(eqx.Module):
-    """log p(x) in nats of a row, by the probability-flow ODE; see `likelihood.log_density`."""
+    """log p(x) in nats of a row, by the probability-flow ODE; see `likelihood.log_density`.
+
+    By default it is the law of the rows that the deterministic solvers draw: N(0, I) where they begin. Noise beyond
+    that decides nothing, and a network that predicts it has no bearing there.
+    """
 
     denoiser: Denoiser
     steps: int | None = eqx.field(static=True, default=None)
+    lowest: float = eqx.field(static=True, default=LOWEST_LAMBDA)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, ""]:
         """The key decides the probes of Hutchinson's estimate, beyond 64 columns."""
-        return log_density(self.denoiser, x, probes=hutchinson_probes(key, len(x)), steps=self.steps)
+        probes = hutchinson_probes(key, len(x))
+        return log_density(self.denoiser, x, probes=probes, steps=self.steps, lowest=self.lowest)
 
     def width(self, columns: int) -> int:
         """Network evaluations side by side: the row's and its tangents'."""

@@ -396,7 +396,8 @@ class Diffusion(BaseEstimator):
         """Log p(x) in nats of each row, shape (n,), in the units of the data; of all classes together.
 
         By the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3), with an adaptive solver: the
-        density of rows with the noise of t = 1 added, over the columns that were not constant in `fit`. Its trace is
+        density of rows with the noise of t = 1 added, over the columns that were not constant in `fit`. The ODE ends in
+        N(0, I) where the deterministic solvers begin, at sigma_t / alpha_t = 10 (or at t = T before that). Its trace is
         exact up to 64 columns; beyond, it is Hutchinson's estimate from 32 probes, which are a function of the row.
 
         Raises:

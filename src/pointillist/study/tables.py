@@ -150,8 +150,9 @@ def _likelihood_note(results: Results, section: Section) -> str:
     unlike = "" if is_one else ", so that columns of unlike cut-offs are not ranked"
     return (
         "Held-out NLL: minus the mean log-density in nats of fresh rows under the model, by its probability-flow ODE "
-        f"({LIKELIHOOD_STEPS} steps, exact trace), whatever sampler draws the rows. It may be negative. The density is "
-        f"that of the data with noise of the cut-off σ = sigma_1 / alpha_1 added (σ = {where}){unlike}. Its floor is "
+        f"({LIKELIHOOD_STEPS} steps, exact trace, from N(0, I) at σ = 10), whatever sampler draws the rows. It may be "
+        "negative. The density is that of the data with noise of the cut-off σ = sigma_1 / alpha_1 added "
+        f"(σ = {where}){unlike}. Its floor is "
         "that of the law itself, without noise, on the same rows, ± the standard error over them, where it is known."
     )
 
