@@ -13,7 +13,7 @@ import optax
 from machine import median_and_range, report, seconds
 from pointillist.diffusion.losses import denoising_loss
 from pointillist.engine.devices import configure
-from pointillist.engine.training import Architecture
+from pointillist.engine.recipes import Architecture
 
 STEPS, BATCH, WIDTH = 1000, 64, 128
 OPTIMISER = optax.scale_by_adam()

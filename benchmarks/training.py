@@ -5,7 +5,8 @@ import argparse
 from machine import median_and_range, peak_gflops, report, seconds
 from pointillist import load_pointset
 from pointillist.diffusion.schedules import linear
-from pointillist.engine.training import Architecture, Method, Recipe, StackTrainer
+from pointillist.engine.recipes import Architecture, Method, Recipe
+from pointillist.engine.training import StackTrainer
 
 BATCH = 64
 WEIGHTS = 85_250

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pointillist.points import load_pointset
 
 __version__ = "0.1.0"
+"""The version of the library."""
 
 _PUBLIC = {
     "Diffusion": "pointillist.estimators",

@@ -8,8 +8,9 @@ from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import Ancestral
 from pointillist.diffusion.schedules import cosine, linear
+from pointillist.engine.recipes import Architecture, Method, Recipe
 from pointillist.engine.sampling import sample_rows
-from pointillist.engine.training import Architecture, Method, Recipe, StackTrainer
+from pointillist.engine.training import StackTrainer
 
 SMALL = Architecture(width=16, depth=2, time_embedding=8, class_embedding=8)
 MIXTURE = GaussianMixture.of([0.5, 0.3, 0.2], [[-1.0, 0.0], [1.0, 1.0], [1.0, -1.0]], 0.01 * np.eye(2), [0, 1, 2])

@@ -11,7 +11,8 @@ from pointillist.diffusion.losses import Objective, denoising_loss
 from pointillist.diffusion.networks import sinusoidal_embedding
 from pointillist.diffusion.schedules import cosine, linear
 from pointillist.engine import training
-from pointillist.engine.training import Architecture, Method, Recipe, StackTrainer, training_key
+from pointillist.engine.recipes import Architecture, Method, Recipe
+from pointillist.engine.training import StackTrainer, training_key
 
 SMALL = Architecture(width=16, depth=2, time_embedding=8)
 ROWS = np.stack([load_pointset(name, n_rows=200)[0] for name in ("moons", "circles")])

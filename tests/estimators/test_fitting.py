@@ -12,6 +12,7 @@ from pointillist import Diffusion, load_pointset
 from pointillist.estimators import fitting
 from pointillist.estimators.layout import Layout
 from pointillist.estimators.model_file import ModelFileError
+from pointillist.estimators.planning import planned
 
 X, Y = load_pointset("blobs", 600)
 QUICK = {"timesteps": 20, "width": 16, "depth": 1, "epochs": 12, "learning_rate": 3e-3, "random_state": 0}
@@ -37,7 +38,7 @@ def test_held_out_rows_do_not_count_in_training():
     changed = X.astype(np.float64)
     # Scaling by the range, which halved rows do not change.
     options = QUICK | {"early_stopping": True, "scaling": "minmax"}
-    plan = Diffusion(**options)._plan(Layout("array", ("float64",) * 2), changed, None, 0)
+    plan = planned(Diffusion(**options), Layout("array", ("float64",) * 2), changed, None, 0)
     changed[plan.held_out] *= 0.5
     models = [Diffusion(**options).fit(rows) for rows in (X.astype(np.float64), changed)]
     np.testing.assert_array_equal(models[0].history_, models[1].history_)
@@ -71,7 +72,7 @@ def test_a_table_in_shards_is_learned(small_shards, tmp_path):
 
 def test_shards_hold_each_row_once_a_pass(small_shards):
     rows = np.arange(3000.0)[:, None]
-    plan = Diffusion(**QUICK)._plan(Layout("array", ("float64",)), rows, None, 0)
+    plan = planned(Diffusion(**QUICK), Layout("array", ("float64",)), rows, None, 0)
     shards = plan.shards
     assert shards.count > 5 and shards.size % fitting.BLOCK == 0
     passes = []
@@ -91,8 +92,8 @@ def test_warm_up_is_at_most_a_tenth():
 
 
 def test_the_default_number_of_epochs(monkeypatch):
-    monkeypatch.setattr("pointillist.estimators.model.DEFAULT_STEPS", 40)
-    monkeypatch.setattr("pointillist.estimators.model.MOST_DEFAULT_EPOCHS", 7)
+    monkeypatch.setattr("pointillist.estimators.planning.DEFAULT_STEPS", 40)
+    monkeypatch.setattr("pointillist.estimators.planning.MOST_DEFAULT_EPOCHS", 7)
     for n, epochs in ((600, 5), (64, 7)):  # 9 steps an epoch, and 1
         assert len(Diffusion(**QUICK | {"epochs": None}).fit(X[:n]).history_) == epochs
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from support import dump
 
 from pointillist.engine import weights
-from pointillist.engine.training import Architecture, StackTrainer
+from pointillist.engine.recipes import Architecture
+from pointillist.engine.training import StackTrainer
 from pointillist.points import true_log_density
 from pointillist.study import runner
 from pointillist.study.grid import random_seed, study_cells

@@ -16,6 +16,7 @@ from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, Label
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 Scalar = Float[Array | np.ndarray, ""] | float
+"""A number, which may be traced."""
 
 
 class SigmaInterval(eqx.Module):

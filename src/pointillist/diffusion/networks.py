@@ -182,6 +182,7 @@ class ResidualMLP(eqx.Module):
 
 
 Network = MLP | ResidualMLP
+"""Either of the two."""
 
 NETWORKS: dict[str, type[MLP] | type[ResidualMLP]] = {"mlp": MLP, "residual": ResidualMLP}
 """Every network by name."""

@@ -20,8 +20,13 @@ MIN_SNR_GAMMA = 5.0
 """γ (section 3.4)."""
 
 Level = Float[Array, "..."]
+"""alpha_t or sigma_t at some times."""
+
 Spread = Float[Array | np.ndarray, "..."] | float
+"""σ_d, the root mean square of the data: of all columns, or of each."""
+
 Coefficient = Float[Array, "..."] | float
+"""One of `Coefficients`, or a weight."""
 
 
 class Coefficients(NamedTuple):

@@ -1,11 +1,13 @@
 """Samplers: from x_T ~ N(0, I) to x_0 with a denoiser.
 
-A sampler of one row exposes its transition, the mean and standard deviation of x_s given x_t; its `draw` walks it.
-Samplers around samplers (see `steering`) draw from that transition.
+A sampler of one row exposes its steps, and most of them what a step draws from: the mean and standard deviation of x_s
+given x_t. Its `draw` walks all steps; samplers around samplers stop between them (`walks`), or draw from that
+transition (`steering`).
 """
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.schedules import Schedule, at
+from pointillist.diffusion.schedules import Schedule, alpha_sigma, at
 
 
 class Sampler(eqx.Module):
@@ -56,7 +58,9 @@ class Sampler(eqx.Module):
 
 
 class RowSampler(Sampler):
-    """A sampler of one row by one walk.
+    """A sampler of one row by one walk: from x_T over points x_t, one a step, to x_0, which the last step gives.
+
+    From point to point it carries a state, which holds x_t and what else the next step needs.
 
     Attributes:
         order: How the error of a walk without noise falls with the length of its steps.
@@ -80,6 +84,35 @@ class RowSampler(Sampler):
         """x_T, from `fold_in(key, 0)`."""
         return jax.random.normal(jax.random.fold_in(key, 0), (columns,))
 
+    @property
+    @abstractmethod
+    def n_steps(self) -> Int[Array, ""]:
+        """Steps of a walk: step i, 0 … n_steps - 1, begins at point i."""
+
+    @abstractmethod
+    def log_snr(self, i: Int[Array, ""]) -> Float[Array, ""]:
+        """λ = log(alpha_t / sigma_t) at point i."""
+
+    @abstractmethod
+    def begin(self, x_T: Float[Array, " d"]) -> Any:
+        """The state at point 0."""
+
+    @abstractmethod
+    def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: Any) -> Any:
+        """Step i, not the last: from the state at point i to that at the next."""
+
+    @abstractmethod
+    def x_t(self, i: Int[Array, ""], state: Any) -> Float[Array, " d"]:
+        """Point i, of its state."""
+
+    @abstractmethod
+    def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Any) -> Float[Array, " d"]:
+        """x_0, by all steps from point i on."""
+
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
+        """One row, by the whole walk."""
+        return self.end(key, denoiser, 0, self.begin(x_T))[None]
+
 
 class TransitionSampler(RowSampler):
     """A sampler of one row by steps from T down to 0, each from the denoiser's x̂_0 at its beginning.
@@ -97,7 +130,7 @@ class TransitionSampler(RowSampler):
 
     @property
     def n_steps(self) -> Int[Array, ""]:
-        """Steps of a walk."""
+        """K, or T."""
         return jnp.asarray(self.schedule.timesteps if self.steps is None else self.steps, jnp.int32)
 
     def time(self, i: Int[Array, ""]) -> Int[Array, ""]:
@@ -108,6 +141,11 @@ class TransitionSampler(RowSampler):
         # T · (K - i) itself might not fit into 32 bits.
         whole, rest = jnp.divmod(timesteps, self.steps)
         return whole * (self.steps - i) + rest * (self.steps - i) // self.steps
+
+    def log_snr(self, i: Int[Array, ""]) -> Float[Array, ""]:
+        """λ at the time that step i begins at."""
+        alpha_t, sigma_t = alpha_sigma(self.schedule, self.time(i))
+        return jnp.log(alpha_t / sigma_t)
 
     @property
     @abstractmethod
@@ -126,17 +164,29 @@ class TransitionSampler(RowSampler):
         """Mean, shape (d,), and standard deviation of x_s given x_t."""
         return self.towards(denoiser(x_t, t), x_t, t, s)
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
-        """One row; the step from t uses `fold_in(key, t)`."""
+    def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
+        """x_T itself: the state is x_t."""
+        return x_T
 
-        def step(i: Array, x_t: Array) -> Array:
-            t = self.time(i)
-            mean, std = self.transition(denoiser, x_t, t, self.time(i + 1))
-            if not self.is_stochastic:
-                return mean
-            return mean + std * jax.random.normal(jax.random.fold_in(key, t), x_T.shape)
+    def step(
+        self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: Float[Array, " d"]
+    ) -> Float[Array, " d"]:
+        """x_s; the step from t uses `fold_in(key, t)`."""
+        t = self.time(i)
+        mean, std = self.transition(denoiser, state, t, self.time(i + 1))
+        if not self.is_stochastic:
+            return mean
+        return mean + std * jax.random.normal(jax.random.fold_in(key, t), state.shape)
 
-        return jax.lax.fori_loop(0, self.n_steps, step, x_T)[None]
+    def x_t(self, i: Int[Array, ""], state: Float[Array, " d"]) -> Float[Array, " d"]:
+        """The state."""
+        return state
+
+    def end(
+        self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Float[Array, " d"]
+    ) -> Float[Array, " d"]:
+        """x_0; the last step is like the others."""
+        return jax.lax.fori_loop(i, self.n_steps, partial(self.step, key, denoiser), state)
 
 
 class Ancestral(TransitionSampler):

@@ -101,7 +101,7 @@ def sigmoid(timesteps: int, start: float = -3.0, end: float = 3.0, tau: float = 
 
     Args:
         timesteps: T, at least 1.
-        start: s.
+        start: The s of the formula.
         end: e, above `start`.
         tau: τ, positive.
     """

@@ -4,12 +4,13 @@ The N points of a solver lie between the λ of t = T (or `LOWEST_LAMBDA`) and th
 predicted x̂_0, which is the step to sigma = 0.
 """
 
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.samplers import DDIM, Ancestral, RowSampler
@@ -23,10 +24,13 @@ at most 0.005 nats. From farther out, some of few evaluations would go where nex
 """
 
 DPM_POINTS = 20
+"""Points of `DPMSolver2M` where no number is given: as many evaluations."""
+
 HEUN_POINTS = 11
-"""Where no number is given: about as many evaluations."""
+"""Points of `Heun` where no number is given: 21 evaluations."""
 
 Scalar = Float[Array, ""]
+"""A number, which may be traced."""
 
 
 class Solver(RowSampler):
@@ -46,8 +50,13 @@ class Solver(RowSampler):
         """Of the denoiser, for a row: at every point but the last `evaluations_per_step`, and one there."""
         return (self.points - 1) * self.evaluations_per_step + 1
 
-    def _lambda(self, i: Array) -> Scalar:
-        """λ of point i, 0 … N - 1."""
+    @property
+    def n_steps(self) -> Int[Array, ""]:
+        """N."""
+        return jnp.asarray(self.points, jnp.int32)
+
+    def log_snr(self, i: Int[Array, ""]) -> Scalar:
+        """λ of point i."""
         lambda_T, highest = lambda_range(self.schedule)
         lowest = jnp.maximum(lambda_T, LOWEST_LAMBDA)
         share = i.astype(jnp.float32) / (self.points - 1)
@@ -55,6 +64,13 @@ class Solver(RowSampler):
 
     def _predicted(self, denoiser: Denoiser, x_t: Float[Array, " d"], lambda_t: Scalar) -> Float[Array, " d"]:
         return denoiser(x_t, time_at(self.schedule, lambda_t))
+
+    def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Any) -> Float[Array, " d"]:
+        """x_0, the x̂_0 of the last point."""
+        last = self.points - 1
+        state = jax.lax.fori_loop(i, last, partial(self.step, key, denoiser), state)
+        point = jnp.asarray(last)
+        return self._predicted(denoiser, self.x_t(point, state), self.log_snr(point))
 
 
 class DPMSolver2M(Solver):
@@ -74,25 +90,34 @@ class DPMSolver2M(Solver):
     points: int = eqx.field(static=True, default=20)
     is_stochastic: bool = eqx.field(static=True, default=False)
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
-        """One row; the step to point i uses `fold_in(key, i)`."""
+    def begin(self, x_T: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
+        """x_T, and the place of the x̂_0 of the point before."""
+        return x_T, jnp.zeros_like(x_T)
 
-        def step(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-            x_t, before = carry
-            lambda_t, lambda_s = self._lambda(i), self._lambda(i + 1)
-            x0 = self._predicted(denoiser, x_t, lambda_t)
-            D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * before)
-            h = lambda_s - lambda_t
-            sigma_t = at_lambda(lambda_t)[1]
-            alpha_s, sigma_s = at_lambda(lambda_s)
-            if not self.is_stochastic:
-                return sigma_s / sigma_t * x_t - alpha_s * jnp.expm1(-h) * D, x0
-            z = jax.random.normal(jax.random.fold_in(key, i + 1), x_t.shape)
-            kept = sigma_s / sigma_t * jnp.exp(-h) * x_t - alpha_s * jnp.expm1(-2 * h) * D
-            return kept + sigma_s * jnp.sqrt(-jnp.expm1(-2 * h)) * z, x0
+    def step(
+        self,
+        key: PRNGKeyArray,
+        denoiser: Denoiser,
+        i: Int[Array, ""],
+        state: tuple[Float[Array, " d"], Float[Array, " d"]],
+    ) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
+        """x_s and x̂_0; the step to point i uses `fold_in(key, i)`."""
+        x_t, before = state
+        lambda_t, lambda_s = self.log_snr(i), self.log_snr(i + 1)
+        x0 = self._predicted(denoiser, x_t, lambda_t)
+        D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * before)
+        h = lambda_s - lambda_t
+        sigma_t = at_lambda(lambda_t)[1]
+        alpha_s, sigma_s = at_lambda(lambda_s)
+        if not self.is_stochastic:
+            return sigma_s / sigma_t * x_t - alpha_s * jnp.expm1(-h) * D, x0
+        z = jax.random.normal(jax.random.fold_in(key, i + 1), x_t.shape)
+        kept = sigma_s / sigma_t * jnp.exp(-h) * x_t - alpha_s * jnp.expm1(-2 * h) * D
+        return kept + sigma_s * jnp.sqrt(-jnp.expm1(-2 * h)) * z, x0
 
-        x, _ = jax.lax.fori_loop(0, self.points - 1, step, (x_T, jnp.zeros_like(x_T)))
-        return self._predicted(denoiser, x, self._lambda(jnp.asarray(self.points - 1)))[None]
+    def x_t(self, i: Int[Array, ""], state: tuple[Float[Array, " d"], Float[Array, " d"]]) -> Float[Array, " d"]:
+        """The first of the state."""
+        return state[0]
 
 
 class Heun(Solver):
@@ -109,23 +134,28 @@ class Heun(Solver):
     points: int = eqx.field(static=True, default=10)
     evaluations_per_step: ClassVar[int] = 2
 
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
-        """One row; the key is not used."""
+    def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
+        """x_T / alpha_T: the state is y."""
+        return x_T / at_lambda(self.log_snr(jnp.asarray(0)))[0]
+
+    def step(
+        self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: Float[Array, " d"]
+    ) -> Float[Array, " d"]:
+        """The next point's y; the key is not used."""
 
         def slope(y: Array, lambda_t: Scalar) -> Array:
             x0 = self._predicted(denoiser, at_lambda(lambda_t)[0] * y, lambda_t)
             return (y - x0) * jnp.exp(lambda_t)
 
-        def step(i: Array, y: Array) -> Array:
-            lambda_t, lambda_s = self._lambda(i), self._lambda(i + 1)
-            change = jnp.exp(-lambda_s) - jnp.exp(-lambda_t)
-            first = slope(y, lambda_t)
-            second = slope(y + change * first, lambda_s)
-            return y + change * (first + second) / 2
+        lambda_t, lambda_s = self.log_snr(i), self.log_snr(i + 1)
+        change = jnp.exp(-lambda_s) - jnp.exp(-lambda_t)
+        first = slope(state, lambda_t)
+        second = slope(state + change * first, lambda_s)
+        return state + change * (first + second) / 2
 
-        last = self._lambda(jnp.asarray(self.points - 1))
-        y = jax.lax.fori_loop(0, self.points - 1, step, x_T / at_lambda(self._lambda(jnp.asarray(0)))[0])
-        return self._predicted(denoiser, at_lambda(last)[0] * y, last)[None]
+    def x_t(self, i: Int[Array, ""], state: Float[Array, " d"]) -> Float[Array, " d"]:
+        """alpha_t y."""
+        return at_lambda(self.log_snr(i))[0] * state
 
 
 SAMPLERS = ("ancestral", "ddim", "dpm", "dpm-sde", "heun")

@@ -24,6 +24,7 @@ POTENTIALS = ("difference", "max", "sum")
 """What `FeynmanKac` weighs particles by on their way."""
 
 Temperature = Float[Array | np.ndarray, ""] | float
+"""A number, which may be traced."""
 
 
 class Reward(eqx.Module):

@@ -26,7 +26,8 @@ ROWS_PER_CHUNK = 500
 round numbers people ask for."""
 
 CHUNKS_PER_CALL = 16
-"""Chunks that a device computes before it hands rows back: the memory of a call is bounded, whatever n."""
+"""Chunks that a device computes before it hands rows back: the memory of a call is bounded, whatever n. Of chunks of
+more than `ROWS_PER_CHUNK` rows, which hold points of walks, it computes fewer."""
 
 _AXIS = "rows"
 
@@ -41,6 +42,10 @@ def rows_per_chunk(sampler: Sampler) -> int:
     return max(1, ROWS_PER_CHUNK // sampler.width) * sampler.rows_per_draw
 
 
+def _chunks_per_call(chunk_rows: int) -> int:
+    return max(1, min(CHUNKS_PER_CALL, CHUNKS_PER_CALL * ROWS_PER_CHUNK // chunk_rows))
+
+
 def stream_rows(
     denoiser: Denoiser,
     sampler: Sampler,
@@ -49,7 +54,7 @@ def stream_rows(
     n_rows: int,
     seed: int,
     labels: Int[np.ndarray, " n_rows"] | None = None,
-    prior: Float[np.ndarray, "n_rows d"] | None = None,
+    prior: Float[np.ndarray, "draws d"] | None = None,
     first_row: int = 0,
     devices: Sequence[jax.Device] | None = None,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
@@ -62,7 +67,7 @@ def stream_rows(
         n_rows: At least 0.
         seed: 0 … 2³² - 1.
         labels: Indices of classes, shape (n_rows,); None for no class. Rows that a sampler draws together share one.
-        prior: x_T of every row, shape (n_rows, d), for samplers of one row a draw; drawn from N(0, I) by default.
+        prior: x_T of every draw, shape (draws, d), for samplers of one walk a draw; drawn from N(0, I) by default.
         first_row: Where to begin, a multiple of `rows_per_chunk`.
         devices: All by default.
 
@@ -79,7 +84,7 @@ def stream_rows(
     draws = chunk_rows // sampler.rows_per_draw
     by_draw = None if labels is None else _labels_of_draws(labels, denoiser, sampler)
     is_compiled = not isinstance(sampler, Steered) or host.is_traceable(sampler.reward, columns)
-    chunks_per_call = CHUNKS_PER_CALL if is_compiled else 1
+    chunks_per_call = _chunks_per_call(chunk_rows) if is_compiled else 1
     n_chunks = -(-n_rows // chunk_rows)
     chunk = first_row // chunk_rows
     while chunk < n_chunks:
@@ -88,7 +93,7 @@ def stream_rows(
         starts = (chunk + np.concatenate([[0], np.cumsum(counts)[:-1]])).astype(np.int32)
         at_draw = starts[:, None] * draws + np.arange(chunks_per_call * draws)
         own_labels = None if by_draw is None else by_draw[np.minimum(at_draw, len(by_draw) - 1)].astype(np.int32)
-        own_prior = None if prior is None else prior[np.minimum(at_draw, n_rows - 1)].astype(np.float32)
+        own_prior = None if prior is None else prior[np.minimum(at_draw, len(prior) - 1)].astype(np.float32)
         shape: dict[str, Any] = {"draws": draws, "columns": columns, "mesh": mesh}
         if isinstance(sampler, Steered) and not is_compiled:
             first_draws = starts * np.int32(draws)
@@ -111,7 +116,7 @@ def sample_rows(
     n_rows: int,
     seed: int,
     labels: Int[np.ndarray, " n_rows"] | None = None,
-    prior: Float[np.ndarray, "n_rows d"] | None = None,
+    prior: Float[np.ndarray, "draws d"] | None = None,
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Float[np.ndarray, "n d"]:
@@ -207,7 +212,7 @@ def _chunks(
             )
             return jax.lax.dynamic_update_slice(out, rows.reshape(chunk_rows, columns), (i * chunk_rows, 0))
 
-        empty = jnp.zeros((CHUNKS_PER_CALL * chunk_rows, columns))
+        empty = jnp.zeros((_chunks_per_call(chunk_rows) * chunk_rows, columns))
         # A loop with a traced bound: one chunk and many compile to the same program.
         return jax.lax.fori_loop(0, count[0], one_chunk, empty)[None]
 

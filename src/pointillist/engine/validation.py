@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pointillist.diffusion.losses import Objective, denoising_loss
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.schedules import Schedule
-from pointillist.engine.training import Architecture
+from pointillist.engine.recipes import Architecture
 
 DRAWS = 4
 """Of a noise level and of noise, for each row."""

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from pointillist.diffusion.networks import Network
 from pointillist.engine import weights
-from pointillist.engine.training import TrainingState
+from pointillist.engine.epochs import TrainingState
 from pointillist.estimators.model_file import ModelFileError, read_header, read_tensors, write_model
 
 

@@ -12,7 +12,8 @@ from pointillist.diffusion.classification import posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
 from pointillist.estimators.inputs import RandomState, checked_rows, is_whole, seed_of
-from pointillist.estimators.model import DEFAULT_STEPS, MOST_DEFAULT_EPOCHS, Diffusion
+from pointillist.estimators.model import Diffusion
+from pointillist.estimators.planning import DEFAULT_STEPS, MOST_DEFAULT_EPOCHS
 
 
 class DiffusionClassifier(ClassifierMixin, BaseEstimator):

@@ -14,7 +14,9 @@ from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInte
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
+from pointillist.diffusion.walks import Walk
 from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
+from pointillist.engine.walks import noise_levels, sample_walks
 from pointillist.estimators.inputs import RandomState, finite, is_number, is_whole, of_one_kind, seed_of
 from pointillist.estimators.units import InUnits
 
@@ -45,6 +47,24 @@ class Options:
     prior: ArrayLike | None = None
     deterministic: bool = False
     random_state: RandomState = None
+
+
+@dataclass(frozen=True)
+class Walks:
+    """Walks of rows from noise to data.
+
+    Attributes:
+        points: Shape (times, n, d), in the units of the table: every row's x_t as the model sees it, taken back by the
+            scaling alone, and at last the row itself.
+        steps: Steps of the sampler behind each time, shape (times,).
+        noise_levels: σ = sigma_t / alpha_t at each time, shape (times,); 0 at the last.
+        labels: Of the rows, shape (n,), if asked for.
+    """
+
+    points: Float[np.ndarray, "times n d"]
+    steps: Int[np.ndarray, " times"]
+    noise_levels: Float[np.ndarray, " times"]
+    labels: np.ndarray | None
 
 
 class Draw:
@@ -93,12 +113,46 @@ class Draw:
                     f"the reward lost {int(np.isnan(scaled).any(axis=1).sum())} of {len(scaled)} rows: it gave NaN or "
                     "+inf, or -inf for all candidates; give finite numbers, or more candidates"
                 )
-            labels = None
-            if self._return_labels:
-                assert self._labels is not None
-                labels = self._model.classes_[self._labels[first : first + len(scaled)]]
+            labels = self._asked_labels(slice(first, first + len(scaled)))
             first += len(scaled)
             yield self._model.scaling_.inverse(scaled), labels
+
+    def rows(self) -> tuple[Float[np.ndarray, "n d"], np.ndarray | None]:
+        """All of `parts` at once."""
+        parts, labels = zip(*self.parts(), strict=True)
+        return np.concatenate(parts), np.concatenate(labels) if self._return_labels else None
+
+    def walks(self, times: int) -> Walks:
+        """The rows with their walks: at so many times, evenly over the steps, or at all of them if they are fewer.
+
+        Args:
+            times: At least 2; x_T and x_0 are two of them.
+
+        Raises:
+            ValueError: If a reward steers the rows.
+        """
+        if not isinstance(self._sampler, RowSampler):
+            raise ValueError("a row that a reward steers is chosen from many, and no walk is its own: leave reward out")
+        scaling, n_steps = self._model.scaling_, int(self._sampler.n_steps)
+        steps = np.linspace(0, n_steps, min(times, n_steps + 1)).astype(np.int32)
+        walk = Walk(self._sampler, steps[:-1])
+        scaled = sample_walks(
+            self._denoiser,
+            walk,
+            columns=self._model.network_.columns,
+            n_rows=self.n_rows,
+            seed=self._seed,
+            labels=self._labels,
+            prior=self._prior,
+        )
+        points = np.stack([*map(scaling.in_units, scaled[:-1]), scaling.inverse(scaled[-1])])
+        return Walks(points, steps, np.asarray(noise_levels(walk)), self._asked_labels(slice(None)))
+
+    def _asked_labels(self, part: slice) -> np.ndarray | None:
+        if not self._return_labels:
+            return None
+        assert self._labels is not None
+        return self._model.classes_[self._labels[part]]
 
     def _scaled(self) -> Iterator[Float[np.ndarray, "m k"]]:
         columns, seed = self._model.network_.columns, self._seed

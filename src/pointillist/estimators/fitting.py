@@ -11,7 +11,9 @@ from rich.console import Console
 
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.schedules import Schedule
-from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Architecture, Method, Recipe, StackTrainer, spread_of
+from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
+from pointillist.engine.recipes import Architecture, Method, Recipe
+from pointillist.engine.training import StackTrainer, spread_of
 from pointillist.engine.validation import held_out_loss
 from pointillist.estimators.checkpoint import Checkpoint, Progress
 from pointillist.points import TableScaling

@@ -14,33 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.engine.devices import configure
 from pointillist.engine.mapping import LogDensity, map_rows
-from pointillist.estimators.checkpoint import Checkpoint, seed_in
-from pointillist.estimators.continuing import check_continuing
-from pointillist.estimators.density_figure import plot_density
+from pointillist.estimators import plotting
 from pointillist.estimators.drawing import Draw, Options
-from pointillist.estimators.fitting import Plan, Stopping, train
-from pointillist.estimators.inputs import RandomState, checked_labels, checked_rows, seed_of
-from pointillist.estimators.layout import Layout
-from pointillist.estimators.parameters import (
-    architecture,
-    check_parameters,
-    deciding,
-    method,
-    noise_schedule,
-    warn_of_prior,
-)
+from pointillist.estimators.inputs import RandomState, checked_rows
+from pointillist.estimators.parameters import architecture
+from pointillist.estimators.planning import fitted
 from pointillist.estimators.representation import as_html
-from pointillist.estimators.saving import fingerprint, load_model, plan_key, save_model
-from pointillist.points import Table, TableScaling
+from pointillist.estimators.saving import load_model, save_model
 from pointillist.progress import Bar
-
-_ROWS_FOR_PRIOR = 4096
-
-DEFAULT_STEPS = 10_000
-"""Training steps where `epochs` is None: those of 80 epochs over 8,000 rows."""
-
-MOST_DEFAULT_EPOCHS = 400
-"""And at most so many epochs: a small table is known by heart long before so many steps."""
 
 
 class Diffusion(BaseEstimator):
@@ -201,76 +182,8 @@ class Diffusion(BaseEstimator):
 
     def _fit(self, X: Any, y: ArrayLike | None, checkpoint: str | Path | None) -> None:
         """As `fit`, but a finished checkpoint stays: until the model is saved, it is all there is of it."""
-        configure()
-        check_parameters(self)
-        # All on another model: a fit that fails leaves this one as it was.
-        fresh = type(self)(**self.get_params(deep=False))
-        layout, rows = checked_rows(fresh, X, reset=True)
-        label_column, labels_name = None, "y"
-        if y is None and isinstance(X, Table) and X.label is not None:
-            y, label_column = X.label.values, (X.label.name, X.label.position)
-            labels_name = f"column {X.label.name!r}"
-        classes, labels, counts = checked_labels(y, len(rows), labels_name)
-        before = self if self.warm_start and hasattr(self, "network_") else None
-        if before is not None:
-            check_continuing(before, layout, rows, classes, deciding(self))
-        seed = None if checkpoint is None or self.random_state is not None else seed_in(Path(checkpoint))
-        plan = self._plan(layout, rows, labels if len(classes) else None, len(classes), seed)
-        some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
-        warn_of_prior(plan.schedule, plan.scaled(some)[0])
-        mark = fingerprint(rows)
-        file = None if checkpoint is None else Checkpoint(Path(checkpoint), plan_key(plan, mark), plan.seed)
-        trained = train(plan, checkpoint=file, is_shown=bool(self.verbose))
-        fresh.network_, fresh.schedule_, fresh.scaling_, fresh.layout_ = (
-            trained.network,
-            plan.schedule,
-            plan.scaling,
-            layout,
-        )
-        fresh.spread_ = plan.spread
-        fresh.history_, fresh.validation_history_ = trained.history, trained.validation_history
-        if before is not None:
-            fresh.history_ = np.concatenate([before.history_, trained.history])
-            fresh.validation_history_ = np.concatenate([before.validation_history_, trained.validation_history])
-        fresh.trained_with_, fresh.label_column_ = deciding(self), label_column
-        fresh.seed_, fresh.fingerprint_ = plan.seed, mark
-        if len(classes):
-            fresh.classes_, fresh.class_counts_ = classes, counts
-        self._take_over(fresh)
-
-    def _plan(
-        self, layout: Layout, rows: np.ndarray, labels: np.ndarray | None, n_classes: int, seed: int | None = None
-    ) -> Plan:
-        goes_on = self.warm_start and hasattr(self, "network_")
-        if seed is None:
-            seed = seed_of(self.random_state)
-            if goes_on:
-                # Other times and noise than the first time.
-                seed = int(np.random.SeedSequence([seed, len(self.history_)]).generate_state(1)[0])
-        if self.early_stopping and len(rows) < max(3, n_classes + 1):
-            raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
-        stopping = Stopping(self.validation_fraction, self.n_iter_no_change) if self.early_stopping else None
-        return Plan(
-            rows=rows,
-            labels=None if labels is None else labels.astype(np.int32),
-            scaling=self.scaling_.widened(rows) if goes_on else TableScaling.fit(rows, self.scaling, layout.is_whole),
-            schedule=noise_schedule(deciding(self)),
-            architecture=architecture(deciding(self), n_classes),
-            method=method(self),
-            n_classes=n_classes,
-            epochs=None if self.epochs is None else int(self.epochs),
-            default_steps=DEFAULT_STEPS,
-            most_default_epochs=MOST_DEFAULT_EPOCHS,
-            learning_rate=float(self.learning_rate),
-            warmup=int(self.warmup),
-            decay=bool(self.decay),
-            averaging=float(self.averaging),
-            p_uncond=float(self.p_uncond),
-            seed=seed,
-            stopping=stopping,
-            start=self.network_ if goes_on else None,
-            start_spread=self.spread_ if goes_on else None,
-        )
+        # On another model: a fit that fails leaves this one as it was.
+        self._take_over(fitted(self, X, y, checkpoint))
 
     def _take_over(self, other: "Diffusion") -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -421,36 +334,15 @@ class Diffusion(BaseEstimator):
         slope = self.scaling_.log_slope(rows)
         return map_rows(LogDensity(self._denoiser()), self.scaling_.transform(rows)).astype(np.float64) + slope
 
-    def plot_density(
-        self,
-        ax: Any = None,
-        *,
-        rows: Any = None,
-        bounds: ArrayLike | None = None,
-        n_grid: int = 150,
-        log: bool = False,
-    ) -> Any:
-        """Draws p(x) of a model of two columns on a grid, by `score_samples`.
-
-        Args:
-            ax: Matplotlib axes to draw on; of a new figure by default.
-            rows: Shape (m, 2), as those of `fit`: drawn as dots.
-            bounds: ((low, high), (low, high)) of the columns; the range of the training rows and a little more by
-                default.
-            n_grid: Points of the grid in each column, at least 2.
-            log: Whether to draw log p(x), down to 15 nats below its highest value.
-
-        Returns:
-            The axes.
-
-        Raises:
-            ValueError: If the model is not of two columns that vary.
-        """
-        return plot_density(self, ax, rows, bounds, n_grid, log)
-
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Mean of `score_samples`, in nats; y is not used."""
         return float(np.mean(self.score_samples(X)))
+
+    # Functions of a model, which are at home with what they draw by.
+    plot = plotting.plot
+    plot_trajectory = plotting.plot_trajectory
+    animate = plotting.animate
+    plot_density = plotting.plot_density
 
     def save(self, path: str | Path) -> None:
         """Writes the fitted model as one safetensors file, whole or not at all. Nothing in it can run code."""

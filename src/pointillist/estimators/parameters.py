@@ -9,7 +9,7 @@ from pointillist.diffusion.losses import NOISE_LEVELS, Objective
 from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear, prior_kl
-from pointillist.engine.training import Architecture, Method
+from pointillist.engine.recipes import Architecture, Method
 from pointillist.estimators.inputs import is_number, is_whole
 from pointillist.points import SCALINGS
 
@@ -130,7 +130,7 @@ def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
             f"the noise schedule leaves signal in the prior: KL(q(x_T) ‖ N(0, I)) is {kl:.2g} nats per column, above "
             f"{PRIOR_KL}, and samplers start from N(0, I); take schedule='cosine', more timesteps or a larger beta_end",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

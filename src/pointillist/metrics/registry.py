@@ -68,3 +68,4 @@ METRICS: dict[str, Metric] = {
         Metric("two_sample_test", "C2ST accuracy (15-NN)", partial(two_sample_test, classifier="knn"), "lower", True),
     )
 }
+"""The metrics that a study prints, by name."""

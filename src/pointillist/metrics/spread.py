@@ -20,7 +20,7 @@ def spread(data: ArrayLike, samples: ArrayLike) -> Estimate:
         samples: Shape `(m, d)`.
 
     Returns:
-        The ratio, with its standard error over the draw of both sides (delta method: each trace is a mean of squared
+        The ratio. Its standard error is over the draw of both sides (delta method, for each trace is a mean of squared
         distances from the side's mean).
 
     Raises:

@@ -38,7 +38,7 @@ def emd(
 
     Returns:
         The mean over the draws, in rows times the unit of the columns. The standard error is the
-        standard deviation of the draws over √`n_repeats`, with `n_repeats` − 1 degrees of freedom (nan
+        standard deviation of the draws over √n_repeats, with `n_repeats` − 1 degrees of freedom (nan
         for a single draw). It is over the draws of subsamples, with the rows of A and B held fixed:
         where a side has few more rows than `n_subsample` it leaves out most of the uncertainty.
 

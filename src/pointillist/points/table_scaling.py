@@ -95,10 +95,15 @@ class TableScaling:
 
     def inverse(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
         """Scaled rows as rows of the table, float64: constants back in place, whole numbers whole and in range."""
-        out = np.repeat(self.minimum[None], len(rows), axis=0)
-        out[:, self.varies] = self.varying.inverse(rows)
+        out = self.in_units(rows)
         whole = self.is_whole
         out[:, whole] = np.clip(np.round(out[:, whole]), self.minimum[whole], self.maximum[whole])
+        return out
+
+    def in_units(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
+        """As `inverse`, but nothing is rounded: for rows that are still on their way to the data."""
+        out = np.repeat(self.minimum[None], len(rows), axis=0)
+        out[:, self.varies] = self.varying.inverse(rows)
         return out
 
     def log_slope(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:

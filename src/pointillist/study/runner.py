@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from itertools import groupby
 from typing import Any
@@ -23,9 +24,11 @@ from pointillist.diffusion.solvers import sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
+from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL, TrainingState
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, LogDensity, map_rows
+from pointillist.engine.recipes import Recipe
 from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
-from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Recipe, StackTrainer, TrainingState, spread_of
+from pointillist.engine.training import StackTrainer, spread_of
 from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, load_dataset, random_seed, study_cells
@@ -74,41 +77,96 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
         SpecError: If a data set does not fit the spec, before anything is computed.
         KeyboardInterrupt: After Ctrl-C, with the state kept.
     """
-    configure()
-    datasets = {name: load_dataset(name) for section in spec.sections for name in section.datasets}
-    check_data(spec, datasets)
-    _keep_study(spec, store, datasets)
-    cells = study_cells(spec, {name: dataset.fingerprint for name, dataset in datasets.items()})
-    finished = store.finished()
-    pending = [cell for cell in cells if cell.key not in finished]
-    by_fingerprint = {dataset.fingerprint: dataset for dataset in datasets.values()}
-    work = Work(by_fingerprint, pending, store)
-    with (
-        Bar(console, work.total) as bar,
-        deferred_interrupt(console) as interruption,
-        ThreadPoolExecutor(jax.local_device_count()) as pool,
-    ):
-        scorers = {dataset.fingerprint: pool.submit(Scorer.fit, dataset) for dataset in _scored(spec, datasets)}
-        table_length = max((cell.settings.timesteps for cell in cells), default=0) + 1
-        run = _Run(store, by_fingerprint, scorers, work, bar, interruption, table_length, pool)
-        run.measure_floors(spec, datasets)
-        run.finish([cell for cell in pending if not cell.model_key or store.model(cell.model_key) is not None])
-        waiting = [cell for cell in pending if cell.model_key and store.model(cell.model_key) is None]
-        for stack in _stacks(list({cell.model_key: cell for cell in waiting}.values()), by_fingerprint):
+    study = Study.begun(spec, store)
+    pending = study.pending(store)
+    work = Work(study.by_fingerprint, pending, store)
+    with Bar(console, work.total) as bar, deferred_interrupt(console) as interruption:
+        compute(study, pending, study.names, store, work, bar, interruption)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A spec and its data sets.
+
+    Attributes:
+        spec: What is asked for.
+        datasets: By name.
+    """
+
+    spec: Spec
+    datasets: dict[str, Dataset]
+
+    @classmethod
+    def begun(cls, spec: Spec, store: Store) -> "Study":
+        """Loads and checks the data, and keeps it with the spec.
+
+        Raises:
+            SpecError: If a data set does not fit the spec.
+        """
+        configure()
+        study = cls(spec, {name: load_dataset(name) for section in spec.sections for name in section.datasets})
+        check_data(spec, study.datasets)
+        _keep_study(spec, store, study.datasets)
+        return study
+
+    @property
+    def names(self) -> list[str]:
+        """Of the data sets."""
+        return list(self.datasets)
+
+    @property
+    def by_fingerprint(self) -> dict[str, Dataset]:
+        """The data sets by what is in them."""
+        return {dataset.fingerprint: dataset for dataset in self.datasets.values()}
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """All of them, once each."""
+        return study_cells(self.spec, {name: dataset.fingerprint for name, dataset in self.datasets.items()})
+
+    def pending(self, store: Store) -> list[Cell]:
+        """Those that the store lacks."""
+        finished = store.finished()
+        return [cell for cell in self.cells if cell.key not in finished]
+
+
+def compute(
+    study: Study,
+    cells: Sequence[Cell],
+    floors_of: Sequence[str],
+    store: Store,
+    work: Work,
+    bar: Bar,
+    interruption: Interruption,
+) -> None:
+    """Computes some cells of a study, and the floors of some of its data sets, where the store lacks them."""
+    with ThreadPoolExecutor(jax.local_device_count()) as pool:
+        scored = _scored(study, cells, floors_of)
+        scorers = {dataset.fingerprint: pool.submit(Scorer.fit, dataset) for dataset in scored}
+        # Of all cells: a part of a study then takes the programs of the whole.
+        table_length = max((cell.settings.timesteps for cell in study.cells), default=0) + 1
+        run = _Run(store, study.by_fingerprint, scorers, work, bar, interruption, table_length, pool)
+        run.measure_floors(study.spec, {name: study.datasets[name] for name in floors_of})
+        run.finish([cell for cell in cells if not cell.model_key or store.model(cell.model_key) is not None])
+        waiting = [cell for cell in cells if cell.model_key and store.model(cell.model_key) is None]
+        for stack in stacks(waiting, study.by_fingerprint):
             run.train(stack)
             trained = {cell.model_key for cell in stack}
             run.finish([cell for cell in waiting if cell.model_key in trained])
 
 
-def _scored(spec: Spec, datasets: dict[str, Dataset]) -> list[Dataset]:
+def _scored(study: Study, cells: Sequence[Cell], floors_of: Sequence[str]) -> list[Dataset]:
     """The data sets whose classes a classifier has to tell apart."""
-    names = (
-        name
-        for section in spec.sections
+    asked = {
+        cell.dataset for cell in cells if cell.settings.kind == "classes" or cell.settings.classifier == "mlp_100_50"
+    }
+    asked |= {
+        study.datasets[name].fingerprint
+        for section in study.spec.sections
         for name in section.datasets
-        if section.kind == "classes" or any(c.settings.classifier == "mlp_100_50" for c in section.columns)
-    )
-    return [datasets[name] for name in dict.fromkeys(names)]
+        if section.kind == "classes" and name in floors_of
+    }
+    return [dataset for fingerprint, dataset in study.by_fingerprint.items() if fingerprint in asked]
 
 
 def _keep_study(spec: Spec, store: Store, datasets: dict[str, Dataset]) -> None:
@@ -120,14 +178,15 @@ def _keep_study(spec: Spec, store: Store, datasets: dict[str, Dataset]) -> None:
     store.set_fact("machine", {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()})
 
 
-def _stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list[Cell]]:
-    """Cells whose models one program can train together, in the study's order within each kind."""
+def stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list[Cell]]:
+    """One cell a model, some together whose models one program can train, in the study's order within each kind."""
 
     def kind(cell: Cell) -> tuple[Any, ...]:
         settings = cell.settings
         return datasets[cell.dataset].rows.shape, astuple(settings.architecture), astuple(settings.training_method)
 
-    for _, alike in groupby(sorted(cells, key=kind), key=kind):
+    once = {cell.model_key: cell for cell in cells}.values()
+    for _, alike in groupby(sorted(once, key=kind), key=kind):
         waiting = list(alike)
         for first in range(0, len(waiting), MODELS_PER_STACK):
             yield waiting[first : first + MODELS_PER_STACK]
@@ -151,6 +210,7 @@ class _Run:
             for section in spec.sections
             for name in section.datasets
             for column in section.columns
+            if name in datasets
         }
         for (name, key), settings in wanted.items():
             dataset = datasets[name]

@@ -9,7 +9,7 @@ from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
 from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
-from pointillist.engine.training import Architecture, Method
+from pointillist.engine.recipes import Architecture, Method
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,42 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from pointillist.estimators.inputs import checked_rows, is_whole
+from pointillist.estimators.plotting.views import axes_or_new, check_axes, column_names, name_axes
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from pointillist.estimators.model import Diffusion
 
 MARGIN = 0.05
 """Of the training rows' range, on each side, where no range is given."""
 
+_LOG_RANGE = 15.0
 
-def plot_density(
-    model: "Diffusion", ax: "Axes | None", rows: Any, bounds: ArrayLike | None, n_grid: int, is_log: bool
-) -> "Axes":
-    """Draws p(x) on a grid; see `Diffusion.plot_density`."""
+
+def plot_density(  # noqa: D417
+    model: "Diffusion",
+    ax: Any = None,
+    *,
+    rows: Any = None,
+    bounds: ArrayLike | None = None,
+    n_grid: int = 150,
+    log: bool = False,
+) -> Any:
+    """Draws p(x) of a model of two columns on a grid, by `score_samples`.
+
+    Args:
+        ax: Matplotlib axes to draw on; of a new figure by default.
+        rows: Shape (m, 2), as those of `fit`: drawn as dots.
+        bounds: ((low, high), (low, high)) of the columns; the range of the training rows and a little more by
+            default.
+        n_grid: Points of the grid in each column, at least 2.
+        log: Whether to draw log p(x), down to 15 nats below its highest value.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: If the model is not of two columns that vary, or an argument cannot be used.
+    """
     check_is_fitted(model, "network_")
     if model.n_features_in_ != 2 or not model.scaling_.varies.all():
         constant = int((~model.scaling_.varies).sum())
@@ -28,29 +50,22 @@ def plot_density(
             "plot_density needs a model of two columns that vary, and this one has "
             f"{model.n_features_in_}{f', {constant} of them constant' if constant else ''}"
         )
+    check_axes(ax, is_3d=False)
     if not is_whole(n_grid, 2):
         raise ValueError(f"n_grid must be a whole number from 2 on, not {n_grid!r}")
     points = None if rows is None else checked_rows(model, rows)[1]
     x, y = (np.linspace(low, high, n_grid) for low, high in _ranges(model, bounds))
     grid = np.stack(np.meshgrid(x, y), axis=-1)
     log_density = model.score_samples(model.layout_.restore(grid.reshape(-1, 2))).reshape(n_grid, n_grid)
-    if ax is None:
-        from matplotlib import pyplot
-
-        ax = pyplot.subplots(layout="constrained")[1]
+    ax = axes_or_new(ax, is_3d=False)
     # Below the least density of any use the colours of a log density would all be spent on empty space.
-    shown = np.maximum(log_density, np.nanmax(log_density) - _LOG_RANGE) if is_log else np.exp(log_density)
+    shown = np.maximum(log_density, np.nanmax(log_density) - _LOG_RANGE) if log else np.exp(log_density)
     mesh = ax.pcolormesh(x, y, shown, shading="gouraud", rasterized=True)
-    ax.figure.colorbar(mesh, ax=ax, label="log p(x) (nats)" if is_log else "p(x)")
+    ax.figure.colorbar(mesh, ax=ax, label="log p(x) (nats)" if log else "p(x)")
     if points is not None:
         ax.scatter(points[:, 0], points[:, 1], s=2, color="white", alpha=0.5, linewidths=0)
-    names = model.layout_.names or ("column 0", "column 1")
-    ax.set_xlabel(str(names[0]))
-    ax.set_ylabel(str(names[1]))
+    name_axes(ax, column_names(model))
     return ax
-
-
-_LOG_RANGE = 15.0
 
 
 def _ranges(model: "Diffusion", bounds: ArrayLike | None) -> list[tuple[float, float]]:

@@ -1,0 +1,169 @@
+"""The training of one model, compiled: its epochs, their steps, the noise and the learning rate."""
+
+from dataclasses import replace
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+
+from pointillist.diffusion.losses import denoising_loss
+from pointillist.diffusion.networks import Network
+from pointillist.diffusion.schedules import Schedule
+from pointillist.engine.recipes import Architecture, Method
+
+MAX_EPOCHS_PER_CALL = 64
+"""A device call trains a model for at most so many epochs; the length of its table of losses."""
+
+_OPTIMISER = optax.scale_by_adam()
+
+
+class TrainingState(eqx.Module):
+    """One model in training, or a stack of them; a pytree of arrays.
+
+    Attributes:
+        network: The weights that steps change.
+        optimiser: Adam's moments.
+        epoch: Epochs done.
+        average: The weights' average, where one is kept.
+    """
+
+    network: Network
+    optimiser: optax.OptState
+    epoch: Int[Array, "*stack"]
+    average: Network | None = None
+
+    @property
+    def trained(self) -> Network:
+        """The network to use."""
+        return self.network if self.average is None else self.average
+
+    def starting_from(self, network: Network) -> "TrainingState":
+        """The same state with other weights."""
+        if self.average is None:
+            return eqx.tree_at(lambda state: state.network, self, network)
+        return eqx.tree_at(lambda state: (state.network, state.average), self, (network, network))
+
+
+class Fixed(eqx.Module):
+    """What a model's training reads and does not change."""
+
+    key: Key[Array, "*stack"]
+    dataset: Int[Array, "*stack"]
+    schedule: Schedule
+    epochs: Int[Array, "*stack"]
+    learning_rate: Float[Array, "*stack"]
+    warmup: Float[Array, "*stack"]
+    decay: Float[Array, "*stack"]
+    averaging: Float[Array, "*stack"]
+    n_classes: Int[Array, "*stack"]
+    p_uncond: Float[Array, "*stack"]
+
+
+class Data(eqx.Module):
+    """Data sets of one shape, their columns' root mean squares, and their labels if the models have classes."""
+
+    rows: Float[Array, "sets n d"]
+    spread: Float[Array, "sets d"]
+    labels: Int[Array, "sets n"] | None
+
+
+def initial_state(key: PRNGKeyArray, architecture: Architecture, method: Method, columns: int) -> TrainingState:
+    """A model's state before its first epoch, with the weights that its key decides."""
+    network = architecture.build(jax.random.fold_in(key, 0), columns)
+    average = network if method.is_averaged else None
+    return TrainingState(network, _OPTIMISER.init(network), jnp.zeros((), jnp.int32), average)
+
+
+def pick(tree: Any, i: Array) -> Any:
+    """Entry i of a stack."""
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, i, keepdims=False), tree)
+
+
+def train(
+    state: TrainingState, fixed: Fixed, epochs: Array, data: Data, architecture: Architecture, method: Method
+) -> tuple[TrainingState, Float[Array, " epochs"]]:
+    """Trains one model for at most `epochs` more epochs, or to its last.
+
+    Args:
+        state: Where it stands.
+        fixed: Its part of the recipe.
+        epochs: 1 … `MAX_EPOCHS_PER_CALL`.
+        data: Of all models.
+        architecture: The network.
+        method: How it is trained.
+
+    Returns:
+        The state, and the mean loss of each epoch, shape (`MAX_EPOCHS_PER_CALL`,); 0 for those that were not trained.
+    """
+    own = pick(data, fixed.dataset)
+    start = state.epoch
+
+    def one_epoch(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
+        state, losses = carry
+        state, loss = _epoch(state, fixed, own, architecture, method)
+        return state, losses.at[i].set(loss)
+
+    n_epochs = jnp.minimum(epochs, fixed.epochs - start)
+    return jax.lax.fori_loop(0, n_epochs, one_epoch, (state, jnp.zeros(MAX_EPOCHS_PER_CALL)))
+
+
+def _epoch(
+    state: TrainingState, fixed: Fixed, data: Data, architecture: Architecture, method: Method
+) -> tuple[TrainingState, Float[Array, ""]]:
+    n, d = data.rows.shape
+    steps = n // method.batch_size
+    epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
+    order_key, level_key, noise_key, label_key = (jax.random.fold_in(epoch_key, i) for i in range(4))
+    # One epoch's rows and noise are drawn at once: a step is then nothing but the network.
+    order = jax.random.permutation(order_key, n)[: steps * method.batch_size]
+    share, eps = _noise(level_key, noise_key, steps, method, d)
+    noised = method.objective.noised(data.rows[order], eps, share, fixed.schedule, data.spread)
+    labels = None
+    if data.labels is not None:
+        is_dropped = jax.random.bernoulli(label_key, fixed.p_uncond, share.shape)
+        labels = jnp.where(is_dropped, fixed.n_classes, data.labels[order])
+    features = architecture.features(noised.t, noised.lambda_t, labels)
+    examples = noised.inside, features, noised.target, noised.weight
+    batches = jax.tree.map(lambda a: a.reshape(steps, method.batch_size, -1), examples)
+    first = state.epoch.astype(jnp.float32) * steps
+
+    def step(state: TrainingState, numbered: tuple[Array, tuple[Array, ...]]) -> tuple[TrainingState, Array]:
+        i, batch = first + numbered[0], numbered[1]
+        loss, gradient = jax.value_and_grad(denoising_loss)(state.network, *batch)
+        update, optimiser = _OPTIMISER.update(gradient, state.optimiser)
+        learning_rate = _learning_rate(fixed, i, steps)
+        network = jax.tree.map(lambda w, u: w - learning_rate * u, state.network, update)
+        average = None
+        if state.average is not None:
+            kept = jnp.minimum(fixed.averaging, (i + 1) / (i + 10))
+            average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)
+        return replace(state, network=network, optimiser=optimiser, average=average), loss
+
+    state, losses = jax.lax.scan(step, state, (jnp.arange(steps, dtype=jnp.float32), batches))
+    return replace(state, epoch=state.epoch + 1), losses.mean()
+
+
+def _noise(
+    level_key: PRNGKeyArray, noise_key: PRNGKeyArray, steps: int, method: Method, columns: int
+) -> tuple[Float[Array, " m"], Float[Array, "m d"]]:
+    """For every row of an epoch, its noise level's place in their distribution, in [0, 1), and its noise."""
+    batch_size = method.batch_size
+    if method.objective.noise_levels == "uniform":
+        share = jax.random.uniform(level_key, (steps, batch_size)).ravel()
+        return share, jax.random.normal(noise_key, (steps * batch_size, columns))
+    # The rows are in random order; for a gradient that varies less, each has its own stratum of the noise levels, and
+    # neighbours have noise of opposite sign, which cancels what is odd in it.
+    shift = jax.random.uniform(level_key, (steps, 1))
+    share = (jnp.arange(batch_size)[None] + shift) / batch_size
+    half = jax.random.normal(noise_key, (steps, (batch_size + 1) // 2, columns))
+    eps = jnp.stack([half, -half], axis=2).reshape(steps, -1, columns)[:, :batch_size]
+    return share.ravel(), eps.reshape(-1, columns)
+
+
+def _learning_rate(fixed: Fixed, step: Float[Array, ""], steps: int) -> Float[Array, ""]:
+    progress = step / (fixed.epochs.astype(jnp.float32) * steps)
+    warm = jnp.minimum(1.0, (step + 1) / jnp.maximum(fixed.warmup, 1.0))
+    return fixed.learning_rate * warm * (1 - fixed.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))

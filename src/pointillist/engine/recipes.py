@@ -1,0 +1,120 @@
+"""What is trained, and how: the network, the method, and what may differ between the models of a stack."""
+
+from dataclasses import dataclass, field
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from pointillist.diffusion.denoisers import Bounds, ConditionalNetworkDenoiser, Denoiser, NetworkDenoiser
+from pointillist.diffusion.losses import Objective
+from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embedding
+from pointillist.diffusion.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The network of every model in a stack.
+
+    Attributes:
+        network: One of `networks.NETWORKS`.
+        width: Units of a hidden layer.
+        depth: Number of hidden blocks.
+        time_embedding: Number of features of the noise level, even.
+        class_embedding: Width of the embedding of the class, even; 0 for models of data without classes.
+    """
+
+    network: str = "mlp"
+    width: int = 128
+    depth: int = 5
+    time_embedding: int = 16
+    class_embedding: int = 0
+
+    def build(self, key: PRNGKeyArray, columns: int) -> Network:
+        """A fresh network for rows of `columns` columns."""
+        features = self.time_embedding + self.class_embedding
+        return NETWORKS[self.network](key, columns=columns, features=features, width=self.width, depth=self.depth)
+
+    def features(self, t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
+        """What the network is conditioned on: features of the noise level and, with classes, the class's beside them.
+
+        Args:
+            t: Times, shape (m,).
+            lambda_t: log(alpha_t / sigma_t).
+            labels: Indices of classes, shape (m,).
+        """
+        of_level = NETWORKS[self.network].of_noise_level(t, lambda_t, self.time_embedding)
+        if labels is None:
+            return of_level
+        return jnp.concatenate([of_level, sinusoidal_embedding(labels, self.class_embedding)], axis=-1)
+
+    def denoiser(
+        self,
+        network: Network,
+        prediction: str,
+        spread: Float[np.ndarray, " d"],
+        schedule: Schedule,
+        n_classes: int,
+        bounds: Bounds | None = None,
+    ) -> Denoiser:
+        """The network as a denoiser; `n_classes` counts only with an embedding of the class."""
+        spread = np.asarray(spread, np.float32)
+        if not self.class_embedding:
+            return NetworkDenoiser(
+                network=network, schedule=schedule, spread=spread, prediction=prediction, bounds=bounds
+            )
+        return ConditionalNetworkDenoiser(
+            network=network,
+            schedule=schedule,
+            n_classes=np.asarray(n_classes, np.int32),
+            time_embedding=self.time_embedding,
+            spread=spread,
+            prediction=prediction,
+            bounds=bounds,
+        )
+
+
+@dataclass(frozen=True)
+class Method:
+    """How every model of a stack is trained; compiled into the program.
+
+    Attributes:
+        objective: What is minimised.
+        batch_size: Rows a step.
+        is_averaged: Whether an average of the weights is kept, and is the network that training ends with.
+    """
+
+    objective: Objective = field(default_factory=Objective)
+    batch_size: int = 64
+    is_averaged: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What may differ between the models of a stack.
+
+    Attributes:
+        dataset: Index of the model's data set in the stack's data.
+        schedule: Its noise schedule.
+        seed: 0 … 2³² - 1; decides the initial weights, the order of rows, times and noise.
+        epochs: Passes over the data, at least 1.
+        learning_rate: Adam's, positive.
+        warmup: Steps over which the learning rate goes up from 0.
+        decay: Whether it goes down to 0 over the epochs, as half a cosine.
+        averaging: In [0, 1): the share of itself that the average of the weights keeps in a step, if one is kept;
+            less in the first steps, (i + 1) / (i + 10) after i of them.
+        n_classes: Number of classes; it stands for "no class" as a label.
+        p_uncond: Share of rows, drawn anew each epoch, that are shown with "no class" in place of their label
+            (Ho & Salimans 2022, arXiv 2207.12598, algorithm 1).
+    """
+
+    dataset: int
+    schedule: Schedule
+    seed: int
+    epochs: int = 100
+    learning_rate: float = 1e-3
+    warmup: int = 0
+    decay: bool = False
+    averaging: float = 0.0
+    n_classes: int = 0
+    p_uncond: float = 0.0

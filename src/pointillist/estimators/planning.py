@@ -1,0 +1,124 @@
+"""From what `fit` is given to a plan of training, and from its end to a fitted model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pointillist.engine.devices import configure
+from pointillist.estimators.checkpoint import Checkpoint, seed_in
+from pointillist.estimators.continuing import check_continuing
+from pointillist.estimators.fitting import Plan, Stopping, train
+from pointillist.estimators.inputs import checked_labels, checked_rows, seed_of
+from pointillist.estimators.layout import Layout
+from pointillist.estimators.parameters import (
+    architecture,
+    check_parameters,
+    deciding,
+    method,
+    noise_schedule,
+    warn_of_prior,
+)
+from pointillist.estimators.saving import fingerprint, plan_key
+from pointillist.points import Table, TableScaling
+
+if TYPE_CHECKING:
+    from pointillist.estimators.model import Diffusion
+
+_ROWS_FOR_PRIOR = 4096
+
+DEFAULT_STEPS = 10_000
+"""Training steps where `epochs` is None: those of 80 epochs over 8,000 rows."""
+
+MOST_DEFAULT_EPOCHS = 400
+"""And at most so many epochs: a small table is known by heart long before so many steps."""
+
+
+def fitted(model: "Diffusion", X: Any, y: ArrayLike | None, checkpoint: str | Path | None) -> "Diffusion":
+    """Another model of the same parameters, fitted; see `Diffusion.fit`. A finished checkpoint stays."""
+    configure()
+    check_parameters(model)
+    fresh = type(model)(**model.get_params(deep=False))
+    layout, rows = checked_rows(fresh, X, reset=True)
+    label_column, labels_name = None, "y"
+    if y is None and isinstance(X, Table) and X.label is not None:
+        y, label_column = X.label.values, (X.label.name, X.label.position)
+        labels_name = f"column {X.label.name!r}"
+    classes, labels, counts = checked_labels(y, len(rows), labels_name)
+    before = model if model.warm_start and hasattr(model, "network_") else None
+    if before is not None:
+        check_continuing(before, layout, rows, classes, deciding(model))
+    seed = None if checkpoint is None or model.random_state is not None else seed_in(Path(checkpoint))
+    plan = planned(model, layout, rows, labels if len(classes) else None, len(classes), seed)
+    some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
+    warn_of_prior(plan.schedule, plan.scaled(some)[0])
+    mark = fingerprint(rows)
+    file = None if checkpoint is None else Checkpoint(Path(checkpoint), plan_key(plan, mark), plan.seed)
+    trained = train(plan, checkpoint=file, is_shown=bool(model.verbose))
+    fresh.network_, fresh.schedule_, fresh.scaling_, fresh.layout_ = (
+        trained.network,
+        plan.schedule,
+        plan.scaling,
+        layout,
+    )
+    fresh.spread_ = plan.spread
+    fresh.history_, fresh.validation_history_ = trained.history, trained.validation_history
+    if before is not None:
+        fresh.history_ = np.concatenate([before.history_, trained.history])
+        fresh.validation_history_ = np.concatenate([before.validation_history_, trained.validation_history])
+    fresh.trained_with_, fresh.label_column_ = deciding(model), label_column
+    fresh.seed_, fresh.fingerprint_ = plan.seed, mark
+    if len(classes):
+        fresh.classes_, fresh.class_counts_ = classes, counts
+    return fresh
+
+
+def planned(
+    model: "Diffusion",
+    layout: Layout,
+    rows: np.ndarray,
+    labels: np.ndarray | None,
+    n_classes: int,
+    seed: int | None = None,
+) -> Plan:
+    """The plan of a model's training.
+
+    Args:
+        model: Has the parameters and, if it is to go on, the weights and the scaling.
+        layout: Of the rows.
+        rows: Shape (n, d).
+        labels: Indices of classes, shape (n,); None without classes.
+        n_classes: 0 without classes.
+        seed: That of a checkpoint; by default it is of the model's `random_state`.
+    """
+    goes_on = model.warm_start and hasattr(model, "network_")
+    if seed is None:
+        seed = seed_of(model.random_state)
+        if goes_on:
+            # Other times and noise than the first time.
+            seed = int(np.random.SeedSequence([seed, len(model.history_)]).generate_state(1)[0])
+    if model.early_stopping and len(rows) < max(3, n_classes + 1):
+        raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
+    stopping = Stopping(model.validation_fraction, model.n_iter_no_change) if model.early_stopping else None
+    return Plan(
+        rows=rows,
+        labels=None if labels is None else labels.astype(np.int32),
+        scaling=model.scaling_.widened(rows) if goes_on else TableScaling.fit(rows, model.scaling, layout.is_whole),
+        schedule=noise_schedule(deciding(model)),
+        architecture=architecture(deciding(model), n_classes),
+        method=method(model),
+        n_classes=n_classes,
+        epochs=None if model.epochs is None else int(model.epochs),
+        default_steps=DEFAULT_STEPS,
+        most_default_epochs=MOST_DEFAULT_EPOCHS,
+        learning_rate=float(model.learning_rate),
+        warmup=int(model.warmup),
+        decay=bool(model.decay),
+        averaging=float(model.averaging),
+        p_uncond=float(model.p_uncond),
+        seed=seed,
+        stopping=stopping,
+        start=model.network_ if goes_on else None,
+        start_spread=model.spread_ if goes_on else None,
+    )

@@ -1,0 +1,106 @@
+"""Generated rows over real ones."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.utils.validation import check_is_fitted
+
+from pointillist.estimators.drawing import Draw, Options
+from pointillist.estimators.inputs import RandomState, checked_rows, is_whole
+from pointillist.estimators.plotting.dots import DATA, Groups, add_legend, bins, draw_dots, draw_histogram
+from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
+
+if TYPE_CHECKING:
+    from pointillist.estimators.model import Diffusion
+
+N_SAMPLES = 2000
+"""Rows that are drawn where no number is given, at most."""
+
+MOST_DATA = 5000
+"""Given rows that are shown, at most."""
+
+
+def plot(  # noqa: D417
+    model: "Diffusion",
+    X: Any = None,
+    *,
+    ax: Any = None,
+    n_samples: int | None = None,
+    labels: Any = None,
+    random_state: RandomState = None,
+    **options: Any,
+) -> Any:
+    """Draws new rows, coloured by class, over given rows in grey.
+
+    Two columns are a scatter plot, three are one in three dimensions, and one is a histogram. Of more columns the first
+    two principal axes of X are shown, each column with mean 0 and standard deviation 1 first; those of the new rows
+    without X.
+
+    Args:
+        X: Shape (m, d), as those of `fit`; none are shown by default, and 5,000 of more, evenly spaced.
+        ax: Matplotlib axes to draw on, with projection="3d" for three columns; of a new figure by default.
+        n_samples: Number of new rows; that of `labels` or `prior` by default, or of X, or else 2,000, which is also the
+            most by default of a large X.
+        labels: As of `sample`. With None, a model with classes draws each row's label first, as `sample` does for
+            `return_labels`. A legend names up to 12 classes.
+        random_state: Seed: the rows are those of `sample`.
+        **options: Others of `sample`.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: In one line, if the rows, the axes or an option cannot be used.
+    """
+    check_is_fitted(model, "network_")
+    is_3d = model.n_features_in_ == 3
+    check_axes(ax, is_3d=is_3d)
+    data = None if X is None else _some(checked_rows(model, X)[1])
+    default = N_SAMPLES if data is None else min(len(data), N_SAMPLES)
+    draw = requested(model, n_samples, default, labels=labels, random_state=random_state, **options)
+    rows, own_labels = draw.rows()
+    view = View.of(model, rows if data is None else data, "the rows" if data is None else "the data")
+    ax = axes_or_new(ax, is_3d=is_3d)
+    groups = Groups.of(model, own_labels, len(rows))
+    if view.dimensions == 1:
+        edges = bins(rows if data is None else np.concatenate([rows, data]), bool(model.scaling_.is_whole[0]))
+        draw_histogram(ax, view(rows), groups, edges)
+        if data is not None:
+            counts, _ = np.histogram(data, edges)
+            ax.stairs(counts / (len(data) * np.diff(edges)), edges, color=DATA, linewidth=1.5)
+        ax.set_ylabel("density")
+    else:
+        if data is not None:
+            draw_dots(ax, view(data), DATA)
+        draw_dots(ax, view(rows), groups.row_colours)
+    name_axes(ax, view.labels)
+    add_legend(ax, groups, has_data=data is not None)
+    return ax
+
+
+def requested(model: "Diffusion", n_samples: int | None, default: int, **options: Any) -> Draw:
+    """The rows that a picture shows, with their labels where there are classes.
+
+    Args:
+        model: The model.
+        n_samples: Their number; None for that of the labels or the prior, or else `default`.
+        default: Their number if nothing says it.
+        **options: Of `sample`.
+
+    Raises:
+        ValueError: If an option cannot be used, or there would be no rows.
+    """
+    check_is_fitted(model, "network_")
+    if n_samples is None and np.ndim(options["labels"]) == 0 and options.get("prior") is None:
+        n_samples = default
+    if n_samples is not None and not is_whole(n_samples, 1):
+        raise ValueError(f"n_samples must be a whole number from 1 on, not {n_samples!r}")
+    draw = Draw(model, n_samples, Options(return_labels=bool(model._n_classes), **options))
+    if not draw.n_rows:
+        raise ValueError("there are no rows to show: give labels or a prior of at least one")
+    return draw
+
+
+def _some(rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "k d"]:
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_DATA)).astype(np.int64)]

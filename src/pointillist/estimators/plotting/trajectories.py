@@ -1,0 +1,78 @@
+"""The walks of rows from noise to data, as lines."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from pointillist.estimators.inputs import RandomState
+from pointillist.estimators.plotting.dots import Groups, add_legend, draw_dots
+from pointillist.estimators.plotting.rows import requested
+from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
+
+if TYPE_CHECKING:
+    from pointillist.estimators.model import Diffusion
+
+N_SAMPLES = 100
+"""Rows where no number is given."""
+
+MOST_TIMES = 200
+"""Points of a line, at most."""
+
+START = "0.5"
+
+
+def plot_trajectory(  # noqa: D417
+    model: "Diffusion",
+    *,
+    ax: Any = None,
+    n_samples: int | None = None,
+    labels: Any = None,
+    sampler: str | None = None,
+    steps: int | None = None,
+    random_state: RandomState = None,
+    **options: Any,
+) -> Any:
+    """Draws the walks of new rows from noise to data: a thin line each, from a grey dot to one of its class's colour.
+
+    A line goes through the x_t that the sampler steps on, from x_T ~ N(0, I) to the row. They are in the units of the
+    data: what the scaling takes back of x_t as the model sees it, alpha_t x_0 + sigma_t ε, which has about the spread
+    of the data at every noise level. Nothing else is undone: not alpha_t, and no value on the way is rounded.
+
+    Columns are shown as by `plot`; of more than three, the principal axes are those of the new rows. A single column
+    is drawn over the steps.
+
+    Args:
+        ax: Matplotlib axes to draw on, with projection="3d" for three columns; of a new figure by default.
+        n_samples: Number of rows; that of `labels` or `prior` by default, or else 100.
+        labels: As of `plot`.
+        sampler: As of `sample`.
+        steps: As of `sample`; of more than 199 steps a line shows 200 points, evenly over the steps.
+        random_state: Seed: the rows are those of `sample`.
+        **options: Others of `sample`, but for a reward.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: In one line, if the axes or an option cannot be used, or if a reward is given.
+    """
+    check_is_fitted(model, "network_")
+    is_3d = model.n_features_in_ == 3
+    check_axes(ax, is_3d=is_3d)
+    options |= {"labels": labels, "sampler": sampler, "steps": steps, "random_state": random_state}
+    walks = requested(model, n_samples, N_SAMPLES, **options).walks(MOST_TIMES)
+    view = View.of(model, walks.points[-1], "the rows")
+    shown, names = view(walks.points), view.labels
+    if view.dimensions == 1:
+        over_steps = np.broadcast_to(walks.steps[:, None, None].astype(np.float64), shown.shape)
+        shown, names = np.concatenate([over_steps, shown], axis=2), ("step", *names)
+    ax = axes_or_new(ax, is_3d=is_3d)
+    groups = Groups.of(model, walks.labels, shown.shape[1])
+    for line, colour in zip(shown.swapaxes(0, 1), groups.row_colours, strict=True):
+        ax.plot(*line.T, color=colour, linewidth=0.5, alpha=0.5)
+    draw_dots(ax, shown[0], START)
+    draw_dots(ax, shown[-1], groups.row_colours, size=12)
+    name_axes(ax, names)
+    add_legend(ax, groups, has_data=False)
+    return ax

@@ -1,0 +1,100 @@
+"""What axes show of rows: their columns if they are few, else two principal axes; and axes that can show it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+if TYPE_CHECKING:
+    from pointillist.estimators.model import Diffusion
+
+MOST_COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class View:
+    """Coordinates of rows, (row - origin) @ directions.
+
+    Attributes:
+        labels: Of the coordinates.
+        origin: Shape (d,).
+        directions: Shape (d, dimensions).
+    """
+
+    labels: tuple[str, ...]
+    origin: Float[np.ndarray, " d"]
+    directions: Float[np.ndarray, "d dimensions"]
+
+    @classmethod
+    def of(cls, model: "Diffusion", rows: Float[np.ndarray, "n d"], whose: str) -> "View":
+        """The columns of a model, up to three; of more, the principal axes of rows, which are `whose`.
+
+        Raises:
+            ValueError: If there is one row, which has no principal axes.
+        """
+        d = model.n_features_in_
+        if d <= MOST_COLUMNS:
+            return cls(column_names(model), np.zeros(d), np.eye(d))
+        if len(rows) < 2:
+            raise ValueError(f"of {d} columns the principal axes are drawn, and one row has none: give more rows")
+        origin, unit = rows.mean(axis=0), rows.std(axis=0)
+        # Columns of unlike units would else be a matter of the units.
+        scaled = (rows - origin) / np.where(unit > 0, unit, 1.0)
+        variances, axes = np.linalg.eigh(scaled.T @ scaled / len(rows))
+        directions = axes[:, [-1, -2]]
+        # An axis may point either way: the same way everywhere.
+        largest = np.abs(directions).argmax(axis=0)
+        directions = directions * np.where(directions[largest, [0, 1]] < 0, -1.0, 1.0)
+        shares = variances[[-1, -2]] / max(variances.sum(), np.finfo(float).tiny)
+        labels = tuple(f"principal axis {i} of {whose} ({share:.0%})" for i, share in enumerate(shares, 1))
+        return cls(labels, origin, directions / np.where(unit > 0, unit, 1.0)[:, None])
+
+    @property
+    def dimensions(self) -> int:
+        """1 to 3."""
+        return len(self.labels)
+
+    def __call__(self, rows: Float[np.ndarray, "*times n d"]) -> Float[np.ndarray, "*times n dimensions"]:
+        """The coordinates of rows."""
+        return (rows - self.origin) @ self.directions
+
+
+def column_names(model: "Diffusion") -> tuple[str, ...]:
+    """The names of the columns, or their numbers, as Matplotlib is to write them."""
+    names = model.layout_.names or [f"column {i}" for i in range(model.n_features_in_)]
+    # A dollar would start a formula.
+    return tuple(str(name).replace("$", r"\$") for name in names)
+
+
+def check_axes(ax: Any, *, is_3d: bool) -> None:
+    """Refuses what are no axes, or axes of other dimensions than what will be drawn; None stands for new ones.
+
+    Raises:
+        ValueError: In one line.
+    """
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        return
+    if not isinstance(ax, Axes):
+        raise ValueError(f"ax must be Matplotlib axes, not {type(ax).__name__}")
+    if is_3d and ax.name != "3d":
+        raise ValueError("three columns need axes in three dimensions: make them with projection='3d', or leave ax out")
+    if not is_3d and ax.name == "3d":
+        raise ValueError("ax has three dimensions, and what is drawn has fewer: make it without projection='3d'")
+
+
+def axes_or_new(ax: Any, *, is_3d: bool) -> Any:
+    """The axes; those of a new figure for None."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+
+    return pyplot.subplots(layout="constrained", subplot_kw={"projection": "3d" if is_3d else None})[1]
+
+
+def name_axes(ax: Any, labels: tuple[str, ...]) -> None:
+    """Writes the coordinates' labels at the axes, from x on."""
+    for axis, label in zip("xyz", labels, strict=False):
+        getattr(ax, f"set_{axis}label")(label)

@@ -1,0 +1,319 @@
+"""What pictures of a model show: the rows that `sample` draws, where they are, and in which colours."""
+
+from contextlib import contextmanager
+from itertools import pairwise
+
+import jax
+import numpy as np
+import pandas
+import pytest
+from matplotlib import pyplot, rc_context
+from matplotlib.animation import writers
+from matplotlib.colors import to_rgba
+from PIL import Image
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+
+from pointillist import Diffusion, load_pointset
+from pointillist.estimators.fitting import Trained
+
+X, Y = load_pointset("blobs", 200)
+X = X * [10.0, 0.1] + [100.0, -5.0]
+NAMES = np.array(["left", "right"])[Y]
+WHOLE = np.random.default_rng(0).integers(0, 4, 200)
+SPATIAL = pandas.DataFrame({"a": X[:, 0], "b$": X[:, 1], "c": WHOLE})
+FEW = {"sampler": "ddim", "steps": 4}
+
+
+def fitted(rows, labels=None):
+    """A model whose network has learnt nothing: it draws rows all the same, and need not be trained."""
+
+    def untrained(plan, **_):
+        columns = int(plan.scaling.varies.sum())
+        network = jax.device_get(plan.architecture.build(jax.random.key(0), columns))
+        return Trained(network, np.ones(1, np.float32), np.empty(0, np.float32))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pointillist.estimators.planning.train", untrained)
+        return Diffusion(timesteps=8, network="mlp", width=8, depth=1, random_state=0).fit(rows, labels)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fitted(X, NAMES)
+
+
+@pytest.fixture(scope="module")
+def spatial():
+    return fitted(SPATIAL)
+
+
+@pytest.fixture(scope="module")
+def line():
+    return fitted(WHOLE[:, None], NAMES)
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    pyplot.close("all")
+
+
+def offsets(collection):
+    return np.stack([np.asarray(c, float) for c in collection._offsets3d], axis=1)
+
+
+def test_rows_are_dots_over_the_data(model):
+    ax = model.plot(X, random_state=3, **FEW)
+    data, rows = ax.collections
+    np.testing.assert_array_equal(data.get_offsets(), X)
+    expected, labels = model.sample(len(X), return_labels=True, random_state=3, **FEW)
+    np.testing.assert_array_equal(rows.get_offsets(), expected)
+    colours = {name: tuple(c[:3]) for name, c in zip(labels, rows.get_facecolors(), strict=True)}
+    assert len(set(colours.values())) == 2
+    assert [tuple(c[:3]) for c in rows.get_facecolors()] == [colours[label] for label in labels]
+    named = {text.get_text(): line.get_color() for text, line in zip(*legend_of(ax), strict=True)}
+    assert list(named) == ["data", "left", "right"]
+    assert {name: to_rgba(named[name])[:3] for name in colours} == colours
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("column 0", "column 1")
+
+
+def legend_of(ax):
+    return ax.get_legend().get_texts(), ax.get_legend().legend_handles
+
+
+def test_the_callers_axes_and_options_are_used(model):
+    first, second = pyplot.subplots(1, 2)[1]
+    options = {"labels": ["left", "right", "left"], "random_state": 0, **FEW}
+    assert model.plot(ax=second, **options) is second and not first.collections and pyplot.get_fignums() == [1]
+    (rows,) = second.collections
+    np.testing.assert_array_equal(rows.get_offsets(), model.sample(**options))
+    guided = {"prior": np.eye(2), "labels": "left", "guidance": 1.0, **FEW}
+    (rows,) = model.plot(**guided).collections
+    np.testing.assert_array_equal(rows.get_offsets(), model.sample(**guided))
+
+
+def test_of_much_data_some_is_shown(model, monkeypatch):
+    monkeypatch.setattr("pointillist.estimators.plotting.rows.MOST_DATA", 50)
+    data, rows = model.plot(X, n_samples=7, **FEW).collections
+    assert len(data.get_offsets()) == 50 and len(rows.get_offsets()) == 7
+    np.testing.assert_array_equal(data.get_offsets()[[0, -1]], X[[0, -1]])
+
+
+def test_three_columns_are_drawn_in_space(spatial):
+    ax = spatial.plot(SPATIAL, n_samples=20, random_state=0, **FEW)
+    assert ax.name == "3d" and (ax.get_xlabel(), ax.get_ylabel(), ax.get_zlabel()) == ("a", r"b\$", "c")
+    np.testing.assert_array_equal(offsets(ax.collections[0]), SPATIAL)
+    np.testing.assert_array_equal(offsets(ax.collections[1]), spatial.sample(20, random_state=0, **FEW))
+    assert [text.get_text() for text in legend_of(ax)[0]] == ["data", "rows"]
+    own = pyplot.figure().add_subplot(projection="3d")
+    assert spatial.plot(ax=own, n_samples=2, **FEW) is own and own.get_legend() is None
+
+
+def test_one_column_is_a_histogram(line):
+    ax = line.plot(WHOLE[:, None], n_samples=90, random_state=0, **FEW)
+    left, right, data = (patch.get_data() for patch in ax.patches)
+    rows, labels = line.sample(90, return_labels=True, random_state=0, **FEW)
+    np.testing.assert_array_equal(data.edges, np.arange(5) - 0.5)
+    np.testing.assert_allclose(data.values, np.bincount(WHOLE) / 200)
+    of_left = np.bincount(rows[labels == "left", 0].astype(int), minlength=4) / 90
+    np.testing.assert_allclose(left.values, of_left)
+    np.testing.assert_allclose(right.baseline, of_left)
+    np.testing.assert_allclose(right.values, np.bincount(rows[:, 0].astype(int), minlength=4) / 90)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("column 0", "density")
+
+
+def test_of_more_columns_two_principal_axes_are_drawn():
+    rng = np.random.default_rng(0)
+    data = np.column_stack([X, X @ rng.normal(size=(2, 2)) + rng.normal(size=(200, 2)), np.full(200, 7.0)])
+    wide = fitted(data)
+    ax = wide.plot(data, random_state=0, **FEW)
+    scaled = (data - data.mean(0)) / np.where(data.std(0) > 0, data.std(0), 1.0)
+    expected = PCA(2).fit(scaled)
+    shown = np.asarray(ax.collections[0].get_offsets())
+    np.testing.assert_allclose(np.abs(shown), np.abs(expected.transform(scaled)), atol=1e-6)
+    share = expected.explained_variance_ratio_
+    assert ax.get_xlabel() == f"principal axis 1 of the data ({share[0]:.0%})"
+    assert ax.get_ylabel() == f"principal axis 2 of the data ({share[1]:.0%})"
+    rows = wide.sample(200, random_state=0, **FEW)
+    moved = (rows - data.mean(0)) / np.where(data.std(0) > 0, data.std(0), 1.0)
+    np.testing.assert_allclose(np.abs(ax.collections[1].get_offsets()), np.abs(expected.transform(moved)), atol=1e-6)
+    assert "of the rows" in wide.plot(n_samples=9, **FEW).get_xlabel()
+    with pytest.raises(ValueError, match="of 5 columns the principal axes are drawn, and one row has none"):
+        wide.plot(n_samples=1, **FEW)
+
+
+def test_many_classes_have_colours_and_no_legend():
+    many = fitted(X, np.arange(200) % 25)
+    ax = many.plot(labels=np.arange(25), **FEW)
+    assert ax.get_legend() is None and len(np.unique(ax.collections[0].get_facecolors(), axis=0)) == 25
+
+
+def test_walks_lead_from_the_prior_to_the_rows(model):
+    prior = np.random.default_rng(0).normal(size=(6, 2))
+    options = {"prior": prior, "labels": ["left", "right"] * 3, "guidance": 1.0, "random_state": 0, **FEW}
+    ax = model.plot_trajectory(**options)
+    start, end = (np.asarray(dots.get_offsets()) for dots in ax.collections)
+    # In the units of the data: with scaling "standard", x_T times the standard deviation plus the mean.
+    np.testing.assert_allclose(start, prior * X.std(axis=0) + X.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(end, model.sample(**options), rtol=1e-5)
+    lines = np.stack([line.get_xydata() for line in ax.lines])
+    assert lines.shape == (6, 5, 2)
+    np.testing.assert_array_equal(lines[:, 0], start)
+    np.testing.assert_array_equal(lines[:, -1], end)
+    colours = [to_rgba(line.get_color())[:3] for line in ax.lines]
+    assert colours == [tuple(c[:3]) for c in ax.collections[1].get_facecolors()] and len(set(colours)) == 2
+    assert [text.get_text() for text in legend_of(ax)[0]] == ["left", "right"]
+
+
+def test_long_walks_show_some_of_their_points(model, monkeypatch):
+    monkeypatch.setattr("pointillist.estimators.plotting.trajectories.MOST_TIMES", 3)
+    ax = pyplot.subplots()[1]
+    assert model.plot_trajectory(ax=ax, random_state=1, **FEW) is ax and len(ax.lines) == 100
+    assert {len(way.get_xydata()) for way in ax.lines} == {3}
+    expected = model.sample(100, return_labels=True, random_state=1, **FEW)[0]
+    np.testing.assert_allclose(ax.collections[1].get_offsets(), expected, rtol=1e-5)
+
+
+def test_walks_in_space_are_whole_at_their_end_alone(spatial):
+    options = {"n_samples": 9, "random_state": 0, **FEW}
+    ax = spatial.plot_trajectory(**options)
+    np.testing.assert_allclose(offsets(ax.collections[1]), spatial.sample(**options), rtol=1e-5)
+    lines = np.stack([way.get_data_3d() for way in ax.lines])
+    assert lines.shape == (9, 3, 5) and (lines[:, 2, -1] % 1 == 0).all() and (lines[:, 2, :-1] % 1 != 0).all()
+
+
+def test_walks_of_one_column_go_over_the_steps(line):
+    ax = line.plot_trajectory(n_samples=5, random_state=0, **FEW)
+    assert [list(way.get_xdata()) for way in ax.lines] == [[0, 1, 2, 3, 4]] * 5
+    ends = [way.get_ydata()[-1] for way in ax.lines]
+    np.testing.assert_array_equal(ends, line.sample(5, return_labels=True, random_state=0, **FEW)[0][:, 0])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "column 0")
+
+
+class Recorder:
+    """Stands in for a writer of Matplotlib, and keeps what the frames show."""
+
+    frames: list
+
+    def __init__(self, fps):
+        self.fps = fps
+
+    @contextmanager
+    def saving(self, figure, path, dpi):
+        Recorder.frames, self.axes = [], figure.axes[0]
+        yield self
+        with open(path, "wb") as file:
+            file.write(b"frames")
+
+    def grab_frame(self):
+        (dots,) = self.axes.collections
+        seen = np.asarray(dots.get_offsets()), self.axes.get_title(), self.axes.get_xlim() + self.axes.get_ylim()
+        self.frames.append(seen)
+
+
+def test_frames_go_from_noise_to_the_rows(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(writers._registered, "pillow", Recorder)
+    monkeypatch.setattr(Recorder, "isAvailable", lambda: True, raising=False)
+    options = {"n_samples": 30, "labels": "left", "random_state": 0, **FEW}
+    path = model.animate(tmp_path / "new" / "rows.GIF", fps=3, **options)
+    assert path == tmp_path / "new" / "rows.GIF" and path.read_bytes() == b"frames"
+    assert [entry.name for entry in path.parent.iterdir()] == ["rows.GIF"]
+    frames, titles, limits = zip(*Recorder.frames, strict=True)
+    assert len(frames) == 5 + 3 and titles[-1] == titles[4] == "noise level σ = 0" and len(set(limits)) == 1
+    rows = model.sample(**options)
+    np.testing.assert_allclose(frames[4], rows, rtol=1e-5)
+    np.testing.assert_array_equal(frames[-1], frames[4])
+    low_x, high_x, low_y, high_y = limits[0]
+    assert ((rows > [low_x, low_y]) & (rows < [high_x, high_y])).all()
+    sigma = [float(title.split("= ")[1]) for title in titles[:5]]
+    assert sigma == sorted(set(sigma), reverse=True)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_a_gif_has_a_frame_for_every_step(model, spatial, line, tmp_path, dimensions):
+    of = {1: line, 2: model, 3: spatial}[dimensions]
+    path = of.animate(str(tmp_path / "rows.gif"), n_samples=9, fps=20, random_state=0, **FEW)
+    with Image.open(path) as picture:
+        # Equal frames at the end are one that stays: it is shown for a second more.
+        assert picture.format == "GIF" and picture.n_frames == 5 and picture.size == (480, 480)
+        pixels = [np.asarray(shown(picture, i).convert("RGB")) for i in range(5)]
+        assert shown(picture, 0).info["duration"] == 50 and shown(picture, 4).info["duration"] == 1050
+    assert not any(np.array_equal(one, next_) for one, next_ in pairwise(pixels))
+    assert pyplot.get_fignums() == []
+
+
+def shown(picture, i):
+    picture.seek(i)
+    return picture
+
+
+def test_a_film_needs_ffmpeg(model, tmp_path):
+    path = tmp_path / "rows.mp4"
+    message = "needs the program ffmpeg, which is not there: install it, or write a"
+    with rc_context({"animation.ffmpeg_path": str(tmp_path / "none")}), pytest.raises(ValueError, match=message):
+        model.animate(path)
+    path.write_bytes(b"before")
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho 'no such codec' >&2\nexit 1\n")
+    program.chmod(0o755)
+    message = r"rows\.mp4: ffmpeg could not make it: no such codec"
+    with rc_context({"animation.ffmpeg_path": str(program)}), pytest.raises(OSError, match=message):
+        model.animate(path, n_samples=2, **FEW)
+    assert path.read_bytes() == b"before" and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("rows.png", {}, r"rows\.png: the name of a moving picture must end in \.gif or \.mp4"),
+        ("rows", {}, r"must end in \.gif or \.mp4"),
+        ("rows.gif", {"frames": 1}, "frames must be a whole number from 2 on, not 1"),
+        ("rows.gif", {"fps": 0}, "fps must be a number from 0.1 to 50, not 0"),
+        ("rows.gif", {"fps": 60}, "fps must be a number from 0.1 to 50, not 60"),
+        ("rows.gif", {"sampler": "euler"}, "sampler must be one of ancestral"),
+    ],
+)
+def test_what_animate_cannot_use(model, tmp_path, name, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        model.animate(tmp_path / name, **options)
+    assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
+
+
+def test_a_place_that_no_file_can_be_written_to(model, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"rows\.gif: is below .*file, which is a file, not a folder"):
+        model.animate(tmp_path / "file" / "rows.gif", n_samples=2)
+    (tmp_path / "rows.gif").mkdir()
+    with pytest.raises(OSError, match=r"rows\.gif: is a directory"):
+        model.animate(tmp_path / "rows.gif", n_samples=2)
+
+
+def test_what_pictures_cannot_use(model, spatial, tmp_path):
+    flat, space = pyplot.subplots()[1], pyplot.figure().add_subplot(projection="3d")
+    pictures = [model.plot, model.plot_trajectory, lambda **options: model.animate(tmp_path / "a.gif", **options)]
+    for picture in pictures:
+        with pytest.raises(ValueError, match="n_samples must be a whole number from 1 on, not 0"):
+            picture(n_samples=0)
+        with pytest.raises(ValueError, match="there are no rows to show"):
+            picture(labels=[])
+        with pytest.raises(ValueError, match="unknown label 'up'"):
+            picture(labels="up")
+        with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+            picture(colour="red")
+    for picture in pictures[1:]:
+        with pytest.raises(ValueError, match="a row that a reward steers is chosen from many"):
+            picture(reward=lambda x: x[:, 0])
+    for draw in (spatial.plot, spatial.plot_trajectory):
+        with pytest.raises(ValueError, match="three columns need axes in three dimensions"):
+            draw(ax=flat, n_samples=2)
+    for draw in (model.plot, model.plot_trajectory, model.plot_density):
+        with pytest.raises(ValueError, match="ax has three dimensions, and what is drawn has fewer"):
+            draw(ax=space)
+        with pytest.raises(ValueError, match="ax must be Matplotlib axes, not list"):
+            draw(ax=[flat])
+    with pytest.raises(ValueError, match="3 features"):
+        model.plot(np.zeros((4, 3)))
+    for picture in (Diffusion().plot, Diffusion().plot_trajectory, lambda: Diffusion().animate(tmp_path / "a.gif")):
+        with pytest.raises(NotFittedError):
+            picture()
