@@ -5,29 +5,37 @@ BIN := .venv/bin
 PARALLEL := --numprocesses auto --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: study test test-slow lint format bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe clean
+.PHONY: study test test-slow lint format docs browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-peers bench-scaling clean
 
 study: .venv/core
 	$(BIN)/pointillist study
 
-test: .venv/dev
+test: .venv/dev browser
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-slow: .venv/dev
+test-slow: .venv/dev browser
 	$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow"
 
 lint: .venv/dev
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: .venv/dev
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs
+
+# Warnings are errors: a broken link, a formula that cannot be set, a public name without a docstring.
+docs: .venv/docs
+	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+# The tests open a study's page in Chromium, Debian's own.
+browser:
+	@command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium > /dev/null; } || echo "*** THE TESTS OF THE PAGE IN A BROWSER ARE SKIPPED: install Chromium (Debian: apt-get install chromium), so that \`chromium\` is on the path"
 
 # Each prints a table and writes JSON to benchmarks/output/.
-bench: bench-startup bench-training bench-study bench-guidance bench-classifier bench-rows bench-recipe
+bench: bench-startup bench-training bench-study bench-guidance bench-classifier bench-rows bench-recipe bench-peers bench-scaling
 
 bench-training: .venv/core
 	$(BIN)/python benchmarks/training.py
@@ -55,6 +63,12 @@ bench-recipe: .venv/core
 bench-startup: .venv/core
 	$(BIN)/python benchmarks/startup.py
 
+bench-peers: .venv/core .venv-peers/installed
+	$(BIN)/python benchmarks/peers.py
+
+bench-scaling: .venv/core
+	$(BIN)/python benchmarks/scaling.py --parquet --figure docs/images/scaling.png
+
 .venv/bin/python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "pointillist needs Python 3.11 or newer; give one by PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
@@ -67,6 +81,10 @@ bench-startup: .venv/core
 	$(INSTALL) --editable '.[dev]'
 	touch $@
 
+.venv/docs: .venv/core
+	$(INSTALL) --editable '.[docs]'
+	touch $@
+
 # The peers' libraries live apart: the project does not depend on them.
 .venv-peers/installed: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv .venv-peers
@@ -74,4 +92,4 @@ bench-startup: .venv/core
 	touch $@
 
 clean:
-	rm -rf .venv .venv-peers build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-peers build docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

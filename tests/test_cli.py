@@ -80,7 +80,7 @@ def test_a_study_from_toml_to_files_and_again_from_the_store(tmp_path):
     names = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert names == [
         "figures/my_digits_rows.png", "figures/my_losses.png", "figures/my_metrics.png",
-        "results.csv", "study.db", "tables/my.md",
+        "index.html", "results.csv", "study.db", "tables/my.md",
     ]  # fmt: skip
     assert "C2ST" in done.stdout and "floor" in done.stdout
     before = {name: (out / name).read_bytes() for name in names if name != "study.db"}

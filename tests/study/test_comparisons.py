@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pointillist.study.comparisons import Summary, best, p_value_greater, summarise
+from pointillist.study.comparisons import Summary, best, excess, p_value_greater, reach_floor, summarise
 
 
 def test_three_seeds_give_the_spread_over_seeds():
@@ -61,3 +61,27 @@ def test_holm_keeps_the_level_over_a_row_of_equal_cells():
         # The lowest of six is not a fixed cell: compare what happens to the first one alone.
         false += not marks[0]
     assert false / n < 0.05 + 3 * np.sqrt(0.05 * 0.95 / n)
+
+
+def test_excess_is_in_standard_errors_of_the_difference_on_the_worse_side():
+    cell, floor = Summary(5.0, 3.0, 10.0, 1), Summary(0.0, 4.0, 10.0, 1)
+    assert [excess(cell, floor, better) for better in ("lower", "higher", "floor")] == [1.0, -1.0, 1.0]
+    exact = Summary(0.0, 0.0, 10.0, 1)
+    assert excess(exact, exact, "lower") == 0 and excess(Summary(1.0, 0.0, 10.0, 1), exact, "lower") == np.inf
+
+
+def test_floor_is_reached_where_no_test_tells_or_the_cell_is_better():
+    cells = [Summary(value, 1.0, 50.0, 1) for value in (10.0, 10.5, 20.0, 0.0, np.nan)] + [None]
+    floors = [Summary(10.0, 1.0, 50.0, 1)] * 6
+    assert reach_floor(cells, floors, "lower") == [True, True, False, True, False, False]
+    assert reach_floor(cells, floors, "higher") == [True, True, True, False, False, False]
+    assert reach_floor(cells, floors, "floor") == [True, True, False, False, False, False]
+    assert reach_floor(cells, [None] * 6, "floor") == [False] * 6
+
+
+def test_floor_is_tested_at_the_level_of_the_whole_row():
+    # p = 0.009: below 0.05, above a tenth of it.
+    cells = [Summary(2.35 * 2**0.5, 1.0, np.inf, 1)] + [Summary(0.0, 1.0, np.inf, 1)] * 9
+    floors = [Summary(0.0, 1.0, np.inf, 1)] * 10
+    assert reach_floor(cells[:1], floors[:1], "lower") == [False]
+    assert reach_floor(cells, floors, "lower") == [True] * 10

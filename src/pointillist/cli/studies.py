@@ -14,6 +14,10 @@ def study(
     seeds: Annotated[int | None, typer.Option(help="Number of seeds; from 3 on error bars cover training too.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="A section to run; may be given again.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs, in place of the spec's.")] = None,
+    engine: Annotated[str, typer.Option(help="Where cells are computed: local, or ray for tasks of Ray.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster [default: one of this machine's cores, for --engine ray].")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on from what the folder holds, or throw its results away.")
     ] = True,
@@ -21,8 +25,10 @@ def study(
     """Trains a grid of models side by side; writes tables, figures and a database."""
     from rich.console import Console
 
+    from pointillist.engine.cluster import check_engine
     from pointillist.study.spec import load_spec
 
+    check_engine(engine, address)
     plan = load_spec(spec)
     if only:
         plan = plan.only(only)
@@ -33,6 +39,7 @@ def study(
     folder = out or Path("results") / plan.name
 
     from pointillist.study.outputs import write_outputs
+    from pointillist.study.remote import run_study_on_ray
     from pointillist.study.results import Results
     from pointillist.study.runner import run_study
     from pointillist.study.store import Store
@@ -43,7 +50,10 @@ def study(
         _remove_results(folder)
     with Store(folder / _STORE) as store:
         try:
-            run_study(plan, store, console)
+            if engine == "ray":
+                run_study_on_ray(plan, store, console, address)
+            else:
+                run_study(plan, store, console)
         except KeyboardInterrupt:
             finished, missing = Results(store).finished_and_missing()
             console.print(
@@ -68,6 +78,6 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's
 
 
 def _remove_results(folder: Path) -> None:
-    names = [_STORE, f"{_STORE}-journal", "results.csv", "tables/*.md", "figures/*.png"]
+    names = [_STORE, f"{_STORE}-journal", "results.csv", "index.html", "tables/*.md", "figures/*.png"]
     for path in (path for name in names for path in folder.glob(name)):
         path.unlink()

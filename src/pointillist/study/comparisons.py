@@ -2,8 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
+
+Better = Literal["lower", "higher", "floor"]
+"""Which values of a quantity are good ones; "floor": those of the data itself."""
 
 LEVEL = 0.05
 """Level of the family of tests that one row of a table takes."""
@@ -52,6 +57,7 @@ def _satterthwaite(parts: Sequence[float] | np.ndarray, degrees_of_freedom: Sequ
     return float(parts.sum() ** 2 / denominator) if denominator > 0 else np.inf
 
 
+@lru_cache(maxsize=100_000)  # tables, figures and conclusions ask for the same ones
 def p_value_greater(a: Summary, b: Summary) -> float:
     """Of Welch's one-sided test that a's mean is above b's."""
     from scipy import stats
@@ -91,6 +97,44 @@ def best(
     p_values = np.array([1.0 if s is None or s is lowest else p_value_greater(s, lowest) for s in scored])
     worse = _holm(p_values, n_tests=len(present) - 1)
     return [s is not None and not w for s, w in zip(scored, worse, strict=True)]
+
+
+def excess(summary: Summary, floor: Summary, better: Better) -> float:
+    """How far a cell lies on the worse side of its floor, in standard errors of their difference; NaN if unknown."""
+    error = float(np.hypot(summary.standard_error, floor.standard_error))
+    difference = _worse_by(summary.value - floor.value, better)
+    return difference / error if error > 0 else 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
+
+
+def reach_floor(summaries: Sequence[Summary | None], floors: Sequence[Summary | None], better: Better) -> list[bool]:
+    """Marks the cells that no test tells from their floor, or that are on the better side of it.
+
+    Welch's t-test at the level 0.05 over the row's tests together (Holm's correction), one-sided unless best is the
+    floor itself.
+
+    Args:
+        summaries: A row's cells; None or NaN where there is no number.
+        floors: The floors with the error of one evaluation; None where there is none.
+        better: Which side is the worse one.
+    """
+
+    def p_value(cell: Summary, floor: Summary) -> float:
+        if better == "floor":
+            return min(1.0, 2 * min(p_value_greater(cell, floor), p_value_greater(floor, cell)))
+        return p_value_greater(cell, floor) if better == "lower" else p_value_greater(floor, cell)
+
+    p_values = {
+        i: p_value(cell, floor)
+        for i, (cell, floor) in enumerate(zip(summaries, floors, strict=True))
+        if cell is not None and floor is not None and np.isfinite(cell.value)
+    }
+    differ = _holm(np.array([*p_values.values()]), n_tests=len(p_values))
+    reaching = {i for i, differs in zip(p_values, differ, strict=True) if not differs}
+    return [i in reaching for i in range(len(summaries))]
+
+
+def _worse_by(difference: float, better: Better) -> float:
+    return abs(difference) if better == "floor" else difference if better == "lower" else -difference
 
 
 def _holm(p_values: np.ndarray, n_tests: int) -> np.ndarray:

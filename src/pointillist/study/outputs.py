@@ -1,22 +1,24 @@
-"""What a study leaves for its reader: tables on the terminal and in files, figures, results.csv."""
+"""What a study leaves for its reader: a page, tables on the terminal and in files, figures, results.csv."""
 
 from pathlib import Path
 
 from rich.console import Console
 
 from pointillist.study.figures import write_figures
+from pointillist.study.page import write_page
 from pointillist.study.results import Results
 from pointillist.study.store import Store
 from pointillist.study.tables import agreement_line, notes, terminal, write_csv, write_tables
 
 
 def write_outputs(store: Store, out: Path, console: Console) -> None:
-    """Writes tables, figures and results.csv from the store, and prints the tables."""
+    """Writes the page, tables, figures and results.csv from the store, and prints the tables."""
     results = Results(store)
     write_csv(results, out / "results.csv")
     write_tables(results, out / "tables")
     with console.status("drawing figures"):
         write_figures(results, out / "figures")
+    write_page(results, out / "index.html")
     for section in results.spec.sections:
         console.print()
         console.print(terminal(results, section))
@@ -24,4 +26,6 @@ def write_outputs(store: Store, out: Path, console: Console) -> None:
             console.print(f"  {note}", style="dim", highlight=False)
     if line := agreement_line(results):
         console.print(f"\n{line}", highlight=False)
-    console.print(f"Tables, figures and results.csv are in {out}", highlight=False)
+    console.print(
+        f"index.html shows all of it in a browser; tables, figures and results.csv are in {out}", highlight=False
+    )

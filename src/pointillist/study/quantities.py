@@ -1,9 +1,9 @@
 """What a section's cells measure, by its kind: the rows of its tables."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from pointillist.metrics import METRICS
+from pointillist.study.comparisons import Better
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Quantity:
 
     name: str
     title: str
-    better: Literal["lower", "higher", "floor"]
+    better: Better
 
 
 def _by_name(*quantities: Quantity) -> dict[str, Quantity]:

@@ -1,13 +1,21 @@
 """A study's results as tables and figures need them: a pure function of the store."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from pointillist.diffusion.schedules import prior_kl
-from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary, best, summarise
+from pointillist.study.comparisons import (
+    MIN_SEEDS_FOR_SPREAD,
+    Better,
+    Summary,
+    best,
+    excess,
+    reach_floor,
+    summarise,
+)
 from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.reference import ReferenceValue
@@ -35,26 +43,37 @@ class Row:
         dataset: The data set's short name.
         metric: Name of the quantity, "emd, class 3" for one of a single class.
         title: Its head.
+        better: Which values of it are good ones.
         summaries: One per column; None where no cell is finished.
         references: One per column; None where nothing was reported.
         floors: The metric of data against data, one per column.
         is_best: One per column: no test tells it from the best.
         is_asked: One per column: whether its settings have it measured.
+        reaches_floor: One per column: no test tells it from its floor.
     """
 
     dataset: str
     metric: str
     title: str
+    better: Better
     summaries: tuple[Summary | None, ...]
     references: tuple[ReferenceValue | None, ...]
     floors: tuple[FloorRecord | None, ...]
     is_best: tuple[bool, ...]
     is_asked: tuple[bool, ...]
+    reaches_floor: tuple[bool, ...]
 
     @property
     def floor(self) -> FloorRecord | None:
         """The floor, where all columns share one."""
         return self.floors[0] if len(set(self.floors)) == 1 else None
+
+    def excess(self, i: int) -> float | None:
+        """Standard errors that a column lies on the worse side of its floor; None where either is unknown."""
+        summary, floor = self.summaries[i], self.floors[i]
+        if summary is None or floor is None or not np.isfinite(summary.value):
+            return None
+        return excess(summary, _one_evaluation(floor), self.better)
 
 
 @dataclass(frozen=True)
@@ -91,7 +110,7 @@ class Results:
 
     def cells(self, name: str, settings: Settings) -> list[Cell]:
         """The cells of one data set and setting, one per seed."""
-        return [Cell(self.fingerprints[name], settings, seed) for seed in range(self.spec.seeds)]
+        return [_cell(self.fingerprints[name], settings, seed) for seed in range(self.spec.seeds)]
 
     def rows(self, section: Section) -> list[Row]:
         """The rows of a section's table, by data set, then metric."""
@@ -114,7 +133,7 @@ class Results:
             for k in range(self.dataset(name).n_classes)
         ]
 
-    def _row(self, section: Section, name: str, metric: str, title: str, better: str) -> Row:
+    def _row(self, section: Section, name: str, metric: str, title: str, better: Better) -> Row:
         short = short_name(name)
         summaries = tuple(self._summary(name, column.settings, metric) for column in section.columns)
         floors = tuple(self._floors(name, column.settings).get(metric) for column in section.columns)
@@ -128,11 +147,13 @@ class Results:
             short,
             metric,
             title,
+            better,
             summaries,
             tuple(reported.get((short, metric, column.label)) for column in section.columns),
             floors,
             tuple(is_best),
             tuple(metric != "nll" or column.settings.n_held_out > 0 for column in section.columns),
+            tuple(reach_floor(summaries, [None if f is None else _one_evaluation(f) for f in floors], better)),
         )
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
@@ -175,16 +196,16 @@ class Results:
         models = [self.store.model(cell.model_key) for cell in self.cells(name, settings)]
         return [model.losses for model in models if model is not None]
 
-    def agreement(self) -> Agreement:
-        """Compares every measured cell with its reported number.
+    def agreement(self, section: Section | None = None) -> Agreement:
+        """Compares every measured cell, of one section or of all, with its reported number.
 
         A reported number's standard error is that of drawing (the floor's spread, one evaluation of data against
         data; without a floor, ours) and of rounding; what training adds to it is not known.
         """
         pairs = [
             (summary, reference, floor)
-            for section in self.spec.sections
-            for row in self.rows(section)
+            for one in (self.spec.sections if section is None else [section])
+            for row in self.rows(one)
             for summary, reference, floor in zip(row.summaries, row.references, row.floors, strict=True)
             if summary is not None and reference is not None
         ]
@@ -200,6 +221,16 @@ class Results:
         keys = {cell.key for cell in study_cells(self.spec, self.fingerprints)}
         finished = len(keys & self.store.finished())
         return finished, len(keys) - finished
+
+
+@lru_cache(maxsize=100_000)
+def _cell(fingerprint: str, settings: Settings, seed: int) -> Cell:
+    """Kept, since its keys are hashes that take longer than to look up what they lead to."""
+    return Cell(fingerprint, settings, seed)
+
+
+def _one_evaluation(floor: FloorRecord) -> Summary:
+    return Summary(floor.value, floor.spread, floor.n_repeats - 1 if floor.n_repeats > 1 else np.inf, floor.n_repeats)
 
 
 def _has_likelihoods(section: Section, name: str) -> bool:

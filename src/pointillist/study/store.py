@@ -237,6 +237,18 @@ class Store:
         rows = self._connection.execute(query, (key,))
         return {metric: Measure(*(np.nan if v is None else v for v in values)) for metric, *values in rows}
 
+    def merge(self, path: Path) -> None:
+        """Takes over what a part of the study has in a store of its own, in one transaction."""
+        self._connection.execute("ATTACH ? AS part", (str(path),))
+        try:
+            with self._transaction():
+                for table in ("floors", "models", "rows", "cells", "measures"):
+                    self._connection.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM part.{table}")
+                self._connection.execute("DELETE FROM checkpoints WHERE key IN (SELECT key FROM part.models)")
+                self._connection.execute("DELETE FROM parts WHERE key IN (SELECT key FROM part.rows)")
+        finally:
+            self._connection.execute("DETACH part")
+
     def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Replaces the checkpoints of some models, in one transaction."""
         with self._transaction():

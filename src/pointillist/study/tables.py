@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,11 +26,45 @@ _WARNING = "⚠"
 
 @dataclass(frozen=True)
 class Entry:
-    """A table's cell: what was measured, what was reported, whether it is among the best."""
+    """A table's cell.
+
+    Attributes:
+        measured: What was measured, as text.
+        reported: What was reported elsewhere; empty if nothing was.
+        is_best: Whether it is among the best.
+        number: What was measured; None where there is no number.
+    """
 
     measured: str
     reported: str = ""
     is_best: bool = False
+    number: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a section's table.
+
+    Attributes:
+        dataset: The data set's short name, or "all".
+        title: What it shows.
+        cells: One per column.
+        floor: The floor.
+        row: The measured row; None for what follows from the settings alone.
+        is_of_class: Whether it is of one class alone.
+    """
+
+    dataset: str
+    title: str
+    cells: tuple[Entry, ...]
+    floor: Entry = Entry("")
+    row: Row | None = None
+    is_of_class: bool = False
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All of it from left to right."""
+        return (Entry(self.dataset), Entry(self.title), *self.cells, self.floor)
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
@@ -47,8 +81,8 @@ def markdown(results: Results, section: Section) -> str:
     """A section's table and what is to be known to read it."""
     heads = _heads(section)
     lines = [f"# {section.title}", "", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for cells in _body(results, section, by_class=True):
-        lines.append("| " + " | ".join(map(_markdown_entry, cells)) + " |")
+    for line in table_lines(results, section, by_class=True):
+        lines.append("| " + " | ".join(map(_markdown_entry, line.entries)) + " |")
     return "\n".join([*lines, "", *(f"- {note}" for note in notes(results, section)), ""])
 
 
@@ -68,11 +102,11 @@ def terminal(results: Results, section: Section) -> "Table":
     for head in [*(column.label for column in section.columns), "floor"]:
         table.add_column(head.replace("..", "..\n").replace(", ", "\n"), justify="right", overflow="fold")
     previous = None
-    for cells in _body(results, section, by_class=False):
-        if previous is not None and cells[0].measured != previous:
+    for line in table_lines(results, section, by_class=False):
+        if previous is not None and line.dataset != previous:
             table.add_section()
-        shown = [Entry("") if cells[0].measured == previous else cells[0], *cells[1:]]
-        previous = cells[0].measured
+        shown = [Entry("") if line.dataset == previous else Entry(line.dataset), *line.entries[1:]]
+        previous = line.dataset
         texts = []
         for entry in shown:
             # One word a line: a table of six settings then fits 80 columns.
@@ -184,48 +218,59 @@ def _heads(section: Section) -> list[str]:
     return ["set", "metric", f"{first}{labels[0]}", *labels[1:], "floor"]
 
 
-def _body(results: Results, section: Section, *, by_class: bool) -> list[list[Entry]]:
+def table_lines(results: Results, section: Section, *, by_class: bool) -> list[Line]:
+    """The lines of a section's table, by data set; with `by_class` those of each class alone too."""
     rows = results.rows(section)
     per_class = results.class_rows(section) if by_class else []
-    body = []
+    lines = []
     for name in section.datasets:
-        body += [_metric_row(row) for row in [*rows, *per_class] if row.dataset == short_name(name)]
+        short = short_name(name)
+        lines += [_metric_line(row) for row in rows if row.dataset == short]
+        lines += [_metric_line(row, is_of_class=True) for row in per_class if row.dataset == short]
         if section.kind == "classifier":
             continue
-        kl = [_prior_entry(results, name, column.settings) for column in section.columns]
-        body.append([Entry(short_name(name)), Entry("prior KL (nats)"), *kl, Entry("0")])
+        kl = tuple(_prior_entry(results, name, column.settings) for column in section.columns)
+        lines.append(Line(short, "prior KL (nats)", kl, Entry("0", number=0.0)))
     if section.kind == "classifier":
-        return body
-    alpha_bar = [Entry(_small(results.alpha_bar_T(column.settings))) for column in section.columns]
-    body.append([Entry("all"), Entry("alpha_bar_T"), *alpha_bar, Entry("")])
-    return body
+        return lines
+    values = [results.alpha_bar_T(column.settings) for column in section.columns]
+    return [*lines, Line("all", "alpha_bar_T", tuple(Entry(_small(value), number=value) for value in values))]
 
 
-def _metric_row(row: Row) -> list[Entry]:
+def _metric_line(row: Row, *, is_of_class: bool = False) -> Line:
     decimals = _decimals(row.summaries)
-    cells = [
-        _entry(summary, reference, is_best, decimals, is_asked)
-        for summary, reference, is_best, is_asked in zip(
-            row.summaries, row.references, row.is_best, row.is_asked, strict=True
-        )
-    ]
-    return [Entry(row.dataset), Entry(row.title), *cells, Entry(_floor_text(row.floors, decimals))]
+    parts = zip(row.summaries, row.references, row.is_best, row.is_asked, strict=True)
+    cells = tuple(_entry(*part, decimals) for part in parts)
+    floor = Entry(_floor_text(row.floors, decimals), number=None if row.floor is None else row.floor.value)
+    return Line(row.dataset, row.title, cells, floor, row, is_of_class)
+
+
+def value_text(row: Row, i: int) -> str:
+    """A column's value ± its standard error as the table shows it."""
+    return _metric_line(row).cells[i].measured
+
+
+def floor_text(row: Row, i: int) -> str:
+    """A column's floor ± its spread as the table shows it; empty if there is none."""
+    return _floor_text([row.floors[i]], _decimals(row.summaries))
 
 
 def _entry(
-    summary: Summary | None, reference: ReferenceValue | None, is_best: bool, decimals: int, is_asked: bool
+    summary: Summary | None, reference: ReferenceValue | None, is_best: bool, is_asked: bool, decimals: int
 ) -> Entry:
     reported = "" if reference is None else f"{reference.value:.{reference.decimals}f}"
     if summary is None:
         return Entry("not yet" if is_asked else "–", reported)
     if not np.isfinite(summary.value):
         return Entry("diverged", reported)
-    return Entry(f"{summary.value:.{decimals}f} ± {summary.standard_error:.{decimals}f}", reported, is_best)
+    text = f"{summary.value:.{decimals}f} ± {summary.standard_error:.{decimals}f}"
+    return Entry(text, reported, is_best, summary.value)
 
 
 def _prior_entry(results: Results, name: str, settings: Settings) -> Entry:
     value = results.prior_kl(name, settings)
-    return Entry(f"{_small(value)}{' ' + _WARNING if results.prior_is_off(name, settings) else ''}")
+    text = f"{_small(value)}{' ' + _WARNING if results.prior_is_off(name, settings) else ''}"
+    return Entry(text, number=value)
 
 
 def _small(value: float) -> str:
@@ -262,38 +307,39 @@ _VALUE_COLUMNS: dict[str, Callable[[Row, int], object]] = {
 }
 
 
-def write_csv(results: Results, path: Path) -> None:
-    """Writes every cell, metric and section as one line of a CSV file."""
-    settings_names = list(Settings.__dataclass_fields__)
+CSV_HEAD = (
+    *("section", "column", "dataset"),
+    *Settings.__dataclass_fields__,
+    *("metric", "n_seeds"),
+    *_VALUE_COLUMNS,
+    *("alpha_bar_T", "prior_kl", "cells"),
+)
+"""The columns of results.csv."""
+
+
+def csv_text(results: Results, sections: Iterable[Section]) -> str:
+    """Every cell and metric of some sections as one line of CSV, below a head."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        [
-            "section",
-            "column",
-            "dataset",
-            *settings_names,
-            "metric",
-            "n_seeds",
-            *_VALUE_COLUMNS,
-            "alpha_bar_T",
-            "prior_kl",
-            "cells",
-        ]
-    )
-    for section in results.spec.sections:
+    writer.writerow(CSV_HEAD)
+    for section in sections:
         names = {short_name(name): name for name in section.datasets}
         for row in [*results.rows(section), *results.class_rows(section)]:
             name = names[row.dataset]
             for i, column in enumerate(section.columns):
-                settings = [label(key, getattr(column.settings, key)) for key in settings_names]
+                settings = [label(key, getattr(column.settings, key)) for key in Settings.__dataclass_fields__]
                 keys = [cell.key for cell in results.cells(name, column.settings)]
                 writer.writerow(
                     [section.name, column.label, row.dataset, *settings, row.metric, _of(row.summaries[i], "n_seeds")]
                     + [value(row, i) for value in _VALUE_COLUMNS.values()]
                     + [results.alpha_bar_T(column.settings), results.prior_kl(name, column.settings), " ".join(keys)]
                 )
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_csv(results: Results, path: Path) -> None:
+    """Writes `csv_text` of all sections."""
+    write_whole(path, csv_text(results, results.spec.sections))
 
 
 def _of(item: Summary | ReferenceValue | FloorRecord | None, attribute: str) -> object:

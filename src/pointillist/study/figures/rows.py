@@ -1,7 +1,6 @@
 """Generated rows beside real ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from pointillist.study.figures.panels import (
     say,
     title,
 )
+from pointillist.study.figures.window import Window
 from pointillist.study.results import Results, Row, short_name
 from pointillist.study.spec import Section
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 MAX_ROWS = 5000
 """Rows that a panel shows at most."""
 
-_MARGIN = 0.12
 _BINS = 60
 _FREE_CORNER = {1: (0.02, 0.94), 2: (0.02, 0.02), 3: (0.0, -0.08)}
 
@@ -48,7 +47,7 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     """
     dataset = results.dataset(name)
     real = dataset.rows
-    window = _Window.around(real)
+    window = Window.around(real)
     n_panels = 1 + len(section.columns)
     n_columns = min(n_panels, 4)
     is_3d = window.dimensions == 3
@@ -90,62 +89,7 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     return figure
 
 
-@dataclass(frozen=True)
-class _Window:
-    """What the panels of a figure show of rows: up to three coordinates, within limits equally long on each axis.
-
-    Attributes:
-        labels: Of the coordinates.
-        origin: Shape (d,): the point that the axes go through.
-        directions: Shape (d, dimensions).
-        low: Lower limits, shape (dimensions,).
-        high: Upper limits, shape (dimensions,).
-    """
-
-    labels: tuple[str, ...]
-    origin: np.ndarray
-    directions: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-    @classmethod
-    def around(cls, rows: np.ndarray) -> "_Window":
-        rows = rows.astype(np.float64)
-        d = rows.shape[1]
-        if d <= 3:
-            labels = tuple(f"column {i + 1}" for i in range(d))
-            origin, directions = np.zeros(d), np.eye(d)
-        else:
-            labels, origin, directions = _principal_axes(rows)
-        shown = (rows - origin) @ directions
-        low, high = shown.min(axis=0), shown.max(axis=0)
-        half = (high - low).max() / 2 * (1 + _MARGIN) or 1.0
-        middle = (low + high) / 2
-        return cls(labels, origin, directions, middle - half, middle + half)
-
-    @property
-    def dimensions(self) -> int:
-        return len(self.labels)
-
-    def split(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates of rows, shape (n, dimensions), and which of them are inside, shape (n,)."""
-        shown = (rows.astype(np.float64) - self.origin) @ self.directions
-        return shown, ((shown >= self.low) & (shown <= self.high)).all(axis=1)
-
-
-def _principal_axes(rows: np.ndarray) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    origin = rows.mean(axis=0)
-    variances, axes = np.linalg.eigh(np.cov(rows, rowvar=False))
-    directions = axes[:, [-1, -2]]
-    # An eigenvector's sign is arbitrary; a fixed one keeps pictures of two machines alike.
-    largest = np.abs(directions).argmax(axis=0)
-    directions = directions * np.where(directions[largest, [0, 1]] < 0, -1.0, 1.0)
-    shares = variances[[-1, -2]] / max(variances.sum(), np.finfo(float).tiny)
-    labels = tuple(f"principal axis {i} ({share:.0%})" for i, share in enumerate(shares, 1))
-    return labels, origin, directions
-
-
-def _frame(axes: Any, window: _Window, is_left: bool, is_bottom: bool) -> None:
+def _frame(axes: Any, window: Window, is_left: bool, is_bottom: bool) -> None:
     limits = zip(window.low, window.high, strict=True)
     axes.set(**{f"{axis}lim": low_high for axis, low_high in zip("xyz", limits, strict=False)})
     if window.dimensions == 3:
@@ -169,7 +113,7 @@ def _frame(axes: Any, window: _Window, is_left: bool, is_bottom: bool) -> None:
         axes.set_aspect("equal", adjustable="box")
 
 
-def _draw(axes: Any, window: _Window, rows: np.ndarray, colour: str, labels: np.ndarray | None) -> None:
+def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.ndarray | None) -> None:
     shown, is_inside = window.split(rows)
     if window.dimensions == 1:
         counts, edges = np.histogram(shown, _BINS, (window.low[0], window.high[0]))

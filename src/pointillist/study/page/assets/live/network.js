@@ -1,0 +1,214 @@
+"use strict";
+/* The trained networks, for a block of rows at once. Activations lie unit by unit: [unit][row]. */
+
+/** Rows of a block: their activations stay in a core's cache. A multiple of 8, as the kernel wants. */
+const BLOCK = 64;
+
+/** The kernel's memory, handed out from the front; nothing is given back but all at once. */
+class Memory {
+  constructor(instance) {
+    this.dense = instance.exports.dense;
+    this.memory = instance.exports.memory;
+    this.top = 16;
+  }
+
+  /** A place for `length` numbers; filled with `values` if they are given, with zeros if not. */
+  take(length, values) {
+    const place = this.top;
+    this.top = (place + length * 4 + 15) & ~15;
+    const missing = this.top - this.memory.buffer.byteLength;
+    if (missing > 0) this.memory.grow(Math.ceil(missing / 65536));
+    const view = this.view(place, length);
+    view.fill(0);
+    if (values) view.set(values);
+    return place;
+  }
+
+  /** To be taken anew after every `take`: a memory that grows leaves old views empty. */
+  view(place, length) {
+    return new Float32Array(this.memory.buffer, place, length);
+  }
+}
+
+/** W x + b for a block of rows. */
+class Dense {
+  /**
+   * @param {Memory} memory
+   * @param {Float32Array} weight shape (inputs, outputs)
+   * @param {Float32Array} bias shape (outputs,)
+   */
+  constructor(memory, weight, bias) {
+    this.memory = memory;
+    this.outputs = bias.length;
+    this.inputs = weight.length / bias.length;
+    this.padded = (this.outputs + 3) & ~3;
+    const packed = new Float32Array(this.padded * this.inputs);
+    for (let i = 0; i < this.inputs; i++)
+      for (let j = 0; j < this.outputs; j++)
+        packed[((j >> 2) * this.inputs + i) * 4 + (j & 3)] = weight[i * this.outputs + j];
+    this.weight = memory.take(packed.length, packed);
+    this.bias = memory.take(this.padded, bias);
+  }
+
+  /** Units that an output has room for. */
+  get room() {
+    return this.padded * BLOCK;
+  }
+
+  apply(x, y, { bias = this.bias, relu = false } = {}) {
+    this.memory.dense(this.weight, bias, x, y, this.inputs, this.padded, BLOCK, relu ? 1 : 0);
+  }
+}
+
+/** sin(p f_i), cos(p f_i) with f_i = 10000^(-i / (width/2 - 1)). */
+function sinusoidalEmbedding(position, width) {
+  const half = width / 2;
+  return waves(position, Float64Array.from({ length: half }, (_, i) => 10000 ** (-i / (half - 1))));
+}
+
+/** sin(λ f_i), cos(λ f_i) with f_i from `low` to `high` in a geometric sequence. */
+function noiseLevelEmbedding(lambda, width, [low, high]) {
+  const half = width / 2;
+  return waves(lambda, Float64Array.from({ length: half }, (_, i) => low * (high / low) ** (i / (half - 1))));
+}
+
+function waves(position, frequencies) {
+  const half = frequencies.length;
+  const out = new Float64Array(2 * half);
+  frequencies.forEach((f, i) => {
+    out[i] = Math.sin(position * f);
+    out[half + i] = Math.cos(position * f);
+  });
+  return out;
+}
+
+/** vector W, of a vector of some of W's inputs from place `first` on; W has shape (inputs, outputs). */
+function product(vector, weight, outputs, first) {
+  const out = new Float64Array(outputs);
+  vector.forEach((v, i) => {
+    const row = (first + i) * outputs;
+    for (let j = 0; j < outputs; j++) out[j] += v * weight[row + j];
+  });
+  return out;
+}
+
+/** Input layer on (row, features), blocks of linear and ReLU, output layer. */
+class MLP {
+  constructor(memory, model) {
+    const { tensors, columns } = model;
+    const first = tensors["input.weight"];
+    const width = tensors["input.bias"].length;
+    this.memory = memory;
+    this.features = first.subarray(columns * width);
+    this.inputBias = tensors["input.bias"];
+    this.input = new Dense(memory, first.subarray(0, columns * width), this.inputBias);
+    this.hidden = model.hidden.map((name) => new Dense(memory, tensors[`${name}.weight`], tensors[`${name}.bias`]));
+    this.output = new Dense(memory, tensors["output.weight"], tensors["output.bias"]);
+    this.shared = memory.take(this.input.padded);
+    this.h = [memory.take(this.input.room), memory.take(this.input.room)];
+    this.result = memory.take(this.output.room);
+  }
+
+  ofNoiseLevel(t, lambda, width) {
+    return sinusoidalEmbedding(t, width);
+  }
+
+  /** What features from place `first` on add to the input layer's output. */
+  share(features, first = 0) {
+    return product(features, this.features, this.inputBias.length, first);
+  }
+
+  /** F(x) at the place `this.result`, for a block at the place `x`, with the sum of all features' shares. */
+  apply(x, share) {
+    const bias = this.memory.view(this.shared, this.inputBias.length);
+    for (let i = 0; i < bias.length; i++) bias[i] = this.inputBias[i] + share[i];
+    let [from, to] = this.h;
+    this.input.apply(x, from, { bias: this.shared });
+    for (const layer of this.hidden) {
+      layer.apply(from, to, { relu: true });
+      [from, to] = [to, from];
+    }
+    this.output.apply(from, this.result);
+    return this.result;
+  }
+}
+
+/** Fourier features of the row, residual blocks that the noise level and the class modulate, output layer. */
+class ResidualMLP {
+  constructor(memory, model) {
+    const { tensors } = model;
+    const layer = (name) => new Dense(memory, tensors[`${name}.weight`], tensors[`${name}.bias`]);
+    this.memory = memory;
+    this.model = model;
+    this.columns = model.columns;
+    this.modulation = tensors["modulation.weight"];
+    this.modulationBias = tensors["modulation.bias"];
+    this.input = layer("input");
+    this.inner = model.inner.map(layer);
+    this.outer = model.outer.map(layer);
+    this.output = layer("output");
+    this.width = this.input.outputs;
+    this.seen = memory.take(this.input.inputs * BLOCK);
+    this.h = memory.take(this.input.room);
+    this.u = memory.take(this.input.room);
+    this.v = memory.take(this.input.room);
+    this.result = memory.take(this.output.room);
+  }
+
+  ofNoiseLevel(t, lambda, width) {
+    return noiseLevelEmbedding(lambda, width, this.model.noise_level_frequencies);
+  }
+
+  /** What features from place `first` on add to all blocks' scales and shifts. */
+  share(features, first = 0) {
+    return product(features, this.modulation, this.modulationBias.length, first);
+  }
+
+  apply(x, share) {
+    const size = this.width * BLOCK;
+    this.#see(x);
+    this.input.apply(this.seen, this.h);
+    for (let block = 0; block < this.inner.length; block++) {
+      this.#modulate(share, 2 * block * this.width);
+      this.inner[block].apply(this.u, this.v);
+      const v = this.memory.view(this.v, size);
+      for (let i = 0; i < size; i++) v[i] /= 1 + Math.exp(-v[i]);
+      this.outer[block].apply(this.v, this.u);
+      const h = this.memory.view(this.h, size);
+      const u = this.memory.view(this.u, size);
+      for (let i = 0; i < size; i++) h[i] += u[i];
+    }
+    this.output.apply(this.h, this.result);
+    return this.result;
+  }
+
+  /** x, then sin and cos of its multiples. */
+  #see(x) {
+    const size = this.columns * BLOCK;
+    const row = this.memory.view(x, size);
+    const seen = this.memory.view(this.seen, this.input.inputs * BLOCK);
+    seen.set(row);
+    this.model.row_frequencies.forEach((frequency, k) => {
+      for (let i = 0; i < size; i++) {
+        seen[(2 * k + 1) * size + i] = Math.sin(frequency * row[i]);
+        seen[(2 * k + 2) * size + i] = Math.cos(frequency * row[i]);
+      }
+    });
+  }
+
+  /** u = (1 + scale) h / rms(h) + shift. */
+  #modulate(share, first) {
+    const h = this.memory.view(this.h, this.width * BLOCK);
+    const u = this.memory.view(this.u, this.width * BLOCK);
+    const norm = new Float64Array(BLOCK);
+    for (let i = 0; i < h.length; i++) norm[i % BLOCK] += h[i] * h[i];
+    for (let r = 0; r < BLOCK; r++) norm[r] = 1 / Math.sqrt(norm[r] / this.width + 1e-6);
+    for (let j = 0; j < this.width; j++) {
+      const scale = 1 + this.modulationBias[first + j] + share[first + j];
+      const shift = this.modulationBias[first + this.width + j] + share[first + this.width + j];
+      for (let r = 0; r < BLOCK; r++) u[j * BLOCK + r] = scale * h[j * BLOCK + r] * norm[r] + shift;
+    }
+  }
+}
+
+const NETWORKS = { mlp: MLP, residual: ResidualMLP };

@@ -1,0 +1,248 @@
+"use strict";
+/* Schedules, denoisers and samplers, as the Python package has them; a sampler is a generator of its states. */
+
+/** Where solvers begin if a schedule goes farther. */
+const LOWEST_LAMBDA = -2.3;
+
+/** alpha and sigma where log(alpha / sigma) has a value. */
+function atLambda(lambda) {
+  return { lambda, alpha: Math.sqrt(1 / (1 + Math.exp(-2 * lambda))), sigma: Math.sqrt(1 / (1 + Math.exp(2 * lambda))) };
+}
+
+/** The table of alpha_t and sigma_t, t = 0 … T. */
+class Schedule {
+  constructor(alpha, sigma) {
+    this.alpha = alpha;
+    this.sigma = sigma;
+    this.timesteps = alpha.length - 1;
+    this.logSNR = Float64Array.from({ length: this.timesteps }, (_, i) => Math.log(alpha[i + 1] / sigma[i + 1]));
+  }
+
+  /** The noise level at an integer time. */
+  at(t) {
+    const [alpha, sigma] = [this.alpha[t], this.sigma[t]];
+    return { t, alpha, sigma, lambda: Math.log(alpha / sigma) };
+  }
+
+  /** The noise level at which λ has a value, with the time, between integers. */
+  atLambda(lambda) {
+    const table = this.logSNR;
+    let [low, high] = [0, table.length - 1];
+    if (lambda >= table[0]) return { ...atLambda(table[0]), t: 1 };
+    if (lambda <= table[high]) return { ...atLambda(table[high]), t: high + 1 };
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (table[middle] >= lambda) low = middle;
+      else high = middle;
+    }
+    return { ...atLambda(lambda), t: 1 + low + (table[low] - lambda) / (table[low] - table[high]) };
+  }
+
+  /** λ at t = T and at t = 1, the lowest and the highest. */
+  get range() {
+    return [this.logSNR[this.timesteps - 1], this.logSNR[0]];
+  }
+}
+
+/** E[x_0 | x_t] by a network, for rows that lie row after row: Float32Array(rows × columns). */
+class Denoiser {
+  constructor(memory, model) {
+    this.memory = memory;
+    this.model = model;
+    this.columns = model.columns;
+    this.schedule = new Schedule(model.alpha, model.sigma);
+    this.network = new NETWORKS[model.network](memory, model);
+    this.block = memory.take(this.columns * BLOCK);
+    this.classShares = [];
+  }
+
+  #coefficients({ alpha, sigma }) {
+    const spread = this.model.spread;
+    const each = (value) => spread.map(() => value);
+    switch (this.model.prediction) {
+      case "eps":
+        return { inside: each(1), skip: each(1 / alpha), out: each(-sigma / alpha) };
+      case "v":
+        return { inside: each(1), skip: each(alpha), out: each(-sigma) };
+      case "x0":
+        return { inside: each(1), skip: each(0), out: each(1) };
+      default: {
+        const total = spread.map((s) => sigma ** 2 + (alpha * s) ** 2);
+        return {
+          inside: total.map((v) => 1 / Math.sqrt(v)),
+          skip: total.map((v, i) => (alpha * spread[i] ** 2) / v),
+          out: total.map((v, i) => (sigma * spread[i]) / Math.sqrt(v)),
+        };
+      }
+    }
+  }
+
+  #classShare(label) {
+    if (!this.model.class_embedding) return null;
+    this.classShares[label] ??= this.network.share(
+      sinusoidalEmbedding(label, this.model.class_embedding),
+      this.model.time_embedding,
+    );
+    return this.classShares[label];
+  }
+
+  /**
+   * @param {Float32Array} x rows × columns
+   * @param {{t: number, lambda: number, alpha: number, sigma: number}} level
+   * @param {{label: (number|null), guidance: number}} condition the label null is "no class"
+   */
+  predict(x, level, { label = null, guidance = 0 } = {}) {
+    const none = this.model.n_classes;
+    const given = this.#predict(x, level, label ?? none);
+    if (label === null || guidance === 0) return given;
+    const free = this.#predict(x, level, none);
+    return given.map((value, i) => value + guidance * (value - free[i]));
+  }
+
+  #predict(x, level, label) {
+    const { columns, network, memory } = this;
+    const { inside, skip, out } = this.#coefficients(level);
+    const share = network.share(network.ofNoiseLevel(level.t, level.lambda, this.model.time_embedding));
+    this.#classShare(label)?.forEach((value, i) => (share[i] += value));
+    const x0 = new Float32Array(x.length);
+    const rows = x.length / columns;
+    for (let first = 0; first < rows; first += BLOCK) {
+      const n = Math.min(BLOCK, rows - first);
+      const block = memory.view(this.block, columns * BLOCK);
+      for (let r = 0; r < n; r++)
+        for (let c = 0; c < columns; c++) block[c * BLOCK + r] = inside[c] * x[(first + r) * columns + c];
+      const result = memory.view(network.apply(this.block, share), columns * BLOCK);
+      for (let r = 0; r < n; r++)
+        for (let c = 0; c < columns; c++) {
+          const i = (first + r) * columns + c;
+          x0[i] = skip[c] * x[i] + out[c] * result[c * BLOCK + r];
+        }
+    }
+    return x0;
+  }
+}
+
+/** Normal numbers, a stream for each row of its own: a row does not depend on how rows are shared out. */
+class Noise {
+  constructor(seed, firstRow, rows, columns) {
+    this.columns = columns;
+    this.state = new Uint32Array(rows * 4);
+    for (let r = 0; r < rows; r++) {
+      const state = this.state.subarray(4 * r, 4 * r + 4);
+      state.set([seed, firstRow + r, 0x9e3779b9, 1]);
+      for (let i = 0; i < 15; i++) this.#next(state);
+    }
+  }
+
+  /** sfc32, a small fast counting generator (C. Doty-Humphrey, PractRand). */
+  #next(s) {
+    const sum = (s[0] + s[1] + s[3]) >>> 0;
+    s[3] = s[3] + 1;
+    s[0] = s[1] ^ (s[1] >>> 9);
+    s[1] = s[2] + (s[2] << 3);
+    s[2] = ((s[2] << 21) | (s[2] >>> 11)) + sum;
+    return sum;
+  }
+
+  /** Fresh numbers of N(0, 1) for all rows, by the method of Box and Muller. */
+  draw() {
+    const rows = this.state.length / 4;
+    const out = new Float32Array(rows * this.columns);
+    for (let r = 0; r < rows; r++) {
+      const state = this.state.subarray(4 * r, 4 * r + 4);
+      for (let c = 0; c < this.columns; c += 2) {
+        const radius = Math.sqrt(-2 * Math.log((this.#next(state) + 1) / 4294967296));
+        const angle = (2 * Math.PI * this.#next(state)) / 4294967296;
+        out[r * this.columns + c] = radius * Math.cos(angle);
+        if (c + 1 < this.columns) out[r * this.columns + c + 1] = radius * Math.sin(angle);
+      }
+    }
+    return out;
+  }
+}
+
+/** Steps by the schedule's own times T · (K - i) / K; gives the level and the rows after each. */
+function* byTransitions(schedule, x, predict, steps, transition) {
+  const time = (i) => Math.floor((schedule.timesteps * (steps - i)) / steps);
+  for (let i = 0; i < steps; i++) {
+    const [from, to] = [schedule.at(time(i)), schedule.at(time(i + 1))];
+    x = transition(predict(x, from), x, from, to);
+    yield { level: to, x };
+  }
+}
+
+function ancestral(schedule, x, predict, { steps, noise, variance }) {
+  const shares = { beta: () => 1, posterior: (from, to) => (to.sigma / from.sigma) ** 2, zero: () => 0 };
+  return byTransitions(schedule, x, predict, steps, (x0, x, from, to) => {
+    const ratio = from.alpha / to.alpha;
+    const beta = from.sigma ** 2 - ratio ** 2 * to.sigma ** 2;
+    const ofX0 = (to.alpha * beta) / from.sigma ** 2;
+    const ofX = (ratio * to.sigma ** 2) / from.sigma ** 2;
+    const std = to.t === 0 ? 0 : Math.sqrt(beta * shares[variance](from, to));
+    const z = std > 0 ? noise.draw() : null;
+    return x.map((value, i) => ofX0 * x0[i] + ofX * value + (z ? std * z[i] : 0));
+  });
+}
+
+function ddim(schedule, x, predict, { steps }) {
+  return byTransitions(schedule, x, predict, steps, (x0, x, from, to) =>
+    x.map((value, i) => to.alpha * x0[i] + (to.sigma * (value - from.alpha * x0[i])) / from.sigma),
+  );
+}
+
+/** Evenly spaced λ from the schedule's end, or where solvers begin, to that of t = 1. */
+function lambdas(schedule, points) {
+  const [end, highest] = schedule.range;
+  const lowest = Math.max(end, LOWEST_LAMBDA);
+  return Float64Array.from({ length: points }, (_, i) => lowest + (i / (points - 1)) * (highest - lowest));
+}
+
+/** DPM-Solver++(2M). */
+function* dpm(schedule, x, predict, { steps }) {
+  const points = lambdas(schedule, steps);
+  let before = null;
+  for (let i = 0; i < steps - 1; i++) {
+    const x0 = predict(x, schedule.atLambda(points[i]));
+    const [from, to] = [atLambda(points[i]), schedule.atLambda(points[i + 1])];
+    const D = before ? x0.map((value, k) => 1.5 * value - 0.5 * before[k]) : x0;
+    const [ofX, ofD] = [to.sigma / from.sigma, -to.alpha * Math.expm1(points[i] - points[i + 1])];
+    x = x.map((value, k) => ofX * value + ofD * D[k]);
+    before = x0;
+    yield { level: to, x };
+  }
+  yield { level: schedule.at(0), x: predict(x, schedule.atLambda(points[steps - 1])) };
+}
+
+/** Heun's method; states are given as x_t = alpha_t y. */
+function* heun(schedule, x, predict, { steps }) {
+  const points = lambdas(schedule, steps);
+  const slope = (y, lambda) => {
+    const level = schedule.atLambda(lambda);
+    const x0 = predict(y.map((value) => level.alpha * value), level);
+    return y.map((value, k) => (value - x0[k]) * Math.exp(lambda));
+  };
+  let y = x.map((value) => value / atLambda(points[0]).alpha);
+  for (let i = 0; i < steps - 1; i++) {
+    const change = Math.exp(-points[i + 1]) - Math.exp(-points[i]);
+    const first = slope(y, points[i]);
+    const second = slope(y.map((value, k) => value + change * first[k]), points[i + 1]);
+    y = y.map((value, k) => value + (change * (first[k] + second[k])) / 2);
+    const level = schedule.atLambda(points[i + 1]);
+    yield { level, x: y.map((value) => level.alpha * value) };
+  }
+  const last = schedule.atLambda(points[steps - 1]);
+  yield { level: schedule.at(0), x: predict(y.map((value) => last.alpha * value), last) };
+}
+
+const SAMPLERS = { ancestral, ddim, dpm, heun };
+
+/** The level that a sampler starts from. */
+function startOf(sampler, schedule) {
+  if (sampler === "ancestral" || sampler === "ddim") return schedule.at(schedule.timesteps);
+  return schedule.atLambda(Math.max(schedule.range[0], LOWEST_LAMBDA));
+}
+
+/** Evaluations of the network for a row, without guidance. */
+function evaluationsOf(sampler, steps) {
+  return sampler === "heun" ? 2 * steps - 1 : steps;
+}

@@ -1,0 +1,115 @@
+"use strict";
+/** What the page's parts share, its navigation and its links. */
+(() => {
+  const { fragment } = pointillist;
+  const data = JSON.parse(document.getElementById("page.data").textContent);
+
+  /** The value of one of the style's colours, such as "--accent". */
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  /** The colour of the i-th series; they repeat. */
+  const seriesColour = (i) => colour(`--series-${(i % 8) + 1}`);
+
+  const onTheme = (callback) => document.addEventListener("pointillist:theme", callback);
+
+  /** Tells a screen reader. */
+  const say = (text) => {
+    document.getElementById("page.status").textContent = text;
+  };
+
+  /** An element with properties and children. */
+  const element = (tag, properties = {}, ...children) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children);
+    return made;
+  };
+
+  const save = (blob, name) => {
+    const url = URL.createObjectURL(blob);
+    element("a", { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  };
+
+  const saveCanvas = (canvas, name) => canvas.toBlob((blob) => save(blob, name), "image/png");
+
+  /** Each section's element beside its data. */
+  const sections = data.sections.map((of) => ({ ...of, root: document.getElementById(of.view) }));
+
+  const fileName = (section, ...parts) =>
+    [data.study, section.name, ...parts].join("-").replace(/[^\w.-]+/g, "_");
+
+  const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+
+  Object.assign(pointillist, {
+    data, sections, colour, seriesColour, onTheme, say, element, save, saveCanvas, fileName, FONT,
+  });
+
+  async function copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = element("textarea", { value: text, className: "hidden-text" });
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+  }
+
+  for (const { view, root } of sections) {
+    const button = root.querySelector(".copy-link");
+    button.addEventListener("click", async () => {
+      await copy(fragment.link(view));
+      button.textContent = "Copied";
+      say("The link is copied");
+      setTimeout(() => (button.textContent = "Copy link"), 1500);
+    });
+  }
+
+  const menuButton = document.querySelector(".menu-button");
+  const openMenu = (isOpen) => menuButton.setAttribute("aria-expanded", String(isOpen));
+  menuButton.addEventListener("click", () => openMenu(menuButton.getAttribute("aria-expanded") !== "true"));
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") openMenu(false);
+  });
+
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const show = (view, behavior) => document.getElementById(view)?.scrollIntoView({ behavior });
+
+  // A link to a view keeps what was chosen there; the browser's own jump would restore its defaults.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    const view = link && decodeURIComponent(link.hash.slice(1));
+    if (!view || view.startsWith("page.")) return;
+    event.preventDefault();
+    openMenu(false);
+    fragment.change(view, {});
+    show(view, calm.matches ? "auto" : "smooth");
+    const target = document.getElementById(view);
+    target.tabIndex = -1;
+    target.focus({ preventScroll: true });
+  });
+
+  // After the parts have taken the room that they need.
+  addEventListener("load", () => requestAnimationFrame(() => show(fragment.read().view, "auto")));
+  addEventListener("hashchange", () => show(fragment.read().view, "auto"));
+
+  const bar = document.querySelector(".bar");
+  new ResizeObserver(() => {
+    document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
+  }).observe(bar);
+
+  const links = new Map(
+    [...document.querySelectorAll(".menu a")].map((link) => [decodeURIComponent(link.hash.slice(1)), link]),
+  );
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (isIntersecting) links.get(target.id)?.setAttribute("aria-current", "true");
+        else links.get(target.id)?.removeAttribute("aria-current");
+      }
+    },
+    { rootMargin: "-30% 0px -69% 0px" },
+  );
+  for (const view of links.keys()) observer.observe(document.getElementById(view));
+})();

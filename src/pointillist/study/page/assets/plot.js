@@ -1,0 +1,229 @@
+"use strict";
+/** A chart by uPlot, with what all charts of the page have: values by mouse, touch and keyboard, themes, pictures. */
+(() => {
+  const { colour, element, onTheme, say, FONT } = pointillist;
+
+  const number = (value) => (value === null ? "" : String(Number(value.toPrecision(4))));
+
+  /** The ends of an axis that shows all values; wide ranges of positive ones are shown by their logarithms. */
+  function axisOf(values) {
+    const finite = values.filter(Number.isFinite);
+    if (!finite.length) return { range: [0, 1], isLog: false };
+    const [low, high] = [Math.min(...finite), Math.max(...finite)];
+    if (low > 0 && high > 10 * low) {
+      const margin = (high / low) ** 0.06;
+      return { range: [low / margin, high * margin], isLog: true };
+    }
+    const margin = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
+    return { range: [low - margin, high + margin], isLog: false };
+  }
+
+  /** Leaves out labels that would touch the one before. */
+  function thinned(u, positions, labels) {
+    const font = `11px ${FONT}`;
+    u.ctx.save();
+    u.ctx.font = font;
+    let end = -Infinity;
+    const shown = labels.map((label, i) => {
+      const half = u.ctx.measureText(label).width / 2;
+      const at = u.valToPos(positions[i], "x");
+      if (at - half < end) return "";
+      end = at + half + 6;
+      return label;
+    });
+    u.ctx.restore();
+    return shown;
+  }
+
+  /**
+   * Draws a chart into an element.
+   *
+   * @param {HTMLElement} holder
+   * @param {object} options
+   * @param {string} options.label what the chart shows, for those who cannot see it
+   * @param {number[]} options.x ascending
+   * @param {string[]|null} options.ticks a label for each x; null for an axis of numbers with round ones
+   * @param {boolean} options.isCategory whether the ticks are names, which stand side by side
+   * @param {boolean} options.isLogX
+   * @param {string} options.xName
+   * @param {number[]} options.inSight values that the y axis has to show
+   * @param {(u: uPlot, place: (i: number, value: number) => [number, number]) => void} options.paint
+   * @param {(i: number) => {head: string, lines: {colour: string, name: string, text: string, more?: string}[]}} options.describe
+   * @returns {{destroy: () => void, canvas: () => HTMLCanvasElement}}
+   */
+  function plot(holder, options) {
+    const { x, ticks, isCategory, isLogX } = options;
+    const y = axisOf(options.inSight);
+    const tip = element("div", { className: "tip", hidden: true });
+    const longest = ticks ? Math.max(...ticks.map((tick) => tick.length)) * 6.2 : 0;
+    const isTurned = isCategory && longest + 8 > (holder.clientWidth - 60) / x.length;
+    let chosen = null;
+
+    const xRange = () => {
+      const [low, high] = [x[0], x.at(-1)];
+      if (isCategory) return [-0.5, x.length - 0.5];
+      if (isLogX) return [low / (high / low) ** 0.06, high * (high / low) ** 0.06];
+      const margin = (high - low) * 0.05 || 1;
+      return [low - margin, high + margin];
+    };
+
+    const axis = (more) => ({
+      font: `11px ${FONT}`,
+      labelFont: `12px ${FONT}`,
+      stroke: () => colour("--muted"),
+      grid: { stroke: () => colour("--line"), width: 1 },
+      ticks: { stroke: () => colour("--line"), width: 1, size: 4 },
+      ...more,
+    });
+
+    const xAxis = axis({
+      label: options.xName || undefined,
+      labelSize: options.xName ? 18 : 0,
+      size: isTurned ? Math.min(longest * 0.72 + 18, 120) : 26,
+      rotate: isTurned ? 45 : 0,
+      grid: { show: false },
+      ...(ticks && {
+        splits: () => x,
+        filter: (u, splits) => splits,
+        values: (u, splits) => (isTurned ? ticks : thinned(u, splits, ticks)),
+      }),
+    });
+    const yAxis = axis({
+      size: (u, values) => 14 + 6.2 * Math.max(3, ...(values ?? []).map((value) => (value ?? "").length)),
+      values: (u, splits) => splits.map(number),
+    });
+
+    function show(u, i) {
+      chosen = i;
+      if (i === null) {
+        tip.hidden = true;
+        return;
+      }
+      const { head, lines } = options.describe(i);
+      tip.replaceChildren(
+        element("b", {}, head),
+        ...lines.map((line) => {
+          const dot = element("i", {});
+          dot.style.background = line.colour;
+          const more = element("small", {}, line.more ?? "");
+          return element("div", {}, dot, element("span", {}, line.name), element("span", {}, line.text), more);
+        }),
+      );
+      tip.hidden = false;
+      const [at, width] = [u.valToPos(x[i], "x"), u.over.clientWidth];
+      const left = at > width / 2 ? at - tip.offsetWidth - 12 : at + 12;
+      tip.style.left = `${Math.max(-40, Math.min(left, width - tip.offsetWidth))}px`;
+    }
+
+    const u = new uPlot(
+      {
+        width: Math.max(holder.clientWidth, 200),
+        height: holder.clientHeight,
+        padding: [10, 10, 0, 0],
+        scales: {
+          x: { time: false, distr: isLogX ? 3 : 1, range: xRange },
+          y: { distr: y.isLog ? 3 : 1, range: () => y.range },
+        },
+        axes: [xAxis, yAxis],
+        series: [{}, { paths: () => null, points: { show: false } }],
+        legend: { show: false },
+        cursor: {
+          x: true,
+          y: false,
+          points: { show: false },
+          drag: { x: false, y: false, setScale: false },
+          move: (self, left, top) => [left < 0 ? left : self.valToPos(x[self.posToIdx(left)], "x"), top],
+        },
+        hooks: {
+          draw: [
+            (self) => {
+              self.ctx.save();
+              self.ctx.beginPath();
+              self.ctx.rect(self.bbox.left, self.bbox.top, self.bbox.width, self.bbox.height);
+              self.ctx.clip();
+              options.paint(self, (i, value) => [self.valToPos(x[i], "x", true), self.valToPos(value, "y", true)]);
+              self.ctx.restore();
+            },
+          ],
+          setCursor: [(self) => show(self, self.cursor.left < 0 ? null : (self.cursor.idx ?? null))],
+        },
+      },
+      // One series of values in sight keeps the axes alive; `paint` draws the real ones.
+      [x, x.map(() => y.range[0])],
+      holder,
+    );
+    u.over.append(tip);
+
+    holder.tabIndex = 0;
+    holder.setAttribute("role", "group");
+    holder.setAttribute("aria-label", `Chart: ${options.label}. Arrow keys read its values.`);
+
+    function read(i) {
+      u.setCursor({ left: u.valToPos(x[i], "x"), top: u.over.clientHeight / 2 });
+      const { head, lines } = options.describe(i);
+      say(`${head}: ${lines.map((line) => [line.name, line.text, line.more ?? ""].join(" ")).join("; ")}`);
+    }
+
+    const keys = (event) => {
+      const last = x.length - 1;
+      const to = {
+        ArrowLeft: chosen === null ? last : Math.max(0, chosen - 1),
+        ArrowRight: chosen === null ? 0 : Math.min(last, chosen + 1),
+        Home: 0,
+        End: last,
+      }[event.key];
+      if (to !== undefined) {
+        event.preventDefault();
+        read(to);
+      } else if (event.key === "Escape") {
+        hide();
+      }
+    };
+    const hide = () => u.setCursor({ left: -10, top: -10 });
+    holder.addEventListener("keydown", keys);
+    holder.addEventListener("blur", hide);
+
+    const watch = new ResizeObserver(() => {
+      if (holder.clientWidth) u.setSize({ width: holder.clientWidth, height: holder.clientHeight });
+    });
+    watch.observe(holder);
+
+    return {
+      canvas: () => u.ctx.canvas,
+      redraw: () => u.redraw(),
+      destroy() {
+        watch.disconnect();
+        holder.removeEventListener("keydown", keys);
+        holder.removeEventListener("blur", hide);
+        u.destroy();
+      },
+    };
+  }
+
+  /** A picture of a chart with its title above and its colours' names below. */
+  function picture(canvas, title, names) {
+    const scale = devicePixelRatio || 1;
+    const [top, bottom] = [34 * scale, 30 * scale];
+    const made = element("canvas", { width: canvas.width, height: canvas.height + top + bottom });
+    const context = made.getContext("2d");
+    context.fillStyle = colour("--panel");
+    context.fillRect(0, 0, made.width, made.height);
+    context.drawImage(canvas, 0, top);
+    context.textBaseline = "middle";
+    context.fillStyle = colour("--fg");
+    context.font = `600 ${13 * scale}px ${FONT}`;
+    context.fillText(title, 12 * scale, top / 2, made.width - 24 * scale);
+    context.font = `${11 * scale}px ${FONT}`;
+    let at = 12 * scale;
+    for (const { name, colour: own } of names) {
+      context.fillStyle = own;
+      context.fillRect(at, made.height - bottom / 2 - 4 * scale, 8 * scale, 8 * scale);
+      context.fillStyle = colour("--fg");
+      context.fillText(name, at + 12 * scale, made.height - bottom / 2);
+      at += 26 * scale + context.measureText(name).width;
+    }
+    return made;
+  }
+
+  Object.assign(pointillist, { plot, picture });
+})();

@@ -1,0 +1,97 @@
+"use strict";
+/** Tables: sorting, filters, reported numbers, CSV. */
+(() => {
+  const { fragment, sections, save, fileName, say } = pointillist;
+
+  /** The section's lines of results.csv, byte for byte. */
+  async function csv(packed) {
+    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).blob();
+  }
+
+  /** The order of two lines by one column; lines without a number come last, whichever way. */
+  function comparison(column, sign) {
+    const text = (row) => (column ? row.dataset.metric : row.dataset.set);
+    if (column < 2) return (a, b) => sign * text(a).localeCompare(text(b));
+    const number = (row) => Number(row.cells[column].dataset.number ?? NaN);
+    return (a, b) => {
+      const [x, y] = [number(a), number(b)];
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+      return sign * (x - y);
+    };
+  }
+
+  function setUp(section) {
+    const panel = section.root.querySelector(".table-panel");
+    const body = panel.querySelector("tbody");
+    const rows = [...body.rows];
+    const heads = [...panel.querySelectorAll("thead th")];
+    const control = (name) => panel.querySelector(`[name=${name}]`);
+    const filters = ["set", "metric"].map(control);
+    const checks = ["reported", "classes"].map(control).filter(Boolean);
+    let sort = 0; // 1, 2, …: by that column, upwards; negative: downwards
+
+    function show() {
+      const [set, metric] = filters.map((filter) => filter.value);
+      const isShown = (row) =>
+        (!set || row.dataset.set === set || row.dataset.set === "all") &&
+        (!metric || row.dataset.metric === metric || row.dataset.metric.startsWith(`${metric}, class`));
+      const ordered = sort ? [...rows].sort(comparison(Math.abs(sort) - 1, Math.sign(sort))) : rows;
+      let previous = null;
+      for (const row of ordered) {
+        row.hidden = !isShown(row);
+        const isSeen = !row.hidden && (!row.classList.contains("of-class") || control("classes")?.checked);
+        if (!isSeen) continue;
+        row.classList.toggle("first", row.dataset.set !== previous);
+        previous = row.dataset.set;
+      }
+      body.replaceChildren(...ordered);
+      heads.forEach((head, i) => {
+        if (Math.abs(sort) === i + 1) head.setAttribute("aria-sort", sort > 0 ? "ascending" : "descending");
+        else head.removeAttribute("aria-sort");
+      });
+      for (const check of checks) panel.classList.toggle(`with-${check.name}`, check.checked);
+    }
+
+    function write() {
+      const state = Object.fromEntries([
+        ...filters.map((filter) => [filter.name, filter.value]),
+        ...checks.map((check) => [check.name, check.checked ? "1" : ""]),
+      ]);
+      fragment.change(section.view, { ...state, sort: sort ? String(sort) : "" });
+    }
+
+    heads.forEach((head, i) =>
+      head.querySelector("button").addEventListener("click", () => {
+        const isSorted = Math.abs(sort) === i + 1;
+        sort = !isSorted ? i + 1 : sort > 0 ? -sort : 0;
+        show();
+        write();
+        say(sort ? `Sorted by ${head.textContent.trim()}, ${sort > 0 ? "upwards" : "downwards"}` : "Not sorted");
+      }),
+    );
+    for (const input of [...filters, ...checks]) {
+      input.addEventListener("change", () => {
+        show();
+        write();
+      });
+    }
+    panel.querySelector(".save").addEventListener("click", async () => {
+      save(await csv(section.csv), `${fileName(section)}.csv`);
+    });
+
+    fragment.onRestore(section.view, (params) => {
+      for (const filter of filters) {
+        const value = params.get(filter.name) ?? "";
+        filter.value = [...filter.options].some((option) => option.value === value) ? value : "";
+      }
+      for (const check of checks) check.checked = params.get(check.name) === "1";
+      const wanted = Number(params.get("sort"));
+      sort = Number.isInteger(wanted) && Math.abs(wanted) <= heads.length ? wanted : 0;
+      show();
+    });
+  }
+
+  sections.forEach(setUp);
+})();

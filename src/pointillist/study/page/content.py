@@ -1,0 +1,156 @@
+"""The page's content: what its template writes, and the JSON that its scripts draw from."""
+
+import base64
+import gzip
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from pointillist.study.page.charts import chart, losses
+from pointillist.study.page.conclusions import Statement, conclude
+from pointillist.study.page.glance import Glance, glance
+from pointillist.study.page.rows import draw_keys, pictures
+from pointillist.study.page.table import Table, page_table
+from pointillist.study.page.views import view_name
+from pointillist.study.page.words import count
+from pointillist.study.results import Results, short_name
+from pointillist.study.spec import Section
+from pointillist.study.tables import agreement_line, csv_text, notes
+
+
+@dataclass(frozen=True)
+class SectionContent:
+    """One section as the template needs it.
+
+    Attributes:
+        view: Its name in the URL's fragment.
+        name: Its name in the spec.
+        title: Its heading.
+        detail: A line below the heading.
+        statements: The conclusions, the main one first.
+        table: Its table.
+        notes: What is to be known to read it.
+        datasets: The sets' short names.
+        settings: Heads of its columns.
+        metrics: Names and titles of what a chart can show.
+        has_rows: Whether rows can be drawn.
+        has_losses: Whether training losses can be drawn.
+        is_of_classes: Whether rows have their class's colour.
+    """
+
+    view: str
+    name: str
+    title: str
+    detail: str
+    statements: list[Statement]
+    table: Table
+    notes: list[str]
+    datasets: list[str]
+    settings: list[str]
+    metrics: list[list[str]]
+    has_rows: bool
+    has_losses: bool
+    is_of_classes: bool
+
+
+@dataclass(frozen=True)
+class Content:
+    """The results' half of the page.
+
+    Attributes:
+        title: The study's title.
+        summary: Two or three lines.
+        glance: The best setting of every section and set.
+        sections: Its sections.
+        data: JSON that can stand in a script element.
+    """
+
+    title: str
+    summary: list[str]
+    glance: Glance
+    sections: list[SectionContent]
+    data: Markup
+
+
+def page_content(results: Results) -> Content:
+    """Everything that the page says of a study."""
+    rows = pictures(results)
+    of_sections = [_section_data(results, section) for section in results.spec.sections]
+    data = {"study": results.spec.name, "sets": rows.sets, "draws": rows.draws, "sections": of_sections}
+    sections = [_section(results, *pair) for pair in zip(results.spec.sections, of_sections, strict=True)]
+    return Content(results.spec.title, _summary(results), glance(results), sections, as_json(data))
+
+
+def as_json(data: Any) -> Markup:
+    """JSON that no text in it can end early where it stands in a script element."""
+    return Markup(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
+
+
+def _section_data(results: Results, section: Section) -> dict[str, Any]:
+    # A time in the header would make two pages of one store differ.
+    packed = gzip.compress(csv_text(results, [section]).encode(), mtime=0)
+    return {
+        "view": view_name(section),
+        "name": section.name,
+        "title": section.title,
+        "kind": section.kind,
+        "csv": base64.b64encode(packed).decode(),
+        "chart": chart(results, section),
+        "losses": losses(results, section),
+        "draws": {
+            short_name(name): draw_keys(results, section, name)
+            for name in (section.datasets if section.kind != "classifier" else ())
+        },
+    }
+
+
+def _section(results: Results, section: Section, data: dict[str, Any]) -> SectionContent:
+    return SectionContent(
+        data["view"],
+        section.name,
+        section.title,
+        _detail(results, section),
+        conclude(results, section),
+        page_table(results, section),
+        notes(results, section),
+        [short_name(name) for name in section.datasets],
+        data["chart"]["heads"],
+        data["chart"]["metrics"],
+        bool(data["draws"]),
+        data["losses"] is not None,
+        section.kind == "classes",
+    )
+
+
+def _detail(results: Results, section: Section) -> str:
+    sizes = count(len(section.datasets), "data set"), count(len(section.columns), "setting")
+    return f"{' × '.join(sizes)} × {count(results.spec.seeds, 'seed')}"
+
+
+def _summary(results: Results) -> list[str]:
+    finished, missing = results.finished_and_missing()
+    done = (
+        f"all {count(finished, 'cell')} finished"
+        if not missing
+        else f"{finished:,} of {finished + missing:,} cells finished"
+    )
+    seeds = count(results.spec.seeds, "seed")
+    if results.covers_training:
+        errors = f"Errors are standard errors over {seeds}: they cover training and the drawing of rows"
+    else:
+        errors = (
+            f"Errors are standard errors of the drawing of rows alone, for {seeds} a setting: two settings may differ "
+            "by no more than two trainings of one setting do"
+        )
+    lines = [f"{count(len(results.fingerprints), 'data set')}, {done}. {errors}.", _origin(results)]
+    return [line for line in [*lines, agreement_line(results)] if line]
+
+
+def _origin(results: Results) -> str:
+    machine, versions = results.store.fact("machine") or {}, results.store.fact("versions") or {}
+    made_by = ", ".join(f"{name} {version}" for name, version in versions.items())
+    parts = (count(v, name.removesuffix("s")) if isinstance(v, int) else str(v) for name, v in machine.items())
+    made_on = ", ".join(parts)
+    return ". ".join(part for part in (made_by and f"Made by {made_by}", made_on and f"Machine: {made_on}") if part)

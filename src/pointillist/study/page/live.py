@@ -1,0 +1,165 @@
+"""The models that travel in a study's page, with all that a browser needs to draw rows of them."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from safetensors.numpy import load
+
+from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES, ROW_FREQUENCIES
+from pointillist.engine.training import spread_of
+from pointillist.study.figures.window import Window
+from pointillist.study.grid import Cell, Dataset
+from pointillist.study.results import Results, short_name
+from pointillist.study.settings import Settings, label
+from pointillist.study.spec import Column, Section
+
+BUDGET = 4_500_000
+"""Characters that the models may take together: the page of the built-in study then stays below 8 MB."""
+
+MOST_REAL_ROWS = 1000
+"""Of a data set, to be shown behind the generated ones."""
+
+Precision = Literal["float16", "float32"]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    name: str
+    column: Column
+    cell: Cell
+
+
+def live_content(results: Results, *, precision: Precision = "float16", budget: int = BUDGET) -> dict[str, Any] | None:
+    """Models of seed 0 and their data sets, as JSON has them; None where no model is finished.
+
+    Of every section and data set the setting of least EMD comes first, then the others, as many as the budget holds.
+
+    Args:
+        results: The study.
+        precision: Of the weights.
+        budget: Characters that the models may take together.
+    """
+    models: dict[str, dict[str, Any]] = {}
+    n_finished, spent = 0, 0
+    for choice in _choices(results):
+        model = _model(results, choice, precision)
+        if model is None:
+            continue
+        n_finished += 1
+        spent += len(model["weights"])
+        if spent <= budget:
+            models[model["id"]] = model
+    if not models:
+        return None
+    names = {model["dataset"]: model.pop("name") for model in models.values()}
+    return {
+        "models": list(models.values()),
+        "n_finished": n_finished,
+        "datasets": {short: _dataset(results.dataset(name)) for short, name in names.items()},
+    }
+
+
+def _choices(results: Results) -> Iterator[_Choice]:
+    """Every trained model once: of each section and data set the best first, then the rest."""
+    ranked = [
+        (name, _ranked(results, section, name))
+        for section in results.spec.sections
+        if section.kind != "classifier"
+        for name in section.datasets
+    ]
+    seen = set()
+    for rank in range(max((len(columns) for _, columns in ranked), default=0)):
+        for name, columns in ranked:
+            if rank < len(columns):
+                cell = results.cells(name, columns[rank].settings)[0]
+                if cell.model_key not in seen:
+                    seen.add(cell.model_key)
+                    yield _Choice(name, columns[rank], cell)
+
+
+def _ranked(results: Results, section: Section, name: str) -> list[Column]:
+    (row,) = (r for r in results.rows(section) if r.dataset == short_name(name) and r.metric == "emd")
+
+    def emd(i: int) -> float:
+        summary = row.summaries[i]
+        return np.inf if summary is None or not np.isfinite(summary.value) else summary.value
+
+    return [section.columns[i] for i in sorted(range(len(section.columns)), key=emd)]
+
+
+def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str, Any] | None:
+    kept = results.store.model(choice.cell.model_key)
+    if kept is None:
+        return None
+    settings, dataset = choice.cell.settings, results.dataset(choice.name)
+    # What is loaded stands in another order every time.
+    tensors = dict(sorted(load(kept.network).items()))
+    if settings.network == "mlp":
+        # As the other network has them: inputs first.
+        tensors = {name: array.T if array.ndim == 2 else array for name, array in tensors.items()}
+    if not all(np.isfinite(array).all() for array in tensors.values()):
+        return None
+    layers = {
+        kind: [f"{kind}.{i}" for i in range(settings.depth) if f"{kind}.{i}.bias" in tensors]
+        for kind in ("hidden", "inner", "outer")
+    }
+    schedule = settings.noise_schedule()
+    return {
+        "id": choice.cell.model_key[:12],
+        "name": choice.name,
+        "dataset": short_name(choice.name),
+        "title": _title(settings, choice.column.label),
+        "network": settings.network,
+        "prediction": settings.prediction,
+        "columns": dataset.rows.shape[1],
+        "n_classes": dataset.n_classes,
+        "time_embedding": settings.time_embedding,
+        "class_embedding": settings.class_embedding,
+        "row_frequencies": ROW_FREQUENCIES,
+        "noise_level_frequencies": NOISE_LEVEL_FREQUENCIES,
+        "variance": settings.variance or "posterior",
+        "spread": spread_of(dataset.rows).tolist(),
+        "alpha": _packed([schedule.alpha], "float32"),
+        "sigma": _packed([schedule.sigma], "float32"),
+        **layers,
+        "shapes": [[name, array.shape] for name, array in tensors.items()],
+        "weights_type": precision,
+        "weights": _packed(tensors.values(), precision),
+    }
+
+
+def _title(settings: Settings, of_column: str) -> str:
+    betas = f", beta {label('beta_range', settings.beta_range)}" if settings.beta_range else ""
+    parts = [f"T = {settings.timesteps}, {settings.schedule}{betas}"]
+    if settings.network != "mlp" or settings.prediction != "eps":
+        parts.insert(0, of_column)
+    if settings.class_embedding:
+        parts.append("with classes")
+    return "; ".join(parts)
+
+
+def _dataset(dataset: Dataset) -> dict[str, Any]:
+    window = Window.around(dataset.rows)
+    n = len(dataset.rows)
+    chosen = np.arange(min(n, MOST_REAL_ROWS)) * n // min(n, MOST_REAL_ROWS)
+    shown = (dataset.rows.astype(np.float64) - window.origin) @ window.directions
+    return {
+        "rows": _packed([dataset.rows[chosen]], "float16"),
+        "labels": None if dataset.labels is None else dataset.labels[chosen].tolist(),
+        "class_sizes": dataset.class_sizes.tolist(),
+        "axes": window.labels,
+        "origin": window.origin.tolist(),
+        "directions": window.directions.T.tolist(),
+        # Three columns can be turned.
+        "extent": float(np.linalg.norm(shown, axis=1).max() * 0.85 if window.dimensions == 3 else np.abs(shown).max()),
+    }
+
+
+def _packed(arrays: Any, precision: Precision) -> str:
+    # Little-endian, as every browser's typed arrays are.
+    kind = {"float16": "<f2", "float32": "<f4"}[precision]
+    flat = np.concatenate([np.asarray(array, kind).ravel() for array in arrays])
+    return base64.b64encode(flat.tobytes()).decode()

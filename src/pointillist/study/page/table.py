@@ -1,0 +1,108 @@
+"""A section's table as the page shows it: every number with its distance from the floor."""
+
+from dataclasses import dataclass
+
+from pointillist.study.page.views import column_head
+from pointillist.study.results import Results, Row
+from pointillist.study.spec import Section
+from pointillist.study.tables import Entry, Line, table_lines
+
+BANDS = {"floor": "no test tells it from the floor", "near": "under 5", "off": "5 to 20", "far": "over 20"}
+"""Classes of cells by their distance from the floor in standard errors, and how a legend puts them."""
+
+_NEAR, _FAR = 5, 20
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One cell.
+
+    Attributes:
+        entry: What it shows.
+        band: One of `BANDS`; empty where there is no floor.
+        distance: The distance from the floor in words; empty where there is none.
+    """
+
+    entry: Entry
+    band: str = ""
+    distance: str = ""
+
+    @property
+    def value(self) -> str:
+        """The number without its error."""
+        return self.entry.measured.partition(" ± ")[0]
+
+    @property
+    def error(self) -> str:
+        """The standard error; empty where there is none."""
+        return self.entry.measured.partition(" ± ")[2]
+
+
+@dataclass(frozen=True)
+class TableLine:
+    """One line: its data set, metric and kind, and cells from left to right, the floor last."""
+
+    dataset: str
+    title: str
+    is_of_class: bool
+    cells: tuple[TableCell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A section's table.
+
+    Attributes:
+        heads: Of the columns of numbers, the floor last.
+        lines: Below them.
+    """
+
+    heads: tuple[str, ...]
+    lines: tuple[TableLine, ...]
+
+    @property
+    def datasets(self) -> list[str]:
+        """What the lines are of, in their order."""
+        return list(dict.fromkeys(line.dataset for line in self.lines))
+
+    @property
+    def metrics(self) -> list[str]:
+        """Titles of the lines in their order, without those of single classes."""
+        return list(dict.fromkeys(line.title for line in self.lines if not line.is_of_class))
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether there are lines of single classes."""
+        return any(line.is_of_class for line in self.lines)
+
+    @property
+    def has_reported(self) -> bool:
+        """Whether numbers were reported elsewhere."""
+        return any(cell.entry.reported for line in self.lines for cell in line.cells)
+
+
+def page_table(results: Results, section: Section) -> Table:
+    """The section's table, lines of single classes among it."""
+    heads = (*(column_head(section, column) for column in section.columns), "floor")
+    return Table(heads, tuple(map(_line, table_lines(results, section, by_class=True))))
+
+
+def _line(line: Line) -> TableLine:
+    cells = tuple(_cell(line, i, entry) for i, entry in enumerate(line.cells))
+    return TableLine(line.dataset, line.title, line.is_of_class, (*cells, TableCell(line.floor)))
+
+
+def _cell(line: Line, i: int, entry: Entry) -> TableCell:
+    return TableCell(entry) if line.row is None else TableCell(entry, *standing(line.row, i))
+
+
+def standing(row: Row, i: int) -> tuple[str, str]:
+    """A column's distance from its floor: one of `BANDS`, and in words; both empty where either is unknown."""
+    summary, floor, excess = row.summaries[i], row.floors[i], row.excess(i)
+    if summary is None or floor is None or excess is None:
+        return "", ""
+    side = "above" if summary.value > floor.value else "below"
+    distance = f"{abs(excess):.1f} standard errors {side} the floor"
+    if row.reaches_floor[i]:
+        return "floor", f"{distance}: {BANDS['floor']}"
+    return "near" if excess < _NEAR else "off" if excess <= _FAR else "far", distance

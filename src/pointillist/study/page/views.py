@@ -1,0 +1,14 @@
+"""Names that the page gives to sections and their columns."""
+
+from pointillist.study.figures.panels import column_title
+from pointillist.study.spec import Column, Section
+
+
+def view_name(section: Section) -> str:
+    """The section's name in the URL's fragment and as an element's id; "live" is another part of the page."""
+    return f"section-{section.name}" if section.name.startswith(("live", "section-")) else section.name
+
+
+def column_head(section: Section, column: Column) -> str:
+    """A column's head that says what is varied, where that fits on a line."""
+    return column_title(section, column) if len(section.varied) == 1 else column.label

@@ -1,0 +1,52 @@
+"""Lists of sets and settings in words."""
+
+from collections.abc import Sequence
+
+from pointillist.study.figures.panels import column_title
+from pointillist.study.spec import Section
+
+_MOST_NAMED = 4
+
+
+def listing(texts: Sequence[str], join: str = "and") -> str:
+    """Words as a list: "a, b and c"."""
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {join} {texts[-1]}"
+
+
+def count(n: int, noun: str) -> str:
+    """A number of things: "1 cell", "2,000 cells"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def settings(section: Section, chosen: Sequence[int], *, brief: bool = False) -> str:
+    """Some of a section's columns: "T = 100, 200 and 500", or "all settings but T = 10" where that is much shorter.
+
+    Args:
+        section: The section.
+        chosen: Indices of columns.
+        brief: Whether many are only counted: "6 of 13 settings".
+    """
+    others = [i for i in range(len(section.columns)) if i not in chosen]
+    if len(chosen) > _MOST_NAMED and not others:
+        return f"all {len(chosen)} settings"
+    if len(chosen) > _MOST_NAMED and brief:
+        return f"{len(chosen)} of {len(section.columns)} settings"
+    if len(chosen) > _MOST_NAMED and len(others) <= _MOST_NAMED:
+        return f"all settings but {settings(section, others)}"
+    if not section.varied:
+        return listing([f"“{section.columns[i].label}”" for i in chosen])
+    titles = [column_title(section, section.columns[i]) for i in chosen]
+    if len(section.varied) > 1:
+        return listing([f"({title})" for title in titles])
+    labels = [section.columns[i].label for i in chosen]
+    heads = {title.removesuffix(label) for title, label in zip(titles, labels, strict=True)}
+    return heads.pop() + listing(labels) if len(heads) == 1 else listing(titles)
+
+
+def on_sets(names: Sequence[str], among: Sequence[str]) -> str:
+    """Some of the sets: "on both sets", "on moons and helix", "on 3 of 5 sets"."""
+    if len(names) == len(among) > 1:
+        return "on both sets" if len(among) == 2 else f"on all {len(among)} sets"
+    if len(names) <= 2:
+        return f"on {listing(names)}" if names else "on no set"
+    return f"on {len(names)} of {len(among)} sets"

@@ -1,0 +1,97 @@
+"""Studies with made-up numbers, and a browser that tolerates no error and no request."""
+
+import shutil
+import warnings
+from dataclasses import replace
+
+import pytest
+from made_up import CLASSIFIER, FLOOR, GUIDANCE, STEPS, dataset, emd_of, fill
+
+from pointillist.study.page import write_page
+from pointillist.study.results import Results
+from pointillist.study.spec import Spec, to_json
+from pointillist.study.store import Store
+
+
+@pytest.fixture(scope="session")
+def make(tmp_path_factory):
+    """Makes a study; `value` gives a cell's main number by set and column, NaN: diverged, None: not finished."""
+    stores = []
+    folder = tmp_path_factory.mktemp("studies")
+
+    def build(*sections, value=emd_of, seeds=1, floor=FLOOR, rename=None):
+        store = Store(folder / f"{len(stores)}.db")
+        store._connection.execute("PRAGMA synchronous = OFF")
+        stores.append(store)
+        sections = sections or (STEPS, GUIDANCE, CLASSIFIER)
+        rename = rename or {}
+        sections = tuple(replace(s, datasets=tuple(rename.get(n, n) for n in s.datasets)) for s in sections)
+        datasets = {name: dataset(name) for section in sections for name in section.datasets}
+        store.set_fact("spec", to_json(Spec("made-up", "A made-up study", seeds, sections)))
+        store.set_fact("fingerprints", {name: of.fingerprint for name, of in datasets.items()})
+        store.set_fact("machine", {"processor": "x86_64", "devices": 2})
+        store.set_fact("versions", {"pointillist": "0.1.0", "jax": "0.10"})
+        for name, of in datasets.items():
+            store.add_dataset(of)
+            for section in sections:
+                for column in section.columns if name in section.datasets else ():
+                    fill(store, section, column, of, value(name, column), seeds, floor)
+        return Results(store)
+
+    yield build
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Debian's Chromium, one for all tests."""
+    path = shutil.which("chromium")
+    if path is None:
+        warnings.warn("NO CHROMIUM: THE PAGE IS NOT TESTED IN A BROWSER; `apt-get install chromium`", stacklevel=1)
+        pytest.skip("NO CHROMIUM: THE PAGE IS NOT TESTED IN A BROWSER; `apt-get install chromium`")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    """Writes a study's page once; gives its path."""
+    paths = {}
+
+    def write(results, precision="float16"):
+        if (results, precision) not in paths:
+            paths[results, precision] = tmp_path_factory.mktemp("page") / "index.html"
+            write_page(results, paths[results, precision], precision=precision)
+        return paths[results, precision]
+
+    return write
+
+
+@pytest.fixture
+def page_of(chromium, written):
+    """Opens a study's page from the disk; an error in it, or a request to anywhere else, fails the test."""
+    contexts, wrong = [], []
+
+    def check(request):
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            wrong.append(request.url)
+
+    def build(results, fragment="", precision="float16", **options):
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", check)
+        page.goto(f"{written(results, precision).as_uri()}{fragment}")
+        return page
+
+    yield build
+    for context in contexts:
+        context.close()
+    assert not wrong

@@ -1,0 +1,273 @@
+"""The page in a browser: opened from the disk, without any request, as `page_of` sees to."""
+
+import csv
+import re
+
+import pytest
+
+from pointillist.study.tables import write_csv
+
+STEPS = "#steps"
+
+
+def column(page, i, section=STEPS):
+    """Texts of a table's column, of the lines that are shown."""
+    return [text.strip() for text in page.locator(f"{section} tbody tr:visible > :nth-child({i})").all_inner_texts()]
+
+
+def shown(page, section=STEPS):
+    """Set and metric of the lines that are shown."""
+    script = "rows => rows.filter(row => row.checkVisibility()).map(row => [row.dataset.set, row.dataset.metric])"
+    return [tuple(pair) for pair in page.locator(f"{section} tbody tr").evaluate_all(script)]
+
+
+def fragment(page):
+    return page.evaluate("location.hash")
+
+
+@pytest.fixture(scope="module")
+def results(make):
+    return make()
+
+
+def test_heads_sort_upwards_downwards_and_back(page_of, results):
+    page = page_of(results)
+    before = shown(page)
+    page.locator(f"{STEPS} select[name=metric]").select_option("EMD")
+    head = page.locator(f"{STEPS} thead th", has_text="T = 10").first
+    number = "cells => cells.map(cell => Number(cell.dataset.number))"
+    cells = page.locator(f"{STEPS} tbody tr:visible td:nth-child(3)[data-number]")
+    for order, wanted in (("ascending", sorted), ("descending", lambda v: sorted(v, reverse=True))):
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == order
+        values = cells.evaluate_all(number)
+        assert values == wanted(values) and len(values) == 3
+    assert "sort=-3" in fragment(page)
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") is None and "sort" not in fragment(page)
+    page.locator(f"{STEPS} select[name=metric]").select_option("")
+    assert shown(page) == before
+
+
+def test_filters_leave_the_lines_of_a_set_and_a_metric(page_of, results):
+    page = page_of(results)
+    page.locator(f"{STEPS} select[name=set]").select_option("space")
+    assert {name for name, _ in shown(page)} == {"space", "all"}
+    page.locator(f"{STEPS} select[name=metric]").select_option("energy distance")
+    assert shown(page) == [("space", "energy distance")]
+    page.locator("#guidance select[name=metric]").select_option("coverage")
+    assert shown(page, "#guidance") == [("moons", "coverage")]
+    page.locator("#guidance input[name=classes]").check()
+    assert shown(page, "#guidance") == [("moons", f"coverage{of}") for of in ("", ", class 0", ", class 1")]
+
+
+def test_reported_numbers_are_shown_on_demand(page_of, results):
+    page = page_of(results)
+    reported = page.locator(f"{STEPS} .reported", has_text="39.5")
+    assert not reported.is_visible()
+    page.locator(f"{STEPS} input[name=reported]").check()
+    assert reported.is_visible()
+
+
+def test_csv_has_the_numbers_of_results_csv(page_of, results, tmp_path):
+    page = page_of(results)
+    with page.expect_download() as download:
+        page.locator(f"{STEPS} .table-panel .save").click()
+    assert download.value.suggested_filename == "made-up-steps.csv"
+    write_csv(results, tmp_path / "results.csv")
+    with (tmp_path / "results.csv").open(newline="") as file:
+        wanted = [line for line in csv.DictReader(file) if line["section"] == "steps"]
+    with open(download.value.path(), newline="") as file:
+        assert list(csv.DictReader(file)) == wanted
+
+
+@pytest.mark.parametrize("part", [".chart", ".rows"])
+def test_pictures_are_saved(page_of, results, part):
+    page = page_of(results)
+    with page.expect_download() as download:
+        page.locator(f"{STEPS} {part} .save").click()
+    with open(download.value.path(), "rb") as file:
+        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+    assert re.fullmatch(r"made-up-steps-\w+(-rows)?\.png", download.value.suggested_filename)
+
+
+def test_fragment_restores_every_view(page_of, results):
+    page = page_of(results)
+    page.locator(f"{STEPS} select[name=set]").select_option("moons")
+    page.locator(f"{STEPS} input[name=reported]").check()
+    page.locator(f"{STEPS} thead button").nth(3).click()
+    page.locator(f"{STEPS} select[name=chart]").select_option("energy_distance")
+    page.locator(f"{STEPS} .keys button", has_text="wide").click()
+    page.locator(f"{STEPS} select[name=figure]").select_option("space")
+    page.locator(f"{STEPS} .chips button", has_text="T = 100").click()
+    page.locator(f"{STEPS} .panels").focus()
+    page.keyboard.press("ArrowRight")
+    page.locator(f"{STEPS} .losses summary").click()
+    page.locator(f"{STEPS} select[name=loss]").select_option("wide")
+    state = "[...document.querySelectorAll('#steps :is(select, input)')].map(e => [e.name, e.value, e.checked])"
+    pressed = "[...document.querySelectorAll('#steps [aria-pressed]')].map(e => e.ariaPressed)"
+    page.wait_for_function("location.hash.includes('loss=wide')")
+    link = fragment(page)
+    assert "angle=-55.25" in link and "hide=wide" in link and "settings=data.0.2" in link
+    again = page_of(results, link)
+    for what in (state, pressed):
+        assert again.evaluate(what) == page.evaluate(what)
+    assert shown(again) == shown(page)
+    assert again.locator(f"{STEPS} .picture").count() == 3
+    assert again.locator(f"{STEPS} thead th").nth(3).get_attribute("aria-sort") == "ascending"
+    # Another view's state leaves this one's alone, and comes back by the browser's own means too.
+    again.evaluate("location.hash = '#guidance?chart=spread'")
+    again.wait_for_function("document.querySelector('#guidance select[name=chart]').value === 'spread'")
+    assert again.evaluate(state) == page.evaluate(state)
+
+
+def test_fragment_of_nonsense_shows_the_defaults(page_of, results):
+    page = page_of(results, "#steps?sort=99&set=none&chart=none&figure=none&settings=x&angle=a.b&loss=none&hide=q")
+    assert page.locator(f"{STEPS} select[name=chart]").input_value() == "emd"
+    assert len(shown(page)) > 10
+
+
+def test_links_copy_and_keep_what_was_chosen(page_of, results):
+    page = page_of(results)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#guidance select[name=chart]").select_option("coverage")
+    page.locator(".menu a", has_text="steps").click()
+    assert fragment(page) == "#steps"
+    page.locator(".menu a", has_text="guidance").click()
+    assert fragment(page) == "#guidance?chart=coverage"
+    page.locator("#guidance .copy-link").click()
+    page.wait_for_function("document.querySelector('#guidance .copy-link').textContent === 'Copied'")
+    assert page.evaluate("navigator.clipboard.readText()").endswith("index.html#guidance?chart=coverage")
+
+
+def test_chart_tells_its_values_to_mouse_and_keyboard(page_of, results):
+    page = page_of(results)
+    chart = page.locator(f"{STEPS} .chart")
+    tip, plot = chart.locator(".tip"), chart.locator(".plot")
+    over = chart.locator(".u-over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    over.hover(position={"x": box["width"] - 20, "y": 80})
+    assert "T = 500" in tip.inner_text() and "20.0 ± 1.0" in tip.inner_text() and "floor 20.0 ± 1.0" in tip.inner_text()
+    page.mouse.move(2, 2)
+    assert not tip.is_visible()
+    plot.focus()
+    for key, wanted in (
+        ("ArrowRight", "T = 10:"),
+        ("ArrowRight", "T = 100:"),
+        ("End", "T = 500:"),
+        ("Home", "T = 10:"),
+    ):
+        page.keyboard.press(key)
+        assert page.locator("[role=status]").inner_text().startswith(wanted)
+    assert "moons 40.0 ± 1.0 floor 20.0 ± 1.0" in page.locator("[role=status]").inner_text()
+    assert "T = 10" in tip.inner_text()
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+
+
+def test_theme_follows_the_system_until_it_is_chosen(page_of, results):
+    background = "getComputedStyle(document.body).backgroundColor"
+    page = page_of(results, color_scheme="dark")
+    dark = page.evaluate(background)
+    button = page.locator(".theme-button")
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    light = page.evaluate(background)
+    assert light != dark and page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.reload()
+    assert page.evaluate(background) == light
+    assert page_of(results, color_scheme="light").evaluate(background) == light
+
+
+def test_keyboard_reaches_everything_and_the_skip_link_skips(page_of, results):
+    page = page_of(results, "#steps?figure=space")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    look = """(() => {
+        const { className, name, tagName } = document.activeElement;
+        return [getComputedStyle(document.activeElement).outlineStyle, ...className.split(" "), name, tagName];
+    })()"""
+    names = set()
+    for _ in range(50):
+        page.keyboard.press("Tab")
+        outline, *more = page.evaluate(look)
+        assert outline not in ("none", "")
+        names |= set(more)
+    assert {"brand", "theme-button", "copy-link", "sort", "save", "plot", "chart", "set", "panels", "SUMMARY"} <= names
+    head = page.locator(f"{STEPS} thead button").first
+    head.focus()
+    page.keyboard.press("Enter")
+    assert page.locator(f"{STEPS} thead th").first.get_attribute("aria-sort") == "ascending"
+
+
+def test_every_control_has_a_name(page_of, results):
+    unnamed = """[...document.querySelectorAll('button, select, input')].filter(e =>
+        !(e.ariaLabel || e.textContent.trim() && e.tagName === 'BUTTON' || e.labels?.length)).length"""
+    assert page_of(results).evaluate(unnamed) == 0
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_nothing_is_wider_than_the_screen(page_of, results, width):
+    page = page_of(results, "#steps?reported=1&loss=moons", viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    wide = """width => [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll') &&
+        !e.closest('.hidden-text') && e.getBoundingClientRect().right > width + 1).map(e => e.className)"""
+    assert page.evaluate(wide, width) == []
+
+
+def test_menu_of_a_phone_opens_and_closes(page_of, results):
+    page = page_of(results, viewport={"width": 360, "height": 700})
+    link = page.locator(".menu a", has_text="guidance")
+    assert not link.is_visible()
+    page.locator(".menu-button").click()
+    link.click()
+    assert not link.is_visible() and fragment(page) == "#guidance"
+
+
+def test_rows_turn_by_keys_and_by_dragging(page_of, results):
+    page = page_of(results, "#steps?figure=space")
+    panels = page.locator(f"{STEPS} .panels")
+    panels.scroll_into_view_if_needed()
+    picture = "document.querySelector('#steps .panels canvas').toDataURL()"
+    views = {page.evaluate(picture)}
+    panels.focus()
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function("location.hash.includes('angle=-60.30')")
+    page.evaluate("new Promise(requestAnimationFrame)")
+    views.add(page.evaluate(picture))
+    box = panels.locator("canvas").first.bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 60)
+    page.mouse.up()
+    page.evaluate("new Promise(requestAnimationFrame)")
+    views.add(page.evaluate(picture))
+    assert len(views) == 3 and "angle=-75.30" in fragment(page)
+
+
+def test_rows_say_what_they_are(page_of, results):
+    page = page_of(results)
+    legend = page.locator(f"{STEPS} .rows .legend")
+    assert "principal" not in legend.inner_text()
+    assert page.locator(f"{STEPS} .remark").all_inner_texts() == ["7 of 120 outside"] * 3
+    page.locator(f"{STEPS} select[name=figure]").select_option("wide")
+    assert "first two principal components" in legend.inner_text()
+    assert "Colour: the class" in page.locator("#guidance .rows .legend").inner_text()
+
+
+def test_tables_and_conclusions_read_without_scripts(page_of, results):
+    page = page_of(results, java_script_enabled=False)
+    assert page.get_by_text("By EMD, T = 500 is better than every other setting").is_visible()
+    assert page.locator(f"{STEPS} td", has_text="40.0 ± 1.0").first.is_visible()
+    assert not page.locator(f"{STEPS} .chart").is_visible()
+
+
+def test_nasty_names_work(page_of, make):
+    name = "/data/</script><img src=x onerror=alert(1)>'\".csv"
+    page = page_of(make(rename={"moons": name}))
+    assert (
+        page.locator("#steps select[name=figure] option").first.inner_text() == "script><img src=x onerror=alert(1)>'\""
+    )
+    page.locator("#steps .keys button").first.click()
+    assert page.locator("img").count() == 0

@@ -1,0 +1,151 @@
+"""What the tests behind a table say, in words: made-up numbers with known differences."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_up import CLASSIFIER, GUIDANCE, PLAIN, STEPS
+
+from pointillist.study.page.conclusions import conclude
+from pointillist.study.page.words import listing, on_sets, settings
+from pointillist.study.spec import Column
+
+MOONS = replace(STEPS, datasets=("moons",))
+BOTH = replace(STEPS, datasets=("moons", "space"))
+
+
+def said(results, section=None):
+    """Statements by topic, items joined."""
+    statements = conclude(results, section or results.spec.sections[0])
+    return {s.topic: " ".join([s.text, *(f"{head}: {text}" for head, text in s.items)]).strip() for s in statements}
+
+
+def values(**by_column):
+    return lambda _, column: by_column[f"at_{column.label}"]
+
+
+def test_a_clear_winner_is_better_on_every_set(make):
+    text = said(make(BOTH))
+    assert text[""] == "By EMD, T = 500 is better than every other setting on both sets."
+    assert "moons: T = 500 has 20.0 ± 1.0; T = 10 is furthest off with 40.0 ± 1.0" in text["EMD by set"]
+
+
+def test_ties_are_named_and_the_statement_follows_the_data(make):
+    text = said(make(MOONS, value=values(at_10=40.0, at_100=20.5, at_500=20.0)))
+    assert text[""] == "By EMD, T = 100 and 500 are among the best on moons; T = 10 on none."
+    assert "T = 500 has 20.0 ± 1.0; no test tells T = 100 from it" in text["EMD by set"]
+    text = said(make(MOONS, value=values(at_10=20.0, at_100=20.5, at_500=40.0)))
+    assert text[""] == "By EMD, T = 10 and 100 are among the best on moons; T = 500 on none."
+
+
+def test_settings_that_no_test_tells_apart(make):
+    text = said(make(BOTH, value=lambda *_: 30.0))
+    assert text[""] == "By EMD, no test tells the settings apart on both sets."
+    assert "no test tells the others from it" in text["EMD by set"]
+
+
+def test_best_that_differs_between_sets(make):
+    text = said(
+        make(
+            BOTH,
+            value=lambda name, c: (
+                {"10": 20.0, "500": 40.0}.get(c.label, 30.0)
+                if name == "moons"
+                else {"10": 40.0, "500": 20.0}.get(c.label, 30.0)
+            ),
+        )
+    )
+    assert text[""].startswith("Which setting is best differs between sets.")
+    assert "T = 10 and 500 are among the best most often, on 1 of 2 sets each" in text[""]
+
+
+@pytest.mark.parametrize(
+    ("best", "wanted"),
+    [
+        (20.5, "No test tells the EMD of data against data from that of some setting on moons: T = 500 on moons."),
+        (29.9, "No setting reaches the EMD of data against data on any set. Nearest, in standard errors: T = 500"),
+        (12.0, "No test tells the EMD of data against data"),
+    ],
+)
+def test_floor_is_reached_within_the_error_or_the_distance_is_said(make, best, wanted):
+    text = said(make(MOONS, value=values(at_10=60.0, at_100=40.0, at_500=best)))
+    assert text["Floor"].startswith(wanted)
+    if best > 21:
+        assert "(7.0)" in text["Floor"]  # 9.9 / √2
+
+
+def test_without_a_floor_nothing_is_said_of_it(make):
+    text = said(make(MOONS, floor=None))
+    assert "Floor" not in text and "floor" not in text["Other metrics"]
+
+
+def test_prior_that_is_off_names_settings_and_nats(make):
+    text = said(make(BOTH))["Start"]
+    assert "wrong place with T = 10 and 100 on both sets" in text and "nats (T = 10" in text
+    right = replace(MOONS, columns=MOONS.columns[2:])
+    assert said(make(right))["Start"].startswith("With every setting the sampler's start N(0, I) is right")
+
+
+def test_unfinished_and_diverged_cells_are_named(make):
+    text = said(make(BOTH, value=values(at_10=None, at_100=np.nan, at_500=20.0), seeds=2))
+    assert text["Diverged"] == "Without numbers, since a model diverged: T = 100 on moons and space."
+    assert text["Not finished"].startswith("4 cells of this section: T = 10 on moons and space.")
+    assert "T = 10" not in text["EMD by set"]
+    nothing = said(make(MOONS, value=lambda *_: None))
+    assert nothing[""] == "No cell of this section is finished yet." and "EMD by set" not in nothing
+    assert "diverged" in said(make(MOONS, value=lambda *_: np.nan))[""]
+
+
+def test_one_setting_is_held_against_the_floor(make):
+    one = replace(BOTH, columns=STEPS.columns[2:])
+    assert said(make(one))[""] == "One setting: no test tells its EMD from the floor on both sets."
+    assert said(make(one, value=lambda *_: 40.0))[""] == "One setting: its EMD differs from the floor on both sets."
+
+
+def test_reported_numbers_are_counted(make):
+    assert said(make(MOONS))["Reported"].startswith("1 of 1 cell with a number reported elsewhere")
+    assert "Reported" not in said(make(GUIDANCE))
+
+
+def test_classes_say_on_which_side_of_the_floor_a_quantity_lies(make):
+    text = said(make(GUIDANCE, value=values(at_0=20.0, at_1=40.0)))
+    assert text[""] == "By EMD, w = 0 is better than every other setting on moons."
+    # Accuracy: 2 and 4 ± 0.1 against 2 ± 0.1.
+    assert (
+        "accuracy: w = 0 among the best on moons; floor reached on moons; above the floor with w = 1"
+        in text["Other metrics"]
+    )
+    low = said(make(GUIDANCE, value=values(at_0=20.0, at_1=10.0)))
+    assert "below the floor with w = 1, most so w = 1 on moons (1.00 ± 0.10 against 2)" in low["Other metrics"]
+
+
+def test_of_classifiers_the_highest_accuracy_is_best(make):
+    results = make(CLASSIFIER, value=lambda _, c: 21.0 if c.label == "elbo" else 9.0)
+    text = said(results)
+    assert text[""] == "By accuracy, elbo is better than every other setting on moons."
+    assert "Start" not in text
+    assert text["Floor"].startswith(
+        "No test tells the accuracy of the true class probabilities from that of some setting"
+    )
+    # Of the log loss the lowest.
+    assert "log loss (nats): mlp_100_50 among the best" in text["Other metrics"]
+
+
+def test_variants_are_quoted():
+    section = replace(STEPS, varied=(), columns=tuple(Column(name, PLAIN) for name in ("all", "no decay")))
+    assert settings(section, [0, 1]) == "“all” and “no decay”"
+
+
+def test_words():
+    assert [listing(list(text)) for text in ("a", "ab", "abc")] == ["a", "a and b", "a, b and c"]
+    assert on_sets(["a", "b"], ["a", "b"]) == "on both sets"
+    assert on_sets(["a"], ["a"]) == "on a"
+    assert on_sets([], ["a"]) == "on no set"
+    assert on_sets(["a", "b", "c"], list("abcd")) == "on 3 of 4 sets"
+    two = tuple(Column(f"{t}, 8", replace(PLAIN, timesteps=t, width=8)) for t in (10, 50))
+    both = settings(replace(STEPS, varied=("timesteps", "width"), columns=two), [0, 1])
+    assert both == "(T = 10, width = 8) and (T = 50, width = 8)"
+    many = replace(STEPS, columns=tuple(Column(str(t), replace(PLAIN, timesteps=t)) for t in range(1, 8)))
+    assert settings(many, range(7)) == "all 7 settings"
+    assert settings(many, range(6)) == "all settings but T = 7"
+    assert settings(many, range(6), brief=True) == "6 of 7 settings"

@@ -1,0 +1,275 @@
+"""What stands in the page, without a browser."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from made_up import GUIDANCE, PLAIN, STEPS, dataset
+
+from pointillist.study.figures.window import Window
+from pointillist.study.page import render, write_page
+from pointillist.study.page.charts import chart, losses
+from pointillist.study.page.content import page_content
+from pointillist.study.page.glance import glance
+from pointillist.study.page.rows import MAX_ROWS, evenly, pictures
+from pointillist.study.page.table import page_table
+from pointillist.study.page.views import view_name
+from pointillist.study.spec import Column
+from pointillist.study.tables import write_csv
+
+PAGE = files("pointillist.study.page")
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes, and the text of scripts by id."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.scripts, self._script = [], {}, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self._script = dict(attributes).get("id") if tag == "script" else None
+
+    def handle_data(self, data):
+        if self._script:
+            self.scripts[self._script] = self.scripts.get(self._script, "") + data
+
+    def handle_endtag(self, tag):
+        self._script = None
+
+    def count(self, name):
+        return sum(tag == name for tag, _ in self.tags)
+
+
+def test_same_store_gives_the_same_page_written_whole(make, tmp_path):
+    results = make()
+    write_page(results, tmp_path / "out" / "index.html")
+    assert (tmp_path / "out" / "index.html").read_text() == render(results)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
+
+
+def test_page_is_small_and_loads_nothing(make):
+    text = render(make())
+    assert len(text.encode()) < 400_000
+    elements = Elements(text)
+    for tag, attributes in elements.tags:
+        for name in ("src", "href", "data", "srcset", "action", "poster"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+    assert not re.search(r"@import|url\((?!['\"]?data:)", text.split("<body>")[0])
+    (policy,) = [a["content"] for tag, a in elements.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'" and "connect-src" not in rules
+    assert not re.search(r"https?:", policy)
+
+
+def test_ids_are_unique_and_labels_point_to_them(make):
+    elements = Elements(render(make()))
+    ids = [attributes["id"] for _, attributes in elements.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    named = {a[key] for _, a in elements.tags for key in ("aria-labelledby", "aria-controls") if key in a}
+    assert named <= set(ids)
+    links = {a["href"][1:] for tag, a in elements.tags if tag == "a"}
+    assert links <= set(ids)
+
+
+NASTY = "/data/</script><script>alert(1)<!--.csv"
+
+
+def test_names_cannot_break_out(make):
+    results = make(replace(STEPS, title="<b>&\"'</b></title>", datasets=("moons",)), rename={"moons": NASTY})
+    text = render(results)
+    assert "<script>alert" not in text and "<b>&\"'</b>" not in text
+    elements = Elements(text)
+    plain = Elements(render(make(STEPS)))
+    assert elements.count("script") == plain.count("script")
+    data = json.loads(elements.scripts["page.data"])
+    assert list(data["sets"]) == ["script><script>alert(1)<!--"]
+    assert data["sections"][0]["title"] == "<b>&\"'</b></title>"
+
+
+def test_csv_is_the_sections_lines_of_results_csv(make, tmp_path):
+    results = make()
+    write_csv(results, tmp_path / "results.csv")
+    head, *lines = (tmp_path / "results.csv").read_text().splitlines()
+    data = json.loads(Elements(render(results)).scripts["page.data"])
+    for section in data["sections"]:
+        text = gzip.decompress(base64.b64decode(section["csv"])).decode()
+        assert text.splitlines() == [head, *(line for line in lines if line.startswith(f"{section['name']},"))]
+
+
+def cell_of(table, dataset, title, i):
+    (line,) = [line for line in table.lines if (line.dataset, line.title) == (dataset, title)]
+    return line.cells[i]
+
+
+def test_table_says_how_far_a_cell_is_from_the_floor(make):
+    results = make()
+    table = page_table(results, results.spec.sections[0])
+    assert table.heads == ("T = 10", "T = 100", "T = 500", "floor")
+    # (40 - 20) / √2 and (30 - 20) / √2
+    far, off, at = (cell_of(table, "moons", "EMD", i) for i in range(3))
+    assert (far.band, far.distance) == ("off", "14.1 standard errors above the floor")
+    assert (off.band, off.distance) == ("off", "7.1 standard errors above the floor")
+    assert at.band == "floor" and at.distance.endswith("no test tells it from the floor")
+    assert (at.value, at.error, at.entry.is_best, far.entry.reported) == ("20.0", "1.0", True, "39.5")
+    assert cell_of(table, "moons", "prior KL (nats)", 0).band == ""
+    assert table.has_reported and not table.has_classes
+
+
+def test_near_far_and_better_than_the_floor(make):
+    results = make(replace(STEPS, datasets=("moons",)), value=lambda _, c: {"10": 60, "100": 25, "500": 5}[c.label])
+    table = page_table(results, results.spec.sections[0])
+    assert [cell_of(table, "moons", "EMD", i).band for i in range(3)] == ["far", "near", "floor"]
+    assert "10.6 standard errors below the floor" in cell_of(table, "moons", "EMD", 2).distance
+
+
+def test_table_of_classes_has_lines_of_single_ones(make):
+    results = make(GUIDANCE)
+    table = page_table(results, results.spec.sections[0])
+    assert table.has_classes
+    assert "EMD, class 1" in {line.title for line in table.lines} and "EMD, class 1" not in table.metrics
+
+
+def test_every_number_of_the_table_is_in_the_html(make):
+    results = make()
+    elements = Elements(render(results))
+    numbers = [float(a["data-number"]) for tag, a in elements.tags if tag == "td" and "data-number" in a]
+    wanted = [
+        cell.entry.number
+        for section in results.spec.sections
+        for line in page_table(results, section).lines
+        for cell in line.cells
+        if cell.entry.number is not None
+    ]
+    assert numbers == wanted
+
+
+def test_glance_names_the_best_of_every_section_and_set(make):
+    results = make()
+    table = glance(results)
+    assert [name for _, name, _ in table.heads] == ["steps", "guidance", "classifier"]
+    assert [None if cell is None else cell.best for cell in table.lines["space"]] == ["T = 500", None, None]
+    assert table.lines["moons"][1].best == "w = 0 and 1"
+
+
+def test_chart_has_the_stores_numbers(make):
+    results = make(value=lambda _, c: np.nan if c.label == "100" else None if c.label == "500" else 40.0)
+    of = chart(results, results.spec.sections[0])
+    assert of["x"] == [10, 100, 500] and of["heads"] == ["T = 10", "T = 100", "T = 500"]
+    row = next(row for row in of["rows"] if (row["set"], row["metric"]) == ("moons", "emd"))
+    assert row["value"] == [40.0, None, None] and row["error"][0] == 1.0
+    assert row["diverged"] == [False, True, False]
+    assert row["floor"] == [20.0] * 3 and row["reported"] == [39.5, None, None]
+    assert row["text"] == ["40.0 ± 1.0", "diverged", "not yet"]
+
+
+def test_names_and_single_settings_are_no_axis_of_numbers(make):
+    results = make()
+    assert chart(results, results.spec.sections[2])["x"] is None
+    one = make(replace(STEPS, columns=STEPS.columns[:1]))
+    assert chart(one, one.spec.sections[0])["x"] is None
+    decay = tuple(Column(str(v), replace(PLAIN, decay=v)) for v in (False, True))
+    flags = make(replace(STEPS, varied=("decay",), columns=decay))
+    assert chart(flags, flags.spec.sections[0])["x"] is None
+
+
+def test_losses_are_the_mean_over_seeds(make):
+    results = make(seeds=2)
+    curves = losses(results, results.spec.sections[0])
+    epochs, values = curves["moons"][0]
+    assert epochs == [1, 2, 3, 4] and values == pytest.approx([1, 0.833333, 0.666667, 0.5])
+    assert losses(results, results.spec.sections[2]) is None
+
+
+def unpack(draw, dimensions):
+    return np.frombuffer(base64.b64decode(draw["rows"]), "<i2").reshape(-1, dimensions) / 32767
+
+
+@pytest.mark.parametrize(("name", "dimensions"), [("moons", 2), ("space", 3), ("wide", 2)])
+def test_rows_survive_their_packing(make, name, dimensions):
+    found = pictures(make())
+    of_set = found.sets[name]
+    assert len(of_set["axes"]) == dimensions and of_set["projected"] == (name == "wide")
+    window = Window.around(dataset(name).rows)
+    shown, _ = window.split(dataset(name).rows)
+    labels = dataset(name).labels
+    wanted = (shown - window.low) / (window.high - window.low) * 2 - 1
+    wanted = wanted[np.argsort(labels, kind="stable")]
+    assert np.abs(unpack(of_set["real"], dimensions) - wanted).max() < 1e-4
+    assert of_set["real"]["classes"] == np.bincount(labels).tolist()
+
+
+def test_generated_rows_are_counted_where_they_are_not_shown(make):
+    results = make(value=lambda _, c: np.nan if c.label == "10" else None if c.label == "100" else 20.0)
+    data = page_content(results).data
+    found = json.loads(str(data))
+    lost, unfinished, drawn = (found["draws"].get(key) for key in found["sections"][0]["draws"]["moons"])
+    assert lost == {"n": 120, "lost": 3} and unfinished is None
+    assert drawn["outside"] == 7 and len(unpack(drawn, 2)) == 113 and "classes" not in drawn
+    guided = found["draws"][found["sections"][1]["draws"]["moons"][0]]
+    assert sum(guided["classes"]) == len(unpack(guided, 2))
+
+
+def test_rows_are_chosen_evenly():
+    assert evenly(7).tolist() == list(range(7))
+    chosen = evenly(20_000)
+    assert len(set(chosen.tolist())) == MAX_ROWS and np.ptp(np.diff(chosen)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "view"), [("steps", "steps"), ("live", "section-live"), ("section-live", "section-section-live")]
+)
+def test_views_leave_the_name_of_the_live_part_alone(name, view):
+    assert view_name(replace(STEPS, name=name)) == view
+
+
+def test_unfinished_study_is_a_page_too(make):
+    text = render(make(value=lambda *_: None))
+    assert "No cell of this section is finished yet." in text and "0 of 13 cells finished" in text
+
+
+def test_summary_says_what_errors_cover(make):
+    one, three = (page_content(make(seeds=n)).summary for n in (1, 3))
+    assert "drawing of rows alone, for 1 seed a setting" in one[0]
+    assert "over 3 seeds: they cover training and the drawing of rows" in three[0]
+    assert one[1] == "Made by pointillist 0.1.0, jax 0.10. Machine: x86_64, 2 devices"
+
+
+def test_vendored_files_are_the_distributed_ones():
+    readme = (PAGE / "vendor" / "README.md").read_text()
+    listed = dict(re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", readme))
+    assert set(listed) == {"uPlot.iife.min.js", "uPlot.min.css", "LICENSE"}
+    for name, digest in listed.items():
+        assert hashlib.sha256((PAGE / "vendor" / name).read_bytes()).hexdigest() == digest
+
+
+def test_licence_travels_in_the_page(make):
+    assert (PAGE / "vendor" / "LICENSE").read_text() in render(make())
+
+
+def luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return np.dot(linear, [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("name", ["style.css", "dark.css"])
+def test_text_and_series_have_contrast(name):
+    text = (PAGE / "assets" / name).read_text()
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", text))
+    assert len(colours) == 16
+    for foreground in colours:
+        if foreground in ("bg", "panel", "line"):
+            continue
+        for background in ("bg", "panel"):
+            high, low = sorted((luminance(colours[foreground]), luminance(colours[background])), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (foreground, background)

@@ -1,0 +1,242 @@
+"""The page's live models: what travels in the page, and what a browser makes of it, against Python's own samplers."""
+
+import base64
+import json
+from dataclasses import replace
+from functools import partial
+from importlib.resources import files
+
+import jax
+import numpy as np
+import pytest
+import wasmtime
+from made_up import FLOOR, dataset, emd_of, fill
+
+from pointillist.diffusion.guidance import ClassifierFree
+from pointillist.diffusion.solvers import sampler_named
+from pointillist.engine import weights
+from pointillist.engine.sampling import sample_rows
+from pointillist.engine.training import spread_of
+from pointillist.metrics import energy_distance
+from pointillist.study.grid import Cell
+from pointillist.study.page.live import live_content
+from pointillist.study.results import Results
+from pointillist.study.settings import Settings
+from pointillist.study.spec import Column, Section, Spec, to_json
+from pointillist.study.store import Model, Store
+
+ASSETS = files("pointillist.study.page") / "assets" / "live"
+
+SMALL = Settings(timesteps=60, beta_range=(1e-3, 0.1), width=32, depth=2, time_embedding=8, n_samples=120)
+CLASSES = {"method": "guidance", "class_embedding": 8}
+RESIDUAL = {"network": "residual", "prediction": "edm", "schedule": "cosine"}
+
+
+def section(name, datasets, *changes):
+    columns = tuple(Column(label, replace(SMALL, **change)) for label, change in changes)
+    return Section(name, name, datasets, (), columns)
+
+
+SECTIONS = (
+    section("plain", ("moons", "space"), ("10", {}), ("500", {"width": 24})),
+    section("residual", ("moons",), ("residual", RESIDUAL)),
+    section("guided", ("moons",), ("0", CLASSES), ("1", CLASSES | {"guidance": 1.0})),
+)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A made-up study whose networks have random weights: what they predict is as good as anything."""
+    with Store(tmp_path_factory.mktemp("live") / "study.db") as store:
+        names = ("moons", "space")
+        datasets = {name: dataset(name) for name in names}
+        store.set_fact("spec", to_json(Spec("live", "Live", 1, SECTIONS)))
+        store.set_fact("fingerprints", {name: of.fingerprint for name, of in datasets.items()})
+        store.set_fact("machine", {"processor": "x86_64", "devices": 2})
+        store.set_fact("versions", {"pointillist": "0.1.0", "jax": "0.10"})
+        rng = np.random.default_rng(0)
+        for part in SECTIONS:
+            for name in part.datasets:
+                store.add_dataset(datasets[name])
+                for column in part.columns:
+                    fill(store, part, column, datasets[name], emd_of(name, column), 1, FLOOR)
+                    cell = Cell(datasets[name].fingerprint, column.settings, 0)
+                    network = template(column.settings, datasets[name])
+                    drawn = jax.tree.map(partial(normal, rng), network)
+                    store.add_models({cell.model_key: Model(np.ones(4, np.float32), weights.to_bytes(drawn))})
+        yield Results(store)
+
+
+def normal(rng, leaf):
+    return rng.normal(size=leaf.shape, scale=leaf.shape[0] ** -0.5).astype(np.float32)
+
+
+def template(settings, of):
+    return jax.eval_shape(lambda: settings.architecture.build(jax.random.key(0), of.rows.shape[1]))
+
+
+def network_of(results, model):
+    name, cell = cell_of(results, model)
+    kept = results.store.model(cell.model_key)
+    return weights.from_bytes(template(cell.settings, results.dataset(name)), kept.network)
+
+
+def cell_of(results, model):
+    """The data set's name and the cell of a model in the page."""
+    return next(
+        (name, cell)
+        for section in results.spec.sections
+        for name in section.datasets
+        for column in section.columns
+        for cell in results.cells(name, column.settings)
+        if cell.model_key.startswith(model["id"])
+    )
+
+
+def denoiser_of(results, model):
+    """Python's denoiser of a model in the page, with all digits of its weights; its schedule."""
+    name, cell = cell_of(results, model)
+    settings, dataset = cell.settings, results.dataset(name)
+    schedule = settings.noise_schedule()
+    parts = network_of(results, model), settings.prediction, spread_of(dataset.rows), schedule, dataset.n_classes
+    return settings.architecture.denoiser(*parts), schedule
+
+
+def test_every_model_travels_once_the_best_of_each_set_first(results):
+    content = live_content(results)
+    titles = [(m["dataset"], m["network"], m["class_embedding"]) for m in content["models"]]
+    # Two of each plain set, the residual one, and one conditional model for both scales of guidance.
+    assert sorted(titles) == sorted(
+        [("moons", "mlp", 0)] * 2 + [("space", "mlp", 0)] * 2 + [("moons", "residual", 0), ("moons", "mlp", 8)]
+    )
+    assert content["n_finished"] == 6
+    for model in content["models"][:2]:
+        (row,) = (
+            r for r in results.rows(results.spec.sections[0]) if r.dataset == model["dataset"] and r.metric == "emd"
+        )
+        best = int(np.argmin([s.value for s in row.summaries]))
+        assert cell_of(results, model)[1].settings == results.spec.sections[0].columns[best].settings
+
+
+def test_models_beyond_the_budget_stay_at_home(results):
+    content = live_content(results)
+    first = len(content["models"][0]["weights"])
+    few = live_content(results, budget=first)
+    assert [m["id"] for m in few["models"]] == [content["models"][0]["id"]] and few["n_finished"] == 6
+    assert live_content(results, budget=0) is None
+
+
+def test_weights_are_the_trained_ones_inputs_first(results):
+    model = next(m for m in live_content(results, precision="float32")["models"] if m["network"] == "mlp")
+    flat = np.frombuffer(base64.b64decode(model["weights"]), "<f4")
+    names = [name for name, _ in model["shapes"]]
+    assert sum(int(np.prod(shape)) for _, shape in model["shapes"]) == len(flat)
+    at = names.index("input.weight")
+    first = sum(int(np.prod(shape)) for _, shape in model["shapes"][:at])
+    shape = model["shapes"][at][1]
+    found = flat[first : first + int(np.prod(shape))].reshape(shape)
+    np.testing.assert_array_equal(found, network_of(results, model).input.weight.T)
+
+
+def test_the_kernel_is_compiled_from_its_source():
+    compiled = wasmtime.wat2wasm((ASSETS / "kernel.wat").read_text())
+    assert bytes(compiled) == (ASSETS / "kernel.wasm").read_bytes()
+
+
+def drawn(page, **options):
+    """Rows that the page draws; labels: one for all."""
+    rows = page.evaluate(
+        """async ({ label, prior, ...rest }) => Array.from(await pointillist.pool.run({
+             ...rest,
+             prior: prior ? new Float32Array(prior) : undefined,
+             labels: label === null ? undefined : new Int32Array(rest.rows).fill(label),
+           }))""",
+        options,
+    )
+    return np.array(rows).reshape(options["rows"], -1)
+
+
+CASES = [
+    ("dpm", 20, None, 0.0),
+    ("heun", 8, None, 0.0),
+    ("ddim", 25, None, 0.0),
+    ("ancestral", 60, None, 0.0),
+    ("dpm", 10, 1, 0.0),
+    ("ancestral", 30, 0, 1.5),
+]
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float16", 1e-2), ("float32", 1e-4)])
+def test_the_pages_rows_are_pythons(results, page_of, precision, tolerance):
+    """The same prior rows, without noise: ancestral steps leave theirs out."""
+    page = page_of(results, precision=precision)
+    rng = np.random.default_rng(0)
+    for model in live_content(results)["models"]:
+        denoiser, schedule = denoiser_of(results, model)
+        prior = rng.normal(size=(200, model["columns"])).astype(np.float32)
+        for sampler, steps, label, guidance in CASES:
+            if label is not None and not model["class_embedding"]:
+                continue
+            if sampler == "ancestral" and precision == "float16":
+                continue  # without noise it enlarges the rounding of weights that no training has tamed
+            expected = sample_rows(
+                ClassifierFree(denoiser, np.asarray(guidance, np.float32)) if guidance else denoiser,
+                sampler_named(sampler, schedule, steps, "zero"),
+                columns=model["columns"],
+                n_rows=200,
+                seed=0,
+                labels=None if label is None else np.full(200, label, np.int32),
+                prior=prior,
+            )
+            found = drawn(
+                page,
+                id=model["id"],
+                sampler=sampler,
+                steps=steps,
+                variance="zero",
+                seed=0,
+                rows=200,
+                prior=prior.ravel().tolist(),
+                label=label,
+                guidance=guidance,
+            )
+            # Random networks send rows farther out than any data.
+            close = {"atol": tolerance, "rtol": tolerance}
+            np.testing.assert_allclose(found, expected, **close, err_msg=f"{model['title']}, {sampler}")
+
+
+def test_the_pages_noise_is_normal_and_each_rows_own(results, page_of):
+    page = page_of(results)
+    for model in live_content(results)["models"][:3]:
+        denoiser, schedule = denoiser_of(results, model)
+        options = {"id": model["id"], "sampler": "ancestral", "steps": 60, "variance": "beta", "label": None}
+        found = drawn(page, **options, seed=1, rows=2000)
+        np.testing.assert_array_equal(drawn(page, **options, seed=1, rows=700), found[:700])
+        assert np.abs(drawn(page, **options, seed=2, rows=2000) - found).max() > 0.1
+        sampler = sampler_named("ancestral", schedule, 60, "beta")
+        expected = sample_rows(denoiser, sampler, columns=model["columns"], n_rows=2000, seed=0)
+        distance = energy_distance(found, expected)
+        assert abs(distance) < 2 * distance.null_standard_error, model["title"]
+
+
+def test_a_view_is_played_scrubbed_and_restored(results, page_of):
+    page = page_of(results)
+    page.select_option("#live-set", "space")
+    page.select_option("#live-speed", "2")
+    page.fill("#live-seed", "7")
+    page.check("#live-field")
+    page.check("#live-density")
+    page.click("#live-play")
+    page.wait_for_function("() => document.querySelector('#live-moment').textContent.includes('t = 0 of 60')")
+    assert "2,000 rows in" in page.inner_text("#live-status")
+    page.evaluate("document.querySelector('#live-time').value = 400")
+    page.dispatch_event("#live-time", "input")
+    page.dispatch_event("#live-time", "change")
+    moment = page.inner_text("#live-moment")
+    assert "step 8 of 20" in moment
+    rows = page.evaluate("Array.from(pointillist.live.scene.x)")
+    other = page_of(results, fragment=page.url[page.url.index("#") :])
+    other.wait_for_function(f"() => document.querySelector('#live-moment').textContent === {json.dumps(moment)}")
+    assert other.input_value("#live-set") == "space" and other.input_value("#live-seed") == "7"
+    assert other.is_checked("#live-field") and other.is_checked("#live-density")
+    np.testing.assert_array_equal(other.evaluate("Array.from(pointillist.live.scene.x)"), rows)
