@@ -1,0 +1,59 @@
+"""How Sphinx builds these pages: `make docs`, with warnings as errors and without a request to the network."""
+
+import sys
+from pathlib import Path
+
+import pointillist
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+project = "Pointillist"
+copyright = "the Pointillist authors"
+version = release = pointillist.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    # In _ext:
+    "docstrings",
+    "mathml",
+    "module_text",
+    "public_names",
+]
+exclude_patterns = ["_build", "_ext"]
+nitpicky = True
+
+html_theme = "furo"
+html_title = f"Pointillist {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_math_renderer = "mathml"
+html_copy_source = False
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+napoleon_custom_sections = [("Attributes", "params_style")]
+
+# A name in single backticks in a docstring becomes a link where there is such a name, and else is code.
+default_role = "name"
+nitpick_ignore_regex = [
+    ("py:obj", ".*"),
+    # Types of others, whose references are not looked up: that would need the network.
+    ("py:class", r"(collections|equinox|jax|jaxlib|jaxtyping|matplotlib|numpy|pathlib|rich)\..*"),
+    ("py:class", "Array|ArrayLike|Console|PRNGKeyArray|ndarray"),
+]
+
+public_root = HERE.parent / "src"
+public_modules = [
+    "pointillist",
+    "pointillist.estimators",
+    "pointillist.evaluation",
+    "pointillist.metrics",
+    "pointillist.points",
+    "pointillist.diffusion",
+    *(f"pointillist.diffusion.{file.stem}" for file in sorted(public_root.glob("pointillist/diffusion/[a-z]*.py"))),
+]

@@ -1,0 +1,89 @@
+"""Draws the pictures of the documentation that no benchmark draws: `.venv/bin/python docs/make_images.py`."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.datasets import load_wine
+
+from pointillist import Diffusion, load_pointset
+from pointillist.diffusion.schedules import SCHEDULES
+from pointillist.diffusion.solvers import LOWEST_LAMBDA
+
+IMAGES = Path(__file__).parent / "images"
+DATA, ROWS = "0.35", "#1f5fa8"
+
+
+def schedules() -> Figure:
+    """The share of signal, and log(alpha/sigma), of the three schedules."""
+    figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+    signal, log_snr = figure.subplots(1, 2)
+    for name, make in SCHEDULES.items():
+        schedule = make(200)
+        t = np.arange(201)
+        signal.plot(t, schedule.alpha_bar, label=name)
+        log_snr.plot(t[1:], np.log(schedule.alpha[1:] / schedule.sigma[1:]))
+    log_snr.axhline(LOWEST_LAMBDA, color="0.5", linestyle=":")
+    signal.legend(frameon=False)
+    signal.set_ylabel(r"$\bar\alpha_t$")
+    log_snr.set_ylabel(r"$\lambda_t$")
+    for axes in (signal, log_snr):
+        axes.set_xlabel("$t$")
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def moons(model: Diffusion, X: np.ndarray) -> Figure:
+    """Rows of moons beside those of the model that getting-started.md fits to them."""
+    panels = {
+        "data": (X[:2000], DATA),
+        "generated": (model.sample(2000, random_state=0), ROWS),
+        "generated, class 1": (model.sample(1000, labels=1, random_state=0), ROWS),
+    }
+    figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+    grid = figure.subplots(1, 3, sharex=True, sharey=True)
+    for axes, (title, (rows, colour)) in zip(grid, panels.items(), strict=True):
+        axes.scatter(*rows.T, s=2, color=colour, linewidths=0)
+        axes.set_title(title, fontsize=10)
+        axes.set_aspect("equal")
+    return figure
+
+
+def plot(model: Diffusion, X: np.ndarray) -> Figure:
+    """What `plot` draws of two columns, and of thirteen."""
+    wine, kind = load_wine(return_X_y=True)
+    of_wine = Diffusion(random_state=0).fit(wine, kind)
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    two, many = figure.subplots(1, 2)
+    model.plot(X, ax=two, random_state=0)
+    of_wine.plot(wine, ax=many, random_state=0)
+    return figure
+
+
+def trajectories(model: Diffusion) -> Figure:
+    """What `plot_trajectory` draws, of a sampler without noise and of one with noise."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    smooth, rough = figure.subplots(1, 2)
+    model.plot_trajectory(ax=smooth, random_state=0)
+    model.plot_trajectory(ax=rough, n_samples=4, sampler="ancestral", random_state=0)
+    for axes, title in ((smooth, "dpm"), (rough, "ancestral")):
+        axes.set_title(title, fontsize=10)
+    return figure
+
+
+def main() -> None:
+    """Fits the model of getting-started.md, and draws."""
+    X, y = load_pointset("moons")
+    model = Diffusion(random_state=0).fit(X, y)
+    figures = {
+        "schedules": schedules(),
+        "moons": moons(model, X),
+        "plot": plot(model, X),
+        "trajectories": trajectories(model),
+    }
+    for name, figure in figures.items():
+        figure.savefig(IMAGES / f"{name}.png", dpi=100)
+
+
+if __name__ == "__main__":
+    main()
