@@ -128,15 +128,21 @@ def sample(
         Path | None, typer.Option(metavar="FILE.npy", help="Rows of N(0, I) to start from, one for each row.")
     ] = None,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Add no noise on the way.")] = False,
+    engine: Annotated[str, typer.Option(help="Where rows are drawn: local, or ray for tasks of Ray.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster [default: one of this machine's cores, for --engine ray].")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Same seed, same rows.")] = 0,
 ) -> None:
     """Draws new rows from a model, and writes them as they come."""
     from rich.console import Console
 
+    from pointillist.engine.cluster import check_engine
     from pointillist.estimators import Diffusion
     from pointillist.points import TableWriter, read_table
     from pointillist.progress import Bar
 
+    check_engine(engine, address)
     fitted = Diffusion.load(model)
     start = None if prior is None else read_table(prior, min_rows=1).rows
     if n is None and start is None:
@@ -152,6 +158,8 @@ def sample(
         raise ValueError(f"{model}: was fitted without labels: leave --label out, or fit it with --label COLUMN")
     batches = fitted._typed_batches(
         n_rows,
+        engine,
+        address,
         labels=None if label is None else _class_of(fitted, label),
         return_labels=has_labels,
         guidance=guidance,

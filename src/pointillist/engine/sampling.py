@@ -53,7 +53,7 @@ def stream_rows(
     columns: int,
     n_rows: int,
     seed: int,
-    labels: Int[np.ndarray, " n_rows"] | None = None,
+    labels: Int[np.ndarray, " rows"] | None = None,
     prior: Float[np.ndarray, "draws d"] | None = None,
     first_row: int = 0,
     devices: Sequence[jax.Device] | None = None,
@@ -66,8 +66,10 @@ def stream_rows(
         columns: d.
         n_rows: At least 0.
         seed: 0 … 2³² - 1.
-        labels: Indices of classes, shape (n_rows,); None for no class. Rows that a sampler draws together share one.
-        prior: x_T of every draw, shape (draws, d), for samplers of one walk a draw; drawn from N(0, I) by default.
+        labels: Indices of classes, of the rows from `first_row` on; None for no class. Rows that a sampler draws
+            together share one.
+        prior: x_T of every draw from that on, shape (draws, d), for samplers of one walk a draw; drawn from N(0, I) by
+            default.
         first_row: Where to begin, a multiple of `rows_per_chunk`.
         devices: All by default.
 
@@ -86,12 +88,12 @@ def stream_rows(
     is_compiled = not isinstance(sampler, Steered) or host.is_traceable(sampler.reward, columns)
     chunks_per_call = _chunks_per_call(chunk_rows) if is_compiled else 1
     n_chunks = -(-n_rows // chunk_rows)
-    chunk = first_row // chunk_rows
+    first_chunk = chunk = first_row // chunk_rows
     while chunk < n_chunks:
         in_call = min(n_chunks - chunk, chunks_per_call * mesh.size)
         counts = np.array([len(part) for part in np.array_split(np.arange(in_call), mesh.size)], np.int32)
         starts = (chunk + np.concatenate([[0], np.cumsum(counts)[:-1]])).astype(np.int32)
-        at_draw = starts[:, None] * draws + np.arange(chunks_per_call * draws)
+        at_draw = (starts - first_chunk)[:, None] * draws + np.arange(chunks_per_call * draws)
         own_labels = None if by_draw is None else by_draw[np.minimum(at_draw, len(by_draw) - 1)].astype(np.int32)
         own_prior = None if prior is None else prior[np.minimum(at_draw, len(prior) - 1)].astype(np.float32)
         shape: dict[str, Any] = {"draws": draws, "columns": columns, "mesh": mesh}

@@ -15,6 +15,7 @@ from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSample
 from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.diffusion.walks import Walk
+from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
 from pointillist.engine.walks import noise_levels, sample_walks
 from pointillist.estimators.inputs import RandomState, finite, is_number, is_whole, of_one_kind, seed_of
@@ -104,10 +105,17 @@ class Draw:
             self._labels = _drawn_labels(model, self.n_rows, self._seed)
         self._return_labels = options.return_labels
 
-    def parts(self) -> Iterator[tuple[Float[np.ndarray, "m d"], np.ndarray | None]]:
-        """Rows in the units of the table, in order, as they are computed; and their labels, if asked for."""
+    def parts(
+        self, engine: str = "local", address: str | None = None
+    ) -> Iterator[tuple[Float[np.ndarray, "m d"], np.ndarray | None]]:
+        """Rows in the units of the table, in order, as they are computed; and their labels, if asked for.
+
+        Args:
+            engine: One of `cluster.ENGINES`.
+            address: Of a Ray cluster, for "ray"; None for one of this machine's cores.
+        """
         first = 0
-        for scaled in self._scaled():
+        for scaled in self._scaled(engine, address):
             if self._has_reward and np.isnan(scaled).any():
                 raise ValueError(
                     f"the reward lost {int(np.isnan(scaled).any(axis=1).sum())} of {len(scaled)} rows: it gave NaN or "
@@ -154,17 +162,19 @@ class Draw:
         assert self._labels is not None
         return self._model.classes_[self._labels[part]]
 
-    def _scaled(self) -> Iterator[Float[np.ndarray, "m k"]]:
+    def _scaled(self, engine: str, address: str | None) -> Iterator[Float[np.ndarray, "m k"]]:
         columns, seed = self._model.network_.columns, self._seed
         parts = self._denoiser, self._sampler
+        rows: dict[str, Any] = {"n_rows": self.n_rows, "labels": self._labels, "prior": self._prior}
+        if engine == "ray":
+            yield from stream_rows_on_ray(*parts, columns=columns, seed=seed, address=address, **rows)
+            return
         if self._labels is None or self._sampler.rows_per_draw == 1:
-            yield from stream_rows(
-                *parts, columns=columns, n_rows=self.n_rows, seed=seed, labels=self._labels, prior=self._prior
-            )
+            yield from stream_rows(*parts, columns=columns, seed=seed, **rows)
             return
         labels, places = whole_draws(self._labels, self._sampler)
-        rows = sample_rows(*parts, columns=columns, n_rows=len(labels), seed=seed, labels=labels)
-        yield rows[places]
+        drawn = sample_rows(*parts, columns=columns, n_rows=len(labels), seed=seed, labels=labels)
+        yield drawn[places]
 
 
 def _drawn_labels(model: "Diffusion", n_rows: int, seed: int) -> Int[np.ndarray, " n"]:

@@ -300,10 +300,12 @@ class Diffusion(BaseEstimator):
         restored = ((self.layout_.restore(rows), labels) for rows, labels in draw.parts())
         return (part if part[1] is not None else part[0] for part in restored)
 
-    def _typed_batches(self, n_samples: int, **options: Any) -> Iterator[tuple[list[np.ndarray], np.ndarray | None]]:
+    def _typed_batches(
+        self, n_samples: int, engine: str = "local", address: str | None = None, **options: Any
+    ) -> Iterator[tuple[list[np.ndarray], np.ndarray | None]]:
         """As `sample_batches`, with each column on its own, in its type; and the labels, if asked for."""
         draw = Draw(self, n_samples, Options(**options))
-        return ((self.layout_.columns(rows), labels) for rows, labels in draw.parts())
+        return ((self.layout_.columns(rows), labels) for rows, labels in draw.parts(engine, address))
 
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
         """Log p(x) in nats of each row, shape (n,), in the units of the data; of all classes together.

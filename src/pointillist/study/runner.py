@@ -397,7 +397,7 @@ class _Run:
             columns=dataset.rows.shape[1],
             n_rows=n_rows,
             seed=random_seed(cell.rows_key),
-            labels=labels,
+            labels=None if labels is None else labels[n_kept:],
             first_row=n_kept,
         ):
             parts.append(new)

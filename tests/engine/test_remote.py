@@ -1,0 +1,69 @@
+"""Rows drawn by a real Ray cluster on this machine."""
+
+import textwrap
+
+import numpy as np
+import pytest
+
+from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.samplers import Ancestral
+from pointillist.diffusion.schedules import cosine
+from pointillist.engine import remote
+from pointillist.engine.cluster import check_engine, cluster, results
+from pointillist.engine.sampling import stream_rows
+
+ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in.*_at_fork")
+
+MIXTURE = GaussianMixture.of([0.5, 0.5], [[-0.5, 0.0], [0.5, 0.2]], 0.02 * np.eye(2)[None].repeat(2, 0), labels=[0, 1])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine():
+    with cluster(None):
+        yield
+
+
+def test_ranges_of_rows_are_the_rows_drawn_here(monkeypatch):
+    monkeypatch.setattr(remote, "CHUNKS_PER_TASK", 1)
+    schedule = cosine(20)
+    sampler, n_rows = Ancestral(schedule, "posterior"), 1700
+    labels = (np.arange(n_rows) % 2).astype(np.int32)
+    prior = np.random.default_rng(0).normal(size=(n_rows, 2)).astype(np.float32)
+    for extra in ({}, {"labels": labels}, {"labels": labels, "prior": prior}):
+        parts = MIXTURE.denoiser(schedule), sampler
+        here = list(stream_rows(*parts, columns=2, n_rows=n_rows, seed=3, **extra))
+        there = list(remote.stream_rows_on_ray(*parts, columns=2, n_rows=n_rows, seed=3, **extra))
+        assert [len(part) for part in there] == [500, 500, 500, 200]
+        np.testing.assert_array_equal(np.concatenate(there), np.concatenate(here))
+
+
+TEXT = "a task is any function that the workers can import"
+
+
+def test_results_come_once_each_in_order_or_as_they_are_done():
+    widths = range(9, 21)
+    expected = [(i, textwrap.fill(TEXT, width)) for i, width in enumerate(widths)]
+    assert list(results(textwrap.fill, TEXT, [(width,) for width in widths], in_order=True)) == expected
+    assert sorted(results(textwrap.fill, TEXT, [(width,) for width in widths])) == expected
+
+
+def test_what_a_task_raises_is_raised_here():
+    with pytest.raises(ValueError, match=r"^invalid width 0"):
+        list(results(textwrap.fill, TEXT, [(width,) for width in (5, 0, 7)]))
+
+
+def test_an_interruption_cancels_what_waits():
+    def check():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(results(textwrap.fill, TEXT, [(20,)] * 12, check=check))
+    assert list(results(textwrap.fill, TEXT, [(80,)])) == [(0, TEXT)]
+
+
+def test_engines_are_named():
+    with pytest.raises(ValueError, match="--engine must be one of local, ray, not 'slurm'"):
+        check_engine("slurm", None)
+    with pytest.raises(ValueError, match="give --engine ray with it"):
+        check_engine("local", "10.0.0.1:6379")
