@@ -5,7 +5,7 @@ BIN := .venv/bin
 PARALLEL := --numprocesses auto --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: study test test-slow lint format docs browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-peers bench-scaling clean
+.PHONY: study test test-slow lint format docs browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu clean
 
 study: .venv/core
 	$(BIN)/pointillist study
@@ -63,8 +63,15 @@ bench-recipe: .venv/core
 bench-startup: .venv/core
 	$(BIN)/python benchmarks/startup.py
 
+# On the page of the study that `make study` leaves.
+bench-page: .venv/dev browser
+	$(BIN)/python benchmarks/page.py results/report/index.html --figure docs/images/page.png
+
 bench-peers: .venv/core .venv-peers/installed
 	$(BIN)/python benchmarks/peers.py
+
+bench-gpu: .venv/core
+	$(BIN)/python benchmarks/gpu.py
 
 bench-scaling: .venv/core
 	$(BIN)/python benchmarks/scaling.py --parquet --figure docs/images/scaling.png

@@ -406,7 +406,8 @@ def test_a_full_disk(folder, arguments, limit, name):
     before = contents(folder)
     process = start(folder, limit, arguments)
     _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (2, f"pointillist: {name}: file too large\n")
+    # On a busy machine the bar has had time for a line of its own.
+    assert (process.returncode, errors.splitlines()[-1]) == (2, f"pointillist: {name}: file too large")
     assert contents(folder) == before
 
 

@@ -11,6 +11,7 @@ from pointillist.diffusion.losses import Objective, denoising_loss
 from pointillist.diffusion.networks import sinusoidal_embedding
 from pointillist.diffusion.schedules import cosine, linear
 from pointillist.engine import training
+from pointillist.engine.epochs import _clipped
 from pointillist.engine.recipes import Architecture, Method, Recipe
 from pointillist.engine.training import StackTrainer, training_key
 
@@ -136,3 +137,65 @@ def test_a_second_stack_of_the_same_shape_compiles_nothing():
 def test_batch_size_must_fit():
     with pytest.raises(ValueError, match=r"batch_size must be between 1 and the number of rows, 200; it is 201"):
         StackTrainer(ROWS, RECIPES, SMALL, method=Method(batch_size=201))
+
+
+def shared_out(n_devices, **changes):
+    method = Method(batch_size=64, parts=8, **changes)
+    recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3, clip=0.05)
+    trainer = StackTrainer(ROWS, [recipe], SMALL, method, devices=jax.devices()[:n_devices])
+    (losses,) = trainer.run(3)
+    return trainer.networks()[0], losses
+
+
+def test_devices_share_a_batch_and_the_weights_are_the_same_bit_for_bit():
+    alone, losses = shared_out(1)
+    together, losses_together = shared_out(2)
+    np.testing.assert_array_equal(losses, losses_together)
+    assert_same(alone, together)
+
+
+def test_parts_of_a_batch_are_the_batch():
+    """The mean of the parts' gradients is the gradient of their mean loss."""
+    in_parts, losses = shared_out(2)
+    recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3)
+    whole = StackTrainer(ROWS, [recipe], SMALL, Method(batch_size=64))
+    np.testing.assert_allclose(whole.run(3)[0], losses, rtol=1e-4)
+    for a, b in zip(jax.tree.leaves(in_parts), jax.tree.leaves(whole.networks()[0]), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-3)
+
+
+def test_a_clipped_gradient_has_the_norm_asked_for():
+    gradient = SMALL.build(jax.random.key(0), 2)
+    for largest in (0.5, 100.0):
+        expected = optax.clip_by_global_norm(largest).update(gradient, optax.EmptyState())[0]
+        found = _clipped(gradient, jnp.asarray(largest, jnp.float32))
+        for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert_same(found, gradient)
+
+
+def test_lower_precision_learns_about_the_same_and_keeps_float32_weights():
+    exact, losses = shared_out(2)
+    lower, lower_losses = shared_out(2, precision="bfloat16")
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(lower))
+    assert not np.array_equal(exact.output.weight, lower.output.weight)
+    np.testing.assert_allclose(lower_losses, losses, rtol=0.02)
+
+
+def test_what_a_method_cannot_be():
+    with pytest.raises(ValueError, match="64 rows cannot be cut into 7 equal parts"):
+        Method(batch_size=64, parts=7)
+    with pytest.raises(ValueError, match="precision must be one of float32, bfloat16, not 'float8'"):
+        Method(precision="float8")
+
+
+@pytest.mark.parametrize("capacity", [None, 5])
+def test_models_side_by_side_are_those_one_after_another(capacity):
+    """What a GPU does, on this machine's devices: the same to rounding, each for its own number of epochs."""
+    one_by_one, losses = trained(RECIPES)
+    at_once = StackTrainer(ROWS, RECIPES, SMALL, method=Method(batch_size=32), capacity=capacity, is_side_by_side=True)
+    for a, b in zip(at_once.run(5), losses, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4)
+    assert at_once.epochs_done == [5, 3, 5] and at_once.is_done
+    for a, b in zip(jax.tree.leaves(at_once.networks()), jax.tree.leaves(one_by_one.networks()), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)

@@ -12,6 +12,7 @@ from pointillist import Diffusion, load_pointset
 from pointillist.estimators import fitting
 from pointillist.estimators.layout import Layout
 from pointillist.estimators.model_file import ModelFileError
+from pointillist.estimators.parameters import method
 from pointillist.estimators.planning import planned
 
 X, Y = load_pointset("blobs", 600)
@@ -248,3 +249,25 @@ def test_a_damaged_checkpoint_is_told(tmp_path):
     (tmp_path / "c").write_bytes(b"nothing of use here")
     with pytest.raises(ModelFileError, match="is no model file"):
         Diffusion(**QUICK).fit(X, checkpoint=tmp_path / "c")
+
+
+def test_large_batches_of_wide_networks_are_shared_out_and_clipped_fits_differ():
+    assert method(Diffusion(batch_size=1024, width=256)).parts == 8
+    assert method(Diffusion(batch_size=1024, width=96)).parts == method(Diffusion(batch_size=64, width=256)).parts == 1
+    assert method(Diffusion(batch_size=516, width=512)).parts == 1
+    X = load_pointset("moons", n_rows=128)[0]
+    small = {"width": 8, "depth": 1, "time_embedding": 4, "epochs": 2, "random_state": 0}
+    plain, clipped = (Diffusion(**small, gradient_clip=clip).fit(X) for clip in (None, 1e-3))
+    assert not np.array_equal(plain.network_.input.weight, clipped.network_.input.weight)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"gradient_clip": 0}, "gradient_clip must be a number above 0 or None, not 0"),
+        ({"precision": "float16"}, "precision must be one of 'float32', 'bfloat16', not 'float16'"),
+    ],
+)
+def test_parameters_of_the_optimiser_are_checked(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Diffusion(**wrong).fit(np.zeros((4, 2)))

@@ -17,6 +17,9 @@ from pointillist.engine.recipes import Architecture, Method
 MAX_EPOCHS_PER_CALL = 64
 """A device call trains a model for at most so many epochs; the length of its table of losses."""
 
+PARTS_AXIS = "parts"
+"""Of the devices that share a model's batches."""
+
 _OPTIMISER = optax.scale_by_adam()
 
 
@@ -60,6 +63,7 @@ class Fixed(eqx.Module):
     averaging: Float[Array, "*stack"]
     n_classes: Int[Array, "*stack"]
     p_uncond: Float[Array, "*stack"]
+    clip: Float[Array, "*stack"]
 
 
 class Data(eqx.Module):
@@ -132,7 +136,9 @@ def _epoch(
 
     def step(state: TrainingState, numbered: tuple[Array, tuple[Array, ...]]) -> tuple[TrainingState, Array]:
         i, batch = first + numbered[0], numbered[1]
-        loss, gradient = jax.value_and_grad(denoising_loss)(state.network, *batch)
+        loss, gradient = _gradient(state.network, batch, method)
+        if method.is_clipped:
+            gradient = _clipped(gradient, fixed.clip)
         update, optimiser = _OPTIMISER.update(gradient, state.optimiser)
         learning_rate = _learning_rate(fixed, i, steps)
         network = jax.tree.map(lambda w, u: w - learning_rate * u, state.network, update)
@@ -144,6 +150,33 @@ def _epoch(
 
     state, losses = jax.lax.scan(step, state, (jnp.arange(steps, dtype=jnp.float32), batches))
     return replace(state, epoch=state.epoch + 1), losses.mean()
+
+
+def _gradient(network: Network, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Network]:
+    """The loss of a batch, and its gradient."""
+
+    def loss(network: Network, batch: tuple[Array, ...]) -> Float[Array, ""]:
+        if method.precision == "float32":
+            return denoising_loss(network, *batch)
+        lower = jax.tree.map(lambda leaf: leaf.astype(method.precision), (network, *batch[:2]))
+        return denoising_loss(*lower, *batch[2:])
+
+    if method.parts == 1:
+        return jax.value_and_grad(loss)(network, batch)
+    cut = jax.tree.map(lambda a: a.reshape(method.parts, -1, a.shape[-1]), batch)
+    n_own = method.parts // jax.lax.axis_size(PARTS_AXIS)
+    first = jax.lax.axis_index(PARTS_AXIS) * n_own
+    own = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, n_own), cut)
+    by_part = jax.lax.map(lambda part: jax.value_and_grad(loss)(network, part), own)
+    # The parts' gradients are gathered, and not summed on each device first: so many summands, in this order.
+    gathered = jax.lax.all_gather(by_part, PARTS_AXIS, tiled=True)
+    return jax.tree.map(lambda a: a.mean(axis=0), gathered)
+
+
+def _clipped(gradient: Network, largest: Float[Array, ""]) -> Network:
+    """The gradient, shortened to the largest norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1)."""
+    norm = optax.tree.norm(gradient)
+    return jax.tree.map(lambda g: g * jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12)), gradient)
 
 
 def _noise(

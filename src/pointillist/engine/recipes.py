@@ -74,6 +74,10 @@ class Architecture:
         )
 
 
+PRECISIONS = ("float32", "bfloat16")
+"""In which a network's products may be computed in training."""
+
+
 @dataclass(frozen=True)
 class Method:
     """How every model of a stack is trained; compiled into the program.
@@ -82,11 +86,24 @@ class Method:
         objective: What is minimised.
         batch_size: Rows a step.
         is_averaged: Whether an average of the weights is kept, and is the network that training ends with.
+        is_clipped: Whether gradients are, to the recipe's norm.
+        precision: Of the network's products, one of `PRECISIONS`; weights, their gradients and the loss are float32.
+        parts: Parts that a batch is cut into, which devices share; their number, not that of the devices, decides the
+            weights' last bits. 1 for models that are trained side by side.
     """
 
     objective: Objective = field(default_factory=Objective)
     batch_size: int = 64
     is_averaged: bool = False
+    is_clipped: bool = False
+    precision: str = "float32"
+    parts: int = 1
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
+        if self.batch_size % self.parts:
+            raise ValueError(f"a batch of {self.batch_size} rows cannot be cut into {self.parts} equal parts")
 
 
 @dataclass(frozen=True)
@@ -104,6 +121,7 @@ class Recipe:
         averaging: In [0, 1): the share of itself that the average of the weights keeps in a step, if one is kept;
             less in the first steps, (i + 1) / (i + 10) after i of them.
         n_classes: Number of classes; it stands for "no class" as a label.
+        clip: Largest norm of the gradient of all weights together, if it is clipped.
         p_uncond: Share of rows, drawn anew each epoch, that are shown with "no class" in place of their label
             (Ho & Salimans 2022, arXiv 2207.12598, algorithm 1).
     """
@@ -118,3 +136,4 @@ class Recipe:
     averaging: float = 0.0
     n_classes: int = 0
     p_uncond: float = 0.0
+    clip: float = np.inf

@@ -6,6 +6,7 @@ same to the last bit whether it is trained alone or in a stack, in one go or wit
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,16 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 from pointillist.diffusion import schedules
 from pointillist.diffusion.networks import Network
 from pointillist.engine import devices as engine_devices
-from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL, Data, Fixed, TrainingState, initial_state, pick, train
+from pointillist.engine.epochs import (
+    MAX_EPOCHS_PER_CALL,
+    PARTS_AXIS,
+    Data,
+    Fixed,
+    TrainingState,
+    initial_state,
+    pick,
+    train,
+)
 from pointillist.engine.recipes import Architecture, Method, Recipe
 
 _AXIS = "models"
@@ -36,6 +46,15 @@ def training_key(seed: int) -> PRNGKeyArray:
     return jax.random.fold_in(jax.random.key(seed), 0)
 
 
+def _mesh(parts: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
+    """Devices share the models or, with several parts of a batch, as many devices as these allow share each batch."""
+    if parts == 1:
+        return engine_devices.mesh(_AXIS, devices)
+    there = list(engine_devices.mesh(PARTS_AXIS, devices).devices)
+    used = max(n for n in range(1, len(there) + 1) if parts % n == 0)
+    return jax.sharding.Mesh(np.array(there[:used])[None], (_AXIS, PARTS_AXIS))
+
+
 class StackTrainer:
     """Trains a stack of models; its state can be read and set at any epoch.
 
@@ -50,6 +69,9 @@ class StackTrainer:
         devices: All by default.
         capacity: Models that the compiled program has room for, at least as many as there are; stacks of one capacity
             share a program.
+        is_side_by_side: Whether a device trains its models all at once, which a GPU is made for, and not one after
+            another, which keeps each in a core's cache; by default what suits the devices. A model's last bits then
+            depend on its stack.
     """
 
     def __init__(
@@ -62,6 +84,7 @@ class StackTrainer:
         spread: Float[np.ndarray, "sets d"] | None = None,
         devices: Sequence[jax.Device] | None = None,
         capacity: int | None = None,
+        is_side_by_side: bool | None = None,
     ) -> None:
         if (labels is None) != (architecture.class_embedding == 0):
             raise ValueError("labels and an embedding of the class need each other")
@@ -70,8 +93,10 @@ class StackTrainer:
                 f"batch_size must be between 1 and the number of rows, {data.shape[1]}; it is {method.batch_size}"
             )
         self.recipes = tuple(recipes)
-        self._mesh = engine_devices.mesh(_AXIS, devices)
-        n_devices = self._mesh.size
+        self._mesh = _mesh(method.parts, devices)
+        n_devices = self._mesh.shape[_AXIS]
+        on_cpu = self._mesh.devices.flat[0].platform == "cpu"
+        self._is_side_by_side = not on_cpu if is_side_by_side is None else is_side_by_side
         # Places without a model of their own hold copies of the last, which no loop reaches.
         self._per_device = -(-max(capacity or 0, len(recipes)) // n_devices)
         in_turn = [device * self._per_device + i for i in range(self._per_device) for device in range(n_devices)]
@@ -95,6 +120,7 @@ class StackTrainer:
                 averaging=jnp.asarray([r.averaging for r in in_place], jnp.float32),
                 n_classes=jnp.asarray([r.n_classes for r in in_place], jnp.int32),
                 p_uncond=jnp.asarray([r.p_uncond for r in in_place], jnp.float32),
+                clip=jnp.asarray([r.clip for r in in_place], jnp.float32),
             )
         )
         self._state = self._sharded(_initial(self._fixed.key, architecture, method, data.shape[2]))
@@ -140,6 +166,7 @@ class StackTrainer:
             architecture=self._architecture,
             method=self._method,
             mesh=self._mesh,
+            is_side_by_side=self._is_side_by_side,
         )
         losses = np.asarray(losses)[self._slots]
         return [row[: after - b] for row, b, after in zip(losses, before, self.epochs_done, strict=True)]
@@ -162,7 +189,7 @@ class StackTrainer:
         self._state = self._sharded(host)
 
 
-@partial(jax.jit, static_argnames=("architecture", "method", "mesh"), donate_argnums=0)
+@partial(jax.jit, static_argnames=("architecture", "method", "mesh", "is_side_by_side"), donate_argnums=0)
 def _run(
     states: TrainingState,
     fixed: Fixed,
@@ -173,6 +200,7 @@ def _run(
     architecture: Architecture,
     method: Method,
     mesh: jax.sharding.Mesh,
+    is_side_by_side: bool,
 ) -> tuple[TrainingState, Float[Array, "models epochs"]]:
     def on_device(
         states: TrainingState, fixed: Fixed, count: Array, epochs: Array, data: Data
@@ -183,6 +211,11 @@ def _run(
             states = jax.tree.map(lambda all_, one: all_.at[i].set(one), states, state)
             return states, losses.at[i].set(own_losses)
 
+        if is_side_by_side:
+            # Places without a model of their own have no epochs left to train.
+            own = jnp.where(jnp.arange(len(fixed.epochs)) < count[0], fixed.epochs, states.epoch)
+            alike = replace(fixed, epochs=own)
+            return jax.vmap(lambda state, fixed: train(state, fixed, epochs, data, architecture, method))(states, alike)
         # The bound is traced, so that a stack of one compiles to the same loop as a stack of many.
         return jax.lax.fori_loop(0, count[0], train_one, (states, jnp.zeros((len(fixed.epochs), MAX_EPOCHS_PER_CALL))))
 

@@ -62,6 +62,7 @@ class Plan:
         warmup: Steps over which it goes up from 0.
         decay: Whether it goes down to 0.
         averaging: Share of itself that the average of the weights keeps in a step, if the method keeps one.
+        clip: Largest norm of the gradient, if the method clips it.
         p_uncond: Share of labels that are not shown.
         seed: 0 … 2³² - 1.
         stopping: None to train to the end.
@@ -83,6 +84,7 @@ class Plan:
     warmup: int
     decay: bool
     averaging: float
+    clip: float
     p_uncond: float
     seed: int
     stopping: Stopping | None = None
@@ -190,7 +192,9 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
     """
     shards = plan.shards
-    method = replace(plan.method, batch_size=min(plan.method.batch_size, shards.size))
+    method = plan.method
+    if shards.size < method.batch_size:
+        method = replace(method, batch_size=shards.size, parts=1)
     steps = shards.size // method.batch_size
     by_default = min(-(-plan.default_steps // (steps * shards.count)), plan.most_default_epochs)
     epochs = by_default if plan.epochs is None else plan.epochs
@@ -208,6 +212,7 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         averaging=plan.averaging,
         n_classes=plan.n_classes,
         p_uncond=plan.p_uncond,
+        clip=plan.clip,
     )
     rows, labels = shards.get(0)
     trainer = StackTrainer(rows, [recipe], plan.architecture, method, labels=labels, spread=plan.spread[None])

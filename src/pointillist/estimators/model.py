@@ -59,6 +59,8 @@ class Diffusion(BaseEstimator):
         decay: Whether it then goes down to 0 as half a cosine over the epochs.
         averaging: In [0, 1): the share of itself that a running average of the weights keeps in a step. The average is
             the network that `fit` ends with; 0 for none.
+        gradient_clip: Largest norm of the gradient; None for no limit.
+        precision: Of the network's products in training, "float32" or "bfloat16"; weights are float32.
         early_stopping: Whether to hold out rows, and stop once their loss no longer falls. The weights kept are those
             of the least loss.
         validation_fraction: Share of rows held out, in (0, 1); 10,000 rows at most.
@@ -117,6 +119,8 @@ class Diffusion(BaseEstimator):
         warmup: int = 200,
         decay: bool = True,
         averaging: float = 0.999,
+        gradient_clip: float | None = None,
+        precision: str = "float32",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -145,6 +149,8 @@ class Diffusion(BaseEstimator):
         self.warmup = warmup
         self.decay = decay
         self.averaging = averaging
+        self.gradient_clip = gradient_clip
+        self.precision = precision
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -9,7 +9,7 @@ from pointillist.diffusion.losses import NOISE_LEVELS, Objective
 from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear, prior_kl
-from pointillist.engine.recipes import Architecture, Method
+from pointillist.engine.recipes import PRECISIONS, Architecture, Method
 from pointillist.estimators.inputs import is_number, is_whole
 from pointillist.points import SCALINGS
 
@@ -37,6 +37,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "weighting": WEIGHTINGS,
     "noise_levels": NOISE_LEVELS,
     "variance": ("posterior", "beta"),
+    "precision": PRECISIONS,
 }
 
 
@@ -102,6 +103,9 @@ def check_parameters(model: "Diffusion") -> None:
             raise ValueError(f"{name} must be a number, not {getattr(model, name)!r}")
     if not 0 < model.learning_rate <= 1:
         raise ValueError(f"learning_rate must be above 0 and at most 1, not {model.learning_rate!r}")
+    clip = model.gradient_clip
+    if clip is not None and not (is_number(clip) and clip > 0):
+        raise ValueError(f"gradient_clip must be a number above 0 or None, not {clip!r}")
     if not 0 <= model.averaging < 1:
         raise ValueError(f"averaging must be at least 0 and below 1, not {model.averaging!r}")
     if not 0 <= model.p_uncond <= 1:
@@ -148,4 +152,21 @@ def architecture(parameters: dict[str, Any], n_classes: int) -> Architecture:
 def method(model: "Diffusion") -> Method:
     """How its parameters say that it is trained."""
     objective = Objective(model.prediction, model.weighting, model.noise_levels)
-    return Method(objective, int(model.batch_size), is_averaged=bool(model.averaging > 0))
+    batch_size = int(model.batch_size)
+    return Method(
+        objective,
+        batch_size,
+        is_averaged=bool(model.averaging > 0),
+        is_clipped=model.gradient_clip is not None,
+        precision=model.precision,
+        parts=parts_of(batch_size, model.width),
+    )
+
+
+PARTS = 8
+"""Parts of a large batch, which up to so many devices share."""
+
+
+def parts_of(batch_size: int, width: int) -> int:
+    """Into how many parts a batch is cut: one where a step is too short to be worth a meeting of the devices."""
+    return PARTS if batch_size >= 512 and width >= 256 and batch_size % PARTS == 0 else 1

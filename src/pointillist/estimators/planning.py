@@ -116,6 +116,7 @@ def planned(
         warmup=int(model.warmup),
         decay=bool(model.decay),
         averaging=float(model.averaging),
+        clip=np.inf if model.gradient_clip is None else float(model.gradient_clip),
         p_uncond=float(model.p_uncond),
         seed=seed,
         stopping=stopping,

@@ -55,7 +55,7 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
         name: getattr(plan, name)
         for name in (
             *("n_classes", "epochs", "default_steps", "most_default_epochs", "p_uncond", "seed"),
-            *("learning_rate", "warmup", "decay", "averaging"),
+            *("learning_rate", "warmup", "decay", "averaging", "clip"),
         )
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]

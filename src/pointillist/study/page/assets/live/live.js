@@ -271,7 +271,7 @@
         else return;
         event.preventDefault();
       });
-      canvas.addEventListener("keyup", () => this.#write());
+      canvas.addEventListener("keyup", (event) => event.key.startsWith("Arrow") && this.#write());
     }
 
     #turn(yaw, pitch) {
