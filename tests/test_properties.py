@@ -77,6 +77,7 @@ def assert_same(found, expected):
     np.testing.assert_array_equal(plain(found), plain(expected))
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(table=tables(), labels=st.sampled_from(list(LABELS)), scaling=st.sampled_from(SCALINGS), n=st.integers(0, 40))
 def test_a_model_comes_back_from_its_file(tmp_path_factory, table, labels, scaling, n):

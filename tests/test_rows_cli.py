@@ -142,6 +142,7 @@ def test_a_prior_of_one_row_and_one_column(run, capsys):
     assert np.load("new.npy").shape == (1, 1)
 
 
+@pytest.mark.slow
 def test_the_same_bits_from_given_priors_in_every_process(run, tmp_path):
     """The report's job on 64 columns, two of which are constant in the digits."""
     np.save("digits.npy", load_digits().data.reshape(-1, 8, 8))

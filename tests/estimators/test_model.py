@@ -75,6 +75,7 @@ def test_guidance_moves_rows_into_their_class(conditional):
     )
 
 
+@pytest.mark.slow
 def test_autoguidance_leads_away_from_a_worse_model(plain, conditional):
     worse = Diffusion(**QUICK | {"epochs": 5}, random_state=0).fit(UNITS)
     base = plain.sample(50, random_state=0)

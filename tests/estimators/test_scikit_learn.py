@@ -48,6 +48,7 @@ def test_in_a_pipeline():
     np.testing.assert_array_equal(found, alone)
 
 
+@pytest.mark.slow
 def test_in_a_grid_search():
     search = GridSearchCV(Diffusion(**QUICK | {"learning_rate": 1e-2}), {"epochs": [1, 150]}, cv=2).fit(X)
     assert search.best_params_ == {"epochs": 150}

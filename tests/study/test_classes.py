@@ -145,6 +145,7 @@ def test_the_classifiers_own_accuracy_is_on_fresh_rows(scored):
     assert scorer.held_out_accuracy == scorer.classifier.score(rows, labels)
 
 
+@pytest.mark.slow
 def test_of_a_fixed_table_a_fifth_is_held_out():
     dataset = load_dataset("digits")
     assert held_out("digits") is None and held_out("/a/file.npy") is None

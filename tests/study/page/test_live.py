@@ -171,12 +171,15 @@ def test_the_pages_rows_are_pythons(results, page_of, precision, tolerance):
     """The same prior rows, without noise: ancestral steps leave theirs out."""
     page = page_of(results, precision=precision)
     rng = np.random.default_rng(0)
-    for model in live_content(results)["models"]:
+    models = live_content(results)["models"]
+    for model in models:
         denoiser, schedule = denoiser_of(results, model)
         prior = rng.normal(size=(200, model["columns"])).astype(np.float32)
         for sampler, steps, label, guidance in CASES:
             if label is not None and not model["class_embedding"]:
                 continue
+            if sampler in ("heun", "ddim") and model is not models[0]:
+                continue  # a sampler sees the denoiser alone, and programs take their time to compile
             if sampler == "ancestral" and precision == "float16":
                 continue  # without noise it enlarges the rounding of weights that no training has tamed
             expected = sample_rows(
