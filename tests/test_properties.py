@@ -103,6 +103,7 @@ def test_a_model_comes_back_from_its_file(tmp_path_factory, table, labels, scali
     assert path.with_name("n").read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(table=tables(), n=st.integers(0, 1200), seed=st.integers(0, 2**32 - 1))
 def test_rows_are_drawn_as_the_rows_were_that_were_given(table, n, seed):

@@ -167,6 +167,7 @@ np.savez(sys.argv[1], rows=rows, proba=proba)
 """
 
 
+@pytest.mark.slow
 def test_the_number_of_devices_changes_no_bit(tmp_path):
     from pointillist import load_pointset
 

@@ -39,6 +39,7 @@ def test_some_checks_of_scikit_learn(check):
     check("Diffusion", Diffusion(**QUICK))
 
 
+@pytest.mark.slow
 def test_in_a_pipeline():
     pipeline = make_pipeline(StandardScaler(), Diffusion(**QUICK)).fit(X, Y)
     found = pipeline.score_samples(X)

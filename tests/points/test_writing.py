@@ -284,6 +284,8 @@ def in_a_process(path, code):
         import sys, time, resource, signal
         import numpy as np
         from pointillist.points import TableWriter
+        # A shell's background jobs are begun with Ctrl-C ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         writer = TableWriter(sys.argv[1], None, ["float64"] * 2, 400_000)
         rows = np.random.default_rng(0).normal(size=(2, 200_000))
     """

@@ -94,6 +94,7 @@ def test_a_study_of_classes(small, tmp_path):
     assert not any(name.startswith("classifier_") and name != "classifier_metrics.png" for name in names)
 
 
+@pytest.mark.slow
 def test_a_draw_goes_on_where_it_was_interrupted(small, tmp_path, monkeypatch):
     spec = small.only(["reward"])
     whole = run(spec, tmp_path / "whole")
