@@ -176,7 +176,8 @@ def _fit(point: Point) -> Callable[[], object]:
 
 
 def _stack(point: Point) -> Callable[[], object]:
-    from pointillist.engine.training import Architecture, Method, Recipe, StackTrainer
+    from pointillist.engine.recipes import Architecture, Method, Recipe
+    from pointillist.engine.training import StackTrainer
     from pointillist.estimators.parameters import REPORT, noise_schedule
 
     schedule = noise_schedule(REPORT)

@@ -7,8 +7,10 @@ from common import BATCH, EPOCH, LEARNING_RATE, TIMESTEPS, Peer, main
 
 from pointillist import Diffusion
 from pointillist.diffusion.solvers import sampler_named
+from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
+from pointillist.engine.recipes import Method, Recipe
 from pointillist.engine.sampling import sample_rows
-from pointillist.engine.training import MAX_EPOCHS_PER_CALL, Method, Recipe, StackTrainer, spread_of
+from pointillist.engine.training import StackTrainer, spread_of
 from pointillist.estimators.parameters import REPORT, architecture, noise_schedule
 
 WITHOUT_END = 1_000_000
