@@ -1,26 +1,45 @@
-"""Start-up: seconds of `pointillist --help`, each in a new process."""
+"""Start-up, each in a new process: seconds of `pointillist --help`, and of `pointillist fit` for one epoch.
 
+The second `fit` finds the first one's compiled programs.
+"""
+
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-from machine import median_and_range, report, seconds
+import numpy as np
 
-REPEATS = 15
+from machine import median_and_range, report, seconds
+from pointillist import load_pointset
+
+REPEATS, FEW_REPEATS = 15, 5
 
 
 def main() -> None:
     """Prints the median."""
-    command = [str(Path(sys.executable).with_name("pointillist")), "--help"]
+    command = str(Path(sys.executable).with_name("pointillist"))
 
-    def run() -> None:
-        subprocess.run(command, check=True, capture_output=True)
+    def run(*arguments: str, cache: str = "off") -> None:
+        environment = {**os.environ, "POINTILLIST_CACHE": cache}
+        subprocess.run([command, *arguments], check=True, capture_output=True, env=environment)
 
-    run()
-    taken = seconds(run, REPEATS)
-    median, low, high = median_and_range(taken)
-    print(f"pointillist --help: median {median:.3f} s of {REPEATS} ({low:.3f} to {high:.3f})")
-    report("startup", {"help_s": taken})
+    taken = {}
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(f"{folder}/moons.npy", load_pointset("moons")[0])
+        fit = "fit", f"{folder}/moons.npy", "--out", f"{folder}/moons.model", "--epochs", "1"
+        run("--help")
+        taken["--help"] = seconds(lambda: run("--help"), REPEATS)
+        taken["fit, nothing compiled"] = seconds(lambda: run(*fit), FEW_REPEATS)
+        run(*fit, cache=f"{folder}/cache")
+        taken["fit, compiled before"] = seconds(lambda: run(*fit, cache=f"{folder}/cache"), FEW_REPEATS)
+        importing = [sys.executable, "-c", "from pointillist import Diffusion; Diffusion"]
+        taken["import of Diffusion"] = seconds(lambda: subprocess.run(importing, check=True), FEW_REPEATS)
+    for name, values in taken.items():
+        median, low, high = median_and_range(values)
+        print(f"{name:<24} median {median:.2f} s of {len(values)} ({low:.2f} to {high:.2f})")
+    report("startup", {"seconds": taken})
 
 
 if __name__ == "__main__":

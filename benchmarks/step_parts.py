@@ -8,15 +8,15 @@ if hasattr(os, "sched_setaffinity"):
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from machine import median_and_range, report, seconds
 from pointillist.diffusion.losses import denoising_loss
+from pointillist.engine.adam import Moments
+from pointillist.engine.adam import adam as update
 from pointillist.engine.devices import configure
 from pointillist.engine.recipes import Architecture
 
 STEPS, BATCH, WIDTH = 1000, 64, 128
-OPTIMISER = optax.scale_by_adam()
 
 
 def forward(carry, batch):
@@ -33,9 +33,8 @@ def gradient(carry, batch):
 
 def adam(carry, batch):
     """A whole step."""
-    network, state = carry
-    update, state = OPTIMISER.update(jax.grad(denoising_loss)(network, *batch), state)
-    return (jax.tree.map(lambda w, u: w - 1e-3 * u, network, update), state), None
+    network, moments = carry
+    return update(network, jax.grad(denoising_loss)(network, *batch), moments, 1e-3), None
 
 
 def products(carry, _):
@@ -58,7 +57,7 @@ def main() -> None:
         "products of the hidden layers": (products, (batches[1][0] @ square[:16], square)),
         "forward": (forward, (network, jnp.zeros(()))),
         "forward and gradient": (gradient, (network, jax.tree.map(jnp.zeros_like, network))),
-        "whole step with Adam": (adam, (network, OPTIMISER.init(network))),
+        "whole step with Adam": (adam, (network, Moments.of(network))),
     }
     table = {}
     for name, (body, carry) in parts.items():

@@ -7,7 +7,6 @@ form for every schedule. Along it d log p(y)/dlog σ = -(d - tr ∂D/∂y).
 import math
 from typing import Any
 
-import diffrax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -51,6 +50,9 @@ def log_density(
             solver looks for. 40 are off by less than 0.01 nats on that exact denoiser, by more on trained networks.
         lowest: The λ at which rows are N(0, I), if it is above that of t = T: where a solver begins.
     """
+    # Importing it takes a quarter of a second, which every command would pay for.
+    import diffrax
+
     (d,) = x.shape
     schedule = denoiser.schedule
     lambda_T, lambda_1 = lambda_range(schedule)

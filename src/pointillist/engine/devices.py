@@ -47,7 +47,7 @@ def configure() -> None:
     if folder is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_compilation_cache_max_size", CACHE_LIMIT)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         _forget_parts(folder)
         # A cache that cannot be used costs time and nothing else.
         warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache", UserWarning)

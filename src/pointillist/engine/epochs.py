@@ -6,12 +6,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion.losses import denoising_loss
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.schedules import Schedule
+from pointillist.engine.adam import Moments, adam
 from pointillist.engine.recipes import Architecture, Method
 
 MAX_EPOCHS_PER_CALL = 64
@@ -20,21 +20,19 @@ MAX_EPOCHS_PER_CALL = 64
 PARTS_AXIS = "parts"
 """Of the devices that share a model's batches."""
 
-_OPTIMISER = optax.scale_by_adam()
-
 
 class TrainingState(eqx.Module):
     """One model in training, or a stack of them; a pytree of arrays.
 
     Attributes:
         network: The weights that steps change.
-        optimiser: Adam's moments.
+        optimiser: Adam's state.
         epoch: Epochs done.
         average: The weights' average, where one is kept.
     """
 
     network: Network
-    optimiser: optax.OptState
+    optimiser: Moments
     epoch: Int[Array, "*stack"]
     average: Network | None = None
 
@@ -78,7 +76,7 @@ def initial_state(key: PRNGKeyArray, architecture: Architecture, method: Method,
     """A model's state before its first epoch, with the weights that its key decides."""
     network = architecture.build(jax.random.fold_in(key, 0), columns)
     average = network if method.is_averaged else None
-    return TrainingState(network, _OPTIMISER.init(network), jnp.zeros((), jnp.int32), average)
+    return TrainingState(network, Moments.of(network), jnp.zeros((), jnp.int32), average)
 
 
 def pick(tree: Any, i: Array) -> Any:
@@ -139,9 +137,7 @@ def _epoch(
         loss, gradient = _gradient(state.network, batch, method)
         if method.is_clipped:
             gradient = _clipped(gradient, fixed.clip)
-        update, optimiser = _OPTIMISER.update(gradient, state.optimiser)
-        learning_rate = _learning_rate(fixed, i, steps)
-        network = jax.tree.map(lambda w, u: w - learning_rate * u, state.network, update)
+        network, optimiser = adam(state.network, gradient, state.optimiser, _learning_rate(fixed, i, steps))
         average = None
         if state.average is not None:
             kept = jnp.minimum(fixed.averaging, (i + 1) / (i + 10))
@@ -175,7 +171,7 @@ def _gradient(network: Network, batch: tuple[Array, ...], method: Method) -> tup
 
 def _clipped(gradient: Network, largest: Float[Array, ""]) -> Network:
     """The gradient, shortened to the largest norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1)."""
-    norm = optax.tree.norm(gradient)
+    norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
     return jax.tree.map(lambda g: g * jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12)), gradient)
 
 

@@ -1,0 +1,49 @@
+"""Adam (Kingma & Ba 2014, arXiv 1412.6980, algorithm 1), arranged for few passes over the weights."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from pointillist.diffusion.networks import Network
+
+BETA_1, BETA_2 = 0.9, 0.999
+EPSILON = 1e-8
+
+
+class Moments(eqx.Module):
+    """Averages of the gradient and of its square.
+
+    Attributes:
+        steps: Updates so far.
+        first: Of the gradient.
+        second: Of its square.
+    """
+
+    steps: Int[Array, "*stack"]
+    first: Network
+    second: Network
+
+    @classmethod
+    def of(cls, network: Network) -> "Moments":
+        """Before the first step: zeros."""
+        zeros = jax.tree.map(jnp.zeros_like, network)
+        return cls(jnp.zeros((), jnp.int32), zeros, zeros)
+
+
+def adam(
+    network: Network, gradient: Network, moments: Moments, learning_rate: Float[Array, ""]
+) -> tuple[Network, Moments]:
+    """The weights and the moments after a step.
+
+    The corrections of both moments' bias are two numbers a step, outside of the passes over the weights (the end of
+    section 2 there).
+    """
+    steps = moments.steps + 1
+    t = steps.astype(jnp.float32)
+    correction = jnp.sqrt(1 - BETA_2**t)
+    rate, epsilon = learning_rate * correction / (1 - BETA_1**t), EPSILON * correction
+    first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, moments.first, gradient)
+    second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g**2, moments.second, gradient)
+    network = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + epsilon), network, first, second)
+    return network, Moments(steps, first, second)
