@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.parameterisations import coefficients, loss_weight, target
 from pointillist.diffusion.schedules import Schedule, at, at_lambda, lambda_range, time_at
@@ -51,6 +51,52 @@ class Objective:
     weighting: str = "uniform"
     noise_levels: str = "uniform"
 
+    def examples(
+        self,
+        keys: tuple[PRNGKeyArray, PRNGKeyArray],
+        x0: Float[Array, "m d"],
+        labels: Int[Array, " m"] | None,
+        batch_size: int,
+        schedule: Schedule,
+        spread: Float[Array, " d"],
+        features: Callable[[Array, Array, Array | None], Array],
+    ) -> tuple[Array, ...]:
+        """What the steps of an epoch are shown, row by row: the arguments of `loss` but for the network.
+
+        Args:
+            keys: Of the noise levels and of the noise.
+            x0: Shape (m, d), batch after batch.
+            labels: Indices of classes, shape (m,).
+            batch_size: Rows of a batch.
+            schedule: The noise schedule.
+            spread: Root mean square of each column, shape (d,).
+            features: (times, log(alpha_t / sigma_t), labels) → what the network is conditioned on.
+        """
+        share, eps = self._noise(*keys, len(x0) // batch_size, batch_size, x0.shape[1])
+        noised = self.noised(x0, eps, share, schedule, spread)
+        return noised.inside, features(noised.t, noised.lambda_t, labels), noised.target, noised.weight
+
+    def _noise(
+        self, level_key: PRNGKeyArray, noise_key: PRNGKeyArray, steps: int, batch_size: int, columns: int
+    ) -> tuple[Float[Array, " m"], Float[Array, "m d"]]:
+        """For every row, its noise level's place in their distribution, in [0, 1), and its noise."""
+        if self.noise_levels == "uniform":
+            share = jax.random.uniform(level_key, (steps, batch_size)).ravel()
+            return share, jax.random.normal(noise_key, (steps * batch_size, columns))
+        # The rows are in random order; for a gradient that varies less, each has its own stratum of the noise levels,
+        # and neighbours have noise of opposite sign, which cancels what is odd in it.
+        half = jax.random.normal(noise_key, (steps, (batch_size + 1) // 2, columns))
+        eps = jnp.stack([half, -half], axis=2).reshape(steps, -1, columns)[:, :batch_size]
+        return stratified(level_key, steps, batch_size), eps.reshape(-1, columns)
+
+    @staticmethod
+    def loss(network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
+        """`denoising_loss` of a batch, the network's products in a precision."""
+        if precision == "float32":
+            return denoising_loss(network, *batch)
+        lower = jax.tree.map(lambda leaf: leaf.astype(precision), (network, *batch[:2]))
+        return denoising_loss(*lower, *batch[2:])
+
     def noised(
         self,
         x0: Float[Array, "m d"],
@@ -93,6 +139,12 @@ class Objective:
             target=target(self.prediction, x0, eps, alpha_t, sigma_t, spread),
             weight=loss_weight(self.weighting, *levels) * jnp.ones_like(alpha_t),
         )
+
+
+def stratified(key: PRNGKeyArray, steps: int, batch_size: int) -> Float[Array, " m"]:
+    """Numbers in [0, 1) for the rows of some batches, of each batch one in every stratum of 1 / batch_size."""
+    shift = jax.random.uniform(key, (steps, 1))
+    return ((jnp.arange(batch_size, dtype=jnp.float32)[None] + shift) / batch_size).ravel()
 
 
 def denoising_loss(

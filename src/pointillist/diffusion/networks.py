@@ -142,7 +142,7 @@ class ResidualMLP(eqx.Module):
         # Small outer layers, so that the sum of all blocks starts at the size of what it is added to.
         shapes = [(seen, width, 1.0), (features, depth * 2 * width, 0.1)]
         shapes += depth * [(width, width, 1.0)] + depth * [(width, width, 0.3)]
-        self.input, self.modulation, *middle = _normal(key, shapes)
+        self.input, self.modulation, *middle = normal_layers(key, shapes)
         self.inner, self.outer = tuple(middle[:depth]), tuple(middle[depth:])
         self.output = Dense(jnp.zeros((width, columns)), jnp.zeros(columns))
 
@@ -188,7 +188,7 @@ NETWORKS: dict[str, type[MLP] | type[ResidualMLP]] = {"mlp": MLP, "residual": Re
 """Every network by name."""
 
 
-def _normal(key: PRNGKeyArray, shapes: list[tuple[int, int, float]]) -> list[Dense]:
+def normal_layers(key: PRNGKeyArray, shapes: list[tuple[int, int, float]]) -> list[Dense]:
     """Layers of (inputs, outputs, scale): weights of N(0, scale² / inputs), biases 0."""
     # All in one draw: a program of many draws takes a second longer to compile.
     sizes = [inputs * outputs for inputs, outputs, _ in shapes]

@@ -19,18 +19,7 @@ from pointillist.diffusion.schedules import Schedule, alpha_sigma, at
 
 
 class Sampler(eqx.Module):
-    """Draws rows, one or some that belong together.
-
-    Attributes:
-        schedule: Gives alpha_t and sigma_t; its T may be traced.
-    """
-
-    if TYPE_CHECKING:
-        # An attribute or a property, which a type checker would not let stand for an attribute.
-        @property
-        def schedule(self) -> Schedule: ...  # noqa: D102
-    else:
-        schedule: eqx.AbstractVar[Schedule]
+    """Draws rows, one or some that belong together."""
 
     @property
     @abstractmethod
@@ -47,12 +36,12 @@ class Sampler(eqx.Module):
         """Where a draw starts: x_T ~ N(0, I), shape (columns,); of a population shape (its size, columns)."""
 
     @abstractmethod
-    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "*walks d"]) -> Float[Array, "rows d"]:
+    def draw(self, key: PRNGKeyArray, denoiser: Any, x_T: Float[Array, "*walks d"]) -> Float[Array, "rows d"]:
         """Draws x_0, shape (rows_per_draw, d).
 
         Args:
             key: The draw's own, as of `start`.
-            denoiser: E[x_0 | x_t].
+            denoiser: What the sampler asks: E[x_0 | x_t], a `Denoiser`, but for samplers of tokens.
             x_T: As `start` gives it.
         """
 
@@ -63,9 +52,17 @@ class RowSampler(Sampler):
     From point to point it carries a state, which holds x_t and what else the next step needs.
 
     Attributes:
+        schedule: Gives alpha_t and sigma_t; its T may be traced.
         order: How the error of a walk without noise falls with the length of its steps.
         evaluations_per_step: Of the denoiser.
     """
+
+    if TYPE_CHECKING:
+        # An attribute or a property, which a type checker would not let stand for an attribute.
+        @property
+        def schedule(self) -> Schedule: ...  # noqa: D102
+    else:
+        schedule: eqx.AbstractVar[Schedule]
 
     order: ClassVar[int] = 1
     evaluations_per_step: ClassVar[int] = 1

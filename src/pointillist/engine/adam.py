@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from pointillist.diffusion.networks import Network
+from pointillist.engine.recipes import Weights
 
 BETA_1, BETA_2 = 0.9, 0.999
 EPSILON = 1e-8
@@ -21,19 +21,19 @@ class Moments(eqx.Module):
     """
 
     steps: Int[Array, "*stack"]
-    first: Network
-    second: Network
+    first: Weights
+    second: Weights
 
     @classmethod
-    def of(cls, network: Network) -> "Moments":
+    def of(cls, network: Weights) -> "Moments":
         """Before the first step: zeros."""
         zeros = jax.tree.map(jnp.zeros_like, network)
         return cls(jnp.zeros((), jnp.int32), zeros, zeros)
 
 
 def adam(
-    network: Network, gradient: Network, moments: Moments, learning_rate: Float[Array, ""]
-) -> tuple[Network, Moments]:
+    network: Weights, gradient: Weights, moments: Moments, learning_rate: Float[Array, ""]
+) -> tuple[Weights, Moments]:
     """The weights and the moments after a step.
 
     The corrections of both moments' bias are two numbers a step, outside of the passes over the weights (the end of

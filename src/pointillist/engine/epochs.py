@@ -8,11 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from pointillist.diffusion.losses import denoising_loss
-from pointillist.diffusion.networks import Network
 from pointillist.diffusion.schedules import Schedule
 from pointillist.engine.adam import Moments, adam
-from pointillist.engine.recipes import Architecture, Method
+from pointillist.engine.recipes import AnyArchitecture, Method, Weights
 
 MAX_EPOCHS_PER_CALL = 64
 """A device call trains a model for at most so many epochs; the length of its table of losses."""
@@ -31,17 +29,17 @@ class TrainingState(eqx.Module):
         average: The weights' average, where one is kept.
     """
 
-    network: Network
+    network: Weights
     optimiser: Moments
     epoch: Int[Array, "*stack"]
-    average: Network | None = None
+    average: Weights | None = None
 
     @property
-    def trained(self) -> Network:
+    def trained(self) -> Weights:
         """The network to use."""
         return self.network if self.average is None else self.average
 
-    def starting_from(self, network: Network) -> "TrainingState":
+    def starting_from(self, network: Weights) -> "TrainingState":
         """The same state with other weights."""
         if self.average is None:
             return eqx.tree_at(lambda state: state.network, self, network)
@@ -72,7 +70,7 @@ class Data(eqx.Module):
     labels: Int[Array, "sets n"] | None
 
 
-def initial_state(key: PRNGKeyArray, architecture: Architecture, method: Method, columns: int) -> TrainingState:
+def initial_state(key: PRNGKeyArray, architecture: AnyArchitecture, method: Method, columns: int) -> TrainingState:
     """A model's state before its first epoch, with the weights that its key decides."""
     network = architecture.build(jax.random.fold_in(key, 0), columns)
     average = network if method.is_averaged else None
@@ -85,7 +83,7 @@ def pick(tree: Any, i: Array) -> Any:
 
 
 def train(
-    state: TrainingState, fixed: Fixed, epochs: Array, data: Data, architecture: Architecture, method: Method
+    state: TrainingState, fixed: Fixed, epochs: Array, data: Data, architecture: AnyArchitecture, method: Method
 ) -> tuple[TrainingState, Float[Array, " epochs"]]:
     """Trains one model for at most `epochs` more epochs, or to its last.
 
@@ -113,22 +111,27 @@ def train(
 
 
 def _epoch(
-    state: TrainingState, fixed: Fixed, data: Data, architecture: Architecture, method: Method
+    state: TrainingState, fixed: Fixed, data: Data, architecture: AnyArchitecture, method: Method
 ) -> tuple[TrainingState, Float[Array, ""]]:
-    n, d = data.rows.shape
+    n = len(data.rows)
     steps = n // method.batch_size
     epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
     order_key, level_key, noise_key, label_key = (jax.random.fold_in(epoch_key, i) for i in range(4))
     # One epoch's rows and noise are drawn at once: a step is then nothing but the network.
     order = jax.random.permutation(order_key, n)[: steps * method.batch_size]
-    share, eps = _noise(level_key, noise_key, steps, method, d)
-    noised = method.objective.noised(data.rows[order], eps, share, fixed.schedule, data.spread)
     labels = None
     if data.labels is not None:
-        is_dropped = jax.random.bernoulli(label_key, fixed.p_uncond, share.shape)
+        is_dropped = jax.random.bernoulli(label_key, fixed.p_uncond, order.shape)
         labels = jnp.where(is_dropped, fixed.n_classes, data.labels[order])
-    features = architecture.features(noised.t, noised.lambda_t, labels)
-    examples = noised.inside, features, noised.target, noised.weight
+    examples = method.objective.examples(
+        (level_key, noise_key),
+        data.rows[order],
+        labels,
+        method.batch_size,
+        fixed.schedule,
+        data.spread,
+        architecture.features,
+    )
     batches = jax.tree.map(lambda a: a.reshape(steps, method.batch_size, -1), examples)
     first = state.epoch.astype(jnp.float32) * steps
 
@@ -148,14 +151,11 @@ def _epoch(
     return replace(state, epoch=state.epoch + 1), losses.mean()
 
 
-def _gradient(network: Network, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Network]:
+def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Weights]:
     """The loss of a batch, and its gradient."""
 
-    def loss(network: Network, batch: tuple[Array, ...]) -> Float[Array, ""]:
-        if method.precision == "float32":
-            return denoising_loss(network, *batch)
-        lower = jax.tree.map(lambda leaf: leaf.astype(method.precision), (network, *batch[:2]))
-        return denoising_loss(*lower, *batch[2:])
+    def loss(network: Weights, batch: tuple[Array, ...]) -> Float[Array, ""]:
+        return method.objective.loss(network, batch, method.precision)
 
     if method.parts == 1:
         return jax.value_and_grad(loss)(network, batch)
@@ -169,27 +169,10 @@ def _gradient(network: Network, batch: tuple[Array, ...], method: Method) -> tup
     return jax.tree.map(lambda a: a.mean(axis=0), gathered)
 
 
-def _clipped(gradient: Network, largest: Float[Array, ""]) -> Network:
+def _clipped(gradient: Weights, largest: Float[Array, ""]) -> Weights:
     """The gradient, shortened to the largest norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1)."""
     norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
     return jax.tree.map(lambda g: g * jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12)), gradient)
-
-
-def _noise(
-    level_key: PRNGKeyArray, noise_key: PRNGKeyArray, steps: int, method: Method, columns: int
-) -> tuple[Float[Array, " m"], Float[Array, "m d"]]:
-    """For every row of an epoch, its noise level's place in their distribution, in [0, 1), and its noise."""
-    batch_size = method.batch_size
-    if method.objective.noise_levels == "uniform":
-        share = jax.random.uniform(level_key, (steps, batch_size)).ravel()
-        return share, jax.random.normal(noise_key, (steps * batch_size, columns))
-    # The rows are in random order; for a gradient that varies less, each has its own stratum of the noise levels, and
-    # neighbours have noise of opposite sign, which cancels what is odd in it.
-    shift = jax.random.uniform(level_key, (steps, 1))
-    share = (jnp.arange(batch_size)[None] + shift) / batch_size
-    half = jax.random.normal(noise_key, (steps, (batch_size + 1) // 2, columns))
-    eps = jnp.stack([half, -half], axis=2).reshape(steps, -1, columns)[:, :batch_size]
-    return share.ravel(), eps.reshape(-1, columns)
 
 
 def _learning_rate(fixed: Fixed, step: Float[Array, ""], steps: int) -> Float[Array, ""]:

@@ -1,6 +1,7 @@
 """What is trained, and how: the network, the method, and what may differ between the models of a stack."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from pointillist.diffusion.denoisers import Bounds, ConditionalNetworkDenoiser, 
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embedding
 from pointillist.diffusion.schedules import Schedule
+from pointillist.diffusion.tokens import TokenNetwork, TokenObjective, Tokens
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,40 @@ class Architecture:
         )
 
 
+@dataclass(frozen=True)
+class TokenArchitecture:
+    """The network of models of tokens.
+
+    Attributes:
+        tokens: The tokens of a row.
+        width: Units of a hidden layer.
+        depth: Number of hidden blocks.
+    """
+
+    tokens: Tokens
+    width: int = 256
+    depth: int = 3
+
+    time_embedding: ClassVar[int] = 0
+    class_embedding: ClassVar[int] = 0
+
+    def build(self, key: PRNGKeyArray, columns: int) -> TokenNetwork:
+        """A fresh network for rows of `columns` tokens."""
+        assert columns == len(self.tokens.sizes), "rows have one column a token"
+        return TokenNetwork.build(key, tokens=self.tokens, width=self.width, depth=self.depth)
+
+    @staticmethod
+    def features(t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
+        """Nothing: what is hidden says how much is."""
+        raise NotImplementedError
+
+
+AnyArchitecture = Architecture | TokenArchitecture
+"""Of rows of numbers, or of tokens."""
+
+Weights = Network | TokenNetwork
+"""What is trained."""
+
 PRECISIONS = ("float32", "bfloat16")
 """In which a network's products may be computed in training."""
 
@@ -92,7 +128,7 @@ class Method:
             weights' last bits. 1 for models that are trained side by side.
     """
 
-    objective: Objective = field(default_factory=Objective)
+    objective: Objective | TokenObjective = field(default_factory=Objective)
     batch_size: int = 64
     is_averaged: bool = False
     is_clipped: bool = False

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.tokens import TokenDenoiser
 from pointillist.engine.cluster import cluster, results
 from pointillist.engine.sampling import rows_per_chunk, stream_rows
 
@@ -16,7 +17,7 @@ CHUNKS_PER_TASK = 200
 
 
 def stream_rows_on_ray(
-    denoiser: Denoiser,
+    denoiser: Denoiser | TokenDenoiser,
     sampler: Sampler,
     *,
     columns: int,

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.steering import ConditionalReward, Steered
+from pointillist.diffusion.tokens import TokenDenoiser
 from pointillist.engine import devices as engine_devices
 from pointillist.engine import host
 
@@ -47,7 +48,7 @@ def _chunks_per_call(chunk_rows: int) -> int:
 
 
 def stream_rows(
-    denoiser: Denoiser,
+    denoiser: Denoiser | TokenDenoiser,
     sampler: Sampler,
     *,
     columns: int,
@@ -99,6 +100,7 @@ def stream_rows(
         shape: dict[str, Any] = {"draws": draws, "columns": columns, "mesh": mesh}
         if isinstance(sampler, Steered) and not is_compiled:
             first_draws = starts * np.int32(draws)
+            assert isinstance(denoiser, Denoiser)
             rows = host.walk(key, denoiser, sampler, first_draws, own_labels, own_prior, **shape)
         else:
             rows = np.asarray(_chunks(key, denoiser, sampler, starts, counts, own_labels, own_prior, **shape))
@@ -111,7 +113,7 @@ def stream_rows(
 
 
 def sample_rows(
-    denoiser: Denoiser,
+    denoiser: Denoiser | TokenDenoiser,
     sampler: Sampler,
     *,
     columns: int,
@@ -152,7 +154,9 @@ def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np
     return np.repeat(values, in_draws).astype(np.int32), places
 
 
-def _labels_of_draws(labels: Int[np.ndarray, " n"], denoiser: Denoiser, sampler: Sampler) -> Int[np.ndarray, " draws"]:
+def _labels_of_draws(
+    labels: Int[np.ndarray, " n"], denoiser: Denoiser | TokenDenoiser, sampler: Sampler
+) -> Int[np.ndarray, " draws"]:
     depends = isinstance(denoiser, ConditionalDenoiser) or (
         isinstance(sampler, Steered) and isinstance(sampler.reward, ConditionalReward)
     )
@@ -173,7 +177,7 @@ def _labels_of_draws(labels: Int[np.ndarray, " n"], denoiser: Denoiser, sampler:
 @partial(jax.jit, static_argnames=("draws", "columns", "mesh"))
 def _chunks(
     key: PRNGKeyArray,
-    denoiser: Denoiser,
+    denoiser: Denoiser | TokenDenoiser,
     sampler: Sampler,
     starts: Int[Array, " devices"],
     counts: Int[Array, " devices"],
@@ -187,7 +191,7 @@ def _chunks(
     chunk_rows = draws * sampler.rows_per_draw
 
     def one_draw(
-        key: PRNGKeyArray, label: Array | None, x_T: Array | None, denoiser: Denoiser, sampler: Sampler
+        key: PRNGKeyArray, label: Array | None, x_T: Array | None, denoiser: Denoiser | TokenDenoiser, sampler: Sampler
     ) -> Float[Array, "rows d"]:
         if label is not None:
             denoiser = denoiser.given(label) if isinstance(denoiser, ConditionalDenoiser) else denoiser
@@ -196,7 +200,7 @@ def _chunks(
 
     def on_device(
         key: PRNGKeyArray,
-        denoiser: Denoiser,
+        denoiser: Denoiser | TokenDenoiser,
         sampler: Sampler,
         start: Array,
         count: Array,

@@ -18,7 +18,6 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion import schedules
-from pointillist.diffusion.networks import Network
 from pointillist.engine import devices as engine_devices
 from pointillist.engine.epochs import (
     MAX_EPOCHS_PER_CALL,
@@ -30,7 +29,7 @@ from pointillist.engine.epochs import (
     pick,
     train,
 )
-from pointillist.engine.recipes import Architecture, Method, Recipe
+from pointillist.engine.recipes import AnyArchitecture, Method, Recipe, Weights
 
 _AXIS = "models"
 
@@ -78,7 +77,7 @@ class StackTrainer:
         self,
         data: Float[np.ndarray, "sets n d"],
         recipes: Sequence[Recipe],
-        architecture: Architecture,
+        architecture: AnyArchitecture,
         method: Method,
         labels: Int[np.ndarray, "sets n"] | None = None,
         spread: Float[np.ndarray, "sets d"] | None = None,
@@ -171,7 +170,7 @@ class StackTrainer:
         losses = np.asarray(losses)[self._slots]
         return [row[: after - b] for row, b, after in zip(losses, before, self.epochs_done, strict=True)]
 
-    def networks(self) -> list[Network]:
+    def networks(self) -> list[Weights]:
         """Each model's network, the averaged one where there is one, as NumPy arrays."""
         return [state.trained for state in self.states()]
 
@@ -197,7 +196,7 @@ def _run(
     epochs: Int[Array, ""],
     data: Data,
     *,
-    architecture: Architecture,
+    architecture: AnyArchitecture,
     method: Method,
     mesh: jax.sharding.Mesh,
     is_side_by_side: bool,
@@ -230,6 +229,6 @@ def _run(
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
-def _initial(keys: Key[Array, " stack"], architecture: Architecture, method: Method, columns: int) -> TrainingState:
+def _initial(keys: Key[Array, " stack"], architecture: AnyArchitecture, method: Method, columns: int) -> TrainingState:
     # A loop and not vmap: the bits of a model's first weights must not depend on the stack.
     return jax.lax.map(lambda key: initial_state(key, architecture, method, columns), keys)

@@ -1,6 +1,7 @@
 """The training loss of rows that training does not see."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,18 +9,18 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.losses import Objective, denoising_loss
-from pointillist.diffusion.networks import Network
 from pointillist.diffusion.schedules import Schedule
-from pointillist.engine.recipes import Architecture
+from pointillist.diffusion.tokens import TokenNetwork, TokenObjective, token_loss
+from pointillist.engine.recipes import AnyArchitecture, Architecture, Weights
 
 DRAWS = 4
 """Of a noise level and of noise, for each row."""
 
 
 def held_out_loss(
-    network: Network,
-    architecture: Architecture,
-    objective: Objective,
+    network: Weights,
+    architecture: AnyArchitecture,
+    objective: Objective | TokenObjective,
     schedule: Schedule,
     spread: Float[np.ndarray, " d"],
     rows: Float[np.ndarray, "n d"],
@@ -41,13 +42,15 @@ def held_out_loss(
         seed: 0 … 2³² - 1.
     """
     key = jax.random.fold_in(jax.random.key(seed), 3)
+    if isinstance(objective, TokenObjective):
+        return float(_token_loss(key, network, rows, objective=objective))
     return float(_loss(key, network, schedule, spread, rows, labels, architecture=architecture, objective=objective))
 
 
 @partial(jax.jit, static_argnames=("architecture", "objective"))
 def _loss(
     key: PRNGKeyArray,
-    network: Network,
+    network: Any,
     schedule: Schedule,
     spread: Float[Array, " d"],
     rows: Float[Array, "n d"],
@@ -64,3 +67,18 @@ def _loss(
     noised = objective.noised(x0, jax.random.normal(noise_key, x0.shape), share, schedule, spread)
     features = architecture.features(noised.t, noised.lambda_t, None if labels is None else jnp.repeat(labels, DRAWS))
     return denoising_loss(network, noised.inside, features, noised.target, noised.weight)
+
+
+@partial(jax.jit, static_argnames="objective")
+def _token_loss(
+    key: PRNGKeyArray, network: TokenNetwork, rows: Float[Array, "n T"], *, objective: TokenObjective
+) -> Float[Array, ""]:
+    x0 = jnp.repeat(jnp.asarray(rows), DRAWS, axis=0)
+    keys = jax.random.split(key)
+    examples = objective.examples((keys[0], keys[1]), x0, None, len(x0), None, None, None)
+
+    def of_row(row: tuple[Array, Array, Array]) -> Array:
+        return token_loss(network, objective.tokens, *(part[None] for part in row))
+
+    # Not all at once: there may be thousands of logits a row.
+    return jax.lax.map(of_row, examples, batch_size=512).mean()

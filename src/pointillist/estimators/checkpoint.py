@@ -9,9 +9,9 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.diffusion.networks import Network
 from pointillist.engine import weights
 from pointillist.engine.epochs import TrainingState
+from pointillist.engine.recipes import Weights
 from pointillist.estimators.model_file import ModelFileError, read_header, read_tensors, write_model
 
 
@@ -28,7 +28,7 @@ class Progress(eqx.Module):
     state: TrainingState
     losses: Float[np.ndarray, " epochs"]
     validation: Float[np.ndarray, " checks"]
-    best: Network
+    best: Weights
 
 
 @dataclass

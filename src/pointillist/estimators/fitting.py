@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from rich.console import Console
 
-from pointillist.diffusion.networks import Network
 from pointillist.diffusion.schedules import Schedule
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
-from pointillist.engine.recipes import Architecture, Method, Recipe
+from pointillist.engine.recipes import AnyArchitecture, Method, Recipe, Weights
 from pointillist.engine.training import StackTrainer, spread_of
 from pointillist.engine.validation import held_out_loss
 from pointillist.estimators.checkpoint import Checkpoint, Progress
@@ -44,6 +43,22 @@ class Stopping:
 
 
 @dataclass(frozen=True)
+class Unscaled:
+    """Of tokens: the model sees them as they are."""
+
+    columns: int
+
+    @property
+    def varies(self) -> Bool[np.ndarray, " d"]:
+        """All of them."""
+        return np.ones(self.columns, bool)
+
+    def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """As float32, which holds every token."""
+        return np.asarray(rows, np.float32)
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that decides the weights.
 
@@ -72,9 +87,9 @@ class Plan:
 
     rows: Float[np.ndarray, "n d"]
     labels: Int[np.ndarray, " n"] | None
-    scaling: TableScaling
+    scaling: TableScaling | Unscaled
     schedule: Schedule
-    architecture: Architecture
+    architecture: AnyArchitecture
     method: Method
     n_classes: int
     epochs: int | None
@@ -88,7 +103,7 @@ class Plan:
     p_uncond: float
     seed: int
     stopping: Stopping | None = None
-    start: Network | None = None
+    start: Weights | None = None
     start_spread: Float[np.ndarray, " k"] | None = None
 
     @cached_property
@@ -179,7 +194,7 @@ class Shards:
 class Trained:
     """A trained network, and how it got there: losses by epoch, and of held-out rows by check."""
 
-    network: Network
+    network: Weights
     history: Float[np.ndarray, " epochs"]
     validation_history: Float[np.ndarray, " checks"]
 
