@@ -79,11 +79,6 @@ def test_integers_beyond_2_to_24_come_back_whole():
 
 
 BAD = {
-    "text": (pandas.DataFrame({"a": [1.0, 2], "b": ["x", "y"]}), "column 'b' holds String, not numbers"),
-    "categories": (pandas.DataFrame({"a": pandas.Categorical(["x", "y"])}), "column 'a' holds Categorical"),
-    "dates": (polars.DataFrame({"a": [1, 2]}).cast(polars.Date), "column 'a' holds Date, not numbers"),
-    "missing": (polars.DataFrame({"a": [1, None]}), "column 'a' has 1 missing values: drop or fill them"),
-    "NaN": (polars.DataFrame({"a": [1.0, float("nan")]}), "X has NaN in row 1, column 'a'"),
     "the same name twice": (pandas.DataFrame(np.zeros((2, 2)), columns=["a", "a"]), "two columns have the same name"),
     "too large": (pandas.DataFrame({"id": [0, 2**53 + 2]}), r"column 'id' holds integers beyond 2\*\*53"),
     "too low": (np.array([[-(2**63)], [0]]), r"X holds integers beyond 2\*\*53"),

@@ -101,6 +101,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
             X: Shape (n, d), finite.
         """
         model = self._fitted()
+        model._check_numbers("a classifier by denoising")
         denoiser = model._denoiser()
         assert isinstance(denoiser, ConditionalDenoiser)
         n_classes = len(model.classes_)

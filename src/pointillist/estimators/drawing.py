@@ -1,6 +1,6 @@
 """What a call of `Diffusion.sample` asks for, checked, as a denoiser and a sampler of scaled rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ class Options:
     steps: int | None = None
     prior: ArrayLike | None = None
     deterministic: bool = False
+    where: Mapping[str, Any] | None = None
     random_state: RandomState = None
 
 
@@ -77,8 +78,14 @@ class Draw:
 
     def __init__(self, model: "Diffusion", n_samples: int | None, options: Options) -> None:
         check_is_fitted(model, "network_")
+        model._check_numbers("a plot of rows or walks")
         if n_samples is not None and not is_whole(n_samples, 0):
             raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
+        if options.where is not None:
+            raise ValueError(
+                "where gives cells of models of mixed columns, and this one is of numbers: fit a data frame with "
+                "process='masked'"
+            )
         self._model = model
         self._has_reward = options.reward is not None
         options = replace(options, sampler=_sampler_name(model, options))

@@ -1,6 +1,6 @@
 """`Diffusion`: a model of rows, as scikit-learn has estimators."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,12 @@ class Diffusion(BaseEstimator):
             2022, arXiv 2202.00512), "eps", the noise, or "x0".
         weighting: Of the loss: "uniform", or "min-snr" (Hang et al. 2023, arXiv 2303.09556).
         noise_levels: In training: "log-normal" (Karras et al. 2022, table 1), or "uniform" over 1 … T.
-        width: Units of a hidden layer.
+        width: Units of a hidden layer; None for 96, or for 256 with mixed columns.
         depth: Number of hidden blocks.
         time_embedding: Width of the embedding of the noise level, even, at least 4.
         class_embedding: Width of the embedding of the class, even, at least 4.
         epochs: Passes over the rows, at most; None for as many as make 10,000 steps, but at most 400.
-        batch_size: Rows a step; all rows where there are fewer.
+        batch_size: Rows a step, all rows where there are fewer; None for 64, or for 256 with mixed columns.
         learning_rate: Adam's.
         warmup: Steps over which it goes up from 0, at most a tenth of all.
         decay: Whether it then goes down to 0 as half a cosine over the epochs.
@@ -69,6 +69,9 @@ class Diffusion(BaseEstimator):
         warm_start: Whether `fit` goes on from the weights of the last `fit`, with its scaling, for `epochs` more.
         p_uncond: Share of rows whose label is not shown in training, in [0, 1]. Guidance needs it above 0.
         variance: Of the ancestral sampler, "posterior" or "beta".
+        process: "gaussian", diffusion of numbers; "masked", of tokens, for tables with columns of any kind
+            (`pointillist.diffusion.tokens`), where of all that is above `width` to `n_iter_no_change` counts;
+            "auto", gaussian for arrays and for frames of numbers and truth values without missing cells.
         verbose: Whether `fit` shows a bar.
         random_state: Of `fit`.
 
@@ -109,12 +112,12 @@ class Diffusion(BaseEstimator):
         prediction: str = "edm",
         weighting: str = "uniform",
         noise_levels: str = "log-normal",
-        width: int = 96,
+        width: int | None = None,
         depth: int = 3,
         time_embedding: int = 32,
         class_embedding: int = 16,
         epochs: int | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         learning_rate: float = 1e-3,
         warmup: int = 200,
         decay: bool = True,
@@ -127,6 +130,7 @@ class Diffusion(BaseEstimator):
         warm_start: bool = False,
         p_uncond: float = 0.2,
         variance: str = "posterior",
+        process: str = "auto",
         verbose: bool = False,
         random_state: RandomState = None,
     ) -> None:
@@ -157,22 +161,32 @@ class Diffusion(BaseEstimator):
         self.warm_start = warm_start
         self.p_uncond = p_uncond
         self.variance = variance
+        self.process = process
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X: Any, y: ArrayLike | None = None, *, checkpoint: str | Path | None = None) -> "Diffusion":
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        categorical: Sequence[str | int] = (),
+    ) -> "Diffusion":
         """Fits the model to rows, and to their labels if they are given.
 
         Rows that are a map of a file of float64 (`numpy.memmap`) are read some at a time.
 
         Args:
             X: Shape (n, d), finite, n at least 2: an array, a data frame of pandas, Polars or PyArrow, or a table of
-                `pointillist.points.read_table`.
+                `pointillist.points.read_table`. A frame may also have columns of truth values, text, categories and
+                dates, and missing cells: see `process`.
             y: Shape (n,): integers or strings; at least two classes of at least two rows each. The label column of a
                 table by default.
             checkpoint: A file that the state of training is written to every 10 seconds and on Ctrl-C. If it is there,
                 training goes on from it, with its seed where `random_state` is None, and ends with the same weights bit
                 for bit; at the end it is removed.
+            categorical: Names of a frame's columns whose numbers are categories: no other value is drawn.
 
         Raises:
             ValueError: In one line, if the rows, the labels or a parameter cannot be used, or if the checkpoint is of
@@ -181,15 +195,21 @@ class Diffusion(BaseEstimator):
         Warns:
             UserWarning: If the noise schedule leaves signal in the prior, more than 0.01 nats per column.
         """
-        self._fit(X, y, checkpoint)
+        self._fit(X, y, checkpoint, categorical)
         if checkpoint is not None:
             Path(checkpoint).unlink(missing_ok=True)
         return self
 
-    def _fit(self, X: Any, y: ArrayLike | None, checkpoint: str | Path | None) -> None:
+    def _fit(
+        self,
+        X: Any,
+        y: ArrayLike | None,
+        checkpoint: str | Path | None,
+        categorical: Sequence[str | int] = (),
+    ) -> None:
         """As `fit`, but a finished checkpoint stays: until the model is saved, it is all there is of it."""
         # On another model: a fit that fails leaves this one as it was.
-        self._take_over(fitted(self, X, y, checkpoint))
+        self._take_over(fitted(self, X, y, checkpoint, categorical))
 
     def _take_over(self, other: "Diffusion") -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -197,6 +217,52 @@ class Diffusion(BaseEstimator):
         for name, value in vars(other).items():
             if name.endswith("_"):
                 setattr(self, name, value)
+
+    @property
+    def _is_mixed(self) -> bool:
+        return hasattr(self, "encoding_")
+
+    def _check_numbers(self, what: str) -> None:
+        """Refuses a model of mixed columns."""
+        if self._is_mixed:
+            raise ValueError(f"{what} is of models of numbers, and this one is of a table of mixed columns")
+
+    def _mixed_draw(self, n_samples: int | None, options: Options, *, progress: bool) -> tuple[Any, Any]:
+        """Rows of a model of mixed columns as an Arrow table, and their labels."""
+        # It loads Arrow, which models of arrays do without.
+        from pointillist.estimators.mixed.drawing import MixedDraw
+
+        draw = MixedDraw(self, n_samples, options)
+        with Bar(Console(stderr=True), draw.n_rows, is_shown=progress) as bar:
+            return draw.rows(bar.advance)
+
+    def impute(self, X: Any, *, n_draws: int | None = None, random_state: RandomState = None) -> Any:
+        """Fills the missing cells of a table, each row's from their law given its other cells.
+
+        Of a model of mixed columns (of numbers alone: fit a data frame with `process="masked"`).
+
+        Args:
+            X: A data frame with the columns of `fit`, in any order. Cells that are there stay as they are.
+            n_draws: How many such tables, drawn independently, for multiple imputation; None for one.
+            random_state: Seed.
+
+        Returns:
+            A frame of the kind that `fit` was given, with the columns in its order; a list of them if `n_draws` is
+            given.
+
+        Raises:
+            ValueError: In one line, if X has other columns, or a category that the training rows had not.
+        """
+        check_is_fitted(self, "network_")
+        if not self._is_mixed:
+            raise ValueError(
+                "impute is of models of mixed columns, and this one is of numbers: fit a data frame with "
+                "process='masked'"
+            )
+        from pointillist.estimators.mixed.drawing import imputed
+
+        tables = [self.layout_.restore(t) for t in imputed(self, X, 1 if n_draws is None else n_draws, random_state)]
+        return tables[0] if n_draws is None else tables
 
     @property
     def _n_classes(self) -> int:
@@ -225,6 +291,7 @@ class Diffusion(BaseEstimator):
         steps: int | None = None,
         prior: ArrayLike | None = None,
         deterministic: bool = False,
+        where: Mapping[str, Any] | None = None,
         progress: bool = False,
         random_state: RandomState = None,
     ) -> Any:
@@ -260,6 +327,9 @@ class Diffusion(BaseEstimator):
                 the last, at least 2, 11 by default.
             prior: x_T, shape (n, d), in place of rows of N(0, I). What it holds for constant columns is not used.
             deterministic: Whether the ancestral sampler leaves its noise out, so that x_T decides the rows.
+            where: Of a model of mixed columns: values of some columns, by name, one for all rows or one a row; None is
+                a missing cell. The others are drawn from their law given these. Of such a model neither samplers,
+                rewards nor priors can be chosen.
             progress: Whether to show a bar.
             random_state: Seed.
 
@@ -280,8 +350,12 @@ class Diffusion(BaseEstimator):
             steps=steps,
             prior=prior,
             deterministic=deterministic,
+            where=where,
             random_state=random_state,
         )
+        if self._is_mixed:
+            table, own = self._mixed_draw(n_samples, options, progress=progress)
+            return (self.layout_.restore(table), own) if return_labels else self.layout_.restore(table)
         draw = Draw(self, n_samples, options)
         rows, own_labels = [np.empty((0, self.n_features_in_))], []
         with Bar(Console(stderr=True), draw.n_rows, is_shown=progress) as bar:
@@ -302,6 +376,12 @@ class Diffusion(BaseEstimator):
         Returns:
             An iterator over what `sample` gives, for some rows each.
         """
+        if self._is_mixed:
+            from pointillist.estimators.mixed.drawing import MixedDraw
+
+            parts = MixedDraw(self, n_samples, Options(**options)).parts()
+            tables = ((self.layout_.restore(table), labels) for table, labels in parts)
+            return (part if part[1] is not None else part[0] for part in tables)
         draw = Draw(self, n_samples, Options(**options))
         restored = ((self.layout_.restore(rows), labels) for rows, labels in draw.parts())
         return (part if part[1] is not None else part[0] for part in restored)
@@ -326,6 +406,11 @@ class Diffusion(BaseEstimator):
                 if a model with classes was never trained without labels.
         """
         check_is_fitted(self, "network_")
+        if self._is_mixed:
+            raise ValueError(
+                "a log-density is of numbers, and this model is of mixed columns: categories and values that repeat "
+                "have probabilities in its place, and no number compares rows of both"
+            )
         if self._n_classes and self.trained_with_["p_uncond"] == 0:
             raise ValueError(
                 "the density is that of all classes together, and this model was never trained without labels: fit it "

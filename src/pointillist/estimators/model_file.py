@@ -17,7 +17,7 @@ from safetensors.numpy import load, save
 
 from pointillist.files import naming, write_whole
 
-FORMAT = 4
+FORMAT = 5
 """Of the header; a file of another one is refused."""
 
 _MAX_HEADER = 2**22

@@ -24,10 +24,12 @@ PRIOR_KL = 0.01
 
 DECIDING = (
     "timesteps", "schedule", "beta_start", "beta_end", "scaling", "network", "prediction",
-    "width", "depth", "time_embedding", "class_embedding", "p_uncond",
+    "width", "depth", "time_embedding", "class_embedding", "batch_size", "p_uncond", "process",
 )  # fmt: skip
 """What a fitted model keeps of its parameters, whatever they are set to later."""
 
+PROCESSES = ("auto", "gaussian", "masked")
+"""Kinds of diffusion: of numbers, and of tokens for tables of mixed columns."""
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "schedule": tuple(SCHEDULES),
@@ -38,12 +40,20 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "noise_levels": NOISE_LEVELS,
     "variance": ("posterior", "beta"),
     "precision": PRECISIONS,
+    "process": PROCESSES,
 }
 
 
-def deciding(model: "Diffusion") -> dict[str, Any]:
-    """The parameters that decide the network, as they are now."""
-    return {name: _plain(getattr(model, name)) for name in DECIDING}
+DEFAULT_SIZES = {"width": 96, "batch_size": 64}
+DEFAULT_SIZES_MIXED = {"width": 256, "batch_size": 256}
+"""What None stands for, of models of numbers and of mixed tables."""
+
+
+def deciding(model: "Diffusion", *, is_mixed: bool = False) -> dict[str, Any]:
+    """The parameters that decide the network, as they are now, with numbers in place of None."""
+    asked = {name: _plain(getattr(model, name)) for name in DECIDING}
+    sizes = DEFAULT_SIZES_MIXED if is_mixed else DEFAULT_SIZES
+    return asked | {name: size for name, size in sizes.items() if asked[name] is None}
 
 
 def _plain(value: Any) -> Any:
@@ -76,8 +86,8 @@ REPORT: dict[str, Any] = {
 
 def check_parameters(model: "Diffusion") -> None:
     """Refuses a parameter that cannot be used, with a ValueError that names it."""
-    whole = {"timesteps": 1, "width": 1, "depth": 1, "batch_size": 1, "n_iter_no_change": 1, "warmup": 0}
-    whole |= {} if model.epochs is None else {"epochs": 1}
+    whole = {"timesteps": 1, "depth": 1, "n_iter_no_change": 1, "warmup": 0}
+    whole |= {name: 1 for name in ("epochs", "width", "batch_size") if getattr(model, name) is not None}
     for name, low in whole.items():
         value = getattr(model, name)
         if not is_whole(value, low):
@@ -92,7 +102,7 @@ def check_parameters(model: "Diffusion") -> None:
     if not isinstance(model.verbose, bool | np.bool_ | int | np.integer):
         raise ValueError(f"verbose must be True, False or a number, not {model.verbose!r}")
     for name, limit in LIMITS.items():
-        if getattr(model, name) > limit:
+        if (getattr(model, name) or 0) > limit:
             raise ValueError(f"{name} = {getattr(model, name)} is beyond {limit}")
     for name, choices in _CHOICES.items():
         value = getattr(model, name)
@@ -152,14 +162,15 @@ def architecture(parameters: dict[str, Any], n_classes: int) -> Architecture:
 def method(model: "Diffusion") -> Method:
     """How its parameters say that it is trained."""
     objective = Objective(model.prediction, model.weighting, model.noise_levels)
-    batch_size = int(model.batch_size)
+    asked = deciding(model)
+    batch_size = int(asked["batch_size"])
     return Method(
         objective,
         batch_size,
         is_averaged=bool(model.averaging > 0),
         is_clipped=model.gradient_clip is not None,
         precision=model.precision,
-        parts=parts_of(batch_size, model.width),
+        parts=parts_of(batch_size, asked["width"]),
     )
 
 

@@ -1,5 +1,6 @@
 """From what `fit` is given to a plan of training, and from its end to a fitted model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from pointillist.estimators.checkpoint import Checkpoint, seed_in
 from pointillist.estimators.continuing import check_continuing
 from pointillist.estimators.fitting import Plan, Stopping, train
 from pointillist.estimators.inputs import checked_labels, checked_rows, seed_of
-from pointillist.estimators.layout import Layout
+from pointillist.estimators.layout import Layout, is_frame
 from pointillist.estimators.parameters import (
     architecture,
     check_parameters,
@@ -22,6 +23,7 @@ from pointillist.estimators.parameters import (
 )
 from pointillist.estimators.saving import fingerprint, plan_key
 from pointillist.points import Table, TableScaling
+from pointillist.points.mixed import MixedTable
 
 if TYPE_CHECKING:
     from pointillist.estimators.model import Diffusion
@@ -35,10 +37,23 @@ MOST_DEFAULT_EPOCHS = 400
 """And at most so many epochs: a small table is known by heart long before so many steps."""
 
 
-def fitted(model: "Diffusion", X: Any, y: ArrayLike | None, checkpoint: str | Path | None) -> "Diffusion":
+def fitted(
+    model: "Diffusion",
+    X: Any,
+    y: ArrayLike | None,
+    checkpoint: str | Path | None,
+    categorical: Sequence[str | int] = (),
+) -> "Diffusion":
     """Another model of the same parameters, fitted; see `Diffusion.fit`. A finished checkpoint stays."""
     configure()
     check_parameters(model)
+    mixed = _mixed(model, X, y, categorical)
+    if mixed is not None:
+        from pointillist.estimators.mixed.planning import fitted_mixed
+
+        return fitted_mixed(model, *mixed, y, checkpoint, categorical)
+    if isinstance(X, MixedTable):
+        X = X.plain()
     fresh = type(model)(**model.get_params(deep=False))
     layout, rows = checked_rows(fresh, X, reset=True)
     label_column, labels_name = None, "y"
@@ -72,6 +87,22 @@ def fitted(model: "Diffusion", X: Any, y: ArrayLike | None, checkpoint: str | Pa
     if len(classes):
         fresh.classes_, fresh.class_counts_ = classes, counts
     return fresh
+
+
+def _mixed(
+    model: "Diffusion", X: Any, y: ArrayLike | None, categorical: Sequence[str | int]
+) -> tuple[MixedTable, str] | None:
+    """X as a table of mixed columns, and the kind of frame it is; None for rows of numbers."""
+    if model.process == "gaussian" or (not isinstance(X, MixedTable) and not is_frame(X)):
+        if model.process == "masked" or len(categorical):
+            raise ValueError("process='masked' and categorical columns need names: give a data frame")
+        return None
+    from pointillist.estimators.mixed.frames import table_of
+
+    found = table_of(X)
+    if found is None or (model.process == "auto" and not len(categorical) and found[0].is_plain):
+        return None
+    return found
 
 
 def planned(

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from pointillist.engine import weights
-from pointillist.estimators.fitting import Plan
+from pointillist.estimators.fitting import Plan, Unscaled
 from pointillist.estimators.inputs import seed_of
 from pointillist.estimators.layout import Layout
 from pointillist.estimators.model_file import ModelFileError, Shape, read_header, read_tensors, write_model
@@ -70,12 +70,19 @@ def save_model(model: "Diffusion", path: Path) -> None:
     header = {
         "parameters": parameters,
         "trained_with": model.trained_with_,
-        "layout": asdict(model.layout_),
-        "classes": None if classes is None else classes.tolist(),
         "label_column": model.label_column_,
-        "scaling": "quantile" if isinstance(model.scaling_.varying, QuantileScaling) else "affine",
         "seed": model.seed_,
         "fingerprint": model.fingerprint_,
+    }
+    if hasattr(model, "encoding_"):
+        from pointillist.estimators.mixed.saving import save_mixed
+
+        save_mixed(model, path, header)
+        return
+    header |= {
+        "layout": asdict(model.layout_),
+        "classes": None if classes is None else classes.tolist(),
+        "scaling": "quantile" if isinstance(model.scaling_.varying, QuantileScaling) else "affine",
     }
     tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.named(model.network_).items()}
     tensors |= _scaling_tensors(model.scaling_)
@@ -85,7 +92,9 @@ def save_model(model: "Diffusion", path: Path) -> None:
     write_model(path, header, tensors)
 
 
-def _scaling_tensors(scaling: TableScaling) -> dict[str, np.ndarray]:
+def _scaling_tensors(scaling: TableScaling | Unscaled) -> dict[str, np.ndarray]:
+    if isinstance(scaling, Unscaled):
+        return {}
     common = {"minimum": scaling.minimum, "maximum": scaling.maximum}
     if isinstance(scaling.varying, QuantileScaling):
         return {**common, "quantiles": scaling.varying.quantiles}
@@ -101,6 +110,8 @@ def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
     try:
         model = _configured(cls, header["parameters"])
         trained_with = _trained_with(cls, header["trained_with"])
+        if header["scaling"] == "tokens":
+            return _loaded_mixed(model, path, header, declared, trained_with)
         classes, layout = _classes(header["classes"], declared), _layout(header["layout"])
         label_column, seed, mark = header["label_column"], header["seed"], header["fingerprint"]
         if type(seed) is not int or not isinstance(mark, str):
@@ -158,6 +169,18 @@ def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
     if len(classes):
         model.classes_, model.class_counts_ = classes, tensors["class_counts"]
     return model
+
+
+def _loaded_mixed(
+    model: "Diffusion", path: Path, header: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any]
+) -> "Diffusion":
+    from pointillist.estimators.mixed.saving import load_mixed
+
+    seed, mark = header["seed"], header["fingerprint"]
+    if type(seed) is not int or not isinstance(mark, str):
+        raise ValueError("seed or fingerprint is of another kind")
+    model.trained_with_, model.seed_, model.fingerprint_ = trained_with, seed, mark
+    return load_mixed(model, path, header, declared)
 
 
 def _configured(cls: type["Diffusion"], parameters: dict[str, Any]) -> "Diffusion":

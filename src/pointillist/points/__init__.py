@@ -2,6 +2,8 @@
 
 from pointillist.points.columns import LARGEST_INTEGER, LabelColumn, Table
 from pointillist.points.labels import LONGEST_LABEL
+from pointillist.points.mixed import MixedTable
+from pointillist.points.mixed_files import read_mixed
 from pointillist.points.pointsets import POINTSETS, PointSet, load_pointset, true_class_probabilities, true_log_density
 from pointillist.points.scaling import AffineScaling, QuantileScaling, Scaling, blocks, column_range
 from pointillist.points.table_scaling import SCALINGS, TableScaling
@@ -16,6 +18,7 @@ __all__ = [
     "SCALINGS",
     "AffineScaling",
     "LabelColumn",
+    "MixedTable",
     "PointSet",
     "QuantileScaling",
     "Scaling",
@@ -25,6 +28,7 @@ __all__ = [
     "blocks",
     "column_range",
     "load_pointset",
+    "read_mixed",
     "read_table",
     "true_class_probabilities",
     "true_log_density",

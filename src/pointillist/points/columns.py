@@ -14,6 +14,10 @@ _SHOWN = 10
 _LONGEST_SHOWN = 40
 
 
+class NotNumbers(ValueError):
+    """A table that is well formed, but not of numbers alone."""
+
+
 @dataclass(frozen=True)
 class LabelColumn:
     """The column of a file that holds labels.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.points.columns import LARGEST_INTEGER, Columns, Table, check_enough, listed, shown
+from pointillist.points.columns import LARGEST_INTEGER, Columns, NotNumbers, Table, check_enough, listed, shown
 from pointillist.points.labels import Labels
 from pointillist.points.spool import Spool
 
@@ -102,10 +102,10 @@ class _Written:
     def complaint(self, text: str, row: int) -> ValueError:
         """What is wrong with a text that `values` could not read, in a row counted from 1."""
         if text.lower() in _MISSING:
-            return self._columns.bad_value("has a missing value", row, self.position)
+            return NotNumbers(self._columns.bad_value("has a missing value", row, self.position))
         wrong = "neither true nor false, as the rows above are" if self._truths else "not a number"
         place = f"{shown(text)} in row {row}, column {shown(self._columns.names[self.position])},"
-        return self._columns.error(f"{place} is {wrong}; drop or encode the column first")
+        return NotNumbers(self._columns.error(f"{place} is {wrong}; drop or encode the column first"))
 
 
 def _parsed(text: "pa.StringArray") -> Float[np.ndarray, " m"]:
@@ -171,7 +171,7 @@ def _check_header(names: Sequence[str], path: Path) -> None:
 
 
 @cache
-def _nulls() -> list[str]:
+def missing_words() -> list[str]:
     """`_MISSING` in all mixtures of small and capital letters."""
     return ["".join(letters) for text in _MISSING for letters in product(*({c, c.upper()} for c in text))]
 
@@ -199,13 +199,13 @@ def _opened(path: Path, names: Sequence[str]) -> "Iterator[Any]":
                 csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not is_single),
                 csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()),
-                    null_values=[""] if is_single else _nulls(),
+                    null_values=[""] if is_single else missing_words(),
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=False,
                 ),
             )
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(error, path) from error
+            raise unreadable(error, path) from error
         yield stack.enter_context(reader)
 
 
@@ -222,7 +222,7 @@ def _names(reader: Any, path: Path) -> list[str]:
     try:
         return reader.schema.names
     except UnicodeDecodeError as error:
-        raise _unreadable(error, path) from error
+        raise unreadable(error, path) from error
 
 
 def _batches(reader: Any, path: Path) -> "Iterator[pa.RecordBatch]":
@@ -234,7 +234,7 @@ def _batches(reader: Any, path: Path) -> "Iterator[pa.RecordBatch]":
         except StopIteration:
             return
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(error, path) from error
+            raise unreadable(error, path) from error
         if batch.num_rows:
             yield batch
 
@@ -253,7 +253,8 @@ def _without_blank_end(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.Reco
         held = [batch[end:]] if end < batch.num_rows else []
 
 
-def _unreadable(error: Exception, path: Path) -> ValueError:
+def unreadable(error: Exception, path: Path) -> ValueError:
+    """What is wrong with a file that Arrow cannot read, in one line."""
     reason = str(error)
     if "Empty CSV" in reason:
         return ValueError(f"{path}: has 0 rows; at least 2 are needed")

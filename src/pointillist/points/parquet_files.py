@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.points.columns import Columns, Table, check_enough, shown
+from pointillist.points.columns import Columns, NotNumbers, Table, check_enough, shown
 from pointillist.points.labels import Labels
 from pointillist.points.spool import Spool
 
@@ -58,8 +58,10 @@ def _type_name(columns: Columns, position: int, kind: "pa.DataType") -> str:
         return np.dtype(kind.to_pandas_dtype()).name
     if types.is_decimal(kind):
         return "float64"
-    raise columns.error(
-        f"column {shown(columns.names[position])} holds {kind}, not numbers; drop or encode the column first"
+    raise NotNumbers(
+        columns.error(
+            f"column {shown(columns.names[position])} holds {kind}, not numbers; drop or encode the column first"
+        )
     )
 
 
@@ -107,7 +109,7 @@ def _cast(columns: Columns, position: int, values: "pa.Array", kind: "pa.DataTyp
 
 
 def _missing(columns: Columns, start: int, row: int, place: int) -> ValueError:
-    return columns.bad_value("has a missing value", start + row, columns.kept[place])
+    return NotNumbers(columns.bad_value("has a missing value", start + row, columns.kept[place]))
 
 
 def _batches(file: "parquet.ParquetFile", columns: Columns) -> "Iterator[pa.RecordBatch]":

@@ -44,6 +44,7 @@ def plot_density(  # noqa: D417
         ValueError: If the model is not of two columns that vary, or an argument cannot be used.
     """
     check_is_fitted(model, "network_")
+    model._check_numbers("a density")
     if model.n_features_in_ != 2 or not model.scaling_.varies.all():
         constant = int((~model.scaling_.varies).sum())
         raise ValueError(

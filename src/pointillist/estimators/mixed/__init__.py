@@ -1,0 +1,1 @@
+"""Models of tables with columns of any kind: categories, missing cells, dates, beside numbers."""

@@ -1,0 +1,235 @@
+"""What is asked of a model of a mixed table: new rows, rows of which some cells are given, missing cells filled."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+from sklearn.utils.validation import check_is_fitted
+
+from pointillist.diffusion.tokens import HIDDEN, TokenDenoiser, TokenSampler
+from pointillist.engine.remote import stream_rows_on_ray
+from pointillist.engine.sampling import stream_rows
+from pointillist.estimators.inputs import is_number, is_whole, seed_of
+from pointillist.estimators.mixed.frames import table_of
+from pointillist.estimators.mixed.planning import tokens_of
+from pointillist.points.encoding import ColumnCode
+from pointillist.points.mixed import Cells, MixedTable, cells_of
+
+if TYPE_CHECKING:
+    from pointillist.estimators.drawing import Options
+    from pointillist.estimators.model import Diffusion
+
+
+class MixedDraw:
+    """Rows that a model of a mixed table is asked for.
+
+    Attributes:
+        n_rows: Their number.
+    """
+
+    def __init__(self, model: "Diffusion", n_samples: int | None, options: "Options") -> None:
+        check_is_fitted(model, "network_")
+        if n_samples is not None and not is_whole(n_samples, 0):
+            raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
+        _check_for_tables(options)
+        self._model, self._encoding = model, model.encoding_
+        where = dict(options.where or {})
+        if options.labels is not None:
+            if not model._n_classes:
+                raise ValueError(
+                    "labels are given, but this model was fitted without: fit it with y, or leave them out"
+                )
+            assert model.label_column_ is not None
+            where[model.label_column_[0]] = options.labels
+        self._given = {name: _values(name, value) for name, value in where.items()}
+        lengths = {name: len(values) for name, values in self._given.items() if values is not None and len(values) != 1}
+        wanted = {"n_samples": n_samples, **lengths}
+        sizes = {name: n for name, n in wanted.items() if n is not None}
+        if len(set(sizes.values())) > 1:
+            one, *_, other = sizes
+            raise ValueError(f"{other} is for {sizes[other]} rows but {one} for {sizes[one]}: leave one of them out")
+        self.n_rows = next(iter(sizes.values()), 1)
+        if options.return_labels and not model._n_classes:
+            raise ValueError("return_labels needs a model with classes, and this one was fitted without: fit it with y")
+        self._return_labels = options.return_labels
+        self._seed = seed_of(options.random_state)
+        self._cells = {name: self._cells_of(name, values) for name, values in self._given.items()}
+        self._denoiser = _denoiser(model, options)
+
+    def _cells_of(self, name: str, values: Sequence[Any]) -> Cells:
+        code, schema = self._encoding.code(name), self._model.layout_.schema
+        if name in schema.names:
+            cells = cells_of(name, values, schema.field(name).type)
+        else:
+            cells = cells_of(name, values, pa.infer_type(list(code.categories or ())))
+        if np.isnan(code.encode(cells)).any():
+            raise ValueError(f"column {name!r} has no missing cell in the training rows, so that none can be asked for")
+        return cells
+
+    def parts(
+        self, engine: str = "local", address: str | None = None
+    ) -> Iterator[tuple["pa.Table", np.ndarray | None]]:
+        """Rows as Arrow tables, in order, as they are computed; and their labels, if asked for."""
+        prior = None
+        if self._cells:
+            one = np.full((1, len(self._encoding.sizes)), HIDDEN)
+            is_one = all(len(cells.values) == 1 for cells in self._cells.values())
+            prior = one if is_one else np.repeat(one, self.n_rows, axis=0)
+            for name, given in self._cells.items():
+                own, start = self._encoding.code(name).encode(given), self._encoding.start(name)
+                prior[:, start : start + own.shape[1]] = own
+        first = 0
+        for tokens in _streamed(self._denoiser, self.n_rows, self._seed, prior, engine, address):
+            cells = list(self._encoding.decode(tokens.astype(np.float64)))
+            rows = slice(first, first + len(tokens))
+            first += len(tokens)
+            for name, given in self._cells.items():
+                place = self._encoding.columns.index(self._encoding.code(name))
+                cells[place] = _part(given, rows, len(tokens))
+            yield self._model.layout_.table(tuple(cells[: self._model.n_features_in_])), self._labels(cells)
+
+    def _labels(self, cells: list[Cells]) -> np.ndarray | None:
+        if not self._return_labels:
+            return None
+        assert self._model.label_column_ is not None
+        code = self._encoding.code(self._model.label_column_[0])
+        own = cells[self._encoding.columns.index(code)]
+        return own.values if own.categories is None else np.array(own.categories)[own.values.astype(np.int64)]
+
+    def rows(self, progress: Callable[[int], None]) -> tuple["pa.Table", np.ndarray | None]:
+        """All of `parts` at once; `progress` is called with the number of new rows."""
+        empty = self._model.layout_.schema.empty_table()
+        tables, labels = [empty], [self._model.classes_[:0]] if self._return_labels else []
+        for table, own in self.parts():
+            tables.append(table)
+            progress(len(table))
+            labels += [] if own is None else [own]
+        return pa.concat_tables(tables).unify_dictionaries(), np.concatenate(labels) if labels else None
+
+
+def imputed(model: "Diffusion", X: Any, n_draws: int, random_state: Any) -> list["pa.Table"]:
+    """Tables like X, one a draw, with its missing cells filled."""
+    check_is_fitted(model, "network_")
+    if not is_whole(n_draws, 1):
+        raise ValueError(f"n_draws must be a whole number from 1 on, not {n_draws!r}")
+    table = _aligned(model, X)
+    encoding, n = model.encoding_, len(table)
+    tokens = np.full((n, len(encoding.sizes)), HIDDEN)
+    for code, cells in zip(encoding.columns, table.cells, strict=False):
+        own, start = code.encode(cells), encoding.start(code.name)
+        tokens[:, start : start + own.shape[1]] = np.where(cells.is_missing[:, None], HIDDEN, own)
+    denoiser = TokenDenoiser(model.network_, tokens_of(encoding), forbidden=_missing_slots(encoding.columns))
+    prior = np.tile(tokens, (n_draws, 1))
+    drawn = [np.empty((0, len(encoding.sizes))), *_streamed(denoiser, n * n_draws, seed_of(random_state), prior)]
+    filled = encoding.decode(np.concatenate(drawn).astype(np.float64))
+    tables = []
+    for i in range(n_draws):
+        rows = slice(i * n, (i + 1) * n)
+        merged = [_merged(given, _part(new, rows, n)) for given, new in zip(table.cells, filled, strict=False)]
+        tables.append(model.layout_.table(tuple(merged)))
+    return tables
+
+
+def _merged(given: Cells, new: Cells) -> Cells:
+    """New cells where the given ones are missing."""
+    if new.categories is None:
+        return Cells(np.where(given.is_missing, new.values, given.values), new.is_missing & given.is_missing)
+    assert given.categories is not None
+    places = {category: i for i, category in enumerate(new.categories)}
+    own = np.array([places.get(category, 0) for category in given.categories] or [0])
+    values = np.where(given.is_missing, new.values, own[np.where(given.is_missing, 0, given.values).astype(np.int64)])
+    return Cells(values, new.is_missing & given.is_missing, new.categories)
+
+
+def _aligned(model: "Diffusion", X: Any) -> MixedTable:
+    """X with the model's columns, in their order."""
+    found = table_of(X)
+    if found is None:
+        raise ValueError("impute takes a data frame with the columns of fit: make one of X")
+    table, names = found[0].arrow, model.layout_.names
+    lacking = [name for name in names if name not in table.column_names]
+    if lacking:
+        raise ValueError(f"X has no column {lacking[0]!r}: give all columns of fit, with missing cells where unknown")
+    schema = model.layout_.schema
+    columns = []
+    for name in names:
+        column, wanted = table[name], schema.field(name).type
+        try:
+            is_same = pa.types.is_dictionary(wanted) or column.type == wanted
+            # A column that is empty, or of whole numbers with missing cells, comes as another type.
+            columns.append(column if is_same and not pa.types.is_null(column.type) else column.cast(_plain(wanted)))
+        except pa.ArrowException as error:
+            raise ValueError(f"column {name!r} of X holds {column.type}, and it held {wanted} in fit") from error
+    return MixedTable(pa.table(columns, names=list(names)))
+
+
+def _plain(kind: "pa.DataType") -> "pa.DataType":
+    """What cells of a type may be read as: whole numbers too may have stood beside missing cells as NaN."""
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    return pa.float64() if pa.types.is_integer(kind) or pa.types.is_floating(kind) else kind
+
+
+def _missing_slots(codes: tuple[ColumnCode, ...]) -> np.ndarray:
+    """Which slots stand for a missing cell."""
+    slots = []
+    for code in codes:
+        own = np.zeros(sum(code.sizes), bool)
+        own[code.n_values : code.n_values + code.has_missing] = True
+        slots.append(own)
+    return np.concatenate(slots)
+
+
+def _denoiser(model: "Diffusion", options: "Options") -> TokenDenoiser:
+    tokens, guidance = tokens_of(model.encoding_), options.guidance
+    if not is_number(guidance) or guidance < 0:
+        raise ValueError(f"guidance must be a number from 0 on, not {guidance!r}; 0 is plain conditional sampling")
+    if guidance == 0:
+        return TokenDenoiser(model.network_, tokens)
+    if options.labels is None:
+        raise ValueError("guidance needs a class to guide to: give labels")
+    assert model.label_column_ is not None
+    place = model.encoding_.start(model.label_column_[0])
+    return TokenDenoiser(model.network_, tokens, guided=place, guidance=np.asarray(guidance, np.float32))
+
+
+def _streamed(
+    denoiser: TokenDenoiser,
+    n_rows: int,
+    seed: int,
+    prior: Float[np.ndarray, "n T"] | None,
+    engine: str = "local",
+    address: str | None = None,
+) -> Iterator[np.ndarray]:
+    parts: dict[str, Any] = {"columns": len(denoiser.tokens.sizes), "n_rows": n_rows, "seed": seed, "prior": prior}
+    if engine == "ray":
+        return stream_rows_on_ray(denoiser, TokenSampler(), address=address, labels=None, **parts)
+    return stream_rows(denoiser, TokenSampler(), **parts)
+
+
+def _part(cells: Cells, rows: slice, n: int) -> Cells:
+    """Some rows' cells; of a single one, as many as there are rows."""
+    if len(cells.values) == 1:
+        return Cells(np.repeat(cells.values, n), np.repeat(cells.is_missing, n), cells.categories)
+    return Cells(cells.values[rows], cells.is_missing[rows], cells.categories)
+
+
+def _values(name: str, value: Any) -> Sequence[Any]:
+    """What is given of a column: one value for all rows, or one a row."""
+    if isinstance(value, str) or np.ndim(value) == 0:
+        return [value.item() if isinstance(value, np.generic) else value]
+    if np.ndim(value) > 1:
+        raise ValueError(f"of column {name!r} one value can be given, or one a row, not shape {np.shape(value)}")
+    return list(value)
+
+
+def _check_for_tables(options: "Options") -> None:
+    """Refuses what only models of numbers can do."""
+    if options.where is not None and not isinstance(options.where, Mapping):
+        raise ValueError(f"where must name columns and their values, as {{'column': value}}, not {options.where!r}")
+    defaults = type(options)()
+    for name in ("guidance_interval", "worse", "reward", "sampler", "steps", "prior", "deterministic"):
+        if getattr(options, name) != getattr(defaults, name):
+            raise ValueError(f"{name} is for tables of numbers alone, and this model is of mixed columns: leave it out")

@@ -1,0 +1,144 @@
+"""From a table of mixed columns to a plan of training, and from its end to a fitted model."""
+
+from collections.abc import Sequence
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pointillist.diffusion.schedules import linear
+from pointillist.diffusion.tokens import TokenNetwork, TokenObjective, Tokens
+from pointillist.engine.recipes import Method, TokenArchitecture
+from pointillist.estimators.checkpoint import Checkpoint, seed_in
+from pointillist.estimators.fitting import Plan, Stopping, Unscaled, train
+from pointillist.estimators.inputs import checked_labels, seed_of
+from pointillist.estimators.mixed.frames import FrameLayout
+from pointillist.estimators.parameters import deciding
+from pointillist.estimators.saving import fingerprint, plan_key
+from pointillist.points.encoding import ColumnCode, TableEncoding
+from pointillist.points.mixed import Cells, MixedTable
+
+if TYPE_CHECKING:
+    from pointillist.estimators.model import Diffusion
+
+DEFAULT_STEPS = 10_000
+"""Training steps where `epochs` is None."""
+
+MOST_DEFAULT_EPOCHS = 40
+"""And at most so many epochs: beyond them, held-out rows of tables of 1,000 to 32,000 rows become less likely."""
+
+
+def fitted_mixed(
+    model: "Diffusion",
+    table: MixedTable,
+    kind: str,
+    y: ArrayLike | None,
+    checkpoint: str | Path | None,
+    categorical: Sequence[str | int] = (),
+) -> "Diffusion":
+    """Another model of the same parameters, fitted to a table; see `Diffusion.fit`."""
+    if model.warm_start and hasattr(model, "network_"):
+        raise ValueError("warm_start goes on with tables of numbers alone: give warm_start=False")
+    if len(table) < 2:
+        raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
+    fresh = type(model)(**model.get_params(deep=False))
+    layout = FrameLayout.of(table, kind)
+    encoding = TableEncoding.fit(table, categorical)
+    rows = encoding.encode(table)
+    label = table.label
+    if y is not None:
+        classes, indices, _ = checked_labels(y, len(table))
+        label = next(name for name in chain(["label"], (f"label_{i}" for i in count(1))) if name not in table.names)
+        cells = Cells(indices, np.zeros(len(indices), bool), tuple(classes.tolist()))
+        code = ColumnCode.fit(label, cells)
+        encoding = TableEncoding((*encoding.columns, code))
+        rows = np.concatenate([rows, code.encode(cells)], axis=1)
+    elif label is not None:
+        _check_label(encoding.code(label))
+    asked = deciding(model, is_mixed=True)
+    seed = None if checkpoint is None or model.random_state is not None else seed_in(Path(checkpoint))
+    plan = _planned(model, rows, encoding, seed_of(model.random_state) if seed is None else seed, asked)
+    mark = fingerprint(rows)
+    file = None if checkpoint is None else Checkpoint(Path(checkpoint), plan_key(plan, mark), plan.seed)
+    trained = train(plan, checkpoint=file, is_shown=bool(model.verbose))
+    assert isinstance(trained.network, TokenNetwork)
+    network = jax.tree.map(np.asarray, jax.tree.map(jnp.asarray, trained.network).folded())
+    fresh.network_, fresh.encoding_, fresh.layout_ = network, encoding, layout
+    fresh.history_, fresh.validation_history_ = trained.history, trained.validation_history
+    fresh.trained_with_, fresh.seed_, fresh.fingerprint_ = asked, plan.seed, mark
+    fresh.n_features_in_ = len(layout.names)
+    fresh.feature_names_in_ = np.array(layout.names, dtype=object)
+    fresh.label_column_ = None
+    if label is not None:
+        code = encoding.code(label)
+        places = rows[:, encoding.start(label)].astype(np.int64)
+        fresh.classes_ = classes_of(code)
+        fresh.class_counts_ = np.bincount(places, minlength=len(fresh.classes_))
+        fresh.label_column_ = label, layout.names.index(label) if label in layout.names else len(layout.names)
+    return fresh
+
+
+def _check_label(code: ColumnCode) -> None:
+    if code.has_missing:
+        raise ValueError(f"the label column {code.name!r} has missing values: drop such rows, or give them a label")
+    if len(code.knots):
+        raise ValueError(f"the label column {code.name!r} holds too many different numbers to be classes: bin it")
+    if code.n_values < 2:
+        raise ValueError(f"the label column {code.name!r} has a single class: leave --label out")
+
+
+def classes_of(code: ColumnCode) -> np.ndarray:
+    """The classes that a label column has, in the order of their tokens."""
+    return code.atoms if code.categories is None else np.array(code.categories)
+
+
+def tokens_of(encoding: TableEncoding) -> Tokens:
+    """The tokens of a fitted model of a table."""
+    return Tokens(encoding.sizes, encoding.parents)
+
+
+def architecture_of(parameters: dict[str, Any], tokens: Tokens) -> TokenArchitecture:
+    """The network of a model of a table."""
+    return TokenArchitecture(tokens, parameters["width"], parameters["depth"])
+
+
+def _planned(model: "Diffusion", rows: np.ndarray, encoding: TableEncoding, seed: int, asked: dict[str, Any]) -> Plan:
+    stopping = Stopping(model.validation_fraction, model.n_iter_no_change) if model.early_stopping else None
+    if stopping is not None and len(rows) < 3:
+        raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
+    # Of a small table a step sees a sixteenth, so that its few epochs are steps enough.
+    batch_size = model.batch_size or int(np.clip(len(rows) // 16, 8, asked["batch_size"]))
+    tokens = Tokens(encoding.sizes, encoding.parents, encoding.ranks)
+    method = Method(
+        TokenObjective(tokens),
+        batch_size,
+        is_averaged=bool(model.averaging > 0),
+        is_clipped=model.gradient_clip is not None,
+        precision=model.precision,
+    )
+    return Plan(
+        rows=rows,
+        labels=None,
+        scaling=Unscaled(rows.shape[1]),
+        # Tokens are hidden, not covered by noise: nothing is asked of a schedule.
+        schedule=linear(1),
+        architecture=architecture_of(asked, tokens),
+        method=method,
+        n_classes=0,
+        epochs=None if model.epochs is None else int(model.epochs),
+        default_steps=DEFAULT_STEPS,
+        most_default_epochs=MOST_DEFAULT_EPOCHS,
+        learning_rate=float(model.learning_rate),
+        warmup=int(model.warmup),
+        decay=bool(model.decay),
+        averaging=float(model.averaging),
+        clip=np.inf if model.gradient_clip is None else float(model.gradient_clip),
+        p_uncond=0.0,
+        seed=seed,
+        stopping=stopping,
+        start_spread=np.ones(rows.shape[1], np.float32),
+    )

@@ -1,0 +1,216 @@
+"""Tables of columns of any kind: numbers, whole or not, truth values, text, categories, dates; with missing cells.
+
+They come and go as Arrow tables, whose schema says what a column is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from pointillist.points.columns import LARGEST_INTEGER, LabelColumn, Table, listed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a column.
+
+    Attributes:
+        values: Shape (n,): numbers, or indices of categories; anything where a cell is missing.
+        is_missing: Shape (n,).
+        categories: What the indices stand for: text, whole numbers or truth values; None of a column of numbers.
+    """
+
+    values: np.ndarray
+    is_missing: Bool[np.ndarray, " n"]
+    categories: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True)
+class MixedTable:
+    """A table of columns of any kind.
+
+    Attributes:
+        arrow: The table as it is.
+        label: The column that holds labels, if one was asked for.
+    """
+
+    arrow: "pa.Table"
+    label: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        return tuple(self.arrow.column_names)
+
+    def listed(self) -> str:
+        """The names, in a message."""
+        return listed(self.names)
+
+    def __len__(self) -> int:
+        return self.arrow.num_rows
+
+    @cached_property
+    def cells(self) -> tuple[Cells, ...]:
+        """Of each column.
+
+        Raises:
+            ValueError: If a column is of a kind that is neither a number, a category nor a date.
+        """
+        return tuple(_cells(name, column) for name, column in zip(self.names, self.arrow.columns, strict=True))
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether all columns but the label's are numbers or truth values, and no cell is missing."""
+        from pyarrow import types
+
+        return all(
+            types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
+            for name, column in zip(self.names, self.arrow.columns, strict=True)
+            if name != self.label
+        ) and not any(cells.is_missing.any() for cells in self.cells)
+
+    def plain(self) -> Table:
+        """The table as one of numbers, if it `is_plain`."""
+        kept = [name for name in self.names if name != self.label]
+        cells = dict(zip(self.names, self.cells, strict=True))
+        rows = np.stack([cells[name].values.astype(np.float64) for name in kept], axis=1)
+        types = tuple(np.dtype(self.arrow.schema.field(name).type.to_pandas_dtype()).name for name in kept)
+        label = None
+        if self.label is not None:
+            own = cells[self.label]
+            values = own.values if own.categories is None else np.array(own.categories)[own.values.astype(np.int64)]
+            label = LabelColumn(self.label, self.names.index(self.label), values)
+        return Table(rows, tuple(kept), types, label)
+
+
+def kind_of(kind: "pa.DataType") -> str:
+    """What a type of Arrow's is to us: "number", "whole", "date", "truth", "category" or "" for none of them."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return "category" if kind_of(kind.value_type) in ("category", "whole", "truth") else ""
+    if types.is_boolean(kind):
+        return "truth"
+    if types.is_integer(kind):
+        return "whole"
+    if types.is_floating(kind) or types.is_decimal(kind):
+        return "number"
+    if types.is_date(kind) or types.is_timestamp(kind) or types.is_time(kind) or types.is_duration(kind):
+        return "date"
+    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    return "category" if is_text else ""
+
+
+def _cells(name: str, column: "pa.ChunkedArray") -> Cells:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = kind_of(column.type)
+    if not kind:
+        raise ValueError(f"column {name!r} holds {column.type}, which is no number, category or date: drop it")
+    array = column.combine_chunks()
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if kind in ("category", "truth"):
+        if not pa.types.is_dictionary(array.type):
+            array = array.dictionary_encode()
+        is_missing = np.asarray(array.is_null())
+        order = array.dictionary.to_pylist()
+        # In the order of the dictionary where that means something, else sorted: not by what comes first.
+        ranks = range(len(order)) if column.type == array.type else np.argsort(np.argsort(np.array(order, object)))
+        categories = [None] * len(order)
+        for rank, category in zip(ranks, order, strict=True):
+            categories[rank] = category
+        indices = np.asarray(pc.fill_null(array.indices, 0))
+        values = np.asarray(ranks)[indices] if len(order) else np.zeros(len(array), np.int64)
+        return Cells(values, is_missing, tuple(categories))
+    if kind == "date":
+        array = pc.cast(array, _whole_type(array.type), safe=False)
+    is_missing = np.asarray(array.is_null(nan_is_null=True))
+    values = np.asarray(pc.cast(pc.fill_null(array, 0), pa.float64(), safe=False))
+    if kind in ("whole", "date") and (np.abs(values) > LARGEST_INTEGER).any():
+        raise ValueError(f"column {name!r} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
+    if not np.isfinite(values[~is_missing]).all():
+        raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
+    return Cells(np.where(is_missing, 0.0, values), is_missing)
+
+
+def _whole_type(kind: "pa.DataType") -> "pa.DataType":
+    """The whole numbers that a type of dates is."""
+    import pyarrow as pa
+
+    return pa.int64() if kind.bit_width == 64 else pa.int32()
+
+
+def to_arrow(
+    cells: Sequence[Cells], schema: "pa.Schema", *, nan_is_missing: Sequence[bool] | None = None
+) -> "pa.Table":
+    """A table of a schema.
+
+    Args:
+        cells: One a column of the schema.
+        schema: Names and types.
+        nan_is_missing: Of each column, whether a missing number is written as NaN; null by default.
+    """
+    import pyarrow as pa
+
+    flags = [False] * len(cells) if nan_is_missing is None else nan_is_missing
+    columns = [_array(each, field.type, flag) for each, field, flag in zip(cells, schema, flags, strict=True)]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _array(cells: Cells, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    mask = None if is_nan or not cells.is_missing.any() else cells.is_missing
+    if cells.categories is not None:
+        value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
+        indices = pa.array(np.where(cells.is_missing, 0, cells.values).astype(np.int32), mask=mask)
+        if not pa.types.is_dictionary(kind):
+            return pa.array(cells.categories, value_type).take(indices)
+        array = pa.DictionaryArray.from_arrays(indices, pa.array(cells.categories, value_type), ordered=kind.ordered)
+        return array.cast(kind)
+    values = np.where(cells.is_missing, np.nan if is_nan else 0.0, cells.values)
+    kind_ = kind_of(kind)
+    if kind_ in ("whole", "date"):
+        whole = pa.array(np.round(values).astype(np.int64), mask=mask)
+        return pc.cast(pc.cast(whole, _whole_type(kind)), kind) if kind_ == "date" else pc.cast(whole, kind)
+    if kind_ == "truth":
+        return pa.array(values > 0.5, mask=mask)
+    array = pa.array(values, mask=mask)
+    return array.cast(kind, safe=False) if pa.types.is_floating(kind) else _decimal(array, kind)
+
+
+def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
+    import pyarrow.compute as pc
+
+    return pc.round(array, kind.scale).cast(kind, safe=False)
+
+
+def cells_of(name: str, values: Any, kind: "pa.DataType") -> Cells:
+    """Cells of a column from Python values, None where one is missing.
+
+    Raises:
+        ValueError: If they are not of the column's type.
+    """
+    import pyarrow as pa
+
+    of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    try:
+        array = pa.array(values, of_values, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        try:
+            # A whole-number column takes 3.0, and 3.5 is for the column's code to place.
+            array = pa.array(values, pa.float64(), from_pandas=True)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            array = None
+        if array is None or kind_of(of_values) not in ("whole", "number"):
+            raise ValueError(f"column {name!r} holds {of_values}, and {values!r:.60} is not that") from error
+    return _cells(name, pa.chunked_array([array]))

@@ -1,0 +1,276 @@
+"""Models of tables with columns of any kind."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from pointillist import Diffusion, DiffusionClassifier
+from pointillist.engine.training import StackTrainer
+from pointillist.estimators import fitting
+
+N = 1200
+FAST = {"width": 64, "depth": 1, "batch_size": 32, "epochs": 40, "learning_rate": 2e-3, "random_state": 0}
+
+
+def frame(n=N, seed=0):
+    """Rows whose columns hang together: kind decides size and price; cost is missing for a kind."""
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(["cat", "dog", "newt"], n, p=[0.5, 0.3, 0.2])
+    weight = np.select([kind == "cat", kind == "dog"], [4.0, 20.0], 0.1) * rng.lognormal(0, 0.2, n)
+    legs = np.where(kind == "newt", 4, rng.choice([3, 4], n, p=[0.1, 0.9]))
+    cost = np.where(kind == "newt", np.nan, np.where(rng.random(n) < 0.5, 0.0, rng.gamma(3, 20, n)))
+    return pd.DataFrame(
+        {
+            "kind": kind,
+            "weight": weight,
+            "legs": legs,
+            "cost": cost,
+            "tame": kind != "newt",
+            "size": pd.Categorical(
+                np.where(weight > 10, "big", np.where(weight > 1, "middling", "small")),
+                categories=["small", "middling", "big", "huge"],
+                ordered=True,
+            ),
+            "born": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1000, n), "D"),
+            "name": pd.array(np.where(rng.random(n) < 0.2, None, "Kim"), dtype="string"),
+            "age": pd.array(np.where(rng.random(n) < 0.1, None, rng.integers(0, 15, n)), dtype="Int64"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def data():
+    return frame()
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    return Diffusion(**FAST).fit(data)
+
+
+@pytest.fixture(scope="module")
+def rows(model):
+    return model.sample(N, random_state=1)
+
+
+def test_rows_have_the_names_types_and_categories_of_the_table(data, rows):
+    assert list(rows.columns) == list(data.columns)
+    assert rows.dtypes.astype(str).tolist() == data.dtypes.astype(str).tolist()
+    assert rows["size"].cat.categories.tolist() == ["small", "middling", "big", "huge"] and rows["size"].cat.ordered
+    assert set(rows["kind"]) <= {"cat", "dog", "newt"} and "huge" not in set(rows["size"])
+    assert set(rows["legs"]) <= {3, 4}
+    for name in ("weight", "cost", "born", "age"):
+        assert rows[name].min() >= data[name].min() and rows[name].max() <= data[name].max()
+
+
+def test_missing_cells_are_at_the_rate_and_in_the_places_of_the_data(data, rows):
+    for name in ("cost", "name", "age"):
+        share = data[name].isna().mean()
+        assert abs(rows[name].isna().mean() - share) < 4 * np.sqrt(2 * share * (1 - share) / N)
+    # A small network, trained for some seconds, mistakes one row in fifty.
+    assert (rows["cost"].isna() == (rows["kind"] == "newt")).mean() > 0.96
+    assert not rows["weight"].isna().any()
+
+
+def test_columns_hang_together_as_in_the_data(data, rows):
+    assert (rows["tame"] == (rows["kind"] != "newt")).mean() > 0.96
+    assert ((rows["size"] == "big") == (rows["weight"] > 10)).mean() > 0.94
+    for kind in ("cat", "dog", "newt"):
+        own, real = rows[rows["kind"] == kind], data[data["kind"] == kind]
+        assert abs(len(own) - len(real)) < 5 * np.sqrt(2 * len(real))
+        assert own["weight"].median() == pytest.approx(real["weight"].median(), rel=0.1)
+    assert (rows["cost"] == 0).mean() == pytest.approx((data["cost"] == 0).mean(), abs=0.07)
+
+
+def test_the_same_seed_gives_the_same_rows_and_a_file_holds_the_model(model, rows, tmp_path):
+    pd.testing.assert_frame_equal(model.sample(300, random_state=1), rows.head(300))
+    model.save(tmp_path / "pets.model")
+    again = Diffusion.load(tmp_path / "pets.model")
+    pd.testing.assert_frame_equal(again.sample(N, random_state=1), rows)
+    parts = list(model.sample_batches(N, random_state=1))
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), rows)
+
+
+def test_given_cells_are_given_and_the_others_follow(model, data):
+    newts = model.sample(400, where={"kind": "newt"}, random_state=0)
+    assert (newts["kind"] == "newt").all()
+    assert newts["cost"].isna().mean() > 0.95 and newts["tame"].mean() < 0.05
+    heavy = model.sample(3, where={"weight": [25.5, 0.1, 4.25], "age": None}, random_state=0)
+    assert heavy["weight"].tolist() == [25.5, 0.1, 4.25] and heavy["age"].isna().all()
+    assert heavy["kind"].tolist() == ["dog", "newt", "cat"]
+    dated = model.sample(2, where={"born": data["born"][0], "tame": True}, random_state=0)
+    assert (dated["born"] == data["born"][0]).all()
+
+
+def test_missing_cells_are_filled_and_the_others_stay(model):
+    fresh = frame(300, seed=5)
+    holes = fresh.copy()
+    holes.loc[:149, "kind"] = None
+    holes.loc[150:, "weight"] = np.nan
+    filled = model.impute(holes, random_state=0)
+    assert not filled.isna().any().any()
+    assert (filled["kind"][:150] == fresh["kind"][:150]).mean() > 0.95
+    pd.testing.assert_series_equal(filled["weight"][:150], fresh["weight"][:150])
+    pd.testing.assert_series_equal(filled["born"], fresh["born"])
+    log = np.log(filled["weight"][150:] / fresh["weight"][150:])
+    assert abs(log.mean()) < 4 * log.std() / np.sqrt(150)
+    draws = model.impute(holes[list(reversed(holes.columns))], n_draws=3, random_state=0)
+    assert len(draws) == 3 and list(draws[0].columns) == list(holes.columns)
+    pd.testing.assert_frame_equal(draws[0], filled)
+    assert (draws[0]["weight"][150:] != draws[1]["weight"][150:]).mean() > 0.5
+
+
+def test_polars_and_arrow_frames_come_back_as_such():
+    rng = np.random.default_rng(0)
+    kinds = rng.choice(["a", "b"], 200)
+    born = pl.Series(rng.integers(0, 100, 200).astype("int32")).cast(pl.Date)
+    data = pl.DataFrame(
+        {
+            "kind": pl.Series(kinds, dtype=pl.Categorical),
+            "level": pl.Series(kinds, dtype=pl.Enum(["b", "a", "c"])),
+            "x": pl.Series(np.where(rng.random(200) < 0.2, np.nan, rng.normal(size=200)), dtype=pl.Float32),
+            "y": pl.Series([None if i % 3 else i for i in range(200)], dtype=pl.Int16),
+            "born": born,
+        }
+    )
+    fast = {**FAST, "epochs": 2}
+    rows = Diffusion(**fast).fit(data).sample(50, random_state=0)
+    assert isinstance(rows, pl.DataFrame) and rows.schema == data.schema
+    assert rows["x"].is_nan().any() and not rows["x"].is_null().any() and rows["y"].is_null().any()
+    arrow = data.to_arrow()
+    rows = Diffusion(**fast).fit(arrow).sample(50, random_state=0)
+    assert isinstance(rows, pa.Table) and rows.schema == arrow.schema
+
+
+def test_labels_of_their_own_with_guidance(data):
+    X, y = data.drop(columns=["kind", "tame", "cost", "size"]), data["kind"].to_numpy()
+    model = Diffusion(**FAST).fit(X, y)
+    assert model.classes_.tolist() == ["cat", "dog", "newt"]
+    assert model.class_counts_.tolist() == [int((y == label).sum()) for label in model.classes_]
+    dogs = model.sample(300, labels="dog", random_state=0)
+    assert list(dogs.columns) == list(X.columns)
+    assert dogs["weight"].median() == pytest.approx(20, rel=0.15)
+    rows, labels = model.sample(500, return_labels=True, random_state=0)
+    assert len(rows) == len(labels) == 500 and set(labels) == {"cat", "dog", "newt"}
+    assert rows["weight"][labels == "newt"].median() == pytest.approx(0.1, rel=0.15)
+    guided = model.sample(300, labels="dog", guidance=2.0, random_state=0)
+    assert (guided["weight"] > 10).mean() >= (dogs["weight"] > 10).mean()
+
+
+def test_hard_tables_train_without_nan():
+    rng = np.random.default_rng(0)
+    wide = pd.DataFrame({f"c{i}": rng.random(150) < 0.1 for i in range(200)})
+    wide["text"] = rng.choice(["x", "y"], 150)
+    many = pd.DataFrame({"kind": [f"k{i % 1000}" for i in range(3000)], "x": rng.normal(size=3000)})
+    only = pd.DataFrame({"a": rng.choice(list("pqr"), 100), "b": rng.choice(list("st"), 100)})
+    flat = pd.DataFrame({"a": ["x"] * 50, "b": [1.0] * 50, "c": rng.choice(["p", None], 50)})
+    for table in (wide, many, only, flat):
+        model = Diffusion(**{**FAST, "epochs": 2}).fit(table)
+        assert np.isfinite(model.history_).all()
+        rows = model.sample(60, random_state=0)
+        assert list(rows.columns) == list(table.columns) and rows.dtypes.tolist() == table.dtypes.tolist()
+
+
+def test_a_fit_that_is_stopped_goes_on_to_the_same_weights(data, tmp_path, monkeypatch):
+    small, options = data.head(300), {**FAST, "epochs": 8}
+    whole = Diffusion(**options).fit(small)
+    monkeypatch.setattr(fitting, "STEPS_PER_CALL", 8)
+    monkeypatch.setattr(fitting, "CHECKPOINT_EVERY", 0.0)
+    run, calls = StackTrainer.run, []
+
+    def stopping(self, epochs):
+        calls.append(epochs)
+        if len(calls) == 3:
+            raise ZeroDivisionError
+        return run(self, epochs)
+
+    monkeypatch.setattr(StackTrainer, "run", stopping)
+    with pytest.raises(ZeroDivisionError):
+        Diffusion(**options).fit(small, checkpoint=tmp_path / "c")
+    assert (tmp_path / "c").exists()
+    again = Diffusion(**options).fit(small, checkpoint=tmp_path / "c")
+    # Two of the eight epochs were kept.
+    assert len(calls) == 3 + 6
+    np.testing.assert_array_equal(again.history_, whole.history_)
+    np.testing.assert_array_equal(again.network_.output.weight, whole.network_.output.weight)
+
+
+def test_a_frame_of_numbers_can_be_masked_and_filled():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=2000)
+    data = pd.DataFrame({"x": x, "y": x + rng.normal(0, 0.3, 2000)})
+    model = Diffusion(**{**FAST, "epochs": 30}, process="masked").fit(data)
+    rows = model.sample(2000, random_state=0)
+    # Intervals of 1/64 of the rows widen a line by their own width.
+    assert np.corrcoef(rows["x"], rows["y"])[0, 1] == pytest.approx(np.corrcoef(data["x"], data["y"])[0, 1], abs=0.03)
+    filled = model.impute(pd.DataFrame({"x": [2.0] * 300, "y": [np.nan] * 300}), random_state=0)
+    assert filled["y"].mean() == pytest.approx(2.0, abs=0.25)
+    plain = Diffusion(epochs=1, random_state=0).fit(data)
+    assert not hasattr(plain, "encoding_")
+    with pytest.raises(ValueError, match="impute is of models of mixed columns"):
+        plain.impute(data)
+    with pytest.raises(ValueError, match="where gives cells of models of mixed columns"):
+        plain.sample(1, where={"x": 1.0})
+
+
+def test_numbers_that_are_categories():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"code": rng.choice([3.5, 7.25, 100.0], 40), "x": rng.normal(size=40)})
+    model = Diffusion(**{**FAST, "epochs": 2}).fit(data, categorical=["code"])
+    assert set(model.sample(50, random_state=0)["code"]) <= {3.5, 7.25, 100.0}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.sample(2, where={"kind": "cow"}), "column 'kind' has no 'cow' in the training rows"),
+        (lambda m: m.sample(2, where={"colour": 1}), "there is no column 'colour': the model's columns are 'kind'"),
+        (lambda m: m.sample(2, where={"weight": "heavy"}), "column 'weight' holds double, and .*heavy.* is not that"),
+        (lambda m: m.sample(2, where={"weight": None}), "column 'weight' has no missing cell in the training rows"),
+        (lambda m: m.sample(2, where={"legs": [3, 4, 4]}), "is for 3 rows but n_samples for 2: leave one of them out"),
+        (lambda m: m.sample(2, where=["kind"]), "where must name columns and their values"),
+        (lambda m: m.sample(2, labels="cat"), "labels are given, but this model was fitted without"),
+        (lambda m: m.sample(2, guidance=1.0), "guidance needs a class to guide to"),
+        (lambda m: m.sample(2, sampler="ddim"), "sampler is for tables of numbers alone"),
+        (lambda m: m.sample(2, reward=np.sum), "reward is for tables of numbers alone"),
+        (lambda m: m.score_samples(frame(5)), "a log-density is of numbers, and this model is of mixed columns"),
+        (lambda m: m.plot(), "is of models of numbers, and this one is of a table of mixed columns"),
+        (lambda m: m.plot_density(), "is of models of numbers"),
+        (lambda m: m.impute(np.zeros((2, 9))), "impute takes a data frame with the columns of fit"),
+        (lambda m: m.impute(frame(5).drop(columns="legs")), "X has no column 'legs'"),
+        (lambda m: m.impute(frame(5).assign(legs="four")), "column 'legs' of X holds .*string, and it held int64"),
+        (lambda m: m.impute(frame(5), n_draws=0), "n_draws must be a whole number from 1 on"),
+    ],
+)
+def test_what_cannot_be_asked_for(model, call, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        call(model)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (pd.DataFrame({"a": [1, "x"], "b": [1, 2]}), "column 'a' holds values of several kinds"),
+        (pd.DataFrame({"a": ["x"], "b": [1]}), "X has 1 row: give at least 2"),
+        (pd.DataFrame({"a": ["x", "y"], "b": [np.inf, 1]}), "column 'b' holds an infinite value"),
+        (pd.DataFrame({"a": ["x", "y"], "b": [2**60, 1]}), "column 'b' holds integers beyond 2\\*\\*53"),
+        (pd.DataFrame({"a": ["x", "x"]}), "every column is constant"),
+    ],
+)
+def test_tables_that_cannot_be_fitted(table, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        Diffusion(**FAST).fit(table)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_model_that_cannot_go_on(data):
+    model = Diffusion(**{**FAST, "epochs": 1}, warm_start=True).fit(data)
+    with pytest.raises(ValueError, match="warm_start goes on with tables of numbers alone"):
+        model.fit(data)
+    classes = data["kind"].to_numpy()
+    model = Diffusion(**{**FAST, "epochs": 1}).fit(data, classes)
+    with pytest.raises(ValueError, match="a classifier by denoising is of models of numbers"):
+        DiffusionClassifier(model).predict(data)
