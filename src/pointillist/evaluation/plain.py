@@ -22,21 +22,22 @@ def as_plain(evaluation: Evaluation) -> dict[str, Any]:
         "p_values": evaluation.p_values,
         "adjusted_p_values": evaluation.adjusted_p_values,
     }
-    return {**_plain(conclusions), **_plain(evaluation)}
+    return {**plain_value(conclusions), **plain_value(evaluation)}
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """A value as what JSON knows."""
     if isinstance(value, Estimate):
         errors = {"standard_error": value.standard_error, "null_standard_error": value.null_standard_error}
-        return {"value": _plain(float(value)), **_plain(errors)}
+        return {"value": plain_value(float(value)), **plain_value(errors)}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain_value(value.tolist())
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value

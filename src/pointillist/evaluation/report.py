@@ -36,7 +36,7 @@ def _summary_table(evaluation: Evaluation) -> Table:
     from rich.text import Text
 
     title = f"{evaluation.m:,} rows against {evaluation.n:,} of data, {_count(evaluation.d, 'column')}"
-    table = _table(title)
+    table = titled_table(title)
     table.add_column("metric")
     for head in ("value", "at its best", "p"):
         table.add_column(head, justify="right")
@@ -50,22 +50,27 @@ def _summary_rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
     scores, best, nearest = evaluation.manifold, evaluation.manifold_floor, evaluation.nearest
     floor = Estimate(evaluation.emd_floor.value, evaluation.emd_floor.spread)
     rows = [
-        ("energy distance", _text(evaluation.energy.distance), "0", _p(evaluation.energy.p_value)),
+        ("energy distance", rounded(evaluation.energy.distance), "0", _p(evaluation.energy.p_value)),
         (
             f"random forest's accuracy, {evaluation.two_sample_rows:,} rows a side",
-            _text(evaluation.two_sample),
+            rounded(evaluation.two_sample),
             "0.5",
             _p(evaluation.two_sample_p_value),
         ),
-        (f"EMD, {evaluation.emd_rows:,} rows a side", _text(evaluation.emd), _text(floor), ""),
-        ("precision", _text(scores.precision), _text(best.precision), ""),
-        ("recall", _text(scores.recall), _text(best.recall), ""),
-        ("density", _text(scores.density), "1", ""),
-        ("coverage", _text(scores.coverage), f"{best.coverage:.3f}", ""),
-        ("closer to the data than its own rows", _text(nearest.share_closer), "0.5", _p(evaluation.closer_p_value)),
+        (f"EMD, {evaluation.emd_rows:,} rows a side", rounded(evaluation.emd), rounded(floor), ""),
+        ("precision", rounded(scores.precision), rounded(best.precision), ""),
+        ("recall", rounded(scores.recall), rounded(best.recall), ""),
+        ("density", rounded(scores.density), "1", ""),
+        ("coverage", rounded(scores.coverage), f"{best.coverage:.3f}", ""),
+        (
+            "closer to the data than its own rows",
+            rounded(nearest.share_closer),
+            "0.5",
+            _p(evaluation.closer_p_value),
+        ),
     ]
     if nearest.closer_to_training is not None and evaluation.training_p_value is not None:
-        share = _text(nearest.closer_to_training)
+        share = rounded(nearest.closer_to_training)
         rows.append(("closer to the data than to held-out rows", share, "0.5", _p(evaluation.training_p_value)))
     copies = f"{nearest.exact_copies:,} ({nearest.copy_share:.2%})"
     rows.append(("exact copies", copies, f"{nearest.duplicate_share:.2%}", _p(evaluation.copies_p_value)))
@@ -88,7 +93,7 @@ def _columns_table(evaluation: Evaluation) -> Table:
 
     shown = evaluation.worst_columns[:MAX_COLUMNS]
     few = f"the {len(shown)} of {evaluation.d:,} columns that differ most" if evaluation.d > len(shown) else "columns"
-    table = _table(few.capitalize())
+    table = titled_table(few.capitalize())
     table.add_column("column", overflow="fold")
     for head in ("difference", "p", "data: mean ± sd", "rows: mean ± sd"):
         table.add_column(head, justify="right")
@@ -104,7 +109,8 @@ def _columns_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def _table(title: str) -> Table:
+def titled_table(title: str) -> Table:
+    """An empty table in the style of all of them."""
     from rich import box
     from rich.table import Table
 
@@ -122,7 +128,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def _text(estimate: Estimate) -> str:
+def rounded(estimate: Estimate) -> str:
     """With the decimals that show one digit of the standard error, two if the first is 1 or 2."""
     error = estimate.standard_error
     if not (error > 0 and math.isfinite(error)):

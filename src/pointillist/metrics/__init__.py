@@ -34,6 +34,17 @@ classifier held fixed, and carry the error of the draw of rows:
 | `expected_calibration_error` | confidence that is not the accuracy, whatever the accuracy | 0, biased upwards |
 | `log_loss` | probabilities that are not the true ones | the entropy of the labels given the rows |
 
+Tables of mixed columns (numbers, categories, missing cells) are mappings of names to columns; of them there are
+
+| metric | sees | at its best |
+|---|---|---|
+| `column_shapes` | columns that differ, each alone | 1 |
+| `pair_trends` | pairs of columns that hang together otherwise | 1 |
+| `boosted_two_sample` | whatever boosted trees see | 1, and an area under the curve of 0.5 |
+| `utility` | what cannot be learned from the rows | that of training on the data |
+| `nearest_share` | copies of training rows | 0.5 |
+| `mixed_manifold` | unlikely rows, and rows that are lacking | that of real rows |
+
 The room needs NumPy, SciPy and scikit-learn, the latter two only once a metric is called.
 """
 
@@ -46,6 +57,9 @@ from pointillist.metrics.energy_test import EnergyTest, energy_test
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.floors import Floor, floor
 from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
+from pointillist.metrics.mixed import PairTrend, PairTrends, column_shapes, pair_trends
+from pointillist.metrics.mixed_models import BoostedTwoSample, Utility, boosted_two_sample, utility
+from pointillist.metrics.mixed_nearest import MixedManifold, NearestShare, mixed_manifold, nearest_share
 from pointillist.metrics.nearest import NearestRecords, nearest_records
 from pointillist.metrics.nll import report_nll
 from pointillist.metrics.registry import METRICS, Metric
@@ -54,6 +68,7 @@ from pointillist.metrics.transport import emd
 
 __all__ = [
     "METRICS",
+    "BoostedTwoSample",
     "ColumnDifference",
     "CorrelationDifferences",
     "EnergyTest",
@@ -61,8 +76,15 @@ __all__ = [
     "Floor",
     "ManifoldScores",
     "Metric",
+    "MixedManifold",
     "NearestRecords",
+    "NearestShare",
+    "PairTrend",
+    "PairTrends",
+    "Utility",
+    "boosted_two_sample",
     "column_differences",
+    "column_shapes",
     "correlation_differences",
     "coverage",
     "emd",
@@ -74,8 +96,12 @@ __all__ = [
     "label_difference",
     "log_loss",
     "manifold_scores",
+    "mixed_manifold",
     "nearest_records",
+    "nearest_share",
+    "pair_trends",
     "report_nll",
     "spread",
     "two_sample_test",
+    "utility",
 ]

@@ -1,0 +1,227 @@
+"""Tables of numbers, categories and missing cells: their columns and pairs of columns, scored as SDMetrics does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointillist.metrics.distances import Rows
+from pointillist.metrics.mixed_tables import Table, check_tables, encode
+
+Codes = NDArray[np.int64]
+
+# SDMetrics: numbers are compared to so many decimals, and put into so many bins beside a category.
+DECIMALS = 14
+N_BINS = 10
+
+# SDMetrics' quality report leaves out pairs whose relation in the data is not above these.
+RELATED_CORRELATION = 0.5
+RELATED_ASSOCIATION = 0.3
+
+# Up to so many cells a contingency table is counted whole, beyond only where it is not empty.
+DENSE_CELLS = 2**20
+
+
+@dataclass(frozen=True)
+class PairTrend:
+    """How alike two columns go together in rows and in data.
+
+    Attributes:
+        names: Of the two columns.
+        kind: `correlation` for two numbers, else `contingency`.
+        score: In [0, 1], 1 where they go together alike; nan where it is not defined.
+        strength: How strongly they are related in the data, in [0, 1]: |Pearson's correlation| or Cramér's V;
+            nan where it is not defined.
+    """
+
+    names: tuple[str, str]
+    kind: Literal["correlation", "contingency"]
+    score: float
+    strength: float
+
+    @property
+    def is_related(self) -> bool:
+        """Whether the quality report of SDMetrics counts the pair: a correlation above 0.5, or a V above 0.3."""
+        return self.strength > (RELATED_CORRELATION if self.kind == "correlation" else RELATED_ASSOCIATION)
+
+
+@dataclass(frozen=True)
+class PairTrends:
+    """How alike all pairs of columns go together. See `pair_trends`.
+
+    Attributes:
+        mean: Over all pairs with a score; nan where there are none.
+        related_mean: Over those that are related in the data; nan where there are none.
+        pairs: Each pair, in the columns' order.
+    """
+
+    mean: float
+    related_mean: float
+    pairs: tuple[PairTrend, ...]
+
+
+def column_shapes(rows: Table, data: Table) -> dict[str, float]:
+    """Score every column's marginal law, leaving out missing cells.
+
+    A number's score is 1 less the Kolmogorov-Smirnov statistic, with both sides rounded to 14 decimals; a category's
+    is 1 less the total variation distance of the shares. These are `KSComplement` and `TVComplement` of SDMetrics,
+    whose quality report calls their mean "Column Shapes", but for the 1e-6 of a row that it adds to the data for each
+    category that only `rows` have. Independent draws of each column by itself score as well as
+    the data: what columns do together goes unseen.
+
+    Args:
+        rows: A table of m rows.
+        data: A table of n rows with the same columns.
+
+    Returns:
+        Of each column by name its score, in [0, 1], in the data's order; nan where a side has missing cells only.
+        `mean_score` averages them.
+
+    Raises:
+        ValueError: As `check_tables`.
+
+    Example:
+        >>> import numpy as np
+        >>> data = {"x": np.array([0.0, 1.0, np.nan]), "c": np.array(["a", "b", "b"], object)}
+        >>> rows = {"x": np.array([1.0, 1.0, 1.0]), "c": np.array(["b", "b", None], object)}
+        >>> print({name: round(score, 3) for name, score in column_shapes(rows, data).items()})
+        {'x': 0.5, 'c': 0.667}
+    """
+    check_tables(data=data, rows=rows)
+    (others, some), is_category = encode(data, rows)
+    scores = {}
+    for j, name in enumerate(data):
+        sides = [side[~np.isnan(side[:, j]), j] for side in (some, others)]
+        if min(map(len, sides)) == 0:
+            scores[name] = float("nan")
+        elif is_category[j]:
+            scores[name] = 1 - _total_variation(*(side.astype(np.int64) for side in sides))
+        else:
+            scores[name] = 1 - _kolmogorov_smirnov(*(np.round(side, DECIMALS) for side in sides))
+    return scores
+
+
+def mean_score(scores: Mapping[Any, float]) -> float:
+    """Mean of the scores that are defined; nan where none is.
+
+    Args:
+        scores: By name, nan where not defined.
+
+    Example:
+        >>> mean_score({"a": 1.0, "b": 0.5, "c": float("nan")})
+        0.75
+    """
+    known = [score for score in scores.values() if score == score]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def pair_trends(rows: Table, data: Table, *, bins: Literal["own", "data"] = "own") -> PairTrends:
+    """Score how every two columns go together.
+
+    Two numbers score 1 − |r_data − r_rows| / 2 with Pearson's correlations of the rows that have both. Other pairs
+    score 1 less the total variation distance of their joint shares, a missing category being a category; a number
+    beside a category is put into 10 bins of equal width first. These are `CorrelationSimilarity` and
+    `ContingencySimilarity` of SDMetrics, whose property "Column Pair Trends" is the mean over all pairs; newer
+    versions of its quality report count only those that are related in the data, by default: `related_mean`.
+
+    Args:
+        rows: A table of m rows.
+        data: A table of n rows with the same columns.
+        bins: `own`, over the range of either side by itself, a missing number being in the last one with the largest:
+            what SDMetrics' quality report does. A single outlier on one side moves its bins, so that of long-tailed
+            numbers real rows can score below independent columns. `data`, over the range of the data for both sides,
+            the outer ones open and missing numbers in one more: what `ContingencySimilarity` does by itself.
+
+    Returns:
+        Means and pairs, each in [0, 1]. A pair's score is nan where a number is constant or nearly always missing.
+
+    Raises:
+        ValueError: As `check_tables`.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([0.0, 1.0, 2.0, 3.0])
+        >>> pair_trends({"x": x, "y": -x}, {"x": x, "y": x}).mean
+        0.0
+    """
+    check_tables(data=data, rows=rows)
+    (others, some), is_category = encode(data, rows)
+    columns = [
+        tuple(
+            np.where(np.isnan(side), -1, side).astype(np.int64) + 1
+            if is_category[j]
+            else _put_into_bins(side, others[:, j] if bins == "data" else None)
+            for side in (some[:, j], others[:, j])
+        )
+        for j in range(len(is_category))
+    ]
+    pairs = []
+    for (i, one), (j, two) in combinations(enumerate(data), 2):
+        kind: Literal["correlation", "contingency"] = "contingency"
+        if is_category[i] or is_category[j]:
+            score, strength = _compare_contingencies(columns[i], columns[j])
+        else:
+            kind = "correlation"
+            of_rows, strength = (_correlation(side[:, i], side[:, j]) for side in (some, others))
+            score, strength = 1 - abs(strength - of_rows) / 2, abs(strength)
+        pairs.append(PairTrend((one, two), kind, score, strength))
+    related = {pair.names: pair.score for pair in pairs if pair.is_related}
+    return PairTrends(mean_score({pair.names: pair.score for pair in pairs}), mean_score(related), tuple(pairs))
+
+
+def _kolmogorov_smirnov(one: Rows, two: Rows) -> float:
+    values = np.concatenate([one, two])
+    shares = [np.searchsorted(np.sort(side), values, "right") / len(side) for side in (one, two)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def _total_variation(one: Codes, two: Codes) -> float:
+    size = int(max(one.max(), two.max())) + 1
+    shares = [np.bincount(side, minlength=size) / len(side) for side in (one, two)]
+    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def _put_into_bins(column: Rows, reference: Rows | None) -> Codes:
+    """Bins over the range of a reference, if there is one with open ends, else over the column's own."""
+    known = column if reference is None else reference
+    edges = np.histogram_bin_edges(known[~np.isnan(known)], N_BINS)
+    if reference is not None:
+        edges[0], edges[-1] = -np.inf, np.inf
+    return np.digitize(column, edges).astype(np.int64)
+
+
+def _correlation(one: Rows, two: Rows) -> float:
+    """Pearson's, of the rows that have both; nan where one of the columns is constant."""
+    both = ~(np.isnan(one) | np.isnan(two))
+    one, two = one[both], two[both]
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(two) == 0:
+        return float("nan")
+    one, two = ((side - side.mean()) / np.linalg.norm(side - side.mean()) for side in (one, two))
+    return float(np.clip(one @ two, -1, 1))
+
+
+def _compare_contingencies(one: tuple[Codes, ...], two: tuple[Codes, ...]) -> tuple[float, float]:
+    """Score of two columns, each a pair of rows' and data's codes, and Cramér's V of the data's."""
+    width = int(max(side.max() for side in two)) + 1
+    size = (int(max(side.max() for side in one)) + 1) * width
+    cells = np.arange(size)
+    keys = [a * width + b for a, b in zip(one, two, strict=True)]
+    if size > DENSE_CELLS:
+        cells, inverse = np.unique(np.concatenate(keys), return_inverse=True)
+        keys = [inverse[: len(keys[0])], inverse[len(keys[0]) :]]
+    rows, data = (np.bincount(side, minlength=len(cells)) / len(side) for side in keys)
+    score = 1 - float(np.abs(rows - data).sum() / 2)
+
+    margins = [np.bincount(codes) / len(codes) for codes in (one[1], two[1])]
+    categories = min(int(np.count_nonzero(margin)) for margin in margins)
+    if categories < 2:
+        return score, float("nan")
+    filled = data > 0
+    expected = margins[0][cells[filled] // width] * margins[1][cells[filled] % width]
+    squares = float((data[filled] ** 2 / expected).sum() - 1)
+    return score, float(np.sqrt(max(squares, 0.0) / (categories - 1)))

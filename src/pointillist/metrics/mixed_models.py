@@ -1,0 +1,271 @@
+"""Boosted trees as judges of mixed tables: whether they tell rows from data, and what they learn from either."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointillist.metrics.c2st import VARIANCE_INFLATION
+from pointillist.metrics.distances import Rows
+from pointillist.metrics.estimate import Estimate
+from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
+
+# That scikit-learn's boosted trees take as categories, less one.
+MAX_CATEGORIES = 254
+
+
+@dataclass(frozen=True)
+class BoostedTwoSample:
+    """How well boosted trees tell rows from data. See `boosted_two_sample`.
+
+    Attributes:
+        score: 1 − 2 max(0, AUC − ½), in [0, 1]: 1 where they cannot tell.
+        auc: Of rows held out from their training; 0.5 where they cannot tell, 1 where they always can.
+        n_rows: Rows a side that they saw.
+    """
+
+    score: Estimate
+    auc: Estimate
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Utility:
+    """What boosted trees learn from rows, and from data. See `utility`.
+
+    Attributes:
+        target: The column that they predict.
+        measure: `AUC` of a category, `R²` of a number.
+        of_rows: On test rows, of trees trained on rows.
+        of_data: The same, of trees trained on data.
+        difference: The first less the second.
+        n_rows: Rows that either was trained on.
+    """
+
+    target: str
+    measure: Literal["AUC", "R²"]
+    of_rows: Estimate
+    of_data: Estimate
+    difference: Estimate
+    n_rows: int
+
+
+def boosted_two_sample(
+    rows: Table,
+    data: Table,
+    *,
+    max_rows: int = 16_000,
+    n_splits: int = 5,
+    random_state: int | np.random.Generator | None = 0,
+) -> BoostedTwoSample:
+    """Have boosted trees tell rows from data, on rows held out from their training.
+
+    The trees are scikit-learn's `HistGradientBoostingClassifier`, 100 of them and else with its own settings, which
+    takes categories and missing cells as they are. Unlike a logistic regression they see what columns do together.
+    More rows train better trees: compare scores at one number of rows only. (Lopez-Paz & Oquab 2017,
+    arXiv 1610.06545, with the area under the curve in place of the accuracy; the score is that of SDMetrics'
+    detection metrics.)
+
+    Args:
+        rows: A table of m rows.
+        data: A table of n rows with the same columns. Of a column with more than 254 categories the rarest, over both
+            sides, count as one.
+        max_rows: Rows taken from each side at most; the larger side is always subsampled to the smaller one.
+        n_splits: Shuffled stratified folds, at least 2.
+        random_state: Seed of the subsamples, the folds and the trees.
+
+    Returns:
+        Score and AUC, the mean over the folds. The standard error is that of the mean over folds, with `n_splits` − 1
+        degrees of freedom; `null_standard_error` is for an AUC of 0.5, by the variance of the Mann-Whitney statistic.
+        Both are √(1 + 2/π) times what independent folds would have, as in `two_sample_test`: for two samples of one law
+        the first was 0.8 to 0.9 times the true error in simulations, and the second 0.9 to 1.0 times.
+
+    Raises:
+        ValueError: As `check_tables`, or if there are fewer rows than folds.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> rows, data = ({"x": rng.normal(size=200), "c": rng.choice(np.array(["a", "b"], object), 200)} for _ in "12")
+        >>> print(f"{boosted_two_sample(rows, data).auc:.2f}")
+        0.47
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedKFold
+
+    check_tables(data=data, rows=rows)
+    n = min(count_rows(rows), count_rows(data), max_rows)
+    if n_splits < 2 or n < n_splits:
+        raise ValueError(
+            f"n_splits={n_splits} folds need at least 2 folds and as many rows a side, of which there are {n}: "
+            "pass more rows or fewer folds"
+        )
+    rng = np.random.default_rng(random_state)
+    sides, is_category = encode(rows, data, max_categories=MAX_CATEGORIES)
+    features = np.concatenate([side[rng.permutation(len(side))[:n]] for side in sides])
+    labels = np.repeat([1, 0], n)
+    folds = StratifiedKFold(n_splits, shuffle=True, random_state=_draw_seed(rng))
+    trees = HistGradientBoostingClassifier(
+        categorical_features=is_category, early_stopping=False, random_state=_draw_seed(rng)
+    )
+    areas = np.empty(n_splits)
+    with _one_thread():
+        for fold, (train, test) in enumerate(folds.split(features, labels)):
+            _fit(trees, features[train], labels[train])
+            areas[fold] = roc_auc_score(labels[test], trees.predict_proba(features[test])[:, 1])
+
+    error, tested = areas.std(ddof=1) * math.sqrt(VARIANCE_INFLATION / n_splits), n / n_splits
+    null_error = math.sqrt(VARIANCE_INFLATION * (2 * tested + 1) / (12 * tested**2 * n_splits))
+    auc = Estimate(areas.mean(), error, n_splits - 1, null_error)
+    score = Estimate(1 - 2 * max(0.0, auc - 0.5), 2 * error, n_splits - 1, 2 * null_error)
+    return BoostedTwoSample(score, auc, n)
+
+
+def utility(
+    rows: Table,
+    data: Table,
+    test: Table,
+    target: str,
+    *,
+    max_rows: int = 50_000,
+    random_state: int | np.random.Generator | None = 0,
+) -> Utility:
+    """Predict a column of held-out rows by boosted trees trained on rows, and by ones trained on data.
+
+    The trees are scikit-learn's `HistGradientBoostingClassifier` or `HistGradientBoostingRegressor` with their own
+    settings. Rows whose target is missing are left out everywhere. (Esteban et al. 2017, arXiv 1706.02633: train on
+    synthetic, test on real.)
+
+    Args:
+        rows: A table of m rows.
+        data: A table of n rows with the same columns.
+        test: Rows of the data's law that are in neither.
+        target: The column to predict.
+        max_rows: Rows to train on at most; the larger side is always subsampled to the smaller one.
+        random_state: Seed of the subsamples and the trees.
+
+    Returns:
+        For a category the AUC, in [0, 1], the mean over the test's classes of each against the rest; for a number R²,
+        at most 1. The standard errors are over the draw of test rows, with the trees held fixed (delta method; of an
+        AUC DeLong et al. 1988), and that of the difference allows for both being of the same rows.
+
+    Raises:
+        ValueError: As `check_tables`, or if the target is not a column or the only one, always missing on a side, or
+            has one value only in `test`.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(3, 300))
+        >>> rows, data, test = ({"x": each, "y": 2 * each} for each in x)
+        >>> print(f"{utility(rows, data, test, 'y').of_rows:.2f}")
+        0.99
+    """
+    check_tables(data=data, rows=rows, test=test)
+    if target not in data:
+        raise ValueError(f"target={target!r} is no column of data: use one of {', '.join(map(repr, data))}")
+    if len(data) < 2:
+        raise ValueError(f"target={target!r} is the only column: there is none to predict it from")
+    tables = [rows, data, test]
+    targets, (is_class,) = encode(*({target: table[target]} for table in tables))
+    features, is_category = encode(*(_without(table, target) for table in tables), max_categories=MAX_CATEGORIES)
+    known = [~np.isnan(values[:, 0]) for values in targets]
+    labels = [values[kept, 0] for values, kept in zip(targets, known, strict=True)]
+    features = [values[kept] for values, kept in zip(features, known, strict=True)]
+    for side, values in zip(("rows", "data"), labels, strict=False):
+        if len(values) == 0:
+            raise ValueError(f"target={target!r} is missing in all of {side}: nothing can be learnt")
+    if len(np.unique(labels[2])) < 2:
+        raise ValueError(f"target={target!r} has fewer than two values in test: nothing can be predicted")
+
+    rng = np.random.default_rng(random_state)
+    n, seed = min(len(labels[0]), len(labels[1]), max_rows), _draw_seed(rng)
+    measure = _class_utility if is_class else _number_utility
+    results = []
+    with _one_thread():
+        for values, train in zip(labels[:2], features, strict=False):
+            some = rng.permutation(len(values))[:n]
+            results.append(measure(train[some], values[some], features[2], labels[2], is_category, seed))
+    (of_rows, rows_influence), (of_data, data_influence) = results
+    return Utility(
+        target,
+        "AUC" if is_class else "R²",
+        Estimate(of_rows, _error(rows_influence)),
+        Estimate(of_data, _error(data_influence)),
+        Estimate(of_rows - of_data, _error(rows_influence - data_influence)),
+        n,
+    )
+
+
+def _draw_seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Trees on one thread: on several they wait for one another, and for very long where other work has the cores."""
+    import sklearn.ensemble  # noqa: F401 - only libraries that are loaded are limited
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="openmp")
+
+
+def _fit(trees: Any, features: Rows, labels: NDArray[Any]) -> None:
+    has_values = ~np.isnan(features).all(axis=0)
+    trees.fit(np.where(has_values, features, 0.0), labels)  # of a column without values they cannot make bins
+
+
+def _without(table: Table, target: str) -> Mapping[str, NDArray[Any]]:
+    return {name: column for name, column in table.items() if name != target}
+
+
+def _error(influence: Rows) -> float:
+    return float(influence.std(ddof=1)) / math.sqrt(len(influence))
+
+
+def _class_utility(
+    train: Rows, labels: Rows, test: Rows, truth: Rows, is_category: NDArray[np.bool_], seed: int
+) -> tuple[float, Rows]:
+    """The mean AUC of a class against the rest, and what each test row contributes to its deviation."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    probabilities: dict[float, Rows] = {}
+    if len(np.unique(labels)) > 1:
+        trees = HistGradientBoostingClassifier(categorical_features=is_category, random_state=seed)
+        _fit(trees, train, labels)
+        probabilities = dict(zip(trees.classes_.tolist(), trees.predict_proba(test).T, strict=True))
+    results = [
+        _area(probabilities.get(label, np.zeros(len(test))), truth == label) for label in np.unique(truth).tolist()
+    ]
+    return float(np.mean([area for area, _ in results])), np.mean([influence for _, influence in results], axis=0)
+
+
+def _area(scores: Rows, is_positive: NDArray[np.bool_]) -> tuple[float, Rows]:
+    from scipy.stats import rankdata
+
+    ranks = rankdata(scores)
+    placements = np.empty(len(scores))  # the share of the other side that a row is on the right side of
+    for side in (is_positive, ~is_positive):
+        placements[side] = (ranks[side] - rankdata(scores[side])) / np.count_nonzero(~side)
+    placements[~is_positive] = 1 - placements[~is_positive]
+    area, share = placements[is_positive].mean(), is_positive.mean()
+    return float(area), (placements - area) / np.where(is_positive, share, 1 - share)
+
+
+def _number_utility(
+    train: Rows, labels: Rows, test: Rows, truth: Rows, is_category: NDArray[np.bool_], seed: int
+) -> tuple[float, Rows]:
+    """R², and what each test row contributes to its deviation."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    trees = HistGradientBoostingRegressor(categorical_features=is_category, random_state=seed)
+    _fit(trees, train, labels)
+    residuals, deviations = (trees.predict(test) - truth) ** 2, (truth - truth.mean()) ** 2
+    ratio = residuals.mean() / deviations.mean()
+    return float(1 - ratio), (ratio * deviations - residuals) / deviations.mean()

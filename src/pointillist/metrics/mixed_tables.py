@@ -1,0 +1,107 @@
+"""Tables of numbers, categories and missing cells: what they are, and how they become matrices."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointillist.metrics.distances import Rows
+
+Table = Mapping[str, NDArray[Any]]
+"""Columns of one length by name: float64 for numbers (NaN where missing), object for categories (str, or None)."""
+
+
+def check_tables(min_rows: int = 2, **tables: Table) -> None:
+    """Say in one line what is wrong with tables that are to be compared, and the way out.
+
+    Args:
+        min_rows: The fewest rows that will do.
+        **tables: By what the caller calls them; the first says which columns the others must have.
+
+    Raises:
+        ValueError: If a table has no column, columns of several lengths, or fewer rows than `min_rows`; a column is
+            neither float64 nor object, has an infinity, or holds objects other than str and None; or columns differ
+            between tables, in name or in kind. Their order may differ.
+    """
+    reference, first = next(iter(tables.items()))
+    for side, table in tables.items():
+        _check_table(side, table, min_rows)
+        for has, lacks in ((reference, side), (side, reference)):
+            missing = [name for name in tables[has] if name not in tables[lacks]]
+            if missing:
+                raise ValueError(f"{lacks} has no column {missing[0]!r}, which {has} has: pass the same columns")
+        for name, column in first.items():
+            kinds = ["categories" if each.dtype == object else "numbers" for each in (table[name], column)]
+            if kinds[0] != kinds[1]:
+                raise ValueError(
+                    f"column {name!r} of {side} holds {kinds[0]} but that of {reference} {kinds[1]}: "
+                    "make them of one kind"
+                )
+
+
+def encode(*tables: Table, max_categories: int | None = None) -> tuple[list[Rows], NDArray[np.bool_]]:
+    """Tables as matrices: numbers as they are, categories by their places in the alphabet, NaN where missing.
+
+    Args:
+        *tables: That `check_tables` has passed. Categories have one code in all of them.
+        max_categories: Of a column; beyond, the rarest over all tables share one code.
+
+    Returns:
+        For each table an array of shape `(n, d)`, with the first table's order of columns; and, of shape `(d,)`, which
+        columns are categories.
+    """
+    names = list(tables[0])
+    matrices = [np.empty((count_rows(table), len(names))) for table in tables]
+    is_category = np.array([tables[0][name].dtype == object for name in names])
+    for j, name in enumerate(names):
+        columns = [table[name] for table in tables]
+        if is_category[j]:
+            columns = _encode_categories(columns, max_categories)
+        for matrix, column in zip(matrices, columns, strict=True):
+            matrix[:, j] = column
+    return matrices, is_category
+
+
+def count_rows(table: Table) -> int:
+    """Rows of a table that has columns."""
+    return len(next(iter(table.values())))
+
+
+def _check_table(side: str, table: Table, min_rows: int) -> None:
+    if not table:
+        raise ValueError(f"{side} has no columns: pass at least one")
+    lengths = {name: np.shape(column) for name, column in table.items()}
+    for name, column in table.items():
+        where = f"column {name!r} of {side}"
+        if lengths[name] != next(iter(lengths.values())) or len(lengths[name]) != 1:
+            raise ValueError(f"{where} has shape {lengths[name]}: pass arrays of one dimension and one length")
+        if column.dtype == object:
+            wrong = [i for i, cell in enumerate(column) if not (cell is None or isinstance(cell, str))]
+            advice = "pass str for categories and None where missing"
+        elif column.dtype == np.float64:
+            wrong = np.flatnonzero(np.isinf(column)).tolist()
+            advice = "pass NaN for missing numbers, and drop such rows"
+        else:
+            raise ValueError(f"{where} is {column.dtype}: pass float64 for numbers and object for categories")
+        if wrong:
+            raise ValueError(f"{where} holds {column[wrong[0]]!r} in row {wrong[0]}: {advice}")
+    if count_rows(table) < min_rows:
+        raise ValueError(f"{side} has {count_rows(table)} row(s) but needs at least {min_rows}: pass more rows")
+
+
+def _encode_categories(columns: list[NDArray[Any]], max_categories: int | None) -> list[Rows]:
+    counts: Counter[str] = Counter()
+    for column in columns:
+        counts.update(column.tolist())
+    counts.pop(None, None)  # type: ignore[call-overload]
+    kept = sorted(counts)
+    if max_categories is not None and len(kept) > max_categories:
+        kept = sorted(sorted(kept, key=lambda category: -counts[category])[: max_categories - 1])
+    codes: dict[str | None, float] = dict.fromkeys(counts, float(len(kept)))
+    codes.update({category: float(code) for code, category in enumerate(kept)})
+    codes[None] = float("nan")
+    return [np.array([codes[cell] for cell in column.tolist()], np.float64) for column in columns]

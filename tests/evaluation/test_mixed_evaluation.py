@@ -1,0 +1,167 @@
+import io
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pointillist.evaluation.mixed import evaluate_mixed, print_mixed_evaluation
+
+
+def law(seed, n):
+    """Related columns of both kinds, some of their cells missing."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    c = np.array(["low", "mid", "high"], object)[np.clip(np.round(x + 1), 0, 2).astype(int)]
+    y = np.where(x + (c == "mid") + 0.5 * rng.normal(size=n) > 0.5, "yes", "no").astype(object)
+    table = {"x": x, "[w]": x + 0.5 * rng.normal(size=n), "c": c, "y": y}
+    table["[w]"][rng.random(n) < 0.1] = np.nan
+    table["c"][rng.random(n) < 0.1] = None
+    return table
+
+
+def take(table, index):
+    return {name: column[index] for name, column in table.items()}
+
+
+def permuted(table):
+    rng = np.random.default_rng(0)
+    return {name: rng.permutation(column) for name, column in table.items()}
+
+
+@pytest.fixture(scope="module")
+def same():
+    return evaluate_mixed(law(0, 300), law(1, 400), holdout=law(2, 350), target="y")
+
+
+@pytest.fixture(scope="module")
+def halves():
+    data = law(3, 400)
+    return evaluate_mixed(permuted(data), data)
+
+
+def test_same_law(same):
+    assert same.verdict.startswith("Boosted trees cannot tell the rows from the data at the 1 % level (AUC ")
+    assert "copied" not in same.verdict
+    assert (same.m, same.n, same.names, same.holdout_rows) == (300, 400, ("x", "[w]", "c", "y"), 350)
+    for table in (same.rows, same.real, same.independent):
+        assert table.two_sample.n_rows == table.manifold.n_rows == 300
+    assert same.rows.two_sample.score > 0.8
+    assert same.independent.two_sample.score < 0.4
+    assert same.rows.common_trends.mean > 0.85 > 0.75 > same.independent.common_trends.mean
+    assert same.independent.shapes_mean > 0.97
+    assert abs(same.rows.common_trends.mean - same.real.common_trends.mean) < 0.05
+    assert same.rows.trends.mean != same.rows.common_trends.mean
+    assert same.rows.nearest.is_inside
+    assert same.real.nearest.is_inside
+    assert same.rows.utility.of_rows > 0.8 > same.independent.utility.of_rows
+    assert same.rows.utility.of_data == same.independent.utility.of_data
+    assert same.seconds > 0
+
+
+def test_independent_columns(halves):
+    assert halves.can_be_told_apart
+    assert halves.verdict.startswith("Boosted trees tell the rows from the data at the 1 % level (AUC 0.")
+    assert "\n" not in halves.verdict
+    assert halves.holdout_rows is None
+    assert halves.copies_p_value is None
+    assert halves.rows.shapes_mean == halves.independent.shapes_mean == 1
+    assert abs(halves.rows.two_sample.auc - halves.independent.two_sample.auc) < 0.1
+    assert halves.real.two_sample.score > 0.7
+    for table in (halves.rows, halves.real, halves.independent):
+        assert table.two_sample.n_rows == 200  # a half of the data is all that real rows can be
+        assert table.nearest is table.utility is None
+
+
+def test_copies():
+    data, holdout = law(4, 300), law(5, 300)
+    exact = evaluate_mixed(take(data, slice(150)), data, holdout=holdout)
+    assert "The rows look copied: 9" in exact.verdict or "The rows look copied: 100%" in exact.verdict
+    assert "150 of 150 equal a data row, and 0.0% of the held-out rows do (p < 0.0001)." in exact.verdict
+    assert exact.real.nearest.copy_share == 0
+
+
+def test_json(same, halves):
+    for evaluation in (same, halves):
+        plain = evaluation.to_json()
+        assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+        assert next(iter(plain)) == "verdict"
+        assert plain["rows"]["two_sample"]["score"]["value"] == float(evaluation.rows.two_sample.score)
+        assert plain["real"]["trends"]["mean"] == evaluation.real.trends.mean
+        assert plain["rows"]["trends"]["pairs"][0]["names"] == ["x", "[w]"]
+        assert list(plain["independent"]["shapes"]) == list(evaluation.names)
+    assert halves.to_json()["rows"]["nearest"] is None
+
+
+def test_seed(halves):
+    data = law(3, 400)
+    again = evaluate_mixed(permuted(data), data)
+    assert replace(again, seconds=0).to_json() == replace(halves, seconds=0).to_json()
+
+
+def text_of(evaluation):
+    console = Console(file=io.StringIO(), width=110)
+    print_mixed_evaluation(evaluation, console)
+    return console.file.getvalue()
+
+
+def test_report(same, halves):
+    text = text_of(same)
+    assert "300 rows against 400 of data, 4 column(s)" in text
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert lines[3].startswith(" boosted two-sample score")
+    order = [
+        "boosted two-sample score",
+        "pair trends",
+        "precision",
+        "AUC of y, predicted",
+        "nearer to",
+        "column shapes",
+    ]
+    assert [text.index(measure) for measure in order] == sorted(text.index(measure) for measure in order)
+    assert "Real rows: 300 of the 350 held-out rows" in text
+    assert "[w]" in text  # not markup
+    assert "nan" not in text
+    text = text_of(halves)
+    assert "Real rows: one random half of the data, measured against the other half" in " ".join(text.split())
+    assert "nearer to the data" not in text
+    assert "predicted" not in text
+
+
+def test_few_rows_one_column_and_constants():
+    one = {"c": np.array(["a"] * 9 + [None], object)}
+    empty = {"x": np.full(12, np.nan), "y": np.ones(12), "c": np.full(12, None, object)}
+    for rows, data, holdout in ((one, one, None), (one, one, one), (empty, empty, None), (empty, empty, empty)):
+        evaluation = evaluate_mixed(rows, data, holdout=holdout)
+        json.dumps(evaluation.to_json(), allow_nan=False)
+        text_of(evaluation)
+        assert not evaluation.can_be_told_apart
+        assert math.isfinite(evaluation.rows.two_sample.score)
+
+
+def test_many_columns_show_the_worst():
+    rng = np.random.default_rng(6)
+    rows, data = ({f"column_{i}": rng.normal(size=40) for i in range(12)} for _ in "12")
+    rows["column_7"] += 5
+    text = text_of(evaluate_mixed(rows, data))
+    assert "The 10 of 66 pairs of columns that score furthest below real rows" in text
+    worst = text[text.index("The 10 of 12 columns that score") :]
+    assert worst.index("column_7") == min(worst.index(name) for name in rows if name in worst)
+
+
+def test_errors():
+    rows = law(7, 20)
+    for options, message in [
+        ({"target": "z", "holdout": rows}, r"^target='z' is no column of data: use one of 'x', '\[w\]', 'c', 'y'$"),
+        ({"target": "y"}, r"^target='y' needs held-out rows to be predicted in: pass holdout$"),
+        ({"holdout": take(rows, slice(9))}, r"^holdout has 9 row\(s\) but needs at least 10: pass more rows$"),
+        ({"holdout": {**rows, "x": rows["c"]}}, r"^column 'x' of holdout holds categories but that of data numbers: "),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            evaluate_mixed(rows, rows, **options)
+    with pytest.raises(ValueError, match=r"^rows has 9 row\(s\) but needs at least 10: pass more rows$"):
+        evaluate_mixed(take(rows, slice(9)), rows)
+    with pytest.raises(ValueError, match=r"^rows has no column 'y', which data has: pass the same columns$"):
+        evaluate_mixed({name: rows[name] for name in ("x", "[w]", "c")}, rows)

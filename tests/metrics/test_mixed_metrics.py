@@ -1,0 +1,465 @@
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
+from pointillist.metrics.mixed_models import (
+    MAX_CATEGORIES,
+    _area,
+    _number_utility,
+    _one_thread,
+    boosted_two_sample,
+    utility,
+)
+from pointillist.metrics.mixed_nearest import _distances, _embed, _nearest, mixed_manifold, nearest_share
+from pointillist.metrics.mixed_tables import check_tables, encode
+
+
+def law(seed, n, shift=0.0, missing=0.0):
+    """Two related numbers, one of few values, two related categories and a yes or no of all of them."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n) + shift
+    few = np.round(2 * x + rng.normal(size=n))
+    c = np.array(["a", "b", "c", "d"], object)[np.clip(np.round(x + 1.5), 0, 3).astype(int)]
+    e = np.where(rng.random(n) < 0.7, c, rng.choice(np.array(["a", "z"], object), n)).astype(object)
+    y = np.where(x + few / 4 + (c == "b") + rng.normal(size=n) > 0.5, "yes", "no").astype(object)
+    table = {"x": x, "few": few, "c": c, "e": e, "y": y}
+    for column in table.values():
+        column[rng.random(n) < missing] = None if column.dtype == object else np.nan
+    return table
+
+
+def take(table, index):
+    return {name: column[index] for name, column in table.items()}
+
+
+@pytest.fixture(scope="module")
+def frames():
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("sdmetrics")
+    return pandas.DataFrame
+
+
+def metadata(table):
+    kinds = {name: "categorical" if column.dtype == object else "numerical" for name, column in table.items()}
+    return {"columns": {name: {"sdtype": kind} for name, kind in kinds.items()}}
+
+
+TABLES = [
+    (law(0, 400), law(1, 500)),
+    (law(2, 300, shift=0.4, missing=0.15), law(3, 450, missing=0.1)),
+    (law(4, 60, shift=-2.0, missing=0.3), law(5, 40)),
+    # A constant on one side, a column that is missing on one side, categories and numbers of one side only.
+    (
+        {**law(6, 80), "constant": np.ones(80), "gone": np.full(80, np.nan), "far": np.arange(80.0) + 1e6},
+        {**law(7, 90), "constant": np.arange(90.0), "gone": np.arange(90.0), "far": np.arange(90.0) * 0.1},
+    ),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("rows", "data"), TABLES)
+def test_shapes_are_those_of_sdmetrics(frames, rows, data):
+    from sdmetrics.single_column import KSComplement, TVComplement
+
+    found = column_shapes(rows, data)
+    assert list(found) == list(data)
+    for name, score in found.items():
+        metric = TVComplement if data[name].dtype == object else KSComplement
+        expected = metric.compute(frames(dict(data))[name], frames(dict(rows))[name])
+        assert score == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_new_categories_are_all_but_those_of_sdmetrics(frames):
+    from sdmetrics.single_column import TVComplement
+
+    data, rows = {"c": np.array(list("aab"), object)}, {"c": np.array(list("abzzy"), object)}
+    expected = TVComplement.compute(frames(data)["c"], frames(rows)["c"])
+    assert column_shapes(rows, data)["c"] == pytest.approx(0.4, abs=1e-12)
+    assert expected == pytest.approx(0.4, abs=2e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("rows", "data"), TABLES)
+def test_trends_are_those_of_sdmetrics(frames, rows, data):
+    from sdmetrics.reports.single_table._properties import ColumnPairTrends
+
+    found = pair_trends(rows, data)
+    reference = ColumnPairTrends()
+    mean = reference.get_score(frames(dict(data)), frames(dict(rows)), metadata(data))
+    assert found.mean == pytest.approx(mean, abs=1e-9)
+    assert [pair.names for pair in found.pairs] == list(
+        zip(reference.details["Column 1"], reference.details["Column 2"], strict=True)
+    )
+    scores = [pair.score for pair in found.pairs]
+    assert scores == pytest.approx(reference.details["Score"].tolist(), abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("rows", "data"), TABLES[:3])
+def test_trends_in_bins_of_the_data_are_those_of_sdmetrics(frames, rows, data):
+    from sdmetrics.column_pairs import ContingencySimilarity
+
+    own = {pair.names: pair for pair in pair_trends(rows, data).pairs}
+    for pair in pair_trends(rows, data, bins="data").pairs:
+        names = list(pair.names)
+        numbers = [name for name in names if data[name].dtype != object]
+        if len(numbers) == 1:
+            sides = (frames(dict(side))[names] for side in (data, rows))
+            expected = ContingencySimilarity.compute(*sides, continuous_column_names=numbers)
+            assert pair.score == pytest.approx(expected, abs=1e-9)
+        else:
+            assert pair == own[pair.names]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_quality_report_of_sdmetrics(frames):
+    from sdmetrics.reports.single_table import QualityReport
+
+    rows, data = TABLES[1]
+    report = QualityReport()
+    report.generate(frames(dict(data)), frames(dict(rows)), metadata(data), verbose=False)
+    scores = dict(report.get_properties().to_numpy()[:, :2].tolist())
+    assert mean_score(column_shapes(rows, data)) == pytest.approx(scores["Column Shapes"], abs=1e-9)
+    assert pair_trends(rows, data).mean == pytest.approx(scores["Column Pair Trends"], abs=1e-9)
+
+
+def test_strengths_are_cramers():
+    from scipy.stats.contingency import association, crosstab
+
+    rng = np.random.default_rng(8)
+    rows, data = ({**table, "coin": rng.choice(np.array(["h", "t"], object), len(table["x"]))} for table in TABLES[0])
+    trends = pair_trends(rows, data)
+    for pair in trends.pairs:
+        one, two = (
+            np.digitize(data[name], np.histogram_bin_edges(data[name])) if name in ("x", "few") else data[name]
+            for name in pair.names
+        )
+        if pair.kind == "correlation":
+            assert pair.strength == pytest.approx(abs(np.corrcoef(data["x"], data["few"])[0, 1]), abs=1e-12)
+            assert pair.is_related == (pair.strength > 0.5)
+        else:
+            counts = crosstab(one.astype(str), two.astype(str)).count
+            assert pair.strength == pytest.approx(association(counts, method="cramer"), abs=1e-12)
+            assert pair.is_related == (pair.strength > 0.3)
+    related = [pair.score for pair in trends.pairs if pair.is_related]
+    assert 0 < len(related) < 15
+    assert trends.related_mean == pytest.approx(np.mean(related))
+
+
+def test_identical_tables():
+    table = law(8, 200, missing=0.1)
+    assert set(column_shapes(table, table).values()) == {1.0}
+    trends = pair_trends(table, table)
+    assert (trends.mean, trends.related_mean, len(trends.pairs)) == (1.0, 1.0, 10)
+    assert [pair.kind for pair in trends.pairs].count("correlation") == 1
+
+
+def test_known_distances():
+    data = {"x": np.arange(4.0), "c": np.array(["a", "a", "b", "b"], object), "e": np.array(list("pqpq"), object)}
+    rows = {"e": np.array(list("ppqq"), object), "c": np.array(["a", "b", "c", None], object), "x": np.arange(4.0) + 1}
+    assert column_shapes(rows, data) == pytest.approx({"x": 0.75, "c": 1 - (1 / 6 + 1 / 6 + 1 / 3) / 2, "e": 1.0})
+    pairs = {pair.names: pair for pair in pair_trends(rows, data).pairs}
+    assert pairs["c", "e"].score == 0.5  # of (a, p), (b, p), (c, q), (None, q) the first two are in the data
+    assert pairs["c", "e"].strength == 0
+    assert pairs["x", "c"].score == 0.25  # the bins are those of each side
+    assert pairs["x", "c"].strength == 1
+
+
+def test_independent_columns_have_the_shapes_but_not_the_trends():
+    data, rng = law(9, 2000), np.random.default_rng(0)
+    rows = {name: rng.permutation(column) for name, column in data.items()}
+    assert mean_score(column_shapes(rows, data)) == 1
+    trends = pair_trends(rows, data)
+    assert trends.mean < 0.75
+
+
+def test_contingencies_of_many_categories_are_the_same(monkeypatch):
+    rng = np.random.default_rng(1)
+    names = np.array([f"{i:04}" for i in range(1500)], object)
+    data, rows = ({"a": rng.choice(names, 3000), "b": rng.choice(names, 3000)} for _ in "12")
+    found = pair_trends(rows, data)  # in more cells than are counted whole
+    monkeypatch.setattr("pointillist.metrics.mixed.DENSE_CELLS", 1500**2)
+    (pair,), (same,) = found.pairs, pair_trends(rows, data).pairs
+    assert (pair.score, pair.strength) == pytest.approx((same.score, same.strength), rel=1e-12)
+    counts = [Counter(zip(table["a"], table["b"], strict=True)) for table in (data, rows)]
+    assert pair.score == pytest.approx((counts[0] & counts[1]).total() / 3000, abs=1e-12)
+
+
+def test_an_outlier_moves_the_bins_of_its_side_only():
+    data, rows = law(36, 500), law(37, 500)
+    far = {**rows, "x": np.append(rows["x"][:-1], 1000.0)}
+    own, common = (
+        {pair.names: pair.score for pair in pair_trends(far, data, bins=bins).pairs} for bins in ("own", "data")
+    )
+    assert own["x", "c"] < 0.3
+    assert common["x", "c"] > 0.85
+
+
+def test_nothing_to_score():
+    empty = {"x": np.full(5, np.nan), "c": np.full(5, None, object)}
+    assert math.isnan(mean_score(column_shapes(empty, empty)))
+    assert pair_trends(empty, empty).mean == 1
+    assert math.isnan(pair_trends({"x": np.arange(5.0)}, {"x": np.arange(5.0)}).mean)
+
+
+def test_codes():
+    one = {"x": np.array([1.0, np.nan]), "c": np.array(["b", None], object)}
+    two = {"c": np.array(["a", "b", "c"], object), "x": np.arange(3.0)}
+    (first, second), is_category = encode(one, two)
+    assert is_category.tolist() == [False, True]
+    np.testing.assert_array_equal(first, [[1, 1], [np.nan, np.nan]])
+    np.testing.assert_array_equal(second, [[0, 0], [1, 1], [2, 2]])
+    (first, second), _ = encode(one, two, max_categories=2)  # b is the most frequent
+    assert second[:, 1].tolist() == [1, 0, 1]
+
+
+def test_boosted_trees_cannot_tell_one_law():
+    found = boosted_two_sample(law(10, 1500, missing=0.1), law(11, 2000, missing=0.1))
+    assert found.n_rows == 1500
+    assert abs(found.auc - 0.5) < 3 * found.auc.null_standard_error
+    assert found.score == 1 - 2 * max(0, found.auc - 0.5)
+    assert found.score > 0.9
+    assert found.score.degrees_of_freedom == 4
+
+
+def test_boosted_trees_tell_far_laws():
+    far = boosted_two_sample(law(12, 400, shift=5.0), law(13, 400))
+    assert far.score < 0.02
+    missing = boosted_two_sample(law(14, 400, missing=0.5), law(15, 400))
+    assert missing.score < 0.2
+    data, rng = law(16, 1000), np.random.default_rng(2)
+    rows = {name: rng.permutation(column) for name, column in data.items()}
+    assert boosted_two_sample(rows, data).score < 0.5
+
+
+def test_boosted_trees_take_many_categories_and_seeds():
+    rng = np.random.default_rng(3)
+    names = np.array([str(i) for i in range(2 * MAX_CATEGORIES)], object)
+    rows, data = ({"c": rng.choice(names, 600), "x": rng.normal(size=600)} for _ in "12")
+    one, same, other = (boosted_two_sample(rows, data, random_state=seed) for seed in (0, 0, 1))
+    assert one.auc == same.auc != other.auc
+    assert boosted_two_sample(rows, data, max_rows=100).n_rows == 100
+
+
+@pytest.mark.slow
+def test_null_standard_error_of_boosted_trees():
+    found = [boosted_two_sample(law(100 + i, 300), law(500 + i, 300), random_state=i).auc for i in range(80)]
+    assert abs(np.mean(found) - 0.5) < 0.02
+    assert 0.7 < np.std(found, ddof=1) / found[0].null_standard_error < 1.2
+
+
+def test_utility_of_a_category():
+    data, test = law(17, 1500), law(18, 1000, missing=0.02)
+    found = utility(law(19, 1200), data, test, "y")
+    assert (found.target, found.measure, found.n_rows) == ("y", "AUC", 1200)
+    assert found.of_rows > 0.75
+    assert abs(found.difference) < 4 * found.difference.standard_error
+    assert found.difference == found.of_rows - found.of_data
+    assert found.difference.standard_error < math.hypot(found.of_rows.standard_error, found.of_data.standard_error)
+    shuffled = {**data, "y": np.random.default_rng(4).permutation(data["y"])}
+    nothing = utility(shuffled, data, test, "y")
+    assert abs(nothing.of_rows - 0.5) < 0.08
+    assert nothing.difference < -4 * nothing.difference.standard_error
+
+
+def test_utility_of_several_classes_and_of_one():
+    data, test = law(20, 600), law(21, 400)
+    assert utility(data, data, test, "c").of_rows > 0.95
+    constant = {**data, "c": np.full(600, "a", object)}
+    assert utility(constant, data, test, "c").of_rows == 0.5
+
+
+def test_utility_of_a_number():
+    data, test = law(22, 600), law(23, 400)
+    found = utility(law(24, 600), data, test, "few")
+    assert found.measure == "R²"
+    assert 0.6 < found.of_rows < 0.9
+    assert abs(found.difference) < 4 * found.difference.standard_error
+
+
+def test_areas_by_scikit_learn_and_their_errors():
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(5)
+    areas = []
+    for _ in range(300):
+        truth = rng.random(200) < 0.3
+        scores = np.round(rng.normal(size=200) + truth, 1)
+        area, influence = _area(scores, truth)
+        assert area == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
+        areas.append((area, influence.std(ddof=1) / math.sqrt(200)))
+    values, errors = np.transpose(areas)
+    assert np.sqrt(np.mean(errors**2)) / values.std(ddof=1) == pytest.approx(1, abs=0.15)
+
+
+def test_determination_by_scikit_learn():
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.metrics import r2_score
+
+    rng = np.random.default_rng(6)
+    train, test = rng.normal(size=(2, 300, 2))
+    with _one_thread():
+        value, influence = _number_utility(train, train.sum(1), test, test.sum(1), np.array([False, False]), 0)
+        predicted = HistGradientBoostingRegressor(random_state=0).fit(train, train.sum(1)).predict(test)
+    assert value == pytest.approx(r2_score(test.sum(1), predicted), abs=1e-12)
+    assert abs(influence.mean()) < 1e-12
+
+
+def gower(one, two, train):
+    """By the definition, a cell at a time."""
+    total = 0.0
+    for name, column in train.items():
+        a, b = one[name], two[name]
+        if column.dtype == object:
+            total += a != b
+        elif np.isnan(a) or np.isnan(b):
+            total += np.isnan(a) != np.isnan(b)
+        else:
+            width = np.nanmax(column) - np.nanmin(column)
+            total += abs(a - b) / width
+    return total
+
+
+def test_distances_by_the_definition():
+    train, rows = law(25, 30, missing=0.2), law(26, 20, missing=0.2)
+    points = _embed(*encode(train, rows))
+    expected = [[gower(take(rows, i), take(train, j), train) for j in range(30)] for i in range(20)]
+    assert _distances(points[1], points[0]) == pytest.approx(np.array(expected), abs=1e-12)
+
+
+def test_numbers_far_outside_count_as_half_a_range_outside():
+    train, rows = {"x": np.array([0.0, 10.0, np.nan])}, {"x": np.array([1e9, -3.0])}
+    points = _embed(*encode(train, rows))
+    assert _distances(points[1], points[0]) == pytest.approx(np.array([[1.5, 0.5, 1.0], [0.3, 1.3, 1.0]]))
+
+
+def test_nearest_by_all_pairs(monkeypatch):
+    train, rows = law(27, 300, missing=0.1), law(28, 100, missing=0.1)
+    records, queries = _embed(*encode(train, rows))
+    everything = _distances(queries, records)
+    monkeypatch.setattr("pointillist.metrics.mixed_nearest.TILE_ROWS", 7)
+    monkeypatch.setattr("pointillist.metrics.mixed_nearest.TILE_RECORDS", 11)
+    distances, indices = _nearest(queries, records)
+    assert distances == pytest.approx(everything.min(axis=1), abs=1e-12)
+    assert everything[np.arange(100), indices] == pytest.approx(distances, abs=1e-12)
+
+
+def test_rows_of_one_law_are_inside():
+    inside, shares = 0, []
+    for seed in range(60):
+        found = nearest_share(law(1000 + seed, 200), law(2000 + seed, 300), law(3000 + seed, 250))
+        inside += found.is_inside
+        shares.append((found.share, found.share.null_standard_error))
+        assert (found.n_rows, found.n_records) == (200, 250)
+        assert found.interval[0] <= 0.5 - 2.57 * 0.5 / math.sqrt(200)
+    values, errors = np.transpose(shares)
+    assert inside >= 57
+    assert abs(values.mean() - 0.5) < 4 * values.std(ddof=1) / math.sqrt(60)
+    assert np.sqrt(np.mean(errors**2)) / values.std(ddof=1) == pytest.approx(1, abs=0.3)
+
+
+def test_copies_are_found():
+    train, holdout = law(29, 300, missing=0.1), law(30, 300, missing=0.1)
+    exact = nearest_share(take(train, slice(0, 200)), train, holdout)
+    assert (exact.exact_copies, exact.copy_share) == (200, 1.0)
+    assert exact.holdout_copy_share < 0.05
+    assert exact.share > 0.98
+    assert not exact.is_inside
+    noisy = {**train, "x": train["x"] + 1e-4}
+    found = nearest_share(noisy, train, holdout)
+    assert found.share > 0.95
+    assert found.exact_copies == np.count_nonzero(np.isnan(train["x"]))
+
+
+def test_ties_count_half_and_equal_rows_are_counted():
+    letters = {"c": np.array(["a", "b", "a", "b"], object), "x": np.array([0.0, 1.0, -0.0, np.nan])}
+    found = nearest_share(letters, letters, letters)
+    assert found.share == 0.5
+    assert (found.exact_copies, found.holdout_copy_share) == (4, 1.0)
+    other = {"c": np.array(["a", "c"], object), "x": np.array([-0.0, 1.0])}
+    found = nearest_share(other, letters, letters)
+    assert (found.exact_copies, found.copy_share) == (1, 0.5)
+
+
+def test_manifold_by_the_definition():
+    rows, data = law(31, 90, shift=0.5, missing=0.1), law(32, 90, missing=0.1)
+    found = mixed_manifold(rows, data, k=3)
+    records, some = _embed(*encode(data, rows))
+    within, across = _distances(records, records), _distances(some, records)
+    radii = np.sort(within, axis=1)[:, 3] * (1 + 1e-12)
+    assert found.n_rows == 90
+    assert found.precision == np.mean([(row <= radii).any() for row in across])
+    assert found.coverage == np.mean([(across[:, j] <= radii[j]).any() for j in range(90)])
+
+
+def test_manifold_of_numbers_is_that_of_rows():
+    from pointillist.metrics import expected_coverage
+
+    rng = np.random.default_rng(7)
+    covered = []
+    for _ in range(40):
+        rows, data = ({"x": rng.normal(size=100), "y": rng.normal(size=100)} for _ in "12")
+        found = mixed_manifold(rows, data)
+        covered.append((found.coverage, found.coverage.standard_error))
+    values, errors = np.transpose(covered)
+    assert abs(values.mean() - expected_coverage(100, 100)) < 4 * values.std(ddof=1) / math.sqrt(40)
+    assert 0.6 < np.sqrt(np.mean(errors**2)) / values.std(ddof=1) < 1.6
+
+
+def test_manifold_of_far_and_bunched_rows():
+    data = law(33, 300)
+    far = {**law(34, 300), "x": np.full(300, 9.0), "c": np.full(300, "new", object)}
+    assert mixed_manifold(far, data).precision < 0.1
+    bunched = take(data, np.zeros(300, int))
+    found = mixed_manifold(bunched, data)
+    assert found.precision == 1
+    assert found.coverage < 0.1
+    assert math.isnan(mixed_manifold(take(data, slice(8)), data).coverage.standard_error)
+
+
+def test_embedding_leaves_whole_columns_alone():
+    data = {"x": np.array([0.0, 1.0, 4.0]), "y": np.array([1.0, 1.0, 1.0])}
+    (points,) = _embed(*encode(data))
+    assert points.numbers.tolist() == [[0, 0], [0.25, 0], [1, 0]]
+    assert _distances(points, points) == pytest.approx(cdist(points.numbers, points.numbers, "cityblock"))
+
+
+def test_errors():
+    table = law(35, 20)
+    without = {name: column for name, column in table.items() if name != "c"}
+    for rows, message in [
+        (without, r"^rows has no column 'c', which data has: pass the same columns$"),
+        ({**table, "new": table["x"]}, r"^data has no column 'new', which rows has: "),
+        ({**table, "c": table["x"]}, r"^column 'c' of rows holds numbers but that of data categories: "),
+        ({**table, "x": table["c"]}, r"^column 'x' of rows holds categories but that of data numbers: "),
+        ({**table, "x": np.arange(20)}, r"^column 'x' of rows is int64: pass float64 for numbers and object for "),
+        ({**table, "few": np.arange(19.0)}, r"^column 'few' of rows has shape \(19,\): "),
+        ({**table, "few": np.zeros((20, 1))}, r"^column 'few' of rows has shape \(20, 1\): "),
+        ({**table, "x": np.full(20, np.inf)}, r"^column 'x' of rows holds np.float64\(inf\) in row 0: "),
+        ({**table, "c": np.full(20, 1.5, object)}, r"^column 'c' of rows holds 1.5 in row 0: pass str for "),
+        ({}, r"^rows has no columns: pass at least one$"),
+        (take(table, slice(1)), r"^rows has 1 row\(s\) but needs at least 2: pass more rows$"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            check_tables(data=table, rows=rows)
+        with pytest.raises(ValueError):
+            pair_trends(rows, table)
+    with pytest.raises(ValueError, match=r"^n_splits=5 folds need at least 2 folds and as many rows a side, of whi"):
+        boosted_two_sample(take(table, slice(4)), table)
+    with pytest.raises(ValueError, match=r"^k=5 neighbours need k of at least 1 and 6 rows a side, of which there a"):
+        mixed_manifold(take(table, slice(5)), table)
+    for target, rows, test, message in [
+        ("z", table, table, r"^target='z' is no column of data: use one of 'x', 'few', 'c', 'e', 'y'$"),
+        ("y", {**table, "y": np.full(20, None, object)}, table, r"^target='y' is missing in all of rows: "),
+        ("y", table, {**table, "y": np.full(20, "no", object)}, r"^target='y' has fewer than two values in test: "),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            utility(rows, table, test, target)
+    alone = {"y": table["y"]}
+    with pytest.raises(ValueError, match=r"^target='y' is the only column: "):
+        utility(alone, alone, alone, "y")
