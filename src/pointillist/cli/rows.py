@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pointillist.estimators import Diffusion
-    from pointillist.points import Table
+    from pointillist.points import MixedTable, Table
 
 _FILES = ".npy, .csv, .csv.gz or .parquet"
 _LARGEST_SEED = 2**32 - 1
 
 
 def fit(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table of numbers: {_FILES}.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {_FILES}.")],
     out: Annotated[Path, typer.Option(metavar="MODEL", help="The model file to write.")],
     label: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="The column of labels; its number in a .npy file.")
@@ -30,17 +31,28 @@ def fit(
     beta_start: Annotated[float, typer.Option(help="First beta of the linear schedule.")] = 1e-4,
     beta_end: Annotated[float, typer.Option(help="Last beta of the linear schedule.")] = 0.02,
     scaling: Annotated[str, typer.Option(help="Of the columns: minmax, standard, quantile or none.")] = "standard",
-    width: Annotated[int, typer.Option(help="Units of a hidden layer; more for many columns.")] = 96,
+    width: Annotated[
+        int | None, typer.Option(help="Units of a hidden layer [default: 96; 256 with mixed columns].")
+    ] = None,
     depth: Annotated[int, typer.Option(help="Hidden blocks.")] = 3,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the rows [default: as many as make 10,000 steps, at most 400].")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Rows a step.")] = 64,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a step [default: 64; 256 with mixed columns].")] = None,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
     p_uncond: Annotated[float, typer.Option(help="Share of labels not shown in training.")] = 0.2,
     early_stopping: Annotated[
         bool, typer.Option("--early-stopping", help="Hold out a tenth of the rows; stop when their loss stays.")
     ] = False,
+    categorical: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="A column whose numbers are categories; may be repeated.")
+    ] = None,
+    integer: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="A column of whole numbers; may be repeated.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="A column to leave out; may be repeated.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Same seed, same model.")] = 0,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Where the state of training is kept [default: MODEL.checkpoint].")
@@ -49,14 +61,15 @@ def fit(
         bool, typer.Option("--resume/--fresh", help="Go on from the checkpoint, or throw it away.")
     ] = True,
 ) -> None:
-    """Fits a diffusion model to a table; writes a model file."""
+    """Fits a diffusion model to a table of numbers, or of columns of any kind; writes a model file."""
     from rich.console import Console
 
+    from pointillist.cli.tables import print_types, read_any
     from pointillist.estimators import Diffusion
     from pointillist.estimators.checkpoint import remove_checkpoint
     from pointillist.estimators.parameters import check_parameters
     from pointillist.files import check_place
-    from pointillist.points import read_table
+    from pointillist.points.mixed import MixedTable
 
     # First, as the name of a folder may be empty.
     check_place(out)
@@ -83,13 +96,16 @@ def fit(
         random_state=seed,
     )
     check_parameters(model)
-    table = read_table(data, label)
+    chosen = categorical or []
+    table = read_any(data, label, drop=drop or (), integer=integer or (), is_mixed=bool(chosen))
     if not resume:
         remove_checkpoint(kept)
     console = Console(stderr=True)
     started = time.monotonic()
     try:
-        model._fit(table, None, kept)
+        if isinstance(table, MixedTable):
+            print_types(table, chosen, console)
+        model._fit(table, None, kept, chosen)
     except (KeyboardInterrupt, SystemExit):
         if kept.exists():
             console.print("Stopped. The same command goes on from there.", highlight=False)
@@ -100,7 +116,7 @@ def fit(
         raise ValueError(f"{data}: {error}") from error
     model.save(out)
     kept.unlink(missing_ok=True)
-    n, d = table.rows.shape
+    n, d = (len(table), len(table.names)) if isinstance(table, MixedTable) else table.rows.shape
     columns = "column" if d == 1 else "columns"
     classes = f", {len(model.classes_)} classes" if hasattr(model, "classes_") else ""
     epoch = "epoch" if len(model.history_) == 1 else "epochs"
@@ -128,6 +144,10 @@ def sample(
         Path | None, typer.Option(metavar="FILE.npy", help="Rows of N(0, I) to start from, one for each row.")
     ] = None,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Add no noise on the way.")] = False,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Given of all rows, in a table of mixed columns; may be repeated."),
+    ] = None,
     engine: Annotated[str, typer.Option(help="Where rows are drawn: local, or ray for tasks of Ray.")] = "local",
     address: Annotated[
         str | None, typer.Option(help="Of a Ray cluster [default: one of this machine's cores, for --engine ray].")
@@ -137,6 +157,7 @@ def sample(
     """Draws new rows from a model, and writes them as they come."""
     from rich.console import Console
 
+    from pointillist.cli.tables import where_of
     from pointillist.engine.cluster import check_engine
     from pointillist.estimators import Diffusion
     from pointillist.points import TableWriter, read_table
@@ -156,19 +177,20 @@ def sample(
     has_labels = hasattr(fitted, "classes_")
     if label is not None and not has_labels:
         raise ValueError(f"{model}: was fitted without labels: leave --label out, or fit it with --label COLUMN")
-    batches = fitted._typed_batches(
-        n_rows,
-        engine,
-        address,
-        labels=None if label is None else _class_of(fitted, label),
-        return_labels=has_labels,
-        guidance=guidance,
-        sampler=sampler,
-        steps=steps,
-        prior=start,
-        deterministic=deterministic,
-        random_state=seed,
-    )
+    options = {
+        "labels": None if label is None else _class_of(fitted, label),
+        "guidance": guidance,
+        "sampler": sampler,
+        "steps": steps,
+        "prior": start,
+        "deterministic": deterministic,
+        "where": where_of(fitted, where or ()),
+        "random_state": seed,
+    }
+    if fitted._is_mixed:
+        _write_mixed(fitted, out, n_rows, engine, address, options)
+        return
+    batches = fitted._typed_batches(n_rows, engine, address, return_labels=has_labels, **options)
     names, types, place = _columns(fitted)
     with (
         TableWriter(out, names, types, n_rows) as writer,
@@ -180,6 +202,24 @@ def sample(
                 columns.insert(place, labels)
             writer.write(columns)
             bar.advance(len(columns[0]))
+
+
+def _write_mixed(
+    model: "Diffusion", out: Path, n_rows: int, engine: str, address: str | None, options: dict[str, Any]
+) -> None:
+    from rich.console import Console
+
+    from pointillist.estimators.drawing import Options
+    from pointillist.estimators.mixed.drawing import MixedDraw
+    from pointillist.points.mixed_files import MixedWriter
+    from pointillist.progress import Bar
+
+    draw = MixedDraw(model, n_rows, Options(**options))
+    with MixedWriter(out, model.layout_.schema) as writer, Bar(Console(stderr=True), n_rows) as bar:
+        bar.say("sampling")
+        for table, _ in draw.parts(engine, address):
+            writer.write(table)
+            bar.advance(len(table))
 
 
 def _check_apart(place: Path, data: Path) -> None:
@@ -219,7 +259,12 @@ def _free_name(names: Sequence[str]) -> str:
 
 
 def evaluate(
-    rows: Annotated[Path, typer.Argument(metavar="ROWS", help=f"The rows in question: {_FILES}.")],
+    rows: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ROWS", help=f"The rows in question, {_FILES}; or a model file, of which as many as DATA are drawn."
+        ),
+    ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The rows that they are to be like.")],
     label: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="The column of labels; its number in a .npy file.")
@@ -236,19 +281,28 @@ def evaluate(
     """Says whether rows are like data, with error bars; and whether they are copies of it."""
     from rich.console import Console
 
+    from pointillist.cli.tables import arrays_of, read_any
     from pointillist.evaluation import draw_evaluation, print_evaluation
     from pointillist.evaluation import evaluate as compare
     from pointillist.evaluation.evaluation import MIN_ROWS
     from pointillist.files import check_place
-    from pointillist.points import read_table
+    from pointillist.points import Table
 
     if figure is not None:
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
-    table = read_table(data, label, min_rows=MIN_ROWS)
-    given = read_table(rows, label, min_rows=MIN_ROWS)
-    others = None if holdout is None else _aligned(read_table(holdout, label), table, holdout, data)
+    table = read_any(data, label, min_rows=MIN_ROWS)
+    n = len(table.rows) if isinstance(table, Table) else len(table)
+    given = _given_or_drawn(rows, n, data, label, seed)
+    kept = None if holdout is None else read_any(holdout, label)
+    if not (isinstance(table, Table) and isinstance(given, Table) and (kept is None or isinstance(kept, Table))):
+        if figure is not None:
+            raise ValueError("--figure draws tables of numbers, and these have mixed columns: leave it out")
+        real = None if kept is None else arrays_of(kept)
+        _evaluate_mixed(arrays_of(given), arrays_of(table), real, label, as_json=as_json, seed=seed)
+        return
+    others = None if kept is None or holdout is None else _aligned(kept, table, holdout, data)
     compared = _aligned(given, table, rows, data)
     evaluation = compare(
         compared,
@@ -266,6 +320,32 @@ def evaluate(
         print_evaluation(evaluation, Console())
     if figure is not None:
         draw_evaluation(compared, table.rows, figure, names=table.names)
+
+
+def _given_or_drawn(rows: Path, n: int, data: Path, label: str | None, seed: int) -> "Table | MixedTable":
+    """The rows of a file, or so many drawn from the model that it holds."""
+    from pointillist.cli.tables import read_any
+    from pointillist.evaluation.evaluation import MIN_ROWS
+    from pointillist.points import READABLE
+
+    if rows.name.endswith(READABLE) or not rows.exists():
+        return read_any(rows, label, min_rows=MIN_ROWS)
+    with TemporaryDirectory() as folder:
+        drawn = Path(folder) / ("rows.npy" if data.suffix == ".npy" else "rows.parquet")
+        sample(rows, drawn, n=n, seed=seed)
+        return read_any(drawn, label, min_rows=MIN_ROWS)
+
+
+def _evaluate_mixed(rows: Any, data: Any, holdout: Any, target: str | None, *, as_json: bool, seed: int) -> None:
+    from rich.console import Console
+
+    from pointillist.evaluation.mixed import evaluate_mixed, print_mixed_evaluation
+
+    evaluation = evaluate_mixed(rows, data, holdout=holdout, target=target, random_state=seed)
+    if as_json:
+        print(json.dumps(evaluation.to_json(), indent=1, allow_nan=False))
+    else:
+        print_mixed_evaluation(evaluation, Console())
 
 
 def _aligned(table: "Table", to: "Table", path: Path, to_path: Path) -> "np.ndarray":

@@ -1,0 +1,147 @@
+"""Tables of mixed columns on the command line: from a file to new rows and a verdict."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+
+from pointillist import Diffusion
+from pointillist.cli import main
+
+SMALL = ("--width", 32, "--depth", 1, "--batch-size", 32)
+N = 400
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["cat", "dog"], N)
+    table = pa.table(
+        {
+            "kind": kind,
+            "weight": np.round(np.where(kind == "dog", 20, 4) * rng.lognormal(0, 0.2, N), 2),
+            "legs": pa.array(np.where(rng.random(N) < 0.1, None, rng.choice([3, 4], N)), pa.int64()),
+            "born": pa.array(rng.integers(18_000, 19_000, N).astype("int32"), pa.date32()),
+            "code": rng.choice([101, 205, 999], N),
+            "tame": rng.random(N) < 0.7,
+            "note": [f"n{i}" for i in range(N)],
+        }
+    )
+    csv.write_csv(table.drop_columns(["note"]), "pets.csv")
+    csv.write_csv(table, "notes.csv")
+    parquet.write_table(table.drop_columns(["note"]), "pets.parquet")
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["pointillist", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        shown = capsys.readouterr()
+        return stopped.value.code or 0, shown.out, shown.err
+
+    return call
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_from_a_file_to_a_verdict(run, ending):
+    code, _, shown = run("fit", f"pets.{ending}", "--out", "m", "--epochs", 30, *SMALL)
+    assert code == 0
+    assert "kind" in shown and "categories" in shown and "2: cat, dog" in shown and "400 rows, 6 columns" in shown
+    assert any(line.startswith("legs") and "integer" in line and "%" in line for line in shown.splitlines())
+    assert any(line.startswith("born") and "2019-" in line for line in shown.splitlines())
+    assert run("sample", "m", "-n", 300, "--out", f"new.{ending}")[0] == 0
+    new = csv.read_csv("new.csv") if ending == "csv" else parquet.read_table("new.parquet")
+    old = csv.read_csv("pets.csv") if ending == "csv" else parquet.read_table("pets.parquet")
+    assert new.schema.equals(old.schema) and new.num_rows == 300
+    assert set(new["code"].to_pylist()) <= {101, 205, 999} and new["legs"].null_count
+    code, shown, _ = run(
+        "evaluate", f"new.{ending}", f"pets.{ending}", "--holdout", f"pets.{ending}", "--label", "kind"
+    )
+    assert code == 0 and "oosted" in shown and "independent columns" in shown
+    code, shown, _ = run("evaluate", "m", f"pets.{ending}")
+    assert code == 0 and "oosted" in shown
+    code, shown, _ = run("evaluate", f"new.{ending}", f"pets.{ending}", "--json")
+    assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
+
+
+def test_labels_and_given_cells(run):
+    assert run("fit", "pets.csv", "--label", "kind", "--out", "m", "--epochs", 30, *SMALL)[0] == 0
+    model = Diffusion.load("m")
+    assert model.classes_.tolist() == ["cat", "dog"] and model.label_column_ == ("kind", 0)
+    options = (
+        "--label",
+        "dog",
+        "--guidance",
+        1,
+        "--where",
+        "code=205",
+        "--where",
+        "tame=true",
+        "--where",
+        "born=2019-05-05",
+    )
+    assert run("sample", "m", "-n", 50, "--out", "new.csv", *options)[0] == 0
+    new = csv.read_csv("new.csv").to_pydict()
+    assert set(new["kind"]) == {"dog"} and set(new["code"]) == {205} and set(new["tame"]) == {True}
+    assert {str(day) for day in new["born"]} == {"2019-05-05"}
+    assert np.median(new["weight"]) > 10
+    again = model.sample(50, labels="dog", guidance=1, where={"code": 205, "tame": True}, random_state=0)
+    assert again.num_rows == 50
+
+
+def test_types_are_chosen_and_columns_dropped(run):
+    refused = run("fit", "notes.csv", "--out", "m", *SMALL)
+    assert refused[0] == 2
+    assert refused[2].startswith("pointillist: notes.csv: column 'note' has 400 different categories in 400 rows")
+    chosen = "--drop", "note", "--categorical", "code", "--integer", "weight"
+    code, _, shown = run("fit", "notes.csv", "--out", "m", "--epochs", 1, *SMALL, *chosen)
+    assert code == 2 and "notes.csv: column 'weight' cannot be whole numbers" in shown
+    code, _, shown = run("fit", "notes.csv", "--out", "m", "--epochs", 1, *SMALL, *chosen[:4], "--integer", "legs")
+    assert code == 0 and any(line.startswith("code") and "categories" in line for line in shown.splitlines())
+    # What is left may be numbers alone.
+    left = [part for name in ("kind", "born", "note", "tame", "legs") for part in ("--drop", name)]
+    code, _, shown = run("fit", "notes.csv", "--label", "code", "--out", "m", "--epochs", 1, *SMALL, *left)
+    assert code == 0 and not hasattr(Diffusion.load("m"), "encoding_")
+    assert Diffusion.load("m").classes_.tolist() == [101, 205, 999]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("fit pets.csv --out m --drop colour", "pets.csv: there is no column 'colour'; the columns are kind, weight"),
+        ("fit pets.csv --out m --categorical colour", "there is no column 'colour' to be categorical"),
+        ("fit pets.csv --out m --label kind --drop kind", "the label column 'kind' cannot be dropped too"),
+        ("fit pets.csv --out m --label weight", "the label column 'weight' holds too many different numbers"),
+        ("fit pets.csv --out m --label legs", "the label column 'legs' has missing values"),
+        ("sample pets.model -n 3 --out new.npy", "new.npy: an .npy file holds numbers alone"),
+        ("sample pets.model -n 3 --out new.csv --where kind", "--where takes COLUMN=VALUE, not 'kind'"),
+        ("sample pets.model -n 3 --out new.csv --where kind=cow", "column 'kind' has no 'cow'"),
+        (
+            "sample pets.model -n 3 --out new.csv --where weight=big",
+            "--where 'weight=big': column 'weight' holds double",
+        ),
+        ("sample pets.model -n 3 --out new.csv --sampler ddim", "sampler is for tables of numbers alone"),
+        ("sample pets.model -n 3 --out new.csv --label dog", "was fitted without labels"),
+        ("evaluate pets.csv pets.csv --figure f.png", "--figure draws tables of numbers"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(run, arguments, message):
+    if "pets.model" in arguments:
+        assert run("fit", "pets.csv", "--out", "pets.model", "--epochs", 1, *SMALL)[0] == 0
+    code, out, error = run(*arguments.split())
+    last = error.splitlines()[-1]
+    assert code == 2 and not out and last.startswith("pointillist: ") and message in last
+
+
+def test_a_damaged_model_is_told(run):
+    assert run("fit", "pets.csv", "--out", "m", "--epochs", 1, *SMALL)[0] == 0
+    content = Path("m").read_bytes()
+    changes = {"cut": content[:-8], "other": content.replace(b'\\"intervals\\": 16', b'\\"intervals\\": 15', 1)}
+    for name, new in changes.items():
+        assert new != content
+        Path(name).write_bytes(new)
+        code, _, error = run("sample", name, "-n", 1, "--out", "new.csv")
+        assert code == 2 and error.startswith(f"pointillist: {name}: ") and error.count("\n") == 1
