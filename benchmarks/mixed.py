@@ -1,0 +1,186 @@
+"""Real tables of mixed columns: how like the data generated rows are, and what fitting and sampling them takes.
+
+Two tables: Adult (UCI, Becker & Kohavi 1996, CC BY 4.0; a folder with train.csv.gz and test.csv.gz is given by
+`--adult`), and the diamonds that plotnine ships (53,940 × 10; a fifth is held out). For Adult also other ways to bring
+categories into a diffusion of numbers, each once: one-hot columns, and analog bits (Chen et al. 2022, arXiv
+2208.04202), numbers by their normal scores, with the network and the steps of the masked process.
+
+Every score stands beside that of real held-out rows and of columns permuted independently, from the same run.
+"""
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+
+from machine import report
+from pointillist import Diffusion
+from pointillist.cli.tables import arrays_of
+from pointillist.evaluation.mixed import MixedEvaluation, evaluate_mixed
+from pointillist.points import QuantileScaling
+from pointillist.points.mixed import Cells, MixedTable, to_arrow
+
+ROOT = Path(__file__).parent.parent
+SCORES = {
+    "trends": "pair trends, own bins (as SDMetrics)",
+    "common": "pair trends, common bins",
+    "two_sample": "boosted two-sample score",
+    "utility": "utility: AUC on held-out rows",
+    "nearer": "share nearer to training rows",
+    "copies": "rows equal to a training row",
+    "coverage": "coverage",
+    "precision": "precision",
+    "shapes": "column shapes",
+}
+
+
+def adult(folder: Path) -> tuple[pa.Table, pa.Table, str]:
+    """Training rows, held-out rows, and the column that is predicted."""
+    train, test = (csv.read_csv(folder / f"{name}.csv.gz") for name in ("train", "test"))
+    return train, test, "income"
+
+
+def diamonds() -> tuple[pa.Table, pa.Table, str]:
+    """As of `adult`."""
+    python = ROOT / ".venv-peers" / "bin" / "python"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "diamonds.csv"
+        code = f"from plotnine.data import diamonds; diamonds.to_csv({str(path)!r}, index=False)"
+        subprocess.run([python, "-c", code], check=True)
+        table = csv.read_csv(path)
+    order = np.random.default_rng(0).permutation(len(table))
+    cut = len(table) * 4 // 5
+    return table.take(np.sort(order[:cut])), table.take(np.sort(order[cut:])), "cut"
+
+
+class Numbers:
+    """A mixed table as numbers: normal scores of numbers, and codes of categories, decoded to the nearest.
+
+    Args:
+        table: The training rows.
+        way: "one-hot" or "bits".
+    """
+
+    def __init__(self, table: MixedTable, way: str) -> None:
+        self.table, self.codes = table, []
+        for cells in table.cells:
+            if cells.categories is None:
+                self.codes.append(QuantileScaling.fit(cells.values[:, None]))
+                continue
+            n = len(cells.categories)
+            bits = (np.arange(n)[:, None] >> np.arange(max(1, (n - 1).bit_length()))) & 1
+            self.codes.append(np.eye(n) * 2 - 1 if way == "one-hot" else bits * 2.0 - 1)
+
+    def encode(self) -> np.ndarray:
+        """The training rows."""
+        parts = []
+        for cells, code in zip(self.table.cells, self.codes, strict=True):
+            numbers = isinstance(code, QuantileScaling)
+            parts.append(code.transform(cells.values[:, None]) if numbers else code[cells.values.astype(int)])
+        return np.concatenate(parts, axis=1)
+
+    def decode(self, rows: np.ndarray) -> pa.Table:
+        """Generated rows as a table."""
+        out, first = [], 0
+        for cells, code in zip(self.table.cells, self.codes, strict=True):
+            width = 1 if isinstance(code, QuantileScaling) else code.shape[1]
+            own, first = rows[:, first : first + width], first + width
+            none = np.zeros(len(rows), bool)
+            if isinstance(code, QuantileScaling):
+                out.append(Cells(code.inverse(own)[:, 0], none))
+                continue
+            distance = (own**2).sum(axis=1)[:, None] - 2 * own @ code.T + (code**2).sum(axis=1)
+            out.append(Cells(distance.argmin(axis=1), none, cells.categories))
+        return to_arrow(out, self.table.arrow.schema)
+
+
+def generated(way: str, train: pa.Table, seed: int) -> tuple[pa.Table, dict[str, float]]:
+    """As many rows as the training rows, and the seconds that fitting and sampling took."""
+    numbers = None if way == "masked" else Numbers(MixedTable(train), way)
+    rows: Any = train if numbers is None else numbers.encode()
+    options = {} if numbers is None else {"scaling": None, "width": 256, "batch_size": 256, "epochs": 160}
+    started = time.perf_counter()
+    model = Diffusion(random_state=seed, **options).fit(rows)
+    fitted = time.perf_counter()
+    new = model.sample(len(train), random_state=seed)
+    seconds = {"fit_s": fitted - started, "sample_s": time.perf_counter() - fitted}
+    return new if numbers is None else numbers.decode(new), seconds
+
+
+def scores(evaluation: MixedEvaluation) -> dict[str, dict[str, float]]:
+    """Of rows, real rows and independent columns, the numbers of `SCORES`."""
+    found = {}
+    for side in ("rows", "real", "independent"):
+        own = getattr(evaluation, side)
+        utility = own.utility
+        found[side] = {
+            "trends": own.trends.mean,
+            "common": own.common_trends.mean,
+            "two_sample": float(own.two_sample.score),
+            "utility": float("nan") if utility is None else float(utility.of_rows),
+            "nearer": float(own.nearest.share),
+            "copies": own.nearest.copy_share,
+            "coverage": float(own.manifold.coverage),
+            "precision": float(own.manifold.precision),
+            "shapes": own.shapes_mean,
+        }
+    found["rows"]["is_inside"] = float(evaluation.rows.nearest.is_inside)
+    return found
+
+
+def measured(name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: int) -> list[dict[str, Any]]:
+    """Fits, samples and scores with so many seeds, and prints the table."""
+    train, test, target = data
+    runs = []
+    for seed in range(seeds):
+        rows, seconds = generated(way, train, seed)
+        sides = [arrays_of(MixedTable(table)) for table in (rows, train, test)]
+        evaluation = evaluate_mixed(sides[0], sides[1], holdout=sides[2], target=target, random_state=seed)
+        runs.append({**seconds, **scores(evaluation)})
+    print(f"\n{name}, {way}: {len(train):,} rows x {train.num_columns}, {len(test):,} held out, {seeds} seed(s)\n")
+    print("| | rows, mean | lowest to highest | real held-out rows | independent columns |\n|---|---|---|---|---|")
+    for key, label in SCORES.items():
+        values = [run["rows"][key] for run in runs]
+        others = [statistics.mean(run[side][key] for run in runs) for side in ("real", "independent")]
+        cells = [f"{statistics.mean(values):.4f}", f"{min(values):.4f} to {max(values):.4f}"]
+        print(f"| {label} | " + " | ".join([*cells, *(f"{other:.4f}" for other in others)]) + " |")
+    inside = sum(run["rows"]["is_inside"] for run in runs)
+    print(f"| … within its 99 % interval of one half | {inside:.0f} of {seeds} | | | |")
+    for key, label in (("fit_s", "seconds to fit"), ("sample_s", "seconds to sample as many rows")):
+        values = [run[key] for run in runs]
+        print(f"| {label} | {statistics.median(values):.1f} | {min(values):.1f} to {max(values):.1f} | | |", flush=True)
+    return runs
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--adult", type=Path, metavar="FOLDER", help="train.csv.gz and test.csv.gz of UCI Adult")
+    parser.add_argument("--diamonds", action="store_true", help="the table that plotnine ships")
+    parser.add_argument("--ways", nargs="+", choices=("masked", "one-hot", "bits"), default=["masked"])
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    tables = {}
+    if options.adult:
+        tables["Adult"] = adult(options.adult)
+    if options.diamonds:
+        tables["diamonds"] = diamonds()
+    if not tables:
+        parser.error("give --adult FOLDER, --diamonds, or both")
+    found = {}
+    for name, data in tables.items():
+        for way in options.ways:
+            seeds = options.seeds if way == "masked" else 1
+            found[f"{name}, {way}"] = measured(name, data, way, seeds)
+    report("mixed", {"tables": found})
+
+
+if __name__ == "__main__":
+    main()
