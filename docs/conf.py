@@ -43,7 +43,7 @@ default_role = "name"
 nitpick_ignore_regex = [
     ("py:obj", ".*"),
     # Types of others, whose references are not looked up: that would need the network.
-    ("py:class", r"(collections|equinox|jax|jaxlib|jaxtyping|matplotlib|numpy|pathlib|rich)\..*"),
+    ("py:class", r"(collections|equinox|jax|jaxlib|jaxtyping|matplotlib|numpy|pa|pathlib|rich)\..*"),
     ("py:class", "Array|ArrayLike|Console|PRNGKeyArray|ndarray"),
 ]
 

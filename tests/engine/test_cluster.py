@@ -67,3 +67,10 @@ def test_engines_are_named():
         check_engine("slurm", None)
     with pytest.raises(ValueError, match="give --engine ray with it"):
         check_engine("local", "10.0.0.1:6379")
+
+
+def test_an_address_where_nothing_answers_is_told_at_once():
+    with pytest.raises(ValueError, match=r"^no Ray cluster at 127\.0\.0\.1:1: .*refused"):
+        check_engine("ray", "127.0.0.1:1")
+    with pytest.raises(ValueError, match="no Ray cluster at here:there"):
+        check_engine("ray", "here:there")

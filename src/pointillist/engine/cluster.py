@@ -3,6 +3,7 @@
 A task is a pure function of its arguments, so that one whose worker is lost is simply run again.
 """
 
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -14,6 +15,9 @@ ENGINES = ("local", "ray")
 
 RETRIES = 5
 """How often a task is run again whose worker is lost."""
+
+CONNECTING = 10.0
+"""Seconds that a cluster may take to answer."""
 
 LOOK_EVERY = 0.5
 """Seconds between looks at Ctrl-C."""
@@ -27,6 +31,18 @@ def check_engine(engine: str, address: str | None) -> None:
         raise ValueError("--address is that of a Ray cluster: give --engine ray with it")
     if engine == "ray":
         _ray()
+        _check_answers(address)
+
+
+def _check_answers(address: str | None) -> None:
+    """Raises a ValueError if nothing listens at HOST:PORT, of which Ray itself would try for minutes to make sure."""
+    host, _, port = (address or "").rpartition(":")
+    if not host or "://" in str(address):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECTING).close()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no Ray cluster at {address}: {error}") from error
 
 
 def _ray() -> Any:

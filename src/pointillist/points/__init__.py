@@ -2,7 +2,7 @@
 
 from pointillist.points.columns import LARGEST_INTEGER, LabelColumn, Table
 from pointillist.points.labels import LONGEST_LABEL
-from pointillist.points.mixed import MixedTable
+from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.mixed_files import read_mixed
 from pointillist.points.pointsets import POINTSETS, PointSet, load_pointset, true_class_probabilities, true_log_density
 from pointillist.points.scaling import AffineScaling, QuantileScaling, Scaling, blocks, column_range
@@ -17,6 +17,7 @@ __all__ = [
     "READABLE",
     "SCALINGS",
     "AffineScaling",
+    "Cells",
     "LabelColumn",
     "MixedTable",
     "PointSet",
