@@ -5,7 +5,7 @@ BIN := .venv/bin
 PARALLEL := --numprocesses auto --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: study test test-slow lint format docs browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu clean
+.PHONY: study test test-slow lint format docs browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-small-tables clean
 
 study: .venv/core
 	$(BIN)/pointillist study
@@ -69,6 +69,13 @@ bench-page: .venv/dev browser
 
 bench-peers: .venv/core .venv-peers/installed
 	$(BIN)/python benchmarks/peers.py
+
+# ADULT=FOLDER: train.csv.gz and test.csv.gz of the UCI's Adult, with a line of names.
+bench-mixed: .venv/core .venv-peers/installed
+	$(BIN)/python benchmarks/mixed.py --diamonds $(if $(ADULT),--adult $(ADULT) --ways masked one-hot bits)
+
+bench-small-tables: .venv/dev .venv-peers/installed
+	$(BIN)/python benchmarks/small_tables.py
 
 bench-gpu: .venv/core
 	$(BIN)/python benchmarks/gpu.py

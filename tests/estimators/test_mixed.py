@@ -11,6 +11,7 @@ from pointillist.engine.training import StackTrainer
 from pointillist.estimators import fitting
 
 N = 1200
+RNG = np.random.default_rng(0)
 FAST = {"width": 64, "depth": 1, "batch_size": 32, "epochs": 40, "learning_rate": 2e-3, "random_state": 0}
 
 
@@ -159,18 +160,22 @@ def test_labels_of_their_own_with_guidance(data):
     assert (guided["weight"] > 10).mean() >= (dogs["weight"] > 10).mean()
 
 
-def test_hard_tables_train_without_nan():
-    rng = np.random.default_rng(0)
-    wide = pd.DataFrame({f"c{i}": rng.random(150) < 0.1 for i in range(200)})
-    wide["text"] = rng.choice(["x", "y"], 150)
-    many = pd.DataFrame({"kind": [f"k{i % 1000}" for i in range(3000)], "x": rng.normal(size=3000)})
-    only = pd.DataFrame({"a": rng.choice(list("pqr"), 100), "b": rng.choice(list("st"), 100)})
-    flat = pd.DataFrame({"a": ["x"] * 50, "b": [1.0] * 50, "c": rng.choice(["p", None], 50)})
-    for table in (wide, many, only, flat):
-        model = Diffusion(**{**FAST, "epochs": 2}).fit(table)
-        assert np.isfinite(model.history_).all()
-        rows = model.sample(60, random_state=0)
-        assert list(rows.columns) == list(table.columns) and rows.dtypes.tolist() == table.dtypes.tolist()
+HARD = {
+    "200 truth values": {**{f"c{i}": RNG.random(150) < 0.1 for i in range(200)}, "text": RNG.choice(["x", "y"], 150)},
+    "1,000 categories": {"kind": [f"k{i % 1000}" for i in range(3000)], "x": RNG.normal(size=3000)},
+    "categories only": {"a": RNG.choice(list("pqr"), 100), "b": RNG.choice(list("st"), 100)},
+    "constants": {"a": ["x"] * 50, "b": [1.0] * 50, "c": RNG.choice(["p", None], 50)},
+}
+SLOW = ("200 truth values", "constants")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in HARD])
+def test_hard_tables_train_without_nan(name):
+    table = pd.DataFrame(HARD[name])
+    model = Diffusion(**{**FAST, "epochs": 2}).fit(table)
+    assert np.isfinite(model.history_).all()
+    rows = model.sample(60, random_state=0)
+    assert list(rows.columns) == list(table.columns) and rows.dtypes.tolist() == table.dtypes.tolist()
 
 
 def test_a_fit_that_is_stopped_goes_on_to_the_same_weights(data, tmp_path, monkeypatch):
