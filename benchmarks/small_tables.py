@@ -1,0 +1,274 @@
+"""Rows of tables of 150 to 569 rows: how far from held-out rows, how far from the training rows, and whether copied.
+
+The tables are scikit-learn's iris, wine and breast cancer, with the class as one more column, and diabetes in its raw
+units, with the target as one more number. The protocol is that of ForestDiffusion (Jolicoeur-Martineau et al. 2024,
+arXiv 2309.09968, and its `script_generation.py`): split i is `train_test_split(test_size=0.2, random_state=i)`,
+stratified by class; each model draws five times as many rows as it was fitted to; W1 is the mean over those draws.
+
+W1 is the exact optimal transport between rows of equal weight, by linear programming (an assignment where both sides
+have as many rows). The distance of two rows is
+Gower's, but summed over the columns: of numbers |a - b| over the column's range in the training rows, of classes 0 or 1
+(as the L1 distance of one-hot codes times 1/2). Rows outside of the training rows' range are not clipped. It is
+computed for the rows as they come out of a model, so that the training rows themselves are a yardstick: their distance
+from held-out rows is that of a perfect copy, and a model of smoother rows can be nearer.
+
+Copying is looked for in other splits, into halves (stratified too): the share of rows, as many as half of the table,
+that are nearer by the same distance to a training row than to a held-out one; ties count half. It is 0.5 for rows that
+owe nothing to single training rows. Its standard error is the binomial one of all rows of all splits, which takes
+them for independent and so is somewhat too small.
+
+Fits of ours compile everything anew. ForestDiffusion runs in the peers' Python on all cores with its defaults, but for
+fewer splits and, on larger tables, fewer noised copies of each row, for it would take minutes to an hour a fit; on
+breast cancer it does not run. Beside it are its authors' results for the same splits (mean of three splits and five
+draws, 100 copies, 51 noise levels), so that W1 can be compared where it cannot run.
+"""
+
+import argparse
+import json
+import os
+
+# Fits are timed with what a first fit takes.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.optimize import linear_sum_assignment, linprog
+from scipy.spatial.distance import cdist
+from sklearn import datasets
+from sklearn.model_selection import train_test_split
+
+from machine import report
+from pointillist import Diffusion
+
+HERE = Path(__file__).parent
+DRAWS = 5
+"""As many times as many rows as were fitted are drawn for W1."""
+
+COPIES = {"iris": 100, "wine": 10, "diabetes": 10}
+"""Noised copies of each row that ForestDiffusion is fitted to; its default is 100. It does not run on other tables."""
+
+PUBLISHED = {
+    "iris": {"training rows": (0.0, 0.2361), "flow": (0.1966, 0.3282), "vp": (0.2374, 0.3326)},
+    "wine": {"training rows": (0.0, 1.4403), "flow": (0.8447, 1.4206), "vp": (0.9568, 1.4307)},
+    "breast_cancer": {"training rows": (0.0, 1.8527), "flow": (1.2814, 1.7488), "vp": (1.4624, 1.8476)},
+}
+"""W1 to training and to held-out rows in ForestDiffusion's repository, `Results/Results_tabular - generation.csv`."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table.
+
+    Attributes:
+        numbers: Shape (n, d).
+        labels: Classes from 0 on, shape (n,); None of a table without.
+    """
+
+    numbers: np.ndarray
+    labels: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def take(self, index: Any) -> "Rows":
+        """Some of them."""
+        return Rows(self.numbers[index], None if self.labels is None else self.labels[index])
+
+    def points(self, train: "Rows", n_classes: int) -> np.ndarray:
+        """Points whose L1 distance is that of the rows; the training rows say how wide a column is."""
+        low, width = train.numbers.min(axis=0), np.ptp(train.numbers, axis=0)
+        scaled = (self.numbers - low) / np.where(width > 0, width, 1)
+        return scaled if self.labels is None else np.hstack([scaled, np.eye(n_classes)[self.labels] / 2])
+
+
+Fit = Callable[[Rows, int, int], tuple[Rows, float]]
+"""Of training rows, how many rows to draw, and a seed: the rows, and the seconds that the fit took."""
+
+
+@dataclass
+class Found:
+    """What was measured of a contender on a table, a value a split."""
+
+    held_out: list[float] = field(default_factory=list)
+    training: list[float] = field(default_factory=list)
+    fit_s: list[float] = field(default_factory=list)
+    nearer: list[float] = field(default_factory=list)
+    n_judged: int = 0
+
+
+def table(name: str) -> tuple[Rows, int]:
+    """A table of scikit-learn, and its number of classes."""
+    options = {"scaled": False} if name == "diabetes" else {}
+    numbers, target = getattr(datasets, f"load_{name}")(return_X_y=True, **options)
+    if name == "diabetes":
+        return Rows(np.column_stack([numbers, target]), None), 0
+    return Rows(numbers, target.astype(np.int64)), len(np.unique(target))
+
+
+def divided(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
+    """Training and held-out rows."""
+    train, held_out = train_test_split(np.arange(len(rows)), test_size=share, random_state=seed, stratify=rows.labels)
+    return rows.take(train), rows.take(held_out)
+
+
+def w1(a: np.ndarray, b: np.ndarray) -> float:
+    """Exact 1-Wasserstein distance between points of equal weight, with the L1 distance."""
+    cost = cdist(a, b, "cityblock")
+    n, m = cost.shape
+    if n == m:
+        return float(cost[linear_sum_assignment(cost)].mean())
+    sums = [sparse.kron(sparse.eye_array(n), np.ones((1, m))), sparse.kron(np.ones((1, n)), sparse.eye_array(m))]
+    weights = np.repeat([1 / n, 1 / m], [n, m])
+    solved = linprog(cost.ravel(), A_eq=sparse.vstack(sums).tocsc(), b_eq=weights, method="highs-ds")
+    if not solved.success:
+        raise RuntimeError(solved.message)
+    return float(solved.fun)
+
+
+def gaussian(settings: dict[str, Any], train: Rows, n_rows: int, seed: int) -> tuple[Rows, float]:
+    """`Diffusion()` of numbers, the class as label."""
+    jax.clear_caches()
+    start = time.perf_counter()
+    model = Diffusion(process="gaussian", **settings, random_state=seed).fit(train.numbers, train.labels)
+    fit = time.perf_counter() - start
+    if train.labels is None:
+        return Rows(model.sample(n_rows, random_state=seed), None), fit
+    return Rows(*model.sample(n_rows, return_labels=True, random_state=seed)), fit
+
+
+def masked(settings: dict[str, Any], train: Rows, n_rows: int, seed: int) -> tuple[Rows, float]:
+    """`Diffusion(process="masked")` of a data frame, the class as a column of text."""
+    frame = pd.DataFrame(train.numbers, columns=[f"x{i}" for i in range(train.numbers.shape[1])])
+    if train.labels is not None:
+        frame["class"] = [f"class {label}" for label in train.labels]
+    jax.clear_caches()
+    start = time.perf_counter()
+    model = Diffusion(process="masked", **settings, random_state=seed).fit(frame)
+    fit = time.perf_counter() - start
+    drawn = model.sample(n_rows, random_state=seed)
+    if train.labels is None:
+        return Rows(drawn.to_numpy(np.float64), None), fit
+    labels = drawn.pop("class").str.removeprefix("class ").to_numpy(np.int64)
+    return Rows(drawn.to_numpy(np.float64), labels), fit
+
+
+def forest(kind: str, copies: int, python: str, train: Rows, n_rows: int, seed: int) -> tuple[Rows, float]:
+    """ForestDiffusion, in the peers' Python."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = Path(folder) / "given.npz", Path(folder) / "made.npz"
+        labels = np.empty(0, np.int64) if train.labels is None else train.labels
+        np.savez(given, numbers=train.numbers, labels=labels)
+        script = HERE / "peers" / "forest_tables.py"
+        asked = "--rows", n_rows, "--copies", copies, "--seed", seed
+        command = [str(part) for part in (python, script, given, made, kind, *asked)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        with np.load(made) as drawn:
+            rows = Rows(drawn["numbers"], None if train.labels is None else drawn["labels"])
+    return rows, float(done.stdout.strip().splitlines()[-1])
+
+
+def copied(train: Rows, n_rows: int, seed: int) -> tuple[Rows, float]:
+    """The training rows themselves, again and again."""
+    return train.take(np.arange(n_rows) % len(train)), 0.0
+
+
+def measured(rows: Rows, n_classes: int, fit: Fit, n_splits: int) -> Found:
+    """Both distances and the share, of some splits."""
+    found = Found()
+    for seed in range(n_splits):
+        train, held_out = divided(rows, 0.2, seed)
+        drawn, seconds = fit(train, DRAWS * len(train), seed)
+        points = [side.points(train, n_classes) for side in (drawn, held_out, train)]
+        draws = np.split(points[0], DRAWS)
+        if fit is copied:
+            draws = draws[:1]
+        found.held_out.append(statistics.mean(w1(draw, points[1]) for draw in draws))
+        found.training.append(statistics.mean(w1(draw, points[2]) for draw in draws))
+        found.fit_s.append(seconds)
+
+        train, held_out = divided(rows, 0.5, seed)
+        drawn, _ = fit(train, len(train), seed)
+        points = [side.points(train, n_classes) for side in (drawn, train, held_out)]
+        size = min(len(train), len(held_out))
+        to_train, to_held_out = (cdist(points[0], side[:size], "cityblock").min(axis=1) for side in points[1:])
+        is_tie = np.isclose(to_train, to_held_out, rtol=0, atol=1e-12)
+        found.nearer.append(float(np.where(is_tie, 0.5, to_train < to_held_out).mean()))
+        found.n_judged += len(train)
+    return found
+
+
+def contenders(name: str, options: argparse.Namespace) -> dict[str, tuple[Fit, int]]:
+    """Who takes part on a table, and in how many splits."""
+    ours = f" {json.dumps(options.settings)}" if options.settings else ""
+    found: dict[str, tuple[Fit, int]] = {
+        "training rows": (copied, options.splits),
+        f"pointillist{ours}": (partial(gaussian, options.settings), options.splits),
+        f"pointillist, masked{ours}": (partial(masked, options.settings), options.splits),
+    }
+    if name in COPIES and options.peer_splits:
+        copies = COPIES[name]
+        for kind in ("flow", "vp"):
+            fit = partial(forest, kind, copies, options.peer)
+            found[f"ForestDiffusion {kind}, {copies} copies"] = fit, options.peer_splits
+    return {label: value for label, value in found.items() if not options.only or any(o in label for o in options.only)}
+
+
+def line(name: str, label: str, found: Found) -> str:
+    """A row of the table."""
+    judged, share = found.n_judged, statistics.mean(found.nearer)
+    error = (share * (1 - share) / judged) ** 0.5
+    cells = [
+        *(name, label, str(len(found.held_out))),
+        *(_mean(values) for values in (found.held_out, found.training)),
+        f"{statistics.median(found.fit_s):.1f}",
+        f"{share:.3f} ± {error:.3f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _mean(values: list[float]) -> str:
+    mean = f"{statistics.mean(values):.3f}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values) / len(values) ** 0.5:.3f}"
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = ("iris", "wine", "breast_cancer", "diabetes")
+    parser.add_argument("--tables", nargs="+", choices=names, default=names)
+    parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--peer-splits", type=int, default=1, help="splits for ForestDiffusion; 0 leaves it out")
+    parser.add_argument("--peer", default=str(HERE.parent / ".venv-peers/bin/python"), help="Python that has it")
+    parser.add_argument("--only", nargs="+", help="contenders whose names hold one of these")
+    parser.add_argument("--settings", type=json.loads, default={}, help="of Diffusion, as JSON, in place of defaults")
+    options = parser.parse_args()
+    print("| table | rows | splits | W1 to held-out | W1 to training | fit (s) | nearer to training |")
+    print("|---|---|---|---|---|---|---|")
+    results: dict[str, dict[str, Any]] = {}
+    for name in options.tables:
+        rows, n_classes = table(name)
+        results[name] = {}
+        for label, (fit, n_splits) in contenders(name, options).items():
+            found = measured(rows, n_classes, fit, n_splits)
+            results[name][label] = vars(found)
+            print(line(name, label, found), flush=True)
+        for label, (training, held_out) in PUBLISHED.get(name, {}).items():
+            who = label if label == "training rows" else f"ForestDiffusion {label}"
+            print(f"| {name} | {who}, published | 3 | {held_out:.3f} | {training:.3f} | | |")
+    report("small_tables", {"settings": options.settings, "tables": results, "published": PUBLISHED})
+
+
+if __name__ == "__main__":
+    main()
