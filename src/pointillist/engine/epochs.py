@@ -159,14 +159,22 @@ def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tup
 
     if method.parts == 1:
         return jax.value_and_grad(loss)(network, batch)
-    cut = jax.tree.map(lambda a: a.reshape(method.parts, -1, a.shape[-1]), batch)
-    n_own = method.parts // jax.lax.axis_size(PARTS_AXIS)
-    first = jax.lax.axis_index(PARTS_AXIS) * n_own
-    own = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, n_own), cut)
-    by_part = jax.lax.map(lambda part: jax.value_and_grad(loss)(network, part), own)
-    # The parts' gradients are gathered, and not summed on each device first: so many summands, in this order.
-    gathered = jax.lax.all_gather(by_part, PARTS_AXIS, tiled=True)
-    return jax.tree.map(lambda a: a.mean(axis=0), gathered)
+    n_devices = jax.lax.axis_size(PARTS_AXIS)
+    place = jax.lax.axis_index(PARTS_AXIS)
+    shape = method.parts // n_devices, n_devices, -1
+    cut = jax.tree.map(lambda a: a.reshape(*shape, a.shape[-1]), batch)
+    own = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, place, 1, keepdims=False), cut)
+
+    def add_next(i: Array, total: tuple[Float[Array, ""], Weights]) -> tuple[Float[Array, ""], Weights]:
+        # The devices' parts follow one another in the batch: whatever their number, parts are added in its order.
+        gathered = jax.lax.all_gather(jax.value_and_grad(loss)(network, pick(own, i)), PARTS_AXIS)
+        for device in range(n_devices):
+            total = jax.tree.map(lambda a, each, device=device: a + each[device], total, gathered)
+        return total
+
+    zeros = jnp.zeros(()), jax.tree.map(jnp.zeros_like, network)
+    total = jax.lax.fori_loop(0, shape[0], add_next, zeros)
+    return jax.tree.map(lambda a: a / method.parts, total)
 
 
 def _clipped(gradient: Weights, largest: Float[Array, ""]) -> Weights:
