@@ -67,6 +67,15 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
 
 
+def test_tables_of_which_one_alone_is_mixed_are_compared_as_mixed(run):
+    table = csv.read_csv("pets.csv")
+    csv.write_csv(table.select(["legs", "tame", "weight"]), "holes.csv")
+    csv.write_csv(table.filter(table["legs"].is_valid()).select(["legs", "tame", "weight"]), "whole.csv")
+    for rows, data in (("whole.csv", "holes.csv"), ("holes.csv", "whole.csv")):
+        code, shown, error = run("evaluate", rows, data, "--holdout", "whole.csv")
+        assert code == 0 and "tame" in shown, error
+
+
 def test_labels_and_given_cells(run):
     assert run("fit", "pets.csv", "--label", "kind", "--out", "m", "--epochs", 30, *SMALL)[0] == 0
     model = Diffusion.load("m")

@@ -145,6 +145,16 @@ def test_polars_and_arrow_frames_come_back_as_such():
     assert isinstance(rows, pa.Table) and rows.schema == arrow.schema
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_of_every_unit(unit):
+    born = (pd.Timestamp("2020-01-01") + pd.to_timedelta(RNG.integers(0, 1000, 100), "D")).as_unit(unit)
+    data = pd.DataFrame({"born": born, "age": (pd.Timestamp("2024-01-01") - born).as_unit(unit)})
+    rows = Diffusion(**{**FAST, "epochs": 1}).fit(data).sample(30, random_state=0)
+    assert rows.dtypes.tolist() == data.dtypes.tolist()
+    for name in data:
+        assert data[name].min() <= rows[name].min() and rows[name].max() <= data[name].max()
+
+
 def test_labels_of_their_own_with_guidance(data):
     X, y = data.drop(columns=["kind", "tame", "cost", "size"]), data["kind"].to_numpy()
     model = Diffusion(**FAST).fit(X, y)

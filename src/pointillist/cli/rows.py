@@ -286,22 +286,32 @@ def evaluate(
     from pointillist.evaluation import evaluate as compare
     from pointillist.evaluation.evaluation import MIN_ROWS
     from pointillist.files import check_place
-    from pointillist.points import Table
+    from pointillist.points import MixedTable, Table
 
     if figure is not None:
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
     table = read_any(data, label, min_rows=MIN_ROWS)
-    n = len(table.rows) if isinstance(table, Table) else len(table)
-    given = _given_or_drawn(rows, n, data, label, seed)
     kept = None if holdout is None else read_any(holdout, label)
-    if not (isinstance(table, Table) and isinstance(given, Table) and (kept is None or isinstance(kept, Table))):
+    n = len(table.rows) if isinstance(table, Table) else len(table)
+    is_mixed = isinstance(table, MixedTable) or isinstance(kept, MixedTable)
+    given = _given_or_drawn(rows, n, data, label, seed, is_mixed=is_mixed)
+    if is_mixed or isinstance(given, MixedTable):
         if figure is not None:
             raise ValueError("--figure draws tables of numbers, and these have mixed columns: leave it out")
-        real = None if kept is None else arrays_of(kept)
-        _evaluate_mixed(arrays_of(given), arrays_of(table), real, label, as_json=as_json, seed=seed)
+        # All sides: what is a truth value in one is not to be a number in another.
+        sides = [(given, rows), (table, data), (kept, holdout)]
+        mixed = [
+            side
+            if side is None or path is None or isinstance(side, MixedTable)
+            else read_any(path, label, is_mixed=True)
+            for side, path in sides
+        ]
+        arrays = [arrays_of(side) if isinstance(side, MixedTable) else None for side in mixed]
+        _evaluate_mixed(arrays[0], arrays[1], arrays[2], label, as_json=as_json, seed=seed)
         return
+    assert isinstance(table, Table) and isinstance(given, Table) and not isinstance(kept, MixedTable)
     others = None if kept is None or holdout is None else _aligned(kept, table, holdout, data)
     compared = _aligned(given, table, rows, data)
     evaluation = compare(
@@ -322,18 +332,20 @@ def evaluate(
         draw_evaluation(compared, table.rows, figure, names=table.names)
 
 
-def _given_or_drawn(rows: Path, n: int, data: Path, label: str | None, seed: int) -> "Table | MixedTable":
+def _given_or_drawn(
+    rows: Path, n: int, data: Path, label: str | None, seed: int, *, is_mixed: bool
+) -> "Table | MixedTable":
     """The rows of a file, or so many drawn from the model that it holds."""
     from pointillist.cli.tables import read_any
     from pointillist.evaluation.evaluation import MIN_ROWS
     from pointillist.points import READABLE
 
     if rows.name.endswith(READABLE) or not rows.exists():
-        return read_any(rows, label, min_rows=MIN_ROWS)
+        return read_any(rows, label, is_mixed=is_mixed, min_rows=MIN_ROWS)
     with TemporaryDirectory() as folder:
         drawn = Path(folder) / ("rows.npy" if data.suffix == ".npy" else "rows.parquet")
         sample(rows, drawn, n=n, seed=seed)
-        return read_any(drawn, label, min_rows=MIN_ROWS)
+        return read_any(drawn, label, is_mixed=is_mixed, min_rows=MIN_ROWS)
 
 
 def _evaluate_mixed(rows: Any, data: Any, holdout: Any, target: str | None, *, as_json: bool, seed: int) -> None:

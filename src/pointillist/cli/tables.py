@@ -117,20 +117,15 @@ def where_of(model: "Diffusion", given: Sequence[str]) -> dict[str, Any] | None:
     return where or None
 
 
-def arrays_of(table: Table | MixedTable) -> Mapping[str, np.ndarray]:
-    """Each column of a table: numbers as float64 with NaN, categories as text with None where cells are missing."""
-    if isinstance(table, Table):
-        names = table.names or tuple(map(str, range(table.rows.shape[1])))
-        arrays = dict(zip(names, table.rows.T, strict=True))
-        if table.label is not None:
-            arrays[table.label.name] = np.array([str(value) for value in table.label.values.tolist()], object)
-        return arrays
+def arrays_of(table: MixedTable) -> Mapping[str, np.ndarray]:
+    """Each column of a table: numbers as float64 with NaN, categories and labels as text with None, where missing."""
     arrays = {}
     for name, cells in zip(table.names, table.cells, strict=True):
-        if cells.categories is None:
+        if cells.categories is None and name != table.label:
             arrays[name] = np.where(cells.is_missing, np.nan, cells.values)
-        else:
-            values = np.array([str(each) for each in cells.categories] or [""], object)[cells.values.astype(np.int64)]
-            arrays[name] = values
-            values[cells.is_missing] = None
+            continue
+        known = cells.categories
+        values = cells.values if known is None else np.array(known or ("",), object)[cells.values.astype(np.int64)]
+        arrays[name] = np.array([str(value) for value in values.tolist()], object)
+        arrays[name][cells.is_missing] = None
     return arrays

@@ -131,7 +131,7 @@ def _cells(name: str, column: "pa.ChunkedArray") -> Cells:
         values = np.asarray(ranks)[indices] if len(order) else np.zeros(len(array), np.int64)
         return Cells(values, is_missing, tuple(categories))
     if kind == "date":
-        array = pc.cast(array, _whole_type(array.type), safe=False)
+        array = pc.divide(pc.cast(array, _whole_type(array.type), safe=False), _fineness(array.type))
     is_missing = np.asarray(array.is_null(nan_is_null=True))
     values = np.asarray(pc.cast(pc.fill_null(array, 0), pa.float64(), safe=False))
     if kind in ("whole", "date") and (np.abs(values) > LARGEST_INTEGER).any():
@@ -146,6 +146,11 @@ def _whole_type(kind: "pa.DataType") -> "pa.DataType":
     import pyarrow as pa
 
     return pa.int64() if kind.bit_width == 64 else pa.int32()
+
+
+def _fineness(kind: "pa.DataType") -> int:
+    """What times are divided by to be whole numbers that float64 holds: nanoseconds become microseconds."""
+    return 1000 if getattr(kind, "unit", "") == "ns" else 1
 
 
 def to_arrow(
@@ -181,7 +186,9 @@ def _array(cells: Cells, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
     kind_ = kind_of(kind)
     if kind_ in ("whole", "date"):
         whole = pa.array(np.round(values).astype(np.int64), mask=mask)
-        return pc.cast(pc.cast(whole, _whole_type(kind)), kind) if kind_ == "date" else pc.cast(whole, kind)
+        if kind_ == "whole":
+            return pc.cast(whole, kind)
+        return pc.cast(pc.cast(pc.multiply(whole, _fineness(kind)), _whole_type(kind)), kind)
     if kind_ == "truth":
         return pa.array(values > 0.5, mask=mask)
     array = pa.array(values, mask=mask)
