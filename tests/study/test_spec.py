@@ -47,13 +47,13 @@ def test_the_built_in_report():
 def test_the_built_in_recipes():
     from pointillist import Diffusion
     from pointillist.estimators import REPORT
-    from pointillist.estimators.parameters import deciding
+    from pointillist.estimators.parameters import BATCH_SIZE, deciding
 
     (section,) = load_spec("recipes").sections
     everything = section.columns[0]
     assert everything.label == "all" and section.varied == ()
     # The first column is what `Diffusion()` is, but for the scaling of the columns.
-    model, settings = Diffusion().get_params() | deciding(Diffusion()), everything.settings
+    model, settings = Diffusion().get_params() | deciding(Diffusion()) | {"batch_size": BATCH_SIZE}, everything.settings
     shared = ("timesteps", "schedule", "network", "prediction", "weighting", "noise_levels", "width", "depth")
     for name in (*shared, "time_embedding", "batch_size", "learning_rate", "warmup", "decay", "averaging"):
         assert getattr(settings, name) == model[name], name

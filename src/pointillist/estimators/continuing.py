@@ -41,9 +41,7 @@ def check_continuing(
         )
     if not np.array_equal(getattr(before, "classes_", ()), classes):
         raise ValueError("warm_start: y has other classes than the model: give the same ones, or warm_start=False")
-    changed = [
-        name for name in asked if asked[name] != before.trained_with_[name] and name not in ("p_uncond", "batch_size")
-    ]
+    changed = [name for name in asked if asked[name] != before.trained_with_[name] and name != "p_uncond"]
     if changed:
         raise ValueError(f"warm_start: {changed[0]} is not what the model was fitted with: set it back")
     low, high = column_range(rows)

@@ -24,7 +24,7 @@ PRIOR_KL = 0.01
 
 DECIDING = (
     "timesteps", "schedule", "beta_start", "beta_end", "scaling", "network", "prediction",
-    "width", "depth", "time_embedding", "class_embedding", "batch_size", "p_uncond", "process",
+    "width", "depth", "time_embedding", "class_embedding", "p_uncond", "process",
 )  # fmt: skip
 """What a fitted model keeps of its parameters, whatever they are set to later."""
 
@@ -44,16 +44,27 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
 }
 
 
-DEFAULT_SIZES = {"width": 96, "batch_size": 64}
-DEFAULT_SIZES_MIXED = {"width": 256, "batch_size": 256}
+WIDTH, WIDTH_MIXED = 96, 256
+BATCH_SIZE, BATCH_SIZE_MIXED = 64, 256
 """What None stands for, of models of numbers and of mixed tables."""
 
 
 def deciding(model: "Diffusion", *, is_mixed: bool = False) -> dict[str, Any]:
-    """The parameters that decide the network, as they are now, with numbers in place of None."""
+    """The parameters that decide the network, as they are now, with a width in place of None."""
     asked = {name: _plain(getattr(model, name)) for name in DECIDING}
-    sizes = DEFAULT_SIZES_MIXED if is_mixed else DEFAULT_SIZES
-    return asked | {name: size for name, size in sizes.items() if asked[name] is None}
+    return asked | {"width": asked["width"] or (WIDTH_MIXED if is_mixed else WIDTH)}
+
+
+def learning(model: "Diffusion") -> dict[str, Any]:
+    """How its parameters say that it learns, as a plan of training has it."""
+    return {
+        "epochs": None if model.epochs is None else int(model.epochs),
+        "learning_rate": float(model.learning_rate),
+        "warmup": int(model.warmup),
+        "decay": bool(model.decay),
+        "averaging": float(model.averaging),
+        "clip": np.inf if model.gradient_clip is None else float(model.gradient_clip),
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -162,15 +173,14 @@ def architecture(parameters: dict[str, Any], n_classes: int) -> Architecture:
 def method(model: "Diffusion") -> Method:
     """How its parameters say that it is trained."""
     objective = Objective(model.prediction, model.weighting, model.noise_levels)
-    asked = deciding(model)
-    batch_size = int(asked["batch_size"])
+    batch_size = int(model.batch_size or BATCH_SIZE)
     return Method(
         objective,
         batch_size,
         is_averaged=bool(model.averaging > 0),
         is_clipped=model.gradient_clip is not None,
         precision=model.precision,
-        parts=parts_of(batch_size, asked["width"]),
+        parts=parts_of(batch_size, deciding(model)["width"]),
     )
 
 

@@ -17,7 +17,7 @@ from pointillist.estimators.checkpoint import Checkpoint, seed_in
 from pointillist.estimators.fitting import Plan, Stopping, Unscaled, train
 from pointillist.estimators.inputs import checked_labels, seed_of
 from pointillist.estimators.mixed.frames import FrameLayout
-from pointillist.estimators.parameters import deciding
+from pointillist.estimators.parameters import BATCH_SIZE_MIXED, deciding, learning
 from pointillist.estimators.saving import fingerprint, plan_key
 from pointillist.points.encoding import ColumnCode, TableEncoding
 from pointillist.points.mixed import Cells, MixedTable
@@ -111,7 +111,7 @@ def _planned(model: "Diffusion", rows: np.ndarray, encoding: TableEncoding, seed
     if stopping is not None and len(rows) < 3:
         raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
     # Of a small table a step sees a sixteenth, so that its few epochs are steps enough.
-    batch_size = model.batch_size or int(np.clip(len(rows) // 16, 8, asked["batch_size"]))
+    batch_size = model.batch_size or int(np.clip(len(rows) // 16, 8, BATCH_SIZE_MIXED))
     tokens = Tokens(encoding.sizes, encoding.parents, encoding.ranks)
     method = Method(
         TokenObjective(tokens),
@@ -129,14 +129,9 @@ def _planned(model: "Diffusion", rows: np.ndarray, encoding: TableEncoding, seed
         architecture=architecture_of(asked, tokens),
         method=method,
         n_classes=0,
-        epochs=None if model.epochs is None else int(model.epochs),
         default_steps=DEFAULT_STEPS,
         most_default_epochs=MOST_DEFAULT_EPOCHS,
-        learning_rate=float(model.learning_rate),
-        warmup=int(model.warmup),
-        decay=bool(model.decay),
-        averaging=float(model.averaging),
-        clip=np.inf if model.gradient_clip is None else float(model.gradient_clip),
+        **learning(model),
         p_uncond=0.0,
         seed=seed,
         stopping=stopping,
