@@ -118,7 +118,7 @@ def _epoch(
     epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
     order_key, level_key, noise_key, label_key = (jax.random.fold_in(epoch_key, i) for i in range(4))
     # One epoch's rows and noise are drawn at once: a step is then nothing but the network.
-    order = jax.random.permutation(order_key, n)[: steps * method.batch_size]
+    order = _shuffled(order_key, n)[: steps * method.batch_size]
     labels = None
     if data.labels is not None:
         is_dropped = jax.random.bernoulli(label_key, fixed.p_uncond, order.shape)
@@ -149,6 +149,20 @@ def _epoch(
 
     state, losses = jax.lax.scan(step, state, (jnp.arange(steps, dtype=jnp.float32), batches))
     return replace(state, epoch=state.epoch + 1), losses.mean()
+
+
+def _shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
+    """0 … n - 1 in a random order.
+
+    A table is small enough for one sort of random bits that carry the number in their lowest places, up to 2¹⁶ rows:
+    a sixth of the time of `jax.random.permutation`, which is a tenth of a small network's epoch. Rows whose bits are
+    alike, 61 of the 32 million pairs of 8,000 rows, keep their order.
+    """
+    places = (n - 1).bit_length()
+    if places > 16:
+        return jax.random.permutation(key, n)
+    numbered = (jax.random.bits(key, (n,)) >> places << places) | jnp.arange(n, dtype=jnp.uint32)
+    return (jax.lax.sort(numbered) & jnp.uint32(2**places - 1)).astype(jnp.int32)
 
 
 def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Weights]:
