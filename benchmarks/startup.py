@@ -1,6 +1,6 @@
 """Start-up, each in a new process: seconds of `pointillist --help`, and of `pointillist fit` for one epoch.
 
-The second `fit` finds the first one's compiled programs.
+The second `fit` finds the first one's compiled programs; the third ends as its first step begins.
 """
 
 import os
@@ -15,6 +15,16 @@ from machine import median_and_range, report, seconds
 from pointillist import load_pointset
 
 REPEATS, FEW_REPEATS = 15, 5
+
+UNTIL_TRAINING = """
+import os, gc
+gc.set_threshold(100_000)  # as the command does, before it imports anything
+from pointillist.engine import training
+run = training._run
+training._run = lambda *arguments, **options: (run(*arguments, **options), os._exit(0))
+from pointillist.cli import main
+main()
+"""
 
 
 def main() -> None:
@@ -34,6 +44,11 @@ def main() -> None:
         taken["fit, nothing compiled"] = seconds(lambda: run(*fit), FEW_REPEATS)
         run(*fit, cache=f"{folder}/cache")
         taken["fit, compiled before"] = seconds(lambda: run(*fit, cache=f"{folder}/cache"), FEW_REPEATS)
+        until_training = [sys.executable, "-c", UNTIL_TRAINING, *fit]
+        cached = {**os.environ, "POINTILLIST_CACHE": f"{folder}/cache"}
+        taken["fit, until it trains"] = seconds(
+            lambda: subprocess.run(until_training, check=True, capture_output=True, env=cached), FEW_REPEATS
+        )
         importing = [sys.executable, "-c", "from pointillist import Diffusion; Diffusion"]
         taken["import of Diffusion"] = seconds(lambda: subprocess.run(importing, check=True), FEW_REPEATS)
     for name, values in taken.items():

@@ -23,6 +23,22 @@ def test_help_loads_no_numerical_library():
     assert "study" in done.stdout and "report" in done.stdout
 
 
+def test_rows_of_a_file_are_fitted_without_waiting_for_scikit_learn(tmp_path):
+    (tmp_path / "rows.csv").write_text("a,b,kind\n" + "".join(f"{i},{i % 7},{'xy'[i % 2]}\n" for i in range(40)))
+    code = (
+        "import sys\n"
+        "from pointillist.cli import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "heavy = {'sklearn', 'scipy.stats', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    fit = "fit", "rows.csv", "--label", "kind", "--epochs", "1", "--batch-size", "40", "--out", "rows.model"
+    for arguments in (fit, ("sample", "rows.model", "-n", "3", "--out", "new.csv")):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "new.csv").read_text().startswith("a,b,kind\n")
+
+
 BAD = {
     "no spec": (["study", "none.toml"], "none.toml: there is no such file, and the built-in specs are report"),
     "unknown set": (["study", "bad.toml"], "bad.toml, line 1: datasets: unknown set 'moon'"),

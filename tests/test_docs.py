@@ -30,7 +30,10 @@ SOURCES = {
 
         BARE = 4
 
-        class Hammer:
+        class _Tool:
+            def sell(self): ...
+
+        class Hammer(_Tool, dict):
             """Hits."""
 
             def hit(self):
@@ -80,9 +83,10 @@ def test_names_without_a_docstring_are_found(public_names: ModuleType, package: 
     found = public_names.without_docstring(names)
     assert {str(name): (name.file.name, name.line) for name in found} == {
         "box.tools.BARE": ("tools.py", 8),
-        "box.Hammer.weight": ("tools.py", 17),
-        "box.Hammer.lend": ("tools.py", 22),
-        "box.tools.saw": ("tools.py", 24),
+        "box.Hammer.sell": ("tools.py", 11),
+        "box.Hammer.weight": ("tools.py", 20),
+        "box.Hammer.lend": ("tools.py", 25),
+        "box.tools.saw": ("tools.py", 27),
     }
 
 
@@ -92,7 +96,7 @@ def test_names_missing_from_the_reference_are_found(public_names: ModuleType, pa
         "box",
         "box.tools",
         "box.Hammer",
-        *(f"box.Hammer.{name}" for name in ("hit", "weight", "lend")),
+        *(f"box.Hammer.{name}" for name in ("sell", "hit", "weight", "lend")),
         "box.tools.LIMIT",
     }
     assert public_names.not_in_reference(names, documented) == []

@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits, load_wine
 
 from pointillist import Diffusion
 from pointillist.cli import main
+from pointillist.estimators.model import DiffusionModel
 from pointillist.points import read_table
 
 SMALL = ["--timesteps", "20", "--width", "16", "--depth", "1"]
@@ -227,7 +228,7 @@ def test_a_model_that_cannot_be_saved_is_kept_in_its_checkpoint(run, tmp_path, m
         def fail(model, path):
             raise OSError(28, "No space left on device")
 
-        patch.setattr(Diffusion, "save", fail)
+        patch.setattr(DiffusionModel, "save", fail)
         patch.setattr(sys, "argv", arguments)
         with pytest.raises(SystemExit) as stop:
             main()

@@ -7,6 +7,7 @@ the tests can do without.
 
 import ast
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,10 @@ def public_names(root: Path, modules: Iterable[str]) -> list[PublicName]:
     for module in modules:
         parsed = _Module.parsed(root, module)
         for alias, definition in [(module, parsed.definition), *parsed.public()]:
-            for suffix, line, docstring in definition.parts():
-                key = definition.name + suffix
+            for owner, suffix, line, docstring in definition.parts():
+                key = owner.name + suffix
                 known = found[key].aliases if key in found else frozenset({key})
-                found[key] = PublicName(known | {alias + suffix}, definition.module.file, line, docstring)
+                found[key] = PublicName(known | {alias + suffix}, owner.module.file, line, docstring)
     return list(found.values())
 
 
@@ -73,17 +74,25 @@ class _Definition:
     node: ast.Module | ast.stmt
     docstring: str | None
 
-    def parts(self) -> Iterator[tuple[str, int, str | None]]:
-        """Itself, and of a class its public methods and properties: what its name adds, line and docstring."""
-        yield "", getattr(self.node, "lineno", 1), self.docstring
-        for node in self.node.body if isinstance(self.node, ast.ClassDef) else []:
+    def parts(self) -> Iterator[tuple["_Definition", str, int, str | None]]:
+        """Itself, and of a class its public methods and properties, and those of the package's classes that it is of.
+
+        Of each the definition that has it, what its name adds, line and docstring.
+        """
+        yield self, "", getattr(self.node, "lineno", 1), self.docstring
+        if not isinstance(self.node, ast.ClassDef):
+            return
+        for base in self.node.bases:
+            with suppress(ValueError, FileNotFoundError):
+                yield from list(self.module.found(ast.unparse(base)).parts())[1:]
+        for node in self.node.body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                yield f".{node.name}", node.lineno, ast.get_docstring(node)
+                yield self, f".{node.name}", node.lineno, ast.get_docstring(node)
             # A function of another module may be made a method: `plot = plotting.plot`.
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute | ast.Name):
                 name = ast.unparse(node.targets[0])
                 if not name.startswith("_"):
-                    yield f".{name}", node.lineno, self.module.found(ast.unparse(node.value)).docstring
+                    yield self, f".{name}", node.lineno, self.module.found(ast.unparse(node.value)).docstring
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     import numpy as np
 
-    from pointillist.estimators import Diffusion
+    from pointillist.estimators.model import DiffusionModel
     from pointillist.points import MixedTable, Table
 
 _FILES = ".npy, .csv, .csv.gz or .parquet"
@@ -65,8 +65,8 @@ def fit(
     from rich.console import Console
 
     from pointillist.cli.tables import print_types, read_any
-    from pointillist.estimators import Diffusion
     from pointillist.estimators.checkpoint import remove_checkpoint
+    from pointillist.estimators.model import DiffusionModel
     from pointillist.estimators.parameters import check_parameters
     from pointillist.files import check_place
     from pointillist.points.mixed import MixedTable
@@ -79,7 +79,7 @@ def fit(
         _check_apart(place, data)
     if kept.resolve() == out.resolve():
         raise ValueError(f"{out}: is given as --checkpoint too, which is removed at the end: give another name")
-    model = Diffusion(
+    model = DiffusionModel(
         timesteps=timesteps,
         schedule=schedule,
         beta_start=beta_start,
@@ -159,12 +159,12 @@ def sample(
 
     from pointillist.cli.tables import where_of
     from pointillist.engine.cluster import check_engine
-    from pointillist.estimators import Diffusion
+    from pointillist.estimators.model import DiffusionModel
     from pointillist.points import TableWriter, read_table
     from pointillist.progress import Bar
 
     check_engine(engine, address)
-    fitted = Diffusion.load(model)
+    fitted = DiffusionModel.load(model)
     start = None if prior is None else read_table(prior, min_rows=1).rows
     if n is None and start is None:
         raise ValueError("how many rows? give -n, or --prior")
@@ -205,7 +205,7 @@ def sample(
 
 
 def _write_mixed(
-    model: "Diffusion", out: Path, n_rows: int, engine: str, address: str | None, options: dict[str, Any]
+    model: "DiffusionModel", out: Path, n_rows: int, engine: str, address: str | None, options: dict[str, Any]
 ) -> None:
     from rich.console import Console
 
@@ -227,7 +227,7 @@ def _check_apart(place: Path, data: Path) -> None:
         raise ValueError(f"{place}: is the table to read, which would be written over: give another name")
 
 
-def _class_of(model: "Diffusion", text: str) -> Any:
+def _class_of(model: "DiffusionModel", text: str) -> Any:
     """The label that is written so."""
     for label in model.classes_.tolist():
         is_other_way = (isinstance(label, float) and text == f"{label:g}") or (
@@ -238,7 +238,7 @@ def _class_of(model: "Diffusion", text: str) -> Any:
     raise ValueError(f"unknown label {text!r}: the model knows {', '.join(map(str, model.classes_.tolist()))}")
 
 
-def _columns(model: "Diffusion") -> tuple[Sequence[str] | None, list[str], int]:
+def _columns(model: "DiffusionModel") -> tuple[Sequence[str] | None, list[str], int]:
     """Names and types of the columns that are written, and the place of the labels among them."""
     layout = model.layout_
     names = None if layout.names is None else [str(name) for name in layout.names]

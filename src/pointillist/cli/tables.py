@@ -14,7 +14,7 @@ from pointillist.points.mixed_files import read_mixed
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pointillist.estimators import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 
 def read_any(
@@ -90,7 +90,7 @@ def _shown(value: float, kind: Any) -> str:
     return str(to_arrow([cells], pa.schema([("x", kind)]))[0][0].as_py())
 
 
-def where_of(model: "Diffusion", given: Sequence[str]) -> dict[str, Any] | None:
+def where_of(model: "DiffusionModel", given: Sequence[str]) -> dict[str, Any] | None:
     """COLUMN=VALUE, as values of the model's columns.
 
     Raises:

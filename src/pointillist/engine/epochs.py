@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from pointillist.diffusion.schedules import Schedule
+from pointillist.diffusion.schedules import Schedule, Table
 from pointillist.engine.adam import Moments, adam
 from pointillist.engine.recipes import AnyArchitecture, Method, Weights
 
@@ -47,19 +47,19 @@ class TrainingState(eqx.Module):
 
 
 class Fixed(eqx.Module):
-    """What a model's training reads and does not change."""
+    """What a model's training reads and does not change; made in NumPy, as a schedule is."""
 
     key: Key[Array, "*stack"]
-    dataset: Int[Array, "*stack"]
+    dataset: Int[Table, "*stack"]
     schedule: Schedule
-    epochs: Int[Array, "*stack"]
-    learning_rate: Float[Array, "*stack"]
-    warmup: Float[Array, "*stack"]
-    decay: Float[Array, "*stack"]
-    averaging: Float[Array, "*stack"]
-    n_classes: Int[Array, "*stack"]
-    p_uncond: Float[Array, "*stack"]
-    clip: Float[Array, "*stack"]
+    epochs: Int[Table, "*stack"]
+    learning_rate: Float[Table, "*stack"]
+    warmup: Float[Table, "*stack"]
+    decay: Float[Table, "*stack"]
+    averaging: Float[Table, "*stack"]
+    n_classes: Int[Table, "*stack"]
+    p_uncond: Float[Table, "*stack"]
+    clip: Float[Table, "*stack"]
 
 
 class Data(eqx.Module):
@@ -77,7 +77,7 @@ def initial_state(key: PRNGKeyArray, architecture: AnyArchitecture, method: Meth
     return TrainingState(network, Moments.of(network), jnp.zeros((), jnp.int32), average)
 
 
-def pick(tree: Any, i: Array) -> Any:
+def pick(tree: Any, i: Table) -> Any:
     """Entry i of a stack."""
     return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, i, keepdims=False), tree)
 
@@ -118,7 +118,7 @@ def _epoch(
     epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
     order_key, level_key, noise_key, label_key = (jax.random.fold_in(epoch_key, i) for i in range(4))
     # One epoch's rows and noise are drawn at once: a step is then nothing but the network.
-    order = _shuffled(order_key, n)[: steps * method.batch_size]
+    order = shuffled(order_key, n)[: steps * method.batch_size]
     labels = None
     if data.labels is not None:
         is_dropped = jax.random.bernoulli(label_key, fixed.p_uncond, order.shape)
@@ -151,7 +151,7 @@ def _epoch(
     return replace(state, epoch=state.epoch + 1), losses.mean()
 
 
-def _shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
+def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
     """0 … n - 1 in a random order.
 
     A table is small enough for one sort of random bits that carry the number in their lowest places, up to 2¹⁶ rows:
@@ -191,7 +191,7 @@ def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tup
     return jax.tree.map(lambda a: a / method.parts, total)
 
 
-def _clipped(gradient: Weights, largest: Float[Array, ""]) -> Weights:
+def _clipped(gradient: Weights, largest: Float[Table, ""]) -> Weights:
     """The gradient, shortened to the largest norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1)."""
     norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
     return jax.tree.map(lambda g: g * jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12)), gradient)
@@ -200,4 +200,4 @@ def _clipped(gradient: Weights, largest: Float[Array, ""]) -> Weights:
 def _learning_rate(fixed: Fixed, step: Float[Array, ""], steps: int) -> Float[Array, ""]:
     progress = step / (fixed.epochs.astype(jnp.float32) * steps)
     warm = jnp.minimum(1.0, (step + 1) / jnp.maximum(fixed.warmup, 1.0))
-    return fixed.learning_rate * warm * (1 - fixed.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))
+    return warm * fixed.learning_rate * (1 - fixed.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))

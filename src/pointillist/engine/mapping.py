@@ -82,7 +82,7 @@ def map_rows(
     *,
     seed: int = 0,
     devices: Sequence[jax.Device] | None = None,
-) -> Float[np.ndarray, "n *values"]:
+) -> Float[np.ndarray, "n *values"]:  # noqa: F821 - a shape
     """function(key of the row, row) for every row.
 
     A value depends on the row and the seed, and on nothing else: equal rows get equal keys, wherever they stand.

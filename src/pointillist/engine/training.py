@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, UInt32
 
 from pointillist.diffusion import schedules
 from pointillist.engine import devices as engine_devices
@@ -33,6 +33,11 @@ from pointillist.engine.recipes import AnyArchitecture, Method, Recipe, Weights
 
 _AXIS = "models"
 
+_NUMBERS = dict.fromkeys(("dataset", "epochs", "n_classes"), np.int32) | dict.fromkeys(
+    ("learning_rate", "warmup", "decay", "averaging", "p_uncond", "clip"), np.float32
+)
+"""Of a recipe, in a program."""
+
 
 def spread_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*sets d"]:
     """Root mean square of each column, float32; 1 where that is 0."""
@@ -40,7 +45,7 @@ def spread_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*sets 
     return np.sqrt(np.where(squares > 0, squares, 1.0)).astype(np.float32)
 
 
-def training_key(seed: int) -> PRNGKeyArray:
+def training_key(seed: int | UInt32[Array, ""]) -> PRNGKeyArray:
     """The key of a model's training; `sampling` folds other numbers into the same seed."""
     return jax.random.fold_in(jax.random.key(seed), 0)
 
@@ -107,19 +112,15 @@ class StackTrainer:
         in_place = [self.recipes[-1]] * (self._per_device * n_devices)
         for slot, recipe in zip(self._slots, self.recipes, strict=True):
             in_place[slot] = recipe
+        # In NumPy: each of JAX's would be a small program, that every process has to trace.
+        numbers: dict[str, Any] = {
+            name: np.array([getattr(r, name) for r in in_place], dtype) for name, dtype in _NUMBERS.items()
+        }
         self._fixed = self._sharded(
             Fixed(
-                key=jnp.stack([training_key(r.seed) for r in in_place]),
-                dataset=jnp.asarray([r.dataset for r in in_place], jnp.int32),
+                key=_training_keys(np.array([r.seed for r in in_place], np.uint32)),
                 schedule=schedules.stack([r.schedule for r in in_place]),
-                epochs=jnp.asarray([r.epochs for r in in_place], jnp.int32),
-                learning_rate=jnp.asarray([r.learning_rate for r in in_place], jnp.float32),
-                warmup=jnp.asarray([r.warmup for r in in_place], jnp.float32),
-                decay=jnp.asarray([r.decay for r in in_place], jnp.float32),
-                averaging=jnp.asarray([r.averaging for r in in_place], jnp.float32),
-                n_classes=jnp.asarray([r.n_classes for r in in_place], jnp.int32),
-                p_uncond=jnp.asarray([r.p_uncond for r in in_place], jnp.float32),
-                clip=jnp.asarray([r.clip for r in in_place], jnp.float32),
+                **numbers,
             )
         )
         self._state = self._sharded(_initial(self._fixed.key, architecture, method, data.shape[2]))
@@ -159,8 +160,8 @@ class StackTrainer:
         self._state, losses = _run(
             self._state,
             self._fixed,
-            jnp.asarray(self._counts, jnp.int32),
-            jnp.asarray(min(epochs, MAX_EPOCHS_PER_CALL), jnp.int32),
+            np.asarray(self._counts, np.int32),
+            np.asarray(min(epochs, MAX_EPOCHS_PER_CALL), np.int32),
             self._data,
             architecture=self._architecture,
             method=self._method,
@@ -207,7 +208,7 @@ def _run(
         def train_one(i: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
             states, losses = carry
             state, own_losses = train(pick(states, i), pick(fixed, i), epochs, data, architecture, method)
-            states = jax.tree.map(lambda all_, one: all_.at[i].set(one), states, state)
+            states = jax.tree.map(partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0), states, state)
             return states, losses.at[i].set(own_losses)
 
         if is_side_by_side:
@@ -226,6 +227,9 @@ def _run(
         out_specs=by_model,
         check_vma=False,
     )(states, fixed, counts, epochs, data)
+
+
+_training_keys = jax.jit(jax.vmap(training_key))
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3))

@@ -11,8 +11,8 @@ from sklearn.exceptions import NotFittedError
 from pointillist.diffusion.classification import posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
+from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.inputs import RandomState, checked_rows, is_whole, seed_of
-from pointillist.estimators.model import Diffusion
 from pointillist.estimators.planning import DEFAULT_STEPS, MOST_DEFAULT_EPOCHS
 
 

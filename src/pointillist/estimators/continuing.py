@@ -8,11 +8,11 @@ from pointillist.estimators.layout import Layout
 from pointillist.points import column_range
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 
 def check_continuing(
-    before: "Diffusion", layout: Layout, rows: np.ndarray, classes: np.ndarray, asked: dict[str, Any]
+    before: "DiffusionModel", layout: Layout, rows: np.ndarray, classes: np.ndarray, asked: dict[str, Any]
 ) -> None:
     """Refuses to go on with rows or parameters that the weights are not for.
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
@@ -18,11 +17,11 @@ from pointillist.diffusion.walks import Walk
 from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
 from pointillist.engine.walks import noise_levels, sample_walks
-from pointillist.estimators.inputs import RandomState, finite, is_number, is_whole, of_one_kind, seed_of
+from pointillist.estimators.inputs import RandomState, check_fitted, finite, is_number, is_whole, of_one_kind, seed_of
 from pointillist.estimators.units import InUnits
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 _LABELS_AT_ONCE = 2**20
 
@@ -38,7 +37,7 @@ class Options:
     return_labels: bool = False
     guidance: float = 0.0
     guidance_interval: tuple[float, float] | None = None
-    worse: "Diffusion | None" = None
+    worse: "DiffusionModel | None" = None
     reward: Callable[[Any], Any] | None = None
     reward_temperature: float = 0.1
     candidates: int = 10
@@ -76,8 +75,8 @@ class Draw:
         n_rows: Their number.
     """
 
-    def __init__(self, model: "Diffusion", n_samples: int | None, options: Options) -> None:
-        check_is_fitted(model, "network_")
+    def __init__(self, model: "DiffusionModel", n_samples: int | None, options: Options) -> None:
+        check_fitted(model)
         model._check_numbers("a plot of rows or walks")
         if n_samples is not None and not is_whole(n_samples, 0):
             raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
@@ -184,7 +183,7 @@ class Draw:
         yield drawn[places]
 
 
-def _drawn_labels(model: "Diffusion", n_rows: int, seed: int) -> Int[np.ndarray, " n"]:
+def _drawn_labels(model: "DiffusionModel", n_rows: int, seed: int) -> Int[np.ndarray, " n"]:
     """Indices of classes with their shares in training; in a type as small as they allow, for there may be many."""
     shares = np.cumsum(model.class_counts_) / model.class_counts_.sum()
     labels = np.empty(n_rows, np.min_scalar_type(-len(shares)))
@@ -205,7 +204,7 @@ def _agreed(given: dict[str, int | None]) -> int:
     return next(iter(lengths.values()), 1)
 
 
-def _prior(model: "Diffusion", given: ArrayLike) -> Float[np.ndarray, "n k"]:
+def _prior(model: "DiffusionModel", given: ArrayLike) -> Float[np.ndarray, "n k"]:
     prior = np.asarray(given)
     d = model.n_features_in_
     if prior.ndim != 2 or prior.shape[1] != d or prior.dtype.kind not in "fiu":
@@ -216,7 +215,7 @@ def _prior(model: "Diffusion", given: ArrayLike) -> Float[np.ndarray, "n k"]:
     return prior if varies.all() else prior[:, varies]
 
 
-def _indices(model: "Diffusion", labels: Any) -> Int[np.ndarray, " n"]:
+def _indices(model: "DiffusionModel", labels: Any) -> Int[np.ndarray, " n"]:
     if not model._n_classes:
         raise ValueError("labels are given, but this model was fitted without: fit it with y, or leave labels out")
     asked = np.asarray(labels)
@@ -232,7 +231,7 @@ def _indices(model: "Diffusion", labels: Any) -> Int[np.ndarray, " n"]:
     return np.array([places[label] for label in values.tolist()], np.int32)[inverse]
 
 
-def _guided(model: "Diffusion", options: Options) -> Denoiser:
+def _guided(model: "DiffusionModel", options: Options) -> Denoiser:
     guidance, interval, worse = options.guidance, options.guidance_interval, options.worse
     has_labels = options.labels is not None or options.return_labels
     denoiser = model._denoiser(clipped=True)
@@ -261,8 +260,8 @@ def _guided(model: "Diffusion", options: Options) -> Denoiser:
     return ClassifierFree(denoiser, scale, bounds)
 
 
-def _check_alike(model: "Diffusion", worse: "Diffusion") -> None:
-    check_is_fitted(worse, "network_")
+def _check_alike(model: "DiffusionModel", worse: "DiffusionModel") -> None:
+    check_fitted(worse)
     pairs = [
         (model.schedule_.alpha, worse.schedule_.alpha),
         (model.scaling_.minimum, worse.scaling_.minimum),
@@ -275,7 +274,7 @@ def _check_alike(model: "Diffusion", worse: "Diffusion") -> None:
         )
 
 
-def _sampler_name(model: "Diffusion", options: Options) -> str:
+def _sampler_name(model: "DiffusionModel", options: Options) -> str:
     if options.sampler is None:
         return "ancestral" if options.reward is not None or model.schedule_.timesteps < 2 else "dpm"
     if options.sampler not in SAMPLERS:
@@ -283,7 +282,7 @@ def _sampler_name(model: "Diffusion", options: Options) -> str:
     return options.sampler
 
 
-def _plain(model: "Diffusion", options: Options) -> RowSampler:
+def _plain(model: "DiffusionModel", options: Options) -> RowSampler:
     name, steps, timesteps = str(options.sampler), options.steps, int(model.schedule_.timesteps)
     if name in SOLVERS:
         if steps is not None and not is_whole(steps, 2):
@@ -302,7 +301,7 @@ def _plain(model: "Diffusion", options: Options) -> RowSampler:
     return sampler_named(name, model.schedule_, steps, variance)
 
 
-def _steered(model: "Diffusion", options: Options) -> Sampler:
+def _steered(model: "DiffusionModel", options: Options) -> Sampler:
     sampler = _plain(model, options)
     reward, temperature, candidates, steering = (
         options.reward,

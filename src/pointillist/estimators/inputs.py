@@ -1,24 +1,37 @@
 """What estimators take from their users: rows, labels, seeds."""
 
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_array
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d, validate_data
 
 from pointillist.estimators.layout import Layout, is_frame, read
 from pointillist.points import Table, blocks
 
+if TYPE_CHECKING:
+    from pointillist.estimators.model import DiffusionModel
+
 RandomState = int | np.random.RandomState | None
 
 
-def checked_rows(estimator: BaseEstimator, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:
+def check_fitted(model: "DiffusionModel") -> None:
+    """Refuses a model without a network."""
+    if not hasattr(model, "network_"):
+        from sklearn.exceptions import NotFittedError
+
+        raise NotFittedError("This Diffusion instance is not fitted yet. Call 'fit' with appropriate arguments first.")
+
+
+def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:
     """X's layout, and X as finite float64 rows, shape (n, d); with the columns of `fit` unless `reset`."""
+    if reset and isinstance(X, Table) and len(X.rows) > 1 and X.rows.shape[1]:
+        # From a file, and whole: scikit-learn, which takes long to import, would have no more to say of it.
+        return _table_rows(estimator, X)
+    from sklearn.utils import check_array
+    from sklearn.utils.validation import validate_data
+
     if not reset and is_frame(X):
         # Before the values: a frame of other columns is best known by their names.
         validate_data(estimator, X, skip_check_array=True, reset=False)
@@ -39,6 +52,15 @@ def checked_rows(estimator: BaseEstimator, X: Any, *, reset: bool = False) -> tu
             raise ValueError(f"X holds other than numbers ({error}): drop or encode such columns first") from error
     finite(rows, "X", layout.names)
     return layout, np.asarray(rows)
+
+
+def _table_rows(estimator: Any, X: Table) -> tuple[Layout, Float[np.ndarray, "n d"]]:
+    layout, rows = read(X)
+    finite(rows, "X", layout.names)
+    estimator.n_features_in_ = rows.shape[1]
+    if layout.names is not None:
+        estimator.feature_names_in_ = np.array(layout.names, dtype=object)
+    return layout, np.asarray(rows, np.float64)
 
 
 def _named(X: Any, layout: Layout) -> Any:
@@ -78,16 +100,23 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
     kind = np.asarray(y).dtype
     if kind.kind in "cMmSV":
         raise ValueError(f"{name} holds {kind}, and labels are numbers, true and false, or text: convert it")
-    given = np.asarray(column_or_1d(y, warn=True))
+    given = np.asarray(y)
+    if given.ndim != 1:
+        from sklearn.utils.validation import column_or_1d
+
+        given = np.asarray(column_or_1d(y, warn=True))
     if given.dtype.kind == "f" and not np.isfinite(given).all():
         raise ValueError("y has NaN or infinite labels: drop such rows, or give them a label of their own")
     if given.dtype == object:
         given = of_one_kind(given, name)
-    try:
-        check_classification_targets(given)
-    except ValueError as error:
-        reason = str(error).split(".")[0]
-        raise ValueError(f"{name} holds no classes ({reason}): leave it out, or round or bin it") from error
+    if given.dtype.kind == "f":
+        from sklearn.utils.multiclass import check_classification_targets
+
+        try:
+            check_classification_targets(given)
+        except ValueError as error:
+            reason = str(error).split(".")[0]
+            raise ValueError(f"{name} holds no classes ({reason}): leave it out, or round or bin it") from error
     if len(given) != n:
         raise ValueError(f"X has {n} rows but y has {len(given)} labels")
     classes, labels, counts = np.unique(given, return_inverse=True, return_counts=True)

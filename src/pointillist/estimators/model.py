@@ -1,104 +1,52 @@
-"""`Diffusion`: a model of rows, as scikit-learn has estimators."""
+"""A model of rows: what it is fitted by, what it draws, and what it says of rows."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 from rich.console import Console
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from pointillist.diffusion.denoisers import Denoiser
+from pointillist.diffusion.schedules import Schedule
 from pointillist.engine.devices import configure
 from pointillist.engine.mapping import LogDensity, map_rows
-from pointillist.estimators import plotting
 from pointillist.estimators.drawing import Draw, Options
-from pointillist.estimators.inputs import RandomState, checked_rows
+from pointillist.estimators.inputs import RandomState, check_fitted, checked_rows
 from pointillist.estimators.parameters import architecture
 from pointillist.estimators.planning import fitted
-from pointillist.estimators.representation import as_html
 from pointillist.estimators.saving import load_model, save_model
 from pointillist.progress import Bar
 
+if TYPE_CHECKING:
+    from pointillist.points.encoding import TableEncoding
 
-class Diffusion(BaseEstimator):
-    """A diffusion model of the rows of a table, with classes or without.
 
-    A network learns to denoise rows (Ho et al. 2020, arXiv 2006.11239); a sampler turns noise into new rows. With
-    labels the model is conditional, and also learns the rows of all classes together, from a share of rows whose labels
-    it is not shown (Ho & Salimans 2022, arXiv 2207.12598).
+class DiffusionModel:
+    """All of `Diffusion` but what it has of scikit-learn, which takes as long to import as everything else together.
 
-    The defaults are the best recipe known here: residual blocks, EDM preconditioning and noise levels (Karras et al.
-    2022, arXiv 2206.00364), averaged weights. The study's built-in spec `recipes` shows what each of them does;
-    `pointillist.estimators.REPORT` has the parameters of a plain DDPM.
-
-    Args:
-        timesteps: T, number of noise levels in the schedule, 1 to 100,000.
-        schedule: "cosine", "sigmoid" or "linear".
-        beta_start: beta_1 of the linear schedule, in (0, 1).
-        beta_end: beta_T of the linear schedule, in [beta_start, 1).
-        scaling: How the model sees a column: "minmax", its range as [-1, 1]; "standard", with mean 0 and standard
-            deviation 1; "quantile", made normal, for columns with long tails or repeated values; None, as it is.
-            Columns that are constant are left out, and put back into new rows.
-        network: "residual", blocks that the noise level modulates, or "mlp", layers of ReLU that see it as an input.
-        prediction: What the network predicts: "edm" (preconditioned, Karras et al. 2022, table 1), "v" (Salimans & Ho
-            2022, arXiv 2202.00512), "eps", the noise, or "x0".
-        weighting: Of the loss: "uniform", or "min-snr" (Hang et al. 2023, arXiv 2303.09556).
-        noise_levels: In training: "log-normal" (Karras et al. 2022, table 1), or "uniform" over 1 … T.
-        width: Units of a hidden layer; None for 96, or for 256 with mixed columns.
-        depth: Number of hidden blocks.
-        time_embedding: Width of the embedding of the noise level, even, at least 4.
-        class_embedding: Width of the embedding of the class, even, at least 4.
-        epochs: Passes over the rows, at most; None for as many as make 10,000 steps, but at most 400.
-        batch_size: Rows a step, all rows where there are fewer; None for 64, or for 256 with mixed columns.
-        learning_rate: Adam's.
-        warmup: Steps over which it goes up from 0, at most a tenth of all.
-        decay: Whether it then goes down to 0 as half a cosine over the epochs.
-        averaging: In [0, 1): the share of itself that a running average of the weights keeps in a step. The average is
-            the network that `fit` ends with; 0 for none.
-        gradient_clip: Largest norm of the gradient; None for no limit.
-        precision: Of the network's products in training, "float32" or "bfloat16"; weights are float32.
-        early_stopping: Whether to hold out rows, and stop once their loss no longer falls. The weights kept are those
-            of the least loss.
-        validation_fraction: Share of rows held out, in (0, 1); 10,000 rows at most.
-        n_iter_no_change: Looks at the held-out rows, one every 500 steps or every epoch, without a lesser loss before
-            it stops.
-        warm_start: Whether `fit` goes on from the weights of the last `fit`, with its scaling, for `epochs` more.
-        p_uncond: Share of rows whose label is not shown in training, in [0, 1]. Guidance needs it above 0.
-        variance: Of the ancestral sampler, "posterior" or "beta".
-        process: "gaussian", diffusion of numbers; "masked", of tokens, for tables with columns of any kind
-            (`pointillist.diffusion.tokens`), where of all that is above `width` to `n_iter_no_change` counts;
-            "auto", gaussian for arrays and for frames of numbers and truth values without missing cells.
-        verbose: Whether `fit` shows a bar.
-        random_state: Of `fit`.
-
-    Attributes:
-        classes_: The labels, sorted; only of a model with classes.
-        class_counts_: Training rows of each class; only of a model with classes.
-        n_features_in_: Number of columns d.
-        feature_names_in_: Their names; only of rows with names.
-        layout_: What the rows came as: new rows come the same.
-        scaling_: Between the units of the table and what the model sees.
-        spread_: Root mean square of each column that the model sees, as it sees it.
-        schedule_: The noise schedule.
-        network_: The network's weights.
-        history_: Mean training loss of each epoch, shape (epochs,).
-        validation_history_: Loss of the held-out rows at each look, shape (looks,); none without early stopping.
-        trained_with_: The parameters that decided the network, as they were in `fit`.
-        label_column_: Name and place of the labels' column, of a table from a file; None otherwise.
-        seed_: The seed that training used.
-        fingerprint_: A hash of the training rows.
-
-    Example:
-        >>> from pointillist import load_pointset
-        >>> X, y = load_pointset("moons", n_rows=500)
-        >>> model = Diffusion(epochs=20, random_state=0).fit(X, y)
-        >>> model.sample(3, labels=1, guidance=0.5, random_state=0).shape
-        (3, 2)
+    The command line uses it as it is.
     """
+
+    classes_: np.ndarray
+    class_counts_: np.ndarray
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    layout_: Any
+    scaling_: Any
+    encoding_: "TableEncoding"
+    spread_: np.ndarray
+    schedule_: Schedule
+    network_: Any
+    history_: np.ndarray
+    validation_history_: np.ndarray
+    trained_with_: dict[str, Any]
+    label_column_: tuple[str, int] | None
+    seed_: int
+    fingerprint_: str
 
     def __init__(
         self,
@@ -172,7 +120,7 @@ class Diffusion(BaseEstimator):
         *,
         checkpoint: str | Path | None = None,
         categorical: Sequence[str | int] = (),
-    ) -> "Diffusion":
+    ) -> Self:
         """Fits the model to rows, and to their labels if they are given.
 
         Rows that are a map of a file of float64 (`numpy.memmap`) are read some at a time.
@@ -211,7 +159,20 @@ class Diffusion(BaseEstimator):
         # On another model: a fit that fails leaves this one as it was.
         self._take_over(fitted(self, X, y, checkpoint, categorical))
 
-    def _take_over(self, other: "Diffusion") -> None:
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        """Its parameters' defaults, by name."""
+        return {name: p.default for name, p in sorted(signature(cls).parameters.items())}
+
+    def _asked(self) -> dict[str, Any]:
+        """Its parameters, by name."""
+        return {name: getattr(self, name) for name in self._defaults()}
+
+    def _unfitted(self) -> Self:
+        """Another of the same parameters."""
+        return type(self)(**self._asked())
+
+    def _take_over(self, other: "DiffusionModel") -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
         for name, value in vars(other).items():
@@ -253,7 +214,7 @@ class Diffusion(BaseEstimator):
         Raises:
             ValueError: In one line, if X has other columns, or a category that the training rows had not.
         """
-        check_is_fitted(self, "network_")
+        check_fitted(self)
         if not self._is_mixed:
             raise ValueError(
                 "impute is of models of mixed columns, and this one is of numbers: fit a data frame with "
@@ -282,7 +243,7 @@ class Diffusion(BaseEstimator):
         return_labels: bool = False,
         guidance: float = 0.0,
         guidance_interval: tuple[float, float] | None = None,
-        worse: "Diffusion | None" = None,
+        worse: "DiffusionModel | None" = None,
         reward: Callable[[Any], Any] | None = None,
         reward_temperature: float = 0.1,
         candidates: int = 10,
@@ -405,7 +366,7 @@ class Diffusion(BaseEstimator):
             ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, or
                 if a model with classes was never trained without labels.
         """
-        check_is_fitted(self, "network_")
+        check_fitted(self)
         if self._is_mixed:
             raise ValueError(
                 "a log-density is of numbers, and this model is of mixed columns: categories and values that repeat "
@@ -431,19 +392,13 @@ class Diffusion(BaseEstimator):
         """Mean of `score_samples`, in nats; y is not used."""
         return float(np.mean(self.score_samples(X)))
 
-    # Functions of a model, which are at home with what they draw by.
-    plot = plotting.plot
-    plot_trajectory = plotting.plot_trajectory
-    animate = plotting.animate
-    plot_density = plotting.plot_density
-
     def save(self, path: str | Path) -> None:
         """Writes the fitted model as one safetensors file, whole or not at all. Nothing in it can run code."""
-        check_is_fitted(self, "network_")
+        check_fitted(self)
         save_model(self, Path(path))
 
     @classmethod
-    def load(cls, path: str | Path) -> "Diffusion":
+    def load(cls, path: str | Path) -> Self:
         """Reads a model that `save` wrote; it draws the same rows, bit for bit.
 
         Raises:
@@ -452,6 +407,3 @@ class Diffusion(BaseEstimator):
         """
         configure()
         return load_model(cls, Path(path))
-
-    def _html_repr(self) -> str:
-        return as_html(self)

@@ -14,7 +14,7 @@ from pointillist.estimators.inputs import is_number, is_whole
 from pointillist.points import SCALINGS
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 LIMITS = {"timesteps": 100_000, "width": 65_536, "depth": 1_000, "time_embedding": 65_536, "class_embedding": 65_536}
 """Larger models than anyone has: what a file claims is not to exhaust the memory."""
@@ -49,13 +49,13 @@ BATCH_SIZE, BATCH_SIZE_MIXED = 64, 256
 """What None stands for, of models of numbers and of mixed tables."""
 
 
-def deciding(model: "Diffusion", *, is_mixed: bool = False) -> dict[str, Any]:
+def deciding(model: "DiffusionModel", *, is_mixed: bool = False) -> dict[str, Any]:
     """The parameters that decide the network, as they are now, with a width in place of None."""
     asked = {name: _plain(getattr(model, name)) for name in DECIDING}
     return asked | {"width": asked["width"] or (WIDTH_MIXED if is_mixed else WIDTH)}
 
 
-def learning(model: "Diffusion") -> dict[str, Any]:
+def learning(model: "DiffusionModel") -> dict[str, Any]:
     """How its parameters say that it learns, as a plan of training has it."""
     return {
         "epochs": None if model.epochs is None else int(model.epochs),
@@ -95,7 +95,7 @@ REPORT: dict[str, Any] = {
 """`Diffusion(**REPORT)` is the plain DDPM of the published study, whose sampler is "ancestral"."""
 
 
-def check_parameters(model: "Diffusion") -> None:
+def check_parameters(model: "DiffusionModel") -> None:
     """Refuses a parameter that cannot be used, with a ValueError that names it."""
     whole = {"timesteps": 1, "depth": 1, "n_iter_no_change": 1, "warmup": 0}
     whole |= {name: 1 for name in ("epochs", "width", "batch_size") if getattr(model, name) is not None}
@@ -170,7 +170,7 @@ def architecture(parameters: dict[str, Any], n_classes: int) -> Architecture:
     )
 
 
-def method(model: "Diffusion") -> Method:
+def method(model: "DiffusionModel") -> Method:
     """How its parameters say that it is trained."""
     objective = Objective(model.prediction, model.weighting, model.noise_levels)
     batch_size = int(model.batch_size or BATCH_SIZE)

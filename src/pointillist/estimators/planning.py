@@ -27,7 +27,7 @@ from pointillist.points import Table, TableScaling
 from pointillist.points.mixed import MixedTable
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 _ROWS_FOR_PRIOR = 4096
 
@@ -39,12 +39,12 @@ MOST_DEFAULT_EPOCHS = 400
 
 
 def fitted(
-    model: "Diffusion",
+    model: "DiffusionModel",
     X: Any,
     y: ArrayLike | None,
     checkpoint: str | Path | None,
     categorical: Sequence[str | int] = (),
-) -> "Diffusion":
+) -> "DiffusionModel":
     """Another model of the same parameters, fitted; see `Diffusion.fit`. A finished checkpoint stays."""
     configure()
     check_parameters(model)
@@ -55,7 +55,7 @@ def fitted(
         return fitted_mixed(model, *mixed, y, checkpoint, categorical)
     if isinstance(X, MixedTable):
         X = X.plain()
-    fresh = type(model)(**model.get_params(deep=False))
+    fresh = model._unfitted()
     layout, rows = checked_rows(fresh, X, reset=True)
     label_column, labels_name = None, "y"
     if y is None and isinstance(X, Table) and X.label is not None:
@@ -91,7 +91,7 @@ def fitted(
 
 
 def _mixed(
-    model: "Diffusion", X: Any, y: ArrayLike | None, categorical: Sequence[str | int]
+    model: "DiffusionModel", X: Any, y: ArrayLike | None, categorical: Sequence[str | int]
 ) -> tuple[MixedTable, str] | None:
     """X as a table of mixed columns, and the kind of frame it is; None for rows of numbers."""
     if model.process == "gaussian" or (not isinstance(X, MixedTable) and not is_frame(X)):
@@ -107,7 +107,7 @@ def _mixed(
 
 
 def planned(
-    model: "Diffusion",
+    model: "DiffusionModel",
     layout: Layout,
     rows: np.ndarray,
     labels: np.ndarray | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.estimator import Diffusion
 
 _POINTS = 120
 _CELL = "padding: 0 1em 0 0; text-align: left; vertical-align: top"

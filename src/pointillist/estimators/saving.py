@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import numpy as np
@@ -19,7 +19,9 @@ from pointillist.estimators.parameters import DECIDING, architecture, check_para
 from pointillist.points import LONGEST_LABEL, AffineScaling, QuantileScaling, Scaling, TableScaling, blocks
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
+
+Model = TypeVar("Model", bound="DiffusionModel")
 
 _NETWORK = "network."
 _VALUES = np.dtype("f8")
@@ -61,9 +63,9 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def save_model(model: "Diffusion", path: Path) -> None:
+def save_model(model: "DiffusionModel", path: Path) -> None:
     """Writes a fitted model."""
-    parameters = {k: v.item() if isinstance(v, np.generic) else v for k, v in model.get_params().items()}
+    parameters = {k: v.item() if isinstance(v, np.generic) else v for k, v in model._asked().items()}
     if not isinstance(parameters["random_state"], int | None):
         parameters["random_state"] = None  # the state of a generator that has gone on
     classes = getattr(model, "classes_", None)
@@ -102,7 +104,7 @@ def _scaling_tensors(scaling: TableScaling | Unscaled) -> dict[str, np.ndarray]:
     return {**common, "centre": scaling.varying.centre, "unit": scaling.varying.unit}
 
 
-def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
+def load_model(cls: type[Model], path: Path) -> Model:
     """Reads what `save_model` wrote."""
     header, declared = read_header(path)
     if "checkpoint" in header:
@@ -111,7 +113,8 @@ def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
         model = _configured(cls, header["parameters"])
         trained_with = _trained_with(cls, header["trained_with"])
         if header["scaling"] == "tokens":
-            return _loaded_mixed(model, path, header, declared, trained_with)
+            _load_mixed(model, path, header, declared, trained_with)
+            return model
         classes, layout = _classes(header["classes"], declared), _layout(header["layout"])
         label_column, seed, mark = header["label_column"], header["seed"], header["fingerprint"]
         if type(seed) is not int or not isinstance(mark, str):
@@ -171,20 +174,24 @@ def load_model(cls: type["Diffusion"], path: Path) -> "Diffusion":
     return model
 
 
-def _loaded_mixed(
-    model: "Diffusion", path: Path, header: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any]
-) -> "Diffusion":
+def _load_mixed(
+    model: "DiffusionModel",
+    path: Path,
+    header: dict[str, Any],
+    declared: dict[str, Shape],
+    trained_with: dict[str, Any],
+) -> None:
     from pointillist.estimators.mixed.saving import load_mixed
 
     seed, mark = header["seed"], header["fingerprint"]
     if type(seed) is not int or not isinstance(mark, str):
         raise ValueError("seed or fingerprint is of another kind")
     model.trained_with_, model.seed_, model.fingerprint_ = trained_with, seed, mark
-    return load_mixed(model, path, header, declared)
+    load_mixed(model, path, header, declared)
 
 
-def _configured(cls: type["Diffusion"], parameters: dict[str, Any]) -> "Diffusion":
-    known = cls().get_params()
+def _configured(cls: type[Model], parameters: dict[str, Any]) -> Model:
+    known = cls._defaults()
     if parameters.keys() != known.keys():
         raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ known.keys()))}")
     model = cls(**parameters)
@@ -193,7 +200,7 @@ def _configured(cls: type["Diffusion"], parameters: dict[str, Any]) -> "Diffusio
     return model
 
 
-def _trained_with(cls: type["Diffusion"], parameters: dict[str, Any]) -> dict[str, Any]:
+def _trained_with(cls: type["DiffusionModel"], parameters: dict[str, Any]) -> dict[str, Any]:
     if sorted(parameters) != sorted(DECIDING):
         raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ set(DECIDING)))}")
     check_parameters(cls(**parameters))

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
-from sklearn.utils.validation import check_is_fitted
 
 from pointillist.diffusion.tokens import HIDDEN, TokenDenoiser, TokenSampler
 from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import stream_rows
-from pointillist.estimators.inputs import is_number, is_whole, seed_of
+from pointillist.estimators.inputs import check_fitted, is_number, is_whole, seed_of
 from pointillist.estimators.mixed.frames import table_of
 from pointillist.estimators.mixed.planning import tokens_of
 from pointillist.points.encoding import ColumnCode
@@ -19,7 +18,7 @@ from pointillist.points.mixed import Cells, MixedTable, cells_of
 
 if TYPE_CHECKING:
     from pointillist.estimators.drawing import Options
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 
 class MixedDraw:
@@ -29,8 +28,8 @@ class MixedDraw:
         n_rows: Their number.
     """
 
-    def __init__(self, model: "Diffusion", n_samples: int | None, options: "Options") -> None:
-        check_is_fitted(model, "network_")
+    def __init__(self, model: "DiffusionModel", n_samples: int | None, options: "Options") -> None:
+        check_fitted(model)
         if n_samples is not None and not is_whole(n_samples, 0):
             raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
         _check_for_tables(options)
@@ -109,9 +108,9 @@ class MixedDraw:
         return pa.concat_tables(tables).unify_dictionaries(), np.concatenate(labels) if labels else None
 
 
-def imputed(model: "Diffusion", X: Any, n_draws: int, random_state: Any) -> list["pa.Table"]:
+def imputed(model: "DiffusionModel", X: Any, n_draws: int, random_state: Any) -> list["pa.Table"]:
     """Tables like X, one a draw, with its missing cells filled."""
-    check_is_fitted(model, "network_")
+    check_fitted(model)
     if not is_whole(n_draws, 1):
         raise ValueError(f"n_draws must be a whole number from 1 on, not {n_draws!r}")
     table = _aligned(model, X)
@@ -143,7 +142,7 @@ def _merged(given: Cells, new: Cells) -> Cells:
     return Cells(values, new.is_missing & given.is_missing, new.categories)
 
 
-def _aligned(model: "Diffusion", X: Any) -> MixedTable:
+def _aligned(model: "DiffusionModel", X: Any) -> MixedTable:
     """X with the model's columns, in their order."""
     found = table_of(X)
     if found is None:
@@ -182,7 +181,7 @@ def _missing_slots(codes: tuple[ColumnCode, ...]) -> np.ndarray:
     return np.concatenate(slots)
 
 
-def _denoiser(model: "Diffusion", options: "Options") -> TokenDenoiser:
+def _denoiser(model: "DiffusionModel", options: "Options") -> TokenDenoiser:
     tokens, guidance = tokens_of(model.encoding_), options.guidance
     if not is_number(guidance) or guidance < 0:
         raise ValueError(f"guidance must be a number from 0 on, not {guidance!r}; 0 is plain conditional sampling")

@@ -23,7 +23,7 @@ from pointillist.points.encoding import ColumnCode, TableEncoding
 from pointillist.points.mixed import Cells, MixedTable
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 DEFAULT_STEPS = 10_000
 """Training steps where `epochs` is None."""
@@ -33,19 +33,19 @@ MOST_DEFAULT_EPOCHS = 40
 
 
 def fitted_mixed(
-    model: "Diffusion",
+    model: "DiffusionModel",
     table: MixedTable,
     kind: str,
     y: ArrayLike | None,
     checkpoint: str | Path | None,
     categorical: Sequence[str | int] = (),
-) -> "Diffusion":
+) -> "DiffusionModel":
     """Another model of the same parameters, fitted to a table; see `Diffusion.fit`."""
     if model.warm_start and hasattr(model, "network_"):
         raise ValueError("warm_start goes on with tables of numbers alone: give warm_start=False")
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
-    fresh = type(model)(**model.get_params(deep=False))
+    fresh = model._unfitted()
     layout = FrameLayout.of(table, kind)
     encoding = TableEncoding.fit(table, categorical)
     rows = encoding.encode(table)
@@ -106,7 +106,9 @@ def architecture_of(parameters: dict[str, Any], tokens: Tokens) -> TokenArchitec
     return TokenArchitecture(tokens, parameters["width"], parameters["depth"])
 
 
-def _planned(model: "Diffusion", rows: np.ndarray, encoding: TableEncoding, seed: int, asked: dict[str, Any]) -> Plan:
+def _planned(
+    model: "DiffusionModel", rows: np.ndarray, encoding: TableEncoding, seed: int, asked: dict[str, Any]
+) -> Plan:
     stopping = Stopping(model.validation_fraction, model.n_iter_no_change) if model.early_stopping else None
     if stopping is not None and len(rows) < 3:
         raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")

@@ -14,13 +14,13 @@ from pointillist.estimators.model_file import ModelFileError, Shape, read_tensor
 from pointillist.points.encoding import MAX_CATEGORIES, PLACES, ColumnCode, TableEncoding
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 NETWORK = "network."
 _VALUES = np.dtype("f8")
 
 
-def save_mixed(model: "Diffusion", path: Path, header: dict[str, Any]) -> None:
+def save_mixed(model: "DiffusionModel", path: Path, header: dict[str, Any]) -> None:
     """Writes a fitted model; `header` has what all models have in common."""
     codes = model.encoding_.columns
     header |= {"layout": asdict(model.layout_), "encoding": [_facts(code) for code in codes], "scaling": "tokens"}
@@ -48,7 +48,7 @@ def _facts(code: ColumnCode) -> dict[str, Any]:
     }
 
 
-def load_mixed(model: "Diffusion", path: Path, header: dict[str, Any], declared: dict[str, Shape]) -> "Diffusion":
+def load_mixed(model: "DiffusionModel", path: Path, header: dict[str, Any], declared: dict[str, Shape]) -> None:
     """Reads what `save_mixed` wrote into a model whose parameters are set.
 
     Raises:
@@ -93,7 +93,6 @@ def load_mixed(model: "Diffusion", path: Path, header: dict[str, Any], declared:
     model.label_column_ = label
     if label is not None:
         model.classes_, model.class_counts_ = classes_of(model.encoding_.code(label[0])), tensors["class_counts"]
-    return model
 
 
 def _layout(content: dict[str, Any]) -> FrameLayout:

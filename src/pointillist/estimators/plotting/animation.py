@@ -15,7 +15,7 @@ from pointillist.estimators.plotting.views import View, name_axes
 from pointillist.files import check_place, write_whole
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 N_SAMPLES = 2000
 """Rows where no number is given."""
@@ -35,7 +35,7 @@ _SUFFIXES = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
 def animate(  # noqa: D417
-    model: "Diffusion",
+    model: "DiffusionModel",
     path: str | Path,
     *,
     n_samples: int | None = None,
@@ -102,7 +102,7 @@ def animate(  # noqa: D417
     return path
 
 
-def _write(model: "Diffusion", walks: Walks, writer: Any, path: Path, *, still: int) -> None:
+def _write(model: "DiffusionModel", walks: Walks, writer: Any, path: Path, *, still: int) -> None:
     """Writes all frames, and the last one so many times more."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
-from pointillist.estimators.inputs import checked_rows, is_whole
+from pointillist.estimators.inputs import check_fitted, checked_rows, is_whole
 from pointillist.estimators.plotting.views import axes_or_new, check_axes, column_names, name_axes
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 MARGIN = 0.05
 """Of the training rows' range, on each side, where no range is given."""
@@ -19,7 +18,7 @@ _LOG_RANGE = 15.0
 
 
 def plot_density(  # noqa: D417
-    model: "Diffusion",
+    model: "DiffusionModel",
     ax: Any = None,
     *,
     rows: Any = None,
@@ -43,7 +42,7 @@ def plot_density(  # noqa: D417
     Raises:
         ValueError: If the model is not of two columns that vary, or an argument cannot be used.
     """
-    check_is_fitted(model, "network_")
+    check_fitted(model)
     model._check_numbers("a density")
     if model.n_features_in_ != 2 or not model.scaling_.varies.all():
         constant = int((~model.scaling_.varies).sum())
@@ -69,7 +68,7 @@ def plot_density(  # noqa: D417
     return ax
 
 
-def _ranges(model: "Diffusion", bounds: ArrayLike | None) -> list[tuple[float, float]]:
+def _ranges(model: "DiffusionModel", bounds: ArrayLike | None) -> list[tuple[float, float]]:
     if bounds is None:
         low, high = model.scaling_.minimum, model.scaling_.maximum
         return list(zip(low - MARGIN * (high - low), high + MARGIN * (high - low), strict=True))

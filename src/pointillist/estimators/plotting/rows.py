@@ -4,15 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.utils.validation import check_is_fitted
 
 from pointillist.estimators.drawing import Draw, Options
-from pointillist.estimators.inputs import RandomState, checked_rows, is_whole
+from pointillist.estimators.inputs import RandomState, check_fitted, checked_rows, is_whole
 from pointillist.estimators.plotting.dots import DATA, Groups, add_legend, bins, draw_dots, draw_histogram
 from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 N_SAMPLES = 2000
 """Rows that are drawn where no number is given, at most."""
@@ -22,7 +21,7 @@ MOST_DATA = 5000
 
 
 def plot(  # noqa: D417
-    model: "Diffusion",
+    model: "DiffusionModel",
     X: Any = None,
     *,
     ax: Any = None,
@@ -53,7 +52,7 @@ def plot(  # noqa: D417
     Raises:
         ValueError: In one line, if the rows, the axes or an option cannot be used.
     """
-    check_is_fitted(model, "network_")
+    check_fitted(model)
     is_3d = model.n_features_in_ == 3
     check_axes(ax, is_3d=is_3d)
     data = None if X is None else _some(checked_rows(model, X)[1])
@@ -79,7 +78,7 @@ def plot(  # noqa: D417
     return ax
 
 
-def requested(model: "Diffusion", n_samples: int | None, default: int, **options: Any) -> Draw:
+def requested(model: "DiffusionModel", n_samples: int | None, default: int, **options: Any) -> Draw:
     """The rows that a picture shows, with their labels where there are classes.
 
     Args:
@@ -91,7 +90,7 @@ def requested(model: "Diffusion", n_samples: int | None, default: int, **options
     Raises:
         ValueError: If an option cannot be used, or there would be no rows.
     """
-    check_is_fitted(model, "network_")
+    check_fitted(model)
     if n_samples is None and np.ndim(options["labels"]) == 0 and options.get("prior") is None:
         n_samples = default
     if n_samples is not None and not is_whole(n_samples, 1):

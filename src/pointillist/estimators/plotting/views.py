@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import Diffusion
+    from pointillist.estimators.model import DiffusionModel
 
 MOST_COLUMNS = 3
 
@@ -27,7 +27,7 @@ class View:
     directions: Float[np.ndarray, "d dimensions"]
 
     @classmethod
-    def of(cls, model: "Diffusion", rows: Float[np.ndarray, "n d"], whose: str) -> "View":
+    def of(cls, model: "DiffusionModel", rows: Float[np.ndarray, "n d"], whose: str) -> "View":
         """The columns of a model, up to three; of more, the principal axes of rows, which are `whose`.
 
         Raises:
@@ -60,7 +60,7 @@ class View:
         return (rows - self.origin) @ self.directions
 
 
-def column_names(model: "Diffusion") -> tuple[str, ...]:
+def column_names(model: "DiffusionModel") -> tuple[str, ...]:
     """The names of the columns, or their numbers, as Matplotlib is to write them."""
     names = model.layout_.names or [f"column {i}" for i in range(model.n_features_in_)]
     # A dollar would start a formula.
