@@ -10,6 +10,7 @@ from pointillist import load_pointset
 from pointillist.diffusion.losses import Objective, denoising_loss
 from pointillist.diffusion.networks import sinusoidal_embedding
 from pointillist.diffusion.schedules import cosine, linear
+from pointillist.engine import devices as engine_devices
 from pointillist.engine import training
 from pointillist.engine.epochs import _clipped, shuffled
 from pointillist.engine.recipes import Architecture, Method, Recipe
@@ -169,6 +170,18 @@ def test_devices_share_a_batch_and_the_weights_are_the_same_bit_for_bit():
     together, losses_together = shared_out(2)
     np.testing.assert_array_equal(losses, losses_together)
     assert_same(alone, together)
+
+
+def test_cores_whose_memory_holds_one_large_model_train_it_alone(monkeypatch):
+    method = Method(batch_size=64, parts=8)
+
+    def n_devices():
+        recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3)
+        return StackTrainer(ROWS, [recipe], SMALL, method, devices=jax.devices()[:2])._mesh.size
+
+    assert n_devices() == 2
+    monkeypatch.setattr(engine_devices, "memory_of", lambda device: 0)
+    assert n_devices() == 1
 
 
 def test_parts_of_a_batch_are_the_batch():

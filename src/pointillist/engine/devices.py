@@ -4,6 +4,7 @@ Import this module before the first use of JAX: the number of CPU devices is fix
 """
 
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -60,6 +61,13 @@ def _forget_parts(folder: Path) -> None:
             # The time is written last.
             if not entry.with_name(f"{entry.name.removesuffix('-cache')}-atime").exists():
                 entry.unlink(missing_ok=True)
+
+
+def memory_of(device: jax.Device) -> int:
+    """Bytes that the devices of its kind share, of cores; no bound for devices with a memory of their own."""
+    if device.platform != "cpu" or not hasattr(os, "sysconf"):
+        return sys.maxsize
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def mesh(axis: str, devices: Sequence[jax.Device] | None = None) -> Mesh:

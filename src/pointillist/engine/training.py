@@ -50,12 +50,24 @@ def training_key(seed: int | UInt32[Array, ""]) -> PRNGKeyArray:
     return jax.random.fold_in(jax.random.key(seed), 0)
 
 
-def _mesh(parts: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
-    """Devices share the models or, with several parts of a batch, as many devices as these allow share each batch."""
-    if parts == 1:
+_HELD = 2.5
+"""What a device holds of a model whose batches are shared, over the bytes of its state: gradients, parts of them."""
+
+
+def _mesh(
+    architecture: AnyArchitecture, method: Method, columns: int, devices: Sequence[jax.Device] | None
+) -> jax.sharding.Mesh:
+    """Devices share the models or, with several parts of a batch, some share each batch.
+
+    That is as many as the parts and, where they are cores that share a memory, as that allow: each has a state.
+    """
+    if method.parts == 1:
         return engine_devices.mesh(_AXIS, devices)
     there = list(engine_devices.mesh(PARTS_AXIS, devices).devices)
-    used = max(n for n in range(1, len(there) + 1) if parts % n == 0)
+    state = jax.eval_shape(lambda: initial_state(training_key(0), architecture, method, columns))
+    each = _HELD * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    room = engine_devices.memory_of(there[0]) // max(1, int(each))
+    used = max(n for n in range(1, len(there) + 1) if method.parts % n == 0 and n <= max(1, room))
     return jax.sharding.Mesh(np.array(there[:used])[None], (_AXIS, PARTS_AXIS))
 
 
@@ -97,7 +109,7 @@ class StackTrainer:
                 f"batch_size must be between 1 and the number of rows, {data.shape[1]}; it is {method.batch_size}"
             )
         self.recipes = tuple(recipes)
-        self._mesh = _mesh(method.parts, devices)
+        self._mesh = _mesh(architecture, method, data.shape[2], devices)
         n_devices = self._mesh.shape[_AXIS]
         on_cpu = self._mesh.devices.flat[0].platform == "cpu"
         self._is_side_by_side = not on_cpu if is_side_by_side is None else is_side_by_side
@@ -173,12 +185,20 @@ class StackTrainer:
 
     def networks(self) -> list[Weights]:
         """Each model's network, the averaged one where there is one, as NumPy arrays."""
-        return [state.trained for state in self.states()]
+        return self._each(self._state.trained)
 
     def states(self) -> list[TrainingState]:
         """Each model's state, as NumPy arrays: what `restore` takes."""
-        host = jax.device_get(self._state)
+        return self._each(self._state)
+
+    def _each(self, stacked: Any) -> list[Any]:
+        host = jax.device_get(stacked)
         return [jax.tree.map(lambda leaf, slot=slot: leaf[slot], host) for slot in self._slots]
+
+    @property
+    def template(self) -> TrainingState:
+        """A model's state, with shapes and types in place of arrays."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self._state)
 
     def restore(self, states: Sequence[TrainingState | None]) -> None:
         """Sets the state of the models whose entry is not None."""
@@ -186,6 +206,8 @@ class StackTrainer:
         for slot, state in zip(self._slots, states, strict=True):
             if state is not None:
                 jax.tree.map(lambda leaf, value, slot=slot: leaf.__setitem__(slot, value), host, state)
+        # First the memory of the old one.
+        self._state = host
         self._state = self._sharded(host)
 
 

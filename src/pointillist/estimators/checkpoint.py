@@ -22,13 +22,13 @@ class Progress(eqx.Module):
         state: Weights, optimiser, epoch.
         losses: Of every epoch, 0 for those to come.
         validation: Of every look at held-out rows, 0 for those to come.
-        best: The weights at the least of them.
+        best: The weights at the least of them; None without held-out rows.
     """
 
     state: TrainingState
     losses: Float[np.ndarray, " epochs"]
     validation: Float[np.ndarray, " checks"]
-    best: Weights
+    best: Weights | None
 
 
 @dataclass

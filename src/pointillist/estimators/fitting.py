@@ -259,12 +259,13 @@ class _Run:
         self._trainer = trainer
         self._epochs_per_check = epochs_per_check
         self._held_out = plan.scaled(plan.held_out) if plan.stopping is not None else None
-        (state,) = trainer.states()
         if plan.start is not None:
-            state = state.starting_from(plan.start)
-            trainer.restore([state])
+            (state,) = trainer.states()
+            trainer.restore([state.starting_from(plan.start)])
         checks = -(-epochs // epochs_per_check) if plan.stopping is not None else 0
-        self._progress = Progress(state, np.zeros(epochs, np.float32), np.zeros(checks, np.float32), state.trained)
+        best = trainer.networks()[0] if plan.stopping is not None else None
+        # The state is the trainer's; a large one is not to be held twice.
+        self._progress = Progress(trainer.template, np.zeros(epochs, np.float32), np.zeros(checks, np.float32), best)
 
     @property
     def _done(self) -> int:
@@ -273,8 +274,8 @@ class _Run:
     def restore(self, checkpoint: Checkpoint) -> None:
         progress = checkpoint.read(self._progress)
         if progress is not None:
-            self._progress = progress
             self._trainer.restore([progress.state])
+            self._progress = replace(progress, state=self._trainer.template)
 
     def save(self, checkpoint: Checkpoint) -> None:
         (state,) = self._trainer.states()
@@ -327,9 +328,9 @@ class _Run:
         return len(checks) - 1 - int(checks.argmin()) >= stopping.n_iter_no_change
 
     def result(self, shards: int) -> Trained:
-        (network,) = self._trainer.networks()
-        if self._held_out is not None:
-            network = self._progress.best
+        network = self._progress.best
+        if network is None:
+            (network,) = self._trainer.networks()
         losses = self._progress.losses[: self._done]
         by_pass = [part.mean() for part in np.split(losses, np.arange(shards, len(losses), shards))]
         return Trained(network, np.array(by_pass, np.float32), self._checks())

@@ -332,7 +332,7 @@ class _Run:
 
     def _restore(self, trainer: StackTrainer, cells: list[Cell]) -> list[np.ndarray]:
         checkpoints = [self.store.checkpoint(cell.model_key) for cell in cells]
-        template = trainer.states()[0]
+        template = trainer.template
         states: list[TrainingState | None] = [
             None if kept is None else weights.from_bytes(template, kept.state) for kept in checkpoints
         ]
