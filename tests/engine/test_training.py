@@ -10,7 +10,6 @@ from pointillist import load_pointset
 from pointillist.diffusion.losses import Objective, denoising_loss
 from pointillist.diffusion.networks import sinusoidal_embedding
 from pointillist.diffusion.schedules import cosine, linear
-from pointillist.engine import devices as engine_devices
 from pointillist.engine import training
 from pointillist.engine.epochs import _clipped, shuffled
 from pointillist.engine.recipes import Architecture, Method, Recipe
@@ -172,16 +171,11 @@ def test_devices_share_a_batch_and_the_weights_are_the_same_bit_for_bit():
     assert_same(alone, together)
 
 
-def test_cores_whose_memory_holds_one_large_model_train_it_alone(monkeypatch):
+def test_cores_do_not_share_a_batch_unless_they_are_told_to():
+    recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3)
     method = Method(batch_size=64, parts=8)
-
-    def n_devices():
-        recipe = Recipe(dataset=0, schedule=linear(200), seed=1, epochs=3)
-        return StackTrainer(ROWS, [recipe], SMALL, method, devices=jax.devices()[:2])._mesh.size
-
-    assert n_devices() == 2
-    monkeypatch.setattr(engine_devices, "memory_of", lambda device: 0)
-    assert n_devices() == 1
+    assert StackTrainer(ROWS, [recipe], SMALL, method)._mesh.size == 1
+    assert StackTrainer(ROWS, [recipe], SMALL, method, devices=jax.devices()[:2])._mesh.size == 2
 
 
 def test_parts_of_a_batch_are_the_batch():

@@ -252,10 +252,15 @@ def test_a_damaged_checkpoint_is_told(tmp_path):
         Diffusion(**QUICK).fit(X, checkpoint=tmp_path / "c")
 
 
-def test_large_batches_of_wide_networks_are_shared_out_and_clipped_fits_differ():
-    assert method(Diffusion(batch_size=1024, width=256)).parts == 8
-    assert method(Diffusion(batch_size=1024, width=96)).parts == method(Diffusion(batch_size=64, width=256)).parts == 1
-    assert method(Diffusion(batch_size=516, width=512)).parts == 1
+@pytest.mark.parametrize(
+    "batch_size,width,parts",
+    [(64, 256, 1), (512, 256, 1), (1024, 96, 1), (1024, 256, 2), (2000, 256, 2), (8192, 512, 8)],
+)
+def test_large_batches_of_wide_networks_are_cut_into_parts(batch_size, width, parts):
+    assert method(Diffusion(batch_size=batch_size, width=width)).parts == parts
+
+
+def test_clipped_fits_differ():
     plain, clipped = (Diffusion(**QUICK | {"epochs": 1, "gradient_clip": c}).fit(X) for c in (None, 1e-3))
     assert not np.array_equal(weights(plain), weights(clipped))
 

@@ -4,7 +4,6 @@ Import this module before the first use of JAX: the number of CPU devices is fix
 """
 
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -63,11 +62,10 @@ def _forget_parts(folder: Path) -> None:
                 entry.unlink(missing_ok=True)
 
 
-def memory_of(device: jax.Device) -> int:
-    """Bytes that the devices of its kind share, of cores; no bound for devices with a memory of their own."""
-    if device.platform != "cpu" or not hasattr(os, "sysconf"):
-        return sys.maxsize
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def are_cores() -> bool:
+    """Whether the devices are a CPU's cores."""
+    configure()
+    return jax.devices()[0].platform == "cpu"
 
 
 def mesh(axis: str, devices: Sequence[jax.Device] | None = None) -> Mesh:

@@ -50,24 +50,12 @@ def training_key(seed: int | UInt32[Array, ""]) -> PRNGKeyArray:
     return jax.random.fold_in(jax.random.key(seed), 0)
 
 
-_HELD = 2.5
-"""What a device holds of a model whose batches are shared, over the bytes of its state: gradients, parts of them."""
-
-
-def _mesh(
-    architecture: AnyArchitecture, method: Method, columns: int, devices: Sequence[jax.Device] | None
-) -> jax.sharding.Mesh:
-    """Devices share the models or, with several parts of a batch, some share each batch.
-
-    That is as many as the parts and, where they are cores that share a memory, as that allow: each has a state.
-    """
-    if method.parts == 1:
+def _mesh(parts: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
+    """Devices share the models or, with several parts of a batch, as many devices as these allow share each batch."""
+    if parts == 1:
         return engine_devices.mesh(_AXIS, devices)
     there = list(engine_devices.mesh(PARTS_AXIS, devices).devices)
-    state = jax.eval_shape(lambda: initial_state(training_key(0), architecture, method, columns))
-    each = _HELD * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    room = engine_devices.memory_of(there[0]) // max(1, int(each))
-    used = max(n for n in range(1, len(there) + 1) if method.parts % n == 0 and n <= max(1, room))
+    used = max(n for n in range(1, len(there) + 1) if parts % n == 0)
     return jax.sharding.Mesh(np.array(there[:used])[None], (_AXIS, PARTS_AXIS))
 
 
@@ -82,7 +70,7 @@ class StackTrainer:
             remain are left out of that epoch.
         labels: Shape (number of data sets, n), indices of classes; needed with an embedding of the class.
         spread: Root mean square of each column, shape (number of data sets, d); that of `data` by default.
-        devices: All by default.
+        devices: All by default; of cores one, if batches are cut into parts.
         capacity: Models that the compiled program has room for, at least as many as there are; stacks of one capacity
             share a program.
         is_side_by_side: Whether a device trains its models all at once, which a GPU is made for, and not one after
@@ -109,7 +97,10 @@ class StackTrainer:
                 f"batch_size must be between 1 and the number of rows, {data.shape[1]}; it is {method.batch_size}"
             )
         self.recipes = tuple(recipes)
-        self._mesh = _mesh(architecture, method, data.shape[2], devices)
+        if devices is None and method.parts > 1 and engine_devices.are_cores():
+            # A product that is worth sharing is on all cores as it is, and every device would hold a state.
+            devices = jax.devices()[:1]
+        self._mesh = _mesh(method.parts, devices)
         n_devices = self._mesh.shape[_AXIS]
         on_cpu = self._mesh.devices.flat[0].platform == "cpu"
         self._is_side_by_side = not on_cpu if is_side_by_side is None else is_side_by_side

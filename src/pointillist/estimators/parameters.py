@@ -184,10 +184,12 @@ def method(model: "DiffusionModel") -> Method:
     )
 
 
-PARTS = 8
-"""Parts of a large batch, which up to so many devices share."""
+MOST_PARTS, LEAST_ROWS = 8, 512
+"""Parts of a large batch, which devices share or which one has in turn, in less memory; and rows of a part."""
 
 
 def parts_of(batch_size: int, width: int) -> int:
-    """Into how many parts a batch is cut: one where a step is too short to be worth a meeting of the devices."""
-    return PARTS if batch_size >= 512 and width >= 256 and batch_size % PARTS == 0 else 1
+    """Into how many equal parts a batch is cut: one where a part would be too little work to be worth it."""
+    if width < 256:
+        return 1
+    return max(n for n in range(1, MOST_PARTS + 1) if n == 1 or (batch_size % n == 0 and batch_size >= n * LEAST_ROWS))
