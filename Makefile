@@ -82,6 +82,7 @@ bench-gpu: .venv/core
 
 bench-scaling: .venv/core
 	$(BIN)/python benchmarks/scaling.py --parquet --figure docs/images/scaling.png
+	$(BIN)/python benchmarks/large.py
 
 .venv/bin/python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "pointillist needs Python 3.11 or newer; give one by PYTHON=..."; exit 1; }

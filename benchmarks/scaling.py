@@ -88,6 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--figure", type=Path, help="where to draw the curves")
     parser.add_argument("--parquet", type=int, nargs="*", help="also fit Parquet files of so many rows: 10⁶ and 10⁷")
+    parser.add_argument("--only", default="", metavar="TEXT", help="curves whose name has it")
     parser.add_argument("--quick", action="store_true", help="only see that everything runs")
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -100,8 +101,11 @@ def main() -> None:
         everything = curves(options.quick)
         if options.parquet is not None:
             sizes = tuple(options.parquet) or (1_000_000, 10_000_000)
-            streamed = Point("stream", epochs=1, file=f"{folder}/rows.parquet")
-            everything.append(Curve("fit of a Parquet file, by rows", streamed, "rows", sizes, "rows"))
+            for columns in (2, 64):
+                streamed = Point("stream", columns=columns, epochs=1, file=f"{folder}/rows.parquet")
+                name = f"fit of a Parquet file of {columns} columns, by rows"
+                everything.append(Curve(name, streamed, "rows", sizes, "rows"))
+        everything = [curve for curve in everything if options.only in curve.name]
         for curve in everything:
             results[curve.name] = _curve(curve)
     worse = [name for name, each in results.items() if max(each["slope"], each["last_slope"]) > WORST_SLOPE]
