@@ -51,7 +51,8 @@ def main() -> None:
         name = f"{width} x {options.depth}"
         if done.returncode:
             # Also where the system ended it for want of memory.
-            print(f"| {name} | | status {done.returncode} | | |", flush=True)
+            why = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+            print(f"| {name} | | {why[:100]} | | |", flush=True)
             continue
         table[name] = each = json.loads(done.stdout)
         cells = f"{each['fit_s']:.0f} | {each['peak_gib']:.1f} | {each['draw_s']:.0f}"

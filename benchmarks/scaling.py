@@ -110,7 +110,8 @@ def main() -> None:
             results[curve.name] = _curve(curve)
     worse = [name for name, each in results.items() if max(each["slope"], each["last_slope"]) > WORST_SLOPE]
     print(f"\nworse than linear: {', '.join(worse) or 'nothing'}")
-    report("scaling_quick" if options.quick else "scaling", {"curves": results})
+    name = "scaling_quick" if options.quick else "scaling_part" if options.only else "scaling"
+    report(name, {"curves": results})
     if options.figure is not None:
         _draw(results, options.figure)
 

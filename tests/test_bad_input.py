@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 
 import numpy as np
 import pandas
@@ -474,6 +475,14 @@ def test_what_works(run, folder, write, name):
 
 
 FRAME = pandas.DataFrame(X, columns=["a", "b"])
+
+
+def _objects(values):
+    array = np.empty(N, object)
+    array[:] = list(values)
+    return array
+
+
 PYTHON = {
     "objects in a frame": (
         FRAME.assign(b=np.array([1, "x"] * 10, object)),
@@ -513,6 +522,10 @@ PYTHON = {
     "y complex": (X, Y + 1j, "y holds complex128, and labels are numbers, true and false, or text: convert it"),
     "y of one class": (X, np.zeros(N), "y has a single class, 0.0: leave y out"),
     "y with one row of a class": (X, ["rare", *["often"] * 19], "class 'rare' has one row and a model of it needs at"),
+    "y of pairs": (X, _objects((int(i), 0) for i in Y), "y holds tuple, and labels are numbers, true and false, or"),
+    "y of days": (X, _objects(date(2020, 1, 1 + int(i)) for i in Y), "y holds date, and labels are numbers, true and"),
+    "y of bytes": (X, _objects(b"ab"[i : i + 1] for i in Y), "y holds bytes, and labels are numbers, true and false"),
+    "y of huge integers": (X, _objects(2**70 + int(i) for i in Y), "y holds int, and labels are numbers, true and"),
     "y of two columns": (X, np.stack([Y, Y], axis=1), "y should be a 1d array, got an array of shape"),
 }
 

@@ -33,6 +33,8 @@ SOURCES = {
         class _Tool:
             def sell(self): ...
 
+            def hit(self): ...
+
         class Hammer(_Tool, dict):
             """Hits."""
 
@@ -84,9 +86,9 @@ def test_names_without_a_docstring_are_found(public_names: ModuleType, package: 
     assert {str(name): (name.file.name, name.line) for name in found} == {
         "box.tools.BARE": ("tools.py", 8),
         "box.Hammer.sell": ("tools.py", 11),
-        "box.Hammer.weight": ("tools.py", 20),
-        "box.Hammer.lend": ("tools.py", 25),
-        "box.tools.saw": ("tools.py", 27),
+        "box.Hammer.weight": ("tools.py", 22),
+        "box.Hammer.lend": ("tools.py", 27),
+        "box.tools.saw": ("tools.py", 29),
     }
 
 

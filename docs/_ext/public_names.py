@@ -7,7 +7,6 @@ the tests can do without.
 
 import ast
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,17 +81,25 @@ class _Definition:
         yield self, "", getattr(self.node, "lineno", 1), self.docstring
         if not isinstance(self.node, ast.ClassDef):
             return
+        own = {suffix for suffix, *_ in self._members()}
         for base in self.node.bases:
-            with suppress(ValueError, FileNotFoundError):
-                yield from list(self.module.found(ast.unparse(base)).parts())[1:]
-        for node in self.node.body:
+            try:
+                definition = self.module.found(ast.unparse(base))
+            except (ValueError, FileNotFoundError):
+                # A class of another package, whose source is not here.
+                continue
+            yield from (part for part in definition.parts() if part[1] and part[1] not in own)
+        yield from ((self, *member) for member in self._members())
+
+    def _members(self) -> Iterator[tuple[str, int, str | None]]:
+        for node in getattr(self.node, "body", []):
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                yield self, f".{node.name}", node.lineno, ast.get_docstring(node)
+                yield f".{node.name}", node.lineno, ast.get_docstring(node)
             # A function of another module may be made a method: `plot = plotting.plot`.
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute | ast.Name):
                 name = ast.unparse(node.targets[0])
                 if not name.startswith("_"):
-                    yield self, f".{name}", node.lineno, self.module.found(ast.unparse(node.value)).docstring
+                    yield f".{name}", node.lineno, self.module.found(ast.unparse(node.value)).docstring
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,7 @@ def test_a_damaged_checkpoint_is_told(tmp_path):
 
 @pytest.mark.parametrize(
     "batch_size,width,parts",
-    [(64, 256, 1), (512, 256, 1), (1024, 96, 1), (1024, 256, 2), (2000, 256, 2), (8192, 512, 8)],
+    [(64, 256, 1), (512, 256, 1), (1024, 96, 1), (1024, 256, 2), (2000, 256, 2), (3584, 256, 4), (8192, 512, 8)],
 )
 def test_large_batches_of_wide_networks_are_cut_into_parts(batch_size, width, parts):
     assert method(Diffusion(batch_size=batch_size, width=width)).parts == parts

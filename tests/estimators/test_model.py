@@ -79,6 +79,8 @@ def test_guidance_moves_rows_into_their_class(conditional):
 def test_autoguidance_leads_away_from_a_worse_model(plain, conditional):
     worse = Diffusion(**QUICK | {"epochs": 5}, random_state=0).fit(UNITS)
     base = plain.sample(50, random_state=0)
+    with pytest.raises(ValueError, match="worse must be a fitted Diffusion, not 3"):
+        plain.sample(50, worse=3, guidance=1.0)
     with pytest.raises(ValueError, match="worse and guidance_interval do nothing without guidance"):
         plain.sample(50, worse=worse)
     guided = plain.sample(50, worse=worse, guidance=1.0, random_state=0)

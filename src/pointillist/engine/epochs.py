@@ -15,6 +15,9 @@ from pointillist.engine.recipes import AnyArchitecture, Method, Weights
 MAX_EPOCHS_PER_CALL = 64
 """A device call trains a model for at most so many epochs; the length of its table of losses."""
 
+TRAINING_VERSION = 2
+"""To be raised whenever a change of the code changes the weights that a training ends with."""
+
 PARTS_AXIS = "parts"
 """Of the devices that share a model's batches."""
 
@@ -156,7 +159,7 @@ def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
 
     A table is small enough for one sort of random bits that carry the number in their lowest places, up to 2¹⁶ rows:
     a sixth of the time of `jax.random.permutation`, which is a tenth of a small network's epoch. Rows whose bits are
-    alike, 61 of the 32 million pairs of 8,000 rows, keep their order.
+    alike keep their order: 61 of the 32 million pairs of 8,000 rows, and one pair in 65,536 of 2¹⁶ rows.
     """
     places = (n - 1).bit_length()
     if places > 16:

@@ -50,11 +50,12 @@ def training_key(seed: int | UInt32[Array, ""]) -> PRNGKeyArray:
     return jax.random.fold_in(jax.random.key(seed), 0)
 
 
-def _mesh(parts: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
+def _mesh(parts: int, models: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
     """Devices share the models or, with several parts of a batch, as many devices as these allow share each batch."""
+    there = engine_devices.mesh(_AXIS, devices).devices.tolist()
     if parts == 1:
-        return engine_devices.mesh(_AXIS, devices)
-    there = list(engine_devices.mesh(PARTS_AXIS, devices).devices)
+        # A device without a model would hold a state for nothing; but see `devices.configure` on programs for one.
+        return engine_devices.mesh(_AXIS, there[: max(2, models)])
     used = max(n for n in range(1, len(there) + 1) if parts % n == 0)
     return jax.sharding.Mesh(np.array(there[:used])[None], (_AXIS, PARTS_AXIS))
 
@@ -100,7 +101,7 @@ class StackTrainer:
         if devices is None and method.parts > 1 and engine_devices.are_cores():
             # A product that is worth sharing is on all cores as it is, and every device would hold a state.
             devices = jax.devices()[:1]
-        self._mesh = _mesh(method.parts, devices)
+        self._mesh = _mesh(method.parts, max(capacity or 0, len(recipes)), devices)
         n_devices = self._mesh.shape[_AXIS]
         on_cpu = self._mesh.devices.flat[0].platform == "cpu"
         self._is_side_by_side = not on_cpu if is_side_by_side is None else is_side_by_side

@@ -261,6 +261,8 @@ def _guided(model: "DiffusionModel", options: Options) -> Denoiser:
 
 
 def _check_alike(model: "DiffusionModel", worse: "DiffusionModel") -> None:
+    if isinstance(worse, type) or not hasattr(worse, "_denoiser"):
+        raise ValueError(f"worse must be a fitted Diffusion, not {worse!r}")
     check_fitted(worse)
     pairs = [
         (model.schedule_.alpha, worse.schedule_.alpha),

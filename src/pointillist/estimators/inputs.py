@@ -137,7 +137,10 @@ def of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
     kinds = {"text" if isinstance(label, str) else type(label).__name__ for label in labels.ravel()}
     if len(kinds) > 1:
         raise ValueError(f"{name} mixes labels of kinds {', '.join(sorted(kinds))}: give labels of one kind")
-    return np.array(labels.tolist())
+    given = np.array(labels.tolist())
+    if given.shape != labels.shape or given.dtype.kind not in "biufU":
+        raise ValueError(f"{name} holds {kinds.pop()}, and labels are numbers, true and false, or text: convert it")
+    return given
 
 
 def _is_missing(label: Any) -> bool:

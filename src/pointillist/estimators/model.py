@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class DiffusionModel:
-    """All of `Diffusion` but what it has of scikit-learn, which takes as long to import as everything else together.
+    """What `Diffusion` does, without scikit-learn, which takes as long to import as everything else together.
 
-    The command line uses it as it is.
+    The command line uses it as it is: to fit tables of files, to draw, to save and to load. What arrays, frames of
+    numbers and scores of rows need of an estimator, and pictures, `Diffusion` adds.
     """
 
     classes_: np.ndarray
@@ -162,7 +163,8 @@ class DiffusionModel:
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
         """Its parameters' defaults, by name."""
-        return {name: p.default for name, p in sorted(signature(cls).parameters.items())}
+        parameters = sorted(signature(cls).parameters.items())
+        return {name: p.default for name, p in parameters if p.kind is not p.VAR_KEYWORD}
 
     def _asked(self) -> dict[str, Any]:
         """Its parameters, by name."""

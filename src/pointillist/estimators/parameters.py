@@ -184,12 +184,11 @@ def method(model: "DiffusionModel") -> Method:
     )
 
 
-MOST_PARTS, LEAST_ROWS = 8, 512
+PARTS, LEAST_ROWS = (8, 4, 2), 512
 """Parts of a large batch, which devices share or which one has in turn, in less memory; and rows of a part."""
 
 
 def parts_of(batch_size: int, width: int) -> int:
     """Into how many equal parts a batch is cut: one where a part would be too little work to be worth it."""
-    if width < 256:
-        return 1
-    return max(n for n in range(1, MOST_PARTS + 1) if n == 1 or (batch_size % n == 0 and batch_size >= n * LEAST_ROWS))
+    fitting = (n for n in PARTS if width >= 256 and batch_size % n == 0 and batch_size >= n * LEAST_ROWS)
+    return next(fitting, 1)

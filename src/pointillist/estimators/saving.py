@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from pointillist.engine import weights
+from pointillist.engine.epochs import TRAINING_VERSION
 from pointillist.estimators.fitting import Plan, Unscaled
 from pointillist.estimators.inputs import seed_of
 from pointillist.estimators.layout import Layout
@@ -41,7 +42,7 @@ def fingerprint(rows: np.ndarray) -> str:
 def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     """A hash of all that decides the weights that a plan ends with."""
     facts = {
-        "version": version("pointillist"),
+        "version": [version("pointillist"), TRAINING_VERSION],
         "rows": rows_fingerprint,
         "labels": None if plan.labels is None else fingerprint(plan.labels[:, None]),
         "schedule": fingerprint(np.asarray(plan.schedule.alpha)[:, None]),
