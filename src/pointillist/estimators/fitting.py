@@ -15,7 +15,7 @@ from pointillist.engine.recipes import AnyArchitecture, Method, Recipe, Weights
 from pointillist.engine.training import StackTrainer, spread_of
 from pointillist.engine.validation import held_out_loss
 from pointillist.estimators.checkpoint import Checkpoint, Progress
-from pointillist.points import TableScaling
+from pointillist.points import TableScaling, rows_at
 from pointillist.progress import Bar, deferred_interrupt
 
 SHARD_VALUES = 2**23
@@ -138,7 +138,7 @@ class Plan:
 
     def scaled(self, places: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Rows as the model sees them, and their labels; all for None."""
-        rows = self.rows if places is None else self.rows[places]
+        rows = self.rows if places is None else rows_at(self.rows, places)
         labels = None if self.labels is None else self.labels if places is None else self.labels[places]
         return self.scaling.transform(rows), labels
 

@@ -5,7 +5,7 @@ from pointillist.points.labels import LONGEST_LABEL
 from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.mixed_files import read_mixed
 from pointillist.points.pointsets import POINTSETS, PointSet, load_pointset, true_class_probabilities, true_log_density
-from pointillist.points.scaling import AffineScaling, QuantileScaling, Scaling, blocks, column_range
+from pointillist.points.scaling import AffineScaling, QuantileScaling, Scaling, blocks, column_range, rows_at
 from pointillist.points.table_scaling import SCALINGS, TableScaling
 from pointillist.points.tables import READABLE, read_table
 from pointillist.points.writing import TableWriter
@@ -31,6 +31,7 @@ __all__ = [
     "load_pointset",
     "read_mixed",
     "read_table",
+    "rows_at",
     "true_class_probabilities",
     "true_log_density",
 ]

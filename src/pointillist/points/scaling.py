@@ -1,11 +1,14 @@
 """Column scalings and their inverses: from the units of the data to those of a model."""
 
 import math
+import mmap
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 Rows = Float[np.ndarray, "n d"]
 
@@ -14,6 +17,8 @@ N_QUANTILES = 1000
 
 _QUANTILE_ROWS = 100_000
 _BLOCK_VALUES = 2**20
+_PLACES = 1024
+"""The system maps the neighbourhood of each row that is read: 64 kB, often."""
 
 
 class Scaling(ABC):
@@ -119,7 +124,7 @@ class QuantileScaling(Scaling):
     def fit(cls, rows: Rows) -> "QuantileScaling":
         """Takes the quantiles of each column from `rows`, shape (n, d), finite; of 100,000 of many."""
         if len(rows) > _QUANTILE_ROWS:
-            rows = rows[np.sort(np.random.default_rng(0).choice(len(rows), _QUANTILE_ROWS, replace=False))]
+            rows = rows_at(rows, np.sort(np.random.default_rng(0).choice(len(rows), _QUANTILE_ROWS, replace=False)))
         points = np.linspace(0, 1, min(N_QUANTILES, len(rows)))
         # Rounding may make quantiles of equal values decrease by a last digit.
         return cls(np.maximum.accumulate(np.quantile(np.asarray(rows, dtype=np.float64), points, axis=0)))
@@ -175,10 +180,41 @@ class QuantileScaling(Scaling):
         return out
 
 
-def blocks(rows: np.ndarray) -> list[np.ndarray]:
+def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
     """Views of rows, some at a time: a table may be a map of a file that is larger than the memory."""
     step = max(1, _BLOCK_VALUES // max(1, math.prod(rows.shape[1:])))
-    return [rows[first : first + step] for first in range(0, len(rows), step)]
+    for first in range(0, len(rows), step):
+        yield rows[first : first + step]
+        let_go(rows)
+
+
+def rows_at(rows: np.ndarray, places: Int[np.ndarray, " m"]) -> np.ndarray:
+    """`rows[places]`, shape (m, d); of a map of a file some at a time."""
+    if _map_of(rows) is None or len(places) <= _PLACES:
+        taken = rows[places]
+        let_go(rows)
+        return taken
+    return np.concatenate([rows_at(rows, places[i : i + _PLACES]) for i in range(0, len(places), _PLACES)])
+
+
+def let_go(rows: np.ndarray) -> None:
+    """Holds nothing in memory of rows that are a read-only map of a file; they are read again where they are used.
+
+    The system would take their memory back in need, but until then it counts as this process's.
+    """
+    found = _map_of(rows)
+    if found is not None and hasattr(mmap, "MADV_DONTNEED"):
+        found.madvise(mmap.MADV_DONTNEED)
+
+
+def _map_of(rows: np.ndarray) -> Any:
+    base: Any = rows
+    while isinstance(base, np.ndarray):
+        # What was changed in a private map, of mode "c", would be lost.
+        if isinstance(base, np.memmap) and base.mode == "r":
+            return vars(base)["_mmap"]
+        base = base.base
+    return None
 
 
 def column_range(rows: Rows) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
