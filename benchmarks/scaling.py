@@ -103,7 +103,7 @@ def main() -> None:
             sizes = tuple(options.parquet) or (1_000_000, 10_000_000)
             for columns in (2, 64):
                 streamed = Point("stream", columns=columns, epochs=1, file=f"{folder}/rows.parquet")
-                name = f"fit of a Parquet file of {columns} columns, by rows"
+                name = f"Parquet, {columns} columns, by rows"
                 everything.append(Curve(name, streamed, "rows", sizes, "rows"))
         everything = [curve for curve in everything if options.only in curve.name]
         for curve in everything:
@@ -250,7 +250,7 @@ def _draw(results: dict[str, Any], path: Path) -> None:
         )
         below.minorticks_off()
     for axes in grid[0]:
-        axes.legend(frameon=False, fontsize=7)
+        axes.legend(frameon=False, fontsize=7, loc="upper left")
     for axes, label in zip(grid[:, 0], ("seconds", "peak MB"), strict=True):
         axes.set_ylabel(label)
     # Twice of little is no more than a little more.

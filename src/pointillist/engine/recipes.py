@@ -124,8 +124,8 @@ class Method:
         is_averaged: Whether an average of the weights is kept, and is the network that training ends with.
         is_clipped: Whether gradients are, to the recipe's norm.
         precision: Of the network's products, one of `PRECISIONS`; weights, their gradients and the loss are float32.
-        parts: Parts that a batch is cut into, which devices share; their number, not that of the devices, decides the
-            weights' last bits. 1 for models that are trained side by side.
+        parts: Parts that a batch is cut into, for devices to share or one to have in turn; their number, not that of
+            the devices, decides the weights' last bits. 1 for models that are trained side by side.
     """
 
     objective: Objective | TokenObjective = field(default_factory=Objective)
