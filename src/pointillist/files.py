@@ -1,9 +1,9 @@
-"""Files that are written whole or not at all."""
+"""Files that are read only if they are files, and written whole or not at all."""
 
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -25,6 +25,8 @@ def write_whole(path: Path, content: bytes | str) -> None:
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives an empty file in the same folder; what was written there becomes the file if the block ends well.
 
+    The content is on the disk before the name is: a loss of power leaves the old file or the new one.
+
     Args:
         path: The file, which may be a link to it; its folder is made if needed. What is there must be a regular file.
 
@@ -35,7 +37,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = _part(target)
     try:
         yield part
+        _sync(part)
         part.replace(target)
+        # Some file systems cannot sync a folder; the file is whole all the same.
+        with suppress(OSError):
+            _sync(target.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -45,6 +51,47 @@ def check_place(path: Path) -> None:
     with naming(path):
         # A trial also tells of file systems that are read-only or full, and of names that are too long.
         _part(_target(path)).unlink()
+
+
+def check_regular(path: Path) -> None:
+    """Raises an OSError, in one line that starts with the path, if there is no regular file to read.
+
+    To open a pipe waits for whoever writes to it, and a device may never end.
+    """
+    with naming(path):
+        path.stat()
+        if path.is_dir():
+            raise IsADirectoryError("is a directory")
+        if not path.is_file():
+            raise OSError("is a pipe or a device, not a regular file: save its content to a file first")
+
+
+@contextmanager
+def checking(
+    path: Path, kind: type[ValueError] = ValueError, *, ours: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Turns what goes wrong in a block that reads a file into one line: the file is damaged.
+
+    Args:
+        path: The file.
+        kind: Of the error that is raised.
+        ours: Errors that say what is wrong themselves, and pass.
+    """
+    try:
+        yield
+    except (kind, *ours):
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise kind(f"{path}: is damaged: {reason}") from error
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: control characters, among them those of escape sequences, as Python writes them.
+
+    Line breaks are among them, so that the text stays on its line.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _target(path: Path) -> Path:
@@ -68,6 +115,14 @@ def _part(target: Path) -> Path:
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     part.touch(exist_ok=False)
     return part
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -93,33 +93,43 @@ class Bar:
 
 
 class Interruption:
-    """Whether Ctrl-C was pressed."""
+    """Whether Ctrl-C was pressed, or the system asks the process to end (SIGTERM)."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self.signal: int | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether to stop."""
+        return self.signal is not None
 
     def check(self) -> None:
-        """Raises KeyboardInterrupt if it was; called where stopping loses nothing."""
-        if self.requested:
-            raise KeyboardInterrupt
+        """Raises KeyboardInterrupt or SystemExit if so; called where stopping loses nothing."""
+        if self.signal is not None:
+            raise _stopped_by(self.signal)
+
+
+def _stopped_by(signum: int) -> BaseException:
+    return KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(128 + signum)
 
 
 @contextmanager
 def deferred_interrupt(console: Console) -> Iterator[Interruption]:
-    """Turns the first Ctrl-C into a request that the work looks at; the second stops at once."""
+    """Turns the first Ctrl-C or SIGTERM into a request that the work looks at; the second stops at once."""
     interruption = Interruption()
 
     def handle(signum: int, frame: FrameType | None) -> None:
         if interruption.requested:
-            raise KeyboardInterrupt
-        interruption.requested = True
+            raise _stopped_by(signum)
+        interruption.signal = signum
         console.print("stopping at the next safe place; press Ctrl-C again to stop now")
 
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    before = signal.signal(signal.SIGINT, handle)
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interruption
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -10,12 +10,16 @@ import pytest
 
 from pointillist.diffusion.tokens import (
     HIDDEN,
+    WIDE,
+    FactoredNetwork,
     TokenDenoiser,
     TokenNetwork,
     TokenObjective,
     Tokens,
     TokenSampler,
     hiding,
+    most_in_a_step,
+    steps_of,
     token_loss,
 )
 from pointillist.engine.sampling import sample_rows
@@ -157,3 +161,152 @@ def test_ordered_values_begin_alike_and_folding_changes_nothing():
     np.testing.assert_allclose(jax.vmap(folded)(seen), jax.vmap(network)(seen), rtol=1e-5, atol=1e-5)
     assert tokens.waves.shape == (23, 8) and not tokens.waves[20:].any()
     np.testing.assert_allclose(tokens.waves[:20].T @ tokens.waves[:20], 10 * np.eye(8), atol=1e-5)
+
+
+MIXED = Tokens(
+    (20, 3, 18, 1, 9, 32),
+    (-1, -1, -1, -1, -1, 2),
+    (
+        *((np.arange(20) + 0.5) / 20).tolist(),
+        *[-1.0] * 3,
+        *((np.arange(17) + 0.5) / 17).tolist(),
+        *[-1.0] * 11,
+        *((np.arange(32) + 0.5) / 32).tolist(),
+    ),
+)
+
+
+def factored():
+    """A network whose output is not 0, as it is at first."""
+    network = FactoredNetwork.build(jax.random.key(0), tokens=MIXED, width=16, depth=2)
+    keys = iter(jax.random.split(jax.random.key(1)))
+    for where in (lambda n: n.output, lambda n: n.bias):
+        network = eqx.tree_at(where, network, jax.random.normal(next(keys), where(network).shape))
+    return network
+
+
+def some_rows(n=50):
+    rng = np.random.default_rng(0)
+    rows = jnp.asarray(rng.integers(0, MIXED.sizes, (n, 6)), jnp.float32)
+    order = MIXED.ordered(jax.random.uniform(jax.random.key(3), rows.shape))
+    return rows, *hiding(MIXED, order, jnp.arange(n, dtype=jnp.float32) / n)
+
+
+def test_a_factored_network_has_the_loss_and_the_gradient_of_the_folded_one():
+    def dense(network, *batch):
+        return token_loss(network.folded(), MIXED, *batch)
+
+    def compact(network, *batch):
+        return token_loss(network, MIXED, *batch)
+
+    network, batch = factored(), some_rows()
+    found = [jax.jit(jax.value_and_grad(f))(network, *batch) for f in (compact, dense)]
+    (one, other), (own, same) = zip(*found, strict=True)
+    assert float(one) == pytest.approx(float(other), rel=1e-6)
+    for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(same), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_tokens_of_few_values_begin_with_a_feature_for_each():
+    features = factored().input_features
+    np.testing.assert_array_equal(features[20:23], np.eye(3, 8))
+    np.testing.assert_allclose(np.square(features).sum(axis=1)[:20].mean(), 1, atol=0.1)
+    assert sorted(np.concatenate(MIXED.blocks)) == list(range(6)) and MIXED.features[-2:] == (3, 1)
+
+
+def chain(n):
+    """Pairs of tokens, of which one is the other's parent."""
+    return Tokens((2, 3) * n, tuple(place for i in range(n) for place in (-1, 2 * i)))
+
+
+def test_what_is_seen_of_wide_rows_comes_first_in_their_order():
+    tokens = chain(WIDE)
+    n = len(tokens.sizes)
+    order = tokens.ordered(jax.random.uniform(jax.random.key(0), (300, n)))
+    share = jnp.arange(300, dtype=jnp.float32) / 300
+    is_seen = np.asarray(hiding(tokens, order, share)[0])
+    n_seen = np.floor(np.asarray(share) * n)
+    np.testing.assert_array_equal(is_seen, np.argsort(np.argsort(order, axis=1), axis=1) < n_seen[:, None])
+
+
+@pytest.mark.parametrize("n_hidden", [0, 1, 60, WIDE, 300, 2 * WIDE + 100])
+def test_steps_draw_every_hidden_token_once_and_parents_in_earlier_steps(n_hidden):
+    tokens = chain(WIDE + 50)
+    n = len(tokens.sizes)
+    rng = np.random.default_rng(n_hidden)
+    order = tokens.ordered(jnp.asarray(rng.random(n), jnp.float32))
+    is_hidden = np.isin(np.arange(n), rng.permutation(n)[:n_hidden])
+    turns, ends = steps_of(tokens, jnp.argsort(jnp.where(is_hidden, order, 2.0)), jnp.asarray(is_hidden))
+    turns, ends = np.asarray(turns), np.asarray(ends)
+    assert len(ends) == WIDE + 1 and ends[-1] == n_hidden and set(turns[:n_hidden]) == set(np.flatnonzero(is_hidden))
+    in_step = np.diff(ends, prepend=0)
+    assert in_step.min() >= 0 and in_step.max() <= (1 if n_hidden <= WIDE else most_in_a_step(tokens))
+    step = np.full(n, -1)
+    step[turns[:n_hidden]] = np.repeat(np.arange(len(ends)), in_step)
+    for place, parent in enumerate(tokens.parents):
+        assert parent < 0 or not is_hidden[place] or step[parent] < step[place]
+
+
+class Pairs(eqx.Module):
+    """Parents are 1 with a probability of their own; a child is as its parent with one, and 2 if that is hidden."""
+
+    shares: np.ndarray
+
+    def __call__(self, seen):
+        parents = jnp.stack([jnp.log(1 - self.shares), jnp.log(self.shares)], axis=1)
+        is_one = seen.reshape(-1, 5)[:, :2]
+        likely = jnp.where(is_one > 0, jnp.log(0.9), jnp.log(0.1))
+        hidden = is_one.sum(axis=1, keepdims=True) == 0
+        children = jnp.concatenate([jnp.where(hidden, -50.0, likely), jnp.where(hidden, 0.0, -50.0)], axis=1)
+        return jnp.concatenate([parents, children], axis=1).ravel()
+
+
+def test_wide_rows_follow_a_law_of_pairs_and_keep_what_is_given():
+    n, n_rows = WIDE, 1000
+    shares = np.random.default_rng(0).uniform(0.2, 0.8, n).astype(np.float32)
+    prior = np.full((1, 2 * n), HIDDEN)
+    prior[0, [4, 7]] = 1, 0
+    rows = sample_rows(
+        TokenDenoiser(Pairs(shares), chain(n)), TokenSampler(), columns=2 * n, n_rows=n_rows, seed=0, prior=prior
+    )
+    assert (rows[:, 4] == 1).all() and (rows[:, 7] == 0).all()
+    parents, children = np.floor(rows[:, ::2]), np.floor(rows[:, 1::2])
+    assert set(np.unique(children)) == {0, 1}
+    free = ~np.isin(np.arange(n), [2])
+    error = np.sqrt(shares * (1 - shares) / n_rows)
+    assert (np.abs(parents.mean(axis=0) - shares) / error)[free].max() < 4
+    agree = (parents == children).mean(axis=0)[~np.isin(np.arange(n), [3])]
+    assert (np.abs(agree - 0.9) / np.sqrt(0.09 / n_rows)).max() < 4
+    assert abs(agree.mean() - 0.9) < 4 * np.sqrt(0.09 / n_rows / len(agree))
+
+
+class Broken(eqx.Module):
+    """Logits that are not numbers where a token is seen."""
+
+    value: float
+
+    def __call__(self, seen):
+        return jnp.where((seen[0] > 0) & (jnp.arange(len(seen)) == 3), self.value, 0.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("tokens", [Tokens((2, 3), (-1, -1)), Tokens((2, *[3] * WIDE), (-1,) * (WIDE + 1))])
+def test_rows_whose_logits_are_not_numbers_are_none(value, tokens):
+    n = len(tokens.sizes)
+    prior = np.full((2, n), HIDDEN)
+    prior[:, 0] = 0, 1
+    denoiser = TokenDenoiser(Broken(value), tokens)
+    rows = sample_rows(denoiser, TokenSampler(), columns=n, n_rows=2, seed=0, prior=prior)
+    assert np.isnan(rows[0]).all() and np.isfinite(rows[1]).all()
+
+
+@pytest.mark.parametrize("number", [1e20, 3e38])
+def test_networks_of_weights_that_overflow_give_no_row(number):
+    network = TokenNetwork.build(jax.random.key(0), tokens=TOKENS, width=8, depth=1)
+    network = eqx.tree_at(lambda n: n.input.weight, network, jnp.full((7, 8), number))
+    assert np.isnan(drawn(TokenDenoiser(network, TOKENS), n=2)).all()
+
+
+def test_too_much_guidance_gives_no_row():
+    denoiser = TokenDenoiser(Exact(LAW), TOKENS, guided=0, guidance=float("inf"))
+    assert np.isnan(drawn(denoiser, n=2, prior=np.array([[1, HIDDEN, HIDDEN]]))).all()

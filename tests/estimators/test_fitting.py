@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from pointillist import Diffusion, load_pointset
 from pointillist.estimators import fitting
+from pointillist.estimators.checkpoint import Checkpoint
 from pointillist.estimators.layout import Layout
 from pointillist.estimators.model_file import ModelFileError
 from pointillist.estimators.parameters import method
@@ -250,6 +251,67 @@ def test_a_damaged_checkpoint_is_told(tmp_path):
     (tmp_path / "c").write_bytes(b"nothing of use here")
     with pytest.raises(ModelFileError, match="is no model file"):
         Diffusion(**QUICK).fit(X, checkpoint=tmp_path / "c")
+
+
+def stopped(path, monkeypatch, writes=3):
+    """Leaves the checkpoint of a fit that was interrupted after some writes."""
+    done = []
+
+    def write_and_stop(self, progress, write=Checkpoint.write):
+        write(self, progress)
+        done.append(progress)
+        if len(done) == writes:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fitting, "CHECKPOINT_EVERY", 0.0)
+        patch.setattr(fitting, "STEPS_PER_CALL", 20)
+        patch.setattr(Checkpoint, "write", write_and_stop)
+        Diffusion(**QUICK).fit(X, checkpoint=path)
+
+
+def flipped(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+
+
+def test_a_damaged_or_empty_checkpoint_falls_back_to_the_one_before(tmp_path, monkeypatch):
+    last, before = tmp_path / "c", tmp_path / "c.previous"
+    whole = weights(Diffusion(**QUICK).fit(X))
+    for damage in (lambda: flipped(last, -100), lambda: flipped(last, 40), last.unlink, lambda: last.write_bytes(b"")):
+        stopped(last, monkeypatch)
+        damage()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = Diffusion(**QUICK).fit(X, checkpoint=last)
+        assert weights(model).tobytes() == whole.tobytes()
+        assert not last.exists() and not before.exists()
+        told = [str(each.message) for each in caught if "is damaged" in str(each.message)]
+        assert not told or "going on from" in told[0]
+    last.write_bytes(b"")
+    before.write_bytes(b"")
+    assert weights(Diffusion(**QUICK).fit(X, checkpoint=last)).tobytes() == whole.tobytes()
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_told(tmp_path, monkeypatch):
+    last = tmp_path / "c"
+    stopped(last, monkeypatch, writes=1)
+    content = last.read_bytes()
+    for place in np.random.default_rng(0).choice(len(content), 30, replace=False):
+        flipped(last, int(place))
+        with pytest.raises(ModelFileError, match=f"{last}: ") as error:
+            Diffusion(**QUICK).fit(X, checkpoint=last)
+        assert "remove it to start anew" in str(error.value) and "\n" not in str(error.value)
+        last.write_bytes(content)
+
+
+def test_a_fit_that_is_terminated_writes_its_state(tmp_path):
+    ended = fit_until(tmp_path, "stopped", 4, "SIGTERM")
+    assert ended.returncode == 143 and (tmp_path / "checkpoint").exists()
+    assert fit_until(tmp_path, "stopped", 10**6, "SIGKILL").returncode == 0
+    assert fit_until(tmp_path, "whole", 10**6, "SIGKILL").returncode == 0
+    assert (tmp_path / "stopped").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
 @pytest.mark.parametrize(

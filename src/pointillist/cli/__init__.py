@@ -10,6 +10,7 @@ import typer
 
 from pointillist.cli.rows import evaluate, fit, sample
 from pointillist.cli.studies import report, study
+from pointillist.files import printable
 
 app = typer.Typer(
     help="Diffusion models for rows of numbers.",
@@ -41,7 +42,7 @@ def main() -> None:
     except Exception as error:
         if "--debug" in arguments or not _is_bad_input(error):
             raise
-        print(f"pointillist: {_in_one_line(error)}", file=sys.stderr)
+        print(f"pointillist: {printable(_in_one_line(error))}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -58,7 +59,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    print(f"pointillist: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"pointillist: warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def _in_one_line(error: Exception) -> str:

@@ -47,8 +47,13 @@ def fit(
     categorical: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column whose numbers are categories; may be repeated.")
     ] = None,
-    integer: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="A column of whole numbers; may be repeated.")
+    type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="COLUMN=TYPE",
+            help="What a column holds, in place of what it looks like: text, integer, number or date; may be repeated.",
+        ),
     ] = None,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column to leave out; may be repeated.")
@@ -64,8 +69,9 @@ def fit(
     """Fits a diffusion model to a table of numbers, or of columns of any kind; writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.tables import print_types, read_any
-    from pointillist.estimators.checkpoint import remove_checkpoint
+    from pointillist.cli.tables import print_types, read_any, types_of
+    from pointillist.engine.devices import configure
+    from pointillist.estimators.checkpoint import forget, previous, remove_checkpoint
     from pointillist.estimators.model import DiffusionModel
     from pointillist.estimators.parameters import check_parameters
     from pointillist.files import check_place
@@ -75,10 +81,11 @@ def fit(
     check_place(out)
     kept = checkpoint or out.with_name(f"{out.name}.checkpoint")
     check_place(kept)
-    for place in (out, kept):
+    for place in (out, kept, previous(kept)):
         _check_apart(place, data)
-    if kept.resolve() == out.resolve():
+    if out.resolve() in (kept.resolve(), previous(kept).resolve()):
         raise ValueError(f"{out}: is given as --checkpoint too, which is removed at the end: give another name")
+    configure()
     model = DiffusionModel(
         timesteps=timesteps,
         schedule=schedule,
@@ -97,7 +104,7 @@ def fit(
     )
     check_parameters(model)
     chosen = categorical or []
-    table = read_any(data, label, drop=drop or (), integer=integer or (), is_mixed=bool(chosen))
+    table = read_any(data, label, drop=drop or (), types=types_of(type or ()), is_mixed=bool(chosen))
     if not resume:
         remove_checkpoint(kept)
     console = Console(stderr=True)
@@ -115,7 +122,9 @@ def fit(
             raise
         raise ValueError(f"{data}: {error}") from error
     model.save(out)
-    kept.unlink(missing_ok=True)
+    # What cannot be read again is as good as lost, and the checkpoint is all there is of it.
+    DiffusionModel.load(out)
+    forget(kept)
     n, d = (len(table), len(table.names)) if isinstance(table, MixedTable) else table.rows.shape
     columns = "column" if d == 1 else "columns"
     classes = f", {len(model.classes_)} classes" if hasattr(model, "classes_") else ""
@@ -215,10 +224,10 @@ def _write_mixed(
     from pointillist.progress import Bar
 
     draw = MixedDraw(model, n_rows, Options(**options))
-    with MixedWriter(out, model.layout_.schema) as writer, Bar(Console(stderr=True), n_rows) as bar:
+    with MixedWriter(out, model.layout_.file_schema) as writer, Bar(Console(stderr=True), n_rows) as bar:
         bar.say("sampling")
         for table, _ in draw.parts(engine, address):
-            writer.write(table)
+            writer.write(table.rename_columns(writer.names))
             bar.advance(len(table))
 
 

@@ -1,11 +1,19 @@
 """`pointillist study` and `pointillist report`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pointillist.study.store import Store
+
 _STORE = "study.db"
+_LOCK = ".study.lock"
 
 
 def study(
@@ -40,28 +48,27 @@ def study(
 
     from pointillist.study.outputs import write_outputs
     from pointillist.study.remote import run_study_on_ray
-    from pointillist.study.results import Results
     from pointillist.study.runner import run_study
     from pointillist.study.store import Store
 
     console = Console()
     folder.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        _remove_results(folder)
-    with Store(folder / _STORE) as store:
-        try:
-            if engine == "ray":
-                run_study_on_ray(plan, store, console, address)
-            else:
-                run_study(plan, store, console)
-        except KeyboardInterrupt:
-            finished, missing = Results(store).finished_and_missing()
-            console.print(
-                f"Stopped with {finished} of {finished + missing} cells finished. The same command goes on from there.",
-                highlight=False,
-            )
-            raise typer.Exit(130) from None
-        write_outputs(store, folder, console)
+    with _alone(folder):
+        if not resume:
+            _remove_results(folder)
+        with Store(folder / _STORE, mend=True) as store:
+            try:
+                if engine == "ray":
+                    run_study_on_ray(plan, store, console, address)
+                else:
+                    run_study(plan, store, console)
+            except KeyboardInterrupt:
+                _tell_stopped(store, console)
+                raise typer.Exit(130) from None
+            except SystemExit:
+                _tell_stopped(store, console)
+                raise
+            write_outputs(store, folder, console)
 
 
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]) -> None:
@@ -77,7 +84,40 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's
         write_outputs(store, folder, Console())
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps other processes from a study's folder; the system lets go of it where this one is killed."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ValueError(f"{folder}: another process is at work on this study") from None
+    try:
+        yield
+    finally:
+        # Who has opened the file in this moment finds that it is gone, and does not take it for a lock.
+        (folder / _LOCK).unlink(missing_ok=True)
+        lock.release()
+
+
+def _tell_stopped(store: "Store", console: "Console") -> None:
+    from pointillist.study.results import Results
+
+    finished = missing = 0
+    if store.fact("spec") is not None:
+        finished, missing = Results(store).finished_and_missing()
+    console.print(
+        f"Stopped with {finished} of {finished + missing} cells finished. The same command goes on from there.",
+        highlight=False,
+    )
+
+
 def _remove_results(folder: Path) -> None:
-    names = [_STORE, f"{_STORE}-journal", "results.csv", "index.html", "tables/*.md", "figures/*.png"]
+    from pointillist.study.database import remove_journals
+
+    remove_journals(folder / _STORE)
+    names = [_STORE, "results.csv", "index.html", "tables/*.md", "figures/*.png"]
     for path in (path for name in names for path in folder.glob(name)):
         path.unlink()

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pointillist.files import printable
 from pointillist.points import Table, read_table
 from pointillist.points.columns import NotNumbers, shown
 from pointillist.points.mixed import MixedTable, kind_of
 from pointillist.points.mixed_files import read_mixed
+from pointillist.points.texts import TYPES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,38 +24,38 @@ def read_any(
     label: str | None,
     *,
     drop: Sequence[str] = (),
-    integer: Sequence[str] = (),
+    types: Mapping[str, str] | None = None,
     is_mixed: bool = False,
     min_rows: int = 2,
 ) -> Table | MixedTable:
-    """A table of numbers, or of mixed columns if it is not that, or if columns are dropped or made whole numbers."""
-    if not drop and not integer and not is_mixed:
+    """A table of numbers, or of mixed columns if it is not that, or if columns are dropped or their types given."""
+    if not drop and not types and not is_mixed:
         try:
             return read_table(path, label, min_rows=min_rows)
         except NotNumbers:
             pass
-    table = read_mixed(path, label, drop=drop, min_rows=min_rows)
-    for name in integer:
-        table = _with_integers(table, name, path)
-    return table
+    return read_mixed(path, label, drop=drop, types=types, min_rows=min_rows)
 
 
-def _with_integers(table: MixedTable, name: str, path: Path) -> MixedTable:
-    import pyarrow as pa
+def types_of(given: Sequence[str]) -> dict[str, str]:
+    """COLUMN=TYPE, by column.
 
-    if name not in table.names:
-        raise ValueError(f"{path}: there is no column {shown(name)}; the columns are {table.listed()}")
-    place = table.names.index(name)
-    try:
-        column = table.arrow[name].cast(pa.int64())
-    except pa.ArrowException as error:
-        raise ValueError(f"{path}: column {shown(name)} cannot be whole numbers ({error})") from error
-    return MixedTable(table.arrow.set_column(place, name, column), table.label)
+    Raises:
+        ValueError: If one is not so written.
+    """
+    types = {}
+    for text in given:
+        name, is_pair, kind = text.rpartition("=")
+        if not is_pair or kind not in TYPES:
+            raise ValueError(f"--type takes COLUMN=TYPE, where TYPE is {', '.join(TYPES)}, not {shown(text)}")
+        types[name] = kind
+    return types
 
 
 def print_types(table: MixedTable, categorical: Sequence[str], console: "Console") -> None:
     """What each column of a table is taken for."""
     from rich.table import Table as Grid
+    from rich.text import Text
 
     from pointillist.points.encoding import TableEncoding
 
@@ -75,7 +77,8 @@ def print_types(table: MixedTable, categorical: Sequence[str], console: "Console
                 seen += f", often {', '.join(f'{value:g}' for value in code.atoms[:3])}"
         share = cells.is_missing.mean()
         kind += " (label)" if field.name == table.label else ""
-        grid.add_row(field.name, kind, seen, f"{share:.1%}" if share else "")
+        # As text: brackets in a name are no markup.
+        grid.add_row(*(Text(printable(cell)) for cell in (field.name, kind, seen, f"{share:.1%}" if share else "")))
     console.print(grid)
 
 
@@ -105,16 +108,27 @@ def where_of(model: "DiffusionModel", given: Sequence[str]) -> dict[str, Any] | 
             raise ValueError(f"--where takes COLUMN=VALUE, not {shown(text)}")
         if not model._is_mixed:
             raise ValueError("--where gives cells of tables of mixed columns, and this model is of numbers")
-        code = model.encoding_.code(name)
-        if code.categories is not None:
-            where[name] = next((each for each in code.categories if str(each).lower() == value.lower()), value)
+        # Of a frame names may be other than text.
+        name = next((code.name for code in model.encoding_.columns if str(code.name) == name), name)
+        code, kind = model.encoding_.code(name), model.layout_.type_of(name)
+        if code.categories is not None or kind is None:
+            known = code.atoms.tolist() if code.categories is None else code.categories
+            where[name] = next((each for each in known if str(each).strip().lower() == value.strip().lower()), value)
             continue
-        kind = model.layout_.schema.field(name).type
         try:
-            where[name] = float(value) if kind_of(kind) in ("whole", "number") else pa.scalar(value).cast(kind).as_py()
+            where[name] = (
+                _number(value) if kind_of(kind) in ("whole", "number") else pa.scalar(value).cast(kind).as_py()
+            )
         except (ValueError, pa.ArrowException) as error:
-            raise ValueError(f"--where {shown(text)}: column {shown(name)} holds {kind}") from error
+            raise ValueError(f"--where {shown(text)}: column {shown(str(name))} holds {kind}") from error
     return where or None
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def arrays_of(table: MixedTable) -> Mapping[str, np.ndarray]:

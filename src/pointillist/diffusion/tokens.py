@@ -5,9 +5,13 @@ section 3.1, "absorbing"); a network gives, for every hidden token, its distribu
 at a time in a random order, that is sampling of the reverse process without an error of discretisation, and a model
 of every order at once (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). Hence any tokens can be given, and the
 others drawn from their law given these.
+
+Rows of more than `WIDE` tokens have a network whose layers at both ends are factored, and their tokens are drawn
+several at a time: what fitting and drawing cost then grows with the number of cells, and not faster.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,8 +26,21 @@ from pointillist.diffusion.losses import stratified
 from pointillist.diffusion.networks import Dense, normal_layers
 from pointillist.diffusion.samplers import Sampler
 
+WIDE = 128
+"""Rows of more tokens are wide. Narrower ones are trained and drawn another way, which costs tokens squared but keeps
+their weights and rows the same to the last bit. Also the evaluations of the network in which a wide row is drawn."""
+
+SHARES = 1 - np.cos(np.pi / 2 * np.arange(1, WIDE + 1) / WIDE)
+"""The share of a wide row's hidden tokens that is drawn by the end of each evaluation."""
+
 N_WAVES = 8
 """Smooth functions of an ordered token's values that a network begins with."""
+
+RANK = 8
+"""Features, at most, of a value of a token in the network of a wide row."""
+
+PADDING = 0.25
+"""Of the values of tokens that are computed side by side, the share that may be none."""
 
 HIDDEN = -1.0
 """Where a token stands that is not given."""
@@ -68,18 +85,62 @@ class Tokens:
         return np.concatenate([np.arange(size) for size in self.sizes])
 
     @cached_property
+    def starts(self) -> Int[np.ndarray, " tokens"]:
+        """The first slot of each token."""
+        return np.cumsum(self.sizes) - np.asarray(self.sizes)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a row has more than `WIDE` tokens."""
+        return len(self.sizes) > WIDE
+
+    @cached_property
+    def levels(self) -> tuple[Int[np.ndarray, " some"], ...]:
+        """Tokens that have a parent: those whose parent has none, then those whose parent is one of these, and on."""
+        depth = np.zeros(len(self.sizes), np.int64)
+        for place, parent in enumerate(self.parents):
+            depth[place] = 0 if parent < 0 else depth[parent] + 1
+        return tuple(np.flatnonzero(depth == level) for level in range(1, depth.max() + 1))
+
+    @cached_property
+    def blocks(self) -> tuple[Int[np.ndarray, " some"], ...]:
+        """Tokens of about the same size, all tokens together; their number grows as the logarithm of the largest."""
+        left = np.argsort(self.sizes, kind="stable")
+        blocks = []
+        while len(left):
+            sizes = np.asarray(self.sizes)[left]
+            first = int(np.searchsorted(sizes, (1 - PADDING) * sizes[-1]))
+            blocks.append(left[first:])
+            left = left[:first]
+        return tuple(blocks)
+
+    @cached_property
+    def features(self) -> tuple[int, ...]:
+        """Of each value of a block's tokens: `RANK`, or as many as there are values."""
+        return tuple(min(RANK, max(self.sizes[place] for place in block)) for block in self.blocks)
+
+    @cached_property
     def splits(self) -> Int[np.ndarray, " tokens_less_one"]:
         """Where the slots of one token end and those of the next begin."""
         return np.cumsum(self.sizes)[:-1]
 
     @cached_property
     def waves(self) -> Float[np.ndarray, "slots waves"]:
-        """Smooth functions of values that have an order: cos(π k rank), k = 1 … `N_WAVES`; of each token its own."""
+        """Smooth functions of values that have an order: cos(π k rank), k = 1 … `N_WAVES`; 0 of other values."""
         ranks = np.asarray(self.ranks or (-1.0,) * self.n_slots)
-        owners = np.unique(self.owner[ranks >= 0])
         waves = np.cos(np.pi * ranks[:, None] * np.arange(1, N_WAVES + 1)) * (ranks >= 0)[:, None]
-        by_owner = (self.owner[:, None] == owners)[:, :, None] * waves[:, None]
-        return by_owner.reshape(self.n_slots, -1).astype(np.float32)
+        return waves.astype(np.float32)
+
+    @cached_property
+    def with_order(self) -> Int[np.ndarray, " some"]:
+        """The tokens whose values have an order."""
+        return np.unique(self.owner[np.asarray(self.ranks or (-1.0,) * self.n_slots) >= 0])
+
+    @cached_property
+    def own_waves(self) -> Float[np.ndarray, "slots all_waves"]:
+        """`waves`, those of each token that has some in columns of their own: as many numbers as tokens squared."""
+        by_owner = (self.owner[:, None] == self.with_order)[:, :, None] * self.waves[:, None]
+        return by_owner.reshape(self.n_slots, -1)
 
     def one_hot(self, tokens: Float[Array, "*rows T"]) -> Float[Array, "*rows slots"]:
         """1 in the slot of each token's value, 0 elsewhere, and for hidden tokens everywhere."""
@@ -88,11 +149,10 @@ class Tokens:
 
     def ordered(self, scores: Float[Array, "*rows T"]) -> Float[Array, "*rows T"]:
         """Random numbers in [0, 1) as an order in which parents come before their tokens."""
-        columns = list(jnp.moveaxis(scores, -1, 0))
-        for place, parent in enumerate(self.parents):
-            if parent >= 0:
-                columns[place] = columns[parent] + (1 - columns[parent]) * columns[place]
-        return jnp.stack(columns, axis=-1)
+        for own in self.levels:
+            before = scores[..., np.asarray(self.parents)[own]]
+            scores = scores.at[..., own].set(before + (1 - before) * scores[..., own])
+        return scores
 
 
 class TokenNetwork(eqx.Module):
@@ -122,7 +182,7 @@ class TokenNetwork(eqx.Module):
     @classmethod
     def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "TokenNetwork":
         """A fresh network."""
-        slots, seen, waves = tokens.n_slots, len(tokens.sizes), tokens.waves.shape[1]
+        slots, seen, waves = tokens.n_slots, len(tokens.sizes), N_WAVES * len(tokens.with_order)
         # A row has one value of each token, whatever their number.
         size = (slots / seen) ** 0.5
         shapes = [(slots, width, size), *depth * [(width, width, 1.0)], *depth * [(width, width, 0.3)]]
@@ -140,14 +200,11 @@ class TokenNetwork(eqx.Module):
     def __call__(self, seen: Float[Array, " slots"]) -> Float[Array, " slots"]:
         """Args: one-hot tokens, shape (slots,), zeros where hidden. Returns logits, shape (slots,)."""
         own = self.folded() if self.input_waves.shape[-2] else self
-        h = own.input(seen)
-        for inner, outer in zip(own.inner, own.outer, strict=True):
-            h = h + outer(jax.nn.silu(inner(_normalised(h))))
-        return own.output(_normalised(h))
+        return own.output(_through(own.inner, own.outer, own.input(seen)))
 
     def folded(self) -> "TokenNetwork":
         """The same function with the weights of the waves added to the others."""
-        waves = jnp.asarray(self.tokens.waves, self.input.weight.dtype)
+        waves = jnp.asarray(self.tokens.own_waves, self.input.weight.dtype)
         weights = self.input.weight + waves @ self.input_waves, self.output.weight + self.output_waves @ waves.T
         width = self.input_waves.shape[-1]
         return replace(
@@ -160,8 +217,135 @@ class TokenNetwork(eqx.Module):
         )
 
 
+class FactoredNetwork(eqx.Module):
+    """The network of a wide row in training: a `TokenNetwork` whose first and last layers are products.
+
+    Every value of a token has up to `RANK` features, and every feature of a token weights to and from the hidden
+    layers. Layers, and what Adam keeps of them, then grow with tokens and not with their values. Tokens of up to
+    `RANK` values begin with a feature for each, which leaves nothing out.
+
+    Attributes:
+        input: features → width, tokens in the order of their blocks.
+        inner: `depth` layers width → width.
+        outer: `depth` layers width → width.
+        output: features → width, transposed in use, which begins at 0.
+        bias: Of the logits.
+        input_features: Of every value that is seen.
+        output_features: Of every value whose logit is asked for.
+        tokens: The tokens.
+    """
+
+    input: Dense
+    inner: tuple[Dense, ...]
+    outer: tuple[Dense, ...]
+    output: Float[Array, "*stack features width"]
+    bias: Float[Array, "*stack slots"]
+    input_features: Float[Array, "*stack slots rank"]
+    output_features: Float[Array, "*stack slots rank"]
+    tokens: Tokens = eqx.field(static=True)
+
+    @classmethod
+    def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "FactoredNetwork":
+        """A fresh network."""
+        n = sum(len(block) * rank for block, rank in zip(tokens.blocks, tokens.features, strict=True))
+        # A value's features have a length of about 1, and a row has one value of each token.
+        size = (n / len(tokens.sizes)) ** 0.5
+        shapes = [(n, width, size), *depth * [(width, width, 1.0)], *depth * [(width, width, 0.3)]]
+        first, *middle = normal_layers(key, shapes)
+        of_input, of_output = (_first_features(jax.random.fold_in(key, i), tokens) for i in (1, 2))
+        return cls(
+            input=first,
+            inner=tuple(middle[:depth]),
+            outer=tuple(middle[depth:]),
+            output=jnp.zeros((n, width)),
+            bias=jnp.zeros(tokens.n_slots),
+            input_features=of_input,
+            output_features=of_output,
+            tokens=tokens,
+        )
+
+    def loss(
+        self, rows: Float[Array, "m T"], is_seen: Bool[Array, "m T"], weight: Float[Array, "m T"]
+    ) -> Float[Array, ""]:
+        """The sum over rows of what `token_loss` is the mean of; logits are computed a block at a time."""
+        slots = jnp.asarray(self.tokens.starts)[None] + rows.astype(jnp.int32)
+        shown = [
+            self.input_features[slots[:, block], :rank] * is_seen[:, block, None].astype(self.bias.dtype)
+            for block, rank in self._blocks
+        ]
+        features = jnp.concatenate([part.reshape(len(rows), -1) for part in shown], axis=1)
+        h = jax.vmap(lambda row: _through(self.inner, self.outer, self.input(row)))(features)
+        total = jnp.zeros(())
+        for block, rank, asked in self._by_block(self.output @ h.T):
+            own = slots[:, block].T
+            wanted = jnp.sum(jnp.moveaxis(self.output_features[own, :rank], -1, 1) * asked, axis=1) + self.bias[own]
+            lost = self._totals(asked, block) - wanted.astype(jnp.float32)
+            total += jnp.sum(weight[:, block].T * lost)
+        return total
+
+    @property
+    def _blocks(self) -> Iterator[tuple[np.ndarray, int]]:
+        return zip(self.tokens.blocks, self.tokens.features, strict=True)
+
+    def _by_block(self, features: Float[Array, "features k"]) -> Iterator[tuple[np.ndarray, int, Array]]:
+        """Every block, its number of features, and its part of `features`, shape (tokens, features, k)."""
+        first = 0
+        for block, rank in self._blocks:
+            end = first + len(block) * rank
+            yield block, rank, features[first:end].reshape(len(block), rank, -1)
+            first = end
+
+    def _totals(self, asked: Float[Array, "n rank m"], block: Int[np.ndarray, " n"]) -> Float[Array, "n m"]:
+        """The logarithm of the sum of the exponentials of all logits of a block's tokens."""
+        sizes = np.asarray(self.tokens.sizes)[block]
+        value = np.arange(sizes.max())
+        slots = self.tokens.starts[block][:, None] + np.minimum(value, sizes[:, None] - 1)
+        features = self.output_features[slots, : asked.shape[1]]
+        logits = jnp.einsum("nvk,nkm->nvm", features, asked) + self.bias[slots][..., None]
+        is_none = jnp.asarray(value >= sizes[:, None])[..., None]
+        return jax.nn.logsumexp(jnp.where(is_none, -jnp.inf, logits.astype(jnp.float32)), axis=1)
+
+    def folded(self) -> TokenNetwork:
+        """The same function with the products multiplied out."""
+        slots, width = self.tokens.n_slots, self.output.shape[-1]
+        weights = []
+        for features, layer in ((self.input_features, self.input.weight), (self.output_features, self.output)):
+            by_token = jnp.zeros((len(self.tokens.sizes), RANK, width), layer.dtype)
+            for block, rank, own in self._by_block(layer):
+                by_token = by_token.at[block, :rank].set(own)
+            products = (features[:, i, None] * by_token[self.tokens.owner, i] for i in range(RANK))
+            weights.append(sum(products, start=jnp.zeros((slots, width), layer.dtype)))
+        return TokenNetwork(
+            input=Dense(weights[0], self.input.bias),
+            inner=self.inner,
+            outer=self.outer,
+            output=Dense(weights[1].T, self.bias),
+            input_waves=jnp.zeros((0, width), weights[0].dtype),
+            output_waves=jnp.zeros((width, 0), weights[0].dtype),
+            tokens=replace(self.tokens, ranks=()),
+        )
+
+
+def _first_features(key: PRNGKeyArray, tokens: Tokens) -> Float[Array, "slots rank"]:
+    """Of values that have an order, smooth functions of it; of others random, or a feature each, if there are few."""
+    waves = tokens.waves * (2 / N_WAVES) ** 0.5
+    is_few = np.asarray(tokens.sizes)[tokens.owner] <= RANK
+    fixed = np.where(is_few[:, None], np.eye(RANK, dtype=np.float32)[np.minimum(tokens.value, RANK - 1)], waves)
+    drawn = jax.random.normal(key, fixed.shape) / RANK**0.5
+    return jnp.where(jnp.asarray(fixed.any(axis=1))[:, None], jnp.asarray(fixed), drawn)
+
+
+def _through(inner: tuple[Dense, ...], outer: tuple[Dense, ...], h: Float[Array, " width"]) -> Float[Array, " width"]:
+    """The residual blocks."""
+    for first, second in zip(inner, outer, strict=True):
+        h = h + second(jax.nn.silu(first(_normalised(h))))
+    return _normalised(h)
+
+
 def _normalised(h: Float[Array, " width"]) -> Float[Array, " width"]:
-    return h * jax.lax.rsqrt(jnp.mean(h**2) + 1e-6)
+    square = jnp.mean(h**2)
+    # Of an infinite one the root would make 0 of everything, which looks like numbers.
+    return h * jnp.where(jnp.isinf(square), jnp.nan, jax.lax.rsqrt(square + 1e-6))
 
 
 def hiding(
@@ -183,7 +367,7 @@ def hiding(
     """
     n = len(tokens.sizes)
     n_seen = jnp.floor(share * float(n)).astype(jnp.int32)[:, None]
-    is_seen: Array = order < jnp.take_along_axis(jnp.sort(order, axis=1), n_seen, axis=1)
+    is_seen: Array = order < (_smallest if tokens.is_wide else _smallest_by_sorting)(order, n_seen)
     has_parent = np.asarray(tokens.parents) >= 0
     parent_seen = jnp.where(has_parent[None], is_seen[:, np.maximum(tokens.parents, 0)], True)
     is_next = ~is_seen & parent_seen
@@ -191,8 +375,30 @@ def hiding(
     return is_seen, is_next.astype(jnp.float32) * (n / jnp.maximum(1.0, n_next))
 
 
+def _smallest_by_sorting(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
+    return jnp.take_along_axis(jnp.sort(order, axis=1), n, axis=1)
+
+
+def _smallest(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
+    """Of numbers in [0, 1], the one that n others are below: of long rows in a fraction of the time of sorting.
+
+    Such numbers are ordered as their bits are, which are found one after another from the highest.
+    """
+    bits = jax.lax.bitcast_convert_type(order, jnp.int32)
+
+    def step(i: Array, found: Array) -> Array:
+        higher = found | (1 << (29 - i))
+        return jnp.where((bits < higher).sum(axis=1, keepdims=True) <= n, higher, found)
+
+    return jax.lax.bitcast_convert_type(jax.lax.fori_loop(0, 30, step, jnp.zeros_like(n)), jnp.float32)
+
+
 def token_loss(
-    network: TokenNetwork, tokens: Tokens, rows: Float[Array, "m T"], is_seen: Bool[Array, "m T"], weight: Array
+    network: TokenNetwork | FactoredNetwork,
+    tokens: Tokens,
+    rows: Float[Array, "m T"],
+    is_seen: Bool[Array, "m T"],
+    weight: Float[Array, "m T"],
 ) -> Float[Array, ""]:
     """Weighted sum over tokens, and mean over rows, of minus the log-probability of what is hidden, in nats.
 
@@ -203,6 +409,8 @@ def token_loss(
         is_seen: What the network sees of them.
         weight: Shape (m, T).
     """
+    if isinstance(network, FactoredNetwork):
+        return network.loss(rows, is_seen, weight) / len(rows)
     wanted = tokens.one_hot(rows)
     seen = wanted * is_seen[:, tokens.owner].astype(jnp.float32)
     logits = jax.vmap(network)(seen.astype(network.output.bias.dtype)).astype(jnp.float32)
@@ -261,19 +469,27 @@ class TokenDenoiser(eqx.Module):
     forbidden: Bool[Array | np.ndarray, " slots"] | None = None
 
     def logits(self, row: Float[Array, " T"]) -> Float[Array, " slots"]:
-        """Of every value of every token, given those that are not `HIDDEN`; shape (slots,)."""
+        """Of every value of every token, given those that are not `HIDDEN`; shape (slots,).
+
+        Where one of them is not a number, or infinite though it may be drawn, none is a number.
+        """
         seen = self.tokens.one_hot(row)
         logits = self.network(seen)
-        if self.forbidden is not None:
-            logits = jnp.where(jnp.asarray(self.forbidden), -jnp.inf, logits)
-        if self.guided is None:
-            return logits
-        without = self.network(jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, seen))
-        return logits + self.guidance * (logits - without)
+        if self.guided is not None:
+            without = self.network(jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, seen))
+            logits = logits + self.guidance * (logits - without)
+        logits = jnp.where(jnp.isfinite(logits).all(), logits, jnp.nan)
+        return logits if self.forbidden is None else jnp.where(jnp.asarray(self.forbidden), -jnp.inf, logits)
 
 
 class TokenSampler(Sampler):
-    """Draws the hidden tokens of a row one by one, in an order that its key decides."""
+    """Draws the hidden tokens of a row, in an order that its key decides: one by one, but for wide rows.
+
+    Of a wide row with more than `WIDE` hidden tokens some are drawn together, each from its law given those before,
+    parents before their tokens: `WIDE` evaluations of the network (and one more where there are parents) draw all. That
+    is the reverse process in as many steps, and leaves out what tokens of a step have to do with each other beyond what
+    is seen; a step has one token at first, when little is seen, and most at last.
+    """
 
     @property
     def rows_per_draw(self) -> int:
@@ -298,28 +514,102 @@ class TokenSampler(Sampler):
             x_T: Tokens, `HIDDEN` where they are to be drawn.
 
         Returns:
-            All tokens; to each that was drawn a number in [0, 1) is added, for what the token leaves open.
+            All tokens; to each that was drawn a number in [0, 1) is added, for what the token leaves open. All NaN
+            where the network's logits are not numbers.
         """
         tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
         order = tokens.ordered(jax.random.uniform(jax.random.fold_in(key, n), (n,)))
         # The given ones last, where there is nothing left to draw.
         turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))
-
-        sizes = jnp.asarray(tokens.sizes)
-        starts = jnp.cumsum(sizes) - sizes
-        longest = max(tokens.sizes)
-
-        def step(i: Array, row: Array) -> Array:
-            place = turns[i]
-            padded = jnp.pad(denoiser.logits(row), (0, longest))
-            own = jax.lax.dynamic_slice(padded, (starts[place],), (longest,))
-            # The largest of logits with Gumbel noise is a draw from their softmax.
-            noise = jax.random.gumbel(jax.random.fold_in(key, i), (longest,))
-            scores = jnp.where(jnp.arange(longest) < sizes[place], own + noise, -jnp.inf)
-            drawn = jnp.argmax(scores).astype(jnp.float32)
-            return row.at[place].set(jnp.where(row[place] == HIDDEN, drawn, row[place]))
-
-        row = jax.lax.fori_loop(0, n, step, x_T)
+        draw_all = _in_steps if tokens.is_wide else _one_by_one
+        row = draw_all(key, denoiser, turns, x_T)
+        row = jnp.where(jnp.isnan(row).any(), jnp.nan, row)
         # The largest is far enough from 1 for the sum to stay below the next token.
         rest = 0.999 * jax.random.uniform(jax.random.fold_in(key, n + 1), (n,))
         return (row + jnp.where(x_T == HIDDEN, rest, 0.0))[None]
+
+
+def _one_by_one(
+    key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " T"], row: Float[Array, " T"]
+) -> Float[Array, " T"]:
+    """A row with its hidden tokens drawn, each given all before it in their turns."""
+
+    def step(i: Array, row: Array) -> Array:
+        place = turns[i]
+        drawn = _drawn(key, denoiser.tokens, _padded(denoiser, row), place, i)
+        return row.at[place].set(jnp.where(row[place] == HIDDEN, drawn, row[place]))
+
+    return jax.lax.fori_loop(0, len(turns), step, row)
+
+
+def _in_steps(
+    key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " T"], row: Float[Array, " T"]
+) -> Float[Array, " T"]:
+    """A row with its hidden tokens drawn, each given all of the steps before its own."""
+    tokens, n = denoiser.tokens, len(turns)
+    turns, ends = steps_of(tokens, turns, row == HIDDEN)
+    numbers = jnp.arange(most_in_a_step(tokens))
+
+    def step(i: Array, row: Array) -> Array:
+        logits = _padded(denoiser, row)
+        own = numbers + jnp.where(i > 0, ends[i - 1], 0)
+        places = turns[jnp.minimum(own, n - 1)]
+        # In turn, for the memory of their noise.
+        drawn = jax.lax.map(lambda turn: _drawn(key, tokens, logits, turns[jnp.minimum(turn, n - 1)], turn), own)
+        return row.at[jnp.where(own < ends[i], places, n)].set(drawn, mode="drop")
+
+    return jax.lax.fori_loop(0, len(ends), step, row)
+
+
+def _padded(denoiser: TokenDenoiser, row: Float[Array, " T"]) -> Float[Array, " padded"]:
+    """Logits, with room after them for a slice as long as the longest token's, wherever it begins."""
+    return jnp.pad(denoiser.logits(row), (0, max(denoiser.tokens.sizes)))
+
+
+def _drawn(
+    key: PRNGKeyArray, tokens: Tokens, padded: Float[Array, " padded"], place: Int[Array, ""], turn: Int[Array, ""]
+) -> Float[Array, ""]:
+    """A token drawn from its logits; NaN where these are none."""
+    sizes, starts, longest = jnp.asarray(tokens.sizes), jnp.asarray(tokens.starts), max(tokens.sizes)
+    own = jax.lax.dynamic_slice(padded, (starts[place],), (longest,))
+    # The largest of logits with Gumbel noise is a draw from their softmax.
+    noise = jax.random.gumbel(jax.random.fold_in(key, turn), (longest,))
+    scores = jnp.where(jnp.arange(longest) < sizes[place], own + noise, -jnp.inf)
+    return jnp.where(jnp.isfinite(scores.max()), jnp.argmax(scores).astype(jnp.float32), jnp.nan)
+
+
+def steps_of(
+    tokens: Tokens, turns: Int[Array, " T"], is_hidden: Bool[Array, " T"]
+) -> tuple[Int[Array, " T"], Int[Array, " steps"]]:
+    """In which step each token of a wide row is drawn.
+
+    Step i = 1 … `WIDE` ends when a share 1 - cos(π i / (2 `WIDE`)) of the hidden tokens is drawn (Chang et al. 2022,
+    arXiv 2202.04200, section 3.3), and at least one in each: up to `WIDE` tokens are drawn one by one. A token whose
+    parent is not drawn before its step waits for the one after its parent's.
+
+    Args:
+        tokens: The tokens.
+        turns: Their places, hidden ones first, parents before their tokens.
+        is_hidden: Which of them are to be drawn.
+
+    Returns:
+        Turns by steps, and the turn that ends each step, of which there are `WIDE` + the number of levels.
+    """
+    n_hidden, n = is_hidden.sum(), len(turns)
+    by_share = jnp.round(n_hidden.astype(jnp.float32) * jnp.asarray(SHARES, jnp.float32)).astype(jnp.int32)
+    ends = jnp.maximum(by_share, jnp.arange(1, WIDE + 1))
+    rank = jnp.zeros(n, jnp.int32).at[turns].set(jnp.arange(n))
+    step = jnp.searchsorted(ends, rank, side="right").astype(jnp.int32)
+    for own in tokens.levels:
+        parents = np.asarray(tokens.parents)[own]
+        after = jnp.where(is_hidden[parents], step[parents] + 1, 0)
+        step = step.at[own].set(jnp.maximum(step[own], after))
+    n_steps = WIDE + len(tokens.levels)
+    step = jnp.where(is_hidden, step, n_steps)
+    turns = jnp.lexsort((rank, step))
+    return turns, jnp.searchsorted(step[turns], jnp.arange(n_steps), side="right").astype(jnp.int32)
+
+
+def most_in_a_step(tokens: Tokens) -> int:
+    """Tokens that a step of `steps_of` has at most: those of its share, and those that wait for it."""
+    return (math.ceil(len(tokens.sizes) * np.diff(SHARES).max()) + 1) * (1 + len(tokens.levels))

@@ -49,7 +49,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ValueError("--engine ray needs Ray, which is not installed: pip install 'pointillist[ray]'") from error
+        raise ValueError("--engine ray needs Ray, which is not installed: pip install ray") from error
     return ray
 
 

@@ -31,18 +31,43 @@ def _cache_folder() -> Path | None:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pointillist" / "compiled"
 
 
-@cache
+MOST_DEVICES = 1024
+"""CPU devices; each has threads of its own."""
+
+
 def configure() -> None:
     """Sets JAX up once per process: CPU devices and the compilation cache.
 
     `POINTILLIST_DEVICES` sets the number of CPU devices (one per available core by default; at least 2),
     `POINTILLIST_CACHE` the cache's folder, or "off". Where a program has used JAX before, its number of devices stays.
+
+    Raises:
+        RuntimeError: In a process that was forked from one in which JAX had started: it would wait for ever for threads
+            that a fork leaves behind.
+        ValueError: If `POINTILLIST_DEVICES` is no number of devices.
     """
-    wanted = int(os.environ.get("POINTILLIST_DEVICES") or _available_cores())
+    if _set_up() != os.getpid():
+        raise RuntimeError(
+            "this process was forked after JAX had started, and cannot use it: start processes with "
+            "multiprocessing.get_context('spawn')"
+        )
+
+
+def _wanted_devices() -> int:
+    text = os.environ.get("POINTILLIST_DEVICES") or str(_available_cores())
+    if not (text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MOST_DEVICES):
+        raise ValueError(f"POINTILLIST_DEVICES must be a number of devices from 1 to {MOST_DEVICES}, not {text!r:.40}")
+    # A program for one device is compiled otherwise, and rounds otherwise, than one for several.
+    return max(2, int(text))
+
+
+@cache
+def _set_up() -> int:
+    """Sets JAX up, and returns the process that it is set up in."""
+    wanted = _wanted_devices()
     # A RuntimeError says that the devices exist already.
     with suppress(RuntimeError):
-        # A program for one device is compiled otherwise, and rounds otherwise, than one for several.
-        jax.config.update("jax_num_cpu_devices", max(2, wanted))
+        jax.config.update("jax_num_cpu_devices", wanted)
     folder = _cache_folder()
     if folder is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -51,6 +76,7 @@ def configure() -> None:
         _forget_parts(folder)
         # A cache that cannot be used costs time and nothing else.
         warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache", UserWarning)
+    return os.getpid()
 
 
 def _forget_parts(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pointillist.diffusion.denoisers import Bounds, ConditionalNetworkDenoiser, 
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embedding
 from pointillist.diffusion.schedules import Schedule
-from pointillist.diffusion.tokens import TokenNetwork, TokenObjective, Tokens
+from pointillist.diffusion.tokens import FactoredNetwork, TokenNetwork, TokenObjective, Tokens
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,11 @@ class TokenArchitecture:
     time_embedding: ClassVar[int] = 0
     class_embedding: ClassVar[int] = 0
 
-    def build(self, key: PRNGKeyArray, columns: int) -> TokenNetwork:
-        """A fresh network for rows of `columns` tokens."""
+    def build(self, key: PRNGKeyArray, columns: int) -> TokenNetwork | FactoredNetwork:
+        """A fresh network for rows of `columns` tokens; what is left of training is one without ranks, and folded."""
         assert columns == len(self.tokens.sizes), "rows have one column a token"
-        return TokenNetwork.build(key, tokens=self.tokens, width=self.width, depth=self.depth)
+        kind = FactoredNetwork if self.tokens.is_wide and self.tokens.ranks else TokenNetwork
+        return kind.build(key, tokens=self.tokens, width=self.width, depth=self.depth)
 
     @staticmethod
     def features(t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
@@ -107,7 +108,7 @@ class TokenArchitecture:
 AnyArchitecture = Architecture | TokenArchitecture
 """Of rows of numbers, or of tokens."""
 
-Weights = Network | TokenNetwork
+Weights = Network | TokenNetwork | FactoredNetwork
 """What is trained."""
 
 PRECISIONS = ("float32", "bfloat16")

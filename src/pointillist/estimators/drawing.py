@@ -17,7 +17,17 @@ from pointillist.diffusion.walks import Walk
 from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
 from pointillist.engine.walks import noise_levels, sample_walks
-from pointillist.estimators.inputs import RandomState, check_fitted, finite, is_number, is_whole, of_one_kind, seed_of
+from pointillist.estimators.inputs import (
+    RandomState,
+    check_drawn,
+    check_fitted,
+    check_guidance,
+    finite,
+    is_number,
+    is_whole,
+    of_one_kind,
+    seed_of,
+)
 from pointillist.estimators.units import InUnits
 
 if TYPE_CHECKING:
@@ -129,7 +139,9 @@ class Draw:
                 )
             labels = self._asked_labels(slice(first, first + len(scaled)))
             first += len(scaled)
-            yield self._model.scaling_.inverse(scaled), labels
+            rows = self._model.scaling_.inverse(scaled)
+            check_drawn(rows)
+            yield rows, labels
 
     def rows(self) -> tuple[Float[np.ndarray, "n d"], np.ndarray | None]:
         """All of `parts` at once."""
@@ -235,8 +247,7 @@ def _guided(model: "DiffusionModel", options: Options) -> Denoiser:
     guidance, interval, worse = options.guidance, options.guidance_interval, options.worse
     has_labels = options.labels is not None or options.return_labels
     denoiser = model._denoiser(clipped=True)
-    if not is_number(guidance) or guidance < 0:
-        raise ValueError(f"guidance must be a number from 0 on, not {guidance!r}; 0 is plain conditional sampling")
+    check_guidance(guidance)
     if guidance == 0:
         if worse is not None or interval is not None:
             raise ValueError("worse and guidance_interval do nothing without guidance: give guidance above 0")

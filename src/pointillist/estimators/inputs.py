@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from pointillist.estimators.layout import Layout, is_frame, read
+from pointillist.estimators.layout import Headings, Layout, is_frame, read
 from pointillist.points import Table, blocks
 
 if TYPE_CHECKING:
@@ -32,16 +32,21 @@ def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout
     from sklearn.utils import check_array
     from sklearn.utils.validation import validate_data
 
-    if not reset and is_frame(X):
+    if not reset and is_frame(X) and _has_text_names(X):
         # Before the values: a frame of other columns is best known by their names.
-        validate_data(estimator, X, skip_check_array=True, reset=False)
+        validate_data(estimator, Headings.of(X)[0], skip_check_array=True, reset=False)
     layout, given = read(X)
-    if layout.names is not None:
+    known = None if reset else getattr(getattr(estimator, "layout_", None), "names", None)
+    if layout.names is not None and known is not None and {*layout.names} == {*known} and layout.names != known:
+        raise ValueError("X has the columns of fit in another order: give them in that of fit")
+    # scikit-learn knows no other names than text.
+    is_named = layout.names is not None and all(type(name) is str for name in layout.names)
+    if is_named:
         validate_data(estimator, _named(X, layout), skip_check_array=True, reset=reset)
     options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": False}
     if reset:
         options["ensure_min_samples"] = 2
-    if layout.names is not None:
+    if is_named:
         rows = check_array(given, estimator=estimator, **options)
     else:
         try:
@@ -63,10 +68,15 @@ def _table_rows(estimator: Any, X: Table) -> tuple[Layout, Float[np.ndarray, "n 
     return layout, np.asarray(rows, np.float64)
 
 
+def _has_text_names(X: Any) -> bool:
+    headings = Headings.of(X)[1]
+    return headings is None or headings.are_text
+
+
 def _named(X: Any, layout: Layout) -> Any:
     """What scikit-learn reads the columns' names from."""
     if not isinstance(X, Table):
-        return X
+        return Headings.of(X)[0]
     import pyarrow
 
     assert layout.names is not None
@@ -85,6 +95,24 @@ def finite(rows: np.ndarray, what: str, names: tuple[Any, ...] | None, dtype: ty
             where = f"column {column if names is None else repr(names[column])}"
             raise ValueError(f"{what} has {value} in row {first + row}, {where}: drop or fill such rows first")
         first += len(block)
+
+
+def check_guidance(guidance: Any) -> None:
+    """Refuses what is no strength of guidance, or one that a float32 cannot hold."""
+    if not is_number(guidance) or not 0 <= guidance <= float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"guidance must be a number from 0 on, not {guidance!r} (at most 3e38); 0 is plain conditional sampling"
+        )
+
+
+def check_drawn(rows: np.ndarray) -> None:
+    """Refuses generated rows that are not numbers."""
+    n_lost = int((~np.isfinite(rows)).any(axis=1).sum())
+    if n_lost:
+        raise ValueError(
+            f"{n_lost:,} of {len(rows):,} rows are not numbers: guidance is too strong, or the model's weights are too "
+            "large"
+        )
 
 
 def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.ndarray, np.ndarray, np.ndarray]:

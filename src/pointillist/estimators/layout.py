@@ -8,9 +8,73 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.points import LARGEST_INTEGER, Table
+from pointillist.points.names import check_names, name_from_json, name_to_json, pandas_columns
 
 _FRAMES = ("pandas", "polars", "pyarrow")
 _TYPES = ("bool", *(f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4, 8)), "float16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Headings:
+    """What stands above a pandas frame's columns, and beside a Series' values.
+
+    Attributes:
+        names: Of the columns; tuples where there are several levels.
+        levels: Names of the levels, None of one without.
+        is_series: Whether the frame was a Series.
+    """
+
+    names: tuple[Any, ...]
+    levels: tuple[Any, ...] = (None,)
+    is_series: bool = False
+
+    def __post_init__(self) -> None:
+        check_names(self.names)
+        if len(self.levels) > 1 and not all(isinstance(n, tuple) and len(n) == len(self.levels) for n in self.names):
+            raise ValueError("column names are not of the levels that they have")
+
+    @classmethod
+    def of(cls, X: Any) -> "tuple[Any, Headings | None]":
+        """A pandas frame or Series as a frame whose columns have text as names, and what it had; else X itself.
+
+        Raises:
+            ValueError: If two columns have the same name, or a name is of a kind that cannot be kept.
+        """
+        if not (nw.dependencies.is_pandas_dataframe(X) or nw.dependencies.is_pandas_series(X)):
+            return X, None
+        is_series = X.ndim == 1
+        levels = (None,) if is_series else tuple(X.columns.names)
+        own = cls((X.name,) if is_series else tuple(X.columns.tolist()), levels, is_series)
+        frame = X.to_frame() if is_series else X
+        texts = [name if own.are_text else str(place) for place, name in enumerate(own.names)]
+        return frame.set_axis(texts, axis=1), own
+
+    @property
+    def are_text(self) -> bool:
+        """Whether all names are text."""
+        return all(type(name) is str for name in self.names)
+
+    def put_on(self, frame: Any, index: Any = None) -> Any:
+        """A pandas frame with these headings and, if given, an index; a Series if it was one."""
+        frame.columns = pandas_columns(self.names, self.levels)
+        if index is not None:
+            frame.index = index
+        return frame.iloc[:, 0] if self.is_series else frame
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values of which `from_json` makes the same."""
+        named = {key: [name_to_json(each) for each in getattr(self, key)] for key in ("names", "levels")}
+        return {**named, "is_series": self.is_series}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any] | None) -> "Headings | None":
+        """What `to_json` was called of; None of None."""
+        if content is None:
+            return None
+        names, levels = (tuple(name_from_json(each) for each in content[key]) for key in ("names", "levels"))
+        if not levels or (content["is_series"] and len(names) != 1):
+            raise ValueError("column names have no level, or a Series has several")
+        return cls(names, levels, bool(content["is_series"]))
 
 
 @dataclass(frozen=True)
@@ -22,12 +86,14 @@ class Layout:
         types: NumPy's name of each column's type, such as "int64", "float32", "bool".
         names: The columns' names; None where they have none.
         natives: The data frame library's own names of the types; None of arrays.
+        headings: Of a pandas frame.
     """
 
     kind: str
     types: tuple[str, ...]
-    names: tuple[str | int, ...] | None = None
+    names: tuple[Any, ...] | None = None
     natives: tuple[str, ...] | None = None
+    headings: Headings | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("array", *_FRAMES) or (self.kind in _FRAMES and None in (self.names, self.natives)):
@@ -35,8 +101,12 @@ class Layout:
         for columns in (self.names, self.natives):
             if columns is not None and len(columns) != len(self.types):
                 raise ValueError(f"{len(columns)} names stand for {len(self.types)} columns")
-        if self.names is not None and len({*self.names}) < len(self.names):
-            raise ValueError("two columns have the same name")
+        if self.names is not None:
+            check_names(self.names)
+        if (self.kind == "pandas") != (self.headings is not None):
+            raise ValueError(f"rows of kind {self.kind!r} have other headings")
+        if self.headings is not None and self.headings.names != self.names:
+            raise ValueError("the headings are not those of the columns")
         if any(name not in _TYPES for name in self.types):
             raise ValueError(f"columns hold other than numbers: {', '.join(self.types)}")
         if self.natives is not None and not self._natives_fit():
@@ -62,20 +132,45 @@ class Layout:
         if self.kind == "array":
             return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
         assert self.names is not None and self.natives is not None
-        columns: dict[Any, Any] = dict(zip(self.names, self.columns(rows), strict=True))
-        natives: dict[Any, Any] = dict(zip(self.names, self.natives, strict=True))
-        if self.kind == "pandas":
+        if self.headings is not None:
             import pandas
 
-            return pandas.DataFrame(columns).astype(natives)
+            frame = pandas.DataFrame(dict(enumerate(self.columns(rows)))).astype(dict(enumerate(self.natives)))
+            return self.headings.put_on(frame)
+        columns: dict[Any, Any] = dict(zip(self.names, self.columns(rows), strict=True))
+        natives: dict[Any, Any] = dict(zip(self.names, self.natives, strict=True))
         backend: Any = self.kind
         schema = {name: getattr(nw, native)() for name, native in natives.items()}
         return nw.from_dict(columns, schema, backend=backend).to_native()
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON values of which `from_json` makes the same."""
+        names = None if self.names is None else [name_to_json(name) for name in self.names]
+        headings = None if self.headings is None else self.headings.to_json()
+        return {"kind": self.kind, "types": self.types, "names": names, "natives": self.natives, "headings": headings}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Layout":
+        """What `to_json` was called of.
+
+        Raises:
+            ValueError: If there is no such layout.
+        """
+        names, natives, types = content["names"], content["natives"], tuple(content["types"])
+        if not types:
+            raise ValueError("rows have no columns")
+        return cls(
+            content["kind"],
+            types,
+            None if names is None else tuple(name_from_json(name) for name in names),
+            None if natives is None else tuple(map(str, natives)),
+            Headings.from_json(content["headings"]),
+        )
+
 
 def is_frame(X: Any) -> bool:
-    """Whether rows came as a data frame."""
-    return nw.dependencies.is_into_dataframe(X)
+    """Whether rows came as a data frame, or as one column of a pandas frame."""
+    return nw.dependencies.is_into_dataframe(X) or nw.dependencies.is_pandas_series(X)
 
 
 def read(X: Any) -> tuple[Layout, Any]:
@@ -89,13 +184,14 @@ def read(X: Any) -> tuple[Layout, Any]:
     """
     if isinstance(X, Table):
         return Layout("array", X.types, X.names), X.rows
+    given, headings = Headings.of(X)
     try:
-        frame = nw.from_native(X, eager_only=True, pass_through=True)
+        frame = nw.from_native(given, eager_only=True, pass_through=True)
     except nw.exceptions.DuplicateError as error:
         raise ValueError(f"two columns have the same name: rename one ({' '.join(str(error).split())})") from error
     if not isinstance(frame, nw.DataFrame):
         return _layout_of_array(X), X
-    return _read_frame(frame, X)
+    return _read_frame(frame, given, headings)
 
 
 def _layout_of_array(X: Any) -> Layout:
@@ -112,23 +208,29 @@ def _layout_of_array(X: Any) -> Layout:
         )
     width = array.shape[1] if len(array.shape) == 2 else 0
     kind = getattr(array.dtype, "kind", "O")
+    if kind in "Mm":
+        raise ValueError(f"X holds {array.dtype}, not numbers: give a data frame, whose columns may be dates")
+    if np.ma.is_masked(X):
+        row, column = np.argwhere(np.ma.getmaskarray(X))[0]
+        raise ValueError(f"X has a masked value in row {row}, column {column}: drop or fill such rows first")
     if kind == "c":
         raise ValueError("Complex data not supported: give X's real and imaginary parts as columns of their own")
     if kind in "iu":
         check_whole(np.asarray(array), None)
+    elif kind == "O":
+        check_whole(np.array([each for each in np.asarray(array).ravel() if isinstance(each, int)], object), None)
     name = np.dtype(array.dtype).name if kind in "biuf" else "float64"
     return Layout("array", (name,) * width)
 
 
-def _read_frame(frame: nw.DataFrame, X: Any) -> tuple[Layout, np.ndarray]:
+def _read_frame(frame: nw.DataFrame, X: Any, headings: Headings | None) -> tuple[Layout, np.ndarray]:
     kind = frame.implementation.value
+    names = tuple(frame.columns) if headings is None else headings.names
     if kind not in _FRAMES:
         raise ValueError(f"data frames of {kind} are not known: give one of {', '.join(_FRAMES)}, or an array")
     types, columns = [], []
-    for name, column in zip(frame.columns, frame.iter_columns(), strict=True):
+    for name, column in zip(names, frame.iter_columns(), strict=True):
         dtype = column.dtype
-        if not isinstance(name, str | int):
-            raise ValueError(f"column names must be text or whole numbers, not {name!r}: rename the columns")
         if _numpy_name(str(dtype)) not in _TYPES:
             raise ValueError(f"column {name!r} holds {dtype}, not numbers: drop or encode it first")
         if column.null_count():
@@ -140,7 +242,7 @@ def _read_frame(frame: nw.DataFrame, X: Any) -> tuple[Layout, np.ndarray]:
         columns.append(values.astype(np.float64))
     rows = np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
     natives = [str(dtype) for dtype in (X.dtypes if kind == "pandas" else frame.schema.values())]
-    return Layout(kind, tuple(types), tuple(frame.columns), tuple(natives)), rows
+    return Layout(kind, tuple(types), names, tuple(natives), headings), rows
 
 
 def _numpy_name(native: str) -> str:

@@ -14,6 +14,7 @@ from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.schedules import Schedule
 from pointillist.engine.devices import configure
 from pointillist.engine.mapping import LogDensity, map_rows
+from pointillist.estimators.checkpoint import forget
 from pointillist.estimators.drawing import Draw, Options
 from pointillist.estimators.inputs import RandomState, check_fitted, checked_rows
 from pointillist.estimators.parameters import architecture
@@ -146,7 +147,7 @@ class DiffusionModel:
         """
         self._fit(X, y, checkpoint, categorical)
         if checkpoint is not None:
-            Path(checkpoint).unlink(missing_ok=True)
+            forget(Path(checkpoint))
         return self
 
     def _fit(
@@ -210,8 +211,8 @@ class DiffusionModel:
             random_state: Seed.
 
         Returns:
-            A frame of the kind that `fit` was given, with the columns in its order; a list of them if `n_draws` is
-            given.
+            A frame of the kind that `fit` was given, with the columns in its order and, of pandas, the index of X; a
+            list of them if `n_draws` is given.
 
         Raises:
             ValueError: In one line, if X has other columns, or a category that the training rows had not.
@@ -224,7 +225,9 @@ class DiffusionModel:
             )
         from pointillist.estimators.mixed.drawing import imputed
 
-        tables = [self.layout_.restore(t) for t in imputed(self, X, 1 if n_draws is None else n_draws, random_state)]
+        index = X.index if self.layout_.kind == "pandas" and hasattr(X, "iloc") else None
+        drawn = imputed(self, X, 1 if n_draws is None else n_draws, random_state)
+        tables = [self.layout_.restore(table, index) for table in drawn]
         return tables[0] if n_draws is None else tables
 
     @property

@@ -1,9 +1,11 @@
-"""A fitted model as one safetensors file: tensors, and a JSON header. Nothing in such a file can run code.
+"""A fitted model as one safetensors file: tensors, one of which is a JSON text. Nothing in such a file can run code.
 
-A file is checked against its own size and against what its header says before any tensor is read: what it claims is
-never allocated.
+The header of safetensors names the format and has checksums; what a model is beside its weights is the tensor
+`description`, so that lists of categories may be long. A file is checked against its own size and against what its
+header says before any tensor is read: what it claims is never allocated.
 """
 
+import hashlib
 import json
 import math
 import struct
@@ -15,19 +17,24 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from pointillist.files import naming, write_whole
+from pointillist.files import check_regular, checking, naming, write_whole
 
-FORMAT = 5
-"""Of the header; a file of another one is refused."""
+FORMAT = 6
+"""Of the file; one of another format is refused."""
+
+MAX_DESCRIPTION = 2**25
+"""Bytes of the description: some 100 columns of 10,000 categories each."""
 
 _MAX_HEADER = 2**22
 _MAX_DIMENSIONS = 4
 _KEY = "pointillist"
+_DESCRIPTION = "description"
 _DTYPES: dict[str, np.dtype] = {
     "F32": np.dtype("f4"),
     "F64": np.dtype("f8"),
     "I32": np.dtype("i4"),
     "I64": np.dtype("i8"),
+    "U8": np.dtype("u1"),
 }
 
 Shape = tuple[tuple[int, ...], np.dtype]
@@ -38,25 +45,86 @@ class ModelFileError(ValueError):
     """A file that is no model of this version, in one line."""
 
 
-def write_model(path: Path, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+def description_of(facts: dict[str, Any]) -> bytes:
+    """JSON values as a model file holds them.
+
+    Raises:
+        ValueError: If they are more than a model file may hold.
+    """
+    text = json.dumps(facts).encode()
+    if len(text) > MAX_DESCRIPTION:
+        raise ValueError(
+            f"the columns' names and categories take {len(text) / 2**20:.0f} MiB, and a model file holds "
+            f"{MAX_DESCRIPTION >> 20} MiB of them: drop columns of long or many categories"
+        )
+    return text
+
+
+def write_model(path: Path, facts: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
     """Writes a model whole or not at all.
 
     Args:
         path: The file.
-        header: JSON values.
+        facts: JSON values.
         tensors: By name; float32, float64, int32 or int64.
+
+    Raises:
+        ValueError: If it is larger than `read_model` would read.
     """
-    content = {"format": FORMAT, "version": version("pointillist"), **header}
-    write_whole(path, save({k: np.array(v, order="C") for k, v in tensors.items()}, {_KEY: json.dumps(content)}))
+    text = description_of(facts)
+    content = {k: np.array(v, order="C") for k, v in tensors.items()}
+    header = {
+        "format": FORMAT,
+        "version": version("pointillist"),
+        "description": hashlib.sha256(text).hexdigest(),
+        "tensors": _digest(content),
+    }
+    whole = save({**content, _DESCRIPTION: np.frombuffer(text, np.uint8)}, {_KEY: json.dumps(header)})
+    if struct.unpack("<Q", whole[:8])[0] > _MAX_HEADER:
+        raise ValueError(f"{path}: the model has {len(tensors):,} tensors, too many for a model file: lower depth")
+    write_whole(path, whole)
 
 
-def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
-    """The header, and by name every tensor's shape and type, without reading a tensor.
+def _digest(tensors: dict[str, np.ndarray]) -> str:
+    """A hash of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, tensor.dtype.str, tensor.shape]).encode())
+        digest.update(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def read_description(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
+    """The JSON values, and by name every other tensor's shape and type, without reading one.
 
     Raises:
         ModelFileError: If the file is damaged, or is no model of this version.
         OSError: If it cannot be read.
     """
+    content, start, size = _header(path)
+    with checking(path, ModelFileError):
+        header, places = _ours(path, content)
+        tensors = {name: _declared(entry) for name, entry in content.items()}
+        if sum(dtype.itemsize * math.prod(shape) for shape, dtype in tensors.values()) != size - start:
+            raise ModelFileError(f"{path}: is not whole: its tensors do not fill it")
+        (length,), kind = tensors.pop(_DESCRIPTION)
+        if kind != np.dtype("u1") or places[1] - places[0] != length or not 0 < length <= MAX_DESCRIPTION:
+            raise ValueError("its description is too large")
+        with naming(path), path.open("rb") as file:
+            file.seek(start + places[0])
+            text = file.read(length)
+        if hashlib.sha256(text).hexdigest() != header["description"]:
+            raise ValueError("the checksum of its description is another")
+        facts = json.loads(text)
+        if not isinstance(facts, dict):
+            raise ValueError("its description is no table")
+    return facts, tensors
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int, int]:
+    """What safetensors says of a file, where its tensors begin, and how large it is."""
+    check_regular(path)
     with naming(path), path.open("rb") as file:
         size = path.stat().st_size
         start = file.read(8)
@@ -66,26 +134,30 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
         text = file.read(length)
     try:
         content = json.loads(text)
-        metadata = content.pop("__metadata__", {})
-        tensors = {name: _declared(entry) for name, entry in content.items()}
-        header = json.loads(metadata[_KEY])
-        given = header["format"], str(header["version"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        content["__metadata__"][_KEY]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelFileError(f"{path}: is no model file of pointillist (its header cannot be understood)") from error
-    if given[0] != FORMAT:
+    return content, 8 + length, size
+
+
+def _ours(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, int]]:
+    """Our own header, taken out of that of safetensors, and the place of the description."""
+    header = json.loads(content.pop("__metadata__")[_KEY])
+    if header["format"] != FORMAT:
         raise ModelFileError(
-            f"{path}: has format {given[0]!r}, written by pointillist {given[1]}; this is {version('pointillist')}, "
-            f"which reads format {FORMAT}: install the other version, or fit the model anew"
+            f"{path}: has format {header['format']!r:.20}, written by pointillist {header['version']!r:.20}; this is "
+            f"{version('pointillist')}, which reads format {FORMAT}: install the other version, or fit the model anew"
         )
-    if sum(dtype.itemsize * math.prod(shape) for shape, dtype in tensors.values()) != size - 8 - length:
-        raise ModelFileError(f"{path}: is not whole: its tensors do not fill it")
-    return header, tensors
+    first, last = content[_DESCRIPTION]["data_offsets"]
+    if not (type(first) is type(last) is int and 0 <= first <= last):
+        raise ValueError("its description has no place")
+    return header, (first, last)
 
 
 def _declared(entry: dict[str, Any]) -> Shape:
     shape = tuple(entry["shape"])
     if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError
+        raise ValueError(f"a tensor has the shape {shape!s:.40}")
     return shape, _DTYPES[entry["dtype"]]
 
 
@@ -93,20 +165,24 @@ def read_tensors(path: Path, expected: dict[str, Shape]) -> dict[str, np.ndarray
     """The tensors of a file whose names, types and shapes are exactly the expected ones, all finite.
 
     Raises:
-        ModelFileError: If they are not.
+        ModelFileError: If they are not, or are not those that were written.
     """
-    _, found = read_header(path)
+    content, _, _ = _header(path)
+    _, found = read_description(path)
     if found != expected:
         differing = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         raise ModelFileError(
-            f"{path}: tensors are missing, unknown or of another shape than its header says: {', '.join(differing[:3])}"
+            f"{path}: tensors are missing, unknown or of another shape than its description says: "
+            f"{', '.join(map(repr, differing[:3]))}"
         )
     try:
         with naming(path):
-            content = path.read_bytes()
-        tensors = load(content)
+            tensors = load(path.read_bytes())
     except SafetensorError as error:
         raise ModelFileError(f"{path}: is damaged: {error}") from error
+    del tensors[_DESCRIPTION]
+    if _digest(tensors) != json.loads(content["__metadata__"][_KEY]).get("tensors"):
+        raise ModelFileError(f"{path}: is damaged: the checksum of its tensors is another")
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise ModelFileError(f"{path}: {name} holds NaN or infinite numbers")

@@ -12,7 +12,7 @@ from pointillist.estimators.checkpoint import Checkpoint, seed_in
 from pointillist.estimators.continuing import check_continuing
 from pointillist.estimators.fitting import Plan, Stopping, train
 from pointillist.estimators.inputs import checked_labels, checked_rows, seed_of
-from pointillist.estimators.layout import Layout, is_frame
+from pointillist.estimators.layout import Headings, Layout, is_frame
 from pointillist.estimators.parameters import (
     architecture,
     check_parameters,
@@ -92,8 +92,8 @@ def fitted(
 
 def _mixed(
     model: "DiffusionModel", X: Any, y: ArrayLike | None, categorical: Sequence[str | int]
-) -> tuple[MixedTable, str] | None:
-    """X as a table of mixed columns, and the kind of frame it is; None for rows of numbers."""
+) -> "tuple[MixedTable, str, Headings | None] | None":
+    """X as a table of mixed columns, the kind of frame it is and its headings; None for rows of numbers."""
     if model.process == "gaussian" or (not isinstance(X, MixedTable) and not is_frame(X)):
         if model.process == "masked" or len(categorical):
             raise ValueError("process='masked' and categorical columns need names: give a data frame")

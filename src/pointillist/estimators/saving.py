@@ -15,9 +15,11 @@ from pointillist.engine.epochs import TRAINING_VERSION
 from pointillist.estimators.fitting import Plan, Unscaled
 from pointillist.estimators.inputs import seed_of
 from pointillist.estimators.layout import Layout
-from pointillist.estimators.model_file import ModelFileError, Shape, read_header, read_tensors, write_model
+from pointillist.estimators.model_file import ModelFileError, Shape, read_description, read_tensors, write_model
 from pointillist.estimators.parameters import DECIDING, architecture, check_parameters, noise_schedule
+from pointillist.files import checking
 from pointillist.points import LONGEST_LABEL, AffineScaling, QuantileScaling, Scaling, TableScaling, blocks
+from pointillist.points.names import name_from_json, name_to_json
 
 if TYPE_CHECKING:
     from pointillist.estimators.model import DiffusionModel
@@ -69,21 +71,21 @@ def save_model(model: "DiffusionModel", path: Path) -> None:
     parameters = {k: v.item() if isinstance(v, np.generic) else v for k, v in model._asked().items()}
     if not isinstance(parameters["random_state"], int | None):
         parameters["random_state"] = None  # the state of a generator that has gone on
-    classes = getattr(model, "classes_", None)
-    header = {
+    classes, label = getattr(model, "classes_", None), model.label_column_
+    facts = {
         "parameters": parameters,
         "trained_with": model.trained_with_,
-        "label_column": model.label_column_,
+        "label_column": None if label is None else (name_to_json(label[0]), label[1]),
         "seed": model.seed_,
         "fingerprint": model.fingerprint_,
     }
     if hasattr(model, "encoding_"):
         from pointillist.estimators.mixed.saving import save_mixed
 
-        save_mixed(model, path, header)
+        save_mixed(model, path, facts)
         return
-    header |= {
-        "layout": asdict(model.layout_),
+    facts |= {
+        "layout": model.layout_.to_json(),
         "classes": None if classes is None else classes.tolist(),
         "scaling": "quantile" if isinstance(model.scaling_.varying, QuantileScaling) else "affine",
     }
@@ -92,7 +94,7 @@ def save_model(model: "DiffusionModel", path: Path) -> None:
     tensors |= {"history": model.history_, "validation_history": model.validation_history_, "spread": model.spread_}
     if classes is not None:
         tensors["class_counts"] = model.class_counts_.astype(np.int64)
-    write_model(path, header, tensors)
+    write_model(path, facts, tensors)
 
 
 def _scaling_tensors(scaling: TableScaling | Unscaled) -> dict[str, np.ndarray]:
@@ -107,31 +109,42 @@ def _scaling_tensors(scaling: TableScaling | Unscaled) -> dict[str, np.ndarray]:
 
 def load_model(cls: type[Model], path: Path) -> Model:
     """Reads what `save_model` wrote."""
-    header, declared = read_header(path)
-    if "checkpoint" in header:
+    facts, declared = read_description(path)
+    if "checkpoint" in facts:
         raise ModelFileError(f"{path}: is a checkpoint of a fit that has not ended, not a model: let the fit end")
-    try:
-        model = _configured(cls, header["parameters"])
-        trained_with = _trained_with(cls, header["trained_with"])
-        if header["scaling"] == "tokens":
-            _load_mixed(model, path, header, declared, trained_with)
-            return model
-        classes, layout = _classes(header["classes"], declared), _layout(header["layout"])
-        label_column, seed, mark = header["label_column"], header["seed"], header["fingerprint"]
-        if type(seed) is not int or not isinstance(mark, str):
+    with checking(path, ModelFileError):
+        model = _configured(cls, facts["parameters"])
+        model.trained_with_, model.label_column_ = _trained_with(cls, facts["trained_with"]), _label(facts)
+        model.seed_, model.fingerprint_ = facts["seed"], facts["fingerprint"]
+        if type(model.seed_) is not int or not isinstance(model.fingerprint_, str):
             raise ValueError("seed or fingerprint is of another kind")
-        if label_column is not None:
-            name, place = label_column
-            if not isinstance(name, str) or type(place) is not int or not 0 <= place <= len(layout.types):
-                raise ValueError("label_column is not a name and a place")
-            label_column = name, place
-        is_by_quantiles = {"quantile": True, "affine": False}[header["scaling"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelFileError(f"{path}: holds a model that cannot be: {error}") from error
+        if facts["scaling"] == "tokens":
+            from pointillist.estimators.mixed.saving import load_mixed
+
+            load_mixed(model, path, facts, declared)
+        else:
+            _load_numbers(model, path, facts, declared)
+        return model
+
+
+def _label(facts: dict[str, Any]) -> tuple[Any, int] | None:
+    if facts["label_column"] is None:
+        return None
+    name, place = facts["label_column"]
+    if type(place) is not int or place < 0:
+        raise ValueError("label_column is not a name and a place")
+    return name_from_json(name), place
+
+
+def _load_numbers(model: "DiffusionModel", path: Path, facts: dict[str, Any], declared: dict[str, Shape]) -> None:
+    classes, layout = _classes(facts["classes"], declared), Layout.from_json(facts["layout"])
+    is_by_quantiles = {"quantile": True, "affine": False}[facts["scaling"]]
     d = len(layout.types)
+    if model.label_column_ is not None and model.label_column_[1] > d:
+        raise ValueError("label_column has no place among the columns")
     # Of a missing or empty tensor, of no columns or of too many, `read_tensors` says what is wrong.
     k = min(max((1, *declared.get("network.output.bias", ((1,), _VALUES))[0])), d)
-    parts = architecture(trained_with, len(classes))
+    parts = architecture(model.trained_with_, len(classes))
     template = jax.eval_shape(lambda: parts.build(jax.random.key(0), k))
     expected: dict[str, Shape] = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
     expected |= {name: ((d,), _VALUES) for name in ("minimum", "maximum")}
@@ -155,40 +168,21 @@ def load_model(cls: type[Model], path: Path) -> Model:
         varying = AffineScaling(tensors["centre"], tensors["unit"])
         is_possible = (tensors["unit"] >= 0).all()
     if len(classes) and (tensors["class_counts"] < 1).any():
-        raise ModelFileError(f"{path}: holds a model that cannot be: a class has no rows")
+        raise ValueError("a class has no rows")
     model.scaling_ = TableScaling(tensors["minimum"], tensors["maximum"], layout.is_whole, varying)
     if not is_possible or model.scaling_.varies.sum() != k:
-        raise ModelFileError(f"{path}: holds a model that cannot be: its scaling is not of its columns")
+        raise ValueError("its scaling is not of its columns")
     if not ((tensors["spread"] > 0) & (tensors["spread"] < _LARGEST_SPREAD)).all():
-        raise ModelFileError(f"{path}: holds a model that cannot be: a column's spread is 0, negative or beyond use")
+        raise ValueError("a column's spread is 0, negative or beyond use")
     network = {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
     model.network_ = weights.from_named(template, network)
-    model.trained_with_, model.schedule_, model.layout_ = trained_with, noise_schedule(trained_with), layout
-    model.spread_ = tensors["spread"]
+    model.schedule_, model.layout_, model.spread_ = noise_schedule(model.trained_with_), layout, tensors["spread"]
     model.history_, model.validation_history_ = tensors["history"], tensors["validation_history"]
-    model.n_features_in_, model.seed_, model.fingerprint_ = d, seed, mark
-    model.label_column_ = label_column
-    if layout.names is not None and all(isinstance(name, str) for name in layout.names):
+    model.n_features_in_ = d
+    if layout.names is not None and all(type(name) is str for name in layout.names):
         model.feature_names_in_ = np.array(layout.names, dtype=object)
     if len(classes):
         model.classes_, model.class_counts_ = classes, tensors["class_counts"]
-    return model
-
-
-def _load_mixed(
-    model: "DiffusionModel",
-    path: Path,
-    header: dict[str, Any],
-    declared: dict[str, Shape],
-    trained_with: dict[str, Any],
-) -> None:
-    from pointillist.estimators.mixed.saving import load_mixed
-
-    seed, mark = header["seed"], header["fingerprint"]
-    if type(seed) is not int or not isinstance(mark, str):
-        raise ValueError("seed or fingerprint is of another kind")
-    model.trained_with_, model.seed_, model.fingerprint_ = trained_with, seed, mark
-    load_mixed(model, path, header, declared)
 
 
 def _configured(cls: type[Model], parameters: dict[str, Any]) -> Model:
@@ -207,16 +201,6 @@ def _trained_with(cls: type["DiffusionModel"], parameters: dict[str, Any]) -> di
     check_parameters(cls(**parameters))
     noise_schedule(parameters)
     return parameters
-
-
-def _layout(content: dict[str, Any]) -> Layout:
-    parts: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-    }
-    layout = Layout(**parts)
-    if not layout.types or not all(isinstance(name, str | int) for name in layout.names or ()):
-        raise ValueError("layout is not of columns with names")
-    return layout
 
 
 def _classes(values: list[Any] | None, declared: dict[str, Shape]) -> np.ndarray:

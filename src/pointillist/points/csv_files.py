@@ -1,58 +1,63 @@
 """Tables from `.csv` and `.csv.gz` files, in one pass and in little memory."""
 
+import codecs
+import csv as text_csv
+import gzip
+import io
 import re
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import cache, partial
-from itertools import product
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from pointillist.points.columns import LARGEST_INTEGER, Columns, NotNumbers, Table, check_enough, listed, shown
 from pointillist.points.labels import Labels
+from pointillist.points.limits import check_expansion
 from pointillist.points.spool import Spool
+from pointillist.points.texts import (
+    MISSING,
+    NUMBER,
+    TRUTHS,
+    are_codes,
+    are_integers,
+    label_values,
+    missing_words,
+    parsed,
+    without_missing,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BLOCK = 2**21
-_MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"]
-_MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
-_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
-_INTEGER = r"^[+-]?[0-9]+$"
-_CODE = re.compile(r"\+|-0$|[+-]?0[0-9]")
-"""How texts start that are more than the number they stand for: 02139 is not 2139."""
-_TRUTHS = ("true", "false")
+_LINE_ENDS = b"\r\n"
 
 
 def read_csv(path: Path, label: str | None, min_rows: int) -> Table:
     """Reads a file with a header line and numbers below it; see `read_table`."""
     import pyarrow.compute as pc
 
-    with _opened(path, ()) as reader:
-        names = _names(reader, path)
-    stripped = [name.strip() for name in names]
-    _check_header(stripped, path)
-    columns = Columns.of(path, stripped, label)
-    labels = None if columns.label is None else Labels(columns, _label_values)
+    file = CsvFile(path)
+    _check_header(file.names, path)
+    columns = Columns.of(path, file.names, label)
+    labels = None if columns.label is None else Labels(columns, label_values)
     written = [_Written(columns, position) for position in columns.kept]
     spool = Spool(len(written))
     start = 1
-    with _opened(path, names) as reader:
-        batches = _batches(reader, path)
-        for batch in batches if len(names) > 1 else _without_blank_end(batches):
-            texts = [pc.ascii_trim_whitespace(pc.fill_null(column, "")) for column in batch.columns]
-            block = np.empty((batch.num_rows, len(written)))
-            for place, column in enumerate(written):
-                block[:, place] = column.values(texts[column.position])
-            columns.check_finite(block, start, partial(_complaint, written, texts, start))
-            spool.append(block)
-            if labels is not None:
-                labels.append(_label_texts(batch.column(labels.position)), start)
-            start += batch.num_rows
+    for batch in file.batches():
+        texts = [pc.ascii_trim_whitespace(pc.fill_null(column, "")) for column in batch.columns]
+        block = np.empty((batch.num_rows, len(written)))
+        for place, column in enumerate(written):
+            block[:, place] = column.values(texts[column.position])
+        columns.check_finite(block, start, partial(_complaint, written, texts, start))
+        spool.append(block)
+        if labels is not None:
+            labels.append(without_missing(batch.column(labels.position)), start)
+        start += batch.num_rows
     check_enough(start - 1, path, min_rows)
     types = tuple(column.type_of_all() for column in written)
     return Table(spool.rows(), columns.kept_names, types, None if labels is None else labels.column())
@@ -67,20 +72,23 @@ class _Written:
         self._truths: bool | None = None
         self._integers = True
         self._beyond = False
+        self._codes = False
 
     def values(self, text: "pa.StringArray") -> Float[np.ndarray, " m"]:
         """The numbers that are written; NaN for what is none."""
         import pyarrow.compute as pc
 
         if self._truths is None:
-            self._truths = text[0].as_py().lower() in _TRUTHS
+            self._truths = text[0].as_py().lower() in TRUTHS
         if self._truths:
             lower = pc.ascii_lower(text)
-            true, false = (pc.equal(lower, word).to_numpy(zero_copy_only=False) for word in _TRUTHS)
+            true, false = (pc.equal(lower, word).to_numpy(zero_copy_only=False) for word in TRUTHS)
             return np.where(true, 1.0, np.where(false, 0.0, np.nan))
-        values = _parsed(text)
+        values = parsed(text)
         if self._integers:
-            self._integers = _all_integers(text)
+            self._integers = are_integers(text)
+        if self._integers:
+            self._codes = self._codes or are_codes(text)
         if self._integers and not self._beyond:
             # The text decides: 2**53 is fine, but 2**53 + 1 becomes the same float64.
             large = np.flatnonzero(np.abs(values) >= LARGEST_INTEGER)
@@ -91,70 +99,29 @@ class _Written:
         """The type that all values of the column have in common.
 
         Raises:
-            ValueError: If it is integers of which float64 cannot hold some.
+            ValueError: If it is integers of which float64 cannot hold some, or of which one begins with a zero.
         """
         if self._truths:
             return "bool"
+        if self._integers and self._codes:
+            name = shown(self._columns.names[self.position])
+            raise NotNumbers(
+                self._columns.error(
+                    f"column {name} holds integers that begin with a zero, such as postal codes, and is text; drop or "
+                    "encode the column first"
+                )
+            )
         if self._integers and self._beyond:
             raise self._columns.too_large(self.position)
         return "int64" if self._integers else "float64"
 
     def complaint(self, text: str, row: int) -> ValueError:
         """What is wrong with a text that `values` could not read, in a row counted from 1."""
-        if text.lower() in _MISSING:
+        if text.lower() in MISSING:
             return NotNumbers(self._columns.bad_value("has a missing value", row, self.position))
         wrong = "neither true nor false, as the rows above are" if self._truths else "not a number"
         place = f"{shown(text)} in row {row}, column {shown(self._columns.names[self.position])},"
         return NotNumbers(self._columns.error(f"{place} is {wrong}; drop or encode the column first"))
-
-
-def _parsed(text: "pa.StringArray") -> Float[np.ndarray, " m"]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        return pc.cast(text, pa.float64()).to_numpy()
-    except pa.ArrowInvalid:
-        # Arrow does not say which value it could not read, and reads no plus sign.
-        return np.array([float(t) if _NUMBER.fullmatch(t) else np.nan for t in text.to_pylist()])
-
-
-def _all_integers(text: "pa.StringArray") -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        # Four times as fast as the pattern.
-        pc.cast(text, pa.int64())
-    except pa.ArrowInvalid:
-        return pc.all(pc.match_substring_regex(text, _INTEGER)).as_py()
-    return True
-
-
-def _label_texts(column: "pa.StringArray") -> "pa.StringArray":
-    """Labels without the white space around them; null where they are missing."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    text = pc.ascii_trim_whitespace(column)
-    # Arrow knows NA from "NA", which is text, but not if there are spaces around it.
-    missing = pc.and_(pc.not_equal(text, column), pc.is_in(pc.ascii_lower(text), pa.array(_MISSING)))
-    return pc.if_else(pc.or_(missing, pc.equal(text, "")), None, text)
-
-
-def _label_values(texts: list[str]) -> np.ndarray:
-    if all(text.lower() in _TRUTHS for text in texts):
-        return np.array([text.lower() == "true" for text in texts])
-    if any(_CODE.match(text) for text in texts):
-        return np.array(texts)
-    if all(re.match(_INTEGER, text) for text in texts):
-        values = [int(text) for text in texts]
-        # Integers beyond int64 are names rather than numbers.
-        return np.array(values if max(values) < 2**63 and min(values) >= -(2**63) else texts)
-    if all(_NUMBER.fullmatch(text) for text in texts):
-        numbers = np.array([float(text) for text in texts])
-        return numbers if np.isfinite(numbers).all() else np.array(texts)
-    return np.array(texts)
 
 
 def _complaint(written: list[_Written], texts: "list[pa.StringArray]", start: int, row: int, place: int) -> ValueError:
@@ -164,107 +131,156 @@ def _complaint(written: list[_Written], texts: "list[pa.StringArray]", start: in
 
 def _check_header(names: Sequence[str], path: Path) -> None:
     """Raises a ValueError if the first line is one of numbers, but for those that stand for names."""
-    if all(_NUMBER.fullmatch(name) for name in names) and list(names) != [str(i) for i in range(len(names))]:
+    if all(NUMBER.fullmatch(name) for name in names) and list(names) != [str(i) for i in range(len(names))]:
         raise ValueError(
             f"{path}: the first line must hold the names of the columns, and it holds numbers: {listed(names)}"
         )
 
 
-@cache
-def missing_words() -> list[str]:
-    """`_MISSING` in all mixtures of small and capital letters."""
-    return ["".join(letters) for text in _MISSING for letters in product(*({c, c.upper()} for c in text))]
+class CsvFile:
+    """A file as batches of rows of text, null where a cell is missing.
 
+    Attributes:
+        names: Of the columns, without white space around them.
 
-@contextmanager
-def _opened(path: Path, names: Sequence[str]) -> "Iterator[Any]":
-    """Opens a file as batches of rows, the columns with these names as text; null where it is missing.
-
-    Of a single column only empty lines are null.
+    Raises:
+        ValueError: In one line, if it is no CSV.
     """
-    import pyarrow as pa
-    from pyarrow import csv
 
-    is_single = len(names) == 1
-    with ExitStack() as stack:
-        compression = "gzip" if path.name.endswith(".gz") else None
-        try:
-            above = _above_header(path, compression) if is_single else 0
-            stream = stack.enter_context(pa.input_stream(str(path), compression=compression))
-            stream.read(above)
-            reader = csv.open_csv(
-                stream,
-                # On one thread, as only then Arrow counts the rows; converting takes most of the time anyway.
-                csv.ReadOptions(block_size=_BLOCK, use_threads=False),
-                csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not is_single),
-                csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    null_values=[""] if is_single else missing_words(),
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )
-        except (pa.ArrowException, OSError) as error:
-            raise unreadable(error, path) from error
-        yield stack.enter_context(reader)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        names, self._lines_above = _header(path)
+        self.names = [name.strip() for name in names]
+
+    def batches(self) -> "Iterator[pa.RecordBatch]":
+        """The rows, some at a time, none of them empty."""
+        rows = self._batches()
+        return rows if len(self.names) > 1 else self._without_blank_end(rows)
+
+    def _batches(self) -> "Iterator[pa.RecordBatch]":
+        import pyarrow as pa
+        from pyarrow import csv
+
+        # By number, as names may be the same.
+        names = [str(place) for place in range(len(self.names))]
+        reader, size, packed = None, 0, self._path.stat().st_size
+        while True:
+            try:
+                # Arrow opens the file and closes it after the last read, which a thread of its own may still be at when
+                # the rows are refused: a handle that we closed could give another file's first rows to that thread.
+                reader = reader or csv.open_csv(
+                    str(self._path),
+                    # On one thread, as only then Arrow counts the rows; converting takes most of the time anyway.
+                    csv.ReadOptions(
+                        block_size=_BLOCK, use_threads=False, column_names=names, skip_rows=self._lines_above
+                    ),
+                    csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1),
+                    csv.ConvertOptions(
+                        column_types=dict.fromkeys(names, pa.string()),
+                        null_values=missing_words(),
+                        strings_can_be_null=True,
+                        quoted_strings_can_be_null=False,
+                    ),
+                )
+                batch = reader.read_next_batch()
+            except StopIteration:
+                return
+            except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+                # Nothing stands below the header.
+                if "Empty CSV" in str(error) or "Could not skip initial" in str(error):
+                    return
+                raise _unreadable(error, self._path, self._lines_above) from error
+            size += batch.nbytes
+            check_expansion(self._path, size, packed, "unpack it first, if it is meant")
+            if batch.num_rows:
+                yield batch
+
+    def _without_blank_end(self, batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+        """Batches of one column, without the empty lines that the file ends with, each of which is a null."""
+        held: list[pa.RecordBatch] = []
+        for batch in batches:
+            filled = np.flatnonzero(batch.column(0).is_valid().to_numpy(zero_copy_only=False))
+            if len(filled):
+                yield from held
+                end = int(filled[-1]) + 1
+                yield batch[:end]
+                held, batch = [], batch[end:]
+            held.extend([batch] if batch.num_rows else [])
+        left = sum(batch.num_rows for batch in held)
+        left -= _blank_lines_at_end(self._path) if held else 0
+        for batch in held:
+            if left > 0:
+                yield batch[:left]
+            left -= batch.num_rows
 
 
-def _above_header(path: Path, compression: str | None) -> int:
-    """Bytes of a byte-order mark and of empty lines above the header."""
-    import pyarrow as pa
-
-    with pa.input_stream(str(path), compression=compression) as stream:
-        start = stream.read(_BLOCK)
-    return len(start) - len(start.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n"))
+def _unpacked(path: Path) -> io.BufferedIOBase:
+    return gzip.open(path) if path.name.endswith(".gz") else path.open("rb")
 
 
-def _names(reader: Any, path: Path) -> list[str]:
+def _blank_lines_at_end(path: Path) -> int:
+    tail = b""
+    with _unpacked(path) as file:
+        while block := file.read(_BLOCK):
+            end = block[len(block.rstrip(_LINE_ENDS)) :]
+            tail = end if len(end) < len(block) else tail + end
+    return max(0, len(tail.replace(b"\r\n", b"\n")) - 1)
+
+
+def _header(path: Path) -> tuple[list[str], int]:
+    """The names in the first line that is not empty, and the number of lines down to the end of that one."""
+    size, start = 2**12, b""
+    with _unpacked(path) as file:
+        while True:
+            try:
+                start += file.read(size - len(start))
+            except (OSError, EOFError, zlib.error) as error:
+                raise _unreadable(error, path) from error
+            is_all = len(start) < size
+            lines = start.removeprefix(codecs.BOM_UTF8).splitlines(keepends=True)
+            # The last one may go on, and a carriage return may have a line feed behind it.
+            lines = lines if is_all else lines[:-1]
+            text = [line.decode("utf-8", "surrogateescape") for line in lines]
+            blank = next((i for i, line in enumerate(lines) if line.strip(_LINE_ENDS)), len(lines))
+            reader = text_csv.reader(iter(text[blank:]))
+            try:
+                names = next(reader, None)
+            except text_csv.Error as error:
+                raise _unreadable(error, path) from error
+            n_lines = blank + reader.line_num
+            # A quote that is open at the end of what was looked at may be closed behind it.
+            if names is not None and (is_all or n_lines < len(lines) or "".join(text[blank:]).count('"') % 2 == 0):
+                break
+            if is_all:
+                raise ValueError(f"{path}: has 0 rows; at least 2 are needed")
+            if size > _BLOCK:
+                raise _too_long(path)
+            size *= 4
     try:
-        return reader.schema.names
-    except UnicodeDecodeError as error:
-        raise unreadable(error, path) from error
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        raise _not_utf8(path) from error
+    return names, n_lines
 
 
-def _batches(reader: Any, path: Path) -> "Iterator[pa.RecordBatch]":
-    import pyarrow as pa
-
-    while True:
-        try:
-            batch = reader.read_next_batch()
-        except StopIteration:
-            return
-        except (pa.ArrowException, OSError) as error:
-            raise unreadable(error, path) from error
-        if batch.num_rows:
-            yield batch
+def _too_long(path: Path) -> ValueError:
+    return ValueError(f"{path}: has a row of more than {_BLOCK >> 20} MiB, or a quote that is not closed")
 
 
-def _without_blank_end(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-    """Batches of one column, without the empty lines that the file ends with."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        filled = np.flatnonzero(batch.column(0).is_valid().to_numpy(zero_copy_only=False))
-        if not len(filled):
-            held.append(batch)
-            continue
-        end = int(filled[-1]) + 1
-        yield from held
-        yield batch[:end]
-        held = [batch[end:]] if end < batch.num_rows else []
+def _not_utf8(path: Path) -> ValueError:
+    return ValueError(f"{path}: is not UTF-8 text; save it as such")
 
 
-def unreadable(error: Exception, path: Path) -> ValueError:
-    """What is wrong with a file that Arrow cannot read, in one line."""
+def _unreadable(error: Exception, path: Path, lines_above: int = 0) -> ValueError:
+    """What is wrong with a file that cannot be read, in one line."""
     reason = str(error)
-    if "Empty CSV" in reason:
-        return ValueError(f"{path}: has 0 rows; at least 2 are needed")
     if ragged := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", reason):
         row, expected, got = (int(number) for number in ragged.groups())
-        return ValueError(f"{path}: row {row - 1} has {got} values, but the header names {expected} columns")
+        return ValueError(f"{path}: row {row - lines_above} has {got} values, but the header names {expected} columns")
     if "straddling" in reason:
-        return ValueError(f"{path}: has a row of more than {_BLOCK >> 20} MiB, or a quote that is not closed")
+        return _too_long(path)
     if isinstance(error, UnicodeDecodeError) or "UTF8" in reason:
-        return ValueError(f"{path}: is not UTF-8 text; save it as such")
-    if path.name.endswith(".gz") and isinstance(error, OSError):
+        return _not_utf8(path)
+    if path.name.endswith(".gz") and isinstance(error, OSError | EOFError | zlib.error):
         return ValueError(f"{path}: is not a whole gzip file ({shown(reason)})")
     return ValueError(f"{path}: cannot be read as CSV: {shown(reason)}")

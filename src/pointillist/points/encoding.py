@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.points.mixed import Cells, MixedTable
+from pointillist.points.names import check_names, name_from_json, name_to_json
 
 MAX_ATOMS = 256
 """A column of so many values at most, each of four rows on average, has a token for each value."""
@@ -45,18 +46,22 @@ class ColumnCode:
         has_missing: Whether the last value of the token stands for a missing cell.
         has_places: Whether the part of an interval is a token of its own.
         decimals: Digits after the point that all values have at most; None if they have more than `MAX_DECIMALS`.
+        step: What all values of dates are apart from the first by multiples of, such as a day; 0 of other columns.
+        first: The first date.
     """
 
-    name: str | int
+    name: Any
     categories: tuple[Any, ...] | None
     atoms: Float[np.ndarray, " a"]
     knots: Float[np.ndarray, "b places"]
     has_missing: bool
     has_places: bool
     decimals: int | None
+    step: int = 0
+    first: int = 0
 
     @classmethod
-    def fit(cls, name: str | int, cells: Cells, *, is_category: bool = False) -> "ColumnCode":
+    def fit(cls, name: Any, cells: Cells, *, is_category: bool = False) -> "ColumnCode":
         """Learns the tokens of a column.
 
         Args:
@@ -84,7 +89,11 @@ class ColumnCode:
             knots = knots[np.unique(knots[:, 0], return_index=True)[1]]
         has_places = len(knots) > 0 and len(rest) >= n_intervals * PLACES * ROWS_PER_PLACE
         missing = bool(cells.is_missing.any())
-        return cls(name, None, values[is_spike], knots, missing, has_places, _decimals(values))
+        steps = (0, 0)
+        if cells.is_date:
+            # Whole days stay whole: generated dates have no times of day if none of the table's has.
+            steps = int(np.gcd.reduce((values - values[0]).astype(np.int64))), int(values[0])
+        return cls(name, None, values[is_spike], knots, missing, has_places, _decimals(values), *steps)
 
     @property
     def n_values(self) -> int:
@@ -176,9 +185,68 @@ class ColumnCode:
             part = np.floor(place).astype(np.int64)
             low, high = (np.take_along_axis(ends, (part + i)[:, None], axis=1)[:, 0] for i in (0, 1))
             values[between] = low + (place - part) * (high - low)
-            if self.decimals is not None:
+            if self.step:
+                values = self.first + self.step * np.round((values - self.first) / self.step)
+            elif self.decimals is not None:
                 values = np.round(values, self.decimals)
         return values, is_missing
+
+    def to_json(self) -> dict[str, Any]:
+        """What it is beside its atoms and knots, as JSON values."""
+        return {
+            "name": name_to_json(self.name),
+            "categories": self.categories,
+            "atoms": len(self.atoms),
+            "intervals": len(self.knots),
+            "has_missing": self.has_missing,
+            "has_places": self.has_places,
+            "decimals": self.decimals,
+            "step": self.step,
+            "first": self.first,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], atoms: np.ndarray, knots: np.ndarray) -> "ColumnCode":
+        """What `to_json` was called of.
+
+        Raises:
+            ValueError: If there is no such code.
+        """
+        name, categories = name_from_json(content["name"]), content["categories"]
+        if categories is not None:
+            kinds = {type(category) for category in categories}
+            if len(kinds) > 1 or not kinds <= {str, int, bool, float} or len(set(categories)) < len(categories):
+                raise ValueError(f"categories of {name!r} are not of one kind, or not distinct")
+        if (np.diff(atoms) <= 0).any() or (np.diff(knots, axis=1) < 0).any():
+            raise ValueError(f"values of {name!r} do not increase")
+        decimals, step, first = content["decimals"], content["step"], content["first"]
+        if type(step) is not int or type(first) is not int or not 0 <= step <= 2**53 >= abs(first):
+            raise ValueError(f"steps of {name!r} are no numbers")
+        code = cls(
+            name,
+            None if categories is None else tuple(categories),
+            atoms,
+            knots,
+            bool(content["has_missing"]),
+            bool(content["has_places"]),
+            None if decimals is None else count_of(decimals),
+            step,
+            first,
+        )
+        if code.n_values < 1 or (code.has_places and not len(knots)):
+            raise ValueError(f"column {name!r} has no values")
+        return code
+
+
+def count_of(value: Any) -> int:
+    """A number of values, as a file claims it.
+
+    Raises:
+        ValueError: If it is no such number.
+    """
+    if type(value) is not int or not 0 <= value <= MAX_CATEGORIES:
+        raise ValueError(f"{value!r:.40} is not a number of values")
+    return value
 
 
 def _is_number(text: str) -> bool:
@@ -204,7 +272,7 @@ class TableEncoding:
     columns: tuple[ColumnCode, ...]
 
     @classmethod
-    def fit(cls, table: MixedTable, categorical: Sequence[str | int] = ()) -> "TableEncoding":
+    def fit(cls, table: MixedTable, categorical: Sequence[Any] = ()) -> "TableEncoding":
         """Learns the tokens of all columns.
 
         Raises:
@@ -219,6 +287,34 @@ class TableEncoding:
             codes.append(ColumnCode.fit(name, cells, is_category=name in categorical))
         if all(sum(code.sizes) == 1 for code in codes):
             raise ValueError("every column is constant, so that there is nothing to learn: give rows that differ")
+        return cls(tuple(codes))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Of every column what `ColumnCode.to_json` gives."""
+        return [code.to_json() for code in self.columns]
+
+    @staticmethod
+    def lengths_of(content: list[dict[str, Any]]) -> tuple[int, int]:
+        """How many atoms and intervals all columns of a file have together.
+
+        Raises:
+            ValueError: If it does not say.
+        """
+        return sum(count_of(fact["atoms"]) for fact in content), sum(count_of(fact["intervals"]) for fact in content)
+
+    @classmethod
+    def from_json(cls, content: list[dict[str, Any]], atoms: np.ndarray, knots: np.ndarray) -> "TableEncoding":
+        """What `to_json` was called of, with the atoms and knots of all columns.
+
+        Raises:
+            ValueError: If there is no such encoding.
+        """
+        codes = []
+        for fact in content:
+            n_atoms, n_intervals = fact["atoms"], fact["intervals"]
+            codes.append(ColumnCode.from_json(fact, atoms[:n_atoms], knots[:n_intervals]))
+            atoms, knots = atoms[n_atoms:], knots[n_intervals:]
+        check_names([code.name for code in codes])
         return cls(tuple(codes))
 
     @cached_property
@@ -244,7 +340,7 @@ class TableEncoding:
         """The place of each column's first token."""
         return tuple(int(i) for i in np.cumsum([0, *(len(code.sizes) for code in self.columns)])[:-1])
 
-    def code(self, name: str | int) -> ColumnCode:
+    def code(self, name: Any) -> ColumnCode:
         """Of a column.
 
         Raises:
@@ -256,7 +352,7 @@ class TableEncoding:
         names = ", ".join(repr(code.name) for code in self.columns)
         raise ValueError(f"there is no column {name!r}: the model's columns are {names}")
 
-    def start(self, name: str | int) -> int:
+    def start(self, name: Any) -> int:
         """The place of a column's first token."""
         return self.starts[self.columns.index(self.code(name))]
 
@@ -275,7 +371,7 @@ class TableEncoding:
         return tuple(cells)
 
 
-def _check_use(name: str | int, cells: Cells, *, is_category: bool) -> None:
+def _check_use(name: Any, cells: Cells, *, is_category: bool) -> None:
     n, n_given = len(cells.values), int((~cells.is_missing).sum())
     if not n_given:
         raise ValueError(f"column {name!r} has no value at all: drop it")

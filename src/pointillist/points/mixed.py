@@ -25,11 +25,13 @@ class Cells:
         values: Shape (n,): numbers, or indices of categories; anything where a cell is missing.
         is_missing: Shape (n,).
         categories: What the indices stand for: text, whole numbers or truth values; None of a column of numbers.
+        is_date: Whether the numbers stand for dates, times or durations.
     """
 
     values: np.ndarray
     is_missing: Bool[np.ndarray, " n"]
     categories: tuple[Any, ...] | None = None
+    is_date: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,21 @@ class MixedTable:
     Attributes:
         arrow: The table as it is.
         label: The column that holds labels, if one was asked for.
+        own_names: Of the columns, where they are other than text, which is all that Arrow knows.
     """
 
     arrow: "pa.Table"
-    label: str | None = None
+    label: Any = None
+    own_names: tuple[Any, ...] | None = None
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[Any, ...]:
         """Of the columns."""
-        return tuple(self.arrow.column_names)
+        return tuple(self.arrow.column_names) if self.own_names is None else self.own_names
 
     def listed(self) -> str:
         """The names, in a message."""
-        return listed(self.names)
+        return listed([str(name) for name in self.names])
 
     def __len__(self) -> int:
         return self.arrow.num_rows
@@ -77,7 +81,7 @@ class MixedTable:
         ) and not any(cells.is_missing.any() for cells in self.cells)
 
     def plain(self) -> Table:
-        """The table as one of numbers, if it `is_plain`."""
+        """The table of a file as one of numbers, if it `is_plain`."""
         kept = [name for name in self.names if name != self.label]
         cells = dict(zip(self.names, self.cells, strict=True))
         rows = np.stack([cells[name].values.astype(np.float64) for name in kept], axis=1)
@@ -108,7 +112,7 @@ def kind_of(kind: "pa.DataType") -> str:
     return "category" if is_text else ""
 
 
-def _cells(name: str, column: "pa.ChunkedArray") -> Cells:
+def _cells(name: Any, column: "pa.ChunkedArray") -> Cells:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -131,6 +135,7 @@ def _cells(name: str, column: "pa.ChunkedArray") -> Cells:
         values = np.asarray(ranks)[indices] if len(order) else np.zeros(len(array), np.int64)
         return Cells(values, is_missing, tuple(categories))
     if kind == "date":
+        array = _local(array)
         array = pc.divide(pc.cast(array, _whole_type(array.type), safe=False), _fineness(array.type))
     is_missing = np.asarray(array.is_null(nan_is_null=True))
     values = np.asarray(pc.cast(pc.fill_null(array, 0), pa.float64(), safe=False))
@@ -138,7 +143,14 @@ def _cells(name: str, column: "pa.ChunkedArray") -> Cells:
         raise ValueError(f"column {name!r} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
     if not np.isfinite(values[~is_missing]).all():
         raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
-    return Cells(np.where(is_missing, 0.0, values), is_missing)
+    return Cells(np.where(is_missing, 0.0, values), is_missing, is_date=kind == "date")
+
+
+def _local(array: "pa.Array") -> "pa.Array":
+    """Times of a time zone as a clock there shows them: days begin at midnight."""
+    import pyarrow.compute as pc
+
+    return array if getattr(array.type, "tz", None) is None else pc.local_timestamp(array)
 
 
 def _whole_type(kind: "pa.DataType") -> "pa.DataType":
@@ -188,7 +200,11 @@ def _array(cells: Cells, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
         whole = pa.array(np.round(values).astype(np.int64), mask=mask)
         if kind_ == "whole":
             return pc.cast(whole, kind)
-        return pc.cast(pc.cast(pc.multiply(whole, _fineness(kind)), _whole_type(kind)), kind)
+        whole = pc.cast(pc.multiply(whole, _fineness(kind)), _whole_type(kind))
+        if getattr(kind, "tz", None) is None:
+            return pc.cast(whole, kind)
+        local = pc.cast(whole, pa.timestamp(kind.unit))
+        return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
     if kind_ == "truth":
         return pa.array(values > 0.5, mask=mask)
     array = pa.array(values, mask=mask)
@@ -201,23 +217,23 @@ def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
     return pc.round(array, kind.scale).cast(kind, safe=False)
 
 
-def cells_of(name: str, values: Any, kind: "pa.DataType") -> Cells:
+def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Cells:
     """Cells of a column from Python values, None where one is missing.
 
     Raises:
-        ValueError: If they are not of the column's type.
+        ValueError: If they are not of the column's type, or it cannot hold one as it is.
     """
     import pyarrow as pa
 
     of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    # Of what they are by themselves, as Arrow makes integers of fractions where it is told a type.
+    first = None if kind_of(of_values) in ("whole", "number") else of_values
     try:
-        array = pa.array(values, of_values, from_pandas=True)
+        array = pa.array(values, first, from_pandas=True).cast(of_values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        try:
-            # A whole-number column takes 3.0, and 3.5 is for the column's code to place.
-            array = pa.array(values, pa.float64(), from_pandas=True)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            array = None
-        if array is None or kind_of(of_values) not in ("whole", "number"):
-            raise ValueError(f"column {name!r} holds {of_values}, and {values!r:.60} is not that") from error
-    return _cells(name, pa.chunked_array([array]))
+        raise ValueError(f"column {name!r} holds {of_values}, and {values!r:.60} is not that") from error
+    array = array.dictionary_encode() if pa.types.is_dictionary(kind) else array
+    cells = _cells(name, pa.chunked_array([array]))
+    if kind_of(of_values) == "date" and not _array(cells, of_values, False).equals(array):
+        raise ValueError(f"column {name!r} holds times to the microsecond, and {values!r:.60} is finer: round it")
+    return cells

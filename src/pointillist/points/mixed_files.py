@@ -1,50 +1,57 @@
 """Tables of mixed columns from and to `.csv`, `.csv.gz` and `.parquet` files."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pointillist.files import check_place, naming, whole_file
+from pointillist.files import check_place, check_regular, naming, whole_file
 from pointillist.points.columns import check_distinct, check_enough, listed, shown
-from pointillist.points.csv_files import missing_words
+from pointillist.points.csv_files import CsvFile
+from pointillist.points.limits import check_parquet
 from pointillist.points.mixed import MixedTable, kind_of
 from pointillist.points.tables import ending_of
+from pointillist.points.texts import TYPES, typed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_mixed(path: Path, label: str | None = None, *, drop: Sequence[str] = (), min_rows: int = 2) -> MixedTable:
+def read_mixed(
+    path: Path,
+    label: str | None = None,
+    *,
+    drop: Sequence[str] = (),
+    types: Mapping[str, str] | None = None,
+    min_rows: int = 2,
+) -> MixedTable:
     """Reads a table whose columns may be of any kind, with missing cells, into memory.
 
-    Of a `.csv` file Arrow infers the types: whole numbers, numbers, truth values, dates (2024-12-31), times, else text;
-    empty cells and those that say NA, NaN or null are missing.
+    What the texts of a `.csv` file stand for, `pointillist.points.texts` says.
 
     Args:
         path: A `.csv`, `.csv.gz` or `.parquet` file.
         label: The column that holds labels.
         drop: Columns to leave out.
+        types: By name what columns hold, "text", "integer", "number" or "date", in place of what they look like.
         min_rows: The fewest rows that will do.
 
     Raises:
         ValueError: In one line, if the file cannot be read as such a table.
         OSError: If it cannot be opened.
     """
-    ending = ending_of(path)
+    ending, types = ending_of(path), dict(types or {})
     if ending == ".npy":
         raise ValueError(f"{path}: an .npy file holds numbers alone: give a .csv or .parquet file")
+    for name, kind in types.items():
+        if kind not in TYPES:
+            raise ValueError(f"column {shown(name)} cannot be read as {kind!r}: types are {', '.join(TYPES)}")
+    if label is not None and label in drop:
+        raise ValueError(f"{path}: the label column {shown(label)} cannot be dropped too")
+    check_regular(path)
+    asked = [*drop, *types, *([] if label is None else [label])]
     with naming(path):
-        table = _parquet(path) if ending == ".parquet" else _csv(path)
-    check_distinct(table.column_names, path)
-    for name in (*drop, *([] if label is None else [label])):
-        if name not in table.column_names:
-            raise ValueError(f"{path}: there is no column {shown(name)}; the columns are {listed(table.column_names)}")
-    if label in drop:
-        raise ValueError(f"{path}: the label column {shown(str(label))} cannot be dropped too")
-    table = table.drop_columns(list(drop)) if drop else table
-    if not table.num_columns:
-        raise ValueError(f"{path}: has no column left")
+        table = (_parquet if ending == ".parquet" else _csv)(path, asked, drop, types, label)
     check_enough(table.num_rows, path, min_rows)
     for field in table.schema:
         if not kind_of(field.type):
@@ -54,33 +61,69 @@ def read_mixed(path: Path, label: str | None = None, *, drop: Sequence[str] = ()
     return MixedTable(table, label)
 
 
-def _csv(path: Path) -> "pa.Table":
+def _check_columns(names: Sequence[str], asked: Sequence[str], drop: Sequence[str], path: Path) -> None:
+    check_distinct(names, path)
+    for name in asked:
+        if name not in names:
+            raise ValueError(f"{path}: there is no column {shown(name)}; the columns are {listed(names)}")
+    if not {*names} - {*drop}:
+        raise ValueError(f"{path}: has no column left")
+
+
+def _csv(
+    path: Path, asked: Sequence[str], drop: Sequence[str], types: Mapping[str, str], label: str | None
+) -> "pa.Table":
     import pyarrow as pa
-    from pyarrow import csv
 
-    from pointillist.points.csv_files import unreadable
+    file = CsvFile(path)
+    _check_columns(file.names, asked, drop, path)
+    kept = [place for place, name in enumerate(file.names) if name not in drop]
+    batches = [batch.select(kept) for batch in file.batches()]
+    texts = [pa.chunked_array([batch.column(i) for batch in batches], pa.string()) for i in range(len(kept))]
+    del batches
+    columns = {}
+    for place in kept:
+        name = file.names[place]
+        try:
+            # What was read of a column goes before the next one is converted.
+            columns[name] = typed(name, texts.pop(0), types.get(name), is_label=name == label)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    return pa.table(columns)
 
-    try:
-        table = csv.read_csv(
-            path,
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(null_values=missing_words(), strings_can_be_null=True),
-        )
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise unreadable(error, path) from error
-    table = table.rename_columns([name.strip() for name in table.column_names])
-    # A column of missing cells alone has no type.
-    return table.cast(pa.schema([f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]))
 
-
-def _parquet(path: Path) -> "pa.Table":
+def _parquet(
+    path: Path, asked: Sequence[str], drop: Sequence[str], types: Mapping[str, str], label: str | None
+) -> "pa.Table":
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        return parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _check_columns(names, asked, drop, path)
+            check_parquet(path, file.metadata)
+            table = file.read([name for name in names if name not in drop])
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is not a whole Parquet file ({shown(' '.join(str(error).split()))})") from error
+    for name, kind in types.items():
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, _as_type(path, name, table.column(place), kind))
+    return table
+
+
+def _as_type(path: Path, name: str, column: Any, kind: str) -> Any:
+    import pyarrow as pa
+
+    try:
+        if kind == "integer":
+            return column.cast(pa.int64())
+        if kind == "number":
+            return column.cast(pa.float64())
+        text = column.cast(pa.string())
+        return text if kind == "text" else typed(name, text, kind)
+    except (pa.ArrowException, ValueError) as error:
+        raise ValueError(f"{path}: column {shown(name)} cannot be read as {kind}: {shown(str(error))}") from error
 
 
 class MixedWriter:
@@ -99,6 +142,8 @@ class MixedWriter:
         self._path, self._ending = path, ending_of(path)
         if self._ending == ".npy":
             raise ValueError(f"{path}: an .npy file holds numbers alone: give a .csv or .parquet file")
+        self.names: list[str] = schema.names
+        check_distinct(self.names, path)
         self._schema = schema if self._ending == ".parquet" else _as_text(schema)
         check_place(path)
 
@@ -114,8 +159,11 @@ class MixedWriter:
             else:
                 compression = "gzip" if self._ending == ".csv.gz" else None
                 sink = stack.enter_context(pa.output_stream(str(part), compression=compression))
-                options = csv.WriteOptions(quoting_style="needed")
-                writer = csv.CSVWriter(sink, self._schema, write_options=options)
+                if len(self._schema) == 1:
+                    writer = _OneColumn(sink, self._schema)
+                else:
+                    options = csv.WriteOptions(quoting_style="needed")
+                    writer = csv.CSVWriter(sink, self._schema, write_options=options)
             self._writer = stack.enter_context(writer)
             self._stack = stack.pop_all()
         return self
@@ -127,6 +175,30 @@ class MixedWriter:
     def write(self, table: "pa.Table") -> None:
         """Adds rows."""
         self._writer.write_table(table.cast(self._schema))
+
+
+class _OneColumn(AbstractContextManager):
+    """Writes a CSV of one column, in which a missing cell is NA: an empty line would be none at all."""
+
+    def __init__(self, sink: Any, schema: "pa.Schema") -> None:
+        self._sink = sink
+        sink.write(f"{_quoted(schema.names[0])}\n".encode())
+
+    def write_table(self, table: "pa.Table") -> None:
+        """Adds rows."""
+        import pyarrow as pa
+
+        column = table.column(0)
+        cells = column.cast(pa.string()).to_pylist()
+        quote = _quoted if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else str
+        self._sink.write("".join(f"{'NA' if cell is None else quote(cell)}\n" for cell in cells).encode())
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves the sink to whoever opened it."""
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _as_text(schema: "pa.Schema") -> "pa.Schema":

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from pointillist.points.columns import Columns, NotNumbers, Table, check_enough, shown
 from pointillist.points.labels import Labels
+from pointillist.points.limits import check_parquet
 from pointillist.points.spool import Spool
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def read_parquet(path: Path, label: str | None, min_rows: int) -> Table:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(error, path) from error
     with file:
+        check_parquet(path, file.metadata)
         columns = Columns.of(path, schema.names, label)
         types = tuple(_type_name(columns, position, schema.types[position]) for position in columns.kept)
         labels = None if columns.label is None else Labels(columns, np.array)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pointillist.files import naming
+from pointillist.files import check_regular, naming
 from pointillist.points.columns import Table
 from pointillist.points.csv_files import read_csv
 from pointillist.points.npy_files import read_npy
@@ -54,6 +54,7 @@ def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2)
     """
     path = Path(path)
     ending = ending_of(path)
+    check_regular(path)
     with naming(path):
         with path.open("rb") as file:
             empty = not file.read(1)

@@ -1,16 +1,18 @@
 """What is asked of a model of a mixed table: new rows, rows of which some cells are given, missing cells filled."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float
 
 from pointillist.diffusion.tokens import HIDDEN, TokenDenoiser, TokenSampler
 from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import stream_rows
-from pointillist.estimators.inputs import check_fitted, is_number, is_whole, seed_of
+from pointillist.estimators.inputs import check_drawn, check_fitted, check_guidance, is_whole, seed_of
 from pointillist.estimators.mixed.frames import table_of
 from pointillist.estimators.mixed.planning import tokens_of
 from pointillist.points.encoding import ColumnCode
@@ -42,8 +44,8 @@ class MixedDraw:
                 )
             assert model.label_column_ is not None
             where[model.label_column_[0]] = options.labels
-        self._given = {name: _values(name, value) for name, value in where.items()}
-        lengths = {name: len(values) for name, values in self._given.items() if values is not None and len(values) != 1}
+        given = {name: _values(name, value) for name, value in where.items()}
+        lengths = {name: len(values) for name, values in given.items() if values is not None and len(values) != 1}
         wanted = {"n_samples": n_samples, **lengths}
         sizes = {name: n for name, n in wanted.items() if n is not None}
         if len(set(sizes.values())) > 1:
@@ -54,15 +56,12 @@ class MixedDraw:
             raise ValueError("return_labels needs a model with classes, and this one was fitted without: fit it with y")
         self._return_labels = options.return_labels
         self._seed = seed_of(options.random_state)
-        self._cells = {name: self._cells_of(name, values) for name, values in self._given.items()}
+        self._cells = {name: self._cells_of(name, values) for name, values in given.items()}
         self._denoiser = _denoiser(model, options)
 
-    def _cells_of(self, name: str, values: Sequence[Any]) -> Cells:
-        code, schema = self._encoding.code(name), self._model.layout_.schema
-        if name in schema.names:
-            cells = cells_of(name, values, schema.field(name).type)
-        else:
-            cells = cells_of(name, values, pa.infer_type(list(code.categories or ())))
+    def _cells_of(self, name: Any, values: Sequence[Any]) -> Cells:
+        code, kind = self._encoding.code(name), self._model.layout_.type_of(name)
+        cells = _of_labels(values) if kind is None else cells_of(name, values, kind)
         if np.isnan(code.encode(cells)).any():
             raise ValueError(f"column {name!r} has no missing cell in the training rows, so that none can be asked for")
         return cells
@@ -127,7 +126,9 @@ def imputed(model: "DiffusionModel", X: Any, n_draws: int, random_state: Any) ->
     for i in range(n_draws):
         rows = slice(i * n, (i + 1) * n)
         merged = [_merged(given, _part(new, rows, n)) for given, new in zip(table.cells, filled, strict=False)]
-        tables.append(model.layout_.table(tuple(merged)))
+        whole = model.layout_.table(tuple(merged))
+        columns = [_kept(*column) for column in zip(table.arrow.columns, whole.columns, table.cells, strict=True)]
+        tables.append(pa.Table.from_arrays(columns, schema=whole.schema))
     return tables
 
 
@@ -142,26 +143,43 @@ def _merged(given: Cells, new: Cells) -> Cells:
     return Cells(values, new.is_missing & given.is_missing, new.categories)
 
 
+def _kept(given: "pa.ChunkedArray", filled: "pa.ChunkedArray", cells: Cells) -> "pa.ChunkedArray":
+    """Filled cells with the given ones as they came: a number may not hold all that a date says."""
+    if cells.categories is not None or given.type != filled.type:
+        return filled
+    return pc.if_else(pa.array(cells.is_missing), filled, given)
+
+
 def _aligned(model: "DiffusionModel", X: Any) -> MixedTable:
     """X with the model's columns, in their order."""
     found = table_of(X)
     if found is None:
         raise ValueError("impute takes a data frame with the columns of fit: make one of X")
-    table, names = found[0].arrow, model.layout_.names
-    lacking = [name for name in names if name not in table.column_names]
-    if lacking:
-        raise ValueError(f"X has no column {lacking[0]!r}: give all columns of fit, with missing cells where unknown")
-    schema = model.layout_.schema
+    layout, names = model.layout_, found[0].names
     columns = []
-    for name in names:
-        column, wanted = table[name], schema.field(name).type
-        try:
-            is_same = pa.types.is_dictionary(wanted) or column.type == wanted
-            # A column that is empty, or of whole numbers with missing cells, comes as another type.
-            columns.append(column if is_same and not pa.types.is_null(column.type) else column.cast(_plain(wanted)))
-        except pa.ArrowException as error:
-            raise ValueError(f"column {name!r} of X holds {column.type}, and it held {wanted} in fit") from error
-    return MixedTable(pa.table(columns, names=list(names)))
+    for name, field in zip(layout.names, layout.schema, strict=True):
+        if name not in names:
+            raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
+        columns.append(_as_in_fit(name, found[0].arrow.column(names.index(name)), field.type))
+    return MixedTable(pa.table(columns, names=layout.schema.names), own_names=layout.names)
+
+
+def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
+    """A column as the type that it had in fit, or as one that holds its cells.
+
+    Raises:
+        ValueError: If it holds other than that.
+    """
+    if (pa.types.is_dictionary(wanted) or column.type == wanted) and not pa.types.is_null(column.type):
+        return column
+    try:
+        # A column that is empty, or of integers with missing cells, comes as another type.
+        held = column.cast(_plain(wanted))
+        if pa.types.is_integer(wanted):
+            pc.if_else(pc.is_nan(held), None, held).cast(wanted)
+        return held
+    except pa.ArrowException as error:
+        raise ValueError(f"column {name!r} of X holds {column.type}, and it held {wanted} in fit") from error
 
 
 def _plain(kind: "pa.DataType") -> "pa.DataType":
@@ -183,8 +201,7 @@ def _missing_slots(codes: tuple[ColumnCode, ...]) -> np.ndarray:
 
 def _denoiser(model: "DiffusionModel", options: "Options") -> TokenDenoiser:
     tokens, guidance = tokens_of(model.encoding_), options.guidance
-    if not is_number(guidance) or guidance < 0:
-        raise ValueError(f"guidance must be a number from 0 on, not {guidance!r}; 0 is plain conditional sampling")
+    check_guidance(guidance)
     if guidance == 0:
         return TokenDenoiser(model.network_, tokens)
     if options.labels is None:
@@ -203,9 +220,19 @@ def _streamed(
     address: str | None = None,
 ) -> Iterator[np.ndarray]:
     parts: dict[str, Any] = {"columns": len(denoiser.tokens.sizes), "n_rows": n_rows, "seed": seed, "prior": prior}
+    stream = stream_rows
     if engine == "ray":
-        return stream_rows_on_ray(denoiser, TokenSampler(), address=address, labels=None, **parts)
-    return stream_rows(denoiser, TokenSampler(), **parts)
+        stream = partial(stream_rows_on_ray, address=address, labels=None)
+    for tokens in stream(denoiser, TokenSampler(), **parts):
+        check_drawn(tokens)
+        yield tokens
+
+
+def _of_labels(values: Sequence[Any]) -> Cells:
+    """Labels, which have no column in the table."""
+    known = tuple(dict.fromkeys(value for value in values if value is not None))
+    places = np.array([0 if value is None else known.index(value) for value in values])
+    return Cells(places, np.array([value is None for value in values]), known)
 
 
 def _part(cells: Cells, rows: slice, n: int) -> Cells:
@@ -215,7 +242,7 @@ def _part(cells: Cells, rows: slice, n: int) -> Cells:
     return Cells(cells.values[rows], cells.is_missing[rows], cells.categories)
 
 
-def _values(name: str, value: Any) -> Sequence[Any]:
+def _values(name: Any, value: Any) -> Sequence[Any]:
     """What is given of a column: one value for all rows, or one a row."""
     if isinstance(value, str) or np.ndim(value) == 0:
         return [value.item() if isinstance(value, np.generic) else value]

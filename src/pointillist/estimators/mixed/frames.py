@@ -2,14 +2,17 @@
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
 
+from pointillist.estimators.layout import Headings
+from pointillist.points.encoding import ColumnCode
 from pointillist.points.mixed import Cells, MixedTable, kind_of, to_arrow
+from pointillist.points.names import check_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,23 +29,28 @@ class FrameLayout:
         schema_bytes: Arrow's schema, as Arrow writes it, in base64.
         categories: Of each column whose type lists its categories, these; else None.
         is_nan: Of each column, whether a missing number is NaN there, not null.
+        headings: Of a pandas frame; where names are other than text, the schema has numbers in their place.
     """
 
     kind: str
     schema_bytes: str
     categories: tuple[tuple[Any, ...] | None, ...]
     is_nan: tuple[bool, ...]
+    headings: Headings | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"rows of kind {self.kind!r} are not known")
-        if not len(self.schema.names) == len(self.categories) == len(self.is_nan):
+        if not len(self.schema.names) == len(self.categories) == len(self.is_nan) == len(self.names):
             raise ValueError("the layout's columns are not those of its schema")
         if not all(kind_of(field.type) for field in self.schema):
             raise ValueError("the layout has a column that is no number, category or date")
+        if (self.kind == "pandas") != (self.headings is not None):
+            raise ValueError(f"rows of kind {self.kind!r} have other headings")
+        check_names(self.names)
 
     @classmethod
-    def of(cls, table: MixedTable, kind: str) -> "FrameLayout":
+    def of(cls, table: MixedTable, kind: str, headings: Headings | None) -> "FrameLayout":
         """The layout of a table that came as a kind of frame."""
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -53,7 +61,27 @@ class FrameLayout:
             has_nan = pa.types.is_floating(column.type) and column.null_count == 0
             is_nan.append(bool(has_nan and pc.any(pc.is_nan(column)).as_py()))
         text = base64.b64encode(table.arrow.schema.serialize()).decode()
-        return cls(kind, text, tuple(categories), tuple(is_nan))
+        return cls(kind, text, tuple(categories), tuple(is_nan), headings)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values of which `from_json` makes the same."""
+        headings = None if self.headings is None else self.headings.to_json()
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "headings": headings}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "FrameLayout":
+        """What `to_json` was called of.
+
+        Raises:
+            ValueError: If there is no such layout.
+        """
+        return cls(
+            str(content["kind"]),
+            str(content["schema_bytes"]),
+            tuple(None if each is None else tuple(each) for each in content["categories"]),
+            tuple(bool(each) for each in content["is_nan"]),
+            Headings.from_json(content["headings"]),
+        )
 
     @cached_property
     def schema(self) -> "pa.Schema":
@@ -65,20 +93,54 @@ class FrameLayout:
         except (ValueError, pa.ArrowException, OSError) as error:
             raise ValueError(f"the layout's schema cannot be read: {error}") from error
 
+    def check_code(self, code: ColumnCode, field: "pa.Field") -> None:
+        """Raises an error if a column's code is not of its type, as only a file can claim.
+
+        Raises:
+            ValueError: If one has categories and the other has not, or they are not of the type.
+        """
+        import pyarrow as pa
+
+        is_category = kind_of(field.type) in ("category", "truth")
+        if is_category != (code.categories is not None):
+            raise ValueError(f"column {code.name!r} holds {field.type}, and its code is of something else")
+        if is_category:
+            of_values = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            pa.array(code.categories, of_values)
+            known = self.categories[self.names.index(code.name)]
+            if known is not None and not {*(code.categories or ())} <= {*known}:
+                raise ValueError(f"column {code.name!r} has categories that its type has not")
+
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[Any, ...]:
         """Of the columns."""
-        return tuple(self.schema.names)
+        return tuple(self.schema.names) if self.headings is None else self.headings.names
+
+    def type_of(self, name: Any) -> "pa.DataType | None":
+        """Arrow's type of a column; None if there is none of that name."""
+        return self.schema.field(self.names.index(name)).type if name in self.names else None
+
+    @property
+    def file_schema(self) -> "pa.Schema":
+        """The schema with the columns' own names as text."""
+        import pyarrow as pa
+
+        return pa.schema([field.with_name(str(n)) for field, n in zip(self.schema, self.names, strict=True)])
 
     def table(self, cells: tuple[Cells, ...]) -> "pa.Table":
         """Cells as a table of this layout."""
         full = [_with_all(each, known) for each, known in zip(cells, self.categories, strict=True)]
         return to_arrow(full, self.schema, nan_is_missing=self.is_nan)
 
-    def restore(self, table: "pa.Table") -> Any:
-        """A table of this layout as the kind of frame that it was taken from."""
-        if self.kind == "pandas":
-            return table.to_pandas()
+    def restore(self, table: "pa.Table", index: Any = None) -> Any:
+        """A table of this layout as the kind of frame that it was taken from.
+
+        Args:
+            table: The table.
+            index: Of a pandas frame; its rows are numbered by default.
+        """
+        if self.headings is not None:
+            return self.headings.put_on(table.to_pandas(), index)
         if self.kind == "polars":
             return _to_polars(table, self.categories)
         return table
@@ -104,44 +166,46 @@ def _to_polars(table: "pa.Table", categories: tuple[tuple[Any, ...] | None, ...]
     return frame.cast(ordered) if ordered else frame
 
 
-def table_of(X: Any) -> tuple[MixedTable, str] | None:
-    """A data frame, an Arrow table or the table of a file, and its kind; None for anything else.
+def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
+    """A data frame, an Arrow table or the table of a file, its kind and headings; None for anything else.
 
     Raises:
-        ValueError: In one line, if a column's values are of several kinds.
+        ValueError: In one line, if a column's values are of several kinds, or names cannot be kept.
     """
     if isinstance(X, MixedTable):
-        return X, "file"
+        return X, "file", None
+    frame, headings = Headings.of(X)
+    if headings is not None:
+        return _of_pandas(frame, headings), "pandas", headings
     if not nw.dependencies.is_into_dataframe(X):
         return None
     try:
-        frame = nw.from_native(X, eager_only=True)
+        kind = nw.from_native(X, eager_only=True).implementation.value
     except nw.exceptions.DuplicateError:
         return None
-    kind = frame.implementation.value
-    if kind == "pandas":
-        return _of_pandas(X), kind
     if kind == "pyarrow":
-        return MixedTable(X), kind
+        return MixedTable(X), kind, None
     return None if kind != "polars" else _of_polars(X)
 
 
-def _of_polars(frame: Any) -> tuple[MixedTable, str] | None:
+def _of_polars(frame: Any) -> tuple[MixedTable, str, None] | None:
     try:
-        return MixedTable(frame.to_arrow()), "polars"
+        return MixedTable(frame.to_arrow()), "polars", None
     except ValueError:
         # A type that Arrow has not, which is then no number either.
         return None
 
 
-def _of_pandas(frame: Any) -> MixedTable:
+def _of_pandas(frame: Any, headings: Headings) -> MixedTable:
     import pyarrow as pa
 
     try:
-        return MixedTable(pa.Table.from_pandas(frame, preserve_index=False))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        reason = " ".join(str(part) for part in error.args)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        reason = " ".join(" ".join(str(part) for part in error.args).split())
         found = re.search(r"Conversion failed for column (.*) with type", reason)
         if not found:
-            raise ValueError(f"X cannot be read ({' '.join(reason.split())}): give columns of one kind") from error
-        raise ValueError(f"column {found[1]!r} holds values of several kinds: give it one kind, or drop it") from error
+            raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
+        name = headings.names[list(frame.columns).index(found[1])]
+        raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
+    return MixedTable(table, own_names=None if headings.are_text else headings.names)

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pointillist.diffusion.schedules import linear
-from pointillist.diffusion.tokens import TokenNetwork, TokenObjective, Tokens
+from pointillist.diffusion.tokens import FactoredNetwork, TokenNetwork, TokenObjective, Tokens
 from pointillist.engine.recipes import Method, TokenArchitecture
 from pointillist.estimators.checkpoint import Checkpoint, seed_in
 from pointillist.estimators.fitting import Plan, Stopping, Unscaled, train
 from pointillist.estimators.inputs import checked_labels, seed_of
+from pointillist.estimators.layout import Headings
 from pointillist.estimators.mixed.frames import FrameLayout
+from pointillist.estimators.model_file import description_of
 from pointillist.estimators.parameters import BATCH_SIZE_MIXED, deciding, learning
 from pointillist.estimators.saving import fingerprint, plan_key
 from pointillist.points.encoding import ColumnCode, TableEncoding
@@ -36,6 +38,7 @@ def fitted_mixed(
     model: "DiffusionModel",
     table: MixedTable,
     kind: str,
+    headings: Headings | None,
     y: ArrayLike | None,
     checkpoint: str | Path | None,
     categorical: Sequence[str | int] = (),
@@ -46,32 +49,36 @@ def fitted_mixed(
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
     fresh = model._unfitted()
-    layout = FrameLayout.of(table, kind)
+    layout = FrameLayout.of(table, kind, headings)
     encoding = TableEncoding.fit(table, categorical)
     rows = encoding.encode(table)
     label = table.label
     if y is not None:
         classes, indices, _ = checked_labels(y, len(table))
-        label = next(name for name in chain(["label"], (f"label_{i}" for i in count(1))) if name not in table.names)
+        own = [name] if isinstance(name := getattr(y, "name", None), str) else []
+        label = next(n for n in chain(own, ["label"], (f"label_{i}" for i in count(1))) if n not in table.names)
         cells = Cells(indices, np.zeros(len(indices), bool), tuple(classes.tolist()))
         code = ColumnCode.fit(label, cells)
         encoding = TableEncoding((*encoding.columns, code))
         rows = np.concatenate([rows, code.encode(cells)], axis=1)
     elif label is not None:
         _check_label(encoding.code(label))
+    # Before training rather than after it.
+    description_of({"layout": layout.to_json(), "encoding": encoding.to_json()})
     asked = deciding(model, is_mixed=True)
     seed = None if checkpoint is None or model.random_state is not None else seed_in(Path(checkpoint))
     plan = _planned(model, rows, encoding, seed_of(model.random_state) if seed is None else seed, asked)
     mark = fingerprint(rows)
     file = None if checkpoint is None else Checkpoint(Path(checkpoint), plan_key(plan, mark), plan.seed)
     trained = train(plan, checkpoint=file, is_shown=bool(model.verbose))
-    assert isinstance(trained.network, TokenNetwork)
+    assert isinstance(trained.network, TokenNetwork | FactoredNetwork)
     network = jax.tree.map(np.asarray, jax.tree.map(jnp.asarray, trained.network).folded())
     fresh.network_, fresh.encoding_, fresh.layout_ = network, encoding, layout
     fresh.history_, fresh.validation_history_ = trained.history, trained.validation_history
     fresh.trained_with_, fresh.seed_, fresh.fingerprint_ = asked, plan.seed, mark
     fresh.n_features_in_ = len(layout.names)
-    fresh.feature_names_in_ = np.array(layout.names, dtype=object)
+    if all(type(name) is str for name in layout.names):
+        fresh.feature_names_in_ = np.array(layout.names, dtype=object)
     fresh.label_column_ = None
     if label is not None:
         code = encoding.code(label)

@@ -1,0 +1,118 @@
+"""Wide tables of mixed columns: what fitting a model and drawing rows take, by rows and columns.
+
+Of four columns two hold numbers that hang together, a quarter of whose values is missing in the second; one holds
+categories and one whole numbers. Each line is a process of its own, with programs compiled anew, for its peak of
+memory: the most it ever held. Cells per second are those of the fit, all its passes counted.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from machine import report
+
+ROOT = Path(__file__).parent.parent
+SIZES = ("2000x10", "2000x100", "2000x300", "2000x1000", "6x1000", "6x5000")
+N_DRAWN = 100
+LATENT = 5
+"""Normal numbers a row, from which all columns are made."""
+
+
+def table(rows: int, columns: int) -> dict[str, Any]:
+    """Columns by name."""
+    rng = np.random.default_rng(0)
+    causes = rng.standard_normal((rows, LATENT))
+    made: dict[str, Any] = {}
+    for j in range(columns):
+        value = causes @ rng.standard_normal(LATENT) + rng.standard_normal(rows)
+        if j % 4 == 0:
+            made[f"number{j}"] = value
+        elif j % 4 == 1:
+            made[f"kind{j}"] = np.array(list("abcdefgh"))[np.clip(value + 4, 0, 7).astype(int)]
+        elif j % 4 == 2:
+            # Some rows of every column have a value, however few there are.
+            is_missing = (rng.random(rows) < 0.25) & (np.arange(rows) > 1)
+            made[f"holed{j}"] = np.where(is_missing, np.nan, value)
+        else:
+            made[f"count{j}"] = np.floor(np.abs(4 * value)).astype(int)
+    return made
+
+
+def measured(size: str, epochs: int | None, n_drawn: int) -> dict[str, Any]:
+    """Seconds and peaks of this process."""
+    import pandas as pd
+
+    from pointillist import Diffusion
+
+    rows, columns = (int(part) for part in size.split("x"))
+    frame = pd.DataFrame(table(rows, columns))
+    started = time.perf_counter()
+    model = Diffusion(epochs=epochs, random_state=0).fit(frame)
+    fitted = time.perf_counter()
+    found: dict[str, Any] = {"tokens": len(model.encoding_.sizes), "values": sum(model.encoding_.sizes)}
+    found |= {"passes": len(model.history_), "fit_s": fitted - started, "fit_peak_mb": _peak_mb()}
+    if n_drawn:
+        drawn = model.sample(n_drawn, random_state=0)
+        assert drawn.shape == (n_drawn, columns)
+        found |= {"draw_s": time.perf_counter() - fitted, "peak_mb": _peak_mb()}
+    return found
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def main() -> None:
+    """Prints the table; as a process of a line, measures it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="ROWSxCOLUMNS")
+    parser.add_argument("--epochs", type=int, help="passes over the rows; as many as by default if left out")
+    parser.add_argument("--draw", type=int, default=N_DRAWN, metavar="N", help="rows to draw; 0 for none")
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measured(options.one, options.epochs, options.draw)))
+        return
+    found = {}
+    print(f"| rows × columns | tokens | values | passes | s to fit | peak MB | cells/s | s to draw {options.draw} |")
+    print("|---|---|---|---|---|---|---|---|")
+    for size in options.sizes:
+        runs = [_run(size, options) for _ in range(options.repeats)]
+        found[size] = runs
+        first, fit = runs[0], _median(runs, "fit_s")
+        rows, columns = (int(part) for part in size.split("x"))
+        cells = [size.replace("x", " × "), *(str(first[name]) for name in ("tokens", "values", "passes"))]
+        cells += [f"{fit:.1f}", f"{_median(runs, 'fit_peak_mb'):.0f}", f"{first['passes'] * rows * columns / fit:,.0f}"]
+        cells.append(f"{_median(runs, 'draw_s'):.1f}" if options.draw else "")
+        print("| " + " | ".join(cells) + " |", flush=True)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    facts = {"date": date.today().isoformat(), "commit": commit.stdout.strip()}
+    print(", ".join(f"{key} {value}" for key, value in facts.items()))
+    report("wide_tables", {**facts, "draws": options.draw, "lines": found})
+
+
+def _run(size: str, options: argparse.Namespace) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--one", size, "--draw", str(options.draw)]
+    command += [] if options.epochs is None else ["--epochs", str(options.epochs)]
+    environment = {**os.environ, "POINTILLIST_CACHE": "off"}
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout)
+
+
+def _median(runs: list[dict[str, Any]], name: str) -> float:
+    return statistics.median(run[name] for run in runs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Names of columns as users have them: text, numbers, truth values, dates, None, and tuples of these; and as JSON."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+_PLAIN = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+def check_names(names: Sequence[Any]) -> None:
+    """Raises a ValueError if two names are the same, or one is of another kind than names may be."""
+    for name in names:
+        name_to_json(name)
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"two columns have the same name: rename one of {name!r}")
+        seen.add(name)
+
+
+def name_to_json(name: Any) -> list[Any]:
+    """A name with its kind, as JSON has it.
+
+    Raises:
+        ValueError: If it is of another kind than names may be.
+    """
+    name = name.item() if hasattr(name, "item") else name
+    if name is None:
+        return ["none"]
+    if isinstance(name, tuple):
+        return ["tuple", [name_to_json(each) for each in name]]
+    if isinstance(name, datetime | date):
+        return ["datetime" if isinstance(name, datetime) else "date", name.isoformat()]
+    if type(name) not in _PLAIN.values() or name != name:
+        raise ValueError(
+            f"column names must be text, numbers, dates or tuples of these, not {name!r}: rename the columns"
+        )
+    return [type(name).__name__, name]
+
+
+def name_from_json(value: Any) -> Any:
+    """The name that `name_to_json` was given.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    kind, *rest = value
+    if kind == "none" and not rest:
+        return None
+    (content,) = rest
+    if kind == "tuple":
+        return tuple(name_from_json(each) for each in content)
+    if kind in ("date", "datetime"):
+        return {"date": date, "datetime": datetime}[kind].fromisoformat(content)
+    if type(content) is not _PLAIN.get(kind):
+        raise ValueError(f"{content!r:.40} is no name of a column")
+    return content
+
+
+def pandas_columns(names: Sequence[Any], levels: Sequence[Any]) -> Any:
+    """The index of a pandas frame's columns.
+
+    Args:
+        names: Of the columns; tuples where there are several levels.
+        levels: Names of the levels, None of one without.
+    """
+    import pandas
+
+    if len(levels) > 1:
+        return pandas.MultiIndex.from_tuples(names, names=levels)
+    index = pandas.Index(list(names), name=levels[0], tupleize_cols=False)
+    # pandas makes one kind of several where it can: NaN of None.
+    return index if index.tolist() == list(names) else pandas.Index(list(names), object, name=levels[0])

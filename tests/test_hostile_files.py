@@ -1,0 +1,157 @@
+"""Files that would take all memory or wait for ever, text that would change a terminal, rows that are no numbers."""
+
+import gzip
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pandas
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from pointillist import Diffusion
+from pointillist.cli import main
+from pointillist.estimators.model_file import MAX_DESCRIPTION
+from pointillist.points import limits
+
+QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 1, "random_state": 0}
+SMALL = "--timesteps 5 --width 8 --depth 1 --epochs 1"
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 2))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["pointillist", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return stopped.value.code or 0, capsys.readouterr().err
+
+    return call
+
+
+def refused(run, *arguments):
+    code, error = run(*arguments)
+    assert code == 2 and error.startswith("pointillist: ") and error.count("\n") == 1
+    return error
+
+
+@pytest.mark.parametrize("name", ["pipe.csv", "pipe.csv.gz", "pipe.npy", "pipe.parquet"])
+def test_pipes_are_refused(run, name):
+    os.mkfifo(name)
+    assert "is a pipe or a device, not a regular file" in refused(run, "fit", name, "--out", "m")
+    assert "is a pipe or a device, not a regular file" in refused(run, "sample", name, "-n", 3, "--out", "rows.csv")
+
+
+def test_packed_files_that_become_much_larger(run, monkeypatch):
+    monkeypatch.setattr(limits, "FREE", 2**20)
+    text = "a,b\n" + "0,0\n" * 2**20
+    with gzip.open("zeros.csv.gz", "wt") as file:
+        file.write(text)
+    error = refused(run, "fit", "zeros.csv.gz", "--out", "m")
+    assert "zeros.csv.gz: holds " in error and "times its size of" in error and "unpack it first" in error
+    error = refused(run, "fit", "zeros.csv.gz", "--categorical", "a", "--out", "m")
+    assert "unpack it first" in error
+    parquet.write_table(pa.table({"a": np.zeros(2**22), "b": ["x"] * 2**22}), "zeros.parquet")
+    assert "times its size of" in refused(run, "fit", "zeros.parquet", "--out", "m")
+    parquet.write_table(pa.table({"a": np.zeros(2**22)}), "numbers.parquet")
+    assert "times its size of" in refused(run, "fit", "numbers.parquet", "--out", "m")
+
+
+def test_rows_that_are_no_numbers_are_not_written(run):
+    frame = pandas.DataFrame(X, columns=["a", "b"])
+    models = {
+        "numbers": Diffusion(**QUICK).fit(X, np.arange(40) % 2),
+        "mixed": Diffusion(**QUICK).fit(frame.assign(kind=["x", "y"] * 20), np.arange(40) % 2),
+    }
+    for name, model in models.items():
+        with pytest.raises(ValueError, match="guidance must be a number from 0 on, not 1e"):
+            model.sample(20, labels=1, guidance=1e300, random_state=0)
+        model.network_ = jax.tree.map(lambda leaf: np.full_like(leaf, 3e38), model.network_)
+        model.save(name)
+        error = refused(run, "sample", name, "-n", 20, "--out", "rows.csv")
+        assert "of 20 rows are not numbers" in error and not os.path.exists("rows.csv")
+
+
+def test_long_lists_of_categories_are_read_again(tmp_path):
+    names = np.array([f"{i:05}" + "x" * 500 for i in range(9000)])
+    frame = pandas.DataFrame({"name": np.concatenate([names, names]), "n": RNG.integers(0, 3, 18_000)})
+    model = Diffusion(**QUICK | {"width": 4}).fit(frame)
+    model.save(tmp_path / "m")
+    assert (tmp_path / "m").stat().st_size > 2**22
+    assert Diffusion.load(tmp_path / "m").sample(20, random_state=0).equals(model.sample(20, random_state=0))
+
+
+def test_lists_that_no_file_can_hold_are_refused_before_training():
+    long = "x" * (MAX_DESCRIPTION // 2)
+    frame = pandas.DataFrame({"name": [f"{i % 3}{long}" for i in range(12)], "n": np.arange(12) % 2})
+    with pytest.raises(ValueError, match=r"categories take .* MiB, and a model file holds 32 MiB"):
+        Diffusion(**QUICK | {"epochs": 10**6}).fit(frame)
+
+
+def test_a_model_that_cannot_be_read_back_keeps_its_checkpoint(run, monkeypatch):
+    np.save("rows.npy", X)
+
+    def spoiled(self, path, save=Diffusion.save):
+        save(self, path)
+        path.write_bytes(path.read_bytes()[:-1])
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pointillist.estimators.model.DiffusionModel.save", spoiled)
+        code, error = run("fit", "rows.npy", *SMALL.split(), "--out", "m")
+    assert code == 2 and "m: is not whole" in error and os.path.exists("m.checkpoint")
+    assert run("fit", "rows.npy", *SMALL.split(), "--out", "m")[0] == 0 and not os.path.exists("m.checkpoint")
+    Diffusion.load("m")
+
+
+HOSTILE = ["rate [/min]", "[/b]", "[red]", "\x1b[31mred\x1b[0m", "a\x07b", "$x^2$", "=1+1", "x\u202ey"]
+
+
+def test_names_and_categories_of_any_text_reach_the_terminal_as_text(run):
+    columns = {name: ["[/b]", "\x1b]0;title\x07"] * 20 for name in HOSTILE}
+    pandas.DataFrame({**columns, "n": X[:, 0]}).to_csv("table.csv", index=False)
+    code, shown = run("fit", "table.csv", *SMALL.split(), "--out", "m")
+    assert code == 0 and "\x1b" not in shown and "\x07" not in shown
+    for name in ("rate [/min]", "[/b]", "[red]", r"\x1b[31mred", r"a\x07b"):
+        assert name in shown
+    assert run("sample", "m", "-n", 3, "--out", "rows.csv")[0] == 0
+    assert sorted(pandas.read_csv("rows.csv").columns) == sorted([*HOSTILE, "n"])
+    error = refused(run, "sample", "m", "-n", 3, "--out", "rows.csv", "--where", "[red]=\x1b[2J")
+    assert "\x1b" not in error
+    error = refused(run, "fit", "table.csv", "--drop", "\x1b[2J", "--out", "m2")
+    assert "\x1b" not in error
+
+
+def _in_a_child(queue):
+    try:
+        Diffusion(**QUICK).fit(X)
+    except RuntimeError as error:
+        queue.put(str(error))
+
+
+def test_a_forked_child_is_told_rather_than_hangs():
+    Diffusion(**QUICK).fit(X)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_in_a_child, args=(queue,))
+    child.start()
+    message = queue.get(timeout=60)
+    child.join(60)
+    assert "was forked after JAX had started" in message and "spawn" in message
+
+
+@pytest.mark.parametrize("text", ["1000000", "0", "-1", "many", "1.5", "9" * 5000])
+def test_numbers_of_devices_that_cannot_be(tmp_path, text):
+    np.save(tmp_path / "rows.npy", X)
+    command = [sys.executable, "-m", "pointillist.cli", "fit", "rows.npy", *SMALL.split(), "--out", "m"]
+    environment = {**os.environ, "POINTILLIST_DEVICES": text}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("pointillist: POINTILLIST_DEVICES must be a number of devices from 1 to 1024, not ")
