@@ -4,8 +4,9 @@ BIN := .venv/bin
 # A file of tests stays in one process: its tests share models and compiled programs.
 PARALLEL := --numprocesses auto --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow lint format docs browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-small-tables clean
+.PHONY: study test test-slow test-lowest lint format docs wheel check-wheel browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-small-tables clean
 
 study: .venv/core
 	$(BIN)/pointillist study
@@ -16,19 +17,33 @@ test: .venv/dev browser
 test-slow: .venv/dev browser
 	$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow"
 
+# With the oldest versions that pyproject.toml allows, the tests that take a minute or two.
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest $(PARALLEL) tests/points tests/metrics tests/diffusion tests/estimators/test_mixed.py tests/test_rows_cli.py
+
 lint: .venv/dev
-	$(BIN)/ruff check src tests benchmarks docs
-	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_tracked.py
 
 format: .venv/dev
-	$(BIN)/ruff check --fix src tests benchmarks docs
-	$(BIN)/ruff format src tests benchmarks docs
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
 
 # Warnings are errors: a broken link, a formula that cannot be set, a public name without a docstring.
 docs: .venv/docs
 	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+# An sdist, and the wheel made of it, in dist/.
+wheel: .venv/dev
+	rm -rf dist
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --quiet --outdir dist .
+
+# Installs the wheel outside of the checkout and works with it there.
+check-wheel: wheel
+	$(BIN)/python tools/check_wheel.py dist
 
 # The tests open a study's page in Chromium, Debian's own.
 browser:
@@ -88,7 +103,8 @@ bench-scaling: .venv/core
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "pointillist needs Python 3.11 or newer; give one by PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
 
-.venv/core: .venv/bin/python pyproject.toml constraints.txt
+# The installed version is the one of __init__.py.
+.venv/core: .venv/bin/python pyproject.toml constraints.txt src/pointillist/__init__.py
 	$(INSTALL) --editable .
 	touch $@
 
@@ -100,6 +116,13 @@ bench-scaling: .venv/core
 	$(INSTALL) --editable '.[docs]'
 	touch $@
 
+# Which versions are the lowest allowed is for uv to say: pip cannot.
+.venv-lowest/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	touch $@
+
 # The peers' libraries live apart: the project does not depend on them.
 .venv-peers/installed: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv .venv-peers
@@ -107,4 +130,4 @@ bench-scaling: .venv/core
 	touch $@
 
 clean:
-	rm -rf .venv .venv-peers build docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-peers .venv-lowest build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -2,7 +2,8 @@
 
 Of four columns two hold numbers that hang together, a quarter of whose values is missing in the second; one holds
 categories and one whole numbers. Each line is a process of its own, with programs compiled anew, for its peak of
-memory: the most it ever held. Cells per second are those of the fit, all its passes counted.
+memory: the most it ever held. Cells per second are those of the fit, all its passes counted. "CPU s" are those of all
+cores together, which on a machine that others use too say more.
 """
 
 import argparse
@@ -56,15 +57,17 @@ def measured(size: str, epochs: int | None, n_drawn: int) -> dict[str, Any]:
 
     rows, columns = (int(part) for part in size.split("x"))
     frame = pd.DataFrame(table(rows, columns))
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     model = Diffusion(epochs=epochs, random_state=0).fit(frame)
     fitted = time.perf_counter()
     found: dict[str, Any] = {"tokens": len(model.encoding_.sizes), "values": sum(model.encoding_.sizes)}
     found |= {"passes": len(model.history_), "fit_s": fitted - started, "fit_peak_mb": _peak_mb()}
+    found["fit_cpu_s"] = time.process_time() - busy
     if n_drawn:
         drawn = model.sample(n_drawn, random_state=0)
         assert drawn.shape == (n_drawn, columns)
         found |= {"draw_s": time.perf_counter() - fitted, "peak_mb": _peak_mb()}
+        found["draw_cpu_s"] = time.process_time() - busy - found["fit_cpu_s"]
     return found
 
 
@@ -86,17 +89,12 @@ def main() -> None:
         print(json.dumps(measured(options.one, options.epochs, options.draw)))
         return
     found = {}
-    print(f"| rows × columns | tokens | values | passes | s to fit | peak MB | cells/s | s to draw {options.draw} |")
-    print("|---|---|---|---|---|---|---|---|")
+    draws = f" s to draw {options.draw} | CPU s |" if options.draw else ""
+    print("| rows × columns | tokens | values | passes | s to fit | CPU s | peak MB | cells/s |" + draws)
+    print("|---" * (10 if options.draw else 8) + "|")
     for size in options.sizes:
-        runs = [_run(size, options) for _ in range(options.repeats)]
-        found[size] = runs
-        first, fit = runs[0], _median(runs, "fit_s")
-        rows, columns = (int(part) for part in size.split("x"))
-        cells = [size.replace("x", " × "), *(str(first[name]) for name in ("tokens", "values", "passes"))]
-        cells += [f"{fit:.1f}", f"{_median(runs, 'fit_peak_mb'):.0f}", f"{first['passes'] * rows * columns / fit:,.0f}"]
-        cells.append(f"{_median(runs, 'draw_s'):.1f}" if options.draw else "")
-        print("| " + " | ".join(cells) + " |", flush=True)
+        runs = found[size] = [_run(size, options) for _ in range(options.repeats)]
+        print("| " + " | ".join(_line(size, runs)) + " |", flush=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     facts = {"date": date.today().isoformat(), "commit": commit.stdout.strip()}
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
@@ -108,6 +106,15 @@ def _run(size: str, options: argparse.Namespace) -> dict[str, Any]:
     command += [] if options.epochs is None else ["--epochs", str(options.epochs)]
     environment = {**os.environ, "POINTILLIST_CACHE": "off"}
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout)
+
+
+def _line(size: str, runs: list[dict[str, Any]]) -> list[str]:
+    first, fit = runs[0], _median(runs, "fit_s")
+    rows, columns = (int(part) for part in size.split("x"))
+    cells = [size.replace("x", " × "), *(str(first[name]) for name in ("tokens", "values", "passes"))]
+    cells += [f"{fit:.1f}", f"{_median(runs, 'fit_cpu_s'):.1f}", f"{_median(runs, 'fit_peak_mb'):.0f}"]
+    cells.append(f"{first['passes'] * rows * columns / fit:,.0f}")
+    return cells + [f"{_median(runs, name):.1f}" for name in ("draw_s", "draw_cpu_s") if name in first]
 
 
 def _median(runs: list[dict[str, Any]], name: str) -> float:

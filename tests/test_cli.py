@@ -5,7 +5,7 @@ import pytest
 
 
 def command(*arguments, **options):
-    full = [sys.executable, "-m", "pointillist.cli", *map(str, arguments)]
+    full = [sys.executable, "-m", "pointillist", *map(str, arguments)]
     return subprocess.run(full, capture_output=True, text=True, **options)
 
 
@@ -32,11 +32,49 @@ def test_rows_of_a_file_are_fitted_without_waiting_for_scikit_learn(tmp_path):
         "heavy = {'sklearn', 'scipy.stats', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    fit = "fit", "rows.csv", "--label", "kind", "--epochs", "1", "--batch-size", "40", "--out", "rows.model"
+    fit = "fit", "rows.csv", "--target", "kind", "--epochs", "1", "--batch-size", "40", "--out", "rows.model"
     for arguments in (fit, ("sample", "rows.model", "-n", "3", "--out", "new.csv")):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "new.csv").read_text().startswith("a,b,kind\n")
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["--help"], [], ["fit", "-h"], ["sample", "--help"], ["study", "-h"]])
+def test_help_everywhere(arguments):
+    done = command(*arguments)
+    assert done.returncode == 0 and "Usage: pointillist" in done.stdout
+
+
+def test_help_has_defaults_and_choices():
+    shown = " ".join(command("fit", "-h").stdout.split())
+    assert "[default: (96; 256 with mixed columns)]" in shown and "at most 40 with mixed columns" in shown
+    assert "<linear|cosine|sigmoid>" in shown and "-o, --out MODEL" in shown
+    shown = " ".join(command("sample", "-h").stdout.split())
+    assert "<ancestral|ddim|dpm|dpm-sde|heun>" in shown and "-n, --rows" in shown and "--class VALUE" in shown
+
+
+def test_choices_are_those_of_the_library():
+    from typing import get_args
+
+    from pointillist.cli import choices
+    from pointillist.diffusion.schedules import SCHEDULES
+    from pointillist.diffusion.solvers import SAMPLERS
+    from pointillist.engine.cluster import ENGINES
+    from pointillist.points import SCALINGS
+
+    pairs = {choices.Schedule: SCHEDULES, choices.Sampler: SAMPLERS, choices.Engine: ENGINES}
+    pairs[choices.Scaling] = ["none" if scaling is None else scaling for scaling in SCALINGS]
+    for own, known in pairs.items():
+        assert sorted(get_args(own)) == sorted(known)
+
+
+def test_version_and_debug_after_the_command(tmp_path):
+    from pointillist import __version__
+
+    assert command("--version").stdout == f"pointillist {__version__}\n"
+    done = command("report", ".", "--debug", cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" in done.stderr and "holds no study.db" in done.stderr
+    assert "--install-completion" in command("--help").stdout
 
 
 BAD = {
@@ -98,6 +136,8 @@ def test_a_study_from_toml_to_files_and_again_from_the_store(tmp_path):
         "figures/my_digits_rows.png", "figures/my_losses.png", "figures/my_metrics.png",
         "index.html", "results.csv", "study.db", "tables/my.md",
     ]  # fmt: skip
+    shown = command("info", out, cwd=tmp_path).stdout
+    assert "2 finished, 0 missing" in shown and "digits" in shown
     assert "C2ST" in done.stdout and "floor" in done.stdout
     before = {name: (out / name).read_bytes() for name in names if name != "study.db"}
     for name in before:

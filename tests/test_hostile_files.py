@@ -150,7 +150,7 @@ def test_a_forked_child_is_told_rather_than_hangs():
 @pytest.mark.parametrize("text", ["1000000", "0", "-1", "many", "1.5", "9" * 5000])
 def test_numbers_of_devices_that_cannot_be(tmp_path, text):
     np.save(tmp_path / "rows.npy", X)
-    command = [sys.executable, "-m", "pointillist.cli", "fit", "rows.npy", *SMALL.split(), "--out", "m"]
+    command = [sys.executable, "-m", "pointillist", "fit", "rows.npy", *SMALL.split(), "--out", "m"]
     environment = {**os.environ, "POINTILLIST_DEVICES": text}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2

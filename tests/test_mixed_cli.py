@@ -58,7 +58,7 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert new.schema.equals(old.schema) and new.num_rows == 300
     assert set(new["code"].to_pylist()) <= {101, 205, 999} and new["legs"].null_count
     code, shown, _ = run(
-        "evaluate", f"new.{ending}", f"pets.{ending}", "--holdout", f"pets.{ending}", "--label", "kind"
+        "evaluate", f"new.{ending}", f"pets.{ending}", "--holdout", f"pets.{ending}", "--target", "kind"
     )
     assert code == 0 and "oosted" in shown and "independent columns" in shown
     code, shown, _ = run("evaluate", "m", f"pets.{ending}")
@@ -77,11 +77,11 @@ def test_tables_of_which_one_alone_is_mixed_are_compared_as_mixed(run):
 
 
 def test_labels_and_given_cells(run):
-    assert run("fit", "pets.csv", "--label", "kind", "--out", "m", "--epochs", 30, *SMALL)[0] == 0
+    assert run("fit", "pets.csv", "--target", "kind", "--out", "m", "--epochs", 30, *SMALL)[0] == 0
     model = Diffusion.load("m")
     assert model.classes_.tolist() == ["cat", "dog"] and model.label_column_ == ("kind", 0)
     options = (
-        "--label",
+        "--class",
         "dog",
         "--guidance",
         1,
@@ -112,7 +112,7 @@ def test_types_are_chosen_and_columns_dropped(run):
     assert code == 0 and any(line.startswith("code") and "categories" in line for line in shown.splitlines())
     # What is left may be numbers alone.
     left = [part for name in ("kind", "born", "note", "tame", "legs") for part in ("--drop", name)]
-    code, _, shown = run("fit", "notes.csv", "--label", "code", "--out", "m", "--epochs", 1, *SMALL, *left)
+    code, _, shown = run("fit", "notes.csv", "--target", "code", "--out", "m", "--epochs", 1, *SMALL, *left)
     assert code == 0 and not hasattr(Diffusion.load("m"), "encoding_")
     assert Diffusion.load("m").classes_.tolist() == [101, 205, 999]
 
@@ -122,9 +122,9 @@ def test_types_are_chosen_and_columns_dropped(run):
     [
         ("fit pets.csv --out m --drop colour", "pets.csv: there is no column 'colour'; the columns are kind, weight"),
         ("fit pets.csv --out m --categorical colour", "there is no column 'colour' to be categorical"),
-        ("fit pets.csv --out m --label kind --drop kind", "the label column 'kind' cannot be dropped too"),
-        ("fit pets.csv --out m --label weight", "the label column 'weight' holds too many different numbers"),
-        ("fit pets.csv --out m --label legs", "the label column 'legs' has missing values"),
+        ("fit pets.csv --out m --target kind --drop kind", "the label column 'kind' cannot be dropped too"),
+        ("fit pets.csv --out m --target weight", "the label column 'weight' holds too many different numbers"),
+        ("fit pets.csv --out m --target legs", "the label column 'legs' has missing values"),
         ("sample pets.model -n 3 --out new.npy", "new.npy: an .npy file holds numbers alone"),
         ("sample pets.model -n 3 --out new.csv --where kind", "--where takes COLUMN=VALUE, not 'kind'"),
         ("sample pets.model -n 3 --out new.csv --where kind=cow", "column 'kind' has no 'cow'"),
@@ -133,7 +133,7 @@ def test_types_are_chosen_and_columns_dropped(run):
             "--where 'weight=big': column 'weight' holds double",
         ),
         ("sample pets.model -n 3 --out new.csv --sampler ddim", "sampler is for tables of numbers alone"),
-        ("sample pets.model -n 3 --out new.csv --label dog", "was fitted without labels"),
+        ("sample pets.model -n 3 --out new.csv --class dog", "was fitted without labels"),
         ("evaluate pets.csv pets.csv --figure f.png", "--figure draws tables of numbers"),
     ],
 )

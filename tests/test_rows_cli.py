@@ -56,7 +56,7 @@ def write_wine(path):
 @pytest.mark.parametrize("ending", [".csv", pytest.param(".csv.gz", marks=pytest.mark.slow), ".parquet"])
 def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
     table = write_wine("wine.csv")
-    run("fit", "wine.csv", "--label", "cultivar", "--out", "m", "--epochs", 20, *SMALL)
+    run("fit", "wine.csv", "--target", "cultivar", "--out", "m", "--epochs", 20, *SMALL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "wine.csv"]
     run("sample", "m", "-n", 600, "--out", f"new{ending}")
     new = read_table(f"new{ending}", "cultivar")
@@ -70,7 +70,7 @@ def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
     shares = np.array([(new.label.values == name).mean() for name in ("barolo", "grignolino", "barbera")])
     expected = np.array([59, 71, 48]) / 178
     assert (np.abs(shares - expected) < 4 * np.sqrt(expected * (1 - expected) / 600)).all()
-    run("sample", "m", "-n", 5, "--label", "barbera", "--guidance", 1, "--out", "one.csv", "--seed", 3)
+    run("sample", "m", "-n", 5, "--class", "barbera", "--guidance", 1, "--out", "one.csv", "--seed", 3)
     of_class = read_table("one.csv", "cultivar")
     assert of_class.label.values.tolist() == ["barbera"] * 5
     model = Diffusion.load("m")
@@ -102,8 +102,8 @@ def test_a_warning_is_one_line(run, capsys):
 def test_numbered_labels_of_an_array(run):
     rows = np.column_stack([np.random.default_rng(0).normal(size=(90, 2)), np.arange(90) % 3])
     np.save("rows.npy", rows)
-    run("fit", "rows.npy", "--label", "-1", "--out", "m", "--epochs", 5, *SMALL)
-    run("sample", "m", "-n", 30, "--label", "2", "--out", "new.npy")
+    run("fit", "rows.npy", "--target", "-1", "--out", "m", "--epochs", 5, *SMALL)
+    run("sample", "m", "-n", 30, "--class", "2", "--out", "new.npy")
     new = np.load("new.npy")
     assert new.shape == (30, 3) and (new[:, 2] == 2).all()
 
@@ -111,18 +111,18 @@ def test_numbered_labels_of_an_array(run):
 def test_labels_that_differ_in_nothing_but_capitals(run):
     rows = pyarrow.table({"x": np.arange(30.0), "kind": np.array(["A", "a", "b"])[np.arange(30) % 3]})
     pyarrow.csv.write_csv(rows, "rows.csv")
-    run("fit", "rows.csv", "--label", "kind", "--out", "m", "--epochs", 1, *SMALL)
+    run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
     for label in ("A", "a"):
-        run("sample", "m", "-n", 3, "--label", label, "--out", "new.csv")
+        run("sample", "m", "-n", 3, "--class", label, "--out", "new.csv")
         assert read_table("new.csv", "kind").label.values.tolist() == [label] * 3
 
 
 def test_truths_are_labels_in_any_case(run):
     rows = pyarrow.table({"x": np.arange(30.0), "kind": np.arange(30) % 2 > 0})
     pyarrow.csv.write_csv(rows, "rows.csv")
-    run("fit", "rows.csv", "--label", "kind", "--out", "m", "--epochs", 1, *SMALL)
+    run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
     for label in ("true", "True"):
-        run("sample", "m", "-n", 3, "--label", label, "--out", "new.csv")
+        run("sample", "m", "-n", 3, "--class", label, "--out", "new.csv")
         assert read_table("new.csv", "kind").label.values.tolist() == [True] * 3
 
 
@@ -152,7 +152,7 @@ def test_the_same_bits_from_given_priors_in_every_process(run, tmp_path):
     job = ["sample", "m", "--prior", "prior.npy", "--deterministic", "--out"]
     run(*job, "here.npy")
     for devices in ("1", "3"):
-        command = [sys.executable, "-m", "pointillist.cli", *job, f"{devices}.npy", "--seed", devices]
+        command = [sys.executable, "-m", "pointillist", *job, f"{devices}.npy", "--seed", devices]
         subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "POINTILLIST_DEVICES": devices})
     files = [(tmp_path / name).read_bytes() for name in ("here.npy", "1.npy", "3.npy")]
     assert files[0] == files[1] == files[2] and np.load("here.npy").shape == (1797, 64)
@@ -190,15 +190,34 @@ def test_evaluate_says_what_it_sees(run, capsys):
         ["hue", "year", "cultivar", "magnesium", "alcohol"]
     )
     pyarrow.parquet.write_table(moved, "moved.parquet")
-    run("evaluate", "moved.parquet", "wine.csv", "--label", "cultivar", "--figure", "figure.png")
+    run("evaluate", "moved.parquet", "wine.csv", "--target", "cultivar", "--figure", "figure.png")
     shown = capsys.readouterr().out
     assert "178 rows against 178 of data, 4 columns" in shown and "Can be told apart" in shown
     assert "'alcohol'" in " ".join(shown.split())
     with open("figure.png", "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
-    run("evaluate", "wine.csv", "wine.csv", "--label", "cultivar", "--holdout", "wine.csv", "--json")
+    run("evaluate", "wine.csv", "wine.csv", "--target", "cultivar", "--holdout", "wine.csv", "--json")
     found = json.loads(capsys.readouterr().out)
     assert found["nearest"]["exact_copies"] == 178 and "copied" in found["verdict"]
+
+
+def test_info_names_what_a_model_holds(run, capsys):
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(50, 2)))
+    run("fit", "rows.npy", "--epochs", 3, *SMALL, "-o", "m", "--quiet")
+    assert capsys.readouterr().err == ""
+    run("info", "m")
+    shown = capsys.readouterr().out
+    assert "numbers (Gaussian diffusion)" in shown and "2: 0 (float64), 1 (float64)" in shown and "3 epochs" in shown
+
+
+def test_check_ends_with_status_1_where_rows_can_be_told_apart(run):
+    rng = np.random.default_rng(0)
+    np.save("data.npy", rng.normal(size=(300, 2)))
+    np.save("like.npy", rng.normal(size=(300, 2)))
+    np.save("unlike.npy", rng.normal(3, 1, size=(300, 2)))
+    run("evaluate", "like.npy", "data.npy", "--check")
+    with pytest.raises(AssertionError):
+        run("evaluate", "unlike.npy", "data.npy", "--check")
 
 
 @pytest.mark.parametrize("stop,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -206,7 +225,7 @@ def test_a_stopped_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path, stop
     np.save("rows.npy", np.random.default_rng(0).normal(size=(2000, 2)))
     command = ["fit", "rows.npy", "--epochs", "300000", *SMALL, "--out"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pointillist.cli", *command, "m"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "pointillist", *command, "m"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     for _ in range(600):
         time.sleep(0.1)

@@ -46,7 +46,7 @@ def command():
 
     def run(*arguments, **options):
         return subprocess.run(
-            [sys.executable, "-m", "pointillist.cli", *map(str, arguments)], capture_output=True, text=True, **options
+            [sys.executable, "-m", "pointillist", *map(str, arguments)], capture_output=True, text=True, **options
         )
 
     return run

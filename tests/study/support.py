@@ -6,7 +6,7 @@ from pointillist.study.store import Model
 def dump(store):
     """Everything in a store that an interruption must not change, bit for bit."""
     connection = store._connection
-    names = ("cells", "models", "rows", "measures", "floors")
+    names = ("cells", "models", "rows", "floors")
     tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
     for temporary in ("checkpoints", "parts"):
         assert connection.execute(f"SELECT COUNT(*) FROM {temporary}").fetchone() == (0,)

@@ -192,6 +192,12 @@ def test_rows_outside_are_counted_and_not_drawn(make, name):
 
 
 @pytest.mark.parametrize("name", N_COLUMNS)
+def test_rows_that_are_all_outside(make, name):
+    figure = rows_of(make(lambda d, timesteps: draw_rows(d) + 9), name)
+    assert all("60 of 60 rows outside" in texts(axes) for axes in figure.axes[1:])
+
+
+@pytest.mark.parametrize("name", N_COLUMNS)
 def test_unfinished_and_diverged_panels_say_so(make, tmp_path, name):
     def rows(d, timesteps):
         generated = draw_rows(d, seed=timesteps)
@@ -353,6 +359,11 @@ def test_floors_that_differ_between_settings_and_missing_ones(make):
     assert "data against data" not in " ".join(all_text(metrics_of(results)))
 
 
-def test_dollars_in_titles_are_no_formulas(make, tmp_path):
-    results = make(section=replace(STEPS, title=r"costs $5 and $\x", datasets=("plane",)))
+@pytest.mark.parametrize("text", [r"costs $5 and $\x", r"\$x$ $\frac{$", "$\\x$ \x1b[31m\n[/b]"])
+def test_text_of_anybody_is_no_formula(make, tmp_path, text):
+    section = replace(STEPS, title=text, datasets=("plane",), varied=())
+    results = make(section=section)
+    section = replace(section, columns=tuple(replace(column, label=text) for column in COLUMNS))
+    results.spec = replace(results.spec, sections=(section,))
     assert len(write_figures(results, tmp_path / "figures")) == 3
+    assert not any(set("\x1b\n") & set(shown) for shown in all_text(losses_figure(results, section)))

@@ -1,3 +1,5 @@
+import io
+import os
 import signal
 import sqlite3
 import subprocess
@@ -15,20 +17,22 @@ from pointillist.engine.recipes import Architecture
 from pointillist.engine.training import StackTrainer
 from pointillist.points import true_log_density
 from pointillist.study import runner
+from pointillist.study.database import StoreError
 from pointillist.study.grid import random_seed, study_cells
 from pointillist.study.measuring import measure_rows
+from pointillist.study.outputs import write_outputs
 from pointillist.study.results import Results
 from pointillist.study.scorer import held_out
 from pointillist.study.spec import SpecError, load_spec, parse_spec
-from pointillist.study.store import Store
+from pointillist.study.store import Model, Store
 from pointillist.study.tables import markdown
 
 CONSOLE = Console(quiet=True)
 
 
-def run(spec, folder):
+def run(spec, folder, **options):
     folder.mkdir(exist_ok=True)
-    with Store(folder / "study.db") as store:
+    with Store(folder / "study.db", **options) as store:
         runner.run_study(spec, store, CONSOLE)
         return dump(store)
 
@@ -41,10 +45,11 @@ def whole(tiny, tmp_path):
 def test_every_cell_is_computed_once_and_kept(tiny, tmp_path, whole):
     assert len(whole["cells"]) == 6  # 2 sets x 2 numbers of timesteps, cosine and sigmoid; one cell is shared
     assert len(whole["models"]) == len(whole["rows"]) == 6
-    assert len(whole["measures"]) == 6 * 4 and len(whole["floors"]) == 2 * 4
+    assert len(whole["floors"]) == 2 * 4
     with Store(tmp_path / "whole" / "study.db") as store:
         results = Results(store)
         assert results.finished_and_missing() == (6, 0)
+        assert [len(store.measures(key)) for key in store.finished()] == [4] * 6
         steps, kinds = results.spec.sections
         name = steps.datasets[0]
         settings = steps.columns[0].settings
@@ -127,6 +132,53 @@ def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeyp
     assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
 
 
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_whoever_stops_it_the_state_is_kept(tiny, tmp_path, whole, monkeypatch, stop):
+    train = StackTrainer.run
+
+    def run_and_ask(self, epochs):
+        losses = train(self, 1)
+        os.kill(os.getpid(), signal.SIGINT if stop is KeyboardInterrupt else signal.SIGTERM)
+        return losses
+
+    monkeypatch.setattr(StackTrainer, "run", run_and_ask)
+    with pytest.raises(stop):
+        run(load_spec(str(tiny)), tmp_path / "stopped")
+    with Store(tmp_path / "stopped" / "study.db") as store:
+        assert store._connection.execute("SELECT MIN(epoch), MAX(epoch) FROM checkpoints").fetchone() == (1, 1)
+    monkeypatch.setattr(StackTrainer, "run", train)
+    assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
+
+
+@pytest.mark.parametrize("table", ["models", "rows", "cells", "floors", "datasets", "facts"])
+def test_what_is_damaged_is_computed_anew_to_the_same_bits(tiny, tmp_path, whole, table):
+    with closing(sqlite3.connect(tmp_path / "whole" / "study.db")) as connection:
+        connection.execute(f"UPDATE {table} SET checksum = zeroblob(32) WHERE rowid = 1")
+        connection.commit()
+    with pytest.raises(StoreError, match="`pointillist study` computes anew"):
+        Store(tmp_path / "whole" / "study.db")
+    with pytest.warns(UserWarning, match="computed anew"):
+        assert run(load_spec(str(tiny)), tmp_path / "whole", mend=True) == whole
+    with Store(tmp_path / "whole" / "study.db") as store:
+        assert Results(store).finished_and_missing() == (6, 0)
+
+
+def test_networks_and_rows_of_another_study_are_refused(tiny, tmp_path, whole):
+    path = tmp_path / "whole" / "study.db"
+    spec = load_spec(str(tiny))
+    with Store(path) as store:
+        (cell, *_) = study_cells(spec, Results(store).fingerprints)
+        store._connection.execute("DELETE FROM cells")
+        store.add_rows(cell.rows_key, np.zeros((100, 5), np.float32))
+    with pytest.raises(StoreError, match=r"study\.db: is damaged: generated rows have 5 columns, and the data 2"):
+        run(spec, path.parent)
+    with Store(path) as store:
+        store._connection.execute("DELETE FROM rows")
+        store.add_models({cell.model_key: Model(np.ones(3, np.float32), b"weights")})
+    with pytest.raises(StoreError, match=r"study\.db: is damaged: not whole safetensors data"):
+        run(spec, path.parent)
+
+
 def test_a_diverged_model_has_no_measures(tiny):
     spec = load_spec(str(tiny)).only(["kinds"])
     cell = study_cells(spec, dict.fromkeys(spec.sections[0].datasets, "fingerprint"))[0]
@@ -199,7 +251,9 @@ def number(path, query):
         return 0
 
 
-@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
+@pytest.mark.parametrize(
+    "stop", [*(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL]
+)
 def test_a_stopped_process_goes_on_to_the_same_bits(tiny, tmp_path, command, stop):
     tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 2000"))
     arguments = ["study", str(tiny), "--only", "kinds", "--out"]
@@ -216,7 +270,8 @@ def test_a_stopped_process_goes_on_to_the_same_bits(tiny, tmp_path, command, sto
             time.sleep(0.02)
         process.send_signal(stop)
         output, _ = process.communicate()
-        assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL), output
+        statuses = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+        assert process.returncode == statuses[stop], output
         assert stop == signal.SIGKILL or "The same command goes on from there" in output
     assert command(*arguments, out).returncode == 0
     with Store(tmp_path / "whole" / "study.db") as first, Store(out / "study.db") as second:
@@ -224,3 +279,34 @@ def test_a_stopped_process_goes_on_to_the_same_bits(tiny, tmp_path, command, sto
     csvs = [(folder / "results.csv").read_bytes() for folder in (tmp_path / "whole", out)]
     assert csvs[0] == csvs[1]
     assert [path.name for path in out.rglob("*.part")] == []
+
+
+def test_a_folder_is_one_process_at_a_time(tiny, tmp_path, command):
+    tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 1000000"))
+    out = tmp_path / "out"
+    arguments = ["study", str(tiny), "--only", "kinds", "--out", str(out)]
+    process = subprocess.Popen([sys.executable, "-c", DRIVER, *arguments], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while number(out / "study.db", "SELECT MAX(epoch) FROM checkpoints") == 0:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    second = command(*arguments, "--fresh")
+    assert second.returncode == 2 and second.stdout == ""
+    assert second.stderr == f"pointillist: {out}: another process is at work on this study\n"
+    assert number(out / "study.db", "SELECT MAX(epoch) FROM checkpoints") > 0 and process.poll() is None
+    process.kill()
+    process.wait()
+    assert command(*arguments, "--fresh", "--epochs", "1").returncode == 0
+    assert sorted(path.name for path in out.iterdir()) == ["figures", "index.html", "results.csv", "study.db", "tables"]
+
+
+def test_names_with_markup_are_shown_while_a_study_runs(tiny, tmp_path):
+    folder = tmp_path / "[b]"
+    folder.mkdir()
+    (tmp_path / "rows.npy").rename(tmp_path / "[b][.npy")
+    tiny.write_text(tiny.read_text().replace("rows.npy", "[b][.npy"))
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    with Store(folder / "study.db") as store:
+        runner.run_study(load_spec(str(tiny)).only(["kinds"]), store, console)
+        write_outputs(store, folder, console)
+    assert "floor of [b][" in console.file.getvalue() and str(folder) in console.file.getvalue()

@@ -1,3 +1,6 @@
+import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,8 +129,6 @@ epochs = 9
 
 def test_json_round_trip():
     spec = load_spec("report")
-    import json
-
     assert from_json(json.loads(json.dumps(to_json(spec)))) == spec
 
 
@@ -164,7 +165,7 @@ MISTAKES = {
     "guidance without classes": (
         VARIANTS + "[sections.a.variants.c]\nguidance = 2", "plain rows, rows of classes and classifiers need sections",
     ),
-    "a name of a variant": (GOOD + "[sections.a.variants.\"a|b\"]", "a variant.s name heads a column: leave out"),
+    "a name of a variant": (GOOD + "[sections.a.variants.\"a|b\"]", r"'a\|b' must be a text without"),
     "reference of variants": (
         GOOD + "[sections.a]\nreference = \"r.csv\"\n[sections.a.variants.b]", "a section of variants has none",
     ),
@@ -183,10 +184,10 @@ MISTAKES = {
     "rate": (GOOD + "learning_rate = 0", "learning_rate: 0 must be a number above 0"),
     "embedding": (GOOD + "time_embedding = 5", "must be an even number"),
     "seeds": ("seeds = 0\n" + GOOD, "line 1: seeds: 0 must be a whole number from 1"),
-    "title": ("title = 3\n" + GOOD, "line 1: title: must be a text"),
+    "title": ("title = 3\n" + GOOD, "line 1: title: 3 must be a text of at most 1,000 characters"),
     "sections not tables": (GOOD + "sections = 3", "line 2: sections: must be tables"),
     "section not a table": (GOOD + "[sections]\na = 3", "line 3: sections.a: must be a table"),
-    "section name": (GOOD + '[sections."a/b"]', "sections.a/b.a/b: a section's name"),
+    "section name": (GOOD + '[sections."a/b"]', "sections.a/b: 'a/b' must be at most 100 letters, digits, - and _"),
     "reference missing": (GOOD + '[sections.a]\nreference = "none.csv"', "line 3: sections.a.reference: .*none.csv"),
     "not TOML": ("datasets = [", r"my.toml: .*\(at end of document\)|Invalid"),
     "twice": (GOOD + GOOD, r"Cannot overwrite a value \(at line 2"),
@@ -204,7 +205,7 @@ def test_two_files_of_one_name_cannot_be_told_apart(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         np.save(tmp_path / folder / "rows.npy", np.zeros((3, 2)))
-    with pytest.raises(SpecError, match="two of them have the same name"):
+    with pytest.raises(SpecError, match="line 1: datasets: two of the data sets have the same name"):
         parsed('datasets = ["a/rows.npy", "b/rows.npy"]', tmp_path)
 
 
@@ -224,6 +225,12 @@ BAD_REFERENCES = {
     "no column": ("dataset,metric,value\n", "has no column timesteps"),
     "not a number": ("dataset,metric,timesteps,value\nmoons,EMD,5,high\n", "line 2: 'high' is not a number"),
     "empty": ("", "has no column dataset, metric, timesteps, value"),
+    "too few values": ("dataset,metric,timesteps,value\nmoons,EMD\n", "line 2: has too few values"),
+    "NaN": ("dataset,metric,timesteps,value\nmoons,EMD,5,nan\n", "line 2: a reported number must be one of at most"),
+    "many decimals": (f"dataset,metric,timesteps,value\nmoons,EMD,5,0.{'1' * 31}\n", "line 2: .* at most 30 decimal"),
+    "a long name": (f"dataset,metric,timesteps,value\n{'a' * 1001},EMD,5,1\n", "line 2: a text of at most 1,000"),
+    "a long field": (f"dataset,metric,timesteps,value\n{'a' * 200_000},EMD,5,1\n", "r.csv, line 1: field larger"),
+    "too large": ("#" * (2**20 + 1), "r.csv: is larger than 1 MiB"),
 }
 
 
@@ -240,3 +247,124 @@ def test_reference_values_match_columns_by_number(tmp_path):
     (reference,) = parsed(text, tmp_path).sections[0].reference
     assert (reference.column, reference.value, reference.decimals) == ("1e-4..0.02", 30.5, 1)
     assert reference.rounding_error == pytest.approx(0.1 / np.sqrt(12))
+
+
+PARTS = ["a"] * 33
+LONG_KEYS = {
+    "plain": ".".join(PARTS) + " = 1",
+    "with blanks": " .\t".join(PARTS) + " = 1",
+    "quoted": ".".join(f'"{part}"' for part in PARTS) + " = 1",
+    "in single quotes": ".".join(f"'{part}'" for part in PARTS) + " = 1",
+    "of a table": f"[{'.'.join(PARTS)}]",
+    "of a list of tables": f"[[ {' . '.join(PARTS)} ]]",
+    "in a list": f"x = [[[{{{'.'.join(PARTS)} = 1}}]]]",
+    "after quotes in quotes": f'x = [""""a"""", {{{".".join(PARTS)} = 1}}, "b"]',
+    "after a comment": f'# "\n{".".join(PARTS)} = 1',
+}
+
+
+@pytest.mark.parametrize("text", LONG_KEYS.values(), ids=LONG_KEYS)
+def test_keys_of_many_parts_are_refused_before_they_are_parsed(text, monkeypatch):
+    monkeypatch.setattr("tomllib.loads", lambda _: pytest.fail("parsed"))
+    with pytest.raises(SpecError, match=r"my\.toml, line \d: a key has more than 32 parts"):
+        parsed(text)
+
+
+def test_dots_elsewhere_are_no_parts_of_keys():
+    dots = "a.b." * 50
+    text = f'title = "{dots}" # {dots}\n' + GOOD + f"learning_rate = {[i / 1000 for i in range(1, 60)]}\n"
+    text += f'[sections.a]\ntitle = \'\'\'\n{dots}\'\'\'\n[sections.b]\ntitle = """\\"{dots}"""""\n'
+    spec = parsed(text)
+    assert spec.title == dots and [section.title for section in spec.sections] == [dots, f'"{dots}""']
+
+
+TOO_MUCH = {
+    "nested lists": ("x = " + "[" * 100_000, "nested too deeply"),
+    "nested tables": ("x = " + "{a=" * 100_000, "nested too deeply"),
+    "an integer of 5,000 digits": (GOOD + "timesteps = " + "1" * 5000, "my.toml: Exceeds the limit"),
+    "an integer of 20,000 bits": (GOOD + "timesteps = 0x" + "f" * 5000, "a very large int must be a whole number"),
+    "many settings": (
+        GOOD + f"timesteps = {[*range(1, 200)]}\nwidth = {[*range(1, 200)]}", "width: the lists make more than 10,000",
+    ),
+    "many sections": (
+        GOOD + f"timesteps = {[*range(1, 2000)]}\n" + "".join(f"[sections.s{i}]\n" for i in range(2000)),
+        "s5.timesteps: the lists make more than 10,000 settings",
+    ),
+    "many cells": (
+        GOOD + f"seeds = 1000\ntimesteps = {[*range(1, 300)]}", "make 299,000 cells, more than 200,000",
+    ),
+    "a long title": (GOOD + f'title = "{"a" * 1001}"', "title: 'a*… must be a text of at most 1,000 characters"),
+    "a long name of a section": (GOOD + f"[sections.{'a' * 101}]", "must be at most 100 letters"),
+    "a long name of a key": (f"{'a' * 100_000} = 1", "a: unknown key"),
+    "an escape sequence in a key": ('"\\u001b[31m" = 1', r"my.toml: \\x1b\[31m: unknown key"),
+    "an escape sequence in a value": ('datasets = "\\u001b[31m"', r"unknown set '\\x1b\[31m'"),
+    "an escape sequence in a label": (
+        VARIANTS + '[sections.a.variants."\\u001b[31m"]', r"'\\x1b.* must be a text without",
+    ),
+    "a name with a zero": ('datasets = "\\u0000.npy"', "datasets: embedded null byte"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text,message", TOO_MUCH.values(), ids=TOO_MUCH)
+def test_what_is_too_much_is_one_short_line(text, message):
+    with pytest.raises(SpecError, match=message) as caught:
+        parsed(text)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
+
+
+def test_names_that_make_a_long_name_together(tmp_path):
+    name = "a" * 150
+    np.save(tmp_path / f"{name}.npy", np.zeros((3, 2)))
+    with pytest.raises(SpecError, match="too long to name a file together"):
+        parsed(f'datasets = "{name}.npy"\n[sections.{"b" * 60}]', tmp_path)
+
+
+def test_overrides_keep_to_the_number_of_cells():
+    spec = load_spec("report").with_seeds(1000)
+    with pytest.raises(SpecError, match="make 260,000 cells, more than 200,000"):
+        replace(spec, sections=spec.sections * 2)
+
+
+def test_files_that_are_too_large_or_no_files(tmp_path):
+    path = tmp_path / "big.toml"
+    path.write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(SpecError, match=r"big\.toml: is larger than 1 MiB"):
+        load_spec(str(path))
+    path.write_bytes(b"\xff")
+    with pytest.raises(SpecError, match=r"big\.toml: is not a UTF-8 text file"):
+        load_spec(str(path))
+    os.mkfifo(tmp_path / "pipe.npy")
+    for name in (tmp_path / "pipe.npy", "/dev/zero"):
+        with pytest.raises(OSError, match="is a pipe or a device, not a regular file"):
+            load_spec(str(name))
+        with pytest.raises(SpecError, match=r"line 3: sections\.a\.reference: .* is a pipe or a device"):
+            parsed(GOOD + f'[sections.a]\nreference = "{name}"', tmp_path)
+    with pytest.raises(SpecError, match=r"line 1: datasets: .*pipe\.npy: is a pipe or a device"):
+        parsed('datasets = "pipe.npy"', tmp_path)
+
+
+def test_what_a_file_may_hold_is_accepted_from_a_store(tmp_path):
+    (tmp_path / "r.csv").write_text("dataset,metric,timesteps,value\nmoons,EMD,5,1.5\n")
+    text = (
+        'title = "[/b] $x$ | \\u001b"\n'
+        + GOOD
+        + """
+[sections.a]
+timesteps = [5, 6]
+reference = "r.csv"
+[sections.b]
+schedule = ["linear", "cosine"]
+sampler = ["ancestral", "ddim"]
+beta_range = [[1e-4, 0.02], [1e-3, 0.1]]
+[sections.c]
+guidance = [0, 1]
+[sections.d]
+classifier = ["knn_100", "mlp_100_50", "elbo", "exact"]
+[sections.e]
+method = ["svdd_pm", "feynman_kac"]
+[sections.f.variants."ε, wide"]
+n_held_out = 0
+"""
+    )
+    spec = parsed(text, tmp_path)
+    assert from_json(json.loads(json.dumps(to_json(spec)))) == spec

@@ -1,4 +1,6 @@
 import csv
+import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import Results, protocol
 from pointillist.study.spec import load_spec, to_json
 from pointillist.study.store import FloorRecord, Measure, Store
-from pointillist.study.tables import agreement_line, markdown, notes, terminal, write_csv
+from pointillist.study.tables import agreement_line, csv_text, markdown, notes, terminal, write_csv
 
 
 @pytest.fixture
@@ -91,3 +93,47 @@ def test_csv_has_a_line_a_cell_and_metric(results, tmp_path):
     ]
     assert (line["value"], line["standard_error"], line["reported"], line["floor"]) == ("25.0", "1.0", "20.5", "20.0")
     assert line["is_best"] == "True" and line["beta_range"] == "1e-4..0.02"
+
+
+NASTY = "[/b] [red]$x$ \x1b[31m | \\ <b>\nnew"
+
+
+def renamed(results, text):
+    """The study with another title and other labels, as only a store of somebody else could have them."""
+    section = results.spec.sections[0]
+    columns = tuple(replace(column, label=f"{text}{i}") for i, column in enumerate(section.columns))
+    return replace(section, title=text, columns=columns, varied=())
+
+
+def test_text_of_anybody_is_shown_on_the_terminal(results):
+    console = Console(width=200, record=True, file=io.StringIO(), color_system="truecolor", force_terminal=True)
+    console.print(terminal(results, renamed(results, NASTY)))
+    text = console.export_text()
+    assert r"[/b] [red]$x$ \x1b[31m | \ <b>\nnew" in text and r"<b>\nnew0" in text
+    assert "\x1b[31m" not in console.file.getvalue()
+
+
+def test_text_of_anybody_stays_in_its_cell_of_markdown(results):
+    head, _, columns, rule, *lines = markdown(results, renamed(results, NASTY)).splitlines()
+    assert head == r"# \[/b] \[red]$x$ \\x1b\[31m \| \\ \<b>\\nnew"
+    assert columns.replace(r"\|", "").count("|") == rule.count("|") == 6
+    assert all(line.replace(r"\|", "").count("|") in (0, 6) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("=1+1", "'=1+1"), ("@a", "'@a"), ("+a", "'+a"), ("-1.5", "-1.5"), ("\x1ba", r"\x1ba"), ("a=", "a=")],
+)
+def test_text_that_a_spreadsheet_would_compute_is_quoted(results, text, written):
+    section = results.spec.sections[0]
+    changed = replace(section, columns=(replace(section.columns[0], label=text), *section.columns[1:]))
+    (line, *_) = csv.DictReader(io.StringIO(csv_text(results, [changed])))
+    assert line["column"] == written and float(line["value"]) == 25
+
+
+def test_numbers_below_0_stay_numbers(results):
+    section = results.spec.sections[0]
+    for cell in results.cells(section.datasets[0], section.columns[0].settings):
+        results.store.add_result(cell, {"emd": Measure(-1.5, 1.0, 4.0)})
+    (line, *_) = csv.DictReader(io.StringIO(csv_text(results, [section])))
+    assert line["value"] == "-1.5"

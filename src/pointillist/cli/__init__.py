@@ -8,22 +8,36 @@ from typing import Annotated, NoReturn, TextIO
 
 import typer
 
+from pointillist import __version__
+from pointillist.cli.info import info
 from pointillist.cli.rows import evaluate, fit, sample
 from pointillist.cli.studies import report, study
 from pointillist.files import printable
 
 app = typer.Typer(
-    help="Diffusion models for rows of numbers.",
-    add_completion=False,
+    help="Diffusion models for rows of numbers and tables of any columns.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
+    # As Rich reads it, text in brackets is markup.
+    rich_markup_mode=None,
 )
-for command in (fit, sample, evaluate, study, report):
+for command in (fit, sample, evaluate, info, study, report):
     app.command()(command)
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"pointillist {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; after any command.")] = False,
 ) -> None:
     pass
 
@@ -34,13 +48,14 @@ def main() -> None:
     # What is imported and traced stays: to look for garbage in it every 700 objects takes a tenth of a short command.
     gc.set_threshold(100_000)
     arguments = sys.argv[1:] or ["--help"]
+    is_debugging = "--debug" in arguments
     warnings.showwarning = _show_warning
     try:
-        sys.exit(app(arguments, standalone_mode=False))
+        sys.exit(app([text for text in arguments if text != "--debug"], prog_name="pointillist", standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except Exception as error:
-        if "--debug" in arguments or not _is_bad_input(error):
+        if is_debugging or not _is_bad_input(error):
             raise
         print(f"pointillist: {printable(_in_one_line(error))}", file=sys.stderr)
         sys.exit(2)
@@ -67,7 +82,8 @@ def _in_one_line(error: Exception) -> str:
         return "the memory is not enough; give fewer rows or a smaller model"
     # Usage errors of the command-line library give their text by a method of their own.
     text = error.format_message() if hasattr(error, "format_message") else str(error)
-    return " ".join(text.split())
+    # So the command-line library introduces what its checks say.
+    return " ".join(text.replace(": Value error, ", ": ").split())
 
 
 def _is_bad_input(error: Exception) -> bool:

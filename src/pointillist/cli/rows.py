@@ -10,39 +10,46 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pointillist.cli import choices
+from pointillist.cli.choices import FILES
+
 if TYPE_CHECKING:
     import numpy as np
 
     from pointillist.estimators.model import DiffusionModel
     from pointillist.points import MixedTable, Table
 
-_FILES = ".npy, .csv, .csv.gz or .parquet"
-_LARGEST_SEED = 2**32 - 1
-
 
 def fit(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {_FILES}.")],
-    out: Annotated[Path, typer.Option(metavar="MODEL", help="The model file to write.")],
-    label: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of labels; its number in a .npy file.")
-    ] = None,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {FILES}.")],
+    out: Annotated[Path, choices.out("MODEL", "The model file to write.")],
+    target: Annotated[str | None, choices.target("The column of labels, whose classes can be drawn alone")] = None,
     timesteps: Annotated[int, typer.Option(help="T, the number of noise levels.")] = 200,
-    schedule: Annotated[str, typer.Option(help="Of the noise: linear, cosine or sigmoid.")] = "cosine",
+    schedule: Annotated[choices.Schedule, typer.Option(help="Noise schedule.")] = "cosine",
     beta_start: Annotated[float, typer.Option(help="First beta of the linear schedule.")] = 1e-4,
     beta_end: Annotated[float, typer.Option(help="Last beta of the linear schedule.")] = 0.02,
-    scaling: Annotated[str, typer.Option(help="Of the columns: minmax, standard, quantile or none.")] = "standard",
+    scaling: Annotated[choices.Scaling, typer.Option(help="How columns of numbers are scaled.")] = "standard",
     width: Annotated[
-        int | None, typer.Option(help="Units of a hidden layer [default: 96; 256 with mixed columns].")
+        int | None, typer.Option(help="Units of a hidden layer.", show_default="96; 256 with mixed columns")
     ] = None,
     depth: Annotated[int, typer.Option(help="Hidden blocks.")] = 3,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the rows [default: as many as make 10,000 steps, at most 400].")
+        int | None,
+        typer.Option(
+            help="Passes over the rows.",
+            show_default="as many as make 10,000 steps, at most 400; at most 40 with mixed columns",
+        ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows a step [default: 64; 256 with mixed columns].")] = None,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
-    p_uncond: Annotated[float, typer.Option(help="Share of labels not shown in training.")] = 0.2,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Rows in a step.", show_default="64; with mixed columns a sixteenth of the rows, from 8 to 256"
+        ),
+    ] = None,
+    learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
+    p_uncond: Annotated[float, typer.Option(help="Share of labels that are not shown in training.")] = 0.2,
     early_stopping: Annotated[
-        bool, typer.Option("--early-stopping", help="Hold out a tenth of the rows; stop when their loss stays.")
+        bool, typer.Option("--early-stopping", help="Hold out a tenth of the rows; stop once their loss stops falling.")
     ] = False,
     categorical: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column whose numbers are categories; may be repeated.")
@@ -58,13 +65,14 @@ def fit(
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column to leave out; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Same seed, same model.")] = 0,
+    seed: Annotated[int, choices.seed("Same seed, same model.")] = 0,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Where the state of training is kept [default: MODEL.checkpoint].")
+        Path | None, typer.Option(help="Where the state of training is kept.", show_default="MODEL.checkpoint")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on from the checkpoint, or throw it away.")
     ] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show neither types nor progress.")] = False,
 ) -> None:
     """Fits a diffusion model to a table of numbers, or of columns of any kind; writes a model file."""
     from rich.console import Console
@@ -99,15 +107,15 @@ def fit(
         learning_rate=learning_rate,
         p_uncond=p_uncond,
         early_stopping=early_stopping,
-        verbose=True,
+        verbose=not quiet,
         random_state=seed,
     )
     check_parameters(model)
     chosen = categorical or []
-    table = read_any(data, label, drop=drop or (), types=types_of(type or ()), is_mixed=bool(chosen))
+    table = read_any(data, target, drop=drop or (), types=types_of(type or ()), is_mixed=bool(chosen))
     if not resume:
         remove_checkpoint(kept)
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet)
     started = time.monotonic()
     try:
         if isinstance(table, MixedTable):
@@ -139,15 +147,30 @@ def fit(
 
 def sample(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, as fit writes it.")],
-    out: Annotated[Path, typer.Option(metavar="ROWS", help=f"The table to write: {_FILES}.")],
-    n: Annotated[int | None, typer.Option("-n", help="Number of rows; that of --prior by default.")] = None,
-    label: Annotated[
-        str | None, typer.Option(help="The class of all rows [default: classes with their shares in the data].")
+    out: Annotated[Path, choices.out("ROWS", f"The table to write: {FILES}.")],
+    n: Annotated[
+        int | None, typer.Option("--rows", "-n", help="Number of rows.", show_default="those of --prior")
     ] = None,
-    guidance: Annotated[float, typer.Option(help="Strength of guidance to the class; 0 is none.")] = 0.0,
-    sampler: Annotated[str | None, typer.Option(help="dpm (the default), dpm-sde, heun, ddim or ancestral.")] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="VALUE",
+            help="The class of all rows.",
+            show_default="classes in the proportions of the data",
+        ),
+    ] = None,
+    guidance: Annotated[
+        float, typer.Option(help="Strength w of guidance to the class; 0 is plain conditional sampling.")
+    ] = 0.0,
+    sampler: Annotated[
+        choices.Sampler | None, typer.Option(help="Sampler of tables of numbers.", show_default="dpm")
+    ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Sampling steps [default: all of the model's; 20 of dpm, 11 of heun].")
+        int | None,
+        typer.Option(
+            help="Sampling steps.", show_default="20 of dpm and dpm-sde, 11 of heun, all T of ddim and ancestral"
+        ),
     ] = None,
     prior: Annotated[
         Path | None, typer.Option(metavar="FILE.npy", help="Rows of N(0, I) to start from, one for each row.")
@@ -155,13 +178,17 @@ def sample(
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Add no noise on the way.")] = False,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN=VALUE", help="Given of all rows, in a table of mixed columns; may be repeated."),
+        typer.Option(
+            metavar="COLUMN=VALUE", help="A cell that all rows have, in a table of mixed columns; may be repeated."
+        ),
     ] = None,
-    engine: Annotated[str, typer.Option(help="Where rows are drawn: local, or ray for tasks of Ray.")] = "local",
+    engine: Annotated[
+        choices.Engine, typer.Option(help="Where rows are drawn: in this process, or by tasks of Ray.")
+    ] = "local",
     address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster [default: one of this machine's cores, for --engine ray].")
+        str | None, typer.Option(help="Address of a Ray cluster.", show_default="a cluster of this machine's cores")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Same seed, same rows.")] = 0,
+    seed: Annotated[int, choices.seed("Same seed, same rows.")] = 0,
 ) -> None:
     """Draws new rows from a model, and writes them as they come."""
     from rich.console import Console
@@ -185,7 +212,7 @@ def sample(
         raise ValueError(f"-n must be a number of rows from 1 on, not {n_rows}")
     has_labels = hasattr(fitted, "classes_")
     if label is not None and not has_labels:
-        raise ValueError(f"{model}: was fitted without labels: leave --label out, or fit it with --label COLUMN")
+        raise ValueError(f"{model}: was fitted without labels: leave --class out, or fit it with --target COLUMN")
     options = {
         "labels": None if label is None else _class_of(fitted, label),
         "guidance": guidance,
@@ -271,21 +298,22 @@ def evaluate(
     rows: Annotated[
         Path,
         typer.Argument(
-            metavar="ROWS", help=f"The rows in question, {_FILES}; or a model file, of which as many as DATA are drawn."
+            metavar="ROWS", help=f"The rows in question, {FILES}; or a model file, of which as many as DATA are drawn."
         ),
     ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The rows that they are to be like.")],
-    label: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of labels; its number in a .npy file.")
-    ] = None,
+    target: Annotated[str | None, choices.target("The column of labels, or the one to predict")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON in place of a table.")] = False,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw marginals and pairs of columns.")
     ] = None,
     holdout: Annotated[
-        Path | None, typer.Option(metavar="DATA", help="Rows like DATA that the model was not fitted to.")
+        Path | None, typer.Option(metavar="TABLE", help="Rows like DATA that the model was not fitted to.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Of subsamples and permutations.")] = 0,
+    check: Annotated[
+        bool, typer.Option("--check", help="End with status 1 where the rows can be told from the data.")
+    ] = False,
+    seed: Annotated[int, choices.seed("Seed of subsamples and permutations.")] = 0,
 ) -> None:
     """Says whether rows are like data, with error bars; and whether they are copies of it."""
     from rich.console import Console
@@ -301,11 +329,11 @@ def evaluate(
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
-    table = read_any(data, label, min_rows=MIN_ROWS)
-    kept = None if holdout is None else read_any(holdout, label)
+    table = read_any(data, target, min_rows=MIN_ROWS)
+    kept = None if holdout is None else read_any(holdout, target)
     n = len(table.rows) if isinstance(table, Table) else len(table)
     is_mixed = isinstance(table, MixedTable) or isinstance(kept, MixedTable)
-    given = _given_or_drawn(rows, n, data, label, seed, is_mixed=is_mixed)
+    given = _given_or_drawn(rows, n, data, target, seed, is_mixed=is_mixed)
     if is_mixed or isinstance(given, MixedTable):
         if figure is not None:
             raise ValueError("--figure draws tables of numbers, and these have mixed columns: leave it out")
@@ -314,11 +342,11 @@ def evaluate(
         mixed = [
             side
             if side is None or path is None or isinstance(side, MixedTable)
-            else read_any(path, label, is_mixed=True)
+            else read_any(path, target, is_mixed=True)
             for side, path in sides
         ]
         arrays = [arrays_of(side) if isinstance(side, MixedTable) else None for side in mixed]
-        _evaluate_mixed(arrays[0], arrays[1], arrays[2], label, as_json=as_json, seed=seed)
+        _evaluate_mixed(arrays[0], arrays[1], arrays[2], target, as_json=as_json, seed=seed, check=check)
         return
     assert isinstance(table, Table) and isinstance(given, Table) and not isinstance(kept, MixedTable)
     others = None if kept is None or holdout is None else _aligned(kept, table, holdout, data)
@@ -339,6 +367,8 @@ def evaluate(
         print_evaluation(evaluation, Console())
     if figure is not None:
         draw_evaluation(compared, table.rows, figure, names=table.names)
+    if check and evaluation.can_be_told_apart:
+        raise typer.Exit(1)
 
 
 def _given_or_drawn(
@@ -357,7 +387,9 @@ def _given_or_drawn(
         return read_any(drawn, label, is_mixed=is_mixed, min_rows=MIN_ROWS)
 
 
-def _evaluate_mixed(rows: Any, data: Any, holdout: Any, target: str | None, *, as_json: bool, seed: int) -> None:
+def _evaluate_mixed(
+    rows: Any, data: Any, holdout: Any, target: str | None, *, as_json: bool, seed: int, check: bool
+) -> None:
     from rich.console import Console
 
     from pointillist.evaluation.mixed import evaluate_mixed, print_mixed_evaluation
@@ -367,6 +399,8 @@ def _evaluate_mixed(rows: Any, data: Any, holdout: Any, target: str | None, *, a
         print(json.dumps(evaluation.to_json(), indent=1, allow_nan=False))
     else:
         print_mixed_evaluation(evaluation, Console())
+    if check and evaluation.can_be_told_apart:
+        raise typer.Exit(1)
 
 
 def _aligned(table: "Table", to: "Table", path: Path, to_path: Path) -> "np.ndarray":
@@ -381,6 +415,6 @@ def _aligned(table: "Table", to: "Table", path: Path, to_path: Path) -> "np.ndar
         holder = path if differing[0] in table.names else to_path
         raise ValueError(
             f"{path}: has other columns than {to_path}: only {holder} has {differing[0]!r}; "
-            "give the same columns, or name the labels' one with --label"
+            "give the same columns, or name the labels' one with --target"
         )
     return table.rows[:, [table.names.index(name) for name in to.names]]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pointillist.cli import choices
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,13 +20,20 @@ _LOCK = ".study.lock"
 
 def study(
     spec: Annotated[str, typer.Argument(help="A TOML file, or the name of a built-in spec.")] = "report",
-    out: Annotated[Path | None, typer.Option(help="Folder for the results [default: results/NAME].")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.", show_default="results/NAME"),
+    ] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds; from 3 on error bars cover training too.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="A section to run; may be given again.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="SECTION", help="A section to run; may be repeated.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs, in place of the spec's.")] = None,
-    engine: Annotated[str, typer.Option(help="Where cells are computed: local, or ray for tasks of Ray.")] = "local",
+    engine: Annotated[
+        choices.Engine, typer.Option(help="Where cells are computed: in this process, or by tasks of Ray.")
+    ] = "local",
     address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster [default: one of this machine's cores, for --engine ray].")
+        str | None, typer.Option(help="Address of a Ray cluster.", show_default="a cluster of this machine's cores")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on from what the folder holds, or throw its results away.")

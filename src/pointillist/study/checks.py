@@ -5,10 +5,9 @@ import numpy as np
 from pointillist.diffusion.solvers import SOLVERS
 from pointillist.points import POINTSETS
 from pointillist.study.grid import Dataset
-from pointillist.study.results import short_name
 from pointillist.study.scorer import held_out
 from pointillist.study.settings import STEERED, Settings
-from pointillist.study.spec import Spec, SpecError
+from pointillist.study.spec import Section, Spec, SpecError, short_name
 
 
 def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
@@ -17,15 +16,29 @@ def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
     Raises:
         SpecError: For the first that does not fit.
     """
+    check_kinds(spec, datasets)
     for section in spec.sections:
         for name in section.datasets:
-            dataset = datasets[name]
-            where = f"{section.name}, {short_name(name)} ({len(dataset.rows)} rows)"
-            if section.kind != "rows":
-                _check_classes(dataset, section.kind, where)
             for column in section.columns:
-                _check_method(column.settings, where)
-                _check_sizes(dataset, column.settings, where)
+                _check_sizes(datasets[name], column.settings, _place(section, name, datasets[name]))
+
+
+def check_kinds(spec: Spec, datasets: dict[str, Dataset]) -> None:
+    """Checks what tables and figures, too, need of data sets and settings: classes, and schedules that can be made.
+
+    Raises:
+        SpecError: For the first that does not fit.
+    """
+    for section in spec.sections:
+        for name in section.datasets:
+            if section.kind != "rows":
+                _check_classes(datasets[name], section.kind, _place(section, name, datasets[name]))
+        for column in section.columns:
+            _check_method(column.settings, f"{section.name}, {column.label}")
+
+
+def _place(section: Section, name: str, dataset: Dataset) -> str:
+    return f"{section.name}, {short_name(name)} ({len(dataset.rows)} rows)"
 
 
 def _check_classes(dataset: Dataset, kind: str, where: str) -> None:

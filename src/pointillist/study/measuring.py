@@ -47,6 +47,12 @@ def _repeats(metric: str) -> int:
     return FLOOR_REPEATS.get(metric, FEW_REPEATS)
 
 
+def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
+    """What `measure_floor` gives, where that is known."""
+    is_by_class = settings.kind == "classes" and name in OF_EACH_CLASS
+    return {name, *(of_class(name, label) for label in range(dataset.n_classes if is_by_class else 0))}
+
+
 def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, FloorRecord]:
     """What a quantity of a section is for the data itself; empty where that is not known.
 

@@ -8,7 +8,7 @@ from pointillist.study.figures import write_figures
 from pointillist.study.page import write_page
 from pointillist.study.results import Results
 from pointillist.study.store import Store
-from pointillist.study.tables import agreement_line, notes, terminal, write_csv, write_tables
+from pointillist.study.tables import agreement_line, notes, shown, terminal, write_csv, write_tables
 
 
 def write_outputs(store: Store, out: Path, console: Console) -> None:
@@ -23,9 +23,8 @@ def write_outputs(store: Store, out: Path, console: Console) -> None:
         console.print()
         console.print(terminal(results, section))
         for note in notes(results, section):
-            console.print(f"  {note}", style="dim", highlight=False)
+            console.print(shown(f"  {note}", "dim"))
     if line := agreement_line(results):
-        console.print(f"\n{line}", highlight=False)
-    console.print(
-        f"index.html shows all of it in a browser; tables, figures and results.csv are in {out}", highlight=False
-    )
+        console.print()
+        console.print(shown(line))
+    console.print(shown(f"index.html shows all of it in a browser; tables, figures and results.csv are in {out}"))

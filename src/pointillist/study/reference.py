@@ -1,9 +1,13 @@
 """Numbers reported elsewhere, to print beside the measured ones."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from pointillist.files import check_regular, naming
+from pointillist.study.settings import TEXT
 
 METRIC_NAMES = {"EMD": "emd", "NLL": "report_nll"}
 """What reports call our metrics; our own names are understood too."""
@@ -13,6 +17,12 @@ SETTING_NAMES = {"guidance": "guidance_scale"}
 
 VALUE_NAMES = {"knn_100_of_20000_samples": "knn_100"}
 """What reports call values of settings."""
+
+MAX_FILE = 2**20
+"""Bytes of a spec, and of a file of reported numbers."""
+
+_LARGEST = 1e100
+_MOST_DECIMALS = 30
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,9 @@ class ReferenceValue:
         column: Label of the table's column.
         value: The number.
         decimals: Decimal places it was printed with.
+
+    Raises:
+        ValueError: If one of them is not of its type, or too large.
     """
 
     dataset: str
@@ -33,10 +46,36 @@ class ReferenceValue:
     value: float
     decimals: int
 
+    def __post_init__(self) -> None:
+        for name in (self.dataset, self.metric, self.column):
+            TEXT(name)
+        if type(self.value) not in (int, float) or not abs(self.value) <= _LARGEST:
+            raise ValueError(f"a reported number must be one of at most {_LARGEST:g}")
+        if type(self.decimals) is not int or not 0 <= self.decimals <= _MOST_DECIMALS:
+            raise ValueError(f"a reported number has at most {_MOST_DECIMALS} decimal places")
+
     @property
     def rounding_error(self) -> float:
         """Standard deviation of the error that rounding made: uniform over one unit of the last place."""
         return float(10.0**-self.decimals / 12**0.5)
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file.
+
+    Raises:
+        ValueError: In one line, if it is larger than `MAX_FILE` or not UTF-8.
+        OSError: In one line, if it cannot be read, or is no regular file.
+    """
+    check_regular(path)
+    with naming(path), path.open("rb") as file:
+        content = file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise ValueError(f"{path}: is larger than {MAX_FILE >> 20} MiB")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is not a UTF-8 text file") from error
 
 
 def read_reference(path: Path, varied: Sequence[str], columns: Sequence[str]) -> tuple[ReferenceValue, ...]:
@@ -52,24 +91,37 @@ def read_reference(path: Path, varied: Sequence[str], columns: Sequence[str]) ->
         OSError: If it cannot be read.
     """
     by_value = {_normal(column): column for column in columns}
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     values = []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
+    try:
         names = [key if key in (reader.fieldnames or ()) else SETTING_NAMES.get(key, key) for key in varied]
-        missing = {"dataset", "metric", "value", *names} - set(reader.fieldnames or ())
+        needed = {"dataset", "metric", "value", *names}
+        missing = needed - set(reader.fieldnames or ())
         if missing:
             raise ValueError(f"{path}: has no column {', '.join(sorted(missing))}")
         for row in reader:
-            metric = METRIC_NAMES.get(row["metric"], row["metric"])
-            try:
-                value = float(row["value"])
-            except (TypeError, ValueError):
-                raise ValueError(f"{path}, line {reader.line_num}: {row['value']!r} is not a number") from None
+            if any(row[name] is None for name in needed):
+                raise ValueError(f"{path}, line {reader.line_num}: has too few values")
             column = by_value.get(_normal(", ".join(VALUE_NAMES.get(row[key], row[key]) for key in names)))
+            value = _reported(row, column or "", f"{path}, line {reader.line_num}")
             if column is not None:
-                decimals = len(row["value"].partition(".")[2])
-                values.append(ReferenceValue(row["dataset"], metric, column, value, decimals))
+                values.append(value)
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
     return tuple(values)
+
+
+def _reported(row: dict[str, str], column: str, where: str) -> ReferenceValue:
+    number = row["value"]
+    try:
+        value = float(number)
+    except ValueError:
+        raise ValueError(f"{where}: {number[:50]!r} is not a number") from None
+    metric = METRIC_NAMES.get(row["metric"], row["metric"])
+    try:
+        return ReferenceValue(row["dataset"], metric, column, value, len(number.partition(".")[2]))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _normal(text: str) -> tuple[tuple[float | str, ...], ...]:

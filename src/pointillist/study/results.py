@@ -1,12 +1,16 @@
 """A study's results as tables and figures need them: a pure function of the store."""
 
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from pointillist.diffusion.schedules import prior_kl
+from pointillist.files import checking
+from pointillist.study.checks import check_kinds
 from pointillist.study.comparisons import (
     MIN_SEEDS_FOR_SPREAD,
     Better,
@@ -16,12 +20,13 @@ from pointillist.study.comparisons import (
     reach_floor,
     summarise,
 )
+from pointillist.study.database import StoreError
 from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.reference import ReferenceValue
-from pointillist.study.settings import Settings
-from pointillist.study.spec import Section, Spec, from_json
-from pointillist.study.store import FloorRecord, Store, StoreError
+from pointillist.study.settings import TEXT, Settings
+from pointillist.study.spec import Section, Spec, from_json, short_name
+from pointillist.study.store import FloorRecord, Store
 
 KL_LIMIT = 0.01
 """Nats per column of the data: a schedule that leaves more in the prior starts its sampler from the wrong place."""
@@ -85,19 +90,24 @@ class Agreement:
 
 
 class Results:
-    """Everything a store holds of its study."""
+    """Everything a store holds of its study.
+
+    Raises:
+        StoreError: If it holds none, or one that no spec could have asked for.
+    """
 
     def __init__(self, store: Store) -> None:
         content = store.fact("spec")
         if content is None:
             raise StoreError(f"{store.path}: holds no study yet")
         self.store = store
-        self.spec: Spec = from_json(content)
-        self.fingerprints: dict[str, str] = store.fact("fingerprints")
-
-    @cached_property
-    def _datasets(self) -> dict[str, Dataset]:
-        return {name: self.store.dataset(fingerprint) for name, fingerprint in self.fingerprints.items()}
+        with checking(store.path, StoreError):
+            self.spec: Spec = from_json(content)
+            names = [name for section in self.spec.sections for name in section.datasets]
+            self.fingerprints = _fingerprints(store.fact("fingerprints"), names)
+            # Two files may hold the same rows.
+            self._datasets = {n: replace(store.dataset(key), name=n) for n, key in self.fingerprints.items()}
+            check_kinds(self.spec, self._datasets)
 
     @property
     def covers_training(self) -> bool:
@@ -189,12 +199,22 @@ class Results:
 
     def generated(self, name: str, settings: Settings, seed: int = 0) -> np.ndarray | None:
         """Generated rows of one cell, shape (n_samples, d), scaled; None if it is not finished."""
-        return self.store.rows(self.cells(name, settings)[seed].rows_key)
+        columns = self.dataset(name).rows.shape[1]
+        return self.store.rows(self.cells(name, settings)[seed].rows_key, columns)
 
     def losses(self, name: str, settings: Settings) -> list[np.ndarray]:
         """Mean loss per epoch of the finished cells, one array per seed."""
         models = [self.store.model(cell.model_key) for cell in self.cells(name, settings)]
-        return [model.losses for model in models if model is not None]
+        losses = [model.losses for model in models if model is not None]
+        if any(len(one) != settings.epochs for one in losses):
+            raise StoreError(f"{self.store.path}: is damaged: a model has not a loss for each epoch")
+        return losses
+
+    def origin(self, name: str) -> dict[str, str | int]:
+        """What the store says of the "machine" or the "versions" that made it; empty if nothing."""
+        with checking(self.store.path, StoreError):
+            content = self.store.fact(name) or {}
+            return {TEXT(key): each if type(each) is int else TEXT(each) for key, each in content.items()}
 
     def agreement(self, section: Section | None = None) -> Agreement:
         """Compares every measured cell, of one section or of all, with its reported number.
@@ -237,6 +257,10 @@ def _has_likelihoods(section: Section, name: str) -> bool:
     return has_fresh_rows(name) and any(column.settings.n_held_out for column in section.columns)
 
 
-def short_name(name: str) -> str:
-    """A point set's name, or a file's name without its folder and ending."""
-    return Path(name).stem
+def _fingerprints(content: Any, names: Sequence[str]) -> dict[str, str]:
+    """The hash of every data set, from what a store says."""
+    if not isinstance(content, dict) or content.keys() != set(names):
+        raise ValueError("its fingerprints are not those of its data sets")
+    if not all(isinstance(key, str) and re.fullmatch("[0-9a-f]{32}", key) for key in content.values()):
+        raise ValueError("a fingerprint is none")
+    return content

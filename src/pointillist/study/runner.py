@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from pointillist.diffusion.classification import posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
@@ -29,10 +30,12 @@ from pointillist.engine.mapping import ClassElbos, ClassLogDensities, LogDensity
 from pointillist.engine.recipes import Recipe
 from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
 from pointillist.engine.training import StackTrainer, spread_of
+from pointillist.files import printable
 from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, load_dataset, random_seed, study_cells
 from pointillist.study.measuring import (
+    floor_names,
     measure_classes,
     measure_classifier,
     measure_fitted,
@@ -42,10 +45,10 @@ from pointillist.study.measuring import (
     true_nll,
 )
 from pointillist.study.quantities import LIKELIHOOD_STEPS, QUANTITIES
-from pointillist.study.results import protocol, short_name
+from pointillist.study.results import protocol
 from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import STEERED, Settings
-from pointillist.study.spec import Spec, to_json
+from pointillist.study.spec import Spec, short_name, to_json
 from pointillist.study.store import Checkpoint, Measure, Model, Store
 from pointillist.study.work import Work
 
@@ -170,12 +173,15 @@ def _scored(study: Study, cells: Sequence[Cell], floors_of: Sequence[str]) -> li
 
 
 def _keep_study(spec: Spec, store: Store, datasets: dict[str, Dataset]) -> None:
-    for dataset in datasets.values():
-        store.add_dataset(dataset)
-    store.set_fact("fingerprints", {name: dataset.fingerprint for name, dataset in datasets.items()})
-    store.set_fact("spec", to_json(spec))
-    store.set_fact("versions", {name: version(name) for name in ("pointillist", "jax", "numpy", "scikit-learn")})
-    store.set_fact("machine", {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()})
+    versions = {name: version(name) for name in ("pointillist", "jax", "numpy", "scikit-learn")}
+    machine = {"processor": platform.processor() or platform.machine(), "devices": jax.device_count()}
+    with store.transaction():
+        for dataset in datasets.values():
+            store.add_dataset(dataset)
+        store.set_fact("fingerprints", {name: dataset.fingerprint for name, dataset in datasets.items()})
+        store.set_fact("spec", to_json(spec))
+        store.set_fact("versions", versions)
+        store.set_fact("machine", machine)
 
 
 def stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list[Cell]]:
@@ -215,11 +221,11 @@ class _Run:
         for (name, key), settings in wanted.items():
             dataset = datasets[name]
             known = self.store.floors(dataset.fingerprint, key)
-            missing = [quantity for quantity in QUANTITIES[settings.kind] if quantity not in known]
+            missing = [q for q in QUANTITIES[settings.kind] if not known.keys() >= floor_names(q, dataset, settings)]
             if "nll" in missing and true_nll(dataset, settings) is None:
                 missing.remove("nll")
             if missing:
-                self.bar.say(f"floor of {short_name(name)}: data against data")
+                self._say(f"floor of {short_name(name)}: data against data")
             scorer = self.scorers[dataset.fingerprint].result() if settings.kind == "classes" and missing else None
             futures = [self.pool.submit(measure_floor, q, dataset, settings, scorer) for q in missing]
             for future in futures:
@@ -236,7 +242,7 @@ class _Run:
                 self._store(*waiting.popleft())
             self.interruption.check()
         while waiting:
-            self.bar.say(f"measuring {self._name(waiting[0][0])}")
+            self._say(f"measuring {self._name(waiting[0][0])}")
             self._store(*waiting.popleft())
             self.interruption.check()
 
@@ -258,6 +264,10 @@ class _Run:
         if kind == "classes":
             return self.pool.submit(measure_classes, cell, dataset, rows, self.scorers[cell.dataset].result())
         return self.pool.submit(measure_rows, cell, dataset.rows, rows, self._log_density(cell, dataset))
+
+    def _say(self, what: str) -> None:
+        """Shows what is being done now; a file's name may be anything."""
+        self.bar.say(escape(printable(what)))
 
     def _name(self, cell: Cell) -> str:
         settings = cell.settings
@@ -307,7 +317,7 @@ class _Run:
         for cell, done in zip(cells, trainer.epochs_done, strict=True):
             self._advance_training(cell, done)
         while not trainer.is_done:
-            self.bar.say(f"training {len(cells)} models on {names}: epoch {max(trainer.epochs_done)} of {last}")
+            self._say(f"training {len(cells)} models on {names}: epoch {max(trainer.epochs_done)} of {last}")
             start = time.monotonic()
             new = trainer.run(epochs)
             seconds = time.monotonic() - start
@@ -334,7 +344,7 @@ class _Run:
         checkpoints = [self.store.checkpoint(cell.model_key) for cell in cells]
         template = trainer.template
         states: list[TrainingState | None] = [
-            None if kept is None else weights.from_bytes(template, kept.state) for kept in checkpoints
+            None if kept is None else self.store.tree(template, kept.state) for kept in checkpoints
         ]
         if any(state is not None for state in states):
             trainer.restore(states)
@@ -353,17 +363,16 @@ class _Run:
         model = self.store.model(cell.model_key)
         assert model is not None
         settings, architecture = cell.settings, cell.settings.architecture
-        template = jax.eval_shape(lambda: architecture.build(jax.random.key(0), dataset.rows.shape[1]))
-        network = weights.from_bytes(template, model.network)
+        network = self.store.network(model.network, architecture, dataset.rows.shape[1])
         parts = network, settings.prediction, spread_of(dataset.rows)
         return architecture.denoiser(*parts, self._schedule(settings), dataset.n_classes)
 
     def _rows(self, cell: Cell, dataset: Dataset) -> np.ndarray:
         """The cell's rows, drawn if no other cell has drawn them."""
-        kept = self.store.rows(cell.rows_key)
+        settings, columns = cell.settings, dataset.rows.shape[1]
+        kept = self.store.rows(cell.rows_key, columns)
         if kept is not None:
             return kept
-        settings = cell.settings
         denoiser = self._denoiser(cell, dataset)
         schedule = self._schedule(settings)
         sampler: Sampler = sampler_named(settings.sampler, schedule, settings.steps or None, settings.variance)
@@ -384,17 +393,17 @@ class _Run:
         if labels is not None and sampler.rows_per_draw > 1:
             labels, places = whole_draws(labels, sampler)
             n_rows = len(labels)
-        part = self.store.part(cell.rows_key)
+        part = self.store.part(cell.rows_key, columns)
         # A draw goes on at the beginning of a chunk.
         n_kept = 0 if part is None else len(part) // rows_per_chunk(sampler) * rows_per_chunk(sampler)
         parts = [] if part is None else [part[:n_kept]]
-        self.bar.say(f"sampling {self._name(cell)}")
+        self._say(f"sampling {self._name(cell)}")
         self.bar.advance(self.work.sampling(cell) * n_kept / n_rows)
         kept_at = time.monotonic()
         for new in stream_rows(
             denoiser,
             sampler,
-            columns=dataset.rows.shape[1],
+            columns=columns,
             n_rows=n_rows,
             seed=random_seed(cell.rows_key),
             labels=None if labels is None else labels[n_kept:],
@@ -415,14 +424,14 @@ class _Run:
         fresh = held_out(dataset.name, cell.settings.n_held_out)
         if fresh is None:
             return None
-        self.bar.say(f"likelihood of {self._name(cell)}")
+        self._say(f"likelihood of {self._name(cell)}")
         log_density = map_rows(LogDensity(self._denoiser(cell, dataset), LIKELIHOOD_STEPS), fresh[0])
         self.bar.advance(self.work.classifying(cell))
         return log_density
 
     def _classified(self, cell: Cell, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         """A model's class probabilities of held-out rows, and their labels."""
-        self.bar.say(f"classifying {self._name(cell)}")
+        self._say(f"classifying {self._name(cell)}")
         fresh = held_out(dataset.name, cell.settings.n_held_out)
         denoiser = self._denoiser(cell, dataset)
         assert fresh is not None and isinstance(denoiser, ConditionalDenoiser)

@@ -1,5 +1,6 @@
 """What a spec may set: every key, its range, and how a value is checked."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -201,6 +202,16 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _text(longest: int) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        # Half of a surrogate pair cannot be written to any file.
+        if not isinstance(value, str) or len(value) > longest or re.search("[\ud800-\udfff]", value):
+            raise ValueError(f"a text of at most {longest:,} characters")
+        return value
+
+    return check
+
+
 def _embedding_width(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value % 2 or not 4 <= value <= 1024:
         raise ValueError("an even number from 4 to 1024")
@@ -242,6 +253,9 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
 
 SEEDS = _whole(1, 1000)
 """The check of a number of seeds."""
+
+TEXT = _text(1000)
+"""The check of a title, or of any other text that a study shows."""
 
 assert list(CHECKS) == [field.name for field in fields(Settings)]
 

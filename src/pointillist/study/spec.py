@@ -1,22 +1,40 @@
-"""Reading a study's spec: TOML in, sections of settings out, every mistake in one line that names its place."""
+"""Reading a study's spec: TOML in, sections of settings out, every mistake in one line that names its place.
+
+A spec that a store kept may be anybody's, so that it goes through the same checks as a file's.
+"""
 
 import difflib
+import math
 import re
 import tomllib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from pointillist.files import check_regular, printable
 from pointillist.points import POINTSETS
 from pointillist.points.tables import READABLE
-from pointillist.study.reference import ReferenceValue, read_reference
-from pointillist.study.settings import CHECKS, SEEDS, Settings, is_list_of_values, label
+from pointillist.study.reference import ReferenceValue, read_reference, read_text
+from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings, is_list_of_values, label
 
 BUILT_IN = ("report", "recipes")
 """Names of the specs that the package brings."""
+
+MAX_SETTINGS = 10_000
+"""Of a study, over all sections."""
+
+MAX_CELLS = 200_000
+"""Of a study: data sets times settings times seeds, over all sections."""
+
+MAX_PARTS = 32
+"""Of a dotted key: its reader takes time and memory that grow with the square of their number."""
+
+_MAX_NAME = 200
+"""Bytes of what a section and a data set give to the name of a figure's file, which has at most 255."""
 
 _TOP_KEYS = ("title", "seeds", "datasets", "sections", *CHECKS)
 _SECTION_KEYS = ("title", "datasets", "reference", "variants", *CHECKS)
@@ -62,12 +80,21 @@ class Section:
 
 @dataclass(frozen=True)
 class Spec:
-    """A whole study."""
+    """A whole study.
+
+    Raises:
+        SpecError: If it has more than `MAX_CELLS` cells.
+    """
 
     name: str
     title: str
     seeds: int
     sections: tuple[Section, ...]
+
+    def __post_init__(self) -> None:
+        cells = self.seeds * sum(len(section.datasets) * len(section.columns) for section in self.sections)
+        if cells > MAX_CELLS:
+            raise SpecError(f"{self.name}: sets x settings x seeds make {cells:,} cells, more than {MAX_CELLS:,}")
 
     def only(self, names: Iterable[str]) -> "Spec":
         """The study of the named sections alone."""
@@ -97,24 +124,123 @@ def to_json(spec: Spec) -> dict[str, Any]:
     return asdict(spec)
 
 
-def from_json(content: dict[str, Any]) -> Spec:
-    """A spec from what `to_json` gave and JSON kept."""
+def from_json(content: Any) -> Spec:
+    """A spec from what `to_json` gave and JSON kept, or from anything else.
 
-    def settings(values: dict[str, Any]) -> Settings:
-        beta_range = values["beta_range"]
-        return Settings(**{**values, "beta_range": None if beta_range is None else tuple(beta_range)})
+    Raises:
+        ValueError: If it is nothing that a spec's file could have given.
+    """
+    name, title, seeds, sections = _values_of(Spec, content)
+    spec = Spec(
+        _checked("name", name, TEXT),
+        _checked("title", title, TEXT),
+        _checked("seeds", seeds, SEEDS),
+        tuple(map(_section_from, _items("sections", sections))),
+    )
+    _check_distinct("sections", [section.name for section in spec.sections])
+    return spec
 
-    def section(values: dict[str, Any]) -> Section:
-        return Section(
-            values["name"],
-            values["title"],
-            tuple(values["datasets"]),
-            tuple(values["varied"]),
-            tuple(Column(c["label"], settings(c["settings"])) for c in values["columns"]),
-            tuple(ReferenceValue(**r) for r in values["reference"]),
-        )
 
-    return Spec(content["name"], content["title"], content["seeds"], tuple(map(section, content["sections"])))
+def _section_from(content: Any) -> Section:
+    name, title, datasets, varied, columns, reference = _values_of(Section, content)
+    section = Section(
+        _checked("section", name, _section_name),
+        _checked("title", title, TEXT),
+        tuple(_checked("datasets", each, _dataset_name) for each in _items("datasets", datasets)),
+        tuple(_checked("varied", key, _setting) for key in _items("varied", varied, least=0)),
+        tuple(map(_column_from, _items("columns", columns))),
+        tuple(ReferenceValue(*_values_of(ReferenceValue, each)) for each in _items("reference", reference, least=0)),
+    )
+    _check_names(section.name, section.datasets)
+    _check_kinds([column.settings for column in section.columns])
+    return section
+
+
+def _column_from(content: Any) -> Column:
+    head, values = _values_of(Column, content)
+    _values_of(Settings, values)
+    given = {key: value for key, value in values.items() if value not in _FORGOTTEN or _is_valid(key, value)}
+    settings = Settings(**{key: _checked(key, value, CHECKS[key]) for key, value in given.items()})
+    # What the settings forget is empty, and nothing else is.
+    for key, value in asdict(settings).items():
+        if value != (tuple(values[key]) if isinstance(values[key], list) else values[key]):
+            raise SpecError(f"{key} = {_shown(values[key])}: does not go with the other settings")
+    return Column(_checked("column", head, _column_label), settings)
+
+
+_FORGOTTEN = (None, "", 0)
+
+
+def _is_valid(key: str, value: Any) -> bool:
+    try:
+        CHECKS[key](value)
+    except ValueError:
+        return False
+    return True
+
+
+def _values_of(kind: type, content: Any) -> list[Any]:
+    """The values of a dataclass's fields, in their order, from a JSON object that has exactly these."""
+    names = [field.name for field in fields(kind)]
+    if not isinstance(content, dict) or content.keys() != set(names):
+        raise SpecError(f"a {kind.__name__.lower()} must have {', '.join(names)} and nothing else")
+    return [content[name] for name in names]
+
+
+def _items(name: str, content: Any, least: int = 1) -> Sequence[Any]:
+    if not isinstance(content, list | tuple) or not least <= len(content) <= MAX_CELLS:
+        raise SpecError(f"{name}: must be a list of {least} to {MAX_CELLS:,} entries")
+    return content
+
+
+def _section_name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w-]{1,100}", value):
+        raise ValueError("at most 100 letters, digits, - and _, for it names files")
+    return value
+
+
+def _column_label(value: Any) -> str:
+    """Checks what heads a column; words in brackets and between dollars have a meaning on terminals and in figures."""
+    if not TEXT(value).isprintable() or not re.fullmatch(r"[^|\[\]$]+", value):
+        raise ValueError("a text without | [ ] $ and line breaks, for it heads a column")
+    return value
+
+
+def _dataset_name(value: Any) -> str:
+    name = TEXT(value)
+    is_file = Path(name).is_absolute() and name.endswith(READABLE) and "\0" not in name
+    if not is_file and not re.fullmatch(r"[\w-]+", name):
+        raise ValueError(f"the name of a set, or the path of a {' or '.join(READABLE)} file")
+    return name
+
+
+def _setting(value: Any) -> str:
+    if value not in list(CHECKS):
+        raise ValueError("the name of a setting")
+    return str(value)
+
+
+def short_name(name: str) -> str:
+    """A point set's name, or a file's name without its folder and ending."""
+    return Path(name).stem
+
+
+def _check_names(section: str, datasets: Sequence[str]) -> None:
+    names = [short_name(name) for name in datasets]
+    _check_distinct("data sets", names)
+    longest = max(names, key=len)
+    if len(f"{section}{longest}".encode()) > _MAX_NAME:
+        raise ValueError(f"the section's name and that of {_shown(longest)} are too long to name a file together")
+
+
+def _check_distinct(what: str, names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError(f"two of the {what} have the same name; tables could not tell them apart")
+
+
+def _check_kinds(settings: Iterable[Settings]) -> None:
+    if len({each.kind for each in settings}) > 1:
+        raise ValueError("plain rows, rows of classes and classifiers need sections of their own")
 
 
 def load_spec(name_or_path: str) -> Spec:
@@ -134,32 +260,72 @@ def load_spec(name_or_path: str) -> Spec:
         if not path.exists():
             raise SpecError(f"{path}: there is no such file, and the built-in specs are {', '.join(BUILT_IN)}")
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SpecError(f"{path}: is not a UTF-8 text file") from error
-    return parse_spec(text, path)
+        text = read_text(path)
+    except ValueError as error:
+        raise SpecError(str(error)) from error
+    return parse_spec(text.replace("\r\n", "\n"), path)
 
 
 def parse_spec(text: str, path: Path) -> Spec:
     """Parses a spec's text; `path` names it in errors, and files in it are relative to the path's folder."""
+    _check_keys_are_short(text, path)
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise SpecError(f"{path}: its lists or tables are nested too deeply") from error
+    except ValueError as error:
         raise SpecError(f"{path}: {error}") from error
     return _Reader(text, path).spec(content)
 
 
-def _checked(name: str, value: Any, check: Any) -> Any:
+_TOKENS = re.compile(
+    r"""
+    (?P<part>
+        \"{3} (?: [^"\\] | \\[\s\S] | "(?!"") )*+ "{0,5}
+        | '{3} (?: [^'] | '(?!'') )*+ '{0,5}
+        | " (?: [^"\\\n] | \\. )*+ "?
+        | ' [^'\n]*+ '?
+        | [\w-]++
+    )
+    | (?P<dot> \. ) | (?P<blank> [\ \t]++ ) | \# [^\n]*+ | [\s\S]
+    """,
+    re.VERBOSE,
+)
+"""What can stand in a dotted key, among all else: strings and comments as a whole, so that dots in them are none."""
+
+
+def _check_keys_are_short(text: str, path: Path) -> None:
+    dots = 0
+    for token in _TOKENS.finditer(text):
+        if token.lastgroup is None:
+            dots = 0
+        dots += token.lastgroup == "dot"
+        if dots >= MAX_PARTS:
+            line = 1 + text.count("\n", 0, token.start())
+            raise SpecError(f"{path}, line {line}: a key has more than {MAX_PARTS} parts")
+
+
+def _checked(name: str, value: Any, check: Callable[[Any], Any]) -> Any:
     try:
         return check(value)
     except ValueError as error:
-        raise SpecError(f"{name} = {value!r}: must be {error}") from error
+        raise SpecError(f"{name} = {_shown(value)}: must be {error}") from error
+
+
+def _shown(value: Any) -> str:
+    """A value as an error has it: Python's text of it, cut."""
+    try:
+        text = repr(value)
+    except ValueError:  # of an integer with thousands of digits
+        text = f"a very large {type(value).__name__}"
+    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 class _Reader:
     def __init__(self, text: str, path: Path) -> None:
         self._path = path
         self._lines = _lines_of_keys(text)
+        self._n_settings = 0
 
     def spec(self, content: dict[str, Any]) -> Spec:
         self._check_keys(content, _TOP_KEYS, ())
@@ -177,8 +343,7 @@ class _Reader:
     def _section(self, name: str, defaults: dict[str, Any], table: Any, place: tuple[str, ...]) -> Section:
         if not isinstance(table, dict):
             raise self._error(name, "must be a table of settings", ("sections",))
-        if not re.fullmatch(r"[\w-]+", name):
-            raise self._error(name, "a section's name, which names its files, has letters, digits, - and _", place)
+        self._value(name, name, _section_name, place[:-1])
         if place:
             self._check_keys(table, _SECTION_KEYS, place)
         merged = {**defaults, **table}
@@ -192,6 +357,10 @@ class _Reader:
                 raise self._error("reference", "is of settings that vary, and a section of variants has none", place)
             columns = self._variants(table["variants"], axes, (*place, "variants"))
         else:
+            self._n_settings += math.prod(map(len, axes.values()))
+            if self._n_settings > MAX_SETTINGS:
+                key = varied[-1] if varied else "sections"
+                raise self._error(key, f"the lists make more than {MAX_SETTINGS:,} settings", place if varied else ())
             for combination in product(*axes.values()):
                 settings = _settings(dict(zip(axes, combination, strict=True)))
                 # Settings that come to the same model (cosine with two beta ranges) are one column.
@@ -199,12 +368,14 @@ class _Reader:
                     "schedule", settings.schedule
                 )
                 columns.setdefault(settings, Column(head, settings))
-        if len({column.settings.kind for column in columns.values()}) > 1:
-            what = "variants" if "variants" in table else "classifier" if "classifier" in table else "method"
-            raise self._error(what, "plain rows, rows of classes and classifiers need sections of their own", place)
+        what = "variants" if "variants" in table else "classifier" if "classifier" in table else "method"
+        with self._telling(what, place):
+            _check_kinds(column.settings for column in columns.values())
         if "datasets" not in merged:
             raise self._error("datasets", f"is missing: name point sets ({', '.join(POINTSETS)}) or files", place)
         datasets = self._datasets(merged["datasets"], place if "datasets" in table else ())
+        with self._telling("datasets", place if "datasets" in table else ()):
+            _check_names(name, datasets)
         heads = [column.label for column in columns.values()]
         reference = self._reference(table["reference"], varied, heads, place) if "reference" in table else ()
         return Section(name, self._title(table, place, name), datasets, varied, tuple(columns.values()), reference)
@@ -232,8 +403,7 @@ class _Reader:
             where = (*place, name)
             self._check_keys(own, tuple(CHECKS), where)
             values = {key: self._value(key, value, CHECKS[key], where) for key, value in own.items()}
-            if not re.fullmatch(r"[^|\[\]$\x00-\x1f\x7f]+", name):
-                raise self._error(name, "a variant's name heads a column: leave out | [ ] $ and line breaks", place)
+            self._value(name, name, _column_label, place)
             settings = _settings({**{key: value for key, (value,) in axes.items()}, **values})
             if settings in columns:
                 raise self._error(name, f"has the same settings as {columns[settings].label!r}", place)
@@ -244,10 +414,7 @@ class _Reader:
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
             raise self._error("datasets", "must be a name or a list of names", place)
-        known = tuple(dict.fromkeys(self._dataset(name, place) for name in names))
-        if len({Path(name).stem for name in known}) < len(known):
-            raise self._error("datasets", "two of them have the same name; tables could not tell them apart", place)
-        return known
+        return tuple(dict.fromkeys(self._dataset(name, place) for name in names))
 
     def _dataset(self, name: str, place: tuple[str, ...]) -> str:
         if name in POINTSETS:
@@ -255,33 +422,39 @@ class _Reader:
         if not name.endswith(READABLE):
             raise self._error(
                 "datasets",
-                f"unknown set {name!r}: choose from {', '.join(POINTSETS)}, or a {' or '.join(READABLE)} file",
+                f"unknown set {_shown(name)}: choose from {', '.join(POINTSETS)}, or a {' or '.join(READABLE)} file",
                 place,
             )
-        path = (self._path.parent / name).resolve()
-        if not path.exists():
-            raise self._error("datasets", f"there is no file {path}", place)
-        return str(path)
+        with self._telling("datasets", place):
+            path = (self._path.parent / name).resolve()
+            if not path.exists():
+                raise FileNotFoundError(f"there is no file {path}")
+            check_regular(path)
+        return self._value("datasets", str(path), _dataset_name, place)
 
     def _reference(
         self, value: Any, varied: tuple[str, ...], heads: list[str], place: tuple[str, ...]
     ) -> tuple[ReferenceValue, ...]:
-        try:
-            return read_reference(self._path.parent / str(value), varied, heads)
-        except (OSError, ValueError) as error:
-            raise self._error("reference", str(error), place) from error
+        name = self._value("reference", value, TEXT, place)
+        with self._telling("reference", place):
+            return read_reference(self._path.parent / name, varied, heads)
 
     def _title(self, table: dict[str, Any], place: tuple[str, ...], name: str) -> str:
-        title = table.get("title", name)
-        if not isinstance(title, str):
-            raise self._error("title", "must be a text", place)
-        return title
+        return self._value("title", table.get("title", name), TEXT, place)
 
-    def _value(self, key: str, value: Any, check: Any, place: tuple[str, ...]) -> Any:
+    def _value(self, key: str, value: Any, check: Callable[[Any], Any], place: tuple[str, ...]) -> Any:
         try:
             return check(value)
         except ValueError as error:
-            raise self._error(key, f"{value!r} must be {error}", place) from error
+            raise self._error(key, f"{_shown(value)} must be {error}", place) from error
+
+    @contextmanager
+    def _telling(self, key: str, place: tuple[str, ...]) -> Iterator[None]:
+        """Says of which key the errors of a block are."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise self._error(key, str(error), place) from error
 
     def _check_keys(self, table: dict[str, Any], known: tuple[str, ...], place: tuple[str, ...]) -> None:
         for key in table:
@@ -293,7 +466,8 @@ class _Reader:
     def _error(self, key: str, message: str, place: tuple[str, ...]) -> SpecError:
         line = self._lines.get((*place, key)) or self._lines.get(place)
         at_line = f", line {line}" if line else ""
-        return SpecError(f"{self._path}{at_line}: {'.'.join((*place, key))}: {message}")
+        name = ".".join((*place, key))
+        return SpecError(printable(f"{self._path}{at_line}: {name[:_MAX_NAME]}: {message}"))
 
 
 def _settings(values: dict[str, Any]) -> Settings:

@@ -1,43 +1,33 @@
-"""The store: one SQLite file, the one source of truth of a study. A finished cell is written in one transaction."""
+"""The store: one SQLite file, the one source of truth of a study. A finished cell is written in one transaction.
 
-import io
+It may be anybody's: what its rows say is checked when it is asked for.
+"""
+
 import json
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.diffusion.networks import Network
+from pointillist.engine import weights
+from pointillist.engine.recipes import Architecture
+from pointillist.study.database import Database
 from pointillist.study.grid import Cell, Dataset
 
-_VERSION = 2
+_MAX_FACT = 2**24
+"""Characters of a fact: a spec of as many settings as it may have."""
 
-_SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE datasets (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, rows BLOB NOT NULL, labels BLOB);
-CREATE TABLE floors (
-    dataset TEXT NOT NULL, protocol TEXT NOT NULL, metric TEXT NOT NULL,
-    value REAL NOT NULL, spread REAL NOT NULL, n_repeats INTEGER NOT NULL,
-    PRIMARY KEY (dataset, protocol, metric)
-);
-CREATE TABLE cells (
-    key TEXT PRIMARY KEY, dataset TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL,
-    model TEXT NOT NULL, rows TEXT NOT NULL -- keys, empty where there is none
-);
-CREATE TABLE models (key TEXT PRIMARY KEY, losses BLOB NOT NULL, network BLOB NOT NULL);
-CREATE TABLE rows (key TEXT PRIMARY KEY, rows BLOB NOT NULL);
-CREATE TABLE measures (
-    cell TEXT NOT NULL, metric TEXT NOT NULL,
-    value REAL, standard_error REAL, degrees_of_freedom REAL, -- SQLite keeps a NaN as NULL
-    PRIMARY KEY (cell, metric)
-);
-CREATE TABLE checkpoints (key TEXT PRIMARY KEY, epoch INTEGER NOT NULL, losses BLOB NOT NULL, state BLOB NOT NULL);
-CREATE TABLE parts (key TEXT PRIMARY KEY, rows BLOB NOT NULL);
-"""
+_LARGEST = 1e100
+"""Of measures: squares and sums of such numbers are numbers still."""
+
+Tree = TypeVar("Tree")
 
 
 @dataclass(frozen=True)
@@ -88,144 +78,135 @@ class Checkpoint:
     state: bytes
 
 
-class StoreError(ValueError):
-    """A store that cannot be used, in one line."""
+class Store(Database):
+    """A study's database."""
 
+    version = 3
 
-class Store:
-    """A study's database.
+    # Arrays are float32, labels int32, both little-endian; `columns` says how many numbers a row has. Keys are empty
+    # where there is nothing they could lead to. Measures are JSON: by metric, the numbers of a `Measure`.
+    tables: ClassVar = {
+        "facts": "name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL",
+        "datasets": "fingerprint TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, "
+        "columns INTEGER NOT NULL, rows BLOB NOT NULL, labels BLOB",
+        "floors": "dataset TEXT NOT NULL, protocol TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, "
+        "spread REAL NOT NULL, n_repeats INTEGER NOT NULL, PRIMARY KEY (dataset, protocol, metric)",
+        "models": "key TEXT NOT NULL PRIMARY KEY, losses BLOB NOT NULL, network BLOB NOT NULL",
+        "rows": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
+        "cells": "key TEXT NOT NULL PRIMARY KEY, dataset TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL, "
+        "model TEXT NOT NULL, rows TEXT NOT NULL, measures TEXT NOT NULL",
+        "checkpoints": "key TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL, "
+        "losses BLOB NOT NULL, state BLOB NOT NULL",
+        "parts": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
+    }
 
-    Args:
-        path: The file; made if it does not exist.
-
-    Raises:
-        StoreError: If the file is no store of this version.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        is_new = not path.exists()
-        try:
-            self._connection = sqlite3.connect(path, isolation_level=None)
-            if is_new:
-                self._connection.execute("PRAGMA auto_vacuum = FULL")
-                with self._transaction():
-                    for statement in filter(str.strip, _SCHEMA.split(";")):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA user_version = {_VERSION}")
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            tables = {row[0] for row in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"{path}: cannot be used as a study's store ({error}); --fresh starts a new one"
-            ) from error
-        if version != _VERSION or "cells" not in tables:
-            raise StoreError(f"{path}: is not a store of this version of pointillist; --fresh starts a new one")
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._connection.close()
-
-    def __enter__(self) -> "Store":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+    # Without its model or its rows a cell is not finished: figures want them.
+    loose = (
+        "DELETE FROM cells WHERE model NOT IN (SELECT key FROM models UNION SELECT '') "
+        "OR rows NOT IN (SELECT key FROM rows UNION SELECT '')"
+    )
 
     def set_fact(self, name: str, value: Any) -> None:
         """Keeps a JSON value under a name."""
-        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+        text = json.dumps(value)
+        if len(text) > _MAX_FACT:
+            raise ValueError(f"{self.path}: the {name} takes more than {_MAX_FACT >> 20} MiB in a store")
+        self._put("facts", name, text)
 
     def fact(self, name: str) -> Any:
         """The JSON value under a name, None if there is none."""
-        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        row = self._one("facts", name=name)
+        with self._reading():
+            if row is not None and len(row[1]) > _MAX_FACT:
+                raise ValueError(f"the {name} is too long")
+            return None if row is None else json.loads(row[1])
 
     def add_dataset(self, dataset: Dataset) -> None:
         """Keeps a data set's rows, under its fingerprint."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO datasets VALUES (?, ?, ?, ?)",
-            (
-                dataset.fingerprint,
-                dataset.name,
-                _to_bytes(dataset.rows),
-                None if dataset.labels is None else _to_bytes(dataset.labels),
-            ),
-        )
+        labels = None if dataset.labels is None else dataset.labels.astype("<i4").tobytes()
+        self._put("datasets", dataset.fingerprint, dataset.name, *_packed(dataset.rows), labels)
 
     def dataset(self, fingerprint: str) -> Dataset:
         """A kept data set."""
-        query = "SELECT name, rows, labels FROM datasets WHERE fingerprint = ?"
-        name, rows, labels = self._connection.execute(query, (fingerprint,)).fetchone()
-        return Dataset(name, _from_bytes(rows), None if labels is None else _from_bytes(labels))
+        row = self._one("datasets", fingerprint=fingerprint)
+        with self._reading():
+            if row is None:
+                raise ValueError("a data set is missing")
+            _, name, columns, rows, labels = row
+            dataset = Dataset(name, _unpacked(columns, rows), None if labels is None else np.frombuffer(labels, "<i4"))
+            _check_dataset(dataset, fingerprint)
+            return dataset
 
     def add_floor(self, dataset: str, protocol: str, metric: str, floor: FloorRecord) -> None:
         """Keeps a floor; `protocol` names the settings that it depends on."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO floors VALUES (?, ?, ?, ?, ?, ?)",
-            (dataset, protocol, metric, floor.value, floor.spread, floor.n_repeats),
-        )
+        self._put("floors", dataset, protocol, metric, *astuple(floor))
 
     def floors(self, dataset: str, protocol: str) -> dict[str, FloorRecord]:
         """The floors of a data set by metric."""
-        query = "SELECT metric, value, spread, n_repeats FROM floors WHERE dataset = ? AND protocol = ?"
-        rows = self._connection.execute(query, (dataset, protocol))
-        return {metric: FloorRecord(*values) for metric, *values in rows}
+        rows = self._get("floors", dataset=dataset, protocol=protocol)
+        with self._reading():
+            return {metric: _floor(*values) for _, _, metric, *values in rows}
 
     def add_models(self, models: Mapping[str, Model]) -> None:
         """Keeps trained models and drops their checkpoints, in one transaction."""
-        with self._transaction():
+        with self.transaction():
             for key, model in models.items():
-                values = (key, _to_bytes(model.losses), model.network)
-                self._connection.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", values)
+                self._put("models", key, _bytes_of(model.losses), model.network)
                 self._connection.execute("DELETE FROM checkpoints WHERE key = ?", (key,))
 
     def model(self, key: str) -> Model | None:
         """A trained model, if it is one."""
-        row = self._connection.execute("SELECT losses, network FROM models WHERE key = ?", (key,)).fetchone()
-        return None if row is None else Model(_from_bytes(row[0]), row[1])
+        row = self._one("models", key=key)
+        with self._reading():
+            return None if row is None else Model(_floats(row[1]), row[2])
+
+    def network(self, data: bytes, architecture: Architecture, columns: int) -> Network:
+        """A kept network, for rows of so many columns.
+
+        Raises:
+            StoreError: If it is another one's.
+        """
+        return self.tree(_template(architecture, columns), data)
+
+    def tree(self, template: Tree, data: bytes) -> Tree:
+        """What was kept of a network or of its training, in the template's shapes.
+
+        Raises:
+            StoreError: If they are of other shapes.
+        """
+        with self._reading():
+            return weights.from_bytes(template, data)
 
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Keeps generated rows, shape (n_samples, d), scaled, and drops the part of them, in one transaction."""
-        with self._transaction():
-            self._connection.execute("INSERT OR REPLACE INTO rows VALUES (?, ?)", (key, _to_bytes(rows)))
+        with self.transaction():
+            self._put("rows", key, *_packed(rows))
             self._connection.execute("DELETE FROM parts WHERE key = ?", (key,))
 
-    def rows(self, key: str) -> Float[np.ndarray, "n d"] | None:
-        """Generated rows, shape (n_samples, d), scaled, if all are there."""
-        return self._array("rows", key)
+    def rows(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
+        """Generated rows, shape (n_samples, d), scaled, if all are there; `columns` is how many they must have."""
+        return self._rows("rows", key, columns)
 
     def add_part(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Keeps the first rows of a draw that is to be gone on with."""
-        self._connection.execute("INSERT OR REPLACE INTO parts VALUES (?, ?)", (key, _to_bytes(rows)))
+        self._put("parts", key, *_packed(rows))
 
-    def part(self, key: str) -> Float[np.ndarray, "n d"] | None:
+    def part(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
         """The kept first rows of a draw, if any."""
-        return self._array("parts", key)
+        return self._rows("parts", key, columns)
 
-    def _array(self, table: str, key: str) -> np.ndarray | None:
-        row = self._connection.execute(f"SELECT rows FROM {table} WHERE key = ?", (key,)).fetchone()
-        return None if row is None else _from_bytes(row[0])
+    def _rows(self, table: str, key: str, columns: int | None) -> np.ndarray | None:
+        row = self._one(table, key=key)
+        with self._reading():
+            if row is not None and columns not in (None, row[1]):
+                raise ValueError(f"generated rows have {row[1]} columns, and the data {columns}")
+            return None if row is None else _unpacked(*row[1:])
 
     def add_result(self, cell: Cell, measures: Mapping[str, Measure]) -> None:
-        """Writes a finished cell's measures by metric name, in one transaction."""
-        content = (cell.key, cell.dataset, json.dumps(asdict(cell.settings)), cell.seed, cell.model_key, cell.rows_key)
-        with self._transaction():
-            self._connection.execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", content)
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO measures VALUES (?, ?, ?, ?, ?)",
-                [(cell.key, metric, m.value, m.standard_error, m.degrees_of_freedom) for metric, m in measures.items()],
-            )
+        """Writes a finished cell and its measures by metric name."""
+        content = json.dumps({name: [float(x) for x in astuple(measure)] for name, measure in measures.items()})
+        keys = cell.model_key, cell.rows_key
+        self._put("cells", cell.key, cell.dataset, json.dumps(asdict(cell.settings)), cell.seed, *keys, content)
 
     def finished(self) -> set[str]:
         """Keys of the finished cells."""
@@ -233,16 +214,17 @@ class Store:
 
     def measures(self, key: str) -> dict[str, Measure]:
         """A finished cell's measures by metric; empty for one that is not finished."""
-        query = "SELECT metric, value, standard_error, degrees_of_freedom FROM measures WHERE cell = ?"
-        rows = self._connection.execute(query, (key,))
-        return {metric: Measure(*(np.nan if v is None else v for v in values)) for metric, *values in rows}
+        row = self._one("cells", key=key)
+        with self._reading():
+            return {} if row is None else {name: _measure(*values) for name, values in json.loads(row[-1]).items()}
 
     def merge(self, path: Path) -> None:
         """Takes over what a part of the study has in a store of its own, in one transaction."""
+        Store(path).close()
         self._connection.execute("ATTACH ? AS part", (str(path),))
         try:
-            with self._transaction():
-                for table in ("floors", "models", "rows", "cells", "measures"):
+            with self.transaction():
+                for table in ("floors", "models", "rows", "cells"):
                     self._connection.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM part.{table}")
                 self._connection.execute("DELETE FROM checkpoints WHERE key IN (SELECT key FROM part.models)")
                 self._connection.execute("DELETE FROM parts WHERE key IN (SELECT key FROM part.rows)")
@@ -251,24 +233,59 @@ class Store:
 
     def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Replaces the checkpoints of some models, in one transaction."""
-        with self._transaction():
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)",
-                [(key, c.epoch, _to_bytes(c.losses), c.state) for key, c in checkpoints.items()],
-            )
+        with self.transaction():
+            for key, checkpoint in checkpoints.items():
+                self._put("checkpoints", key, checkpoint.epoch, _bytes_of(checkpoint.losses), checkpoint.state)
 
     def checkpoint(self, key: str) -> Checkpoint | None:
         """A model's last checkpoint, if any."""
-        query = "SELECT epoch, losses, state FROM checkpoints WHERE key = ?"
-        row = self._connection.execute(query, (key,)).fetchone()
-        return None if row is None else Checkpoint(row[0], _from_bytes(row[1]), row[2])
+        row = self._one("checkpoints", key=key)
+        with self._reading():
+            return None if row is None else Checkpoint(row[1], _floats(row[2]), row[3])
 
 
-def _to_bytes(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+@cache
+def _template(architecture: Architecture, columns: int) -> Network:
+    """The shapes of a network."""
+    return jax.eval_shape(lambda: architecture.build(jax.random.key(0), columns))
 
 
-def _from_bytes(data: bytes) -> np.ndarray:
-    return np.load(io.BytesIO(data), allow_pickle=False)
+def _bytes_of(array: np.ndarray) -> bytes:
+    return np.asarray(array, "<f4").tobytes()
+
+
+def _floats(data: bytes) -> np.ndarray:
+    return np.frombuffer(data, "<f4").astype(np.float32)
+
+
+def _packed(rows: np.ndarray) -> tuple[int, bytes]:
+    return rows.shape[1], _bytes_of(rows)
+
+
+def _unpacked(columns: int, data: bytes) -> np.ndarray:
+    if not data:
+        raise ValueError("there are no rows where some should be")
+    return _floats(data).reshape(-1, columns)
+
+
+def _check_dataset(dataset: Dataset, fingerprint: str) -> None:
+    n, labels = len(dataset.rows), dataset.labels
+    if dataset.fingerprint != fingerprint or n < 2 or not np.isfinite(dataset.rows).all():
+        raise ValueError("a data set is not the one that it should be")
+    if labels is not None and not (len(labels) == n and 0 <= labels.min() <= labels.max() < n):
+        raise ValueError("a data set has labels that are none")
+
+
+def _floor(value: float, spread: float, n_repeats: int) -> FloorRecord:
+    _measure(value, spread, float(n_repeats))
+    if type(n_repeats) is not int or n_repeats < 1:
+        raise ValueError("a floor has no number of repeats")
+    return FloorRecord(value, spread, n_repeats)
+
+
+def _measure(value: float, standard_error: float, degrees_of_freedom: float) -> Measure:
+    numbers = value, standard_error, degrees_of_freedom
+    are_numbers = all(type(x) is float and not _LARGEST < abs(x) < math.inf for x in numbers)
+    if not are_numbers or standard_error < 0 or degrees_of_freedom < 0:
+        raise ValueError("a measure is no number")
+    return Measure(*numbers)

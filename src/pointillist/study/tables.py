@@ -2,24 +2,27 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pointillist.files import write_whole
+from pointillist.files import printable, write_whole
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
 from pointillist.study.quantities import LIKELIHOOD_STEPS
 from pointillist.study.reference import ReferenceValue
-from pointillist.study.results import KL_LIMIT, Results, Row, short_name
+from pointillist.study.results import KL_LIMIT, Results, Row
 from pointillist.study.settings import Settings, label
-from pointillist.study.spec import Section
+from pointillist.study.spec import Section, short_name
 from pointillist.study.store import FloorRecord
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 _WARNING = "⚠"
 
@@ -79,41 +82,54 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
 
 def markdown(results: Results, section: Section) -> str:
     """A section's table and what is to be known to read it."""
-    heads = _heads(section)
-    lines = [f"# {section.title}", "", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    heads = [*map(_markdown_text, _heads(section))]
+    lines = [f"# {_markdown_text(section.title)}", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for line in table_lines(results, section, by_class=True):
         lines.append("| " + " | ".join(map(_markdown_entry, line.entries)) + " |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes(results, section)), ""])
+    return "\n".join([*lines, "", *(f"- {_markdown_text(note)}" for note in notes(results, section)), ""])
 
 
 def terminal(results: Results, section: Section) -> "Table":
     """A section's table for a terminal: standard errors and reported numbers below the measured ones."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table(
-        title=section.title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
     columns = f" (columns: {', '.join(section.varied)})" if section.varied else ""
-    table.title = f"{section.title}{columns}"
+    title = shown(f"{section.title}{columns}")
+    table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("set")
     table.add_column("metric", min_width=8)
     for head in [*(column.label for column in section.columns), "floor"]:
-        table.add_column(head.replace("..", "..\n").replace(", ", "\n"), justify="right", overflow="fold")
+        table.add_column(shown(head, breaks={"..": "..\n", ", ": "\n"}), justify="right", overflow="fold")
     previous = None
     for line in table_lines(results, section, by_class=False):
         if previous is not None and line.dataset != previous:
             table.add_section()
-        shown = [Entry("") if line.dataset == previous else Entry(line.dataset), *line.entries[1:]]
+        entries = [Entry("") if line.dataset == previous else Entry(line.dataset), *line.entries[1:]]
         previous = line.dataset
         texts = []
-        for entry in shown:
+        for entry in entries:
             # One word a line: a table of six settings then fits 80 columns.
-            text = Text(entry.measured.replace(" ± ", "\n±").replace(" ", "\n"), style="bold" if entry.is_best else "")
+            text = shown(entry.measured, "bold" if entry.is_best else "", breaks={" ± ": "\n±", " ": "\n"})
             texts.append(text.append(f"\n{entry.reported}", style="not bold dim") if entry.reported else text)
         table.add_row(*texts)
     return table
+
+
+def shown(text: str, style: str = "", breaks: Mapping[str, str] = MappingProxyType({})) -> "Text":
+    """Text for a terminal: what is in it of escape sequences and of Rich's markup is shown, not obeyed.
+
+    Args:
+        text: Of anybody.
+        style: As Rich has it.
+        breaks: What stands for some of its parts so that lines become shorter.
+    """
+    from rich.text import Text
+
+    text = printable(text)
+    for part, broken in breaks.items():
+        text = text.replace(part, broken)
+    return Text(text, style=style)
 
 
 def notes(results: Results, section: Section) -> list[str]:
@@ -291,8 +307,14 @@ def _decimals(summaries: Sequence[Summary | None]) -> int:
     return int(np.clip(np.ceil(-np.log10(typical / 3)), 0, 8)) if typical > 0 else 3
 
 
+def _markdown_text(text: str) -> str:
+    """Text that stays in its cell, and is neither HTML nor a link."""
+    return re.sub(r"[\\|\[]|<(?=[A-Za-z/!?])", r"\\\g<0>", printable(text))
+
+
 def _markdown_entry(entry: Entry) -> str:
-    text = f"**{entry.measured}**" if entry.is_best else entry.measured
+    measured = _markdown_text(entry.measured)
+    text = f"**{measured}**" if entry.is_best else measured
     return f"{text}<br>*{entry.reported}*" if entry.reported else text
 
 
@@ -329,12 +351,25 @@ def csv_text(results: Results, sections: Iterable[Section]) -> str:
             for i, column in enumerate(section.columns):
                 settings = [label(key, getattr(column.settings, key)) for key in Settings.__dataclass_fields__]
                 keys = [cell.key for cell in results.cells(name, column.settings)]
-                writer.writerow(
-                    [section.name, column.label, row.dataset, *settings, row.metric, _of(row.summaries[i], "n_seeds")]
-                    + [value(row, i) for value in _VALUE_COLUMNS.values()]
-                    + [results.alpha_bar_T(column.settings), results.prior_kl(name, column.settings), " ".join(keys)]
-                )
+                line: list[object] = [section.name, column.label, row.dataset, *settings, row.metric]
+                line += [_of(row.summaries[i], "n_seeds"), *(value(row, i) for value in _VALUE_COLUMNS.values())]
+                line += [results.alpha_bar_T(column.settings), results.prior_kl(name, column.settings), " ".join(keys)]
+                writer.writerow(map(_csv_cell, line))
     return buffer.getvalue()
+
+
+def _csv_cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula; numbers, and text of numbers, stay."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    if not text.startswith(("=", "+", "-", "@")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def write_csv(results: Results, path: Path) -> None:

@@ -1,10 +1,12 @@
 """A study with made-up numbers."""
 
 from dataclasses import replace
+from functools import cache
 
+import jax
 import numpy as np
-from safetensors.numpy import save
 
+from pointillist.engine import weights
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.reference import ReferenceValue
@@ -37,7 +39,7 @@ CLASSIFIER = Section(
     "Classifiers",
     ("moons",),
     ("classifier",),
-    tuple(Column(name, replace(GUIDED, classifier=name)) for name in ("mlp_100_50", "elbo")),
+    tuple(Column(name, replace(GUIDED, classifier=name, n_held_out=500)) for name in ("mlp_100_50", "elbo")),
 )
 N_COLUMNS = {"space": 3, "wide": 5}
 
@@ -49,8 +51,11 @@ def dataset(name, n_rows=90):
     return Dataset(name, rows, (rows[:, 0] > 0).astype(np.int64))
 
 
-NOT_FINITE = save({"hidden.0.bias": np.array([np.nan], np.float32)})
-"""Weights of a model that does not travel in the page."""
+@cache
+def not_finite(architecture, columns):
+    """Weights of a model that does not travel in the page."""
+    template = jax.eval_shape(lambda: architecture.build(jax.random.key(0), columns))
+    return weights.to_bytes(jax.tree.map(lambda leaf: np.full(leaf.shape, np.nan, leaf.dtype), template))
 
 
 def emd_of(_, column):
@@ -82,6 +87,7 @@ def fill(store, section, column, of, value, seeds, floor):
         rows[:7] = 5.0
         if np.isnan(value):
             rows[:3] = np.nan
-        store.add_models({cell.model_key: Model(np.linspace(1, 0.5, 4).astype(np.float32), NOT_FINITE)})
+        network = not_finite(column.settings.architecture, rows.shape[1])
+        store.add_models({cell.model_key: Model(np.linspace(1, 0.5, 4).astype(np.float32), network)})
         store.add_rows(cell.rows_key, rows)
         store.add_result(cell, measures(section, value + 0.01 * seed))

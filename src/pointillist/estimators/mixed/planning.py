@@ -95,7 +95,7 @@ def _check_label(code: ColumnCode) -> None:
     if len(code.knots):
         raise ValueError(f"the label column {code.name!r} holds too many different numbers to be classes: bin it")
     if code.n_values < 2:
-        raise ValueError(f"the label column {code.name!r} has a single class: leave --label out")
+        raise ValueError(f"the label column {code.name!r} has a single class: leave --target out")
 
 
 def classes_of(code: ColumnCode) -> np.ndarray:

@@ -10,7 +10,8 @@ from pointillist.files import write_whole
 from pointillist.study.figures.curves import losses_figure, metrics_figure
 from pointillist.study.figures.panels import DPI
 from pointillist.study.figures.rows import rows_figure
-from pointillist.study.results import Results, short_name
+from pointillist.study.results import Results
+from pointillist.study.spec import short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

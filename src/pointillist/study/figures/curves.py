@@ -24,8 +24,8 @@ from pointillist.study.figures.panels import (
     title,
 )
 from pointillist.study.quantities import QUANTITIES
-from pointillist.study.results import Results, Row, short_name
-from pointillist.study.spec import Section
+from pointillist.study.results import Results, Row
+from pointillist.study.spec import Section, short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
         table: The section's table, `results.rows(section)`.
     """
     quantities = {q.name: q for q in QUANTITIES[section.kind].values() if q.name in {row.metric for row in table}}
-    labels = [column.label for column in section.columns]
+    labels = [plain(column.label) for column in section.columns]
     width = max(2.2, 0.25 * len(labels))
     x, limits, is_number = _positions(section, width)
     turn, height = _turn(labels, x, limits, is_number, width)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pointillist.files import printable
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section
 
@@ -74,13 +75,15 @@ def panel_grid(
 def headline(figure: "Figure", text: str) -> None:
     """One line above all panels."""
     width, height = figure.get_size_inches()
-    figure.text(0.5, 1 - 0.2 / height, plain(text), ha="center", va="top", fontsize=fitting(text, width - 0.2, 11))
+    text = plain(text)
+    figure.text(0.5, 1 - 0.2 / height, text, ha="center", va="top", fontsize=fitting(text, width - 0.2, 11))
 
 
 def title(axes: "Axes", title: str, detail: str | None = None) -> None:
     """A title above the axes, and between them a smaller line, for which an empty detail leaves room."""
     inches = axes.bbox.width / DPI
-    axes.set_title(plain(title), fontsize=fitting(title, inches, 9), y=1, pad=5 if detail is None else 14)
+    title = plain(title)
+    axes.set_title(title, fontsize=fitting(title, inches, 9), y=1, pad=5 if detail is None else 14)
     axes.title.set_y(1)  # three axes put it lower
     if detail:
         axes.annotate(
@@ -104,7 +107,7 @@ def line(colour: Any, text: str) -> Any:
     """A legend's entry for a line."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour, linewidth=1.5, label=text)
+    return Line2D([], [], color=colour, linewidth=1.5, label=plain(text))
 
 
 def legend(figure: "Figure", handles: list[Any], n_columns: int) -> None:
@@ -140,5 +143,5 @@ def fitting(text: str, inches: float, size: float) -> float:
 
 
 def plain(text: str) -> str:
-    """A file's name or a title with its dollars, which would start a formula."""
-    return text.replace("$", r"\$")
+    """Anybody's text as Matplotlib draws it: on one line, with dollars that start no formula."""
+    return printable(text).replace("$", r"\$")

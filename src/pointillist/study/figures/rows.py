@@ -18,8 +18,8 @@ from pointillist.study.figures.panels import (
     title,
 )
 from pointillist.study.figures.window import Window
-from pointillist.study.results import Results, Row, short_name
-from pointillist.study.spec import Section
+from pointillist.study.results import Results, Row
+from pointillist.study.spec import Section, short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,7 +121,7 @@ def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.n
     else:
         chosen = _thinned(len(rows))
         chosen = chosen[is_inside[chosen]]
-        size = np.clip(1.5 * (2000 / len(chosen)) ** 0.25, 1.5, 3)
+        size = np.clip(1.5 * (2000 / max(len(chosen), 1)) ** 0.25, 1.5, 3)
         style = {"linestyle": "", "marker": "o", "markersize": size, "markeredgewidth": 0, "alpha": 0.45}
         # Three axes do not clip, so that rows outside must not reach them.
         if labels is None:

@@ -7,8 +7,8 @@ import numpy as np
 
 from pointillist.study.page.words import count, listing, on_sets, settings
 from pointillist.study.quantities import QUANTITIES
-from pointillist.study.results import KL_LIMIT, Results, Row, short_name
-from pointillist.study.spec import Section
+from pointillist.study.results import KL_LIMIT, Results, Row
+from pointillist.study.spec import Section, short_name
 from pointillist.study.tables import value_text
 
 

@@ -15,8 +15,8 @@ from pointillist.study.page.rows import draw_keys, pictures
 from pointillist.study.page.table import Table, page_table
 from pointillist.study.page.views import view_name
 from pointillist.study.page.words import count
-from pointillist.study.results import Results, short_name
-from pointillist.study.spec import Section
+from pointillist.study.results import Results
+from pointillist.study.spec import Section, short_name
 from pointillist.study.tables import agreement_line, csv_text, notes
 
 
@@ -149,7 +149,7 @@ def _summary(results: Results) -> list[str]:
 
 
 def _origin(results: Results) -> str:
-    machine, versions = results.store.fact("machine") or {}, results.store.fact("versions") or {}
+    machine, versions = results.origin("machine"), results.origin("versions")
     made_by = ", ".join(f"{name} {version}" for name, version in versions.items())
     parts = (count(v, name.removesuffix("s")) if isinstance(v, int) else str(v) for name, v in machine.items())
     made_on = ", ".join(parts)

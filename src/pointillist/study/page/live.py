@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from safetensors.numpy import load
 
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES, ROW_FREQUENCIES
 from pointillist.engine.training import spread_of
+from pointillist.engine.weights import named
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
-from pointillist.study.results import Results, short_name
+from pointillist.study.results import Results
 from pointillist.study.settings import Settings, label
-from pointillist.study.spec import Column, Section
+from pointillist.study.spec import Column, Section, short_name
 
 BUDGET = 4_500_000
 """Characters that the models may take together: the page of the built-in study then stays below 8 MB."""
@@ -95,8 +95,8 @@ def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str,
     if kept is None:
         return None
     settings, dataset = choice.cell.settings, results.dataset(choice.name)
-    # What is loaded stands in another order every time.
-    tensors = dict(sorted(load(kept.network).items()))
+    network = results.store.network(kept.network, settings.architecture, dataset.rows.shape[1])
+    tensors = dict(sorted(named(network).items()))
     if settings.network == "mlp":
         # As the other network has them: inputs first.
         tensors = {name: array.T if array.ndim == 2 else array for name, array in tensors.items()}

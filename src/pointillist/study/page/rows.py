@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pointillist.study.figures.window import Window
-from pointillist.study.results import Results, short_name
-from pointillist.study.spec import Section
+from pointillist.study.results import Results
+from pointillist.study.spec import Section, short_name
 
 MAX_ROWS = 1000
 """Rows of one draw that the page holds at most."""

@@ -1,0 +1,28 @@
+"""Options that several commands have, and what may be chosen: as text, so that --help loads nothing else."""
+
+from typing import Any, Literal
+
+import typer
+
+Schedule = Literal["linear", "cosine", "sigmoid"]
+Scaling = Literal["minmax", "standard", "quantile", "none"]
+Sampler = Literal["ancestral", "ddim", "dpm", "dpm-sde", "heun"]
+Engine = Literal["local", "ray"]
+
+LARGEST_SEED = 2**32 - 1
+FILES = ".npy, .csv, .csv.gz or .parquet"
+
+
+def out(metavar: str, text: str) -> Any:
+    """Where a command writes."""
+    return typer.Option("--out", "-o", metavar=metavar, help=text)
+
+
+def seed(text: str) -> Any:
+    """A seed of 32 bits."""
+    return typer.Option(min=0, max=LARGEST_SEED, help=text)
+
+
+def target(text: str) -> Any:
+    """The column of labels."""
+    return typer.Option("--target", metavar="COLUMN", help=f"{text}; its number in a .npy file.")

@@ -1,0 +1,363 @@
+"""Stores that somebody else made: whatever is in them, a report is written in its folder, or one line says why not."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from pointillist.cli.studies import report
+from pointillist.engine import weights
+from pointillist.metrics import METRICS
+from pointillist.study.database import StoreError
+from pointillist.study.grid import Cell, Dataset
+from pointillist.study.reference import ReferenceValue
+from pointillist.study.results import protocol
+from pointillist.study.settings import Settings
+from pointillist.study.spec import Column, Section, Spec, to_json
+from pointillist.study.store import FloorRecord, Measure, Model, Store
+
+SETTINGS = Settings(timesteps=9, width=8, depth=1, time_embedding=4, epochs=3, n_samples=60)
+COLUMNS = tuple(Column(str(t), replace(SETTINGS, timesteps=t)) for t in (5, 9))
+SECTION = Section("steps", "Steps", ("moons",), ("timesteps",), COLUMNS, (ReferenceValue("moons", "emd", "5", 1.5, 1),))
+ROWS = np.random.default_rng(0).uniform(-1, 1, (60, 2)).astype(np.float32)
+LABELS = (ROWS[:, 0] > 0).astype(np.int64)
+DATASET = Dataset("moons", ROWS, LABELS)
+CELL = Cell(DATASET.fingerprint, COLUMNS[0].settings, 0)
+PROTOCOL = protocol(SETTINGS)
+MEASURES = {name: Measure(30.0, 0.5, 4.0) for name in METRICS}
+
+
+def network(settings=SETTINGS, columns=2):
+    built = settings.architecture.build(jax.random.key(0), columns)
+    return weights.to_bytes(built)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """The store of a whole small study, with made-up numbers."""
+    path = tmp_path_factory.mktemp("good") / "study.db"
+    kept = network()
+    with Store(path) as store:
+        store.set_fact("spec", to_json(Spec("made-up", "A study", 1, (SECTION,))))
+        store.set_fact("fingerprints", {"moons": DATASET.fingerprint})
+        store.set_fact("machine", {"processor": "x86_64", "devices": 2})
+        store.add_dataset(DATASET)
+        for metric in METRICS:
+            store.add_floor(DATASET.fingerprint, PROTOCOL, metric, FloorRecord(29.0, 0.1, 10))
+        for column in COLUMNS:
+            cell = Cell(DATASET.fingerprint, column.settings, 0)
+            store.add_models({cell.model_key: Model(np.ones(3, np.float32), kept)})
+            store.add_rows(cell.rows_key, ROWS)
+            store.add_result(cell, MEASURES)
+    return path
+
+
+@pytest.fixture
+def folder(good, tmp_path):
+    """A copy of the store, in a folder of its own."""
+    folder = tmp_path / "a" / "b" / "c"
+    folder.mkdir(parents=True)
+    shutil.copy(good, folder / "study.db")
+    return folder
+
+
+def change(folder, do):
+    """Writes something into the store, with checksums that fit."""
+    with Store(folder / "study.db") as store:
+        do(store)
+
+
+def assert_refused(folder, message="is damaged: "):
+    with pytest.raises(StoreError, match=message) as caught:
+        report(folder)
+    text = str(caught.value)
+    assert text.startswith(f"{folder / 'study.db'}: ") and "\n" not in text and len(text) < 600
+    assert_stays_inside(folder)
+
+
+def assert_stays_inside(folder):
+    root = folder.parent.parent.parent
+    outside = [path for path in root.rglob("*") if not path.is_relative_to(folder) and path.is_file()]
+    assert outside == []
+
+
+def test_the_whole_store_is_reported(folder):
+    report(folder)
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "study.db", "results.csv", "index.html", "tables/steps.md",
+        "figures/steps_moons_rows.png", "figures/steps_losses.png", "figures/steps_metrics.png",
+    }  # fmt: skip
+
+
+def section(**values):
+    return lambda spec: spec["sections"][0].update(values)
+
+
+def column(**values):
+    return lambda spec: spec["sections"][0]["columns"][0].update(values)
+
+
+def settings(**values):
+    return lambda spec: spec["sections"][0]["columns"][0]["settings"].update(values)
+
+
+def reference(**values):
+    return lambda spec: spec["sections"][0]["reference"][0].update(values)
+
+
+SPECS = {
+    "a section above the folder": section(name="../escaped"),
+    "a section with an absolute path": section(name="/tmp/escaped"),
+    "a section without a name": section(name=""),
+    "a section's long name": section(name="a" * 101),
+    "a section's name that is a number": section(name=3),
+    "more of a section": section(more=1),
+    "a section's title that is a list": section(title=["a"]),
+    "a title of a million characters": lambda spec: spec.update(title="a" * 10**6),
+    "a title with half a character": lambda spec: spec.update(title="\ud800"),
+    "10⁹ seeds": lambda spec: spec.update(seeds=10**9),
+    "no seeds": lambda spec: spec.update(seeds=0),
+    "seeds as text": lambda spec: spec.update(seeds="1"),
+    "seeds that are true": lambda spec: spec.update(seeds=True),
+    "no sections": lambda spec: spec.update(sections=[]),
+    "sections that are no list": lambda spec: spec.update(sections={"a": 1}),
+    "sections of one name": lambda spec: spec["sections"].append(spec["sections"][0]),
+    "more in the spec": lambda spec: spec.update(more=1),
+    "less in the spec": lambda spec: spec.pop("title"),
+    "a file that is no table": section(datasets=["/etc/passwd"]),
+    "a path up": section(datasets=["../../rows.npy"]),
+    "a data set that is a number": section(datasets=[3]),
+    "no data sets": section(datasets=[]),
+    "data sets of one name": section(datasets=["/a/moons.npy", "/b/moons.npy"]),
+    "an unknown setting that varies": section(varied=["__class__"]),
+    "no columns": section(columns=[]),
+    "a column of a number": section(columns=[3]),
+    "an escape sequence in a label": column(label="\x1b[31m"),
+    "a formula in a label": column(label="$x$"),
+    "a long label": column(label="a" * 1001),
+    "settings that are none": column(settings=None),
+    "an unknown setting": settings(shell="sh"),
+    "T of 10¹²": settings(timesteps=10**12),
+    "T of 2.5": settings(timesteps=2.5),
+    "a width of 2⁴⁰": settings(width=2**40),
+    "a network of another library": settings(network="os.system"),
+    "an empty setting that counts": settings(variance=""),
+    "a setting of another method": settings(guidance=1.0),
+    "betas without a schedule": settings(schedule="cosine"),
+    "a schedule that cannot be": settings(timesteps=100_000, beta_range=[0.9, 0.999]),
+    "classifiers among rows": settings(method="guidance", class_embedding=4, p_uncond=0.2, n_held_out=0),
+    "a reported NaN": reference(value=float("nan")),
+    "a reported text": reference(value="1"),
+    "10⁹ decimals": reference(decimals=10**9),
+    "-1 decimals": reference(decimals=-1),
+    "reference of no fields": section(reference=[{}]),
+    "reference of a long name": reference(metric="a" * 1001),
+}
+
+
+@pytest.mark.parametrize("do", SPECS.values(), ids=SPECS)
+def test_specs_that_no_file_could_have_given(folder, do):
+    def write(store):
+        spec = store.fact("spec")
+        do(spec)
+        store.set_fact("spec", spec)
+
+    change(folder, write)
+    assert_refused(folder)
+
+
+def test_seeds_of_many_cells_are_refused_at_once(folder):
+    change(folder, lambda store: store.set_fact("spec", many(store.fact("spec"))))
+    assert_refused(folder, "make 400,000 cells, more than 200,000")
+
+
+def many(spec):
+    for_each = spec["sections"][0]
+    return {**spec, "seeds": 1000, "sections": [{**for_each, "columns": for_each["columns"] * 200}]}
+
+
+def fact(name, text):
+    return lambda store: store._put("facts", name, text)
+
+
+def rows_of(columns, data):
+    return lambda store: store._put("rows", CELL.rows_key, columns, data)
+
+
+def model_of(losses, kept):
+    return lambda store: store._put("models", CELL.model_key, losses, kept)
+
+
+def measures_of(text):
+    keys = CELL.model_key, CELL.rows_key
+    return lambda store: store._put("cells", CELL.key, CELL.dataset, "{}", 0, *keys, text)
+
+
+def floor_of(*values):
+    return lambda store: store._put("floors", DATASET.fingerprint, PROTOCOL, "emd", *values)
+
+
+def dataset_of(dataset):
+    """Another data set in the place of the first, under its own fingerprint."""
+
+    def do(store):
+        store.add_dataset(dataset)
+        store.set_fact("fingerprints", {"moons": dataset.fingerprint})
+
+    return do
+
+
+def dataset_row(columns, rows, labels):
+    return lambda store: store._put("datasets", DATASET.fingerprint, "moons", columns, rows, labels)
+
+
+NAN_ROWS = ROWS.copy()
+NAN_ROWS[3] = np.nan
+LOSSES = np.ones(3, "<f4").tobytes()
+HUGE_HEADER = (2**60).to_bytes(8, "little") + b"{}"
+HUGE_SHAPE = json.dumps({"input.bias": {"dtype": "F32", "shape": [2**60], "data_offsets": [0, 2**62]}}).encode()
+
+CONTENTS = {
+    "a spec that is no JSON": fact("spec", "{"),
+    "a spec that is nested deeply": fact("spec", "[" * 100_000),
+    "a spec with a number of 5,000 digits": fact("spec", "1" * 5000),
+    "a spec of bytes": fact("spec", b"\xff\xfe"),
+    "a spec that is a list": fact("spec", "[]"),
+    "a spec of 17 MiB": fact("spec", '"' + "a" * 17 * 2**20 + '"'),
+    "no fingerprints": fact("fingerprints", "null"),
+    "a fingerprint that is none": fact("fingerprints", '{"moons": "../x"}'),
+    "fingerprints of another set": fact("fingerprints", json.dumps({"circles": DATASET.fingerprint})),
+    "a fingerprint of nothing": fact("fingerprints", json.dumps({"moons": "0" * 32})),
+    "a machine that is a list": fact("machine", "[1]"),
+    "a machine with lists": fact("machine", '{"processor": [1]}'),
+    "NaN in the data": dataset_of(Dataset("moons", NAN_ROWS, LABELS)),
+    "labels as large as 2³¹": dataset_of(Dataset("moons", ROWS, LABELS * (2**31 - 1))),
+    "labels below 0": dataset_of(Dataset("moons", ROWS, -LABELS)),
+    "labels of fewer rows": dataset_of(Dataset("moons", ROWS, LABELS[:9])),
+    "a single row": dataset_of(Dataset("moons", ROWS[:1])),
+    "other data": dataset_row(2, (ROWS + 1).tobytes(), None),
+    "data without columns": dataset_row(0, ROWS.tobytes(), None),
+    "data of 10¹² columns": dataset_row(10**12, ROWS.tobytes(), None),
+    "data of text": dataset_row(2, "rows", None),
+    "data of odd bytes": dataset_row(2, ROWS.tobytes()[:-1], None),
+    "columns that are text": dataset_row("2", ROWS.tobytes(), None),
+    "rows of three columns": rows_of(3, ROWS.tobytes()),
+    "rows of -2 columns": rows_of(-2, ROWS.tobytes()),
+    "rows of odd bytes": rows_of(2, ROWS.tobytes()[:-1]),
+    "rows of text": rows_of(2, "rows"),
+    "no rows": rows_of(2, b""),
+    "a network of other bytes": model_of(LOSSES, b"weights"),
+    "a network that claims 2⁶⁰ bytes": model_of(LOSSES, HUGE_HEADER),
+    "a tensor that claims 2⁶² bytes": model_of(LOSSES, len(HUGE_SHAPE).to_bytes(8, "little") + HUGE_SHAPE),
+    "a network of text": model_of(LOSSES, "weights"),
+    "a wider network": model_of(LOSSES, network(replace(SETTINGS, width=16))),
+    "a network of more columns": model_of(LOSSES, network(columns=3)),
+    "a network of other names": model_of(LOSSES, save({"\x1b[31m": np.ones(3)})),
+    "losses of fewer epochs": model_of(LOSSES[:8], network()),
+    "losses of odd bytes": model_of(LOSSES[:7], network()),
+    "measures that are no JSON": measures_of("{"),
+    "measures that are a list": measures_of("[]"),
+    "a measure of two numbers": measures_of('{"emd": [1.0, 2.0]}'),
+    "a measure of text": measures_of('{"emd": ["1", 1.0, 1.0]}'),
+    "a measure of 10³⁰⁰": measures_of('{"emd": [1e300, 1e300, 4.0]}'),
+    "a standard error below 0": measures_of('{"emd": [1.0, -1.0, 4.0]}'),
+    "a measure that is nested deeply": measures_of('{"emd": ' + "[" * 100_000),
+    "a floor of text": floor_of("a", 1.0, 10),
+    "a floor without repeats": floor_of(1.0, 1.0, 0),
+    "a floor's spread below 0": floor_of(1.0, -1.0, 10),
+}
+
+
+@pytest.mark.parametrize("do", CONTENTS.values(), ids=CONTENTS)
+def test_contents_that_no_study_could_have_written(folder, do):
+    change(folder, do)
+    assert_refused(folder)
+
+
+def test_classes_that_are_none(folder):
+    def write(store):
+        spec = store.fact("spec")
+        for each in spec["sections"][0]["columns"]:
+            each["settings"] |= {"method": "guidance", "class_embedding": 4, "p_uncond": 0.2, "n_held_out": 0}
+        store.set_fact("spec", spec)
+        dataset_of(Dataset("moons", ROWS))(store)
+
+    change(folder, write)
+    assert_refused(folder, "is damaged: .* has no labels")
+
+
+SCHEMAS = {
+    "another table": "CREATE TABLE more (a)",
+    "a view": "CREATE VIEW more AS SELECT * FROM facts",
+    "a trigger": "CREATE TRIGGER more AFTER INSERT ON facts BEGIN DELETE FROM cells; END",
+    "an index": "CREATE INDEX more ON facts (value)",
+    "another column": "ALTER TABLE facts ADD COLUMN more TEXT",
+    "a computed column": "ALTER TABLE facts ADD COLUMN more TEXT AS (upper(value))",
+    "a table less": "DROP TABLE parts",
+    "a view for a table": "DROP TABLE parts; CREATE VIEW parts AS SELECT * FROM rows",
+}
+
+
+@pytest.mark.parametrize("statements", SCHEMAS.values(), ids=SCHEMAS)
+def test_tables_that_are_not_ours(folder, statements):
+    with closing(sqlite3.connect(folder / "study.db")) as connection:
+        connection.executescript(statements)
+    assert_refused(folder, "is damaged: its tables are not those of a store; --fresh starts a new one")
+    with pytest.raises(StoreError, match="its tables are not those of a store"):
+        Store(folder / "study.db", mend=True)
+
+
+def test_a_changed_value_without_its_checksum(folder):
+    with closing(sqlite3.connect(folder / "study.db")) as connection:
+        connection.execute("UPDATE floors SET value = 3 WHERE metric = 'emd'")
+        connection.commit()
+    assert_refused(folder, "is damaged: a checksum in the table of floors .*; `pointillist study` computes anew")
+
+
+def test_the_command_says_it_in_one_line(folder):
+    def write(store):
+        spec = store.fact("spec")
+        spec["sections"][0]["name"] = "../\x1b[31mescaped"
+        store.set_fact("spec", spec)
+
+    change(folder, write)
+    command = [sys.executable, "-m", "pointillist", "report", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(f"pointillist: {folder / 'study.db'}: is damaged: section = ")
+    assert done.stderr.count("\n") == 1 and "\x1b" not in done.stderr
+    assert_stays_inside(folder)
+
+
+NASTY = "[/b] [red]$x$ \x1b[31m \x9b31m | \\ <script>\nnew [a](b)"
+
+
+def test_foreign_text_is_shown_and_not_obeyed(folder, capsys):
+    def write(store):
+        spec = store.fact("spec")
+        spec["title"] = spec["sections"][0]["title"] = NASTY
+        nasty = f"/data/{NASTY.replace('/', '')}.npy"
+        spec["sections"][0]["datasets"] = [nasty]
+        store.set_fact("spec", spec)
+        store.set_fact("fingerprints", {nasty: DATASET.fingerprint})
+
+    change(folder, write)
+    report(folder)
+    assert_stays_inside(folder)
+    printed = capsys.readouterr().out
+    assert "[/b] [red]$x$ \\x1b[31m \\x9b31m" in printed
+    text = (folder / "tables" / "steps.md").read_text()
+    assert text.startswith("# \\[/b] \\[red]$x$ \\\\x1b\\[31m \\\\x9b31m \\| \\\\ \\<script>\\\\nnew \\[a](b)\n")
+    assert len({line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}) == 1
+    for written in (printed, text, (folder / "results.csv").read_text()):
+        assert not any(c in written for c in "\x1b\x9b")
+    assert "<script>\nnew" not in (folder / "index.html").read_text()

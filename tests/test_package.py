@@ -1,0 +1,131 @@
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import pointillist
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def written(name, pattern):
+    return re.findall(pattern, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_all_places_say_the_same_version():
+    ours = pointillist.__version__
+    # The metadata are those of the last installation: `make .venv/core` renews them.
+    assert version("pointillist") == ours
+    assert written("CITATION.cff", r"^version: (.+)$") == [ours]
+    wheels = [found for page in (ROOT / "docs").glob("*.md") for found in written(page, r"pointillist-([\w.]+)-py3")]
+    assert wheels and set(wheels) == {ours}
+
+
+def test_the_metadata_name_each_python_that_is_tested():
+    minors = [m for line in PROJECT["classifiers"] for m in re.findall(r"^Programming .* :: (3\.\d+)$", line)]
+    assert PROJECT["requires-python"] == f">={minors[0]}"
+    (tested,) = written(".github/workflows/ci.yml", r"^ +python: \[(.+)\]$")
+    assert re.findall(r"[\d.]+", tested) == minors
+    assert all((ROOT / name).is_file() for name in PROJECT["license-files"])
+
+
+def test_every_direct_dependency_has_a_lower_bound_and_a_pinned_version_above_it():
+    pinned = dict(line.split("==") for line in written("constraints.txt", r"^[^#\s]\S*$"))
+    pinned = {name.lower().replace("_", "-"): number for name, number in pinned.items()}
+    for requirement in map(Requirement, requires("pointillist")):
+        assert [s.operator for s in requirement.specifier] == [">="], requirement
+        assert requirement.specifier.contains(pinned[requirement.name.lower()]), requirement
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A function that tracks files of an own repository, and gives what tools/check_tracked.py says of it."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    # An index or a work tree of another repository, which a hook of git's may name, is not meant.
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    tool = runpy.run_path(str(ROOT / "tools" / "check_tracked.py"))
+
+    def check(**contents):
+        subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+        for name, content in contents.items():
+            if isinstance(content, Path):
+                (tmp_path / name).symlink_to(content)
+            else:
+                (tmp_path / name).write_bytes(content)
+        subprocess.run(["git", "add", "--all"], cwd=tmp_path, check=True)
+        found = tool["tracked"](tmp_path)
+        assert set(found) == set(contents)
+        return [line for name, mode in found.items() for line in tool["faults"](tmp_path, name, mode)]
+
+    return check
+
+
+def path_of(*parts):
+    return "/".join(("", *parts)).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"see " + path_of("home", "somebody", "rows.csv"),
+        b"PATH=" + path_of("root", ".venv"),
+        b'"' + path_of("Users", "somebody") + b'"',
+        b"file://" + path_of("work", "main"),
+        b"C:" + b"\\Users\\somebody",
+    ],
+)
+def test_paths_of_a_machine_are_refused(repository, content):
+    (line,) = repository(notes=b"first line\n" + content)
+    assert line.startswith("notes:2: ") and line.endswith("is a path of one machine")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"https://example.org" + path_of("home", "page"),
+        b"results" + path_of("work", "x"),
+        b"/home/ and ~/work/x, /usr/bin",
+    ],
+)
+def test_other_paths_are_not(repository, content):
+    assert repository(notes=content) == []
+
+
+def test_bytes_that_are_no_text_may_hold_anything(repository):
+    assert repository(picture=b"\0" + path_of("home", "somebody")) == []
+
+
+def test_symbolic_links_are_refused(repository):
+    assert repository(link=Path("elsewhere")) == ["link: is a symbolic link"]
+
+
+def test_large_files_are_refused(repository):
+    assert repository(small=b"\0" * 10**6) == []
+    (line,) = repository(small=b"\0", large=b"\0" * (10**6 + 1))
+    assert line.startswith("large: has 1,000,001 bytes")
+
+
+@pytest.mark.parametrize(
+    "line", ["a @ https://example.org/a.whl", "--index-url https://example.org/simple", "-i mirror", "--find-links x"]
+)
+def test_files_of_versions_leave_the_registry_open(repository, line):
+    pins = f"# of `make`\nnumpy==2.0\n{line}\n".encode()
+    assert repository(**{"notes.txt": pins}) == []
+    (found,) = repository(**{"notes.txt": pins, "constraints.txt": pins})
+    assert found.startswith("constraints.txt:3: ")
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git checkout")
+def test_this_repository_passes():
+    done = subprocess.run([sys.executable, ROOT / "tools" / "check_tracked.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,176 @@
+"""Whether what `make wheel` left in dist/ is whole, and works where there is no checkout; `make check-wheel` runs it.
+
+Compares the files of sdist and wheel with those of the checkout, reads the wheel's metadata, installs the wheel into a
+new environment in a temporary folder, with the versions of constraints.txt, and fits, samples and runs a study there.
+"""
+
+import ast
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+from email import message_from_bytes
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+LICENCES = {"LICENSE", "src/pointillist/study/page/vendor/LICENSE"}
+
+GENERATED = {"PKG-INFO", "setup.cfg"}
+"""Files of an sdist that are in no checkout, beside the folder that ends with .egg-info."""
+
+TABLE = "length,weight,kind\n" + "".join(
+    f"{i % 17 + i % 3 / 4},{i % 13 * 2.5},{'short' if i % 17 < 8 else 'long'}\n" for i in range(300)
+)
+
+STUDY = """
+datasets = "moons"
+timesteps = [3, 4]
+width = 8
+depth = 1
+epochs = 1
+n_samples = 60
+emd_rows = 50
+"""
+
+# Run by the new environment's Python, with the version and the names of the package's data and licences.
+INSIDE = """
+import csv, math, sys
+from importlib.metadata import distribution
+from importlib.resources import files
+from pathlib import Path
+
+import pointillist
+
+version, names, licences = sys.argv[1], sys.argv[2].split(), sys.argv[3].split()
+home = Path(pointillist.__file__).resolve()
+assert home.is_relative_to(Path(sys.prefix).resolve()), f"pointillist is imported from {home}"
+assert pointillist.__version__ == distribution("pointillist").version == version
+for name in names:
+    assert files("pointillist").joinpath(name).is_file(), f"{name} is not installed"
+installed = {str(file) for file in distribution("pointillist").files}
+for name in licences:
+    assert any(f.endswith(f".dist-info/licenses/{name}") for f in installed), f"{name} is no installed licence"
+
+with open("new.csv") as file:
+    header, *rows = csv.reader(file)
+assert header == ["length", "weight", "kind"], header
+assert len(rows) == 50 and {kind for *_, kind in rows} <= {"short", "long"}
+assert all(math.isfinite(float(cell)) for *numbers, _ in rows for cell in numbers)
+assert pointillist.Diffusion.load("rows.model").sample(5, random_state=0).shape[0] == 5
+page = Path("results/tiny/index.html").read_text(encoding="utf-8")
+assert "uPlot" in page and "Leon Sorokin" in page, "the page lacks its charts or their licence"
+"""
+
+
+def main() -> None:
+    """Prints a line for each part, with its seconds, and a closing one.
+
+    Raises:
+        SystemExit: With the reason, if a part fails.
+    """
+    begin = time.perf_counter()
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "dist").resolve()
+    wheel, sdist = _only(folder, "*.whl"), _only(folder, "*.tar.gz")
+    version = declared_version()
+    checkout = checkout_files()
+    check_sdist(sdist, checkout)
+    package = sorted(name.removeprefix("src/pointillist/") for name in checkout if name.startswith("src/pointillist/"))
+    check_wheel(wheel, package, version)
+    print(f"files of {sdist.name} and {wheel.name}: those of the checkout")
+    with tempfile.TemporaryDirectory() as place:
+        use(wheel, Path(place), version, [name for name in package if not name.endswith(".py")])
+    print(f"check-wheel: pointillist {version} works from its wheel ({time.perf_counter() - begin:.0f} s)")
+
+
+def declared_version() -> str:
+    """`__version__` in the source text."""
+    tree = ast.parse((ROOT / "src/pointillist/__init__.py").read_text(encoding="utf-8"))
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__version__":
+            return str(ast.literal_eval(statement.value))
+    raise SystemExit("src/pointillist/__init__.py has no __version__")
+
+
+def checkout_files() -> set[str]:
+    """Files that are tracked, or would be with the next `git add --all`."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return {name for name in done.stdout.split("\0") if (ROOT / name).is_file()}
+
+
+def check_sdist(path: Path, checkout: set[str]) -> None:
+    """Exits with the difference if the sdist does not hold the files of the checkout and the generated ones."""
+    with tarfile.open(path) as archive:
+        inside = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
+    ours = {name for name in inside if name not in GENERATED and ".egg-info/" not in name}
+    _same(path.name, ours, checkout)
+
+
+def check_wheel(path: Path, package: list[str], version: str) -> None:
+    """Exits with the reason if the wheel lacks a file of the package or has others, or if its metadata are wrong."""
+    info = f"pointillist-{version}.dist-info/"
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+        if f"{info}METADATA" not in names:
+            raise SystemExit(f"{path.name}: is not of version {version}")
+        metadata = message_from_bytes(archive.read(f"{info}METADATA"))
+    _same(path.name, {name for name in names if not name.startswith(info)}, {f"pointillist/{name}" for name in package})
+    if metadata["License-Expression"] != "Apache-2.0 AND MIT":
+        raise SystemExit(f"{path.name}: its licence is {metadata['License-Expression']}")
+    _same(f"{path.name}, licences", set(metadata.get_all("License-File", [])), LICENCES)
+    _same(f"{path.name}, licences", {name for name in LICENCES if f"{info}licenses/{name}" in names}, LICENCES)
+
+
+def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
+    """Installs the wheel in a new environment and works with it there; exits with the output of what fails.
+
+    Args:
+        wheel: The file.
+        place: An empty folder outside of the checkout.
+        version: That the package is to have.
+        data: Its files that are not Python.
+    """
+    (place / "rows.csv").write_text(TABLE)
+    (place / "tiny.toml").write_text(STUDY)
+    python, command = str(place / "venv/bin/python"), str(place / "venv/bin/pointillist")
+    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    steps: dict[str, list[str]] = {
+        "a new environment": [sys.executable, "-m", "venv", str(place / "venv")],
+        "install": [*pip, "install", "--quiet", "--constraint", str(ROOT / "constraints.txt"), str(wheel)],
+        "pip check": [*pip, "check"],
+        "pointillist --help": [command, "--help"],
+        "pointillist fit": [command, "fit", "rows.csv", "--target", "kind", "--epochs", "3", "--out", "rows.model"],
+        "pointillist sample": [command, "sample", "rows.model", "-n", "50", "--out", "new.csv"],
+        "pointillist study": [command, "study", "tiny.toml"],
+        "import pointillist": [python, "-I", "-c", INSIDE, version, " ".join(data), " ".join(sorted(LICENCES))],
+    }
+    # Nothing of the checkout, and no compiled program that an earlier version left.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    environment |= {"POINTILLIST_CACHE": "off", "MPLBACKEND": "Agg"}
+    for name, arguments in steps.items():
+        begin = time.perf_counter()
+        done = subprocess.run(arguments, cwd=place, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{name} failed:\n{done.stdout}{done.stderr}")
+        print(f"{name}: {time.perf_counter() - begin:.1f} s", flush=True)
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise SystemExit(f"{folder} has {len(found)} files {pattern}, not one: make wheel")
+    return found[0]
+
+
+def _same(what: str, found: set[str], wanted: set[str]) -> None:
+    lines = [f"lacks {name}" for name in sorted(wanted - found)] + [f"has {name}" for name in sorted(found - wanted)]
+    if lines:
+        raise SystemExit(f"{what} is not as the checkout says:\n" + "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
