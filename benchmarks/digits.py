@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from machine import report
 from pointillist import Diffusion
-from pointillist.evaluation import evaluate, print_evaluation
+from pointillist.evaluation import evaluate_numbers, print_evaluation
 
 SETTINGS = {"width": 256, "depth": 3, "epochs": 2000}
 
@@ -29,7 +29,7 @@ def main() -> None:
     fitted = time.perf_counter()
     rows, drawn = model.sample(1198, return_labels=True, random_state=0)
     sampled = time.perf_counter()
-    found = evaluate(
+    found = evaluate_numbers(
         rows,
         pixels[train],
         label_name="digit",

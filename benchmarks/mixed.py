@@ -22,7 +22,6 @@ from pyarrow import csv
 
 from machine import report
 from pointillist import Diffusion
-from pointillist.cli.tables import arrays_of
 from pointillist.evaluation.mixed import MixedEvaluation, evaluate_mixed
 from pointillist.points import QuantileScaling
 from pointillist.points.mixed import Cells, MixedTable, to_arrow
@@ -141,7 +140,7 @@ def measured(name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: i
     runs = []
     for seed in range(seeds):
         rows, seconds = generated(way, train, seed)
-        sides = [arrays_of(MixedTable(table)) for table in (rows, train, test)]
+        sides = [MixedTable(table).arrays() for table in (rows, train, test)]
         evaluation = evaluate_mixed(sides[0], sides[1], holdout=sides[2], target=target, random_state=seed)
         runs.append({**seconds, **scores(evaluation)})
     print(f"\n{name}, {way}: {len(train):,} rows x {train.num_columns}, {len(test):,} held out, {seeds} seed(s)\n")

@@ -7,6 +7,7 @@ from pointillist.lazy import getter
 if TYPE_CHECKING:
     from pointillist import metrics
     from pointillist.estimators import Diffusion, DiffusionClassifier
+    from pointillist.evaluation import evaluate
     from pointillist.points import load_pointset
 
 __version__ = "0.1.0"
@@ -18,12 +19,13 @@ __getattr__ = getter(
     {
         "Diffusion": "pointillist.estimators",
         "DiffusionClassifier": "pointillist.estimators",
+        "evaluate": "pointillist.evaluation",
         "load_pointset": "pointillist.points",
         "metrics": "pointillist.metrics",
     },
 )
 
-__all__ = ["Diffusion", "DiffusionClassifier", "__version__", "load_pointset", "metrics"]
+__all__ = ["Diffusion", "DiffusionClassifier", "__version__", "evaluate", "load_pointset", "metrics"]
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
-from pointillist.evaluation import draw_evaluation, evaluate, print_evaluation
+from pointillist.evaluation import draw_evaluation, print_evaluation
+from pointillist.evaluation import evaluate_numbers as evaluate
 from pointillist.evaluation.evaluation import _copies_p_value
 from pointillist.evaluation.verdict import holm
 from pointillist.metrics import Estimate, expected_coverage, nearest_records

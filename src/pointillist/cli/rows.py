@@ -318,10 +318,10 @@ def evaluate(
     """Says whether rows are like data, with error bars; and whether they are copies of it."""
     from rich.console import Console
 
-    from pointillist.cli.tables import arrays_of, read_any
+    from pointillist.cli.tables import read_any
     from pointillist.evaluation import draw_evaluation, print_evaluation
-    from pointillist.evaluation import evaluate as compare
     from pointillist.evaluation.evaluation import MIN_ROWS
+    from pointillist.evaluation.evaluation import evaluate_numbers as compare
     from pointillist.files import check_place
     from pointillist.points import MixedTable, Table
 
@@ -345,7 +345,7 @@ def evaluate(
             else read_any(path, target, is_mixed=True)
             for side, path in sides
         ]
-        arrays = [arrays_of(side) if isinstance(side, MixedTable) else None for side in mixed]
+        arrays = [side.arrays() if isinstance(side, MixedTable) else None for side in mixed]
         _evaluate_mixed(arrays[0], arrays[1], arrays[2], target, as_json=as_json, seed=seed, check=check)
         return
     assert isinstance(table, Table) and isinstance(given, Table) and not isinstance(kept, MixedTable)

@@ -129,17 +129,3 @@ def _number(text: str) -> int | float:
         return int(text)
     except ValueError:
         return float(text)
-
-
-def arrays_of(table: MixedTable) -> Mapping[str, np.ndarray]:
-    """Each column of a table: numbers as float64 with NaN, categories and labels as text with None, where missing."""
-    arrays = {}
-    for name, cells in zip(table.names, table.cells, strict=True):
-        if cells.categories is None and name != table.label:
-            arrays[name] = np.where(cells.is_missing, np.nan, cells.values)
-            continue
-        known = cells.categories
-        values = cells.values if known is None else np.array(known or ("",), object)[cells.values.astype(np.int64)]
-        arrays[name] = np.array([str(value) for value in values.tolist()], object)
-        arrays[name][cells.is_missing] = None
-    return arrays

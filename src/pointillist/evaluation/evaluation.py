@@ -142,7 +142,7 @@ class Evaluation:
         return as_plain(self)
 
 
-def evaluate(
+def evaluate_numbers(
     rows: ArrayLike,
     data: ArrayLike,
     *,
@@ -153,7 +153,7 @@ def evaluate(
     holdout: ArrayLike | None = None,
     random_state: int = 0,
 ) -> Evaluation:
-    """Measure how like the data the rows are, and whether they can be told apart from it.
+    """Measure how like the data rows of numbers are, and whether they can be told apart from it.
 
     Columns are divided by the data's standard deviation, constant ones left as they are, for all but what is measured
     column by column. Large tables are subsampled: to 4,000 rows a side for the energy test, 2,000 for the random forest
@@ -167,7 +167,7 @@ def evaluate(
         label_name: What the labels are called.
         rows_labels: m labels, of any kind.
         data_labels: n labels.
-        holdout: Shape `(h, d)`: rows of the data's law that the maker of `rows` did not see, at least 2.
+        holdout: Shape `(h, d)`: rows of the data's distribution that the maker of `rows` did not see, at least 2.
         random_state: Seed of all that is drawn.
 
     Returns:
@@ -181,7 +181,7 @@ def evaluate(
         >>> import numpy as np
         >>> rng = np.random.default_rng(0)
         >>> data = rng.normal(size=(300, 2))
-        >>> evaluate(rng.normal(size=(200, 2)), data).verdict
+        >>> evaluate_numbers(rng.normal(size=(200, 2)), data).verdict
         'Cannot be told apart from the data at the 1 % level with so many rows (200 against 300).'
     """
     start = time.perf_counter()

@@ -93,6 +93,19 @@ class MixedTable:
             label = LabelColumn(self.label, self.names.index(self.label), values)
         return Table(rows, tuple(kept), types, label)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Each column: numbers as float64, NaN where missing; categories and labels as text, None where missing."""
+        arrays = {}
+        for name, cells in zip(self.names, self.cells, strict=True):
+            if cells.categories is None and name != self.label:
+                arrays[name] = np.where(cells.is_missing, np.nan, cells.values)
+                continue
+            known = cells.categories
+            values = cells.values if known is None else np.array(known or ("",), object)[cells.values.astype(np.int64)]
+            arrays[name] = np.array([str(value) for value in values.tolist()], object)
+            arrays[name][cells.is_missing] = None
+        return arrays
+
 
 def kind_of(kind: "pa.DataType") -> str:
     """What a type of Arrow's is to us: "number", "whole", "date", "truth", "category" or "" for none of them."""
