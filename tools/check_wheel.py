@@ -137,10 +137,10 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
     (place / "rows.csv").write_text(TABLE)
     (place / "tiny.toml").write_text(STUDY)
     python, command = str(place / "venv/bin/python"), str(place / "venv/bin/pointillist")
-    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    pip, constraints = [python, "-m", "pip", "--disable-pip-version-check"], str(ROOT / "constraints.txt")
     steps: dict[str, list[str]] = {
         "a new environment": [sys.executable, "-m", "venv", str(place / "venv")],
-        "install": [*pip, "install", "--quiet", "--constraint", str(ROOT / "constraints.txt"), str(wheel)],
+        "install": [*pip, "install", "--quiet", "--no-compile", "--constraint", constraints, str(wheel)],
         "pip check": [*pip, "check"],
         "pointillist --help": [command, "--help"],
         "pointillist fit": [command, "fit", "rows.csv", "--target", "kind", "--epochs", "3", "--out", "rows.model"],
