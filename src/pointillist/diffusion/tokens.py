@@ -40,7 +40,7 @@ RANK = 8
 """Features, at most, of a value of a token in the network of a wide row."""
 
 PADDING = 0.25
-"""Of the values of tokens that are computed side by side, the share that may be none."""
+"""Share of the values computed side by side that may belong to no token."""
 
 HIDDEN = -1.0
 """Where a token stands that is not given."""
@@ -116,7 +116,7 @@ class Tokens:
 
     @cached_property
     def features(self) -> tuple[int, ...]:
-        """Of each value of a block's tokens: `RANK`, or as many as there are values."""
+        """Numbers of features of the values of each block's tokens: `RANK`, or as many as there are values."""
         return tuple(min(RANK, max(self.sizes[place] for place in block)) for block in self.blocks)
 
     @cached_property
@@ -329,7 +329,7 @@ class FactoredNetwork(eqx.Module):
 
 
 def _first_features(key: PRNGKeyArray, tokens: Tokens) -> Float[Array, "slots rank"]:
-    """Of values that have an order, smooth functions of it; of others random, or a feature each, if there are few."""
+    """Smooth functions of values that have an order; random features of others, or one each if there are few."""
     waves = tokens.waves * (2 / N_WAVES) ** 0.5
     is_few = np.asarray(tokens.sizes)[tokens.owner] <= RANK
     fixed = np.where(is_few[:, None], np.eye(RANK, dtype=np.float32)[np.minimum(tokens.value, RANK - 1)], waves)
@@ -382,7 +382,7 @@ def _smallest_by_sorting(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Fl
 
 
 def _smallest(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
-    """Of numbers in [0, 1], the one that n others are below: of long rows in a fraction of the time of sorting.
+    """Finds the one of some numbers in [0, 1] that n others are below; in long rows faster than by sorting.
 
     Such numbers are ordered as their bits are, which are found one after another from the highest.
     """
@@ -471,7 +471,7 @@ class TokenDenoiser(eqx.Module):
     forbidden: Bool[Array | np.ndarray, " slots"] | None = None
 
     def logits(self, row: Float[Array, " T"]) -> Float[Array, " slots"]:
-        """Of every value of every token, given those that are not `HIDDEN`; shape (slots,).
+        """Gives the logit of every value of every token, given those that are not `HIDDEN`; shape (slots,).
 
         Where one of them is not a number, or infinite though it may be drawn, none is a number.
         """

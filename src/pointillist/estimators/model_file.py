@@ -20,7 +20,7 @@ from safetensors.numpy import load, save
 from pointillist.files import check_regular, checking, naming, write_whole
 
 FORMAT = 6
-"""Of the file; one of another format is refused."""
+"""Number of the format; a file of another one is refused."""
 
 MAX_DESCRIPTION = 2**25
 """Bytes of the description: some 100 columns of 10,000 categories each."""

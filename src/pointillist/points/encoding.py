@@ -290,7 +290,7 @@ class TableEncoding:
         return cls(tuple(codes))
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Of every column what `ColumnCode.to_json` gives."""
+        """JSON values of every column, as `ColumnCode.to_json` gives them."""
         return [code.to_json() for code in self.columns]
 
     @staticmethod

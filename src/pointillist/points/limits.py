@@ -27,7 +27,7 @@ def check_expansion(path: Path, size: int, packed: int, way_out: str) -> None:
 
 
 def check_parquet(path: Path, metadata: Any) -> None:
-    """As `check_expansion`, of what the metadata of a Parquet file says; a cell takes 8 bytes."""
+    """Refuses what `check_expansion` does, by the metadata of a Parquet file; a cell takes 8 bytes."""
     cells = 8 * metadata.num_rows * metadata.num_columns
     pages = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     check_expansion(path, max(cells, pages), path.stat().st_size, "write it as CSV first, if it is meant")
