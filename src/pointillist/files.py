@@ -67,19 +67,16 @@ def check_regular(path: Path) -> None:
 
 
 @contextmanager
-def checking(
-    path: Path, kind: type[ValueError] = ValueError, *, ours: tuple[type[Exception], ...] = ()
-) -> Iterator[None]:
+def checking(path: Path, kind: type[ValueError] = ValueError) -> Iterator[None]:
     """Turns what goes wrong in a block that reads a file into one line: the file is damaged.
 
     Args:
         path: The file.
-        kind: Of the error that is raised.
-        ours: Errors that say what is wrong themselves, and pass.
+        kind: The error that is raised; one that is of this kind already passes.
     """
     try:
         yield
-    except (kind, *ours):
+    except kind:
         raise
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -38,7 +38,7 @@ class Database:
     """Columns by table, as SQLite has them. Another one comes before them: the checksum of a row."""
 
     version: ClassVar[int]
-    """Of the tables."""
+    """Number of the tables' version; a store of another one is refused."""
 
     loose: ClassVar[str]
     """An SQL statement that deletes what is of no use without rows that are lost."""

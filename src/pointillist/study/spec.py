@@ -25,13 +25,13 @@ BUILT_IN = ("report", "recipes")
 """Names of the specs that the package brings."""
 
 MAX_SETTINGS = 10_000
-"""Of a study, over all sections."""
+"""Settings of a study, at most, over all sections."""
 
 MAX_CELLS = 200_000
-"""Of a study: data sets times settings times seeds, over all sections."""
+"""Cells of a study, at most: data sets times settings times seeds, over all sections."""
 
 MAX_PARTS = 32
-"""Of a dotted key: its reader takes time and memory that grow with the square of their number."""
+"""Parts of a dotted key, at most: its reader takes time and memory that grow with the square of their number."""
 
 _MAX_NAME = 200
 """Bytes of what a section and a data set give to the name of a figure's file, which has at most 255."""

@@ -25,7 +25,7 @@ _MAX_FACT = 2**24
 """Characters of a fact: a spec of as many settings as it may have."""
 
 _LARGEST = 1e100
-"""Of measures: squares and sums of such numbers are numbers still."""
+"""Largest measure: squares and sums of such numbers are still finite."""
 
 Tree = TypeVar("Tree")
 
