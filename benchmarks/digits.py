@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from machine import report
 from pointillist import Diffusion
-from pointillist.evaluation import evaluate_numbers, print_evaluation
+from pointillist.evaluation import evaluate_tables, print_evaluation
 
 SETTINGS = {"width": 256, "depth": 3, "epochs": 2000}
 
@@ -25,18 +25,16 @@ def main() -> None:
     pixels, labels = pixels[order].astype(int), labels[order]
     train, held_out = slice(0, 1198), slice(1198, None)
     started = time.perf_counter()
-    model = Diffusion(**SETTINGS, random_state=0).fit(pixels[train], labels[train])
+    model = Diffusion(**SETTINGS, process="gaussian", random_state=0).fit(pixels[train], labels[train])
     fitted = time.perf_counter()
     rows, drawn = model.sample(1198, return_labels=True, random_state=0)
     sampled = time.perf_counter()
-    found = evaluate_numbers(
-        rows,
-        pixels[train],
-        label_name="digit",
-        rows_labels=drawn,
-        data_labels=labels[train],
-        holdout=pixels[held_out],
+    sides = [(pixels[train], labels[train]), (rows, drawn), (pixels[held_out], labels[held_out])]
+    data, generated, holdout = (
+        {**{f"pixel{i}": column.astype(float) for i, column in enumerate(side.T)}, "digit": digits.astype(float)}
+        for side, digits in sides
     )
+    found = evaluate_tables(data, generated, holdout=holdout, target="digit")
     print_evaluation(found, Console(width=110))
     print(f"fit {fitted - started:.0f} s, sample {sampled - fitted:.1f} s")
     if options.figure is not None:

@@ -1,14 +1,33 @@
-"""What the benchmarks share: the machine in words, its peak, medians, and the JSON that they leave."""
+"""What the benchmarks share: machine, date and commit in words, the peak, medians, and the JSON that they leave."""
 
 import json
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
-OUTPUT = Path(__file__).parent / "output"
+HERE = Path(__file__).parent
+OUTPUT = HERE / "output"
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
+
+
+def _commit() -> str:
+    is_changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", "../src")
+    return (_git("rev-parse", "--short", "HEAD") or "unknown") + (" with changes" if is_changed else "")
+
+
+SOURCE = {"date": date.today().isoformat(), "commit": _commit()}
+"""When this process began, and what it measures. Read at the start: a long run may see later commits."""
 
 
 def describe() -> dict[str, object]:
@@ -50,10 +69,11 @@ def median_and_range(values: list[float]) -> tuple[float, float, float]:
 
 
 def report(name: str, content: dict[str, object]) -> None:
-    """Prints the machine and writes everything to `output/NAME.json`."""
+    """Prints machine, date and commit, and writes them with everything else to `output/NAME.json`."""
     machine = describe()
     print("machine: " + ", ".join(f"{key} {value}" for key, value in machine.items()))
+    print(", ".join(f"{key} {value}" for key, value in SOURCE.items()))
     OUTPUT.mkdir(exist_ok=True)
     path = OUTPUT / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine, **content}, indent=1))
+    path.write_text(json.dumps({"machine": machine, **SOURCE, **content}, indent=1))
     print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

@@ -22,7 +22,7 @@ from pyarrow import csv
 
 from machine import report
 from pointillist import Diffusion
-from pointillist.evaluation.mixed import MixedEvaluation, evaluate_mixed
+from pointillist.evaluation import Evaluation, evaluate_tables
 from pointillist.points import QuantileScaling
 from pointillist.points.mixed import Cells, MixedTable, to_arrow
 
@@ -113,7 +113,7 @@ def generated(way: str, train: pa.Table, seed: int) -> tuple[pa.Table, dict[str,
     return new if numbers is None else numbers.decode(new), seconds
 
 
-def scores(evaluation: MixedEvaluation) -> dict[str, dict[str, float]]:
+def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
     """Of rows, real rows and independent columns, the numbers of `SCORES`."""
     found = {}
     for side in ("rows", "real", "independent"):
@@ -141,7 +141,7 @@ def measured(name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: i
     for seed in range(seeds):
         rows, seconds = generated(way, train, seed)
         sides = [MixedTable(table).arrays() for table in (rows, train, test)]
-        evaluation = evaluate_mixed(sides[0], sides[1], holdout=sides[2], target=target, random_state=seed)
+        evaluation = evaluate_tables(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
         runs.append({**seconds, **scores(evaluation)})
     print(f"\n{name}, {way}: {len(train):,} rows x {train.num_columns}, {len(test):,} held out, {seeds} seed(s)\n")
     print("| | rows, mean | lowest to highest | real held-out rows | independent columns |\n|---|---|---|---|---|")

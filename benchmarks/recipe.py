@@ -101,7 +101,7 @@ def _run(name: str, seed: int, floor: float, is_published: bool) -> dict[str, fl
     fresh, other = _fresh(name, 100 + seed), _fresh(name, 200 + seed)
     energy = energy_distance(rows[:4000], fresh[:4000])
     assert energy.null_standard_error is not None
-    closer = nearest_records(rows, X, holdout=other).closer_to_training
+    closer = nearest_records(X, rows, holdout=other).closer_to_training
     assert closer is not None and closer.null_standard_error is not None
     distances = [cKDTree(X).query(side[:4000])[0] for side in (rows, fresh)]
     run = {

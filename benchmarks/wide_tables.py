@@ -14,15 +14,12 @@ import statistics
 import subprocess
 import sys
 import time
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from machine import report
 
-ROOT = Path(__file__).parent.parent
 SIZES = ("2000x10", "2000x100", "2000x300", "2000x1000", "6x1000", "6x5000")
 N_DRAWN = 100
 LATENT = 5
@@ -95,10 +92,7 @@ def main() -> None:
     for size in options.sizes:
         runs = found[size] = [_run(size, options) for _ in range(options.repeats)]
         print("| " + " | ".join(_line(size, runs)) + " |", flush=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    facts = {"date": date.today().isoformat(), "commit": commit.stdout.strip()}
-    print(", ".join(f"{key} {value}" for key, value in facts.items()))
-    report("wide_tables", {**facts, "draws": options.draw, "lines": found})
+    report("wide_tables", {"draws": options.draw, "lines": found})
 
 
 def _run(size: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 from rich.console import Console
 
-from pointillist.evaluation.mixed import evaluate_mixed, print_mixed_evaluation
+from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
 
 
 def law(seed, n):
@@ -33,17 +34,19 @@ def permuted(table):
 
 @pytest.fixture(scope="module")
 def same():
-    return evaluate_mixed(law(0, 300), law(1, 400), holdout=law(2, 350), target="y")
+    return evaluate_tables(law(1, 400), law(0, 300), holdout=law(2, 350), target="y")
 
 
 @pytest.fixture(scope="module")
 def halves():
     data = law(3, 400)
-    return evaluate_mixed(permuted(data), data)
+    return evaluate_tables(data, permuted(data))
 
 
 def test_same_law(same):
-    assert same.verdict.startswith("Boosted trees cannot tell the rows from the data at the 1 % level (AUC ")
+    assert same.verdict.startswith(
+        "Not distinguishable from the data at the 1 % level (300 rows, 400 rows of data). AUC "
+    )
     assert "copied" not in same.verdict
     assert (same.m, same.n, same.names, same.holdout_rows) == (300, 400, ("x", "[w]", "c", "y"), 350)
     for table in (same.rows, same.real, same.independent):
@@ -62,8 +65,9 @@ def test_same_law(same):
 
 
 def test_independent_columns(halves):
-    assert halves.can_be_told_apart
-    assert halves.verdict.startswith("Boosted trees tell the rows from the data at the 1 % level (AUC 0.")
+    assert halves.is_distinguishable
+    assert halves.verdict.startswith("Distinguishable from the data at the 1 % level (400 rows, 400 rows of data)")
+    assert ", most clearly by boosted trees (AUC 0." in halves.verdict
     assert "\n" not in halves.verdict
     assert halves.holdout_rows is None
     assert halves.copies_p_value is None
@@ -77,7 +81,7 @@ def test_independent_columns(halves):
 
 def test_copies():
     data, holdout = law(4, 300), law(5, 300)
-    exact = evaluate_mixed(take(data, slice(150)), data, holdout=holdout)
+    exact = evaluate_tables(data, take(data, slice(150)), holdout=holdout)
     assert "The rows look copied: 9" in exact.verdict or "The rows look copied: 100%" in exact.verdict
     assert "150 of 150 equal a data row, and 0.0% of the held-out rows do (p < 0.0001)." in exact.verdict
     assert exact.real.nearest.copy_share == 0
@@ -97,29 +101,22 @@ def test_json(same, halves):
 
 def test_seed(halves):
     data = law(3, 400)
-    again = evaluate_mixed(permuted(data), data)
+    again = evaluate_tables(data, permuted(data))
     assert replace(again, seconds=0).to_json() == replace(halves, seconds=0).to_json()
 
 
 def text_of(evaluation):
     console = Console(file=io.StringIO(), width=110)
-    print_mixed_evaluation(evaluation, console)
+    print_evaluation(evaluation, console)
     return console.file.getvalue()
 
 
 def test_report(same, halves):
     text = text_of(same)
-    assert "300 rows against 400 of data, 4 column(s)" in text
+    assert "300 rows against 400 of data, 4 columns" in text
     lines = [line for line in text.splitlines() if line.strip()]
-    assert lines[3].startswith(" boosted two-sample score")
-    order = [
-        "boosted two-sample score",
-        "pair trends",
-        "precision",
-        "AUC of y, predicted",
-        "nearer to",
-        "column shapes",
-    ]
+    assert lines[3].startswith(" boosted trees, AUC")
+    order = ["boosted trees", "pair trends", "precision", "column shapes", "AUC of y, predicted", "nearer to"]
     assert [text.index(measure) for measure in order] == sorted(text.index(measure) for measure in order)
     assert "Real rows: 300 of the 350 held-out rows" in text
     assert "[w]" in text  # not markup
@@ -134,10 +131,10 @@ def test_few_rows_one_column_and_constants():
     one = {"c": np.array(["a"] * 9 + [None], object)}
     empty = {"x": np.full(12, np.nan), "y": np.ones(12), "c": np.full(12, None, object)}
     for rows, data, holdout in ((one, one, None), (one, one, one), (empty, empty, None), (empty, empty, empty)):
-        evaluation = evaluate_mixed(rows, data, holdout=holdout)
+        evaluation = evaluate_tables(data, rows, holdout=holdout)
         json.dumps(evaluation.to_json(), allow_nan=False)
         text_of(evaluation)
-        assert not evaluation.can_be_told_apart
+        assert not evaluation.is_distinguishable
         assert math.isfinite(evaluation.rows.two_sample.score)
 
 
@@ -145,23 +142,36 @@ def test_many_columns_show_the_worst():
     rng = np.random.default_rng(6)
     rows, data = ({f"column_{i}": rng.normal(size=40) for i in range(12)} for _ in "12")
     rows["column_7"] += 5
-    text = text_of(evaluate_mixed(rows, data))
+    text = text_of(evaluate_tables(data, rows))
     assert "The 10 of 66 pairs of columns that score furthest below real rows" in text
-    worst = text[text.index("The 10 of 12 columns that score") :]
+    worst = text[text.index("The 10 of 12 columns that differ most") :]
     assert worst.index("column_7") == min(worst.index(name) for name in rows if name in worst)
 
 
 def test_errors():
     rows = law(7, 20)
     for options, message in [
-        ({"target": "z", "holdout": rows}, r"^target='z' is no column of data: use one of 'x', '\[w\]', 'c', 'y'$"),
-        ({"target": "y"}, r"^target='y' needs held-out rows to be predicted in: pass holdout$"),
+        ({"target": "z", "holdout": rows}, r"^target='z' is not a column of data: use one of 'x', '\[w\]', 'c', 'y'$"),
         ({"holdout": take(rows, slice(9))}, r"^holdout has 9 row\(s\) but needs at least 10: pass more rows$"),
         ({"holdout": {**rows, "x": rows["c"]}}, r"^column 'x' of holdout holds categories but that of data numbers: "),
     ]:
         with pytest.raises(ValueError, match=message):
-            evaluate_mixed(rows, rows, **options)
+            evaluate_tables(rows, rows, **options)
     with pytest.raises(ValueError, match=r"^rows has 9 row\(s\) but needs at least 10: pass more rows$"):
-        evaluate_mixed(take(rows, slice(9)), rows)
+        evaluate_tables(rows, take(rows, slice(9)))
     with pytest.raises(ValueError, match=r"^rows has no column 'y', which data has: pass the same columns$"):
-        evaluate_mixed({name: rows[name] for name in ("x", "[w]", "c")}, rows)
+        evaluate_tables(rows, {name: rows[name] for name in ("x", "[w]", "c")})
+
+
+def test_figure(tmp_path):
+    draw_evaluation(law(8, 200), law(9, 150), tmp_path / "a.png")
+    many = {"c": np.array([f"${i}\x1b$" for i in range(30)], object), "x": np.r_[np.full(28, np.nan), 1.0, 2.0]}
+    draw_evaluation(many, many, tmp_path / "b.png")
+    assert min(imread(tmp_path / "a.png").shape[:2]) > 300
+
+
+def test_missing_cells_that_one_side_has_more_of():
+    data, rows = law(10, 400), law(11, 400)
+    rows["[w]"][:200] = np.nan
+    worst = evaluate_tables(data, rows).worst_columns[0]
+    assert worst.name == "[w]" and worst.kind == "label" and worst.p_value < 1e-6

@@ -9,7 +9,7 @@ from pointillist.metrics import correlation_differences
 def test_matrices_are_numpy_s():
     rng = np.random.default_rng(0)
     rows, data = rng.normal(size=(40, 3)) @ rng.normal(size=(3, 3)), rng.normal(size=(60, 3))
-    found = correlation_differences(rows, data, n_permutations=5)
+    found = correlation_differences(data, rows, n_permutations=5)
     np.testing.assert_allclose(found.rows, np.corrcoef(rows.T), atol=1e-12)
     np.testing.assert_allclose(found.data, np.corrcoef(data.T), atol=1e-12)
     differences = np.abs(np.corrcoef(rows.T) - np.corrcoef(data.T))
@@ -28,7 +28,7 @@ def test_calibrated_under_one_law(n, m, d, law):
         "binary": lambda k: (rng.uniform(size=(k, d)) < 0.3).astype(float),
     }
     found = [
-        correlation_differences(draws[law](m), draws[law](n), n_permutations=49, random_state=rng) for _ in range(250)
+        correlation_differences(draws[law](n), draws[law](m), n_permutations=49, random_state=rng) for _ in range(250)
     ]
     found = [result for result in found if result.pair is not None]  # few binary rows may all be equal
     p = np.array([result.p_value for result in found])
@@ -56,8 +56,8 @@ def test_outliers_do_not_decide():
 def test_the_shape_of_a_column_does_not_matter():
     rng = np.random.default_rng(6)
     rows, data = rng.normal(size=(90, 3)), rng.normal(size=(60, 3))
-    expected = correlation_differences(rows, data, n_permutations=99)
-    found = correlation_differences(np.exp(3 * rows), data**3, n_permutations=99)
+    expected = correlation_differences(data, rows, n_permutations=99)
+    found = correlation_differences(data**3, np.exp(3 * rows), n_permutations=99)
     assert found.p_value == expected.p_value
     assert found.largest != pytest.approx(expected.largest, rel=0.1)
 
@@ -66,9 +66,9 @@ def test_a_changed_correlation_is_found_and_a_shift_is_not():
     rng = np.random.default_rng(2)
     data = rng.normal(size=(400, 4))
     rows = rng.normal(size=(300, 4))
-    assert correlation_differences(5 + 3 * rows, data).p_value > 0.01
+    assert correlation_differences(data, 5 + 3 * rows).p_value > 0.01
     rows[:, 3] = 0.5 * rows[:, 1] + math.sqrt(0.75) * rows[:, 3]
-    found = correlation_differences(rows, data)
+    found = correlation_differences(data, rows)
     assert found.p_value == 0.001
     assert found.pair == (1, 3)
     assert abs(found.largest - 0.5) < 4 * math.hypot(1 / math.sqrt(400), 0.75 / math.sqrt(300))
@@ -80,16 +80,16 @@ def test_constant_columns_are_left_out():
     rng = np.random.default_rng(3)
     rows, data = rng.normal(size=(30, 4)), rng.normal(size=(30, 4))
     rows[:, 0], data[:, 2] = 0.1, 0.3
-    found = correlation_differences(rows, data, n_permutations=9)
+    found = correlation_differences(data, rows, n_permutations=9)
     assert found.pair == (1, 3)
     assert np.isnan(found.rows[0]).all()
     assert np.isnan(found.data[:, 2]).all()
     assert np.isfinite(found.rows[np.ix_([1, 3], [1, 3])]).all()
-    alone = correlation_differences(rows[:, :2], data[:, :2])
+    alone = correlation_differences(data[:, :2], rows[:, :2])
     assert alone.pair is None
     assert math.isnan(alone.largest)
     assert math.isnan(alone.p_value)
-    none = correlation_differences(np.ones((5, 2)), np.ones((4, 2)))
+    none = correlation_differences(np.ones((4, 2)), np.ones((5, 2)))
     assert none.pair is None
     assert np.isnan(none.rows).all()
 
@@ -97,8 +97,8 @@ def test_constant_columns_are_left_out():
 def test_units_do_not_matter():
     rng = np.random.default_rng(4)
     rows, data = rng.normal(size=(30, 3)), rng.normal(size=(40, 3))
-    expected = correlation_differences(rows, data, n_permutations=99)
-    found = correlation_differences(1e6 * rows + 5, 1e6 * data + 5, n_permutations=99)
+    expected = correlation_differences(data, rows, n_permutations=99)
+    found = correlation_differences(1e6 * data + 5, 1e6 * rows + 5, n_permutations=99)
     assert found.p_value == expected.p_value
     assert found.largest == pytest.approx(expected.largest, rel=1e-9)
 
@@ -108,4 +108,4 @@ def test_errors():
     with pytest.raises(ValueError, match=r"^n_permutations=0 must be at least 1 and max_rows=5000 at least 2$"):
         correlation_differences(rows, rows, n_permutations=0)
     with pytest.raises(ValueError, match=r"^data has 1 columns but rows has 2: "):
-        correlation_differences(rows, rows[:, :1])
+        correlation_differences(rows[:, :1], rows)

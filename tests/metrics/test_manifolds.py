@@ -196,7 +196,7 @@ def test_errors():
         coverage(rows[:5], rows)
     with pytest.raises(ValueError, match=r"^n is 5 but k=5 neighbours of a row need 6: "):
         expected_coverage(5, 5)
-    with pytest.raises(ValueError, match=r"^m is -1 but a number of samples is at least 0: "):
+    with pytest.raises(ValueError, match=r"^m is -1 but the number of samples must be at least 0: "):
         expected_coverage(10, -1)
     for call in (manifold_scores, coverage):
         with pytest.raises(ValueError, match=r"^k is 0 but must be at least 1 neighbour$"):

@@ -65,7 +65,7 @@ TABLES = [
 def test_shapes_are_those_of_sdmetrics(frames, rows, data):
     from sdmetrics.single_column import KSComplement, TVComplement
 
-    found = column_shapes(rows, data)
+    found = column_shapes(data, rows)
     assert list(found) == list(data)
     for name, score in found.items():
         metric = TVComplement if data[name].dtype == object else KSComplement
@@ -79,7 +79,7 @@ def test_new_categories_are_all_but_those_of_sdmetrics(frames):
 
     data, rows = {"c": np.array(list("aab"), object)}, {"c": np.array(list("abzzy"), object)}
     expected = TVComplement.compute(frames(data)["c"], frames(rows)["c"])
-    assert column_shapes(rows, data)["c"] == pytest.approx(0.4, abs=1e-12)
+    assert column_shapes(data, rows)["c"] == pytest.approx(0.4, abs=1e-12)
     assert expected == pytest.approx(0.4, abs=2e-6)
 
 
@@ -88,7 +88,7 @@ def test_new_categories_are_all_but_those_of_sdmetrics(frames):
 def test_trends_are_those_of_sdmetrics(frames, rows, data):
     from sdmetrics.reports.single_table._properties import ColumnPairTrends
 
-    found = pair_trends(rows, data)
+    found = pair_trends(data, rows)
     reference = ColumnPairTrends()
     mean = reference.get_score(frames(dict(data)), frames(dict(rows)), metadata(data))
     assert found.mean == pytest.approx(mean, abs=1e-9)
@@ -104,8 +104,8 @@ def test_trends_are_those_of_sdmetrics(frames, rows, data):
 def test_trends_in_bins_of_the_data_are_those_of_sdmetrics(frames, rows, data):
     from sdmetrics.column_pairs import ContingencySimilarity
 
-    own = {pair.names: pair for pair in pair_trends(rows, data).pairs}
-    for pair in pair_trends(rows, data, bins="data").pairs:
+    own = {pair.names: pair for pair in pair_trends(data, rows).pairs}
+    for pair in pair_trends(data, rows, bins="data").pairs:
         names = list(pair.names)
         numbers = [name for name in names if data[name].dtype != object]
         if len(numbers) == 1:
@@ -124,8 +124,8 @@ def test_the_quality_report_of_sdmetrics(frames):
     report = QualityReport()
     report.generate(frames(dict(data)), frames(dict(rows)), metadata(data), verbose=False)
     scores = dict(report.get_properties().to_numpy()[:, :2].tolist())
-    assert mean_score(column_shapes(rows, data)) == pytest.approx(scores["Column Shapes"], abs=1e-9)
-    assert pair_trends(rows, data).mean == pytest.approx(scores["Column Pair Trends"], abs=1e-9)
+    assert mean_score(column_shapes(data, rows)) == pytest.approx(scores["Column Shapes"], abs=1e-9)
+    assert pair_trends(data, rows).mean == pytest.approx(scores["Column Pair Trends"], abs=1e-9)
 
 
 def test_strengths_are_cramers():
@@ -133,7 +133,7 @@ def test_strengths_are_cramers():
 
     rng = np.random.default_rng(8)
     rows, data = ({**table, "coin": rng.choice(np.array(["h", "t"], object), len(table["x"]))} for table in TABLES[0])
-    trends = pair_trends(rows, data)
+    trends = pair_trends(data, rows)
     for pair in trends.pairs:
         one, two = (
             np.digitize(data[name], np.histogram_bin_edges(data[name])) if name in ("x", "few") else data[name]
@@ -162,8 +162,8 @@ def test_identical_tables():
 def test_known_distances():
     data = {"x": np.arange(4.0), "c": np.array(["a", "a", "b", "b"], object), "e": np.array(list("pqpq"), object)}
     rows = {"e": np.array(list("ppqq"), object), "c": np.array(["a", "b", "c", None], object), "x": np.arange(4.0) + 1}
-    assert column_shapes(rows, data) == pytest.approx({"x": 0.75, "c": 1 - (1 / 6 + 1 / 6 + 1 / 3) / 2, "e": 1.0})
-    pairs = {pair.names: pair for pair in pair_trends(rows, data).pairs}
+    assert column_shapes(data, rows) == pytest.approx({"x": 0.75, "c": 1 - (1 / 6 + 1 / 6 + 1 / 3) / 2, "e": 1.0})
+    pairs = {pair.names: pair for pair in pair_trends(data, rows).pairs}
     assert pairs["c", "e"].score == 0.5  # of (a, p), (b, p), (c, q), (None, q) the first two are in the data
     assert pairs["c", "e"].strength == 0
     assert pairs["x", "c"].score == 0.25  # the bins are those of each side
@@ -173,8 +173,8 @@ def test_known_distances():
 def test_independent_columns_have_the_shapes_but_not_the_trends():
     data, rng = law(9, 2000), np.random.default_rng(0)
     rows = {name: rng.permutation(column) for name, column in data.items()}
-    assert mean_score(column_shapes(rows, data)) == 1
-    trends = pair_trends(rows, data)
+    assert mean_score(column_shapes(data, rows)) == 1
+    trends = pair_trends(data, rows)
     assert trends.mean < 0.75
 
 
@@ -182,9 +182,9 @@ def test_contingencies_of_many_categories_are_the_same(monkeypatch):
     rng = np.random.default_rng(1)
     names = np.array([f"{i:04}" for i in range(1500)], object)
     data, rows = ({"a": rng.choice(names, 3000), "b": rng.choice(names, 3000)} for _ in "12")
-    found = pair_trends(rows, data)  # in more cells than are counted whole
+    found = pair_trends(data, rows)  # in more cells than are counted whole
     monkeypatch.setattr("pointillist.metrics.mixed.DENSE_CELLS", 1500**2)
-    (pair,), (same,) = found.pairs, pair_trends(rows, data).pairs
+    (pair,), (same,) = found.pairs, pair_trends(data, rows).pairs
     assert (pair.score, pair.strength) == pytest.approx((same.score, same.strength), rel=1e-12)
     counts = [Counter(zip(table["a"], table["b"], strict=True)) for table in (data, rows)]
     assert pair.score == pytest.approx((counts[0] & counts[1]).total() / 3000, abs=1e-12)
@@ -194,7 +194,7 @@ def test_an_outlier_moves_the_bins_of_its_side_only():
     data, rows = law(36, 500), law(37, 500)
     far = {**rows, "x": np.append(rows["x"][:-1], 1000.0)}
     own, common = (
-        {pair.names: pair.score for pair in pair_trends(far, data, bins=bins).pairs} for bins in ("own", "data")
+        {pair.names: pair.score for pair in pair_trends(data, far, bins=bins).pairs} for bins in ("own", "data")
     )
     assert own["x", "c"] < 0.3
     assert common["x", "c"] > 0.85
@@ -219,7 +219,7 @@ def test_codes():
 
 
 def test_boosted_trees_cannot_tell_one_law():
-    found = boosted_two_sample(law(10, 1500, missing=0.1), law(11, 2000, missing=0.1))
+    found = boosted_two_sample(law(11, 2000, missing=0.1), law(10, 1500, missing=0.1))
     assert found.n_rows == 1500
     assert abs(found.auc - 0.5) < 3 * found.auc.null_standard_error
     assert found.score == 1 - 2 * max(0, found.auc - 0.5)
@@ -228,41 +228,41 @@ def test_boosted_trees_cannot_tell_one_law():
 
 
 def test_boosted_trees_tell_far_laws():
-    far = boosted_two_sample(law(12, 400, shift=5.0), law(13, 400))
+    far = boosted_two_sample(law(13, 400), law(12, 400, shift=5.0))
     assert far.score < 0.02
-    missing = boosted_two_sample(law(14, 400, missing=0.5), law(15, 400))
+    missing = boosted_two_sample(law(15, 400), law(14, 400, missing=0.5))
     assert missing.score < 0.2
     data, rng = law(16, 1000), np.random.default_rng(2)
     rows = {name: rng.permutation(column) for name, column in data.items()}
-    assert boosted_two_sample(rows, data).score < 0.5
+    assert boosted_two_sample(data, rows).score < 0.5
 
 
 def test_boosted_trees_take_many_categories_and_seeds():
     rng = np.random.default_rng(3)
     names = np.array([str(i) for i in range(2 * MAX_CATEGORIES)], object)
     rows, data = ({"c": rng.choice(names, 600), "x": rng.normal(size=600)} for _ in "12")
-    one, same, other = (boosted_two_sample(rows, data, random_state=seed) for seed in (0, 0, 1))
+    one, same, other = (boosted_two_sample(data, rows, random_state=seed) for seed in (0, 0, 1))
     assert one.auc == same.auc != other.auc
-    assert boosted_two_sample(rows, data, max_rows=100).n_rows == 100
+    assert boosted_two_sample(data, rows, max_rows=100).n_rows == 100
 
 
 @pytest.mark.slow
 def test_null_standard_error_of_boosted_trees():
-    found = [boosted_two_sample(law(100 + i, 300), law(500 + i, 300), random_state=i).auc for i in range(80)]
+    found = [boosted_two_sample(law(500 + i, 300), law(100 + i, 300), random_state=i).auc for i in range(80)]
     assert abs(np.mean(found) - 0.5) < 0.02
     assert 0.7 < np.std(found, ddof=1) / found[0].null_standard_error < 1.2
 
 
 def test_utility_of_a_category():
     data, test = law(17, 1500), law(18, 1000, missing=0.02)
-    found = utility(law(19, 1200), data, test, "y")
+    found = utility(data, law(19, 1200), test, "y")
     assert (found.target, found.measure, found.n_rows) == ("y", "AUC", 1200)
     assert found.of_rows > 0.75
     assert abs(found.difference) < 4 * found.difference.standard_error
     assert found.difference == found.of_rows - found.of_data
     assert found.difference.standard_error < math.hypot(found.of_rows.standard_error, found.of_data.standard_error)
     shuffled = {**data, "y": np.random.default_rng(4).permutation(data["y"])}
-    nothing = utility(shuffled, data, test, "y")
+    nothing = utility(data, shuffled, test, "y")
     assert abs(nothing.of_rows - 0.5) < 0.08
     assert nothing.difference < -4 * nothing.difference.standard_error
 
@@ -271,12 +271,12 @@ def test_utility_of_several_classes_and_of_one():
     data, test = law(20, 600), law(21, 400)
     assert utility(data, data, test, "c").of_rows > 0.95
     constant = {**data, "c": np.full(600, "a", object)}
-    assert utility(constant, data, test, "c").of_rows == 0.5
+    assert utility(data, constant, test, "c").of_rows == 0.5
 
 
 def test_utility_of_a_number():
     data, test = law(22, 600), law(23, 400)
-    found = utility(law(24, 600), data, test, "few")
+    found = utility(data, law(24, 600), test, "few")
     assert found.measure == "R²"
     assert 0.6 < found.of_rows < 0.9
     assert abs(found.difference) < 4 * found.difference.standard_error
@@ -352,7 +352,7 @@ def test_nearest_by_all_pairs(monkeypatch):
 def test_rows_of_one_law_are_inside():
     inside, shares = 0, []
     for seed in range(60):
-        found = nearest_share(law(1000 + seed, 200), law(2000 + seed, 300), law(3000 + seed, 250))
+        found = nearest_share(law(2000 + seed, 300), law(1000 + seed, 200), law(3000 + seed, 250))
         inside += found.is_inside
         shares.append((found.share, found.share.null_standard_error))
         assert (found.n_rows, found.n_records) == (200, 250)
@@ -365,13 +365,13 @@ def test_rows_of_one_law_are_inside():
 
 def test_copies_are_found():
     train, holdout = law(29, 300, missing=0.1), law(30, 300, missing=0.1)
-    exact = nearest_share(take(train, slice(0, 200)), train, holdout)
+    exact = nearest_share(train, take(train, slice(0, 200)), holdout)
     assert (exact.exact_copies, exact.copy_share) == (200, 1.0)
     assert exact.holdout_copy_share < 0.05
     assert exact.share > 0.98
     assert not exact.is_inside
     noisy = {**train, "x": train["x"] + 1e-4}
-    found = nearest_share(noisy, train, holdout)
+    found = nearest_share(train, noisy, holdout)
     assert found.share > 0.95
     assert found.exact_copies == np.count_nonzero(np.isnan(train["x"]))
 
@@ -382,13 +382,13 @@ def test_ties_count_half_and_equal_rows_are_counted():
     assert found.share == 0.5
     assert (found.exact_copies, found.holdout_copy_share) == (4, 1.0)
     other = {"c": np.array(["a", "c"], object), "x": np.array([-0.0, 1.0])}
-    found = nearest_share(other, letters, letters)
+    found = nearest_share(letters, other, letters)
     assert (found.exact_copies, found.copy_share) == (1, 0.5)
 
 
 def test_manifold_by_the_definition():
     rows, data = law(31, 90, shift=0.5, missing=0.1), law(32, 90, missing=0.1)
-    found = mixed_manifold(rows, data, k=3)
+    found = mixed_manifold(data, rows, k=3)
     records, some = _embed(*encode(data, rows))
     within, across = _distances(records, records), _distances(some, records)
     radii = np.sort(within, axis=1)[:, 3] * (1 + 1e-12)
@@ -404,7 +404,7 @@ def test_manifold_of_numbers_is_that_of_rows():
     covered = []
     for _ in range(40):
         rows, data = ({"x": rng.normal(size=100), "y": rng.normal(size=100)} for _ in "12")
-        found = mixed_manifold(rows, data)
+        found = mixed_manifold(data, rows)
         covered.append((found.coverage, found.coverage.standard_error))
     values, errors = np.transpose(covered)
     assert abs(values.mean() - expected_coverage(100, 100)) < 4 * values.std(ddof=1) / math.sqrt(40)
@@ -414,12 +414,12 @@ def test_manifold_of_numbers_is_that_of_rows():
 def test_manifold_of_far_and_bunched_rows():
     data = law(33, 300)
     far = {**law(34, 300), "x": np.full(300, 9.0), "c": np.full(300, "new", object)}
-    assert mixed_manifold(far, data).precision < 0.1
+    assert mixed_manifold(data, far).precision < 0.1
     bunched = take(data, np.zeros(300, int))
-    found = mixed_manifold(bunched, data)
+    found = mixed_manifold(data, bunched)
     assert found.precision == 1
     assert found.coverage < 0.1
-    assert math.isnan(mixed_manifold(take(data, slice(8)), data).coverage.standard_error)
+    assert math.isnan(mixed_manifold(data, take(data, slice(8))).coverage.standard_error)
 
 
 def test_embedding_leaves_whole_columns_alone():
@@ -448,18 +448,18 @@ def test_errors():
         with pytest.raises(ValueError, match=message):
             check_tables(data=table, rows=rows)
         with pytest.raises(ValueError):
-            pair_trends(rows, table)
-    with pytest.raises(ValueError, match=r"^n_splits=5 folds need at least 2 folds and as many rows a side, of whi"):
-        boosted_two_sample(take(table, slice(4)), table)
-    with pytest.raises(ValueError, match=r"^k=5 neighbours need k of at least 1 and 6 rows a side, of which there a"):
-        mixed_manifold(take(table, slice(5)), table)
+            pair_trends(table, rows)
+    with pytest.raises(ValueError, match=r"^n_splits=5 must be at least 2 and at most \d, the number of rows per side"):
+        boosted_two_sample(table, take(table, slice(4)))
+    with pytest.raises(ValueError, match=r"^k=5 must be at least 1 and below \d, the number of rows per side"):
+        mixed_manifold(table, take(table, slice(5)))
     for target, rows, test, message in [
-        ("z", table, table, r"^target='z' is no column of data: use one of 'x', 'few', 'c', 'e', 'y'$"),
+        ("z", table, table, r"^target='z' is not a column of data: use one of 'x', 'few', 'c', 'e', 'y'$"),
         ("y", {**table, "y": np.full(20, None, object)}, table, r"^target='y' is missing in all of rows: "),
         ("y", table, {**table, "y": np.full(20, "no", object)}, r"^target='y' has fewer than two values in test: "),
     ]:
         with pytest.raises(ValueError, match=message):
-            utility(rows, table, test, target)
+            utility(table, rows, test, target)
     alone = {"y": table["y"]}
     with pytest.raises(ValueError, match=r"^target='y' is the only column: "):
         utility(alone, alone, alone, "y")

@@ -27,7 +27,7 @@ def naive(rows, data):
 @pytest.mark.parametrize("d", [2, 12])
 def test_the_triple_loop(d):
     rows, data = normal_rows(0, 8, d, scale=0.7), normal_rows(1, 12, d)
-    found = nearest_records(rows, data)
+    found = nearest_records(data, rows)
     assert found.share_closer == pytest.approx(naive(rows, data), abs=1e-12)
     closest = [min(math.dist(row, record) for record in data) for row in rows]
     within = [min(math.dist(a, b) for j, b in enumerate(data) if i != j) for i, a in enumerate(data)]
@@ -38,7 +38,7 @@ def test_the_triple_loop(d):
 def test_ties_and_duplicates_by_the_triple_loop():
     rng = np.random.default_rng(2)
     rows, data = rng.integers(0, 4, (14, 2)).astype(float), rng.integers(0, 4, (12, 2)).astype(float)
-    found = nearest_records(rows, data)
+    found = nearest_records(data, rows)
     assert found.share_closer == pytest.approx(naive(rows, data), abs=1e-12)
     records = data.tolist()
     assert found.exact_copies == sum(row in records for row in rows.tolist())
@@ -47,7 +47,7 @@ def test_ties_and_duplicates_by_the_triple_loop():
 
 def test_by_hand():
     data, rows = np.array([[0.0], [1.0], [3.0], [-0.0]]), np.array([[1.0], [3.5], [9.0], [0.0]])
-    found = nearest_records(rows, data)
+    found = nearest_records(data, rows)
     assert (found.exact_copies, found.copy_share) == (2, 0.5)
     assert found.duplicate_share == 0.5  # 0 and −0 are equal
     assert found.median_distance == 0.25  # of 0, 0.5, 6 and 0
@@ -59,7 +59,7 @@ def test_by_hand():
 def test_one_law(n, m, d):
     rng = np.random.default_rng(4)
     found = [
-        nearest_records(rng.normal(size=(m, d)), rng.normal(size=(n, d)), random_state=rng).share_closer
+        nearest_records(rng.normal(size=(n, d)), rng.normal(size=(m, d)), random_state=rng).share_closer
         for _ in range(120)
     ]
     values, errors = np.array(found), np.array([estimate.standard_error for estimate in found])
@@ -70,11 +70,11 @@ def test_one_law(n, m, d):
 
 def test_copies_are_found():
     data = normal_rows(4, 400, 5)
-    exact = nearest_records(data[:100], data)
+    exact = nearest_records(data, data[:100])
     assert (exact.exact_copies, exact.copy_share, exact.duplicate_share) == (100, 1.0, 0.0)
     assert exact.share_closer > 0.99
     assert exact.median_distance == 0
-    noisy = nearest_records(data[:300] + 1e-6 * normal_rows(5, 300, 5), data)
+    noisy = nearest_records(data, data[:300] + 1e-6 * normal_rows(5, 300, 5))
     assert noisy.exact_copies == 0
     assert noisy.share_closer > 0.99
     assert (noisy.share_closer - 0.5) / noisy.share_closer.standard_error > 5
@@ -82,17 +82,17 @@ def test_copies_are_found():
 
 def test_tiny_distances_are_not_lost_in_many_columns():
     data = normal_rows(6, 500, 20) + 1e3
-    found = nearest_records(data[:50] + 1e-9, data)
+    found = nearest_records(data, data[:50] + 1e-9)
     assert found.median_distance == pytest.approx(1e-9 * math.sqrt(20), rel=1e-3)
 
 
 def test_held_out_rows_tell_copying_from_bunching():
     data, holdout, fresh = normal_rows(7, 400), normal_rows(8, 300), normal_rows(9, 200)
-    bunched = nearest_records(0.3 * fresh, data, holdout=holdout)
+    bunched = nearest_records(data, 0.3 * fresh, holdout=holdout)
     assert bunched.share_closer > 0.65
     share = bunched.closer_to_training
     assert abs(share - 0.5) < 3 * share.null_standard_error
-    copied = nearest_records(data[:200] + 1e-3, data, holdout=holdout).closer_to_training
+    copied = nearest_records(data, data[:200] + 1e-3, holdout=holdout).closer_to_training
     assert copied > 0.7  # as many records as held-out rows are drawn: a quarter of the originals is not among them
     assert (copied - 0.5) / copied.null_standard_error > 5
 
@@ -103,7 +103,7 @@ def test_standard_error_with_held_out_rows():
     def draw(n):
         return rng.normal(size=(n, 2))
 
-    shares = [nearest_records(draw(120), draw(80), holdout=draw(60)).closer_to_training for _ in range(200)]
+    shares = [nearest_records(draw(80), draw(120), holdout=draw(60)).closer_to_training for _ in range(200)]
     spread = np.std(shares, ddof=1)
     assert abs(np.mean(shares) - 0.5) < 3.5 * spread / math.sqrt(200)
     errors = np.array([(share.null_standard_error, share.standard_error) for share in shares])
@@ -112,16 +112,16 @@ def test_standard_error_with_held_out_rows():
 
 def test_units_and_row_order_do_not_matter():
     rows, data = normal_rows(11, 50), normal_rows(12, 70)
-    expected = nearest_records(rows, data).share_closer
-    assert nearest_records(1e6 * rows, 1e6 * data).share_closer == expected
-    assert nearest_records(rows[::-1], data[::-1]).share_closer == pytest.approx(expected, rel=1e-12)
+    expected = nearest_records(data, rows).share_closer
+    assert nearest_records(1e6 * data, 1e6 * rows).share_closer == expected
+    assert nearest_records(data[::-1], rows[::-1]).share_closer == pytest.approx(expected, rel=1e-12)
 
 
 def test_trees_and_all_pairs_agree(monkeypatch):
     rows, data = normal_rows(13, 80, 12), normal_rows(14, 90, 12)
-    expected = nearest_records(rows, data)
+    expected = nearest_records(data, rows)
     monkeypatch.setattr(module, "TREE_RECORDS", 0)
-    found = nearest_records(rows, data)
+    found = nearest_records(data, rows)
     assert found.share_closer == pytest.approx(expected.share_closer, rel=1e-12)
     assert found.share_closer.standard_error == pytest.approx(expected.share_closer.standard_error, rel=1e-9)
 
@@ -129,15 +129,15 @@ def test_trees_and_all_pairs_agree(monkeypatch):
 def test_subsamples():
     rows, data = normal_rows(15, 3000), normal_rows(16, 2000)
     rows[:7] = data[:7]
-    full, some = nearest_records(rows, data), nearest_records(rows, data, max_rows=500)
+    full, some = nearest_records(data, rows), nearest_records(data, rows, max_rows=500)
     assert full.exact_copies == some.exact_copies == 7
     assert some.share_closer.standard_error > full.share_closer.standard_error
     assert abs(full.share_closer - some.share_closer) < 3 * some.share_closer.standard_error
 
 
 def test_few_rows_have_no_standard_error():
-    assert math.isnan(nearest_records(normal_rows(17, 3), normal_rows(18, 9)).share_closer.standard_error)
-    assert nearest_records(normal_rows(17, 4), normal_rows(18, 4)).share_closer.standard_error > 0
+    assert math.isnan(nearest_records(normal_rows(18, 9), normal_rows(17, 3)).share_closer.standard_error)
+    assert nearest_records(normal_rows(18, 4), normal_rows(17, 4)).share_closer.standard_error > 0
 
 
 def test_errors():
@@ -147,4 +147,4 @@ def test_errors():
     with pytest.raises(ValueError, match=r"^holdout has 1 columns but data has 2: "):
         nearest_records(rows, rows, holdout=rows[:, :1])
     with pytest.raises(ValueError, match=r"^data has 3 columns but rows has 2: "):
-        nearest_records(rows, np.zeros((10, 3)))
+        nearest_records(np.zeros((10, 3)), rows)

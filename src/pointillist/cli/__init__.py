@@ -9,8 +9,9 @@ from typing import Annotated, NoReturn, TextIO
 import typer
 
 from pointillist import __version__
+from pointillist.cli.evaluation import evaluate
 from pointillist.cli.info import info
-from pointillist.cli.rows import evaluate, fit, sample
+from pointillist.cli.rows import fit, sample
 from pointillist.cli.studies import report, study
 from pointillist.files import printable
 

@@ -1,4 +1,4 @@
-"""`pointillist info`: what a model file or the store of a study holds."""
+"""`pointillist info`: what a model file or a study's database holds."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from pointillist.estimators.model import DiffusionModel
 
 _SHOWN = 20
-"""Columns, classes or sections of which each is named."""
+"""Most columns, classes or sections that are named one by one."""
 
 
 def info(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file, a study's store, or its folder.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file, a study's database, or its folder.")],
 ) -> None:
-    """Shows what a model file or a study's store holds."""
+    """Shows what a model file or a study's database holds."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -70,7 +70,7 @@ def _of_study(path: Path) -> dict[str, Any]:
 
     path = path / "study.db" if path.is_dir() else path
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file, so that there is no study")
+        raise FileNotFoundError(f"{path}: no such file: give a study's folder or its study.db")
     with Store(path) as store:
         results = Results(store)
         finished, missing = results.finished_and_missing()

@@ -1,11 +1,9 @@
-"""`pointillist fit`, `pointillist sample` and `pointillist evaluate`: a user's own rows."""
+"""`pointillist fit` and `pointillist sample`: a user's own rows."""
 
-import json
 import time
 from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,10 +12,7 @@ from pointillist.cli import choices
 from pointillist.cli.choices import FILES
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pointillist.estimators.model import DiffusionModel
-    from pointillist.points import MixedTable, Table
 
 
 def fit(
@@ -82,6 +77,7 @@ def fit(
     from pointillist.estimators.checkpoint import forget, previous, remove_checkpoint
     from pointillist.estimators.model import DiffusionModel
     from pointillist.estimators.parameters import check_parameters
+    from pointillist.estimators.planning import as_mixed
     from pointillist.files import check_place
     from pointillist.points.mixed import MixedTable
 
@@ -118,7 +114,9 @@ def fit(
     console = Console(stderr=True, quiet=quiet)
     started = time.monotonic()
     try:
-        if isinstance(table, MixedTable):
+        mixed = as_mixed(model, table, chosen)
+        if mixed is not None:
+            table = mixed[0]
             print_types(table, chosen, console)
         model._fit(table, None, kept, chosen)
     except (KeyboardInterrupt, SystemExit):
@@ -251,7 +249,7 @@ def _write_mixed(
     from pointillist.progress import Bar
 
     draw = MixedDraw(model, n_rows, Options(**options))
-    with MixedWriter(out, model.layout_.file_schema) as writer, Bar(Console(stderr=True), n_rows) as bar:
+    with MixedWriter(out, model.layout_.file_schema, n_rows) as writer, Bar(Console(stderr=True), n_rows) as bar:
         bar.say("sampling")
         for table, _ in draw.parts(engine, address):
             writer.write(table.rename_columns(writer.names))
@@ -292,129 +290,3 @@ def _columns(model: "DiffusionModel") -> tuple[Sequence[str] | None, list[str], 
 def _free_name(names: Sequence[str]) -> str:
     """What a column of labels may be called beside columns of these names."""
     return next(name for name in chain(["label"], (f"label_{i}" for i in count(1))) if name not in names)
-
-
-def evaluate(
-    rows: Annotated[
-        Path,
-        typer.Argument(
-            metavar="ROWS", help=f"The rows in question, {FILES}; or a model file, of which as many as DATA are drawn."
-        ),
-    ],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="The rows that they are to be like.")],
-    target: Annotated[str | None, choices.target("The column of labels, or the one to predict")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON in place of a table.")] = False,
-    figure: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw marginals and pairs of columns.")
-    ] = None,
-    holdout: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help="Rows like DATA that the model was not fitted to.")
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="End with status 1 where the rows can be told from the data.")
-    ] = False,
-    seed: Annotated[int, choices.seed("Seed of subsamples and permutations.")] = 0,
-) -> None:
-    """Says whether rows are like data, with error bars; and whether they are copies of it."""
-    from rich.console import Console
-
-    from pointillist.cli.tables import read_any
-    from pointillist.evaluation import draw_evaluation, print_evaluation
-    from pointillist.evaluation.evaluation import MIN_ROWS
-    from pointillist.evaluation.evaluation import evaluate_numbers as compare
-    from pointillist.files import check_place
-    from pointillist.points import MixedTable, Table
-
-    if figure is not None:
-        if figure.suffix.lower() != ".png":
-            raise ValueError(f"{figure}: the name of --figure must end in .png")
-        check_place(figure)
-    table = read_any(data, target, min_rows=MIN_ROWS)
-    kept = None if holdout is None else read_any(holdout, target)
-    n = len(table.rows) if isinstance(table, Table) else len(table)
-    is_mixed = isinstance(table, MixedTable) or isinstance(kept, MixedTable)
-    given = _given_or_drawn(rows, n, data, target, seed, is_mixed=is_mixed)
-    if is_mixed or isinstance(given, MixedTable):
-        if figure is not None:
-            raise ValueError("--figure draws tables of numbers, and these have mixed columns: leave it out")
-        # All sides: what is a truth value in one is not to be a number in another.
-        sides = [(given, rows), (table, data), (kept, holdout)]
-        mixed = [
-            side
-            if side is None or path is None or isinstance(side, MixedTable)
-            else read_any(path, target, is_mixed=True)
-            for side, path in sides
-        ]
-        arrays = [side.arrays() if isinstance(side, MixedTable) else None for side in mixed]
-        _evaluate_mixed(arrays[0], arrays[1], arrays[2], target, as_json=as_json, seed=seed, check=check)
-        return
-    assert isinstance(table, Table) and isinstance(given, Table) and not isinstance(kept, MixedTable)
-    others = None if kept is None or holdout is None else _aligned(kept, table, holdout, data)
-    compared = _aligned(given, table, rows, data)
-    evaluation = compare(
-        compared,
-        table.rows,
-        names=table.names,
-        label_name=None if table.label is None else table.label.name,
-        rows_labels=None if given.label is None else given.label.values,
-        data_labels=None if table.label is None else table.label.values,
-        holdout=others,
-        random_state=seed,
-    )
-    if as_json:
-        print(json.dumps(evaluation.to_json(), indent=1, allow_nan=False))
-    else:
-        print_evaluation(evaluation, Console())
-    if figure is not None:
-        draw_evaluation(compared, table.rows, figure, names=table.names)
-    if check and evaluation.can_be_told_apart:
-        raise typer.Exit(1)
-
-
-def _given_or_drawn(
-    rows: Path, n: int, data: Path, label: str | None, seed: int, *, is_mixed: bool
-) -> "Table | MixedTable":
-    """The rows of a file, or so many drawn from the model that it holds."""
-    from pointillist.cli.tables import read_any
-    from pointillist.evaluation.evaluation import MIN_ROWS
-    from pointillist.points import READABLE
-
-    if rows.name.endswith(READABLE) or not rows.exists():
-        return read_any(rows, label, is_mixed=is_mixed, min_rows=MIN_ROWS)
-    with TemporaryDirectory() as folder:
-        drawn = Path(folder) / ("rows.npy" if data.suffix == ".npy" else "rows.parquet")
-        sample(rows, drawn, n=n, seed=seed)
-        return read_any(drawn, label, is_mixed=is_mixed, min_rows=MIN_ROWS)
-
-
-def _evaluate_mixed(
-    rows: Any, data: Any, holdout: Any, target: str | None, *, as_json: bool, seed: int, check: bool
-) -> None:
-    from rich.console import Console
-
-    from pointillist.evaluation.mixed import evaluate_mixed, print_mixed_evaluation
-
-    evaluation = evaluate_mixed(rows, data, holdout=holdout, target=target, random_state=seed)
-    if as_json:
-        print(json.dumps(evaluation.to_json(), indent=1, allow_nan=False))
-    else:
-        print_mixed_evaluation(evaluation, Console())
-    if check and evaluation.can_be_told_apart:
-        raise typer.Exit(1)
-
-
-def _aligned(table: "Table", to: "Table", path: Path, to_path: Path) -> "np.ndarray":
-    """A table's rows with its columns in the order of another one's."""
-    d = to.rows.shape[1]
-    if table.names is None or to.names is None:
-        if table.rows.shape[1] != d:
-            raise ValueError(f"{path}: has {table.rows.shape[1]} columns and {to_path} has {d}: give the same columns")
-        return table.rows
-    differing = sorted({*table.names} ^ {*to.names})
-    if differing:
-        holder = path if differing[0] in table.names else to_path
-        raise ValueError(
-            f"{path}: has other columns than {to_path}: only {holder} has {differing[0]!r}; "
-            "give the same columns, or name the labels' one with --target"
-        )
-    return table.rows[:, [table.names.index(name) for name in to.names]]

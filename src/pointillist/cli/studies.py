@@ -24,19 +24,19 @@ def study(
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.", show_default="results/NAME"),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds; from 3 on error bars cover training too.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds; from 3 on, error bars include training.")] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="SECTION", help="A section to run; may be repeated.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs, in place of the spec's.")] = None,
     engine: Annotated[
-        choices.Engine, typer.Option(help="Where cells are computed: in this process, or by tasks of Ray.")
+        choices.Engine, typer.Option(help="Where models are trained: in this process, or in Ray tasks.")
     ] = "local",
     address: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster.", show_default="a cluster of this machine's cores")
+        str | None, typer.Option(help="Address of a Ray cluster.", show_default="a cluster on this machine")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--fresh", help="Go on from what the folder holds, or throw its results away.")
+        bool, typer.Option("--resume/--fresh", help="Continue from the folder's results, or delete them first.")
     ] = True,
 ) -> None:
     """Trains a grid of models side by side; writes tables, figures and a database."""
@@ -81,28 +81,28 @@ def study(
 
 
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]) -> None:
-    """Rebuilds tables and figures from a study's store."""
+    """Rebuilds tables and figures from a study's database."""
     from rich.console import Console
 
     from pointillist.study.outputs import write_outputs
     from pointillist.study.store import Store
 
     if not (folder / _STORE).is_file():
-        raise FileNotFoundError(f"{folder}: holds no {_STORE}, so that it is no study's folder")
+        raise FileNotFoundError(f"{folder}: holds no {_STORE}: give a folder that pointillist study has written")
     with Store(folder / _STORE) as store:
         write_outputs(store, folder, Console())
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keeps other processes from a study's folder; the system lets go of it where this one is killed."""
+    """Keeps other processes out of a study's folder; the system releases the lock if this process is killed."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        raise ValueError(f"{folder}: another process is at work on this study") from None
+        raise ValueError(f"{folder}: another process is running this study: wait until it ends") from None
     try:
         yield
     finally:

@@ -1,131 +1,109 @@
-"""Rows measured against data."""
+"""Rows measured against data, beside what real rows and independent columns score."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from pointillist.evaluation.plain import as_plain
+from pointillist.evaluation.marginals import compare_columns
+from pointillist.evaluation.numbers import NumberMeasures, measure_numbers
+from pointillist.evaluation.plain import plain_value
+from pointillist.evaluation.scores import Scores, measure_all
 from pointillist.evaluation.verdict import LEVEL, holm, say_verdict
-from pointillist.metrics import (
-    ColumnDifference,
-    CorrelationDifferences,
-    EnergyTest,
-    Estimate,
-    Floor,
-    ManifoldScores,
-    NearestRecords,
-    column_differences,
-    correlation_differences,
-    emd,
-    energy_test,
-    expected_coverage,
-    floor,
-    label_difference,
-    manifold_scores,
-    nearest_records,
-    two_sample_test,
-)
-from pointillist.metrics.checks import check_pair
+from pointillist.metrics import ColumnDifference
+from pointillist.metrics.mixed_tables import Table, check_tables, count_rows
 
 MIN_ROWS = 10
 """Fewer rows on a side show nothing."""
 
-ENERGY_ROWS = 4000
-"""Rows a side of the energy test: 8,000² distances in float32 are 256 MB."""
-
-EMD_ROWS = 250
-
-# Rows a side of the forest and of the manifold scores: both take seconds, and the more the more columns there are.
-SLOW_ROWS = 2000
-SLOW_ROWS_OF_MANY = 1000
-MANY_COLUMNS = 16
-
-NEIGHBOURS = 5
+MAX_CLASSES = 20
+"""A target of more different numbers is predicted as a number, not as a class."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What was measured of rows against data. All but `columns` and `correlations` is of scaled columns.
+    """Measures of generated rows against data.
 
     Attributes:
-        m: Rows.
-        n: Data rows.
-        d: Columns.
-        names: Of the columns.
-        energy: Energy distance with its permutation test.
-        two_sample: Accuracy of a random forest that tells rows from data; 0.5 at its best.
-        two_sample_rows: Rows a side that the forest saw.
-        two_sample_p_value: Of an accuracy above 0.5.
-        emd: Earth mover's distance between subsamples.
-        emd_floor: The same between halves of the data.
-        emd_rows: Rows a subsample.
-        manifold: Precision, recall, density and coverage, of as many rows on both sides.
-        manifold_floor: The same of one half of the data against the other; density and coverage by theory.
-        manifold_rows: Rows a side.
-        nearest: Distances to the closest data records.
-        copies_p_value: That independent rows would have as many exact copies, given the data's own duplicates.
-        closer_p_value: Of a `share_closer` above 0.5.
-        training_p_value: Of a `closer_to_training` above 0.5; None without held-out rows.
-        columns: Each column's difference, in the unit of the column.
-        correlations: Differences of correlations.
-        labels: Difference of the labels' shares; None without labels.
-        seconds: That the evaluation took.
+        m: Number of generated rows.
+        n: Number of data rows.
+        names: Names of the columns.
+        holdout_rows: Number of held-out rows; None without them.
+        target: Column that was predicted, or whose classes were compared; None if none was named.
+        rows: Scores of the generated rows.
+        real: Scores of real rows in their place, the best that generated rows can do: of as many held-out rows, or all
+            there are. Without held-out rows, of one random half of the data against the other half. The nearest records
+            are those of one half of the held-out rows, among the data and the other half. `rows.utility.of_data` has
+            what trees learn from the data.
+        independent: Scores of the data with each column permuted by itself, as many rows again: what single columns
+            alone are worth.
+        columns: Difference of each column, in the unit of the column.
+        numbers: Measures of the columns of numbers without missing cells; None if there are none.
+        seconds: Time that the evaluation took.
     """
 
     m: int
     n: int
-    d: int
     names: tuple[str, ...]
-    energy: EnergyTest
-    two_sample: Estimate
-    two_sample_rows: int
-    two_sample_p_value: float
-    emd: Estimate
-    emd_floor: Floor
-    emd_rows: int
-    manifold: ManifoldScores
-    manifold_floor: ManifoldScores
-    manifold_rows: int
-    nearest: NearestRecords
-    copies_p_value: float
-    closer_p_value: float
-    training_p_value: float | None
+    holdout_rows: int | None
+    target: str | None
+    rows: Scores
+    real: Scores
+    independent: Scores
     columns: tuple[ColumnDifference, ...]
-    correlations: CorrelationDifferences
-    labels: ColumnDifference | None
+    numbers: NumberMeasures | None
     seconds: float
 
     @cached_property
     def p_values(self) -> dict[str, float]:
-        """Of each test that could tell rows from data.
+        """p-value of each test that could distinguish the rows from the data.
 
         The columns count as one test: the smallest of their p-values, times their number. Permutation tests, whose
-        p-values are 0.001 at the least, could otherwise never reject in a table of many columns.
+        p-values are at least 0.001, could otherwise never reject in a table of many columns.
         """
-        p_values = {"energy distance": self.energy.p_value, "random forest": self.two_sample_p_value}
-        p_values["columns"] = min(1.0, self.d * min(column.p_value for column in self.columns))
-        if self.correlations.pair is not None:
-            p_values["correlations"] = self.correlations.p_value
-        if self.labels is not None:
-            p_values["labels"] = self.labels.p_value
+        smallest = min(column.p_value for column in self.columns)
+        p_values = {"boosted trees": self.rows.two_sample_p_value, "columns": min(1.0, len(self.columns) * smallest)}
+        if self.numbers is not None:
+            p_values["energy distance"] = self.numbers.energy.p_value
+            p_values["random forest"] = self.numbers.forest_p_value
+            if self.numbers.correlations.pair is not None:
+                p_values["correlations"] = self.numbers.correlations.p_value
         return p_values
 
     @cached_property
     def adjusted_p_values(self) -> dict[str, float]:
-        """`p_values` with Holm's correction for their number: below 0.01 the two are told apart."""
+        """`p_values` with Holm's correction for their number: at 0.01 or below, the rows are distinguishable."""
         return holm(self.p_values)
 
     @property
-    def can_be_told_apart(self) -> bool:
-        """Whether any test tells rows from data, at the level 0.01 over all of them."""
+    def is_distinguishable(self) -> bool:
+        """Whether any test distinguishes the rows from the data, at the level 0.01 over all tests together."""
         return min(self.adjusted_p_values.values()) <= LEVEL
+
+    @cached_property
+    def copies_p_value(self) -> float | None:
+        """p-value of as many exact copies among rows that are no more like the data than held-out rows are.
+
+        By Fisher's one-sided exact test: given the data, rows and held-out rows are independent trials. None without
+        held-out rows.
+        """
+        from scipy.stats import hypergeom
+
+        nearest = self.rows.nearest
+        if nearest is None or self.holdout_rows is None:
+            return None
+        of_holdout = round(nearest.holdout_copy_share * self.holdout_rows)
+        total = nearest.exact_copies + of_holdout
+        return float(hypergeom.sf(nearest.exact_copies - 1, self.m + self.holdout_rows, total, self.m))
+
+    @property
+    def are_numbers(self) -> bool:
+        """Whether all columns but the target are numbers without missing cells."""
+        return self.numbers is not None and {*self.names} - {*self.numbers.names} <= {self.target}
 
     @property
     def worst_columns(self) -> tuple[ColumnDifference, ...]:
@@ -134,156 +112,100 @@ class Evaluation:
 
     @cached_property
     def verdict(self) -> str:
-        """One line: whether rows and data can be told apart, by what, and whether rows look copied."""
+        """One paragraph: whether rows and data are distinguishable, how they score, and whether rows look copied."""
         return say_verdict(self)
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers, their standard errors and p-values, as what JSON knows; None where a number is not known."""
-        return as_plain(self)
+        """All numbers, standard errors and p-values as JSON values, the verdict first; None where one is not known."""
+        conclusions = {
+            "verdict": self.verdict,
+            "is_distinguishable": self.is_distinguishable,
+            "p_values": self.p_values,
+            "adjusted_p_values": self.adjusted_p_values,
+            "copies_p_value": self.copies_p_value,
+        }
+        return {**plain_value(conclusions), **plain_value(self)}
 
 
-def evaluate_numbers(
-    rows: ArrayLike,
-    data: ArrayLike,
+def evaluate_tables(
+    data: Table,
+    rows: Table,
     *,
-    names: Sequence[str] | None = None,
-    label_name: str | None = None,
-    rows_labels: Sequence[Hashable] | NDArray[Any] | None = None,
-    data_labels: Sequence[Hashable] | NDArray[Any] | None = None,
-    holdout: ArrayLike | None = None,
+    holdout: Table | None = None,
+    target: str | None = None,
     random_state: int = 0,
 ) -> Evaluation:
-    """Measure how like the data rows of numbers are, and whether they can be told apart from it.
+    """Measure how like the data generated rows are. See `evaluate`, which takes arrays and frames.
 
-    Columns are divided by the data's standard deviation, constant ones left as they are, for all but what is measured
-    column by column. Large tables are subsampled: to 4,000 rows a side for the energy test, 2,000 for the random forest
-    and the manifold scores (1,000 beyond 16 columns), 5,000 for correlations and nearest records; columns and labels
-    are compared on all rows.
+    The same is measured of real rows in their place and of independent columns, for no number means much by itself.
+    Columns, pairs of columns and copies use all rows; the boosted trees see the same number of rows of each table, at
+    most 16,000 a side and 256,000 cells; precision and coverage 2,000 rows a side; nearest records are those of 5,000
+    rows among 15,000 of either side; and a target is learned from at most 50,000 rows. Of numbers, the energy test sees 4,000 rows a side, the random forest 2,000 (1,000 beyond 16 columns), and the correlations 5,000.
 
     Args:
-        rows: Shape `(m, d)`, m at least 10.
-        data: Shape `(n, d)`, n at least 10.
-        names: d names of columns; their numbers if None.
-        label_name: What the labels are called.
-        rows_labels: m labels, of any kind.
-        data_labels: n labels.
-        holdout: Shape `(h, d)`: rows of the data's distribution that the maker of `rows` did not see, at least 2.
-        random_state: Seed of all that is drawn.
-
-    Returns:
-        What was measured.
+        data: A table of n rows, n at least 10: columns of one length by name, float64 for numbers (NaN where missing)
+            and object for categories (str, or None where missing).
+        rows: A table of m rows, m at least 10, with the same columns.
+        holdout: Rows of the data's distribution that the maker of `rows` did not see, at least 10.
+        target: A column to predict in the held-out rows. Integers of at most 20 different values are classes.
+        random_state: Seed of subsamples, folds and permutations.
 
     Raises:
-        ValueError: In one line, if a side is not a finite `(n, d)` array of at least 10 rows, the columns differ, the
-            names are not d, or there are labels of one side only or not one a row.
-
-    Example:
-        >>> import numpy as np
-        >>> rng = np.random.default_rng(0)
-        >>> data = rng.normal(size=(300, 2))
-        >>> evaluate_numbers(rng.normal(size=(200, 2)), data).verdict
-        'Cannot be told apart from the data at the 1 % level with so many rows (200 against 300).'
+        ValueError: In one line, if a table has fewer than 10 rows or is not one, columns differ in name or in kind, the
+            target is no column, or it has only one value in the held-out rows.
     """
     start = time.perf_counter()
-    rows, data = check_pair(rows, data, ("rows", "data"), MIN_ROWS)
-    (m, d), n = rows.shape, len(data)
-    if names is not None and len(names) != d:
-        raise ValueError(f"names has {len(names)} name(s) but rows has {d} column(s): pass one a column")
-    columns = column_differences(rows, data, names=names, random_state=random_state)
-    labels = _compare_labels(rows_labels, data_labels, m, n, label_name or "label", random_state)
-    correlations = correlation_differences(rows, data, random_state=random_state)
-
-    deviations = np.where(np.ptp(data, axis=0) > 0, data.std(axis=0), 0.0)  # of equal values it may be rounding
-    scale = np.where(deviations > 0, deviations, 1.0)
-    near_rows, near_data = check_pair(rows / scale, data / scale, ("rows, scaled,", "data, scaled,"))
-    if holdout is not None:
-        holdout = check_pair(data, holdout, ("data", "holdout"))[1] / scale
-    nearest = nearest_records(near_rows, near_data, holdout=holdout, random_state=random_state)
-    training = nearest.closer_to_training
-    slow_rows = SLOW_ROWS if d <= MANY_COLUMNS else SLOW_ROWS_OF_MANY
-    two_sample = two_sample_test(near_rows, near_data, max_rows=slow_rows, random_state=random_state)
-    emd_rows = min(EMD_ROWS, n // 2, m)
-    manifold, manifold_floor = _manifold(near_rows, near_data, slow_rows, random_state)
+    held_out = {} if holdout is None else {"holdout": holdout}
+    check_tables(MIN_ROWS, data=data, rows=rows, **held_out)
+    # What is drawn at random is not to depend on the order of columns.
+    rows = {name: rows[name] for name in data}
+    holdout = None if holdout is None else {name: holdout[name] for name in data}
+    if target is not None and target not in data:
+        raise ValueError(f"target={target!r} is not a column of data: use one of {', '.join(map(repr, data))}")
+    if target is not None and _is_of_classes(data[target]):
+        data, rows = _with_classes(data, target), _with_classes(rows, target)
+        holdout = None if holdout is None else _with_classes(holdout, target)
+    scores = measure_all(data, rows, holdout, target, random_state)
     return Evaluation(
-        m=m,
-        n=n,
-        d=d,
-        names=tuple(column.name for column in columns),
-        energy=energy_test(near_rows, near_data, max_rows=ENERGY_ROWS, random_state=random_state),
-        two_sample=two_sample,
-        two_sample_rows=min(m, n, slow_rows),
-        two_sample_p_value=_above_half(two_sample, two_sample.null_standard_error),
-        emd=emd(near_rows, near_data, n_subsample=emd_rows, random_state=random_state),
-        emd_floor=floor(partial(emd, n_subsample=emd_rows, n_repeats=1), near_data, random_state=random_state),
-        emd_rows=emd_rows,
-        manifold=manifold,
-        manifold_floor=manifold_floor,
-        manifold_rows=min(m, n // 2, slow_rows),
-        nearest=nearest,
-        copies_p_value=_copies_p_value(nearest, m, n),
-        closer_p_value=_above_half(nearest.share_closer, nearest.share_closer.standard_error),
-        training_p_value=None if training is None else _above_half(training, training.null_standard_error),
-        columns=columns,
-        correlations=correlations,
-        labels=labels,
+        m=count_rows(rows),
+        n=count_rows(data),
+        names=tuple(data),
+        holdout_rows=None if holdout is None else count_rows(holdout),
+        target=target,
+        rows=scores[0],
+        real=scores[1],
+        independent=scores[2],
+        columns=compare_columns(data, rows, random_state),
+        numbers=_numbers(data, rows, random_state),
         seconds=time.perf_counter() - start,
     )
 
 
-def _compare_labels(
-    rows_labels: Sequence[Hashable] | NDArray[Any] | None,
-    data_labels: Sequence[Hashable] | NDArray[Any] | None,
-    m: int,
-    n: int,
-    name: str,
-    random_state: int,
-) -> ColumnDifference | None:
-    if rows_labels is None and data_labels is None:
+def _is_of_classes(column: np.ndarray) -> bool:
+    if column.dtype == object:
+        return False
+    values = np.unique(column[~np.isnan(column)])
+    return len(values) <= MAX_CLASSES and bool(np.all(values == np.round(values)))
+
+
+def _with_classes(table: Table, target: str) -> Table:
+    """The table with its numbers of a column as categories."""
+    texts = [None if value != value else f"{value:.16g}" for value in table[target].tolist()]
+    return {name: np.array(texts, object) if name == target else column for name, column in table.items()}
+
+
+def _numbers(data: Table, rows: Table, random_state: int) -> NumberMeasures | None:
+    names = _number_names(data, rows)
+    if not names:
         return None
-    for side, labels, size in (("rows", rows_labels, m), ("data", data_labels, n)):
-        if labels is None:
-            raise ValueError(f"{side}_labels is missing: pass the labels of both rows and data, or neither")
-        if len(labels) != size:
-            raise ValueError(f"{side}_labels has {len(labels)} label(s) but {side} has {size} row(s): pass one a row")
-    assert rows_labels is not None and data_labels is not None
-    return label_difference(rows_labels, data_labels, name=name, random_state=random_state)
+    of_data, of_rows = (np.stack([table[name] for name in names], axis=1) for table in (data, rows))
+    return measure_numbers(of_data, of_rows, names, random_state)
 
 
-def _manifold(
-    rows: NDArray[np.float64], data: NDArray[np.float64], max_rows: int, random_state: int
-) -> tuple[ManifoldScores, ManifoldScores]:
-    """The scores, and those of the data itself, at one number of rows on all sides."""
-    size = min(len(rows), len(data) // 2, max_rows)
-    k = min(NEIGHBOURS, size - 1)
-    rng = np.random.default_rng(random_state)
-    some, order = rng.permutation(len(rows))[:size], rng.permutation(len(data))
-    one, other = data[order[:size]], data[order[size : 2 * size]]
-    scores, itself = manifold_scores(one, rows[some], k=k), manifold_scores(one, other, k=k)
-    best = ManifoldScores(
-        itself.precision, itself.recall, Estimate(1, 0), Estimate(expected_coverage(size, size, k), 0)
-    )
-    return scores, best
-
-
-def _above_half(estimate: Estimate, error: float) -> float:
-    """One-sided p-value of a share above 0.5; an error of zero leaves no doubt, either way."""
-    from scipy.stats import t
-
-    if error == 0:
-        return 0.0 if estimate > 0.5 else 1.0
-    return float(t.sf((estimate - 0.5) / error, estimate.degrees_of_freedom))
-
-
-def _copies_p_value(nearest: NearestRecords, m: int, n: int) -> float:
-    """Of Fisher's one-sided exact test that rows equal data records more often than those equal one another.
-
-    Records are no independent trials. The chance that a row has an equal record, less the share p of records that have
-    one, has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every duplicate one of a pair), and hence that
-    of n (1 − p) / (2 − p) trials.
-    """
-    from scipy.stats import hypergeom
-
-    share = nearest.duplicate_share
-    trials = max(1, int(n * (1 - share) / (2 - share)))
-    duplicates = round(share * trials)
-    return float(hypergeom.sf(nearest.exact_copies - 1, m + trials, nearest.exact_copies + duplicates, m))
+def _number_names(*tables: Table) -> tuple[str, ...]:
+    """Columns that hold numbers and no missing cell in any of the tables."""
+    are_numbers = {
+        name: all(table[name].dtype != object and not np.isnan(table[name]).any() for table in tables)
+        for name in tables[0]
+    }
+    return tuple(name for name, is_number in are_numbers.items() if is_number)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from pointillist.files import write_whole
-from pointillist.metrics import ColumnDifference, column_differences
-from pointillist.metrics.checks import check_pair
+from pointillist.evaluation.marginals import compare_columns
+from pointillist.evaluation.sides import columns_of
+from pointillist.files import printable, write_whole
+from pointillist.metrics import ColumnDifference
+from pointillist.metrics.mixed_tables import Table, check_tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +26,7 @@ DPI = 110
 DATA = "0.35"
 ROWS = "#1f5fa8"
 MAX_COLUMNS = 5
+MAX_CATEGORIES = 8
 MAX_POINTS = 1500
 """Rows of each side that a panel of a pair shows at most."""
 
@@ -34,62 +39,110 @@ OUTSIDE = 0.2
 Rows = NDArray[np.float64]
 
 
-def draw_evaluation(rows: ArrayLike, data: ArrayLike, path: str | Path, names: Sequence[str] | None = None) -> None:
-    """Draws histograms of columns, and their pairs as points, data in grey and rows in blue.
+@dataclass(frozen=True)
+class _Panel:
+    """A column as a panel shows it: numbers, and what their ticks are called if they stand for categories."""
+
+    column: ColumnDifference
+    data: Rows
+    rows: Rows
+    ticks: tuple[str, ...] = ()
+
+    @property
+    def is_discrete(self) -> bool:
+        return self.column.kind == "discrete" or bool(self.ticks)
+
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        if self.ticks:
+            return -0.6, len(self.ticks) - 0.4
+        rows, data = (side[~np.isnan(side)] for side in (self.rows, self.data))
+        return _limits(rows, data, self.is_discrete)
+
+
+def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
+    """Draw histograms of columns, and their pairs as points, data in gray and generated rows in blue.
 
     Of more than five columns the five that differ most are shown, in the table's order. A panel's limits leave out the
     outermost 0.2 % of rows and data, and rows farther out than the data's range is wide; pairs show at most 1,500 rows
-    of each side, those of discrete columns moved a little at random to be seen.
+    of each side, those of discrete columns moved a little at random to be seen. Of categories the most frequent are
+    shown, at most seven, and the others together.
 
     Args:
-        rows: Shape `(m, d)`.
-        data: Shape `(n, d)`.
+        data: Real rows: an array, a data frame, or columns as `evaluate_tables` takes them.
+        rows: Generated rows, with the same columns.
         path: A PNG file, written whole or not at all.
-        names: d names of columns; their numbers if None.
 
     Raises:
-        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or there are not d names.
+        ValueError: If the tables cannot be compared.
         OSError: If the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows, data = check_pair(rows, data, ("rows", "data"))
-    columns = column_differences(rows, data, names=names)
-    order = sorted(range(len(columns)), key=lambda i: (columns[i].p_value, -columns[i].value))
-    shown = sorted(order[:MAX_COLUMNS])
-    k = len(shown)
+    sides = {"data": data, "rows": rows}
+    tables: dict[str, Table] = sides if isinstance(data, dict) else columns_of(sides)
+    check_tables(**tables)
+    panels, of = _panels(tables["data"], tables["rows"])
+    k, m, n = len(panels), *(len(next(iter(tables[side].values()))) for side in ("rows", "data"))
     side = 1.9 if k > 2 else 2.6
     size = (k * side + 0.9, k * side + 1.1)
     figure = Figure(figsize=(max(size[0], 3.6), size[1]), dpi=DPI)
     FigureCanvasAgg(figure)
     grid = figure.subplots(k, k, squeeze=False)
     width, height = figure.get_size_inches()
-    figure.subplots_adjust(0.65 / width, 0.55 / height, 1 - 0.2 / width, 1 - 0.65 / height, 0.12, 0.12)
+    figure.subplots_adjust(0.75 / width, 0.65 / height, 1 - 0.2 / width, 1 - 0.65 / height, 0.12, 0.12)
 
-    sample, colours = _shuffled_points(rows, data, [columns[i].kind == "discrete" for i in range(len(columns))])
-    limits = [_limits(rows[:, i], data[:, i], columns[i].kind == "discrete") for i in shown]
+    sample, colours = _shuffled_points(panels)
     dot = 3 if len(sample) > 1000 else 9
     for (i, j), axes in np.ndenumerate(grid):
         if j > i:
             axes.remove()
             continue
-        axes.set_xlim(limits[j])
+        axes.set_xlim(panels[j].limits)
         if i == j:
-            _draw_marginal(axes, rows[:, shown[i]], data[:, shown[i]], columns[shown[i]], limits[i])
+            _draw_marginal(axes, panels[i])
         else:
-            axes.set_ylim(limits[i])
-            axes.scatter(sample[:, shown[j]], sample[:, shown[i]], s=dot, c=colours, alpha=0.5, linewidths=0)
-        _frame(axes, columns[shown[j]].name, columns[shown[i]].name, is_left=j == 0 and i > 0, is_bottom=i == k - 1)
-    _write_legend(figure, len(rows), len(data), k, len(columns))
+            axes.set_ylim(panels[i].limits)
+            axes.scatter(sample[:, j], sample[:, i], s=dot, c=colours, alpha=0.5, linewidths=0)
+        _frame(axes, panels[j], panels[i], is_left=j == 0 and i > 0, is_bottom=i == k - 1)
+    _write_legend(figure, m, n, k, of)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     write_whole(Path(path), buffer.getvalue())
 
 
-def _shuffled_points(rows: Rows, data: Rows, is_discrete: list[bool]) -> tuple[Rows, NDArray[Any]]:
+def _panels(data: Table, rows: Table) -> tuple[list[_Panel], int]:
+    """The columns to show, and how many there are."""
+    columns = compare_columns(data, rows, 0)
+    order = sorted(range(len(columns)), key=lambda i: (columns[i].p_value, -columns[i].value))
+    panels = []
+    for column in (columns[i] for i in sorted(order[:MAX_COLUMNS])):
+        sides = data[column.name], rows[column.name]
+        ticks: tuple[str, ...] = ()
+        if sides[0].dtype == object:
+            sides, ticks = _places(*sides)
+        panels.append(_Panel(column, *sides, ticks))
+    return panels, len(columns)
+
+
+def _places(data: NDArray[Any], rows: NDArray[Any]) -> tuple[tuple[Rows, Rows], tuple[str, ...]]:
+    """Categories as the places of the most frequent ones, which are named; all others share the last place."""
+    counts = Counter(data.tolist()) + Counter(rows.tolist())
+    known = [category for category, _ in counts.most_common()]
+    shown = known if len(known) <= MAX_CATEGORIES else known[: MAX_CATEGORIES - 1]
+    places = {category: float(place) for place, category in enumerate(shown)}
+    ticks = ["missing" if category is None else category for category in shown]
+    ticks += ["others"] if len(shown) < len(known) else []
+    of_data, of_rows = (np.array([places.get(cell, len(shown)) for cell in side.tolist()]) for side in (data, rows))
+    return (of_data, of_rows), tuple(ticks)
+
+
+def _shuffled_points(panels: list[_Panel]) -> tuple[Rows, NDArray[Any]]:
     """As many points of both sides in a random order, so that neither covers the other, and their colours."""
     rng = np.random.default_rng(0)
+    data, rows = (np.stack([getattr(panel, side) for panel in panels], axis=1) for side in ("data", "rows"))
+    is_discrete = [panel.is_discrete for panel in panels]
     size = min(len(rows), len(data), MAX_POINTS)
     points = np.concatenate([each[rng.permutation(len(each))[:size]] for each in (data, rows)])
     points = points + np.where(is_discrete, rng.uniform(-0.2, 0.2, points.shape), 0.0)
@@ -107,16 +160,17 @@ def _limits(rows: Rows, data: Rows, is_discrete: bool) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _draw_marginal(axes: Axes, rows: Rows, data: Rows, column: ColumnDifference, limits: tuple[float, float]) -> None:
-    if column.kind == "discrete":
-        values = np.unique(np.concatenate([rows, data]))
-        for side, colour, shift in ((data, DATA, -0.2), (rows, ROWS, 0.2)):
+def _draw_marginal(axes: Axes, panel: _Panel) -> None:
+    column, sides = panel.column, [side[~np.isnan(side)] for side in (panel.data, panel.rows)]
+    if panel.is_discrete:
+        values = np.unique(np.concatenate(sides))
+        for side, colour, shift in zip(sides, (DATA, ROWS), (-0.2, 0.2), strict=True):
             shares = [float(np.mean(side == value)) for value in values]
             axes.bar(values + shift, shares, 0.4, color=colour, alpha=0.45 if colour == DATA else 0.9)
     else:
-        n_bins = int(np.clip(2 * min(len(rows), len(data)) ** (1 / 3), 10, MAX_BINS))
-        edges = np.linspace(*limits, n_bins + 1)
-        of_data, of_rows = (np.histogram(side, edges)[0] / len(side) for side in (data, rows))
+        n_bins = int(np.clip(2 * min(map(len, sides)) ** (1 / 3), 10, MAX_BINS))
+        edges = np.linspace(*panel.limits, n_bins + 1)
+        of_data, of_rows = (np.histogram(side, edges)[0] / len(side) for side in sides)
         axes.stairs(of_data, edges, color=DATA, alpha=0.35, fill=True)
         axes.stairs(of_rows, edges, color=ROWS, linewidth=1.3)
     axes.set_ylim(bottom=0)
@@ -124,17 +178,24 @@ def _draw_marginal(axes: Axes, rows: Rows, data: Rows, column: ColumnDifference,
     axes.set_title(f"{statistic} {column.value:.2f}", fontsize=7, color="0.3", pad=3)
 
 
-def _frame(axes: Axes, x: str, y: str, *, is_left: bool, is_bottom: bool) -> None:
+def _frame(axes: Axes, x: _Panel, y: _Panel, *, is_left: bool, is_bottom: bool) -> None:
     axes.tick_params(labelsize=7, labelleft=is_left, labelbottom=is_bottom)
-    axes.locator_params(nbins=4)
+    if not x.ticks:
+        axes.locator_params(axis="x", nbins=4)
+    if not y.ticks or not is_left:
+        axes.locator_params(axis="y", nbins=4)
     for spine in ("top", "right"):
         axes.spines[spine].set_visible(False)
+    if x.ticks:
+        axes.set_xticks(range(len(x.ticks)), [_plain(tick, 9) for tick in x.ticks], rotation=90, fontsize=6)
+    if y.ticks and is_left:
+        axes.set_yticks(range(len(y.ticks)), [_plain(tick, 9) for tick in y.ticks], fontsize=6)
     if not is_left:
         axes.tick_params(left=False)
     if is_bottom:
-        axes.set_xlabel(_plain(x), fontsize=8)
+        axes.set_xlabel(_plain(x.column.name), fontsize=8)
     if is_left:
-        axes.set_ylabel(_plain(y), fontsize=8)
+        axes.set_ylabel(_plain(y.column.name), fontsize=8)
 
 
 def _write_legend(figure: Figure, m: int, n: int, shown: int, of: int) -> None:
@@ -147,6 +208,7 @@ def _write_legend(figure: Figure, m: int, n: int, shown: int, of: int) -> None:
     figure.legend(handles=handles, title=few, loc="upper right", ncols=2 if shown == 1 else 1, **options)
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, longest: int = 24) -> str:
     """A name cut to what fits, and its dollars, which would start a formula, escaped."""
-    return (text if len(text) <= 24 else f"{text[:23]}…").replace("$", r"\$")
+    text = printable(text)
+    return (text if len(text) <= longest else f"{text[: longest - 1]}…").replace("$", r"\$")

@@ -1,32 +1,18 @@
-"""Evaluations as plain values that JSON knows."""
+"""Values that JSON knows."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pointillist.metrics import Estimate
 
-if TYPE_CHECKING:
-    from pointillist.evaluation.evaluation import Evaluation
-
-
-def as_plain(evaluation: Evaluation) -> dict[str, Any]:
-    """The evaluation's fields by name, with the verdict first. See `Evaluation.to_json`."""
-    conclusions = {
-        "verdict": evaluation.verdict,
-        "can_be_told_apart": evaluation.can_be_told_apart,
-        "p_values": evaluation.p_values,
-        "adjusted_p_values": evaluation.adjusted_p_values,
-    }
-    return {**plain_value(conclusions), **plain_value(evaluation)}
-
 
 def plain_value(value: Any) -> Any:
-    """A value as what JSON knows."""
+    """A value as JSON has it; None in place of numbers that are not finite."""
     if isinstance(value, Estimate):
         errors = {"standard_error": value.standard_error, "null_standard_error": value.null_standard_error}
         return {"value": plain_value(float(value)), **plain_value(errors)}

@@ -1,120 +1,175 @@
-"""An evaluation's tables, for the terminal."""
+"""Tables of an evaluation, for the terminal."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from pointillist.evaluation.evaluation import Evaluation
+from pointillist.files import printable
 from pointillist.metrics import Estimate
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-MAX_COLUMNS = 10
-"""Columns that the table of columns shows."""
+    from pointillist.evaluation.evaluation import Evaluation
+    from pointillist.evaluation.numbers import NumberMeasures
 
-_STATISTICS = {"continuous": "KS", "discrete": "TV", "label": "TV"}
+MAX_COLUMNS = 10
+"""Columns, and pairs of columns, that a table shows."""
+
+HEADS = ("rows", "real rows", "independent columns")
+
+Cells = tuple[str, ...]
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
-    """Prints a table of metrics, one of the columns that differ most, and the verdict.
+    """Print tables of all measures, of the pairs and columns that differ most, and the verdict.
 
     Args:
-        evaluation: What was measured.
-        console: Where to.
+        evaluation: The measures.
+        console: Where to print.
     """
     from rich.text import Text
 
     console.print(_summary_table(evaluation))
+    if evaluation.rows.trends.pairs:
+        console.print(_pairs_table(evaluation))
     console.print(_columns_table(evaluation))
-    console.print(Text(evaluation.verdict, style="bold"))
+    console.print(Text(printable(evaluation.verdict), style="bold"))
 
 
 def _summary_table(evaluation: Evaluation) -> Table:
-    from rich.text import Text
-
-    title = f"{evaluation.m:,} rows against {evaluation.n:,} of data, {_count(evaluation.d, 'column')}"
-    table = titled_table(title)
-    table.add_column("metric")
-    for head in ("value", "at its best", "p"):
-        table.add_column(head, justify="right")
-    for cells in _summary_rows(evaluation):
-        table.add_row(*map(Text, cells))  # a string would be read as markup
-    table.caption = "Columns are divided by the data's standard deviation. p: for one test alone."
+    title = f"{evaluation.m:,} rows against {evaluation.n:,} of data, {_count(len(evaluation.names), 'column')}"
+    if evaluation.holdout_rows is None:
+        real = "one random half of the data, measured against the other half"
+    else:
+        real = f"{min(evaluation.m, evaluation.holdout_rows):,} of the {evaluation.holdout_rows:,} held-out rows"
+        if evaluation.rows.nearest is not None:
+            real += "; nearness and copies of one half of all, with the other half held out"
+        if evaluation.rows.utility is not None:
+            real += f"; what is predicted, by training on the data ({evaluation.rows.utility.n_rows:,} rows)"
+    rows = _score_rows(evaluation)
+    if evaluation.numbers is not None:
+        rows += _number_rows(evaluation.numbers, has_copies=evaluation.are_numbers)
+    table = _filled(title, "measure", (*HEADS, "p"), rows)
+    table.caption = (
+        f"Real rows: {real}. Independent columns: the data, each column permuted by itself. p: of one test alone. The "
+        "verdict corrects for their number, and counts the columns below as one test."
+    )
     return table
 
 
-def _summary_rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
-    scores, best, nearest = evaluation.manifold, evaluation.manifold_floor, evaluation.nearest
-    floor = Estimate(evaluation.emd_floor.value, evaluation.emd_floor.spread)
-    rows = [
-        ("energy distance", rounded(evaluation.energy.distance), "0", _p(evaluation.energy.p_value)),
+def _score_rows(evaluation: Evaluation) -> list[Cells]:
+    tables = (evaluation.rows, evaluation.real, evaluation.independent)
+    n_rows = evaluation.rows.two_sample.n_rows
+    rows: list[Cells] = [
         (
-            f"random forest's accuracy, {evaluation.two_sample_rows:,} rows a side",
-            rounded(evaluation.two_sample),
-            "0.5",
-            _p(evaluation.two_sample_p_value),
+            f"boosted trees, AUC, {n_rows:,} rows a side",
+            *(rounded(table.two_sample.auc) for table in tables),
+            _p(evaluation.rows.two_sample_p_value),
         ),
-        (f"EMD, {evaluation.emd_rows:,} rows a side", rounded(evaluation.emd), rounded(floor), ""),
-        ("precision", rounded(scores.precision), rounded(best.precision), ""),
-        ("recall", rounded(scores.recall), rounded(best.recall), ""),
-        ("density", rounded(scores.density), "1", ""),
-        ("coverage", rounded(scores.coverage), f"{best.coverage:.3f}", ""),
+        ("  as a score, best 1", *(rounded(table.two_sample.score) for table in tables), ""),
+        ("pair trends, best 1", *(_number(table.trends.mean) for table in tables), ""),
+        ("  in bins of the data", *(_number(table.common_trends.mean) for table in tables), ""),
+        ("  of related pairs", *(_number(table.common_trends.related_mean) for table in tables), ""),
         (
-            "closer to the data than its own rows",
-            rounded(nearest.share_closer),
-            "0.5",
-            _p(evaluation.closer_p_value),
+            f"precision, {evaluation.rows.manifold.n_rows:,} rows a side",
+            *(rounded(table.manifold.precision) for table in tables),
+            "",
         ),
+        ("coverage", *(rounded(table.manifold.coverage) for table in tables), ""),
+        ("column shapes, best 1", *(_number(table.shapes_mean) for table in tables), ""),
     ]
-    if nearest.closer_to_training is not None and evaluation.training_p_value is not None:
-        share = rounded(nearest.closer_to_training)
-        rows.append(("closer to the data than to held-out rows", share, "0.5", _p(evaluation.training_p_value)))
-    copies = f"{nearest.exact_copies:,} ({nearest.copy_share:.2%})"
-    rows.append(("exact copies", copies, f"{nearest.duplicate_share:.2%}", _p(evaluation.copies_p_value)))
-    correlations = evaluation.correlations
-    if correlations.pair is not None:
-        one, two = (evaluation.names[column] for column in correlations.pair)
-        largest, best_text = f"{correlations.largest:.3f}", f"{correlations.expected_largest:.3f}"
-        rows.append((f"correlation off most, {one} and {two}", largest, best_text, _p(correlations.p_value)))
-        rows.append(
-            ("correlations off on average", f"{correlations.mean:.3f}", f"{correlations.expected_mean:.3f}", "")
-        )
-    if evaluation.labels is not None:
-        label = evaluation.labels
-        rows.append((f"shares of {label.name}, total variation", f"{label.value:.3f}", "0", _p(label.p_value)))
+    learned, nothing = evaluation.rows.utility, evaluation.independent.utility
+    if learned is not None and nothing is not None:
+        scores = learned.of_rows, learned.of_data, nothing.of_rows
+        rows.append((f"{learned.measure} of {learned.target}, predicted", *map(rounded, scores), ""))
+    found = [table.nearest for table in tables if table.nearest is not None]
+    if found:
+        copies = "" if evaluation.copies_p_value is None else _p(evaluation.copies_p_value)
+        rows += [
+            ("nearer to the data than to held-out rows", *(rounded(nearest.share) for nearest in found), ""),
+            ("  99 % interval of one half", *("{:.3f} to {:.3f}".format(*nearest.interval) for nearest in found), ""),
+            ("equal to a data row", *(f"{nearest.copy_share:.2%}" for nearest in found), copies),
+            ("  of the held-out rows", *(f"{nearest.holdout_copy_share:.2%}" for nearest in found), ""),
+        ]
     return rows
 
 
-def _columns_table(evaluation: Evaluation) -> Table:
-    from rich.text import Text
-
-    shown = evaluation.worst_columns[:MAX_COLUMNS]
-    few = f"the {len(shown)} of {evaluation.d:,} columns that differ most" if evaluation.d > len(shown) else "columns"
-    table = titled_table(few.capitalize())
-    table.add_column("column", overflow="fold")
-    for head in ("difference", "p", "data: mean ± sd", "rows: mean ± sd"):
-        table.add_column(head, justify="right")
-    for column in shown:
-        table.add_row(
-            Text(column.name),
-            f"{_STATISTICS[column.kind]} {column.value:.3f}",
-            _p(column.p_value),
-            f"{column.data_mean:.4g} ± {column.data_deviation:.3g}",
-            f"{column.rows_mean:.4g} ± {column.rows_deviation:.3g}",
+def _number_rows(numbers: NumberMeasures, *, has_copies: bool) -> list[Cells]:
+    """Measures of the columns of numbers, beside what real rows have where that is known."""
+    nearest, correlations = numbers.nearest, numbers.correlations
+    baseline = Estimate(numbers.emd_floor.value, numbers.emd_floor.spread)
+    forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows a side"
+    rows: list[Cells] = [
+        (f"{_count(len(numbers.names), 'column')} of numbers:", "", "", "", ""),
+        ("  energy distance", rounded(numbers.energy.distance), "0", "", _p(numbers.energy.p_value)),
+        (forest, rounded(numbers.forest), "0.5", "", _p(numbers.forest_p_value)),
+        (f"  EMD, {numbers.emd_rows:,} rows a side", rounded(numbers.emd), rounded(baseline), "", ""),
+    ]
+    if correlations.pair is not None:
+        one, two = (numbers.names[column] for column in correlations.pair)
+        largest, expected = f"{correlations.largest:.3f}", f"{correlations.expected_largest:.3f}"
+        rows.append((f"  correlation off most, {one} and {two}", largest, expected, "", _p(correlations.p_value)))
+        rows.append(
+            ("  correlations off on average", f"{correlations.mean:.3f}", f"{correlations.expected_mean:.3f}", "", "")
         )
-    table.caption = "KS: Kolmogorov-Smirnov statistic; TV: total variation distance, of whole numbers."
+    if has_copies:
+        share = rounded(nearest.share_closer)
+        rows.append(("  closer to the data than its own rows", share, "0.5", "", _p(numbers.closer_p_value)))
+        copies = f"{nearest.exact_copies:,} ({nearest.copy_share:.2%})"
+        rows.append(("  exact copies", copies, f"{nearest.duplicate_share:.2%}", "", _p(numbers.copies_p_value)))
+    return rows
+
+
+def _pairs_table(evaluation: Evaluation) -> Table:
+    tables = (evaluation.rows, evaluation.real, evaluation.independent)
+    pairs = list(zip(*(table.common_trends.pairs for table in tables), strict=True))
+    shown = sorted(pairs, key=lambda pair: _known(pair[0].score - pair[1].score))[:MAX_COLUMNS]
+    few = f"The {len(shown)} of {len(pairs):,} pairs of columns that score furthest below real rows"
+    title = few if len(pairs) > len(shown) else "Pairs of columns, in bins of the data"
+    rows = [
+        (
+            f"{pair[0].names[0]} × {pair[0].names[1]}",
+            *(_number(each.score) for each in pair),
+            f"{'r' if pair[0].kind == 'correlation' else 'V'} {_number(pair[0].strength)}",
+        )
+        for pair in shown
+    ]
+    table = _filled(title, "pair", (*HEADS, "in the data"), rows)
+    table.caption = "In the data: Pearson's correlation, without its sign, of two numbers; else Cramér's V."
     return table
 
 
-def titled_table(title: str) -> Table:
-    """An empty table in the style of all of them."""
+def _columns_table(evaluation: Evaluation) -> Table:
+    shown = evaluation.worst_columns[:MAX_COLUMNS]
+    few = f"The {len(shown)} of {len(evaluation.columns):,} columns that differ most"
+    title = few if len(evaluation.columns) > len(shown) else "Columns"
+    rows: list[Cells] = []
+    for column in shown:
+        statistic = "KS" if column.kind == "continuous" else "TV"
+        means = ("", "")
+        if not math.isnan(column.data_mean):
+            means = (
+                f"{column.data_mean:.4g} ± {column.data_deviation:.3g}",
+                f"{column.rows_mean:.4g} ± {column.rows_deviation:.3g}",
+            )
+        rows.append((column.name, f"{statistic} {column.value:.3f}", _p(column.p_value), *means))
+    table = _filled(title, "column", ("difference", "p", "data: mean ± sd", "rows: mean ± sd"), rows)
+    table.caption = (
+        "KS: Kolmogorov-Smirnov statistic of numbers; TV: total variation distance of categories and of few integers. "
+        "Independent columns differ by no more: it says nothing about what columns do together."
+    )
+    return table
+
+
+def _filled(title: str, first: str, heads: Cells, rows: list[Cells]) -> Table:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    return Table(
+    table = Table(
         title=title,
         title_style="bold",
         title_justify="left",
@@ -122,6 +177,12 @@ def titled_table(title: str) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
+    table.add_column(first, overflow="fold")
+    for head in heads:
+        table.add_column(head, justify="right")
+    for cells in rows:
+        table.add_row(*(Text(printable(cell)) for cell in cells))  # a string would be read as markup
+    return table
 
 
 def _count(number: int, noun: str) -> str:
@@ -135,6 +196,15 @@ def rounded(estimate: Estimate) -> str:
         return f"{estimate:.3g}"
     decimals = min(max(math.ceil(-math.log10(error / 3)), 0), 8)
     return f"{estimate:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def _known(value: float) -> float:
+    """Values that are not known come last."""
+    return value if value == value else float("inf")
+
+
+def _number(value: float) -> str:
+    return "–" if value != value else f"{value:.3f}"
 
 
 def _p(p_value: float) -> str:

@@ -1,8 +1,9 @@
-"""How far two sets of rows are apart, each number with its standard error.
+"""Metrics of how much two sets of rows differ, each with its standard error.
 
 Every metric takes two arrays of rows, `(n, d)` and `(m, d)`, and returns an `Estimate`: a float that
-also knows its standard error. None of them is zero for two samples of one law, except on average the
-energy distance, so read each beside its `floor`: the value between two halves of the data itself.
+also carries its standard error. For two samples of one distribution none of them is zero, except on average the
+energy distance. So read each score beside the metric's `floor`, its real-data baseline: the value between two random
+halves of the data itself.
 
 | metric | cost, n × m rows | sees | at its best |
 |---|---|---|---|
@@ -12,40 +13,40 @@ energy distance, so read each beside its `floor`: the value between two halves o
 | `two_sample_test` | a few fits of a classifier | any difference, local ones best | 0.5 |
 | `coverage` | (n + m) log in few columns | lost modes: data that no sample is near | `expected_coverage` |
 | `spread` | n + m | samples that bunch up, or stray | 1 |
-| `manifold_scores` | some five times that | samples like no data, apart from lost modes | density: 1; the floor |
-| `nearest_records` | some three times `coverage` | copies of data rows, if not moved far; also bunching | 0.5 |
+| `manifold_scores` | about five times that | samples unlike any data, apart from lost modes | density: 1; the floor |
+| `nearest_records` | about three times `coverage` | copies of data rows, if not moved far; also bunching | 0.5 |
 
-Three tests say whether chance explains a difference, by p-values that are uniform, or larger, for two samples of
-one law:
+Three kinds of test ask whether chance explains a difference. Their p-values are uniform, or larger, for two samples of
+one distribution:
 
 | test | cost, n × m rows | sees |
 |---|---|---|
 | `energy_test` | (n + m)² for each of 999 permutations | any difference, as `energy_distance` |
-| `column_differences`, `label_difference` | n + m a column | differences of single columns, local ones too |
-| `correlation_differences` | n + m for each of 999 permutations | pairs of columns that move together otherwise |
+| `column_differences`, `label_difference` | n + m per column | differences of single columns, local ones too |
+| `correlation_differences` | n + m for each of 999 permutations | pairs of columns whose correlations differ |
 
 The first four are in `METRICS`, for tables by name; the `floor` of `coverage` takes the function itself.
 
-Two more metrics are of a classifier's probabilities `(n, classes)` against labels `(n,)`. Both are of a
-classifier held fixed, and carry the error of the draw of rows:
+Two more metrics score a classifier's probabilities `(n, classes)` against labels `(n,)`. Their standard errors are over
+the draw of rows, with the classifier held fixed:
 
 | metric | sees | at its best |
 |---|---|---|
-| `expected_calibration_error` | confidence that is not the accuracy, whatever the accuracy | 0, biased upwards |
+| `expected_calibration_error` | confidence that differs from the accuracy | 0, biased upwards |
 | `log_loss` | probabilities that are not the true ones | the entropy of the labels given the rows |
 
-Tables of mixed columns (numbers, categories, missing cells) are mappings of names to columns; of them there are
+Tables of mixed columns (numbers, categories, missing cells) are mappings of names to columns. Their metrics are:
 
 | metric | sees | at its best |
 |---|---|---|
-| `column_shapes` | columns that differ, each alone | 1 |
-| `pair_trends` | pairs of columns that hang together otherwise | 1 |
-| `boosted_two_sample` | whatever boosted trees see | 1, and an area under the curve of 0.5 |
-| `utility` | what cannot be learned from the rows | that of training on the data |
+| `column_shapes` | differences of single columns | 1 |
+| `pair_trends` | pairs of columns that depend on each other differently | 1 |
+| `boosted_two_sample` | any difference that boosted trees find | 1, and an area under the curve of 0.5 |
+| `utility` | what cannot be learned from the rows | the score of training on the data |
 | `nearest_share` | copies of training rows | 0.5 |
-| `mixed_manifold` | unlikely rows, and rows that are lacking | that of real rows |
+| `mixed_manifold` | unlikely rows, and data that no row is near | the score of real rows |
 
-The room needs NumPy, SciPy and scikit-learn, the latter two only once a metric is called.
+The package needs NumPy, SciPy and scikit-learn, the latter two only once a metric is called.
 """
 
 from pointillist.metrics.c2st import two_sample_test

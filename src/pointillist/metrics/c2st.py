@@ -31,26 +31,26 @@ def two_sample_test(
     max_rows: int | None = 2000,
     random_state: int | np.random.Generator | None = 0,
 ) -> Estimate:
-    """Accuracy of a classifier that tries to tell A from B, on rows held out from its training.
+    """Accuracy of a classifier that tries to distinguish A from B, on rows held out from its training.
 
-    0.5: the classifier cannot tell them apart; 1: it always can (Lopez-Paz & Oquab 2017, section 3).
-    Accuracies of different classifiers, or of different numbers of rows, are not to be compared: more
+    At 0.5 the classifier cannot distinguish them, at 1 it always can (Lopez-Paz & Oquab 2017, section 3).
+    Do not compare accuracies of different classifiers or of different numbers of rows: more
     rows train a better classifier, and the accuracy rises with them.
 
     Args:
         A: Shape `(n, d)`.
         B: Shape `(m, d)`.
-        classifier: `forest`, a random forest of 200 trees with at least 5 rows a leaf; `knn`, the 15
-            nearest neighbours on standardised columns, some hundred times faster and a little less
-            powerful; or any scikit-learn classifier, which is cloned, never fitted itself. A
-            `random_state` of it that is None is set from the seed.
-        n_splits: Shuffled stratified folds, at least 2.
-        max_rows: Rows taken from each side at most; None for no limit. The larger side is always
-            subsampled to the smaller one, for chance to be 0.5.
+        classifier: `forest`, a random forest of 200 trees with at least 5 rows per leaf; `knn`, the 15
+            nearest neighbours on standardised columns, about a hundred times faster and a little less
+            powerful; or any scikit-learn classifier, of which a clone is fitted. If its
+            `random_state` is None, it is set from the seed.
+        n_splits: Number of shuffled stratified folds, at least 2.
+        max_rows: Most rows taken from each side; None for no limit. The larger side is always
+            subsampled to the size of the smaller one, so that chance is 0.5.
         random_state: Seed of the subsamples, the folds and the classifier.
 
     Returns:
-        The share of held-out rows put on the right side, over all folds together, in [0, 1]. The
+        The share of held-out rows assigned to the right side, over all folds together, in [0, 1]. The
         standard error is over the draw of both sides and allows for the overlap of the training sets:
         √(1 + 2/π) times that of independent trials. `null_standard_error` is the same at accuracy 0.5.
 
@@ -74,7 +74,7 @@ def two_sample_test(
     n = min(len(A), len(B)) if max_rows is None else min(len(A), len(B), max_rows)
     if n_splits < 2 or n < n_splits:
         raise ValueError(
-            f"n_splits={n_splits} folds need at least 2 folds and as many rows a side, of which there are {n}: "
+            f"n_splits={n_splits} must be at least 2 and at most {n}, the number of rows per side: "
             "pass more rows or fewer folds"
         )
     model = _make_classifier(classifier, rng)

@@ -1,4 +1,4 @@
-"""Whether predicted probabilities of classes are what they claim to be."""
+"""Calibration error and log loss of predicted class probabilities."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ SUM_TOLERANCE = 1e-3
 
 
 def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, n_bins: int = 15) -> Estimate:
-    """Mean gap between how sure a classifier is of its top class and how often it is right.
+    """Mean gap between a classifier's confidence in its top class and how often it is right.
 
     Rows are put into bins of equal width by their confidence, the probability of the most probable class,
-    and the gap |accuracy − mean confidence| of each bin is weighed with its share of rows (Guo et al. 2017,
+    and the gap |accuracy − mean confidence| of each bin is weighted by its share of rows (Guo et al. 2017,
     arXiv 1706.04599, equation 3). A bin includes its upper edge; a tie between classes goes to the first.
 
-    Biased upwards for finite n, for noise in a bin opens a gap too: a calibrated classifier scores about
-    √(2/π) Σ_b √(Σ_{i in b} c_i (1 − c_i)) / n with confidences c, which falls as 1/√n and grows with the
+    The score is biased upwards for finite n, because noise in a bin opens a gap too: a calibrated classifier scores
+    about √(2/π) Σ_b √(Σ_{i in b} c_i (1 − c_i)) / n with confidences c, which falls as 1/√n and grows with the
     number of bins. Compare scores at the same n and bins. Gaps that cancel within a bin go unseen.
 
     Args:
         probabilities: Shape `(n, classes)`, in [0, 1], each row summing to 1 within 1e-3.
         labels: Shape `(n,)`, the index of the true class of each row.
-        n_bins: Bins over [0, 1], at least 1.
+        n_bins: Number of bins over [0, 1], at least 1.
 
     Returns:
         The score, in [0, 1]. The standard error is over the draw of rows with the classifier held fixed, by
         the delta method: the standard deviation of ±(right − confidence) over √n, with the sign of the row's
-        bin. It holds where the gaps stand out of their noise; for a calibrated classifier it is too
-        large, by a factor up to 1/√(1 − 2/π) = 1.66. It leaves out the bias, and the noise of bins that
+        bin. It holds where the gaps exceed their noise; for a calibrated classifier it is too
+        large, by a factor of up to 1/√(1 − 2/π) = 1.66. It leaves out the bias, and the noise of bins that
         by chance have only right or only wrong rows. It is nan for a single row.
 
     Raises:
@@ -63,14 +63,14 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, n
 def log_loss(probabilities: ArrayLike, labels: ArrayLike) -> Estimate:
     """Mean of −log p of the true class, in nats: the negative log-likelihood of a classifier per row.
 
-    Lowest on average for the true probabilities. Guessing evenly scores log(classes).
+    The true probabilities have the lowest value on average. Uniform guessing scores log(classes).
 
     Args:
         probabilities: Shape `(n, classes)`, in [0, 1], each row summing to 1 within 1e-3.
         labels: Shape `(n,)`, the index of the true class of each row.
 
     Returns:
-        The mean, at least 0; a row counts at most 708.4, as a probability is taken to be no smaller than the
+        The mean, at least 0. A row counts at most 708.4, because probabilities are clipped at the
         smallest normal float64. The standard error is that of the mean over the draw of rows, with the
         classifier held fixed; nan for a single row.
 
@@ -115,7 +115,7 @@ def _check_predictions(probabilities: ArrayLike, labels: ArrayLike) -> tuple[NDA
 
     labels = np.asarray(labels)
     if labels.shape != (n,):
-        hint = "take labels.argmax(axis=1) of one-hot rows" if labels.ndim == 2 else "pass one label a row"
+        hint = "take labels.argmax(axis=1) of one-hot rows" if labels.ndim == 2 else "pass one label per row"
         raise ValueError(f"labels has shape {labels.shape} but probabilities has {n} row(s): {hint}")
     if labels.dtype.kind not in "biu":
         raise ValueError(f"labels is an array of {labels.dtype} but needs integers: pass the index of each true class")

@@ -1,4 +1,4 @@
-"""The one place where the rows given to a metric are checked."""
+"""Checks of the rows that are passed to a metric."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,15 +8,15 @@ LARGEST_VALUE = 1e150
 
 
 def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.float64]:
-    """Return `rows` as a contiguous float64 array of shape `(n, d)`, or say what is wrong with them.
+    """Return `rows` as a contiguous float64 array of shape `(n, d)`, or raise an error that says what is wrong.
 
     Args:
         rows: Anything that NumPy reads as a real two-dimensional array, d at least 1.
-        name: What the caller calls this argument, for the message.
-        min_rows: The fewest rows that will do.
+        name: The caller's name for the argument, for the message.
+        min_rows: Fewest rows allowed.
 
     Raises:
-        ValueError: One line that names the argument, what is wrong with it and the way out.
+        ValueError: If `rows` is unusable; one line that names the argument, what is wrong with it and the way out.
     """
     array = np.asarray(rows)
     if array.dtype.kind not in "biuf":
@@ -50,16 +50,16 @@ def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.floa
 def check_pair(
     first: ArrayLike, second: ArrayLike, names: tuple[str, str], min_rows: int = 2
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Check both sides of a metric, and that they have the same columns.
+    """Check both sides of a metric, and that they have the same number of columns.
 
     Args:
         first: Shape `(n, d)`.
         second: Shape `(m, d)`.
-        names: What the caller calls the two, for the message.
-        min_rows: The fewest rows that will do, on each side.
+        names: The caller's names for the two arguments, for the message.
+        min_rows: Fewest rows allowed on each side.
 
     Raises:
-        ValueError: As `check_rows`, or that the column counts differ.
+        ValueError: As in `check_rows`, or if the numbers of columns differ.
     """
     one, two = check_rows(first, names[0], min_rows), check_rows(second, names[1], min_rows)
     if one.shape[1] != two.shape[1]:

@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from pointillist.metrics.checks import check_pair
 from pointillist.metrics.distances import Rows
 
-# A column of whole numbers with more distinct values than this is treated as continuous.
+# A column of integers with more distinct values than this is treated as continuous.
 MAX_DISCRETE = 20
 
-# Up to so many rows a side, the exact law of the Kolmogorov-Smirnov statistic costs next to nothing.
+# Up to so many rows per side, the exact distribution of the Kolmogorov-Smirnov statistic costs next to nothing.
 EXACT_ROWS = 2000
 
-# Below this expected count the chi-square law is not to be trusted (Cochran 1954).
+# Below this expected count the chi-square distribution is not to be trusted (Cochran 1954).
 FEWEST_EXPECTED = 5
 
 # Random divisions of the counts where it is not; fewer for so many values that each costs a while.
@@ -29,14 +29,14 @@ MANY_VALUES = 100
 
 @dataclass(frozen=True)
 class ColumnDifference:
-    """How one column differs between rows and data.
+    """The difference of one column between rows and data.
 
     Attributes:
-        name: The column's.
-        kind: `continuous`, `discrete` (few whole numbers) or `label`.
-        value: Kolmogorov-Smirnov statistic of a continuous column, else total variation distance, in [0, 1].
-        p_value: That independent draws of one law differ as much, in (0, 1].
-        rows_mean: Mean over rows; nan for labels, as are those below.
+        name: Name of the column.
+        kind: `continuous`, `discrete` (few distinct integers) or `label`.
+        value: Kolmogorov-Smirnov statistic of a continuous column, otherwise total variation distance, in [0, 1].
+        p_value: Probability that independent draws from one distribution differ as much, in (0, 1].
+        rows_mean: Mean over rows; this and the attributes below are nan for labels.
         data_mean: Mean over data.
         rows_deviation: Standard deviation over rows.
         data_deviation: Standard deviation over data.
@@ -53,30 +53,31 @@ class ColumnDifference:
 
 
 def column_differences(
-    rows: ArrayLike,
     data: ArrayLike,
+    rows: ArrayLike,
     *,
     names: Sequence[str] | None = None,
     random_state: int | np.random.Generator | None = 0,
 ) -> tuple[ColumnDifference, ...]:
-    """Compare every column's marginal law.
+    """Compare the marginal distributions of every column.
 
-    A column is discrete where all its values on both sides are whole numbers, at most 20 distinct ones. Its value is
-    the total variation distance Σ_v |p_v − q_v| / 2 between the shares of the values, and its p-value that of the
-    chi-square test of homogeneity: by the chi-square law, or, where an expected count is below 5, by 9,999 random
-    divisions of the pooled rows. Other columns have the largest difference between the two distribution functions and
-    the p-value of the two-sample Kolmogorov-Smirnov test, exact up to 2,000 rows a side and too large where values tie.
+    A column is discrete if all its values on both sides are integers, at most 20 distinct ones. Its value is
+    the total variation distance Σ_v |p_v − q_v| / 2 between the shares of the values. Its p-value is that of the
+    chi-square test of homogeneity: by the chi-square distribution, or, if an expected count is below 5, by 9,999 random
+    divisions of the pooled rows. For other columns, the value is the largest difference between the two distribution
+    functions, and the p-value is that of the two-sample Kolmogorov-Smirnov test, exact up to 2,000 rows per side and
+    too large where values tie.
 
-    No p-value is corrected for the number of columns. What columns do together goes unseen.
+    No p-value is corrected for the number of columns. Differences in how columns depend on each other go unseen.
 
     Args:
-        rows: Shape `(m, d)`.
         data: Shape `(n, d)`.
-        names: d names; the columns' numbers if None.
+        rows: Shape `(m, d)`.
+        names: Names of the d columns; their numbers if None.
         random_state: Seed of the divisions.
 
     Returns:
-        One difference a column, in the columns' order.
+        One difference per column, in the columns' order.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, or there are not d names.
@@ -85,41 +86,41 @@ def column_differences(
         >>> import numpy as np
         >>> data = np.array([[0.0, 0.1], [0.0, 0.2], [1.0, 0.3], [1.0, 0.4]])
         >>> rows = np.array([[1.0, 0.9], [1.0, 0.2], [1.0, 0.3], [1.0, 0.4]])
-        >>> [(c.kind, c.value) for c in column_differences(rows, data)]
+        >>> [(c.kind, c.value) for c in column_differences(data, rows)]
         [('discrete', 0.5), ('continuous', 0.25)]
     """
     rows, data = check_pair(rows, data, ("rows", "data"))
     d = rows.shape[1]
     names = [str(column) for column in range(d)] if names is None else list(names)
     if len(names) != d:
-        raise ValueError(f"names has {len(names)} name(s) but rows has {d} column(s): pass one a column")
+        raise ValueError(f"names has {len(names)} name(s) but rows has {d} column(s): pass one per column")
     rng = np.random.default_rng(random_state)
     return tuple(_column(name, a, b, rng) for name, a, b in zip(names, rows.T, data.T, strict=True))
 
 
 def label_difference(
-    rows_labels: Sequence[Hashable] | NDArray[Any],
     data_labels: Sequence[Hashable] | NDArray[Any],
+    rows_labels: Sequence[Hashable] | NDArray[Any],
     *,
     name: str = "label",
     random_state: int | np.random.Generator | None = 0,
 ) -> ColumnDifference:
-    """Compare the shares of labels, as `column_differences` does those of a discrete column.
+    """Compare the shares of labels, as `column_differences` does for a discrete column.
 
     Args:
-        rows_labels: m labels, of any kind that can be told apart.
-        data_labels: n labels.
-        name: Of the column they come from.
+        data_labels: The n labels of the data.
+        rows_labels: The m labels of the rows, of any hashable type.
+        name: Name of the column they come from.
         random_state: Seed of the random divisions.
 
     Returns:
         Total variation distance and p-value; the means are nan.
 
     Raises:
-        ValueError: If a side has no labels, or one that is missing (None or NaN).
+        ValueError: If a side has no labels, or a missing one (None or NaN).
 
     Example:
-        >>> label_difference(["a", "a", "b", "b"], ["a", "b", "b", "b"]).value
+        >>> label_difference(["a", "b", "b", "b"], ["a", "a", "b", "b"]).value
         0.25
     """
     codes: dict[Hashable, int] = {}
@@ -127,7 +128,7 @@ def label_difference(
     for side, labels in (("rows_labels", rows_labels), ("data_labels", data_labels)):
         values = np.asarray(labels).tolist() if isinstance(labels, np.ndarray) else list(labels)
         if not values:
-            raise ValueError(f"{side} is empty: pass one label a row")
+            raise ValueError(f"{side} is empty: pass one label per row")
         missing = [i for i, value in enumerate(values) if value is None or value != value]
         if missing:
             raise ValueError(f"{side} has no label in row {missing[0]}: drop or fill such rows first")

@@ -17,18 +17,18 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class CorrelationDifferences:
-    """How Pearson correlations differ between rows and data. See `correlation_differences`.
+    """Differences of Pearson correlations between rows and data. See `correlation_differences`.
 
     Attributes:
-        rows: Correlations of the columns over rows, shape `(d, d)`; nan where a side's column is constant.
-        data: Over data, alike.
-        largest: Largest absolute difference over pairs of columns, in [0, 2]; nan where there is no pair.
-        pair: The two columns that have it; None where there is no pair.
+        rows: Correlations of the columns over rows, shape `(d, d)`; nan where a column is constant on either side.
+        data: Correlations of the columns over data, likewise.
+        largest: Largest absolute difference over pairs of columns, in [0, 2]; nan if there is no pair.
+        pair: The two columns that have it; None if there is no pair.
         mean: Mean absolute difference over pairs.
-        p_value: That the largest difference of normal scores' correlations is as large by chance; nan where there is no
-            pair.
-        expected_largest: Mean of `largest` under random divisions of the rows: its value at best.
-        expected_mean: The same of `mean`.
+        p_value: Probability that the largest difference of normal scores' correlations is as large by chance; nan if
+            there is no pair.
+        expected_largest: Mean of `largest` under random divisions of the rows: the best value to expect.
+        expected_mean: The same for `mean`.
     """
 
     rows: Rows
@@ -42,8 +42,8 @@ class CorrelationDifferences:
 
 
 def correlation_differences(
-    rows: ArrayLike,
     data: ArrayLike,
+    rows: ArrayLike,
     *,
     n_permutations: int = 999,
     max_rows: int = 5000,
@@ -51,24 +51,26 @@ def correlation_differences(
 ) -> CorrelationDifferences:
     """Compare the correlations of all pairs of columns, and test the largest difference.
 
-    What is reported is Pearson's, of the values as they are. What is tested is Pearson's of normal scores: each value
-    becomes the normal quantile of its rank in its column and side, (rank - 1/2) / n, equal values that of their mean
-    rank. So neither shifts, scales nor the shape of a column count as differences, and no outlier decides; of values
-    with heavy tails, the test would reject far too often.
+    The reported correlations are Pearson's, of the values as they are. The test uses Pearson's correlations of normal
+    scores: each value becomes the normal quantile of its rank in its column and side, (rank - 1/2) / n, and equal
+    values that of their mean rank. So a column's shift, scale and shape do not count as differences, and outliers do
+    not decide the test. On the values themselves, the test would reject far too often if their tails are heavy.
 
-    The scores are pooled and divided anew at random, and the largest |Δr| of the pairs compared with those of the
-    divisions, p = (1 + #{as large}) / (1 + n_permutations): the maximum over pairs needs no further correction for
-    their number, and no law is assumed. That each side has its own ranks makes the test exact for many rows only.
+    The scores are pooled and divided again at random, and the largest |Δr| over pairs is compared with those of the
+    divisions: p = (1 + #{as large}) / (1 + n_permutations). The maximum over pairs needs no further correction for
+    their number, and no distribution is assumed. The test is exact only for many rows, because each side has its own
+    ranks.
 
     Args:
-        rows: Shape `(m, d)`.
         data: Shape `(n, d)`.
-        n_permutations: Random divisions, at least 1.
-        max_rows: Rows taken from each side at most, at random, at least 2; everything is about these.
+        rows: Shape `(m, d)`.
+        n_permutations: Number of random divisions, at least 1.
+        max_rows: Most rows taken from each side, at random, at least 2; all results are for these.
         random_state: Seed of the subsamples and the divisions.
 
     Returns:
-        The matrices, the differences and the p-value. Columns constant on a side have no correlation and are left out.
+        The matrices, the differences and the p-value. Columns that are constant on a side have no correlation and are
+        left out.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, or a number is too small.
@@ -76,7 +78,7 @@ def correlation_differences(
     Example:
         >>> import numpy as np
         >>> line = np.arange(30.0)[:, None]
-        >>> result = correlation_differences(np.hstack([line, line]), np.hstack([line, -line]))
+        >>> result = correlation_differences(np.hstack([line, -line]), np.hstack([line, line]))
         >>> round(result.largest, 9), result.pair, result.p_value
         (2.0, (0, 1), 0.001)
     """
@@ -120,7 +122,7 @@ def correlation_differences(
 
 
 class _Pool:
-    """The rows of both sides, to be divided anew."""
+    """The pooled rows of both sides, to be divided at random."""
 
     def __init__(self, rows: Rows, data: Rows) -> None:
         self._pooled = np.concatenate([rows, data])
@@ -128,13 +130,13 @@ class _Pool:
         self._sums, self._products = _moments(self._pooled)
 
     def correlations(self, side: NDArray[np.int64] | slice) -> tuple[Rows, Rows]:
-        """Of the m rows of one side, and of the n others."""
+        """Correlations of the m rows of one side, and of the n others."""
         sums, products = _moments(self._pooled[side])
         others = _correlations(self._sums - sums, self._products - products, self._n)
         return _correlations(sums, products, self._m), others
 
     def differences(self, side: NDArray[np.int64] | slice, pairs: tuple[np.ndarray, np.ndarray]) -> Rows:
-        """Absolute, of the correlations of pairs of columns."""
+        """Absolute differences of the correlations of pairs of columns."""
         one, two = self.correlations(side)
         return np.abs(one - two)[pairs]
 
@@ -160,7 +162,7 @@ def _moments(rows: Rows) -> tuple[Rows, Rows]:
 
 
 def _correlations(sums: Rows, products: Rows, n: int) -> Rows:
-    """From sums of rows and of their products. A column that is constant here correlates with none: zero."""
+    """Correlations from sums of rows and of their products; zero for a column that is constant here."""
     covariances = products / n - np.outer(sums / n, sums / n)
     variances = np.diag(covariances)
     deviations = np.sqrt(np.where(variances > ROUNDING, variances, np.inf))

@@ -1,4 +1,4 @@
-"""All pairs of rows, one tile at a time: the memory is bounded whatever the number of rows."""
+"""Distances between all pairs of rows, one tile at a time: memory is bounded whatever the number of rows."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ TILE_BYTES = 2**20
 def tiles(
     A: Rows, B: Rows, kind: Literal["euclidean", "sqeuclidean"], *, upper: bool = False
 ) -> Iterator[tuple[slice, slice, Rows]]:
-    """Walk over the `(n, m)` distances between rows in tiles.
+    """Iterate over the `(n, m)` distances between rows in tiles.
 
     Args:
         A: Shape `(n, d)`, float64.
         B: Shape `(m, d)`, float64.
         kind: `euclidean`, or `sqeuclidean` for the squares.
-        upper: For A = B, leave out what lies below the diagonal of tiles: the columns of a tile start
+        upper: Whether to leave out the tiles below the diagonal, for A = B: the columns of a tile start
             where its rows start.
 
     Yields:
         The rows of A, the rows of B, and the distances between them. The tile is a buffer that the next
-        step overwrites; the caller may write on it too.
+        step overwrites; the caller may write to it too.
     """
     from scipy.spatial.distance import cdist
 
@@ -64,7 +64,7 @@ def sums_within(A: Rows) -> Rows:
     """Sum the Euclidean distances of each row of A to the other rows of A.
 
     Returns:
-        Shape `(n,)`. Each pair is looked at once, but for those in the tiles on the diagonal.
+        Shape `(n,)`. Each pair is computed once, except those in the tiles on the diagonal.
     """
     sums = np.zeros(len(A))
     for rows, columns, tile in tiles(A, A, "euclidean", upper=True):

@@ -21,13 +21,13 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class EnergyTest:
-    """The energy distance of two sets of rows and whether chance explains it. See `energy_test`.
+    """The energy distance of two sets of rows, and whether chance explains it. See `energy_test`.
 
     Attributes:
-        distance: The `energy_distance` of the rows that were looked at, in the unit of the columns.
+        distance: The `energy_distance` of the rows that were compared, in the unit of the columns.
         p_value: Share of random divisions of the pooled rows with a distance as large, in (0, 1].
-        n_permutations: Random divisions.
-        n_rows: Rows looked at on each side.
+        n_permutations: Number of random divisions.
+        n_rows: Number of rows compared on each side.
     """
 
     distance: Estimate
@@ -44,22 +44,22 @@ def energy_test(
     max_rows: int = 2000,
     random_state: int | np.random.Generator | None = 0,
 ) -> EnergyTest:
-    """Test whether A and B are draws of one law, by permutations of the energy distance.
+    """Test whether A and B are draws from one distribution, by permutations of the energy distance.
 
-    The pooled rows are divided anew into sides of the same sizes, again and again, and
+    The pooled rows are divided at random into sides of the same sizes, `n_permutations` times, and
 
         p = (1 + #{distance of a random division ≥ distance of A and B}) / (1 + n_permutations)
 
-    (Székely & Rizzo 2013, section 6, as a permutation test). Under one law, with independent rows, all divisions are
-    equally likely: P(p ≤ α) ≤ α exactly, at any number of rows. The test finds any difference of laws, given enough
-    rows.
+    (Székely & Rizzo 2013, section 6, as a permutation test). If all rows are independent draws from one distribution,
+    all divisions are equally likely: P(p ≤ α) ≤ α exactly, at any number of rows. With enough rows, the test finds any
+    difference between distributions.
 
     Args:
         A: Shape `(n, d)`.
         B: Shape `(m, d)`.
-        n_permutations: Random divisions, at least 1. No p-value is below 1 / (1 + n_permutations).
-        max_rows: Rows taken from each side at most, at random, at least 2. Memory is 4 (n + m)² bytes of what is
-            taken, time some (n + m)² `n_permutations` multiplications.
+        n_permutations: Number of random divisions, at least 1. No p-value is below 1 / (1 + n_permutations).
+        max_rows: Most rows taken from each side, at random, at least 2. For the n and m rows taken, the memory is
+            4 (n + m)² bytes, and the time about (n + m)² `n_permutations` multiplications.
         random_state: Seed of the subsamples and the divisions.
 
     Returns:
@@ -96,9 +96,9 @@ def energy_test(
 
 
 def _centred_distances(rows: Rows) -> tuple[NDArray[np.float32], float]:
-    """Distances between all rows less their mean, and that mean, both in a unit in which no float32 overflows.
+    """Distances between all rows minus their mean, and that mean, both in a unit in which no float32 overflows.
 
-    The energy distance does not see a constant added to every distance, and sums of small numbers round less.
+    A constant added to every distance does not change the energy distance, and sums of small numbers round less.
     """
     rows = rows - rows.mean(axis=0)
     rows /= np.abs(rows).max() or 1.0

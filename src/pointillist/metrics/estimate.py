@@ -8,19 +8,19 @@ from typing import SupportsFloat
 
 
 class Estimate(float):
-    """A float with a standard error: everything else treats it as the plain number.
+    """A float with a standard error; all other code treats it as a plain number.
 
     Arithmetic, `str`, `format` and JSON see the value alone, and the result of arithmetic is a plain
     float: how errors combine depends on what is correlated, which a single number cannot know.
 
     Args:
         value: The estimate.
-        standard_error: Its standard error, in the unit of the value; nan where unknown.
-        degrees_of_freedom: Those of Student's t for `(value - truth) / standard_error`; inf where the
-            standard error is asymptotic and the normal law applies.
-        null_standard_error: The standard error if both sides had one and the same law, where that is
-            known apart from `standard_error`, else nan. Ask "can the two be told apart at all?" with
-            this one, and "how far apart are they?" with the other.
+        standard_error: Its standard error, in the unit of the value; nan if unknown.
+        degrees_of_freedom: Degrees of freedom of Student's t for `(value - truth) / standard_error`; inf if the
+            standard error is asymptotic and the normal distribution applies.
+        null_standard_error: The standard error that would hold if both sides had the same distribution; nan unless it
+            is known separately from `standard_error`. Use this one to ask whether the two are distinguishable at
+            all, and the other to ask how far apart they are.
 
     Example:
         >>> distance = Estimate(27.612, 1.4807, 4)
@@ -52,17 +52,17 @@ class Estimate(float):
 
     @property
     def standard_error(self) -> float:
-        """Standard error, in the unit of the value; nan where unknown."""
+        """Standard error, in the unit of the value; nan if unknown."""
         return self._standard_error
 
     @property
     def degrees_of_freedom(self) -> float:
-        """Degrees of freedom of the standard error; inf where it is asymptotic."""
+        """Degrees of freedom of the standard error; inf if it is asymptotic."""
         return self._degrees_of_freedom
 
     @property
     def null_standard_error(self) -> float:
-        """Standard error if both sides had the same law; nan where unknown."""
+        """Standard error if both sides had the same distribution; nan if unknown."""
         return self._null_standard_error
 
     def __repr__(self) -> str:

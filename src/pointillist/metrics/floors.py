@@ -1,4 +1,4 @@
-"""The floor of a metric: what it says of two samples that cannot differ."""
+"""The floor of a metric, its real-data baseline: the value between two samples of the same data."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pointillist.metrics.registry import METRICS, Metric
 
 @dataclass(frozen=True)
 class Floor:
-    """A metric between random halves of one data set.
+    """The floor of a metric, its real-data baseline: its value between random halves of one data set.
 
     Attributes:
         value: Mean over the repeats, in the metric's unit.
-        spread: Standard deviation of *one* evaluation over the repeats: a model's score that is within
-            about two of these of `value` cannot be told from perfect.
+        spread: Standard deviation of *one* evaluation over the repeats: a model's score within
+            about two of these of `value` cannot be distinguished from a perfect one.
         n_repeats: Number of evaluations.
     """
 
@@ -44,16 +44,16 @@ def floor(
     random_state: int | np.random.Generator | None = 0,
     **options: Any,
 ) -> Floor:
-    """Evaluate a metric between disjoint random halves of the data, again and again.
+    """Evaluate a metric between disjoint random halves of the data, repeatedly: its real-data baseline.
 
     Args:
         metric: A name in `METRICS`, a `Metric`, or a callable `(A, B, **options) -> float`.
         data: Shape `(n, d)`, n at least 4.
-        n_repeats: New splits, each evaluated once; at least 2.
-        n_rows: Rows a side at most; None for n // 2. A floor that depends on the number of rows, as the
-            spread of most does, wants the number that the scores beside it were measured with.
+        n_repeats: Number of splits, each evaluated once; at least 2.
+        n_rows: Most rows per side; None for n // 2. Most floors, or at least their spread, depend on the number of
+            rows: use the number that the scores beside it were measured with.
         random_state: Seed of the splits, and of a seeded metric in `METRICS`.
-        **options: Passed to the metric. One that shares its name with an argument above, as `n_repeats` of
+        **options: Options of the metric. One that shares its name with an argument above, as `n_repeats` of
             `emd` does, needs a callable that sets it: `functools.partial(emd, n_repeats=1)`.
 
     Returns:
@@ -74,7 +74,7 @@ def floor(
     if n_repeats < 2:
         raise ValueError(f"n_repeats is {n_repeats} but a spread needs at least 2")
     if n_rows is not None and n_rows < 2:
-        raise ValueError(f"n_rows is {n_rows} but a metric needs at least 2 rows a side")
+        raise ValueError(f"n_rows is {n_rows} but a metric needs at least 2 rows per side")
     if isinstance(metric, str):
         if metric not in METRICS:
             raise ValueError(f"metric={metric!r} is unknown: use one of {', '.join(METRICS)} or a callable")

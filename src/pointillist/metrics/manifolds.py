@@ -1,4 +1,4 @@
-"""Fidelity and diversity apart: shares of rows that lie among the nearest neighbours of the other side."""
+"""Separate scores of fidelity and diversity: shares of rows among the nearest neighbours of the other side."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class ManifoldScores:
-    """How samples sit among the data, and the data among the samples. See `manifold_scores`.
+    """Positions of samples among the data, and of the data among samples, as four scores. See `manifold_scores`.
 
     Attributes:
         precision: Share of samples within the k-neighbour ball of at least one data row, in [0, 1].
         recall: Share of data rows within the k-neighbour ball of at least one sample, in [0, 1].
-        density: Mean over samples of the number of data balls they are in, over k: at least 0, and above
-            1 where samples sit where the data is dense.
+        density: Mean number of data balls that a sample is in, divided by k: at least 0, and above
+            1 if samples lie where the data is dense.
         coverage: Share of data rows with a sample within their own k-neighbour ball, in [0, 1].
     """
 
@@ -45,34 +45,34 @@ class ManifoldScores:
 def manifold_scores(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> ManifoldScores:
     """Precision, recall, density and coverage of generated rows.
 
-    Around each row lies the closed ball that reaches to its k-th nearest neighbour on its own side, the row
-    itself not counted. Precision and recall ask whether a row is in any ball of the other side
+    Each row has a closed ball that reaches to its k-th nearest neighbour on its own side, not counting the row
+    itself. Precision and recall ask whether a row is in any ball of the other side
     (Kynkäänniemi et al. 2019, arXiv 1904.06991); density counts the balls of data that a sample is in, and
     coverage asks which balls of data have a sample in them (Naeem et al. 2020, arXiv 2002.09797).
-    Precision and density fall with samples that look like no data, recall and coverage with data that no
-    sample looks like. An outlier's large ball can lift precision or recall: density and coverage mind it less.
+    Precision and density fall if samples look unlike any data, recall and coverage if some data looks unlike any
+    sample. An outlier's large ball can raise precision or recall, but affects density and coverage less.
 
-    For two samples of one law without ties density is 1 on average, whatever the law, and coverage is
-    `expected_coverage`; precision and recall depend on the law. All four depend on the numbers of rows
+    For two samples of one distribution without ties, density is 1 on average, whatever the distribution, and coverage
+    is `expected_coverage`; precision and recall depend on the distribution. All four depend on the numbers of rows
     and on the units of the columns: scale the columns alike, and compare at the same n, m and k. Where
-    distances tie, as for rows on a grid, the balls are closed; the code of Naeem et al. has them open.
+    distances tie, as for rows on a grid, the balls are closed; in the code of Naeem et al. they are open.
 
-    The balls are exact. They are found in k-d trees, which suit few columns: on one core 10,000 rows a
-    side take about 2 s in 2 columns, while from some 10 columns up nearly all pairs are compared, and 5,000
-    rows a side take 20 s. Most of that is for the standard errors. Memory grows with n + m alone.
+    The balls are exact. They are found in k-d trees, which suit few columns: on one core, 10,000 rows per
+    side take about 2 s in 2 columns; from about 10 columns up nearly all pairs are compared, and 5,000
+    rows per side take 20 s. Most of the time goes to the standard errors. Memory grows with n + m alone.
 
     Args:
         data: Shape `(n, d)`.
         samples: Shape `(m, d)`.
-        k: Neighbours, at least 1 and below both n and m.
+        k: Number of neighbours, at least 1 and below both n and m.
 
     Returns:
         The four scores. A standard error is over the draw of both sides, at these n, m and k. It allows
         for rows that share neighbours, which make the true error up to three times the binomial one. It is
-        taken from the differences between disjoint random halves of both sides, over 20 splits of a fixed
-        seed (hence 20 degrees of freedom), on the premise that the variance halves with twice the rows, and
-        is never below the binomial error with one more success and failure. In simulations with 200 rows
-        and more it was 0.85 to 1.2 times the true one, but twice that and more for a share above 0.99; with
+        taken from the differences between disjoint random halves of both sides, over 20 splits with a fixed
+        seed (hence 20 degrees of freedom), assuming that the variance halves with twice the rows, and
+        is never below the binomial error with one more success and failure. In simulations with 200 or more
+        rows it was 0.85 to 1.2 times the true one, but twice that and more for a share above 0.99; with
         60 rows it fell to 0.7. It leaves out how far a score is from its limit for many rows, and that rows
         may not be independent draws. It is nan with fewer than 2 (k + 1) rows on a side.
 
@@ -103,17 +103,17 @@ def manifold_scores(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> Manif
 def coverage(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> Estimate:
     """Share of data rows that have a sample no farther than their k-th nearest neighbour in the data.
 
-    The coverage of `manifold_scores`, in a fraction of the time. For samples of the data's own law it is
-    `expected_coverage` on average, which is below 1.
+    This is the coverage of `manifold_scores`, in a fraction of the time. For samples from the data's own distribution
+    it is `expected_coverage` on average, which is below 1.
 
     Args:
         data: Shape `(n, d)`.
         samples: Shape `(m, d)`.
-        k: Neighbours, at least 1 and below n.
+        k: Number of neighbours, at least 1 and below n.
 
     Returns:
         The share, in [0, 1]. The standard error is the one that `manifold_scores` describes, and never
-        below the binomial one over data rows; nan with fewer than 2 (k + 1) data rows.
+        below the binomial one over data rows; it is nan with fewer than 2 (k + 1) data rows.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, or k is below 1 or not
@@ -136,19 +136,19 @@ def coverage(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> Estimate:
 
 
 def expected_coverage(n: int, m: int, k: int = 5) -> float:
-    """Mean coverage of data by samples of the same law, of any law without ties.
+    """Mean coverage of data by samples from the same distribution, whatever it is, without ties.
 
-    A row's n − 1 fellows and the m samples are exchangeable in their distance to it, so its ball is empty
-    of samples where the k nearest of all of them are data:
+    The other n − 1 rows and the m samples are exchangeable in their distance to a row, so its ball is empty
+    of samples if the k nearest of all of them are data. The mean is
 
         1 − Π_{i<k} (n − 1 − i) / (n + m − 1 − i),
 
     about 1 − 2^−k for n = m (Naeem et al. 2020, lemma 2).
 
     Args:
-        n: Data rows.
-        m: Samples, at least 0.
-        k: Neighbours, at least 1 and below n.
+        n: Number of data rows.
+        m: Number of samples, at least 0.
+        k: Number of neighbours, at least 1 and below n.
 
     Returns:
         The mean, in [0, 1].
@@ -164,7 +164,7 @@ def expected_coverage(n: int, m: int, k: int = 5) -> float:
     if n <= k:
         raise ValueError(f"n is {n} but k={k} neighbours of a row need {k + 1}: pass a larger n or a smaller k")
     if m < 0:
-        raise ValueError(f"m is {m} but a number of samples is at least 0: pass their number")
+        raise ValueError(f"m is {m} but the number of samples must be at least 0: pass their number")
     nearest = np.arange(k)
     return float(1 - np.prod((n - 1 - nearest) / (n + m - 1 - nearest)))
 

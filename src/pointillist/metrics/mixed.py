@@ -1,4 +1,4 @@
-"""Tables of numbers, categories and missing cells: their columns and pairs of columns, scored as SDMetrics does."""
+"""Scores of the columns and pairs of columns of mixed tables, as SDMetrics defines them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ DENSE_CELLS = 2**20
 
 @dataclass(frozen=True)
 class PairTrend:
-    """How alike two columns go together in rows and in data.
+    """Similarity of the dependence of two columns in rows and in data.
 
     Attributes:
-        names: Of the two columns.
-        kind: `correlation` for two numbers, else `contingency`.
-        score: In [0, 1], 1 where they go together alike; nan where it is not defined.
-        strength: How strongly they are related in the data, in [0, 1]: |Pearson's correlation| or Cramér's V;
-            nan where it is not defined.
+        names: Names of the two columns.
+        kind: `correlation` for two numbers, otherwise `contingency`.
+        score: Similarity in [0, 1], 1 if the columns depend on each other alike; nan if it is not defined.
+        strength: Strength of their relation in the data, in [0, 1]: |Pearson's correlation| or Cramér's V;
+            nan if it is not defined.
     """
 
     names: tuple[str, str]
@@ -52,12 +52,12 @@ class PairTrend:
 
 @dataclass(frozen=True)
 class PairTrends:
-    """How alike all pairs of columns go together. See `pair_trends`.
+    """Similarity of the dependence of all pairs of columns. See `pair_trends`.
 
     Attributes:
-        mean: Over all pairs with a score; nan where there are none.
-        related_mean: Over those that are related in the data; nan where there are none.
-        pairs: Each pair, in the columns' order.
+        mean: Mean over all pairs with a score; nan if there are none.
+        related_mean: Mean over the pairs that are related in the data; nan if there are none.
+        pairs: The pairs, in the columns' order.
     """
 
     mean: float
@@ -65,31 +65,31 @@ class PairTrends:
     pairs: tuple[PairTrend, ...]
 
 
-def column_shapes(rows: Table, data: Table) -> dict[str, float]:
-    """Score every column's marginal law, leaving out missing cells.
+def column_shapes(data: Table, rows: Table) -> dict[str, float]:
+    """Score every column's marginal distribution, leaving out missing cells.
 
-    A number's score is 1 less the Kolmogorov-Smirnov statistic, with both sides rounded to 14 decimals; a category's
-    is 1 less the total variation distance of the shares. These are `KSComplement` and `TVComplement` of SDMetrics,
-    whose quality report calls their mean "Column Shapes", but for the 1e-6 of a row that it adds to the data for each
-    category that only `rows` have. Independent draws of each column by itself score as well as
-    the data: what columns do together goes unseen.
+    A number's score is 1 minus the Kolmogorov-Smirnov statistic, with both sides rounded to 14 decimals; a category's
+    is 1 minus the total variation distance of the shares. These are `KSComplement` and `TVComplement` of SDMetrics,
+    whose quality report calls their mean "Column Shapes", except for the 1e-6 of a row that it adds to the data for
+    each category that only `rows` have. Independent draws of each column by itself score as well as
+    the data: how columns depend on each other goes unseen.
 
     Args:
-        rows: A table of m rows.
         data: A table of n rows with the same columns.
+        rows: A table of m rows.
 
     Returns:
-        Of each column by name its score, in [0, 1], in the data's order; nan where a side has missing cells only.
+        The score of each column by name, in [0, 1], in the data's order; nan if a side has missing cells only.
         `mean_score` averages them.
 
     Raises:
-        ValueError: As `check_tables`.
+        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np
         >>> data = {"x": np.array([0.0, 1.0, np.nan]), "c": np.array(["a", "b", "b"], object)}
         >>> rows = {"x": np.array([1.0, 1.0, 1.0]), "c": np.array(["b", "b", None], object)}
-        >>> print({name: round(score, 3) for name, score in column_shapes(rows, data).items()})
+        >>> print({name: round(score, 3) for name, score in column_shapes(data, rows).items()})
         {'x': 0.5, 'c': 0.667}
     """
     check_tables(data=data, rows=rows)
@@ -107,10 +107,10 @@ def column_shapes(rows: Table, data: Table) -> dict[str, float]:
 
 
 def mean_score(scores: Mapping[Any, float]) -> float:
-    """Mean of the scores that are defined; nan where none is.
+    """Mean of the scores that are defined; nan if none is.
 
     Args:
-        scores: By name, nan where not defined.
+        scores: Scores by name; nan if not defined.
 
     Example:
         >>> mean_score({"a": 1.0, "b": 0.5, "c": float("nan")})
@@ -120,33 +120,34 @@ def mean_score(scores: Mapping[Any, float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def pair_trends(rows: Table, data: Table, *, bins: Literal["own", "data"] = "own") -> PairTrends:
-    """Score how every two columns go together.
+def pair_trends(data: Table, rows: Table, *, bins: Literal["own", "data"] = "own") -> PairTrends:
+    """Score how every two columns depend on each other.
 
     Two numbers score 1 − |r_data − r_rows| / 2 with Pearson's correlations of the rows that have both. Other pairs
-    score 1 less the total variation distance of their joint shares, a missing category being a category; a number
-    beside a category is put into 10 bins of equal width first. These are `CorrelationSimilarity` and
-    `ContingencySimilarity` of SDMetrics, whose property "Column Pair Trends" is the mean over all pairs; newer
-    versions of its quality report count only those that are related in the data, by default: `related_mean`.
+    score 1 minus the total variation distance of their joint shares, where a missing category is a category too; a
+    number paired with a category is first put into 10 bins of equal width. These are `CorrelationSimilarity` and
+    `ContingencySimilarity` of SDMetrics, whose property "Column Pair Trends" is the mean over all pairs. By default,
+    newer versions of its quality report count only the pairs that are related in the data: `related_mean`.
 
     Args:
-        rows: A table of m rows.
         data: A table of n rows with the same columns.
-        bins: `own`, over the range of either side by itself, a missing number being in the last one with the largest:
-            what SDMetrics' quality report does. A single outlier on one side moves its bins, so that of long-tailed
-            numbers real rows can score below independent columns. `data`, over the range of the data for both sides,
-            the outer ones open and missing numbers in one more: what `ContingencySimilarity` does by itself.
+        rows: A table of m rows.
+        bins: With `own`, bins cover the range of each side by itself, and missing numbers are in the last bin with the
+            largest, as in SDMetrics' quality report. A single outlier on one side moves its bins, so with long-tailed
+            numbers real rows can score below independent columns. With `data`, bins cover the range of the data for
+            both sides, the outer ones are open, and missing numbers have one more, as in `ContingencySimilarity`
+            when it is used by itself.
 
     Returns:
-        Means and pairs, each in [0, 1]. A pair's score is nan where a number is constant or nearly always missing.
+        Means and pairs, each in [0, 1]. A pair's score is nan if a number is constant or nearly always missing.
 
     Raises:
-        ValueError: As `check_tables`.
+        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np
         >>> x = np.array([0.0, 1.0, 2.0, 3.0])
-        >>> pair_trends({"x": x, "y": -x}, {"x": x, "y": x}).mean
+        >>> pair_trends({"x": x, "y": x}, {"x": x, "y": -x}).mean
         0.0
     """
     check_tables(data=data, rows=rows)

@@ -1,4 +1,4 @@
-"""Boosted trees as judges of mixed tables: whether they tell rows from data, and what they learn from either."""
+"""Boosted trees on mixed tables: whether they distinguish rows from data, and what they learn from each."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ MAX_CATEGORIES = 254
 
 @dataclass(frozen=True)
 class BoostedTwoSample:
-    """How well boosted trees tell rows from data. See `boosted_two_sample`.
+    """How well boosted trees distinguish rows from data. See `boosted_two_sample`.
 
     Attributes:
-        score: 1 − 2 max(0, AUC − ½), in [0, 1]: 1 where they cannot tell.
-        auc: Of rows held out from their training; 0.5 where they cannot tell, 1 where they always can.
-        n_rows: Rows a side that they saw.
+        score: 1 − 2 max(0, AUC − ½), in [0, 1]: 1 if they cannot distinguish them.
+        auc: Area under the ROC curve on rows held out from their training: 0.5 if they cannot distinguish rows from
+            data, 1 if they always can.
+        n_rows: Number of rows that they saw from each side.
     """
 
     score: Estimate
@@ -37,15 +38,15 @@ class BoostedTwoSample:
 
 @dataclass(frozen=True)
 class Utility:
-    """What boosted trees learn from rows, and from data. See `utility`.
+    """Scores of boosted trees trained on rows, and on data. See `utility`.
 
     Attributes:
         target: The column that they predict.
-        measure: `AUC` of a category, `R²` of a number.
-        of_rows: On test rows, of trees trained on rows.
-        of_data: The same, of trees trained on data.
-        difference: The first less the second.
-        n_rows: Rows that either was trained on.
+        measure: `AUC` for a category, `R²` for a number.
+        of_rows: Score on test rows of trees trained on rows.
+        of_data: Score on test rows of trees trained on data.
+        difference: The first score minus the second.
+        n_rows: Number of rows that each was trained on.
     """
 
     target: str
@@ -57,43 +58,43 @@ class Utility:
 
 
 def boosted_two_sample(
-    rows: Table,
     data: Table,
+    rows: Table,
     *,
     max_rows: int = 16_000,
     n_splits: int = 5,
     random_state: int | np.random.Generator | None = 0,
 ) -> BoostedTwoSample:
-    """Have boosted trees tell rows from data, on rows held out from their training.
+    """Measure how well boosted trees distinguish rows from data, on rows held out from their training.
 
-    The trees are scikit-learn's `HistGradientBoostingClassifier`, 100 of them and else with its own settings, which
-    takes categories and missing cells as they are. Unlike a logistic regression they see what columns do together.
-    More rows train better trees: compare scores at one number of rows only. (Lopez-Paz & Oquab 2017,
+    The trees are scikit-learn's `HistGradientBoostingClassifier`, 100 of them, with its defaults otherwise; it
+    takes categories and missing cells as they are. Unlike logistic regression, they see how columns depend on each
+    other. More rows train better trees: compare scores only at the same number of rows. (Lopez-Paz & Oquab 2017,
     arXiv 1610.06545, with the area under the curve in place of the accuracy; the score is that of SDMetrics'
     detection metrics.)
 
     Args:
+        data: A table of n rows with the same columns. If a column has more than 254 categories, the rarest over both
+            sides count as one.
         rows: A table of m rows.
-        data: A table of n rows with the same columns. Of a column with more than 254 categories the rarest, over both
-            sides, count as one.
-        max_rows: Rows taken from each side at most; the larger side is always subsampled to the smaller one.
-        n_splits: Shuffled stratified folds, at least 2.
+        max_rows: Most rows taken from each side; the larger side is always subsampled to the size of the smaller one.
+        n_splits: Number of shuffled stratified folds, at least 2.
         random_state: Seed of the subsamples, the folds and the trees.
 
     Returns:
         Score and AUC, the mean over the folds. The standard error is that of the mean over folds, with `n_splits` − 1
         degrees of freedom; `null_standard_error` is for an AUC of 0.5, by the variance of the Mann-Whitney statistic.
-        Both are √(1 + 2/π) times what independent folds would have, as in `two_sample_test`: for two samples of one law
-        the first was 0.8 to 0.9 times the true error in simulations, and the second 0.9 to 1.0 times.
+        Both are √(1 + 2/π) times those of independent folds, as in `two_sample_test`. In simulations with two samples
+        of one distribution, the first was 0.8 to 0.9 times the true error, and the second 0.9 to 1.0 times.
 
     Raises:
-        ValueError: As `check_tables`, or if there are fewer rows than folds.
+        ValueError: As in `check_tables`, or if there are fewer rows than folds.
 
     Example:
         >>> import numpy as np
         >>> rng = np.random.default_rng(0)
         >>> rows, data = ({"x": rng.normal(size=200), "c": rng.choice(np.array(["a", "b"], object), 200)} for _ in "12")
-        >>> print(f"{boosted_two_sample(rows, data).auc:.2f}")
+        >>> print(f"{boosted_two_sample(data, rows).auc:.2f}")
         0.47
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -104,7 +105,7 @@ def boosted_two_sample(
     n = min(count_rows(rows), count_rows(data), max_rows)
     if n_splits < 2 or n < n_splits:
         raise ValueError(
-            f"n_splits={n_splits} folds need at least 2 folds and as many rows a side, of which there are {n}: "
+            f"n_splits={n_splits} must be at least 2 and at most {n}, the number of rows per side: "
             "pass more rows or fewer folds"
         )
     rng = np.random.default_rng(random_state)
@@ -129,48 +130,48 @@ def boosted_two_sample(
 
 
 def utility(
-    rows: Table,
     data: Table,
+    rows: Table,
     test: Table,
     target: str,
     *,
     max_rows: int = 50_000,
     random_state: int | np.random.Generator | None = 0,
 ) -> Utility:
-    """Predict a column of held-out rows by boosted trees trained on rows, and by ones trained on data.
+    """Predict a column of held-out rows with boosted trees trained on rows, and with others trained on data.
 
-    The trees are scikit-learn's `HistGradientBoostingClassifier` or `HistGradientBoostingRegressor` with their own
+    The trees are scikit-learn's `HistGradientBoostingClassifier` or `HistGradientBoostingRegressor` with their default
     settings. Rows whose target is missing are left out everywhere. (Esteban et al. 2017, arXiv 1706.02633: train on
     synthetic, test on real.)
 
     Args:
-        rows: A table of m rows.
         data: A table of n rows with the same columns.
-        test: Rows of the data's law that are in neither.
+        rows: A table of m rows.
+        test: Rows from the data's distribution that are in neither table.
         target: The column to predict.
-        max_rows: Rows to train on at most; the larger side is always subsampled to the smaller one.
+        max_rows: Most rows to train on; the larger side is always subsampled to the size of the smaller one.
         random_state: Seed of the subsamples and the trees.
 
     Returns:
-        For a category the AUC, in [0, 1], the mean over the test's classes of each against the rest; for a number R²,
-        at most 1. The standard errors are over the draw of test rows, with the trees held fixed (delta method; of an
-        AUC DeLong et al. 1988), and that of the difference allows for both being of the same rows.
+        For a category, the AUC of each class against the rest, averaged over the classes in `test`, in [0, 1]; for a
+        number, R², at most 1. The standard errors are over the draw of test rows, with the trees held fixed (delta
+        method; for an AUC, DeLong et al. 1988). That of the difference allows for both scores being of the same rows.
 
     Raises:
-        ValueError: As `check_tables`, or if the target is not a column or the only one, always missing on a side, or
-            has one value only in `test`.
+        ValueError: As in `check_tables`, or if the target is not a column, is the only one, is always missing on a
+            side, or has only one value in `test`.
 
     Example:
         >>> import numpy as np
         >>> rng = np.random.default_rng(0)
         >>> x = rng.normal(size=(3, 300))
         >>> rows, data, test = ({"x": each, "y": 2 * each} for each in x)
-        >>> print(f"{utility(rows, data, test, 'y').of_rows:.2f}")
+        >>> print(f"{utility(data, rows, test, 'y').of_rows:.2f}")
         0.99
     """
     check_tables(data=data, rows=rows, test=test)
     if target not in data:
-        raise ValueError(f"target={target!r} is no column of data: use one of {', '.join(map(repr, data))}")
+        raise ValueError(f"target={target!r} is not a column of data: use one of {', '.join(map(repr, data))}")
     if len(data) < 2:
         raise ValueError(f"target={target!r} is the only column: there is none to predict it from")
     tables = [rows, data, test]
@@ -181,7 +182,7 @@ def utility(
     features = [values[kept] for values, kept in zip(features, known, strict=True)]
     for side, values in zip(("rows", "data"), labels, strict=False):
         if len(values) == 0:
-            raise ValueError(f"target={target!r} is missing in all of {side}: nothing can be learnt")
+            raise ValueError(f"target={target!r} is missing in all of {side}: nothing can be learned")
     if len(np.unique(labels[2])) < 2:
         raise ValueError(f"target={target!r} has fewer than two values in test: nothing can be predicted")
 
@@ -209,7 +210,7 @@ def _draw_seed(rng: np.random.Generator) -> int:
 
 
 def _one_thread() -> AbstractContextManager[Any]:
-    """Trees on one thread: on several they wait for one another, and for very long where other work has the cores."""
+    """Runs trees on one thread: several wait for one another, for very long if other work has the cores."""
     import sklearn.ensemble  # noqa: F401 - only libraries that are loaded are limited
     from threadpoolctl import threadpool_limits
 

@@ -1,4 +1,4 @@
-"""Distances between rows of mixed tables, and what they say: whether rows are copies, stray, or leave data out."""
+"""Distances between rows of mixed tables: whether rows are copies, lie far from the data, or leave some of it out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TILE_RECORDS = 4096
 TIE = 1e-12
 
 LEVEL = 0.01
-"""Chance that independent rows fall out of the interval of `nearest_share`."""
+"""Probability that independent rows fall outside the interval of `nearest_share`."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class NearestShare:
     """Whether rows are nearer to the table they were made from than to held-out rows. See `nearest_share`.
 
     Attributes:
-        share: Of the rows, nearer to the training records than to as many held-out ones; ties count half. 0.5 for
-            rows that owe nothing to single records.
-        interval: Around one half, which the shares of such rows fall in 99 times of 100.
-        is_inside: Whether the share is in it.
-        exact_copies: Rows equal to a training record in every cell.
+        share: Share of rows nearer to the training records than to as many held-out ones; ties count half. It is 0.5
+            on average for rows that owe nothing to single records.
+        interval: Interval around one half that the shares of such rows fall in 99 times out of 100.
+        is_inside: Whether the share is in the interval.
+        exact_copies: Number of rows equal to a training record in every cell.
         copy_share: The same as a share of all rows, in [0, 1].
         holdout_copy_share: Share of the held-out rows that equal a training record.
-        n_rows: Rows whose nearest records were looked for.
-        n_records: Training records, and held-out rows, among which.
+        n_rows: Number of rows whose nearest records were looked up.
+        n_records: Number of training records, and of held-out rows, that they were compared with.
     """
 
     share: Estimate
@@ -56,12 +56,12 @@ class NearestShare:
 
 @dataclass(frozen=True)
 class MixedManifold:
-    """How rows sit among the data. See `mixed_manifold`.
+    """Precision and coverage of rows. See `mixed_manifold`.
 
     Attributes:
         precision: Share of rows within the k-neighbour ball of at least one data row, in [0, 1].
         coverage: Share of data rows with one of the rows within their own k-neighbour ball, in [0, 1].
-        n_rows: Rows of either side.
+        n_rows: Number of rows on each side.
     """
 
     precision: Estimate
@@ -70,42 +70,43 @@ class MixedManifold:
 
 
 def nearest_share(
-    rows: Table,
     train: Table,
+    rows: Table,
     holdout: Table,
     *,
     max_rows: int = 5000,
     max_records: int = 15_000,
     random_state: int | np.random.Generator | None = 0,
 ) -> NearestShare:
-    """Ask whether rows are nearer to the table they were made from than to held-out rows of the same law.
+    """Ask whether rows are nearer to the table they were made from than to held-out rows from the same distribution.
 
-    The distance of two rows is the sum over columns of: for numbers their difference over the training table's range,
-    a number farther outside of that range than half of it counting as that far; for categories 0 if equal, else 1; for
-    missing cells 0 if both are missing, else 1 (after Gower 1971). All pairs are compared, a tile at a time.
+    The distance between two rows is a sum over columns (after Gower 1971). Two numbers add their difference, divided
+    by the training table's range; a number more than half that range outside it counts as half the range outside. Two
+    categories add 0 if equal and 1 otherwise. Missing cells add 0 if both are missing and 1 otherwise. All pairs are
+    compared, a tile at a time.
 
     Args:
+        train: The table that the rows were made from, with the same columns.
         rows: A table of m rows.
-        train: What they were made from: a table with the same columns.
-        holdout: Rows of its law that the maker of `rows` did not see.
-        max_rows: Rows whose nearest records are looked for, at random. Copies are looked for among all.
-        max_records: Training records, and held-out rows, to be nearest, at random; as many of both.
-        random_state: Seed of all that is drawn.
+        holdout: Rows from the distribution of `train` that were not used to make `rows`.
+        max_rows: Most rows whose nearest records are looked up, drawn at random. Copies are counted among all rows.
+        max_records: Most training records, and held-out rows, to compare with, drawn at random; as many of each.
+        random_state: Seed of these draws.
 
     Returns:
-        The share and the copies. The interval is that of a binomial share, widened where rows share their nearest
-        records and so are no independent trials: the standard deviation that it is made of is the larger of the
-        binomial one, 0.5 / √rows, and that of the share if each record had fallen to the training or to the held-out
-        side at random. The latter is `share.null_standard_error`.
+        The share and the copies. The interval is that of a binomial share, widened if rows share their nearest
+        records and so are not independent trials. Its standard deviation is the larger of two: the
+        binomial one, 0.5 / √rows, and that of the share if each record had been assigned to the training or to the
+        held-out side at random. The latter is `share.null_standard_error`.
 
     Raises:
-        ValueError: As `check_tables`.
+        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np
         >>> rng = np.random.default_rng(0)
         >>> train, holdout, fresh = ({"x": rng.normal(size=500), "y": rng.normal(size=500)} for _ in range(3))
-        >>> nearest_share(fresh, train, holdout).is_inside
+        >>> nearest_share(train, fresh, holdout).is_inside
         True
         >>> copied = nearest_share(train, train, holdout)
         >>> print(copied.share, copied.is_inside, copied.exact_copies)
@@ -141,8 +142,8 @@ def nearest_share(
 
 
 def mixed_manifold(
-    rows: Table,
     data: Table,
+    rows: Table,
     *,
     k: int = 5,
     max_rows: int = 2000,
@@ -150,35 +151,35 @@ def mixed_manifold(
 ) -> MixedManifold:
     """Precision and coverage of rows, with the distance of `nearest_share` over the data's range.
 
-    Around each data row lies the closed ball that reaches to its k-th nearest neighbour in the data. Precision falls
-    with rows that look like no data (Kynkäänniemi et al. 2019, arXiv 1904.06991), coverage with data that no row looks
-    like (Naeem et al. 2020, arXiv 2002.09797). Both depend on the number of rows and on k. See `manifold_scores`.
+    Each data row has a closed ball that reaches to its k-th nearest neighbour in the data. Precision falls
+    if rows look unlike any data (Kynkäänniemi et al. 2019, arXiv 1904.06991), coverage if some data looks unlike any
+    row (Naeem et al. 2020, arXiv 2002.09797). Both depend on the number of rows and on k. See `manifold_scores`.
 
     Args:
-        rows: A table of m rows.
         data: A table of n rows with the same columns.
-        k: Neighbours, at least 1 and below the rows a side.
-        max_rows: Rows taken from each side at most; the larger side is subsampled to the smaller one.
+        rows: A table of m rows.
+        k: Number of neighbours, at least 1 and below the number of rows per side.
+        max_rows: Most rows taken from each side; the larger side is subsampled to the size of the smaller one.
         random_state: Seed of the subsamples.
 
     Returns:
-        Both shares. The standard errors are taken from differences between halves of both sides, as those of
-        `manifold_scores`; nan with fewer than 2 (k + 1) rows a side.
+        Both shares. The standard errors are taken from differences between halves of both sides, like those of
+        `manifold_scores`; they are nan with fewer than 2 (k + 1) rows per side.
 
     Raises:
-        ValueError: As `check_tables`, or if k is below 1 or not below the rows a side.
+        ValueError: As in `check_tables`, or if k is below 1 or not below the number of rows per side.
 
     Example:
         >>> import numpy as np
         >>> c = np.array(["a"] * 10 + ["b"] * 10, object)
-        >>> half = mixed_manifold({"c": c[:10]}, {"c": c[5:15]}, k=2)
+        >>> half = mixed_manifold({"c": c[5:15]}, {"c": c[:10]}, k=2)
         >>> print(half.precision, half.coverage)
         1.0 0.5
     """
     check_tables(data=data, rows=rows)
     n = min(count_rows(rows), count_rows(data), max_rows)
     if not 1 <= k < n:
-        raise ValueError(f"k={k} neighbours need k of at least 1 and {k + 1} rows a side, of which there are {n}")
+        raise ValueError(f"k={k} must be at least 1 and below {n}, the number of rows per side: pass more rows")
     matrices, is_category = encode(data, rows)
     rng = np.random.default_rng(random_state)
     records, some = (side.take(rng.permutation(len(side))[:n]) for side in _embed(matrices, is_category))
@@ -203,7 +204,7 @@ def mixed_manifold(
 
 @dataclass(frozen=True)
 class _Points:
-    """Rows such that their distance is the L1 distance of `numbers` plus how many `codes` differ."""
+    """Rows whose distance is the L1 distance of their `numbers` plus how many of their `codes` differ."""
 
     numbers: Rows
     codes: Rows
@@ -216,7 +217,7 @@ class _Points:
 
 
 def _embed(matrices: list[Rows], is_category: NDArray[np.bool_]) -> list[_Points]:
-    """Points of all tables, numbers scaled by the range of the first.
+    """Makes points of all tables, with numbers scaled by the range of the first.
 
     A number x of a column with missing cells becomes (x, −x) / 2, and a missing cell the point that is at distance 1
     from all of those with −REACH ≤ x ≤ 1 + REACH, which exists as long as they are no farther apart than 2.
@@ -249,7 +250,7 @@ def _distances(one: _Points, two: _Points) -> Rows:
 
 
 def _nearest(queries: _Points, records: _Points) -> tuple[Rows, NDArray[np.int64]]:
-    """Of each query the distance to its nearest record, and which that is."""
+    """Distance of each query to its nearest record, and the index of that record."""
     distances, indices = np.full(len(queries), np.inf), np.zeros(len(queries), np.int64)
     for top in range(0, len(queries), TILE_ROWS):
         rows = slice(top, min(top + TILE_ROWS, len(queries)))

@@ -1,4 +1,4 @@
-"""Tables of numbers, categories and missing cells: what they are, and how they become matrices."""
+"""Checks tables of numbers, categories and missing cells, and encodes them as matrices."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from pointillist.metrics.distances import Rows
 
 Table = Mapping[str, NDArray[Any]]
-"""Columns of one length by name: float64 for numbers (NaN where missing), object for categories (str, or None)."""
+"""Columns by name, all of one length: float64 for numbers (NaN if missing), object for categories (str, or None)."""
 
 
-def check_tables(min_rows: int = 2, **tables: Table) -> None:
-    """Say in one line what is wrong with tables that are to be compared, and the way out.
+def check_tables(min_rows: int = 2, /, **tables: Table) -> None:
+    """Check tables that are to be compared; errors say in one line what is wrong and the way out.
 
     Args:
-        min_rows: The fewest rows that will do.
-        **tables: By what the caller calls them; the first says which columns the others must have.
+        min_rows: Fewest rows allowed.
+        **tables: The tables, by the caller's names for them; the others must have the columns of the first.
 
     Raises:
-        ValueError: If a table has no column, columns of several lengths, or fewer rows than `min_rows`; a column is
-            neither float64 nor object, has an infinity, or holds objects other than str and None; or columns differ
-            between tables, in name or in kind. Their order may differ.
+        ValueError: If a table has no column, columns of different lengths, or fewer rows than `min_rows`; if a column
+            is neither float64 nor object, has an infinity, or holds objects other than str and None; or if columns
+            differ between tables, in name or in kind. Their order may differ.
     """
     reference, first = next(iter(tables.items()))
     for side, table in tables.items():
@@ -44,11 +44,11 @@ def check_tables(min_rows: int = 2, **tables: Table) -> None:
 
 
 def encode(*tables: Table, max_categories: int | None = None) -> tuple[list[Rows], NDArray[np.bool_]]:
-    """Tables as matrices: numbers as they are, categories by their places in the alphabet, NaN where missing.
+    """Encode tables as matrices: numbers as they are, categories by their alphabetical order, NaN where missing.
 
     Args:
-        *tables: That `check_tables` has passed. Categories have one code in all of them.
-        max_categories: Of a column; beyond, the rarest over all tables share one code.
+        *tables: Tables that `check_tables` has passed. A category has the same code in all of them.
+        max_categories: Most codes of a column; if it has more categories, the rarest over all tables share one code.
 
     Returns:
         For each table an array of shape `(n, d)`, with the first table's order of columns; and, of shape `(d,)`, which
@@ -67,7 +67,7 @@ def encode(*tables: Table, max_categories: int | None = None) -> tuple[list[Rows
 
 
 def count_rows(table: Table) -> int:
-    """Rows of a table that has columns."""
+    """Number of rows of a table that has columns."""
     return len(next(iter(table.values())))
 
 

@@ -24,17 +24,17 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class NearestRecords:
-    """How near rows are to their closest data records. See `nearest_records`.
+    """Nearness of rows to their closest data records. See `nearest_records`.
 
     Attributes:
-        share_closer: Chance that a row is closer to the data than a data row is to the rest of the data, in [0, 1].
-        exact_copies: Rows equal to a data record in every column.
+        share_closer: Probability that a row is closer to the data than a data row is to the rest of it, in [0, 1].
+        exact_copies: Number of rows equal to a data record in every column.
         copy_share: The same as a share of all rows, in [0, 1].
-        duplicate_share: Share of data records that have an equal one in the data: what `copy_share` is on average
-            for independent rows of the data's law.
-        median_distance: Of the rows, to their closest data records.
-        median_within_data: Of the data records, to their closest other ones.
-        closer_to_training: Share of rows closer to the data than to as many held-out rows; None without those.
+        duplicate_share: Share of data records that have an equal one in the data: the average `copy_share`
+            of independent rows from the data's distribution.
+        median_distance: Median distance of the rows to their closest data records.
+        median_within_data: Median distance of the data records to their closest other ones.
+        closer_to_training: Share of rows closer to the data than to as many held-out rows; None without held-out rows.
     """
 
     share_closer: Estimate
@@ -47,44 +47,44 @@ class NearestRecords:
 
 
 def nearest_records(
-    rows: ArrayLike,
     data: ArrayLike,
+    rows: ArrayLike,
     *,
     holdout: ArrayLike | None = None,
     max_rows: int = 5000,
     random_state: int | np.random.Generator | None = 0,
 ) -> NearestRecords:
-    """Compare each row's distance to its closest data record with what is usual within the data.
+    """Compare each row's distance to its closest data record with the usual distance within the data.
 
-    With E the Euclidean distance of a data record to its closest other one, and D that of a row to its closest of
-    those same others, `share_closer` is P(D < E) + P(D = E) / 2 over all rows and records. On average it is 0.5 for
-    independent rows of the data's own law, whatever that is, and near 1 for copies with little noise.
+    Let E be the Euclidean distance of a data record to its closest other one, and D that of a row to the closest of
+    those same others. Then `share_closer` is P(D < E) + P(D = E) / 2 over all rows and records. It is 0.5 on average
+    for independent rows from the data's own distribution, whatever that is, and near 1 for copies with little noise.
 
-    What it cannot see: rows that bunch up where the data is dense are close to it without being copies, and lift the
-    share too, while rows like no data lower it and can hide copies among them. Only `closer_to_training` tells copying
-    from bunching, for held-out rows of the same law lie as densely. Copies of which a few columns were redrawn, or
-    which were moved by more than the usual distance between records, are not found. Distances depend on the units of
-    the columns: scale them alike.
+    Limits: rows that bunch up where the data is dense are close to it without being copies, and raise the
+    share too, while rows unlike any data lower it and can hide copies among them. Only `closer_to_training`
+    distinguishes copying from bunching, because held-out rows from the same distribution lie as densely. Copies with a
+    few columns redrawn, or moved by more than the usual distance between records, are not found. Distances depend on
+    the units of the columns: scale them alike.
 
     Args:
-        rows: Shape `(m, d)`.
         data: Shape `(n, d)`: the records that `rows` may be copies of.
-        holdout: Shape `(h, d)`: rows of the data's law that the maker of `rows` did not see.
-        max_rows: Rows, and data records, whose nearest records are looked up at most, at least 2; they are drawn at
+        rows: Shape `(m, d)`.
+        holdout: Shape `(h, d)`: rows from the data's distribution that were not used to make `rows`.
+        max_rows: Most rows, and most data records, whose nearest records are looked up, at least 2; they are drawn at
             random, and looked up among all n records. Exact copies are counted among all rows.
         random_state: Seed of those draws, and of the data's subset that has as many rows as `holdout`.
 
     Returns:
         The shares, counts and medians. The standard error of `share_closer` is over the draw of both sides, from the
-        differences between disjoint random halves of both over 20 splits of a fixed seed, on the premise that the
-        variance halves with twice the rows. Nearest distances within the data go in mutual pairs, so that the error
-        of independent ones, which it is never below, is too small by up to a third. In simulations of one law in 1 to
-        40 columns with 200 to 1000 rows it was 0.9 to 1.1 times the true one; for rows on a grid so coarse that most
-        records have duplicates it is several times too large, and for copies it is too large, as half of them lose
-        their originals to the other half. It is nan with fewer than 4 rows on a side. The
-        `null_standard_error` of `closer_to_training` is that over all divisions of the pooled records into training and
-        held-out ones, which are equally likely if nothing was copied, and allows for rows that share a closest record;
-        its standard error is that one times 2 √(p (1 − p)).
+        differences between disjoint random halves of both over 20 splits with a fixed seed, assuming that the
+        variance halves with twice the rows. It is never below the error of independent distances, which is too small
+        by up to a third because nearest distances within the data come in mutual pairs. In simulations with one
+        distribution, 1 to 40 columns and 200 to 1000 rows, it was 0.9 to 1.1 times the true one. For rows on a grid so
+        coarse that most records have duplicates it is several times too large. For copies it is too large too, because
+        half of them lose their originals to the other half. It is nan with fewer than 4 rows on a side. The
+        `null_standard_error` of `closer_to_training` is over all divisions of the pooled records into training and
+        held-out ones, which are equally likely if nothing was copied; it allows for rows that share a closest record.
+        The standard error of `closer_to_training` is that one times 2 √(p (1 − p)).
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, or `max_rows` is below 2.
@@ -93,10 +93,10 @@ def nearest_records(
         >>> import numpy as np
         >>> rng = np.random.default_rng(0)
         >>> data, rows = rng.normal(size=(500, 2)), rng.normal(size=(300, 2))
-        >>> nearest_records(rows, data).share_closer
+        >>> nearest_records(data, rows).share_closer
         0.4622 ± 0.0231
         >>> copies = data[:300] + 1e-3 * rows
-        >>> round(nearest_records(copies, data).share_closer, 2)
+        >>> round(nearest_records(data, copies).share_closer, 2)
         1.0
     """
     rows, data = check_pair(rows, data, ("rows", "data"))
@@ -132,14 +132,14 @@ def _equal_records(rows: Rows, data: Rows) -> tuple[NDArray[np.bool_], NDArray[n
 
 
 def _keys(rows: Rows) -> NDArray[Any]:
-    """One comparable value a row, the bytes of its columns."""
+    """One comparable value per row: the bytes of its columns."""
     positive_zeros = np.ascontiguousarray(rows + 0.0)
     return positive_zeros.view(np.dtype((np.void, positive_zeros.itemsize * rows.shape[1])))[:, 0]
 
 
 @dataclass(frozen=True)
 class _Distances:
-    """Of rows to their two closest records, those records, and of the first records to their closest others."""
+    """Distances of rows to their two closest records, those records, and distances of records to the closest others."""
 
     of_rows: Rows
     records: NDArray[np.int64]
@@ -155,9 +155,9 @@ def _distances(rows: Rows, data: Rows, max_rows: int) -> _Distances:
 
 
 def _share_closer(pairs: _Distances) -> float:
-    """Chance that a row is closer to the data less one record than that record is to the rest.
+    """Probability that a row is closer to the data without one record than that record is to the rest.
 
-    Both then have the same n − 1 records to be close to, so that the mean is 0.5 under one law, whatever n.
+    Both then have the same n − 1 records to be close to, so the mean is 0.5 for one distribution, whatever n.
     """
     closest, second = pairs.of_rows.T
     total = _placements(closest, pairs.of_data).sum()
@@ -187,7 +187,7 @@ def _nearest(queries: Rows, records: Rows, k: int) -> tuple[Rows, NDArray[np.int
 
 
 def _placements(values: Rows, others: Rows) -> Rows:
-    """Of each value the share of `others` above it, equal ones counting half."""
+    """Share of `others` above each value, where equal ones count half."""
     ordered = np.sort(others)
     below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
     return 1 - below / (2 * len(others))

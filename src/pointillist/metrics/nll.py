@@ -1,4 +1,4 @@
-"""The report's negative log-likelihood: a kernel score, kept for comparison with its tables."""
+"""The negative log-likelihood of the published report: a kernel score, kept for comparison with its tables."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def report_nll(data: ArrayLike, samples: ArrayLike, *, temperature: float | int 
 
         −log [ 1/(S N) Σ_s Σ_x (2πτ)^(−d/2) exp(−‖s − x‖² / (4τ)) ].
 
-    It is no likelihood of a model: it is the log of a mean rather than the mean of logs, and the kernel
+    This is not the likelihood of a model: it is the log of a mean rather than the mean of logs, and the kernel
     integrates to 2^(d/2). It can be *lower* for samples that bunch up where the data is dense than for
-    the data itself, so the best value is the one of the data with itself, not the lowest. For the
-    likelihood of a model, in nats, ask the model.
+    the data itself, so the best value is that of the data with itself, not the lowest. For the
+    likelihood of a model, in nats, call its `score_samples`.
 
     Args:
         data: Shape `(n, d)`.

@@ -1,4 +1,4 @@
-"""The metrics by name, for tables and studies."""
+"""The table of metrics by name, for tables and studies."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Metric:
 
     Attributes:
         name: Its key in `METRICS`.
-        title: The head of its column in a table.
-        function: Called as `function(data, samples, **options)`.
-        better: `lower`, or `floor` where the best value is the one of the data with itself.
+        title: Heading of its column in a table.
+        function: The metric, called as `function(data, samples, **options)`.
+        better: `lower`, or `floor` if the best value is that of the data with itself rather than the lowest.
         seeded: Whether `function` takes `random_state`.
 
     Example:
@@ -51,7 +51,7 @@ class Metric:
     ) -> Estimate:
         """Score `samples`, shape `(m, d)`, against `data`, shape `(n, d)`.
 
-        A metric that draws nothing does not look at `random_state`; `options` go to the function.
+        A metric that draws nothing ignores `random_state`; `options` go to the function.
         """
         if self.seeded:
             options["random_state"] = random_state

@@ -1,4 +1,4 @@
-"""How widely rows are spread, relative to the data."""
+"""Spread of rows relative to the data."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pointillist.metrics.estimate import Estimate
 def spread(data: ArrayLike, samples: ArrayLike) -> Estimate:
     """Total standard deviation of samples over that of data: √(tr Cov(samples) / tr Cov(data)).
 
-    1 where samples are spread as the data; below it they bunch up. Guided rows do.
+    The ratio is 1 if samples are spread as widely as the data, and below 1 if they bunch up, as guided rows do.
 
     Args:
         data: Shape `(n, d)`.
         samples: Shape `(m, d)`.
 
     Returns:
-        The ratio. Its standard error is over the draw of both sides (delta method, for each trace is a mean of squared
+        The ratio. Its standard error is over the draw of both sides (delta method: each trace is a mean of squared
         distances from the side's mean).
 
     Raises:

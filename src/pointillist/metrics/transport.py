@@ -25,15 +25,15 @@ def emd(
     them under Euclidean distance, and averages over `n_repeats` such draws. With one unit of mass per
     row, the value is `n_subsample` times the mean distance that a row is moved.
 
-    Between subsamples of one and the same law it is far from zero, about 26 for two moons scaled to
-    [-1, 1]: compare it with its `floor`. (Rubner et al. 2000; with equal masses the optimal transport is
-    an assignment.)
+    Between subsamples of one distribution it is far from zero, about 26 for two moons scaled to
+    [-1, 1]: compare it with its `floor`, the real-data baseline. (Rubner et al. 2000; with equal masses the optimal
+    transport is an assignment.)
 
     Args:
         A: Shape `(n, d)`, n at least `n_subsample`.
         B: Shape `(m, d)`, m at least `n_subsample`.
-        n_subsample: Rows drawn from each side; the cost grows with its cube.
-        n_repeats: Independent draws, at least 1.
+        n_subsample: Number of rows drawn from each side; the cost grows with its cube.
+        n_repeats: Number of independent draws, at least 1.
         random_state: Seed of the draws.
 
     Returns:

@@ -1,6 +1,6 @@
-"""Tables of columns of any kind: numbers, whole or not, truth values, text, categories, dates; with missing cells.
+"""Tables of columns of any kind: integers, other numbers, booleans, text, categories and dates, with missing cells.
 
-They come and go as Arrow tables, whose schema says what a column is.
+They are passed around as Arrow tables, whose schema gives each column's type.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ class Cells:
     """The cells of a column.
 
     Attributes:
-        values: Shape (n,): numbers, or indices of categories; anything where a cell is missing.
-        is_missing: Shape (n,).
-        categories: What the indices stand for: text, whole numbers or truth values; None of a column of numbers.
+        values: Shape (n,): numbers, or indices of categories; arbitrary where a cell is missing.
+        is_missing: Shape (n,): which cells are missing.
+        categories: What the indices stand for: text, integers or booleans; None for a column of numbers.
         is_date: Whether the numbers stand for dates, times or durations.
     """
 
@@ -39,9 +39,9 @@ class MixedTable:
     """A table of columns of any kind.
 
     Attributes:
-        arrow: The table as it is.
-        label: The column that holds labels, if one was asked for.
-        own_names: Of the columns, where they are other than text, which is all that Arrow knows.
+        arrow: The table as Arrow holds it.
+        label: Name of the column that holds labels; None if there is none.
+        own_names: The columns' names if they are not all text, which is all that Arrow supports.
     """
 
     arrow: "pa.Table"
@@ -50,11 +50,11 @@ class MixedTable:
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """Of the columns."""
+        """Names of the columns."""
         return tuple(self.arrow.column_names) if self.own_names is None else self.own_names
 
     def listed(self) -> str:
-        """The names, in a message."""
+        """The names, for use in a message."""
         return listed([str(name) for name in self.names])
 
     def __len__(self) -> int:
@@ -62,16 +62,16 @@ class MixedTable:
 
     @cached_property
     def cells(self) -> tuple[Cells, ...]:
-        """Of each column.
+        """The cells of each column.
 
         Raises:
-            ValueError: If a column is of a kind that is neither a number, a category nor a date.
+            ValueError: If a column holds neither numbers, categories nor dates.
         """
         return tuple(_cells(name, column) for name, column in zip(self.names, self.arrow.columns, strict=True))
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether all columns but the label's are numbers or truth values, and no cell is missing."""
+        """Whether all columns but the label's are numbers or booleans, and no cell is missing."""
         from pyarrow import types
 
         return all(
@@ -81,7 +81,7 @@ class MixedTable:
         ) and not any(cells.is_missing.any() for cells in self.cells)
 
     def plain(self) -> Table:
-        """The table of a file as one of numbers, if it `is_plain`."""
+        """Converts a table that `is_plain` to one of numbers."""
         kept = [name for name in self.names if name != self.label]
         cells = dict(zip(self.names, self.cells, strict=True))
         rows = np.stack([cells[name].values.astype(np.float64) for name in kept], axis=1)
@@ -94,21 +94,20 @@ class MixedTable:
         return Table(rows, tuple(kept), types, label)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Each column: numbers as float64, NaN where missing; categories and labels as text, None where missing."""
+        """Each column: numbers as float64, NaN where missing; categories as text, None where missing."""
         arrays = {}
         for name, cells in zip(self.names, self.cells, strict=True):
-            if cells.categories is None and name != self.label:
+            if cells.categories is None:
                 arrays[name] = np.where(cells.is_missing, np.nan, cells.values)
                 continue
-            known = cells.categories
-            values = cells.values if known is None else np.array(known or ("",), object)[cells.values.astype(np.int64)]
-            arrays[name] = np.array([str(value) for value in values.tolist()], object)
+            texts = np.array([str(category) for category in cells.categories] or [""], object)
+            arrays[name] = texts[cells.values.astype(np.int64)]
             arrays[name][cells.is_missing] = None
         return arrays
 
 
 def kind_of(kind: "pa.DataType") -> str:
-    """What a type of Arrow's is to us: "number", "whole", "date", "truth", "category" or "" for none of them."""
+    """Kind of an Arrow type: "number", "whole", "date", "truth" or "category"; "" if it is none of them."""
     from pyarrow import types
 
     if types.is_dictionary(kind):
@@ -131,7 +130,7 @@ def _cells(name: Any, column: "pa.ChunkedArray") -> Cells:
 
     kind = kind_of(column.type)
     if not kind:
-        raise ValueError(f"column {name!r} holds {column.type}, which is no number, category or date: drop it")
+        raise ValueError(f"column {name!r} holds {column.type}, which is not a number, category or date: drop it")
     array = column.combine_chunks()
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if kind in ("category", "truth"):
@@ -160,33 +159,33 @@ def _cells(name: Any, column: "pa.ChunkedArray") -> Cells:
 
 
 def _local(array: "pa.Array") -> "pa.Array":
-    """Times of a time zone as a clock there shows them: days begin at midnight."""
+    """Converts times with a time zone to that zone's local time, where days begin at midnight."""
     import pyarrow.compute as pc
 
     return array if getattr(array.type, "tz", None) is None else pc.local_timestamp(array)
 
 
 def _whole_type(kind: "pa.DataType") -> "pa.DataType":
-    """The whole numbers that a type of dates is."""
+    """The integer type that stores a type of dates."""
     import pyarrow as pa
 
     return pa.int64() if kind.bit_width == 64 else pa.int32()
 
 
 def _fineness(kind: "pa.DataType") -> int:
-    """What times are divided by to be whole numbers that float64 holds: nanoseconds become microseconds."""
+    """Divisor that makes times integers that float64 holds exactly: nanoseconds become microseconds."""
     return 1000 if getattr(kind, "unit", "") == "ns" else 1
 
 
 def to_arrow(
     cells: Sequence[Cells], schema: "pa.Schema", *, nan_is_missing: Sequence[bool] | None = None
 ) -> "pa.Table":
-    """A table of a schema.
+    """Makes an Arrow table.
 
     Args:
-        cells: One a column of the schema.
-        schema: Names and types.
-        nan_is_missing: Of each column, whether a missing number is written as NaN; null by default.
+        cells: Cells of each column of the schema.
+        schema: Names and types of the columns.
+        nan_is_missing: For each column, whether a missing number is written as NaN; null by default.
     """
     import pyarrow as pa
 
@@ -231,10 +230,10 @@ def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
 
 
 def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Cells:
-    """Cells of a column from Python values, None where one is missing.
+    """Converts Python values, None where one is missing, to the cells of a column.
 
     Raises:
-        ValueError: If they are not of the column's type, or it cannot hold one as it is.
+        ValueError: If a value is not of the column's type, or the column cannot hold it exactly.
     """
     import pyarrow as pa
 

@@ -1,0 +1,36 @@
+"""Columns one by one, whatever they hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointillist.metrics import ColumnDifference, column_differences, label_difference
+from pointillist.metrics.mixed_tables import Table
+
+MISSING = ("missing",)
+"""A category beside those of the table, which are text."""
+
+
+def compare_columns(data: Table, rows: Table, random_state: int) -> tuple[ColumnDifference, ...]:
+    """Compare each column of two tables.
+
+    Missing cells count as one more category of categories. Of numbers they are left out, unless one side has a larger
+    share of them, by its p-value, than the values that are there differ.
+    """
+    return tuple(_compare(name, column, rows[name], random_state) for name, column in data.items())
+
+
+def _compare(name: str, data: NDArray[Any], rows: NDArray[Any], random_state: int) -> ColumnDifference:
+    if data.dtype == object:
+        sides = [[MISSING if cell is None else cell for cell in side.tolist()] for side in (data, rows)]
+        return label_difference(*sides, name=name, random_state=random_state)
+    is_missing = [np.isnan(side) for side in (data, rows)]
+    gaps = label_difference(*is_missing, name=name, random_state=random_state)
+    values = [side[~missing][:, None] for side, missing in zip((data, rows), is_missing, strict=True)]
+    if min(map(len, values)) < 2:
+        return gaps
+    (found,) = column_differences(*values, names=[name], random_state=random_state)
+    return gaps if is_missing[0].any() and gaps.p_value < found.p_value else found

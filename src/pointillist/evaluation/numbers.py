@@ -1,0 +1,119 @@
+"""Measures and tests of the columns of numbers without missing cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointillist.metrics import (
+    CorrelationDifferences,
+    EnergyTest,
+    Estimate,
+    Floor,
+    NearestRecords,
+    correlation_differences,
+    emd,
+    energy_test,
+    floor,
+    nearest_records,
+    two_sample_test,
+)
+from pointillist.metrics.checks import check_pair
+
+Rows = NDArray[np.float64]
+
+ENERGY_ROWS = 4000
+"""Most rows a side of the energy test: 8,000² distances in float32 are 256 MB."""
+
+EMD_ROWS = 250
+
+# Most rows a side of the forest, which takes seconds, and the more the more columns there are.
+FOREST_ROWS = 2000
+FOREST_ROWS_OF_MANY = 1000
+MANY_COLUMNS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class NumberMeasures:
+    """Measures of rows of numbers against data. All but `correlations` use columns divided by the data's deviations.
+
+    Attributes:
+        names: Names of the columns.
+        energy: Energy distance with its permutation test.
+        forest: Accuracy of a random forest that distinguishes rows from data; 0.5 at its best.
+        forest_rows: Number of rows a side that the forest saw.
+        forest_p_value: p-value of an accuracy above 0.5.
+        emd: Earth mover's distance between subsamples.
+        emd_floor: Real-data baseline of it: the same between halves of the data.
+        emd_rows: Number of rows in a subsample.
+        nearest: Distances to the closest data records.
+        copies_p_value: p-value of as many exact copies among independent rows, given the data's own duplicates.
+        closer_p_value: p-value of a `nearest.share_closer` above 0.5.
+        correlations: Differences of correlations, in columns as they are.
+    """
+
+    names: tuple[str, ...]
+    energy: EnergyTest
+    forest: Estimate
+    forest_rows: int
+    forest_p_value: float
+    emd: Estimate
+    emd_floor: Floor
+    emd_rows: int
+    nearest: NearestRecords
+    copies_p_value: float
+    closer_p_value: float
+    correlations: CorrelationDifferences
+
+
+def measure_numbers(data: Rows, rows: Rows, names: tuple[str, ...], random_state: int) -> NumberMeasures:
+    """Measure rows of shape (m, d) against data of shape (n, d), with d names."""
+    (m, d), n = rows.shape, len(data)
+    deviations = np.where(np.ptp(data, axis=0) > 0, data.std(axis=0), 0.0)  # of equal values it may be rounding
+    scale = np.where(deviations > 0, deviations, 1.0)
+    near_data, near_rows = check_pair(data / scale, rows / scale, ("data, scaled,", "rows, scaled,"))
+    nearest = nearest_records(near_data, near_rows, random_state=random_state)
+    most = FOREST_ROWS if d <= MANY_COLUMNS else FOREST_ROWS_OF_MANY
+    forest = two_sample_test(near_rows, near_data, max_rows=most, random_state=random_state)
+    emd_rows = min(EMD_ROWS, n // 2, m)
+    return NumberMeasures(
+        names=names,
+        energy=energy_test(near_rows, near_data, max_rows=ENERGY_ROWS, random_state=random_state),
+        forest=forest,
+        forest_rows=min(m, n, most),
+        forest_p_value=_above_half(forest, forest.null_standard_error),
+        emd=emd(near_rows, near_data, n_subsample=emd_rows, random_state=random_state),
+        emd_floor=floor(partial(emd, n_subsample=emd_rows, n_repeats=1), near_data, random_state=random_state),
+        emd_rows=emd_rows,
+        nearest=nearest,
+        copies_p_value=_copies_p_value(nearest, m, n),
+        closer_p_value=_above_half(nearest.share_closer, nearest.share_closer.standard_error),
+        correlations=correlation_differences(data, rows, random_state=random_state),
+    )
+
+
+def _above_half(estimate: Estimate, error: float) -> float:
+    """One-sided p-value of a share above 0.5; an error of zero leaves no doubt, either way."""
+    from scipy.stats import t
+
+    if error == 0:
+        return 0.0 if estimate > 0.5 else 1.0
+    return float(t.sf((estimate - 0.5) / error, estimate.degrees_of_freedom))
+
+
+def _copies_p_value(nearest: NearestRecords, m: int, n: int) -> float:
+    """p-value of Fisher's one-sided exact test that rows equal data records more often than those equal one another.
+
+    Records are no independent trials. The chance that a row has an equal record, less the share p of records that have
+    one, has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every duplicate one of a pair), and hence that
+    of n (1 − p) / (2 − p) trials.
+    """
+    from scipy.stats import hypergeom
+
+    share = nearest.duplicate_share
+    trials = max(1, int(n * (1 - share) / (2 - share)))
+    duplicates = round(share * trials)
+    return float(hypergeom.sf(nearest.exact_copies - 1, m + trials, nearest.exact_copies + duplicates, m))

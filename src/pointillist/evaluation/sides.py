@@ -1,0 +1,79 @@
+"""Tables to compare, whatever they come as, as columns of the same kinds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pointillist.estimators.layout import is_frame
+from pointillist.estimators.mixed.frames import mixed_table, table_of
+from pointillist.metrics.checks import check_rows
+from pointillist.metrics.mixed_tables import Table as Columns
+from pointillist.points import MixedTable, Table
+
+
+def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Columns]:
+    """Arrays, or data frames, as columns by name.
+
+    Args:
+        sides: Tables by what messages call them, the real one first.
+        target: A column that all of them must have.
+
+    Raises:
+        ValueError: In one line, if they cannot be compared.
+    """
+    return as_columns({name: _table(side, name, target) for name, side in sides.items()})
+
+
+def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
+    """Tables as columns by name, of the same kinds on all sides.
+
+    Args:
+        sides: Tables by what messages call them, the real one first. Columns of tables without names are matched by
+            their order, of others by name.
+
+    Raises:
+        ValueError: If columns without names cannot be matched.
+    """
+    mixed = [side for side in sides.values() if isinstance(side, MixedTable)]
+    if not all(side.is_plain for side in mixed):
+        return {name: mixed_table(side).arrays() for name, side in sides.items()}
+    plain = {name: side.plain() if isinstance(side, MixedTable) else side for name, side in sides.items()}
+    first, real = next(iter(plain.items()))
+    names = next((each.names for each in plain.values() if each.names is not None), None)
+    names = tuple(str(i) for i in range(real.rows.shape[1])) if names is None else names
+    columns: dict[str, Columns] = {}
+    for name, table in plain.items():
+        if table.names is None and table.rows.shape[1] != len(names):
+            raise ValueError(f"{name} has {table.rows.shape[1]} column(s) and {first} has {len(names)}: give the same")
+        own = dict(zip(table.names or names, table.rows.T, strict=True))
+        if table.label is not None:
+            own[str(table.label.name)] = _label_texts(table.label.values)
+        columns[name] = {
+            key: np.array(values, object if values.dtype == object else float) for key, values in own.items()
+        }
+    return columns
+
+
+def _label_texts(values: np.ndarray) -> np.ndarray:
+    """Labels as categories: 1 and 1.0 are the same."""
+    texts = [f"{label:.16g}" if isinstance(label, int | float) else str(label) for label in values.tolist()]
+    return np.array(texts, object)
+
+
+def _table(side: Any, name: str, target: Any) -> MixedTable | Table:
+    if not is_frame(side):
+        if target is not None:
+            raise ValueError("target names a column of data frames, and these are arrays: leave it out, or give frames")
+        array = np.asarray(side)
+        if not np.ma.is_masked(side) and array.dtype.kind in "biuf" and not np.isnan(array).any():
+            rows = check_rows(side, name)
+            return Table(rows, None, ("float64",) * rows.shape[1], None)
+    found = table_of(side)
+    if found is None:
+        raise ValueError("a data frame is of a kind that is not known, or two of its columns have the same name")
+    table, _, headings = found
+    texts = list(map(str, table.names if headings is None else headings.names))
+    if target is not None and str(target) not in texts:
+        raise ValueError(f"target={target!r} is no column of every table")
+    return MixedTable(table.arrow.rename_columns(texts))
