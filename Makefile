@@ -6,7 +6,7 @@ PARALLEL := --numprocesses auto --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs wheel check-wheel browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-small-tables clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-small-tables clean
 
 study: .venv/core
 	$(BIN)/pointillist study
@@ -35,7 +35,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
 
-# Warnings are errors: a broken link, a formula that cannot be set, a public name without a docstring.
+# Warnings are errors: a broken link, a formula that cannot be set.
 docs: .venv/docs
 	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 
@@ -44,9 +44,19 @@ wheel: .venv/dev
 	rm -rf dist
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --quiet --outdir dist .
 
-# Installs the wheel outside of the checkout and works with it there.
-check-wheel: wheel
+# Installs the wheel outside of the checkout, and runs the README's first example and the notebooks with it there.
+check-newcomer: wheel
 	$(BIN)/python tools/check_wheel.py dist
+
+# The page of all commands, by what the code says of them.
+reference: .venv/dev
+	$(BIN)/python -m typer pointillist.cli utils docs --name pointillist --title "The command line" --output docs/reference/command-line.md
+
+# The notebooks anew, with what their cells print and draw.
+notebooks: .venv/docs
+	rm -rf build/notebooks && mkdir -p build/notebooks && cp docs/tutorials/*.ipynb build/notebooks
+	cd build/notebooks && PATH="$(CURDIR)/$(BIN):$$PATH" jupyter execute --inplace *.ipynb
+	cp build/notebooks/*.ipynb docs/tutorials
 
 # The tests open a study's page in Chromium, Debian's own.
 browser:

@@ -13,14 +13,13 @@ copyright = "the Pointillist authors"
 version = release = pointillist.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     # In _ext:
     "docstrings",
     "mathml",
     "module_text",
-    "public_names",
 ]
 exclude_patterns = ["_build", "_ext"]
 nitpicky = True
@@ -34,6 +33,8 @@ html_copy_source = False
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+# The notebooks are shown as `make notebooks` left them.
+nb_execution_mode = "off"
 
 autodoc_member_order = "bysource"
 napoleon_custom_sections = [("Attributes", "params_style")]
@@ -45,15 +46,4 @@ nitpick_ignore_regex = [
     # Types of others, whose references are not looked up: that would need the network.
     ("py:class", r"(collections|equinox|jax|jaxlib|jaxtyping|matplotlib|numpy|pa|pathlib|rich)\..*"),
     ("py:class", "Array|ArrayLike|Console|PRNGKeyArray|ndarray"),
-]
-
-public_root = HERE.parent / "src"
-public_modules = [
-    "pointillist",
-    "pointillist.estimators",
-    "pointillist.evaluation",
-    "pointillist.metrics",
-    "pointillist.points",
-    "pointillist.diffusion",
-    *(f"pointillist.diffusion.{file.stem}" for file in sorted(public_root.glob("pointillist/diffusion/[a-z]*.py"))),
 ]

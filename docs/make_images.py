@@ -1,14 +1,20 @@
-"""Draws the pictures of the documentation that no benchmark draws: `.venv/bin/python docs/make_images.py`."""
+"""Draws the pictures of the documentation that no benchmark draws: `.venv/bin/python docs/make_images.py`.
 
+With `--adult FOLDER` also the README's, of rows like those of Adult: FOLDER holds the table as train.csv.gz.
+"""
+
+import argparse
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from pyarrow import csv
 from sklearn.datasets import load_wine
 
 from pointillist import Diffusion, load_pointset
 from pointillist.diffusion.schedules import SCHEDULES
 from pointillist.diffusion.solvers import LOWEST_LAMBDA
+from pointillist.evaluation import draw_evaluation
 
 IMAGES = Path(__file__).parent / "images"
 DATA, ROWS = "0.35", "#1f5fa8"
@@ -34,7 +40,7 @@ def schedules() -> Figure:
 
 
 def moons(model: Diffusion, X: np.ndarray) -> Figure:
-    """Rows of moons beside those of the model that getting-started.md fits to them."""
+    """Rows of moons beside those of the model that tutorials/getting-started.md fits to them."""
     panels = {
         "data": (X[:2000], DATA),
         "generated": (model.sample(2000, random_state=0), ROWS),
@@ -71,8 +77,21 @@ def trajectories(model: Diffusion) -> Figure:
     return figure
 
 
+def adult(folder: Path) -> None:
+    """Four columns of Adult, and of as many generated rows."""
+    data = csv.read_csv(folder / "train.csv.gz")
+    rows = Diffusion(random_state=0).fit(data).sample(len(data), random_state=0)
+    names = ["age", "education_num", "marital_status", "hours_per_week"]
+    draw_evaluation(data.select(names), rows.select(names), IMAGES / "adult.png")
+
+
 def main() -> None:
-    """Fits the model of getting-started.md, and draws."""
+    """Fits the model of tutorials/getting-started.md, and draws."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--adult", type=Path, metavar="FOLDER")
+    options = parser.parse_args()
+    if options.adult is not None:
+        adult(options.adult)
     X, y = load_pointset("moons")
     model = Diffusion(random_state=0).fit(X, y)
     figures = {

@@ -167,17 +167,17 @@ FITS = {
     "an empty file": ("empty.csv", "empty.csv: the file is empty"),
     "a header alone": ("header.csv", "header.csv: has 0 rows; at least 2 are needed"),
     "one row": ("one_row.csv", "one_row.csv: has 1 row; at least 2 are needed"),
-    "words": ("words.csv", "words.csv: column 'b' holds numbers but for 'tall': clear such cells"),
+    "words": ("words.csv", "words.csv: column 'b' holds numbers except for 'tall': clear such cells"),
     "duplicate names": ("same_names.csv", "same_names.csv: 2 columns are named 'a'; names must differ"),
     "ragged rows": ("ragged.csv", "ragged.csv: row 2 has 3 values, but the header names 2 columns"),
     "not UTF-8": ("latin.csv", "latin.csv: is not UTF-8 text; save it as such"),
     "no header": (
         "no_header.csv",
-        "no_header.csv: the first line must hold the names of the columns, and it holds num",
+        "no_header.csv: the first line must hold the names of the columns, but it holds num",
     ),
     "all columns constant": (
         "constant.csv",
-        "pointillist: constant.csv: every column is constant, so that there is nothing to learn: give rows",
+        "pointillist: constant.csv: every column is constant, so there is nothing to learn: give rows",
     ),
     "integers beyond 2**53": ("large_integers.csv", "column 'id' holds integers beyond 2**53, which a float64 cannot"),
     "such in npy": ("large_integers.npy", "column '0' holds integers beyond 2**53, which a float64 cannot hold: drop"),
@@ -328,19 +328,19 @@ def test_places_that_cannot_be_written(run, folder, arguments, message):
 
 EVALUATIONS = {
     "no file": ("none.csv good.csv", "none.csv: no such file or directory"),
-    "other columns": ("other_names.csv good.csv", "only good.csv has 'b'; give the same columns, or name the labels'"),
+    "other columns": ("other_names.csv good.csv", "has no column 'b', which good.csv has: pass the same columns"),
     "more columns": (
         "three.csv good.csv",
-        "three.csv: has other columns than good.csv: only three.csv has 'c'; give the",
+        "good.csv has no column 'c', which three.csv has: pass the same columns",
     ),
-    "more columns in npy": ("three.npy good.npy", "three.npy: has 3 columns and good.npy has 2: give the same columns"),
+    "more columns in npy": ("three.npy good.npy", "three.npy has 3 column(s) and good.npy has 2: give the same"),
     "too few rows": ("nine_rows.csv good.csv", "nine_rows.csv: has 9 rows; at least 10 are needed"),
     "too few data": ("good.csv nine_rows.csv", "nine_rows.csv: has 9 rows; at least 10 are needed"),
     "labels missing": (
         "good.csv labelled.csv --target kind",
         "good.csv: there is no column 'kind'; the columns are a, b",
     ),
-    "other holdout": ("good.csv good.csv --holdout three.csv", "three.csv: has other columns than good.csv"),
+    "other holdout": ("good.csv good.csv --holdout three.csv", "good.csv has no column 'c', which three.csv has"),
     "a negative seed": ("good.csv good.csv --seed -1", "Invalid value for '--seed': "),
     "a figure over a table": (
         "good.csv good.csv --figure three.csv",
@@ -506,7 +506,7 @@ PYTHON = {
     "all columns constant": (
         np.ones((9, 3)),
         None,
-        "every column is constant, so that there is nothing to learn: give",
+        "every column is constant, so there is nothing to learn: give",
     ),
     "integers beyond 2**53": (np.array([[2**53 + 1], [0]]), None, "X holds integers beyond 2.*: drop or divide them"),
     "y of other length": (X, Y[:-1], "X has 20 rows but y has 19 labels"),

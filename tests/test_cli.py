@@ -81,7 +81,7 @@ BAD = {
     "no spec": (["study", "none.toml"], "none.toml: there is no such file, and the built-in specs are report"),
     "unknown set": (["study", "bad.toml"], "bad.toml, line 1: datasets: unknown set 'moon'"),
     "unknown section": (["study", "--only", "guide"], "there is no section 'guide'"),
-    "no epochs": (["study", "--epochs", "0"], "--epochs = 0: must be a whole number"),
+    "no epochs": (["study", "--epochs", "0"], "--epochs = 0: must be an integer"),
     "no study there": (["report", "."], "holds no study.db"),
     "nan rows": (["study", "nan.toml"], "NaN in row 2, column '1'"),
     "a file for a folder": (["study", "nan.toml", "--out", "nan.csv"], "nan.csv"),

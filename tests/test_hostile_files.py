@@ -56,7 +56,7 @@ def test_packed_files_that_become_much_larger(run, monkeypatch):
     with gzip.open("zeros.csv.gz", "wt") as file:
         file.write(text)
     error = refused(run, "fit", "zeros.csv.gz", "--out", "m")
-    assert "zeros.csv.gz: holds " in error and "times its size of" in error and "unpack it first" in error
+    assert "zeros.csv.gz: unpacks to " in error and "times its size of" in error and "unpack it first" in error
     error = refused(run, "fit", "zeros.csv.gz", "--categorical", "a", "--out", "m")
     assert "unpack it first" in error
     parquet.write_table(pa.table({"a": np.zeros(2**22), "b": ["x"] * 2**22}), "zeros.parquet")

@@ -25,7 +25,7 @@ def test_all_places_say_the_same_version():
     # The metadata are those of the last installation: `make .venv/core` renews them.
     assert version("pointillist") == ours
     assert written("CITATION.cff", r"^version: (.+)$") == [ours]
-    wheels = [found for page in (ROOT / "docs").glob("*.md") for found in written(page, r"pointillist-([\w.]+)-py3")]
+    wheels = [found for page in (ROOT / "docs").rglob("*.md") for found in written(page, r"pointillist-([\w.]+)-py3")]
     assert wheels and set(wheels) == {ours}
 
 

@@ -192,13 +192,13 @@ def test_evaluate_says_what_it_sees(run, capsys):
     pyarrow.parquet.write_table(moved, "moved.parquet")
     run("evaluate", "moved.parquet", "wine.csv", "--target", "cultivar", "--figure", "figure.png")
     shown = capsys.readouterr().out
-    assert "178 rows against 178 of data, 4 columns" in shown and "Can be told apart" in shown
+    assert "178 rows against 178 of data, 5 columns" in shown and "Distinguishable" in shown
     assert "'alcohol'" in " ".join(shown.split())
     with open("figure.png", "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
     run("evaluate", "wine.csv", "wine.csv", "--target", "cultivar", "--holdout", "wine.csv", "--json")
     found = json.loads(capsys.readouterr().out)
-    assert found["nearest"]["exact_copies"] == 178 and "copied" in found["verdict"]
+    assert found["numbers"]["nearest"]["exact_copies"] == 178 and "copied" in found["verdict"]
 
 
 def test_info_names_what_a_model_holds(run, capsys):
@@ -210,7 +210,7 @@ def test_info_names_what_a_model_holds(run, capsys):
     assert "numbers (Gaussian diffusion)" in shown and "2: 0 (float64), 1 (float64)" in shown and "3 epochs" in shown
 
 
-def test_check_ends_with_status_1_where_rows_can_be_told_apart(run):
+def test_check_ends_with_status_1_where_rows_are_distinguishable(run):
     rng = np.random.default_rng(0)
     np.save("data.npy", rng.normal(size=(300, 2)))
     np.save("like.npy", rng.normal(size=(300, 2)))

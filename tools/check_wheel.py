@@ -1,11 +1,13 @@
-"""Whether what `make wheel` left in dist/ is whole, and works where there is no checkout; `make check-wheel` runs it.
+"""Checks that dist/ is whole and works where there is no checkout, as a newcomer would: `make check-newcomer`.
 
 Compares the files of sdist and wheel with those of the checkout, reads the wheel's metadata, installs the wheel into a
-new environment in a temporary folder, with the versions of constraints.txt, and fits, samples and runs a study there.
+new environment in a temporary folder, with the versions of constraints.txt, and fits, samples, runs a study, the first
+example of the README and the notebooks there.
 """
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -83,7 +85,7 @@ def main() -> None:
     print(f"files of {sdist.name} and {wheel.name}: those of the checkout")
     with tempfile.TemporaryDirectory() as place:
         use(wheel, Path(place), version, [name for name in package if not name.endswith(".py")])
-    print(f"check-wheel: pointillist {version} works from its wheel ({time.perf_counter() - begin:.0f} s)")
+    print(f"check-newcomer: pointillist {version} works from its wheel ({time.perf_counter() - begin:.0f} s)")
 
 
 def declared_version() -> str:
@@ -136,27 +138,42 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
     """
     (place / "rows.csv").write_text(TABLE)
     (place / "tiny.toml").write_text(STUDY)
+    (place / "example.py").write_text(first_example())
+    notebooks = sorted((ROOT / "docs/tutorials").glob("*.ipynb"))
+    for notebook in notebooks:
+        shutil.copy(notebook, place)
     python, command = str(place / "venv/bin/python"), str(place / "venv/bin/pointillist")
     pip, constraints = [python, "-m", "pip", "--disable-pip-version-check"], str(ROOT / "constraints.txt")
     steps: dict[str, list[str]] = {
         "a new environment": [sys.executable, "-m", "venv", str(place / "venv")],
         "install": [*pip, "install", "--quiet", "--no-compile", "--constraint", constraints, str(wheel)],
         "pip check": [*pip, "check"],
+        "the README's first example": [python, "-I", "example.py"],
         "pointillist --help": [command, "--help"],
         "pointillist fit": [command, "fit", "rows.csv", "--target", "kind", "--epochs", "3", "--out", "rows.model"],
         "pointillist sample": [command, "sample", "rows.model", "-n", "50", "--out", "new.csv"],
         "pointillist study": [command, "study", "tiny.toml"],
         "import pointillist": [python, "-I", "-c", INSIDE, version, " ".join(data), " ".join(sorted(LICENCES))],
+        "install what notebooks need": [*pip, "install", "--quiet", "--constraint", constraints, f"{wheel}[notebooks]"],
+        "notebooks": [str(place / "venv/bin/jupyter"), "execute", *(notebook.name for notebook in notebooks)],
     }
     # Nothing of the checkout, and no compiled program that an earlier version left.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
     environment |= {"POINTILLIST_CACHE": "off", "MPLBACKEND": "Agg"}
+    environment["PATH"] = f"{place / 'venv/bin'}{os.pathsep}{environment['PATH']}"
     for name, arguments in steps.items():
         begin = time.perf_counter()
         done = subprocess.run(arguments, cwd=place, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{name} failed:\n{done.stdout}{done.stderr}")
         print(f"{name}: {time.perf_counter() - begin:.1f} s", flush=True)
+
+
+def first_example() -> str:
+    """The first Python of the README, with a check that it ends in a verdict."""
+    code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    verdict = "assert evaluate(table, rows).verdict.startswith('Not distinguishable'), evaluate(table, rows).verdict"
+    return f"{code}\nassert rows.num_rows == 178 and rows.column_names == table.column_names\n{verdict}\n"
 
 
 def _only(folder: Path, pattern: str) -> Path:

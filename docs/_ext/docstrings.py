@@ -1,6 +1,8 @@
 """What autodoc is helped with: constants, names in backticks, bars, and long types."""
 
+import inspect
 import re
+import sys
 from typing import Any
 
 from docutils import nodes
@@ -9,12 +11,10 @@ from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 from sphinx.addnodes import desc_content, desc_signature
 from sphinx.application import Sphinx
-from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.roles import XRefRole
 from sphinx.util.typing import stringify_annotation
-
-from public_names import public_names
 
 _AFTER_NAPOLEON = 900
 
@@ -39,19 +39,25 @@ class _Name(XRefRole):
         return title, target
 
 
-def _read_constants(app: Sphinx, config: Config) -> None:
-    names = public_names(config.public_root, config.public_modules)
-    docstrings = {alias: name.docstring or "" for name in names for alias in name.aliases}
+def _mend(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    if what == "data":
+        # Of a constant that is imported, autodoc sees only the docstring of its type.
+        lines[:] = _constant_docs(name.rpartition(".")[2], obj) or lines
+    if what == "property":
+        # Napoleon reads the words before a colon as a type.
+        lines[:] = [*(inspect.getdoc(obj) or "").splitlines(), ""]
+    # |x| is an absolute value, and no substitution.
+    lines[:] = [_BARS.sub(r"\\|\1\\|", line) for line in lines]
 
-    def rewrite(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-        if what in ("data", "property") and name in docstrings:
-            # Of a constant that is imported, autodoc sees only the docstring of its type; and of what Napoleon takes
-            # for an attribute, it reads the words before a colon as its type.
-            lines[:] = [*docstrings[name].splitlines(), ""]
-        # |x| is an absolute value, and no substitution.
-        lines[:] = [_BARS.sub(r"\\|\1\\|", line) for line in lines]
 
-    app.connect("autodoc-process-docstring", rewrite, _AFTER_NAPOLEON)
+def _constant_docs(name: str, value: object) -> list[str]:
+    """The text below a constant, in the module that defines it."""
+    holders = [module for module in list(sys.modules) if module.startswith("pointillist")]
+    for module in (holder for holder in holders if getattr(sys.modules[holder], name, None) is value):
+        docs = ModuleAnalyzer.for_module(module).find_attr_docs()
+        if ("", name) in docs:
+            return docs["", name]
+    return []
 
 
 def _shorten(app: Sphinx, *event: Any) -> tuple[str | None, str | None]:
@@ -74,7 +80,7 @@ def _tidy_types(app: Sphinx, doctree: nodes.document) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_role("name", _Name())
-    app.connect("config-inited", _read_constants)
+    app.connect("autodoc-process-docstring", _mend, _AFTER_NAPOLEON)
     app.connect("doctree-read", _tidy_types)
     app.connect("autodoc-process-signature", _shorten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Files that are read only if they are files, and written whole or not at all."""
+"""Checks that a path is a regular file before it is read, and writes files whole or not at all."""
 
 import os
 import secrets
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Writes under a temporary name in the same folder, then renames: a reader never sees a part of the file.
+    """Writes a temporary file in the same folder, then renames it: a reader never sees a partly written file.
 
     Args:
         path: The file; its folder is made if needed.
         content: Its bytes, or its text, which is encoded as UTF-8.
 
     Raises:
-        OSError: In one line that starts with the path.
+        OSError: If the file cannot be written; the message is one line that starts with the path.
     """
     with naming(path), whole_file(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -23,15 +23,15 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Gives an empty file in the same folder; what was written there becomes the file if the block ends well.
+    """Yields an empty temporary file in the same folder, which replaces the file if the block ends without an error.
 
-    The content is on the disk before the name is: a loss of power leaves the old file or the new one.
+    The content is synced to the disk before the file is renamed: a power failure leaves the old file or the new one.
 
     Args:
-        path: The file, which may be a link to it; its folder is made if needed. What is there must be a regular file.
+        path: The file, or a link to it; its folder is made if needed. A file already there must be a regular one.
 
     Yields:
-        The empty file, of a hidden name that no other call gives. Nothing is left of it after the block.
+        The temporary file, under a hidden and unique name. It is gone after the block.
     """
     target = _target(path)
     part = _part(target)
@@ -56,7 +56,7 @@ def check_place(path: Path) -> None:
 def check_regular(path: Path) -> None:
     """Raises an OSError, in one line that starts with the path, if there is no regular file to read.
 
-    To open a pipe waits for whoever writes to it, and a device may never end.
+    Opening a pipe would wait for a writer, and reading a device may never end.
     """
     with naming(path):
         path.stat()
@@ -68,11 +68,11 @@ def check_regular(path: Path) -> None:
 
 @contextmanager
 def checking(path: Path, kind: type[ValueError] = ValueError) -> Iterator[None]:
-    """Turns what goes wrong in a block that reads a file into one line: the file is damaged.
+    """Turns any error in a block that reads a file into a one-line error that says the file is damaged.
 
     Args:
         path: The file.
-        kind: The error that is raised; one that is of this kind already passes.
+        kind: Type of the error to raise; an error that already has this type passes unchanged.
     """
     try:
         yield
@@ -84,9 +84,9 @@ def checking(path: Path, kind: type[ValueError] = ValueError) -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: control characters, among them those of escape sequences, as Python writes them.
+    """Escapes control characters the way Python's `repr` does, so that text cannot send a terminal escape sequences.
 
-    Line breaks are among them, so that the text stays on its line.
+    Line breaks are escaped too, so that the text stays on one line.
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
@@ -98,7 +98,7 @@ def _target(path: Path) -> Path:
         raise IsADirectoryError("is a directory")
     # Links in a circle lead to no file, but to a link.
     if (path.exists() or target.is_symlink()) and not path.is_file():
-        raise OSError("is no regular file")
+        raise OSError("is not a regular file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -124,7 +124,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Puts the file's name in front of what the system complains about in the block, as one line."""
+    """Puts the file's name in front of any system error in the block, as one line."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Names of a package whose modules are imported when a name is first asked for."""
+"""Lazy imports: a package imports a module only when one of the module's names is first used."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -6,11 +6,11 @@ from typing import Any
 
 
 def getter(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's `__getattr__`.
+    """Makes a package's `__getattr__`.
 
     Args:
-        package: Its name.
-        homes: By name, the module that has it; or that is it, where its last part is the name.
+        package: Name of the package.
+        homes: Maps each name to the module that defines it, or to the module itself if the name is a module's.
     """
 
     def get(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Progress of long work, one bar; and a Ctrl-C that waits for a state worth keeping."""
+"""A progress bar for long work, and a Ctrl-C that waits until nothing is lost by stopping."""
 
 import signal
 import sys
@@ -19,14 +19,14 @@ _OVERWRITE_EVERY = 0.2
 
 
 class Bar:
-    """One bar: share done, time left, and what is being done now.
+    """A progress bar: the fraction done, the time left, and the current step.
 
-    A notebook shows it as one line that is written over; a file gets a line now and then.
+    A notebook shows it as a single line that is overwritten; output to a file gets a line every 15 seconds.
 
     Args:
-        console: Where it is shown.
-        total: The work there is, in any unit.
-        is_shown: Whether anything is shown at all.
+        console: The console that shows the bar.
+        total: Amount of work in all, in any unit.
+        is_shown: Whether to show anything at all.
     """
 
     def __init__(self, console: Console, total: float, *, is_shown: bool = True) -> None:
@@ -61,13 +61,13 @@ class Bar:
             self._write_over("")
 
     def say(self, what: str) -> None:
-        """Shows what is being done now."""
+        """Shows the current step."""
         self._what = what
         self._progress.update(self._task, description=what)
         self._show_line()
 
     def advance(self, work: float) -> None:
-        """Moves the bar."""
+        """Adds finished work to the bar."""
         self._done += work
         self._progress.advance(self._task, work)
         self._show_line()
@@ -93,18 +93,18 @@ class Bar:
 
 
 class Interruption:
-    """Whether Ctrl-C was pressed, or the system asks the process to end (SIGTERM)."""
+    """A request to stop: Ctrl-C was pressed, or the system asked the process to end (SIGTERM)."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     @property
     def requested(self) -> bool:
-        """Whether to stop."""
+        """Whether a stop was requested."""
         return self.signal is not None
 
     def check(self) -> None:
-        """Raises KeyboardInterrupt or SystemExit if so; called where stopping loses nothing."""
+        """Raises KeyboardInterrupt or SystemExit if a stop was requested; called where stopping loses nothing."""
         if self.signal is not None:
             raise _stopped_by(self.signal)
 
@@ -115,7 +115,7 @@ def _stopped_by(signum: int) -> BaseException:
 
 @contextmanager
 def deferred_interrupt(console: Console) -> Iterator[Interruption]:
-    """Turns the first Ctrl-C or SIGTERM into a request that the work looks at; the second stops at once."""
+    """Turns the first Ctrl-C or SIGTERM into a request that the work checks for; the second stops at once."""
     interruption = Interruption()
 
     def handle(signum: int, frame: FrameType | None) -> None:

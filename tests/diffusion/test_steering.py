@@ -129,7 +129,7 @@ def test_a_deterministic_sampler_is_refused(method):
 def test_wrong_settings():
     with pytest.raises(ValueError, match="potential must be one of difference, max, sum, not 'min'"):
         FeynmanKac(SAMPLER, linear_reward, potential="min")
-    with pytest.raises(ValueError, match="particles must be a multiple of candidates: 500 is none of 7"):
+    with pytest.raises(ValueError, match="particles must be a multiple of candidates: 500 is not a multiple of 7"):
         FeynmanKac(SAMPLER, linear_reward, candidates=7)
 
 

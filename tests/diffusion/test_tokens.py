@@ -143,9 +143,9 @@ def test_rows_are_those_of_their_seed_whatever_their_number():
 
 
 def test_tokens_that_cannot_be():
-    with pytest.raises(ValueError, match="a token's parent stands before it"):
+    with pytest.raises(ValueError, match="a token's parent must come before it"):
         Tokens((2, 3), (1, -1))
-    with pytest.raises(ValueError, match="each a size from 1 on"):
+    with pytest.raises(ValueError, match="each token a size of at least 1"):
         Tokens((2, 0), (-1, -1))
 
 

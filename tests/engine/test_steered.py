@@ -76,7 +76,7 @@ def test_a_reward_on_the_host_that_is_no_number(value):
     [lambda x: x, lambda x: x[:, :1], lambda x: x.sum(), lambda x: np.asarray(x)[:3, 0], lambda x: [1.0, 2.0]],
 )
 def test_a_reward_of_a_wrong_shape(reward):
-    with pytest.raises(ValueError, match=r"the reward gave shape .* it must give one number a row, shape \(\d+,\)"):
+    with pytest.raises(ValueError, match=r"the reward gave shape .* it must give one number per row, shape \(\d+,\)"):
         drawn(SVDD(SAMPLER, reward))
 
 

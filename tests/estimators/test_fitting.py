@@ -140,7 +140,7 @@ def test_a_warm_start_takes_columns_by_their_names():
 
 def test_a_warm_start_widens_the_range():
     rows = np.column_stack([X[:, 0], np.arange(600) % 5])
-    model = Diffusion(**QUICK | {"epochs": 30, "learning_rate": 1e-2}, warm_start=True).fit(rows)
+    model = Diffusion(**QUICK | {"epochs": 30, "learning_rate": 1e-2}, process="gaussian", warm_start=True).fit(rows)
     model.fit(rows + np.array([3, 20]))
     assert model.sample(500, random_state=0)[:, 0].max() > 2
     assert model.scaling_.maximum.tolist() == [rows[:, 0].max() + 3, 24]

@@ -251,9 +251,9 @@ def test_numbers_that_are_categories():
         (lambda m: m.sample(2, sampler="ddim"), "sampler is for tables of numbers alone"),
         (lambda m: m.sample(2, reward=np.sum), "reward is for tables of numbers alone"),
         (lambda m: m.score_samples(frame(5)), "a log-density is of numbers, and this model is of mixed columns"),
-        (lambda m: m.plot(), "is of models of numbers, and this one is of a table of mixed columns"),
-        (lambda m: m.plot_density(), "is of models of numbers"),
-        (lambda m: m.impute(np.zeros((2, 9))), "impute takes a data frame with the columns of fit"),
+        (lambda m: m.plot(), "is for models of numbers, and this one is of mixed columns"),
+        (lambda m: m.plot_density(), "is for models of numbers"),
+        (lambda m: m.impute(np.zeros((2, 9))), "X has no column 'kind'"),
         (lambda m: m.impute(frame(5).drop(columns="legs")), "X has no column 'legs'"),
         (lambda m: m.impute(frame(5).assign(legs="four")), "column 'legs' of X holds .*string, and it held int64"),
         (lambda m: m.impute(frame(5), n_draws=0), "n_draws must be a whole number from 1 on"),
@@ -287,5 +287,5 @@ def test_a_model_that_cannot_go_on(data):
         model.fit(data)
     classes = data["kind"].to_numpy()
     model = Diffusion(**{**FAST, "epochs": 1}).fit(data, classes)
-    with pytest.raises(ValueError, match="a classifier by denoising is of models of numbers"):
+    with pytest.raises(ValueError, match="a classifier by denoising is for models of numbers"):
         DiffusionClassifier(model).predict(data)

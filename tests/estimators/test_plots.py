@@ -35,7 +35,9 @@ def fitted(rows, labels=None):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pointillist.estimators.planning.train", untrained)
-        return Diffusion(timesteps=8, network="mlp", width=8, depth=1, random_state=0).fit(rows, labels)
+        return Diffusion(timesteps=8, network="mlp", width=8, depth=1, process="gaussian", random_state=0).fit(
+            rows, labels
+        )
 
 
 @pytest.fixture(scope="module")

@@ -226,15 +226,15 @@ BAD_CSV = {
     "ragged below empty lines": ("\n\nx\n1\n2,3\n", "row 2 has 2 values, but the header names 1 columns"),
     "no header": (
         "1.5,-2\n3,4\n5,6\n",
-        "the first line must hold the names of the columns, and it holds numbers: 1.5, -2",
+        "the first line must hold the names of the columns, but it holds numbers: 1.5, -2",
     ),
     "no header and ones": (
         "1,1\n1,1\n2,1\n",
-        "the first line must hold the names of the columns, and it holds numbers: 1, 1",
+        "the first line must hold the names of the columns, but it holds numbers: 1, 1",
     ),
     "no header of one column": (
         "\n7\n8\n9\n",
-        "the first line must hold the names of the columns, and it holds numbers: 7",
+        "the first line must hold the names of the columns, but it holds numbers: 7",
     ),
     "nan": ("x,y\n1,2\n3,nan\n", "has a missing value in row 2, column 'y'; drop or fill such rows first"),
     "null among truths": ("x\ntrue\nnull\n", "has a missing value in row 2, column 'x'; drop or fill"),

@@ -249,7 +249,7 @@ def test_what_is_no_regular_file_stays(tmp_path):
     link.symlink_to(pipe)
     circle.symlink_to(circle)
     for path in (pipe, link, circle):
-        assert refused(path, OSError) == f"{path}: is no regular file"
+        assert refused(path, OSError) == f"{path}: is not a regular file"
     assert pipe.is_fifo() and circle.is_symlink()
 
 

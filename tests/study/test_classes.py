@@ -222,7 +222,7 @@ def test_data_without_what_classes_need(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('classifier = "elbo"\nmethod = "plain"', "classifiers are made of a conditional model"),
+        ('classifier = "elbo"\nmethod = "plain"', "classifiers use a conditional model"),
         ("guidance = 1\np_uncond = 0", "guidance = 1 needs p_uncond above 0"),
         ('method = "feynman_kac"\nreward_temperature = 0', "feynman_kac needs reward_temperature above 0"),
     ],

@@ -320,7 +320,7 @@ def test_a_changed_value_without_its_checksum(folder):
     with closing(sqlite3.connect(folder / "study.db")) as connection:
         connection.execute("UPDATE floors SET value = 3 WHERE metric = 'emd'")
         connection.commit()
-    assert_refused(folder, "is damaged: a checksum in the table of floors .*; `pointillist study` computes anew")
+    assert_refused(folder, "is damaged: a checksum in the table of floors .*; run `pointillist study` to compute")
 
 
 def test_the_command_says_it_in_one_line(folder):

@@ -155,9 +155,9 @@ def test_what_is_damaged_is_computed_anew_to_the_same_bits(tiny, tmp_path, whole
     with closing(sqlite3.connect(tmp_path / "whole" / "study.db")) as connection:
         connection.execute(f"UPDATE {table} SET checksum = zeroblob(32) WHERE rowid = 1")
         connection.commit()
-    with pytest.raises(StoreError, match="`pointillist study` computes anew"):
+    with pytest.raises(StoreError, match="run `pointillist study` to compute"):
         Store(tmp_path / "whole" / "study.db")
-    with pytest.warns(UserWarning, match="computed anew"):
+    with pytest.warns(UserWarning, match="recomputed"):
         assert run(load_spec(str(tiny)), tmp_path / "whole", mend=True) == whole
     with Store(tmp_path / "whole" / "study.db") as store:
         assert Results(store).finished_and_missing() == (6, 0)
@@ -193,7 +193,7 @@ def test_sizes_that_do_not_fit_are_told_before_anything_is_computed(tiny, tmp_pa
     monkeypatch.setattr(StackTrainer, "run", lambda *_: pytest.fail("trained"))
     text = tiny.read_text()
     tiny.write_text(text.replace("batch_size = 32", "batch_size = 250"))
-    with pytest.raises(SpecError, match=r"steps, other \(200 rows\): batch_size = 250 is more than there are rows"):
+    with pytest.raises(SpecError, match=r"steps, other \(200 rows\): batch_size = 250 is more than the number of rows"):
         run(load_spec(str(tiny)), tmp_path / "out")
     tiny.write_text(text.replace("emd_rows = 20", "emd_rows = 101"))
     with pytest.raises(SpecError, match=r"emd_rows = 101 must be at most 100"):
@@ -292,7 +292,7 @@ def test_a_folder_is_one_process_at_a_time(tiny, tmp_path, command):
         time.sleep(0.02)
     second = command(*arguments, "--fresh")
     assert second.returncode == 2 and second.stdout == ""
-    assert second.stderr == f"pointillist: {out}: another process is at work on this study\n"
+    assert second.stderr == f"pointillist: {out}: another process is running this study: wait until it ends\n"
     assert number(out / "study.db", "SELECT MAX(epoch) FROM checkpoints") > 0 and process.poll() is None
     process.kill()
     process.wait()

@@ -158,7 +158,7 @@ MISTAKES = {
     ),
     "no variants": (GOOD + "[sections.a]\nvariants = 5", "line 3: sections.a.variants: must be tables of settings"),
     "unknown key of a variant": (VARIANTS + "widths = 5", "line 3: sections.a.variants.b.widths: unknown key; did you"),
-    "a list in a variant": (VARIANTS + "width = [5, 6]", r"variants.b.width: \[5, 6\] must be a whole number"),
+    "a list in a variant": (VARIANTS + "width = [5, 6]", r"variants.b.width: \[5, 6\] must be an integer"),
     "equal variants": (
         VARIANTS + "[sections.a.variants.c]\nwidth = 128", "sections.a.variants.c: has the same settings as 'b'",
     ),
@@ -169,12 +169,12 @@ MISTAKES = {
     "reference of variants": (
         GOOD + "[sections.a]\nreference = \"r.csv\"\n[sections.a.variants.b]", "a section of variants has none",
     ),
-    "few held out": (GOOD + "n_held_out = 5", "n_held_out: 5 must be 0 or a whole number from 10 to 1000000"),
+    "few held out": (GOOD + "n_held_out = 5", "n_held_out: 5 must be 0 or an integer from 10 to 1000000"),
     "decay a number": (GOOD + "decay = 1", "decay: 1 must be true or false"),
-    "T of 0": (GOOD + "timesteps = 0", "line 2: timesteps: 0 must be a whole number from 1 to 100000"),
-    "T of 2.5": (GOOD + "timesteps = 2.5", r"timesteps: 2\.5 must be a whole number"),
-    "T in a list": (GOOD + "timesteps = [5, -1]", "line 2: timesteps: -1 must be a whole number"),
-    "T a truth": (GOOD + "timesteps = true", "timesteps: True must be a whole number"),
+    "T of 0": (GOOD + "timesteps = 0", "line 2: timesteps: 0 must be an integer from 1 to 100000"),
+    "T of 2.5": (GOOD + "timesteps = 2.5", r"timesteps: 2\.5 must be an integer"),
+    "T in a list": (GOOD + "timesteps = [5, -1]", "line 2: timesteps: -1 must be an integer"),
+    "T a truth": (GOOD + "timesteps = true", "timesteps: True must be an integer"),
     "empty list": (GOOD + "timesteps = []", "line 2: timesteps: is an empty list"),
     "beta of three": (GOOD + "beta_range = [1, 2, 3]", r"line 2: beta_range: \[1, 2, 3\] must be a pair"),
     "beta reversed": (GOOD + "beta_range = [0.2, 0.1]", "0 < beta_start <= beta_end < 1"),
@@ -183,7 +183,7 @@ MISTAKES = {
     "variance": (GOOD + 'variance = "both"', "must be one of beta, posterior"),
     "rate": (GOOD + "learning_rate = 0", "learning_rate: 0 must be a number above 0"),
     "embedding": (GOOD + "time_embedding = 5", "must be an even number"),
-    "seeds": ("seeds = 0\n" + GOOD, "line 1: seeds: 0 must be a whole number from 1"),
+    "seeds": ("seeds = 0\n" + GOOD, "line 1: seeds: 0 must be an integer from 1"),
     "title": ("title = 3\n" + GOOD, "line 1: title: 3 must be a text of at most 1,000 characters"),
     "sections not tables": (GOOD + "sections = 3", "line 2: sections: must be tables"),
     "section not a table": (GOOD + "[sections]\na = 3", "line 3: sections.a: must be a table"),
@@ -213,7 +213,7 @@ def test_unknown_section_and_bad_overrides():
     spec = load_spec("report")
     with pytest.raises(SpecError, match="no section 'guide'; its sections are timesteps, beta_schedule, schedule"):
         spec.only(["guide"])
-    with pytest.raises(SpecError, match="--epochs = 0: must be a whole number from 1"):
+    with pytest.raises(SpecError, match="--epochs = 0: must be an integer from 1"):
         spec.with_epochs(0)
     with pytest.raises(SpecError, match="--seeds = -1: must be"):
         spec.with_seeds(-1)
@@ -282,7 +282,7 @@ TOO_MUCH = {
     "nested lists": ("x = " + "[" * 100_000, "nested too deeply"),
     "nested tables": ("x = " + "{a=" * 100_000, "nested too deeply"),
     "an integer of 5,000 digits": (GOOD + "timesteps = " + "1" * 5000, "my.toml: Exceeds the limit"),
-    "an integer of 20,000 bits": (GOOD + "timesteps = 0x" + "f" * 5000, "a very large int must be a whole number"),
+    "an integer of 20,000 bits": (GOOD + "timesteps = 0x" + "f" * 5000, "a very large int must be an integer"),
     "many settings": (
         GOOD + f"timesteps = {[*range(1, 200)]}\nwidth = {[*range(1, 200)]}", "width: the lists make more than 10,000",
     ),

@@ -155,7 +155,7 @@ def test_a_value_that_changed_is_noticed(tmp_path, table):
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"UPDATE {table} SET {VALUES[table]} WHERE rowid = 1")
         connection.commit()
-    message = f"study.db: is damaged: a checksum in the table of {table} is another; `pointillist study` computes anew"
+    message = f"study.db: is damaged: a checksum in the table of {table} does not match; run `pointillist study` to"
     with pytest.raises(StoreError, match=message):
         Store(path)
 
@@ -163,7 +163,7 @@ def test_a_value_that_changed_is_noticed(tmp_path, table):
 def test_a_row_that_changed_since_the_store_was_opened_is_noticed(tmp_path):
     with Store(fill(tmp_path / "study.db")) as store:
         store._connection.execute("UPDATE rows SET rows = zeroblob(40) WHERE key = ?", (CELL.rows_key,))
-        with pytest.raises(StoreError, match="is damaged: a checksum in the table of rows is another"):
+        with pytest.raises(StoreError, match="is damaged: a checksum in the table of rows does not match"):
             store.rows(CELL.rows_key)
 
 
@@ -185,7 +185,7 @@ def test_what_is_damaged_goes_with_one_warning_and_the_rest_stays(tmp_path):
         connection.execute("UPDATE floors SET value = 3 WHERE metric = 'emd'")
         connection.execute("UPDATE models SET network = x'00' WHERE key = ?", (CELL.model_key,))
         connection.commit()
-    with pytest.warns(UserWarning, match="was damaged: 3 of its entries cannot be used, and are computed anew") as told:
+    with pytest.warns(UserWarning, match="was damaged: 3 of its entries cannot be used, and will be recompu") as told:
         store = Store(path, mend=True)
     assert len(told) == 1
     # The cell of the model is not finished any more, and its rows are whole.

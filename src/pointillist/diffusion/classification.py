@@ -1,4 +1,4 @@
-"""Class log-likelihoods of a row from a conditional denoiser: what a classifier without training is made of."""
+"""Class log-likelihoods of a row from a conditional denoiser, which make a classifier without further training."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from pointillist.diffusion.likelihood import hutchinson_probes, log_density
 from pointillist.diffusion.schedules import alpha_sigma, lambda_range, time_at
 
 LOWEST_LAMBDA = -2.0
-"""Below it x_t says next to nothing about the class: of rows in [-1, 1], less than about d SNR = 0.02 d nats."""
+"""The λ below which x_t says next to nothing about the class: for rows in [-1, 1], less than about 0.02 d nats."""
 
 
 def class_elbos(
@@ -19,16 +19,16 @@ def class_elbos(
     """Lower bounds of log p(x | y) in nats, up to one constant for all classes, shape (n_classes,).
 
     Minus L_y = ½ ∫ ‖x - x̂_0‖² dSNR = ∫ ‖ε - ε̂‖² dλ, λ = log(alpha/sigma) (Kingma et al. 2021, arXiv 2107.00630,
-    equation 17), from the λ of t = T, or `LOWEST_LAMBDA`, to that of t = 1: the mean over `n_times` evenly spaced λ
-    with one draw of ε at each, the same for every class (Li et al. 2023, arXiv 2303.16203, section 3.2), so that the
-    noise common to the classes falls out of their differences.
+    equation 17), from the λ of t = T, or `LOWEST_LAMBDA`, to that of t = 1. The integral is the mean over `n_times`
+    evenly spaced λ with one draw of ε at each, the same for every class (Li et al. 2023, arXiv 2303.16203, section
+    3.2), so that the common noise cancels in differences between classes.
 
     Args:
-        key: The row's own.
+        key: The row's own key.
         denoiser: E[x_0 | x_t, y], at times between integers too.
         x: The row, scaled as the model sees it.
         n_classes: Number of classes.
-        n_times: Values of λ.
+        n_times: Number of values of λ.
     """
     schedule = denoiser.schedule
     lambda_T, lambda_1 = lambda_range(schedule)
@@ -60,7 +60,8 @@ def class_log_densities(
 ) -> Float[Array, " classes"]:
     """Log p(x | y) in nats of one row for every class, shape (n_classes,), by the probability-flow ODE.
 
-    The key decides the probes of Hutchinson's estimate, beyond 64 columns: the same for every class.
+    The key decides the probes of Hutchinson's estimate, which is used beyond 64 columns; they are the same for every
+    class.
     """
     probes = hutchinson_probes(key, len(x))
     one = lambda label: log_density(denoiser.given(label), x, probes=probes, steps=steps)  # noqa: E731
@@ -70,11 +71,11 @@ def class_log_densities(
 def posterior(
     log_likelihoods: Float[np.ndarray, "n classes"], class_sizes: Int[np.ndarray, " classes"]
 ) -> Float[np.ndarray, "n classes"]:
-    """p(y | x) ∝ p(y) p(x | y), shape (n, classes), in float64.
+    """Posterior p(y | x) ∝ p(y) p(x | y), shape (n, classes), in float64.
 
     Args:
-        log_likelihoods: log p(x | y) or lower bounds of it, up to a constant for each row.
-        class_sizes: Numbers of rows that p(y) is proportional to.
+        log_likelihoods: log p(x | y), or lower bounds of it, up to a constant for each row.
+        class_sizes: Number of rows of each class; p(y) is proportional to it.
     """
     log_joint = log_likelihoods.astype(np.float64) + np.log(class_sizes)
     joint = np.exp(log_joint - log_joint.max(axis=1, keepdims=True))

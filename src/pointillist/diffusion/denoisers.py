@@ -1,7 +1,7 @@
 """Denoisers: E[x_0 | x_t], from a network or exactly.
 
-Whatever stands here as a `Denoiser` can stand where another stands: samplers ask for nothing else. A
-`ConditionalDenoiser` is one of the whole data until `given` binds it to a class.
+Samplers need nothing but a `Denoiser`, so any one can take the place of another. A `ConditionalDenoiser` is a denoiser
+of all classes together until `given` binds it to one class.
 """
 
 from abc import abstractmethod
@@ -21,14 +21,14 @@ Label = Int[Array | np.ndarray, ""]
 """The index of a class, 0 … n_classes - 1; n_classes itself means "no class"."""
 
 Bounds = Float[Array | np.ndarray, "2 d"]
-"""A lowest and a highest value for each column."""
+"""Lowest and highest value of each column."""
 
 
 class Denoiser(eqx.Module):
     """Maps a noised row to the mean of the data rows it can have come from.
 
     Attributes:
-        schedule: Gives alpha_t and sigma_t.
+        schedule: The noise schedule: alpha_t and sigma_t.
     """
 
     if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class ConditionalDenoiser(Denoiser):
     """A denoiser of data with classes: E[x_0 | x_t, y], or E[x_0 | x_t] while it is bound to no class.
 
     Attributes:
-        n_classes: Number of classes, a scalar; None where the data has no classes after all.
+        n_classes: Number of classes, a scalar; None if the data turns out to have no classes.
     """
 
     if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ConditionalDenoiser(Denoiser):
 
     @abstractmethod
     def condition(self, label: Label) -> Any:
-        """What the denoiser needs to know of a class; label = n_classes is "no class"."""
+        """Makes what the denoiser needs to know about a class; label = n_classes is "no class"."""
 
     @abstractmethod
     def under(self, condition: Any) -> "ConditionalDenoiser":
@@ -71,16 +71,16 @@ class ConditionalDenoiser(Denoiser):
 
 
 class NetworkDenoiser(Denoiser):
-    """A network, read as a denoiser.
+    """A network used as a denoiser.
 
     Attributes:
         network: F(c_in x_t, features of the noise level).
-        schedule: The one that the network was trained with.
-        spread: Root mean square of each column, shape (d,), which "edm" looks at.
-        prediction: What F is, one of `parameterisations.PREDICTIONS`.
+        schedule: The schedule that the network was trained with.
+        spread: Root mean square of each column, shape (d,); only "edm" uses it.
+        prediction: What F predicts, one of `parameterisations.PREDICTIONS`.
         bounds: Lowest and highest x_0 in each column, shape (2, d), that a prediction is clipped to; None for no
             clipping. E[x_0 | x_t] never leaves the data's range, but where alpha_t is near 0 a network's small error in
-            ε takes it far away.
+            ε moves its x_0 far outside.
     """
 
     network: Network
@@ -95,17 +95,17 @@ class NetworkDenoiser(Denoiser):
 
 
 class ConditionalNetworkDenoiser(ConditionalDenoiser):
-    """A network of the row, the noise level and a class, read as a denoiser.
+    """A network of the row, the noise level and a class, used as a denoiser.
 
     Attributes:
-        network: F(c_in x_t, features of the noise level beside the embedding of the class).
-        schedule: The one that the network was trained with.
+        network: F(c_in x_t, features of the noise level and the embedding of the class).
+        schedule: The schedule that the network was trained with.
         n_classes: Number of classes; also the index that stood for "no class" in training.
-        time_embedding: Number of features of the noise level; the rest of the network's features are the class's.
-        spread: As of `NetworkDenoiser`.
-        prediction: As of `NetworkDenoiser`.
-        bounds: As of `NetworkDenoiser`.
-        class_share: What the class adds to the network's insides; None for no class.
+        time_embedding: Number of features of the noise level; the network's other features are the class's.
+        spread: See `NetworkDenoiser`.
+        prediction: See `NetworkDenoiser`.
+        bounds: See `NetworkDenoiser`.
+        class_share: What the class contributes inside the network; None for no class.
     """
 
     network: Network
@@ -118,7 +118,7 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
     class_share: Float[Array, " m"] | None = None
 
     def condition(self, label: Label) -> Float[Array, " m"]:
-        """What the class adds to the network's insides: the same for every step of a row."""
+        """Contribution of the class inside the network, the same for every step of a row."""
         embedding = sinusoidal_embedding(jnp.asarray(label), self.network.features - self.time_embedding)
         return self.network.share(embedding, self.time_embedding)
 

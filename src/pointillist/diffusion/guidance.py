@@ -1,7 +1,7 @@
-"""Guidance: denoisers made of two others, pushed from the second towards, and beyond, the first.
+"""Guidance: denoisers that combine two others, moving from the second to the first and beyond it.
 
-Everywhere w = 0 is no guidance: the first denoiser alone. A guided denoiser is a denoiser, but of no law: for w above
-0 its samples do not follow p(x) p(y | x)^(1 + w).
+Throughout, w = 0 means no guidance: the first denoiser alone. A guided denoiser is not the denoiser of any
+distribution: for w above 0 its samples do not follow p(x) p(y | x)^(1 + w).
 """
 
 from dataclasses import replace
@@ -25,15 +25,15 @@ class SigmaInterval(eqx.Module):
     σ is the noise's standard deviation relative to the data's own scale, sigma_t / alpha_t, from 0 to infinity.
 
     Attributes:
-        low: At least 0.
-        high: Above `low`.
+        low: Lower end, at least 0.
+        high: Upper end, above `low`.
     """
 
     low: Scalar = 0.0
     high: Scalar = np.inf
 
     def scale(self, guidance: Scalar, schedule: Schedule, t: Time) -> Float[Array, ""]:
-        """The guidance scale at time t: `guidance` inside of the interval, 0 outside."""
+        """The guidance scale at time t: `guidance` inside the interval, 0 outside."""
         alpha_t, sigma_t = alpha_sigma(schedule, t)
         sigma = sigma_t / alpha_t
         return jnp.where((sigma > self.low) & (sigma <= self.high), jnp.asarray(guidance, jnp.float32), 0.0)
@@ -48,11 +48,11 @@ def _with_classes(denoiser: Denoiser) -> ConditionalDenoiser:
 class ClassifierFree(ConditionalDenoiser):
     """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598, equation 6): (1 + w) ε(x, y) - w ε(x, ∅).
 
-    As x̂_0 is affine in ε, the same combination of the two predicted x̂_0 is meant. Both come from one call of the
-    denoiser on a doubled batch.
+    The code combines the two predicted x̂_0 in the same way, which is equivalent because x̂_0 is affine in ε. Both come
+    from one call of the denoiser on a doubled batch.
 
     Attributes:
-        denoiser: Of data with classes, trained with and without labels.
+        denoiser: A denoiser of data with classes, trained with and without labels.
         guidance: w, at least 0: **0 is plain conditional sampling**.
         interval: Noise levels at which w applies; all by default.
         pair: The denoiser's conditions for the class and for no class, stacked; None for no class, where guidance does
@@ -66,16 +66,16 @@ class ClassifierFree(ConditionalDenoiser):
 
     @property
     def schedule(self) -> Schedule:
-        """The denoiser's."""
+        """The denoiser's schedule."""
         return self.denoiser.schedule
 
     @property
     def n_classes(self) -> Label | None:
-        """The denoiser's."""
+        """The denoiser's number of classes."""
         return self.denoiser.n_classes
 
     def condition(self, label: Label) -> Array:
-        """The denoiser's own for the class and for no class, stacked."""
+        """The denoiser's conditions for the class and for no class, stacked."""
         none = jnp.asarray(self.n_classes)
         return jax.vmap(self.denoiser.condition)(jnp.stack([jnp.asarray(label).astype(none.dtype), none]))
 
@@ -95,11 +95,11 @@ class ClassifierFree(ConditionalDenoiser):
 class Autoguided(ConditionalDenoiser):
     """Autoguidance (Karras et al. 2024, arXiv 2406.02507, equation 3): D_good + w (D_good - D_bad).
 
-    The paper's own scale, whose 1 is no guidance, is 1 + w.
+    The paper's own scale, where 1 is no guidance, is 1 + w.
 
     Attributes:
-        good: The better denoiser, with classes or without.
-        bad: One of the same law that errs in the same way, but more: smaller, or less trained.
+        good: The better denoiser, with or without classes.
+        bad: A denoiser of the same distribution that errs in the same way, but more: smaller, or less trained.
         guidance: w, at least 0: **0 is the good denoiser alone**.
         interval: Noise levels at which w applies; all by default.
     """
@@ -111,21 +111,21 @@ class Autoguided(ConditionalDenoiser):
 
     @property
     def schedule(self) -> Schedule:
-        """The good denoiser's."""
+        """The good denoiser's schedule."""
         return self.good.schedule
 
     @property
     def n_classes(self) -> Label | None:
-        """The good denoiser's."""
+        """The good denoiser's number of classes; None if it has none."""
         return self.good.n_classes if isinstance(self.good, ConditionalDenoiser) else None
 
     def condition(self, label: Label) -> tuple[Array, Array]:
-        """Both denoisers' own."""
+        """The conditions of both denoisers."""
         good, bad = self._pair()
         return good.condition(label), bad.condition(label)
 
     def under(self, condition: tuple[Array, Array]) -> "Autoguided":
-        """Both denoisers of one class."""
+        """The pair of denoisers bound to one class."""
         good, bad = self._pair()
         return replace(self, good=good.under(condition[0]), bad=bad.under(condition[1]))
 

@@ -1,7 +1,7 @@
 """Log-density by the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3).
 
-With y = x_t / alpha_t and σ = sigma_t / alpha_t the flow is dy/dlog σ = y - D(y), D = E[x_0 | x_t]: smooth, and of one
-form for every schedule. Along it d log p(y)/dlog σ = -(d - tr ∂D/∂y).
+With y = x_t / alpha_t and σ = sigma_t / alpha_t the flow is dy/dlog σ = y - D(y), D = E[x_0 | x_t]. It is smooth, and
+has the same form for every schedule. Along it d log p(y)/dlog σ = -(d - tr ∂D/∂y).
 """
 
 import math
@@ -15,13 +15,13 @@ from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.schedules import alpha_sigma, lambda_range, time_at
 
 MAX_STEPS = 4096
-"""Of the solver; a row that takes more gets NaN."""
+"""Most steps of the solver; a row that takes more gets NaN."""
 
 EXACT_COLUMNS = 64
-"""Up to so many columns the trace is exact: so many Jacobian-vector products an evaluation."""
+"""Most columns for which the trace is exact; it takes one Jacobian-vector product per column and evaluation."""
 
 PROBES = 32
-"""Of Hutchinson's estimate, beyond them."""
+"""Number of probes of Hutchinson's estimate, which is used for more columns."""
 
 
 def log_density(
@@ -36,19 +36,21 @@ def log_density(
     """Log p(x) in nats of one row, shape (d,), under the model whose deterministic sampler starts from N(0, I).
 
     It is the density at the cut-off t = 1: that of rows with noise of standard deviation sigma_1 / alpha_1 added (0.01
-    for a first beta of 1e-4). The trace is exact, by d Jacobian-vector products an evaluation, or Hutchinson's estimate
-    from m of them (Grathwohl et al. 2019, arXiv 1810.01367, equation 7); the solver is adaptive (Tsitouras' 5(4) pair).
+    for a first beta of 1e-4). The trace is exact, by d Jacobian-vector products per evaluation, or Hutchinson's
+    estimate from m of them (Grathwohl et al. 2019, arXiv 1810.01367, equation 7). The solver is adaptive (Tsitouras'
+    5(4) pair).
 
     Args:
         denoiser: E[x_0 | x_t], at times between integers too.
         x: The row, scaled as the model sees it.
-        probes: Rows of independent ±1, shape (m, d), of `hutchinson_probes`: the mean of vᵀ (∂D/∂y) v over them takes
-            the trace's place. The estimate of the log-density has the right mean. None for the exact trace.
-        tolerance: Relative and absolute error of a step, of y and of the log-density. On a mixture's exact denoiser
+        probes: Rows of independent ±1, shape (m, d), from `hutchinson_probes`: the mean of vᵀ (∂D/∂y) v over them
+            replaces the trace. The estimate of the log-density is unbiased. None for the exact trace.
+        tolerance: Relative and absolute error of a step, in y and in the log-density. On a mixture's exact denoiser
             1e-4 is off by less than 0.01 nats.
-        steps: So many equal steps in log σ instead, which cost less: a network of ReLU has kinks that an adaptive
-            solver looks for. 40 are off by less than 0.01 nats on that exact denoiser, by more on trained networks.
-        lowest: The λ at which rows are N(0, I), if it is above that of t = T: where a solver begins.
+        steps: Number of equal steps in log σ to take instead of adaptive ones. They cost less: a ReLU network has
+            kinks, on which an adaptive solver spends many steps. With 40, the log-density is off by less than 0.01 nats
+            on that exact denoiser, and by more on trained networks.
+        lowest: The λ at which rows are N(0, I), and a solver begins, if it is above that of t = T.
     """
     # Importing it takes a quarter of a second, which every command would pay for.
     import diffrax
@@ -90,12 +92,12 @@ def log_density(
 
 
 def n_tangents(columns: int) -> int:
-    """Jacobian-vector products that an evaluation takes for rows of so many columns."""
+    """Number of Jacobian-vector products per evaluation for rows of `columns` columns."""
     return columns if columns <= EXACT_COLUMNS else PROBES
 
 
 def hutchinson_probes(key: PRNGKeyArray, columns: int) -> Float[Array, "m d"] | None:
-    """Rows of independent ±1 for rows of so many columns; None where the trace is exact."""
+    """Draws rows of independent ±1 for rows of `columns` columns; None if the trace is exact."""
     if columns <= EXACT_COLUMNS:
         return None
     return jax.random.rademacher(key, (PROBES, columns), jnp.float32)

@@ -1,4 +1,4 @@
-"""The denoising loss: at which noise levels it looks, and how it weighs them."""
+"""The denoising loss: the noise levels that it samples, and their weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from pointillist.diffusion.parameterisations import coefficients, loss_weight, t
 from pointillist.diffusion.schedules import Schedule, at, at_lambda, lambda_range, time_at
 
 NOISE_LEVELS = ("uniform", "log-normal")
-"""How training chooses the noise levels that it looks at."""
+"""Distributions from which training draws noise levels."""
 
 LOG_NORMAL = (-0.5, 1.4)
 """Mean and standard deviation of log(σ / σ_d), σ = sigma_t / alpha_t; Karras et al. 2022 have -0.5 and 1.2."""
 
 
 class Noised(NamedTuple):
-    """What a network is trained on, for some rows.
+    """Inputs, targets and weights that a network is trained on, for some rows.
 
     Attributes:
         inside: c_in x_t, shape (m, d).
         t: Times 1 … T, shape (m,).
         lambda_t: log(alpha_t / sigma_t), shape (m,).
-        target: What it should give, shape (m, d).
-        weight: Of the squared error, shape (m, 1) or (m, d).
+        target: What the network should return, shape (m, d).
+        weight: Weight of the squared error, shape (m, 1) or (m, d).
     """
 
     inside: Float[Array, "m d"]
@@ -38,13 +38,13 @@ class Noised(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised.
+    """The objective that training minimises.
 
     Attributes:
         prediction: What the network predicts, one of `parameterisations.PREDICTIONS`.
-        weighting: One of `parameterisations.WEIGHTINGS`.
-        noise_levels: "uniform": t = 1 … T alike (Ho et al. 2020, algorithm 1); "log-normal": log σ normal (Karras et
-            al. 2022, section 5), between the schedule's lowest and highest σ.
+        weighting: Weighting of the loss, one of `parameterisations.WEIGHTINGS`.
+        noise_levels: "uniform": t uniform on 1 … T (Ho et al. 2020, algorithm 1); "log-normal": log σ normal (Karras
+            et al. 2022, section 5), between the schedule's lowest and highest σ.
     """
 
     prediction: str = "eps"
@@ -61,16 +61,16 @@ class Objective:
         spread: Float[Array, " d"],
         features: Callable[[Array, Array, Array | None], Array],
     ) -> tuple[Array, ...]:
-        """What the steps of an epoch are shown, row by row: the arguments of `loss` but for the network.
+        """Makes the training examples of an epoch, row by row: the arguments of `loss` except the network.
 
         Args:
-            keys: Of the noise levels and of the noise.
-            x0: Shape (m, d), batch after batch.
+            keys: Keys of the noise levels and of the noise.
+            x0: Rows, shape (m, d), batch after batch.
             labels: Indices of classes, shape (m,).
-            batch_size: Rows of a batch.
+            batch_size: Number of rows per batch.
             schedule: The noise schedule.
             spread: Root mean square of each column, shape (d,).
-            features: (times, log(alpha_t / sigma_t), labels) → what the network is conditioned on.
+            features: Function of (times, log(alpha_t / sigma_t), labels) that returns the conditioning features.
         """
         share, eps = self._noise(*keys, len(x0) // batch_size, batch_size, x0.shape[1])
         noised = self.noised(x0, eps, share, schedule, spread)
@@ -91,7 +91,7 @@ class Objective:
 
     @staticmethod
     def loss(network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
-        """`denoising_loss` of a batch, the network's products in a precision."""
+        """Computes `denoising_loss` of a batch, with the network's products in a given precision."""
         if precision == "float32":
             return denoising_loss(network, *batch)
         lower = jax.tree.map(lambda leaf: leaf.astype(precision), (network, *batch[:2]))
@@ -105,12 +105,12 @@ class Objective:
         schedule: Schedule,
         spread: Float[Array, " d"],
     ) -> Noised:
-        """Rows with noise, and what to learn from them.
+        """Adds noise to rows, and computes targets and weights.
 
         Args:
-            x0: Shape (m, d).
+            x0: Rows, shape (m, d).
             eps: ε, shape (m, d).
-            share: In [0, 1): the share of the noise levels' distribution below each row's own.
+            share: Quantile of each row's noise level in the distribution of noise levels, in [0, 1).
             schedule: The noise schedule.
             spread: Root mean square of each column, shape (d,).
         """
@@ -142,7 +142,7 @@ class Objective:
 
 
 def stratified(key: PRNGKeyArray, steps: int, batch_size: int) -> Float[Array, " m"]:
-    """Numbers in [0, 1) for the rows of some batches, of each batch one in every stratum of 1 / batch_size."""
+    """Draws numbers in [0, 1) for the rows of some batches; each batch has one in every stratum of 1 / batch_size."""
     shift = jax.random.uniform(key, (steps, 1))
     return ((jnp.arange(batch_size, dtype=jnp.float32)[None] + shift) / batch_size).ravel()
 
@@ -156,13 +156,13 @@ def denoising_loss(
 ) -> Float[Array, ""]:
     """Weighted mean over rows and columns of (F - target)².
 
-    With the weight 1 and the target ε it is the "simple" loss (Ho et al. 2020, equation 14).
+    With weight 1 and target ε it is the "simple" loss (Ho et al. 2020, equation 14).
 
     Args:
-        network: `(c_in x_t, features) -> F` for one row.
+        network: Function `(c_in x_t, features) -> F` of one row.
         inside: c_in x_t, shape (batch, d).
-        features: What the network is conditioned on, shape (batch, f).
-        target: Shape (batch, d).
-        weight: Shape (batch, 1) or (batch, d).
+        features: Features that the network is conditioned on, shape (batch, f).
+        target: What F should be, shape (batch, d).
+        weight: Weight of the squared error, shape (batch, 1) or (batch, d).
     """
     return jnp.mean(weight * (jax.vmap(network)(inside, features) - target) ** 2)

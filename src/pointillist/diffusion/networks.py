@@ -1,7 +1,7 @@
 """The networks, for one row: a multi-layer perceptron, and residual blocks that the noise level modulates.
 
-Both are conditioned on features: those of the noise level, and with classes those of the class beside them. What a
-feature adds to a network's insides is linear, so that what rows or steps have in common is computed once (`share`).
+Both are conditioned on features: those of the noise level and, with classes, those of the class. A feature's
+contribution inside a network is linear, so the part that rows or steps have in common is computed once (`share`).
 """
 
 import equinox as eqx
@@ -12,13 +12,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 
 def sinusoidal_embedding(position: Int[Array, "*rows"] | Float[Array, "*rows"], width: int) -> Float[Array, "*rows f"]:
-    """sin(p f_i) then cos(p f_i), f_i = 10000^(-i / (width/2 - 1)), i = 0 … width/2 - 1.
+    """Embedding of a position p: sin(p f_i), then cos(p f_i), f_i = 10000^(-i / (width/2 - 1)), i = 0 … width/2 - 1.
 
     Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.5, with the frequencies as Ho et al. 2020 space them.
 
     Args:
         position: A time t or the index of a class; any shape.
-        width: Even, at least 4.
+        width: Number of features, even, at least 4.
     """
     half = width // 2
     frequency = jnp.exp(-jnp.log(10000.0) * jnp.arange(half, dtype=jnp.float32) / (half - 1))
@@ -27,11 +27,11 @@ def sinusoidal_embedding(position: Int[Array, "*rows"] | Float[Array, "*rows"], 
 
 
 def noise_level_embedding(lambda_t: Float[Array, "*rows"], width: int) -> Float[Array, "*rows f"]:
-    """sin(λ f_i) then cos(λ f_i) of λ = log(alpha_t / sigma_t), f_i = 1/4 … 8 in a geometric sequence.
+    """Embedding of λ = log(alpha_t / sigma_t): sin(λ f_i), then cos(λ f_i), f_i = 1/4 … 8 in a geometric sequence.
 
     Args:
-        lambda_t: Any shape.
-        width: Even, at least 4.
+        lambda_t: Values of λ, any shape.
+        width: Number of features, even, at least 4.
     """
     frequency = np.geomspace(*NOISE_LEVEL_FREQUENCIES, width // 2, dtype=np.float32)
     angle = lambda_t[..., None] * frequency.reshape((1,) * lambda_t.ndim + (-1,))
@@ -39,18 +39,18 @@ def noise_level_embedding(lambda_t: Float[Array, "*rows"], width: int) -> Float[
 
 
 NOISE_LEVEL_FREQUENCIES = (0.25, 8.0)
-"""λ goes from about -5 to 5: the slowest sine tells its two ends apart, the fastest turns a dozen times."""
+"""λ goes from about -5 to 5: the slowest sine differs between the two ends, the fastest turns a dozen times."""
 
 
 class MLP(eqx.Module):
-    """Input linear layer on (row, features), `depth` blocks of linear and ReLU, output linear layer.
+    """A linear input layer on (row, features), `depth` blocks of linear layer and ReLU, and a linear output layer.
 
-    The features are what the output is conditioned on: the embedding of t.
+    The features that the output is conditioned on are the embedding of t.
 
     Attributes:
-        input: columns + features → width, no activation.
-        hidden: `depth` layers width → width, each followed by ReLU.
-        output: width → columns.
+        input: Layer columns + features → width, without activation.
+        hidden: The `depth` layers width → width, each followed by ReLU.
+        output: Layer width → columns.
     """
 
     input: eqx.nn.Linear
@@ -79,16 +79,16 @@ class MLP(eqx.Module):
         return int(self.input.weight.shape[-1]) - self.columns
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
-        """Args: one row x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
+        """Applies the network to one row x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
         return self._above(_linear(self.input, jnp.concatenate([x_t, features])))
 
     def share(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " width"]:
-        """What some of the features, from place `first` on, add to the input layer's output, shape (width,)."""
+        """Contribution of some features, from index `first` on, to the input layer's output, shape (width,)."""
         start = self.columns + first
         return features @ jnp.asarray(self.input.weight)[:, start : start + len(features)].T
 
     def from_shares(self, x_t: Float[Array, " d"], share: Float[Array, " width"]) -> Float[Array, " d"]:
-        """The network's value with all features' shares given: what many rows or steps have in common is done once."""
+        """Applies the network with the share of all features already computed, which many rows or steps may reuse."""
         weight, bias = jnp.asarray(self.input.weight), jnp.asarray(self.input.bias)
         return self._above(x_t @ weight[:, : self.columns].T + (bias + share))
 
@@ -99,36 +99,37 @@ class MLP(eqx.Module):
 
 
 class Dense(eqx.Module):
-    """x W + b: a layer whose weights stand as the products of a whole batch want them, shape (inputs, outputs)."""
+    """A linear layer x W + b with weights of shape (inputs, outputs), the layout that suits a batch's products."""
 
     weight: Float[Array, "*stack n m"]
     bias: Float[Array, "*stack m"]
 
     def __call__(self, x: Float[Array, " n"]) -> Float[Array, " m"]:
-        """Args: shape (n,). Returns shape (m,)."""
+        """Applies the layer: shape (n,) → shape (m,)."""
         return x @ jnp.asarray(self.weight) + jnp.asarray(self.bias)
 
 
 ROW_FREQUENCIES = (1.0, 2.0)
-"""Of rows whose columns have a root mean square of about 1."""
+"""Frequencies of the Fourier features, for rows whose columns have a root mean square of about 1."""
 
 
 class ResidualMLP(eqx.Module):
-    """Input linear layer on a row's Fourier features, `depth` residual blocks, output linear layer that begins at 0.
+    """A linear input layer on a row's Fourier features, `depth` residual blocks, and a linear output layer.
 
-    The features of x are x, sin x, cos x, sin 2x and cos 2x, column by column (Tancik et al. 2020, arXiv 2006.10739):
-    detail is learned faster from them, and the normalised blocks see how far out a row is.
+    The Fourier features of x are x, sin x, cos x, sin 2x and cos 2x, column by column (Tancik et al. 2020, arXiv
+    2006.10739): detail is learned faster from them, and they show the normalised blocks how far out a row is. The
+    output layer begins at 0.
 
-    A block adds W₂ silu(W₁ u + b₁) + b₂ to h, u = (1 + a) h / rms(h) + b: scale a and shift b are linear in the
-    features, for each block its own (adaptive normalisation: Perez et al. 2018, arXiv 1709.07871; Peebles & Xie 2023,
-    arXiv 2212.09748, section 3.2).
+    A block adds W₂ silu(W₁ u + b₁) + b₂ to h, u = (1 + a) h / rms(h) + b. Each block has its own scale a and shift b,
+    both linear in the conditioning features (adaptive normalisation: Perez et al. 2018, arXiv 1709.07871; Peebles & Xie
+    2023, arXiv 2212.09748, section 3.2).
 
     Attributes:
-        input: 5 columns → width.
-        modulation: features → the scale and the shift of every block.
-        inner: `depth` layers width → width, W₁.
-        outer: `depth` layers width → width, W₂.
-        output: width → columns.
+        input: Layer 5 · columns → width.
+        modulation: Layer from features to the scale and the shift of every block.
+        inner: The `depth` layers width → width, W₁.
+        outer: The `depth` layers width → width, W₂.
+        output: Layer width → columns.
     """
 
     input: Dense
@@ -162,15 +163,15 @@ class ResidualMLP(eqx.Module):
         return int(self.modulation.weight.shape[-2])
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
-        """Args: one row c_in x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
+        """Applies the network to one row c_in x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
         return self.from_shares(x_t, self.share(features))
 
     def share(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " m"]:
-        """What some of the features, from place `first` on, add to all blocks' scales and shifts."""
+        """Contribution of some features, from index `first` on, to all blocks' scales and shifts."""
         return features @ jnp.asarray(self.modulation.weight)[first : first + len(features)]
 
     def from_shares(self, x_t: Float[Array, " d"], share: Float[Array, " m"]) -> Float[Array, " d"]:
-        """The network's value with all features' shares given."""
+        """Applies the network with the share of all features already computed."""
         waves = [wave(frequency * x_t) for frequency in ROW_FREQUENCIES for wave in (jnp.sin, jnp.cos)]
         h = self.input(jnp.concatenate([x_t, *waves]))
         # Split and not sliced: the gradient of slices is a sum of arrays that are mostly 0.
@@ -185,11 +186,11 @@ Network = MLP | ResidualMLP
 """Either of the two."""
 
 NETWORKS: dict[str, type[MLP] | type[ResidualMLP]] = {"mlp": MLP, "residual": ResidualMLP}
-"""Every network by name."""
+"""The networks by name."""
 
 
 def normal_layers(key: PRNGKeyArray, shapes: list[tuple[int, int, float]]) -> list[Dense]:
-    """Layers of (inputs, outputs, scale): weights of N(0, scale² / inputs), biases 0."""
+    """Makes layers from (inputs, outputs, scale): weights from N(0, scale² / inputs), biases 0."""
     # All in one draw: a program of many draws takes a second longer to compile.
     sizes = [inputs * outputs for inputs, outputs, _ in shapes]
     parts = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])

@@ -1,6 +1,6 @@
-"""Exact laws, for which density, samples and E[x_0 | x_t] have closed forms: Gaussian mixtures, and any set of rows.
+"""Distributions with closed forms for density, samples and E[x_0 | x_t]: Gaussian mixtures, and any set of rows.
 
-Tests stand on them.
+The tests use them as ground truth.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """Σ_k w_k N(m_k, C_k), in NumPy and float64: what is true, to measure against.
+    """The mixture Σ_k w_k N(m_k, C_k), in NumPy and float64: ground truth to measure against.
 
     Attributes:
-        weights: Shape (k,), positive, summing to 1.
-        means: Shape (k, d).
-        covariances: Shape (k, d, d), symmetric, positive semi-definite.
-        labels: Shape (k,): each component's class, 0 … n_classes - 1.
+        weights: w_k, shape (k,), positive, summing to 1.
+        means: m_k, shape (k, d).
+        covariances: C_k, shape (k, d, d), symmetric, positive semi-definite.
+        labels: Class of each component, shape (k,), 0 … n_classes - 1.
     """
 
     weights: Float[np.ndarray, " k"]
@@ -36,7 +36,7 @@ class GaussianMixture:
     def of(
         cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, labels: Sequence[int] | None = None
     ) -> "GaussianMixture":
-        """A mixture from array-likes: weights are normalised, one covariance serves all, one class by default."""
+        """Makes a mixture from array-likes. Weights are normalised, and one covariance serves all components."""
         weights, means = np.asarray(weights, np.float64), np.asarray(means, np.float64)
         k, d = means.shape
         covariances = np.broadcast_to(np.asarray(covariances, np.float64), (k, d, d))
@@ -53,7 +53,7 @@ class GaussianMixture:
         return int(self.labels.max()) + 1
 
     def given(self, label: int) -> "GaussianMixture":
-        """The law of one class."""
+        """The distribution of one class."""
         of_class = self.labels == label
         weights = self.weights[of_class]
         return GaussianMixture(
@@ -61,7 +61,7 @@ class GaussianMixture:
         )
 
     def sample(self, n: int, random_state: int) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
-        """Rows of shape (n, d) and their classes, shape (n,)."""
+        """Draws rows of shape (n, d), and their classes, shape (n,)."""
         rng = np.random.default_rng(random_state)
         component = rng.choice(len(self.weights), n, p=self.weights)
         values, vectors = np.linalg.eigh(self.covariances)
@@ -70,11 +70,11 @@ class GaussianMixture:
         return self.means[component] + np.einsum("nij,nj->ni", factors[component], noise), self.labels[component]
 
     def log_density(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-        """Log p(x) in nats, shape (n,); needs positive definite covariances."""
+        """Log-density log p(x) in nats, shape (n,); needs positive definite covariances."""
         return np.logaddexp.reduce(self._log_joint(x), axis=1)
 
     def class_probabilities(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n classes"]:
-        """p(y | x), shape (n, n_classes): the Bayes classifier."""
+        """Class probabilities p(y | x) of the Bayes classifier, shape (n, n_classes)."""
         joint = self._log_joint(x)
         by_class = [np.logaddexp.reduce(joint[:, self.labels == label], axis=1) for label in range(self.n_classes)]
         log_p = np.stack(by_class, axis=1) - np.logaddexp.reduce(joint, axis=1)[:, None]
@@ -87,12 +87,12 @@ class GaussianMixture:
         return np.log(self.weights) - 0.5 * (log_determinant + (offset * solved).sum(axis=-1))
 
     def noised(self, alpha: float, sigma: float) -> "GaussianMixture":
-        """The law of alpha x_0 + sigma ε, ε ~ N(0, I)."""
+        """The distribution of alpha x_0 + sigma ε, ε ~ N(0, I)."""
         covariances = alpha**2 * self.covariances + sigma**2 * np.eye(self.means.shape[1])
         return replace(self, means=alpha * self.means, covariances=covariances)
 
     def tilted(self, slope: Float[np.ndarray, " d"]) -> "GaussianMixture":
-        """The law with density proportional to p(x) exp(slope · x): again a mixture, by completing the square."""
+        """The distribution with density ∝ p(x) exp(slope · x): again a mixture, by completing the square."""
         shift = self.covariances @ slope
         log_weights = np.log(self.weights) + self.means @ slope + 0.5 * shift @ slope
         weights = np.exp(log_weights - log_weights.max())
@@ -113,7 +113,7 @@ class GaussianMixture:
 
 
 class MixtureDenoiser(ConditionalDenoiser):
-    """x_0 ~ Σ_k w_k N(m_k, C_k): E[x_0 | x_t] is the mean over components given x_t of
+    """The exact denoiser of x_0 ~ Σ_k w_k N(m_k, C_k): E[x_0 | x_t] is the mean over components given x_t of
 
     m_k + alpha_t C_k (alpha_t² C_k + sigma_t² I)⁻¹ (x_t - alpha_t m_k).
 
@@ -122,8 +122,8 @@ class MixtureDenoiser(ConditionalDenoiser):
         means: m_k, shape (k, d).
         variances: Eigenvalues of C_k, shape (k, d).
         axes: Eigenvectors of C_k as columns, shape (k, d, d).
-        component_labels: Each component's class, shape (k,).
-        schedule: Gives alpha_t and sigma_t.
+        component_labels: Class of each component, shape (k,).
+        schedule: The noise schedule: alpha_t and sigma_t.
         n_classes: Number of classes.
         label: The class; None for all of them.
     """  # noqa: D415
@@ -146,7 +146,7 @@ class MixtureDenoiser(ConditionalDenoiser):
         return replace(self, label=condition)
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """The conditional mean of a mixture of jointly normal pairs."""
+        """E[x_0 | x_t], the conditional mean of a mixture of jointly normal pairs."""
         alpha, sigma = alpha_sigma(self.schedule, t)
         means, axes = jnp.asarray(self.means), jnp.asarray(self.axes)
         offset = jnp.einsum("kij,ki->kj", axes, x_t[None] - alpha * means)
@@ -161,20 +161,20 @@ class MixtureDenoiser(ConditionalDenoiser):
 
 @dataclass(frozen=True)
 class EmpiricalLaw:
-    """Each of n rows alike: what a model that memorises its rows has learned.
+    """The empirical distribution, in which n rows are equally likely: what a model that memorizes its rows learns.
 
     Attributes:
-        rows: Shape (n, d).
+        rows: The rows, shape (n, d).
     """
 
     rows: Float[np.ndarray, "n d"]
 
     def sample(self, n: int, random_state: int) -> Float[np.ndarray, "n d"]:
-        """Rows drawn with replacement, shape (n, d)."""
+        """Draws rows with replacement, shape (n, d)."""
         return self.rows[np.random.default_rng(random_state).integers(len(self.rows), size=n)]
 
     def noised_log_density(self, x_t: Float[np.ndarray, "m d"], alpha: float, sigma: float) -> Float[np.ndarray, " m"]:
-        """Log p(x_t) in nats of x_t = alpha x_0 + sigma ε, shape (m,), sigma above 0; the law itself has no density."""
+        """Log p(x_t) in nats of x_t = alpha x_0 + sigma ε, shape (m,); sigma is above 0, or there is no density."""
         d = self.rows.shape[1]
         squares = ((x_t[:, None] - alpha * self.rows[None]) ** 2).sum(axis=2)
         log_kernel = -squares / (2 * sigma**2) - d / 2 * np.log(2 * np.pi * sigma**2)
@@ -186,20 +186,20 @@ class EmpiricalLaw:
 
 
 class EmpiricalDenoiser(Denoiser):
-    """x_0 one of n rows: E[x_0 | x_t] is their mean with weights ∝ exp(-‖x_t - alpha_t x_i‖² / (2 sigma_t²)).
+    """The exact denoiser if x_0 is one of n rows: their mean, weighted ∝ exp(-‖x_t - alpha_t x_i‖² / (2 sigma_t²)).
 
     Source: Karras et al. 2022, arXiv 2206.00364, equation 57.
 
     Attributes:
         rows: x_i, shape (n, d).
-        schedule: Gives alpha_t and sigma_t.
+        schedule: The noise schedule: alpha_t and sigma_t.
     """
 
     rows: Float[Array | np.ndarray, "n d"]
     schedule: Schedule
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
-        """The weighted mean; an evaluation costs n d operations."""
+        """E[x_0 | x_t], the weighted mean; an evaluation costs n d operations."""
         alpha_t, sigma_t = alpha_sigma(self.schedule, t)
         rows = jnp.asarray(self.rows)
         squares = ((x_t[None] - alpha_t * rows) ** 2).sum(axis=1)

@@ -1,6 +1,6 @@
-"""What a network predicts, and what that says of x_0.
+"""What a network predicts, and how that becomes a prediction of x_0.
 
-A network F is read as a denoiser by x̂_0 = c_skip x_t + c_out F(c_in x_t), which is the EDM preconditioning (Karras et
+A network F becomes a denoiser by x̂_0 = c_skip x_t + c_out F(c_in x_t), which is the EDM preconditioning (Karras et
 al. 2022, arXiv 2206.00364, equation 7) and, with other coefficients, the prediction of ε, of v and of x_0.
 """
 
@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 PREDICTIONS = ("eps", "v", "x0", "edm")
-"""ε, the noise; v = alpha_t ε - sigma_t x_0 (Salimans & Ho 2022, arXiv 2202.00512, section 4); x_0; and EDM."""
+"""The predictions: ε, the noise; v = alpha_t ε - sigma_t x_0 (Salimans & Ho 2022, arXiv 2202.00512, §4); x_0; EDM."""
 
 WEIGHTINGS = ("uniform", "min-snr")
-"""Of the loss: of the error in what is predicted, 1; or the min-SNR-γ weight (Hang et al. 2023, arXiv 2303.09556)."""
+"""Weightings of the squared error of the prediction: 1, or min-SNR-γ (Hang et al. 2023, arXiv 2303.09556)."""
 
 MIN_SNR_GAMMA = 5.0
-"""γ (section 3.4)."""
+"""The γ of min-SNR-γ (section 3.4 there)."""
 
 Level = Float[Array, "..."]
 """alpha_t or sigma_t at some times."""
@@ -30,7 +30,7 @@ Coefficient = Float[Array, "..."] | float
 
 
 class Coefficients(NamedTuple):
-    """x̂_0 = skip x_t + out F(inside x_t)."""
+    """Coefficients of x̂_0 = skip x_t + out F(inside x_t)."""
 
     inside: Coefficient
     skip: Coefficient
@@ -38,16 +38,17 @@ class Coefficients(NamedTuple):
 
 
 def coefficients(prediction: str, alpha_t: Level, sigma_t: Level, spread: Spread = 1.0) -> Coefficients:
-    """c_in, c_skip and c_out of a prediction.
+    """Coefficients c_in, c_skip and c_out of a prediction.
 
-    EDM's are written for x_t = alpha_t x_0 + sigma_t ε: with its noise level σ = sigma_t / alpha_t and its input
-    x_t / alpha_t they are those of its table 1. Where the data's spread σ_d is 1 they are v's, with a minus sign.
+    EDM's are written here for x_t = alpha_t x_0 + sigma_t ε: with its noise level σ = sigma_t / alpha_t and its input
+    x_t / alpha_t they are those of its table 1. If the data's spread σ_d is 1, they equal those of v, with a minus
+    sign.
 
     Args:
         prediction: One of `PREDICTIONS`.
-        alpha_t: At the rows' times.
-        sigma_t: Above 0.
-        spread: σ_d, of all columns or of each, in the units that the network sees; EDM alone looks at it.
+        alpha_t: alpha_t at the rows' times.
+        sigma_t: sigma_t at the rows' times, above 0.
+        spread: σ_d, of all columns or of each, in the units that the network sees; only EDM uses it.
     """
     if prediction == "eps":
         return Coefficients(1.0, 1 / alpha_t, -sigma_t / alpha_t)
@@ -67,7 +68,7 @@ def target(
     sigma_t: Level,
     spread: Spread = 1.0,
 ) -> Float[Array, "*rows d"]:
-    """What the network should give for x_t = alpha_t x_0 + sigma_t ε: (x_0 - c_skip x_t) / c_out."""
+    """Target of the network for x_t = alpha_t x_0 + sigma_t ε: (x_0 - c_skip x_t) / c_out."""
     if prediction == "eps":
         return eps
     if prediction == "v":
@@ -79,10 +80,11 @@ def target(
 
 
 def loss_weight(weighting: str, prediction: str, alpha_t: Level, sigma_t: Level, spread: Spread = 1.0) -> Coefficient:
-    """The weight of the squared error of what is predicted.
+    """Weight of the squared error of the prediction.
 
-    "uniform": 1; "min-snr": min(SNR, γ) c_out², which is min(SNR, γ) of the error in x_0: min(SNR, γ) / SNR for ε,
-    min(SNR, γ) / (SNR + 1) for v. With "edm" and "uniform" it is the weight of Karras et al. 2022, equation 8.
+    It is 1 for "uniform". For "min-snr" it is min(SNR, γ) c_out², which weights the error in x_0 by min(SNR, γ): this
+    is min(SNR, γ) / SNR for ε and min(SNR, γ) / (SNR + 1) for v. With "edm" and "uniform" it is the weight of Karras et
+    al. 2022, equation 8.
     """
     if weighting == "uniform":
         return 1.0

@@ -1,8 +1,8 @@
 """Samplers: from x_T ~ N(0, I) to x_0 with a denoiser.
 
-A sampler of one row exposes its steps, and most of them what a step draws from: the mean and standard deviation of x_s
-given x_t. Its `draw` walks all steps; samplers around samplers stop between them (`walks`), or draw from that
-transition (`steering`).
+A sampler of one row exposes its steps, and most samplers also expose each step's transition: the mean and standard
+deviation of x_s given x_t. `draw` takes all steps. Samplers that wrap another stop between its steps (`walks`), or
+draw from its transitions (`steering`).
 """
 
 from abc import abstractmethod
@@ -19,42 +19,42 @@ from pointillist.diffusion.schedules import Schedule, alpha_sigma, at
 
 
 class Sampler(eqx.Module):
-    """Draws rows, one or some that belong together."""
+    """A sampler draws rows: one, or several that belong together."""
 
     @property
     @abstractmethod
     def rows_per_draw(self) -> int:
-        """Rows that one draw makes together."""
+        """Number of rows that one draw makes together."""
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """Network evaluations that a step of one draw makes side by side."""
+        """Number of network evaluations that a step of one draw makes in parallel."""
 
     @abstractmethod
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "*walks d"]:
-        """Where a draw starts: x_T ~ N(0, I), shape (columns,); of a population shape (its size, columns)."""
+        """Start of a draw: x_T ~ N(0, I), shape (columns,), or (its size, columns) for a population."""
 
     @abstractmethod
     def draw(self, key: PRNGKeyArray, denoiser: Any, x_T: Float[Array, "*walks d"]) -> Float[Array, "rows d"]:
         """Draws x_0, shape (rows_per_draw, d).
 
         Args:
-            key: The draw's own, as of `start`.
-            denoiser: What the sampler asks: E[x_0 | x_t], a `Denoiser`, but for samplers of tokens.
-            x_T: As `start` gives it.
+            key: The draw's own key, the same as for `start`.
+            denoiser: A `Denoiser` for E[x_0 | x_t]; samplers of tokens take another kind.
+            x_T: The start that `start` returns.
         """
 
 
 class RowSampler(Sampler):
-    """A sampler of one row by one walk: from x_T over points x_t, one a step, to x_0, which the last step gives.
+    """A sampler of one row by one walk: from x_T through one point x_t per step to x_0, which the last step returns.
 
-    From point to point it carries a state, which holds x_t and what else the next step needs.
+    It carries a state from point to point, which holds x_t and whatever else the next step needs.
 
     Attributes:
-        schedule: Gives alpha_t and sigma_t; its T may be traced.
-        order: How the error of a walk without noise falls with the length of its steps.
-        evaluations_per_step: Of the denoiser.
+        schedule: The noise schedule, alpha_t and sigma_t; its T may be traced.
+        order: Order of the method: how the error of a walk without noise falls with the length of its steps.
+        evaluations_per_step: Number of evaluations of the denoiser per step.
     """
 
     if TYPE_CHECKING:
@@ -69,26 +69,26 @@ class RowSampler(Sampler):
 
     @property
     def rows_per_draw(self) -> int:
-        """One."""
+        """Number of rows per draw: one."""
         return 1
 
     @property
     def width(self) -> int:
-        """One."""
+        """Number of network evaluations in parallel: one."""
         return 1
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
-        """x_T, from `fold_in(key, 0)`."""
+        """Draws x_T with `fold_in(key, 0)`."""
         return jax.random.normal(jax.random.fold_in(key, 0), (columns,))
 
     @property
     @abstractmethod
     def n_steps(self) -> Int[Array, ""]:
-        """Steps of a walk: step i, 0 … n_steps - 1, begins at point i."""
+        """Number of steps of a walk: step i, 0 … n_steps - 1, begins at point i."""
 
     @abstractmethod
     def log_snr(self, i: Int[Array, ""]) -> Float[Array, ""]:
-        """λ = log(alpha_t / sigma_t) at point i."""
+        """Half the log-SNR, λ = log(alpha_t / sigma_t), at point i."""
 
     @abstractmethod
     def begin(self, x_T: Float[Array, " d"]) -> Any:
@@ -96,18 +96,18 @@ class RowSampler(Sampler):
 
     @abstractmethod
     def step(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: Any) -> Any:
-        """Step i, not the last: from the state at point i to that at the next."""
+        """Takes step i, not the last: from the state at point i to that at the next."""
 
     @abstractmethod
     def x_t(self, i: Int[Array, ""], state: Any) -> Float[Array, " d"]:
-        """Point i, of its state."""
+        """Point i, x_t, from its state."""
 
     @abstractmethod
     def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Any) -> Float[Array, " d"]:
-        """x_0, by all steps from point i on."""
+        """Takes all steps from point i on, and returns x_0."""
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
-        """One row, by the whole walk."""
+        """Draws one row, by the whole walk."""
         return self.end(key, denoiser, 0, self.begin(x_T))[None]
 
 
@@ -127,11 +127,11 @@ class TransitionSampler(RowSampler):
 
     @property
     def n_steps(self) -> Int[Array, ""]:
-        """K, or T."""
+        """Number of steps: K, or T."""
         return jnp.asarray(self.schedule.timesteps if self.steps is None else self.steps, jnp.int32)
 
     def time(self, i: Int[Array, ""]) -> Int[Array, ""]:
-        """The time that step i, 0 … n_steps - 1, begins at; 0 for i = n_steps."""
+        """The time at which step i, 0 … n_steps - 1, begins; 0 for i = n_steps."""
         timesteps = jnp.asarray(self.schedule.timesteps)
         if self.steps is None:
             return timesteps - i
@@ -140,14 +140,14 @@ class TransitionSampler(RowSampler):
         return whole * (self.steps - i) + rest * (self.steps - i) // self.steps
 
     def log_snr(self, i: Int[Array, ""]) -> Float[Array, ""]:
-        """λ at the time that step i begins at."""
+        """The λ of the time at which step i begins."""
         alpha_t, sigma_t = alpha_sigma(self.schedule, self.time(i))
         return jnp.log(alpha_t / sigma_t)
 
     @property
     @abstractmethod
     def is_stochastic(self) -> bool:
-        """Whether a step adds noise (but for the last, to s = 0, which never does)."""
+        """Whether steps add noise (the last, to s = 0, never does)."""
 
     @abstractmethod
     def towards(
@@ -162,13 +162,13 @@ class TransitionSampler(RowSampler):
         return self.towards(denoiser(x_t, t), x_t, t, s)
 
     def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
-        """x_T itself: the state is x_t."""
+        """The state at x_T, which is x_T itself."""
         return x_T
 
     def step(
         self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: Float[Array, " d"]
     ) -> Float[Array, " d"]:
-        """x_s; the step from t uses `fold_in(key, t)`."""
+        """Draws x_s; the step from t uses `fold_in(key, t)`."""
         t = self.time(i)
         mean, std = self.transition(denoiser, state, t, self.time(i + 1))
         if not self.is_stochastic:
@@ -176,13 +176,13 @@ class TransitionSampler(RowSampler):
         return mean + std * jax.random.normal(jax.random.fold_in(key, t), state.shape)
 
     def x_t(self, i: Int[Array, ""], state: Float[Array, " d"]) -> Float[Array, " d"]:
-        """The state."""
+        """The state, which is x_t itself."""
         return state
 
     def end(
         self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Float[Array, " d"]
     ) -> Float[Array, " d"]:
-        """x_0; the last step is like the others."""
+        """Takes the remaining steps, and returns x_0; the last step is like the others."""
         return jax.lax.fori_loop(i, self.n_steps, partial(self.step, key, denoiser), state)
 
 
@@ -194,10 +194,10 @@ class Ancestral(TransitionSampler):
     (x_t - beta_t / sigma_t ε) / √(1 - beta_t). No noise is added on a step to s = 0.
 
     Attributes:
-        schedule: Gives alpha_t and sigma_t.
+        schedule: The noise schedule: alpha_t and sigma_t.
         variance: "beta": beta_{t|s}, the larger choice (section 3.2); "posterior": beta_{t|s} sigma_s² / sigma_t²;
-            "zero": no noise is added, so that x_T decides the row. That is no sample of the model's law.
-        steps: As of `TransitionSampler`.
+            "zero": no noise is added, so x_T decides the row, which is then not a sample of the model's distribution.
+        steps: See `TransitionSampler`.
     """
 
     schedule: Schedule
@@ -210,7 +210,7 @@ class Ancestral(TransitionSampler):
 
     @property
     def is_stochastic(self) -> bool:
-        """But for variance "zero"."""
+        """Whether steps add noise: not for variance "zero"."""
         return self.variance != "zero"
 
     def towards(
@@ -230,12 +230,12 @@ class DDIM(TransitionSampler):
     """DDIM (Song et al. 2020, arXiv 2010.02502, equation 12): x_s = alpha_s x̂_0 + √(sigma_s² - ς²) ε̂ + ς z.
 
     ς² = eta² (sigma_s² / sigma_t²)(1 - alpha_t² / alpha_s²) (equation 16): eta = 1 is the ancestral sampler with the
-    posterior variance, eta = 0 adds no noise at all, so that x_T decides the row.
+    posterior variance, eta = 0 adds no noise at all, so x_T decides the row.
 
     Attributes:
-        schedule: Gives alpha_t and sigma_t.
-        eta: In [0, 1].
-        steps: As of `TransitionSampler`.
+        schedule: The noise schedule: alpha_t and sigma_t.
+        eta: Amount of noise, in [0, 1].
+        steps: See `TransitionSampler`.
     """
 
     schedule: Schedule
@@ -248,7 +248,7 @@ class DDIM(TransitionSampler):
 
     @property
     def is_stochastic(self) -> bool:
-        """For eta above 0."""
+        """Whether steps add noise: for eta above 0."""
         return self.eta > 0
 
     def towards(

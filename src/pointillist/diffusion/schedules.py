@@ -1,7 +1,7 @@
-"""Noise schedules: how much data and how much noise x_t holds.
+"""Noise schedules: how much of x_t is data and how much is noise.
 
-x_t = alpha_t x_0 + sigma_t ε with ε ~ N(0, I) and alpha_t² + sigma_t² = 1 (variance preserving), t = 0 … T,
-t = 0 the data. alpha_t² is written ᾱ_t in the DDPM paper and `alpha_bar` here; beta_t = 1 - ᾱ_t / ᾱ_{t-1} is the
+x_t = alpha_t x_0 + sigma_t ε with ε ~ N(0, I) and alpha_t² + sigma_t² = 1 (variance preserving), for t = 0 … T, where
+t = 0 is the data. alpha_t² is written ᾱ_t in the DDPM paper and `alpha_bar` here; beta_t = 1 - ᾱ_t / ᾱ_{t-1} is the
 variance that step t adds.
 """
 
@@ -14,15 +14,16 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 Time = Int[Array, ""] | Float[Array, ""]
-"""A time t: an integer of the table, or a number between two of them."""
+"""A time t: an integer in the table, or a number between two of them."""
 
 Table = Array | np.ndarray
-"""A schedule is made in NumPy, so that making one starts no device; compiled code sees it as JAX arrays."""
+"""An array of a schedule: made in NumPy, so that making one starts no device; compiled code sees it as JAX arrays."""
 
 MAX_BETA = 0.999
-"""Largest beta of the schedules that are given by ᾱ_t (Nichol & Dhariwal 2021, section 3.2).
+"""Largest beta of the schedules that are defined by ᾱ_t (Nichol & Dhariwal 2021, section 3.2).
 
-It keeps ᾱ_T above 0, where a predicted noise says nothing about x_0, and the last steps' 1/√(1 - beta) below 32.
+It keeps ᾱ_T above 0, because at 0 a predicted noise says nothing about x_0, and 1/√(1 - beta) of the last steps below
+32.
 """
 
 
@@ -30,8 +31,8 @@ class Schedule(eqx.Module):
     """A table of alpha_t and sigma_t over t = 0 … T; a pytree, so that schedules can be stacked.
 
     Attributes:
-        alpha: Shape (L,), L at least T + 1; entries beyond T repeat the last (see `stack`).
-        sigma: Shape (L,).
+        alpha: alpha_t, shape (L,), L at least T + 1; entries beyond T repeat the last (see `stack`).
+        sigma: sigma_t, shape (L,).
         timesteps: T, a scalar.
     """
 
@@ -41,7 +42,7 @@ class Schedule(eqx.Module):
 
     @property
     def alpha_bar(self) -> Float[Table, "*stack L"]:
-        """ᾱ_t = alpha_t², the share of x_t's variance that is signal."""
+        """ᾱ_t = alpha_t², the fraction of x_t's variance that is signal."""
         return self.alpha**2
 
 
@@ -67,7 +68,7 @@ def _clipped(alpha_bar: Float[np.ndarray, " L"]) -> Schedule:
 
 
 def linear(timesteps: int, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-    """beta_t evenly spaced from `beta_start` to `beta_end` (Ho et al. 2020, arXiv 2006.11239, section 4).
+    """Linear schedule: beta_t evenly spaced from `beta_start` to `beta_end` (Ho et al. 2020, arXiv 2006.11239, §4).
 
     Args:
         timesteps: T, at least 1.
@@ -80,7 +81,7 @@ def linear(timesteps: int, beta_start: float = 1e-4, beta_end: float = 0.02) -> 
 
 
 def cosine(timesteps: int) -> Schedule:
-    """ᾱ_t = f(t)/f(0), f(t) = cos²((t/T + s)/(1 + s) · π/2), s = 0.008; beta_t at most 0.999.
+    """Cosine schedule: ᾱ_t = f(t)/f(0), f(t) = cos²((t/T + s)/(1 + s) · π/2), s = 0.008; beta_t at most 0.999.
 
     Source: Nichol & Dhariwal 2021, arXiv 2102.09672, equation 17. ᾱ_t is recomputed after beta is clipped.
 
@@ -94,16 +95,16 @@ def cosine(timesteps: int) -> Schedule:
 
 
 def sigmoid(timesteps: int, start: float = -3.0, end: float = 3.0, tau: float = 1.0) -> Schedule:
-    """ᾱ_t = (S(e/τ) - S((t(e - s) + s)/τ)) / (S(e/τ) - S(s/τ)) with S the logistic function, t in [0, 1].
+    """Sigmoid schedule: ᾱ_t = (S(e/τ) - S((t(e - s) + s)/τ)) / (S(e/τ) - S(s/τ)), S the logistic function, t in [0, 1].
 
     Source: Chen 2023, arXiv 2301.10972, algorithm 1 (ᾱ_t clipped from below at 1e-9); then beta_t is at most 0.999
-    as for `cosine`. Other libraries call "sigmoid" a schedule whose *beta* is logistic; this is not that one.
+    as for `cosine`. Other libraries use the name "sigmoid" for a schedule whose *beta* is logistic; this is another.
 
     Args:
         timesteps: T, at least 1.
         start: The s of the formula.
-        end: e, above `start`.
-        tau: τ, positive.
+        end: The e of the formula, above `start`.
+        tau: The τ of the formula, positive.
     """
     t = np.linspace(0, 1, _checked(timesteps) + 1)
 
@@ -115,11 +116,11 @@ def sigmoid(timesteps: int, start: float = -3.0, end: float = 3.0, tau: float = 
 
 
 SCHEDULES: dict[str, Callable[..., Schedule]] = {"linear": linear, "cosine": cosine, "sigmoid": sigmoid}
-"""Every schedule by name; each takes the number of timesteps first."""
+"""The schedules by name; each takes the number of timesteps first."""
 
 
 def padded(schedule: Schedule, length: int) -> Schedule:
-    """The same schedule with tables of `length` entries, so that programs compiled for it serve others too."""
+    """Pads a schedule's tables to `length` entries, so that schedules of different lengths share compiled programs."""
 
     def pad(table: Table) -> np.ndarray:
         return np.pad(np.asarray(table), (0, length - len(table)), mode="edge")
@@ -139,13 +140,13 @@ def stack(schedules: Sequence[Schedule], length: int | None = None) -> Schedule:
 
 
 def prior_kl(schedule: Schedule, rows: Float[np.ndarray, "n d"]) -> float:
-    """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over rows: what the sampler's start leaves out.
+    """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over rows: the error of starting a sampler from N(0, I).
 
-    = ½ (alpha_T² ‖x_0‖² + d (sigma_T² - 1 - ln sigma_T²)), the prior term of the variational bound
-    (Ho et al. 2020, equation 5). An upper bound on KL(q(x_T) ‖ N(0, I)).
+    It is ½ (alpha_T² ‖x_0‖² + d (sigma_T² - 1 - ln sigma_T²)), the prior term of the variational bound
+    (Ho et al. 2020, equation 5), and an upper bound on KL(q(x_T) ‖ N(0, I)).
 
     Args:
-        schedule: Not stacked.
+        schedule: The schedule, not stacked.
         rows: x_0, shape (n, d), scaled as the model sees them.
     """
     alpha_bar = float(schedule.alpha[schedule.timesteps]) ** 2
@@ -167,7 +168,7 @@ def at(table: Float[Table, " L"], t: Int[Table, "*rows"]) -> Float[Array, "*rows
 
 
 def alpha_sigma(schedule: Schedule, t: Time) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """alpha_t and sigma_t at one time: the table's entries, and between them (t in [1, T]) linear in log-SNR."""
+    """Looks up alpha_t and sigma_t at one time; between the table's entries (t in [1, T]), linear in log-SNR."""
     if jnp.issubdtype(t.dtype, jnp.integer):
         return at(schedule.alpha, t), at(schedule.sigma, t)
     log_snr = _log_snr(schedule)
@@ -175,12 +176,12 @@ def alpha_sigma(schedule: Schedule, t: Time) -> tuple[Float[Array, ""], Float[Ar
 
 
 def at_lambda(lambda_t: Float[Array, "*rows"]) -> tuple[Float[Array, "*rows"], Float[Array, "*rows"]]:
-    """alpha_t and sigma_t where λ = log(alpha_t / sigma_t), half a log-SNR, has a value: alpha² = 1 / (1 + e^-2λ)."""
+    """Computes alpha and sigma for a value of λ = log(alpha / sigma), half the log-SNR: alpha² = 1 / (1 + e^-2λ)."""
     return jnp.sqrt(jax.nn.sigmoid(2 * lambda_t)), jnp.sqrt(jax.nn.sigmoid(-2 * lambda_t))
 
 
 def time_at(schedule: Schedule, lambda_t: Float[Array, "*rows"]) -> Float[Array, "*rows"]:
-    """The time t in [1, T], between integers, at which log(alpha_t / sigma_t) has a value; clipped to that range."""
+    """The time t, a real number, at which log(alpha_t / sigma_t) has a given value; clipped to [1, T]."""
     log_snr = _log_snr(schedule)
     t = jnp.interp(-lambda_t, -log_snr, 1.0 + jnp.arange(len(log_snr), dtype=jnp.float32))
     # A padded table repeats its last entry beyond T.
@@ -188,7 +189,7 @@ def time_at(schedule: Schedule, lambda_t: Float[Array, "*rows"]) -> Float[Array,
 
 
 def lambda_range(schedule: Schedule) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """log(alpha_t / sigma_t) at t = T and at t = 1, the lowest and the highest with noise in x_t."""
+    """Range of λ = log(alpha_t / sigma_t): at t = T, the lowest, and at t = 1, the highest with noise in x_t."""
     log_snr = _log_snr(schedule)
     return log_snr[-1], log_snr[0]
 

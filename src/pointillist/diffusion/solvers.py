@@ -1,7 +1,7 @@
-"""Samplers of few evaluations: solvers of the reverse process in λ = log(alpha/sigma), at evenly spaced λ.
+"""Samplers with few evaluations: solvers of the reverse process in λ = log(alpha/sigma), at evenly spaced λ.
 
-The N points of a solver lie between the λ of t = T (or `LOWEST_LAMBDA`) and that of t = 1; at the last one x_0 is the
-predicted x̂_0, which is the step to sigma = 0.
+The N points of a solver lie between the λ of t = T (or `LOWEST_LAMBDA`) and that of t = 1. At the last point, x_0 is
+the predicted x̂_0, which is the step to sigma = 0.
 """
 
 from functools import partial
@@ -17,27 +17,28 @@ from pointillist.diffusion.samplers import DDIM, Ancestral, RowSampler
 from pointillist.diffusion.schedules import Schedule, at_lambda, lambda_range, time_at
 
 LOWEST_LAMBDA = -2.3
-"""Where solvers begin if a schedule goes farther: σ = sigma / alpha is 10 there, and the data 1 % of x_t's variance.
+"""The λ at which solvers begin if a schedule goes lower: σ = sigma / alpha is 10, and 1 % of x_t's variance is data.
 
-Of columns with mean 0 and variance 1, x_t has those of N(0, I) there too; of columns within [-1, 1] the mean is off by
-at most 0.005 nats. From farther out, some of few evaluations would go where next to nothing is decided.
+For columns with mean 0 and variance 1, x_t has the mean and variance of N(0, I) there; for columns within [-1, 1] the
+mean is off by at most 0.005 nats. Beginning lower would spend some of the few evaluations where almost nothing is
+decided.
 """
 
 DPM_POINTS = 20
-"""Points of `DPMSolver2M` where no number is given: as many evaluations."""
+"""Default number of points of `DPMSolver2M`, which takes as many evaluations."""
 
 HEUN_POINTS = 11
-"""Points of `Heun` where no number is given: 21 evaluations."""
+"""Default number of points of `Heun`, which takes 21 evaluations."""
 
 Scalar = Float[Array, ""]
 """A number, which may be traced."""
 
 
 class Solver(RowSampler):
-    """A sampler of one row by N points.
+    """A sampler of one row through N points.
 
     Attributes:
-        schedule: Gives alpha_t and sigma_t.
+        schedule: The noise schedule: alpha_t and sigma_t.
         points: N, at least 2.
     """
 
@@ -47,16 +48,16 @@ class Solver(RowSampler):
 
     @property
     def evaluations(self) -> int:
-        """Of the denoiser, for a row: at every point but the last `evaluations_per_step`, and one there."""
+        """Number of evaluations of the denoiser per row: `evaluations_per_step` at each point, but one at the last."""
         return (self.points - 1) * self.evaluations_per_step + 1
 
     @property
     def n_steps(self) -> Int[Array, ""]:
-        """N."""
+        """Number of steps: N."""
         return jnp.asarray(self.points, jnp.int32)
 
     def log_snr(self, i: Int[Array, ""]) -> Scalar:
-        """λ of point i."""
+        """The λ of point i."""
         lambda_T, highest = lambda_range(self.schedule)
         lowest = jnp.maximum(lambda_T, LOWEST_LAMBDA)
         share = i.astype(jnp.float32) / (self.points - 1)
@@ -66,7 +67,7 @@ class Solver(RowSampler):
         return denoiser(x_t, time_at(self.schedule, lambda_t))
 
     def end(self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""] | int, state: Any) -> Float[Array, " d"]:
-        """x_0, the x̂_0 of the last point."""
+        """Takes the remaining steps, and returns the x̂_0 of the last point as x_0."""
         last = self.points - 1
         state = jax.lax.fori_loop(i, last, partial(self.step, key, denoiser), state)
         point = jnp.asarray(last)
@@ -81,8 +82,8 @@ class DPMSolver2M(Solver):
     x_s = (sigma_s / sigma_t) e^-h x_t + alpha_s (1 - e^-2h) D + sigma_s √(1 - e^-2h) z.
 
     Attributes:
-        schedule: Gives alpha_t and sigma_t.
-        points: N: as many evaluations.
+        schedule: The noise schedule: alpha_t and sigma_t.
+        points: N, which is also the number of evaluations.
         is_stochastic: Whether noise is added.
     """
 
@@ -91,7 +92,7 @@ class DPMSolver2M(Solver):
     is_stochastic: bool = eqx.field(static=True, default=False)
 
     def begin(self, x_T: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
-        """x_T, and the place of the x̂_0 of the point before."""
+        """The state at x_T: x_T, and room for the previous point's x̂_0."""
         return x_T, jnp.zeros_like(x_T)
 
     def step(
@@ -101,7 +102,7 @@ class DPMSolver2M(Solver):
         i: Int[Array, ""],
         state: tuple[Float[Array, " d"], Float[Array, " d"]],
     ) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
-        """x_s and x̂_0; the step to point i uses `fold_in(key, i)`."""
+        """Computes x_s and x̂_0; the step to point i uses `fold_in(key, i)`."""
         x_t, before = state
         lambda_t, lambda_s = self.log_snr(i), self.log_snr(i + 1)
         x0 = self._predicted(denoiser, x_t, lambda_t)
@@ -116,7 +117,7 @@ class DPMSolver2M(Solver):
         return kept + sigma_s * jnp.sqrt(-jnp.expm1(-2 * h)) * z, x0
 
     def x_t(self, i: Int[Array, ""], state: tuple[Float[Array, " d"], Float[Array, " d"]]) -> Float[Array, " d"]:
-        """The first of the state."""
+        """The first part of the state."""
         return state[0]
 
 
@@ -126,8 +127,8 @@ class Heun(Solver):
     With y = x_t / alpha_t and σ = sigma_t / alpha_t = e^-λ the flow is dy/dσ = (y - x̂_0) / σ.
 
     Attributes:
-        schedule: Gives alpha_t and sigma_t.
-        points: N: 2 N - 1 evaluations.
+        schedule: The noise schedule: alpha_t and sigma_t.
+        points: N, which takes 2 N - 1 evaluations.
     """
 
     schedule: Schedule
@@ -135,13 +136,13 @@ class Heun(Solver):
     evaluations_per_step: ClassVar[int] = 2
 
     def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
-        """x_T / alpha_T: the state is y."""
+        """The state at x_T: y = x_T / alpha_T."""
         return x_T / at_lambda(self.log_snr(jnp.asarray(0)))[0]
 
     def step(
         self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], state: Float[Array, " d"]
     ) -> Float[Array, " d"]:
-        """The next point's y; the key is not used."""
+        """Computes y at the next point; the key is not used."""
 
         def slope(y: Array, lambda_t: Scalar) -> Array:
             x0 = self._predicted(denoiser, at_lambda(lambda_t)[0] * y, lambda_t)
@@ -154,26 +155,26 @@ class Heun(Solver):
         return state + change * (first + second) / 2
 
     def x_t(self, i: Int[Array, ""], state: Float[Array, " d"]) -> Float[Array, " d"]:
-        """alpha_t y."""
+        """The point x_t = alpha_t y."""
         return at_lambda(self.log_snr(i))[0] * state
 
 
 SAMPLERS = ("ancestral", "ddim", "dpm", "dpm-sde", "heun")
-"""Every sampler of rows by name."""
+"""Names of the samplers of rows."""
 
 SOLVERS = ("dpm", "dpm-sde", "heun")
-"""Those that go by log-SNR, not by the schedule's steps."""
+"""Names of the samplers that step in log-SNR rather than in the schedule's times."""
 
 
 def sampler_named(name: str, schedule: Schedule, steps: int | None = None, variance: str = "posterior") -> RowSampler:
-    """A sampler by its name.
+    """Makes a sampler by its name.
 
     Args:
         name: One of `SAMPLERS`.
-        schedule: Gives alpha_t and sigma_t.
-        steps: K of "ancestral" and "ddim", all T by default; points N of the others, by default `DPM_POINTS` or
-            `HEUN_POINTS`.
-        variance: Of "ancestral".
+        schedule: The noise schedule: alpha_t and sigma_t.
+        steps: Number of steps K of "ancestral" and "ddim", all T by default; number of points N of the others, by
+            default `DPM_POINTS` or `HEUN_POINTS`.
+        variance: The variance of "ancestral".
     """
     if name == "ancestral":
         return Ancestral(schedule, variance, steps)

@@ -1,8 +1,8 @@
-"""Reward guidance: samplers around a sampler, whose target is p(x_0) exp(r(x_0) / temperature).
+"""Reward guidance: samplers that steer another sampler towards p(x_0) exp(r(x_0) / temperature).
 
-A reward r is a function of rows, (m, d) → (m,). Where JAX can trace it, `draw` is one program; elsewhere its parts
-`begin`, `step` and `finish` are, and whoever walks them evaluates the reward in between. A reward of -inf forbids a
-row. Rows come out NaN where a reward was NaN or +inf, or where at the end all candidates are forbidden.
+A reward r is a function of rows, (m, d) → (m,). If JAX can trace it, `draw` is one program. Otherwise its parts
+`begin`, `step` and `finish` are programs, and the caller evaluates the reward in between. A reward of -inf forbids a
+row. Rows are NaN if a reward was NaN or +inf, or if all candidates are forbidden at the end.
 """
 
 from abc import abstractmethod
@@ -21,32 +21,32 @@ from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.schedules import Schedule
 
 POTENTIALS = ("difference", "max", "sum")
-"""What `FeynmanKac` weighs particles by on their way."""
+"""Potentials by which `FeynmanKac` weights particles during a walk."""
 
 Temperature = Float[Array | np.ndarray, ""] | float
 """A number, which may be traced."""
 
 
 class Reward(eqx.Module):
-    """A plain function as a part of a sampler; equal functions share compiled programs."""
+    """A plain function wrapped as part of a sampler; equal functions share compiled programs."""
 
     function: Callable[[Any], Any] = eqx.field(static=True)
 
     def __call__(self, x0: Any) -> Any:
-        """The function's value; of rows as JAX or as NumPy has them."""
+        """Rewards of rows, which may be JAX or NumPy arrays."""
         return self.function(x0)
 
 
 @runtime_checkable
 class ConditionalReward(Protocol):
-    """A reward that depends on the class that a row is asked to have; a module, whose arrays are data."""
+    """A reward that depends on the class requested for a row; a module, whose arrays are data."""
 
     def given(self, label: Label) -> Callable[[Array], Array]:
         """The reward of one class."""
         ...
 
     def __call__(self, x0: Array) -> Array:
-        """(m, d) → (m,)."""
+        """Rewards of rows: (m, d) → (m,)."""
         ...
 
 
@@ -55,12 +55,12 @@ def _as_module(reward: Any) -> eqx.Module:
 
 
 class Points(eqx.Module):
-    """Where a steered draw stands: its x_t, their predicted x̂_0, which the reward is asked for, and the rest.
+    """State of a steered draw: its x_t, their predicted x̂_0, whose reward is asked for, and other memory.
 
     Attributes:
-        x_t: Shape (width, d).
-        x0: Shape (width, d).
-        memory: What else a step needs.
+        x_t: The points, shape (width, d).
+        x0: Their predicted x̂_0, shape (width, d).
+        memory: Whatever else a step needs.
     """
 
     x_t: Float[Array, "k d"]
@@ -72,9 +72,9 @@ class Steered(Sampler):
     """A sampler that a reward steers.
 
     Attributes:
-        sampler: A stochastic one; what is steered.
-        reward: (m, d) → (m,).
-        temperature: A reward higher by so much makes a row e times as likely.
+        sampler: The sampler that is steered, a stochastic one.
+        reward: The reward, (m, d) → (m,).
+        temperature: Increase of the reward that makes a row e times as likely.
     """
 
     sampler: eqx.AbstractVar[TransitionSampler]
@@ -83,11 +83,11 @@ class Steered(Sampler):
 
     @property
     def schedule(self) -> Schedule:
-        """The sampler's."""
+        """The sampler's schedule."""
         return self.sampler.schedule
 
     def given(self, label: Label) -> "Steered":
-        """The sampler with the reward of one class, where it depends on the class."""
+        """The sampler with the reward of one class, if the reward depends on the class."""
         return replace(self, reward=self.reward.given(label)) if isinstance(self.reward, ConditionalReward) else self
 
     def begin(self, denoiser: Denoiser, x_T: Float[Array, "*walks d"]) -> Points:
@@ -109,12 +109,12 @@ class Steered(Sampler):
 
     @abstractmethod
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
-        """x_0 from the points before the last step; on that step x_0 is x̂_0 itself."""
+        """Selects x_0 from the points before the last step; on that step x_0 is x̂_0 itself."""
 
     def step(
         self, key: PRNGKeyArray, denoiser: Denoiser, i: Int[Array, ""], points: Points, rewards: Float[Array, " k"]
     ) -> Points:
-        """Step i of the sampler, not its last: from points and the rewards of their x̂_0 to the next points."""
+        """Takes step i, not the last: from points and the rewards of their x̂_0 to the next points."""
         t, s = self.sampler.time(i), self.sampler.time(i + 1)
         selection_key, noise_key = jax.random.split(jax.random.fold_in(key, t))
         x_t, x0, memory = self._select(selection_key, points, rewards)
@@ -126,7 +126,7 @@ class Steered(Sampler):
         return jax.vmap(denoiser, (0, None))(x_t, t)
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, "*walks d"]) -> Float[Array, "rows d"]:
-        """The whole walk, with a reward that JAX can trace."""
+        """Draws by the whole walk, with a reward that JAX can trace."""
 
         def rewards(points: Points) -> Float[Array, " k"]:
             values = self.reward(points.x0)
@@ -147,17 +147,17 @@ def _check_stochastic(sampler: TransitionSampler, method: str, reason: str) -> N
 class SVDD(Steered):
     """SVDD-PM (Li et al. 2024, arXiv 2408.08252, algorithm 1 with the posterior mean as value function).
 
-    Each step draws M candidates of x_s from the sampler's transition, scores each by the reward of its own predicted
-    x̂_0, and keeps one with probability softmax(r / temperature). Its x̂_0 serves the next step too: M network
-    evaluations a step.
+    Each step draws M candidates for x_s from the sampler's transition, scores each by the reward of its own predicted
+    x̂_0, and keeps one with probability softmax(r / temperature). The next step reuses its x̂_0, so a step takes M
+    network evaluations.
 
-    Even with many candidates it samples the target exactly only where r(x̂_0) stands for the soft value
+    Even with many candidates it samples the target exactly only if r(x̂_0) equals the soft value
     temperature · log E[exp(r(x_0) / temperature) | x_t] up to a constant, as for a linear reward and normal data.
 
     Attributes:
-        sampler: A stochastic one.
-        reward: (m, d) → (m,).
-        temperature: 0 keeps the best candidate.
+        sampler: The sampler that is steered, a stochastic one.
+        reward: The reward, (m, d) → (m,).
+        temperature: Temperature of the softmax; 0 keeps the best candidate.
         candidates: M, at least 1.
     """
 
@@ -167,20 +167,20 @@ class SVDD(Steered):
     candidates: int = eqx.field(static=True, default=10)
 
     def __check_init__(self) -> None:
-        _check_stochastic(self.sampler, "SVDD", "all candidates are one and the same row")
+        _check_stochastic(self.sampler, "SVDD", "all candidates are the same row")
 
     @property
     def rows_per_draw(self) -> int:
-        """One."""
+        """Number of rows per draw: one."""
         return 1
 
     @property
     def width(self) -> int:
-        """M."""
+        """Number of candidates, M."""
         return self.candidates
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
-        """One x_T for all candidates."""
+        """Draws one x_T for all candidates."""
         return self.sampler.start(key, columns)
 
     def _memory(self) -> tuple[Array, ...]:
@@ -211,25 +211,25 @@ class SVDD(Steered):
 class FeynmanKac(Steered):
     """Feynman-Kac steering (Singhal et al. 2025, arXiv 2501.06848, algorithm 1).
 
-    A population of particles walks together. A particle is weighed by potentials of the rewards of its x̂_0 on the way;
-    when the effective sample size falls below a share of the population, it is resampled (systematically). The last
-    weight makes the target exact whatever the potentials: with many particles the rows follow it.
+    A population of particles walks together. Potentials of the rewards of its x̂_0 along the way weight each particle.
+    When the effective sample size falls below a share of the population, the population is resampled (systematically).
+    The last weight makes the target exact whatever the potentials: with many particles the rows follow it.
 
-    A draw returns particles / candidates rows in random order, chosen by the final weights, so that a row costs as
-    many network evaluations as with `SVDD` of so many candidates. Rows of one draw share ancestors: they are not
-    independent.
+    A draw returns particles / candidates rows in random order, chosen by the final weights, so a row costs as
+    many network evaluations as with `SVDD` and the same number of candidates. Rows of one draw share ancestors: they
+    are not independent.
 
     Attributes:
-        sampler: A stochastic one.
-        reward: (m, d) → (m,).
-        temperature: Above 0.
-        candidates: Particles per row.
+        sampler: The sampler that is steered, a stochastic one.
+        reward: The reward, (m, d) → (m,).
+        temperature: Temperature of the target, above 0.
+        candidates: Number of particles per row.
         particles: Size of the population, a multiple of `candidates`.
-        potential: What the product of a particle's potentials is at t (section 3.1), with r_t = r(x̂_0(x_t)):
+        potential: Form of the product of a particle's potentials at t (section 3.1), with r_t = r(x̂_0(x_t)):
             "difference": exp(r_t / temperature), as from potentials exp((r_s - r_t) / temperature); "max": exp of the
             largest reward so far over temperature; "sum": exp of the sum of the rewards so far over T · temperature
             (over T, so that it stays of the size of one reward).
-        threshold: Share of the population, in (0, 1]; 1 resamples at every step.
+        threshold: Share of the population below which it is resampled, in (0, 1]; 1 resamples at every step.
     """
 
     sampler: TransitionSampler
@@ -246,21 +246,21 @@ class FeynmanKac(Steered):
             raise ValueError(f"potential must be one of {', '.join(POTENTIALS)}, not {self.potential!r}")
         if self.particles % self.candidates:
             raise ValueError(
-                f"particles must be a multiple of candidates: {self.particles} is none of {self.candidates}"
+                f"particles must be a multiple of candidates: {self.particles} is not a multiple of {self.candidates}"
             )
 
     @property
     def rows_per_draw(self) -> int:
-        """Particles per candidates."""
+        """Number of rows per draw: particles / candidates."""
         return self.particles // self.candidates
 
     @property
     def width(self) -> int:
-        """The population."""
+        """Size of the population."""
         return self.particles
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "k d"]:
-        """An x_T for each particle."""
+        """Draws an x_T for each particle."""
         return jax.random.normal(jax.random.fold_in(key, 0), (self.particles, columns))
 
     def _memory(self) -> tuple[Array, ...]:
@@ -288,29 +288,29 @@ class FeynmanKac(Steered):
         return points.x_t[parents], x0, memory
 
     def finish(self, key: PRNGKeyArray, points: Points, rewards: Float[Array, " k"]) -> Float[Array, "rows d"]:
-        """Particles drawn by the final weights: the potentials on the way taken back, the row's own reward instead."""
+        """Draws particles by the final weights, which replace the potentials along the way by the row's own reward."""
         _, spent = points.memory
         final_key, order_key = jax.random.split(jax.random.fold_in(key, 1))
         kept = _systematic(final_key, rewards / self.temperature - spent, self.rows_per_draw)
         # Systematic resampling keeps the particles' order, in which the first is favoured: each place is to have the
-        # same law, as a draw may be cut short.
+        # same distribution, as a draw may be cut short.
         kept = jax.random.permutation(order_key, kept)
         is_lost = jnp.isnan(rewards).any() | (rewards.max() == -jnp.inf)
         return jnp.where(is_lost, jnp.nan, points.x0[kept])
 
 
 def population(candidates: int) -> int:
-    """The size of a population near 500 that gives whole rows at so many particles each."""
+    """Size of a population near 500 that is a multiple of the number of particles per row."""
     return max(1, 500 // candidates) * candidates
 
 
 def _shares(log_weights: Float[Array, " k"]) -> Float[Array, " k"]:
-    """Weights that sum to 1; equal ones where all are 0, so that the population walks on."""
+    """Normalizes weights to sum to 1; makes them equal if all are 0, so that the population walks on."""
     return jax.nn.softmax(jnp.where(log_weights.max() == -jnp.inf, 0.0, log_weights))
 
 
 def _systematic(key: PRNGKeyArray, log_weights: Float[Array, " k"], n: int) -> Int[Array, " n"]:
-    """Indices of n particles by systematic resampling: one uniform number, n evenly spaced points."""
+    """Draws indices of n particles by systematic resampling: one uniform number, n evenly spaced points."""
     cumulative = jnp.cumsum(_shares(log_weights))
     points = (jax.random.uniform(key) + jnp.arange(n, dtype=jnp.float32)) / n
     # Rounding may leave the last sum below 1.

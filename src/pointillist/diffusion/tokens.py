@@ -1,13 +1,13 @@
-"""Masked diffusion of rows of tokens: columns are hidden, and drawn one after another from what is seen.
+"""Masked diffusion of rows of tokens: tokens are hidden, and drawn one after another given those that are seen.
 
-A token is a whole number from 0 to below its column's size. Noise hides tokens (Austin et al. 2021, arXiv 2107.03006,
-section 3.1, "absorbing"); a network gives, for every hidden token, its distribution given all that are seen. Drawn one
-at a time in a random order, that is sampling of the reverse process without an error of discretisation, and a model
-of every order at once (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). Hence any tokens can be given, and the
-others drawn from their law given these.
+A token is an integer from 0 to below its column's size. Noise hides tokens (Austin et al. 2021, arXiv 2107.03006,
+section 3.1, "absorbing"); for every hidden token, a network predicts its distribution given all that are seen. Drawing
+one token at a time in a random order samples the reverse process without a discretisation error, and is a model
+of every order at once (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). So any tokens can be fixed, and the others
+drawn from their conditional distribution.
 
-Rows of more than `WIDE` tokens have a network whose layers at both ends are factored, and their tokens are drawn
-several at a time: what fitting and drawing cost then grows with the number of cells, and not faster.
+Rows of more than `WIDE` tokens have a network whose first and last layers are factored, and their tokens are drawn
+several at a time, so that the cost of fitting and drawing grows no faster than the number of cells.
 """
 
 import math
@@ -27,23 +27,24 @@ from pointillist.diffusion.networks import Dense, normal_layers
 from pointillist.diffusion.samplers import Sampler
 
 WIDE = 128
-"""Rows of more tokens are wide. Narrower ones are trained and drawn another way, which costs tokens squared but keeps
-their weights and rows the same to the last bit. Also the evaluations of the network in which a wide row is drawn."""
+"""Most tokens of a row that is not wide. Narrow rows are trained and drawn another way, whose cost is quadratic in
+the number of tokens; their weights and rows stay the same to the last bit. A wide row is drawn in as many evaluations
+of the network."""
 
 SHARES = 1 - np.cos(np.pi / 2 * np.arange(1, WIDE + 1) / WIDE)
-"""The share of a wide row's hidden tokens that is drawn by the end of each evaluation."""
+"""Fraction of a wide row's hidden tokens that is drawn by the end of each evaluation."""
 
 N_WAVES = 8
-"""Smooth functions of an ordered token's values that a network begins with."""
+"""Number of smooth functions of an ordered token's values that a network begins with."""
 
 RANK = 8
-"""Features, at most, of a value of a token in the network of a wide row."""
+"""Most features of a token's value in the network of a wide row."""
 
 PADDING = 0.25
-"""Share of the values computed side by side that may belong to no token."""
+"""Largest fraction of the values computed in parallel that may be padding."""
 
 HIDDEN = -1.0
-"""Where a token stands that is not given."""
+"""Stands for a hidden token."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ class Tokens:
     """The tokens of a row.
 
     Attributes:
-        sizes: How many values each has.
-        parents: Of each, the place of the token that is always drawn before it; -1 for none.
-        ranks: Of each value of each token, its place in (0, 1) among those of a token whose values have an order; -1
-            for those that have none. Empty if no token's have one.
+        sizes: Number of values of each token.
+        parents: For each token, the position of the token that is always drawn before it; -1 for none.
+        ranks: Rank in (0, 1) of each value of each token whose values have an order; -1 for values without one. Empty
+            if no token's values have an order.
     """
 
     sizes: tuple[int, ...]
@@ -63,15 +64,15 @@ class Tokens:
 
     def __post_init__(self) -> None:
         if len(self.ranks) not in (0, sum(self.sizes)):
-            raise ValueError("each value of each token has a rank, or none has one")
+            raise ValueError("either each value of each token has a rank, or none has one")
         if not self.sizes or len(self.sizes) != len(self.parents) or min(self.sizes) < 1:
-            raise ValueError("a row has at least one token, and each a size from 1 on and a parent or -1")
+            raise ValueError("a row needs at least one token, and each token a size of at least 1 and a parent or -1")
         if any(parent >= place for place, parent in enumerate(self.parents)) or min(self.parents) < -1:
-            raise ValueError("a token's parent stands before it")
+            raise ValueError("a token's parent must come before it")
 
     @property
     def n_slots(self) -> int:
-        """Values of all tokens together."""
+        """Total number of values of all tokens."""
         return sum(self.sizes)
 
     @cached_property
@@ -96,7 +97,7 @@ class Tokens:
 
     @cached_property
     def levels(self) -> tuple[Int[np.ndarray, " some"], ...]:
-        """Tokens that have a parent: those whose parent has none, then those whose parent is one of these, and on."""
+        """Tokens with a parent, level by level: those whose parent has none, then the children of these, and so on."""
         depth = np.zeros(len(self.sizes), np.int64)
         for place, parent in enumerate(self.parents):
             depth[place] = 0 if parent < 0 else depth[parent] + 1
@@ -104,7 +105,7 @@ class Tokens:
 
     @cached_property
     def blocks(self) -> tuple[Int[np.ndarray, " some"], ...]:
-        """Tokens of about the same size, all tokens together; their number grows as the logarithm of the largest."""
+        """All tokens, grouped by similar size; the number of groups grows with the logarithm of the largest size."""
         left = np.argsort(self.sizes, kind="stable")
         blocks = []
         while len(left):
@@ -116,17 +117,17 @@ class Tokens:
 
     @cached_property
     def features(self) -> tuple[int, ...]:
-        """Numbers of features of the values of each block's tokens: `RANK`, or as many as there are values."""
+        """Number of features of a value in each block: `RANK`, or the number of values if that is smaller."""
         return tuple(min(RANK, max(self.sizes[place] for place in block)) for block in self.blocks)
 
     @cached_property
     def splits(self) -> Int[np.ndarray, " tokens_less_one"]:
-        """Where the slots of one token end and those of the next begin."""
+        """Positions where the slots of one token end and those of the next begin."""
         return np.cumsum(self.sizes)[:-1]
 
     @cached_property
     def waves(self) -> Float[np.ndarray, "slots waves"]:
-        """Smooth functions of values that have an order: cos(π k rank), k = 1 … `N_WAVES`; 0 of other values."""
+        """Smooth functions of values that have an order: cos(π k rank), k = 1 … `N_WAVES`; 0 for other values."""
         ranks = np.asarray(self.ranks or (-1.0,) * self.n_slots)
         waves = np.cos(np.pi * ranks[:, None] * np.arange(1, N_WAVES + 1)) * (ranks >= 0)[:, None]
         return waves.astype(np.float32)
@@ -138,17 +139,17 @@ class Tokens:
 
     @cached_property
     def own_waves(self) -> Float[np.ndarray, "slots all_waves"]:
-        """`waves`, those of each token that has some in columns of their own: as many numbers as tokens squared."""
+        """The `waves`, in separate columns for each token that has some; their size is quadratic in the tokens."""
         by_owner = (self.owner[:, None] == self.with_order)[:, :, None] * self.waves[:, None]
         return by_owner.reshape(self.n_slots, -1)
 
     def one_hot(self, tokens: Float[Array, "*rows T"]) -> Float[Array, "*rows slots"]:
-        """1 in the slot of each token's value, 0 elsewhere, and for hidden tokens everywhere."""
+        """One-hot encoding: 1 in the slot of each token's value, 0 elsewhere; all 0 for hidden tokens."""
         value = jnp.asarray(self.value, tokens.dtype).reshape((1,) * (tokens.ndim - 1) + (-1,))
         return (tokens[..., self.owner] == value).astype(jnp.float32)
 
     def ordered(self, scores: Float[Array, "*rows T"]) -> Float[Array, "*rows T"]:
-        """Random numbers in [0, 1) as an order in which parents come before their tokens."""
+        """Turns random numbers in [0, 1) into an order in which parents come before their tokens."""
         for own in self.levels:
             before = scores[..., np.asarray(self.parents)[own]]
             scores = scores.at[..., own].set(before + (1 - before) * scores[..., own])
@@ -156,18 +157,18 @@ class Tokens:
 
 
 class TokenNetwork(eqx.Module):
-    """Residual blocks over the one-hot tokens that are seen; a logit for every value of every token.
+    """Residual blocks over the one-hot tokens that are seen, with a logit for every value of every token.
 
-    What the values of an ordered token have in common is learned of all of them together: to the weights of the first
-    and the last layer come those of smooth functions of a value's rank. `folded` has both in one.
+    The values of an ordered token share what they have in common: the first and the last layer also have weights for
+    smooth functions of a value's rank. `folded` merges both kinds of weights.
 
     Attributes:
-        input: slots → width.
-        inner: `depth` layers width → width.
-        outer: `depth` layers width → width.
-        output: width → slots, which begins at 0.
-        input_waves: waves → width.
-        output_waves: width → waves.
+        input: Layer slots → width.
+        inner: The `depth` layers width → width.
+        outer: The `depth` layers width → width.
+        output: Layer width → slots, which begins at 0.
+        input_waves: Weights waves → width.
+        output_waves: Weights width → waves.
         tokens: The tokens.
     """
 
@@ -198,12 +199,12 @@ class TokenNetwork(eqx.Module):
         )
 
     def __call__(self, seen: Float[Array, " slots"]) -> Float[Array, " slots"]:
-        """Args: one-hot tokens, shape (slots,), zeros where hidden. Returns logits, shape (slots,)."""
+        """Computes logits, shape (slots,), from one-hot tokens, shape (slots,), zeros where hidden."""
         own = self.folded() if self.input_waves.shape[-2] else self
         return own.output(_through(own.inner, own.outer, own.input(seen)))
 
     def folded(self) -> "TokenNetwork":
-        """The same function with the weights of the waves added to the others."""
+        """The same network with the weights of the waves added to the others."""
         waves = jnp.asarray(self.tokens.own_waves, self.input.weight.dtype)
         weights = self.input.weight + waves @ self.input_waves, self.output.weight + self.output_waves @ waves.T
         width = self.input_waves.shape[-1]
@@ -220,18 +221,18 @@ class TokenNetwork(eqx.Module):
 class FactoredNetwork(eqx.Module):
     """The network of a wide row in training: a `TokenNetwork` whose first and last layers are products.
 
-    Every value of a token has up to `RANK` features, and every feature of a token weights to and from the hidden
-    layers. Layers, and what Adam keeps of them, then grow with tokens and not with their values. Tokens of up to
-    `RANK` values begin with a feature for each, which leaves nothing out.
+    Every value of a token has up to `RANK` features, and every feature of a token has weights to and from the hidden
+    layers. The layers, and Adam's moments of them, then grow with the number of tokens and not of their values. Tokens
+    of up to `RANK` values begin with a feature for each value, which loses nothing.
 
     Attributes:
-        input: features → width, tokens in the order of their blocks.
-        inner: `depth` layers width → width.
-        outer: `depth` layers width → width.
-        output: features → width, transposed in use, which begins at 0.
-        bias: Of the logits.
-        input_features: Of every value that is seen.
-        output_features: Of every value whose logit is asked for.
+        input: Layer features → width, with tokens in the order of their blocks.
+        inner: The `depth` layers width → width.
+        outer: The `depth` layers width → width.
+        output: Layer features → width, transposed in use, which begins at 0.
+        bias: Bias of the logits.
+        input_features: Features of every value that is seen.
+        output_features: Features of every value that has a logit.
         tokens: The tokens.
     """
 
@@ -267,7 +268,7 @@ class FactoredNetwork(eqx.Module):
     def loss(
         self, rows: Float[Array, "m T"], is_seen: Bool[Array, "m T"], weight: Float[Array, "m T"]
     ) -> Float[Array, ""]:
-        """The sum over rows of what `token_loss` is the mean of; logits are computed a block at a time."""
+        """Sum over rows of the loss that `token_loss` averages; logits are computed a block at a time."""
         slots = jnp.asarray(self.tokens.starts)[None] + rows.astype(jnp.int32)
         shown = [
             self.input_features[slots[:, block], :rank] * is_seen[:, block, None].astype(self.bias.dtype)
@@ -308,7 +309,7 @@ class FactoredNetwork(eqx.Module):
         return jnp.log(jnp.exp(logits - largest[:, None]).sum(axis=1)) + largest
 
     def folded(self) -> TokenNetwork:
-        """The same function with the products multiplied out."""
+        """The same function as a `TokenNetwork`, with the products multiplied out."""
         slots, width = self.tokens.n_slots, self.output.shape[-1]
         weights = []
         for features, layer in ((self.input_features, self.input.weight), (self.output_features, self.output)):
@@ -353,15 +354,15 @@ def _normalised(h: Float[Array, " width"]) -> Float[Array, " width"]:
 def hiding(
     tokens: Tokens, order: Float[Array, "m T"], share: Float[Array, " m"]
 ) -> tuple[Bool[Array, "m T"], Float[Array, "m T"]]:
-    """Which tokens of some rows are seen, and what the loss of each other one weighs.
+    """Decides which tokens of some rows are seen, and weights the losses of the others.
 
-    The first v tokens of a row's order are seen, v = 0 … T - 1; the next one is any of those whose parents are seen.
+    The first v tokens of a row's order are seen, v = 0 … T - 1; the next one may be any whose parent is seen.
     With weights T / (number of these) the loss is, on average over v and the order, the mean negative log-likelihood
-    of a row (Hoogeboom et al. 2021, equation 5); exactly so where no token has a parent.
+    of a row (Hoogeboom et al. 2021, equation 5), exactly so if no token has a parent.
 
     Args:
         tokens: The tokens.
-        order: Of `Tokens.ordered`, shape (m, T).
+        order: Order of the tokens from `Tokens.ordered`, shape (m, T).
         share: v / T, in [0, 1), shape (m,).
 
     Returns:
@@ -382,9 +383,9 @@ def _smallest_by_sorting(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Fl
 
 
 def _smallest(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
-    """Finds the one of some numbers in [0, 1] that n others are below; in long rows faster than by sorting.
+    """Finds the number in [0, 1] that exactly n others are below; in long rows this is faster than sorting.
 
-    Such numbers are ordered as their bits are, which are found one after another from the highest.
+    Such numbers have the order of their bits, which are found one after another from the highest.
     """
     bits = jax.lax.bitcast_convert_type(order, jnp.int32)
 
@@ -402,14 +403,14 @@ def token_loss(
     is_seen: Bool[Array, "m T"],
     weight: Float[Array, "m T"],
 ) -> Float[Array, ""]:
-    """Weighted sum over tokens, and mean over rows, of minus the log-probability of what is hidden, in nats.
+    """Negative log-probability of hidden tokens in nats, summed over tokens with weights and averaged over rows.
 
     Args:
-        network: Gives logits.
+        network: The network, which returns logits.
         tokens: The tokens.
-        rows: Shape (m, T).
-        is_seen: What the network sees of them.
-        weight: Shape (m, T).
+        rows: Rows of tokens, shape (m, T).
+        is_seen: Which tokens the network sees, shape (m, T).
+        weight: Weight of each token, shape (m, T).
     """
     if isinstance(network, FactoredNetwork):
         return network.loss(rows, is_seen, weight) / len(rows)
@@ -423,7 +424,7 @@ def token_loss(
 
 @dataclass(frozen=True)
 class TokenObjective:
-    """What models of tokens are trained for: as `losses.Objective` is for rows of numbers.
+    """The objective of models of tokens, as `losses.Objective` is that of models of rows of numbers.
 
     Attributes:
         tokens: The tokens of a row.
@@ -441,26 +442,27 @@ class TokenObjective:
         spread: Any,
         features: Any,
     ) -> tuple[Array, ...]:
-        """Rows, what is seen of them, and the weights of what is not; all of shape (m, T)."""
+        """Makes rows, which of their tokens are seen, and the weights of the others; all of shape (m, T)."""
         share = stratified(keys[0], len(x0) // batch_size, batch_size)
         order = self.tokens.ordered(jax.random.uniform(keys[1], x0.shape))
         return x0, *hiding(self.tokens, order, share)
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
-        """`token_loss` of a batch, the network's products in a precision."""
+        """Computes `token_loss` of a batch, with the network's products in a given precision."""
         if precision != "float32":
             network = jax.tree.map(lambda leaf: leaf.astype(precision), network)
         return token_loss(network, self.tokens, *batch)
 
 
 class TokenDenoiser(eqx.Module):
-    """A network of tokens, and the tokens it knows.
+    """A network of tokens, with its tokens.
 
     Attributes:
-        network: One-hot tokens that are seen → logits.
+        network: Network from one-hot tokens that are seen to logits.
         tokens: Its tokens.
-        guided: The place of a token whose value others are guided to; None for none.
-        guidance: w, at least 0, of log-probabilities (1 + w) log p(token | seen) - w log p(token | seen but for it).
+        guided: Position of the token towards whose value the others are guided; None for none.
+        guidance: w, at least 0: log-probabilities are (1 + w) log p(token | seen) - w log p(token | seen without the
+            guided one).
         forbidden: Slots of values that are never drawn; None for none.
     """
 
@@ -471,9 +473,9 @@ class TokenDenoiser(eqx.Module):
     forbidden: Bool[Array | np.ndarray, " slots"] | None = None
 
     def logits(self, row: Float[Array, " T"]) -> Float[Array, " slots"]:
-        """Gives the logit of every value of every token, given those that are not `HIDDEN`; shape (slots,).
+        """Computes the logit of every value of every token, given those that are not `HIDDEN`; shape (slots,).
 
-        Where one of them is not a number, or infinite though it may be drawn, none is a number.
+        If one of them is NaN, or infinite although its value may be drawn, all are NaN.
         """
         seen = self.tokens.one_hot(row)
         logits = self.network(seen)
@@ -485,39 +487,39 @@ class TokenDenoiser(eqx.Module):
 
 
 class TokenSampler(Sampler):
-    """Draws the hidden tokens of a row, in an order that its key decides: one by one, but for wide rows.
+    """Draws the hidden tokens of a row in an order that its key decides: one by one, except in wide rows.
 
-    Of a wide row with more than `WIDE` hidden tokens some are drawn together, each from its law given those before,
-    parents before their tokens: `WIDE` evaluations of the network (and one more where there are parents) draw all. That
-    is the reverse process in as many steps, and leaves out what tokens of a step have to do with each other beyond what
-    is seen; a step has one token at first, when little is seen, and most at last.
+    In a wide row with more than `WIDE` hidden tokens some are drawn together, each from its distribution given those
+    drawn before, parents before their tokens. `WIDE` evaluations of the network (and one more if there are parents)
+    draw them all. This is the reverse process in as many steps. It leaves out how the tokens of one step depend on each
+    other beyond what is seen; steps have one token at first, when little is seen, and most tokens at the end.
     """
 
     @property
     def rows_per_draw(self) -> int:
-        """One."""
+        """Number of rows per draw: one."""
         return 1
 
     @property
     def width(self) -> int:
-        """One."""
+        """Number of network evaluations in parallel: one."""
         return 1
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " T"]:
-        """Everything hidden."""
+        """Start of a draw, with all tokens hidden."""
         return jnp.full(columns, HIDDEN)
 
     def draw(self, key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " T"]) -> Float[Array, "1 T"]:
         """Draws a row, shape (1, T).
 
         Args:
-            key: The draw's own.
-            denoiser: Gives logits.
+            key: The draw's own key.
+            denoiser: The denoiser, which returns logits.
             x_T: Tokens, `HIDDEN` where they are to be drawn.
 
         Returns:
-            All tokens; to each that was drawn a number in [0, 1) is added, for what the token leaves open. All NaN
-            where the network's logits are not numbers.
+            All tokens. A number in [0, 1) is added to each that was drawn, which places the value within what the token
+            stands for. All are NaN if the network's logits are NaN.
         """
         tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
         order = tokens.ordered(jax.random.uniform(jax.random.fold_in(key, n), (n,)))
@@ -534,7 +536,7 @@ class TokenSampler(Sampler):
 def _one_by_one(
     key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " T"], row: Float[Array, " T"]
 ) -> Float[Array, " T"]:
-    """A row with its hidden tokens drawn, each given all before it in their turns."""
+    """Draws a row's hidden tokens, each given all before it in their order."""
 
     def step(i: Array, row: Array) -> Array:
         place = turns[i]
@@ -547,7 +549,7 @@ def _one_by_one(
 def _in_steps(
     key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " T"], row: Float[Array, " T"]
 ) -> Float[Array, " T"]:
-    """A row with its hidden tokens drawn, each given all of the steps before its own."""
+    """Draws a row's hidden tokens, each given those of all earlier steps."""
     tokens, n = denoiser.tokens, len(turns)
     turns, ends = steps_of(tokens, turns, row == HIDDEN)
     numbers = jnp.arange(most_in_a_step(tokens))
@@ -564,14 +566,14 @@ def _in_steps(
 
 
 def _padded(denoiser: TokenDenoiser, row: Float[Array, " T"]) -> Float[Array, " padded"]:
-    """Logits, with room after them for a slice as long as the longest token's, wherever it begins."""
+    """Pads logits, so that a slice as long as the longest token's fits wherever it begins."""
     return jnp.pad(denoiser.logits(row), (0, max(denoiser.tokens.sizes)))
 
 
 def _drawn(
     key: PRNGKeyArray, tokens: Tokens, padded: Float[Array, " padded"], place: Int[Array, ""], turn: Int[Array, ""]
 ) -> Float[Array, ""]:
-    """A token drawn from its logits; NaN where these are none."""
+    """Draws a token from its logits; NaN if these are NaN."""
     sizes, starts, longest = jnp.asarray(tokens.sizes), jnp.asarray(tokens.starts), max(tokens.sizes)
     own = jax.lax.dynamic_slice(padded, (starts[place],), (longest,))
     # The largest of logits with Gumbel noise is a draw from their softmax.
@@ -583,19 +585,19 @@ def _drawn(
 def steps_of(
     tokens: Tokens, turns: Int[Array, " T"], is_hidden: Bool[Array, " T"]
 ) -> tuple[Int[Array, " T"], Int[Array, " steps"]]:
-    """In which step each token of a wide row is drawn.
+    """Assigns the tokens of a wide row to the steps in which they are drawn.
 
-    Step i = 1 … `WIDE` ends when a share 1 - cos(π i / (2 `WIDE`)) of the hidden tokens is drawn (Chang et al. 2022,
-    arXiv 2202.04200, section 3.3), and at least one in each: up to `WIDE` tokens are drawn one by one. A token whose
-    parent is not drawn before its step waits for the one after its parent's.
+    Step i = 1 … `WIDE` ends when a fraction 1 - cos(π i / (2 `WIDE`)) of the hidden tokens is drawn (Chang et al. 2022,
+    arXiv 2202.04200, section 3.3). Each step draws at least one, so up to `WIDE` tokens are drawn one by one. A token
+    whose parent is not drawn before its step waits for the step after its parent's.
 
     Args:
         tokens: The tokens.
-        turns: Their places, hidden ones first, parents before their tokens.
-        is_hidden: Which of them are to be drawn.
+        turns: Positions of the tokens in the order of drawing, hidden ones first, parents before their tokens.
+        is_hidden: Which tokens are to be drawn.
 
     Returns:
-        Turns by steps, and the turn that ends each step, of which there are `WIDE` + the number of levels.
+        Turns by steps, and the turn that ends each step; there are `WIDE` + the number of levels steps.
     """
     n_hidden, n = is_hidden.sum(), len(turns)
     by_share = jnp.round(n_hidden.astype(jnp.float32) * jnp.asarray(SHARES, jnp.float32)).astype(jnp.int32)
@@ -613,5 +615,5 @@ def steps_of(
 
 
 def most_in_a_step(tokens: Tokens) -> int:
-    """Tokens that a step of `steps_of` has at most: those of its share, and those that wait for it."""
+    """Most tokens that a step of `steps_of` can have: those of its share, and those that wait for it."""
     return (math.ceil(len(tokens.sizes) * np.diff(SHARES).max()) + 1) * (1 + len(tokens.levels))

@@ -1,4 +1,4 @@
-"""Walks from noise to data: a sampler around a sampler, which gives points of its walk beside where it ends."""
+"""Walks from noise to data: a sampler that wraps another and also returns points of its walk."""
 
 from functools import partial
 from typing import Any
@@ -14,11 +14,11 @@ from pointillist.diffusion.schedules import Schedule
 
 
 class Walk(Sampler):
-    """Some of the points x_t that a row passes, and then the row: a draw makes them together.
+    """A sampler of some of the points x_t that a row passes, and of the row itself, in one draw.
 
     Attributes:
-        sampler: Whose walk it is.
-        places: Which of its points, shape (points,), increasing, each in 0 … n_steps - 1.
+        sampler: The sampler whose walk it is.
+        places: Indices of the points, shape (points,), increasing, each in 0 … n_steps - 1.
     """
 
     sampler: RowSampler
@@ -26,17 +26,17 @@ class Walk(Sampler):
 
     @property
     def schedule(self) -> Schedule:
-        """The sampler's."""
+        """The sampler's schedule."""
         return self.sampler.schedule
 
     @property
     def rows_per_draw(self) -> int:
-        """The points and x_0."""
+        """Number of rows per draw: the points and x_0."""
         return len(self.places) + 1
 
     @property
     def width(self) -> int:
-        """The sampler's."""
+        """Number of network evaluations in parallel, as in the sampler."""
         return self.sampler.width
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
@@ -44,7 +44,7 @@ class Walk(Sampler):
         return self.sampler.start(key, columns)
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "rows d"]:
-        """The points in the order of the walk, and the x_0 that the sampler draws with this key."""
+        """Draws the points in the order of the walk, and the x_0 that the sampler draws with this key."""
         step = partial(self.sampler.step, key, denoiser)
 
         def onwards(at: tuple[Array, Any], place: Array) -> tuple[tuple[Array, Any], Array]:

@@ -1,1 +1,1 @@
-"""How it runs fast: compiled, stacked, sharded over devices."""
+"""Fast execution of training and sampling: compiled, stacked, and sharded over devices."""

@@ -12,12 +12,12 @@ EPSILON = 1e-8
 
 
 class Moments(eqx.Module):
-    """Averages of the gradient and of its square.
+    """Moving averages of the gradient and of its square.
 
     Attributes:
-        steps: Updates so far.
-        first: Of the gradient.
-        second: Of its square.
+        steps: Number of updates so far.
+        first: Average of the gradient.
+        second: Average of its square.
     """
 
     steps: Int[Array, "*stack"]
@@ -26,7 +26,7 @@ class Moments(eqx.Module):
 
     @classmethod
     def of(cls, network: Weights) -> "Moments":
-        """Before the first step: zeros."""
+        """The moments before the first step: zeros."""
         zeros = jax.tree.map(jnp.zeros_like, network)
         return cls(jnp.zeros((), jnp.int32), zeros, zeros)
 
@@ -34,10 +34,10 @@ class Moments(eqx.Module):
 def adam(
     network: Weights, gradient: Weights, moments: Moments, learning_rate: Float[Array, ""]
 ) -> tuple[Weights, Moments]:
-    """The weights and the moments after a step.
+    """Takes a step, and returns the new weights and moments.
 
-    The corrections of both moments' bias are two numbers a step, outside of the passes over the weights (the end of
-    section 2 there).
+    The bias corrections of the two moments are two numbers per step, computed outside the passes over the weights (the
+    end of section 2 there).
     """
     steps = moments.steps + 1
     t = steps.astype(jnp.float32)

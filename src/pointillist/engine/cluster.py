@@ -1,6 +1,6 @@
 """Tasks on many machines: a thin layer over Ray, which the extra `ray` installs.
 
-A task is a pure function of its arguments, so that one whose worker is lost is simply run again.
+A task is a pure function of its arguments, so a task whose worker is lost is simply run again.
 """
 
 import socket
@@ -11,31 +11,31 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 ENGINES = ("local", "ray")
-"""Where work is done: in this process, or as tasks of Ray."""
+"""Places where work can run: in this process, or as Ray tasks."""
 
 RETRIES = 5
-"""How often a task is run again whose worker is lost."""
+"""Number of times that a task is run again when its worker is lost."""
 
 CONNECTING = 10.0
 """Seconds that a cluster may take to answer."""
 
 LOOK_EVERY = 0.5
-"""Seconds between looks at Ctrl-C."""
+"""Seconds between checks for Ctrl-C."""
 
 
 def check_engine(engine: str, address: str | None) -> None:
-    """Refuses an engine that is not there, and an address that nothing would use."""
+    """Raises a ValueError if the engine is unknown or not available, or if nothing would use the address."""
     if engine not in ENGINES:
         raise ValueError(f"--engine must be one of {', '.join(ENGINES)}, not {engine!r}")
     if address is not None and engine != "ray":
-        raise ValueError("--address is that of a Ray cluster: give --engine ray with it")
+        raise ValueError("--address is for a Ray cluster: give --engine ray with it")
     if engine == "ray":
         _ray()
         _check_answers(address)
 
 
 def _check_answers(address: str | None) -> None:
-    """Raises a ValueError if nothing listens at HOST:PORT, of which Ray itself would try for minutes to make sure."""
+    """Raises a ValueError if nothing listens at HOST:PORT; Ray itself would keep trying for minutes."""
     host, _, port = (address or "").rpartition(":")
     if not host or "://" in str(address):
         return
@@ -55,10 +55,10 @@ def _ray() -> Any:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Connects to a cluster, or starts one of this machine's cores where no address is given; ends what it began.
+    """Connects to a cluster, or starts one on this machine if there is no address; shuts down what it started.
 
     Raises:
-        ValueError: In one line, if Ray is not installed or nothing answers at the address.
+        ValueError: If Ray is not installed or nothing answers at the address; the message is one line.
     """
     ray = _ray()
     if ray.is_initialized():
@@ -83,19 +83,19 @@ def results(
     in_order: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, Result]]:
-    """(i, function(shared, *arguments[i])) for every i, as they are done; within `cluster`.
+    """Yields (i, function(shared, *arguments[i])) for every i, as they finish; to be called within `cluster`.
 
-    Not all tasks are handed out at once: what waits for its turn, and what waits to be used, stays small.
+    Tasks are not all submitted at once, so that few wait to run and few results wait to be used.
 
     Args:
-        function: Of a module that the workers can import; a task takes one core.
-        shared: Sent to each machine once.
-        arguments: Of the tasks.
-        in_order: Whether i goes up by one from one result to the next.
-        check: Called twice a second; what it raises cancels all tasks.
+        function: A function of a module that the workers can import; a task takes one core.
+        shared: An argument of all tasks, sent to each machine once.
+        arguments: The other arguments of each task.
+        in_order: Whether results come in the order of i.
+        check: A function called twice a second; an exception that it raises cancels all tasks.
 
     Raises:
-        RuntimeError: If a task is lost more than `RETRIES` times. What the function itself raises is raised here.
+        RuntimeError: If a task is lost more than `RETRIES` times. Exceptions of the function itself are raised too.
     """
     ray = _ray()
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(function)

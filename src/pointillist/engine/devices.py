@@ -1,6 +1,6 @@
-"""Devices: one per core on a CPU, all GPUs otherwise; and the cache of compiled programs.
+"""Devices (one per core on a CPU, otherwise all GPUs), and the cache of compiled programs.
 
-Import this module before the first use of JAX: the number of CPU devices is fixed at that use.
+Import this module before the first use of JAX, which fixes the number of CPU devices.
 """
 
 import os
@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 CACHE_LIMIT = 512 * 2**20
-"""Bytes that the cache of compiled programs may take; the least recently used go first."""
+"""Most bytes that the cache of compiled programs may take; the least recently used programs are removed first."""
 
 
 def _available_cores() -> int:
@@ -32,19 +32,19 @@ def _cache_folder() -> Path | None:
 
 
 MOST_DEVICES = 1024
-"""CPU devices; each has threads of its own."""
+"""Most CPU devices; each has threads of its own."""
 
 
 def configure() -> None:
     """Sets JAX up once per process: CPU devices and the compilation cache.
 
     `POINTILLIST_DEVICES` sets the number of CPU devices (one per available core by default; at least 2),
-    `POINTILLIST_CACHE` the cache's folder, or "off". Where a program has used JAX before, its number of devices stays.
+    `POINTILLIST_CACHE` the cache's folder, or "off". If a program has used JAX before, its number of devices stays.
 
     Raises:
-        RuntimeError: In a process that was forked from one in which JAX had started: it would wait for ever for threads
-            that a fork leaves behind.
-        ValueError: If `POINTILLIST_DEVICES` is no number of devices.
+        RuntimeError: If the process was forked after JAX had started: it would wait forever for threads that
+            a fork leaves behind.
+        ValueError: If `POINTILLIST_DEVICES` is not a number of devices.
     """
     if _set_up() != os.getpid():
         raise RuntimeError(
@@ -80,7 +80,7 @@ def _set_up() -> int:
 
 
 def _forget_parts(folder: Path) -> None:
-    """Removes what a full disk or a killed process left: JAX would neither use it nor write beside it ever again."""
+    """Removes what a full disk or a killed process left in the cache, which JAX would neither use nor replace."""
     with suppress(OSError):
         for entry in folder.glob("*-cache"):
             # The time is written last.
@@ -95,6 +95,6 @@ def are_cores() -> bool:
 
 
 def mesh(axis: str, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh of one axis over the given devices, all by default."""
+    """Makes a mesh of one axis over the given devices, all by default."""
     configure()
     return Mesh(np.array(jax.devices() if devices is None else list(devices)), (axis,))

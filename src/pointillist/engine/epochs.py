@@ -1,4 +1,4 @@
-"""The training of one model, compiled: its epochs, their steps, the noise and the learning rate."""
+"""The compiled training of one model: its epochs, their steps, the noise and the learning rate."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,13 +13,13 @@ from pointillist.engine.adam import Moments, adam
 from pointillist.engine.recipes import AnyArchitecture, Method, Weights
 
 MAX_EPOCHS_PER_CALL = 64
-"""A device call trains a model for at most so many epochs; the length of its table of losses."""
+"""Most epochs that one device call trains a model for, and the length of its table of losses."""
 
 TRAINING_VERSION = 2
-"""To be raised whenever a change of the code changes the weights that a training ends with."""
+"""Version of the training, raised whenever a change to the code changes the weights that a training ends with."""
 
 PARTS_AXIS = "parts"
-"""Of the devices that share a model's batches."""
+"""Name of the axis of devices that share a model's batches."""
 
 
 class TrainingState(eqx.Module):
@@ -28,8 +28,8 @@ class TrainingState(eqx.Module):
     Attributes:
         network: The weights that steps change.
         optimiser: Adam's state.
-        epoch: Epochs done.
-        average: The weights' average, where one is kept.
+        epoch: Number of epochs done.
+        average: The weights' average; None if none is kept.
     """
 
     network: Weights
@@ -50,7 +50,7 @@ class TrainingState(eqx.Module):
 
 
 class Fixed(eqx.Module):
-    """What a model's training reads and does not change; made in NumPy, as a schedule is."""
+    """The inputs that a model's training does not change; made in NumPy, as a schedule is."""
 
     key: Key[Array, "*stack"]
     dataset: Int[Table, "*stack"]
@@ -91,15 +91,15 @@ def train(
     """Trains one model for at most `epochs` more epochs, or to its last.
 
     Args:
-        state: Where it stands.
-        fixed: Its part of the recipe.
-        epochs: 1 … `MAX_EPOCHS_PER_CALL`.
-        data: Of all models.
-        architecture: The network.
+        state: Current state of the training.
+        fixed: The model's part of the recipe.
+        epochs: Number of epochs, 1 … `MAX_EPOCHS_PER_CALL`.
+        data: Data sets of all models.
+        architecture: The network's architecture.
         method: How it is trained.
 
     Returns:
-        The state, and the mean loss of each epoch, shape (`MAX_EPOCHS_PER_CALL`,); 0 for those that were not trained.
+        The new state, and the mean loss of each epoch, shape (`MAX_EPOCHS_PER_CALL`,); 0 for epochs not trained.
     """
     own = pick(data, fixed.dataset)
     start = state.epoch
@@ -155,11 +155,11 @@ def _epoch(
 
 
 def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
-    """0 … n - 1 in a random order.
+    """Puts 0 … n - 1 in a random order.
 
-    A table is small enough for one sort of random bits that carry the number in their lowest places, up to 2¹⁶ rows:
-    a sixth of the time of `jax.random.permutation`, which is a tenth of a small network's epoch. Rows whose bits are
-    alike keep their order: 61 of the 32 million pairs of 8,000 rows, and one pair in 65,536 of 2¹⁶ rows.
+    Up to 2¹⁶ rows, one sort of random bits that carry the number in their lowest bits is enough. It takes a sixth of
+    the time of `jax.random.permutation`, which takes a tenth of a small network's epoch. Rows whose random bits are
+    equal keep their order: 61 of the 32 million pairs of 8,000 rows, and one pair in 65,536 of 2¹⁶ rows.
     """
     places = (n - 1).bit_length()
     if places > 16:
@@ -169,7 +169,7 @@ def shuffled(key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
 
 
 def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tuple[Float[Array, ""], Weights]:
-    """The loss of a batch, and its gradient."""
+    """Computes the loss of a batch, and its gradient."""
 
     def loss(network: Weights, batch: tuple[Array, ...]) -> Float[Array, ""]:
         return method.objective.loss(network, batch, method.precision)
@@ -195,7 +195,7 @@ def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tup
 
 
 def _clipped(gradient: Weights, largest: Float[Table, ""]) -> Weights:
-    """The gradient, shortened to the largest norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1)."""
+    """Clips the gradient to the largest norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1)."""
     norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
     return jax.tree.map(lambda g: g * jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12)), gradient)
 

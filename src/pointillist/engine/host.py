@@ -1,6 +1,6 @@
-"""Steering by a reward that JAX cannot trace: the steps are compiled, the reward is called in between.
+"""Steering by a reward that JAX cannot trace: the steps are compiled, and the reward is called in between.
 
-A callback from inside of one compiled loop would do the same, but on CPU devices it waits for ever once its rows take
+A callback from inside one compiled loop would do the same, but on CPU devices it waits forever once its rows take
 more than some tens of kilobytes.
 """
 
@@ -24,7 +24,7 @@ def is_traceable(reward: Callable[[Any], Any], columns: int) -> bool:
     """Whether JAX can trace a reward, (m, columns) → (m,).
 
     Raises:
-        ValueError: If it can, and the result has another shape.
+        ValueError: If it can, but the result has another shape.
     """
     try:
         reward = reward.given(np.zeros((), np.int32)) if isinstance(reward, ConditionalReward) else reward
@@ -37,7 +37,7 @@ def is_traceable(reward: Callable[[Any], Any], columns: int) -> bool:
 
 
 def rewards_of(reward: Callable[[Any], Any], rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
-    """The rewards of rows, shape (m,), float32.
+    """Computes the rewards of rows, shape (m,), float32.
 
     Raises:
         ValueError: If they have another shape, or one is NaN or +inf.
@@ -60,12 +60,12 @@ def _check_shape(result: Any, n_rows: int) -> None:
     shape = np.shape(result) if shape is None else tuple(shape)
     if shape != (n_rows,):
         raise ValueError(
-            f"the reward gave shape {shape} for {n_rows} rows; it must give one number a row, shape ({n_rows},)"
+            f"the reward gave shape {shape} for {n_rows} rows; it must give one number per row, shape ({n_rows},)"
         )
 
 
 class _OnHost(eqx.Module):
-    """Stands in a compiled step for the reward that is called outside of it."""
+    """Stands in, within a compiled step, for the reward that is called outside it."""
 
 
 def walk(
@@ -80,7 +80,7 @@ def walk(
     columns: int,
     mesh: jax.sharding.Mesh,
 ) -> Float[np.ndarray, "devices rows d"]:
-    """One chunk of draws on every device, the first of each device given by `starts`, from `prior` if given."""
+    """Makes one chunk of draws on every device; `starts` has the first of each device, `prior` their x_T if given."""
     reward = sampler.reward
     if labels is not None and isinstance(reward, ConditionalReward):
         raise ValueError("a reward that depends on the class must be one that JAX can trace")
@@ -104,7 +104,7 @@ class _Place(eqx.Module):
     mesh: jax.sharding.Mesh = eqx.field(static=True)
 
     def map(self, function: Callable[..., Any], parts: tuple[Any, ...], *more: Any) -> Any:
-        """function(key of a draw, denoiser, sampler, *more of a draw), over draws and devices."""
+        """Computes function(key of a draw, denoiser, sampler, *more of a draw) for all draws and devices."""
         key, denoiser, sampler, starts, labels = parts
 
         def on_device(

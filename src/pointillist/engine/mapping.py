@@ -1,4 +1,4 @@
-"""A function of one row over many, in chunks of one shape, sharded over devices: likelihoods and classes of rows."""
+"""Functions of one row mapped over many, in chunks of one shape, sharded over devices: likelihoods and classes."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,16 +19,16 @@ from pointillist.engine import devices as engine_devices
 from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK
 
 CLASS_STEPS = 40
-"""Of the solver, where classes are compared: an adaptive one takes several times as long on networks of ReLU."""
+"""Solver steps for comparing classes; an adaptive solver takes several times as long on ReLU networks."""
 
 _AXIS = "rows"
 
 
 class LogDensity(eqx.Module):
-    """log p(x) in nats of a row, by the probability-flow ODE; see `likelihood.log_density`.
+    """Log-density log p(x) of a row in nats, by the probability-flow ODE; see `likelihood.log_density`.
 
-    By default it is the law of the rows that the deterministic solvers draw: N(0, I) where they begin. Noise beyond
-    that decides nothing, and a network that predicts it has no bearing there.
+    By default this is the density of the rows that the deterministic solvers draw, with N(0, I) where they begin.
+    Higher noise levels decide almost nothing, and a network's predictions are unreliable there.
     """
 
     denoiser: Denoiser
@@ -36,27 +36,27 @@ class LogDensity(eqx.Module):
     lowest: float = eqx.field(static=True, default=LOWEST_LAMBDA)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, ""]:
-        """The key decides the probes of Hutchinson's estimate, beyond 64 columns."""
+        """Computes the log-density; the key decides the probes of Hutchinson's estimate, beyond 64 columns."""
         probes = hutchinson_probes(key, len(x))
         return log_density(self.denoiser, x, probes=probes, steps=self.steps, lowest=self.lowest)
 
     def width(self, columns: int) -> int:
-        """Network evaluations side by side: the row's and its tangents'."""
+        """Number of network evaluations in parallel: the row's and its tangents'."""
         return n_tangents(columns) + 1
 
 
 class ClassLogDensities(eqx.Module):
-    """log p(x | y) in nats of a row for every class, by the probability-flow ODE."""
+    """Log-densities log p(x | y) of a row in nats for every class, by the probability-flow ODE."""
 
     denoiser: ConditionalDenoiser
     n_classes: int = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " classes"]:
-        """The key as of `LogDensity`."""
+        """Computes the log-densities; see `LogDensity` for the key."""
         return class_log_densities(key, self.denoiser, x, n_classes=self.n_classes, steps=CLASS_STEPS)
 
     def width(self, columns: int) -> int:
-        """Network evaluations side by side."""
+        """Number of network evaluations in parallel."""
         return self.n_classes * (n_tangents(columns) + 1)
 
 
@@ -68,11 +68,11 @@ class ClassElbos(eqx.Module):
     n_times: int = eqx.field(static=True)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " classes"]:
-        """The row's key decides its noise."""
+        """Computes the bounds; the row's key decides its noise."""
         return class_elbos(key, self.denoiser, x, n_classes=self.n_classes, n_times=self.n_times)
 
     def width(self, columns: int) -> int:
-        """Network evaluations side by side."""
+        """Number of network evaluations in parallel."""
         return self.n_classes
 
 
@@ -83,15 +83,15 @@ def map_rows(
     seed: int = 0,
     devices: Sequence[jax.Device] | None = None,
 ) -> Float[np.ndarray, "n *values"]:  # noqa: F821 - a shape
-    """function(key of the row, row) for every row.
+    """Computes function(key of the row, row) for every row.
 
-    A value depends on the row and the seed, and on nothing else: equal rows get equal keys, wherever they stand.
+    A value depends only on the row and the seed: equal rows get equal keys, whatever their positions.
 
     Args:
-        function: What is computed.
-        rows: Shape (n, d), scaled as the model sees them.
-        seed: 0 … 2³² - 1.
-        devices: All by default.
+        function: The function to compute.
+        rows: Rows, shape (n, d), scaled as the model sees them.
+        seed: Seed, 0 … 2³² - 1.
+        devices: Devices to use, all by default.
     """
     mesh = engine_devices.mesh(_AXIS, devices)
     n, columns = rows.shape
@@ -139,7 +139,7 @@ def _mapped(
 
 
 def _hashes(rows: Float[Array, "m d"]) -> UInt32[Array, " m"]:
-    """A number for each row, from its bits."""
+    """Hashes the bits of each row to a number."""
     bits = jax.lax.bitcast_convert_type(rows, jnp.uint32)
     odd_powers = np.cumprod(np.full(rows.shape[1], 2654435761, np.uint32), dtype=np.uint32)
     return ((bits ^ (bits >> 15)) * odd_powers[None]).sum(axis=1, dtype=jnp.uint32)

@@ -1,4 +1,4 @@
-"""What is trained, and how: the network, the method, and what may differ between the models of a stack."""
+"""The network, the training method, and the settings that may differ between the models of a stack."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -19,8 +19,8 @@ class Architecture:
     """The network of every model in a stack.
 
     Attributes:
-        network: One of `networks.NETWORKS`.
-        width: Units of a hidden layer.
+        network: Kind of network, one of `networks.NETWORKS`.
+        width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
         time_embedding: Number of features of the noise level, even.
         class_embedding: Width of the embedding of the class, even; 0 for models of data without classes.
@@ -33,12 +33,12 @@ class Architecture:
     class_embedding: int = 0
 
     def build(self, key: PRNGKeyArray, columns: int) -> Network:
-        """A fresh network for rows of `columns` columns."""
+        """Makes a fresh network for rows of `columns` columns."""
         features = self.time_embedding + self.class_embedding
         return NETWORKS[self.network](key, columns=columns, features=features, width=self.width, depth=self.depth)
 
     def features(self, t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
-        """What the network is conditioned on: features of the noise level and, with classes, the class's beside them.
+        """Computes the conditioning features: those of the noise level and, with classes, those of the class.
 
         Args:
             t: Times, shape (m,).
@@ -59,7 +59,7 @@ class Architecture:
         n_classes: int,
         bounds: Bounds | None = None,
     ) -> Denoiser:
-        """The network as a denoiser; `n_classes` counts only with an embedding of the class."""
+        """Wraps a network as a denoiser; `n_classes` matters only with an embedding of the class."""
         spread = np.asarray(spread, np.float32)
         if not self.class_embedding:
             return NetworkDenoiser(
@@ -82,7 +82,7 @@ class TokenArchitecture:
 
     Attributes:
         tokens: The tokens of a row.
-        width: Units of a hidden layer.
+        width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
     """
 
@@ -94,25 +94,25 @@ class TokenArchitecture:
     class_embedding: ClassVar[int] = 0
 
     def build(self, key: PRNGKeyArray, columns: int) -> TokenNetwork | FactoredNetwork:
-        """A fresh network for rows of `columns` tokens; what is left of training is one without ranks, and folded."""
-        assert columns == len(self.tokens.sizes), "rows have one column a token"
+        """Makes a fresh network for rows of `columns` tokens; after training it is folded, and has no ranks."""
+        assert columns == len(self.tokens.sizes), "rows have one column per token"
         kind = FactoredNetwork if self.tokens.is_wide and self.tokens.ranks else TokenNetwork
         return kind.build(key, tokens=self.tokens, width=self.width, depth=self.depth)
 
     @staticmethod
     def features(t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
-        """Nothing: what is hidden says how much is."""
+        """Raises NotImplementedError: the hidden tokens themselves show the noise level."""
         raise NotImplementedError
 
 
 AnyArchitecture = Architecture | TokenArchitecture
-"""Of rows of numbers, or of tokens."""
+"""Architecture for rows of numbers, or for tokens."""
 
 Weights = Network | TokenNetwork | FactoredNetwork
-"""What is trained."""
+"""A network that is trained."""
 
 PRECISIONS = ("float32", "bfloat16")
-"""In which a network's products may be computed in training."""
+"""Precisions in which a network's products may be computed in training."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,13 @@ class Method:
     """How every model of a stack is trained; compiled into the program.
 
     Attributes:
-        objective: What is minimised.
-        batch_size: Rows a step.
-        is_averaged: Whether an average of the weights is kept, and is the network that training ends with.
-        is_clipped: Whether gradients are, to the recipe's norm.
-        precision: Of the network's products, one of `PRECISIONS`; weights, their gradients and the loss are float32.
-        parts: Parts that a batch is cut into, for devices to share or one to have in turn; their number, not that of
-            the devices, decides the weights' last bits. 1 for models that are trained side by side.
+        objective: The objective to minimise.
+        batch_size: Number of rows per step.
+        is_averaged: Whether an average of the weights is kept, and used as the network when training ends.
+        is_clipped: Whether gradients are clipped to the recipe's norm.
+        precision: Precision of the network's products, one of `PRECISIONS`; weights, gradients and loss are float32.
+        parts: Number of parts that a batch is cut into, which devices share or one device takes in turn. The number of
+            parts, not of devices, decides the weights' last bits. 1 for models that are trained side by side.
     """
 
     objective: Objective | TokenObjective = field(default_factory=Objective)
@@ -145,19 +145,19 @@ class Method:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What may differ between the models of a stack.
+    """Settings that may differ between the models of a stack.
 
     Attributes:
         dataset: Index of the model's data set in the stack's data.
-        schedule: Its noise schedule.
-        seed: 0 … 2³² - 1; decides the initial weights, the order of rows, times and noise.
-        epochs: Passes over the data, at least 1.
-        learning_rate: Adam's, positive.
-        warmup: Steps over which the learning rate goes up from 0.
-        decay: Whether it goes down to 0 over the epochs, as half a cosine.
-        averaging: In [0, 1): the share of itself that the average of the weights keeps in a step, if one is kept;
-            less in the first steps, (i + 1) / (i + 10) after i of them.
-        n_classes: Number of classes; it stands for "no class" as a label.
+        schedule: The model's noise schedule.
+        seed: Seed, 0 … 2³² - 1, of the initial weights, the order of rows, times and noise.
+        epochs: Number of passes over the data, at least 1.
+        learning_rate: Adam's learning rate, positive.
+        warmup: Number of steps over which the learning rate rises from 0.
+        decay: Whether the learning rate falls to 0 over the epochs, as half a cosine.
+        averaging: Decay of the average of the weights per step, in [0, 1), if an average is kept; smaller in the first
+            steps, (i + 1) / (i + 10) after i of them.
+        n_classes: Number of classes; as a label, it stands for "no class".
         clip: Largest norm of the gradient of all weights together, if it is clipped.
         p_uncond: Share of rows, drawn anew each epoch, that are shown with "no class" in place of their label
             (Ho & Salimans 2022, arXiv 2207.12598, algorithm 1).

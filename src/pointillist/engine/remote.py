@@ -1,4 +1,4 @@
-"""Drawing rows on many machines: ranges of rows are tasks of Ray."""
+"""Draws rows on many machines: ranges of rows are Ray tasks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from pointillist.engine.cluster import cluster, results
 from pointillist.engine.sampling import rows_per_chunk, stream_rows
 
 CHUNKS_PER_TASK = 200
-"""A task then draws 100,000 rows with 20 evaluations in about a second on a core."""
+"""Size of a task, which draws 100,000 rows with 20 evaluations in about a second on one core."""
 
 
 def stream_rows_on_ray(
@@ -27,17 +27,17 @@ def stream_rows_on_ray(
     prior: Float[np.ndarray, "n_rows d"] | None = None,
     address: str | None = None,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
-    """The rows of `sampling.stream_rows`, for samplers of one row a draw, from the workers of a cluster.
+    """Yields the rows of `sampling.stream_rows` from the workers of a cluster, for samplers of one row per draw.
 
     Args:
-        denoiser: As of `stream_rows`.
-        sampler: As of `stream_rows`.
-        columns: d.
-        n_rows: At least 0.
-        seed: 0 … 2³² - 1.
-        labels: As of `stream_rows`.
-        prior: As of `stream_rows`.
-        address: Of the cluster; None for one of this machine's cores.
+        denoiser: See `stream_rows`.
+        sampler: See `stream_rows`.
+        columns: Number of columns d.
+        n_rows: Number of rows, at least 0.
+        seed: Seed, 0 … 2³² - 1.
+        labels: See `stream_rows`.
+        prior: See `stream_rows`.
+        address: Address of the cluster; None for one on this machine.
     """
     step = rows_per_chunk(sampler) * CHUNKS_PER_TASK
     ranges = ((first, min(first + step, n_rows)) for first in range(0, n_rows, step))
@@ -51,7 +51,7 @@ def stream_rows_on_ray(
 
 
 def drawn(shared: tuple[Any, ...], first: int, last: int, labels: Any, prior: Any) -> Float[np.ndarray, "part d"]:
-    """A task: rows `first` … `last` - 1."""
+    """Draws the rows `first` … `last` - 1 of one task."""
     denoiser, sampler, columns, seed = shared
     options = {"columns": columns, "seed": seed, "labels": labels, "prior": prior}
     return np.concatenate(list(stream_rows(denoiser, sampler, n_rows=last, first_row=first, **options)))

@@ -1,8 +1,8 @@
-"""Drawing rows in chunks of one shape, sharded over devices.
+"""Draws rows in chunks of one shape, sharded over devices.
 
 The bits of a matrix product depend on its shape, so every chunk has the same number of draws and the last one is
-padded; every draw has a key of its own. A row then depends on the seed and its index (and its label), and on nothing
-else: not on how many rows are asked for, in how many calls, or on how many devices.
+padded. Every draw has its own key. A row then depends only on the seed and its index (and its label): not on how many
+rows are asked for, in how many calls, or on how many devices.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,23 +23,23 @@ from pointillist.engine import devices as engine_devices
 from pointillist.engine import host
 
 ROWS_PER_CHUNK = 500
-"""Network evaluations side by side: few enough that a chunk's activations stay in a core's cache; a divisor of the
-round numbers people ask for."""
+"""Number of network evaluations in parallel: few enough that a chunk's activations stay in a core's cache, and a
+divisor of the round numbers people ask for."""
 
 CHUNKS_PER_CALL = 16
-"""Chunks that a device computes before it hands rows back: the memory of a call is bounded, whatever n. Of chunks of
-more than `ROWS_PER_CHUNK` rows, which hold points of walks, it computes fewer."""
+"""Number of chunks that a device computes before it hands rows back, so that the memory of a call is bounded, whatever
+n. It computes fewer chunks if these have more than `ROWS_PER_CHUNK` rows because they hold points of walks."""
 
 _AXIS = "rows"
 
 
 def sampling_key(seed: int) -> PRNGKeyArray:
-    """The key that draws' own keys are folded from; `training.training_key` folds another number into the seed."""
+    """Makes the key from which draws' keys are folded; `training.training_key` folds another number into the seed."""
     return jax.random.fold_in(jax.random.key(seed), 1)
 
 
 def rows_per_chunk(sampler: Sampler) -> int:
-    """Rows that a device computes together."""
+    """Number of rows that a device computes together."""
     return max(1, ROWS_PER_CHUNK // sampler.width) * sampler.rows_per_draw
 
 
@@ -62,24 +62,24 @@ def stream_rows(
     """Draws rows, in order, as they are computed.
 
     Args:
-        denoiser: E[x_0 | x_t].
-        sampler: Walks from x_T to x_0.
-        columns: d.
-        n_rows: At least 0.
-        seed: 0 … 2³² - 1.
-        labels: Indices of classes, of the rows from `first_row` on; None for no class. Rows that a sampler draws
+        denoiser: Denoiser for E[x_0 | x_t].
+        sampler: Sampler that walks from x_T to x_0.
+        columns: Number of columns d.
+        n_rows: Number of rows, at least 0.
+        seed: Seed, 0 … 2³² - 1.
+        labels: Indices of the classes of the rows from `first_row` on; None for no class. Rows that a sampler draws
             together share one.
-        prior: x_T of every draw from that on, shape (draws, d), for samplers of one walk a draw; drawn from N(0, I) by
-            default.
-        first_row: Where to begin, a multiple of `rows_per_chunk`.
-        devices: All by default.
+        prior: x_T of every draw from `first_row` on, shape (draws, d), for samplers of one walk per draw; drawn from
+            N(0, I) by default.
+        first_row: Index of the first row, a multiple of `rows_per_chunk`.
+        devices: Devices to use, all by default.
 
     Yields:
         Parts of the rows, float32, scaled as the model sees them.
 
     Raises:
-        ValueError: If labels are given to a model and a reward without classes, or differ within a draw; if a reward
-            gives another shape than one number a row or, outside of compiled code, NaN.
+        ValueError: If labels are passed although model and reward have no classes, or if they differ within a draw; if
+            a reward does not return one number per row or, outside compiled code, returns NaN.
     """
     mesh = engine_devices.mesh(_AXIS, devices)
     key = sampling_key(seed)
@@ -124,7 +124,7 @@ def sample_rows(
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Float[np.ndarray, "n d"]:
-    """All rows of `stream_rows` at once, shape (n_rows, columns); `progress` is called with the number of new rows."""
+    """Draws all rows of `stream_rows`, shape (n_rows, columns); calls `progress` with the number of new rows."""
     parts = [np.empty((0, columns), np.float32)]
     for part in stream_rows(
         denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, labels=labels, prior=prior, devices=devices
@@ -136,11 +136,11 @@ def sample_rows(
 
 
 def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " n"]]:
-    """Labels of whole draws that hold rows of all the wanted labels, and the places of those rows among theirs.
+    """Makes labels of whole draws that include rows with all the wanted labels, and the positions of these rows.
 
     Args:
-        labels: The wanted ones, shape (n,), in any order.
-        sampler: Draws `rows_per_draw` rows together, which share a label.
+        labels: The wanted labels, shape (n,), in any order.
+        sampler: The sampler, which draws `rows_per_draw` rows together that share a label.
     """
     together = sampler.rows_per_draw
     order = np.argsort(labels, kind="stable")

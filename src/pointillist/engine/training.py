@@ -1,8 +1,8 @@
-"""Training many small models side by side: stacked, compiled, sharded over devices.
+"""Trains many small models side by side: stacked, compiled, sharded over devices.
 
-Every device walks its own models one after another, each for some epochs: one model's weights and optimiser state
-then stay in the core's cache. A model sees neither the other models nor the number of devices: its weights are the
-same to the last bit whether it is trained alone or in a stack, in one go or with stops.
+Every device trains its own models one after another, each for some epochs, so that one model's weights and optimiser
+state stay in the core's cache. A model depends neither on the other models nor on the number of devices: its weights
+are the same to the last bit whether it is trained alone or in a stack, in one go or with stops.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ _AXIS = "models"
 _NUMBERS = dict.fromkeys(("dataset", "epochs", "n_classes"), np.int32) | dict.fromkeys(
     ("learning_rate", "warmup", "decay", "averaging", "p_uncond", "clip"), np.float32
 )
-"""Of a recipe, in a program."""
+"""Types of a recipe's numbers in a program."""
 
 
 def spread_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*sets d"]:
@@ -46,12 +46,12 @@ def spread_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*sets 
 
 
 def training_key(seed: int | UInt32[Array, ""]) -> PRNGKeyArray:
-    """The key of a model's training; `sampling` folds other numbers into the same seed."""
+    """Makes the key of a model's training; `sampling` folds other numbers into the same seed."""
     return jax.random.fold_in(jax.random.key(seed), 0)
 
 
 def _mesh(parts: int, models: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
-    """Devices share the models or, with several parts of a batch, as many devices as these allow share each batch."""
+    """Makes a mesh of devices that share the models, or that share each batch if batches are cut into parts."""
     there = engine_devices.mesh(_AXIS, devices).devices.tolist()
     if parts == 1:
         # A device without a model would hold a state for nothing; but see `devices.configure` on programs for one.
@@ -64,19 +64,19 @@ class StackTrainer:
     """Trains a stack of models; its state can be read and set at any epoch.
 
     Args:
-        data: Shape (number of data sets, n, d), float32: data sets of one shape.
-        recipes: One per model.
-        architecture: The network.
-        method: How it is trained. An epoch is n // batch_size steps over rows in a new random order; the rows that
-            remain are left out of that epoch.
-        labels: Shape (number of data sets, n), indices of classes; needed with an embedding of the class.
+        data: Data sets of one shape, shape (number of data sets, n, d), float32.
+        recipes: Recipe of each model.
+        architecture: The network's architecture.
+        method: How the models are trained. An epoch is n // batch_size steps over rows in a new random order; the rows
+            that remain are left out of that epoch.
+        labels: Indices of classes, shape (number of data sets, n); needed with an embedding of the class.
         spread: Root mean square of each column, shape (number of data sets, d); that of `data` by default.
-        devices: All by default; of cores one, if batches are cut into parts.
-        capacity: Models that the compiled program has room for, at least as many as there are; stacks of one capacity
-            share a program.
-        is_side_by_side: Whether a device trains its models all at once, which a GPU is made for, and not one after
-            another, which keeps each in a core's cache; by default what suits the devices. A model's last bits then
-            depend on its stack.
+        devices: Devices to use, all by default; only one of the cores if batches are cut into parts.
+        capacity: Number of models that the compiled program has room for, at least as many as there are; stacks of one
+            capacity share a program.
+        is_side_by_side: Whether a device trains its models all at once, which suits a GPU, rather than one after
+            another, which keeps each in a core's cache; by default what suits the devices. If all at once, a model's
+            last bits depend on its stack.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class StackTrainer:
         return jax.device_put(tree, NamedSharding(self._mesh, P(_AXIS)))
 
     def feed(self, data: Float[np.ndarray, "sets n d"], labels: Int[np.ndarray, "sets n"] | None) -> None:
-        """Trains on other rows from now on, of the shape of the first ones."""
+        """Switches to other rows of the same shape from now on."""
         everything = Data(
             rows=jnp.asarray(data, jnp.float32),
             spread=jnp.asarray(self._spread, jnp.float32),
@@ -143,7 +143,7 @@ class StackTrainer:
 
     @property
     def epochs_done(self) -> list[int]:
-        """Epochs behind each model."""
+        """Number of epochs that each model has been trained for."""
         return np.asarray(self._state.epoch)[self._slots].tolist()
 
     @property
@@ -155,10 +155,10 @@ class StackTrainer:
         """Trains every model for at most `epochs` more epochs, or to its last.
 
         Args:
-            epochs: 1 … `MAX_EPOCHS_PER_CALL`.
+            epochs: Number of epochs, 1 … `MAX_EPOCHS_PER_CALL`.
 
         Returns:
-            Per model, the mean loss of each epoch that this call trained.
+            For each model, the mean loss of each epoch that this call trained.
         """
         before = self.epochs_done
         self._state, losses = _run(
@@ -176,11 +176,11 @@ class StackTrainer:
         return [row[: after - b] for row, b, after in zip(losses, before, self.epochs_done, strict=True)]
 
     def networks(self) -> list[Weights]:
-        """Each model's network, the averaged one where there is one, as NumPy arrays."""
+        """Each model's network, averaged if an average is kept, as NumPy arrays."""
         return self._each(self._state.trained)
 
     def states(self) -> list[TrainingState]:
-        """Each model's state, as NumPy arrays: what `restore` takes."""
+        """Each model's state, as NumPy arrays, which `restore` accepts."""
         return self._each(self._state)
 
     def _each(self, stacked: Any) -> list[Any]:
@@ -189,7 +189,7 @@ class StackTrainer:
 
     @property
     def template(self) -> TrainingState:
-        """A model's state, with shapes and types in place of arrays."""
+        """State of a model with shapes and types in place of arrays."""
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self._state)
 
     def restore(self, states: Sequence[TrainingState | None]) -> None:

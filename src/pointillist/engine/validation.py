@@ -1,4 +1,4 @@
-"""The training loss of rows that training does not see."""
+"""The training loss on held-out rows."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from pointillist.diffusion.tokens import TokenNetwork, TokenObjective, token_los
 from pointillist.engine.recipes import AnyArchitecture, Architecture, Weights
 
 DRAWS = 4
-"""Of a noise level and of noise, for each row."""
+"""Number of draws of a noise level and of noise for each row."""
 
 
 def held_out_loss(
@@ -27,19 +27,19 @@ def held_out_loss(
     labels: Int[np.ndarray, " n"] | None,
     seed: int,
 ) -> float:
-    """The objective's mean over rows, at `DRAWS` noise levels each, which are spread evenly over their distribution.
+    """Computes the mean loss over rows, at `DRAWS` noise levels each, spread evenly over their distribution.
 
-    Noise levels and noise depend on the seed alone, so that losses of a model at different epochs can be compared.
+    Noise levels and noise depend on the seed alone, so losses of a model at different epochs can be compared.
 
     Args:
         network: The network.
-        architecture: Its own.
-        objective: The one it is trained for.
-        schedule: The one it is trained with.
+        architecture: Its architecture.
+        objective: The objective that it is trained for.
+        schedule: The schedule that it is trained with.
         spread: Root mean square of each column in training.
-        rows: Shape (n, d), scaled.
-        labels: Indices of classes, shape (n,), of a model with classes; each row is shown with its own.
-        seed: 0 … 2³² - 1.
+        rows: Rows, shape (n, d), scaled.
+        labels: Indices of classes, shape (n,), for a model with classes; each row is shown with its own label.
+        seed: Seed, 0 … 2³² - 1.
     """
     key = jax.random.fold_in(jax.random.key(seed), 3)
     if isinstance(objective, TokenObjective):

@@ -1,4 +1,4 @@
-"""Drawing rows with their walks from noise to data."""
+"""Draws rows together with their walks from noise to data."""
 
 from collections.abc import Sequence
 
@@ -23,20 +23,20 @@ def sample_walks(
     prior: Float[np.ndarray, "n_rows d"] | None = None,
     devices: Sequence[jax.Device] | None = None,
 ) -> Float[np.ndarray, "times n d"]:
-    """Draws the rows that `sample_rows` draws with the walk's sampler, to rounding, and points of their walks.
+    """Draws the same rows as `sample_rows` with the walk's sampler, up to rounding, and points of their walks.
 
     Args:
-        denoiser: E[x_0 | x_t].
-        walk: Which points, of which sampler.
-        columns: d.
-        n_rows: At least 0.
-        seed: 0 … 2³² - 1.
+        denoiser: Denoiser for E[x_0 | x_t].
+        walk: The points to return, and the sampler.
+        columns: Number of columns d.
+        n_rows: Number of rows, at least 0.
+        seed: Seed, 0 … 2³² - 1.
         labels: Indices of classes, shape (n_rows,); None for no class.
         prior: x_T of every row, shape (n_rows, d); drawn from N(0, I) by default.
-        devices: All by default.
+        devices: Devices to use, all by default.
 
     Returns:
-        Shape (points + 1, n_rows, d), float32, scaled as the model sees them: every row's points x_t, and at last x_0.
+        Every row's points x_t and last its x_0, shape (points + 1, n_rows, d), float32, scaled as the model sees them.
     """
     times = walk.rows_per_draw
     points = sample_rows(
@@ -54,6 +54,6 @@ def sample_walks(
 
 @jax.jit
 def noise_levels(walk: Walk) -> Float[Array, " times"]:
-    """σ = sigma_t / alpha_t of the points of walks, and 0 of x_0."""
+    """Noise levels σ = sigma_t / alpha_t of the points of walks, and 0 for x_0."""
     log_snr = jax.vmap(walk.sampler.log_snr)(jnp.asarray(walk.places, jnp.int32))
     return jnp.append(jnp.exp(-log_snr), 0.0)

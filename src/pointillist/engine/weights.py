@@ -1,4 +1,4 @@
-"""Pytrees of arrays as safetensors bytes and back. Nothing in such bytes can run code."""
+"""Converts pytrees of arrays to safetensors bytes and back. Nothing in such bytes can run code."""
 
 from typing import Any, TypeVar
 
@@ -11,17 +11,17 @@ Tree = TypeVar("Tree")
 
 
 def to_bytes(tree: object) -> bytes:
-    """Every leaf under its path in the tree, such as `network.hidden.0.weight`."""
+    """Writes every leaf under its path in the tree, such as `network.hidden.0.weight`."""
     return save(named(tree))
 
 
 def named(tree: object) -> dict[str, np.ndarray]:
-    """Every leaf by its path in the tree."""
+    """Maps each leaf's path in the tree to the leaf."""
     return {name: np.array(leaf, order="C") for name, leaf in _named_leaves(tree)}
 
 
 def from_bytes(template: Tree, data: bytes) -> Tree:
-    """A tree of the template's structure, of whose leaves shape and dtype count, with the leaves of `to_bytes`.
+    """Reads a tree of the template's structure from what `to_bytes` wrote; the template gives shapes and types.
 
     Raises:
         ValueError: If the bytes are damaged, or their names, shapes or types are not the template's.
@@ -39,12 +39,12 @@ def from_bytes(template: Tree, data: bytes) -> Tree:
 
 
 def shapes(template: object) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape and dtype of every leaf by its path."""
+    """Maps each leaf's path to its shape and dtype."""
     return {name: (tuple(leaf.shape), np.dtype(leaf.dtype)) for name, leaf in _named_leaves(template)}
 
 
 def from_named(template: Tree, tensors: dict[str, np.ndarray]) -> Tree:
-    """A tree of the template's structure with the tensors that stand under its leaves' paths."""
+    """Makes a tree of the template's structure with the tensors that are named after its leaves' paths."""
     leaves = [tensors[name] for name, _ in _named_leaves(template)]
     return jax.tree.unflatten(jax.tree.structure(template), leaves)
 

@@ -61,6 +61,9 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         fresh = clone(self)
         _, rows = checked_rows(fresh, X, reset=True)
         model = clone(self.model) if self.model is not None else self._default(len(rows))
+        if model.process == "auto":
+            # Densities are compared, which tokens have not.
+            model.set_params(process="gaussian")
         self.model_ = model.fit(X, y)
         if hasattr(self, "feature_names_in_"):
             del self.feature_names_in_

@@ -1,10 +1,10 @@
 """`Diffusion`: a model of rows, as scikit-learn has estimators."""
 
 from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 
 from pointillist.estimators import plotting
 from pointillist.estimators.model import DiffusionModel
-from pointillist.estimators.representation import as_html
 
 
 class Diffusion(DiffusionModel, BaseEstimator):
@@ -89,5 +89,7 @@ class Diffusion(DiffusionModel, BaseEstimator):
     animate = plotting.animate
     plot_density = plotting.plot_density
 
-    def _html_repr(self) -> str:
-        return as_html(self)
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags

@@ -189,7 +189,10 @@ class DiffusionModel:
     def _check_numbers(self, what: str) -> None:
         """Refuses a model of mixed columns."""
         if self._is_mixed:
-            raise ValueError(f"{what} is of models of numbers, and this one is of a table of mixed columns")
+            raise ValueError(
+                f"{what} is for models of numbers, and this one is of mixed columns: fit numbers with "
+                "process='gaussian'"
+            )
 
     def _mixed_draw(self, n_samples: int | None, options: Options, *, progress: bool) -> tuple[Any, Any]:
         """Rows of a model of mixed columns as an Arrow table, and their labels."""
@@ -322,15 +325,20 @@ class DiffusionModel:
         if self._is_mixed:
             table, own = self._mixed_draw(n_samples, options, progress=progress)
             return (self.layout_.restore(table), own) if return_labels else self.layout_.restore(table)
+        rows, own = self._drawn(n_samples, options, progress=progress)
+        restored = self.layout_.restore(rows)
+        return (restored, own) if return_labels else restored
+
+    def _drawn(self, n_samples: int | None, options: Options, *, progress: bool) -> tuple[np.ndarray, Any]:
+        """Rows of a model of numbers, shape (n, d), and their labels if they are asked for."""
         draw = Draw(self, n_samples, options)
-        rows, own_labels = [np.empty((0, self.n_features_in_))], []
+        rows, labels = [np.empty((0, self.n_features_in_))], []
         with Bar(Console(stderr=True), draw.n_rows, is_shown=progress) as bar:
             for part, own in draw.parts():
                 rows.append(part)
-                own_labels.append(own)
+                labels.append(own)
                 bar.advance(len(part))
-        restored = self.layout_.restore(np.concatenate(rows))
-        return (restored, np.concatenate([self.classes_[:0], *own_labels])) if return_labels else restored
+        return np.concatenate(rows), np.concatenate([self.classes_[:0], *labels]) if options.return_labels else None
 
     def sample_batches(self, n_samples: int, **options: Any) -> Iterator[Any]:
         """The rows of `sample`, some at a time and as they are computed: for more rows than the memory holds.

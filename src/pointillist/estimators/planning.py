@@ -1,6 +1,7 @@
 """From what `fit` is given to a plan of training, and from its end to a fitted model."""
 
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,15 @@ from pointillist.estimators.parameters import (
     warn_of_prior,
 )
 from pointillist.estimators.saving import fingerprint, plan_key
-from pointillist.points import Table, TableScaling
+from pointillist.points import Table, TableScaling, blocks, rows_at
 from pointillist.points.mixed import MixedTable
+from pointillist.points.repeats import has_repeats
 
 if TYPE_CHECKING:
     from pointillist.estimators.model import DiffusionModel
 
 _ROWS_FOR_PRIOR = 4096
+_ROWS_FOR_KIND = 20_000
 
 DEFAULT_STEPS = 10_000
 """Training steps where `epochs` is None: those of 80 epochs over 8,000 rows."""
@@ -48,7 +51,7 @@ def fitted(
     """Another model of the same parameters, fitted; see `Diffusion.fit`. A finished checkpoint stays."""
     configure()
     check_parameters(model)
-    mixed = _mixed(model, X, y, categorical)
+    mixed = as_mixed(model, X, categorical)
     if mixed is not None:
         from pointillist.estimators.mixed.planning import fitted_mixed
 
@@ -90,20 +93,53 @@ def fitted(
     return fresh
 
 
-def _mixed(
-    model: "DiffusionModel", X: Any, y: ArrayLike | None, categorical: Sequence[str | int]
+def as_mixed(
+    model: "DiffusionModel", X: Any, categorical: Sequence[str | int]
 ) -> "tuple[MixedTable, str, Headings | None] | None":
-    """X as a table of mixed columns, the kind of frame it is and its headings; None for rows of numbers."""
-    if model.process == "gaussian" or (not isinstance(X, MixedTable) and not is_frame(X)):
-        if model.process == "masked" or len(categorical):
-            raise ValueError("process='masked' and categorical columns need names: give a data frame")
+    """X as a table of mixed columns, the kind of frame it is and its headings; None for rows of numbers.
+
+    What the columns hold decides, not what they came in.
+    """
+    if model.process == "gaussian":
+        if len(categorical):
+            raise ValueError("categorical columns are for process='masked': leave one of them out")
+        return None
+    is_asked = model.process == "masked" or len(categorical) > 0
+    if not is_asked and not is_frame(X) and not isinstance(X, MixedTable) and not _is_mixed_array(X):
+        # Without Arrow.
         return None
     from pointillist.estimators.mixed.frames import table_of
 
     found = table_of(X)
-    if found is None or (model.process == "auto" and not len(categorical) and found[0].is_plain):
+    if found is None or not found[0].names:
         return None
-    return found
+    if is_asked or not found[0].is_plain:
+        return found
+    return found if has_repeats(_some_numbers(found[0])) else None
+
+
+def _is_mixed_array(X: Any) -> bool:
+    """Whether an array, or the table of a file of numbers, holds more than continuous numbers."""
+    rows = X.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else np.asarray(X)
+    if rows.ndim != 2 or not rows.size or rows.dtype.kind not in "biufO":
+        return False
+    if np.ma.is_masked(rows):
+        return True
+    if rows.dtype == object:
+        return not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel())
+    if rows.dtype.kind == "f" and any(np.isnan(block).any() for block in blocks(rows)):
+        return True
+    return has_repeats(_some(rows))
+
+
+def _some(rows: np.ndarray) -> np.ndarray:
+    places = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_KIND)).astype(np.int64)
+    return rows_at(rows, places).astype(np.float64)
+
+
+def _some_numbers(table: MixedTable) -> np.ndarray:
+    cells = [cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label]
+    return _some(np.stack([each.values for each in cells], axis=1))
 
 
 def planned(

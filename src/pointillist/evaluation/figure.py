@@ -86,12 +86,14 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
     panels, of = _panels(tables["data"], tables["rows"])
     k, m, n = len(panels), *(len(next(iter(tables[side].values()))) for side in ("rows", "data"))
     side = 1.9 if k > 2 else 2.6
-    size = (k * side + 0.9, k * side + 1.1)
+    # Names of categories take room.
+    left, bottom = (1.05, 1.0) if any(panel.ticks for panel in panels) else (0.65, 0.55)
+    size = (k * side + left + 0.25, k * side + bottom + 0.55)
     figure = Figure(figsize=(max(size[0], 3.6), size[1]), dpi=DPI)
     FigureCanvasAgg(figure)
     grid = figure.subplots(k, k, squeeze=False)
     width, height = figure.get_size_inches()
-    figure.subplots_adjust(0.75 / width, 0.65 / height, 1 - 0.2 / width, 1 - 0.65 / height, 0.12, 0.12)
+    figure.subplots_adjust(left / width, bottom / height, 1 - 0.2 / width, 1 - 0.65 / height, 0.12, 0.12)
 
     sample, colours = _shuffled_points(panels)
     dot = 3 if len(sample) > 1000 else 9

@@ -20,8 +20,8 @@ def spread(data: ArrayLike, samples: ArrayLike) -> Estimate:
         samples: Shape `(m, d)`.
 
     Returns:
-        The ratio. Its standard error is over the draw of both sides (delta method: each trace is a mean of squared
-        distances from the side's mean).
+        The ratio. Its standard error is over the draw of both sides, by the delta method, as each trace is a mean of
+        squared distances from the side's mean.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, or the data is a single point.

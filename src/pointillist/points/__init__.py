@@ -1,4 +1,4 @@
-"""Rows of numbers: where they come from, where they go, and how their columns are scaled."""
+"""Rows of numbers and tables: reading, writing, scaling and encoding them, and the named point sets."""
 
 from pointillist.points.columns import LARGEST_INTEGER, LabelColumn, Table
 from pointillist.points.labels import LONGEST_LABEL

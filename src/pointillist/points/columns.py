@@ -1,4 +1,4 @@
-"""The columns of a file: what they are called, which one holds labels, and what may be wrong with their values."""
+"""The columns of a file: their names, the label column, and errors about their values."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 LARGEST_INTEGER = 2**53
-"""Up to here a float64 holds every integer."""
+"""Largest integer up to which float64 holds every integer exactly."""
 _SHOWN = 10
 _LONGEST_SHOWN = 40
 
 
 class NotNumbers(ValueError):
-    """A table that is well formed, but not of numbers alone."""
+    """Error about a well-formed table that does not hold numbers alone."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class LabelColumn:
     """The column of a file that holds labels.
 
     Attributes:
-        name: Its name; its number where the file gives no names.
+        name: Its name, or its number where the file has no names.
         position: Its place among all columns of the file, from 0.
-        values: Shape (n,), of int64, bool, float64 (finite) or text.
+        values: Shape (n,); int64, bool, float64 (finite) or text.
     """
 
     name: str
@@ -35,13 +35,13 @@ class LabelColumn:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of numbers, and what the file said of them.
+    """Rows of numbers, with the names and types that the file gives them.
 
     Attributes:
-        rows: Shape (n, d), float64, finite, read-only, n and d at least 1; without the label column. Mapped from a file
-            where they are many.
-        names: Of the d columns; None where the file gives no names.
-        types: Of the d columns, as names of NumPy's: "int64", "uint8", "float32", "bool", …
+        rows: Shape (n, d), float64, finite, read-only, n and d at least 1; without the label column. A large table is
+            mapped from a file.
+        names: Names of the d columns; None if the file has none.
+        types: Types of the d columns, by NumPy's names: "int64", "uint8", "float32", "bool", …
         label: The label column, if one was asked for.
     """
 
@@ -52,12 +52,12 @@ class Table:
 
 
 def shown(text: str) -> str:
-    """Text from a file as part of a message: quoted, on one line, not too long."""
+    """Quotes text from a file for use in a message: on one line, shortened if it is long."""
     return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first of many names, and how many more there are."""
+    """Lists the first few names, and says how many more there are."""
     first = ", ".join(shown(name)[1:-1] for name in names[:_SHOWN])
     return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"
 
@@ -82,8 +82,8 @@ class Columns:
 
     Attributes:
         path: The file.
-        names: Of all its columns; their numbers where the file gives no names.
-        label: Position of the label column, if there is one.
+        names: Names of all its columns; their numbers where the file has no names.
+        label: Position of the label column; None if there is none.
     """
 
     path: Path
@@ -118,11 +118,11 @@ class Columns:
         return tuple(self.names[position] for position in self.kept)
 
     def error(self, complaint: str) -> ValueError:
-        """A complaint about the file."""
+        """An error about the file."""
         return ValueError(f"{self.path}: {complaint}")
 
     def bad_value(self, what: str, row: int, position: int) -> ValueError:
-        """A complaint about one value that no rows may have.
+        """An error about one value that no row may have.
 
         Args:
             what: The value.
@@ -132,12 +132,12 @@ class Columns:
         return self.error(f"{what} in row {row}, column {shown(self.names[position])}; drop or fill such rows first")
 
     def check_size(self, integers: np.ndarray, position: int) -> None:
-        """Raises a ValueError if one of the integers of a column has no float64 of its own."""
+        """Raises a ValueError if float64 cannot hold every integer of a column exactly."""
         if np.any((integers > LARGEST_INTEGER) | (integers < -LARGEST_INTEGER)):
             raise self.too_large(position)
 
     def too_large(self, position: int) -> ValueError:
-        """The complaint about a column of integers that float64 cannot tell apart."""
+        """An error about a column of integers that float64 cannot hold exactly."""
         return self.error(
             f"column {shown(self.names[position])} holds integers beyond 2**53, which a float64 cannot hold: "
             "drop the column or divide it"
@@ -149,12 +149,12 @@ class Columns:
         start: int,
         nan: Callable[[int, int], ValueError],
     ) -> None:
-        """Raises a ValueError about the first value that is no finite number.
+        """Raises a ValueError about the first value that is not finite.
 
         Args:
             block: Shape (m, d): consecutive rows, without the label column.
             start: Number of its first row, from 1.
-            nan: Complains about a NaN, given its row and its column in the block, from 0.
+            nan: Makes the error about a NaN from its row and column in the block, both from 0.
         """
         finite = np.isfinite(block)
         if finite.all():
@@ -165,7 +165,7 @@ class Columns:
         raise self.bad_value("an infinite value", start + row, self.kept[column])
 
     def label_column(self, blocks: Sequence[np.ndarray]) -> LabelColumn | None:
-        """The label column, if there is one, from consecutive blocks of its values."""
+        """Joins consecutive blocks of labels to the label column; None if the file has none."""
         if self.label is None:
             return None
         return LabelColumn(self.names[self.label], self.label, np.concatenate(blocks))

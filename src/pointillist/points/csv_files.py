@@ -1,4 +1,4 @@
-"""Tables from `.csv` and `.csv.gz` files, in one pass and in little memory."""
+"""Reads tables from `.csv` and `.csv.gz` files, in one pass and with little memory."""
 
 import codecs
 import csv as text_csv
@@ -64,7 +64,7 @@ def read_csv(path: Path, label: str | None, min_rows: int) -> Table:
 
 
 class _Written:
-    """How the values of one column are written, over all blocks so far."""
+    """The way the values of one column are written, over all blocks so far."""
 
     def __init__(self, columns: Columns, position: int) -> None:
         self.position = position
@@ -75,7 +75,7 @@ class _Written:
         self._codes = False
 
     def values(self, text: "pa.StringArray") -> Float[np.ndarray, " m"]:
-        """The numbers that are written; NaN for what is none."""
+        """Parses the numbers; NaN where a text is not a number."""
         import pyarrow.compute as pc
 
         if self._truths is None:
@@ -99,7 +99,7 @@ class _Written:
         """The type that all values of the column have in common.
 
         Raises:
-            ValueError: If it is integers of which float64 cannot hold some, or of which one begins with a zero.
+            ValueError: If they are integers, and float64 cannot hold one exactly or one begins with a zero.
         """
         if self._truths:
             return "bool"
@@ -116,7 +116,7 @@ class _Written:
         return "int64" if self._integers else "float64"
 
     def complaint(self, text: str, row: int) -> ValueError:
-        """What is wrong with a text that `values` could not read, in a row counted from 1."""
+        """Makes the error about a text that `values` could not read; rows are counted from 1."""
         if text.lower() in MISSING:
             return NotNumbers(self._columns.bad_value("has a missing value", row, self.position))
         wrong = "neither true nor false, as the rows above are" if self._truths else "not a number"
@@ -130,21 +130,21 @@ def _complaint(written: list[_Written], texts: "list[pa.StringArray]", start: in
 
 
 def _check_header(names: Sequence[str], path: Path) -> None:
-    """Raises a ValueError if the first line is one of numbers, but for those that stand for names."""
+    """Raises a ValueError if the first line holds numbers rather than names; 0, 1, 2, … are names."""
     if all(NUMBER.fullmatch(name) for name in names) and list(names) != [str(i) for i in range(len(names))]:
         raise ValueError(
-            f"{path}: the first line must hold the names of the columns, and it holds numbers: {listed(names)}"
+            f"{path}: the first line must hold the names of the columns, but it holds numbers: {listed(names)}"
         )
 
 
 class CsvFile:
-    """A file as batches of rows of text, null where a cell is missing.
+    """Batches of rows of text from a CSV file, null where a cell is missing.
 
     Attributes:
-        names: Of the columns, without white space around them.
+        names: Names of the columns, without white space around them.
 
     Raises:
-        ValueError: In one line, if it is no CSV.
+        ValueError: If the file is not CSV; the message is one line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -153,7 +153,7 @@ class CsvFile:
         self.names = [name.strip() for name in names]
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
-        """The rows, some at a time, none of them empty."""
+        """Yields the rows in batches, none of them empty."""
         rows = self._batches()
         return rows if len(self.names) > 1 else self._without_blank_end(rows)
 
@@ -191,12 +191,12 @@ class CsvFile:
                     return
                 raise _unreadable(error, self._path, self._lines_above) from error
             size += batch.nbytes
-            check_expansion(self._path, size, packed, "unpack it first, if it is meant")
+            check_expansion(self._path, size, packed, "unpack it first if it is one")
             if batch.num_rows:
                 yield batch
 
     def _without_blank_end(self, batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-        """Batches of one column, without the empty lines that the file ends with, each of which is a null."""
+        """Yields batches of one column without the empty lines at the file's end, each of which would be a null."""
         held: list[pa.RecordBatch] = []
         for batch in batches:
             filled = np.flatnonzero(batch.column(0).is_valid().to_numpy(zero_copy_only=False))
@@ -228,7 +228,7 @@ def _blank_lines_at_end(path: Path) -> int:
 
 
 def _header(path: Path) -> tuple[list[str], int]:
-    """The names in the first line that is not empty, and the number of lines down to the end of that one."""
+    """Reads the names in the first line that is not empty, and counts the lines to the end of that line."""
     size, start = 2**12, b""
     with _unpacked(path) as file:
         while True:
@@ -272,7 +272,7 @@ def _not_utf8(path: Path) -> ValueError:
 
 
 def _unreadable(error: Exception, path: Path, lines_above: int = 0) -> ValueError:
-    """What is wrong with a file that cannot be read, in one line."""
+    """Makes the one-line error about a file that cannot be read."""
     reason = str(error)
     if ragged := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", reason):
         row, expected, got = (int(number) for number in ragged.groups())

@@ -1,8 +1,9 @@
-"""Columns of any kind as tokens, whole numbers from 0 on, and back.
+"""Encodes columns of any kind as tokens, integers from 0 on, and decodes them.
 
-A category is a token. A number is one too where it takes few values; else its value is one of those that many rows
-share, or lies in one of some intervals that hold about as many rows each, and the place within the interval is a
-second token. A missing cell is one more value of its column's token.
+A category is a token. So is a number in a column that has few distinct values. In any other column of numbers, each
+value that many rows share has a token; the range of the other values is split into intervals that hold about as many
+rows each, and such a value has one token for its interval and a second for its place within it. A missing cell is one
+more value of its column's token.
 """
 
 from collections.abc import Sequence
@@ -15,20 +16,15 @@ from jaxtyping import Float
 
 from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.names import check_names, name_from_json, name_to_json
-
-MAX_ATOMS = 256
-"""A column of so many values at most, each of four rows on average, has a token for each value."""
-
-SPIKE_SHARE = 0.01
-"""A value that so many of the rows share has a token of its own."""
+from pointillist.points.repeats import are_few, are_spikes
 
 MAX_INTERVALS = 64
 ROWS_PER_INTERVAL = 25
 PLACES = 32
-"""Parts of an interval that hold about as many rows each."""
+"""Number of parts of an interval, which hold about as many rows each."""
 
 ROWS_PER_PLACE = 4
-"""With fewer, on average, the part is not learned but drawn evenly."""
+"""Rows per part, on average, below which the part is not learned but drawn uniformly."""
 
 MAX_CATEGORIES = 10_000
 MAX_DECIMALS = 8
@@ -39,14 +35,14 @@ class ColumnCode:
     """The tokens of one column.
 
     Attributes:
-        name: Of the column.
-        categories: The categories, in the order of their tokens; None of a column of numbers.
-        atoms: Values that have a token of their own, increasing, shape (a,); none of categories.
+        name: Name of the column.
+        categories: The categories, in the order of their tokens; None for a column of numbers.
+        atoms: Values that have a token of their own, increasing, shape (a,); empty for categories.
         knots: Ends of the parts of each interval, shape (b, `PLACES` + 1), not decreasing.
         has_missing: Whether the last value of the token stands for a missing cell.
         has_places: Whether the part of an interval is a token of its own.
-        decimals: Digits after the point that all values have at most; None if they have more than `MAX_DECIMALS`.
-        step: What all values of dates are apart from the first by multiples of, such as a day; 0 of other columns.
+        decimals: Most digits after the point of any value; None if a value has more than `MAX_DECIMALS`.
+        step: Unit of which the distances of all dates from the first are multiples, such as a day; 0 for other columns.
         first: The first date.
     """
 
@@ -65,7 +61,7 @@ class ColumnCode:
         """Learns the tokens of a column.
 
         Args:
-            name: Of the column.
+            name: Name of the column.
             cells: Its cells.
             is_category: Whether each number is a category.
         """
@@ -76,9 +72,9 @@ class ColumnCode:
             return cls(name, kept, *none, bool(cells.is_missing.any()), False, None)
         given = cells.values[~cells.is_missing]
         values, counts = np.unique(given, return_counts=True)
-        if is_category or (len(values) <= MAX_ATOMS and 4 * len(values) <= len(given)):
+        if is_category or are_few(values, len(given)):
             return cls(name, None, values, none[1], bool(cells.is_missing.any()), False, None)
-        is_spike = counts >= max(4, SPIKE_SHARE * len(given))
+        is_spike = are_spikes(counts, len(given))
         rest = np.sort(given[~np.isin(given, values[is_spike])])
         n_intervals = int(np.clip(len(rest) // ROWS_PER_INTERVAL, min(4, len(rest)), MAX_INTERVALS))
         knots = none[1]
@@ -97,18 +93,18 @@ class ColumnCode:
 
     @property
     def n_values(self) -> int:
-        """Values of the token, but for the one of a missing cell."""
+        """Number of the token's values, not counting the one for a missing cell."""
         return len(self.atoms) + len(self.knots) if self.categories is None else len(self.categories)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Of the column's one or two tokens."""
+        """Number of values of each of the column's one or two tokens."""
         first = self.n_values + self.has_missing
         return (first, PLACES) if self.has_places else (first,)
 
     @property
     def ranks(self) -> tuple[float, ...]:
-        """The place in (0, 1) of every value of the one or two tokens; -1 of categories, and of a missing cell."""
+        """Rank in (0, 1) of every value of the one or two tokens; -1 for categories and for a missing cell."""
         if self.categories is not None:
             return (-1.0,) * self.sizes[0]
         # An interval of equal ends may be an atom's neighbour on either side.
@@ -117,10 +113,10 @@ class ColumnCode:
         return (*ranks, *((np.arange(PLACES) + 0.5) / PLACES if self.has_places else ()))
 
     def encode(self, cells: Cells) -> Float[np.ndarray, "n tokens"]:
-        """Tokens of cells, shape (n, 1 or 2); those of a missing cell that no training row had are NaN.
+        """Encodes cells as tokens, shape (n, 1 or 2); NaN for missing cells if no training row had one.
 
         Raises:
-            ValueError: If a category is unknown. Numbers beyond the known ones become the nearest.
+            ValueError: If a category is unknown. A number beyond the known range becomes the nearest known one.
         """
         out = np.zeros((len(cells.values), len(self.sizes)))
         given = ~cells.is_missing
@@ -165,10 +161,10 @@ class ColumnCode:
         return out
 
     def decode(self, tokens: Float[np.ndarray, "n tokens"]) -> tuple[np.ndarray, np.ndarray]:
-        """Values of tokens, and which of them are missing.
+        """Decodes tokens to values, and says which are missing.
 
         Args:
-            tokens: Each token plus a number in [0, 1), which decides what the token leaves open.
+            tokens: Each token plus a number in [0, 1), which places the value within what the token stands for.
         """
         first = np.floor(tokens[:, 0]).astype(np.int64)
         is_missing = first >= self.n_values
@@ -192,7 +188,7 @@ class ColumnCode:
         return values, is_missing
 
     def to_json(self) -> dict[str, Any]:
-        """What it is beside its atoms and knots, as JSON values."""
+        """Everything but the atoms and knots, as JSON values."""
         return {
             "name": name_to_json(self.name),
             "categories": self.categories,
@@ -207,7 +203,7 @@ class ColumnCode:
 
     @classmethod
     def from_json(cls, content: dict[str, Any], atoms: np.ndarray, knots: np.ndarray) -> "ColumnCode":
-        """What `to_json` was called of.
+        """Rebuilds the code from what `to_json` returned.
 
         Raises:
             ValueError: If there is no such code.
@@ -221,7 +217,7 @@ class ColumnCode:
             raise ValueError(f"values of {name!r} do not increase")
         decimals, step, first = content["decimals"], content["step"], content["first"]
         if type(step) is not int or type(first) is not int or not 0 <= step <= 2**53 >= abs(first):
-            raise ValueError(f"steps of {name!r} are no numbers")
+            raise ValueError(f"steps of {name!r} are not numbers")
         code = cls(
             name,
             None if categories is None else tuple(categories),
@@ -239,10 +235,10 @@ class ColumnCode:
 
 
 def count_of(value: Any) -> int:
-    """A number of values, as a file claims it.
+    """Checks a number of values that a file claims.
 
     Raises:
-        ValueError: If it is no such number.
+        ValueError: If it is not such a number.
     """
     if type(value) is not int or not 0 <= value <= MAX_CATEGORIES:
         raise ValueError(f"{value!r:.40} is not a number of values")
@@ -266,7 +262,7 @@ class TableEncoding:
     """The tokens of a table's columns.
 
     Attributes:
-        columns: One code a column.
+        columns: One code per column.
     """
 
     columns: tuple[ColumnCode, ...]
@@ -276,7 +272,7 @@ class TableEncoding:
         """Learns the tokens of all columns.
 
         Raises:
-            ValueError: If a column is no use: text that nearly every row has its own of, or no value at all.
+            ValueError: If nothing can be learned from a column: its text differs in nearly every row, or it is empty.
         """
         for name in categorical:
             if name not in table.names:
@@ -286,25 +282,25 @@ class TableEncoding:
             _check_use(name, cells, is_category=name in categorical)
             codes.append(ColumnCode.fit(name, cells, is_category=name in categorical))
         if all(sum(code.sizes) == 1 for code in codes):
-            raise ValueError("every column is constant, so that there is nothing to learn: give rows that differ")
+            raise ValueError("every column is constant, so there is nothing to learn: give rows that differ")
         return cls(tuple(codes))
 
     def to_json(self) -> list[dict[str, Any]]:
-        """JSON values of every column, as `ColumnCode.to_json` gives them."""
+        """JSON values of every column, as `ColumnCode.to_json` returns them."""
         return [code.to_json() for code in self.columns]
 
     @staticmethod
     def lengths_of(content: list[dict[str, Any]]) -> tuple[int, int]:
-        """How many atoms and intervals all columns of a file have together.
+        """Total numbers of atoms and of intervals in all columns of a file.
 
         Raises:
-            ValueError: If it does not say.
+            ValueError: If the file does not state them.
         """
         return sum(count_of(fact["atoms"]) for fact in content), sum(count_of(fact["intervals"]) for fact in content)
 
     @classmethod
     def from_json(cls, content: list[dict[str, Any]], atoms: np.ndarray, knots: np.ndarray) -> "TableEncoding":
-        """What `to_json` was called of, with the atoms and knots of all columns.
+        """Rebuilds the encoding from what `to_json` returned and the atoms and knots of all columns.
 
         Raises:
             ValueError: If there is no such encoding.
@@ -319,17 +315,17 @@ class TableEncoding:
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
-        """Of all tokens."""
+        """Number of values of each token."""
         return tuple(size for code in self.columns for size in code.sizes)
 
     @cached_property
     def ranks(self) -> tuple[float, ...]:
-        """Of every value of all tokens."""
+        """Ranks of every value of all tokens."""
         return tuple(float(rank) for code in self.columns for rank in code.ranks)
 
     @cached_property
     def parents(self) -> tuple[int, ...]:
-        """Of each token the place of the one that is drawn before it, or -1: an interval comes before the place."""
+        """For each token, position of the token drawn before it, or -1: an interval is drawn before the place in it."""
         parents: list[int] = []
         for code in self.columns:
             parents += [-1, len(parents)][: len(code.sizes)]
@@ -337,11 +333,11 @@ class TableEncoding:
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
-        """The place of each column's first token."""
+        """Position of each column's first token."""
         return tuple(int(i) for i in np.cumsum([0, *(len(code.sizes) for code in self.columns)])[:-1])
 
     def code(self, name: Any) -> ColumnCode:
-        """Of a column.
+        """The code of a column.
 
         Raises:
             ValueError: If there is no such column.
@@ -353,17 +349,17 @@ class TableEncoding:
         raise ValueError(f"there is no column {name!r}: the model's columns are {names}")
 
     def start(self, name: Any) -> int:
-        """The place of a column's first token."""
+        """Position of a column's first token."""
         return self.starts[self.columns.index(self.code(name))]
 
     def encode(self, table: MixedTable) -> Float[np.ndarray, "n T"]:
-        """Tokens of a table with these columns, in this order."""
+        """Encodes a table that has these columns in this order."""
         return np.concatenate(
             [code.encode(cells) for code, cells in zip(self.columns, table.cells, strict=True)], axis=1
         )
 
     def decode(self, tokens: Float[np.ndarray, "n T"]) -> tuple[Cells, ...]:
-        """Cells of tokens, each plus a number in [0, 1)."""
+        """Decodes tokens, each plus a number in [0, 1), to cells."""
         cells = []
         for code, start in zip(self.columns, self.starts, strict=True):
             values, is_missing = code.decode(tokens[:, start : start + len(code.sizes)])
@@ -382,7 +378,7 @@ def _check_use(name: Any, cells: Cells, *, is_category: bool) -> None:
     words = [text for text in texts if not _is_number(text)]
     if distinct > 10 and 0 < 2 * len(words) < len(texts):
         raise ValueError(
-            f"column {name!r} holds numbers but for {words[0]!r}: clear such cells to make them missing, or drop it"
+            f"column {name!r} holds numbers except for {words[0]!r}: clear such cells to make them missing, or drop it"
         )
     if distinct > MAX_CATEGORIES or (distinct > 50 and 2 * distinct > n_given):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The values of a label column, gathered block by block: whole numbers, true and false, or text."""
+"""The values of a label column, gathered block by block: integers, booleans or text."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LONGEST_LABEL = 200
-"""Characters of a label; NumPy gives every label the space of the longest."""
+"""Most characters that a label may have; NumPy gives every label the space of the longest."""
 
 
 class Labels:
-    """Gathers labels; each distinct one is held once a block.
+    """Gathers labels; each distinct label is held once per block.
 
     Args:
         columns: The columns of the file, one of which holds labels.

@@ -1,9 +1,11 @@
-"""Tables of mixed columns from and to `.csv`, `.csv.gz` and `.parquet` files."""
+"""Reads tables of mixed columns from `.csv`, `.csv.gz` and `.parquet` files, and writes them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from pointillist.files import check_place, check_regular, naming, whole_file
 from pointillist.points.columns import check_distinct, check_enough, listed, shown
@@ -12,6 +14,7 @@ from pointillist.points.limits import check_parquet
 from pointillist.points.mixed import MixedTable, kind_of
 from pointillist.points.tables import ending_of
 from pointillist.points.texts import TYPES, typed
+from pointillist.points.writing import TableWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,17 +30,17 @@ def read_mixed(
 ) -> MixedTable:
     """Reads a table whose columns may be of any kind, with missing cells, into memory.
 
-    What the texts of a `.csv` file stand for, `pointillist.points.texts` says.
+    `pointillist.points.texts` has the rules for what the texts of a `.csv` file stand for.
 
     Args:
         path: A `.csv`, `.csv.gz` or `.parquet` file.
-        label: The column that holds labels.
-        drop: Columns to leave out.
-        types: By name what columns hold, "text", "integer", "number" or "date", in place of what they look like.
-        min_rows: The fewest rows that will do.
+        label: Name of the column that holds labels.
+        drop: Names of columns to leave out.
+        types: Maps names of columns to "text", "integer", "number" or "date", where a column is not what it looks like.
+        min_rows: Fewest rows that the file must have.
 
     Raises:
-        ValueError: In one line, if the file cannot be read as such a table.
+        ValueError: If the file cannot be read as such a table; the message is one line.
         OSError: If it cannot be opened.
     """
     ending, types = ending_of(path), dict(types or {})
@@ -56,7 +59,8 @@ def read_mixed(
     for field in table.schema:
         if not kind_of(field.type):
             raise ValueError(
-                f"{path}: column {shown(field.name)} holds {field.type}, which is no number, category or date: drop it"
+                f"{path}: column {shown(field.name)} holds {field.type}, which is not a number, category or date: "
+                "drop it"
             )
     return MixedTable(table, label)
 
@@ -127,20 +131,21 @@ def _as_type(path: Path, name: str, column: Any, kind: str) -> Any:
 
 
 class MixedWriter:
-    """Writes Arrow tables as they come; the file appears whole when the block ends without an error, or not at all.
+    """Writes Arrow tables as they come; the whole file appears when the block ends without an error, else none does.
 
     Args:
-        path: A `.csv`, `.csv.gz` or `.parquet` file.
-        schema: Of the tables.
+        path: The file; a `.npy` file holds numbers alone.
+        schema: Schema of the tables.
+        n_rows: Number of rows that will be written, which a `.npy` file begins with.
 
     Raises:
-        ValueError: If the format cannot hold it.
+        ValueError: If the format cannot hold the schema.
         OSError: If the file cannot be written.
     """
 
-    def __init__(self, path: Path, schema: "pa.Schema") -> None:
-        self._path, self._ending = path, ending_of(path)
-        if self._ending == ".npy":
+    def __init__(self, path: Path, schema: "pa.Schema", n_rows: int) -> None:
+        self._path, self._ending, self._n_rows = path, ending_of(path), n_rows
+        if self._ending == ".npy" and not all(_is_of_numbers(field.type) for field in schema):
             raise ValueError(f"{path}: an .npy file holds numbers alone: give a .csv or .parquet file")
         self.names: list[str] = schema.names
         check_distinct(self.names, path)
@@ -152,8 +157,12 @@ class MixedWriter:
         from pyarrow import csv, parquet
 
         with naming(self._path), ExitStack() as stack:
-            part = stack.enter_context(whole_file(self._path))
             writer: Any
+            if self._ending == ".npy":
+                self._writer = stack.enter_context(_Npy(self._path, self._schema, self._n_rows))
+                self._stack = stack.pop_all()
+                return self
+            part = stack.enter_context(whole_file(self._path))
             if self._ending == ".parquet":
                 writer = parquet.ParquetWriter(part, self._schema)
             else:
@@ -177,8 +186,27 @@ class MixedWriter:
         self._writer.write_table(table.cast(self._schema))
 
 
+class _Npy(AbstractContextManager):
+    """Writes numbers; a missing cell is NaN, and makes its column one of floats."""
+
+    def __init__(self, path: Path, schema: "pa.Schema", n_rows: int) -> None:
+        types = [np.dtype(field.type.to_pandas_dtype()).name for field in schema]
+        self._writer = TableWriter(path, None, types, n_rows)
+
+    def __enter__(self) -> "_Npy":
+        self._writer.__enter__()
+        return self
+
+    def write_table(self, table: "pa.Table") -> None:
+        """Adds rows."""
+        self._writer.write([column.to_numpy() for column in table.columns])
+
+    def __exit__(self, *raised: Any) -> None:
+        self._writer.__exit__(*raised)
+
+
 class _OneColumn(AbstractContextManager):
-    """Writes a CSV of one column, in which a missing cell is NA: an empty line would be none at all."""
+    """Writes a CSV file of one column, with NA for a missing cell: an empty line would be no row at all."""
 
     def __init__(self, sink: Any, schema: "pa.Schema") -> None:
         self._sink = sink
@@ -197,12 +225,18 @@ class _OneColumn(AbstractContextManager):
         """Leaves the sink to whoever opened it."""
 
 
+def _is_of_numbers(kind: "pa.DataType") -> bool:
+    from pyarrow import types
+
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+
+
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
 def _as_text(schema: "pa.Schema") -> "pa.Schema":
-    """Types that CSV can be written of: categories as what they stand for."""
+    """Replaces types that CSV cannot hold: categories become what they stand for."""
     import pyarrow as pa
 
     fields = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema]

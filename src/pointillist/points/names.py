@@ -1,4 +1,4 @@
-"""Names of columns as users have them: text, numbers, truth values, dates, None, and tuples of these; and as JSON."""
+"""Names of columns, also as JSON: text, numbers, booleans, dates, None, and tuples of these."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -8,7 +8,7 @@ _PLAIN = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 def check_names(names: Sequence[Any]) -> None:
-    """Raises a ValueError if two names are the same, or one is of another kind than names may be."""
+    """Raises a ValueError if two names are the same, or one has a type that names cannot have."""
     for name in names:
         name_to_json(name)
     seen = set()
@@ -19,10 +19,10 @@ def check_names(names: Sequence[Any]) -> None:
 
 
 def name_to_json(name: Any) -> list[Any]:
-    """A name with its kind, as JSON has it.
+    """Converts a name to JSON values, with its type.
 
     Raises:
-        ValueError: If it is of another kind than names may be.
+        ValueError: If it has a type that names cannot have.
     """
     name = name.item() if hasattr(name, "item") else name
     if name is None:
@@ -39,10 +39,10 @@ def name_to_json(name: Any) -> list[Any]:
 
 
 def name_from_json(value: Any) -> Any:
-    """The name that `name_to_json` was given.
+    """Restores a name from what `name_to_json` returned.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no such name.
     """
     kind, *rest = value
     if kind == "none" and not rest:
@@ -53,7 +53,7 @@ def name_from_json(value: Any) -> Any:
     if kind in ("date", "datetime"):
         return {"date": date, "datetime": datetime}[kind].fromisoformat(content)
     if type(content) is not _PLAIN.get(kind):
-        raise ValueError(f"{content!r:.40} is no name of a column")
+        raise ValueError(f"{content!r:.40} is not the name of a column")
     return content
 
 
@@ -61,8 +61,8 @@ def pandas_columns(names: Sequence[Any], levels: Sequence[Any]) -> Any:
     """The index of a pandas frame's columns.
 
     Args:
-        names: Of the columns; tuples where there are several levels.
-        levels: Names of the levels, None of one without.
+        names: Names of the columns; tuples if there are several levels.
+        levels: Names of the levels, None for a level without a name.
     """
     import pandas
 

@@ -1,4 +1,4 @@
-"""Tables from `.npy` files, which are mapped rather than read."""
+"""Reads tables from `.npy` files, which are memory-mapped."""
 
 import math
 from functools import partial

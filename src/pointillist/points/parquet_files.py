@@ -1,4 +1,4 @@
-"""Tables from `.parquet` files, batch by batch."""
+"""Reads tables from `.parquet` files, batch by batch."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -68,7 +68,7 @@ def _type_name(columns: Columns, position: int, kind: "pa.DataType") -> str:
 
 
 def _label_type(columns: Columns, position: int, kind: "pa.DataType") -> "pa.DataType":
-    """The one of four types that labels of type `kind` are cast to."""
+    """The type, one of four, that labels of type `kind` are cast to."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -82,7 +82,7 @@ def _label_type(columns: Columns, position: int, kind: "pa.DataType") -> "pa.Dat
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return pa.string()
     raise columns.error(
-        f"the label column {shown(columns.names[position])} holds {kind}; labels are numbers, true and false, or text"
+        f"the label column {shown(columns.names[position])} holds {kind}; labels must be numbers, booleans or text"
     )
 
 

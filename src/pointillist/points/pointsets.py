@@ -1,7 +1,7 @@
 """The named point sets: five of a published study, scikit-learn's digits as 64 columns, and five of the literature.
 
 Each set has one canonical draw (`random_state=42` and its own number of rows), scaled per column to [-1, 1].
-Any other draw is put on the canonical draw's scale, so that it can serve as held-out rows of the same law.
+Any other draw is put on the canonical draw's scale, so that it can serve as held-out rows of the same distribution.
 """
 
 from collections.abc import Callable
@@ -25,12 +25,13 @@ class PointSet:
     """A named set of labelled rows.
 
     Attributes:
-        draw: `(n_rows, random_state) -> (rows, labels)`, in the generator's own units.
+        draw: Function `(n_rows, random_state) -> (rows, labels)`, in the generator's own units.
         n_rows: Number of rows of the canonical draw.
         n_columns: Number of columns.
         is_generated: Whether any number of fresh rows can be drawn; otherwise the rows are a fixed table.
-        class_probabilities: p(y | x) of rows in the generator's own units, (n, d) → (n, classes), where it is known.
-        log_density: log p(x) in nats of such rows, (n, d) → (n,), where it is known.
+        class_probabilities: Function for p(y | x) of rows in the generator's own units, (n, d) → (n, classes); None if
+            it is not known.
+        log_density: Function for log p(x) of such rows in nats, (n, d) → (n,); None if it is not known.
     """
 
     draw: Callable[[int, int], tuple[np.ndarray, np.ndarray]]
@@ -160,14 +161,14 @@ def _canonical_scaling(name: str) -> AffineScaling:
 def load_pointset(name: str, n_rows: int | None = None, random_state: int = _CANONICAL_SEED) -> tuple[Rows, Labels]:
     """Draws rows of a named set, scaled per column by the range of its canonical draw.
 
-    The canonical draw (`n_rows=None, random_state=42`) lies in [-1, 1]. Other draws are independent rows of
-    the same law on the same scale, so that a few of them may lie slightly outside. `digits` is a fixed table:
-    there a smaller `n_rows` takes a random subset.
+    The canonical draw (`n_rows=None, random_state=42`) lies in [-1, 1]. Other draws are independent rows from
+    the same distribution on the same scale, so a few of them may lie slightly outside. `digits` is a fixed table:
+    a smaller `n_rows` takes a random subset of it.
 
     Args:
         name: One of `POINTSETS`: moons, circles, blobs, manycircles, helix, digits; checkerboard, two_spirals,
             pinwheel, swiss_roll, eight_gaussians.
-        n_rows: Number of rows, at least 2; the set's own number by default.
+        n_rows: Number of rows, at least 2; by default the set's own number.
         random_state: Seed of the draw, a non-negative integer.
 
     Returns:
@@ -192,7 +193,7 @@ def load_pointset(name: str, n_rows: int | None = None, random_state: int = _CAN
 
 
 def true_class_probabilities(name: str, rows: Rows) -> Float[np.ndarray, "n classes"] | None:
-    """p(y | x) by the generator's own law: what the best possible classifier says. None where it is not known.
+    """Class probabilities p(y | x) of the generator, which the best possible classifier has; None if not known.
 
     Args:
         name: One of `POINTSETS`; known for blobs, manycircles and helix.
@@ -203,7 +204,7 @@ def true_class_probabilities(name: str, rows: Rows) -> Float[np.ndarray, "n clas
 
 
 def true_log_density(name: str, rows: Rows) -> Float[np.ndarray, " n"] | None:
-    """Log p(x) in nats by the generator's own law, on the scale of `load_pointset`. None where it is not known.
+    """Log-density log p(x) of the generator in nats, on the scale of `load_pointset`; None if not known.
 
     Args:
         name: One of `POINTSETS`; known for blobs and manycircles.

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 Rows = Float[np.ndarray, "n d"]
 
 N_QUANTILES = 1000
-"""Points of a column's distribution that `QuantileScaling` keeps."""
+"""Number of quantiles that `QuantileScaling` keeps of a column's distribution."""
 
 _QUANTILE_ROWS = 100_000
 _BLOCK_VALUES = 2**20
@@ -22,7 +22,7 @@ _PLACES = 1024
 
 
 class Scaling(ABC):
-    """A map of each column on its own, increasing."""
+    """An increasing map of each column on its own."""
 
     @abstractmethod
     def transform(self, rows: Rows) -> Rows:
@@ -38,16 +38,16 @@ class Scaling(ABC):
 
     @abstractmethod
     def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
-        """Log of the determinant of `transform` at rows, shape (n, d): what a log-density of scaled rows lacks."""
+        """Log-determinant of `transform` at rows of shape (n, d); to be added to a log-density of scaled rows."""
 
 
 @dataclass(frozen=True)
 class AffineScaling(Scaling):
-    """(row - centre) / unit; a column of unit 0 is constant: it maps to 0 and comes back as its centre.
+    """The scaling (row - centre) / unit. A column of unit 0 is constant: it maps to 0, and 0 maps back to its centre.
 
     Attributes:
-        centre: Shape (d,), the value of each column that becomes 0.
-        unit: Shape (d,), at least 0.
+        centre: Shape (d,): the value of each column that becomes 0.
+        unit: Shape (d,): the divisor of each column, at least 0.
     """
 
     centre: Float[np.ndarray, " d"]
@@ -55,14 +55,14 @@ class AffineScaling(Scaling):
 
     @classmethod
     def minmax(cls, rows: Rows) -> "AffineScaling":
-        """The range of each column of `rows`, shape (n, d), finite, becomes [-1, 1]."""
+        """Scales the range of each column of `rows`, shape (n, d), finite, to [-1, 1]."""
         low, high = column_range(rows)
         # Halves first: the range of float64 rows may be beyond float64.
         return cls(low / 2 + high / 2, high / 2 - low / 2)
 
     @classmethod
     def standard(cls, rows: Rows) -> "AffineScaling":
-        """Each column of `rows`, shape (n, d), finite, becomes one of mean 0 and standard deviation 1."""
+        """Scales each column of `rows`, shape (n, d), finite, to mean 0 and standard deviation 1."""
         low, high = column_range(rows)
         # Within the range, so that squares neither overflow nor underflow.
         inner = cls.minmax(rows)
@@ -103,26 +103,26 @@ class AffineScaling(Scaling):
         return AffineScaling(self.centre[columns], self.unit[columns])
 
     def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
-        """The same for all rows."""
+        """Log-determinant of `transform`, the same for all rows."""
         return np.full(len(rows), -np.log(self._divisor).sum())
 
 
 @dataclass(frozen=True)
 class QuantileScaling(Scaling):
-    """Each column becomes standard normal, by its own distribution function: linear between `N_QUANTILES` quantiles.
+    """Makes each column standard normal by its own distribution function, linear between `N_QUANTILES` quantiles.
 
-    Values beyond the range of the data map to its ends, and no generated row lies beyond it. A value that repeats keeps
-    its share of the rows.
+    Values beyond the range of the data map to its ends, and no generated row lies beyond it. A repeated value keeps its
+    share of the rows.
 
     Attributes:
-        quantiles: Shape (points, d), not decreasing along the first axis.
+        quantiles: Quantiles of each column, shape (points, d), not decreasing along the first axis.
     """
 
     quantiles: Float[np.ndarray, "points d"]
 
     @classmethod
     def fit(cls, rows: Rows) -> "QuantileScaling":
-        """Takes the quantiles of each column from `rows`, shape (n, d), finite; of 100,000 of many."""
+        """Takes the quantiles of each column of `rows`, shape (n, d), finite; from at most 100,000 of them."""
         if len(rows) > _QUANTILE_ROWS:
             rows = rows_at(rows, np.sort(np.random.default_rng(0).choice(len(rows), _QUANTILE_ROWS, replace=False)))
         points = np.linspace(0, 1, min(N_QUANTILES, len(rows)))
@@ -131,7 +131,7 @@ class QuantileScaling(Scaling):
 
     @property
     def levels(self) -> Float[np.ndarray, " points"]:
-        """The share of the data that lies below each quantile."""
+        """Fraction of the data that lies below each quantile."""
         return np.linspace(0, 1, len(self.quantiles))
 
     @property
@@ -168,7 +168,7 @@ class QuantileScaling(Scaling):
         return QuantileScaling(self.quantiles[:, columns])
 
     def log_slope(self, rows: Rows) -> Float[np.ndarray, " n"]:
-        """-inf beyond the range of the data; only of columns that do not repeat."""
+        """Log-determinant of `transform`, -inf beyond the data's range; only for columns without repeated values."""
         out = np.zeros(len(rows))
         z = self.transform(rows).astype(np.float64)
         for j, quantiles in enumerate(self.quantiles.T):
@@ -181,7 +181,7 @@ class QuantileScaling(Scaling):
 
 
 def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Views of rows, some at a time: a table may be a map of a file that is larger than the memory."""
+    """Yields views of rows, some at a time: a table may be mapped from a file that is larger than memory."""
     step = max(1, _BLOCK_VALUES // max(1, math.prod(rows.shape[1:])))
     for first in range(0, len(rows), step):
         yield rows[first : first + step]
@@ -189,7 +189,7 @@ def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def rows_at(rows: np.ndarray, places: Int[np.ndarray, " m"]) -> np.ndarray:
-    """`rows[places]`, shape (m, d); of a map of a file some at a time."""
+    """Returns `rows[places]`, shape (m, d); rows mapped from a file are read some at a time."""
     if _map_of(rows) is None or len(places) <= _PLACES:
         taken = rows[places]
         let_go(rows)
@@ -198,9 +198,9 @@ def rows_at(rows: np.ndarray, places: Int[np.ndarray, " m"]) -> np.ndarray:
 
 
 def let_go(rows: np.ndarray) -> None:
-    """Holds nothing in memory of rows that are a read-only map of a file; they are read again where they are used.
+    """Frees the memory of rows that are a read-only map of a file; they are read again when they are used.
 
-    The system would take their memory back in need, but until then it counts as this process's.
+    The system would reclaim their memory when needed, but until then it counts as this process's.
     """
     found = _map_of(rows)
     if found is not None and hasattr(mmap, "MADV_DONTNEED"):

@@ -10,14 +10,14 @@ from jaxtyping import Float
 from pointillist.files import naming
 
 SPOOL_ABOVE = 2**28
-"""Bytes of rows beyond which they go to a temporary file."""
+"""Number of bytes beyond which rows go to a temporary file."""
 
 
 class Spool:
-    """Gathers blocks of rows; memory stays below a few times `SPOOL_ABOVE` however many there are.
+    """Gathers blocks of rows; memory stays below a few times `SPOOL_ABOVE`, however many rows there are.
 
     Args:
-        width: Columns of each row.
+        width: Number of columns.
     """
 
     def __init__(self, width: int) -> None:

@@ -1,4 +1,4 @@
-"""From a table in its own units to what a model sees, and back: scaling, constant columns, whole numbers."""
+"""Scales a table to what a model sees, and back; handles constant columns and columns of integers."""
 
 from dataclasses import dataclass, replace
 
@@ -8,20 +8,20 @@ from jaxtyping import Bool, Float, Int
 from pointillist.points.scaling import AffineScaling, QuantileScaling, Rows, Scaling, column_range
 
 SCALINGS = ("minmax", "standard", "quantile", None)
-"""Ways to scale columns, by name; None leaves them as they are."""
+"""Names of the ways to scale columns; None leaves them as they are."""
 
 MARGIN = 0.1
-"""Share of half a column's range that generated values may lie beyond it."""
+"""Distance that generated values may lie beyond a column's range, as a fraction of half the range."""
 
 
 @dataclass(frozen=True)
 class TableScaling:
-    """What the columns of a table were in training, and how those that vary are scaled.
+    """The ranges of a table's columns in training, and the scaling of those that vary.
 
     Attributes:
         minimum: Lowest value of each column, shape (d,).
         maximum: Highest value of each column, shape (d,).
-        is_whole: Which columns hold whole numbers alone, shape (d,).
+        is_whole: Which columns hold integers alone, shape (d,).
         varying: Scaling of the k columns that are not constant; the model sees no others.
     """
 
@@ -40,7 +40,7 @@ class TableScaling:
         low, high = column_range(rows)
         varies = high > low
         if not varies.any():
-            raise ValueError("every column is constant, so that there is nothing to learn: give rows that differ")
+            raise ValueError("every column is constant, so there is nothing to learn: give rows that differ")
         if method is None:
             scaling: Scaling = AffineScaling.identity(rows.shape[1])
         else:
@@ -53,13 +53,13 @@ class TableScaling:
         return cls(low, high, is_whole, scaling.of(varies))
 
     def widened(self, rows: Float[np.ndarray, "n d"]) -> "TableScaling":
-        """The same scaling of a range that holds the values of more rows."""
+        """The same scaling, with ranges that also hold the values of more rows."""
         low, high = column_range(rows)
         return replace(self, minimum=np.minimum(self.minimum, low), maximum=np.maximum(self.maximum, high))
 
     @property
     def repeating(self) -> Int[np.ndarray, " columns"]:
-        """Columns of values that repeat so often that they have no density, scaled by quantiles; none otherwise."""
+        """Columns scaled by quantiles whose values repeat so often that they have no density; none otherwise."""
         if not isinstance(self.varying, QuantileScaling):
             return np.empty(0, np.int64)
         return np.flatnonzero(self.varies)[self.varying.repeats]
@@ -71,14 +71,14 @@ class TableScaling:
 
     @property
     def bounds(self) -> Float[np.ndarray, "2 k"]:
-        """Lowest and highest scaled value that a generated row may have in each column that varies."""
+        """Lowest and highest scaled values that a generated row may have in each column that varies."""
         ends = np.stack([self.minimum, self.maximum])[:, self.varies]
         low, high = self.varying.transform(ends).astype(np.float64)
         margin = MARGIN * (high - low) / 2
         return np.stack([low - margin, high + margin]).astype(np.float32)
 
     def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
-        """The columns that vary, scaled; float32.
+        """Scales the columns that vary; float32.
 
         Raises:
             ValueError: If a scaled value is beyond float32.
@@ -94,18 +94,18 @@ class TableScaling:
         return scaled
 
     def inverse(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
-        """Scaled rows as rows of the table, float64: constants back in place, whole numbers whole and in range."""
+        """Turns scaled rows into rows of the table, float64: adds constants, rounds integers, keeps them in range."""
         out = self.in_units(rows)
         whole = self.is_whole
         out[:, whole] = np.clip(np.round(out[:, whole]), self.minimum[whole], self.maximum[whole])
         return out
 
     def in_units(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
-        """As `inverse`, but nothing is rounded: for rows that are still on their way to the data."""
+        """Does the same as `inverse` but without rounding, for rows in the middle of sampling."""
         out = np.repeat(self.minimum[None], len(rows), axis=0)
         out[:, self.varies] = self.varying.inverse(rows)
         return out
 
     def log_slope(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-        """As of `Scaling`, over the columns that vary."""
+        """Log-determinant of the scaling of the columns that vary; see `Scaling.log_slope`."""
         return self.varying.log_slope(rows[:, self.varies])

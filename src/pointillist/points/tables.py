@@ -1,4 +1,4 @@
-"""Rows from files: `.npy`, `.csv`, `.csv.gz` and `.parquet`, checked, with one clear line for whatever is wrong."""
+"""Reads and checks rows from `.npy`, `.csv`, `.csv.gz` and `.parquet` files, with one clear line for every error."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ READABLE = (".npy", ".csv", ".csv.gz", ".parquet")
 
 
 def ending_of(path: Path) -> str:
-    """The one of `READABLE` that the file's name ends in.
+    """The ending of the file's name, one of `READABLE`.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If the name has another ending.
     """
     for ending in READABLE:
         if path.name.endswith(ending):
@@ -28,28 +28,28 @@ def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2)
     """Reads a table of numbers in one pass.
 
     A `.npy` file holds an array of two dimensions, or of three: (n, tokens, width), which is flattened to
-    (n, tokens x width). A `.csv` file, compressed or not, is UTF-8 text with a header line and numbers, or true and
-    false, below it; white space around names and values is dropped, and so are empty lines, but those between the
-    values of a single column, which are missing values. Names are not all numbers, unless they are 0, 1, 2, …: a file
-    without a header is refused. A column is of integers only if the whole file writes all its values so. The columns
-    of a `.parquet` file are numbers, or true and false.
+    (n, tokens x width). A `.csv` file, compressed or not, is UTF-8 text: a header line, and below it numbers, or true
+    and false. White space around names and values is ignored, and so are empty lines, except between the values of a
+    single column, where they are missing values. A header of numbers alone is refused unless it is 0, 1, 2, …, as the
+    file may have no header. A column holds integers only if all its values in the file are written as integers. The
+    columns of a `.parquet` file are numbers or booleans.
     Nothing in a file is executed: arrays of Python objects are refused.
 
-    Rows of more than `SPOOL_ABOVE` bytes are not held in memory but mapped from a temporary file, and those of a
-    float64 `.npy` file from that file, which must then stay as it is while they are in use.
+    Rows of more than `SPOOL_ABOVE` bytes are not held in memory but mapped from a temporary file. Rows of a float64
+    `.npy` file are mapped from the file itself, which must then not change while they are in use.
 
     Args:
         path: The file.
-        label: The column that holds labels: numbers, true and false, or text. Its name; for a `.npy` file its number,
-            from 0, or from -1 backwards. Labels of a `.csv` file are text if one of them is written as no number is,
-            such as 007; "NA" in quotes is text too.
-        min_rows: The fewest rows that will do.
+        label: The column that holds labels, which are numbers, booleans or text: its name, or for a `.npy` file its
+            number, from 0, or from -1 backwards. Labels of a `.csv` file are text if one of them is not written as a
+            number would be, such as 007; "NA" in quotes is text too.
+        min_rows: Fewest rows that the file must have.
 
     Returns:
         The rows without the labels, and the labels.
 
     Raises:
-        ValueError: In one line, if the file cannot be read as such a table. Rows are counted from 1.
+        ValueError: If the file cannot be read as such a table; the message is one line and counts rows from 1.
         OSError: If the file cannot be opened, or the temporary file cannot be written.
     """
     path = Path(path)

@@ -1,9 +1,9 @@
-"""What a text in a file stands for: a truth value, a number, a date, a missing cell, or itself. One set of rules.
+"""Rules for what a text in a file stands for: a boolean, a number, a date, a missing cell, or itself.
 
-A column is of truth values, integers, numbers or dates if all its given cells are; white space around these does not
-count. Integers of which one begins with a zero, such as the postal code 02139, are text. Words such as NA stand for a
-missing cell, but in quotes they are text, as is an empty cell in quotes; in a column that is otherwise of numbers or
-dates they are missing either way.
+A column holds booleans, integers, numbers or dates if all its cells that are not missing do; white space around them is
+ignored. A column of integers is text if one of them begins with a zero, as the postal code 02139 does. Words such as NA
+stand for a missing cell, but in quotes they are text, as is an empty cell in quotes; in a column that otherwise holds
+numbers or dates they are missing either way.
 """
 
 import re
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 
 MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"]
 MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
-"""What stands for a missing cell, in small letters."""
+"""Words that stand for a missing cell, in lower case."""
 
 TRUTHS = ("true", "false")
 TYPES = ("text", "integer", "number", "date")
-"""What a column of a file may be said to hold."""
+"""Types that a user may declare a column of a file to have."""
 
 _NUMBER_PATTERN = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf(inity)?))"
 NUMBER = re.compile(_NUMBER_PATTERN, re.ASCII)
 INTEGER = r"^[+-]?[0-9]+$"
 CODE = r"^[+-]?0[0-9]"
-"""How integers start that are more than the number they stand for."""
+"""Pattern for the start of integers that are codes rather than numbers."""
 
 _LABEL_CODE = re.compile(r"\+|-0$|[+-]?0[0-9]")
-"""The same of labels, which are names: +1 is another than 1."""
+"""The same for labels, which are names: +1 is not 1."""
 
 
 @cache
 def missing_words() -> list[str]:
-    """`MISSING` in all mixtures of small and capital letters."""
+    """Lists `MISSING` in all mixtures of lower and upper case."""
     return ["".join(letters) for text in MISSING for letters in product(*({c, c.upper()} for c in text))]
 
 
 def without_missing(column: Any) -> Any:
-    """A column of text, null also where a word that stands for a missing cell has white space around it.
+    """Makes cells of a column of text null where a word for a missing cell has white space around it.
 
-    Arrow knows NA from "NA", which is text, but not if there are spaces around it.
+    Arrow distinguishes NA from "NA", which is text, but not if there are spaces around it.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -57,7 +57,7 @@ def without_missing(column: Any) -> Any:
 
 
 def parsed(text: "pa.StringArray") -> Float[np.ndarray, " m"]:
-    """The numbers that are written, NaN for what is none; of texts without white space around them, none null."""
+    """Parses numbers, NaN where a text is not one; no text is null or has white space around it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -82,14 +82,14 @@ def are_integers(text: Any) -> bool:
 
 
 def are_codes(text: Any) -> bool:
-    """Whether one of some integers begins with a zero."""
+    """Whether any of the integers begins with a zero."""
     import pyarrow.compute as pc
 
     return bool(pc.any(pc.match_substring_regex(text, CODE)).as_py())
 
 
 def label_values(texts: list[str]) -> np.ndarray:
-    """Distinct labels as what they stand for: integers, truth values, numbers, or text."""
+    """Converts distinct labels to what they stand for: integers, booleans, numbers or text."""
     stripped = [text.strip(" \t\n\r\v\f") for text in texts]
     if all(text.lower() in TRUTHS for text in stripped):
         return np.array([text.lower() == "true" for text in stripped])
@@ -106,16 +106,16 @@ def label_values(texts: list[str]) -> np.ndarray:
 
 
 def typed(name: str, column: "pa.ChunkedArray", wanted: str | None = None, *, is_label: bool = False) -> Any:
-    """A column of text, null where cells are missing, as Arrow's array of what it stands for.
+    """Converts a column of text, null where cells are missing, to an Arrow array of what it stands for.
 
     Args:
-        name: Of the column.
+        name: Name of the column.
         column: Its cells as they are written.
-        wanted: One of `TYPES`, where the user says so; else what all cells have in common.
+        wanted: One of `TYPES` if the user names one; by default, the type that fits all cells.
         is_label: Whether the column holds labels.
 
     Raises:
-        ValueError: If a cell is not what is wanted, or integers are beyond 64 bits.
+        ValueError: If a cell is not of the type wanted, or an integer is beyond 64 bits.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -168,7 +168,7 @@ def _as_found(name: str, text: Any, given: Any) -> Any:
 
 
 def _integers(name: str, text: Any, given: Any) -> Any:
-    """The integers that all texts are; None if one is not."""
+    """Parses the texts as integers; None if one is not an integer."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -185,7 +185,7 @@ def _integers(name: str, text: Any, given: Any) -> Any:
 
 
 def _numbers(text: Any, given: Any) -> Any:
-    """The numbers that all texts are; None if one is not."""
+    """Parses the texts as numbers; None if one is not a number."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -198,7 +198,7 @@ def _numbers(text: Any, given: Any) -> Any:
 
 
 def _dates(text: Any, given: Any) -> Any:
-    """The dates, times or both that all texts are, in the coarsest unit that holds them; None if one is not."""
+    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

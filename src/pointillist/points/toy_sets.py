@@ -1,7 +1,8 @@
-"""Five sets of the literature on flows and diffusion models in the plane, after the definitions of FFJORD.
+"""Five point sets in the plane from the literature on flows and diffusion models, as FFJORD defines them.
 
-Grathwohl et al. 2019, arXiv 1810.01367, section 5.1, and the code published with it, which fixes the constants. Each
-function takes a number of rows and a seed, and gives rows, in the generator's own units, and labels.
+The definitions are those of Grathwohl et al. 2019, arXiv 1810.01367, section 5.1; the constants are those of the code
+published with it. Each function takes a number of rows and a seed, and returns rows, in the generator's own units, and
+labels.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ Draw = tuple[np.ndarray, np.ndarray]
 
 
 def checkerboard(n_rows: int, random_state: int) -> Draw:
-    """Uniform on the eight dark squares of a board of 4 × 4; labels: the board's four columns."""
+    """Uniform rows on the eight dark squares of a 4 × 4 board; labels: the board's four columns."""
     rng = np.random.default_rng(random_state)
     x = rng.uniform(-2, 2, n_rows)
     column = np.floor(x).astype(np.int64)
@@ -38,7 +39,7 @@ def pinwheel(n_rows: int, random_state: int) -> Draw:
 
 
 def swiss_roll(n_rows: int, random_state: int) -> Draw:
-    """The roll seen from the side (scikit-learn's, noise 1); labels: its inner and its outer half."""
+    """scikit-learn's Swiss roll (noise 1) seen from the side; labels: its inner and its outer half."""
     from sklearn.datasets import make_swiss_roll
 
     rows, angle = make_swiss_roll(n_rows, noise=1.0, random_state=random_state)
@@ -46,7 +47,7 @@ def swiss_roll(n_rows: int, random_state: int) -> Draw:
 
 
 def eight_gaussians(n_rows: int, random_state: int) -> Draw:
-    """Eight normal groups on a circle of radius 4, of standard deviation 0.5; labels: the group."""
+    """Eight normal groups of standard deviation 0.5 on a circle of radius 4; labels: the group."""
     rng = np.random.default_rng(random_state)
     labels = rng.integers(0, 8, n_rows)
     angle = labels * (np.pi / 4)

@@ -1,4 +1,4 @@
-"""Tables to files: `.npy`, `.csv`, `.csv.gz` and `.parquet`, row by row and yet whole or not at all."""
+"""Writes tables to `.npy`, `.csv`, `.csv.gz` and `.parquet` files, row by row, and yet whole or not at all."""
 
 import csv as text_csv
 import gzip
@@ -25,22 +25,22 @@ _ROW_GROUP = 2**16
 
 
 class TableWriter:
-    """Writes rows as they come; the file appears whole when the block ends without an error, or not at all.
+    """Writes rows as they come; the whole file appears when the block ends without an error, else none does.
 
-    That the file can be written is checked when the writer is made, before there is anything to write. Memory holds
+    The writer checks that the file can be written as soon as it is made, before there are any rows. Memory holds
     no more than the rows of one `write` and, for `.parquet`, the 65,536 of a row group.
 
     Args:
         path: The file; its ending decides the format, and its folder is made if needed.
-        names: Of the d columns; None for their numbers. A `.npy` file holds none.
-        types: Of the d columns, as names of NumPy's ("int64", "uint8", "float32", "bool", …) or "str". A `.npy` file
-            has the one type that holds them all. Floats that are whole are written to `.csv` without a point, so that
-            a column of nothing else reads back as integers.
-        n_rows: How many rows will be written.
+        names: Names of the d columns; None for their numbers. A `.npy` file holds no names.
+        types: Types of the d columns, by NumPy's names ("int64", "uint8", "float32", "bool", …) or "str". A `.npy` file
+            has the one type that holds them all. Floats without a fractional part are written to `.csv` without a
+            point, so that a column of nothing else reads back as integers.
+        n_rows: Number of rows that will be written.
 
     Raises:
-        ValueError: If there is no such format or type, if the format cannot hold it, or if names are amiss.
-        OSError: If the file cannot be written; in one line that starts with its name.
+        ValueError: If there is no such format or type, if the format cannot hold the type, or if names are wrong.
+        OSError: If the file cannot be written; the message is one line that starts with its name.
     """
 
     def __init__(self, path: str | Path, names: Sequence[str] | None, types: Sequence[str], n_rows: int) -> None:
@@ -125,7 +125,7 @@ class TableWriter:
 
 
 class _Sink(ABC):
-    """A file of one format that is being written; who opened it closes it."""
+    """A file of one format that is being written; whoever opened it closes it."""
 
     @abstractmethod
     def write(self, columns: Sequence[np.ndarray]) -> None:

@@ -1,1 +1,1 @@
-"""A grid of experiments: a spec gives cells, cells give results in a store, the store gives tables and figures."""
+"""Grids of experiments: a spec defines cells, cells write results to a store, and tables and figures read the store."""

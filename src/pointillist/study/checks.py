@@ -1,4 +1,4 @@
-"""Whether data sets fit a spec: said before anything is computed."""
+"""Checks that data sets fit a spec, before anything is computed."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
     """Checks every data set against the settings of its sections.
 
     Raises:
-        SpecError: For the first that does not fit.
+        SpecError: If a data set does not fit; the message names the first.
     """
     check_kinds(spec, datasets)
     for section in spec.sections:
@@ -24,10 +24,10 @@ def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
 
 
 def check_kinds(spec: Spec, datasets: dict[str, Dataset]) -> None:
-    """Checks what tables and figures, too, need of data sets and settings: classes, and schedules that can be made.
+    """Checks what tables and figures need too: that data sets have classes, and that schedules can be made.
 
     Raises:
-        SpecError: For the first that does not fit.
+        SpecError: If a data set or setting does not fit; the message names the first.
     """
     for section in spec.sections:
         for name in section.datasets:
@@ -62,7 +62,7 @@ def _check_method(settings: Settings, where: str) -> None:
     except ValueError as error:
         raise SpecError(f"{where}: {error}") from error
     if settings.classifier and settings.method != "guidance":
-        raise SpecError(f"{where}: classifiers are made of a conditional model: leave method out")
+        raise SpecError(f"{where}: classifiers use a conditional model: leave method out")
     if settings.classifier and not settings.n_held_out:
         raise SpecError(f"{where}: classifiers are measured on held-out rows: give n_held_out above 0")
     if settings.guidance and settings.p_uncond == 0:
@@ -82,7 +82,7 @@ def _check_method(settings: Settings, where: str) -> None:
 def _check_sizes(dataset: Dataset, settings: Settings, where: str) -> None:
     n = len(dataset.rows)
     if settings.batch_size > n:
-        raise SpecError(f"{where}: batch_size = {settings.batch_size} is more than there are rows")
+        raise SpecError(f"{where}: batch_size = {settings.batch_size} is more than the number of rows")
     if settings.kind == "classifier":
         return
     # The floor compares two halves of the data.

@@ -1,4 +1,4 @@
-"""Which cells of a row are best: statements that a test makes, not the eye."""
+"""Tests of which cells of a row are best, and which reach the floor (the real-data baseline)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,20 +8,20 @@ from typing import Literal
 import numpy as np
 
 Better = Literal["lower", "higher", "floor"]
-"""Which values of a quantity are good ones; "floor": those of the data itself."""
+"""Direction in which a quantity is better; "floor": closest to the value of the data itself."""
 
 LEVEL = 0.05
-"""Level of the family of tests that one row of a table takes."""
+"""Significance level of the family of tests of one row of a table."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A cell over its seeds.
+    """Summary of a cell over its seeds.
 
     Attributes:
-        value: Mean over seeds; NaN where a model diverged.
-        standard_error: Of the mean.
-        degrees_of_freedom: Of the standard error; inf where it is asymptotic.
+        value: Mean over seeds; NaN if a model diverged.
+        standard_error: Standard error of the mean.
+        degrees_of_freedom: Degrees of freedom of the standard error; inf if it is asymptotic.
         n_seeds: Number of seeds.
     """
 
@@ -34,10 +34,11 @@ class Summary:
 def summarise(
     values: Sequence[float], standard_errors: Sequence[float], degrees_of_freedom: Sequence[float]
 ) -> Summary:
-    """Mean over seeds with its standard error.
+    """Averages over seeds, with the standard error of the mean.
 
-    From three seeds on the error is the seeds' own spread, which holds training and drawing; below it is made of the
-    standard errors given, which hold the drawing of rows only, with degrees of freedom by Welch and Satterthwaite.
+    From three seeds on, the error comes from the spread between seeds, which includes training and drawing. With fewer,
+    it combines the cells' own standard errors, which include the drawing of rows only, with degrees of freedom by Welch
+    and Satterthwaite.
     """
     n = len(values)
     mean = float(np.mean(values))
@@ -48,7 +49,7 @@ def summarise(
 
 
 MIN_SEEDS_FOR_SPREAD = 3
-"""From so many seeds on the error bars cover training too."""
+"""Fewest seeds with which the error bars cover training too."""
 
 
 def _satterthwaite(parts: Sequence[float] | np.ndarray, degrees_of_freedom: Sequence[float]) -> float:
@@ -59,7 +60,7 @@ def _satterthwaite(parts: Sequence[float] | np.ndarray, degrees_of_freedom: Sequ
 
 @lru_cache(maxsize=100_000)  # tables, figures and conclusions ask for the same ones
 def p_value_greater(a: Summary, b: Summary) -> float:
-    """Of Welch's one-sided test that a's mean is above b's."""
+    """P-value of Welch's one-sided test that a's mean is above b's."""
     from scipy import stats
 
     variances = [a.standard_error**2, b.standard_error**2]
@@ -73,15 +74,15 @@ def p_value_greater(a: Summary, b: Summary) -> float:
 def best(
     summaries: Sequence[Summary | None], targets: Sequence[float] | None = None, *, highest: bool = False
 ) -> list[bool]:
-    """Marks the cells that no test tells from the best one.
+    """Marks the cells that no test distinguishes from the best one.
 
-    Every cell is tested against the best by Welch's one-sided t-test at the level 0.05, over the row's tests
-    together (Holm's correction). Ties are all marked.
+    Every cell is tested against the best by Welch's one-sided t-test at level 0.05 for all the row's tests
+    together (Holm's correction). All ties are marked.
 
     Args:
         summaries: A row's cells; None or NaN where there is no number.
-        targets: Best is closest to its own value here; lowest if None.
-        highest: Best is highest, where there are no targets.
+        targets: For each cell, the value that is best for it; None if the lowest is best.
+        highest: Whether the highest is best, if there are no targets.
     """
 
     def score(s: Summary, target: float) -> Summary:
@@ -100,22 +101,22 @@ def best(
 
 
 def excess(summary: Summary, floor: Summary, better: Better) -> float:
-    """How far a cell lies on the worse side of its floor, in standard errors of their difference; NaN if unknown."""
+    """Distance of a cell on the worse side of its floor, in standard errors of their difference; NaN if unknown."""
     error = float(np.hypot(summary.standard_error, floor.standard_error))
     difference = _worse_by(summary.value - floor.value, better)
     return difference / error if error > 0 else 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
 
 
 def reach_floor(summaries: Sequence[Summary | None], floors: Sequence[Summary | None], better: Better) -> list[bool]:
-    """Marks the cells that no test tells from their floor, or that are on the better side of it.
+    """Marks the cells that no test distinguishes from their floor, or that are on the better side of it.
 
-    Welch's t-test at the level 0.05 over the row's tests together (Holm's correction), one-sided unless best is the
-    floor itself.
+    The test is Welch's t-test at level 0.05 for all the row's tests together (Holm's correction), one-sided unless the
+    floor itself is best.
 
     Args:
         summaries: A row's cells; None or NaN where there is no number.
-        floors: The floors with the error of one evaluation; None where there is none.
-        better: Which side is the worse one.
+        floors: The floors (the real-data baselines) with the error of one evaluation; None where there is none.
+        better: Direction in which the quantity is better.
     """
 
     def p_value(cell: Summary, floor: Summary) -> float:
@@ -138,7 +139,7 @@ def _worse_by(difference: float, better: Better) -> float:
 
 
 def _holm(p_values: np.ndarray, n_tests: int) -> np.ndarray:
-    """Which hypotheses Holm's step-down procedure rejects."""
+    """Finds which hypotheses Holm's step-down procedure rejects."""
     rejected = np.zeros(len(p_values), dtype=bool)
     for rank, i in enumerate(np.argsort(p_values, kind="stable")[:n_tests]):
         if p_values[i] > LEVEL / (n_tests - rank):

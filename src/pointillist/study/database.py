@@ -1,4 +1,4 @@
-"""A SQLite file that may be damaged, or somebody else's: every row has a checksum, and what is whole can be saved."""
+"""A SQLite file that may be damaged or not trusted: every row has a checksum, and undamaged rows can be saved."""
 
 import hashlib
 import sqlite3
@@ -13,35 +13,35 @@ from pointillist.files import check_regular, checking, naming, whole_file, write
 
 
 class StoreError(ValueError):
-    """A store that cannot be used, in one line."""
+    """Error about a store that cannot be used; the message is one line."""
 
 
 class Database:
-    """Tables of rows with checksums, in one SQLite file that may be anybody's. A subclass says what they are.
+    """Tables of rows with checksums, in one SQLite file that is not trusted. A subclass defines the tables.
 
-    The file is checked once, when it is opened: its tables are exactly ours, SQLite finds it whole, and every checksum
-    fits.
+    The file is checked once, when it is opened: its tables must be exactly those defined, SQLite must find it intact,
+    and every checksum must match.
 
     Args:
-        path: The file; made if it does not exist, or is empty.
-        mend: Whether to go on with what is whole of a damaged store.
+        path: The file; made if it does not exist or is empty.
+        mend: Whether to repair a damaged store by keeping only its undamaged rows.
 
     Raises:
-        StoreError: If the file is no store of this version, or is damaged.
-        OSError: If it is no regular file, or cannot be made.
+        StoreError: If the file is not a store of this version, or is damaged.
+        OSError: If it is not a regular file, or cannot be made.
 
     Warns:
-        UserWarning: If something was damaged and is gone.
+        UserWarning: If something was damaged and is lost.
     """
 
     tables: ClassVar[dict[str, str]]
-    """Columns by table, as SQLite has them. Another one comes before them: the checksum of a row."""
+    """Columns of each table, in SQL. Another column comes before them: the checksum of a row."""
 
     version: ClassVar[int]
-    """Number of the tables' version; a store of another one is refused."""
+    """Version of the tables; a store of another version is refused."""
 
     loose: ClassVar[str]
-    """An SQL statement that deletes what is of no use without rows that are lost."""
+    """SQL statement that deletes rows that are useless without others that were lost."""
 
     def __init__(self, path: Path, *, mend: bool = False) -> None:
         self.path = path
@@ -61,7 +61,7 @@ class Database:
             self._check_schema()
             if problem := self._problem():
                 if not mend:
-                    message = f"is damaged: {problem}; `pointillist study` computes anew what is missing"
+                    message = f"is damaged: {problem}; run `pointillist study` to compute what is missing"
                     raise StoreError(f"{self.path}: {message}")
                 self._mend()
         except BaseException:
@@ -81,7 +81,7 @@ class Database:
     @classmethod
     @cache
     def _empty(cls) -> tuple[bytes, list[tuple[Any, ...]]]:
-        """The file without rows, and its schema."""
+        """Makes the file without rows, and returns its schema."""
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
             connection.execute("PRAGMA auto_vacuum = FULL")
             for table, columns in cls.tables.items():
@@ -103,14 +103,14 @@ class Database:
             raise StoreError(f"{self.path}: is damaged: its tables are not those of a store; --fresh starts a new one")
 
     def _problem(self) -> str:
-        """What is damaged; empty if nothing is."""
+        """Says what is damaged; empty if nothing is."""
         try:
             (result,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
             if result != "ok":
                 return " ".join(result.split())
             for table in self.tables:
                 if not all(_is_whole(table, row) for row in self._connection.execute(f"SELECT * FROM {table}")):
-                    return f"a checksum in the table of {table} is another"
+                    return f"a checksum in the table of {table} does not match"
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
@@ -118,7 +118,7 @@ class Database:
         return ""
 
     def _mend(self) -> None:
-        """Puts what is whole into a new store, in the place of this one."""
+        """Copies what is undamaged to a new store, which replaces this one."""
         lost = 0
         with naming(self.path), whole_file(self.path) as part:
             part.write_bytes(self._empty()[0])
@@ -132,11 +132,11 @@ class Database:
             remove_journals(self.path)
         self._connection = _connect(self.path)
         warnings.warn(
-            f"{self.path}: was damaged: {lost:,} of its entries cannot be used, and are computed anew", stacklevel=4
+            f"{self.path}: was damaged: {lost:,} of its entries cannot be used, and will be recomputed", stacklevel=4
         )
 
     def _extent(self, table: str) -> tuple[int, list[int]]:
-        """How many rows there are, and the places of those that can be reached, from the first or from the last."""
+        """Counts the rows, and finds those that can be reached from the first or from the last."""
         n, found = 0, set()
         with _as_far_as_possible():
             # Of the index, which is not damaged where the table is.
@@ -149,31 +149,31 @@ class Database:
         return max(n, len(found)), sorted(found)
 
     def _row(self, table: str, rowid: int) -> tuple[Any, ...] | None:
-        """The row of a place, if it can be read."""
+        """Reads the row with an id, if it can be read."""
         with _as_far_as_possible():
             return self._connection.execute(f"SELECT * FROM {table} WHERE rowid = ?", (rowid,)).fetchone()
         return None
 
     def _put(self, table: str, *values: Any) -> None:
-        """Writes a row, in the place of the one with its key if there is one."""
+        """Writes a row, which replaces the one with the same key if there is one."""
         _insert(self._connection, table, (_checksum(table, values), *values))
 
     def _get(self, table: str, **keys: str) -> list[tuple[Any, ...]]:
-        """The rows with some keys, without their checksums."""
+        """Reads the rows with some keys, without their checksums."""
         condition = " AND ".join(f"{name} = ?" for name in keys)
         with self._reading():
             rows = self._connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),)).fetchall()
             if not all(_is_whole(table, row) for row in rows):
-                raise ValueError(f"a checksum in the table of {table} is another")
+                raise ValueError(f"a checksum in the table of {table} does not match")
         return [row[1:] for row in rows]
 
     def _one(self, table: str, **keys: str) -> tuple[Any, ...] | None:
-        """The row with a key, if there is one."""
+        """Reads the row with a key, if there is one."""
         return next(iter(self._get(table, **keys)), None)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Turns what goes wrong with what the store says into one line."""
+        """Turns errors about the store's content into a one-line StoreError."""
         try:
             with checking(self.path, StoreError):
                 yield
@@ -183,18 +183,18 @@ class Database:
             raise StoreError(f"{self.path}: is damaged: {error}") from error
 
     def transaction(self) -> AbstractContextManager[None]:
-        """What is written within it is written whole or not at all."""
+        """Makes everything that is written within it be written completely or not at all."""
         return _transaction(self._connection)
 
 
 def remove_journals(path: Path) -> None:
-    """Removes what SQLite leaves beside a database: of another one that had its name, it would be put into this one."""
+    """Removes SQLite's journals: those of an earlier database of the same name would be applied to this one."""
     for ending in ("-journal", "-wal", "-shm"):
         path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Opens a database that is there, and trusts nothing in it."""
+    """Opens an existing database without trusting anything in it."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=60)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
@@ -220,7 +220,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def _as_far_as_possible() -> Iterator[None]:
-    """Ends a block where the database is damaged; a disk that cannot be read, or a lock, is another matter."""
+    """Ends a block quietly if the database is damaged, but not if the disk cannot be read or the file is locked."""
     try:
         yield
     except sqlite3.OperationalError:
@@ -230,7 +230,7 @@ def _as_far_as_possible() -> Iterator[None]:
 
 
 def _insert(connection: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> int:
-    """Writes a row with its checksum; the number of rows that were written."""
+    """Writes a row with its checksum, and returns the number of rows that were written."""
     return connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row).rowcount
 
 

@@ -1,4 +1,4 @@
-"""From a spec to cells, each with keys that are hashes of everything that decides its model, its rows, its measures."""
+"""Makes cells from a spec, with keys that hash everything that decides a cell's model, rows and measures."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec
 
 RESULT_VERSION = 7
-"""To be raised whenever a change of the code changes the results of a cell; older cells are then computed anew."""
+"""Version of the results, raised whenever a change to the code changes them; older cells are then recomputed."""
 
 HELD_OUT_SEED = 43
-"""Of the fresh draw that classifiers are measured on; the canonical draw's is 42."""
+"""Seed of the fresh draw that classifiers are measured on; the canonical draw's is 42."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Dataset:
     """Rows to learn, scaled per column to [-1, 1].
 
     Attributes:
-        name: A point set's name or a file's path.
-        rows: Shape (n, d), float32.
-        labels: Shape (n,), 0 … n_classes - 1; None where there are none.
+        name: Name of a point set, or path of a file.
+        rows: Rows, shape (n, d), float32.
+        labels: Labels 0 … n_classes - 1, shape (n,); None if there are none.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of rows and labels: the identity of a data set, whatever its name."""
+        """Hash of rows and labels, which identifies a data set whatever its name."""
         digest = hashlib.sha256(str(self.rows.shape).encode())
         digest.update(np.ascontiguousarray(self.rows).data)
         if self.labels is not None:
@@ -46,7 +46,7 @@ class Dataset:
 
     @cached_property
     def class_sizes(self) -> Int[np.ndarray, " classes"]:
-        """Rows of each class; none where there are no labels."""
+        """Number of rows of each class; empty if there are no labels."""
         return np.empty(0, np.int64) if self.labels is None else np.bincount(self.labels)
 
     @property
@@ -59,18 +59,18 @@ class Dataset:
         return self.rows[self.labels == label]
 
     def labels_to_draw(self, n: int) -> Int[np.ndarray, " n"]:
-        """Labels for n generated rows in the data's proportions, sorted; a class of less than half a row gets none."""
+        """Makes sorted labels for n rows in the data's proportions; classes of less than half a row get none."""
         shares = np.cumsum(self.class_sizes) / self.class_sizes.sum()
         return np.searchsorted(shares, (np.arange(n) + 0.5) / n).astype(np.int32)
 
 
 def has_fresh_rows(name: str) -> bool:
-    """Whether any number of rows of a data set's law can be drawn: not of a fixed table or a file."""
+    """Whether any number of rows can be drawn from a data set's distribution: not for a fixed table or a file."""
     return name in POINTSETS and POINTSETS[name].is_generated
 
 
 def load_dataset(name: str) -> Dataset:
-    """Loads a named set or a file and scales it."""
+    """Loads a named set or a file, and scales it."""
     if name in POINTSETS:
         return Dataset(name, *load_pointset(name))
     rows = read_table(Path(name)).rows
@@ -79,12 +79,12 @@ def load_dataset(name: str) -> Dataset:
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of columns and rows of a table: what is trained, drawn and measured.
+    """One model that is trained, drawn from and measured: a data set, settings and a seed.
 
     Attributes:
         dataset: Fingerprint of its data set.
-        settings: What the spec decides.
-        seed: 0, 1, …: the repetition.
+        settings: Settings from the spec.
+        seed: Number of the repetition: 0, 1, …
     """
 
     dataset: str
@@ -93,18 +93,18 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """A hash of everything that decides the measures."""
+        """Hash of everything that decides the measures."""
         return self._hash("cell", asdict(self.settings))
 
     @cached_property
     def model_key(self) -> str:
-        """A hash of everything that decides the trained model; empty where there is none."""
+        """Hash of everything that decides the trained model; empty if there is none."""
         training = self.settings.training
         return "" if training is None else self._hash("model", training)
 
     @cached_property
     def rows_key(self) -> str:
-        """A hash of everything that decides the rows drawn; empty where none are."""
+        """Hash of everything that decides the rows drawn; empty if none are."""
         drawing = self.settings.drawing
         return "" if drawing is None else self._hash("rows", drawing)
 
@@ -120,7 +120,7 @@ class Cell:
 
 
 def random_seed(key: str) -> int:
-    """A 32-bit seed from a key: the errors of different models, rows and measures are then independent."""
+    """Makes a 32-bit seed from a key, so that the errors of different models, rows and measures are independent."""
     return int(key[:8], 16)
 
 
@@ -135,6 +135,6 @@ def section_cells(section: Section, seeds: int, fingerprints: dict[str, str]) ->
 
 
 def study_cells(spec: Spec, fingerprints: dict[str, str]) -> list[Cell]:
-    """All cells of a study; those that sections share come once."""
+    """All cells of a study; cells that sections share are listed once."""
     cells = (cell for section in spec.sections for cell in section_cells(section, spec.seeds, fingerprints))
     return list({cell.key: cell for cell in cells}.values())

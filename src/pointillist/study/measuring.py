@@ -1,4 +1,4 @@
-"""The measures of one cell, and of data against data: what the threads beside the devices compute."""
+"""Measures of one cell, and of real data against real data; threads compute them while the devices work."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ from pointillist.study.settings import Settings
 from pointillist.study.store import FloorRecord, Measure
 
 FLOOR_REPEATS = {"emd": 50}
-"""Evaluations that a metric's floor is the mean of; `FEW_REPEATS` for those that use every row and spread little."""
+"""Number of evaluations averaged for a metric's floor; `FEW_REPEATS` if they use every row and vary little."""
 
 FEW_REPEATS = 12
 
@@ -36,7 +36,7 @@ _OF_A_CLASS: dict[str, Callable[..., Estimate]] = {
     "coverage": coverage,
     "spread": spread,
 }
-"""Measured class by class."""
+"""Metrics that are measured class by class."""
 
 
 def _options(metric: str, settings: Settings) -> dict[str, int]:
@@ -48,17 +48,17 @@ def _repeats(metric: str) -> int:
 
 
 def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
-    """What `measure_floor` gives, where that is known."""
+    """Names of the quantities that `measure_floor` returns, if their floors are known."""
     is_by_class = settings.kind == "classes" and name in OF_EACH_CLASS
     return {name, *(of_class(name, label) for label in range(dataset.n_classes if is_by_class else 0))}
 
 
 def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, FloorRecord]:
-    """What a quantity of a section is for the data itself; empty where that is not known.
+    """Measures a quantity's floor, its value for the data itself; empty if that is not known.
 
-    Of rows: the metric between random halves; of the likelihood of fresh rows, that under the law they are drawn from.
-    Of classes: the same in every class, then the mean; the accuracy is the scoring classifier's own. Of a classifier:
-    what the true class probabilities have.
+    For rows, the floor is the metric between random halves of the data, and the likelihood of fresh rows under the
+    distribution that they are drawn from. For classes, it is the mean over classes of the same; for the accuracy, the
+    scoring classifier's own. For a classifier, it is the score of the true class probabilities.
     """
     if name == "nll":
         true = true_nll(dataset, settings)
@@ -80,14 +80,14 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
 
 
 def true_nll(dataset: Dataset, settings: Settings) -> Measure | None:
-    """Of held-out rows under the law that they are drawn from; None where it is not known."""
+    """Negative log-likelihood of held-out rows under the distribution they are drawn from; None if it is not known."""
     fresh = held_out(dataset.name, settings.n_held_out)
     log_density = None if fresh is None else true_log_density(dataset.name, fresh[0])
     return None if log_density is None else measure_likelihood(log_density)
 
 
 def measure_likelihood(log_density: Float[np.ndarray, " n"]) -> Measure:
-    """The mean of minus log p(x) over held-out rows, in nats."""
+    """Computes the mean of minus log p(x) over held-out rows, in nats."""
     values = -np.asarray(log_density, np.float64)
     return Measure(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), np.inf)
 
@@ -118,13 +118,13 @@ def measure_rows(
     rows: Float[np.ndarray, "m d"],
     log_density: Float[np.ndarray, " h"] | None,
 ) -> dict[str, Measure]:
-    """Every metric of a cell's generated rows, and the likelihood of held-out rows; NaN where the model diverged.
+    """Measures every metric of a cell's generated rows, and the likelihood of held-out rows; NaN if the model diverged.
 
     Args:
         cell: The cell.
-        data: Shape (n, d).
-        rows: Generated, shape (m, d).
-        log_density: Of held-out rows, in nats; None where there are none.
+        data: Real rows, shape (n, d).
+        rows: Generated rows, shape (m, d).
+        log_density: Log-densities of held-out rows in nats; None if there are none.
     """
     likelihood = {} if log_density is None else {"nll": measure_likelihood(log_density)}
     if not np.isfinite(rows).all():
@@ -138,7 +138,7 @@ def measure_rows(
 
 
 def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer) -> dict[str, Measure]:
-    """Every quantity of rows of classes, drawn with `labels_to_draw`; NaN where the model diverged."""
+    """Measures every quantity of rows of classes, drawn with `labels_to_draw`; NaN if the model diverged."""
     each = [of_class(name, label) for name in OF_EACH_CLASS for label in range(dataset.n_classes)]
     names = [*QUANTITIES["classes"], *each]
     if not np.isfinite(rows).all():
@@ -165,7 +165,7 @@ def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]
 def measure_classifier(
     probabilities: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]
 ) -> dict[str, Measure]:
-    """Every quantity of a classifier's probabilities; NaN where the model diverged."""
+    """Measures every quantity of a classifier's probabilities; NaN if the model diverged."""
     if not np.isfinite(probabilities).all():
         return _diverged(QUANTITIES["classifier"])
     return {
@@ -176,13 +176,13 @@ def measure_classifier(
 
 
 def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> dict[str, Measure]:
-    """Every quantity of a scikit-learn classifier on held-out rows."""
+    """Measures every quantity of a scikit-learn classifier on held-out rows."""
     rows, labels = _held_out(dataset, cell.settings)
     return measure_classifier(np.asarray(classifier.predict_proba(rows), np.float64), labels)
 
 
 def measure_neighbours(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
-    """Every quantity of the 100 nearest of the generated rows as a classifier."""
+    """Measures every quantity of a classifier by the 100 nearest generated rows."""
     if not np.isfinite(rows).all():
         return _diverged(QUANTITIES["classifier"])
     from sklearn.neighbors import KNeighborsClassifier
@@ -202,7 +202,7 @@ def _measure(estimate: Estimate) -> Measure:
 
 
 def _mean(estimates: list[Estimate]) -> Measure:
-    """Over classes, whose errors are independent; degrees of freedom by Welch and Satterthwaite."""
+    """Averages over classes, whose errors are independent; degrees of freedom by Welch and Satterthwaite."""
     variances = np.array([e.standard_error for e in estimates]) ** 2
     freedom = np.array([e.degrees_of_freedom for e in estimates])
     divisor = float((variances**2 / freedom).sum())

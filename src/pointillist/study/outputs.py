@@ -1,4 +1,4 @@
-"""What a study leaves for its reader: a page, tables on the terminal and in files, figures, results.csv."""
+"""Output of a study: a page, tables on the terminal and in files, figures, and results.csv."""
 
 from pathlib import Path
 
@@ -27,4 +27,4 @@ def write_outputs(store: Store, out: Path, console: Console) -> None:
     if line := agreement_line(results):
         console.print()
         console.print(shown(line))
-    console.print(shown(f"index.html shows all of it in a browser; tables, figures and results.csv are in {out}"))
+    console.print(shown(f"index.html shows everything in a browser; tables, figures and results.csv are in {out}"))

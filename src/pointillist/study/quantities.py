@@ -1,4 +1,4 @@
-"""What a section's cells measure, by its kind: the rows of its tables."""
+"""The quantities that a section's cells measure, by its kind: the rows of its tables."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ class Quantity:
     """One row of a table.
 
     Attributes:
-        name: Its key.
-        title: Its head.
-        better: "lower", "higher", or "floor" where best is the value of the data itself.
+        name: Key of the quantity.
+        title: Heading of its row.
+        better: "lower", "higher", or "floor" if the value of the data itself is best.
     """
 
     name: str
@@ -43,15 +43,15 @@ QUANTITIES: dict[str, dict[str, Quantity]] = {
         Quantity("log_loss", "log loss (nats)", "lower"),
     ),
 }
-"""By kind of a section; those of "classes" are means over classes, and some are given for each class too."""
+"""Quantities by kind of section. Those of "classes" are means over classes, and some are shown for each class too."""
 
 LIKELIHOOD_STEPS = 100
-"""Of the ODE's solver: an adaptive one takes several times as long on networks of ReLU, which have kinks."""
+"""Number of steps of the ODE solver; an adaptive solver takes several times as long on ReLU networks."""
 
 OF_EACH_CLASS = ("emd", "coverage", "spread")
-"""Those of "classes" that are given for each class too."""
+"""Quantities of "classes" that are shown for each class too."""
 
 
 def of_class(name: str, label: int) -> str:
-    """The name of a quantity of one class alone."""
+    """Makes the name of a quantity of one class alone."""
     return f"{name}, class {label}"

@@ -1,4 +1,4 @@
-"""Numbers reported elsewhere, to print beside the measured ones."""
+"""Numbers reported elsewhere, which tables print beside the measured ones."""
 
 import csv
 import io
@@ -10,16 +10,16 @@ from pointillist.files import check_regular, naming
 from pointillist.study.settings import TEXT
 
 METRIC_NAMES = {"EMD": "emd", "NLL": "report_nll"}
-"""What reports call our metrics; our own names are understood too."""
+"""Reports' names of metrics; the names used here are understood too."""
 
 SETTING_NAMES = {"guidance": "guidance_scale"}
-"""What reports call the settings that vary."""
+"""Reports' names of the settings that vary."""
 
 VALUE_NAMES = {"knn_100_of_20000_samples": "knn_100"}
-"""What reports call values of settings."""
+"""Reports' names of values of settings."""
 
 MAX_FILE = 2**20
-"""Bytes of a spec, and of a file of reported numbers."""
+"""Most bytes of a spec, and of a file of reported numbers."""
 
 _LARGEST = 1e100
 _MOST_DECIMALS = 30
@@ -30,14 +30,14 @@ class ReferenceValue:
     """One reported number.
 
     Attributes:
-        dataset: The data set's name.
-        metric: Our name of the metric.
+        dataset: Name of the data set.
+        metric: Name of the metric.
         column: Label of the table's column.
         value: The number.
-        decimals: Decimal places it was printed with.
+        decimals: Number of decimal places that it was printed with.
 
     Raises:
-        ValueError: If one of them is not of its type, or too large.
+        ValueError: If one of them has the wrong type or is too large.
     """
 
     dataset: str
@@ -56,16 +56,16 @@ class ReferenceValue:
 
     @property
     def rounding_error(self) -> float:
-        """Standard deviation of the error that rounding made: uniform over one unit of the last place."""
+        """Standard deviation of the rounding error, which is uniform over one unit of the last place."""
         return float(10.0**-self.decimals / 12**0.5)
 
 
 def read_text(path: Path) -> str:
-    """The text of a small file.
+    """Reads the text of a small file.
 
     Raises:
-        ValueError: In one line, if it is larger than `MAX_FILE` or not UTF-8.
-        OSError: In one line, if it cannot be read, or is no regular file.
+        ValueError: If it is larger than `MAX_FILE` or not UTF-8; the message is one line.
+        OSError: If it cannot be read, or is not a regular file; the message is one line.
     """
     check_regular(path)
     with naming(path), path.open("rb") as file:
@@ -79,15 +79,15 @@ def read_text(path: Path) -> str:
 
 
 def read_reference(path: Path, varied: Sequence[str], columns: Sequence[str]) -> tuple[ReferenceValue, ...]:
-    """Reads a CSV file with the columns dataset, metric, value and one for each varied setting.
+    """Reads a CSV file with the columns dataset, metric and value, and one column for each varied setting.
 
     Args:
         path: The file.
         varied: Names of the settings that differ between a table's columns.
-        columns: Labels of the table's columns. Rows of the file for settings that are not among them are left out.
+        columns: Labels of the table's columns. Rows of the file with other settings are left out.
 
     Raises:
-        ValueError: In one line, with the line of the file, if something in it cannot be used.
+        ValueError: If something in the file cannot be used; the message is one line with the line number in the file.
         OSError: If it cannot be read.
     """
     by_value = {_normal(column): column for column in columns}
@@ -125,7 +125,7 @@ def _reported(row: dict[str, str], column: str, where: str) -> ReferenceValue:
 
 
 def _normal(text: str) -> tuple[tuple[float | str, ...], ...]:
-    """So that 1e-4..0.02 and 0.0001..2e-2 are the same setting."""
+    """Normalizes a setting, so that 1e-4..0.02 and 0.0001..2e-2 are the same."""
 
     def number(part: str) -> float | str:
         try:

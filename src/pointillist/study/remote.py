@@ -1,4 +1,4 @@
-"""A study on many machines: stacks of cells become tasks of Ray, whose results come back to the one store."""
+"""Runs a study on many machines: stacks of cells become Ray tasks, whose results come back to one store."""
 
 import tempfile
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from pointillist.study.store import Model, Store
 from pointillist.study.work import Work
 
 Part = tuple[tuple[str, ...], tuple[str, ...], dict[str, Model], dict[str, np.ndarray]]
-"""Keys of cells; names of data sets whose floors are wanted; models and rows that are there already."""
+"""Keys of cells, names of data sets whose floors are wanted, and models and rows that already exist."""
 
 
 def run_study_on_ray(spec: Spec, store: Store, console: Console, address: str | None = None) -> None:
     """Computes every cell of the study that the store lacks, as tasks of a Ray cluster.
 
-    A model, its rows and its measures are the same bit for bit as those of `runner.run_study` on the same kind of
-    processor. Ctrl-C cancels the tasks; those that are done are kept.
+    Models, rows and measures are bit for bit the same as those of `runner.run_study` on the same kind of
+    processor. Ctrl-C cancels the tasks; finished ones are kept.
 
     Args:
         spec: The study.
-        store: Where finished models, rows and cells are; it keeps the spec too.
-        console: For the progress bar.
-        address: Of the cluster; None for one of this machine's cores.
+        store: Store of finished models, rows and cells; it keeps the spec too.
+        console: Console for the progress bar.
+        address: Address of the cluster; None for one on this machine.
 
     Raises:
         SpecError: If a data set does not fit the spec, before anything is computed.
         ValueError: If there is no cluster.
-        KeyboardInterrupt: After Ctrl-C, with the finished parts kept.
+        KeyboardInterrupt: After Ctrl-C; finished parts are kept.
     """
     # Before JAX runs threads: a local cluster is made of processes that are forked off.
     with cluster(address):
@@ -62,7 +62,7 @@ def _compute(study: Study, store: Store, console: Console) -> None:
 
 
 def computed(study: Study, keys: Sequence[str], floors_of: Sequence[str], models: dict, rows: dict) -> bytes:
-    """A task: a store that holds some cells of a study, as the bytes of its file."""
+    """Runs one task, and returns the bytes of a store that holds some cells of a study."""
     configure()
     wanted = set(keys)
     with tempfile.TemporaryDirectory() as folder:
@@ -80,9 +80,9 @@ def computed(study: Study, keys: Sequence[str], floors_of: Sequence[str], models
 
 
 def _parts(study: Study, pending: Sequence[Cell], store: Store) -> list[Part]:
-    """The tasks: floors of each data set, cells with the models that are trained together, cells that need no training.
+    """Makes the tasks: each data set's floors, cells of models trained together, and cells that need no training.
 
-    A stack is split, for a machine with few cores trains a few models as fast, a model, as many.
+    Stacks are split, because on a machine with few cores a small stack takes no longer per model than a large one.
     """
     parts: list[Part] = [((), (name,), {}, {}) for name in study.names]
     trained = {cell.model_key: store.model(cell.model_key) for cell in pending if cell.model_key}
@@ -101,7 +101,7 @@ def _parts(study: Study, pending: Sequence[Cell], store: Store) -> list[Part]:
 
 
 MODELS_PER_TASK = 4
-"""Few enough that a lost worker loses little, and that the last tasks end together."""
+"""Number of models per task: few enough that a lost worker loses little, and that the last tasks end together."""
 
 
 def _work_of(work: Work, cells: Sequence[Cell], part: Part) -> float:

@@ -1,4 +1,4 @@
-"""A study's results as tables and figures need them: a pure function of the store."""
+"""A study's results in the form that tables and figures need: a pure function of the store."""
 
 import re
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from pointillist.study.spec import Section, Spec, from_json, short_name
 from pointillist.study.store import FloorRecord, Store
 
 KL_LIMIT = 0.01
-"""Nats per column of the data: a schedule that leaves more in the prior starts its sampler from the wrong place."""
+"""Nats per column of the data. If a schedule leaves more in the prior, its sampler starts from a wrong distribution."""
 
 
 def protocol(settings: Settings) -> str:
@@ -45,16 +45,16 @@ class Row:
     """One data set and metric of a section.
 
     Attributes:
-        dataset: The data set's short name.
-        metric: Name of the quantity, "emd, class 3" for one of a single class.
-        title: Its head.
-        better: Which values of it are good ones.
-        summaries: One per column; None where no cell is finished.
-        references: One per column; None where nothing was reported.
-        floors: The metric of data against data, one per column.
-        is_best: One per column: no test tells it from the best.
-        is_asked: One per column: whether its settings have it measured.
-        reaches_floor: One per column: no test tells it from its floor.
+        dataset: Short name of the data set.
+        metric: Name of the quantity, such as "emd, class 3" for one of a single class.
+        title: Heading of the row.
+        better: Direction in which the quantity is better.
+        summaries: Summary of each column's cells; None where no cell is finished.
+        references: Reported value of each column; None where nothing was reported.
+        floors: Floor of each column, the real-data baseline: the metric between halves of the data.
+        is_best: For each column, whether no test distinguishes it from the best.
+        is_asked: For each column, whether its settings ask for this quantity.
+        reaches_floor: For each column, whether no test distinguishes it from its floor.
     """
 
     dataset: str
@@ -70,11 +70,11 @@ class Row:
 
     @property
     def floor(self) -> FloorRecord | None:
-        """The floor, where all columns share one."""
+        """The floor, if all columns share one."""
         return self.floors[0] if len(set(self.floors)) == 1 else None
 
     def excess(self, i: int) -> float | None:
-        """Standard errors that a column lies on the worse side of its floor; None where either is unknown."""
+        """Distance of a column on the worse side of its floor, in standard errors; None if either is unknown."""
         summary, floor = self.summaries[i], self.floors[i]
         if summary is None or floor is None or not np.isfinite(summary.value):
             return None
@@ -83,7 +83,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How many measured cells lie within three standard errors (of both) of the reported ones."""
+    """Number of measured cells that lie within three standard errors (of both) of the reported ones."""
 
     agreeing: int
     compared: int
@@ -93,7 +93,7 @@ class Results:
     """Everything a store holds of its study.
 
     Raises:
-        StoreError: If it holds none, or one that no spec could have asked for.
+        StoreError: If the store holds no study, or one that no spec can have asked for.
     """
 
     def __init__(self, store: Store) -> None:
@@ -115,7 +115,7 @@ class Results:
         return self.spec.seeds >= MIN_SEEDS_FOR_SPREAD
 
     def dataset(self, name: str) -> Dataset:
-        """A data set of the study, rows scaled."""
+        """A data set of the study, with scaled rows."""
         return self._datasets[name]
 
     def cells(self, name: str, settings: Settings) -> list[Cell]:
@@ -123,7 +123,7 @@ class Results:
         return [_cell(self.fingerprints[name], settings, seed) for seed in range(self.spec.seeds)]
 
     def rows(self, section: Section) -> list[Row]:
-        """The rows of a section's table, by data set, then metric."""
+        """Makes the rows of a section's table, by data set, then metric."""
         return [
             self._row(section, name, q.name, q.title, q.better)
             for name in section.datasets
@@ -132,7 +132,7 @@ class Results:
         ]
 
     def class_rows(self, section: Section) -> list[Row]:
-        """Some quantities of each class alone, by data set; none where rows have no classes."""
+        """Makes rows for some quantities of each class alone, by data set; none if rows have no classes."""
         if section.kind != "classes":
             return []
         quantities = QUANTITIES["classes"]
@@ -181,11 +181,11 @@ class Results:
         return self.store.floors(self.fingerprints[name], protocol(settings))
 
     def alpha_bar_T(self, settings: Settings) -> float:
-        """ᾱ_T, the share of signal in the prior's place."""
+        """ᾱ_T, the fraction of signal that is left where the prior is assumed."""
         return float(settings.noise_schedule().alpha_bar[-1])
 
     def cut_off(self, settings: Settings) -> float:
-        """σ = sigma_1 / alpha_1, the noise at which a likelihood is evaluated."""
+        """Noise level σ = sigma_1 / alpha_1 at which a likelihood is evaluated."""
         schedule = settings.noise_schedule()
         return float(schedule.sigma[1] / schedule.alpha[1])
 
@@ -194,7 +194,7 @@ class Results:
         return prior_kl(settings.noise_schedule(), self.dataset(name).rows)
 
     def prior_is_off(self, name: str, settings: Settings) -> bool:
-        """Whether the sampler starts from the wrong place: more than `KL_LIMIT` nats per column."""
+        """Whether the sampler starts from a wrong distribution: more than `KL_LIMIT` nats per column."""
         return self.prior_kl(name, settings) > KL_LIMIT * self.dataset(name).rows.shape[1]
 
     def generated(self, name: str, settings: Settings, seed: int = 0) -> np.ndarray | None:
@@ -207,11 +207,11 @@ class Results:
         models = [self.store.model(cell.model_key) for cell in self.cells(name, settings)]
         losses = [model.losses for model in models if model is not None]
         if any(len(one) != settings.epochs for one in losses):
-            raise StoreError(f"{self.store.path}: is damaged: a model has not a loss for each epoch")
+            raise StoreError(f"{self.store.path}: is damaged: a model does not have a loss for each epoch")
         return losses
 
     def origin(self, name: str) -> dict[str, str | int]:
-        """What the store says of the "machine" or the "versions" that made it; empty if nothing."""
+        """The store's facts about the "machine" or the "versions" that made it; empty if there are none."""
         with checking(self.store.path, StoreError):
             content = self.store.fact(name) or {}
             return {TEXT(key): each if type(each) is int else TEXT(each) for key, each in content.items()}
@@ -219,8 +219,8 @@ class Results:
     def agreement(self, section: Section | None = None) -> Agreement:
         """Compares every measured cell, of one section or of all, with its reported number.
 
-        A reported number's standard error is that of drawing (the floor's spread, one evaluation of data against
-        data; without a floor, ours) and of rounding; what training adds to it is not known.
+        A reported number's standard error combines drawing (the floor's spread of one evaluation of data against
+        data; without a floor, the measured cell's error) and rounding. The error from training is not known.
         """
         pairs = [
             (summary, reference, floor)
@@ -245,7 +245,7 @@ class Results:
 
 @lru_cache(maxsize=100_000)
 def _cell(fingerprint: str, settings: Settings, seed: int) -> Cell:
-    """Kept, since its keys are hashes that take longer than to look up what they lead to."""
+    """Makes a cell, or returns a cached one: hashing its keys takes longer than looking up what they lead to."""
     return Cell(fingerprint, settings, seed)
 
 
@@ -258,9 +258,9 @@ def _has_likelihoods(section: Section, name: str) -> bool:
 
 
 def _fingerprints(content: Any, names: Sequence[str]) -> dict[str, str]:
-    """The hash of every data set, from what a store says."""
+    """Checks the hash of every data set that a store claims."""
     if not isinstance(content, dict) or content.keys() != set(names):
         raise ValueError("its fingerprints are not those of its data sets")
     if not all(isinstance(key, str) and re.fullmatch("[0-9a-f]{32}", key) for key in content.values()):
-        raise ValueError("a fingerprint is none")
+        raise ValueError("a fingerprint is not valid")
     return content

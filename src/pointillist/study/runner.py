@@ -1,4 +1,4 @@
-"""Runs a study: trains what is missing in stacks, draws, measures, and writes each finished thing to the store."""
+"""Runs a study: trains missing models in stacks, draws, measures, and writes each finished part to the store."""
 
 import platform
 import time
@@ -53,32 +53,32 @@ from pointillist.study.store import Checkpoint, Measure, Model, Store
 from pointillist.study.work import Work
 
 MODELS_PER_STACK = 16
-"""Models trained together: enough to fill the devices, few enough that results come in early."""
+"""Number of models trained together: enough to fill the devices, few enough that results come in early."""
 
 SECONDS_PER_CALL = 1.0
-"""Wanted length of a device call; between calls the bar moves and Ctrl-C is looked at."""
+"""Desired seconds of a device call; between calls the bar moves and Ctrl-C is checked."""
 
 KEEP_EVERY = 10.0
-"""Seconds of training or sampling that a killed process loses at most, besides the call in flight."""
+"""Most seconds of training or sampling that a killed process loses, besides the call in progress."""
 
 ELBO_TIMES = 128
-"""Noise levels at which the classifier by denoising error looks."""
+"""Number of noise levels that the classifier by denoising error uses."""
 
 
 def run_study(spec: Spec, store: Store, console: Console) -> None:
     """Computes every cell of the study that the store lacks.
 
-    Ctrl-C stops at the next safe place, and a killed process loses a few seconds: the next run goes on from there and
+    Ctrl-C stops at the next safe point, and a killed process loses a few seconds. The next run continues from there and
     ends with the same numbers, bit for bit.
 
     Args:
         spec: The study.
-        store: Where finished models, rows and cells are; it keeps the spec too.
-        console: For the progress bar.
+        store: Store of finished models, rows and cells; it keeps the spec too.
+        console: Console for the progress bar.
 
     Raises:
         SpecError: If a data set does not fit the spec, before anything is computed.
-        KeyboardInterrupt: After Ctrl-C, with the state kept.
+        KeyboardInterrupt: After Ctrl-C; the state is kept.
     """
     study = Study.begun(spec, store)
     pending = study.pending(store)
@@ -92,8 +92,8 @@ class Study:
     """A spec and its data sets.
 
     Attributes:
-        spec: What is asked for.
-        datasets: By name.
+        spec: The study's spec.
+        datasets: Data sets by name.
     """
 
     spec: Spec
@@ -114,21 +114,21 @@ class Study:
 
     @property
     def names(self) -> list[str]:
-        """Of the data sets."""
+        """Names of the data sets."""
         return list(self.datasets)
 
     @property
     def by_fingerprint(self) -> dict[str, Dataset]:
-        """The data sets by what is in them."""
+        """The data sets by fingerprint."""
         return {dataset.fingerprint: dataset for dataset in self.datasets.values()}
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """All of them, once each."""
+        """All cells, once each."""
         return study_cells(self.spec, {name: dataset.fingerprint for name, dataset in self.datasets.items()})
 
     def pending(self, store: Store) -> list[Cell]:
-        """Those that the store lacks."""
+        """The cells that the store lacks."""
         finished = store.finished()
         return [cell for cell in self.cells if cell.key not in finished]
 
@@ -159,7 +159,7 @@ def compute(
 
 
 def _scored(study: Study, cells: Sequence[Cell], floors_of: Sequence[str]) -> list[Dataset]:
-    """The data sets whose classes a classifier has to tell apart."""
+    """The data sets that need a classifier of their classes."""
     asked = {
         cell.dataset for cell in cells if cell.settings.kind == "classes" or cell.settings.classifier == "mlp_100_50"
     }
@@ -185,7 +185,7 @@ def _keep_study(spec: Spec, store: Store, datasets: dict[str, Dataset]) -> None:
 
 
 def stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list[Cell]]:
-    """One cell a model, some together whose models one program can train, in the study's order within each kind."""
+    """Groups cells, one per model, that one program can train together; each group is in the study's order."""
 
     def kind(cell: Cell) -> tuple[Any, ...]:
         settings = cell.settings
@@ -210,7 +210,7 @@ class _Run:
     pool: ThreadPoolExecutor
 
     def measure_floors(self, spec: Spec, datasets: dict[str, Dataset]) -> None:
-        """Measures data against data, where the store lacks it."""
+        """Measures the floors (data against data) that the store lacks."""
         wanted = {
             (name, protocol(column.settings)): column.settings
             for section in spec.sections
@@ -266,7 +266,7 @@ class _Run:
         return self.pool.submit(measure_rows, cell, dataset.rows, rows, self._log_density(cell, dataset))
 
     def _say(self, what: str) -> None:
-        """Shows what is being done now; a file's name may be anything."""
+        """Shows the current step; escapes it, because a file's name may hold anything."""
         self.bar.say(escape(printable(what)))
 
     def _name(self, cell: Cell) -> str:
@@ -334,7 +334,7 @@ class _Run:
         self.store.add_models({cell.model_key: model for cell, model in zip(cells, models, strict=True)})
 
     def _schedule(self, settings: Settings) -> Schedule:
-        """One length for all schedules' tables: a program then serves them all."""
+        """Makes a schedule, with tables of one length for all so that they share programs."""
         return padded(settings.noise_schedule(), self.table_length)
 
     def _advance_training(self, cell: Cell, epochs: int) -> None:
@@ -420,7 +420,7 @@ class _Run:
         return rows
 
     def _log_density(self, cell: Cell, dataset: Dataset) -> np.ndarray | None:
-        """Of held-out rows under a cell's model, in nats; None where there are none."""
+        """Log-densities of held-out rows under a cell's model, in nats; None if there are none."""
         fresh = held_out(dataset.name, cell.settings.n_held_out)
         if fresh is None:
             return None

@@ -1,4 +1,4 @@
-"""The classifier that scores generated rows, and rewards them: scikit-learn's MLP, as the study's protocol has it."""
+"""The classifier that scores and rewards generated rows: scikit-learn's MLP, following the study's protocol."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 HIDDEN_LAYERS = (100, 50)
 
 _SHARE_HELD_OUT = 0.2
-"""Of a fixed table, for the classifier's own accuracy: there are no fresh rows of it."""
+"""Fraction of a fixed table held out for the classifier's own accuracy, as there are no fresh rows of it."""
 
 
 class ClassProbability(eqx.Module):
-    """p(y | x) by a multi-layer perceptron, as a reward that JAX can trace.
+    """Class probability p(y | x) of a multi-layer perceptron, as a reward that JAX can trace.
 
     Attributes:
-        weights: One matrix a layer, shape (in, out).
-        biases: One vector a layer.
+        weights: Matrix of each layer, shape (in, out).
+        biases: Vector of each layer.
         label: y; 0 if None.
     """
 
@@ -40,7 +40,7 @@ class ClassProbability(eqx.Module):
         return ClassProbability(self.weights, self.biases, label)
 
     def __call__(self, x0: Float[Array, "m d"]) -> Float[Array, " m"]:
-        """p(label | x0)."""
+        """Computes p(label | x0)."""
         h = x0
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             h = jax.nn.relu(h @ jnp.asarray(weight) + jnp.asarray(bias)[None])
@@ -55,10 +55,10 @@ class Scorer:
     """A fitted classifier of a data set.
 
     Attributes:
-        classifier: Fitted to all the rows.
-        held_out_accuracy: Its own accuracy on rows that it was not fitted to; of a fixed table, that of one fitted to
-            four fifths on the last fifth.
-        n_held_out: How many those were.
+        classifier: Classifier fitted to all the rows.
+        held_out_accuracy: Its own accuracy on rows that it was not fitted to; for a fixed table, the accuracy on the
+            last fifth of a classifier fitted to four fifths.
+        n_held_out: Number of these rows.
     """
 
     classifier: "MLPClassifier"
@@ -67,7 +67,7 @@ class Scorer:
 
     @classmethod
     def fit(cls, dataset: Dataset) -> "Scorer":
-        """Fits it; the same data give the same classifier."""
+        """Fits the classifier; the same data give the same classifier."""
         assert dataset.labels is not None
         classifier = _fitted(dataset.rows, dataset.labels)
         if (fresh := held_out(dataset.name)) is not None:
@@ -78,11 +78,11 @@ class Scorer:
         return cls(classifier, float(other.score(dataset.rows[tests], dataset.labels[tests])), len(tests))
 
     def hits(self, rows: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> np.ndarray:
-        """Which rows it puts into the class they were asked to be, shape (n,)."""
+        """Marks the rows that it puts into the class they were drawn for, shape (n,)."""
         return self.classifier.predict(rows) == labels
 
     def reward(self) -> ClassProbability:
-        """Its class probability as a reward."""
+        """Returns its class probability as a reward."""
         return ClassProbability(
             tuple(w.astype(np.float32) for w in self.classifier.coefs_),
             tuple(b.astype(np.float32) for b in self.classifier.intercepts_),
@@ -96,7 +96,7 @@ def _fitted(rows: np.ndarray, labels: np.ndarray) -> "MLPClassifier":
 
 
 def held_out(name: str, n_rows: int | None = None) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]] | None:
-    """Fresh rows of a named set's law, as many as it has or the given number; None if 0, of a fixed table or a file."""
+    """Draws fresh rows of a named set, as many as it has by default; None if 0, or for a fixed table or a file."""
     if n_rows == 0 or not has_fresh_rows(name):
         return None
     return load_pointset(name, n_rows, random_state=HELD_OUT_SEED)

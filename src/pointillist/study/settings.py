@@ -1,4 +1,4 @@
-"""What a spec may set: every key, its range, and how a value is checked."""
+"""The settings of a spec: every key, its range, and how a value is checked."""
 
 import re
 from collections.abc import Callable
@@ -15,39 +15,39 @@ from pointillist.engine.recipes import Architecture, Method
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a spec decides about one model, besides its data set and seed.
+    """All settings of one model in a spec, besides its data set and seed.
 
     Attributes:
-        timesteps: T.
+        timesteps: Number of timesteps T.
         schedule: Name of the noise schedule.
         beta_range: beta_1 and beta_T of the linear schedule; None for the others, which have none.
         network: Name of the network, "mlp" or "residual".
         prediction: What it predicts, "eps", "v", "x0" or "edm".
-        weighting: Of the loss, "uniform" or "min-snr".
-        noise_levels: In training, "uniform" or "log-normal".
-        width: Units of a hidden layer.
+        weighting: Weighting of the loss, "uniform" or "min-snr".
+        noise_levels: Distribution of noise levels in training, "uniform" or "log-normal".
+        width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
         time_embedding: Width of the embedding of t.
-        epochs: Passes over the data.
-        batch_size: Rows a step.
-        learning_rate: Adam's.
-        warmup: Steps over which it goes up from 0.
-        decay: Whether it then goes down to 0 as half a cosine.
-        averaging: Share of itself that the average of the weights keeps in a step; 0 for none.
+        epochs: Number of passes over the data.
+        batch_size: Number of rows per step.
+        learning_rate: Adam's learning rate.
+        warmup: Number of steps over which the learning rate rises from 0.
+        decay: Whether it then falls to 0 as half a cosine.
+        averaging: Decay of the average of the weights per step; 0 for no average.
         sampler: Name of the sampler, one of `solvers.SAMPLERS`.
-        steps: Its steps or points; 0 for all T of "ancestral" and "ddim", and for 20 evaluations of the others.
-        variance: Of the ancestral sampler, "beta" or "posterior".
-        n_samples: Rows drawn from the model, over all classes in proportion to the data's.
-        emd_rows: Rows a side in the EMD.
+        steps: Number of its steps or points; 0 for all T with "ancestral" and "ddim", and for 20 evaluations otherwise.
+        variance: Variance of the ancestral sampler, "beta" or "posterior".
+        n_samples: Number of rows drawn from the model, over all classes in the data's proportions.
+        emd_rows: Number of rows per side in the EMD.
         method: How rows are made: "plain" by a model without classes; "guidance" by a conditional one; "svdd_pm" and
             "feynman_kac" by a model without classes, steered to a class by a classifier's probability.
-        class_embedding: Width of the embedding of the class, of a conditional model.
-        p_uncond: Share of labels dropped in training, of a conditional model.
+        class_embedding: Width of the embedding of the class in a conditional model.
+        p_uncond: Share of labels dropped in training a conditional model.
         guidance: w of a conditional model; 0 is plain conditional sampling.
-        candidates: Of steering: network evaluations a row and step.
-        reward_temperature: Of steering.
-        classifier: What tells classes apart, where that is what is measured; "" where rows are.
-        n_held_out: Fresh rows that a classifier is measured on, or whose likelihood is measured; 0 for none.
+        candidates: Number of network evaluations per row and step in steering.
+        reward_temperature: Temperature of the reward in steering.
+        classifier: Name of the classifier if classification is measured; "" if rows are.
+        n_held_out: Number of fresh rows that a classifier, or the likelihood, is measured on; 0 for none.
     """
 
     timesteps: int = 200
@@ -81,7 +81,7 @@ class Settings:
     n_held_out: int = 2000
 
     def __post_init__(self) -> None:
-        # What decides nothing must not tell two equal models apart.
+        # What decides nothing must not make two equal models differ.
         if self.schedule != "linear":
             object.__setattr__(self, "beta_range", None)
         if self.sampler != "ancestral":
@@ -99,17 +99,17 @@ class Settings:
 
     @property
     def kind(self) -> str:
-        """What is measured: "rows", rows of "classes", or a "classifier"."""
+        """Kind of measurement: "rows", rows of "classes", or a "classifier"."""
         return "classifier" if self.classifier else "rows" if self.method == "plain" else "classes"
 
     @property
     def training(self) -> dict[str, Any] | None:
-        """The settings that decide the trained model; None where there is none."""
+        """The settings that decide the trained model; None if there is none."""
         return None if self.classifier == "mlp_100_50" else {key: getattr(self, key) for key in _TRAINING}
 
     @property
     def drawing(self) -> dict[str, Any] | None:
-        """The settings that decide the rows drawn from it; None where none are."""
+        """The settings that decide the rows drawn from it; None if none are."""
         draws = self.classifier in ("", "knn_100")
         return {key: getattr(self, key) for key in (*_TRAINING, *_DRAWING)} if draws else None
 
@@ -120,13 +120,13 @@ class Settings:
 
     @property
     def training_method(self) -> Method:
-        """How it is trained."""
+        """The method of training."""
         objective = Objective(self.prediction, self.weighting, self.noise_levels)
         return Method(objective, self.batch_size, is_averaged=self.averaging > 0)
 
     @property
     def evaluations(self) -> int:
-        """Of the network, for a row."""
+        """Number of evaluations of the network per row."""
         if self.sampler not in SOLVERS:
             return self.steps or self.timesteps
         sampler = sampler_named(self.sampler, self.noise_schedule(), self.steps or None)
@@ -152,7 +152,7 @@ _DRAWING = ("sampler", "steps", "variance", "n_samples", "method", "guidance", "
 def _whole(low: int, high: int) -> Callable[[Any], int]:
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
+            raise ValueError(f"an integer from {low} to {high}")
         return value
 
     return check
@@ -249,7 +249,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "classifier": _one_of("knn_100", "mlp_100_50", "elbo", "exact"),
     "n_held_out": _none_or_whole(10, 1_000_000),
 }
-"""By key of `Settings`: returns the checked value, or raises ValueError with the allowed values as its text."""
+"""Checks by key of `Settings`: each returns the checked value, or raises a ValueError with the allowed values."""
 
 SEEDS = _whole(1, 1000)
 """The check of a number of seeds."""
@@ -261,14 +261,14 @@ assert list(CHECKS) == [field.name for field in fields(Settings)]
 
 
 def is_list_of_values(key: str, value: Any) -> bool:
-    """Whether a spec's value is a list to go through, not a value of its own."""
+    """Whether a spec's value is a list of values to vary, rather than a single value."""
     if key == "beta_range":
         return isinstance(value, list) and any(isinstance(v, list) for v in value)
     return isinstance(value, list)
 
 
 def label(key: str, value: Any) -> str:
-    """How a value is written in a table's head."""
+    """Formats a value for a table's heading."""
     if key == "beta_range":
         return "–" if value is None else "..".join(map(_number, value))
     return _number(value) if isinstance(value, float) else str(value)

@@ -1,6 +1,6 @@
-"""Reading a study's spec: TOML in, sections of settings out, every mistake in one line that names its place.
+"""Reads a study's spec from TOML to sections of settings; every mistake gives one line that names its place.
 
-A spec that a store kept may be anybody's, so that it goes through the same checks as a file's.
+A spec that a store kept is not trusted: it goes through the same checks as a file's.
 """
 
 import difflib
@@ -22,26 +22,26 @@ from pointillist.study.reference import ReferenceValue, read_reference, read_tex
 from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings, is_list_of_values, label
 
 BUILT_IN = ("report", "recipes")
-"""Names of the specs that the package brings."""
+"""Names of the built-in specs."""
 
 MAX_SETTINGS = 10_000
-"""Settings of a study, at most, over all sections."""
+"""Most settings of a study, over all sections."""
 
 MAX_CELLS = 200_000
-"""Cells of a study, at most: data sets times settings times seeds, over all sections."""
+"""Most cells of a study, over all sections: data sets times settings times seeds."""
 
 MAX_PARTS = 32
-"""Parts of a dotted key, at most: its reader takes time and memory that grow with the square of their number."""
+"""Most parts of a dotted key: the time and memory of reading it grow with the square of their number."""
 
 _MAX_NAME = 200
-"""Bytes of what a section and a data set give to the name of a figure's file, which has at most 255."""
+"""Most bytes that a section and a data set may add to the name of a figure's file, which has at most 255."""
 
 _TOP_KEYS = ("title", "seeds", "datasets", "sections", *CHECKS)
 _SECTION_KEYS = ("title", "datasets", "reference", "variants", *CHECKS)
 
 
 class SpecError(ValueError):
-    """A mistake in a spec, in one line: the file, the line where it can be told, the key, the allowed values."""
+    """Error about a spec, in one line: the file, the line if it is known, the key, and the allowed values."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a study: the same columns of settings for each of some data sets.
+    """A part of a study: the same columns of settings for each of its data sets.
 
     Attributes:
         name: Its key in the spec.
-        title: One line for a heading.
+        title: Heading, one line.
         datasets: Names of point sets, or absolute paths of files.
-        varied: The settings that differ between columns; none where the columns are variants with names.
+        varied: Names of the settings that differ between columns; empty if the columns are named variants.
         columns: The cross product of the section's lists, or its variants.
-        reference: Numbers to print beside the measured ones.
+        reference: Reported numbers to print beside the measured ones.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Section:
 
     @property
     def kind(self) -> str:
-        """What its cells measure; all alike."""
+        """Kind of measurement, the same for all its cells."""
         return self.columns[0].settings.kind
 
 
@@ -97,7 +97,7 @@ class Spec:
             raise SpecError(f"{self.name}: sets x settings x seeds make {cells:,} cells, more than {MAX_CELLS:,}")
 
     def only(self, names: Iterable[str]) -> "Spec":
-        """The study of the named sections alone."""
+        """The study with the named sections alone."""
         known = [section.name for section in self.sections]
         for name in names:
             if name not in known:
@@ -125,10 +125,10 @@ def to_json(spec: Spec) -> dict[str, Any]:
 
 
 def from_json(content: Any) -> Spec:
-    """A spec from what `to_json` gave and JSON kept, or from anything else.
+    """Rebuilds a spec from what `to_json` returned, checking it like any other input.
 
     Raises:
-        ValueError: If it is nothing that a spec's file could have given.
+        ValueError: If no spec file could have given it.
     """
     name, title, seeds, sections = _values_of(Spec, content)
     spec = Spec(
@@ -195,14 +195,14 @@ def _items(name: str, content: Any, least: int = 1) -> Sequence[Any]:
 
 def _section_name(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[\w-]{1,100}", value):
-        raise ValueError("at most 100 letters, digits, - and _, for it names files")
+        raise ValueError("at most 100 letters, digits, - and _, because it names files")
     return value
 
 
 def _column_label(value: Any) -> str:
-    """Checks what heads a column; words in brackets and between dollars have a meaning on terminals and in figures."""
+    """Checks a column's heading: brackets and dollars have a meaning on terminals and in figures."""
     if not TEXT(value).isprintable() or not re.fullmatch(r"[^|\[\]$]+", value):
-        raise ValueError("a text without | [ ] $ and line breaks, for it heads a column")
+        raise ValueError("a text without | [ ] $ and line breaks, because it heads a column")
     return value
 
 
@@ -235,7 +235,7 @@ def _check_names(section: str, datasets: Sequence[str]) -> None:
 
 def _check_distinct(what: str, names: Sequence[str]) -> None:
     if len(set(names)) < len(names):
-        raise ValueError(f"two of the {what} have the same name; tables could not tell them apart")
+        raise ValueError(f"two of the {what} have the same name: rename one")
 
 
 def _check_kinds(settings: Iterable[Settings]) -> None:
@@ -250,7 +250,7 @@ def load_spec(name_or_path: str) -> Spec:
         name_or_path: One of `BUILT_IN`, or a path.
 
     Raises:
-        SpecError: For whatever is wrong in the file.
+        SpecError: If something in the file is wrong.
         OSError: If it cannot be read.
     """
     if name_or_path in BUILT_IN:
@@ -291,7 +291,7 @@ _TOKENS = re.compile(
     """,
     re.VERBOSE,
 )
-"""What can stand in a dotted key, among all else: strings and comments as a whole, so that dots in them are none."""
+"""Pattern for the parts of a dotted key; strings and comments match as a whole, so that dots in them do not count."""
 
 
 def _check_keys_are_short(text: str, path: Path) -> None:
@@ -313,7 +313,7 @@ def _checked(name: str, value: Any, check: Callable[[Any], Any]) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """A value as an error has it: Python's text of it, cut."""
+    """Formats a value for an error: Python's text of it, shortened."""
     try:
         text = repr(value)
     except ValueError:  # of an integer with thousands of digits
@@ -354,7 +354,7 @@ class _Reader:
             if varied:
                 raise self._error(varied[0], "is a list of values, which a section of variants cannot have", place)
             if "reference" in table:
-                raise self._error("reference", "is of settings that vary, and a section of variants has none", place)
+                raise self._error("reference", "is for settings that vary, and a section of variants has none", place)
             columns = self._variants(table["variants"], axes, (*place, "variants"))
         else:
             self._n_settings += math.prod(map(len, axes.values()))
@@ -381,7 +381,7 @@ class _Reader:
         return Section(name, self._title(table, place, name), datasets, varied, tuple(columns.values()), reference)
 
     def _axes(self, merged: dict[str, Any], table: dict[str, Any], place: tuple[str, ...]) -> dict[str, list[Any]]:
-        """The checked values of every setting that is given."""
+        """Checks the values of every setting in the tables."""
         axes: dict[str, list[Any]] = {}
         for key, check in CHECKS.items():
             if key in merged:
@@ -393,7 +393,7 @@ class _Reader:
         return axes
 
     def _variants(self, tables: Any, axes: dict[str, list[Any]], place: tuple[str, ...]) -> dict[Settings, Column]:
-        """One column for each table: the section's settings, but for those that the table gives."""
+        """Makes one column for each table: the section's settings, overridden by the table's."""
         if not isinstance(tables, dict) or not tables or not all(isinstance(own, dict) for own in tables.values()):
             raise self._error(
                 "variants", "must be tables of settings, such as [sections.NAME.variants.plain]", place[:-1]
@@ -450,7 +450,7 @@ class _Reader:
 
     @contextmanager
     def _telling(self, key: str, place: tuple[str, ...]) -> Iterator[None]:
-        """Says of which key the errors of a block are."""
+        """Names the key in the errors of a block."""
         try:
             yield
         except (OSError, ValueError) as error:
@@ -471,14 +471,14 @@ class _Reader:
 
 
 def _settings(values: dict[str, Any]) -> Settings:
-    """The settings that are given, and what follows from them."""
+    """Makes settings from the keys in the spec, and what follows from them."""
     if "classifier" in values or "guidance" in values:
         values = {"method": "guidance", **values}
     return Settings(**values)
 
 
 def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
-    """Line numbers of tables and of the keys in them, as far as they can be told without a parser."""
+    """Finds the line numbers of tables and of the keys in them, as far as this is possible without a parser."""
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):

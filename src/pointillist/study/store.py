@@ -1,6 +1,6 @@
-"""The store: one SQLite file, the one source of truth of a study. A finished cell is written in one transaction.
+"""The store: one SQLite file, the single source of truth of a study. A finished cell is written in one transaction.
 
-It may be anybody's: what its rows say is checked when it is asked for.
+The file is not trusted: the content of its rows is checked when it is read.
 """
 
 import json
@@ -22,10 +22,10 @@ from pointillist.study.database import Database
 from pointillist.study.grid import Cell, Dataset
 
 _MAX_FACT = 2**24
-"""Characters of a fact: a spec of as many settings as it may have."""
+"""Most characters of a fact, enough for a spec of as many settings as it may have."""
 
 _LARGEST = 1e100
-"""Largest measure: squares and sums of such numbers are still finite."""
+"""Largest measure, whose squares and sums are still finite."""
 
 Tree = TypeVar("Tree")
 
@@ -34,7 +34,7 @@ Tree = TypeVar("Tree")
 class Measure:
     """One metric of one cell: its value, standard error and degrees of freedom (inf: asymptotic).
 
-    The value is NaN where the model diverged.
+    The value is NaN if the model diverged.
     """
 
     value: float
@@ -44,7 +44,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class FloorRecord:
-    """The metric of data against data: mean over repeats, and the standard deviation of one evaluation."""
+    """A metric's floor, the real-data baseline: mean over repeats, and standard deviation of one evaluation."""
 
     value: float
     spread: float
@@ -52,7 +52,7 @@ class FloorRecord:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean over repeats."""
+        """Standard error of the mean over repeats."""
         return float(self.spread / np.sqrt(self.n_repeats))
 
 
@@ -71,7 +71,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model in training: epochs done, their losses, and the state as safetensors bytes."""
+    """A model in training: number of epochs done, their losses, and the state as safetensors bytes."""
 
     epoch: int
     losses: Float[np.ndarray, " epochs"]
@@ -107,14 +107,14 @@ class Store(Database):
     )
 
     def set_fact(self, name: str, value: Any) -> None:
-        """Keeps a JSON value under a name."""
+        """Stores a JSON value under a name."""
         text = json.dumps(value)
         if len(text) > _MAX_FACT:
             raise ValueError(f"{self.path}: the {name} takes more than {_MAX_FACT >> 20} MiB in a store")
         self._put("facts", name, text)
 
     def fact(self, name: str) -> Any:
-        """The JSON value under a name, None if there is none."""
+        """The JSON value under a name; None if there is none."""
         row = self._one("facts", name=name)
         with self._reading():
             if row is not None and len(row[1]) > _MAX_FACT:
@@ -122,12 +122,12 @@ class Store(Database):
             return None if row is None else json.loads(row[1])
 
     def add_dataset(self, dataset: Dataset) -> None:
-        """Keeps a data set's rows, under its fingerprint."""
+        """Stores a data set's rows under its fingerprint."""
         labels = None if dataset.labels is None else dataset.labels.astype("<i4").tobytes()
         self._put("datasets", dataset.fingerprint, dataset.name, *_packed(dataset.rows), labels)
 
     def dataset(self, fingerprint: str) -> Dataset:
-        """A kept data set."""
+        """Reads a stored data set."""
         row = self._one("datasets", fingerprint=fingerprint)
         with self._reading():
             if row is None:
@@ -138,61 +138,61 @@ class Store(Database):
             return dataset
 
     def add_floor(self, dataset: str, protocol: str, metric: str, floor: FloorRecord) -> None:
-        """Keeps a floor; `protocol` names the settings that it depends on."""
+        """Stores a floor; `protocol` names the settings that it depends on."""
         self._put("floors", dataset, protocol, metric, *astuple(floor))
 
     def floors(self, dataset: str, protocol: str) -> dict[str, FloorRecord]:
-        """The floors of a data set by metric."""
+        """Reads the floors of a data set by metric."""
         rows = self._get("floors", dataset=dataset, protocol=protocol)
         with self._reading():
             return {metric: _floor(*values) for _, _, metric, *values in rows}
 
     def add_models(self, models: Mapping[str, Model]) -> None:
-        """Keeps trained models and drops their checkpoints, in one transaction."""
+        """Stores trained models and drops their checkpoints, in one transaction."""
         with self.transaction():
             for key, model in models.items():
                 self._put("models", key, _bytes_of(model.losses), model.network)
                 self._connection.execute("DELETE FROM checkpoints WHERE key = ?", (key,))
 
     def model(self, key: str) -> Model | None:
-        """A trained model, if it is one."""
+        """Reads a trained model, if there is one."""
         row = self._one("models", key=key)
         with self._reading():
             return None if row is None else Model(_floats(row[1]), row[2])
 
     def network(self, data: bytes, architecture: Architecture, columns: int) -> Network:
-        """A kept network, for rows of so many columns.
+        """Reads a stored network for rows of `columns` columns.
 
         Raises:
-            StoreError: If it is another one's.
+            StoreError: If it does not fit.
         """
         return self.tree(_template(architecture, columns), data)
 
     def tree(self, template: Tree, data: bytes) -> Tree:
-        """What was kept of a network or of its training, in the template's shapes.
+        """Reads a stored network or training state with the template's shapes.
 
         Raises:
-            StoreError: If they are of other shapes.
+            StoreError: If the shapes differ.
         """
         with self._reading():
             return weights.from_bytes(template, data)
 
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
-        """Keeps generated rows, shape (n_samples, d), scaled, and drops the part of them, in one transaction."""
+        """Stores generated rows, shape (n_samples, d), scaled, and drops the part of them, in one transaction."""
         with self.transaction():
             self._put("rows", key, *_packed(rows))
             self._connection.execute("DELETE FROM parts WHERE key = ?", (key,))
 
     def rows(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
-        """Generated rows, shape (n_samples, d), scaled, if all are there; `columns` is how many they must have."""
+        """Reads generated rows, shape (n_samples, d), scaled, if all are there; they must have `columns` columns."""
         return self._rows("rows", key, columns)
 
     def add_part(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
-        """Keeps the first rows of a draw that is to be gone on with."""
+        """Stores the first rows of a draw that is to be continued."""
         self._put("parts", key, *_packed(rows))
 
     def part(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
-        """The kept first rows of a draw, if any."""
+        """Reads the stored first rows of a draw, if any."""
         return self._rows("parts", key, columns)
 
     def _rows(self, table: str, key: str, columns: int | None) -> np.ndarray | None:
@@ -213,13 +213,13 @@ class Store(Database):
         return {row[0] for row in self._connection.execute("SELECT key FROM cells")}
 
     def measures(self, key: str) -> dict[str, Measure]:
-        """A finished cell's measures by metric; empty for one that is not finished."""
+        """Reads a finished cell's measures by metric; empty if it is not finished."""
         row = self._one("cells", key=key)
         with self._reading():
             return {} if row is None else {name: _measure(*values) for name, values in json.loads(row[-1]).items()}
 
     def merge(self, path: Path) -> None:
-        """Takes over what a part of the study has in a store of its own, in one transaction."""
+        """Merges the store of a part of the study into this one, in one transaction."""
         Store(path).close()
         self._connection.execute("ATTACH ? AS part", (str(path),))
         try:
@@ -238,7 +238,7 @@ class Store(Database):
                 self._put("checkpoints", key, checkpoint.epoch, _bytes_of(checkpoint.losses), checkpoint.state)
 
     def checkpoint(self, key: str) -> Checkpoint | None:
-        """A model's last checkpoint, if any."""
+        """Reads a model's last checkpoint, if any."""
         row = self._one("checkpoints", key=key)
         with self._reading():
             return None if row is None else Checkpoint(row[1], _floats(row[2]), row[3])
@@ -246,7 +246,7 @@ class Store(Database):
 
 @cache
 def _template(architecture: Architecture, columns: int) -> Network:
-    """The shapes of a network."""
+    """Makes the shapes of a network."""
     return jax.eval_shape(lambda: architecture.build(jax.random.key(0), columns))
 
 
@@ -264,7 +264,7 @@ def _packed(rows: np.ndarray) -> tuple[int, bytes]:
 
 def _unpacked(columns: int, data: bytes) -> np.ndarray:
     if not data:
-        raise ValueError("there are no rows where some should be")
+        raise ValueError("rows are missing")
     return _floats(data).reshape(-1, columns)
 
 
@@ -273,7 +273,7 @@ def _check_dataset(dataset: Dataset, fingerprint: str) -> None:
     if dataset.fingerprint != fingerprint or n < 2 or not np.isfinite(dataset.rows).all():
         raise ValueError("a data set is not the one that it should be")
     if labels is not None and not (len(labels) == n and 0 <= labels.min() <= labels.max() < n):
-        raise ValueError("a data set has labels that are none")
+        raise ValueError("a data set has labels that are not valid")
 
 
 def _floor(value: float, spread: float, n_repeats: int) -> FloorRecord:
@@ -287,5 +287,5 @@ def _measure(value: float, standard_error: float, degrees_of_freedom: float) -> 
     numbers = value, standard_error, degrees_of_freedom
     are_numbers = all(type(x) is float and not _LARGEST < abs(x) < math.inf for x in numbers)
     if not are_numbers or standard_error < 0 or degrees_of_freedom < 0:
-        raise ValueError("a measure is no number")
+        raise ValueError("a measure is not a number")
     return Measure(*numbers)

@@ -1,4 +1,4 @@
-"""A study's tables, for the terminal, as Markdown and as CSV: pure functions of the results."""
+"""A study's tables for the terminal, as Markdown and as CSV: pure functions of the results."""
 
 import csv
 import io
@@ -32,10 +32,10 @@ class Entry:
     """A table's cell.
 
     Attributes:
-        measured: What was measured, as text.
-        reported: What was reported elsewhere; empty if nothing was.
+        measured: Measured value, as text.
+        reported: Value reported elsewhere, as text; empty if there is none.
         is_best: Whether it is among the best.
-        number: What was measured; None where there is no number.
+        number: Measured value; None if there is none.
     """
 
     measured: str
@@ -49,12 +49,12 @@ class Line:
     """A line of a section's table.
 
     Attributes:
-        dataset: The data set's short name, or "all".
-        title: What it shows.
-        cells: One per column.
-        floor: The floor.
-        row: The measured row; None for what follows from the settings alone.
-        is_of_class: Whether it is of one class alone.
+        dataset: Short name of the data set, or "all".
+        title: Heading of the line.
+        cells: Entry of each column.
+        floor: Entry of the floor, the real-data baseline.
+        row: The measured row; None if the line follows from the settings alone.
+        is_of_class: Whether the line is about one class alone.
     """
 
     dataset: str
@@ -66,12 +66,12 @@ class Line:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """All of it from left to right."""
+        """All entries from left to right."""
         return (Entry(self.dataset), Entry(self.title), *self.cells, self.floor)
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
-    """Writes one Markdown file a section; returns their paths."""
+    """Writes one Markdown file per section, and returns their paths."""
     paths = []
     for section in results.spec.sections:
         path = folder / f"{section.name}.md"
@@ -81,7 +81,7 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
 
 
 def markdown(results: Results, section: Section) -> str:
-    """A section's table and what is to be known to read it."""
+    """Formats a section's table, with notes on how to read it, as Markdown."""
     heads = [*map(_markdown_text, _heads(section))]
     lines = [f"# {_markdown_text(section.title)}", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for line in table_lines(results, section, by_class=True):
@@ -90,7 +90,7 @@ def markdown(results: Results, section: Section) -> str:
 
 
 def terminal(results: Results, section: Section) -> "Table":
-    """A section's table for a terminal: standard errors and reported numbers below the measured ones."""
+    """Formats a section's table for a terminal: standard errors and reported numbers below the measured ones."""
     from rich import box
     from rich.table import Table
 
@@ -117,12 +117,12 @@ def terminal(results: Results, section: Section) -> "Table":
 
 
 def shown(text: str, style: str = "", breaks: Mapping[str, str] = MappingProxyType({})) -> "Text":
-    """Text for a terminal: what is in it of escape sequences and of Rich's markup is shown, not obeyed.
+    """Makes text for a terminal: escape sequences and Rich's markup in it are shown, not interpreted.
 
     Args:
-        text: Of anybody.
-        style: As Rich has it.
-        breaks: What stands for some of its parts so that lines become shorter.
+        text: Text that is not trusted.
+        style: Style of the text, for Rich.
+        breaks: Replacements for some of its parts that shorten the lines.
     """
     from rich.text import Text
 
@@ -133,19 +133,19 @@ def shown(text: str, style: str = "", breaks: Mapping[str, str] = MappingProxyTy
 
 
 def notes(results: Results, section: Section) -> list[str]:
-    """What a reader of the section's table has to know."""
+    """Notes on how to read the section's table."""
     seeds = results.spec.seeds
     if results.covers_training:
         errors = f"over {seeds} seeds: it covers training and the drawing of rows"
     else:
         errors = (
-            f"of the drawing of rows only, for {seeds} seed{'s' * (seeds > 1)}; "
+            f"which covers the drawing of rows only, with {seeds} seed{'s' * (seeds > 1)}; "
             f"from {MIN_SEEDS_FOR_SPREAD} seeds on it covers training too"
         )
     texts = [
         f"A cell is the measured value ± its standard error, {errors}.",
-        "Bold: no test tells the cell from the row's best one (Welch's t-test against the best, level 0.05 over the "
-        "row by Holm's correction). Ties are all bold.",
+        "Bold: no test distinguishes the cell from the row's best one (Welch's t-test against the best, level 0.05 "
+        "for the whole row by Holm's correction). All ties are bold.",
         *_FLOOR_NOTES[section.kind],
     ]
     if section.reference:
@@ -155,8 +155,8 @@ def notes(results: Results, section: Section) -> list[str]:
     off = [text for name in section.datasets for text in _off(results, section, name)]
     if off and section.kind != "classifier":
         texts.append(
-            f"{_WARNING} The sampler starts from the wrong place: its start N(0, I) differs from x_T by more than "
-            f"{KL_LIMIT:g} nats per column of the data, so that the setting measures mostly how much data is left in "
+            f"{_WARNING} The sampler starts from the wrong distribution: N(0, I) differs from that of x_T by more than "
+            f"{KL_LIMIT:g} nats per column of the data, so these numbers mostly show how much of the data is left in "
             f"the prior. {'; '.join(off)}."
         )
     return texts
@@ -164,29 +164,30 @@ def notes(results: Results, section: Section) -> list[str]:
 
 _FLOOR_NOTES = {
     "rows": [
-        "Floor: the same metric between two random halves of the data, ± the standard deviation of one such "
-        "evaluation. A cell near it cannot be told from perfect.",
-        "The report NLL is the log of a mean of kernels that are not normalised. It can be lower for a model that "
-        "bunches up than for the data itself; best is therefore closest to the floor.",
+        "Floor: the real-data baseline, the same metric between two random halves of the data, ± the standard "
+        "deviation of one such evaluation. A cell near it cannot be distinguished from a perfect one.",
+        "The report NLL is the log of a mean of kernels that are not normalised. It can be lower for rows that bunch "
+        "up than for the data itself, so the best value is the one closest to the floor.",
     ],
     "classes": [
         "EMD, energy distance, coverage (share of data rows with a generated row among their 5 nearest) and spread "
         "(total standard deviation over the data's) are means over the classes; rows are drawn in the data's shares.",
         "Accuracy: the share of generated rows that a multi-layer perceptron fitted to the data puts into the class "
-        "they were asked to be.",
-        "Floor: the same between two random halves of the data of each class, ± the standard deviation of one such "
-        "evaluation; of the accuracy, the perceptron's own on held-out rows. Rows like the data reach that and no "
-        "more: a higher accuracy says that rows keep away from where classes meet. Best is closest to the floor, of "
-        "the two distances lowest.",
+        "they were drawn for.",
+        "Floor: the real-data baseline, the same metric between two random halves of the data of each class, ± the "
+        "standard deviation of one such evaluation; for the accuracy, the perceptron's own on held-out rows. Rows like "
+        "the data reach that and no more: a higher accuracy means that rows avoid the places where classes meet. The "
+        "best value is the one closest to the floor; for the two distances, the lowest.",
         "w = 0 is plain conditional sampling: guided ε = (1 + w) ε(x, y) - w ε(x, no class).",
     ],
     "classifier": [
-        "On fresh rows of the data's law. knn_100: the majority of the 100 nearest of the generated rows; mlp_100_50: "
-        "a multi-layer perceptron fitted to the data; elbo and exact: the conditional model's own class "
+        "Measured on fresh rows from the data's distribution. knn_100: the majority of the 100 nearest generated rows; "
+        "mlp_100_50: a multi-layer perceptron fitted to the data; elbo and exact: the conditional model's own class "
         "probabilities, by its denoising error and by its log-density.",
-        "Floor: the true class probabilities, ± the standard error of those rows; empty where they are not known.",
-        "Calibration error: the expected one in 15 bins; of finitely many rows it is above 0 even for true "
-        "probabilities.",
+        "Floor: the baseline of the true class probabilities on the same rows, ± its standard error over them; empty "
+        "where they are not known.",
+        "Calibration error: the expected calibration error in 15 bins; with finitely many rows it is above 0 even for "
+        "the true probabilities.",
     ],
 }
 
@@ -197,29 +198,29 @@ def _likelihood_note(results: Results, section: Section) -> str:
         by_cut_off.setdefault(f"{results.cut_off(column.settings):.2g}", []).append(column.label)
     is_one = len(by_cut_off) == 1
     where = "; ".join(value if is_one else f"{value} at {', '.join(labels)}" for value, labels in by_cut_off.items())
-    unlike = "" if is_one else ", so that columns of unlike cut-offs are not ranked"
+    unlike = "" if is_one else ", so columns with different cut-offs are not ranked"
     return (
         "Held-out NLL: minus the mean log-density in nats of fresh rows under the model, by its probability-flow ODE "
         f"({LIKELIHOOD_STEPS} steps, exact trace, from N(0, I) at σ = 10), whatever sampler draws the rows. It may be "
         "negative. The density is that of the data with noise of the cut-off σ = sigma_1 / alpha_1 added "
-        f"(σ = {where}){unlike}. Its floor is "
-        "that of the law itself, without noise, on the same rows, ± the standard error over them, where it is known."
+        f"(σ = {where}){unlike}. Its floor is the value under the true "
+        "distribution, without noise, on the same rows, ± the standard error over them, where it is known."
     )
 
 
 def agreement_line(results: Results) -> str:
-    """In how many cells the measured and the reported value agree; empty if nothing was reported."""
+    """Says in how many cells the measured and the reported value agree; empty if nothing was reported."""
     agreement = results.agreement()
     if not agreement.compared:
         return ""
     return (
         f"Agreement: in {agreement.agreeing} of {agreement.compared} cells the measured and the reported value differ "
-        "by less than three standard errors of both (of drawing; what training adds to the reported one is unknown)."
+        "by less than three standard errors of both (of drawing; the reported value's error from training is unknown)."
     )
 
 
 def _off(results: Results, section: Section, name: str) -> list[str]:
-    """The columns whose sampler starts from the wrong place, in words; once, where they all have the same start."""
+    """Lists the columns whose sampler starts from the wrong distribution; once if they all have the same start."""
     off = [column for column in section.columns if results.prior_is_off(name, column.settings)]
     nats = [f"{results.prior_kl(name, column.settings):.3f} nats" for column in off]
     if len(off) == len(section.columns) and len(set(nats)) == 1:
@@ -235,7 +236,7 @@ def _heads(section: Section) -> list[str]:
 
 
 def table_lines(results: Results, section: Section, *, by_class: bool) -> list[Line]:
-    """The lines of a section's table, by data set; with `by_class` those of each class alone too."""
+    """Makes the lines of a section's table, by data set; with `by_class` also those of each class alone."""
     rows = results.rows(section)
     per_class = results.class_rows(section) if by_class else []
     lines = []
@@ -262,12 +263,12 @@ def _metric_line(row: Row, *, is_of_class: bool = False) -> Line:
 
 
 def value_text(row: Row, i: int) -> str:
-    """A column's value ± its standard error as the table shows it."""
+    """Formats a column's value ± its standard error as in the table."""
     return _metric_line(row).cells[i].measured
 
 
 def floor_text(row: Row, i: int) -> str:
-    """A column's floor ± its spread as the table shows it; empty if there is none."""
+    """Formats a column's floor ± its spread as in the table; empty if there is none."""
     return _floor_text([row.floors[i]], _decimals(row.summaries))
 
 
@@ -301,14 +302,14 @@ def _floor_text(floors: Sequence[FloorRecord | None], decimals: int) -> str:
 
 
 def _decimals(summaries: Sequence[Summary | None]) -> int:
-    """Decimal places that show one digit of a row's median standard error, two if the first is 1 or 2."""
+    """Number of decimals that shows one digit of a row's median standard error, two if the first is 1 or 2."""
     errors = [s.standard_error for s in summaries if s is not None and np.isfinite(s.standard_error)]
     typical = float(np.median(errors)) if errors else 0.0
     return int(np.clip(np.ceil(-np.log10(typical / 3)), 0, 8)) if typical > 0 else 3
 
 
 def _markdown_text(text: str) -> str:
-    """Text that stays in its cell, and is neither HTML nor a link."""
+    """Escapes text so that it stays in its cell, and is neither HTML nor a link."""
     return re.sub(r"[\\|\[]|<(?=[A-Za-z/!?])", r"\\\g<0>", printable(text))
 
 
@@ -340,7 +341,7 @@ CSV_HEAD = (
 
 
 def csv_text(results: Results, sections: Iterable[Section]) -> str:
-    """Every cell and metric of some sections as one line of CSV, below a head."""
+    """Formats every cell and metric of some sections as one line of CSV, below a header."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_HEAD)
@@ -359,7 +360,7 @@ def csv_text(results: Results, sections: Iterable[Section]) -> str:
 
 
 def _csv_cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula; numbers, and text of numbers, stay."""
+    """Makes a cell that no spreadsheet takes for a formula; numbers, and text of numbers, stay as they are."""
     if not isinstance(value, str):
         return value
     text = printable(value)

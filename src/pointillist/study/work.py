@@ -1,4 +1,4 @@
-"""How long the parts of a study take, about: for the progress bar alone."""
+"""Estimates of how long the parts of a study take, used only by the progress bar."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,16 @@ from pointillist.study.store import Store
 
 
 class Work:
-    """Work in floating-point operations, or what takes as long as so many.
+    """Work in floating-point operations, or their equivalent in time.
 
     Args:
-        datasets: By fingerprint.
+        datasets: Data sets by fingerprint.
         pending: Cells that are not finished.
-        store: What else is.
+        store: Store of the finished parts.
     """
 
     measuring = 1.5e11
-    """Of a cell."""
+    """Work of measuring a cell."""
 
     def __init__(self, datasets: dict[str, Dataset], pending: Sequence[Cell], store: Store) -> None:
         self._datasets = datasets
@@ -28,20 +28,20 @@ class Work:
         self.total += sum(self.classifying(cell) + self.measuring for cell in pending)
 
     def training(self, cell: Cell) -> float:
-        """Of a cell's model."""
+        """Work of training a cell's model."""
         settings = cell.settings
         steps = len(self._datasets[cell.dataset].rows) // settings.batch_size
         # Forward, and backward for activations and for weights.
         return 3.0 * settings.epochs * steps * settings.batch_size * self._of_a_row(cell)
 
     def sampling(self, cell: Cell) -> float:
-        """Of a cell's rows."""
+        """Work of drawing a cell's rows."""
         settings = cell.settings
         evaluations = settings.candidates or (2 if settings.guidance else 1)
         return float(settings.n_samples * settings.evaluations * evaluations) * self._of_a_row(cell)
 
     def classifying(self, cell: Cell) -> float:
-        """Of held-out rows by the model, or their likelihood; nothing by other classifiers."""
+        """Work of classifying held-out rows by the model, or of their likelihood; 0 for other classifiers."""
         dataset, kind = self._datasets[cell.dataset], cell.settings.classifier or cell.settings.kind
         times = {"elbo": 128 * dataset.n_classes, "exact": 240 * 3 * dataset.n_classes, "rows": 600 * 3}.get(kind, 0)
         if not has_fresh_rows(dataset.name):
@@ -49,7 +49,7 @@ class Work:
         return float(cell.settings.n_held_out * times) * self._of_a_row(cell)
 
     def _of_a_row(self, cell: Cell) -> float:
-        """One row's way through the network: two operations a weight."""
+        """Work of one row's pass through the network: two operations per weight."""
         settings: Settings = cell.settings
         columns = self._datasets[cell.dataset].rows.shape[1]
         features = settings.time_embedding + settings.class_embedding

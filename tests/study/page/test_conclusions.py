@@ -33,15 +33,15 @@ def test_a_clear_winner_is_better_on_every_set(make):
 def test_ties_are_named_and_the_statement_follows_the_data(make):
     text = said(make(MOONS, value=values(at_10=40.0, at_100=20.5, at_500=20.0)))
     assert text[""] == "By EMD, T = 100 and 500 are among the best on moons; T = 10 on none."
-    assert "T = 500 has 20.0 ± 1.0; no test tells T = 100 from it" in text["EMD by set"]
+    assert "T = 500 has 20.0 ± 1.0; no test distinguishes T = 100 from it" in text["EMD by set"]
     text = said(make(MOONS, value=values(at_10=20.0, at_100=20.5, at_500=40.0)))
     assert text[""] == "By EMD, T = 10 and 100 are among the best on moons; T = 500 on none."
 
 
 def test_settings_that_no_test_tells_apart(make):
     text = said(make(BOTH, value=lambda *_: 30.0))
-    assert text[""] == "By EMD, no test tells the settings apart on both sets."
-    assert "no test tells the others from it" in text["EMD by set"]
+    assert text[""] == "By EMD, no test distinguishes between the settings on both sets."
+    assert "no test distinguishes the others from it" in text["EMD by set"]
 
 
 def test_best_that_differs_between_sets(make):
@@ -62,9 +62,9 @@ def test_best_that_differs_between_sets(make):
 @pytest.mark.parametrize(
     ("best", "wanted"),
     [
-        (20.5, "No test tells the EMD of data against data from that of some setting on moons: T = 500 on moons."),
+        (20.5, "No test distinguishes the EMD of data against data from that of some setting on moons: T = 500 on"),
         (29.9, "No setting reaches the EMD of data against data on any set. Nearest, in standard errors: T = 500"),
-        (12.0, "No test tells the EMD of data against data"),
+        (12.0, "No test distinguishes the EMD of data against data"),
     ],
 )
 def test_floor_is_reached_within_the_error_or_the_distance_is_said(make, best, wanted):
@@ -81,14 +81,14 @@ def test_without_a_floor_nothing_is_said_of_it(make):
 
 def test_prior_that_is_off_names_settings_and_nats(make):
     text = said(make(BOTH))["Start"]
-    assert "wrong place with T = 10 and 100 on both sets" in text and "nats (T = 10" in text
+    assert "wrong distribution with T = 10 and 100 on both sets" in text and "nats (T = 10" in text
     right = replace(MOONS, columns=MOONS.columns[2:])
-    assert said(make(right))["Start"].startswith("With every setting the sampler's start N(0, I) is right")
+    assert said(make(right))["Start"].startswith("With every setting, the sampler's start N(0, I) is off by at most")
 
 
 def test_unfinished_and_diverged_cells_are_named(make):
     text = said(make(BOTH, value=values(at_10=None, at_100=np.nan, at_500=20.0), seeds=2))
-    assert text["Diverged"] == "Without numbers, since a model diverged: T = 100 on moons and space."
+    assert text["Diverged"] == "Without numbers, because a model diverged: T = 100 on moons and space."
     assert text["Not finished"].startswith("4 cells of this section: T = 10 on moons and space.")
     assert "T = 10" not in text["EMD by set"]
     nothing = said(make(MOONS, value=lambda *_: None))
@@ -98,7 +98,7 @@ def test_unfinished_and_diverged_cells_are_named(make):
 
 def test_one_setting_is_held_against_the_floor(make):
     one = replace(BOTH, columns=STEPS.columns[2:])
-    assert said(make(one))[""] == "One setting: no test tells its EMD from the floor on both sets."
+    assert said(make(one))[""] == "One setting: no test distinguishes its EMD from the floor on both sets."
     assert said(make(one, value=lambda *_: 40.0))[""] == "One setting: its EMD differs from the floor on both sets."
 
 
@@ -125,7 +125,7 @@ def test_of_classifiers_the_highest_accuracy_is_best(make):
     assert text[""] == "By accuracy, elbo is better than every other setting on moons."
     assert "Start" not in text
     assert text["Floor"].startswith(
-        "No test tells the accuracy of the true class probabilities from that of some setting"
+        "No test distinguishes the accuracy of the true class probabilities from that of some setting"
     )
     # Of the log loss the lowest.
     assert "log loss (nats): mlp_100_50 among the best" in text["Other metrics"]

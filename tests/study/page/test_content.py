@@ -119,7 +119,7 @@ def test_table_says_how_far_a_cell_is_from_the_floor(make):
     far, off, at = (cell_of(table, "moons", "EMD", i) for i in range(3))
     assert (far.band, far.distance) == ("off", "14.1 standard errors above the floor")
     assert (off.band, off.distance) == ("off", "7.1 standard errors above the floor")
-    assert at.band == "floor" and at.distance.endswith("no test tells it from the floor")
+    assert at.band == "floor" and at.distance.endswith("no test distinguishes it from the floor")
     assert (at.value, at.error, at.entry.is_best, far.entry.reported) == ("20.0", "1.0", True, "39.5")
     assert cell_of(table, "moons", "prior KL (nats)", 0).band == ""
     assert table.has_reported and not table.has_classes
@@ -239,7 +239,7 @@ def test_unfinished_study_is_a_page_too(make):
 
 def test_summary_says_what_errors_cover(make):
     one, three = (page_content(make(seeds=n)).summary for n in (1, 3))
-    assert "drawing of rows alone, for 1 seed a setting" in one[0]
+    assert "drawing of rows alone, with 1 seed per setting" in one[0]
     assert "over 3 seeds: they cover training and the drawing of rows" in three[0]
     assert one[1] == "Made by pointillist 0.1.0, jax 0.10. Machine: x86_64, 2 devices"
 

@@ -10,6 +10,7 @@ import narwhals as nw
 import numpy as np
 
 from pointillist.estimators.layout import Headings
+from pointillist.points import Table
 from pointillist.points.encoding import ColumnCode
 from pointillist.points.mixed import Cells, MixedTable, kind_of, to_arrow
 from pointillist.points.names import check_names
@@ -17,7 +18,7 @@ from pointillist.points.names import check_names
 if TYPE_CHECKING:
     import pyarrow as pa
 
-KINDS = ("pandas", "polars", "pyarrow", "file")
+KINDS = ("pandas", "polars", "pyarrow", "file", "array")
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,9 @@ class FrameLayout:
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """Of the columns."""
+        """Names of the columns; those of an array are their places."""
+        if self.kind == "array":
+            return tuple(range(len(self.schema)))
         return tuple(self.schema.names) if self.headings is None else self.headings.names
 
     def type_of(self, name: Any) -> "pa.DataType | None":
@@ -143,7 +146,7 @@ class FrameLayout:
             return self.headings.put_on(table.to_pandas(), index)
         if self.kind == "polars":
             return _to_polars(table, self.categories)
-        return table
+        return _to_array(table) if self.kind == "array" else table
 
 
 def _with_all(cells: Cells, known: tuple[Any, ...] | None) -> Cells:
@@ -152,6 +155,24 @@ def _with_all(cells: Cells, known: tuple[Any, ...] | None) -> Cells:
         return cells
     places = np.array([known.index(category) for category in cells.categories])
     return Cells(np.where(cells.is_missing, 0, places[cells.values]), cells.is_missing, known)
+
+
+def _to_array(table: "pa.Table") -> np.ndarray:
+    """An array of the type that holds all columns: of Python objects if there is text, or an integer is missing."""
+    from pyarrow import types
+
+    is_number = [
+        (types.is_integer(column.type) or types.is_boolean(column.type) or types.is_floating(column.type))
+        and not column.null_count
+        for column in table.columns
+    ]
+    if all(is_number):
+        columns = [column.to_numpy() for column in table.columns]
+        return np.stack(columns, axis=1).astype(np.result_type(*(column.dtype for column in columns)))
+    array = np.empty(table.shape, object)
+    for place, column in enumerate(table.columns):
+        array[:, place] = column.to_pylist()
+    return array
 
 
 def _to_polars(table: "pa.Table", categories: tuple[tuple[Any, ...] | None, ...]) -> Any:
@@ -167,18 +188,18 @@ def _to_polars(table: "pa.Table", categories: tuple[tuple[Any, ...] | None, ...]
 
 
 def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
-    """A data frame, an Arrow table or the table of a file, its kind and headings; None for anything else.
+    """A data frame, an Arrow table, the table of a file or an array, its kind and headings; None for anything else.
 
     Raises:
         ValueError: In one line, if a column's values are of several kinds, or names cannot be kept.
     """
-    if isinstance(X, MixedTable):
-        return X, "file", None
+    if isinstance(X, MixedTable | Table):
+        return mixed_table(X), "file", None
     frame, headings = Headings.of(X)
     if headings is not None:
         return _of_pandas(frame, headings), "pandas", headings
     if not nw.dependencies.is_into_dataframe(X):
-        return None
+        return _of_array(X), "array", None
     try:
         kind = nw.from_native(X, eager_only=True).implementation.value
     except nw.exceptions.DuplicateError:
@@ -186,6 +207,37 @@ def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
     if kind == "pyarrow":
         return MixedTable(X), kind, None
     return None if kind != "polars" else _of_polars(X)
+
+
+def mixed_table(table: MixedTable | Table) -> MixedTable:
+    """The table of a file, with the label of one of numbers in its place."""
+    import pyarrow as pa
+
+    if isinstance(table, MixedTable):
+        return table
+    d, label = len(table.types), table.label
+    places = [place for place in range(d + 1) if label is None or place != label.position]
+    names = [str(place) for place in places[:d]] if table.names is None else list(table.names)
+    columns = [pa.array(column.astype(kind)) for column, kind in zip(table.rows.T, table.types, strict=True)]
+    if label is not None:
+        names.insert(label.position, label.name)
+        columns.insert(label.position, pa.array(label.values))
+    return MixedTable(pa.table(columns, names=names), None if label is None else label.name)
+
+
+def _of_array(X: Any) -> MixedTable:
+    """An array, or what NumPy makes one of: NaN, None and masked cells are missing."""
+    import pyarrow as pa
+
+    array = np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else np.asarray(X)
+    columns: list[Any] = []
+    for place, cells in enumerate(array.T):
+        try:
+            columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
+        except (pa.ArrowException, TypeError, OverflowError) as error:
+            raise ValueError(f"column {place} holds values of several kinds: give it one kind, or drop it") from error
+    names = [str(place) for place in range(len(columns))]
+    return MixedTable(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
 
 
 def _of_polars(frame: Any) -> tuple[MixedTable, str, None] | None:

@@ -22,16 +22,16 @@ __all__ = ["losses_figure", "metrics_figure", "rows_figure", "write_figures"]
 def write_figures(results: Results, folder: Path, progress: Callable[[str], None] | None = None) -> list[Path]:
     """Draws all figures of a study as PNG files.
 
-    A section has `{section}_{dataset}_rows.png` for each of its data sets, `{section}_losses.png` (neither, if what it
-    measures are classifiers) and `{section}_metrics.png`. A file is written whole or not at all.
+    A section has `{section}_{dataset}_rows.png` for each of its data sets, `{section}_losses.png` (neither, if it
+    measures classifiers) and `{section}_metrics.png`. A file is written whole or not at all.
 
     Args:
-        results: What to draw.
-        folder: Where to; made if it does not exist.
-        progress: Called with a file's name before it is drawn.
+        results: The study to draw.
+        folder: Folder for the files; made if it does not exist.
+        progress: Function called with a file's name before it is drawn.
 
     Returns:
-        The files' paths, in the order in which they were drawn.
+        Paths of the files, in the order in which they were drawn.
 
     Raises:
         OSError: If a file cannot be written.

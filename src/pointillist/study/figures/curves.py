@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HALF_LENGTH = 1.96
-"""Of error bars, in standard errors, and of the floor's band, in standard deviations: 95 % of a normal law."""
+"""Half length of error bars, in standard errors, and of the floor's band, in standard deviations: 95 % if normal."""
 
 
 def losses_figure(results: Results, section: Section) -> "Figure":
     """Draws the training loss by epoch: a panel for each data set, a line for each setting.
 
-    With more than one seed the line is their mean, and a band goes from the lowest to the highest.
+    With more than one seed, the line is their mean, and a band goes from the lowest to the highest.
 
     Args:
         results: The study.
@@ -82,7 +82,7 @@ def losses_figure(results: Results, section: Section) -> "Figure":
 
 
 def _draw_losses(axes: "Axes", losses: np.ndarray, colour: Any) -> np.ndarray:
-    """Draws curves of shape (seeds, epochs); returns what has to be in sight."""
+    """Draws curves of shape (seeds, epochs), and returns the values that must be visible."""
     epochs = np.arange(1, losses.shape[1] + 1)
     marker = "." if len(epochs) == 1 else ""
     axes.plot(epochs, losses.mean(axis=0), color=colour, linewidth=1, marker=marker)
@@ -177,7 +177,7 @@ def _metrics_handles(results: Results, table: Sequence[Row]) -> list[Any]:
 
     covers = "training and drawing of rows" if results.covers_training else "drawing of rows only"
     handles: list[Any] = [
-        Line2D([], [], markerfacecolor=GENERATED, label="measured, no test tells it from the best", **_MEASURED),
+        Line2D([], [], markerfacecolor=GENERATED, label="measured, not distinguished from the best", **_MEASURED),
         Line2D([], [], markerfacecolor="white", label="measured, worse than the best", **_MEASURED),
         line(GENERATED, f"± {HALF_LENGTH} standard errors ({covers})"),
     ]
@@ -192,9 +192,9 @@ def _metrics_handles(results: Results, table: Sequence[Row]) -> list[Any]:
 
 
 def _positions(section: Section, width: float) -> tuple[np.ndarray, tuple[float, float], bool]:
-    """Where the columns stand on an x axis so many inches wide, its limits, and whether it is one of logarithms.
+    """Positions of the columns on an x axis of a given width in inches, its limits, and whether it is logarithmic.
 
-    It is if a single number above 0 is varied, and no two of its values would come too close to be told apart.
+    It is logarithmic if a single number above 0 is varied, and no two of its values come too close to be distinguished.
     """
     values = [getattr(column.settings, key) for key in section.varied for column in section.columns]
     if len(section.varied) == 1 < len(values) and all(isinstance(v, int | float) and v > 0 for v in values):
@@ -207,14 +207,14 @@ def _positions(section: Section, width: float) -> tuple[np.ndarray, tuple[float,
 
 
 def _closest(x: np.ndarray, limits: Sequence[float] | np.ndarray, width: float) -> float:
-    """The smallest distance of two positions in inches."""
+    """The smallest distance between two positions in inches."""
     return float(np.diff(np.sort(x), append=np.inf).min() / (limits[1] - limits[0]) * width)
 
 
 def _turn(
     labels: Sequence[str], x: np.ndarray, limits: tuple[float, float], is_number: bool, width: float
 ) -> tuple[dict[str, Any], float]:
-    """How tick labels are turned so that they do not overlap, and the inches below the axes that they then take."""
+    """Decides how to turn tick labels so that they do not overlap, and the inches that they take below the axes."""
     longest = 0.065 * max(map(len, labels))
     closest = _closest(np.log(x), np.log(limits), width) if is_number else _closest(x, limits, width)
     if closest > longest + 0.05:

@@ -1,4 +1,4 @@
-"""What the figures share: panels, titles, legends, colours."""
+"""Shared parts of the figures: panels, titles, legends, colours."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ SHORT = {"timesteps": "T", "beta_range": "beta", "guidance": "w"}
 
 
 def column_title(section: Section, column: Column) -> str:
-    """A column's label with the names of what is varied."""
+    """A column's label with the names of the settings that vary."""
     parts = [_part(key, column.settings) for key in section.varied if getattr(column.settings, key) is not None]
     return ", ".join(parts) or column.label
 
@@ -42,7 +42,7 @@ def panel_grid(
     margins: tuple[float, float, float, float],
     projection: str | None = None,
 ) -> "tuple[Figure, np.ndarray]":
-    """A figure with a grid of axes, all lengths in inches; margins are left, right, bottom, top."""
+    """Makes a figure with a grid of axes, all lengths in inches; margins are left, right, bottom, top."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -73,14 +73,14 @@ def panel_grid(
 
 
 def headline(figure: "Figure", text: str) -> None:
-    """One line above all panels."""
+    """Adds one line above all panels."""
     width, height = figure.get_size_inches()
     text = plain(text)
     figure.text(0.5, 1 - 0.2 / height, text, ha="center", va="top", fontsize=fitting(text, width - 0.2, 11))
 
 
 def title(axes: "Axes", title: str, detail: str | None = None) -> None:
-    """A title above the axes, and between them a smaller line, for which an empty detail leaves room."""
+    """Adds a title above the axes, and a smaller line between them; an empty detail leaves room for it."""
     inches = axes.bbox.width / DPI
     title = plain(title)
     axes.set_title(title, fontsize=fitting(title, inches, 9), y=1, pad=5 if detail is None else 14)
@@ -104,14 +104,14 @@ def say(axes: "Axes", text: str) -> None:
 
 
 def line(colour: Any, text: str) -> Any:
-    """A legend's entry for a line."""
+    """Makes a legend's entry for a line."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=colour, linewidth=1.5, label=plain(text))
 
 
 def legend(figure: "Figure", handles: list[Any], n_columns: int) -> None:
-    """One legend below all panels."""
+    """Adds one legend below all panels."""
     figure.legend(handles=handles, loc="lower center", ncols=n_columns, fontsize=8, frameon=False)
 
 
@@ -123,7 +123,7 @@ def log_if_wide(axes: "Axes", values: np.ndarray) -> None:
 
 
 def line_colours(n: int) -> list[Any]:
-    """Colours of settings in their order, told apart by lightness too."""
+    """Colours of settings in their order, which differ in lightness too."""
     import matplotlib
 
     return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.87, n)))
@@ -138,10 +138,10 @@ def class_colours(n: int) -> list[Any]:
 
 
 def fitting(text: str, inches: float, size: float) -> float:
-    """The font size, made smaller if the text would be longer than so many inches."""
+    """The font size, reduced if the text would be wider than the given inches."""
     return min(size, max(inches * 72 / (0.56 * max(len(text), 1)), 4.0))
 
 
 def plain(text: str) -> str:
-    """Anybody's text as Matplotlib draws it: on one line, with dollars that start no formula."""
+    """Escapes text that is not trusted for Matplotlib: on one line, with dollars that start no formula."""
     return printable(text).replace("$", r"\$")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_ROWS = 5000
-"""Rows that a panel shows at most."""
+"""Most rows that a panel shows."""
 
 _BINS = 60
 _FREE_CORNER = {1: (0.02, 0.94), 2: (0.02, 0.02), 3: (0.0, -0.08)}
@@ -34,10 +34,10 @@ _FREE_CORNER = {1: (0.02, 0.94), 2: (0.02, 0.02), 3: (0.0, -0.08)}
 def rows_figure(results: Results, section: Section, name: str, table: Sequence[Row]) -> "Figure":
     """Draws the real rows, and beside them those of every setting's model of seed 0.
 
-    All panels have the limits of the real rows with a margin; a panel says how many rows lie outside of them. Data
-    of more than three columns is shown along the first two principal axes of the real rows.
+    All panels have the limits of the real rows with a margin; a panel says how many rows lie outside them. Data
+    with more than three columns is shown along the first two principal axes of the real rows.
 
-    Rows of classes have their class's colour, generated ones that of the class they were asked to be.
+    Rows with classes have their class's colour; generated ones have that of the class they were drawn for.
 
     Args:
         results: The study.
@@ -143,7 +143,7 @@ def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.n
 
 
 def _thinned(n: int) -> np.ndarray:
-    """Indices of the rows to show; a file may be sorted, so that its first rows would not do."""
+    """Indices of the rows to show, drawn at random if there are too many, because a file may be sorted."""
     return np.arange(n) if n <= MAX_ROWS else np.random.default_rng(0).choice(n, MAX_ROWS, replace=False)
 
 

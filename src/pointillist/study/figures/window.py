@@ -1,21 +1,21 @@
-"""Which coordinates of rows a picture shows."""
+"""The coordinates of rows that a picture shows."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 MARGIN = 0.12
-"""Around the rows, of half their range."""
+"""Margin around the rows, as a fraction of half their range."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What the panels of a figure show of rows: up to three coordinates, within limits equally long on each axis.
+    """The view of rows in a figure's panels: up to three coordinates, within limits equally long on each axis.
 
     Attributes:
-        labels: Of the coordinates.
-        origin: Shape (d,): the point that the axes go through.
-        directions: Shape (d, dimensions).
+        labels: Labels of the coordinates.
+        origin: The point that the axes go through, shape (d,).
+        directions: Directions of the axes, shape (d, dimensions).
         low: Lower limits, shape (dimensions,).
         high: Upper limits, shape (dimensions,).
     """
@@ -28,7 +28,7 @@ class Window:
 
     @classmethod
     def around(cls, rows: np.ndarray) -> "Window":
-        """The window that holds all of some rows, shape (n, d), with a margin."""
+        """Makes the window that holds all the given rows, shape (n, d), with a margin."""
         rows = rows.astype(np.float64)
         d = rows.shape[1]
         if d <= 3:
@@ -44,11 +44,11 @@ class Window:
 
     @property
     def dimensions(self) -> int:
-        """Coordinates that are shown, 1 to 3."""
+        """Number of coordinates that are shown, 1 to 3."""
         return len(self.labels)
 
     def split(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates of rows, shape (n, dimensions), and which of them are inside, shape (n,)."""
+        """Computes coordinates of rows, shape (n, dimensions), and which rows are inside, shape (n,)."""
         shown = (rows.astype(np.float64) - self.origin) @ self.directions
         return shown, ((shown >= self.low) & (shown <= self.high)).all(axis=1)
 

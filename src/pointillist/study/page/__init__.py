@@ -1,4 +1,4 @@
-"""A study as one page: `index.html`, which opens from a disk, without a server or a network."""
+"""A study as one page: `index.html`, which opens from a disk without a server or a network."""
 
 import re
 from base64 import b64encode
@@ -15,19 +15,19 @@ from pointillist.study.page.table import BANDS
 from pointillist.study.results import Results
 
 SCRIPTS = ("fragment.js", "page.js", "tables.js", "plot.js", "charts.js", "rows.js")
-"""Of `assets`, in the order in which the page runs them."""
+"""Scripts of `assets`, in the order in which the page runs them."""
 
 LIVE_SCRIPTS = ("live/pool.js", "live/scene.js", "live/live.js")
-"""And these, where models are in the page."""
+"""Further scripts, if models are in the page."""
 
 WORKER_SCRIPTS = ("live/network.js", "live/samplers.js", "live/worker.js")
-"""The program of the page's workers, which draw rows."""
+"""Scripts of the page's workers, which draw rows."""
 
 SECURITY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; "
     "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
-"""What the page may load: nothing from outside."""
+"""The page's content security policy: it may load nothing from outside."""
 
 
 def write_page(results: Results, path: Path, *, precision: Precision = "float16") -> None:
@@ -36,7 +36,7 @@ def write_page(results: Results, path: Path, *, precision: Precision = "float16"
     Args:
         results: The study.
         path: The HTML file.
-        precision: Of the weights of the models that travel in it.
+        precision: Precision of the weights of the models in the page.
 
     Raises:
         OSError: If it cannot be written.
@@ -45,7 +45,7 @@ def write_page(results: Results, path: Path, *, precision: Precision = "float16"
 
 
 def render(results: Results, *, precision: Precision = "float16") -> str:
-    """The page's HTML: the same store gives the same text."""
+    """Renders the page's HTML; the same store gives the same text."""
     live = live_content(results, precision=precision)
     if live is not None:
         live["kernel"] = b64encode(files(__package__).joinpath("assets/live/kernel.wasm").read_bytes()).decode()
@@ -70,11 +70,11 @@ def render(results: Results, *, precision: Precision = "float16") -> str:
 
 
 def _unbroken(text: str) -> str:
-    """With nothing in "T = 10", "1.0 ± 0.1" and "1e-4" that a line breaks at."""
+    """Replaces what lines would break at within "T = 10", "1.0 ± 0.1" and "1e-4"."""
     together = text.replace(" = ", "\u00a0=\u00a0").replace(" ± ", "\u00a0±\u00a0")
     return re.sub(r"(?<=\de)-(?=\d)", "-\u2060", together)
 
 
 def _asset(name: str) -> Markup:
-    """The text of a file below this folder, as it is."""
+    """Reads the text of a file below this folder unchanged."""
     return Markup(files(__package__).joinpath(name).read_text(encoding="utf-8"))

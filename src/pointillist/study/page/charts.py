@@ -1,4 +1,4 @@
-"""What the page's charts show: metric against setting, and training losses."""
+"""Content of the page's charts: metric against setting, and training losses."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,11 +13,11 @@ from pointillist.study.spec import Section, short_name
 from pointillist.study.tables import floor_text, value_text
 
 MAX_EPOCHS = 200
-"""Points of a curve of losses at most."""
+"""Most points of a curve of losses."""
 
 
 def chart(results: Results, section: Section) -> dict[str, Any]:
-    """The section's settings, and of every metric and set its numbers; null where there is none."""
+    """Makes the section's settings, and the numbers of every metric and set; null where there is none."""
     rows = results.rows(section)
     metrics = {row.metric for row in rows}
     return {
@@ -32,7 +32,7 @@ def chart(results: Results, section: Section) -> dict[str, Any]:
 
 
 def _numbers(section: Section) -> list[float] | None:
-    """Where the settings stand on an axis of numbers; None if they are no numbers."""
+    """Positions of the settings on an axis of numbers; None if they are not numbers."""
     values = [getattr(column.settings, key) for key in section.varied for column in section.columns]
     are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     return values if len(section.varied) == 1 < len(values) and are_numbers else None
@@ -59,7 +59,7 @@ def _number(value: float) -> float | None:
 
 
 def losses(results: Results, section: Section) -> dict[str, Any] | None:
-    """Training loss by epoch of every set and setting, the mean over seeds; None where there is none."""
+    """Training loss by epoch for every set and setting, averaged over seeds; None where there is none."""
     if section.kind == "classifier":
         return None
     curves = {

@@ -1,4 +1,4 @@
-"""What a section's tests say, in sentences."""
+"""Conclusions of a section's tests, in sentences."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from pointillist.study.tables import value_text
 
 @dataclass(frozen=True)
 class Statement:
-    """Something to know about a section.
+    """A statement about a section.
 
     Attributes:
-        topic: One or two words that head it; empty for the one that comes first.
+        topic: Heading of one or two words; empty for the first statement.
         text: Whole sentences; empty if the items say it all.
-        items: What is said of single sets or metrics, each with its name.
+        items: Names of single sets or metrics, and what is said about each.
     """
 
     topic: str
@@ -31,9 +31,9 @@ _FLOORS = {"rows": "data against data", "classes": "data against data", "classif
 
 
 def conclude(results: Results, section: Section) -> list[Statement]:
-    """States what differs, what no test tells from the best and from the floor, and what is missing.
+    """States what differs, what no test distinguishes from the best or from the floor, and what is missing.
 
-    Every statement about single cells is one of the tests behind the table: Welch's t-test at the level 0.05 over a
+    Every statement about single cells comes from the tests behind the table: Welch's t-test at level 0.05 over a
     row, by Holm's correction.
 
     Args:
@@ -64,7 +64,7 @@ def conclude(results: Results, section: Section) -> list[Statement]:
 
 
 def leader(row: Row) -> int:
-    """The column with the best number, which a test need not tell from others."""
+    """The column with the best number, which a test need not distinguish from others."""
 
     def badness(i: int) -> float:
         summary, floor = row.summaries[i], row.floors[i]
@@ -87,7 +87,7 @@ def _marked(flags: Sequence[bool]) -> list[int]:
 
 def _nothing(results: Results, section: Section) -> Statement:
     if any(summary is not None for row in results.rows(section) for summary in row.summaries):
-        return Statement("", "Every cell that is finished diverged, so that there is nothing to compare.")
+        return Statement("", "Every finished cell diverged, so there is nothing to compare.")
     return Statement("", "No cell of this section is finished yet.")
 
 
@@ -96,7 +96,7 @@ def _lead(section: Section, rows: list[Row]) -> Statement:
     if len(section.columns) == 1:
         return Statement("", f"One setting{_alone(_with_floor(rows))}.")
     if all(_marked(row.is_best) == present(row) for row in rows):
-        return Statement("", f"By {metric}, no test tells the settings apart {on_sets(sets, sets)}.")
+        return Statement("", f"By {metric}, no test distinguishes between the settings {on_sets(sets, sets)}.")
     times = np.sum([row.is_best for row in rows], axis=0)
     top, never = _marked(times == times.max()), _marked(times == 0)
     where = on_sets([row.dataset for row in rows if row.is_best[top[0]]], sets) if len(top) == 1 else None
@@ -115,14 +115,14 @@ def _lead(section: Section, rows: list[Row]) -> Statement:
 
 
 def _alone(rows: list[Row]) -> str:
-    """What can be said where there is nothing to compare with but the floor."""
+    """Says what can be said if there is nothing to compare with but the floor."""
     if not rows:
         return ", and no floor to compare it with"
     metric, sets = rows[0].title, [row.dataset for row in rows]
     reaching = [row.dataset for row in rows if row.reaches_floor[0]]
     if not reaching:
         return f": its {metric} differs from the floor {on_sets(sets, sets)}"
-    return f": no test tells its {metric} from the floor {on_sets(reaching, sets)}"
+    return f": no test distinguishes its {metric} from the floor {on_sets(reaching, sets)}"
 
 
 def _of_set(section: Section, row: Row) -> tuple[str, str]:
@@ -131,7 +131,7 @@ def _of_set(section: Section, row: Row) -> tuple[str, str]:
     ties = [i for i in _marked(row.is_best) if i != first]
     worse = [i for i in present(row) if not row.is_best[i]]
     if ties:
-        text += f"; no test tells {settings(section, ties, brief=True) if worse else 'the others'} from it"
+        text += f"; no test distinguishes {settings(section, ties, brief=True) if worse else 'the others'} from it"
     if worse:
         worst = max(worse, key=lambda i: _distance(row, first, i))
         text += f"; {settings(section, [worst])} is furthest off with {value_text(row, worst)}"
@@ -155,19 +155,19 @@ def _floor(section: Section, rows: list[Row]) -> Iterator[Statement]:
     if reached:
         where = f"{on_sets([*reached], sets)}{unknown}"
         who = _places(section, reached, brief=True)
-        text = f"No test tells {floor} from that of some setting {where}: {who}."
+        text = f"No test distinguishes {floor} from that of some setting {where}: {who}."
     else:
         text = f"No setting reaches {floor} on any set{unknown}."
     yield Statement("Floor", text + _short_of(section, known))
 
 
 def _with_floor(rows: list[Row]) -> list[Row]:
-    """Those of which some cell can be compared with its floor."""
+    """The rows in which some cell can be compared with its floor."""
     return [row for row in rows if any(row.excess(i) is not None for i in present(row))]
 
 
 def _short_of(section: Section, rows: list[Row]) -> str:
-    """Where no column reaches the floor, which comes nearest."""
+    """Says which column comes nearest where none reaches the floor."""
     parts = []
     for row in rows:
         apart = {i: e for i in present(row) if (e := row.excess(i)) is not None}
@@ -188,11 +188,11 @@ def _of_metric(section: Section, rows: list[Row]) -> tuple[str, str]:
 def _ranking(section: Section, rows: list[Row]) -> str:
     sets = [row.dataset for row in rows]
     if not any(any(row.is_best) for row in rows):
-        return "not ranked, since the settings' densities have unlike noise"
+        return "not ranked, because the settings' densities have different noise"
     if len(section.columns) == 1:
         return listing([f"{value_text(row, i)} on {row.dataset}" for row in rows for i in present(row)])
     if all(_marked(row.is_best) == present(row) for row in rows):
-        return f"no test tells the settings apart {on_sets(sets, sets)}"
+        return f"no test distinguishes between the settings {on_sets(sets, sets)}"
     times = np.sum([row.is_best for row in rows], axis=0)
     top = _marked(times == times.max())
     if times.max() == len(rows):
@@ -201,7 +201,7 @@ def _ranking(section: Section, rows: list[Row]) -> str:
 
 
 def _sides(section: Section, rows: list[Row]) -> str:
-    """Where a quantity whose best value is the data's own is above or below that."""
+    """Says where a quantity whose best value is the data's own lies above or below it."""
     if rows[0].better != "floor":
         return ""
     text = ""
@@ -225,7 +225,7 @@ def _sides(section: Section, rows: list[Row]) -> str:
 
 
 def _where(section: Section, cells: list[int], n_sets: int) -> str:
-    """Cells by their columns: "with w = 2 on 1 and w = 4 on 5 of 5 sets"."""
+    """Lists cells by their columns: "with w = 2 on 1 and w = 4 on 5 of 5 sets"."""
     columns = sorted(set(cells))
     if len(columns) > 4:
         return f"in {count(len(cells), 'cell')}"
@@ -246,7 +246,7 @@ def _start(results: Results, section: Section) -> Iterator[Statement]:
             worst = max(worst, *((results.prior_kl(name, column.settings), i, name) for name in names))
     if not off:
         yield Statement(
-            "Start", f"With every setting the sampler's start N(0, I) is right to {KL_LIMIT:g} nats a column."
+            "Start", f"With every setting, the sampler's start N(0, I) is off by at most {KL_LIMIT:g} nats per column."
         )
         return
     sets = [short_name(name) for name in section.datasets]
@@ -256,8 +256,8 @@ def _start(results: Results, section: Section) -> Iterator[Statement]:
     place = short_name(name) if is_alike else f"{settings(section, [i])}, {short_name(name)}"
     yield Statement(
         "Start",
-        f"The sampler starts from the wrong place with {where}: N(0, I) is off by up to {kl:.3g} nats ({place}). "
-        "Such numbers say mostly how much data is left in the prior.",
+        f"The sampler starts from the wrong distribution with {where}: N(0, I) is off by up to {kl:.3g} nats "
+        f"({place}). Such numbers mostly show how much of the data is left in the prior.",
     )
 
 
@@ -267,7 +267,7 @@ def _reported(results: Results, section: Section) -> Iterator[Statement]:
         yield Statement(
             "Reported",
             f"{agreement.agreeing} of {count(agreement.compared, 'cell')} with a number reported elsewhere are within "
-            "three standard errors of it (of both, for the drawing of rows).",
+            "three standard errors of it (of both numbers, for the drawing of rows).",
         )
 
 
@@ -287,16 +287,16 @@ def _missing(results: Results, section: Section) -> Iterator[Statement]:
             if n:
                 lacking.setdefault(short_name(name), []).append(i)
     if diverged:
-        yield Statement("Diverged", f"Without numbers, since a model diverged: {_places(section, diverged)}.")
+        yield Statement("Diverged", f"Without numbers, because a model diverged: {_places(section, diverged)}.")
     if lacking:
         yield Statement(
             "Not finished",
-            f"{count(n_missing, 'cell')} of this section: {_places(section, lacking)}. Nothing here is about them.",
+            f"{count(n_missing, 'cell')} of this section: {_places(section, lacking)}. They are not included here.",
         )
 
 
 def _places(section: Section, places: dict[str, list[int]], *, brief: bool = False) -> str:
-    """Cells by set, as settings that sets share."""
+    """Lists cells by set, as settings that sets share."""
     by_settings: dict[str, list[str]] = {}
     for name, chosen in places.items():
         by_settings.setdefault(settings(section, sorted(chosen), brief=brief), []).append(name)

@@ -1,4 +1,4 @@
-"""The page's content: what its template writes, and the JSON that its scripts draw from."""
+"""The page's content: the text for its template, and the JSON that its scripts draw from."""
 
 import base64
 import gzip
@@ -31,10 +31,10 @@ class SectionContent:
         detail: A line below the heading.
         statements: The conclusions, the main one first.
         table: Its table.
-        notes: What is to be known to read it.
-        datasets: The sets' short names.
-        settings: Heads of its columns.
-        metrics: Names and titles of what a chart can show.
+        notes: Notes on how to read the table.
+        datasets: Short names of the sets.
+        settings: Headings of its columns.
+        metrics: Names and titles of the metrics that a chart can show.
         has_rows: Whether rows can be drawn.
         has_losses: Whether training losses can be drawn.
         is_of_classes: Whether rows have their class's colour.
@@ -57,14 +57,14 @@ class SectionContent:
 
 @dataclass(frozen=True)
 class Content:
-    """The results' half of the page.
+    """The part of the page that shows results.
 
     Attributes:
         title: The study's title.
         summary: Two or three lines.
         glance: The best setting of every section and set.
         sections: Its sections.
-        data: JSON that can stand in a script element.
+        data: JSON for a script element.
     """
 
     title: str
@@ -75,7 +75,7 @@ class Content:
 
 
 def page_content(results: Results) -> Content:
-    """Everything that the page says of a study."""
+    """Makes everything that the page says about a study."""
     rows = pictures(results)
     of_sections = [_section_data(results, section) for section in results.spec.sections]
     data = {"study": results.spec.name, "sets": rows.sets, "draws": rows.draws, "sections": of_sections}
@@ -84,7 +84,7 @@ def page_content(results: Results) -> Content:
 
 
 def as_json(data: Any) -> Markup:
-    """JSON that no text in it can end early where it stands in a script element."""
+    """Encodes a value as JSON in which no text can end the surrounding script element early."""
     return Markup(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
 
 
@@ -141,8 +141,8 @@ def _summary(results: Results) -> list[str]:
         errors = f"Errors are standard errors over {seeds}: they cover training and the drawing of rows"
     else:
         errors = (
-            f"Errors are standard errors of the drawing of rows alone, for {seeds} a setting: two settings may differ "
-            "by no more than two trainings of one setting do"
+            f"Errors are standard errors of the drawing of rows alone, with {seeds} per setting: two settings may "
+            "differ by no more than two trainings of one setting do"
         )
     lines = [f"{count(len(results.fingerprints), 'data set')}, {done}. {errors}.", _origin(results)]
     return [line for line in [*lines, agreement_line(results)] if line]

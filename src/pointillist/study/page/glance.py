@@ -19,9 +19,9 @@ class GlanceCell:
     """The best of one section and set.
 
     Attributes:
-        best: The settings that no test tells from the best one; empty if nothing is finished.
+        best: The settings that no test distinguishes from the best one; empty if nothing is finished.
         value: The best one's number.
-        band: Its distance from the floor, one of `table.BANDS`.
+        band: Its distance from the floor (the real-data baseline), one of `table.BANDS`.
         distance: The same in words.
     """
 
@@ -36,8 +36,8 @@ class Glance:
     """A table of the best settings.
 
     Attributes:
-        heads: Of the sections: view, name and the metric that decides.
-        lines: Of each set one cell a section; None where the section has not the set.
+        heads: For each section: view, name and the metric that decides.
+        lines: For each set, one cell per section; None where the section does not have the set.
     """
 
     heads: tuple[tuple[str, str, str], ...]
@@ -45,7 +45,7 @@ class Glance:
 
 
 def glance(results: Results) -> Glance:
-    """The best settings by the first metric of each section."""
+    """Finds the best settings by the first metric of each section."""
     heads, columns = [], []
     for section in results.spec.sections:
         metric = next(iter(QUANTITIES[section.kind].values()))

@@ -1,4 +1,4 @@
-"""The models that travel in a study's page, with all that a browser needs to draw rows of them."""
+"""The models in a study's page, with everything that a browser needs to draw their rows."""
 
 import base64
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section, short_name
 
 BUDGET = 4_500_000
-"""Characters that the models may take together: the page of the built-in study then stays below 8 MB."""
+"""Most characters that all models may take together, which keeps the page of the built-in study below 8 MB."""
 
 MOST_REAL_ROWS = 1000
-"""Of a data set, to be shown behind the generated ones."""
+"""Most rows of a data set that are shown behind the generated ones."""
 
 Precision = Literal["float16", "float32"]
 
@@ -33,14 +33,15 @@ class _Choice:
 
 
 def live_content(results: Results, *, precision: Precision = "float16", budget: int = BUDGET) -> dict[str, Any] | None:
-    """Models of seed 0 and their data sets, as JSON has them; None where no model is finished.
+    """Collects models of seed 0 and their data sets, as JSON values; None if no model is finished.
 
-    Of every section and data set the setting of least EMD comes first, then the others, as many as the budget holds.
+    For every section and data set, the setting with the lowest EMD comes first, then the others, as many as the budget
+    allows.
 
     Args:
         results: The study.
-        precision: Of the weights.
-        budget: Characters that the models may take together.
+        precision: Precision of the weights.
+        budget: Most characters that all models may take together.
     """
     models: dict[str, dict[str, Any]] = {}
     n_finished, spent = 0, 0
@@ -63,7 +64,7 @@ def live_content(results: Results, *, precision: Precision = "float16", budget: 
 
 
 def _choices(results: Results) -> Iterator[_Choice]:
-    """Every trained model once: of each section and data set the best first, then the rest."""
+    """Lists every trained model once: the best of each section and data set first, then the rest."""
     ranked = [
         (name, _ranked(results, section, name))
         for section in results.spec.sections

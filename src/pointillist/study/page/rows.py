@@ -1,4 +1,4 @@
-"""Real and generated rows in the few bytes that a picture of them needs."""
+"""Encodes real and generated rows in the few bytes that a picture of them needs."""
 
 import base64
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from pointillist.study.results import Results
 from pointillist.study.spec import Section, short_name
 
 MAX_ROWS = 1000
-"""Rows of one draw that the page holds at most."""
+"""Most rows of one draw that the page holds."""
 
 _FULL_SCALE = 32767
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What the page draws of rows.
+    """The rows that the page draws.
 
     Attributes:
-        sets: By data set's short name, its window and its real rows.
-        draws: By key of the draw, generated rows.
+        sets: Window and real rows of each data set, by its short name.
+        draws: Generated rows of each draw, by its key.
     """
 
     sets: dict[str, Any]
@@ -30,7 +30,7 @@ class Pictures:
 
 
 def pictures(results: Results) -> Pictures:
-    """The rows of all sections; a draw that sections share comes once."""
+    """Collects the rows of all sections; a draw that sections share is included once."""
     found = Pictures({}, {})
     for section in results.spec.sections:
         for name in section.datasets if section.kind != "classifier" else ():
@@ -54,7 +54,7 @@ def draw_keys(results: Results, section: Section, name: str) -> list[str]:
 
 
 def _packed(window: Window, rows: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
-    """Coordinates within the window as 16-bit integers, little-endian, by class; and how many rows lie outside."""
+    """Packs coordinates within the window as 16-bit little-endian integers by class, and counts the rows outside."""
     is_finite = np.isfinite(rows).all(axis=1)
     if not is_finite.all():
         return {"n": len(rows), "lost": int((~is_finite).sum())}
@@ -71,5 +71,5 @@ def _packed(window: Window, rows: np.ndarray, labels: np.ndarray | None) -> dict
 
 
 def evenly(n: int) -> np.ndarray:
-    """Indices of at most `MAX_ROWS` of n rows, evenly spaced: they may be sorted, by class for one."""
+    """Indices of at most `MAX_ROWS` of n rows, evenly spaced because rows may be sorted, for instance by class."""
     return np.arange(n) if n <= MAX_ROWS else np.linspace(0, n - 1, MAX_ROWS).round().astype(np.int64)

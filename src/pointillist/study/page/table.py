@@ -1,4 +1,4 @@
-"""A section's table as the page shows it: every number with its distance from the floor."""
+"""A section's table on the page: every number with its distance from the floor, the real-data baseline."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section
 from pointillist.study.tables import Entry, Line, table_lines
 
-BANDS = {"floor": "no test tells it from the floor", "near": "under 5", "off": "5 to 20", "far": "over 20"}
-"""Classes of cells by their distance from the floor in standard errors, and how a legend puts them."""
+BANDS = {"floor": "no test distinguishes it from the floor", "near": "under 5", "off": "5 to 20", "far": "over 20"}
+"""Classes of cells by their distance from the floor in standard errors, with the legend's text for them."""
 
 _NEAR, _FAR = 5, 20
 
@@ -18,9 +18,9 @@ class TableCell:
     """One cell.
 
     Attributes:
-        entry: What it shows.
-        band: One of `BANDS`; empty where there is no floor.
-        distance: The distance from the floor in words; empty where there is none.
+        entry: The entry that it shows.
+        band: One of `BANDS`; empty if there is no floor.
+        distance: Distance from the floor in words; empty if there is none.
     """
 
     entry: Entry
@@ -34,7 +34,7 @@ class TableCell:
 
     @property
     def error(self) -> str:
-        """The standard error; empty where there is none."""
+        """The standard error; empty if there is none."""
         return self.entry.measured.partition(" ± ")[2]
 
 
@@ -53,8 +53,8 @@ class Table:
     """A section's table.
 
     Attributes:
-        heads: Of the columns of numbers, the floor last.
-        lines: Below them.
+        heads: Headings of the columns of numbers, the floor last.
+        lines: Lines below the headings.
     """
 
     heads: tuple[str, ...]
@@ -62,12 +62,12 @@ class Table:
 
     @property
     def datasets(self) -> list[str]:
-        """What the lines are of, in their order."""
+        """Names of the lines' data sets, in their order."""
         return list(dict.fromkeys(line.dataset for line in self.lines))
 
     @property
     def metrics(self) -> list[str]:
-        """Titles of the lines in their order, without those of single classes."""
+        """Titles of the lines, in their order, without those of single classes."""
         return list(dict.fromkeys(line.title for line in self.lines if not line.is_of_class))
 
     @property
@@ -82,7 +82,7 @@ class Table:
 
 
 def page_table(results: Results, section: Section) -> Table:
-    """The section's table, lines of single classes among it."""
+    """Makes the section's table, including the lines of single classes."""
     heads = (*(column_head(section, column) for column in section.columns), "floor")
     return Table(heads, tuple(map(_line, table_lines(results, section, by_class=True))))
 
@@ -97,7 +97,7 @@ def _cell(line: Line, i: int, entry: Entry) -> TableCell:
 
 
 def standing(row: Row, i: int) -> tuple[str, str]:
-    """A column's distance from its floor: one of `BANDS`, and in words; both empty where either is unknown."""
+    """A column's distance from its floor, as one of `BANDS` and in words; both empty if either is unknown."""
     summary, floor, excess = row.summaries[i], row.floors[i], row.excess(i)
     if summary is None or floor is None or excess is None:
         return "", ""

@@ -1,4 +1,4 @@
-"""Names that the page gives to sections and their columns."""
+"""The page's names of sections and their columns."""
 
 from pointillist.study.figures.panels import column_title
 from pointillist.study.spec import Column, Section
@@ -10,5 +10,5 @@ def view_name(section: Section) -> str:
 
 
 def column_head(section: Section, column: Column) -> str:
-    """A column's head that says what is varied, where that fits on a line."""
+    """A column's heading, which names the setting that varies if it fits on a line."""
     return column_title(section, column) if len(section.varied) == 1 else column.label

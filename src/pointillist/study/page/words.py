@@ -1,4 +1,4 @@
-"""Lists of sets and settings in words."""
+"""Phrases that list sets and settings."""
 
 from collections.abc import Sequence
 
@@ -9,22 +9,22 @@ _MOST_NAMED = 4
 
 
 def listing(texts: Sequence[str], join: str = "and") -> str:
-    """Words as a list: "a, b and c"."""
+    """Joins words to a list: "a, b and c"."""
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {join} {texts[-1]}"
 
 
 def count(n: int, noun: str) -> str:
-    """A number of things: "1 cell", "2,000 cells"."""
+    """Phrases a number of things: "1 cell", "2,000 cells"."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def settings(section: Section, chosen: Sequence[int], *, brief: bool = False) -> str:
-    """Some of a section's columns: "T = 100, 200 and 500", or "all settings but T = 10" where that is much shorter.
+    """Lists some of a section's columns: "T = 100, 200 and 500", or "all settings but T = 10" if much shorter.
 
     Args:
         section: The section.
         chosen: Indices of columns.
-        brief: Whether many are only counted: "6 of 13 settings".
+        brief: Whether to only count many columns: "6 of 13 settings".
     """
     others = [i for i in range(len(section.columns)) if i not in chosen]
     if len(chosen) > _MOST_NAMED and not others:
@@ -44,7 +44,7 @@ def settings(section: Section, chosen: Sequence[int], *, brief: bool = False) ->
 
 
 def on_sets(names: Sequence[str], among: Sequence[str]) -> str:
-    """Some of the sets: "on both sets", "on moons and helix", "on 3 of 5 sets"."""
+    """Lists some of the sets: "on both sets", "on moons and helix", "on 3 of 5 sets"."""
     if len(names) == len(among) > 1:
         return "on both sets" if len(among) == 2 else f"on all {len(among)} sets"
     if len(names) <= 2:

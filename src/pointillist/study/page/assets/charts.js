@@ -5,7 +5,7 @@
 
   const range = (n) => Array.from({ length: n }, (_, i) => i);
 
-  /** Series differ by shape too: not everyone can tell their colours apart. */
+  /** Series differ by shape too: not everyone can distinguish their colours. */
   const SHAPES = [
     (c, r) => c.arc(0, 0, r, 0, 2 * Math.PI),
     (c, r) => c.rect(-r * 0.9, -r * 0.9, 1.8 * r, 1.8 * r),

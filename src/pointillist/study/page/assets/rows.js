@@ -167,9 +167,9 @@
         for (const name of ["tabindex", "role", "aria-label"]) holder.removeAttribute(name);
       }
       legend.textContent = [
-        `At most 1,000 rows of the models of seed 0, chosen evenly. Axes: ${set().axes.join(", ")}`,
+        `At most 1,000 evenly chosen rows of each model of seed 0. Axes: ${set().axes.join(", ")}`,
         set().projected ? " of the real rows, their first two principal components." : ".",
-        withClasses && set().axes.length > 1 ? " Colour: the class that a row is of, or was asked to be." : "",
+        withClasses && set().axes.length > 1 ? " Colour: the class of a row, or the class that it was drawn for." : "",
         is3d ? " Drag or use the arrow keys to turn them." : "",
       ].join("");
       draw();

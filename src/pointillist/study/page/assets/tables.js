@@ -68,7 +68,7 @@
         sort = !isSorted ? i + 1 : sort > 0 ? -sort : 0;
         show();
         write();
-        say(sort ? `Sorted by ${head.textContent.trim()}, ${sort > 0 ? "upwards" : "downwards"}` : "Not sorted");
+        say(sort ? `Sorted by ${head.textContent.trim()}, ${sort > 0 ? "ascending" : "descending"}` : "Not sorted");
       }),
     );
     for (const input of [...filters, ...checks]) {

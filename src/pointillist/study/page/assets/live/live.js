@@ -50,7 +50,7 @@
       const isConditional = model.class_embedding > 0;
       byId("conditional").hidden = !isConditional;
       const classes = Array.from({ length: model.n_classes }, (_, k) => [k, `class ${k}`]);
-      this.#options("class", [["all", "all, in the data's shares"], ...classes, ["none", "no class given"]]);
+      this.#options("class", [["all", "all, in the data's proportions"], ...classes, ["none", "no class"]]);
       this.scene.x = null;
       this.scene.setDataset(this.dataset, model.columns);
       this.#chooseSampler();
@@ -124,7 +124,7 @@
         const pairs = choices.guidance && choices.labels ? " of two networks' outputs" : "";
         this.#say(
           `${ROWS.toLocaleString("en")} rows in ${((performance.now() - begin) / 1000).toFixed(2)} s: ` +
-            `${evaluations} evaluations a row${pairs}, ${this.pool.workers.length} workers`,
+            `${evaluations} evaluations per row${pairs}, ${this.pool.workers.length} workers`,
         );
       }
       return rows;

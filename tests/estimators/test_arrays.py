@@ -1,0 +1,100 @@
+"""What an array holds decides how it is modeled, not that it is an array."""
+
+import numpy as np
+import pandas
+import pytest
+from pyarrow import csv
+
+from pointillist import Diffusion
+from pointillist.cli import main
+from pointillist.metrics import boosted_two_sample
+
+QUICK = {"width": 16, "depth": 1, "epochs": 2, "random_state": 0}
+RNG = np.random.default_rng(0)
+
+
+def skewed(n):
+    """Counts, a spike at zero, ratings and a long tail, all correlated."""
+    z = RNG.multivariate_normal(np.zeros(4), 0.5 + 0.5 * np.eye(4), n)
+    return np.column_stack(
+        [
+            np.floor(3 * np.exp(z[:, 0])),
+            np.where(z[:, 1] < 0, 0, z[:, 1] ** 2),
+            np.clip(np.round(1.5 * z[:, 2]), -2, 2),
+            np.exp(z[:, 3]),
+        ]
+    )
+
+
+def as_table(rows):
+    return {str(i): np.ascontiguousarray(column) for i, column in enumerate(rows.T)}
+
+
+def test_columns_that_repeat_are_hard_to_distinguish():
+    data, fresh = skewed(2000), skewed(2000)
+    rows = Diffusion(random_state=0).fit(data).sample(2000, random_state=0)
+    assert rows.dtype == np.float64 and rows.shape == (2000, 4)
+    assert {*np.unique(rows[:, 2])} <= {-2, -1, 0, 1, 2} and np.array_equal(rows[:, 0], np.round(rows[:, 0]))
+    assert abs((rows[:, 1] == 0).mean() - 0.5) < 0.06
+    # As numbers with a density the area under the curve is 1.
+    assert boosted_two_sample(as_table(fresh), as_table(rows)).auc < 0.58
+
+
+def test_the_container_does_not_matter():
+    data = skewed(300)
+    frame = pandas.DataFrame(data, columns=list("abcd"))
+    of_array, of_frame = (Diffusion(**QUICK).fit(X).sample(50, random_state=1) for X in (data, frame))
+    np.testing.assert_array_equal(of_array, of_frame.to_numpy())
+    for smooth in (RNG.normal(size=(300, 2)), skewed(100)):
+        assert not hasattr(Diffusion(**QUICK).fit(smooth), "encoding_")
+        assert not hasattr(Diffusion(**QUICK).fit(pandas.DataFrame(smooth)), "encoding_")
+
+
+def test_missing_cells_and_text_of_arrays(tmp_path):
+    holes = RNG.normal(size=(60, 3))
+    holes[::4, 1] = np.nan
+    model = Diffusion(**QUICK).fit(holes)
+    rows = model.sample(200, where={0: 0.25}, random_state=0)
+    assert rows.dtype == np.float64 and np.isnan(rows[:, 1]).any() and not np.isnan(rows[:, 2]).any()
+    assert (rows[:, 0] == 0.25).all()
+    filled = model.impute(holes, random_state=0)
+    assert not np.isnan(filled).any() and np.array_equal(filled[:, [0, 2]], holes[:, [0, 2]])
+    model.save(tmp_path / "m")
+    np.testing.assert_array_equal(
+        Diffusion.load(tmp_path / "m").sample(9, random_state=0), model.sample(9, random_state=0)
+    )
+    masked = Diffusion(**QUICK).fit(np.ma.array(np.nan_to_num(holes), mask=np.isnan(holes)))
+    np.testing.assert_array_equal(masked.sample(9, random_state=0), model.sample(9, random_state=0))
+    words = np.array([["a", 1, None], ["b", 2, 0.5]] * 30, object)
+    drawn = Diffusion(**QUICK).fit(words).sample(40, random_state=0)
+    assert drawn.dtype == object and {*drawn[:, 0]} == {"a", "b"} and {*drawn[:, 1]} <= {1, 2} and None in drawn[:, 2]
+
+
+def test_what_no_array_may_hold():
+    for cells, message in [([1.0, np.inf], "inf"), ([1.0, "a"], "column 0 holds values of several kinds")]:
+        with pytest.raises(ValueError, match=message):
+            Diffusion(**QUICK).fit(np.array([[cell] for cell in cells * 20], object))
+    with pytest.raises(ValueError, match="categorical columns are for process='masked'"):
+        Diffusion(**QUICK, process="gaussian").fit(RNG.normal(size=(30, 2)), categorical=[0])
+
+
+def test_files_of_numbers_that_repeat(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    data = skewed(300)
+    np.save("a.npy", np.column_stack([data, np.arange(300) % 2]))
+    np.savetxt("a.csv", data, delimiter=",", header="n,x,stars,y", comments="")
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["pointillist", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, capsys.readouterr()
+
+    fit = "--epochs", 2, "--width", 16, "--depth", 1
+    code, shown = run("fit", "a.npy", "--target", 4, "-o", "m", *fit)
+    assert code == 0 and "5 different" in shown.err, shown.err
+    assert run("sample", "m", "-n", 40, "--class", 1, "--where", "2=-1", "-o", "new.npy")[0] == 0
+    new = np.load("new.npy")
+    assert new.shape == (40, 5) and (new[:, 4] == 1).all() and (new[:, 2] == -1).all()
+    assert run("fit", "a.csv", "-o", "m", *fit)[0] == 0 and run("sample", "m", "-n", 40, "-o", "new.csv")[0] == 0
+    assert csv.read_csv("new.csv").column_names == ["n", "x", "stars", "y"]
