@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # A file of tests stays in one process: its tests share models and compiled programs.
-PARALLEL := --numprocesses auto --dist loadfile
+# One that dies ends the run, which would else wait for it.
+PARALLEL := --numprocesses auto --dist loadfile --max-worker-restart 0
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 

@@ -1,7 +1,7 @@
-"""DiffusionClassifier on fresh rows of the five sets: accuracy and calibration beside other classifiers.
+"""Accuracy and calibration of DiffusionClassifier and of other classifiers, on fresh rows of the five sets.
 
-knn-100: the 100 nearest of 20,000 rows sampled from the same model; MLP: of scikit-learn, layers (100, 50), fitted
-to the same rows; Bayes: the true class probabilities, where they are known.
+knn-100: the 100 nearest neighbours among 20,000 rows that the same model draws; MLP: that of scikit-learn with layers
+(100, 50), fitted to the same rows; Bayes: the true class probabilities, where they are known.
 """
 
 import argparse
@@ -21,7 +21,7 @@ SETS = ("moons", "circles", "blobs", "manycircles", "helix")
 def main() -> None:
     """Prints a table of accuracies and calibration errors, and the time for 8,000 rows."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=8000, help="fresh rows")
+    parser.add_argument("--rows", type=int, default=8000, help="number of fresh rows")
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

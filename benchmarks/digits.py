@@ -1,4 +1,4 @@
-"""Generated digits as pictures of 8 × 8 pixels, and what `evaluate` says of them beside rows that were held out."""
+"""Fits digits of 8 × 8 pixels, draws new ones, and evaluates these with held-out digits as a baseline."""
 
 import argparse
 import time
@@ -16,7 +16,7 @@ SETTINGS = {"width": 256, "depth": 3, "epochs": 2000}
 
 
 def main() -> None:
-    """Fits two thirds of the digits, draws as many, compares."""
+    """Fits two thirds of the digits, draws as many, and compares them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--figure", type=Path, help="where to draw the picture")
     options = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def draw(model: Diffusion, pixels: np.ndarray, labels: np.ndarray, path: Path) -> None:
-    """Three rows of real digits above three of generated ones, a column for each class."""
+    """Draws three rows of real digits above three of generated ones, with a column for each class."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""On GPUs: training steps a second of stacks of models, and rows a second, with the cards' names."""
+"""Training steps per second of stacks of models, and rows drawn per second, on GPUs, with the cards' names."""
 
 import argparse
 
@@ -18,7 +18,7 @@ BATCH, STEPS = 64, 8000 // 64
 
 
 def main() -> None:
-    """Prints both, or that there is no GPU."""
+    """Prints both rates, or that there is no GPU."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, nargs="+", default=[1, 16, 64, 256])
     parser.add_argument("--rows", type=int, default=100_000)

@@ -1,7 +1,9 @@
-"""What guidance and steering sample, against exact laws: a mixture's own denoiser stands for a perfect network.
+"""Compares rows of guidance and steering with their exact target distributions.
 
-Guidance is said to sample p(x | y) p(y | x)^w; here that law is sampled by rejection. Steering is to sample
-p(x) exp(r(x) / temperature), which for a linear reward is a mixture too. Writes docs/images/guidance.png on request.
+A mixture's own denoiser stands in for a perfect network. Guidance is said to sample p(x | y) p(y | x)^w; that
+distribution is sampled here by rejection. Steering should sample p(x) exp(r(x) / temperature), which for a linear
+reward is a mixture too. The column "energy distance" has the distance between the rows and their target, and the next
+one divides it by its standard error under equal distributions. Writes docs/images/guidance.png on request.
 """
 
 import argparse
@@ -35,14 +37,14 @@ def main() -> None:
     options = parser.parse_args()
     guidance = [_guided(w) for w in SCALES]
     print("Guidance of the exact denoiser of eight circles, class 0, against the exact p(x | y) p(y | x)^w")
-    print(f"{'w':>5}{'apart':>20}{'in null se':>12}{'accuracy':>18}{'coverage':>18}{'spread':>18}")
+    print(f"{'w':>5}{'energy distance':>20}{'in null se':>12}{'accuracy':>18}{'coverage':>18}{'spread':>18}")
     for row in guidance:
         pairs = [f"{row[k][0]:.3f} / {row[k][1]:.3f}" for k in ("accuracy", "coverage", "spread")]
         print(f"{row['w']:>5g}{row['apart']:>20}{row['ratio']:>12.1f}{pairs[0]:>18}{pairs[1]:>18}{pairs[2]:>18}")
-    print("pairs: guided rows / exact law; coverage and spread against the plain class p(x | y)")
+    print("pairs: guided rows / exact distribution; coverage and spread against the plain class p(x | y)")
     print()
-    print("Steering of the exact denoiser to the tilted mixture, reward (1, 2) · x, at equal cost (evaluations a row)")
-    print(f"{'temperature':>12}{'evaluations':>12}{'method':>14}{'apart':>22}{'in null se':>12}")
+    print("Steering of the exact denoiser to the tilted mixture, reward (1, 2) · x, at equal evaluations per row")
+    print(f"{'temperature':>12}{'evaluations':>12}{'method':>14}{'energy distance':>22}{'in null se':>12}")
     steering = [_steered(t, m, method) for t in (4.0, 1.0) for m in (5, 20) for method in ("SVDD", "Feynman-Kac")]
     for row in steering:
         print(f"{row['temperature']:>12g}{row['m']:>12}{row['method']:>14}{row['apart']:>22}{row['ratio']:>12.1f}")

@@ -1,6 +1,7 @@
-"""Networks at the size that one machine holds: seconds and peak memory of two steps, compiled anew, and of a draw.
+"""Largest networks that one machine holds: seconds and peak memory of two training steps, and seconds of a draw.
 
-Each size is a process of its own; tables of 64 columns, batches of 4,096 rows, the default network of residual blocks.
+Each size runs in its own process, on a table of 64 columns in batches of 4,096 rows, with the default network of
+residual blocks. Compilation counts.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def _measured(width: int, depth: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints the table; as a process of a size, measures it."""
+    """Prints the table; in the process of one size, measures that size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--widths", type=int, nargs="+", default=[1024, 2048, 4096])
     parser.add_argument("--depth", type=int, default=20)

@@ -1,7 +1,8 @@
 """Log-densities: how exact they are, and how long they take.
 
-Against closed forms with an exact denoiser; of trained models against the law of the set, where it is known, and as an
-integral over the plane; the seconds that 8,000 rows of moons take, compilation apart and included.
+With an exact denoiser they are compared with closed forms. Those of trained models are compared with the true density
+of the set, where it is known, and integrated over the plane. The time is that of 8,000 rows of moons, compilation
+excluded.
 """
 
 import argparse
@@ -27,7 +28,7 @@ GRID = 400
 
 
 def main() -> None:
-    """Prints all of it."""
+    """Prints all results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--figure", type=Path, help="where to draw densities")
     options = parser.parse_args()
@@ -46,7 +47,7 @@ def main() -> None:
         gap = true - found
         gaps[name] = (-found.mean(), -true.mean(), gap.mean(), gap.std() / np.sqrt(len(gap)))
         print(
-            f"{name}: {-found.mean():.4f} nats a fresh row, {-true.mean():.4f} under the law: "
+            f"{name}: {-found.mean():.4f} nats per fresh row, {-true.mean():.4f} under the true density: "
             f"a difference (KL) of {gap.mean():.4f} ± {gap.std() / np.sqrt(len(gap)):.4f}"
         )
     fresh = load_pointset("moons", random_state=5)[0]

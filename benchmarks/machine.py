@@ -1,4 +1,4 @@
-"""What the benchmarks share: machine, date and commit in words, the peak, medians, and the JSON that they leave."""
+"""Code that the benchmarks share: machine, date and commit as text, peak speed, medians, and the JSON output."""
 
 import json
 import os
@@ -27,11 +27,11 @@ def _commit() -> str:
 
 
 SOURCE = {"date": date.today().isoformat(), "commit": _commit()}
-"""When this process began, and what it measures. Read at the start: a long run may see later commits."""
+"""Date when this process began, and commit that it measures. Read at the start: a long run may see later commits."""
 
 
 def describe() -> dict[str, object]:
-    """The processor, the cores that this process may use, and the versions that matter."""
+    """Returns the processor, the number of cores that this process may use, and the versions that matter."""
     import jax
     import numpy as np
 
@@ -46,7 +46,7 @@ def describe() -> dict[str, object]:
 
 
 def peak_gflops(size: int = 4096, repeats: int = 5) -> float:
-    """The best float32 product of two large matrices in NumPy, on all cores, in GFLOP/s."""
+    """Measures the best of some float32 products of two large matrices in NumPy, on all cores, in GFLOP/s."""
     import numpy as np
 
     a = np.random.default_rng(0).random((size, size), dtype=np.float32)
@@ -54,7 +54,7 @@ def peak_gflops(size: int = 4096, repeats: int = 5) -> float:
 
 
 def seconds(work: Callable[[], object], repeats: int) -> list[float]:
-    """How long a piece of work takes, each time."""
+    """Measures how long a piece of work takes, each time."""
     taken = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -64,12 +64,12 @@ def seconds(work: Callable[[], object], repeats: int) -> list[float]:
 
 
 def median_and_range(values: list[float]) -> tuple[float, float, float]:
-    """Median, lowest, highest."""
+    """Returns the median, the lowest and the highest value."""
     return statistics.median(values), min(values), max(values)
 
 
 def report(name: str, content: dict[str, object]) -> None:
-    """Prints machine, date and commit, and writes them with everything else to `output/NAME.json`."""
+    """Prints machine, date and commit, and writes them with the content to `output/NAME.json`."""
     machine = describe()
     print("machine: " + ", ".join(f"{key} {value}" for key, value in machine.items()))
     print(", ".join(f"{key} {value}" for key, value in SOURCE.items()))

@@ -1,11 +1,11 @@
-"""Real tables of mixed columns: how like the data generated rows are, and what fitting and sampling them takes.
+"""Generated rows of real tables of mixed columns: how similar they are to the data, and how long they take.
 
-Two tables: Adult (UCI, Becker & Kohavi 1996, CC BY 4.0; a folder with train.csv.gz and test.csv.gz is given by
-`--adult`), and the diamonds that plotnine ships (53,940 × 10; a fifth is held out). For Adult also other ways to bring
-categories into a diffusion of numbers, each once: one-hot columns, and analog bits (Chen et al. 2022, arXiv
-2208.04202), numbers by their normal scores, with the network and the steps of the masked process.
+There are two tables: Adult (UCI, Becker & Kohavi 1996, CC BY 4.0; `--adult` gives a folder with train.csv.gz and
+test.csv.gz), and the diamonds that plotnine ships (53,940 × 10; a fifth is held out). `--ways` adds other ways to bring
+categories into a diffusion of numbers, with one seed each: one-hot columns, and analog bits (Chen et al. 2022, arXiv
+2208.04202). Both encode numbers by their normal scores, with the network and the steps of the masked process.
 
-Every score stands beside that of real held-out rows and of columns permuted independently, from the same run.
+Each score stands beside those of real held-out rows and of independently permuted columns, from the same run.
 """
 
 import argparse
@@ -41,13 +41,13 @@ SCORES = {
 
 
 def adult(folder: Path) -> tuple[pa.Table, pa.Table, str]:
-    """Training rows, held-out rows, and the column that is predicted."""
+    """Reads the training rows, the held-out rows, and the column that is predicted, of Adult."""
     train, test = (csv.read_csv(folder / f"{name}.csv.gz") for name in ("train", "test"))
     return train, test, "income"
 
 
 def diamonds() -> tuple[pa.Table, pa.Table, str]:
-    """As of `adult`."""
+    """Reads the same of the diamonds."""
     python = ROOT / ".venv-peers" / "bin" / "python"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "diamonds.csv"
@@ -60,11 +60,11 @@ def diamonds() -> tuple[pa.Table, pa.Table, str]:
 
 
 class Numbers:
-    """A mixed table as numbers: normal scores of numbers, and codes of categories, decoded to the nearest.
+    """A mixed table as numbers: normal scores of numbers, and codes of categories, decoded to the nearest code.
 
     Args:
         table: The training rows.
-        way: "one-hot" or "bits".
+        way: Code of categories, "one-hot" or "bits".
     """
 
     def __init__(self, table: MixedTable, way: str) -> None:
@@ -78,7 +78,7 @@ class Numbers:
             self.codes.append(np.eye(n) * 2 - 1 if way == "one-hot" else bits * 2.0 - 1)
 
     def encode(self) -> np.ndarray:
-        """The training rows."""
+        """Encodes the training rows."""
         parts = []
         for cells, code in zip(self.table.cells, self.codes, strict=True):
             numbers = isinstance(code, QuantileScaling)
@@ -86,7 +86,7 @@ class Numbers:
         return np.concatenate(parts, axis=1)
 
     def decode(self, rows: np.ndarray) -> pa.Table:
-        """Generated rows as a table."""
+        """Decodes generated rows to a table."""
         out, first = [], 0
         for cells, code in zip(self.table.cells, self.codes, strict=True):
             width = 1 if isinstance(code, QuantileScaling) else code.shape[1]
@@ -101,7 +101,7 @@ class Numbers:
 
 
 def generated(way: str, train: pa.Table, seed: int) -> tuple[pa.Table, dict[str, float]]:
-    """As many rows as the training rows, and the seconds that fitting and sampling took."""
+    """Draws as many rows as there are training rows, and measures the seconds of fitting and sampling."""
     numbers = None if way == "masked" else Numbers(MixedTable(train), way)
     rows: Any = train if numbers is None else numbers.encode()
     options = {} if numbers is None else {"scaling": None, "width": 256, "batch_size": 256, "epochs": 160}
@@ -114,7 +114,7 @@ def generated(way: str, train: pa.Table, seed: int) -> tuple[pa.Table, dict[str,
 
 
 def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
-    """Of rows, real rows and independent columns, the numbers of `SCORES`."""
+    """Returns the numbers of `SCORES` for rows, real rows and independent columns."""
     found = {}
     for side in ("rows", "real", "independent"):
         own = getattr(evaluation, side)
@@ -135,7 +135,7 @@ def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
 
 
 def measured(name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: int) -> list[dict[str, Any]]:
-    """Fits, samples and scores with so many seeds, and prints the table."""
+    """Fits, samples and scores with each seed, and prints the table."""
     train, test, target = data
     runs = []
     for seed in range(seeds):

@@ -1,4 +1,4 @@
-"""A study's page in headless Chromium: its size, seconds until rows are ready and move, frames a second of playback."""
+"""A study's page in headless Chromium: size, seconds until rows move and are ready, frames per second of playback."""
 
 import argparse
 import shutil
@@ -35,7 +35,7 @@ PLAY = """async () => {
 
 
 def main() -> None:
-    """Prints all of it."""
+    """Prints all measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("page", type=Path, help="a study's index.html")
     parser.add_argument("--repeats", type=int, default=7)

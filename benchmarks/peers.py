@@ -1,12 +1,12 @@
-"""pointillist beside other ways to train and sample the same small model, measured in one run on this machine.
+"""Compares pointillist with other ways to train and sample the same small model, in one run on this machine.
 
-Each measurement is a process of its own, in the Python that has the peer's library, on all cores this process may use;
-`peers/common.py` says what is the same for all of them and how each is measured. Numbers are medians with their range;
-"÷ ours" and "÷ fastest peer" say how many times as long a thing takes.
+Each measurement runs in its own process, in the Python that has the peer's library, on all cores that this process may
+use; `peers/common.py` says what is the same for all of them and how each is measured. Numbers are medians with their
+range; "÷ ours" and "÷ fastest peer" say how many times as long something takes.
 
-Sampling is measured under the C library's own settings for memory and, for peers, also told to keep its pages, which
-saves PyTorch from asking the system for every large intermediate anew; "from nothing" and "at equal quality" are with
-pages kept, for all.
+Sampling is measured with the C library's default memory settings and, for peers, also with settings by which it keeps
+its pages, so that PyTorch need not ask the system for memory again at every large intermediate. "From nothing" and "at
+equal quality" are measured with pages kept, for all. There, the floor is W1 between two fresh draws.
 """
 
 import argparse
@@ -44,14 +44,14 @@ class Contender:
     """A peer, or what it is compared with.
 
     Attributes:
-        label: As the tables call it.
-        script: In `peers/`.
-        variant: Of the script.
-        packages: What a user of it installs.
+        label: Name in the tables.
+        script: Script in `peers/`.
+        variant: Variant of the script.
+        packages: Packages that a user of it installs.
         is_timed: Whether steps and rows of the common network are measured, and not quality alone.
-        budgets: Of one whose training cannot go on from look to look; each is a process of its own.
-        growth: From a budget to the next, about.
-        full_budget: Of the model that samplers are compared on, where it is not the one that was good first.
+        budgets: Training budgets, each in its own process, for a contender whose training cannot be continued.
+        growth: Approximate ratio of a budget to the one before it.
+        full_budget: Budget of the model on which samplers are compared, if it is not the first one that was good.
     """
 
     label: str
@@ -70,7 +70,7 @@ class Contender:
 
     @property
     def python(self) -> str:
-        """The Python that has its library."""
+        """Path of the Python that has its library."""
         return sys.executable if self.is_ours else str(ROOT / ".venv-peers" / "bin" / "python")
 
 
@@ -93,19 +93,19 @@ CONTENDERS = {
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much of everything is measured.
+    """Amounts of everything that is measured.
 
     Attributes:
-        repeats: Of short measurements.
-        few_repeats: Of starting processes.
-        steps: Of training, in a repeat.
-        few, many: Rows drawn.
-        ancestral, dpm: Evaluations for a row.
-        seeds: Trainings for quality; no further one is begun after `enough` seconds of them.
-        enough: Seconds.
-        cap: Seconds of a training for quality, at most.
-        scored: Rows a side that the classifier sees.
-        least_steps: Of the model that samplers are compared on.
+        repeats: Repeats of short measurements.
+        few_repeats: Repeats of starting a process.
+        steps: Training steps in a repeat.
+        few, many: Numbers of rows drawn.
+        ancestral, dpm: Evaluations per row.
+        seeds: Trainings for quality; no further one starts after `enough` seconds of them.
+        enough: Seconds of training for quality after which no seed is added.
+        cap: Most seconds of a training for quality.
+        scored: Rows per side that the classifier sees.
+        least_steps: Fewest steps of the model on which samplers are compared.
     """
 
     repeats: int = 5
@@ -127,7 +127,7 @@ QUICK = Amounts(1, 1, EPOCH, 500, 1_000, 5, 5, 1, 0.0, 0.0, 500, 8 * EPOCH)
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: what was measured, and what there is to say of it."""
+    """A line of a table: what was measured, and a note on it."""
 
     contender: Contender
     values: list[float]
@@ -136,17 +136,17 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What the line is called."""
+        """Name of the line."""
         return self.contender.label + self.suffix
 
 
 class Bench:
-    """The measurements, one section a method; every table that they print is kept.
+    """The measurements, with one method per section; keeps every table that they print.
 
     Args:
-        contenders: Who takes part.
+        contenders: The contenders that take part.
         amounts: How much is measured.
-        folder: For data and compiled programs.
+        folder: Folder for data and compiled programs.
     """
 
     def __init__(self, contenders: list[Contender], amounts: Amounts, folder: Path) -> None:
@@ -178,12 +178,12 @@ class Bench:
         return _result(self._process(contender, *arguments, "--threads", threads, **how))
 
     def _cold(self, contender: Contender, *arguments: object, **how: Any) -> dict[str, Any]:
-        """As `_call`, without compiled programs of an earlier process."""
+        """Calls like `_call`, but without compiled programs of an earlier process."""
         with tempfile.TemporaryDirectory(dir=self.folder) as empty:
             return self._call(contender, *arguments, caches=Path(empty), **how)
 
     def _together(self, contender: Contender, *arguments: object) -> list[dict[str, Any]]:
-        """As many processes of one thread as there are cores; all have begun before any is measured."""
+        """Runs one process of one thread per core; all have started before any is measured."""
         command = [*arguments, "--wait", "--threads", 1]
         processes = [self._process(contender, *command, caches=self.folder / f"core{i}") for i in range(CORES)]
         for process in processes:
@@ -196,7 +196,7 @@ class Bench:
         return [_result(process) for process in processes]
 
     def startup(self) -> None:
-        """What a process takes before it does anything, and until a first epoch has been trained."""
+        """Measures how long a process takes to be ready, and to train a first epoch."""
         imports, cold, warm = [], [], []
         for contender in self.timed:
             # The first process finds neither files in memory nor compiled programs.
@@ -211,7 +211,7 @@ class Bench:
         self._table("Seconds to start and train the first epoch, compiled programs kept from an earlier process", warm)
 
     def training(self) -> None:
-        """A step of one model, and of sixteen."""
+        """Measures a training step of one model, and of sixteen."""
         one, many, peaks = [], [], []
         asked = "train", "--steps", self.amounts.steps, "--repeats", self.amounts.repeats
         for contender in self.timed:
@@ -232,7 +232,7 @@ class Bench:
         self._table("Peak MB of a process that trains", peaks)
 
     def sampling(self) -> None:
-        """Rows a second at the same number of evaluations."""
+        """Measures rows per second at the same number of evaluations."""
         amounts = self.amounts
         for sampler, evaluations in (("ancestral", amounts.ancestral), ("dpm", amounts.dpm)):
             for n_rows in (amounts.few, amounts.many):
@@ -253,7 +253,10 @@ class Bench:
                     self._table(f"Peak MB, {what}", peaks)
 
     def quality(self) -> None:
-        """Seconds from nothing to rows that a classifier hardly tells from fresh ones; and the cheapest good rows."""
+        """Measures seconds from nothing to rows that a classifier can hardly distinguish from fresh ones.
+
+        It also finds the cheapest good rows.
+        """
         times, rates = [], []
         for contender in self.contenders:
             runs: list[list[dict[str, float]]] = []
@@ -310,7 +313,7 @@ class Bench:
 
 
 def _result(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What a script printed last; of one that failed, why."""
+    """What a script printed last; if it failed, why."""
     out, error = process.communicate()
     if process.returncode:
         lines = error.strip().splitlines() or [f"status {process.returncode}"]
@@ -319,7 +322,7 @@ def _result(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def _row(contender: Contender, results: list[dict], key: str, note: str = "", suffix: str = "") -> Row:
-    """A line of the values of processes that gave one each, or of one process that gave a list."""
+    """A line with one value from each of several processes, or with a list of values from one process."""
     failures = [f"failed: {result['failed']}" for result in results if "failed" in result]
     given = [result[key] for result in results if key in result]
     values = [value for each in given for value in (each if isinstance(each, list) else [each])]
@@ -343,7 +346,7 @@ def _side_by_side(contender: Contender, results: list[dict[str, Any]]) -> Row:
 
 
 def _better(one: Row, together: Row) -> Row:
-    """What is better for many models: one after another, or processes side by side."""
+    """The faster way to train many models: one after another, or in processes side by side."""
     in_turn = Row(one.contender, one.values, f"one after another, {one.note}")
     if not one.values or not together.values:
         return in_turn if one.values else together
@@ -377,7 +380,7 @@ def _number(value: float) -> str:
 
 
 def sizes(contenders: list[Contender]) -> dict[str, Any]:
-    """Megabytes of a fresh install of what each needs."""
+    """Measures the megabytes of a fresh install of what each contender needs."""
     found = {}
     print("| | MB | largest |\n|---|---|---|")
     for packages in dict.fromkeys(contender.packages for contender in contenders):
@@ -403,9 +406,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, metavar="PEER", help=", ".join(CONTENDERS))
     sections = ("startup", "training", "sampling", "quality")
     parser.add_argument("--sections", nargs="+", choices=sections, default=sections)
-    parser.add_argument("--quick", action="store_true", help="only see that everything runs")
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
     parser.add_argument(
-        "--sizes", action="store_true", help="sizes of fresh installs, and nothing else; downloads them"
+        "--sizes", action="store_true", help="measure only the sizes of fresh installs, which are downloaded"
     )
     options = parser.parse_args()
     contenders = [CONTENDERS[name] for name in options.only or CONTENDERS]

@@ -1,6 +1,6 @@
-"""A user's rows from the shell: memory of large draws and fits, and the same bits in other processes.
+"""Fits and draws from the shell: peak memory of large tables, and the same bits in different processes.
 
-Every measurement is a process of its own; its peak is what the system says that it held at most, mapped files included.
+Each measurement runs in its own process. Its peak is the most memory that the system reports, mapped files included.
 """
 
 import argparse
@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-m", "pointillist"]
 
 
 def run(*arguments: object, devices: int | None = None) -> tuple[float, float]:
-    """Seconds and peak memory in MB of a command."""
+    """Measures the seconds and the peak memory, in MB, of a command."""
     environment = {**os.environ, **({} if devices is None else {"POINTILLIST_DEVICES": str(devices)})}
     started = time.perf_counter()
     process = os.posix_spawn(sys.executable, [*COMMAND, *map(str, arguments)], environment)
@@ -57,7 +57,7 @@ def large_draw(folder: Path, n_rows: int, steps: int, results: dict[str, object]
 
 
 def report_job(folder: Path, results: dict[str, object]) -> None:
-    """The report's job with 64 columns: given x_T, no noise, the same bits in every process."""
+    """Draws 64 columns from a given x_T without noise, and compares the bits of several processes."""
     from sklearn.datasets import load_digits
 
     rng = np.random.default_rng(0)

@@ -1,7 +1,8 @@
-"""Quality against cost: of sampling, for every sampler; and of training, for the default recipe and the published one.
+"""Quality against cost: of sampling with every sampler, and of training by the default and the published recipe.
 
-The quality is W1 of 2,000 rows from 2,000 of a fresh draw, over the same between two fresh draws: 1 is as good as the
-data. Means over sets, seeds and pairs of subsamples. Training seconds are those of a fit whose programs are compiled.
+Quality is W1 between 2,000 rows and 2,000 rows of a fresh draw, divided by the floor, which is the W1 between two fresh
+draws: 1 is as good as real data. Values are means over sets, seeds and pairs of subsamples. Training seconds exclude
+compilation.
 """
 
 import argparse
@@ -29,17 +30,17 @@ def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--figure", type=Path, help="where to draw them")
+    parser.add_argument("--figure", type=Path, help="where to draw the curves")
     options = parser.parse_args()
     floors = {name: statistics.mean(_w1(_fresh(name, i), _fresh(name, 50 + i)) for i in range(4)) for name in SETS}
     recipes = {"default": {}, "published": REPORT}
     training = {name: _training(parameters, floors, options.seeds) for name, parameters in recipes.items()}
     sampling = _sampling(floors, options.seeds)
-    print("W1 over the floor, by evaluations of the network for a row")
+    print("W1 relative to fresh data, by evaluations of the network per row")
     print(f"{'':>12}" + "".join(f"{n:>12}" for n in EVALUATIONS))
     for sampler, curve in sampling.items():
         print(f"{sampler:>12}" + "".join(f"{mean:>7.2f}±{error:.2f}" for _, mean, error in curve))
-    print("W1 over the floor, by seconds of training")
+    print("W1 relative to fresh data, by seconds of training")
     for name, curve in training.items():
         print(f"{name:>12}  " + "  ".join(f"{s:.1f} s: {mean:.2f}±{error:.2f}" for s, mean, error in curve))
     report("samplers", {"sampling": sampling, "training": training, "sets": SETS, "floors": floors})
@@ -103,7 +104,7 @@ def _draw(sampling: dict[str, Curve], training: dict[str, Curve], path: Path) ->
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
-    labels = ("evaluations of the network for a row", "seconds of training")
+    labels = ("evaluations of the network per row", "seconds of training")
     for axes, curves, label in zip(figure.subplots(1, 2), (sampling, training), labels, strict=True):
         for name, curve in curves.items():
             cost, mean, error = np.array(curve).T
@@ -115,7 +116,7 @@ def _draw(sampling: dict[str, Curve], training: dict[str, Curve], path: Path) ->
         axes.set_yticks((1, 2, 5, 10), ["1", "2", "5", "10"])
         axes.minorticks_off()
         axes.legend(frameon=False, fontsize=8)
-    figure.axes[0].set_ylabel("W1 over that of fresh data")
+    figure.axes[0].set_ylabel("W1 relative to fresh data")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 

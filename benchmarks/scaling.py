@@ -1,12 +1,12 @@
-"""How cost grows: with rows, columns, models trained together, training steps, evaluations for a row.
+"""Growth of cost with rows, columns, models trained together, training steps, and evaluations per row.
 
-Each point is a process of its own, for its peak of memory; its seconds are those of a second run, whose programs are
-compiled. The slope is that of a straight line through log seconds (or log MB) against log size, by least squares, and
-beside it that between the two largest sizes, where what every run costs weighs least: 1 is linear.
+Each point is measured in its own process, because of its peak of memory. Its seconds are those of a second run, whose
+programs are compiled. The slope is that of a straight line, fitted by least squares, of log seconds (or log MB) against
+log size; the last slope is that between the two largest sizes, where fixed costs weigh least. A slope of 1 is linear.
 
-What is fixed: where not said otherwise, `Diffusion()` on 8,000 rows of 2 columns of normal noise, in batches of 64.
-"fit, by rows" and "fit, by columns" are one pass and four passes over the rows; "fit, by models" is a stack of models
-of the published recipe for four passes; "draw" is of 8,000 rows by the default sampler of 20 evaluations.
+Unless a curve says otherwise, it is measured with `Diffusion()` on 8,000 rows of 2 columns of normal noise, in batches
+of 64. "fit, by rows" makes one pass over the rows and "fit, by columns" four; "fit, by models" trains a stack of models
+of the published recipe for four passes; "draw" draws 8,000 rows by the default sampler with 20 evaluations.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from typing import Any
 from machine import report, seconds
 
 WORST_SLOPE = 1.1
-"""Above this a cost grows faster than its cause, noise allowed for."""
+"""Largest slope that counts as linear, with an allowance for noise."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Point:
     """One measurement.
 
     Attributes:
-        work: "fit", "stack" (of models), "draw", "stream" (fit of a Parquet file), "write" (of that file).
-        rows: Of the table; of a draw, rows drawn.
-        columns: Of the table.
-        models: Trained together.
+        work: "fit", "stack" (fit of several models), "draw", "stream" (fit of a Parquet file) or "write" (that file).
+        rows: Number of rows in the table, or of rows drawn.
+        columns: Number of columns in the table.
+        models: Number of models trained together.
         epochs: Passes over the rows.
-        evaluations: For a row drawn.
-        file: Parquet.
+        evaluations: Evaluations per row drawn.
+        file: Path of a Parquet file.
     """
 
     work: str
@@ -53,7 +53,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """What is measured by which size."""
+    """A cost that is measured at several sizes."""
 
     name: str
     base: Point
@@ -62,12 +62,12 @@ class Curve:
     unit: str
 
     def points(self) -> list[Point]:
-        """One a size."""
+        """Returns one point for each size."""
         return [replace(self.base, **{self.varied: size}) for size in self.sizes]
 
 
 def curves(is_quick: bool) -> list[Curve]:
-    """What is measured."""
+    """Returns the curves to measure."""
     rows, columns = (1_000, 10_000, 100_000, 1_000_000), (2, 8, 32, 128, 512)
     models, epochs, evaluations = (1, 4, 16, 64, 256), (4, 16, 64, 256), (10, 20, 40, 80, 160)
     if is_quick:
@@ -84,12 +84,12 @@ def curves(is_quick: bool) -> list[Curve]:
 
 
 def main() -> None:
-    """Prints the table; as a process of a point, measures it."""
+    """Prints the table; in the process of one point, measures that point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--figure", type=Path, help="where to draw the curves")
-    parser.add_argument("--parquet", type=int, nargs="*", help="also fit Parquet files of so many rows: 10⁶ and 10⁷")
-    parser.add_argument("--only", default="", metavar="TEXT", help="curves whose name has it")
-    parser.add_argument("--quick", action="store_true", help="only see that everything runs")
+    parser.add_argument("--parquet", type=int, nargs="*", help="also fit Parquet files; by default of 10⁶ and 10⁷ rows")
+    parser.add_argument("--only", default="", metavar="TEXT", help="measure only curves whose name contains TEXT")
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.point:
@@ -140,7 +140,7 @@ def _run(point: Point) -> dict[str, Any]:
 
 
 def _slope(sizes: tuple[int, ...], values: list[float]) -> float:
-    """Of log value against log size, by least squares."""
+    """Slope of log value against log size, by least squares."""
     if len(sizes) < 2:
         return math.nan
     return statistics.linear_regression([math.log(n) for n in sizes], [math.log(value) for value in values]).slope

@@ -1,25 +1,25 @@
-"""Rows of tables of 150 to 569 rows: how far from held-out rows, how far from the training rows, and whether copied.
+"""Models of tables of 150 to 569 rows: distances of their rows to held-out and to training rows, and signs of copying.
 
 The tables are scikit-learn's iris, wine and breast cancer, with the class as one more column, and diabetes in its raw
 units, with the target as one more number. The protocol is that of ForestDiffusion (Jolicoeur-Martineau et al. 2024,
 arXiv 2309.09968, and its `script_generation.py`): split i is `train_test_split(test_size=0.2, random_state=i)`,
 stratified by class; each model draws five times as many rows as it was fitted to; W1 is the mean over those draws.
 
-W1 is the exact optimal transport between rows of equal weight, by linear programming (an assignment where both sides
-have as many rows). The distance of two rows is Gower's, but summed over the columns: of numbers |a - b| over the
-column's range in the training rows, of classes 0 or 1 (as the L1 distance of one-hot codes times 1/2). Rows outside of
-the training rows' range are not clipped. The training rows themselves are a yardstick: their distance from held-out
-rows is that of a perfect copy, and a model of smoother rows can be nearer.
+W1 is the exact optimal transport between rows of equal weight, by linear programming (an assignment if both sides have
+the same number of rows). The distance between two rows is Gower's, summed over the columns: for numbers |a - b| divided
+by the column's range in the training rows, for classes 0 or 1 (half the L1 distance of one-hot codes). Rows outside the
+training rows' range are not clipped. The training rows themselves are a yardstick: their distance from held-out rows is
+that of a perfect copy, and a model of smoother rows can be nearer.
 
-Copying is looked for in other splits, into halves (stratified too): the share of rows, as many as half of the table,
-that are nearer by the same distance to a training row than to a held-out one; ties count half. It is 0.5 for rows that
-owe nothing to single training rows. Its standard error is the binomial one of all rows of all splits, which takes
-them for independent and so is somewhat too small.
+Copying is tested in other splits, into halves (also stratified). Each model draws as many rows as it was fitted to, and
+the measure is the share of them that are nearer, by the same distance, to a training row than to a held-out one; ties
+count half. The share is 0.5 for rows that do not depend on single training rows. Its standard error is the binomial one
+of all rows of all splits, which treats them as independent and so is somewhat too small.
 
-Fits of ours compile everything anew. ForestDiffusion runs in the peers' Python on all cores with its defaults, but for
-fewer splits and, on wine and diabetes, a tenth of its noised copies of each row: minutes a fit even so, which is why it
-runs on iris alone unless `--peer-tables` names more. Beside it are its authors' results for the same splits (mean of
-three splits and five draws, 100 copies, 51 noise levels).
+Our fits include compilation. ForestDiffusion runs in the peers' Python on all cores with its defaults, except for fewer
+splits and, on wine and diabetes, a tenth of its noised copies of each row. A fit takes minutes even so, which is why it
+runs on iris alone unless `--peer-tables` names more tables. Beside it stand its authors' results for the same splits
+(mean of three splits and five draws, 100 copies, 51 noise levels).
 """
 
 import argparse
@@ -53,10 +53,10 @@ from pointillist import Diffusion
 
 HERE = Path(__file__).parent
 DRAWS = 5
-"""As many times as many rows as were fitted are drawn for W1."""
+"""Number of rows drawn for W1, as a multiple of the rows fitted."""
 
 COPIES = {"iris": 100, "wine": 10, "diabetes": 10}
-"""Noised copies of each row that ForestDiffusion is fitted to; its default is 100. Breast cancer takes too long."""
+"""Noised copies of each row to which ForestDiffusion is fitted; its default is 100. Breast cancer takes too long."""
 
 PUBLISHED = {
     "iris": {"training rows": (0.0, 0.2361), "flow": (0.1966, 0.3282), "vp": (0.2374, 0.3326)},
@@ -71,8 +71,8 @@ class Rows:
     """Rows of a table.
 
     Attributes:
-        numbers: Shape (n, d).
-        labels: Classes from 0 on, shape (n,); None of a table without.
+        numbers: Numbers, shape (n, d).
+        labels: Classes, numbered from 0, shape (n,); None for a table without classes.
     """
 
     numbers: np.ndarray
@@ -82,23 +82,23 @@ class Rows:
         return len(self.numbers)
 
     def take(self, index: Any) -> "Rows":
-        """Some of them."""
+        """Returns some of the rows."""
         return Rows(self.numbers[index], None if self.labels is None else self.labels[index])
 
     def points(self, train: "Rows", n_classes: int) -> np.ndarray:
-        """Points whose L1 distance is that of the rows; the training rows say how wide a column is."""
+        """Returns points whose L1 distance is that of the rows, scaled by the columns' ranges in the training rows."""
         low, width = train.numbers.min(axis=0), np.ptp(train.numbers, axis=0)
         scaled = (self.numbers - low) / np.where(width > 0, width, 1)
         return scaled if self.labels is None else np.hstack([scaled, np.eye(n_classes)[self.labels] / 2])
 
 
 Fit = Callable[[Rows, int, int], tuple[Rows, float]]
-"""Of training rows, how many rows to draw, and a seed: the rows, and the seconds that the fit took."""
+"""Takes training rows, a number of rows to draw and a seed; returns the rows, and the seconds that the fit took."""
 
 
 @dataclass
 class Found:
-    """What was measured of a contender on a table, a value a split."""
+    """Measurements of a contender on a table, one value per split."""
 
     held_out: list[float] = field(default_factory=list)
     training: list[float] = field(default_factory=list)
@@ -108,7 +108,7 @@ class Found:
 
 
 def table(name: str) -> tuple[Rows, int]:
-    """A table of scikit-learn, and its number of classes."""
+    """Loads a table of scikit-learn, and its number of classes."""
     options = {"scaled": False} if name == "diabetes" else {}
     numbers, target = getattr(datasets, f"load_{name}")(return_X_y=True, **options)
     if name == "diabetes":
@@ -117,13 +117,13 @@ def table(name: str) -> tuple[Rows, int]:
 
 
 def divided(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Training and held-out rows."""
+    """Splits rows into training and held-out rows."""
     train, held_out = train_test_split(np.arange(len(rows)), test_size=share, random_state=seed, stratify=rows.labels)
     return rows.take(train), rows.take(held_out)
 
 
 def w1(a: np.ndarray, b: np.ndarray) -> float:
-    """Exact 1-Wasserstein distance between points of equal weight, with the L1 distance."""
+    """Computes the exact 1-Wasserstein distance between points of equal weight, with the L1 distance."""
     cost = cdist(a, b, "cityblock")
     n, m = cost.shape
     if n == m:
@@ -137,7 +137,7 @@ def w1(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def gaussian(settings: dict[str, Any], sampler: str | None, train: Rows, n_rows: int, seed: int) -> tuple[Rows, float]:
-    """`Diffusion()` of numbers, the class as label."""
+    """Fits `Diffusion()` to numbers, with the class as label."""
     jax.clear_caches()
     start = time.perf_counter()
     model = Diffusion(process="gaussian", **settings, random_state=seed).fit(train.numbers, train.labels)
@@ -148,7 +148,7 @@ def gaussian(settings: dict[str, Any], sampler: str | None, train: Rows, n_rows:
 
 
 def masked(settings: dict[str, Any], train: Rows, n_rows: int, seed: int) -> tuple[Rows, float]:
-    """`Diffusion(process="masked")` of a data frame, the class as a column of text."""
+    """Fits `Diffusion(process="masked")` to a data frame, with the class as a column of text."""
     frame = pd.DataFrame(train.numbers, columns=[f"x{i}" for i in range(train.numbers.shape[1])])
     if train.labels is not None:
         frame["class"] = [f"class {label}" for label in train.labels]
@@ -164,7 +164,7 @@ def masked(settings: dict[str, Any], train: Rows, n_rows: int, seed: int) -> tup
 
 
 def forest(kind: str, copies: int, python: str, train: Rows, n_rows: int, seed: int) -> tuple[Rows, float]:
-    """ForestDiffusion, in the peers' Python."""
+    """Fits ForestDiffusion, in the peers' Python."""
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "given.npz", Path(folder) / "made.npz"
         labels = np.empty(0, np.int64) if train.labels is None else train.labels
@@ -179,12 +179,12 @@ def forest(kind: str, copies: int, python: str, train: Rows, n_rows: int, seed: 
 
 
 def copied(train: Rows, n_rows: int, seed: int) -> tuple[Rows, float]:
-    """The training rows themselves, again and again."""
+    """Repeats the training rows themselves."""
     return train.take(np.arange(n_rows) % len(train)), 0.0
 
 
 def measured(rows: Rows, n_classes: int, fit: Fit, n_splits: int) -> Found:
-    """Both distances and the share, of some splits."""
+    """Measures both distances and the share, for some splits."""
     found = Found()
     for seed in range(n_splits):
         train, held_out = divided(rows, 0.2, seed)
@@ -209,7 +209,7 @@ def measured(rows: Rows, n_classes: int, fit: Fit, n_splits: int) -> Found:
 
 
 def contenders(name: str, options: argparse.Namespace) -> dict[str, tuple[Fit, int]]:
-    """Who takes part on a table, and in how many splits."""
+    """Returns the contenders on a table, each with its number of splits."""
     ours = f" {json.dumps(options.settings)}" if options.settings else ""
     sampler = f", {options.sampler}" if options.sampler else ""
     found: dict[str, tuple[Fit, int]] = {
@@ -226,7 +226,7 @@ def contenders(name: str, options: argparse.Namespace) -> dict[str, tuple[Fit, i
 
 
 def line(name: str, label: str, found: Found) -> str:
-    """A row of the table."""
+    """Formats a line of the printed table."""
     judged, share = found.n_judged, statistics.mean(found.nearer)
     error = (share * (1 - share) / judged) ** 0.5
     cells = [
@@ -250,11 +250,13 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=names, default=names)
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--peer-splits", type=int, default=1, help="splits for ForestDiffusion; 0 leaves it out")
-    parser.add_argument("--peer-tables", nargs="+", choices=COPIES, default=["iris"], help="that it runs on")
-    parser.add_argument("--peer", default=str(HERE.parent / ".venv-peers/bin/python"), help="Python that has it")
-    parser.add_argument("--only", nargs="+", help="contenders whose names hold one of these")
-    parser.add_argument("--settings", type=json.loads, default={}, help="of Diffusion, as JSON, in place of defaults")
-    parser.add_argument("--sampler", help="of pointillist's numbers, in place of its default")
+    parser.add_argument("--peer-tables", nargs="+", choices=COPIES, default=["iris"], help="tables for ForestDiffusion")
+    parser.add_argument(
+        "--peer", default=str(HERE.parent / ".venv-peers/bin/python"), help="Python that has ForestDiffusion"
+    )
+    parser.add_argument("--only", nargs="+", help="only contenders whose names contain one of these")
+    parser.add_argument("--settings", type=json.loads, default={}, help="parameters of Diffusion, as JSON")
+    parser.add_argument("--sampler", help="sampler of pointillist's models of numbers")
     options = parser.parse_args()
     print("| table | rows | splits | W1 to held-out | W1 to training | fit (s) | nearer to training |")
     print("|---|---|---|---|---|---|---|")

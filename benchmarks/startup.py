@@ -1,6 +1,6 @@
-"""Start-up, each in a new process: seconds of `pointillist --help`, and of `pointillist fit` for one epoch.
+"""Seconds of `pointillist --help`, and of `pointillist fit` for one epoch, each in a new process.
 
-The second `fit` finds the first one's compiled programs; the third ends as its first step begins.
+The second `fit` finds compiled programs in the cache; the third also does, and ends as its first step begins.
 """
 
 import os
@@ -28,7 +28,7 @@ main()
 
 
 def main() -> None:
-    """Prints the median."""
+    """Prints the medians."""
     command = str(Path(sys.executable).with_name("pointillist"))
 
     def run(*arguments: str, cache: str = "off") -> None:

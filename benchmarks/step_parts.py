@@ -1,4 +1,4 @@
-"""Where a training step's time goes, on one core: forward, with gradient, with Adam, and the matrix products alone."""
+"""Parts of a training step's time on one core: forward, with gradient, with Adam, and the matrix products alone."""
 
 import os
 
@@ -20,25 +20,25 @@ STEPS, BATCH, WIDTH = 1000, 64, 128
 
 
 def forward(carry, batch):
-    """The loss alone."""
+    """Computes the loss alone."""
     network, total = carry
     return (network, total + denoising_loss(network, *batch)), None
 
 
 def gradient(carry, batch):
-    """The loss and its gradient, added up so that nothing of it is left out."""
+    """Computes the loss and its gradient, which is added up so that no part of it is optimized away."""
     network, total = carry
     return (network, jax.tree.map(jnp.add, total, jax.grad(denoising_loss)(network, *batch))), None
 
 
 def adam(carry, batch):
-    """A whole step."""
+    """Makes a whole step."""
     network, moments = carry
     return update(network, jax.grad(denoising_loss)(network, *batch), moments, 1e-3), None
 
 
 def products(carry, _):
-    """As many products of 64 x 128 by 128 x 128 as the five hidden layers take, forward and backward."""
+    """Computes as many products of 64 x 128 by 128 x 128 as the five hidden layers take, forward and backward."""
     x, w = carry
     for _ in range(15):
         x = x @ w

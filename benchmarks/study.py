@@ -1,7 +1,7 @@
-"""The built-in study, one seed: seconds and peak memory; beside it one model in the usual PyTorch way.
+"""Seconds and peak memory of the built-in study with one seed, beside one model in the usual PyTorch way.
 
-The peer, `peers/usual_pytorch.py`, trains, samples and scores one model of the same network on moons, T = 200; its
-time times the number of models is what the study would take that way.
+The peer, `peers/usual_pytorch.py`, trains, samples and scores one model of the same network on moons with T = 200. Its
+time, multiplied by the number of models, is what the study would take that way.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", type=Path, help="the Python of an environment with PyTorch")
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--cold", action="store_true", help="with an empty cache of compiled programs")
+    parser.add_argument("--cold", action="store_true", help="start with an empty cache of compiled programs")
     options = parser.parse_args()
     peer = [_peer(options.peer) for _ in range(3)] if options.peer else []
     taken = [_study(options.cold) for _ in range(options.repeats)]

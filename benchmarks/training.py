@@ -1,4 +1,4 @@
-"""Training: microseconds a step for each of 1 to 64 models, compile time apart, and the share of the machine's peak."""
+"""Training: microseconds per step and model for 1 to 64 models, compilation excluded, and share of the peak speed."""
 
 import argparse
 

@@ -1,9 +1,9 @@
-"""Wide tables of mixed columns: what fitting a model and drawing rows take, by rows and columns.
+"""Wide tables of mixed columns: seconds and memory of fitting a model and drawing rows, by rows and columns.
 
-Of four columns two hold numbers that hang together, a quarter of whose values is missing in the second; one holds
-categories and one whole numbers. Each line is a process of its own, with programs compiled anew, for its peak of
-memory: the most it ever held. Cells per second are those of the fit, all its passes counted. "CPU s" are those of all
-cores together, which on a machine that others use too say more.
+Of every four columns, two hold numbers, with a quarter of the second's values missing; one holds categories and one
+integers. All are made from the same few numbers. Each line is measured in its own process, compilation included, and
+its peak is the most memory that the process ever held. Cells per second are those of the fit, and count all passes.
+"CPU s" is the time of all cores together, which says more on a machine that others use too.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from machine import report
 SIZES = ("2000x10", "2000x100", "2000x300", "2000x1000", "6x1000", "6x5000")
 N_DRAWN = 100
 LATENT = 5
-"""Normal numbers a row, from which all columns are made."""
+"""Normal numbers per row, from which all columns are made."""
 
 
 def table(rows: int, columns: int) -> dict[str, Any]:
-    """Columns by name."""
+    """Makes a table as columns by name."""
     rng = np.random.default_rng(0)
     causes = rng.standard_normal((rows, LATENT))
     made: dict[str, Any] = {}
@@ -47,7 +47,7 @@ def table(rows: int, columns: int) -> dict[str, Any]:
 
 
 def measured(size: str, epochs: int | None, n_drawn: int) -> dict[str, Any]:
-    """Seconds and peaks of this process."""
+    """Measures seconds and peaks of memory of this process."""
     import pandas as pd
 
     from pointillist import Diffusion
@@ -74,10 +74,10 @@ def _peak_mb() -> float:
 
 
 def main() -> None:
-    """Prints the table; as a process of a line, measures it."""
+    """Prints the table; in the process of one line, measures that line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="ROWSxCOLUMNS")
-    parser.add_argument("--epochs", type=int, help="passes over the rows; as many as by default if left out")
+    parser.add_argument("--epochs", type=int, help="passes over the rows; by default those of Diffusion")
     parser.add_argument("--draw", type=int, default=N_DRAWN, metavar="N", help="rows to draw; 0 for none")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--one", help=argparse.SUPPRESS)

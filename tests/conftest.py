@@ -11,8 +11,14 @@ install_import_hook(
     ["pointillist.points", "pointillist.diffusion", "pointillist.engine", "pointillist.metrics"], "beartype.beartype"
 )
 
+import gc  # noqa: E402
+import resource  # noqa: E402
+import sys  # noqa: E402
+from collections import Counter  # noqa: E402
+
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 from pointillist.engine.devices import configure  # noqa: E402
 
@@ -21,3 +27,41 @@ hypothesis.settings.register_profile("fixed", derandomize=True)
 hypothesis.settings.load_profile("fixed")
 configure()
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """Lets go of a file's compiled programs, which would else take gigabytes by the end of a run."""
+    yield
+    jax.clear_caches()
+    gc.collect()
+
+
+_peaks: list[float] = []
+"""Most memory that each process of a run held, in MB, as they end."""
+
+
+def _peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["peak_mb"] = _peak_mb()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    _peaks.append(getattr(node, "workeroutput", {}).get("peak_mb", 0.0))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Shows what each room's tests take, and the memory of the processes that ran them."""
+    seconds = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "duration"):
+                folder, *rest = report.nodeid.removeprefix("tests/").split("/")
+                seconds[folder if rest else "."] += report.duration
+    rooms = ", ".join(f"{room} {total:.0f}" for room, total in seconds.most_common())
+    terminalreporter.write_line(f"seconds by room: {rooms}; peak MB by process: {[round(p) for p in _peaks]}")

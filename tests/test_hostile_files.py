@@ -72,7 +72,7 @@ def test_rows_that_are_no_numbers_are_not_written(run):
         "mixed": Diffusion(**QUICK).fit(frame.assign(kind=["x", "y"] * 20), np.arange(40) % 2),
     }
     for name, model in models.items():
-        with pytest.raises(ValueError, match="guidance must be a number from 0 on, not 1e"):
+        with pytest.raises(ValueError, match="guidance must be a number from 0 to 3e38, not 1e"):
             model.sample(20, labels=1, guidance=1e300, random_state=0)
         model.network_ = jax.tree.map(lambda leaf: np.full_like(leaf, 3e38), model.network_)
         model.save(name)
@@ -92,7 +92,7 @@ def test_long_lists_of_categories_are_read_again(tmp_path):
 def test_lists_that_no_file_can_hold_are_refused_before_training():
     long = "x" * (MAX_DESCRIPTION // 2)
     frame = pandas.DataFrame({"name": [f"{i % 3}{long}" for i in range(12)], "n": np.arange(12) % 2})
-    with pytest.raises(ValueError, match=r"categories take .* MiB, and a model file holds 32 MiB"):
+    with pytest.raises(ValueError, match=r"categories take .* MiB, and a model file holds at most 32 MiB"):
         Diffusion(**QUICK | {"epochs": 10**6}).fit(frame)
 
 

@@ -132,7 +132,7 @@ def test_types_are_chosen_and_columns_dropped(run):
             "sample pets.model -n 3 --out new.csv --where weight=big",
             "--where 'weight=big': column 'weight' holds double",
         ),
-        ("sample pets.model -n 3 --out new.csv --sampler ddim", "sampler is for tables of numbers alone"),
+        ("sample pets.model -n 3 --out new.csv --sampler ddim", "sampler is only for models of numbers"),
         ("sample pets.model -n 3 --out new.csv --class dog", "was fitted without labels"),
     ],
 )

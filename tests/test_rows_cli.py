@@ -233,7 +233,7 @@ def test_a_stopped_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path, stop
             break
     process.send_signal(stop)
     _, shown = process.communicate(timeout=60)
-    assert process.returncode == status and "The same command goes on from there." in shown
+    assert process.returncode == status and "Run the same command again to continue." in shown
     assert {path.name for path in tmp_path.iterdir()} - {"m.checkpoint.previous"} == {"m.checkpoint", "rows.npy"}
     run("fit", "rows.npy", "--epochs", "40", *SMALL, "--fresh", "--out", "m")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "rows.npy"]

@@ -1,9 +1,9 @@
-"""What a tracked file must not be or hold; `make lint` runs it.
+"""Checks tracked files for what they must not be or hold; `make lint` runs it.
 
 - A symbolic link: a checkout on another system, or the sdist, may not have it.
-- An absolute path of somebody's machine, in a text file.
-- Large: more than a megabyte.
-- An address in a file that pins versions: whoever installs chooses the registry.
+- An absolute path on somebody's machine, in a text file.
+- A large file: more than a megabyte.
+- An address in a file that pins versions: the user chooses the registry.
 """
 
 import re
@@ -14,13 +14,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 LARGEST = 10**6
-"""Bytes of a file that is not in `LARGE`."""
+"""Most bytes of a file that is not in `LARGE`."""
 
 LARGE: dict[str, str] = {}
 """Files that may be larger, with the reason."""
 
 PATHS: dict[tuple[str, str], str] = {}
-"""What looks like a path of a machine and is none: the file and the text found in it, with the reason."""
+"""Text that looks like a path on a machine but is not: the file and the text found in it, with the reason."""
 
 PINS = ("*constraints*.txt", "*requirements*.txt", "*.lock", "*-lock.json", "*-lock.yaml")
 """Names of files that pin versions."""
@@ -34,7 +34,7 @@ def main() -> int:
     """Prints a line for each fault and a closing one; returns the exit status."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
-        print("check_tracked: this is no git checkout; nothing is tracked")
+        print("check_tracked: this is not a git checkout, so nothing is tracked")
         return 0
     files = tracked(root)
     found = [line for name, mode in files.items() for line in faults(root, name, mode)]
@@ -43,19 +43,19 @@ def main() -> int:
 
 
 def tracked(root: Path) -> dict[str, str]:
-    """By name, the mode of every file of git's index."""
+    """Returns the mode of every file in git's index, by name."""
     done = subprocess.run(["git", "ls-files", "--stage", "-z"], cwd=root, check=True, capture_output=True, text=True)
     entries = (line.split("\t", 1) for line in done.stdout.split("\0") if line)
     return {name: head.split()[0] for head, name in entries}
 
 
 def faults(root: Path, name: str, mode: str) -> Iterator[str]:
-    """What is wrong with a file, a line each.
+    """Yields a line for each fault of a file.
 
     Args:
-        root: Of the checkout.
-        name: Of the file, relative to it.
-        mode: As git has it: 120000 is a symbolic link.
+        root: Root of the checkout.
+        name: Name of the file, relative to the root.
+        mode: Mode of the file in git; 120000 is a symbolic link.
     """
     path = root / name
     if mode == "120000":

@@ -1,8 +1,8 @@
-"""Checks that dist/ is whole and works where there is no checkout, as a newcomer would: `make check-newcomer`.
+"""Checks that dist/ is complete and works without a checkout, as for a newcomer; `make check-newcomer` runs it.
 
-Compares the files of sdist and wheel with those of the checkout, reads the wheel's metadata, installs the wheel into a
-new environment in a temporary folder, with the versions of constraints.txt, and fits, samples, runs a study, the first
-example of the README and the notebooks there.
+It compares the files of sdist and wheel with those of the checkout, reads the wheel's metadata, and installs the wheel
+into a new environment in a temporary folder, with the versions of constraints.txt. There it fits, samples, runs a
+study, and runs the README's first example and the notebooks.
 """
 
 import ast
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LICENCES = {"LICENSE", "src/pointillist/study/page/vendor/LICENSE"}
 
 GENERATED = {"PKG-INFO", "setup.cfg"}
-"""Files of an sdist that are in no checkout, beside the folder that ends with .egg-info."""
+"""Files of an sdist that no checkout has, besides those in the folder that ends with .egg-info."""
 
 TABLE = "length,weight,kind\n" + "".join(
     f"{i % 17 + i % 3 / 4},{i % 13 * 2.5},{'short' if i % 17 < 8 else 'long'}\n" for i in range(300)
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def declared_version() -> str:
-    """`__version__` in the source text."""
+    """Reads `__version__` from the source text."""
     tree = ast.parse((ROOT / "src/pointillist/__init__.py").read_text(encoding="utf-8"))
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__version__":
@@ -98,14 +98,14 @@ def declared_version() -> str:
 
 
 def checkout_files() -> set[str]:
-    """Files that are tracked, or would be with the next `git add --all`."""
+    """Returns the files that are tracked, or would be after the next `git add --all`."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return {name for name in done.stdout.split("\0") if (ROOT / name).is_file()}
 
 
 def check_sdist(path: Path, checkout: set[str]) -> None:
-    """Exits with the difference if the sdist does not hold the files of the checkout and the generated ones."""
+    """Exits with the differences if the sdist does not hold the files of the checkout and the generated ones."""
     with tarfile.open(path) as archive:
         inside = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
     ours = {name for name in inside if name not in GENERATED and ".egg-info/" not in name}
@@ -132,9 +132,9 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
 
     Args:
         wheel: The file.
-        place: An empty folder outside of the checkout.
-        version: That the package is to have.
-        data: Its files that are not Python.
+        place: An empty folder outside the checkout.
+        version: Version that the package must have.
+        data: Files of the package that are not Python.
     """
     (place / "rows.csv").write_text(TABLE)
     (place / "tiny.toml").write_text(STUDY)
@@ -170,7 +170,7 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
 
 
 def first_example() -> str:
-    """The first Python of the README, with a check that it ends in a verdict."""
+    """Returns the first Python example of the README, with a check that it ends in a verdict."""
     code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     verdict = "assert evaluate(table, rows).verdict.startswith('Not distinguishable'), evaluate(table, rows).verdict"
     return f"{code}\nassert rows.num_rows == 178 and rows.column_names == table.column_names\n{verdict}\n"

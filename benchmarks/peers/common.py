@@ -30,10 +30,10 @@ EPOCH = 8000 // BATCH
 """Steps in an epoch; the number of steps asked for is a multiple of it."""
 
 ACCURACY = 0.55
-"""Rows that a classifier tells from fresh ones no better than so are good."""
+"""Largest accuracy of a classifier that distinguishes good rows from fresh ones."""
 
 CLOSE = 1.2
-"""W1 over the floor that is close enough."""
+"""Largest ratio of W1 to its real-data baseline that is close enough."""
 
 SCORED_ROWS = 4000
 W1_ROWS, W1_PAIRS = 2000, 4

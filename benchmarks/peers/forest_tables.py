@@ -1,9 +1,9 @@
 """ForestDiffusion on a small table: fits, draws rows, and prints the seconds of the fit.
 
 `python forest_tables.py IN OUT {flow,vp}`: IN is an .npz file with `numbers`, shape (n, d), and `labels`, shape (n,),
-whole numbers from 0 on, empty where there are none; OUT gets `numbers` and `labels` of new rows. Everything is as by
+integers from 0 on, empty where there are none; OUT gets `numbers` and `labels` of new rows. Everything is as by
 default, but for the copies of each row if `--copies` asks for fewer than its 100. Labels are its `label_y`, as its
-documentation advises (a model for each class), and columns that hold whole numbers only are its `int_indexes`.
+documentation advises (a model for each class), and columns that hold integers only are its `int_indexes`.
 """
 
 import argparse

@@ -66,14 +66,14 @@ def test_cross_validation():
 def test_what_it_cannot_use(model):
     with pytest.raises(NotFittedError, match="call fit first"):
         DiffusionClassifier().predict(X)
-    with pytest.raises(AttributeError, match="classes_ is there once"):
+    with pytest.raises(AttributeError, match="classes_ exists once"):
         DiffusionClassifier().classes_  # noqa: B018
     plain = Diffusion(**QUICK | {"epochs": 1}).fit(X)
     with pytest.raises(ValueError, match="the model was fitted without labels"):
         DiffusionClassifier(plain).predict(X)
     with pytest.raises(ValueError, match="method must be 'elbo' or 'exact', not 'vote'"):
         DiffusionClassifier(model, method="vote").predict(X)
-    with pytest.raises(ValueError, match="n_times must be a whole number from 1 on, not 0"):
+    with pytest.raises(ValueError, match="n_times must be an integer of at least 1, not 0"):
         DiffusionClassifier(model, n_times=0).predict(X)
     with pytest.raises(ValueError, match="y has a single class"):
         DiffusionClassifier().fit(X, np.zeros(len(X)))

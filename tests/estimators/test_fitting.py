@@ -121,7 +121,7 @@ def test_warm_start_goes_on():
         ({"width": 8}, X, Y, "warm_start: width is not what the model was fitted with"),
         ({"scaling": "minmax"}, X, Y, "warm_start: scaling is not what the model was fitted with"),
         ({}, X[:, :1], Y, "warm_start: X has 1 columns but the model has 2"),
-        ({}, X, None, "warm_start: y has other classes than the model"),
+        ({}, X, None, "warm_start: y and the model have different classes"),
     ],
 )
 def test_warm_starts_that_cannot_be(change, rows, y, message):
@@ -239,7 +239,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(tmp_path):
     interrupted = fit_until(tmp_path, "stopped", 5, "SIGINT")
     assert interrupted.returncode != 0 and "KeyboardInterrupt" in interrupted.stderr
     assert (tmp_path / "checkpoint").exists() and not (tmp_path / "stopped").exists()
-    with pytest.raises(ValueError, match="is no checkpoint of this training"):
+    with pytest.raises(ValueError, match="is not a checkpoint of this training"):
         Diffusion(**QUICK).fit(X, checkpoint=tmp_path / "checkpoint")
     assert fit_until(tmp_path, "stopped", 10**6, "SIGKILL").returncode == 0
     assert not (tmp_path / "checkpoint").exists()
@@ -249,7 +249,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(tmp_path):
 
 def test_a_damaged_checkpoint_is_told(tmp_path):
     (tmp_path / "c").write_bytes(b"nothing of use here")
-    with pytest.raises(ModelFileError, match="is no model file"):
+    with pytest.raises(ModelFileError, match="is not a model file"):
         Diffusion(**QUICK).fit(X, checkpoint=tmp_path / "c")
 
 
@@ -288,7 +288,7 @@ def test_a_damaged_or_empty_checkpoint_falls_back_to_the_one_before(tmp_path, mo
         assert weights(model).tobytes() == whole.tobytes()
         assert not last.exists() and not before.exists()
         told = [str(each.message) for each in caught if "is damaged" in str(each.message)]
-        assert not told or "going on from" in told[0]
+        assert not told or "resuming from" in told[0]
     last.write_bytes(b"")
     before.write_bytes(b"")
     assert weights(Diffusion(**QUICK).fit(X, checkpoint=last)).tobytes() == whole.tobytes()
@@ -302,7 +302,7 @@ def test_every_flipped_bit_of_a_checkpoint_is_told(tmp_path, monkeypatch):
         flipped(last, int(place))
         with pytest.raises(ModelFileError, match=f"{last}: ") as error:
             Diffusion(**QUICK).fit(X, checkpoint=last)
-        assert "remove it to start anew" in str(error.value) and "\n" not in str(error.value)
+        assert "remove it to start over" in str(error.value) and "\n" not in str(error.value)
         last.write_bytes(content)
 
 

@@ -224,9 +224,9 @@ def test_a_frame_of_numbers_can_be_masked_and_filled():
     assert filled["y"].mean() == pytest.approx(2.0, abs=0.25)
     plain = Diffusion(epochs=1, random_state=0).fit(data)
     assert not hasattr(plain, "encoding_")
-    with pytest.raises(ValueError, match="impute is of models of mixed columns"):
+    with pytest.raises(ValueError, match="impute is for models of mixed columns"):
         plain.impute(data)
-    with pytest.raises(ValueError, match="where gives cells of models of mixed columns"):
+    with pytest.raises(ValueError, match="where is for models of mixed columns"):
         plain.sample(1, where={"x": 1.0})
 
 
@@ -245,18 +245,18 @@ def test_numbers_that_are_categories():
         (lambda m: m.sample(2, where={"weight": "heavy"}), "column 'weight' holds double, and .*heavy.* is not that"),
         (lambda m: m.sample(2, where={"weight": None}), "column 'weight' has no missing cell in the training rows"),
         (lambda m: m.sample(2, where={"legs": [3, 4, 4]}), "is for 3 rows but n_samples for 2: leave one of them out"),
-        (lambda m: m.sample(2, where=["kind"]), "where must name columns and their values"),
+        (lambda m: m.sample(2, where=["kind"]), "where must map columns to values"),
         (lambda m: m.sample(2, labels="cat"), "labels are given, but this model was fitted without"),
         (lambda m: m.sample(2, guidance=1.0), "guidance needs a class to guide to"),
-        (lambda m: m.sample(2, sampler="ddim"), "sampler is for tables of numbers alone"),
-        (lambda m: m.sample(2, reward=np.sum), "reward is for tables of numbers alone"),
-        (lambda m: m.score_samples(frame(5)), "a log-density is of numbers, and this model is of mixed columns"),
+        (lambda m: m.sample(2, sampler="ddim"), "sampler is only for models of numbers"),
+        (lambda m: m.sample(2, reward=np.sum), "reward is only for models of numbers"),
+        (lambda m: m.score_samples(frame(5)), "log-densities are for models of numbers"),
         (lambda m: m.plot(), "is for models of numbers, and this one is of mixed columns"),
         (lambda m: m.plot_density(), "is for models of numbers"),
         (lambda m: m.impute(np.zeros((2, 9))), "X has no column 'kind'"),
         (lambda m: m.impute(frame(5).drop(columns="legs")), "X has no column 'legs'"),
         (lambda m: m.impute(frame(5).assign(legs="four")), "column 'legs' of X holds .*string, and it held int64"),
-        (lambda m: m.impute(frame(5), n_draws=0), "n_draws must be a whole number from 1 on"),
+        (lambda m: m.impute(frame(5), n_draws=0), "n_draws must be an integer of at least 1"),
     ],
 )
 def test_what_cannot_be_asked_for(model, call, message):
@@ -283,7 +283,7 @@ def test_tables_that_cannot_be_fitted(table, message):
 
 def test_a_model_that_cannot_go_on(data):
     model = Diffusion(**{**FAST, "epochs": 1}, warm_start=True).fit(data)
-    with pytest.raises(ValueError, match="warm_start goes on with tables of numbers alone"):
+    with pytest.raises(ValueError, match="warm_start is only for tables of numbers"):
         model.fit(data)
     classes = data["kind"].to_numpy()
     model = Diffusion(**{**FAST, "epochs": 1}).fit(data, classes)

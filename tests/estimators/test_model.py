@@ -192,7 +192,7 @@ def test_the_picture_of_a_density(plain, conditional):
     assert same is ax and len(ax.collections) == 3 and len(ax.collections[-1].get_offsets()) == 7
     with pytest.raises(ValueError, match="bounds must be"):
         plain.plot_density(bounds=((1, 0), (0, 1)))
-    with pytest.raises(ValueError, match="n_grid must be a whole number from 2 on"):
+    with pytest.raises(ValueError, match="n_grid must be an integer of at least 2"):
         plain.plot_density(n_grid=1)
     for columns, found in ((X[:, [0, 1, 0]], "3"), (np.column_stack([X[:, 0], X[:, 0] * 0]), "2, 1 of them constant")):
         other = Diffusion(**QUICK | {"epochs": 1}).fit(columns)
@@ -260,38 +260,38 @@ def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
         ({"labels": "up"}, "unknown label 'up': the model knows 'left', 'right'"),
         ({"labels": ["left", "up"]}, "unknown label 'up'"),
         ({"labels": ["left"] * 3, "n_samples": 2}, "labels has 3 entries but n_samples is 2"),
-        ({"labels": [["left"]]}, "labels must be one label or one a row"),
+        ({"labels": [["left"]]}, "labels must be one label, or one label per row"),
         ({"labels": np.array(["left", 1], object)}, "labels mixes labels of kinds int, text"),
         ({"prior": np.full((5, 2), 1e39)}, "prior has inf in row 0, column 0"),
-        ({"prior": np.zeros((5, 3))}, "prior must hold one row of 2 numbers for each row wanted"),
+        ({"prior": np.zeros((5, 3))}, "prior must hold one row of 2 numbers for each row to draw"),
         ({"prior": np.zeros((4, 2))}, "prior has 4 entries but n_samples is 5"),
         ({"prior": np.zeros((5, 2)), "reward": len, "steering": "feynman-kac"}, "draws populations of rows"),
         ({"sampler": "euler"}, "sampler must be one of ancestral, ddim"),
-        ({"sampler": "dpm", "steps": 1}, "steps of dpm must be a whole number from 2 on, not 1"),
+        ({"sampler": "dpm", "steps": 1}, "steps of dpm must be an integer of at least 2, not 1"),
         ({"sampler": "dpm", "reward": len}, "rewards steer ancestral sampling, not dpm"),
         ({"sampler": "dpm-sde", "deterministic": True}, "dpm-sde adds noise: take sampler='dpm'"),
-        ({"steps": 41, "sampler": "ddim"}, "steps of ddim must be a whole number from 1 to the model's timesteps, 40"),
+        ({"steps": 41, "sampler": "ddim"}, "steps of ddim must be an integer from 1 to the model's timesteps, 40"),
         ({"deterministic": True, "reward": len}, "SVDD needs a stochastic sampler"),
         ({"guidance": 1.0}, "guidance needs a class to guide to: give labels"),
-        ({"guidance": -1.0, "labels": "left"}, "guidance must be a number from 0 on, not -1.0"),
-        ({"guidance": np.nan, "labels": "left"}, "guidance must be a number from 0 on"),
+        ({"guidance": -1.0, "labels": "left"}, "guidance must be a number from 0 to 3e38, not -1.0"),
+        ({"guidance": np.nan, "labels": "left"}, "guidance must be a number from 0 to 3e38"),
         ({"guidance": 1.0, "guidance_interval": (2, 1), "labels": "left"}, "guidance_interval must be"),
-        ({"n_samples": -1}, "n_samples must be a whole number from 0 on, not -1"),
-        ({"n_samples": 2.5}, "n_samples must be a whole number from 0 on, not 2.5"),
+        ({"n_samples": -1}, "n_samples must be an integer of at least 0, not -1"),
+        ({"n_samples": 2.5}, "n_samples must be an integer of at least 0, not 2.5"),
         ({"reward": 3}, "reward must be a function of rows, not 3"),
         ({"reward": lambda x: x}, "the reward gave shape"),
         ({"reward": lambda x: np.asarray(x)}, "the reward gave shape"),
         ({"reward": lambda x: x[:, 0] * jnp.nan}, "the reward lost 5 of 5 rows: it gave NaN"),
         ({"reward": lambda x: np.asarray(x)[:, 0] * np.nan}, "the reward gave nan for the row"),
-        ({"reward": lambda x: x[:, 0], "reward_temperature": -1.0}, "reward_temperature must be a number from 0 on"),
+        ({"reward": lambda x: x[:, 0], "reward_temperature": -1.0}, "reward_temperature must be a number of at least"),
         (
             {"reward": lambda x: x[:, 0], "reward_temperature": 0, "steering": "feynman-kac"},
             "reward_temperature must be a number above 0",
         ),
-        ({"reward": lambda x: x[:, 0], "candidates": 0}, "candidates must be a whole number from 1 on, not 0"),
+        ({"reward": lambda x: x[:, 0], "candidates": 0}, "candidates must be an integer of at least 1, not 0"),
         ({"reward": lambda x: x[:, 0], "steering": "luck"}, "steering must be one of svdd, feynman-kac, not 'luck'"),
         ({"random_state": -1}, r"random_state must lie between 0 and 2\*\*32 - 1, not -1"),
-        ({"random_state": "1"}, "random_state must be a whole number"),
+        ({"random_state": "1"}, "random_state must be an integer"),
     ],
 )
 def test_what_sample_cannot_use(conditional, options, message):
@@ -332,9 +332,9 @@ def test_a_fit_that_fails_leaves_the_model_that_was_there(conditional):
     ("parameters", "message"),
     [
         ({"variance": "none"}, "variance must be one of 'posterior', 'beta', not 'none'"),
-        ({"timesteps": 0}, "timesteps must be a whole number from 1 on, not 0"),
-        ({"epochs": 1.5}, "epochs must be a whole number"),
-        ({"class_embedding": 5}, "class_embedding must be an even number"),
+        ({"timesteps": 0}, "timesteps must be an integer of at least 1, not 0"),
+        ({"epochs": 1.5}, "epochs must be an integer"),
+        ({"class_embedding": 5}, "class_embedding must be an even integer"),
         ({"schedule": "quadratic"}, "schedule must be one of 'linear', 'cosine', 'sigmoid'"),
         ({"network": "transformer"}, "network must be one of 'mlp', 'residual', not 'transformer'"),
         ({"prediction": "score"}, "prediction must be one of 'eps', 'v', 'x0', 'edm'"),
@@ -342,7 +342,7 @@ def test_a_fit_that_fails_leaves_the_model_that_was_there(conditional):
         ({"noise_levels": "all"}, "noise_levels must be one of 'uniform', 'log-normal'"),
         ({"decay": "no"}, "decay must be True or False, not 'no'"),
         ({"averaging": 1.0}, "averaging must be at least 0 and below 1, not 1.0"),
-        ({"warmup": -1}, "warmup must be a whole number from 0 on, not -1"),
+        ({"warmup": -1}, "warmup must be an integer of at least 0, not -1"),
         ({"learning_rate": 0}, "learning_rate must be above 0"),
         ({"p_uncond": 2}, "p_uncond must lie between 0 and 1"),
         ({"schedule": "linear", "beta_start": 0.5, "beta_end": 0.1}, "need 0 < beta_start <= beta_end < 1"),

@@ -141,7 +141,7 @@ def test_of_more_columns_two_principal_axes_are_drawn():
     moved = (rows - data.mean(0)) / np.where(data.std(0) > 0, data.std(0), 1.0)
     np.testing.assert_allclose(np.abs(ax.collections[1].get_offsets()), np.abs(expected.transform(moved)), atol=1e-6)
     assert "of the rows" in wide.plot(n_samples=9, **FEW).get_xlabel()
-    with pytest.raises(ValueError, match="of 5 columns the principal axes are drawn, and one row has none"):
+    with pytest.raises(ValueError, match="a plot of 5 columns shows principal axes, and one row has none"):
         wide.plot(n_samples=1, **FEW)
 
 
@@ -252,14 +252,14 @@ def shown(picture, i):
 
 def test_a_film_needs_ffmpeg(model, tmp_path):
     path = tmp_path / "rows.mp4"
-    message = "needs the program ffmpeg, which is not there: install it, or write a"
+    message = "needs the program ffmpeg, which was not found: install it, or write a"
     with rc_context({"animation.ffmpeg_path": str(tmp_path / "none")}), pytest.raises(ValueError, match=message):
         model.animate(path)
     path.write_bytes(b"before")
     program = tmp_path / "ffmpeg"
     program.write_text("#!/bin/sh\necho 'no such codec' >&2\nexit 1\n")
     program.chmod(0o755)
-    message = r"rows\.mp4: ffmpeg could not make it: no such codec"
+    message = r"rows\.mp4: ffmpeg failed: no such codec"
     with rc_context({"animation.ffmpeg_path": str(program)}), pytest.raises(OSError, match=message):
         model.animate(path, n_samples=2, **FEW)
     assert path.read_bytes() == b"before" and len(list(tmp_path.iterdir())) == 2
@@ -268,9 +268,9 @@ def test_a_film_needs_ffmpeg(model, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("rows.png", {}, r"rows\.png: the name of a moving picture must end in \.gif or \.mp4"),
+        ("rows.png", {}, r"rows\.png: the name of an animation must end in \.gif or \.mp4"),
         ("rows", {}, r"must end in \.gif or \.mp4"),
-        ("rows.gif", {"frames": 1}, "frames must be a whole number from 2 on, not 1"),
+        ("rows.gif", {"frames": 1}, "frames must be an integer of at least 2, not 1"),
         ("rows.gif", {"fps": 0}, "fps must be a number from 0.1 to 50, not 0"),
         ("rows.gif", {"fps": 60}, "fps must be a number from 0.1 to 50, not 60"),
         ("rows.gif", {"sampler": "euler"}, "sampler must be one of ancestral"),
@@ -295,7 +295,7 @@ def test_what_pictures_cannot_use(model, spatial, tmp_path):
     flat, space = pyplot.subplots()[1], pyplot.figure().add_subplot(projection="3d")
     pictures = [model.plot, model.plot_trajectory, lambda **options: model.animate(tmp_path / "a.gif", **options)]
     for picture in pictures:
-        with pytest.raises(ValueError, match="n_samples must be a whole number from 1 on, not 0"):
+        with pytest.raises(ValueError, match="n_samples must be an integer of at least 1, not 0"):
             picture(n_samples=0)
         with pytest.raises(ValueError, match="there are no rows to show"):
             picture(labels=[])
@@ -304,13 +304,13 @@ def test_what_pictures_cannot_use(model, spatial, tmp_path):
         with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
             picture(colour="red")
     for picture in pictures[1:]:
-        with pytest.raises(ValueError, match="a row that a reward steers is chosen from many"):
+        with pytest.raises(ValueError, match="a row steered by a reward is chosen from many"):
             picture(reward=lambda x: x[:, 0])
     for draw in (spatial.plot, spatial.plot_trajectory):
         with pytest.raises(ValueError, match="three columns need axes in three dimensions"):
             draw(ax=flat, n_samples=2)
     for draw in (model.plot, model.plot_trajectory, model.plot_density):
-        with pytest.raises(ValueError, match="ax has three dimensions, and what is drawn has fewer"):
+        with pytest.raises(ValueError, match="ax has three dimensions, and the plot has fewer"):
             draw(ax=space)
         with pytest.raises(ValueError, match="ax must be Matplotlib axes, not list"):
             draw(ax=[flat])

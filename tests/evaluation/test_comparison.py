@@ -51,7 +51,7 @@ def test_text_columns_are_compared_too():
     [
         ((DATA, mixed(50)), {}, "rows has no column '0', which data has: pass the same columns"),
         ((DATA, LIKE), {"target": 0}, "target names a column of data frames"),
-        ((mixed(50), mixed(50)), {"target": "colour"}, "target='colour' is no column of every table"),
+        ((mixed(50), mixed(50)), {"target": "colour"}, "target='colour' is not a column of every table"),
         ((mixed(50), mixed(50).drop(columns="n")), {}, "n"),
         (
             (pandas.DataFrame(DATA, columns=["a", "b"]), pandas.DataFrame(LIKE, columns=["a", "c"])),

@@ -272,7 +272,7 @@ def test_a_stopped_process_goes_on_to_the_same_bits(tiny, tmp_path, command, sto
         output, _ = process.communicate()
         statuses = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
         assert process.returncode == statuses[stop], output
-        assert stop == signal.SIGKILL or "The same command goes on from there" in output
+        assert stop == signal.SIGKILL or "Run the same command again to continue" in output
     assert command(*arguments, out).returncode == 0
     with Store(tmp_path / "whole" / "study.db") as first, Store(out / "study.db") as second:
         assert dump(first) == dump(second)

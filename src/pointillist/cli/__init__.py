@@ -38,13 +38,13 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; after any command.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error, in any command.")] = False,
 ) -> None:
     pass
 
 
 def main() -> None:
-    """Runs the command line: bad input is one line on standard error and exit status 2."""
+    """Runs the command line: bad input ends with one line on standard error and exit status 2."""
     signal.signal(signal.SIGTERM, _stop)
     # What is imported and traced stays: to look for garbage in it every 700 objects takes a tenth of a short command.
     gc.set_threshold(100_000)
@@ -80,7 +80,7 @@ def _show_warning(
 
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, MemoryError):
-        return "the memory is not enough; give fewer rows or a smaller model"
+        return "not enough memory: give fewer rows or a smaller model"
     # Usage errors of the command-line library give their text by a method of their own.
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     # So the command-line library introduces what its checks say.

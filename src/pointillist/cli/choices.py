@@ -1,4 +1,4 @@
-"""Options that several commands have, and what may be chosen: as text, so that --help loads nothing else."""
+"""Options that several commands share, and their choices, as text so that --help loads nothing else."""
 
 from typing import Any, Literal
 
@@ -14,15 +14,15 @@ FILES = ".npy, .csv, .csv.gz or .parquet"
 
 
 def out(metavar: str, text: str) -> Any:
-    """Where a command writes."""
+    """Returns the option for what a command writes."""
     return typer.Option("--out", "-o", metavar=metavar, help=text)
 
 
 def seed(text: str) -> Any:
-    """A seed of 32 bits."""
+    """Returns the option for a 32-bit seed."""
     return typer.Option(min=0, max=LARGEST_SEED, help=text)
 
 
 def target(text: str) -> Any:
-    """The column of labels."""
-    return typer.Option("--target", metavar="COLUMN", help=f"{text}; its number in a .npy file.")
+    """Returns the option for a target column."""
+    return typer.Option("--target", metavar="COLUMN", help=f"{text}; in a .npy file, its number.")

@@ -1,4 +1,4 @@
-"""`pointillist evaluate`: generated rows beside real ones."""
+"""`pointillist evaluate`: compares generated rows with real ones."""
 
 import json
 from pathlib import Path
@@ -17,24 +17,24 @@ def evaluate(
     rows: Annotated[
         Path,
         typer.Argument(
-            metavar="ROWS", help=f"Generated rows, {FILES}; or a model file, from which as many as DATA has are drawn."
+            metavar="ROWS", help=f"Generated rows ({FILES}), or a model file to draw as many rows from as DATA has."
         ),
     ],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Real rows, to compare with.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Real rows to compare with.")],
     target: Annotated[str | None, choices.target("A column to predict in the held-out rows")] = None,
     holdout: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="Real rows that the model was not fitted to.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON in place of tables.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")] = False,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the columns that differ most, alone and in pairs.")
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the columns that differ most, singly and in pairs.")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with status 1 if the rows are distinguishable from the data.")
     ] = False,
     seed: Annotated[int, choices.seed("Seed of subsamples, folds and permutations.")] = 0,
 ) -> None:
-    """Compares generated rows with real ones, beside what real rows and independent columns score."""
+    """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
     from rich.console import Console
 
     from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation

@@ -1,4 +1,4 @@
-"""`pointillist fit` and `pointillist sample`: a user's own rows."""
+"""`pointillist fit` and `pointillist sample`: models of a user's own tables."""
 
 import time
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 def fit(
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {FILES}.")],
     out: Annotated[Path, choices.out("MODEL", "The model file to write.")],
-    target: Annotated[str | None, choices.target("The column of labels, whose classes can be drawn alone")] = None,
+    target: Annotated[str | None, choices.target("The column of labels, so that single classes can be drawn")] = None,
     timesteps: Annotated[int, typer.Option(help="T, the number of noise levels.")] = 200,
     schedule: Annotated[choices.Schedule, typer.Option(help="Noise schedule.")] = "cosine",
     beta_start: Annotated[float, typer.Option(help="First beta of the linear schedule.")] = 1e-4,
     beta_end: Annotated[float, typer.Option(help="Last beta of the linear schedule.")] = 0.02,
     scaling: Annotated[choices.Scaling, typer.Option(help="How columns of numbers are scaled.")] = "standard",
     width: Annotated[
-        int | None, typer.Option(help="Units of a hidden layer.", show_default="96; 256 with mixed columns")
+        int | None, typer.Option(help="Number of units in a hidden layer.", show_default="96; 256 with mixed columns")
     ] = None,
-    depth: Annotated[int, typer.Option(help="Hidden blocks.")] = 3,
+    depth: Annotated[int, typer.Option(help="Number of hidden blocks.")] = 3,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -42,9 +42,9 @@ def fit(
         ),
     ] = None,
     learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
-    p_uncond: Annotated[float, typer.Option(help="Share of labels that are not shown in training.")] = 0.2,
+    p_uncond: Annotated[float, typer.Option(help="Share of labels that are hidden in training.")] = 0.2,
     early_stopping: Annotated[
-        bool, typer.Option("--early-stopping", help="Hold out a tenth of the rows; stop once their loss stops falling.")
+        bool, typer.Option("--early-stopping", help="Hold out a tenth of the rows; stop when their loss stops falling.")
     ] = False,
     categorical: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column whose numbers are categories; may be repeated.")
@@ -54,7 +54,7 @@ def fit(
         typer.Option(
             "--type",
             metavar="COLUMN=TYPE",
-            help="What a column holds, in place of what it looks like: text, integer, number or date; may be repeated.",
+            help="Type of a column, if not the detected one: text, integer, number or date; may be repeated.",
         ),
     ] = None,
     drop: Annotated[
@@ -62,14 +62,14 @@ def fit(
     ] = None,
     seed: Annotated[int, choices.seed("Same seed, same model.")] = 0,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Where the state of training is kept.", show_default="MODEL.checkpoint")
+        Path | None, typer.Option(help="File for the state of training.", show_default="MODEL.checkpoint")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--fresh", help="Go on from the checkpoint, or throw it away.")
+        bool, typer.Option("--resume/--fresh", help="Continue from the checkpoint, or discard it.")
     ] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show neither types nor progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show neither column types nor progress.")] = False,
 ) -> None:
-    """Fits a diffusion model to a table of numbers, or of columns of any kind; writes a model file."""
+    """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
     from pointillist.cli.tables import print_types, read_any, types_of
@@ -121,7 +121,7 @@ def fit(
         model._fit(table, None, kept, chosen)
     except (KeyboardInterrupt, SystemExit):
         if kept.exists():
-            console.print("Stopped. The same command goes on from there.", highlight=False)
+            console.print("Stopped. Run the same command again to continue.", highlight=False)
         raise
     except ValueError as error:
         if str(error).startswith(f"{kept}: "):
@@ -144,7 +144,7 @@ def fit(
 
 
 def sample(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, as fit writes it.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
     out: Annotated[Path, choices.out("ROWS", f"The table to write: {FILES}.")],
     n: Annotated[
         int | None, typer.Option("--rows", "-n", help="Number of rows.", show_default="those of --prior")
@@ -159,36 +159,34 @@ def sample(
         ),
     ] = None,
     guidance: Annotated[
-        float, typer.Option(help="Strength w of guidance to the class; 0 is plain conditional sampling.")
+        float, typer.Option(help="Strength w of guidance towards the class; 0 is plain conditional sampling.")
     ] = 0.0,
     sampler: Annotated[
-        choices.Sampler | None, typer.Option(help="Sampler of tables of numbers.", show_default="dpm")
+        choices.Sampler | None, typer.Option(help="Sampler, for tables of numbers.", show_default="dpm")
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Sampling steps.", show_default="20 of dpm and dpm-sde, 11 of heun, all T of ddim and ancestral"
+            help="Sampling steps.", show_default="20 for dpm and dpm-sde, 11 for heun, T for ddim and ancestral"
         ),
     ] = None,
     prior: Annotated[
-        Path | None, typer.Option(metavar="FILE.npy", help="Rows of N(0, I) to start from, one for each row.")
+        Path | None, typer.Option(metavar="FILE.npy", help="Draws from N(0, I) to start from, one for each row.")
     ] = None,
-    deterministic: Annotated[bool, typer.Option("--deterministic", help="Add no noise on the way.")] = False,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Add no noise while sampling.")] = False,
     where: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="COLUMN=VALUE", help="A cell that all rows have, in a table of mixed columns; may be repeated."
-        ),
+        typer.Option(metavar="COLUMN=VALUE", help="A column's value in all rows, for mixed columns; may be repeated."),
     ] = None,
     engine: Annotated[
-        choices.Engine, typer.Option(help="Where rows are drawn: in this process, or by tasks of Ray.")
+        choices.Engine, typer.Option(help="Where rows are drawn: in this process, or in Ray tasks.")
     ] = "local",
     address: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster.", show_default="a cluster of this machine's cores")
+        str | None, typer.Option(help="Address of a Ray cluster.", show_default="a cluster on this machine")
     ] = None,
     seed: Annotated[int, choices.seed("Same seed, same rows.")] = 0,
 ) -> None:
-    """Draws new rows from a model, and writes them as they come."""
+    """Draws new rows from a model, and writes them as they are drawn."""
     from rich.console import Console
 
     from pointillist.cli.tables import where_of
@@ -201,13 +199,13 @@ def sample(
     fitted = DiffusionModel.load(model)
     start = None if prior is None else read_table(prior, min_rows=1).rows
     if n is None and start is None:
-        raise ValueError("how many rows? give -n, or --prior")
+        raise ValueError("the number of rows is missing: give -n or --prior")
     n_rows = n if n is not None else len(start if start is not None else ())
     if start is not None and n_rows != len(start):
         rows = "1 row" if len(start) == 1 else f"{len(start)} rows"
-        raise ValueError(f"{prior}: has {rows}, but -n is {n}: leave -n out, or give as many")
+        raise ValueError(f"{prior}: has {rows}, but -n is {n}: leave -n out, or make them equal")
     if n_rows < 1:
-        raise ValueError(f"-n must be a number of rows from 1 on, not {n_rows}")
+        raise ValueError(f"-n must be at least 1, not {n_rows}")
     has_labels = hasattr(fitted, "classes_")
     if label is not None and not has_labels:
         raise ValueError(f"{model}: was fitted without labels: leave --class out, or fit it with --target COLUMN")
@@ -258,11 +256,11 @@ def _write_mixed(
 
 def _check_apart(place: Path, data: Path) -> None:
     if place.exists() and data.exists() and place.samefile(data):
-        raise ValueError(f"{place}: is the table to read, which would be written over: give another name")
+        raise ValueError(f"{place}: is the table to read and would be overwritten: give another name")
 
 
 def _class_of(model: "DiffusionModel", text: str) -> Any:
-    """The label that is written so."""
+    """The label that a text stands for."""
     for label in model.classes_.tolist():
         is_other_way = (isinstance(label, float) and text == f"{label:g}") or (
             isinstance(label, bool) and text == str(label).lower()
@@ -273,7 +271,7 @@ def _class_of(model: "DiffusionModel", text: str) -> Any:
 
 
 def _columns(model: "DiffusionModel") -> tuple[Sequence[str] | None, list[str], int]:
-    """Names and types of the columns that are written, and the place of the labels among them."""
+    """Names and types of the columns that are written, and the position of the labels among them."""
     layout = model.layout_
     names = None if layout.names is None else [str(name) for name in layout.names]
     types = list(layout.types)
@@ -288,5 +286,5 @@ def _columns(model: "DiffusionModel") -> tuple[Sequence[str] | None, list[str], 
 
 
 def _free_name(names: Sequence[str]) -> str:
-    """What a column of labels may be called beside columns of these names."""
+    """A name for a column of labels that no other column has."""
     return next(name for name in chain(["label"], (f"label_{i}" for i in count(1))) if name not in names)

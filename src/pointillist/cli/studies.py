@@ -118,7 +118,7 @@ def _tell_stopped(store: "Store", console: "Console") -> None:
     if store.fact("spec") is not None:
         finished, missing = Results(store).finished_and_missing()
     console.print(
-        f"Stopped with {finished} of {finished + missing} cells finished. The same command goes on from there.",
+        f"Stopped with {finished} of {finished + missing} cells finished. Run the same command again to continue.",
         highlight=False,
     )
 

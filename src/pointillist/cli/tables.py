@@ -1,4 +1,4 @@
-"""Tables for commands: of numbers alone where they are that, else of mixed columns."""
+"""Reads tables for commands: as tables of numbers where possible, otherwise as tables of mixed columns."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def read_any(
     is_mixed: bool = False,
     min_rows: int = 2,
 ) -> Table | MixedTable:
-    """A table of numbers, or of mixed columns if it is not that, or if columns are dropped or their types given."""
+    """Reads a table of numbers, or one of mixed columns if it has any, or if columns are dropped or given types."""
     if not drop and not types and not is_mixed:
         try:
             return read_table(path, label, min_rows=min_rows)
@@ -38,10 +38,10 @@ def read_any(
 
 
 def types_of(given: Sequence[str]) -> dict[str, str]:
-    """COLUMN=TYPE, by column.
+    """Parses COLUMN=TYPE options; returns types by column.
 
     Raises:
-        ValueError: If one is not so written.
+        ValueError: If an option is not of this form.
     """
     types = {}
     for text in given:
@@ -53,7 +53,7 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
 
 
 def print_types(table: MixedTable, categorical: Sequence[str], console: "Console") -> None:
-    """What each column of a table is taken for."""
+    """Prints what each column of a table is taken for."""
     from rich.table import Table as Grid
     from rich.text import Text
 
@@ -63,7 +63,7 @@ def print_types(table: MixedTable, categorical: Sequence[str], console: "Console
     for code, cells, field in zip(
         TableEncoding.fit(table, categorical).columns, table.cells, table.arrow.schema, strict=True
     ):
-        kind = {"whole": "integer", "truth": "true or false", "category": "categories"}.get(kind_of(field.type))
+        kind = {"whole": "integer", "truth": "boolean", "category": "categories"}.get(kind_of(field.type))
         kind = "categories" if field.name in categorical else kind or kind_of(field.type)
         if code.categories is not None:
             seen = f"{len(code.categories)}: " + ", ".join(map(str, code.categories[:4]))
@@ -94,10 +94,10 @@ def _shown(value: float, kind: Any) -> str:
 
 
 def where_of(model: "DiffusionModel", given: Sequence[str]) -> dict[str, Any] | None:
-    """COLUMN=VALUE, as values of the model's columns.
+    """Parses COLUMN=VALUE options; returns values by column of the model.
 
     Raises:
-        ValueError: If one is not so written, or the model has no such column.
+        ValueError: If an option is not of this form, or the model has no such column.
     """
     import pyarrow as pa
 
@@ -107,8 +107,8 @@ def where_of(model: "DiffusionModel", given: Sequence[str]) -> dict[str, Any] | 
         if not is_pair:
             raise ValueError(f"--where takes COLUMN=VALUE, not {shown(text)}")
         if not model._is_mixed:
-            raise ValueError("--where gives cells of tables of mixed columns, and this model is of numbers")
-        # Of a frame names may be other than text.
+            raise ValueError("--where is for models of mixed columns, and this one is of numbers: leave it out")
+        # The names of a data frame need not be text.
         name = next((code.name for code in model.encoding_.columns if str(code.name) == name), name)
         code, kind = model.encoding_.code(name), model.layout_.type_of(name)
         if code.categories is not None or kind is None:

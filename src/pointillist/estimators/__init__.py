@@ -1,4 +1,4 @@
-"""Diffusion models as scikit-learn has estimators: arrays in the user's units in and out, integer seeds."""
+"""Diffusion models as scikit-learn estimators: rows go in and come out in the user's units, and seeds are integers."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pointillist.estimators.estimator import Diffusion
     from pointillist.estimators.parameters import REPORT
 
-# So that the command line, which has models without scikit-learn, does not wait for it.
+# The command line has models without scikit-learn, and does not wait for its import.
 __getattr__ = getter(
     __name__,
     {

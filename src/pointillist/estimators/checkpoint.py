@@ -1,4 +1,4 @@
-"""The state of a training as a file, from which the same training goes on and ends with the same weights."""
+"""Checkpoints: files with the state of a training run, from which it resumes and ends with the same weights."""
 
 import math
 import time
@@ -19,13 +19,13 @@ from pointillist.files import naming
 
 
 class Progress(eqx.Module):
-    """Where a training stands.
+    """Progress of a training run.
 
     Attributes:
-        state: Weights, optimiser, epoch.
-        losses: Of every epoch, 0 for those to come.
-        validation: Of every look at held-out rows, 0 for those to come.
-        best: The weights at the least of them; None without held-out rows.
+        state: Weights, state of the optimiser, and epoch.
+        losses: Training loss of each epoch; 0 for epochs still to come.
+        validation: Held-out loss at each check; 0 for checks still to come.
+        best: Weights with the lowest held-out loss; None without held-out rows.
     """
 
     state: TrainingState
@@ -36,13 +36,13 @@ class Progress(eqx.Module):
 
 @dataclass
 class Checkpoint:
-    """Files for the progress of one training: the last state, and the one before it in case that is damaged.
+    """Files with the progress of one training run: the last state, and the one before it in case the last is damaged.
 
     Attributes:
-        path: The file of the last; it need not exist.
-        key: A hash of all that decides the weights.
-        seed: Of the training.
-        written: When this process last wrote it, in seconds of its clock.
+        path: File of the last state; it need not exist.
+        key: Hash of everything that decides the weights.
+        seed: Seed of the training run.
+        written: When this process last wrote the file, in seconds of its clock.
     """
 
     path: Path
@@ -51,14 +51,14 @@ class Checkpoint:
     written: float = -math.inf
 
     def read(self, template: Progress) -> Progress | None:
-        """What the files hold, a progress of the template's shapes; None if there are none.
+        """Reads the progress, whose shapes must be those of the template; returns None if there are no files.
 
         Raises:
-            ModelFileError: A ValueError, if all of them are damaged or no checkpoints.
-            ValueError: If they are of another training.
+            ModelFileError: A ValueError, if all files are damaged or are not checkpoints.
+            ValueError: If they belong to another training run.
 
         Warns:
-            UserWarning: If training goes on from the state before the last.
+            UserWarning: If training resumes from the state before the last.
         """
         damaged: ModelFileError | None = None
         for path in _written(self.path):
@@ -66,22 +66,22 @@ class Checkpoint:
                 facts, _ = read_description(path)
                 if facts.get("checkpoint") != self.key:
                     raise ValueError(
-                        f"{path}: is no checkpoint of this training (other rows, parameters or version): give another "
-                        "name, or remove it to start anew"
+                        f"{path}: is not a checkpoint of this training run (rows, parameters or version differ): give "
+                        "another name, or remove it to start over"
                     )
                 progress = weights.from_named(template, read_tensors(path, weights.shapes(template)))
             except ModelFileError as error:
                 damaged = damaged or error
                 continue
             if damaged is not None:
-                warnings.warn(f"{damaged}; going on from {path}, the state before it", UserWarning, stacklevel=2)
+                warnings.warn(f"{damaged}; resuming from {path}, the state before it", UserWarning, stacklevel=2)
             return progress
         if damaged is not None:
-            raise ModelFileError(f"{damaged}; remove it to start anew") from damaged
+            raise ModelFileError(f"{damaged}; remove it to start over") from damaged
         return None
 
     def write(self, progress: Progress) -> None:
-        """Writes the last state, whole or not at all, and keeps the one before it."""
+        """Writes the state, whole or not at all, and keeps the one before it."""
         if _written(self.path)[:1] == [self.path]:
             with naming(self.path):
                 self.path.replace(previous(self.path))
@@ -90,18 +90,18 @@ class Checkpoint:
 
 
 def previous(path: Path) -> Path:
-    """The file of the state before the last."""
+    """Returns the file of the state before the last."""
     return path.with_name(f"{path.name}.previous")
 
 
 def _written(path: Path) -> list[Path]:
-    """The files of a checkpoint that are there, the last first; an empty one is what a loss of power left of one."""
+    """Files of a checkpoint that exist, the last first; an empty one is what a power failure left behind."""
     found = [each for each in (path, previous(path)) if each.exists()]
     return [each for each in found if not each.is_file() or each.stat().st_size]
 
 
 def seed_in(path: Path) -> int | None:
-    """The seed of the training that a checkpoint is of; None if there is no checkpoint."""
+    """Returns the seed of the training run that a checkpoint belongs to; None if there is no checkpoint."""
     for each in _written(path):
         with suppress(ModelFileError):
             seed = read_description(each)[0].get("seed")
@@ -110,10 +110,10 @@ def seed_in(path: Path) -> int | None:
 
 
 def remove_checkpoint(path: Path) -> None:
-    """Removes the files of a checkpoint of any training, if there are any.
+    """Removes the files of a checkpoint, of whatever training run, if there are any.
 
     Raises:
-        ValueError: If one is something else; all are left alone then.
+        ValueError: If one of the files is not a checkpoint; none is removed then.
     """
     for each in _written(path):
         try:
@@ -121,7 +121,7 @@ def remove_checkpoint(path: Path) -> None:
         except ModelFileError:
             is_checkpoint = False
         if not is_checkpoint:
-            raise ValueError(f"{each}: is no checkpoint of this version: remove it yourself, or give another name")
+            raise ValueError(f"{each}: is not a checkpoint of this version: remove it yourself, or give another name")
     forget(path)
 
 

@@ -1,4 +1,4 @@
-"""`DiffusionClassifier`: classes of rows by a conditional model, as scikit-learn has classifiers."""
+"""`DiffusionClassifier`: a scikit-learn classifier made of a conditional diffusion model."""
 
 from typing import Any
 
@@ -20,17 +20,17 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
     """A classifier made of a conditional diffusion model: p(y | x) ∝ p(y) p(x | y). No classifier is trained.
 
     Args:
-        model: A `Diffusion`. One that was fitted with labels serves as it is; `fit` fits a copy. None stands for
-            `Diffusion(p_uncond=0.05)` with three times its default number of steps.
-        method: "elbo": p(x | y) by the denoising error of each class, at the same noise levels and with the same noise
-            for all classes, with continuous-time weights (Li et al. 2023, arXiv 2303.16203; Kingma et al. 2021,
-            arXiv 2107.00630). "exact": by the probability-flow ODE, for few columns.
-        n_times: Noise levels of "elbo".
-        random_state: Of the noise of "elbo", and of `fit` where `model` is None.
+        model: A `Diffusion`. If it was fitted with labels, the classifier uses it as it is; `fit` fits a copy. None
+            stands for `Diffusion(p_uncond=0.05)` with three times its default number of steps.
+        method: "elbo" estimates p(x | y) from the denoising error given each class, with the same noise levels and the
+            same noise for all classes, and with continuous-time weights (Li et al. 2023, arXiv 2303.16203; Kingma et
+            al. 2021, arXiv 2107.00630). "exact" computes it by the probability-flow ODE, which suits few columns.
+        n_times: Number of noise levels for "elbo".
+        random_state: Seed of the noise for "elbo", and of `fit` if `model` is None.
 
     Attributes:
         classes_: The labels, sorted.
-        model_: The fitted model, after `fit`.
+        model_: The fitted model; set by `fit`.
 
     Example:
         >>> from pointillist import load_pointset
@@ -62,7 +62,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         _, rows = checked_rows(fresh, X, reset=True)
         model = clone(self.model) if self.model is not None else self._default(len(rows))
         if model.process == "auto":
-            # Densities are compared, which tokens have not.
+            # The classifier compares densities, and tokens have none.
             model.set_params(process="gaussian")
         self.model_ = model.fit(X, y)
         if hasattr(self, "feature_names_in_"):
@@ -73,7 +73,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
 
     def _default(self, n: int) -> Diffusion:
         steps = max(n // 64, 1)
-        # Class by class is what counts here: few rows are spent on the law of all classes together.
+        # Single classes are what counts here: few rows are spent on the distribution of all classes together.
         epochs = min(-(-3 * DEFAULT_STEPS // steps), 3 * MOST_DEFAULT_EPOCHS)
         return Diffusion(p_uncond=0.05, epochs=epochs, random_state=self.random_state)
 
@@ -94,14 +94,14 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         """The labels, sorted."""
         model: Any = getattr(self, "model_", self.model)
         if not hasattr(model, "classes_"):
-            raise AttributeError("classes_ is there once the classifier has a model that is fitted with labels")
+            raise AttributeError("classes_ exists once the classifier has a model fitted with labels: call fit first")
         return model.classes_
 
     def predict_log_likelihood(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
-        """Log p(x | y) in nats ("exact"), or lower bounds of it up to a constant ("elbo"), shape (n, n_classes).
+        """Computes log p(x | y) in nats ("exact"), or lower bounds up to a constant ("elbo"), shape (n, n_classes).
 
         Args:
-            X: Shape (n, d), finite.
+            X: Rows, shape (n, d), finite.
         """
         model = self._fitted()
         model._check_numbers("a classifier by denoising")
@@ -111,7 +111,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         if self.method not in ("elbo", "exact"):
             raise ValueError(f"method must be 'elbo' or 'exact', not {self.method!r}")
         if not is_whole(self.n_times, 1):
-            raise ValueError(f"n_times must be a whole number from 1 on, not {self.n_times!r}")
+            raise ValueError(f"n_times must be an integer of at least 1, not {self.n_times!r}")
         by_method: dict[str, Any] = {
             "elbo": ClassElbos(denoiser, n_classes, self.n_times),
             "exact": ClassLogDensities(denoiser, n_classes),
@@ -121,14 +121,16 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         return map_rows(by_method[self.method], scaled, seed=seed_of(self.random_state)).astype(np.float64)
 
     def predict_proba(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
-        """p(y | x), shape (n, n_classes), columns as in `classes_`, with the training rows' shares as p(y).
+        """Computes p(y | x), shape (n, n_classes), with columns in the order of `classes_`.
+
+        The prior p(y) is each class's share of the training rows.
 
         Args:
-            X: Shape (n, d), finite.
+            X: Rows, shape (n, d), finite.
         """
         return posterior(self.predict_log_likelihood(X), self._fitted().class_counts_)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """The most probable label of each row, shape (n,)."""
+        """Predicts the most probable label of each row, shape (n,)."""
         most_probable = self.predict_proba(X).argmax(axis=1)
         return self.classes_[most_probable]

@@ -1,4 +1,4 @@
-"""Whether a fitted model can go on with new rows."""
+"""Checks whether training of a fitted model can continue with new rows."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 def check_continuing(
     before: "DiffusionModel", layout: Layout, rows: np.ndarray, classes: np.ndarray, asked: dict[str, Any]
 ) -> None:
-    """Refuses to go on with rows or parameters that the weights are not for.
+    """Raises an error if the weights of a fitted model do not fit new rows or parameters.
 
     Args:
         before: The fitted model.
-        layout: Of the new rows.
-        rows: Shape (n, d).
-        classes: The labels among them.
-        asked: The parameters that decide the network, as they are now.
+        layout: Layout of the new rows.
+        rows: The new rows, shape (n, d).
+        classes: The classes of the new rows.
+        asked: Current values of the parameters that decide the network.
 
     Raises:
-        ValueError: In one line, if the columns, the classes or a parameter are others.
+        ValueError: In one line, if the columns, the classes or a parameter differ from those of the fitted model.
     """
     d = rows.shape[1]
     if before.n_features_in_ != d:
@@ -40,7 +40,7 @@ def check_continuing(
             "same columns in the same order, or warm_start=False"
         )
     if not np.array_equal(getattr(before, "classes_", ()), classes):
-        raise ValueError("warm_start: y has other classes than the model: give the same ones, or warm_start=False")
+        raise ValueError("warm_start: y and the model have different classes: give the same ones, or warm_start=False")
     changed = [name for name in asked if asked[name] != before.trained_with_[name] and name != "p_uncond"]
     if changed:
         raise ValueError(f"warm_start: {changed[0]} is not what the model was fitted with: set it back")
@@ -49,6 +49,6 @@ def check_continuing(
     moved = ~before.scaling_.varies & ((low != constant) | (high != constant))
     if moved.any():
         raise ValueError(
-            f"warm_start: column {np.flatnonzero(moved)[0]} was constant in the first fit and is not that constant "
-            "now: give warm_start=False"
+            f"warm_start: column {np.flatnonzero(moved)[0]} was constant in the first fit and holds another "
+            "value now: give warm_start=False"
         )

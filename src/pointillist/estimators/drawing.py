@@ -1,4 +1,4 @@
-"""What a call of `Diffusion.sample` asks for, checked, as a denoiser and a sampler of scaled rows."""
+"""Checks the arguments of `Diffusion.sample`, and turns them into a denoiser and a sampler of scaled rows."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 _LABELS_AT_ONCE = 2**20
 
 STEERING = {"svdd": SVDD, "feynman-kac": FeynmanKac}
-"""Ways to follow a reward, by name."""
+"""Methods of steering by a reward, by name."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """The keywords of `Diffusion.sample`, where they are described."""
+    """Keyword arguments of `Diffusion.sample`, which describes them."""
 
     labels: Any = None
     return_labels: bool = False
@@ -62,14 +62,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Walks:
-    """Walks of rows from noise to data.
+    """Paths of rows from noise to data.
 
     Attributes:
-        points: Shape (times, n, d), in the units of the table: every row's x_t as the model sees it, taken back by the
-            scaling alone, and at last the row itself.
-        steps: Steps of the sampler behind each time, shape (times,).
+        points: Shape (times, n, d), in the units of the table: x_t of each row as the model sees it, with only the
+            scaling undone, and at the last time the row itself.
+        steps: Number of sampler steps taken before each time, shape (times,).
         noise_levels: σ = sigma_t / alpha_t at each time, shape (times,); 0 at the last.
-        labels: Of the rows, shape (n,), if asked for.
+        labels: Labels of the rows, shape (n,), if requested.
     """
 
     points: Float[np.ndarray, "times n d"]
@@ -79,27 +79,26 @@ class Walks:
 
 
 class Draw:
-    """Rows that a model is asked for.
+    """A request for rows from a model of numbers.
 
     Attributes:
-        n_rows: Their number.
+        n_rows: Number of rows.
     """
 
     def __init__(self, model: "DiffusionModel", n_samples: int | None, options: Options) -> None:
         check_fitted(model)
-        model._check_numbers("a plot of rows or walks")
+        model._check_numbers("a plot of rows or paths")
         if n_samples is not None and not is_whole(n_samples, 0):
-            raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
+            raise ValueError(f"n_samples must be an integer of at least 0, not {n_samples!r}")
         if options.where is not None:
             raise ValueError(
-                "where gives cells of models of mixed columns, and this one is of numbers: fit a data frame with "
-                "process='masked'"
+                "where is for models of mixed columns, and this one is of numbers: fit the table with process='masked'"
             )
         self._model = model
         self._has_reward = options.reward is not None
         options = replace(options, sampler=_sampler_name(model, options))
         is_fixed = options.prior is not None and (options.deterministic or options.sampler in ("ddim", "dpm", "heun"))
-        # Given x_T and no noise are to give the same rows, whatever labels are drawn for them.
+        # A given x_T without noise must give the same rows, whatever labels are drawn for them.
         self._seed = 0 if is_fixed and options.random_state is None else seed_of(options.random_state)
         prior = None if options.prior is None else _prior(model, options.prior)
         given = {"n_samples": n_samples, "prior": None if prior is None else len(prior)}
@@ -111,7 +110,7 @@ class Draw:
         self._denoiser = _guided(model, options)
         self._sampler = _steered(model, options)
         if prior is not None and self._sampler.rows_per_draw > 1:
-            raise ValueError("feynman-kac draws populations of rows, which no prior of single rows can start")
+            raise ValueError("feynman-kac draws populations of rows and cannot start from a prior: leave prior out")
         self._prior = prior
         if options.return_labels and not model._n_classes:
             raise ValueError("return_labels needs a model with classes, and this one was fitted without: fit it with y")
@@ -124,11 +123,11 @@ class Draw:
     def parts(
         self, engine: str = "local", address: str | None = None
     ) -> Iterator[tuple[Float[np.ndarray, "m d"], np.ndarray | None]]:
-        """Rows in the units of the table, in order, as they are computed; and their labels, if asked for.
+        """Yields rows in the units of the table, in order, as they are computed, with their labels if requested.
 
         Args:
             engine: One of `cluster.ENGINES`.
-            address: Of a Ray cluster, for "ray"; None for one of this machine's cores.
+            address: Address of a Ray cluster, for "ray"; None for a cluster on this machine.
         """
         first = 0
         for scaled in self._scaled(engine, address):
@@ -144,21 +143,21 @@ class Draw:
             yield rows, labels
 
     def rows(self) -> tuple[Float[np.ndarray, "n d"], np.ndarray | None]:
-        """All of `parts` at once."""
+        """Returns all of `parts` at once."""
         parts, labels = zip(*self.parts(), strict=True)
         return np.concatenate(parts), np.concatenate(labels) if self._return_labels else None
 
     def walks(self, times: int) -> Walks:
-        """The rows with their walks: at so many times, evenly over the steps, or at all of them if they are fewer.
+        """Draws the rows with their paths, at times spread evenly over the steps, or at every step if there are fewer.
 
         Args:
-            times: At least 2; x_T and x_0 are two of them.
+            times: Most times, at least 2; the first is that of x_T and the last that of x_0.
 
         Raises:
             ValueError: If a reward steers the rows.
         """
         if not isinstance(self._sampler, RowSampler):
-            raise ValueError("a row that a reward steers is chosen from many, and no walk is its own: leave reward out")
+            raise ValueError("a row steered by a reward is chosen from many and has no single path: leave reward out")
         scaling, n_steps = self._model.scaling_, int(self._sampler.n_steps)
         steps = np.linspace(0, n_steps, min(times, n_steps + 1)).astype(np.int32)
         walk = Walk(self._sampler, steps[:-1])
@@ -196,7 +195,7 @@ class Draw:
 
 
 def _drawn_labels(model: "DiffusionModel", n_rows: int, seed: int) -> Int[np.ndarray, " n"]:
-    """Indices of classes with their shares in training; in a type as small as they allow, for there may be many."""
+    """Indices of classes, drawn with their shares in training, in the smallest type: there may be many rows."""
     shares = np.cumsum(model.class_counts_) / model.class_counts_.sum()
     labels = np.empty(n_rows, np.min_scalar_type(-len(shares)))
     rng = np.random.default_rng(seed)
@@ -221,7 +220,7 @@ def _prior(model: "DiffusionModel", given: ArrayLike) -> Float[np.ndarray, "n k"
     d = model.n_features_in_
     if prior.ndim != 2 or prior.shape[1] != d or prior.dtype.kind not in "fiu":
         found = f"{prior.dtype} of shape {prior.shape}"
-        raise ValueError(f"prior must hold one row of {d} numbers for each row wanted, and it is {found}")
+        raise ValueError(f"prior must hold one row of {d} numbers for each row to draw, but it is {found}")
     finite(prior, "prior", None, np.float32)
     varies = model.scaling_.varies
     return prior if varies.all() else prior[:, varies]
@@ -234,7 +233,7 @@ def _indices(model: "DiffusionModel", labels: Any) -> Int[np.ndarray, " n"]:
     if asked.dtype == object:
         asked = of_one_kind(asked, "labels")
     if asked.ndim > 1:
-        raise ValueError(f"labels must be one label or one a row, not of shape {asked.shape}")
+        raise ValueError(f"labels must be one label, or one label per row, not of shape {asked.shape}")
     places = {label: i for i, label in enumerate(model.classes_.tolist())}
     values, inverse = np.unique(asked.ravel(), return_inverse=True)
     unknown = [label for label in values.tolist() if label not in places]
@@ -299,7 +298,7 @@ def _plain(model: "DiffusionModel", options: Options) -> RowSampler:
     name, steps, timesteps = str(options.sampler), options.steps, int(model.schedule_.timesteps)
     if name in SOLVERS:
         if steps is not None and not is_whole(steps, 2):
-            raise ValueError(f"steps of {name} must be a whole number from 2 on, not {steps!r}")
+            raise ValueError(f"steps of {name} must be an integer of at least 2, not {steps!r}")
         if timesteps < 2:
             raise ValueError(f"{name} needs a model of at least 2 timesteps: take sampler='ancestral'")
         if options.reward is not None:
@@ -308,7 +307,7 @@ def _plain(model: "DiffusionModel", options: Options) -> RowSampler:
             raise ValueError("dpm-sde adds noise: take sampler='dpm' for deterministic=True")
     elif steps is not None and not (is_whole(steps, 1) and steps <= timesteps):
         raise ValueError(
-            f"steps of {name} must be a whole number from 1 to the model's timesteps, {timesteps}, not {steps!r}"
+            f"steps of {name} must be an integer from 1 to the model's timesteps, {timesteps}, not {steps!r}"
         )
     variance = "zero" if options.deterministic else model.variance
     return sampler_named(name, model.schedule_, steps, variance)
@@ -328,11 +327,11 @@ def _steered(model: "DiffusionModel", options: Options) -> Sampler:
         raise ValueError(f"steering must be one of {', '.join(STEERING)}, not {steering!r}")
     if not callable(reward):
         raise ValueError(f"reward must be a function of rows, not {reward!r}")
-    lowest = "from 0 on" if steering == "svdd" else "above 0"
+    lowest = "of at least 0" if steering == "svdd" else "above 0"
     if not is_number(temperature) or temperature < 0 or (temperature == 0 and steering != "svdd"):
         raise ValueError(f"reward_temperature must be a number {lowest}, not {temperature!r}")
     if not is_whole(candidates, 1):
-        raise ValueError(f"candidates must be a whole number from 1 on, not {candidates!r}")
+        raise ValueError(f"candidates must be an integer of at least 1, not {candidates!r}")
     in_units = InUnits.of(reward, model.scaling_)
     if steering == "svdd":
         return SVDD(sampler, in_units, np.asarray(temperature, np.float32), candidates)

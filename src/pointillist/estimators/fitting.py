@@ -1,4 +1,4 @@
-"""Training of one model on a table: in parts if it is large, stopped early, interrupted and continued."""
+"""Training of one model on a table: in shards if it is large, with early stopping, and resumable from checkpoints."""
 
 import time
 from collections.abc import Callable
@@ -19,24 +19,24 @@ from pointillist.points import TableScaling, rows_at
 from pointillist.progress import Bar, deferred_interrupt
 
 SHARD_VALUES = 2**23
-"""Numbers that an epoch over rows in memory may hold at once; a larger table is trained on in shards."""
+"""Most numbers that an epoch may hold in memory at once; a larger table is trained on in shards."""
 
 BLOCK = 64
-"""Rows that lie together in the table and go to the same shard: reading a file row by row would be slow."""
+"""Number of neighboring rows that go to the same shard: reading a file row by row would be slow."""
 
 STEPS_PER_CALL = 2000
 STEPS_PER_CHECK = 500
-"""Training steps between two looks at held-out rows, at least."""
+"""Fewest training steps between two checks of the held-out rows."""
 
 MAX_HELD_OUT = 10_000
 ROWS_FOR_SPREAD = 100_000
 CHECKPOINT_EVERY = 10.0
-"""Seconds."""
+"""Fewest seconds between two checkpoints."""
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """When to stop early: at the held-out rows' best loss, once so many checks have not bettered it."""
+    """When to stop early: after `n_iter_no_change` checks without a lower held-out loss."""
 
     validation_fraction: float
     n_iter_no_change: int
@@ -44,45 +44,45 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Unscaled:
-    """Of tokens: the model sees them as they are."""
+    """Scaling of tokens, which the model sees as they are."""
 
     columns: int
 
     @property
     def varies(self) -> Bool[np.ndarray, " d"]:
-        """All of them."""
+        """Whether each column varies: they all do."""
         return np.ones(self.columns, bool)
 
     def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        """As float32, which holds every token."""
+        """Converts rows to float32, which holds every token."""
         return np.asarray(rows, np.float32)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides the weights.
+    """Everything that decides the weights.
 
     Attributes:
-        rows: Shape (n, d), in the units of the table; may be a map of a file.
+        rows: Rows, shape (n, d), in the units of the table; may be mapped from a file.
         labels: Indices of classes, shape (n,); None without classes.
-        scaling: To the k columns that the model sees.
+        scaling: Scaling to the k columns that the model sees.
         schedule: Noise schedule.
-        architecture: The network.
-        method: How it is trained; with fewer rows than a batch has, in batches of all of them.
-        n_classes: 0 without classes.
+        architecture: Architecture of the network.
+        method: How the network is trained; a table with fewer rows than a batch is one batch.
+        n_classes: Number of classes; 0 without classes.
         epochs: Passes over the rows; None for as many as make `default_steps`, but at most `most_default_epochs`.
-        default_steps: Training steps.
-        most_default_epochs: Passes over the rows.
-        learning_rate: Adam's.
-        warmup: Steps over which it goes up from 0.
-        decay: Whether it goes down to 0.
-        averaging: Share of itself that the average of the weights keeps in a step, if the method keeps one.
+        default_steps: Number of training steps if `epochs` is None.
+        most_default_epochs: Most passes over the rows if `epochs` is None.
+        learning_rate: Adam's learning rate.
+        warmup: Number of steps over which the learning rate rises from 0.
+        decay: Whether the learning rate then falls to 0.
+        averaging: Fraction of itself that the average of the weights keeps in each step, if the method keeps one.
         clip: Largest norm of the gradient, if the method clips it.
-        p_uncond: Share of labels that are not shown.
-        seed: 0 … 2³² - 1.
-        stopping: None to train to the end.
-        start: Weights to go on from.
-        start_spread: The columns' root mean squares that they were trained with.
+        p_uncond: Share of the labels that are hidden.
+        seed: Seed, 0 … 2³² - 1.
+        stopping: When to stop early; None to train to the end.
+        start: Weights to continue from; None to start anew.
+        start_spread: Root mean squares of the columns with which `start` was trained.
     """
 
     rows: Float[np.ndarray, "n d"]
@@ -108,7 +108,7 @@ class Plan:
 
     @cached_property
     def spread(self) -> Float[np.ndarray, " k"]:
-        """Root mean square of each column that the model sees, of some rows if they are many."""
+        """Root mean square of each column that the model sees, over a subset of the rows if there are many."""
         if self.start_spread is not None:
             return self.start_spread
         seen, n = self.shards.seen, self.shards.n_rows
@@ -117,7 +117,7 @@ class Plan:
 
     @cached_property
     def held_out(self) -> Int[np.ndarray, " v"]:
-        """Places of the rows that training does not see, in order."""
+        """Positions of the rows that training does not see, in order."""
         n = len(self.rows)
         if self.stopping is None:
             return np.empty(0, np.int64)
@@ -137,7 +137,7 @@ class Plan:
         return Shards(self, seen)
 
     def scaled(self, places: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Rows as the model sees them, and their labels; all for None."""
+        """Returns rows as the model sees them, and their labels; those of all rows if `places` is None."""
         rows = self.rows if places is None else rows_at(self.rows, places)
         labels = None if self.labels is None else self.labels if places is None else self.labels[places]
         return self.scaling.transform(rows), labels
@@ -145,9 +145,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Shards:
-    """Parts of equal size of the rows to train on, drawn anew on every pass; one part of all rows if they are few.
+    """Equal parts of the training rows, drawn again for every pass; a single part if there are few rows.
 
-    They depend on the seed and on nothing else: not on whether the rows are in memory.
+    They depend on the seed, and not on whether the rows are in memory.
     """
 
     plan: Plan
@@ -156,7 +156,7 @@ class Shards:
 
     @property
     def n_rows(self) -> int:
-        """Rows to train on."""
+        """Number of rows to train on."""
         return len(self.plan.rows) if self.seen is None else len(self.seen)
 
     @cached_property
@@ -171,11 +171,11 @@ class Shards:
 
     @property
     def size(self) -> int:
-        """Rows in a shard."""
+        """Number of rows in a shard."""
         return self.n_rows if self.count == 1 else self.n_rows // BLOCK // self.count * BLOCK
 
     def get(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Scaled rows and labels of the shard that an epoch trains on, each with a first axis of one."""
+        """Returns scaled rows and labels of the shard that an epoch trains on, each with a first axis of length one."""
         turn, shard = divmod(epoch, self.count)
         if self.count == 1:
             rows, labels = self.plan.scaled(self.seen)
@@ -192,7 +192,7 @@ class Shards:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, and how it got there: losses by epoch, and of held-out rows by check."""
+    """A trained network, its training loss in each epoch, and its held-out loss at each check."""
 
     network: Weights
     history: Float[np.ndarray, " epochs"]
@@ -200,7 +200,7 @@ class Trained:
 
 
 def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = False) -> Trained:
-    """Trains the model of a plan; goes on from the checkpoint, if it holds a state of the same plan.
+    """Trains the model of a plan; resumes from the checkpoint if it holds a state of the same plan.
 
     Raises:
         ValueError: If training diverges.
@@ -252,7 +252,7 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
 
 
 class _Run:
-    """A training under way."""
+    """A training run under way."""
 
     def __init__(self, plan: Plan, trainer: StackTrainer, epochs: int, epochs_per_check: int) -> None:
         self._plan = plan
@@ -303,7 +303,7 @@ class _Run:
             after_a_call()
 
     def _check(self) -> None:
-        """Looks at the held-out rows, where it is time to."""
+        """Checks the held-out rows, if it is time to."""
         done, progress = self._done, self._progress
         if done % self._epochs_per_check and not self._trainer.is_done:
             return

@@ -1,4 +1,4 @@
-"""What estimators take from their users: rows, labels, seeds."""
+"""Checks of what users pass to estimators: rows, labels, guidance and seeds."""
 
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ RandomState = int | np.random.RandomState | None
 
 
 def check_fitted(model: "DiffusionModel") -> None:
-    """Refuses a model without a network."""
+    """Raises an error if a model has not been fitted."""
     if not hasattr(model, "network_"):
         from sklearn.exceptions import NotFittedError
 
@@ -25,7 +25,10 @@ def check_fitted(model: "DiffusionModel") -> None:
 
 
 def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:
-    """X's layout, and X as finite float64 rows, shape (n, d); with the columns of `fit` unless `reset`."""
+    """Returns the layout of X, and X as finite float64 rows, shape (n, d).
+
+    X must have the columns of `fit`, unless `reset`.
+    """
     if reset and isinstance(X, Table) and len(X.rows) > 1 and X.rows.shape[1]:
         # From a file, and whole: scikit-learn, which takes long to import, would have no more to say of it.
         return _table_rows(estimator, X)
@@ -38,7 +41,7 @@ def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout
     layout, given = read(X)
     known = None if reset else getattr(getattr(estimator, "layout_", None), "names", None)
     if layout.names is not None and known is not None and {*layout.names} == {*known} and layout.names != known:
-        raise ValueError("X has the columns of fit in another order: give them in that of fit")
+        raise ValueError("X has the columns of fit in another order: give them in the order of fit")
     # scikit-learn knows no other names than text.
     is_named = layout.names is not None and all(type(name) is str for name in layout.names)
     if is_named:
@@ -54,7 +57,7 @@ def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout
         except ValueError as error:
             if "could not convert" not in str(error):
                 raise
-            raise ValueError(f"X holds other than numbers ({error}): drop or encode such columns first") from error
+            raise ValueError(f"X is not all numbers ({error}): drop or encode such columns first") from error
     finite(rows, "X", layout.names)
     return layout, np.asarray(rows)
 
@@ -84,7 +87,7 @@ def _named(X: Any, layout: Layout) -> Any:
 
 
 def finite(rows: np.ndarray, what: str, names: tuple[Any, ...] | None, dtype: type[np.floating] = np.float64) -> None:
-    """Refuses NaN, and values that are infinite in a type, naming the first."""
+    """Raises an error that names the first NaN, or the first value that is infinite in a type."""
     first = 0
     for block in blocks(rows):
         with np.errstate(over="ignore"):
@@ -98,15 +101,13 @@ def finite(rows: np.ndarray, what: str, names: tuple[Any, ...] | None, dtype: ty
 
 
 def check_guidance(guidance: Any) -> None:
-    """Refuses what is no strength of guidance, or one that a float32 cannot hold."""
+    """Raises an error unless the strength of guidance is a number from 0 to the largest float32."""
     if not is_number(guidance) or not 0 <= guidance <= float(np.finfo(np.float32).max):
-        raise ValueError(
-            f"guidance must be a number from 0 on, not {guidance!r} (at most 3e38); 0 is plain conditional sampling"
-        )
+        raise ValueError(f"guidance must be a number from 0 to 3e38, not {guidance!r}; 0 is plain conditional sampling")
 
 
 def check_drawn(rows: np.ndarray) -> None:
-    """Refuses generated rows that are not numbers."""
+    """Raises an error if generated rows are not finite."""
     n_lost = int((~np.isfinite(rows)).any(axis=1).sum())
     if n_lost:
         raise ValueError(
@@ -116,18 +117,18 @@ def check_drawn(rows: np.ndarray) -> None:
 
 
 def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The classes, each row's index among them, and their sizes; all empty without labels.
+    """Returns the classes, each row's index among them, and their sizes; all empty without labels.
 
     Args:
-        y: Labels; None without.
+        y: Labels; None without labels.
         n: Number of rows.
-        name: What the user calls the labels.
+        name: Name of the labels, for messages.
     """
     if y is None:
         return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
     kind = np.asarray(y).dtype
     if kind.kind in "cMmSV":
-        raise ValueError(f"{name} holds {kind}, and labels are numbers, true and false, or text: convert it")
+        raise ValueError(f"{name} holds {kind}, but labels must be numbers, booleans or text: convert it")
     given = np.asarray(y)
     if given.ndim != 1:
         from sklearn.utils.validation import column_or_1d
@@ -159,7 +160,7 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
 
 
 def of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
-    """Labels that came as Python objects, as an array of text or of numbers."""
+    """Converts labels that are Python objects to an array of text or numbers."""
     if any(_is_missing(label) for label in labels.ravel()):
         raise ValueError(f"{name} has missing labels: drop such rows, or give them a label of their own")
     kinds = {"text" if isinstance(label, str) else type(label).__name__ for label in labels.ravel()}
@@ -167,7 +168,7 @@ def of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name} mixes labels of kinds {', '.join(sorted(kinds))}: give labels of one kind")
     given = np.array(labels.tolist())
     if given.shape != labels.shape or given.dtype.kind not in "biufU":
-        raise ValueError(f"{name} holds {kinds.pop()}, and labels are numbers, true and false, or text: convert it")
+        raise ValueError(f"{name} holds {kinds.pop()}, but labels must be numbers, booleans or text: convert it")
     return given
 
 
@@ -180,23 +181,23 @@ def _is_missing(label: Any) -> bool:
 
 
 def is_whole(value: Any, low: int) -> bool:
-    """Whether a value is a whole number from `low` on."""
+    """Whether a value is an integer of at least `low`."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= low
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is one finite number."""
+    """Whether a value is a finite number."""
     return isinstance(value, Real) and bool(np.isfinite(float(value)))
 
 
 def seed_of(random_state: RandomState) -> int:
-    """A seed of 32 bits; an integer is its own."""
+    """Returns a 32-bit seed; an integer is its own seed."""
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**32, dtype=np.uint32))
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(random_state, bool) or not isinstance(random_state, int | np.integer):
-        raise ValueError(f"random_state must be a whole number, a RandomState or None, not {random_state!r}")
+        raise ValueError(f"random_state must be an integer, a RandomState or None, not {random_state!r}")
     if not 0 <= random_state < 2**32:
         raise ValueError(f"random_state must lie between 0 and 2**32 - 1, not {random_state}")
     return int(random_state)

@@ -1,4 +1,4 @@
-"""What a user's rows came as, so that new rows can come the same: array or data frame, names, types."""
+"""Layout of a user's rows, in which new rows are returned: array or data frame, names and types."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,11 @@ _TYPES = ("bool", *(f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4,
 
 @dataclass(frozen=True)
 class Headings:
-    """What stands above a pandas frame's columns, and beside a Series' values.
+    """Column names of a pandas frame, or the name of a Series.
 
     Attributes:
-        names: Of the columns; tuples where there are several levels.
-        levels: Names of the levels, None of one without.
+        names: Names of the columns; tuples if there are several levels.
+        levels: Names of the levels; None for a level without a name.
         is_series: Whether the frame was a Series.
     """
 
@@ -31,11 +31,11 @@ class Headings:
     def __post_init__(self) -> None:
         check_names(self.names)
         if len(self.levels) > 1 and not all(isinstance(n, tuple) and len(n) == len(self.levels) for n in self.names):
-            raise ValueError("column names are not of the levels that they have")
+            raise ValueError("column names do not fit their levels")
 
     @classmethod
     def of(cls, X: Any) -> "tuple[Any, Headings | None]":
-        """A pandas frame or Series as a frame whose columns have text as names, and what it had; else X itself.
+        """Returns a pandas frame or Series as a frame with text as column names, and its headings; other X as it is.
 
         Raises:
             ValueError: If two columns have the same name, or a name is of a kind that cannot be kept.
@@ -55,38 +55,38 @@ class Headings:
         return all(type(name) is str for name in self.names)
 
     def put_on(self, frame: Any, index: Any = None) -> Any:
-        """A pandas frame with these headings and, if given, an index; a Series if it was one."""
+        """Gives a pandas frame these headings and, if given, an index; returns a Series if it was one."""
         frame.columns = pandas_columns(self.names, self.levels)
         if index is not None:
             frame.index = index
         return frame.iloc[:, 0] if self.is_series else frame
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values of which `from_json` makes the same."""
+        """Converts to JSON values, which `from_json` reads."""
         named = {key: [name_to_json(each) for each in getattr(self, key)] for key in ("names", "levels")}
         return {**named, "is_series": self.is_series}
 
     @classmethod
     def from_json(cls, content: dict[str, Any] | None) -> "Headings | None":
-        """What `to_json` was called of; None of None."""
+        """Reads what `to_json` wrote; None gives None."""
         if content is None:
             return None
         names, levels = (tuple(name_from_json(each) for each in content[key]) for key in ("names", "levels"))
         if not levels or (content["is_series"] and len(names) != 1):
-            raise ValueError("column names have no level, or a Series has several")
+            raise ValueError("column names have no level, or a Series has several names")
         return cls(names, levels, bool(content["is_series"]))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Kind, names and types of the columns of rows.
+    """Container, column names and column types of rows.
 
     Attributes:
         kind: "array", or the library of a data frame: "pandas", "polars" or "pyarrow".
         types: NumPy's name of each column's type, such as "int64", "float32", "bool".
         names: The columns' names; None where they have none.
-        natives: The data frame library's own names of the types; None of arrays.
-        headings: Of a pandas frame.
+        natives: The data frame library's own names of the types; None for arrays.
+        headings: Headings of a pandas frame; None for other kinds.
     """
 
     kind: str
@@ -104,11 +104,11 @@ class Layout:
         if self.names is not None:
             check_names(self.names)
         if (self.kind == "pandas") != (self.headings is not None):
-            raise ValueError(f"rows of kind {self.kind!r} have other headings")
+            raise ValueError(f"rows of kind {self.kind!r} have the wrong headings")
         if self.headings is not None and self.headings.names != self.names:
             raise ValueError("the headings are not those of the columns")
         if any(name not in _TYPES for name in self.types):
-            raise ValueError(f"columns hold other than numbers: {', '.join(self.types)}")
+            raise ValueError(f"columns hold types that are not numbers: {', '.join(self.types)}")
         if self.natives is not None and not self._natives_fit():
             raise ValueError(f"types {', '.join(self.natives)} are not {', '.join(self.types)}")
 
@@ -120,15 +120,15 @@ class Layout:
 
     @property
     def is_whole(self) -> Bool[np.ndarray, " d"]:
-        """Which columns hold whole numbers, or truth values."""
+        """Whether each column holds integers or booleans."""
         return np.array([np.dtype(name).kind in "biu" for name in self.types])
 
     def columns(self, rows: Float[np.ndarray, "n d"]) -> list[np.ndarray]:
-        """Each column of rows, shape (n, d), in its own type."""
+        """Splits rows, shape (n, d), into columns, each of its own type."""
         return [column.astype(name) for column, name in zip(rows.T, self.types, strict=True)]
 
     def restore(self, rows: Float[np.ndarray, "n d"]) -> Any:
-        """Rows of shape (n, d) as what the layout was taken from."""
+        """Converts rows, shape (n, d), to the container that the layout was taken from."""
         if self.kind == "array":
             return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
         assert self.names is not None and self.natives is not None
@@ -144,17 +144,17 @@ class Layout:
         return nw.from_dict(columns, schema, backend=backend).to_native()
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values of which `from_json` makes the same."""
+        """Converts to JSON values, which `from_json` reads."""
         names = None if self.names is None else [name_to_json(name) for name in self.names]
         headings = None if self.headings is None else self.headings.to_json()
         return {"kind": self.kind, "types": self.types, "names": names, "natives": self.natives, "headings": headings}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Layout":
-        """What `to_json` was called of.
+        """Reads what `to_json` wrote.
 
         Raises:
-            ValueError: If there is no such layout.
+            ValueError: If the values describe no valid layout.
         """
         names, natives, types = content["names"], content["natives"], tuple(content["types"])
         if not types:
@@ -169,18 +169,18 @@ class Layout:
 
 
 def is_frame(X: Any) -> bool:
-    """Whether rows came as a data frame, or as one column of a pandas frame."""
+    """Whether X is a data frame or a pandas Series."""
     return nw.dependencies.is_into_dataframe(X) or nw.dependencies.is_pandas_series(X)
 
 
 def read(X: Any) -> tuple[Layout, Any]:
-    """The layout of what a user gave as rows, and the rows: an array of shape (n, d), or what may become one.
+    """Returns the layout of a user's rows, and the rows: an array of shape (n, d), or what NumPy converts to one.
 
     Args:
         X: A `Table`, a data frame of pandas, Polars or PyArrow, or anything that NumPy reads.
 
     Raises:
-        ValueError: If a data frame has a column of other than numbers, a missing value, or the same name twice.
+        ValueError: If a data frame has a column that does not hold numbers, a missing value, or two equal names.
     """
     if isinstance(X, Table):
         return Layout("array", X.types, X.names), X.rows
@@ -198,7 +198,7 @@ def _layout_of_array(X: Any) -> Layout:
     try:
         array = np.asarray(X) if not hasattr(X, "dtype") or not hasattr(X, "shape") else X
     except ValueError as error:
-        raise ValueError("X holds rows of different lengths: give as many numbers in each row") from error
+        raise ValueError("X holds rows of different lengths: give each row the same number of values") from error
     if len(array.shape) < 2:
         # Of the words of scikit-learn, which takes several lines.
         found = f"{len(array.shape)}D" if array.shape else "scalar"
@@ -227,7 +227,7 @@ def _read_frame(frame: nw.DataFrame, X: Any, headings: Headings | None) -> tuple
     kind = frame.implementation.value
     names = tuple(frame.columns) if headings is None else headings.names
     if kind not in _FRAMES:
-        raise ValueError(f"data frames of {kind} are not known: give one of {', '.join(_FRAMES)}, or an array")
+        raise ValueError(f"data frames of {kind} are not supported: give one of {', '.join(_FRAMES)}, or an array")
     types, columns = [], []
     for name, column in zip(names, frame.iter_columns(), strict=True):
         dtype = column.dtype
@@ -246,13 +246,13 @@ def _read_frame(frame: nw.DataFrame, X: Any, headings: Headings | None) -> tuple
 
 
 def _numpy_name(native: str) -> str:
-    """NumPy's name of a type that a data frame library calls `native`."""
+    """Returns NumPy's name of a type that a data frame library calls `native`."""
     name = native.removesuffix("[pyarrow]").lower()
     return {"boolean": "bool", "double": "float64", "float": "float32", "halffloat": "float16"}.get(name, name)
 
 
 def check_whole(values: np.ndarray, name: str | None) -> None:
-    """Refuses whole numbers that float64 cannot hold; `name` is their column's."""
+    """Raises an error if float64 cannot hold all integers of a column, whose name is `name`."""
     # Not the absolute value: that of the lowest integer is itself.
     if values.size and (values.max() > LARGEST_INTEGER or values.min() < -LARGEST_INTEGER):
         where = "X" if name is None else f"column {name!r}"

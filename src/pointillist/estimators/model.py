@@ -1,4 +1,4 @@
-"""A model of rows: what it is fitted by, what it draws, and what it says of rows."""
+"""`DiffusionModel`: fitting, drawing rows, filling missing cells, log-densities, and model files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class DiffusionModel:
-    """What `Diffusion` does, without scikit-learn, which takes as long to import as everything else together.
+    """`Diffusion` without scikit-learn, which takes as long to import as everything else together.
 
-    The command line uses it as it is: to fit tables of files, to draw, to save and to load. What arrays, frames of
-    numbers and scores of rows need of an estimator, and pictures, `Diffusion` adds.
+    The command line uses this class to fit tables from files, to draw rows, to save and to load. `Diffusion` adds
+    pictures, and what arrays, frames of numbers and scores of rows need from an estimator.
     """
 
     classes_: np.ndarray
@@ -125,25 +125,28 @@ class DiffusionModel:
     ) -> Self:
         """Fits the model to rows, and to their labels if they are given.
 
-        Rows that are a map of a file of float64 (`numpy.memmap`) are read some at a time.
+        Rows mapped from a file of float64 (`numpy.memmap`) are read in parts.
 
         Args:
-            X: Shape (n, d), finite, n at least 2: an array, a data frame of pandas, Polars or PyArrow, or a table of
-                `pointillist.points.read_table`. A frame may also have columns of truth values, text, categories and
-                dates, and missing cells: see `process`.
-            y: Shape (n,): integers or strings; at least two classes of at least two rows each. The label column of a
-                table by default.
-            checkpoint: A file that the state of training is written to every 10 seconds and on Ctrl-C. If it is there,
-                training goes on from it, with its seed where `random_state` is None, and ends with the same weights bit
-                for bit; at the end it is removed.
-            categorical: Names of a frame's columns whose numbers are categories: no other value is drawn.
+            X: Rows, shape (n, d), n at least 2: an array, a data frame of pandas, Polars or PyArrow, or a table from
+                `pointillist.points.read_table`. An array holds numbers or booleans, and may hold NaN; with dtype
+                object, it may also hold text, dates and None. A frame may have columns of numbers, booleans, text,
+                categories and dates, with missing cells. What the columns hold decides the kind of model: see
+                `process`. Infinite values are refused.
+            y: Labels, shape (n,): integers, booleans or strings, of at least two classes with at least two rows each.
+                By default, the label column of a table from a file.
+            checkpoint: A file to which the state of training is written every 10 seconds and on Ctrl-C. If it exists,
+                training resumes from it (with its seed if `random_state` is None) and ends with the same weights, bit
+                for bit. The file is removed at the end.
+            categorical: Columns whose numbers are categories, by name, or by position in an array: no other value is
+                drawn.
 
         Raises:
-            ValueError: In one line, if the rows, the labels or a parameter cannot be used, or if the checkpoint is of
-                another training.
+            ValueError: In one line, if the rows, the labels or a parameter cannot be used, or if the checkpoint belongs
+                to another training run.
 
         Warns:
-            UserWarning: If the noise schedule leaves signal in the prior, more than 0.01 nats per column.
+            UserWarning: If the noise schedule leaves more than 0.01 nats per column of signal in the prior.
         """
         self._fit(X, y, checkpoint, categorical)
         if checkpoint is not None:
@@ -157,22 +160,22 @@ class DiffusionModel:
         checkpoint: str | Path | None,
         categorical: Sequence[str | int] = (),
     ) -> None:
-        """As `fit`, but a finished checkpoint stays: until the model is saved, it is all there is of it."""
+        """Fits like `fit`, but keeps a finished checkpoint: until the model is saved, nothing else holds the result."""
         # On another model: a fit that fails leaves this one as it was.
         self._take_over(fitted(self, X, y, checkpoint, categorical))
 
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
-        """Its parameters' defaults, by name."""
+        """Default values of the parameters, by name."""
         parameters = sorted(signature(cls).parameters.items())
         return {name: p.default for name, p in parameters if p.kind is not p.VAR_KEYWORD}
 
     def _asked(self) -> dict[str, Any]:
-        """Its parameters, by name."""
+        """Current values of the parameters, by name."""
         return {name: getattr(self, name) for name in self._defaults()}
 
     def _unfitted(self) -> Self:
-        """Another of the same parameters."""
+        """An unfitted model with the same parameters."""
         return type(self)(**self._asked())
 
     def _take_over(self, other: "DiffusionModel") -> None:
@@ -187,7 +190,7 @@ class DiffusionModel:
         return hasattr(self, "encoding_")
 
     def _check_numbers(self, what: str) -> None:
-        """Refuses a model of mixed columns."""
+        """Raises an error if the model is of mixed columns."""
         if self._is_mixed:
             raise ValueError(
                 f"{what} is for models of numbers, and this one is of mixed columns: fit numbers with "
@@ -204,27 +207,27 @@ class DiffusionModel:
             return draw.rows(bar.advance)
 
     def impute(self, X: Any, *, n_draws: int | None = None, random_state: RandomState = None) -> Any:
-        """Fills the missing cells of a table, each row's from their law given its other cells.
+        """Fills the missing cells of a table; each row's are drawn from their distribution given its other cells.
 
-        Of a model of mixed columns (of numbers alone: fit a data frame with `process="masked"`).
+        Only models of mixed columns can do this. For a table of numbers, fit one with `process="masked"`.
 
         Args:
-            X: A data frame with the columns of `fit`, in any order. Cells that are there stay as they are.
-            n_draws: How many such tables, drawn independently, for multiple imputation; None for one.
+            X: A table with the columns of `fit`: an array, or a data frame with its columns in any order. Cells that
+                are not missing stay as they are.
+            n_draws: Number of tables to draw independently, for multiple imputation; None for one.
             random_state: Seed.
 
         Returns:
-            A frame of the kind that `fit` was given, with the columns in its order and, of pandas, the index of X; a
-            list of them if `n_draws` is given.
+            A table in the container that `fit` was given, with its columns in the order of `fit` and, for pandas, the
+            index of X; a list of such tables if `n_draws` is given.
 
         Raises:
-            ValueError: In one line, if X has other columns, or a category that the training rows had not.
+            ValueError: In one line, if X has other columns, or a category that no training row had.
         """
         check_fitted(self)
         if not self._is_mixed:
             raise ValueError(
-                "impute is of models of mixed columns, and this one is of numbers: fit a data frame with "
-                "process='masked'"
+                "impute is for models of mixed columns, and this one is of numbers: fit the table with process='masked'"
             )
         from pointillist.estimators.mixed.drawing import imputed
 
@@ -264,42 +267,44 @@ class DiffusionModel:
         progress: bool = False,
         random_state: RandomState = None,
     ) -> Any:
-        """Draws new rows, as what `fit` was given: an array, or a data frame, with its names and types.
+        """Draws new rows in the container that `fit` was given, with its names and types.
 
-        The same seed gives the same rows, on any number of devices, and the first of many are those of few (but for
-        "feynman-kac" with several labels, whose rows depend on all labels asked for).
+        The same seed gives the same rows on any number of devices. A longer draw begins with the rows of a shorter one.
+        The exception is "feynman-kac" with several labels, where each row depends on all labels.
 
         Args:
-            n_samples: Number of rows; that of `labels` or `prior` by default, or 1.
-            labels: Of a model with classes: one label for all rows, or one a row. None draws rows of all classes.
-            return_labels: Whether to give `(rows, labels)`. Without `labels`, each row's label is drawn first, with the
-                classes' shares in the training rows.
+            n_samples: Number of rows; by default the length of `labels` or `prior`, or else 1.
+            labels: One label for all rows, or one label per row, for a model with classes. None draws rows of all
+                classes.
+            return_labels: Whether to return `(rows, labels)`. Without `labels`, each row's label is drawn first, with
+                the classes' shares of the training rows.
             guidance: w, at least 0, in ε = (1 + w) ε(x, y) - w ε(x, no class): **0 is plain conditional sampling**.
-            guidance_interval: (low, high]: noise levels σ = sigma_t / alpha_t at which guidance acts; all by default.
-            worse: A model of the same data, scaling and noise schedule that is smaller or trained for less: guidance
-                leads away from it, x̂_0 + w (x̂_0 - x̂_0 of the worse) (autoguidance: Karras et al. 2024, arXiv
-                2406.02507), with labels or without.
-            reward: Rows that it is high for are drawn more often, p(x) exp(reward(x) / reward_temperature): a function
-                (m, d) → (m,) of rows in the units of the data. One that JAX can trace is compiled in; any other gets
-                NumPy arrays. -inf forbids a row. What a function closes over is compiled in as it is at the first call:
-                give a new function for new values.
-            reward_temperature: At least 0; 0 keeps the best candidates ("svdd" alone).
-            candidates: Network evaluations for each row and step that following the reward takes.
-            steering: "svdd" (rows independent of each other; a biased sample of the target) or "feynman-kac" (rows of
-                one population share ancestors; exact in the limit of large populations).
-            sampler: "dpm", "dpm-sde" (DPM-Solver++(2M): Lu et al. 2022, arXiv 2211.01095, without noise and with it);
-                "heun" (Karras et al. 2022, arXiv 2206.00364); "ddim" (Song et al. 2020, arXiv 2010.02502, eta = 0: no
-                noise is added); "ancestral" (Ho et al. 2020, algorithm 2). By default "dpm", or "ancestral" to follow a
-                reward.
-            steps: Of "ancestral" and "ddim", 1 to the model's timesteps, all of them by default; of "dpm" and
-                "dpm-sde", evaluations, at least 2, 20 by default; of "heun", which takes two evaluations each but for
-                the last, at least 2, 11 by default.
-            prior: x_T, shape (n, d), in place of rows of N(0, I). What it holds for constant columns is not used.
-            deterministic: Whether the ancestral sampler leaves its noise out, so that x_T decides the rows.
-            where: Of a model of mixed columns: values of some columns, by name, one for all rows or one a row; None is
-                a missing cell. The others are drawn from their law given these. Of such a model neither samplers,
-                rewards nor priors can be chosen.
-            progress: Whether to show a bar.
+            guidance_interval: Noise levels σ = sigma_t / alpha_t at which guidance acts, as (low, high]; all by
+                default.
+            worse: A model of the same data, scaling and noise schedule that is smaller or was trained for less time.
+                Guidance then leads away from it, x̂_0 + w (x̂_0 - x̂_0 of the worse model), with or without labels
+                (autoguidance: Karras et al. 2024, arXiv 2406.02507).
+            reward: A function (m, d) → (m,) of rows in the units of the data. Rows with a high reward are drawn more
+                often: the target is p(x) exp(reward(x) / reward_temperature). A function that JAX can trace is
+                compiled; any other gets NumPy arrays. -inf forbids a row. Values that the function closes over are
+                compiled as they are at the first call: pass a new function for new values.
+            reward_temperature: Temperature of the reward, at least 0; 0 keeps the best candidates ("svdd" only).
+            candidates: Number of network evaluations for each row and step that steering takes.
+            steering: "svdd" (rows are independent of each other; a biased sample of the target) or "feynman-kac" (rows
+                of one population share ancestors; exact in the limit of large populations).
+            sampler: "dpm" and "dpm-sde" are DPM-Solver++(2M) without and with noise (Lu et al. 2022, arXiv 2211.01095);
+                "heun" is that of Karras et al. 2022, arXiv 2206.00364; "ddim" that of Song et al. 2020, arXiv
+                2010.02502, with eta = 0, so without noise; "ancestral" is algorithm 2 of Ho et al. 2020. The default is
+                "dpm", or "ancestral" with a reward or a single timestep.
+            steps: Number of steps. "ancestral" and "ddim" take from 1 to the model's timesteps, by default all of them;
+                "dpm" and "dpm-sde" at least 2, by default 20; "heun" at least 2, by default 11. A step is one
+                evaluation of the network; those of "heun" are two, except for the last.
+            prior: x_T, shape (n, d), instead of draws from N(0, I). Its values in constant columns are not used.
+            deterministic: Whether the ancestral sampler leaves out its noise, so that x_T decides the rows.
+            where: Values of some columns of a model of mixed columns, by name, or by position in an array: one value
+                for all rows, or one per row; None is a missing cell. The other columns are drawn from their conditional
+                distribution given these. A model of mixed columns takes no sampler, reward or prior.
+            progress: Whether to show a progress bar.
             random_state: Seed.
 
         Raises:
@@ -330,7 +335,7 @@ class DiffusionModel:
         return (restored, own) if return_labels else restored
 
     def _drawn(self, n_samples: int | None, options: Options, *, progress: bool) -> tuple[np.ndarray, Any]:
-        """Rows of a model of numbers, shape (n, d), and their labels if they are asked for."""
+        """Rows of a model of numbers, shape (n, d), and their labels if requested."""
         draw = Draw(self, n_samples, options)
         rows, labels = [np.empty((0, self.n_features_in_))], []
         with Bar(Console(stderr=True), draw.n_rows, is_shown=progress) as bar:
@@ -341,14 +346,14 @@ class DiffusionModel:
         return np.concatenate(rows), np.concatenate([self.classes_[:0], *labels]) if options.return_labels else None
 
     def sample_batches(self, n_samples: int, **options: Any) -> Iterator[Any]:
-        """The rows of `sample`, some at a time and as they are computed: for more rows than the memory holds.
+        """Draws the rows of `sample` in parts, as they are computed: for more rows than memory holds.
 
         Args:
             n_samples: Number of rows.
-            **options: As of `sample`.
+            **options: Keyword arguments of `sample`.
 
         Returns:
-            An iterator over what `sample` gives, for some rows each.
+            An iterator over the parts; each is what `sample` returns, for some of the rows.
         """
         if self._is_mixed:
             from pointillist.estimators.mixed.drawing import MixedDraw
@@ -363,27 +368,28 @@ class DiffusionModel:
     def _typed_batches(
         self, n_samples: int, engine: str = "local", address: str | None = None, **options: Any
     ) -> Iterator[tuple[list[np.ndarray], np.ndarray | None]]:
-        """As `sample_batches`, with each column on its own, in its type; and the labels, if asked for."""
+        """Draws like `sample_batches`, with each column as an array of its own type; and the labels, if requested."""
         draw = Draw(self, n_samples, Options(**options))
         return ((self.layout_.columns(rows), labels) for rows, labels in draw.parts(engine, address))
 
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
-        """Log p(x) in nats of each row, shape (n,), in the units of the data; of all classes together.
+        """Computes log p(x) of each row in nats, shape (n,), in the units of the data and over all classes together.
 
-        By the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3), with an adaptive solver: the
-        density of rows with the noise of t = 1 added, over the columns that were not constant in `fit`. The ODE ends in
-        N(0, I) where the deterministic solvers begin, at sigma_t / alpha_t = 10 (or at t = T before that). Its trace is
-        exact up to 64 columns; beyond, it is Hutchinson's estimate from 32 probes, which are a function of the row.
+        It solves the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3) with an adaptive solver.
+        The density is that of rows with the noise of t = 1 added, over the columns that were not constant in `fit`. The
+        ODE ends in N(0, I) where the deterministic solvers begin, at sigma_t / alpha_t = 10 (or at t = T if that comes
+        first). Its trace is exact up to 64 columns; beyond that, it is Hutchinson's estimate from 32 probes, which are
+        a function of the row.
 
         Raises:
-            ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, or
-                if a model with classes was never trained without labels.
+            ValueError: If the model is of mixed columns, if `scaling` was "quantile" and a column holds a value so
+                often that it has no density there, or if a model with classes was never trained without labels.
         """
         check_fitted(self)
         if self._is_mixed:
             raise ValueError(
-                "a log-density is of numbers, and this model is of mixed columns: categories and values that repeat "
-                "have probabilities in its place, and no number compares rows of both"
+                "log-densities are for models of numbers, and this one is of mixed columns: categories and repeated "
+                "values have probabilities instead, so no single number compares rows"
             )
         if self._n_classes and self.trained_with_["p_uncond"] == 0:
             raise ValueError(
@@ -402,7 +408,7 @@ class DiffusionModel:
         return map_rows(LogDensity(self._denoiser()), self.scaling_.transform(rows)).astype(np.float64) + slope
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
-        """Mean of `score_samples`, in nats; y is not used."""
+        """Computes the mean of `score_samples`, in nats; y is not used."""
         return float(np.mean(self.score_samples(X)))
 
     def save(self, path: str | Path) -> None:

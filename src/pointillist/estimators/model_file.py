@@ -1,8 +1,8 @@
-"""A fitted model as one safetensors file: tensors, one of which is a JSON text. Nothing in such a file can run code.
+"""Model files: a fitted model as one safetensors file, in which nothing can run code.
 
-The header of safetensors names the format and has checksums; what a model is beside its weights is the tensor
-`description`, so that lists of categories may be long. A file is checked against its own size and against what its
-header says before any tensor is read: what it claims is never allocated.
+The header of safetensors names the format and holds checksums. Everything else that is not a weight is JSON in the
+tensor `description`, so that lists of categories may be long. A file is checked against its size and its header before
+any tensor is read, so that no memory is allocated for a false claim.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ from safetensors.numpy import load, save
 from pointillist.files import check_regular, checking, naming, write_whole
 
 FORMAT = 6
-"""Number of the format; a file of another one is refused."""
+"""Number of the format; files of other formats are refused."""
 
 MAX_DESCRIPTION = 2**25
-"""Bytes of the description: some 100 columns of 10,000 categories each."""
+"""Most bytes of the description, which suffice for about 100 columns of 10,000 categories each."""
 
 _MAX_HEADER = 2**22
 _MAX_DIMENSIONS = 4
@@ -38,38 +38,38 @@ _DTYPES: dict[str, np.dtype] = {
 }
 
 Shape = tuple[tuple[int, ...], np.dtype]
-"""Of a tensor, with its type."""
+"""Shape and type of a tensor."""
 
 
 class ModelFileError(ValueError):
-    """A file that is no model of this version, in one line."""
+    """Raised for a file that is not a model of this version; the message is one line."""
 
 
 def description_of(facts: dict[str, Any]) -> bytes:
-    """JSON values as a model file holds them.
+    """Encodes JSON values as a model file holds them.
 
     Raises:
-        ValueError: If they are more than a model file may hold.
+        ValueError: If they take more space than a model file allows.
     """
     text = json.dumps(facts).encode()
     if len(text) > MAX_DESCRIPTION:
         raise ValueError(
             f"the columns' names and categories take {len(text) / 2**20:.0f} MiB, and a model file holds "
-            f"{MAX_DESCRIPTION >> 20} MiB of them: drop columns of long or many categories"
+            f"at most {MAX_DESCRIPTION >> 20} MiB: drop columns with long or many categories"
         )
     return text
 
 
 def write_model(path: Path, facts: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
-    """Writes a model whole or not at all.
+    """Writes a model file, whole or not at all.
 
     Args:
         path: The file.
-        facts: JSON values.
-        tensors: By name; float32, float64, int32 or int64.
+        facts: JSON values that describe the model.
+        tensors: Tensors by name, of float32, float64, int32 or int64.
 
     Raises:
-        ValueError: If it is larger than `read_model` would read.
+        ValueError: If the description or the header is larger than can be read again.
     """
     text = description_of(facts)
     content = {k: np.array(v, order="C") for k, v in tensors.items()}
@@ -96,7 +96,7 @@ def _digest(tensors: dict[str, np.ndarray]) -> str:
 
 
 def read_description(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
-    """The JSON values, and by name every other tensor's shape and type, without reading one.
+    """Reads the JSON values, and the shape and type of every other tensor by name, but not these tensors.
 
     Raises:
         ModelFileError: If the file is damaged, or is no model of this version.
@@ -115,10 +115,10 @@ def read_description(path: Path) -> tuple[dict[str, Any], dict[str, Shape]]:
             file.seek(start + places[0])
             text = file.read(length)
         if hashlib.sha256(text).hexdigest() != header["description"]:
-            raise ValueError("the checksum of its description is another")
+            raise ValueError("the checksum of its description does not match")
         facts = json.loads(text)
         if not isinstance(facts, dict):
-            raise ValueError("its description is no table")
+            raise ValueError("its description is not a JSON object")
     return facts, tensors
 
 
@@ -130,13 +130,13 @@ def _header(path: Path) -> tuple[dict[str, Any], int, int]:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if not 2 <= length <= min(_MAX_HEADER, size - 8):
-            raise ModelFileError(f"{path}: is no model file (it has no safetensors header), or it is cut short")
+            raise ModelFileError(f"{path}: is not a model file (it has no safetensors header), or it is cut short")
         text = file.read(length)
     try:
         content = json.loads(text)
         content["__metadata__"][_KEY]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelFileError(f"{path}: is no model file of pointillist (its header cannot be understood)") from error
+        raise ModelFileError(f"{path}: is not a model file of pointillist (its header cannot be understood)") from error
     return content, 8 + length, size
 
 
@@ -146,7 +146,7 @@ def _ours(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], tuple[in
     if header["format"] != FORMAT:
         raise ModelFileError(
             f"{path}: has format {header['format']!r:.20}, written by pointillist {header['version']!r:.20}; this is "
-            f"{version('pointillist')}, which reads format {FORMAT}: install the other version, or fit the model anew"
+            f"{version('pointillist')}, which reads format {FORMAT}: install the other version, or fit the model again"
         )
     first, last = content[_DESCRIPTION]["data_offsets"]
     if not (type(first) is type(last) is int and 0 <= first <= last):
@@ -162,10 +162,10 @@ def _declared(entry: dict[str, Any]) -> Shape:
 
 
 def read_tensors(path: Path, expected: dict[str, Shape]) -> dict[str, np.ndarray]:
-    """The tensors of a file whose names, types and shapes are exactly the expected ones, all finite.
+    """Reads the tensors of a file, whose names, types and shapes must be the expected ones and whose values finite.
 
     Raises:
-        ModelFileError: If they are not, or are not those that were written.
+        ModelFileError: If they are not, or if they are not the tensors that were written.
     """
     content, _, _ = _header(path)
     _, found = read_description(path)
@@ -182,7 +182,7 @@ def read_tensors(path: Path, expected: dict[str, Shape]) -> dict[str, np.ndarray
         raise ModelFileError(f"{path}: is damaged: {error}") from error
     del tensors[_DESCRIPTION]
     if _digest(tensors) != json.loads(content["__metadata__"][_KEY]).get("tensors"):
-        raise ModelFileError(f"{path}: is damaged: the checksum of its tensors is another")
+        raise ModelFileError(f"{path}: is damaged: the checksum of its tensors does not match")
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise ModelFileError(f"{path}: {name} holds NaN or infinite numbers")

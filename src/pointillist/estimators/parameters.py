@@ -1,4 +1,4 @@
-"""The parameters of `Diffusion`: what they may be, and which of them decide the network."""
+"""Parameters of `Diffusion`: which values are allowed, and which parameters decide the network."""
 
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from pointillist.estimators.model import DiffusionModel
 
 LIMITS = {"timesteps": 100_000, "width": 65_536, "depth": 1_000, "time_embedding": 65_536, "class_embedding": 65_536}
-"""Larger models than anyone has: what a file claims is not to exhaust the memory."""
+"""Upper limits beyond any real model, so that a false claim of a file cannot exhaust memory."""
 
 PRIOR_KL = 0.01
-"""Nats per column of signal left at T that are not worth a warning."""
+"""Most nats per column of signal left at T that are not worth a warning."""
 
 DECIDING = (
     "timesteps", "schedule", "beta_start", "beta_end", "scaling", "network", "prediction",
     "width", "depth", "time_embedding", "class_embedding", "p_uncond", "process",
 )  # fmt: skip
-"""What a fitted model keeps of its parameters, whatever they are set to later."""
+"""Parameters of which a fitted model keeps the values, whatever they are set to later."""
 
 PROCESSES = ("auto", "gaussian", "masked")
-"""Kinds of diffusion: of numbers, and of tokens for tables of mixed columns."""
+"""Kinds of diffusion: of numbers, or of tokens for tables of mixed columns; "auto" chooses one."""
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "schedule": tuple(SCHEDULES),
@@ -46,17 +46,17 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
 
 WIDTH, WIDTH_MIXED = 96, 256
 BATCH_SIZE, BATCH_SIZE_MIXED = 64, 256
-"""What None stands for, of models of numbers and of mixed tables."""
+"""Values that None stands for, in models of numbers and of mixed columns; the mixed batch size may be smaller."""
 
 
 def deciding(model: "DiffusionModel", *, is_mixed: bool = False) -> dict[str, Any]:
-    """The parameters that decide the network, as they are now, with a width in place of None."""
+    """Returns the current values of the parameters that decide the network, with a width in place of None."""
     asked = {name: _plain(getattr(model, name)) for name in DECIDING}
     return asked | {"width": asked["width"] or (WIDTH_MIXED if is_mixed else WIDTH)}
 
 
 def learning(model: "DiffusionModel") -> dict[str, Any]:
-    """How its parameters say that it learns, as a plan of training has it."""
+    """Returns those of a model's parameters that a training plan holds as they are."""
     return {
         "epochs": None if model.epochs is None else int(model.epochs),
         "learning_rate": float(model.learning_rate),
@@ -96,17 +96,17 @@ REPORT: dict[str, Any] = {
 
 
 def check_parameters(model: "DiffusionModel") -> None:
-    """Refuses a parameter that cannot be used, with a ValueError that names it."""
+    """Raises a ValueError that names a parameter, if it cannot be used."""
     whole = {"timesteps": 1, "depth": 1, "n_iter_no_change": 1, "warmup": 0}
     whole |= {name: 1 for name in ("epochs", "width", "batch_size") if getattr(model, name) is not None}
     for name, low in whole.items():
         value = getattr(model, name)
         if not is_whole(value, low):
-            raise ValueError(f"{name} must be a whole number from {low} on, not {value!r}")
+            raise ValueError(f"{name} must be an integer of at least {low}, not {value!r}")
     for name in ("time_embedding", "class_embedding"):
         value = getattr(model, name)
         if not is_whole(value, 4) or value % 2:
-            raise ValueError(f"{name} must be an even number from 4 on, not {value!r}")
+            raise ValueError(f"{name} must be an even integer of at least 4, not {value!r}")
     for name in ("decay", "early_stopping", "warm_start"):
         if not isinstance(getattr(model, name), bool | np.bool_):
             raise ValueError(f"{name} must be True or False, not {getattr(model, name)!r}")
@@ -136,14 +136,14 @@ def check_parameters(model: "DiffusionModel") -> None:
 
 
 def noise_schedule(parameters: dict[str, Any]) -> Schedule:
-    """The noise schedule that parameters name."""
+    """Returns the noise schedule that the parameters name."""
     if parameters["schedule"] == "linear":
         return linear(parameters["timesteps"], parameters["beta_start"], parameters["beta_end"])
     return SCHEDULES[parameters["schedule"]](parameters["timesteps"])
 
 
 def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
-    """Warns where a schedule leaves signal at T, so that a sampler that starts from N(0, I) starts from elsewhere.
+    """Warns if the schedule leaves signal at T, since samplers start from N(0, I), which has none.
 
     Args:
         schedule: The noise schedule.
@@ -160,7 +160,7 @@ def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
 
 
 def architecture(parameters: dict[str, Any], n_classes: int) -> Architecture:
-    """The network that parameters describe, for so many classes."""
+    """Returns the architecture that the parameters describe, for a number of classes."""
     return Architecture(
         network=parameters["network"],
         width=parameters["width"],
@@ -171,7 +171,7 @@ def architecture(parameters: dict[str, Any], n_classes: int) -> Architecture:
 
 
 def method(model: "DiffusionModel") -> Method:
-    """How its parameters say that it is trained."""
+    """Returns the training method that a model's parameters describe."""
     objective = Objective(model.prediction, model.weighting, model.noise_levels)
     batch_size = int(model.batch_size or BATCH_SIZE)
     return Method(
@@ -185,10 +185,10 @@ def method(model: "DiffusionModel") -> Method:
 
 
 PARTS, LEAST_ROWS = (8, 4, 2), 512
-"""Parts of a large batch, which devices share or which one has in turn, in less memory; and rows of a part."""
+"""Numbers of parts of a large batch, which devices share, or one computes in turn; and fewest rows in a part."""
 
 
 def parts_of(batch_size: int, width: int) -> int:
-    """Into how many equal parts a batch is cut: one where a part would be too little work to be worth it."""
+    """Returns the number of equal parts to cut a batch into: one if parts would be too little work to be worth it."""
     fitting = (n for n in PARTS if width >= 256 and batch_size % n == 0 and batch_size >= n * LEAST_ROWS)
     return next(fitting, 1)

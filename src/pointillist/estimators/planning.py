@@ -1,6 +1,7 @@
-"""From what `fit` is given to a plan of training, and from its end to a fitted model."""
+"""Turns the arguments of `fit` into a training plan, and the result of training into a fitted model."""
 
 from collections.abc import Sequence
+from datetime import date, time, timedelta
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,10 +36,10 @@ _ROWS_FOR_PRIOR = 4096
 _ROWS_FOR_KIND = 20_000
 
 DEFAULT_STEPS = 10_000
-"""Training steps where `epochs` is None: those of 80 epochs over 8,000 rows."""
+"""Number of training steps if `epochs` is None: that of 80 epochs over 8,000 rows."""
 
 MOST_DEFAULT_EPOCHS = 400
-"""And at most so many epochs: a small table is known by heart long before so many steps."""
+"""Most epochs if `epochs` is None: a small table is memorized long before `DEFAULT_STEPS` steps."""
 
 
 def fitted(
@@ -48,7 +49,7 @@ def fitted(
     checkpoint: str | Path | None,
     categorical: Sequence[str | int] = (),
 ) -> "DiffusionModel":
-    """Another model of the same parameters, fitted; see `Diffusion.fit`. A finished checkpoint stays."""
+    """Returns another model with the same parameters, fitted; see `Diffusion.fit`. A finished checkpoint is kept."""
     configure()
     check_parameters(model)
     mixed = as_mixed(model, X, categorical)
@@ -96,9 +97,9 @@ def fitted(
 def as_mixed(
     model: "DiffusionModel", X: Any, categorical: Sequence[str | int]
 ) -> "tuple[MixedTable, str, Headings | None] | None":
-    """X as a table of mixed columns, the kind of frame it is and its headings; None for rows of numbers.
+    """Returns X as a table of mixed columns, its kind of container and its headings; None for a model of numbers.
 
-    What the columns hold decides, not what they came in.
+    What the columns hold decides, not their container.
     """
     if model.process == "gaussian":
         if len(categorical):
@@ -120,13 +121,18 @@ def as_mixed(
 
 def _is_mixed_array(X: Any) -> bool:
     """Whether an array, or the table of a file of numbers, holds more than continuous numbers."""
-    rows = X.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else np.asarray(X)
+    try:
+        rows = X.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else np.asarray(X)
+    except ValueError:
+        # Rows of different lengths, which are refused where rows are checked.
+        return False
     if rows.ndim != 2 or not rows.size or rows.dtype.kind not in "biufO":
         return False
     if np.ma.is_masked(rows):
         return True
     if rows.dtype == object:
-        return not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel())
+        is_known = all(isinstance(cell, Real | str | date | time | timedelta | None) for cell in rows.ravel())
+        return is_known and not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel())
     if rows.dtype.kind == "f" and any(np.isnan(block).any() for block in blocks(rows)):
         return True
     return has_repeats(_some(rows))
@@ -150,15 +156,15 @@ def planned(
     n_classes: int,
     seed: int | None = None,
 ) -> Plan:
-    """The plan of a model's training.
+    """Returns the plan of a model's training.
 
     Args:
-        model: Has the parameters and, if it is to go on, the weights and the scaling.
-        layout: Of the rows.
-        rows: Shape (n, d).
+        model: The model, with its parameters and, for a warm start, its weights and its scaling.
+        layout: Layout of the rows.
+        rows: Rows, shape (n, d).
         labels: Indices of classes, shape (n,); None without classes.
-        n_classes: 0 without classes.
-        seed: That of a checkpoint; by default it is of the model's `random_state`.
+        n_classes: Number of classes; 0 without classes.
+        seed: Seed of a checkpoint; by default, that of the model's `random_state`.
     """
     goes_on = model.warm_start and hasattr(model, "network_")
     if seed is None:

@@ -1,4 +1,4 @@
-"""A fitted `Diffusion` as header and tensors of a model file, and back."""
+"""Saves a fitted `Diffusion` as the description and the tensors of a model file, and loads it."""
 
 import hashlib
 import json
@@ -30,11 +30,11 @@ _NETWORK = "network."
 _VALUES = np.dtype("f8")
 
 _LARGEST_SPREAD = 1e18
-"""Its square is a float32."""
+"""Largest spread, whose square float32 still holds."""
 
 
 def fingerprint(rows: np.ndarray) -> str:
-    """A hash of the training rows."""
+    """Returns a hash of the training rows."""
     digest = hashlib.sha256(str(rows.shape).encode())
     for block in blocks(rows):
         digest.update(np.ascontiguousarray(block).data)
@@ -42,7 +42,7 @@ def fingerprint(rows: np.ndarray) -> str:
 
 
 def plan_key(plan: Plan, rows_fingerprint: str) -> str:
-    """A hash of all that decides the weights that a plan ends with."""
+    """Returns a hash of everything that decides the weights that a plan ends with."""
     facts = {
         "version": [version("pointillist"), TRAINING_VERSION],
         "rows": rows_fingerprint,
@@ -117,7 +117,7 @@ def load_model(cls: type[Model], path: Path) -> Model:
         model.trained_with_, model.label_column_ = _trained_with(cls, facts["trained_with"]), _label(facts)
         model.seed_, model.fingerprint_ = facts["seed"], facts["fingerprint"]
         if type(model.seed_) is not int or not isinstance(model.fingerprint_, str):
-            raise ValueError("seed or fingerprint is of another kind")
+            raise ValueError("seed or fingerprint has the wrong type")
         if facts["scaling"] == "tokens":
             from pointillist.estimators.mixed.saving import load_mixed
 
@@ -171,7 +171,7 @@ def _load_numbers(model: "DiffusionModel", path: Path, facts: dict[str, Any], de
         raise ValueError("a class has no rows")
     model.scaling_ = TableScaling(tensors["minimum"], tensors["maximum"], layout.is_whole, varying)
     if not is_possible or model.scaling_.varies.sum() != k:
-        raise ValueError("its scaling is not of its columns")
+        raise ValueError("its scaling does not fit its columns")
     if not ((tensors["spread"] > 0) & (tensors["spread"] < _LARGEST_SPREAD)).all():
         raise ValueError("a column's spread is 0, negative or beyond use")
     network = {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
@@ -210,7 +210,7 @@ def _classes(values: list[Any] | None, declared: dict[str, Shape]) -> np.ndarray
     if any(isinstance(value, str) and len(value) > LONGEST_LABEL for value in values):
         raise ValueError(f"classes have more than {LONGEST_LABEL} characters")
     if "class_counts" not in declared or declared["class_counts"][0] != (len(values),):
-        raise ValueError("class_counts are not of its classes")
+        raise ValueError("class_counts do not fit its classes")
     kinds = {type(value) for value in values}
     if len(kinds) != 1 or not kinds <= {int, float, str, bool} or len(values) < 2 or sorted(set(values)) != values:
         raise ValueError("classes are not at least two sorted labels of one kind")

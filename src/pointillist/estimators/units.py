@@ -1,4 +1,4 @@
-"""A user's reward, of rows in the units of the table, as one of scaled rows."""
+"""Turns a user's reward, a function of rows in the units of the table, into one of scaled rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,17 +15,17 @@ Values = np.ndarray | Array
 
 
 class InUnits(eqx.Module):
-    """A reward of rows in the units of the table, shape (m, d), as one of scaled rows, shape (m, k).
+    """A reward of scaled rows, shape (m, k), made from one of rows in the units of the table, shape (m, d).
 
-    The rows are not rounded: a column of whole numbers is not whole on its way.
+    The rows are not rounded: while they are drawn, a column of integers holds other numbers too.
 
     Attributes:
-        function: (m, d) → (m,).
-        minimum: Shape (d,): what constant columns hold.
+        function: The reward of rows in the units of the table, (m, d) → (m,).
+        minimum: Smallest value of each column, shape (d,), which is that of constant columns.
         places: Index of each varying column, shape (k,).
-        centre: Of an affine scaling, shape (k,).
-        unit: Of an affine scaling, shape (k,).
-        quantiles: Of a scaling by quantiles, shape (points, k); None of an affine one.
+        centre: Center of an affine scaling, shape (k,); None for one by quantiles.
+        unit: Unit of an affine scaling, shape (k,); None for one by quantiles.
+        quantiles: Quantiles of a scaling by quantiles, shape (points, k); None for an affine one.
     """
 
     function: Callable[[Any], Any] = eqx.field(static=True)
@@ -37,7 +37,7 @@ class InUnits(eqx.Module):
 
     @classmethod
     def of(cls, function: Callable[[Any], Any], scaling: TableScaling) -> "InUnits":
-        """The reward under a scaling."""
+        """Makes the reward under a scaling."""
         places: Bool[np.ndarray, " d"] = scaling.varies
         common = function, scaling.minimum, np.flatnonzero(places)
         if isinstance(scaling.varying, QuantileScaling):
@@ -46,7 +46,7 @@ class InUnits(eqx.Module):
         return cls(*common, centre=scaling.varying.centre, unit=scaling.varying.unit)
 
     def __call__(self, x0: Any) -> Any:
-        """(m, k) → (m,); of NumPy rows as of JAX ones."""
+        """Computes the reward of NumPy or JAX rows, (m, k) → (m,)."""
         if isinstance(x0, np.ndarray):
             rows = np.repeat(np.asarray(self.minimum)[None], len(x0), axis=0)
             rows[:, np.asarray(self.places)] = self._scaling().inverse(x0)

@@ -1,4 +1,4 @@
-"""Is this set of rows like that one? Every measure and test that answers, in one object with a verdict.
+"""Compares two sets of rows, generated and real, and sums all measures and tests up in a verdict.
 
 `evaluate` compares frames and arrays of any columns, `print_evaluation` prints tables of the result, and
 `draw_evaluation` draws the columns. Nothing here needs JAX; heavy libraries are imported once a function is called.

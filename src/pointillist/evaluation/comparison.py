@@ -1,4 +1,4 @@
-"""`evaluate`: generated rows beside real ones, whatever they come as and whatever their columns hold."""
+"""`evaluate`: compares generated rows with real ones, as arrays or data frames with columns of any kind."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from pointillist.evaluation.sides import columns_of
 
 
 def evaluate(data: Any, rows: Any, *, holdout: Any = None, target: Any = None, random_state: int = 0) -> Evaluation:
-    """Measure how like real rows generated ones are, and whether they can be distinguished.
+    """Measure how similar generated rows are to real ones, and test whether they can be distinguished.
 
-    All tables are measured beside real rows and independent columns. Columns of numbers have further tests.
+    Real rows and independent columns are measured too, as baselines. Columns of numbers have further tests.
 
     Args:
         data: Real rows, at least 10: an array of shape (n, d), or a data frame of pandas, Polars or PyArrow.
         rows: Generated rows, at least 10, with the same columns; those of frames in any order.
-        holdout: Real rows that the maker of `rows` did not see.
-        target: A column of frames that is predicted in the held-out rows, if there are any: text and integers of at
-            most 20 different values as classes, and else as a number.
+        holdout: Real rows that the generator of `rows` did not see.
+        target: A column of data frames to predict in the held-out rows, if there are any. Text, and integers of at most
+            20 different values, are predicted as classes, and other numbers as numbers.
         random_state: Seed of subsamples, folds and permutations.
 
     Returns:

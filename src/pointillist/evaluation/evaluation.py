@@ -1,4 +1,4 @@
-"""Rows measured against data, beside what real rows and independent columns score."""
+"""Measures rows against data, with real rows and independent columns as baselines."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pointillist.metrics import ColumnDifference
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows
 
 MIN_ROWS = 10
-"""Fewer rows on a side show nothing."""
+"""Fewest rows of each table; fewer would show nothing."""
 
 MAX_CLASSES = 20
-"""A target of more different numbers is predicted as a number, not as a class."""
+"""Most different integers of a target that are predicted as classes and not as numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +35,14 @@ class Evaluation:
         holdout_rows: Number of held-out rows; None without them.
         target: Column that was predicted, or whose classes were compared; None if none was named.
         rows: Scores of the generated rows.
-        real: Scores of real rows in their place, the best that generated rows can do: of as many held-out rows, or all
-            there are. Without held-out rows, of one random half of the data against the other half. The nearest records
-            are those of one half of the held-out rows, among the data and the other half. `rows.utility.of_data` has
-            what trees learn from the data.
-        independent: Scores of the data with each column permuted by itself, as many rows again: what single columns
-            alone are worth.
-        columns: Difference of each column, in the unit of the column.
-        numbers: Measures of the columns of numbers without missing cells; None if there are none.
+        real: Scores of real rows in their place, the real-data baseline: of as many held-out rows, or of all if there
+            are fewer. Without held-out rows, one random half of the data is scored against the other. `nearest` is that
+            of one half of the held-out rows, among the data and the other half. `utility` is None;
+            `rows.utility.of_data` has what trees learn from the data.
+        independent: Scores of as many rows of the data, with each column permuted by itself: what single columns alone
+            are worth.
+        columns: Differences of the columns, each in the unit of its column.
+        numbers: Measures of the columns of numbers without missing cells; None if there are no such columns.
         seconds: Time that the evaluation took.
     """
 
@@ -86,10 +86,10 @@ class Evaluation:
 
     @cached_property
     def copies_p_value(self) -> float | None:
-        """p-value of as many exact copies among rows that are no more like the data than held-out rows are.
+        """p-value of the exact copies, if rows are expected to equal data rows no more often than held-out rows do.
 
-        By Fisher's one-sided exact test: given the data, rows and held-out rows are independent trials. None without
-        held-out rows.
+        It is that of Fisher's one-sided exact test: given the data, rows and held-out rows are independent trials. None
+        without held-out rows.
         """
         from scipy.stats import hypergeom
 
@@ -107,16 +107,16 @@ class Evaluation:
 
     @property
     def worst_columns(self) -> tuple[ColumnDifference, ...]:
-        """The columns, the one that differs most surely first."""
+        """The columns in the order of their p-values, the surest difference first."""
         return tuple(sorted(self.columns, key=lambda column: (column.p_value, -column.value)))
 
     @cached_property
     def verdict(self) -> str:
-        """One paragraph: whether rows and data are distinguishable, how they score, and whether rows look copied."""
+        """Paragraph on whether rows and data are distinguishable, how they score, and whether rows look copied."""
         return say_verdict(self)
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers, standard errors and p-values as JSON values, the verdict first; None where one is not known."""
+        """Convert numbers, standard errors and p-values to JSON values, the verdict first; unknown ones are None."""
         conclusions = {
             "verdict": self.verdict,
             "is_distinguishable": self.is_distinguishable,
@@ -135,24 +135,27 @@ def evaluate_tables(
     target: str | None = None,
     random_state: int = 0,
 ) -> Evaluation:
-    """Measure how like the data generated rows are. See `evaluate`, which takes arrays and frames.
+    """Measure how similar generated rows are to the data. See `evaluate`, which takes arrays and frames.
 
-    The same is measured of real rows in their place and of independent columns, for no number means much by itself.
-    Columns, pairs of columns and copies use all rows; the boosted trees see the same number of rows of each table, at
-    most 16,000 a side and 256,000 cells; precision and coverage 2,000 rows a side; nearest records are those of 5,000
-    rows among 15,000 of either side; and a target is learned from at most 50,000 rows. Of numbers, the energy test sees 4,000 rows a side, the random forest 2,000 (1,000 beyond 16 columns), and the correlations 5,000.
+    The same is measured for real rows in their place and for independent columns, since no number means much by itself.
+
+    Columns, pairs of columns and copies use all rows. The other measures use subsamples: boosted trees see the same
+    number of rows of each table, at most 16,000 per side and 256,000 cells; precision and coverage see 2,000 rows per
+    side; the nearest records are those of 5,000 rows among 15,000 of each side; and a target is learned from at most
+    50,000 rows. For columns of numbers, the energy test sees 4,000 rows per side, the random forest 2,000 (1,000 beyond
+    16 columns) and the correlations 5,000.
 
     Args:
         data: A table of n rows, n at least 10: columns of one length by name, float64 for numbers (NaN where missing)
             and object for categories (str, or None where missing).
         rows: A table of m rows, m at least 10, with the same columns.
-        holdout: Rows of the data's distribution that the maker of `rows` did not see, at least 10.
+        holdout: Rows of the data's distribution that the generator of `rows` did not see, at least 10.
         target: A column to predict in the held-out rows. Integers of at most 20 different values are classes.
         random_state: Seed of subsamples, folds and permutations.
 
     Raises:
-        ValueError: In one line, if a table has fewer than 10 rows or is not one, columns differ in name or in kind, the
-            target is no column, or it has only one value in the held-out rows.
+        ValueError: In one line, if a table has fewer than 10 rows or is not a table, if columns differ in name or kind,
+            or if the target is not a column or has only one value in the held-out rows.
     """
     start = time.perf_counter()
     held_out = {} if holdout is None else {"holdout": holdout}

@@ -1,4 +1,4 @@
-"""Columns of rows and data, alone and in pairs, drawn over one another."""
+"""Draws the columns of rows and data over one another, singly and in pairs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROWS = "#1f5fa8"
 MAX_COLUMNS = 5
 MAX_CATEGORIES = 8
 MAX_POINTS = 1500
-"""Rows of each side that a panel of a pair shows at most."""
+"""Most rows of each side in a panel of a pair."""
 
 MAX_BINS = 40
 MARGIN = 0.06
@@ -63,10 +63,10 @@ class _Panel:
 def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
     """Draw histograms of columns, and their pairs as points, data in gray and generated rows in blue.
 
-    Of more than five columns the five that differ most are shown, in the table's order. A panel's limits leave out the
-    outermost 0.2 % of rows and data, and rows farther out than the data's range is wide; pairs show at most 1,500 rows
-    of each side, those of discrete columns moved a little at random to be seen. Of categories the most frequent are
-    shown, at most seven, and the others together.
+    If there are more than five columns, the five that differ most are shown, in the table's order. A panel's limits
+    leave out the outermost 0.2 % of rows and data, and rows farther out than the data's range is wide. Pairs show at
+    most 1,500 rows of each side; the values of discrete columns are moved a little at random so that points do not hide
+    one another. If a column has more than eight categories, the seven most frequent are shown, and the others together.
 
     Args:
         data: Real rows: an array, a data frame, or columns as `evaluate_tables` takes them.
@@ -201,7 +201,7 @@ def _frame(axes: Axes, x: _Panel, y: _Panel, *, is_left: bool, is_bottom: bool) 
 
 
 def _write_legend(figure: Figure, m: int, n: int, shown: int, of: int) -> None:
-    """In the free upper right, or above a single panel."""
+    """Writes the legend in the free upper right, or above a single panel."""
     from matplotlib.patches import Patch
 
     handles = [Patch(color=DATA, alpha=0.6, label=f"data ({n:,})"), Patch(color=ROWS, label=f"rows ({m:,})")]

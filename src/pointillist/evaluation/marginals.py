@@ -1,4 +1,4 @@
-"""Columns one by one, whatever they hold."""
+"""Compares single columns of any kind."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MISSING = ("missing",)
 def compare_columns(data: Table, rows: Table, random_state: int) -> tuple[ColumnDifference, ...]:
     """Compare each column of two tables.
 
-    Missing cells count as one more category of categories. Of numbers they are left out, unless one side has a larger
-    share of them, by its p-value, than the values that are there differ.
+    In columns of categories, missing cells count as one more category. In columns of numbers they are left out, unless
+    the shares of missing cells differ with a smaller p-value than the values do.
     """
     return tuple(_compare(name, column, rows[name], random_state) for name, column in data.items())
 

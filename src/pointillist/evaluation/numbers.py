@@ -38,21 +38,21 @@ MANY_COLUMNS = 16
 
 @dataclass(frozen=True, eq=False)
 class NumberMeasures:
-    """Measures of rows of numbers against data. All but `correlations` use columns divided by the data's deviations.
+    """Measures of rows of numbers against data. All but `correlations` divide columns by the data's deviations.
 
     Attributes:
         names: Names of the columns.
         energy: Energy distance with its permutation test.
-        forest: Accuracy of a random forest that distinguishes rows from data; 0.5 at its best.
+        forest: Accuracy of a random forest that tries to distinguish rows from data; 0.5 is best.
         forest_rows: Number of rows a side that the forest saw.
         forest_p_value: p-value of an accuracy above 0.5.
         emd: Earth mover's distance between subsamples.
-        emd_floor: Real-data baseline of it: the same between halves of the data.
+        emd_floor: Real-data baseline of `emd`: the same between halves of the data.
         emd_rows: Number of rows in a subsample.
         nearest: Distances to the closest data records.
-        copies_p_value: p-value of as many exact copies among independent rows, given the data's own duplicates.
-        closer_p_value: p-value of a `nearest.share_closer` above 0.5.
-        correlations: Differences of correlations, in columns as they are.
+        copies_p_value: p-value of the exact copies, if rows equal data rows no more often than data rows one another.
+        closer_p_value: p-value of the excess of `nearest.share_closer` over 0.5.
+        correlations: Differences of correlations, in columns that are not scaled.
     """
 
     names: tuple[str, ...]
@@ -107,7 +107,7 @@ def _above_half(estimate: Estimate, error: float) -> float:
 def _copies_p_value(nearest: NearestRecords, m: int, n: int) -> float:
     """p-value of Fisher's one-sided exact test that rows equal data records more often than those equal one another.
 
-    Records are no independent trials. The chance that a row has an equal record, less the share p of records that have
+    Records are not independent trials. The chance that a row has an equal record, less the share p of records that have
     one, has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every duplicate one of a pair), and hence that
     of n (1 − p) / (2 − p) trials.
     """

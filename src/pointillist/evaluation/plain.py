@@ -1,4 +1,4 @@
-"""Values that JSON knows."""
+"""Converts values to those of JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pointillist.metrics import Estimate
 
 
 def plain_value(value: Any) -> Any:
-    """A value as JSON has it; None in place of numbers that are not finite."""
+    """Convert a value to JSON values, with None in place of numbers that are not finite."""
     if isinstance(value, Estimate):
         errors = {"standard_error": value.standard_error, "null_standard_error": value.null_standard_error}
         return {"value": plain_value(float(value)), **plain_value(errors)}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pointillist.evaluation.numbers import NumberMeasures
 
 MAX_COLUMNS = 10
-"""Columns, and pairs of columns, that a table shows."""
+"""Most columns, and most pairs of columns, in a table."""
 
 HEADS = ("rows", "real rows", "independent columns")
 
@@ -46,16 +46,16 @@ def _summary_table(evaluation: Evaluation) -> Table:
     else:
         real = f"{min(evaluation.m, evaluation.holdout_rows):,} of the {evaluation.holdout_rows:,} held-out rows"
         if evaluation.rows.nearest is not None:
-            real += "; nearness and copies of one half of all, with the other half held out"
+            real += "; for nearness and copies, one half of all held-out rows, with the other half held out"
         if evaluation.rows.utility is not None:
-            real += f"; what is predicted, by training on the data ({evaluation.rows.utility.n_rows:,} rows)"
+            real += f"; for the prediction, trees trained on the data ({evaluation.rows.utility.n_rows:,} rows)"
     rows = _score_rows(evaluation)
     if evaluation.numbers is not None:
         rows += _number_rows(evaluation.numbers, has_copies=evaluation.are_numbers)
     table = _filled(title, "measure", (*HEADS, "p"), rows)
     table.caption = (
-        f"Real rows: {real}. Independent columns: the data, each column permuted by itself. p: of one test alone. The "
-        "verdict corrects for their number, and counts the columns below as one test."
+        f"Real rows: {real}. Independent columns: the data, each column permuted by itself. p: p-value of one test "
+        "alone. The verdict corrects for the number of tests, and counts the columns below as one test."
     )
     return table
 
@@ -98,7 +98,7 @@ def _score_rows(evaluation: Evaluation) -> list[Cells]:
 
 
 def _number_rows(numbers: NumberMeasures, *, has_copies: bool) -> list[Cells]:
-    """Measures of the columns of numbers, beside what real rows have where that is known."""
+    """Measures of the columns of numbers, beside those of real rows where these are known."""
     nearest, correlations = numbers.nearest, numbers.correlations
     baseline = Estimate(numbers.emd_floor.value, numbers.emd_floor.spread)
     forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows a side"
@@ -138,7 +138,7 @@ def _pairs_table(evaluation: Evaluation) -> Table:
         for pair in shown
     ]
     table = _filled(title, "pair", (*HEADS, "in the data"), rows)
-    table.caption = "In the data: Pearson's correlation, without its sign, of two numbers; else Cramér's V."
+    table.caption = "In the data: for two numbers, the absolute value of Pearson's correlation; otherwise Cramér's V."
     return table
 
 
@@ -159,7 +159,7 @@ def _columns_table(evaluation: Evaluation) -> Table:
     table = _filled(title, "column", ("difference", "p", "data: mean ± sd", "rows: mean ± sd"), rows)
     table.caption = (
         "KS: Kolmogorov-Smirnov statistic of numbers; TV: total variation distance of categories and of few integers. "
-        "Independent columns differ by no more: it says nothing about what columns do together."
+        "Independent columns do as well here: this table says nothing about how columns depend on each other."
     )
     return table
 
@@ -190,7 +190,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def rounded(estimate: Estimate) -> str:
-    """With the decimals that show one digit of the standard error, two if the first is 1 or 2."""
+    """Format an estimate with the decimals that show one digit of its standard error, two if the first is 1 or 2."""
     error = estimate.standard_error
     if not (error > 0 and math.isfinite(error)):
         return f"{estimate:.3g}"
@@ -199,7 +199,7 @@ def rounded(estimate: Estimate) -> str:
 
 
 def _known(value: float) -> float:
-    """Values that are not known come last."""
+    """A key by which unknown values come last."""
     return value if value == value else float("inf")
 
 

@@ -1,4 +1,4 @@
-"""Measures of rows of any columns, beside what real rows and independent columns score."""
+"""Measures of rows with columns of any kind, of real rows, and of independent columns."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Scores:
     """Measures of one table against the data.
 
     Attributes:
-        two_sample: How well boosted trees distinguish the two.
-        trends: Pairs of columns, as in the quality report of SDMetrics: numbers in bins of either side's own range.
-        common_trends: The same with numbers in bins over the range of the data.
+        two_sample: Test of how well boosted trees distinguish the two.
+        trends: Scores of pairs of columns, as in the quality report of SDMetrics: numbers in bins of each side's range.
+        common_trends: The same, with numbers in bins over the range of the data.
         manifold: Precision and coverage.
         nearest: Distances to the data and to held-out rows; None without held-out rows.
-        utility: What can be learned from the table; None without held-out rows and a target.
+        utility: Test of what can be learned from the table; None without held-out rows and a target.
         shapes: Score of each column by itself, by name.
         shapes_mean: Mean over the columns whose score is defined.
     """

@@ -1,4 +1,4 @@
-"""Tables to compare, whatever they come as, as columns of the same kinds."""
+"""Converts tables to compare, in any container, to columns of the same kinds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,10 @@ from pointillist.points import MixedTable, Table
 
 
 def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Columns]:
-    """Arrays, or data frames, as columns by name.
+    """Convert arrays or data frames to columns by name.
 
     Args:
-        sides: Tables by what messages call them, the real one first.
+        sides: Tables by the names that messages give them, the real one first.
         target: A column that all of them must have.
 
     Raises:
@@ -26,11 +26,11 @@ def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Column
 
 
 def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
-    """Tables as columns by name, of the same kinds on all sides.
+    """Convert tables to columns by name, of the same kinds on all sides.
 
     Args:
-        sides: Tables by what messages call them, the real one first. Columns of tables without names are matched by
-            their order, of others by name.
+        sides: Tables by the names that messages give them, the real one first. Columns without names are matched by
+            their order, and others by name.
 
     Raises:
         ValueError: If columns without names cannot be matched.
@@ -71,9 +71,9 @@ def _table(side: Any, name: str, target: Any) -> MixedTable | Table:
             return Table(rows, None, ("float64",) * rows.shape[1], None)
     found = table_of(side)
     if found is None:
-        raise ValueError("a data frame is of a kind that is not known, or two of its columns have the same name")
+        raise ValueError("a data frame is of an unsupported kind, or two of its columns have the same name")
     table, _, headings = found
     texts = list(map(str, table.names if headings is None else headings.names))
     if target is not None and str(target) not in texts:
-        raise ValueError(f"target={target!r} is no column of every table")
+        raise ValueError(f"target={target!r} is not a column of every table")
     return MixedTable(table.arrow.rename_columns(texts))

@@ -1,4 +1,4 @@
-"""What an evaluation comes to, in one paragraph of plain words."""
+"""The verdict of an evaluation, in one paragraph."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pointillist.evaluation.evaluation import Evaluation
 
 LEVEL = 0.01
-"""Level of all tests that distinguish rows from data together, and of all signs of copying together."""
+"""Level over all tests that could distinguish rows from data, and over all signs of copying."""
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -33,12 +33,12 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def say_verdict(evaluation: Evaluation) -> str:
-    """The paragraph. See `Evaluation.verdict`."""
+    """Write the paragraph of `Evaluation.verdict`."""
     return " ".join(filter(None, (_say_difference(evaluation), _say_scores(evaluation), _say_copies(evaluation))))
 
 
 def p_text(p_value: float) -> str:
-    """A p-value in words: `p = 0.03`, `p < 0.0001`."""
+    """Format a p-value: `p = 0.03`, `p < 0.0001`."""
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
 
 

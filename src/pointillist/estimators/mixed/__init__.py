@@ -1,1 +1,1 @@
-"""Models of tables with columns of any kind: categories, missing cells, dates, beside numbers."""
+"""Models of tables with columns of any kind: numbers, categories and dates, with missing cells."""

@@ -1,4 +1,4 @@
-"""What is asked of a model of a mixed table: new rows, rows of which some cells are given, missing cells filled."""
+"""Draws from a model of a mixed table: new rows, rows with some cells given, and missing cells."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 class MixedDraw:
-    """Rows that a model of a mixed table is asked for.
+    """A request for rows from a model of a mixed table.
 
     Attributes:
-        n_rows: Their number.
+        n_rows: Number of rows.
     """
 
     def __init__(self, model: "DiffusionModel", n_samples: int | None, options: "Options") -> None:
         check_fitted(model)
         if n_samples is not None and not is_whole(n_samples, 0):
-            raise ValueError(f"n_samples must be a whole number from 0 on, not {n_samples!r}")
+            raise ValueError(f"n_samples must be an integer of at least 0, not {n_samples!r}")
         _check_for_tables(options)
         self._model, self._encoding = model, model.encoding_
         where = dict(options.where or {})
@@ -63,13 +63,13 @@ class MixedDraw:
         code, kind = self._encoding.code(name), self._model.layout_.type_of(name)
         cells = _of_labels(values) if kind is None else cells_of(name, values, kind)
         if np.isnan(code.encode(cells)).any():
-            raise ValueError(f"column {name!r} has no missing cell in the training rows, so that none can be asked for")
+            raise ValueError(f"column {name!r} has no missing cell in the training rows: give a value")
         return cells
 
     def parts(
         self, engine: str = "local", address: str | None = None
     ) -> Iterator[tuple["pa.Table", np.ndarray | None]]:
-        """Rows as Arrow tables, in order, as they are computed; and their labels, if asked for."""
+        """Yields rows as Arrow tables, in order, as they are computed, with their labels if requested."""
         prior = None
         if self._cells:
             one = np.full((1, len(self._encoding.sizes)), HIDDEN)
@@ -97,7 +97,7 @@ class MixedDraw:
         return own.values if own.categories is None else np.array(own.categories)[own.values.astype(np.int64)]
 
     def rows(self, progress: Callable[[int], None]) -> tuple["pa.Table", np.ndarray | None]:
-        """All of `parts` at once; `progress` is called with the number of new rows."""
+        """Returns all of `parts` at once; calls `progress` with the number of new rows."""
         empty = self._model.layout_.schema.empty_table()
         tables, labels = [empty], [self._model.classes_[:0]] if self._return_labels else []
         for table, own in self.parts():
@@ -108,10 +108,10 @@ class MixedDraw:
 
 
 def imputed(model: "DiffusionModel", X: Any, n_draws: int, random_state: Any) -> list["pa.Table"]:
-    """Tables like X, one a draw, with its missing cells filled."""
+    """Returns one table per draw, each like X with its missing cells filled."""
     check_fitted(model)
     if not is_whole(n_draws, 1):
-        raise ValueError(f"n_draws must be a whole number from 1 on, not {n_draws!r}")
+        raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
     table = _aligned(model, X)
     encoding, n = model.encoding_, len(table)
     tokens = np.full((n, len(encoding.sizes)), HIDDEN)
@@ -144,7 +144,7 @@ def _merged(given: Cells, new: Cells) -> Cells:
 
 
 def _kept(given: "pa.ChunkedArray", filled: "pa.ChunkedArray", cells: Cells) -> "pa.ChunkedArray":
-    """Filled cells with the given ones as they came: a number may not hold all that a date says."""
+    """Filled cells, and the given ones as they came: a number may not hold every digit of a date."""
     if cells.categories is not None or given.type != filled.type:
         return filled
     return pc.if_else(pa.array(cells.is_missing), filled, given)
@@ -154,7 +154,7 @@ def _aligned(model: "DiffusionModel", X: Any) -> MixedTable:
     """X with the model's columns, in their order."""
     found = table_of(X)
     if found is None:
-        raise ValueError("impute takes a data frame with the columns of fit: make one of X")
+        raise ValueError("impute cannot read X: give an array or a data frame with the columns of fit")
     layout, names = model.layout_, found[0].names
     columns = []
     for name, field in zip(layout.names, layout.schema, strict=True):
@@ -165,10 +165,10 @@ def _aligned(model: "DiffusionModel", X: Any) -> MixedTable:
 
 
 def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
-    """A column as the type that it had in fit, or as one that holds its cells.
+    """A column in the type that it had in fit, or in one that holds its cells.
 
     Raises:
-        ValueError: If it holds other than that.
+        ValueError: If it holds something else.
     """
     if (pa.types.is_dictionary(wanted) or column.type == wanted) and not pa.types.is_null(column.type):
         return column
@@ -183,7 +183,7 @@ def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "
 
 
 def _plain(kind: "pa.DataType") -> "pa.DataType":
-    """What cells of a type may be read as: whole numbers too may have stood beside missing cells as NaN."""
+    """The type in which cells may be read: integers too may have stood beside missing cells as NaN."""
     if pa.types.is_dictionary(kind):
         return kind.value_type
     return pa.float64() if pa.types.is_integer(kind) or pa.types.is_floating(kind) else kind
@@ -229,33 +229,33 @@ def _streamed(
 
 
 def _of_labels(values: Sequence[Any]) -> Cells:
-    """Labels, which have no column in the table."""
+    """Cells of labels that have no column in the table."""
     known = tuple(dict.fromkeys(value for value in values if value is not None))
     places = np.array([0 if value is None else known.index(value) for value in values])
     return Cells(places, np.array([value is None for value in values]), known)
 
 
 def _part(cells: Cells, rows: slice, n: int) -> Cells:
-    """Some rows' cells; of a single one, as many as there are rows."""
+    """Cells of some rows; a single cell is repeated for all of them."""
     if len(cells.values) == 1:
         return Cells(np.repeat(cells.values, n), np.repeat(cells.is_missing, n), cells.categories)
     return Cells(cells.values[rows], cells.is_missing[rows], cells.categories)
 
 
 def _values(name: Any, value: Any) -> Sequence[Any]:
-    """What is given of a column: one value for all rows, or one a row."""
+    """Values given for a column: one for all rows, or one per row."""
     if isinstance(value, str) or np.ndim(value) == 0:
         return [value.item() if isinstance(value, np.generic) else value]
     if np.ndim(value) > 1:
-        raise ValueError(f"of column {name!r} one value can be given, or one a row, not shape {np.shape(value)}")
+        raise ValueError(f"column {name!r} takes one value, or one value per row, not shape {np.shape(value)}")
     return list(value)
 
 
 def _check_for_tables(options: "Options") -> None:
-    """Refuses what only models of numbers can do."""
+    """Raises an error for options that only models of numbers have."""
     if options.where is not None and not isinstance(options.where, Mapping):
-        raise ValueError(f"where must name columns and their values, as {{'column': value}}, not {options.where!r}")
+        raise ValueError(f"where must map columns to values, as {{'column': value}}, not {options.where!r}")
     defaults = type(options)()
     for name in ("guidance_interval", "worse", "reward", "sampler", "steps", "prior", "deterministic"):
         if getattr(options, name) != getattr(defaults, name):
-            raise ValueError(f"{name} is for tables of numbers alone, and this model is of mixed columns: leave it out")
+            raise ValueError(f"{name} is only for models of numbers, and this one is of mixed columns: leave it out")

@@ -1,4 +1,4 @@
-"""What a user's table came as, so that new rows can come the same: kind of frame, names, types, categories."""
+"""Layout of a user's table, in which new rows are returned: container, names, types and categories."""
 
 import base64
 import re
@@ -23,14 +23,14 @@ KINDS = ("pandas", "polars", "pyarrow", "file", "array")
 
 @dataclass(frozen=True)
 class FrameLayout:
-    """Kind, names and types of a table.
+    """Container, names and types of a table.
 
     Attributes:
         kind: One of `KINDS`.
-        schema_bytes: Arrow's schema, as Arrow writes it, in base64.
-        categories: Of each column whose type lists its categories, these; else None.
-        is_nan: Of each column, whether a missing number is NaN there, not null.
-        headings: Of a pandas frame; where names are other than text, the schema has numbers in their place.
+        schema_bytes: Arrow's schema, as Arrow serializes it, in base64.
+        categories: For each column, the categories that its type lists; None if the type lists none.
+        is_nan: For each column, whether a missing number is NaN rather than null.
+        headings: Headings of a pandas frame. If not all names are text, the schema has numbers in their place.
     """
 
     kind: str
@@ -45,14 +45,14 @@ class FrameLayout:
         if not len(self.schema.names) == len(self.categories) == len(self.is_nan) == len(self.names):
             raise ValueError("the layout's columns are not those of its schema")
         if not all(kind_of(field.type) for field in self.schema):
-            raise ValueError("the layout has a column that is no number, category or date")
+            raise ValueError("the layout has a column that is not a number, category or date")
         if (self.kind == "pandas") != (self.headings is not None):
-            raise ValueError(f"rows of kind {self.kind!r} have other headings")
+            raise ValueError(f"rows of kind {self.kind!r} have the wrong headings")
         check_names(self.names)
 
     @classmethod
     def of(cls, table: MixedTable, kind: str, headings: Headings | None) -> "FrameLayout":
-        """The layout of a table that came as a kind of frame."""
+        """Returns the layout of a table that came in a kind of container."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -65,16 +65,16 @@ class FrameLayout:
         return cls(kind, text, tuple(categories), tuple(is_nan), headings)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values of which `from_json` makes the same."""
+        """Converts to JSON values, which `from_json` reads."""
         headings = None if self.headings is None else self.headings.to_json()
         return {**{f.name: getattr(self, f.name) for f in fields(self)}, "headings": headings}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "FrameLayout":
-        """What `to_json` was called of.
+        """Reads what `to_json` wrote.
 
         Raises:
-            ValueError: If there is no such layout.
+            ValueError: If the values describe no valid layout.
         """
         return cls(
             str(content["kind"]),
@@ -86,7 +86,7 @@ class FrameLayout:
 
     @cached_property
     def schema(self) -> "pa.Schema":
-        """Names and types, as Arrow has them."""
+        """Names and types, as an Arrow schema."""
         import pyarrow as pa
 
         try:
@@ -95,52 +95,52 @@ class FrameLayout:
             raise ValueError(f"the layout's schema cannot be read: {error}") from error
 
     def check_code(self, code: ColumnCode, field: "pa.Field") -> None:
-        """Raises an error if a column's code is not of its type, as only a file can claim.
+        """Raises an error if a column's code does not fit its type, which only a false claim of a file can cause.
 
         Raises:
-            ValueError: If one has categories and the other has not, or they are not of the type.
+            ValueError: If only one of them has categories, or if the categories do not fit the type.
         """
         import pyarrow as pa
 
         is_category = kind_of(field.type) in ("category", "truth")
         if is_category != (code.categories is not None):
-            raise ValueError(f"column {code.name!r} holds {field.type}, and its code is of something else")
+            raise ValueError(f"column {code.name!r} holds {field.type}, but its code is for another type")
         if is_category:
             of_values = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
             pa.array(code.categories, of_values)
             known = self.categories[self.names.index(code.name)]
             if known is not None and not {*(code.categories or ())} <= {*known}:
-                raise ValueError(f"column {code.name!r} has categories that its type has not")
+                raise ValueError(f"column {code.name!r} has categories that its type lacks")
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """Names of the columns; those of an array are their places."""
+        """Names of the columns; in an array, their positions."""
         if self.kind == "array":
             return tuple(range(len(self.schema)))
         return tuple(self.schema.names) if self.headings is None else self.headings.names
 
     def type_of(self, name: Any) -> "pa.DataType | None":
-        """Arrow's type of a column; None if there is none of that name."""
+        """Returns Arrow's type of a column; None if there is no column of that name."""
         return self.schema.field(self.names.index(name)).type if name in self.names else None
 
     @property
     def file_schema(self) -> "pa.Schema":
-        """The schema with the columns' own names as text."""
+        """The schema, with the columns' own names as text."""
         import pyarrow as pa
 
         return pa.schema([field.with_name(str(n)) for field, n in zip(self.schema, self.names, strict=True)])
 
     def table(self, cells: tuple[Cells, ...]) -> "pa.Table":
-        """Cells as a table of this layout."""
+        """Makes a table of this layout from cells."""
         full = [_with_all(each, known) for each, known in zip(cells, self.categories, strict=True)]
         return to_arrow(full, self.schema, nan_is_missing=self.is_nan)
 
     def restore(self, table: "pa.Table", index: Any = None) -> Any:
-        """A table of this layout as the kind of frame that it was taken from.
+        """Converts a table of this layout to the container that the layout was taken from.
 
         Args:
             table: The table.
-            index: Of a pandas frame; its rows are numbered by default.
+            index: Index for a pandas frame; by default its rows are numbered.
         """
         if self.headings is not None:
             return self.headings.put_on(table.to_pandas(), index)
@@ -150,7 +150,7 @@ class FrameLayout:
 
 
 def _with_all(cells: Cells, known: tuple[Any, ...] | None) -> Cells:
-    """Cells whose categories are all that the type lists, also those that no row has."""
+    """Cells with all categories that the type lists, also those that no row has."""
     if known is None or cells.categories is None:
         return cells
     places = np.array([known.index(category) for category in cells.categories])
@@ -158,7 +158,7 @@ def _with_all(cells: Cells, known: tuple[Any, ...] | None) -> Cells:
 
 
 def _to_array(table: "pa.Table") -> np.ndarray:
-    """An array of the type that holds all columns: of Python objects if there is text, or an integer is missing."""
+    """An array of a type that holds all columns: Python objects if there is text, or an integer is missing."""
     from pyarrow import types
 
     is_number = [
@@ -188,10 +188,13 @@ def _to_polars(table: "pa.Table", categories: tuple[tuple[Any, ...] | None, ...]
 
 
 def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
-    """A data frame, an Arrow table, the table of a file or an array, its kind and headings; None for anything else.
+    """Returns X as a mixed table, with its kind of container and its headings; None if X cannot be read as one.
+
+    Args:
+        X: A data frame, an Arrow table, the table of a file, or an array.
 
     Raises:
-        ValueError: In one line, if a column's values are of several kinds, or names cannot be kept.
+        ValueError: In one line, if a column mixes values of several kinds, or names cannot be kept.
     """
     if isinstance(X, MixedTable | Table):
         return mixed_table(X), "file", None
@@ -210,7 +213,7 @@ def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
 
 
 def mixed_table(table: MixedTable | Table) -> MixedTable:
-    """The table of a file, with the label of one of numbers in its place."""
+    """Converts the table of a file to a mixed one, with the label column in its place."""
     import pyarrow as pa
 
     if isinstance(table, MixedTable):
@@ -226,7 +229,7 @@ def mixed_table(table: MixedTable | Table) -> MixedTable:
 
 
 def _of_array(X: Any) -> MixedTable:
-    """An array, or what NumPy makes one of: NaN, None and masked cells are missing."""
+    """Converts an array, or what NumPy reads as one: NaN, None and masked cells are missing."""
     import pyarrow as pa
 
     array = np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else np.asarray(X)

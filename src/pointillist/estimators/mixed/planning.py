@@ -1,4 +1,4 @@
-"""From a table of mixed columns to a plan of training, and from its end to a fitted model."""
+"""Turns a table of mixed columns into a training plan, and the result of training into a fitted model."""
 
 from collections.abc import Sequence
 from itertools import chain, count
@@ -22,16 +22,16 @@ from pointillist.estimators.model_file import description_of
 from pointillist.estimators.parameters import BATCH_SIZE_MIXED, deciding, learning
 from pointillist.estimators.saving import fingerprint, plan_key
 from pointillist.points.encoding import ColumnCode, TableEncoding
-from pointillist.points.mixed import Cells, MixedTable
+from pointillist.points.mixed import Cells, MixedTable, kind_of
 
 if TYPE_CHECKING:
     from pointillist.estimators.model import DiffusionModel
 
 DEFAULT_STEPS = 10_000
-"""Training steps where `epochs` is None."""
+"""Number of training steps if `epochs` is None."""
 
 MOST_DEFAULT_EPOCHS = 40
-"""And at most so many epochs: beyond them, held-out rows of tables of 1,000 to 32,000 rows become less likely."""
+"""Most epochs if `epochs` is None: with more, held-out rows of tables of 1,000 to 32,000 rows become less likely."""
 
 
 def fitted_mixed(
@@ -43,9 +43,9 @@ def fitted_mixed(
     checkpoint: str | Path | None,
     categorical: Sequence[str | int] = (),
 ) -> "DiffusionModel":
-    """Another model of the same parameters, fitted to a table; see `Diffusion.fit`."""
+    """Returns another model with the same parameters, fitted to a table; see `Diffusion.fit`."""
     if model.warm_start and hasattr(model, "network_"):
-        raise ValueError("warm_start goes on with tables of numbers alone: give warm_start=False")
+        raise ValueError("warm_start is only for tables of numbers: give warm_start=False")
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
     fresh = model._unfitted()
@@ -83,7 +83,7 @@ def fitted_mixed(
     if label is not None:
         code = encoding.code(label)
         places = rows[:, encoding.start(label)].astype(np.int64)
-        fresh.classes_ = classes_of(code)
+        fresh.classes_ = classes_of(code, layout)
         fresh.class_counts_ = np.bincount(places, minlength=len(fresh.classes_))
         fresh.label_column_ = label, layout.names.index(label) if label in layout.names else len(layout.names)
     return fresh
@@ -98,18 +98,21 @@ def _check_label(code: ColumnCode) -> None:
         raise ValueError(f"the label column {code.name!r} has a single class: leave --target out")
 
 
-def classes_of(code: ColumnCode) -> np.ndarray:
-    """The classes that a label column has, in the order of their tokens."""
-    return code.atoms if code.categories is None else np.array(code.categories)
+def classes_of(code: ColumnCode, layout: FrameLayout) -> np.ndarray:
+    """Returns the classes of a label column, in the order of their tokens and of the column's type."""
+    if code.categories is not None:
+        return np.array(code.categories)
+    kind = layout.type_of(code.name)
+    return code.atoms.astype(np.int64) if kind is not None and kind_of(kind) == "whole" else code.atoms
 
 
 def tokens_of(encoding: TableEncoding) -> Tokens:
-    """The tokens of a fitted model of a table."""
+    """Returns the tokens of a model of a table."""
     return Tokens(encoding.sizes, encoding.parents)
 
 
 def architecture_of(parameters: dict[str, Any], tokens: Tokens) -> TokenArchitecture:
-    """The network of a model of a table."""
+    """Returns the architecture of a model of a table."""
     return TokenArchitecture(tokens, parameters["width"], parameters["depth"])
 
 
@@ -119,7 +122,7 @@ def _planned(
     stopping = Stopping(model.validation_fraction, model.n_iter_no_change) if model.early_stopping else None
     if stopping is not None and len(rows) < 3:
         raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
-    # Of a small table a step sees a sixteenth, so that its few epochs are steps enough.
+    # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
     batch_size = model.batch_size or int(np.clip(len(rows) // 16, 8, BATCH_SIZE_MIXED))
     tokens = Tokens(encoding.sizes, encoding.parents, encoding.ranks)
     method = Method(
@@ -133,7 +136,7 @@ def _planned(
         rows=rows,
         labels=None,
         scaling=Unscaled(rows.shape[1]),
-        # Tokens are hidden, not covered by noise: nothing is asked of a schedule.
+        # Tokens are hidden, not covered by noise: the schedule is not used.
         schedule=linear(1),
         architecture=architecture_of(asked, tokens),
         method=method,

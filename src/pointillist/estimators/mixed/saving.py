@@ -1,4 +1,4 @@
-"""A fitted model of a mixed table as description and tensors of a model file, and back."""
+"""Saves a fitted model of a mixed table as the description and the tensors of a model file, and loads it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ _VALUES = np.dtype("f8")
 
 
 def save_mixed(model: "DiffusionModel", path: Path, facts: dict[str, Any]) -> None:
-    """Writes a fitted model; `facts` has what all models have in common."""
+    """Writes a fitted model; `facts` holds what all models have in common."""
     codes = model.encoding_.columns
     facts |= {"layout": model.layout_.to_json(), "encoding": model.encoding_.to_json(), "scaling": "tokens"}
     tensors = {f"{NETWORK}{name}": tensor for name, tensor in weights.named(model.network_).items()}
@@ -39,7 +39,7 @@ def load_mixed(model: "DiffusionModel", path: Path, facts: dict[str, Any], decla
     """Reads what `save_mixed` wrote into a model whose parameters are set.
 
     Raises:
-        ModelFileError: If it is damaged; other errors, as `checking` takes them, if it cannot be such a model.
+        ModelFileError: If the file is damaged. Errors of other types, which `checking` converts, say the same.
     """
     layout = FrameLayout.from_json(facts["layout"])
     n_atoms, n_intervals = TableEncoding.lengths_of(facts["encoding"])
@@ -73,4 +73,7 @@ def load_mixed(model: "DiffusionModel", path: Path, facts: dict[str, Any], decla
     if all(type(name) is str for name in layout.names):
         model.feature_names_in_ = np.array(layout.names, dtype=object)
     if label is not None:
-        model.classes_, model.class_counts_ = classes_of(model.encoding_.code(label[0])), tensors["class_counts"]
+        model.classes_, model.class_counts_ = (
+            classes_of(model.encoding_.code(label[0]), layout),
+            tensors["class_counts"],
+        )

@@ -1,6 +1,6 @@
 """Pictures of a fitted model and of its rows, with Matplotlib.
 
-The functions that are named here are methods of `Diffusion`: the model, which no docstring lists, is their `self`.
+These functions are methods of `Diffusion`: their first argument, which the docstrings do not list, is the model.
 """
 
 from pointillist.estimators.plotting.animation import animate

@@ -1,4 +1,4 @@
-"""Rows on their way from noise to data, as a moving picture."""
+"""Animates rows on their way from noise to data."""
 
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from pointillist.estimators.model import DiffusionModel
 
 N_SAMPLES = 2000
-"""Rows where no number is given."""
+"""Number of rows by default."""
 
 INCHES, DPI = 4.8, 100
 MARGIN = 0.05
-"""Of the range that is shown, on each side."""
+"""Margin on each side, as a share of the range that is shown."""
 
 OUTSIDE = 0.5
-"""Percent of the rows at either end of a coordinate that may leave the picture while they are noise."""
+"""Percentage of the rows at either end of a coordinate that may lie outside the picture while they are noise."""
 
 SLOWEST, FASTEST = 0.1, 50
-"""Frames a second; browsers show a GIF of more at a speed of their own."""
+"""Fewest and most frames per second; browsers show faster GIFs at a speed of their own."""
 
 _SUFFIXES = {".gif": "pillow", ".mp4": "ffmpeg"}
-"""And what writes such a file."""
+"""Endings of file names, and the Matplotlib writer for each."""
 
 
 def animate(  # noqa: D417
@@ -47,30 +47,29 @@ def animate(  # noqa: D417
     random_state: RandomState = None,
     **options: Any,
 ) -> Path:
-    """Writes a moving picture of new rows that travel from noise to data, in the units of `plot_trajectory`.
+    """Writes an animation of new rows that move from noise to data, in the units of `plot_trajectory`.
 
-    A frame shows all rows at one noise level σ = sigma_t / alpha_t, which stands above it; the last one, the rows
-    themselves, stays for a second. Columns are shown as by `plot`; of more than three, the principal axes are those of
-    the new rows. The axes do not move: a few rows of noise may lie beyond them.
+    A frame shows all rows at one noise level σ = sigma_t / alpha_t, which is written above it. The last frame shows the
+    rows themselves, and stays for a second. Columns are shown as in `plot`; if there are more than three, the principal
+    axes are those of the new rows. The axes do not move: a few rows of noise may lie beyond them.
 
     Args:
-        path: A file that ends in .gif, or in .mp4, for which the program ffmpeg is needed. It is written whole or not
-            at all.
-        n_samples: Number of rows; that of `labels` or `prior` by default, or else 2,000.
-        labels: As of `plot`.
-        sampler: As of `sample`.
-        steps: As of `sample`; a frame for every step makes a smooth picture of 50 or more.
-        frames: At most so many, at least 2: of more steps, some evenly over them.
-        fps: Frames a second, 0.1 to 50.
-        random_state: Seed: the rows are those of `sample`.
-        **options: Others of `sample`, but for a reward.
+        path: A file that ends in .gif, or in .mp4, which needs the program ffmpeg. It is written whole or not at all.
+        n_samples: Number of rows; by default the length of `labels` or `prior`, or else 2,000.
+        labels: See `plot`.
+        sampler: See `sample`.
+        steps: See `sample`. With 50 steps or more, a frame for every step makes a smooth animation.
+        frames: Most frames, at least 2. If there are more steps, the frames are spread evenly over them.
+        fps: Frames per second, from 0.1 to 50.
+        random_state: Seed; the rows are those that `sample` draws.
+        **options: Other arguments of `sample`, except a reward.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: In one line, if the name ends otherwise, ffmpeg is missing, an option cannot be used, or a reward is
-            given.
+        ValueError: In one line, if the name has another ending, ffmpeg is missing, an option cannot be used, or a
+            reward is given.
         OSError: In one line that starts with the path, if the file cannot be written.
     """
     from matplotlib import animation
@@ -78,11 +77,11 @@ def animate(  # noqa: D417
     path = Path(path)
     program = _SUFFIXES.get(path.suffix.lower())
     if program is None:
-        raise ValueError(f"{path}: the name of a moving picture must end in {' or '.join(_SUFFIXES)}")
+        raise ValueError(f"{path}: the name of an animation must end in {' or '.join(_SUFFIXES)}")
     if not animation.writers.is_available(program):
-        raise ValueError(f"{path}: needs the program ffmpeg, which is not there: install it, or write a .gif")
+        raise ValueError(f"{path}: needs the program ffmpeg, which was not found: install it, or write a .gif")
     if not is_whole(frames, 2):
-        raise ValueError(f"frames must be a whole number from 2 on, not {frames!r}")
+        raise ValueError(f"frames must be an integer of at least 2, not {frames!r}")
     if not is_number(fps) or not SLOWEST <= fps <= FASTEST:
         raise ValueError(f"fps must be a number from {SLOWEST} to {FASTEST}, not {fps!r}")
     options |= {"labels": labels, "sampler": sampler, "steps": steps, "random_state": random_state}
@@ -97,13 +96,13 @@ def animate(  # noqa: D417
             _write(model, walks, writer(fps=fps), part, still=round(fps))
         except CalledProcessError as error:
             reason = (error.stderr or "it said nothing").strip().splitlines()[-1]
-            raise OSError(f"{path}: ffmpeg could not make it: {reason}") from error
+            raise OSError(f"{path}: ffmpeg failed: {reason}") from error
         write_whole(path, part.read_bytes())
     return path
 
 
 def _write(model: "DiffusionModel", walks: Walks, writer: Any, path: Path, *, still: int) -> None:
-    """Writes all frames, and the last one so many times more."""
+    """Writes all frames, and repeats the last one `still` times."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -148,7 +147,7 @@ def _write(model: "DiffusionModel", walks: Walks, writer: Any, path: Path, *, st
 
 
 def _limits(shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the coordinates: all of the rows, and nearly all of what they are on the way."""
+    """Limits of the coordinates, which hold all of the final rows and nearly all of the earlier ones."""
     low, high = np.percentile(shown, [OUTSIDE, 100 - OUTSIDE], axis=(0, 1))
     low, high = np.minimum(low, shown[-1].min(axis=0)), np.maximum(high, shown[-1].max(axis=0))
     margin = MARGIN * np.where(high > low, high - low, 1.0)
@@ -156,6 +155,6 @@ def _limits(shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _highest(shown: np.ndarray, edges: np.ndarray) -> float:
-    """The top of the histograms of all times, and a little more."""
+    """The highest bar of the histograms of all times, and a little more."""
     counts = [np.histogram(rows, edges)[0] / np.diff(edges) for rows in shown]
     return (1 + MARGIN) * float(np.max(counts)) / shown.shape[1]

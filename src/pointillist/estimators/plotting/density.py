@@ -1,4 +1,4 @@
-"""A picture of the density of a model of two columns."""
+"""Plots the density of a model of two columns."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pointillist.estimators.model import DiffusionModel
 
 MARGIN = 0.05
-"""Of the training rows' range, on each side, where no range is given."""
+"""Margin on each side of the training rows, as a share of their range, if no range is given."""
 
 _LOG_RANGE = 15.0
 
@@ -26,21 +26,21 @@ def plot_density(  # noqa: D417
     n_grid: int = 150,
     log: bool = False,
 ) -> Any:
-    """Draws p(x) of a model of two columns on a grid, by `score_samples`.
+    """Draws the density p(x) of a model of two columns on a grid, as `score_samples` computes it.
 
     Args:
-        ax: Matplotlib axes to draw on; of a new figure by default.
-        rows: Shape (m, 2), as those of `fit`: drawn as dots.
-        bounds: ((low, high), (low, high)) of the columns; the range of the training rows and a little more by
-            default.
-        n_grid: Points of the grid in each column, at least 2.
+        ax: Matplotlib axes to draw on; by default those of a new figure.
+        rows: Rows like those of `fit`, shape (m, 2), to draw as dots.
+        bounds: Ranges of the columns, ((low, high), (low, high)); by default the range of the training rows and a
+            little more.
+        n_grid: Number of grid points in each column, at least 2.
         log: Whether to draw log p(x), down to 15 nats below its highest value.
 
     Returns:
         The axes.
 
     Raises:
-        ValueError: If the model is not of two columns that vary, or an argument cannot be used.
+        ValueError: If the model does not have exactly two columns that vary, or an argument cannot be used.
     """
     check_fitted(model)
     model._check_numbers("a density")
@@ -52,7 +52,7 @@ def plot_density(  # noqa: D417
         )
     check_axes(ax, is_3d=False)
     if not is_whole(n_grid, 2):
-        raise ValueError(f"n_grid must be a whole number from 2 on, not {n_grid!r}")
+        raise ValueError(f"n_grid must be an integer of at least 2, not {n_grid!r}")
     points = None if rows is None else checked_rows(model, rows)[1]
     x, y = (np.linspace(low, high, n_grid) for low, high in _ranges(model, bounds))
     grid = np.stack(np.meshgrid(x, y), axis=-1)

@@ -1,4 +1,4 @@
-"""Rows on axes: as dots, or as a histogram of one column; coloured by class."""
+"""Draws rows on axes, as dots or as a histogram of one column, coloured by class."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 DATA = "0.5"
 ROWS = "#1f5fa8"
 SIZE = 5.0
-"""Of a dot, in square points."""
+"""Size of a dot, in square points."""
 
 MOST_IN_LEGEND = 12
-"""Classes; a legend of more would hide the rows."""
+"""Most classes in a legend; a longer one would hide the rows."""
 
 MOST_VALUES = 60
-"""Whole numbers that a histogram has a bin for each."""
+"""Most integers for which a histogram has one bin each."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Which rows have which colour.
+    """Groups of rows, each with a colour.
 
     Attributes:
-        names: Of the groups: the classes, or "rows" alone.
-        colours: One a group.
+        names: Names of the groups: the classes, or "rows" alone.
+        colours: Colour of each group.
         of_row: Index of each row's group, shape (n,).
     """
 
@@ -37,7 +37,7 @@ class Groups:
 
     @classmethod
     def of(cls, model: "DiffusionModel", labels: np.ndarray | None, n: int) -> "Groups":
-        """Those of n rows with labels, or without."""
+        """Returns the groups of n rows, with or without labels."""
         if labels is None:
             return cls(["rows"], [ROWS], np.zeros(n, np.int64))
         from matplotlib import colormaps
@@ -48,14 +48,14 @@ class Groups:
 
     @property
     def row_colours(self) -> np.ndarray:
-        """One a row."""
+        """Colour of each row."""
         from matplotlib.colors import to_rgba_array
 
         return to_rgba_array(self.colours)[self.of_row]
 
 
 def draw_dots(ax: Any, shown: Float[np.ndarray, "n dimensions"], colours: Any, size: float = SIZE) -> list[Any]:
-    """Draws rows as dots in two or three dimensions, and gives what it drew."""
+    """Draws rows as dots in two or three dimensions, and returns what it drew."""
     options: dict[str, Any] = {"depthshade": False} if shown.shape[1] == 3 else {}
     # Above lines.
     return [ax.scatter(*shown.T, s=size, c=colours, alpha=0.7, linewidths=0, zorder=3, **options)]
@@ -64,7 +64,7 @@ def draw_dots(ax: Any, shown: Float[np.ndarray, "n dimensions"], colours: Any, s
 def draw_histogram(
     ax: Any, shown: Float[np.ndarray, "n 1"], groups: Groups, edges: Float[np.ndarray, " bins"]
 ) -> list[Any]:
-    """Draws the density of one column, the groups one on top of another, and gives what it drew."""
+    """Draws a histogram of one column, with the groups stacked, and returns what it drew."""
     drawn, base = [], np.zeros(len(edges) - 1)
     for i, colour in enumerate(groups.colours):
         counts, _ = np.histogram(shown[groups.of_row == i, 0], edges)
@@ -75,7 +75,7 @@ def draw_histogram(
 
 
 def bins(values: np.ndarray, is_whole: bool) -> Float[np.ndarray, " bins"]:
-    """Edges of a histogram's bins: one for each whole number, if they are not too many."""
+    """Returns the edges of a histogram's bins: one bin for each integer, if there are not too many."""
     low, high = float(values.min()), float(values.max())
     if is_whole and high - low < MOST_VALUES:
         return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
@@ -85,7 +85,7 @@ def bins(values: np.ndarray, is_whole: bool) -> Float[np.ndarray, " bins"]:
 
 
 def add_legend(ax: Any, groups: Groups, *, has_data: bool) -> None:
-    """Writes the classes' names, and which dots are data; nothing where there is nothing to tell apart."""
+    """Adds a legend of the classes and the data, if there is more than one of them."""
     from matplotlib.lines import Line2D
 
     names, colours = (groups.names, groups.colours) if len(groups.names) <= MOST_IN_LEGEND else ([], [])

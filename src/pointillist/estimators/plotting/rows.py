@@ -1,4 +1,4 @@
-"""Generated rows over real ones."""
+"""Plots generated rows over real ones."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pointillist.estimators.model import DiffusionModel
 
 N_SAMPLES = 2000
-"""Rows that are drawn where no number is given, at most."""
+"""Most rows that are drawn by default."""
 
 MOST_DATA = 5000
-"""Given rows that are shown, at most."""
+"""Most given rows that are shown."""
 
 
 def plot(  # noqa: D417
@@ -32,19 +32,20 @@ def plot(  # noqa: D417
 ) -> Any:
     """Draws new rows, coloured by class, over given rows in grey.
 
-    Two columns are a scatter plot, three are one in three dimensions, and one is a histogram. Of more columns the first
-    two principal axes of X are shown, each column with mean 0 and standard deviation 1 first; those of the new rows
-    without X.
+    Two columns are shown as a scatter plot, three as one in three dimensions, and a single column as a histogram. If
+    there are more, each column is scaled to mean 0 and standard deviation 1, and the first two principal axes of X are
+    shown, or those of the new rows without X.
 
     Args:
-        X: Shape (m, d), as those of `fit`; none are shown by default, and 5,000 of more, evenly spaced.
-        ax: Matplotlib axes to draw on, with projection="3d" for three columns; of a new figure by default.
-        n_samples: Number of new rows; that of `labels` or `prior` by default, or of X, or else 2,000, which is also the
-            most by default of a large X.
-        labels: As of `sample`. With None, a model with classes draws each row's label first, as `sample` does for
+        X: Rows like those of `fit`, shape (m, d); none by default. If there are more than 5,000, that many are shown,
+            evenly spaced.
+        ax: Matplotlib axes to draw on, with projection="3d" for three columns; by default those of a new figure.
+        n_samples: Number of new rows; by default the length of `labels` or `prior`, or else that of X but at most
+            2,000, or else 2,000.
+        labels: See `sample`. With None, a model with classes draws each row's label first, as `sample` does for
             `return_labels`. A legend names up to 12 classes.
-        random_state: Seed: the rows are those of `sample`.
-        **options: Others of `sample`.
+        random_state: Seed; the rows are those that `sample` draws.
+        **options: Other arguments of `sample`.
 
     Returns:
         The axes.
@@ -79,13 +80,13 @@ def plot(  # noqa: D417
 
 
 def requested(model: "DiffusionModel", n_samples: int | None, default: int, **options: Any) -> Draw:
-    """The rows that a picture shows, with their labels where there are classes.
+    """Returns a request for the rows that a picture shows, with their labels if there are classes.
 
     Args:
         model: The model.
-        n_samples: Their number; None for that of the labels or the prior, or else `default`.
-        default: Their number if nothing says it.
-        **options: Of `sample`.
+        n_samples: Number of rows; None for the length of the labels or the prior, or else `default`.
+        default: Number of rows if nothing else decides it.
+        **options: Arguments of `sample`.
 
     Raises:
         ValueError: If an option cannot be used, or there would be no rows.
@@ -94,7 +95,7 @@ def requested(model: "DiffusionModel", n_samples: int | None, default: int, **op
     if n_samples is None and np.ndim(options["labels"]) == 0 and options.get("prior") is None:
         n_samples = default
     if n_samples is not None and not is_whole(n_samples, 1):
-        raise ValueError(f"n_samples must be a whole number from 1 on, not {n_samples!r}")
+        raise ValueError(f"n_samples must be an integer of at least 1, not {n_samples!r}")
     draw = Draw(model, n_samples, Options(return_labels=bool(model._n_classes), **options))
     if not draw.n_rows:
         raise ValueError("there are no rows to show: give labels or a prior of at least one")

@@ -1,4 +1,4 @@
-"""The walks of rows from noise to data, as lines."""
+"""Plots the paths of rows from noise to data."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pointillist.estimators.model import DiffusionModel
 
 N_SAMPLES = 100
-"""Rows where no number is given."""
+"""Number of rows by default."""
 
 MOST_TIMES = 200
-"""Points of a line, at most."""
+"""Most points of a line."""
 
 START = "0.5"
 
@@ -32,23 +32,24 @@ def plot_trajectory(  # noqa: D417
     random_state: RandomState = None,
     **options: Any,
 ) -> Any:
-    """Draws the walks of new rows from noise to data: a thin line each, from a grey dot to one of its class's colour.
+    """Draws the paths of new rows from noise to data: thin lines from a grey dot to a dot in the colour of the class.
 
-    A line goes through the x_t that the sampler steps on, from x_T ~ N(0, I) to the row. They are in the units of the
-    data: what the scaling takes back of x_t as the model sees it, alpha_t x_0 + sigma_t ε, which has about the spread
-    of the data at every noise level. Nothing else is undone: not alpha_t, and no value on the way is rounded.
+    A line goes through every x_t at which the sampler stops, from x_T ~ N(0, I) to the row. The points are x_t as the
+    model sees it, alpha_t x_0 + sigma_t ε, which has about the spread of the data at every noise level. Only the
+    scaling is undone, so that they are in the units of the data: they are not divided by alpha_t, and no value on the
+    way is rounded.
 
-    Columns are shown as by `plot`; of more than three, the principal axes are those of the new rows. A single column
-    is drawn over the steps.
+    Columns are shown as in `plot`; if there are more than three, the principal axes are those of the new rows. A single
+    column is drawn over the steps.
 
     Args:
-        ax: Matplotlib axes to draw on, with projection="3d" for three columns; of a new figure by default.
-        n_samples: Number of rows; that of `labels` or `prior` by default, or else 100.
-        labels: As of `plot`.
-        sampler: As of `sample`.
-        steps: As of `sample`; of more than 199 steps a line shows 200 points, evenly over the steps.
-        random_state: Seed: the rows are those of `sample`.
-        **options: Others of `sample`, but for a reward.
+        ax: Matplotlib axes to draw on, with projection="3d" for three columns; by default those of a new figure.
+        n_samples: Number of rows; by default the length of `labels` or `prior`, or else 100.
+        labels: See `plot`.
+        sampler: See `sample`.
+        steps: See `sample`. If there are more than 199, a line shows 200 points, spread evenly over the steps.
+        random_state: Seed; the rows are those that `sample` draws.
+        **options: Other arguments of `sample`, except a reward.
 
     Returns:
         The axes.

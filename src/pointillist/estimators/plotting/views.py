@@ -1,4 +1,4 @@
-"""What axes show of rows: their columns if they are few, else two principal axes; and axes that can show it."""
+"""Views of rows, which show their columns if there are few, and otherwise two principal axes."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,9 @@ class View:
     """Coordinates of rows, (row - origin) @ directions.
 
     Attributes:
-        labels: Of the coordinates.
-        origin: Shape (d,).
-        directions: Shape (d, dimensions).
+        labels: Labels of the coordinates.
+        origin: Origin of the coordinates, shape (d,).
+        directions: Directions of the coordinates, shape (d, dimensions).
     """
 
     labels: tuple[str, ...]
@@ -28,16 +28,21 @@ class View:
 
     @classmethod
     def of(cls, model: "DiffusionModel", rows: Float[np.ndarray, "n d"], whose: str) -> "View":
-        """The columns of a model, up to three; of more, the principal axes of rows, which are `whose`.
+        """Makes a view of the columns of a model, if it has at most three, or else of the principal axes of rows.
+
+        Args:
+            model: The model.
+            rows: Rows whose principal axes are taken.
+            whose: What the labels call the rows.
 
         Raises:
-            ValueError: If there is one row, which has no principal axes.
+            ValueError: If principal axes are needed and there is only one row, which has none.
         """
         d = model.n_features_in_
         if d <= MOST_COLUMNS:
             return cls(column_names(model), np.zeros(d), np.eye(d))
         if len(rows) < 2:
-            raise ValueError(f"of {d} columns the principal axes are drawn, and one row has none: give more rows")
+            raise ValueError(f"a plot of {d} columns shows principal axes, and one row has none: give more rows")
         origin, unit = rows.mean(axis=0), rows.std(axis=0)
         # Columns of unlike units would else be a matter of the units.
         scaled = (rows - origin) / np.where(unit > 0, unit, 1.0)
@@ -52,23 +57,23 @@ class View:
 
     @property
     def dimensions(self) -> int:
-        """1 to 3."""
+        """Number of coordinates, from 1 to 3."""
         return len(self.labels)
 
     def __call__(self, rows: Float[np.ndarray, "*times n d"]) -> Float[np.ndarray, "*times n dimensions"]:
-        """The coordinates of rows."""
+        """Returns the coordinates of rows."""
         return (rows - self.origin) @ self.directions
 
 
 def column_names(model: "DiffusionModel") -> tuple[str, ...]:
-    """The names of the columns, or their numbers, as Matplotlib is to write them."""
+    """Returns the names of the columns, or their numbers, escaped for Matplotlib."""
     names = model.layout_.names or [f"column {i}" for i in range(model.n_features_in_)]
     # A dollar would start a formula.
     return tuple(str(name).replace("$", r"\$") for name in names)
 
 
 def check_axes(ax: Any, *, is_3d: bool) -> None:
-    """Refuses what are no axes, or axes of other dimensions than what will be drawn; None stands for new ones.
+    """Raises an error if `ax` is not axes, or has the wrong number of dimensions; None stands for new axes.
 
     Raises:
         ValueError: In one line.
@@ -82,11 +87,11 @@ def check_axes(ax: Any, *, is_3d: bool) -> None:
     if is_3d and ax.name != "3d":
         raise ValueError("three columns need axes in three dimensions: make them with projection='3d', or leave ax out")
     if not is_3d and ax.name == "3d":
-        raise ValueError("ax has three dimensions, and what is drawn has fewer: make it without projection='3d'")
+        raise ValueError("ax has three dimensions, and the plot has fewer: make ax without projection='3d'")
 
 
 def axes_or_new(ax: Any, *, is_3d: bool) -> Any:
-    """The axes; those of a new figure for None."""
+    """Returns the axes, or those of a new figure for None."""
     if ax is not None:
         return ax
     from matplotlib import pyplot
@@ -95,6 +100,6 @@ def axes_or_new(ax: Any, *, is_3d: bool) -> Any:
 
 
 def name_axes(ax: Any, labels: tuple[str, ...]) -> None:
-    """Writes the coordinates' labels at the axes, from x on."""
+    """Labels the axes with the names of the coordinates, from x on."""
     for axis, label in zip("xyz", labels, strict=False):
         getattr(ax, f"set_{axis}label")(label)
