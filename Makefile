@@ -12,8 +12,10 @@ CHECKED := src tests tools benchmarks docs
 study: .venv/core
 	$(BIN)/pointillist study
 
+# Most of the tests' time is compiling, which takes a third less without the optimizations of machine code. They change no
+# result that a test is about; test-slow runs all tests with them, as users run the code.
 test: .venv/dev browser
-	$(BIN)/python -m pytest $(PARALLEL)
+	XLA_FLAGS=--xla_backend_optimization_level=0 $(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: .venv/dev browser
 	$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow"

@@ -29,12 +29,16 @@ configure()
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+LARGE_MB = 1000
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _forget_programs():
-    """Lets go of a file's compiled programs, which would else take gigabytes by the end of a run."""
+    """Lets go of compiled programs once they take much memory: they would take gigabytes by the end of a run."""
     yield
-    jax.clear_caches()
-    gc.collect()
+    if _peak_mb() > LARGE_MB:
+        jax.clear_caches()
+        gc.collect()
 
 
 _peaks: list[float] = []
@@ -61,7 +65,7 @@ def pytest_terminal_summary(terminalreporter):
     for reports in terminalreporter.stats.values():
         for report in reports:
             if hasattr(report, "duration"):
-                folder, *rest = report.nodeid.removeprefix("tests/").split("/")
-                seconds[folder if rest else "."] += report.duration
+                folder, *rest = report.nodeid.partition("::")[0].removeprefix("tests/").split("/")
+                seconds[folder if rest else "files"] += report.duration
     rooms = ", ".join(f"{room} {total:.0f}" for room, total in seconds.most_common())
     terminalreporter.write_line(f"seconds by room: {rooms}; peak MB by process: {[round(p) for p in _peaks]}")

@@ -53,7 +53,7 @@ def test_what_a_task_raises_is_raised_here():
         list(results(textwrap.fill, TEXT, [(width,) for width in (5, 0, 7)]))
 
 
-def test_an_interruption_cancels_what_waits():
+def test_an_interruption_ends_the_wait_and_the_cluster_goes_on():
     def check():
         raise KeyboardInterrupt
 

@@ -92,7 +92,9 @@ def results(
         shared: An argument of all tasks, sent to each machine once.
         arguments: The other arguments of each task.
         in_order: Whether results come in the order of i.
-        check: A function called twice a second; an exception that it raises cancels all tasks.
+        check: A function called twice a second, which may raise an exception to end the iteration. Tasks that are
+            submitted by then, at most two a core, end with the connection to the cluster: to cancel them one by one
+            can abort this process, if Ray finds one that is just finishing.
 
     Raises:
         RuntimeError: If a task is lost more than `RETRIES` times. Exceptions of the function itself are raised too.
@@ -104,25 +106,21 @@ def results(
     done: dict[int, Result] = {}
     todo = enumerate(arguments)
     first = 0
-    try:
-        while True:
-            at_once = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
-            while len(waiting) + len(done) < at_once and (following := next(todo, None)) is not None:
-                waiting[task.remote(common, *following[1])] = following[0]
-            if not waiting and not done:
-                return
-            if waiting:
-                ready, _ = ray.wait(list(waiting), timeout=LOOK_EVERY)
-                for reference in ready:
-                    done[waiting.pop(reference)] = _value(ray, reference)
-            check()
-            while done and (not in_order or first in done):
-                i = first if in_order else next(iter(done))
-                yield i, done.pop(i)
-                first += 1
-    finally:
-        for reference in waiting:
-            ray.cancel(reference, force=True)
+    while True:
+        at_once = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        while len(waiting) + len(done) < at_once and (following := next(todo, None)) is not None:
+            waiting[task.remote(common, *following[1])] = following[0]
+        if not waiting and not done:
+            return
+        if waiting:
+            ready, _ = ray.wait(list(waiting), timeout=LOOK_EVERY)
+            for reference in ready:
+                done[waiting.pop(reference)] = _value(ray, reference)
+        check()
+        while done and (not in_order or first in done):
+            i = first if in_order else next(iter(done))
+            yield i, done.pop(i)
+            first += 1
 
 
 def _value(ray: Any, reference: Any) -> Any:
