@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # A file of tests stays in one process: its tests share models and compiled programs.
 # One that dies ends the run, which would else wait for it.
-PARALLEL := --numprocesses auto --dist loadfile --max-worker-restart 0
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 

@@ -41,6 +41,14 @@ def _forget_programs():
         gc.collect()
 
 
+LIGHT = ("tests/evaluation", "tests/metrics", "tests/points")
+
+
+def pytest_collection_modifyitems(items):
+    """Puts rooms of quick tests last, so that no process is left with a file of long ones at the end."""
+    items.sort(key=lambda item: item.nodeid.startswith(LIGHT))
+
+
 _peaks: list[float] = []
 """Most memory that each process of a run held, in MB, as they end."""
 

@@ -159,7 +159,7 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
     }
     # Nothing of the checkout, and no compiled program that an earlier version left.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    environment |= {"POINTILLIST_CACHE": "off", "MPLBACKEND": "Agg"}
+    environment |= {"POINTILLIST_CACHE": str(place / "compiled"), "MPLBACKEND": "Agg"}
     environment["PATH"] = f"{place / 'venv/bin'}{os.pathsep}{environment['PATH']}"
     for name, arguments in steps.items():
         begin = time.perf_counter()

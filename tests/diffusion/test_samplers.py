@@ -10,7 +10,8 @@ from pointillist.diffusion.networks import MLP, sinusoidal_embedding
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import DDIM, Ancestral
 from pointillist.diffusion.schedules import SCHEDULES, linear
-from pointillist.engine.sampling import sample_rows, sampling_key
+from pointillist.engine.keys import Stream, key_of
+from pointillist.engine.sampling import sample_rows
 
 MEAN = np.array([0.4, -0.3])
 COVARIANCE = np.array([[0.3, 0.12], [0.12, 0.1]])
@@ -87,7 +88,7 @@ def test_given_priors_decide_the_rows_of_deterministic_samplers():
         np.testing.assert_array_equal(rows, others)
         assert np.linalg.matrix_rank(np.cov(np.concatenate([rows, prior], 1).T), tol=1e-3) == 2
     drawn = sample_rows(denoiser, Ancestral(schedule), columns=2, n_rows=5, seed=0)
-    x_T = np.stack([Ancestral(schedule).start(jax.random.fold_in(sampling_key(0), i), 2) for i in range(5)])
+    x_T = np.stack([Ancestral(schedule).start(jax.random.fold_in(key_of(0, Stream.SAMPLING), i), 2) for i in range(5)])
     given = sample_rows(denoiser, Ancestral(schedule), columns=2, n_rows=5, seed=0, prior=x_T)
     np.testing.assert_array_equal(given, drawn)
 

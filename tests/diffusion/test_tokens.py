@@ -8,20 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pointillist.diffusion.tokens import (
-    HIDDEN,
-    WIDE,
-    FactoredNetwork,
-    TokenDenoiser,
-    TokenNetwork,
-    TokenObjective,
-    Tokens,
-    TokenSampler,
-    hiding,
-    most_in_a_step,
-    steps_of,
-    token_loss,
-)
+from pointillist.diffusion.token_losses import TokenObjective, hiding, token_loss
+from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser, TokenSampler, most_in_a_step, steps_of
+from pointillist.diffusion.tokens import WIDE, Tokens
 from pointillist.engine.sampling import sample_rows
 
 TOKENS = Tokens((2, 3, 2), (-1, -1, -1))

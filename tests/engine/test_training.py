@@ -12,8 +12,9 @@ from pointillist.diffusion.networks import sinusoidal_embedding
 from pointillist.diffusion.schedules import cosine, linear
 from pointillist.engine import training
 from pointillist.engine.epochs import _clipped, shuffled
+from pointillist.engine.keys import Stream, key_of
 from pointillist.engine.recipes import Architecture, Method, Recipe
-from pointillist.engine.training import StackTrainer, training_key
+from pointillist.engine.training import StackTrainer
 
 SMALL = Architecture(width=16, depth=2, time_embedding=8)
 ROWS = np.stack([load_pointset(name, n_rows=200)[0] for name in ("moons", "circles")])
@@ -89,7 +90,8 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
     rate = optax.join_schedules([optax.linear_schedule(1e-3, 3e-3, 2), lambda i: 3e-3], [2])
     optimiser = optax.adam((lambda i: rate(i) * 0.5 * (1 + jnp.cos(jnp.pi * i / 6))) if is_best else 3e-3)
     state = optimiser.init(network)
-    order_key, level_key, noise_key = (jax.random.fold_in(jax.random.fold_in(training_key(1), 1), i) for i in range(3))
+    epoch_key = jax.random.fold_in(key_of(1, Stream.TRAINING), 1)
+    order_key, level_key, noise_key = (jax.random.fold_in(epoch_key, i) for i in range(3))
     order = shuffled(order_key, 200)[:192]
     share = jax.random.uniform(level_key, (6, 32)).ravel()
     eps = jax.random.normal(noise_key, (192, 2))

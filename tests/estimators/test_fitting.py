@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from pointillist import Diffusion, load_pointset
 from pointillist.estimators import fitting
+from pointillist.estimators import plan as plans
 from pointillist.estimators.checkpoint import Checkpoint
 from pointillist.estimators.layout import Layout
 from pointillist.estimators.model_file import ModelFileError
@@ -56,7 +57,7 @@ def test_training_keeps_a_row_of_every_class():
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(fitting, "SHARD_VALUES", 45 * 200)
+    monkeypatch.setattr(plans, "SHARD_VALUES", 45 * 200)
 
 
 @pytest.mark.slow
@@ -77,7 +78,7 @@ def test_shards_hold_each_row_once_a_pass(small_shards):
     rows = np.arange(3000.0)[:, None]
     plan = planned(Diffusion(**QUICK), Layout("array", ("float64",)), rows, None, 0)
     shards = plan.shards
-    assert shards.count > 5 and shards.size % fitting.BLOCK == 0
+    assert shards.count > 5 and shards.size % plans.BLOCK == 0
     passes = []
     for turn in range(3):
         parts = [shards.get(turn * shards.count + i)[0][0] for i in range(shards.count)]
@@ -147,7 +148,7 @@ def test_a_warm_start_widens_the_range():
 
 
 def test_few_rows_of_many_columns(monkeypatch):
-    monkeypatch.setattr(fitting, "SHARD_VALUES", 2000)
+    monkeypatch.setattr(plans, "SHARD_VALUES", 2000)
     for n in (20, 100):
         assert np.isfinite(
             Diffusion(**QUICK | {"epochs": 2}).fit(np.random.default_rng(0).normal(size=(n, 50))).history_

@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from pointillist import Diffusion
-from pointillist.diffusion.tokens import WIDE, TokenDenoiser, TokenNetwork, Tokens, TokenSampler, token_loss
+from pointillist.diffusion.token_losses import token_loss
+from pointillist.diffusion.token_networks import TokenNetwork
+from pointillist.diffusion.token_sampling import TokenDenoiser, TokenSampler
+from pointillist.diffusion.tokens import WIDE, Tokens
 from pointillist.engine.recipes import TokenArchitecture
 
 N, COLUMNS = 64, WIDE + 22

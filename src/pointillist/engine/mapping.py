@@ -16,6 +16,7 @@ from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.solvers import LOWEST_LAMBDA
 from pointillist.engine import devices as engine_devices
+from pointillist.engine.keys import Stream, key_of
 from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK
 
 CLASS_STEPS = 40
@@ -97,7 +98,7 @@ def map_rows(
     n, columns = rows.shape
     chunk_rows = max(1, ROWS_PER_CHUNK // function.width(columns))
     per_call = mesh.size * CHUNKS_PER_CALL * chunk_rows
-    key = jax.random.fold_in(jax.random.key(seed), 2)
+    key = key_of(seed, Stream.MAPPING)
     parts = []
     for first in range(0, n, per_call):
         part = rows[first : first + per_call]

@@ -11,7 +11,9 @@ from pointillist.diffusion.denoisers import Bounds, ConditionalNetworkDenoiser, 
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embedding
 from pointillist.diffusion.schedules import Schedule
-from pointillist.diffusion.tokens import FactoredNetwork, TokenNetwork, TokenObjective, Tokens
+from pointillist.diffusion.token_losses import TokenObjective
+from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens import Tokens
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.samplers import Sampler
-from pointillist.diffusion.tokens import TokenDenoiser
+from pointillist.diffusion.token_sampling import TokenDenoiser
 from pointillist.engine.cluster import cluster, results
 from pointillist.engine.sampling import rows_per_chunk, stream_rows
 

@@ -18,9 +18,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.steering import ConditionalReward, Steered
-from pointillist.diffusion.tokens import TokenDenoiser
+from pointillist.diffusion.token_sampling import TokenDenoiser
 from pointillist.engine import devices as engine_devices
 from pointillist.engine import host
+from pointillist.engine.keys import Stream, key_of
 
 ROWS_PER_CHUNK = 500
 """Number of network evaluations in parallel: few enough that a chunk's activations stay in a core's cache, and a
@@ -31,11 +32,6 @@ CHUNKS_PER_CALL = 16
 n. It computes fewer chunks if these have more than `ROWS_PER_CHUNK` rows because they hold points of walks."""
 
 _AXIS = "rows"
-
-
-def sampling_key(seed: int) -> PRNGKeyArray:
-    """Makes the key from which draws' keys are folded; `training.training_key` folds another number into the seed."""
-    return jax.random.fold_in(jax.random.key(seed), 1)
 
 
 def rows_per_chunk(sampler: Sampler) -> int:
@@ -82,7 +78,7 @@ def stream_rows(
             a reward does not return one number per row or, outside compiled code, returns NaN.
     """
     mesh = engine_devices.mesh(_AXIS, devices)
-    key = sampling_key(seed)
+    key = key_of(seed, Stream.SAMPLING)
     chunk_rows = rows_per_chunk(sampler)
     draws = chunk_rows // sampler.rows_per_draw
     by_draw = None if labels is None else _labels_of_draws(labels, denoiser, sampler)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, Key
 
 from pointillist.diffusion import schedules
 from pointillist.engine import devices as engine_devices
@@ -29,6 +29,7 @@ from pointillist.engine.epochs import (
     pick,
     train,
 )
+from pointillist.engine.keys import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, Method, Recipe, Weights
 
 _AXIS = "models"
@@ -43,11 +44,6 @@ def spread_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*sets 
     """Root mean square of each column, float32; 1 where that is 0."""
     squares = np.mean(np.asarray(rows, np.float64) ** 2, axis=-2)
     return np.sqrt(np.where(squares > 0, squares, 1.0)).astype(np.float32)
-
-
-def training_key(seed: int | UInt32[Array, ""]) -> PRNGKeyArray:
-    """Makes the key of a model's training; `sampling` folds other numbers into the same seed."""
-    return jax.random.fold_in(jax.random.key(seed), 0)
 
 
 def _mesh(parts: int, models: int, devices: Sequence[jax.Device] | None) -> jax.sharding.Mesh:
@@ -243,7 +239,7 @@ def _run(
     )(states, fixed, counts, epochs, data)
 
 
-_training_keys = jax.jit(jax.vmap(training_key))
+_training_keys = jax.jit(jax.vmap(partial(key_of, stream=Stream.TRAINING)))
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3))

@@ -10,7 +10,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.losses import Objective, denoising_loss
 from pointillist.diffusion.schedules import Schedule
-from pointillist.diffusion.tokens import TokenNetwork, TokenObjective, token_loss
+from pointillist.diffusion.token_losses import TokenObjective, token_loss
+from pointillist.diffusion.token_networks import TokenNetwork
+from pointillist.engine.keys import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, Architecture, Weights
 
 DRAWS = 4
@@ -41,7 +43,7 @@ def held_out_loss(
         labels: Indices of classes, shape (n,), for a model with classes; each row is shown with its own label.
         seed: Seed, 0 … 2³² - 1.
     """
-    key = jax.random.fold_in(jax.random.key(seed), 3)
+    key = key_of(seed, Stream.HELD_OUT_LOSS)
     if isinstance(objective, TokenObjective):
         return float(_token_loss(key, network, rows, objective=objective))
     return float(_loss(key, network, schedule, spread, rows, labels, architecture=architecture, objective=objective))

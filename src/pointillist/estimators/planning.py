@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from pointillist.engine.devices import configure
 from pointillist.estimators.checkpoint import Checkpoint, seed_in
 from pointillist.estimators.continuing import check_continuing
-from pointillist.estimators.fitting import Plan, Stopping, train
+from pointillist.estimators.fitting import train
 from pointillist.estimators.inputs import checked_labels, checked_rows, seed_of
 from pointillist.estimators.layout import Headings, Layout, is_frame
 from pointillist.estimators.parameters import (
@@ -24,7 +24,7 @@ from pointillist.estimators.parameters import (
     noise_schedule,
     warn_of_prior,
 )
-from pointillist.estimators.saving import fingerprint, plan_key
+from pointillist.estimators.plan import Plan, Stopping, fingerprint, plan_key
 from pointillist.points import Table, TableScaling, blocks, rows_at
 from pointillist.points.mixed import MixedTable
 from pointillist.points.repeats import has_repeats

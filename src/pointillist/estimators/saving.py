@@ -1,9 +1,5 @@
 """Saves a fitted `Diffusion` as the description and the tensors of a model file, and loads it."""
 
-import hashlib
-import json
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,14 +7,13 @@ import jax
 import numpy as np
 
 from pointillist.engine import weights
-from pointillist.engine.epochs import TRAINING_VERSION
-from pointillist.estimators.fitting import Plan, Unscaled
 from pointillist.estimators.inputs import seed_of
 from pointillist.estimators.layout import Layout
 from pointillist.estimators.model_file import ModelFileError, Shape, read_description, read_tensors, write_model
 from pointillist.estimators.parameters import DECIDING, architecture, check_parameters, noise_schedule
+from pointillist.estimators.plan import scaling_tensors
 from pointillist.files import checking
-from pointillist.points import LONGEST_LABEL, AffineScaling, QuantileScaling, Scaling, TableScaling, blocks
+from pointillist.points import LONGEST_LABEL, AffineScaling, QuantileScaling, Scaling, TableScaling
 from pointillist.points.names import name_from_json, name_to_json
 
 if TYPE_CHECKING:
@@ -31,39 +26,6 @@ _VALUES = np.dtype("f8")
 
 _LARGEST_SPREAD = 1e18
 """Largest spread, whose square float32 still holds."""
-
-
-def fingerprint(rows: np.ndarray) -> str:
-    """Returns a hash of the training rows."""
-    digest = hashlib.sha256(str(rows.shape).encode())
-    for block in blocks(rows):
-        digest.update(np.ascontiguousarray(block).data)
-    return digest.hexdigest()[:32]
-
-
-def plan_key(plan: Plan, rows_fingerprint: str) -> str:
-    """Returns a hash of everything that decides the weights that a plan ends with."""
-    facts = {
-        "version": [version("pointillist"), TRAINING_VERSION],
-        "rows": rows_fingerprint,
-        "labels": None if plan.labels is None else fingerprint(plan.labels[:, None]),
-        "schedule": fingerprint(np.asarray(plan.schedule.alpha)[:, None]),
-        "scaling": [fingerprint(tensor.reshape(-1, 1)) for tensor in _scaling_tensors(plan.scaling).values()],
-        "architecture": asdict(plan.architecture),
-        "method": asdict(plan.method),
-        "spread": fingerprint(plan.spread[:, None]),
-        "stopping": None if plan.stopping is None else asdict(plan.stopping),
-        "start": None if plan.start is None else hashlib.sha256(weights.to_bytes(plan.start)).hexdigest(),
-        "shards": plan.shards.limit,
-    }
-    facts |= {
-        name: getattr(plan, name)
-        for name in (
-            *("n_classes", "epochs", "default_steps", "most_default_epochs", "p_uncond", "seed"),
-            *("learning_rate", "warmup", "decay", "averaging", "clip"),
-        )
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def save_model(model: "DiffusionModel", path: Path) -> None:
@@ -90,21 +52,11 @@ def save_model(model: "DiffusionModel", path: Path) -> None:
         "scaling": "quantile" if isinstance(model.scaling_.varying, QuantileScaling) else "affine",
     }
     tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.named(model.network_).items()}
-    tensors |= _scaling_tensors(model.scaling_)
+    tensors |= scaling_tensors(model.scaling_)
     tensors |= {"history": model.history_, "validation_history": model.validation_history_, "spread": model.spread_}
     if classes is not None:
         tensors["class_counts"] = model.class_counts_.astype(np.int64)
     write_model(path, facts, tensors)
-
-
-def _scaling_tensors(scaling: TableScaling | Unscaled) -> dict[str, np.ndarray]:
-    if isinstance(scaling, Unscaled):
-        return {}
-    common = {"minimum": scaling.minimum, "maximum": scaling.maximum}
-    if isinstance(scaling.varying, QuantileScaling):
-        return {**common, "quantiles": scaling.varying.quantiles}
-    assert isinstance(scaling.varying, AffineScaling)
-    return {**common, "centre": scaling.varying.centre, "unit": scaling.varying.unit}
 
 
 def load_model(cls: type[Model], path: Path) -> Model:

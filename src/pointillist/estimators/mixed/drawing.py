@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float
 
-from pointillist.diffusion.tokens import HIDDEN, TokenDenoiser, TokenSampler
+from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser, TokenSampler
 from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import stream_rows
 from pointillist.estimators.inputs import check_drawn, check_fitted, check_guidance, is_whole, seed_of

@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pointillist.diffusion.schedules import linear
-from pointillist.diffusion.tokens import FactoredNetwork, TokenNetwork, TokenObjective, Tokens
+from pointillist.diffusion.token_losses import TokenObjective
+from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens import Tokens
 from pointillist.engine.recipes import Method, TokenArchitecture
 from pointillist.estimators.checkpoint import Checkpoint, seed_in
-from pointillist.estimators.fitting import Plan, Stopping, Unscaled, train
+from pointillist.estimators.fitting import train
 from pointillist.estimators.inputs import checked_labels, seed_of
 from pointillist.estimators.layout import Headings
 from pointillist.estimators.mixed.frames import FrameLayout
 from pointillist.estimators.model_file import description_of
 from pointillist.estimators.parameters import BATCH_SIZE_MIXED, deciding, learning
-from pointillist.estimators.saving import fingerprint, plan_key
+from pointillist.estimators.plan import Plan, Stopping, Unscaled, fingerprint, plan_key
 from pointillist.points.encoding import ColumnCode, TableEncoding
 from pointillist.points.mixed import Cells, MixedTable, kind_of
 

@@ -1,0 +1,116 @@
+"""The loss of masked diffusion: which tokens are hidden, and how well they are predicted."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from pointillist.diffusion.losses import stratified
+from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens import Tokens
+
+
+def hiding(
+    tokens: Tokens, order: Float[Array, "m T"], share: Float[Array, " m"]
+) -> tuple[Bool[Array, "m T"], Float[Array, "m T"]]:
+    """Decides which tokens of some rows are seen, and weights the losses of the others.
+
+    The first v tokens of a row's order are seen, v = 0 … T - 1; the next one may be any whose parent is seen.
+    With weights T / (number of these) the loss is, on average over v and the order, the mean negative log-likelihood
+    of a row (Hoogeboom et al. 2021, equation 5), exactly so if no token has a parent.
+
+    Args:
+        tokens: The tokens.
+        order: Order of the tokens from `Tokens.ordered`, shape (m, T).
+        share: v / T, in [0, 1), shape (m,).
+
+    Returns:
+        Whether a token is seen, and the weights, both of shape (m, T).
+    """
+    n = len(tokens.sizes)
+    n_seen = jnp.floor(share * float(n)).astype(jnp.int32)[:, None]
+    is_seen: Array = order < (_smallest if tokens.is_wide else _smallest_by_sorting)(order, n_seen)
+    has_parent = np.asarray(tokens.parents) >= 0
+    parent_seen = jnp.where(has_parent[None], is_seen[:, np.maximum(tokens.parents, 0)], True)
+    is_next = ~is_seen & parent_seen
+    n_next = is_next.sum(axis=1, keepdims=True).astype(jnp.float32)
+    return is_seen, is_next.astype(jnp.float32) * (n / jnp.maximum(1.0, n_next))
+
+
+def _smallest_by_sorting(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
+    return jnp.take_along_axis(jnp.sort(order, axis=1), n, axis=1)
+
+
+def _smallest(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
+    """Finds the number in [0, 1] that exactly n others are below; in long rows this is faster than sorting.
+
+    Such numbers have the order of their bits, which are found one after another from the highest.
+    """
+    bits = jax.lax.bitcast_convert_type(order, jnp.int32)
+
+    def step(i: Array, found: Array) -> Array:
+        higher = found | (1 << (29 - i))
+        return jnp.where((bits < higher).sum(axis=1, keepdims=True) <= n, higher, found)
+
+    return jax.lax.bitcast_convert_type(jax.lax.fori_loop(0, 30, step, jnp.zeros_like(n)), jnp.float32)
+
+
+def token_loss(
+    network: TokenNetwork | FactoredNetwork,
+    tokens: Tokens,
+    rows: Float[Array, "m T"],
+    is_seen: Bool[Array, "m T"],
+    weight: Float[Array, "m T"],
+) -> Float[Array, ""]:
+    """Negative log-probability of hidden tokens in nats, summed over tokens with weights and averaged over rows.
+
+    Args:
+        network: The network, which returns logits.
+        tokens: The tokens.
+        rows: Rows of tokens, shape (m, T).
+        is_seen: Which tokens the network sees, shape (m, T).
+        weight: Weight of each token, shape (m, T).
+    """
+    if isinstance(network, FactoredNetwork):
+        return network.loss(rows, is_seen, weight) / len(rows)
+    wanted = tokens.one_hot(rows)
+    seen = wanted * is_seen[:, tokens.owner].astype(jnp.float32)
+    logits = jax.vmap(network)(seen.astype(network.output.bias.dtype)).astype(jnp.float32)
+    of_token = jnp.split(logits, tokens.splits, axis=1)
+    totals = jnp.stack([jax.nn.logsumexp(part, axis=1) for part in of_token], axis=1)
+    return (jnp.sum(weight * totals) - jnp.sum(logits * wanted * weight[:, tokens.owner])) / len(rows)
+
+
+@dataclass(frozen=True)
+class TokenObjective:
+    """The objective of models of tokens, as `losses.Objective` is that of models of rows of numbers.
+
+    Attributes:
+        tokens: The tokens of a row.
+    """
+
+    tokens: Tokens
+
+    def examples(
+        self,
+        keys: tuple[PRNGKeyArray, PRNGKeyArray],
+        x0: Float[Array, "m T"],
+        labels: Any,
+        batch_size: int,
+        schedule: Any,
+        spread: Any,
+        features: Any,
+    ) -> tuple[Array, ...]:
+        """Makes rows, which of their tokens are seen, and the weights of the others; all of shape (m, T)."""
+        share = stratified(keys[0], len(x0) // batch_size, batch_size)
+        order = self.tokens.ordered(jax.random.uniform(keys[1], x0.shape))
+        return x0, *hiding(self.tokens, order, share)
+
+    def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
+        """Computes `token_loss` of a batch, with the network's products in a given precision."""
+        if precision != "float32":
+            network = jax.tree.map(lambda leaf: leaf.astype(precision), network)
+        return token_loss(network, self.tokens, *batch)

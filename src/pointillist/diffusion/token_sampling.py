@@ -1,0 +1,184 @@
+"""Drawing rows of tokens: one after another given those that are seen, or several at a time in wide rows."""
+
+import math
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.tokens import WIDE, Tokens
+
+SHARES = 1 - np.cos(np.pi / 2 * np.arange(1, WIDE + 1) / WIDE)
+"""Fraction of a wide row's hidden tokens that is drawn by the end of each evaluation."""
+
+HIDDEN = -1.0
+"""Stands for a hidden token."""
+
+
+class TokenDenoiser(eqx.Module):
+    """A network of tokens, with its tokens.
+
+    Attributes:
+        network: Network from one-hot tokens that are seen to logits.
+        tokens: Its tokens.
+        guided: Position of the token towards whose value the others are guided; None for none.
+        guidance: w, at least 0: log-probabilities are (1 + w) log p(token | seen) - w log p(token | seen without the
+            guided one).
+        forbidden: Slots of values that are never drawn; None for none.
+    """
+
+    network: Callable[[Array], Array]
+    tokens: Tokens = eqx.field(static=True)
+    guided: int | None = eqx.field(static=True, default=None)
+    guidance: Float[Array | np.ndarray, ""] | float = 0.0
+    forbidden: Bool[Array | np.ndarray, " slots"] | None = None
+
+    def logits(self, row: Float[Array, " T"]) -> Float[Array, " slots"]:
+        """Computes the logit of every value of every token, given those that are not `HIDDEN`; shape (slots,).
+
+        If one of them is NaN, or infinite although its value may be drawn, all are NaN.
+        """
+        seen = self.tokens.one_hot(row)
+        logits = self.network(seen)
+        if self.guided is not None:
+            without = self.network(jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, seen))
+            logits = logits + self.guidance * (logits - without)
+        logits = jnp.where(jnp.isfinite(logits).all(), logits, jnp.nan)
+        return logits if self.forbidden is None else jnp.where(jnp.asarray(self.forbidden), -jnp.inf, logits)
+
+
+class TokenSampler(Sampler):
+    """Draws the hidden tokens of a row in an order that its key decides: one by one, except in wide rows.
+
+    In a wide row with more than `WIDE` hidden tokens some are drawn together, each from its distribution given those
+    drawn before, parents before their tokens. `WIDE` evaluations of the network (and one more if there are parents)
+    draw them all. This is the reverse process in as many steps. It leaves out how the tokens of one step depend on each
+    other beyond what is seen; steps have one token at first, when little is seen, and most tokens at the end.
+    """
+
+    @property
+    def rows_per_draw(self) -> int:
+        """Number of rows per draw: one."""
+        return 1
+
+    @property
+    def width(self) -> int:
+        """Number of network evaluations in parallel: one."""
+        return 1
+
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " T"]:
+        """Start of a draw, with all tokens hidden."""
+        return jnp.full(columns, HIDDEN)
+
+    def draw(self, key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " T"]) -> Float[Array, "1 T"]:
+        """Draws a row, shape (1, T).
+
+        Args:
+            key: The draw's own key.
+            denoiser: The denoiser, which returns logits.
+            x_T: Tokens, `HIDDEN` where they are to be drawn.
+
+        Returns:
+            All tokens. A number in [0, 1) is added to each that was drawn, which places the value within what the token
+            stands for. All are NaN if the network's logits are NaN.
+        """
+        tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
+        order = tokens.ordered(jax.random.uniform(jax.random.fold_in(key, n), (n,)))
+        # The given ones last, where there is nothing left to draw.
+        turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))
+        draw_all = _in_steps if tokens.is_wide else _one_by_one
+        row = draw_all(key, denoiser, turns, x_T)
+        row = jnp.where(jnp.isnan(row).any(), jnp.nan, row)
+        # The largest is far enough from 1 for the sum to stay below the next token.
+        rest = 0.999 * jax.random.uniform(jax.random.fold_in(key, n + 1), (n,))
+        return (row + jnp.where(x_T == HIDDEN, rest, 0.0))[None]
+
+
+def _one_by_one(
+    key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " T"], row: Float[Array, " T"]
+) -> Float[Array, " T"]:
+    """Draws a row's hidden tokens, each given all before it in their order."""
+
+    def step(i: Array, row: Array) -> Array:
+        place = turns[i]
+        drawn = _drawn(key, denoiser.tokens, _padded(denoiser, row), place, i)
+        return row.at[place].set(jnp.where(row[place] == HIDDEN, drawn, row[place]))
+
+    return jax.lax.fori_loop(0, len(turns), step, row)
+
+
+def _in_steps(
+    key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " T"], row: Float[Array, " T"]
+) -> Float[Array, " T"]:
+    """Draws a row's hidden tokens, each given those of all earlier steps."""
+    tokens, n = denoiser.tokens, len(turns)
+    turns, ends = steps_of(tokens, turns, row == HIDDEN)
+    numbers = jnp.arange(most_in_a_step(tokens))
+
+    def step(i: Array, row: Array) -> Array:
+        logits = _padded(denoiser, row)
+        own = numbers + jnp.where(i > 0, ends[i - 1], 0)
+        places = turns[jnp.minimum(own, n - 1)]
+        # In turn, for the memory of their noise.
+        drawn = jax.lax.map(lambda turn: _drawn(key, tokens, logits, turns[jnp.minimum(turn, n - 1)], turn), own)
+        return row.at[jnp.where(own < ends[i], places, n)].set(drawn, mode="drop")
+
+    return jax.lax.fori_loop(0, len(ends), step, row)
+
+
+def _padded(denoiser: TokenDenoiser, row: Float[Array, " T"]) -> Float[Array, " padded"]:
+    """Pads logits, so that a slice as long as the longest token's fits wherever it begins."""
+    return jnp.pad(denoiser.logits(row), (0, max(denoiser.tokens.sizes)))
+
+
+def _drawn(
+    key: PRNGKeyArray, tokens: Tokens, padded: Float[Array, " padded"], place: Int[Array, ""], turn: Int[Array, ""]
+) -> Float[Array, ""]:
+    """Draws a token from its logits; NaN if these are NaN."""
+    sizes, starts, longest = jnp.asarray(tokens.sizes), jnp.asarray(tokens.starts), max(tokens.sizes)
+    own = jax.lax.dynamic_slice(padded, (starts[place],), (longest,))
+    # The largest of logits with Gumbel noise is a draw from their softmax.
+    noise = jax.random.gumbel(jax.random.fold_in(key, turn), (longest,))
+    scores = jnp.where(jnp.arange(longest) < sizes[place], own + noise, -jnp.inf)
+    return jnp.where(jnp.isfinite(scores.max()), jnp.argmax(scores).astype(jnp.float32), jnp.nan)
+
+
+def steps_of(
+    tokens: Tokens, turns: Int[Array, " T"], is_hidden: Bool[Array, " T"]
+) -> tuple[Int[Array, " T"], Int[Array, " steps"]]:
+    """Assigns the tokens of a wide row to the steps in which they are drawn.
+
+    Step i = 1 … `WIDE` ends when a fraction 1 - cos(π i / (2 `WIDE`)) of the hidden tokens is drawn (Chang et al. 2022,
+    arXiv 2202.04200, section 3.3). Each step draws at least one, so up to `WIDE` tokens are drawn one by one. A token
+    whose parent is not drawn before its step waits for the step after its parent's.
+
+    Args:
+        tokens: The tokens.
+        turns: Positions of the tokens in the order of drawing, hidden ones first, parents before their tokens.
+        is_hidden: Which tokens are to be drawn.
+
+    Returns:
+        Turns by steps, and the turn that ends each step; there are `WIDE` + the number of levels steps.
+    """
+    n_hidden, n = is_hidden.sum(), len(turns)
+    by_share = jnp.round(n_hidden.astype(jnp.float32) * jnp.asarray(SHARES, jnp.float32)).astype(jnp.int32)
+    ends = jnp.maximum(by_share, jnp.arange(1, WIDE + 1))
+    rank = jnp.zeros(n, jnp.int32).at[turns].set(jnp.arange(n))
+    step = jnp.searchsorted(ends, rank, side="right").astype(jnp.int32)
+    for own in tokens.levels:
+        parents = np.asarray(tokens.parents)[own]
+        after = jnp.where(is_hidden[parents], step[parents] + 1, 0)
+        step = step.at[own].set(jnp.maximum(step[own], after))
+    n_steps = WIDE + len(tokens.levels)
+    step = jnp.where(is_hidden, step, n_steps)
+    turns = jnp.lexsort((rank, step))
+    return turns, jnp.searchsorted(step[turns], jnp.arange(n_steps), side="right").astype(jnp.int32)
+
+
+def most_in_a_step(tokens: Tokens) -> int:
+    """Most tokens that a step of `steps_of` can have: those of its share, and those that wait for it."""
+    return (math.ceil(len(tokens.sizes) * np.diff(SHARES).max()) + 1) * (1 + len(tokens.levels))

@@ -1,0 +1,37 @@
+"""Random streams of a seed: each use of randomness has its own number, so that no two draw the same.
+
+Within a stream, keys are folded with what is drawn: the epoch of a training, the place of a row, a row's hash. What a
+sampler folds into the key of a row is its own affair (`pointillist.diffusion.samplers`).
+"""
+
+from enum import IntEnum
+
+import jax
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray, UInt32
+
+
+class Stream(IntEnum):
+    """Streams of keys, on devices."""
+
+    TRAINING = 0
+    SAMPLING = 1
+    MAPPING = 2
+    HELD_OUT_LOSS = 3
+
+
+class HostStream(IntEnum):
+    """Streams of NumPy's generator, on the host."""
+
+    HELD_OUT_ROWS = 1
+    SHARDS = 2
+
+
+def key_of(seed: int | UInt32[Array, ""], stream: Stream) -> PRNGKeyArray:
+    """Makes the key of a stream; the seed is 0 … 2³² - 1."""
+    return jax.random.fold_in(jax.random.key(seed), int(stream))
+
+
+def generator_of(seed: int, stream: HostStream, *numbers: int) -> np.random.Generator:
+    """Makes the generator of a stream, for the given numbers within it."""
+    return np.random.default_rng([seed, int(stream), *numbers])
