@@ -26,10 +26,10 @@ def are_spikes(counts: np.ndarray, n: int) -> np.ndarray:
 def has_repeats(rows: Float[np.ndarray, "n d"]) -> bool:
     """Whether a table of numbers has a column whose values repeat so often that it is no continuous one."""
     n = len(rows)
-    return n >= FEWEST_ROWS and any(_repeated(column) > REPEATED_SHARE for column in rows.T)
+    return n >= FEWEST_ROWS and any(repeated_share(column) > REPEATED_SHARE for column in rows.T)
 
 
-def _repeated(column: Float[np.ndarray, " n"]) -> float:
+def repeated_share(column: Float[np.ndarray, " n"]) -> float:
     """The share of cells whose value many cells have; 0 of a constant column, which no model has to learn."""
     values, counts = np.unique(column, return_counts=True)
     if len(values) == 1:
