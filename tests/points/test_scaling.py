@@ -112,6 +112,14 @@ def test_tables_come_back(rows, method):
     assert (low <= scaled).all() and (scaled <= high).all()
 
 
+def test_quantiles_a_subnormal_distance_apart():
+    rows = np.array([[0.0], [5e-324], [1e-323], [1.0], [3.0]])
+    scaling = TableScaling.fit(rows, "quantile", np.array([False]))
+    scaled = scaling.transform(rows)
+    assert np.isfinite(scaled).all() and (np.diff(scaled[:, 0]) > 0).all()
+    np.testing.assert_allclose(scaling.inverse(scaled), rows, atol=1e-6)
+
+
 def test_whole_numbers_stay_in_range():
     rows = np.array([[0.0, 5.0], [1.0, 9.0], [1.0, 7.0]])
     scaling = TableScaling.fit(rows, "minmax", np.array([True, False]))

@@ -142,7 +142,10 @@ class QuantileScaling(Scaling):
     def _share_below(self, rows: Rows) -> Rows:
         levels, out = self.levels, np.empty(rows.shape)
         for j, quantiles in enumerate(self.quantiles.T):
-            column = np.asarray(rows[:, j], dtype=np.float64)
+            # A difference of quantiles may be subnormal, and a slope over it infinite. A power of two moves them all
+            # away from there, and changes no bit of a share.
+            exponent = 900 - int(np.frexp(np.abs(quantiles).max())[1])
+            column, quantiles = (np.ldexp(np.asarray(each, np.float64), exponent) for each in (rows[:, j], quantiles))
             # The two disagree at values that repeat, by the share of these; the middle of it is meant.
             from_left = np.interp(column, quantiles, levels)
             from_right = 1 - np.interp(-column, -quantiles[::-1], levels)
