@@ -155,8 +155,8 @@ def test_a_wide_table_with_a_constant_column_is_not_copied(monkeypatch, method):
     scaling = TableScaling.fit(rows, method, np.zeros(100, bool))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # A kilobyte for what is not rows.
-    assert peak < rows.nbytes / 5 + 1000
+    # A few kilobytes for what is not rows, which differs between versions of NumPy.
+    assert peak < rows.nbytes / 5 + 4000
     assert scaling.transform(rows[:9]).shape == (9, 99)
     np.testing.assert_allclose(scaling.inverse(scaling.transform(rows[:9]))[:, 3], 5.0)
 
