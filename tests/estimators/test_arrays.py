@@ -50,6 +50,12 @@ def test_the_container_does_not_matter():
         assert not hasattr(Diffusion(**QUICK).fit(pandas.DataFrame(smooth)), "encoding_")
 
 
+def test_tables_too_large_for_memory_are_not_made_tokens(monkeypatch):
+    data = skewed(300)
+    monkeypatch.setattr("pointillist.estimators.planning.SPOOL_ABOVE", data.nbytes - 1)
+    assert not hasattr(Diffusion(**QUICK).fit(data), "encoding_")
+
+
 def test_missing_cells_and_text_of_arrays(tmp_path):
     holes = RNG.normal(size=(60, 3))
     holes[::4, 1] = np.nan

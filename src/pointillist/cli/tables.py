@@ -26,15 +26,14 @@ def read_any(
     drop: Sequence[str] = (),
     types: Mapping[str, str] | None = None,
     is_mixed: bool = False,
-    min_rows: int = 2,
 ) -> Table | MixedTable:
     """Reads a table of numbers, or one of mixed columns if it has any, or if columns are dropped or given types."""
     if not drop and not types and not is_mixed:
         try:
-            return read_table(path, label, min_rows=min_rows)
+            return read_table(path, label)
         except NotNumbers:
             pass
-    return read_mixed(path, label, drop=drop, types=types, min_rows=min_rows)
+    return read_mixed(path, label, drop=drop, types=types)
 
 
 def types_of(given: Sequence[str]) -> dict[str, str]:

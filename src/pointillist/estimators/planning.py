@@ -28,6 +28,7 @@ from pointillist.estimators.plan import Plan, Stopping, fingerprint, plan_key
 from pointillist.points import Table, TableScaling, blocks, rows_at
 from pointillist.points.mixed import MixedTable
 from pointillist.points.repeats import has_repeats
+from pointillist.points.spool import SPOOL_ABOVE
 
 if TYPE_CHECKING:
     from pointillist.estimators.model import DiffusionModel
@@ -135,7 +136,8 @@ def _is_mixed_array(X: Any) -> bool:
         return is_known and not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel())
     if rows.dtype.kind == "f" and any(np.isnan(block).any() for block in blocks(rows)):
         return True
-    return has_repeats(_some(rows))
+    # Tokens are held in memory, where the rows of a larger table are not.
+    return rows.nbytes <= SPOOL_ABOVE and has_repeats(_some(rows))
 
 
 def _some(rows: np.ndarray) -> np.ndarray:
