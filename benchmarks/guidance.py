@@ -29,7 +29,7 @@ def main() -> None:
         "SVDD, M = 10, JAX reward": lambda: plain.sample(N_ROWS, reward=_reward, **ancestral),
         "SVDD, M = 10, NumPy reward": lambda: plain.sample(N_ROWS, reward=lambda x: x @ host, **ancestral),
         "Feynman-Kac, 10 particles a row": lambda: plain.sample(
-            N_ROWS, reward=_reward, steering="feynman-kac", **ancestral
+            N_ROWS, reward=_reward, steering="feynman_kac", **ancestral
         ),
     }
     for job in jobs.values():

@@ -56,7 +56,7 @@ def main() -> None:
 def _guided(w: float) -> dict:
     guided = ClassifierFree(CIRCLES.denoiser(SCHEDULE), jnp.float32(w))
     rows = sample_rows(
-        guided, Ancestral(SCHEDULE), columns=2, n_rows=N_ROWS, seed=0, labels=np.zeros(N_ROWS, np.int32)
+        guided, Ancestral(SCHEDULE, "beta"), columns=2, n_rows=N_ROWS, seed=0, labels=np.zeros(N_ROWS, np.int32)
     ).astype(np.float64)
     target = _rejected(w)
     plain = CIRCLES.given(0).sample(N_ROWS, 5)[0]
@@ -86,7 +86,7 @@ def _steered(temperature: float, m: int, method: str) -> dict:
         [[-0.5, -0.3], [0.5, 0.4], [0.6, -0.6]],
         [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.03, 0.01])],
     )
-    sampler = Ancestral(SCHEDULE)
+    sampler = Ancestral(SCHEDULE, "beta")
     steered = (
         SVDD(sampler, _linear, temperature, m)
         if method == "SVDD"

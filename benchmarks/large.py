@@ -27,7 +27,7 @@ def _measured(width: int, depth: int) -> dict[str, float]:
     fit = seconds(lambda: model.fit(rows), 1)[0]
     trained = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     drawn = seconds(lambda: model.sample(DRAWN, random_state=0), 1)[0]
-    weights = sum(leaf.size for leaf in jax.tree.leaves(model.network_))
+    weights = sum(leaf.size for leaf in jax.tree.leaves(model.model_.network))
     return {"weights": weights, "fit_s": fit, "peak_gib": trained, "draw_s": drawn}
 
 

@@ -57,7 +57,8 @@ def measured(size: str, epochs: int | None, n_drawn: int) -> dict[str, Any]:
     started, busy = time.perf_counter(), time.process_time()
     model = Diffusion(epochs=epochs, random_state=0).fit(frame)
     fitted = time.perf_counter()
-    found: dict[str, Any] = {"tokens": len(model.encoding_.sizes), "values": sum(model.encoding_.sizes)}
+    sizes = model.model_.codec.encoding.sizes
+    found: dict[str, Any] = {"tokens": len(sizes), "values": sum(sizes)}
     found |= {"passes": len(model.history_), "fit_s": fitted - started, "fit_peak_mb": _peak_mb()}
     found["fit_cpu_s"] = time.process_time() - busy
     if n_drawn:

@@ -12,8 +12,7 @@ from pyarrow import csv
 from sklearn.datasets import load_wine
 
 from pointillist import Diffusion, load_pointset
-from pointillist.diffusion.schedules import SCHEDULES
-from pointillist.diffusion.solvers import LOWEST_LAMBDA
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, SCHEDULES
 from pointillist.evaluation import draw_evaluation
 
 IMAGES = Path(__file__).parent / "images"

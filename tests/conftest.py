@@ -8,8 +8,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 from jaxtyping import install_import_hook
 
 install_import_hook(
-    ["pointillist.points", "pointillist.diffusion", "pointillist.engine", "pointillist.metrics"], "beartype.beartype"
+    [f"pointillist.{room}" for room in ("points", "diffusion", "engine", "metrics")], "beartype.beartype"
 )
+install_import_hook([f"pointillist.{room}" for room in ("models", "estimators", "evaluation", "study")], "shapes.check")
 
 import gc  # noqa: E402
 import resource  # noqa: E402

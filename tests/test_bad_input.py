@@ -19,7 +19,7 @@ from scipy import sparse
 
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.cli import main
-from pointillist.estimators import checkpoint, fitting
+from pointillist.models import checkpoint, training
 from pointillist.points import read_table
 
 N = 20
@@ -128,7 +128,7 @@ def unfinished(path):
         raise Stop
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "CHECKPOINT_EVERY", 0.0)
+        patch.setattr(training, "CHECKPOINT_EVERY", 0.0)
         patch.setattr(checkpoint.Checkpoint, "write", write_and_stop)
         with pytest.raises(Stop):
             Diffusion(**QUICK | {"epochs": 2}).fit(X, checkpoint=path)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -15,7 +16,8 @@ from pyarrow import parquet
 
 from pointillist import Diffusion
 from pointillist.cli import main
-from pointillist.estimators.model_file import MAX_DESCRIPTION
+from pointillist.models.container import MAX_DESCRIPTION
+from pointillist.models.saving import save_model
 from pointillist.points import limits
 
 QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 1, "random_state": 0}
@@ -74,7 +76,8 @@ def test_rows_that_are_no_numbers_are_not_written(run):
     for name, model in models.items():
         with pytest.raises(ValueError, match="guidance must be a number from 0 to 3e38, not 1e"):
             model.sample(20, labels=1, guidance=1e300, random_state=0)
-        model.network_ = jax.tree.map(lambda leaf: np.full_like(leaf, 3e38), model.network_)
+        spoiled = jax.tree.map(lambda leaf: np.full_like(leaf, 3e38), model.model_.network)
+        model.model_ = replace(model.model_, network=spoiled)
         model.save(name)
         error = refused(run, "sample", name, "-n", 20, "--out", "rows.csv")
         assert "of 20 rows are not numbers" in error and not os.path.exists("rows.csv")
@@ -99,12 +102,12 @@ def test_lists_that_no_file_can_hold_are_refused_before_training():
 def test_a_model_that_cannot_be_read_back_keeps_its_checkpoint(run, monkeypatch):
     np.save("rows.npy", X)
 
-    def spoiled(self, path, save=Diffusion.save):
-        save(self, path)
+    def spoiled(model, path, save=save_model):
+        save(model, path)
         path.write_bytes(path.read_bytes()[:-1])
 
     with monkeypatch.context() as patch:
-        patch.setattr("pointillist.estimators.model.DiffusionModel.save", spoiled)
+        patch.setattr("pointillist.models.saving.save_model", spoiled)
         code, error = run("fit", "rows.npy", *SMALL.split(), "--out", "m")
     assert code == 2 and "m: is not whole" in error and os.path.exists("m.checkpoint")
     assert run("fit", "rows.npy", *SMALL.split(), "--out", "m")[0] == 0 and not os.path.exists("m.checkpoint")

@@ -10,6 +10,7 @@ from pyarrow import csv, parquet
 
 from pointillist import Diffusion
 from pointillist.cli import main
+from pointillist.points.number_codec import NumberCodec
 
 SMALL = ("--width", 32, "--depth", 1, "--batch-size", 32)
 N = 400
@@ -79,7 +80,7 @@ def test_tables_of_which_one_alone_is_mixed_are_compared_as_mixed(run):
 def test_labels_and_given_cells(run):
     assert run("fit", "pets.csv", "--target", "kind", "--out", "m", "--epochs", 30, *SMALL)[0] == 0
     model = Diffusion.load("m")
-    assert model.classes_.tolist() == ["cat", "dog"] and model.label_column_ == ("kind", 0)
+    assert model.classes_.tolist() == ["cat", "dog"] and model.model_.classes.column == ("kind", 0)
     options = (
         "--class",
         "dog",
@@ -113,7 +114,7 @@ def test_types_are_chosen_and_columns_dropped(run):
     # What is left may be numbers alone.
     left = [part for name in ("kind", "born", "note", "tame", "legs") for part in ("--drop", name)]
     code, _, shown = run("fit", "notes.csv", "--target", "code", "--out", "m", "--epochs", 1, *SMALL, *left)
-    assert code == 0 and not hasattr(Diffusion.load("m"), "encoding_")
+    assert code == 0 and isinstance(Diffusion.load("m").model_.codec, NumberCodec)
     assert Diffusion.load("m").classes_.tolist() == [101, 205, 999]
 
 

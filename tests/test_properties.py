@@ -89,8 +89,8 @@ def test_a_model_comes_back_from_its_file(tmp_path_factory, table, labels, scali
     path = tmp_path_factory.mktemp("models") / "m"
     model.save(path)
     again = Diffusion.load(path)
-    assert again.get_params() == model.get_params() and again.layout_ == model.layout_
-    assert (again.seed_, again.fingerprint_) == (model.seed_, model.fingerprint_)
+    assert again.get_params() == model.get_params() and again.model_.codec.layout == model.model_.codec.layout
+    assert vars(again.model_.record)["fingerprint"] == model.model_.record.fingerprint
     has_labels = labels != "none"
     options = {"return_labels": has_labels, "guidance": 0.5 * has_labels, "random_state": 7}
     found, expected = again.sample(n, **options), model.sample(n, **options)
@@ -113,7 +113,7 @@ def test_rows_are_drawn_as_the_rows_were_that_were_given(table, n, seed):
     assert type(found) is type(rows) and schema(found) == schema(rows) and len(found) == n
     given, drawn = plain(rows), plain(found)
     low, high = given.min(axis=0), given.max(axis=0)
-    types = [np.dtype(name) for name in model.layout_.types]
+    types = [np.dtype(name) for name in model.model_.codec.layout.types]
     whole = np.array([dtype.kind in "biu" for dtype in types])
     # A tenth of half the range beyond it, and the rounding of float32.
     margin = np.where(whole, 0.0, 0.1 * (high - low) / 2 + 1e-5 * np.maximum(abs(low), abs(high)))

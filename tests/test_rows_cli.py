@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits, load_wine
 
 from pointillist import Diffusion
 from pointillist.cli import main
-from pointillist.estimators.model import DiffusionModel
+from pointillist.models import saving
 from pointillist.points import read_table
 
 SMALL = ["--timesteps", "20", "--width", "16", "--depth", "1"]
@@ -76,7 +76,7 @@ def test_a_table_with_labels_comes_back_as_it_was(run, tmp_path, ending):
     model = Diffusion.load("m")
     expected = model.sample(5, labels="barbera", guidance=1, random_state=3)
     np.testing.assert_allclose(of_class.rows, expected, rtol=1e-12)
-    assert table.num_rows == 178 and model.label_column_ == ("cultivar", 1)
+    assert table.num_rows == 178 and model.model_.classes.column == ("cultivar", 1)
 
 
 def test_what_the_shell_does_is_what_python_does(run):
@@ -247,7 +247,7 @@ def test_a_model_that_cannot_be_saved_is_kept_in_its_checkpoint(run, tmp_path, m
         def fail(model, path):
             raise OSError(28, "No space left on device")
 
-        patch.setattr(DiffusionModel, "save", fail)
+        patch.setattr(saving, "save_model", fail)
         patch.setattr(sys, "argv", arguments)
         with pytest.raises(SystemExit) as stop:
             main()

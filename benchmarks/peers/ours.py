@@ -11,7 +11,8 @@ from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.recipes import Method, Recipe
 from pointillist.engine.sampling import sample_rows
 from pointillist.engine.training import StackTrainer, spread_of
-from pointillist.estimators.parameters import REPORT, architecture, noise_schedule
+from pointillist.models.gaussian import architecture_of, noise_schedule
+from pointillist.models.hyperparameters import REPORT
 
 WITHOUT_END = 1_000_000
 """Epochs of a recipe whose learning rate is constant: the benchmark says when it ends."""
@@ -21,7 +22,7 @@ class Published(Peer):
     """A stack of models of the published recipe; rows are drawn from the first."""
 
     def __init__(self, rows: np.ndarray, options: argparse.Namespace) -> None:
-        self.rows, self.schedule, self.parts = rows, noise_schedule(REPORT), architecture(REPORT, 0)
+        self.rows, self.schedule, self.parts = rows, noise_schedule(REPORT), architecture_of(REPORT, 0)
         recipes = [
             Recipe(dataset=0, schedule=self.schedule, seed=seed, epochs=WITHOUT_END, learning_rate=LEARNING_RATE)
             for seed in range(options.seed, options.seed + options.models)

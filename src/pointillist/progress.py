@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -107,6 +107,31 @@ class Interruption:
         """Raises KeyboardInterrupt or SystemExit if a stop was requested; called where stopping loses nothing."""
         if self.signal is not None:
             raise _stopped_by(self.signal)
+
+
+class Keeping:
+    """Keeps the state of long work now and then, and before a stop.
+
+    Args:
+        every: Fewest seconds between two times.
+        interruption: What may ask the work to stop.
+    """
+
+    def __init__(self, every: float, interruption: Interruption) -> None:
+        self._every = every
+        self._interruption = interruption
+        self._kept_at = time.monotonic()
+
+    def now_and_then(self, keep: Callable[[], None]) -> None:
+        """Calls `keep` if it is time to, or if a stop was requested; stops then.
+
+        Raises:
+            KeyboardInterrupt: Or SystemExit, if a stop was requested.
+        """
+        if self._interruption.requested or time.monotonic() - self._kept_at > self._every:
+            keep()
+            self._kept_at = time.monotonic()
+        self._interruption.check()
 
 
 def _stopped_by(signum: int) -> BaseException:

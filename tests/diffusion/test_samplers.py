@@ -71,9 +71,9 @@ def test_few_steps_of_ddim_keep_a_normal_law_closer_than_ancestral_ones():
 
 
 def test_the_times_of_few_steps():
-    sampler = Ancestral(linear(10), steps=4)
+    sampler = Ancestral(linear(10), "beta", steps=4)
     assert [int(sampler.time(jnp.asarray(i))) for i in range(5)] == [10, 7, 5, 2, 0]
-    long = Ancestral(linear(100_000, 1e-6, 1e-4), steps=30_000)
+    long = Ancestral(linear(100_000, 1e-6, 1e-4), "beta", steps=30_000)
     assert int(long.time(jnp.asarray(1))) == 100_000 * 29_999 // 30_000
 
 
@@ -87,9 +87,11 @@ def test_given_priors_decide_the_rows_of_deterministic_samplers():
         )
         np.testing.assert_array_equal(rows, others)
         assert np.linalg.matrix_rank(np.cov(np.concatenate([rows, prior], 1).T), tol=1e-3) == 2
-    drawn = sample_rows(denoiser, Ancestral(schedule), columns=2, n_rows=5, seed=0)
-    x_T = np.stack([Ancestral(schedule).start(jax.random.fold_in(key_of(0, Stream.SAMPLING), i), 2) for i in range(5)])
-    given = sample_rows(denoiser, Ancestral(schedule), columns=2, n_rows=5, seed=0, prior=x_T)
+    drawn = sample_rows(denoiser, Ancestral(schedule, "beta"), columns=2, n_rows=5, seed=0)
+    x_T = np.stack(
+        [Ancestral(schedule, "beta").start(jax.random.fold_in(key_of(0, Stream.SAMPLING), i), 2) for i in range(5)]
+    )
+    given = sample_rows(denoiser, Ancestral(schedule, "beta"), columns=2, n_rows=5, seed=0, prior=x_T)
     np.testing.assert_array_equal(given, drawn)
 
 
@@ -98,7 +100,7 @@ def test_transition_is_the_papers_formula_in_eps():
     network = MLP(jax.random.key(0), columns=2, features=16, width=128, depth=5)
     x_t = jnp.array([0.7, -0.2])
     for t in (1, 2, 100, 200):
-        mean, std = Ancestral(schedule).transition(
+        mean, std = Ancestral(schedule, "beta").transition(
             NetworkDenoiser(network=network, schedule=schedule), x_t, jnp.array(t), jnp.array(t - 1)
         )
         beta = 1e-4 + (0.02 - 1e-4) * (t - 1) / 199

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.token_losses import TokenObjective, hiding, token_loss
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser, TokenSampler, most_in_a_step, steps_of
@@ -88,7 +89,7 @@ def test_the_loss_of_the_exact_law_is_its_entropy():
     rng = np.random.default_rng(1)
     rows = jnp.asarray(ROWS[rng.choice(len(ROWS), 40_000, p=LAW)], jnp.float32)
     keys = jax.random.split(jax.random.key(0))
-    rows, is_seen, weight = TokenObjective(TOKENS).examples((keys[0], keys[1]), rows, None, 100, None, None, None)
+    rows, is_seen, weight = TokenObjective(TOKENS).examples((keys[0], keys[1]), CleanRows(rows), 100)
     network = Exact(LAW)
     wanted = TOKENS.one_hot(rows)
     logits = jax.vmap(network)(wanted * is_seen[:, TOKENS.owner].astype(jnp.float32))

@@ -55,7 +55,9 @@ def test_labels_and_their_embedding_need_each_other():
 
 def test_rows_are_of_the_class_they_are_asked_for():
     labels = np.random.default_rng(0).integers(0, 4, 700)  # 3 is "no class"
-    rows = sample_rows(MIXTURE.denoiser(SCHEDULE), Ancestral(SCHEDULE), columns=2, n_rows=700, seed=0, labels=labels)
+    rows = sample_rows(
+        MIXTURE.denoiser(SCHEDULE), Ancestral(SCHEDULE, "beta"), columns=2, n_rows=700, seed=0, labels=labels
+    )
     found = ((rows[:, None] - MIXTURE.means) ** 2).sum(-1).argmin(1)
     np.testing.assert_array_equal(found[labels < 3], labels[labels < 3])
     shares = np.bincount(found[labels == 3], minlength=3) / (labels == 3).sum()
@@ -68,7 +70,7 @@ def test_labelled_rows_depend_on_seed_index_and_label_alone():
 
     def drawn(n_rows, **options):
         return sample_rows(
-            guided, Ancestral(SCHEDULE), columns=2, n_rows=n_rows, seed=0, labels=labels[:n_rows], **options
+            guided, Ancestral(SCHEDULE, "beta"), columns=2, n_rows=n_rows, seed=0, labels=labels[:n_rows], **options
         )
 
     many = drawn(1300)
@@ -83,12 +85,14 @@ def test_labels_of_a_model_without_classes():
     network = MLP(jax.random.key(0), columns=2, features=16, width=8, depth=1)
     denoiser = NetworkDenoiser(network=network, schedule=SCHEDULE)
     with pytest.raises(ValueError, match="labels are given, but the model has no classes"):
-        sample_rows(denoiser, Ancestral(SCHEDULE), columns=2, n_rows=3, seed=0, labels=np.zeros(3, np.int32))
+        sample_rows(denoiser, Ancestral(SCHEDULE, "beta"), columns=2, n_rows=3, seed=0, labels=np.zeros(3, np.int32))
 
 
 def test_progress_counts_the_rows():
     counts = []
-    sample_rows(MIXTURE.denoiser(SCHEDULE), Ancestral(SCHEDULE), columns=2, n_rows=1201, seed=0, progress=counts.append)
+    sample_rows(
+        MIXTURE.denoiser(SCHEDULE), Ancestral(SCHEDULE, "beta"), columns=2, n_rows=1201, seed=0, progress=counts.append
+    )
     assert sum(counts) == 1201 and len(counts) > 1
 
 
@@ -98,5 +102,5 @@ def test_one_program_for_every_guidance_scale():
     jax.clear_caches()
     for w in (0.25, 1.0, 4.0):
         guided = ClassifierFree(MIXTURE.denoiser(SCHEDULE), jnp.float32(w))
-        sample_rows(guided, Ancestral(SCHEDULE), columns=2, n_rows=3, seed=0, labels=np.zeros(3, np.int32))
+        sample_rows(guided, Ancestral(SCHEDULE, "beta"), columns=2, n_rows=3, seed=0, labels=np.zeros(3, np.int32))
     assert sampling._chunks._cache_size() == 1

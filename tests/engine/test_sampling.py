@@ -16,7 +16,7 @@ NETWORK = MLP(jax.random.key(0), columns=2, features=16, width=128, depth=5)
 
 def drawn(n_rows, seed=0, schedule=SCHEDULE, **options):
     denoiser = NetworkDenoiser(network=NETWORK, schedule=schedule)
-    return sample_rows(denoiser, Ancestral(schedule), columns=2, n_rows=n_rows, seed=seed, **options)
+    return sample_rows(denoiser, Ancestral(schedule, "beta"), columns=2, n_rows=n_rows, seed=seed, **options)
 
 
 def test_a_row_depends_on_seed_and_index_alone():
@@ -51,7 +51,7 @@ def test_a_longer_table_gives_the_same_rows():
 
 def test_streamed_parts_are_the_rows():
     denoiser = NetworkDenoiser(network=NETWORK, schedule=SCHEDULE)
-    parts = list(stream_rows(denoiser, Ancestral(SCHEDULE), columns=2, n_rows=1234, seed=0))
+    parts = list(stream_rows(denoiser, Ancestral(SCHEDULE, "beta"), columns=2, n_rows=1234, seed=0))
     assert len(parts) > 1
     np.testing.assert_array_equal(np.concatenate(parts), drawn(1234))
 
@@ -76,7 +76,7 @@ class Identity(Denoiser):
 
 def test_x_T_is_standard_normal():
     # One step to t = 0 returns the predicted x_0, which is here x_T itself.
-    rows = sample_rows(Identity(linear(1)), Ancestral(linear(1)), columns=2, n_rows=20_000, seed=0)
+    rows = sample_rows(Identity(linear(1)), Ancestral(linear(1), "beta"), columns=2, n_rows=20_000, seed=0)
     for column in rows.T:
         assert stats.kstest(column, "norm").pvalue > 1e-3
     assert abs(np.corrcoef(rows.T)[0, 1]) < 4 / np.sqrt(20_000)

@@ -13,7 +13,7 @@ from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows
 
 MIXTURE = GaussianMixture.of([0.5, 0.3, 0.2], [[-1.0, 0.0], [1.0, 1.0], [1.0, -1.0]], 0.05 * np.eye(2), [0, 1, 1])
 SCHEDULE = cosine(20)
-SAMPLER = Ancestral(SCHEDULE)
+SAMPLER = Ancestral(SCHEDULE, "beta")
 METHODS = {
     "svdd": lambda reward: SVDD(SAMPLER, reward, 0.5, 10),
     "feynman-kac": lambda reward: FeynmanKac(SAMPLER, reward, 0.5, 10, 200),

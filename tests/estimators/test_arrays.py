@@ -8,6 +8,7 @@ from pyarrow import csv
 from pointillist import Diffusion
 from pointillist.cli import main
 from pointillist.metrics import boosted_two_sample
+from pointillist.points.number_codec import NumberCodec
 
 QUICK = {"width": 16, "depth": 1, "epochs": 2, "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -24,6 +25,10 @@ def skewed(n):
             np.exp(z[:, 3]),
         ]
     )
+
+
+def is_of_numbers(model):
+    return isinstance(model.model_.codec, NumberCodec)
 
 
 def as_table(rows):
@@ -46,14 +51,14 @@ def test_the_container_does_not_matter():
     of_array, of_frame = (Diffusion(**QUICK).fit(X).sample(50, random_state=1) for X in (data, frame))
     np.testing.assert_array_equal(of_array, of_frame.to_numpy())
     for smooth in (RNG.normal(size=(300, 2)), skewed(100)):
-        assert not hasattr(Diffusion(**QUICK).fit(smooth), "encoding_")
-        assert not hasattr(Diffusion(**QUICK).fit(pandas.DataFrame(smooth)), "encoding_")
+        assert is_of_numbers(Diffusion(**QUICK).fit(smooth))
+        assert is_of_numbers(Diffusion(**QUICK).fit(pandas.DataFrame(smooth)))
 
 
 def test_tables_too_large_for_memory_are_not_made_tokens(monkeypatch):
     data = skewed(300)
-    monkeypatch.setattr("pointillist.estimators.planning.SPOOL_ABOVE", data.nbytes - 1)
-    assert not hasattr(Diffusion(**QUICK).fit(data), "encoding_")
+    monkeypatch.setattr("pointillist.models.choosing.SPOOL_ABOVE", data.nbytes - 1)
+    assert is_of_numbers(Diffusion(**QUICK).fit(data))
 
 
 def test_missing_cells_and_text_of_arrays(tmp_path):

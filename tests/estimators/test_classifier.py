@@ -50,11 +50,11 @@ def test_classes_come_from_the_model(model):
 
 
 def test_fit_fits_a_copy(model):
-    before = model.network_
+    before = model.model_
     classifier = DiffusionClassifier(Diffusion(**QUICK | {"epochs": 2}, random_state=0)).fit(X, Y)
-    assert classifier.classes_.tolist() == list(range(8)) and not hasattr(classifier.model, "network_")
+    assert classifier.classes_.tolist() == list(range(8)) and not hasattr(classifier.model, "model_")
     DiffusionClassifier(model).fit(X[:100], Y[:100] > 3)
-    assert model.network_ is before
+    assert model.model_ is before
 
 
 def test_cross_validation():

@@ -8,7 +8,8 @@ import pytest
 
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.engine.training import StackTrainer
-from pointillist.estimators import fitting
+from pointillist.models import training
+from pointillist.points.number_codec import NumberCodec
 
 N = 1200
 RNG = np.random.default_rng(0)
@@ -191,8 +192,8 @@ def test_hard_tables_train_without_nan(name):
 def test_a_fit_that_is_stopped_goes_on_to_the_same_weights(data, tmp_path, monkeypatch):
     small, options = data.head(300), {**FAST, "epochs": 8}
     whole = Diffusion(**options).fit(small)
-    monkeypatch.setattr(fitting, "STEPS_PER_CALL", 8)
-    monkeypatch.setattr(fitting, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(training, "STEPS_PER_CALL", 8)
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 0.0)
     run, calls = StackTrainer.run, []
 
     def stopping(self, epochs):
@@ -209,7 +210,7 @@ def test_a_fit_that_is_stopped_goes_on_to_the_same_weights(data, tmp_path, monke
     # Two of the eight epochs were kept.
     assert len(calls) == 3 + 6
     np.testing.assert_array_equal(again.history_, whole.history_)
-    np.testing.assert_array_equal(again.network_.output.weight, whole.network_.output.weight)
+    np.testing.assert_array_equal(again.model_.network.output.weight, whole.model_.network.output.weight)
 
 
 def test_a_frame_of_numbers_can_be_masked_and_filled():
@@ -223,10 +224,10 @@ def test_a_frame_of_numbers_can_be_masked_and_filled():
     filled = model.impute(pd.DataFrame({"x": [2.0] * 300, "y": [np.nan] * 300}), random_state=0)
     assert filled["y"].mean() == pytest.approx(2.0, abs=0.25)
     plain = Diffusion(epochs=1, random_state=0).fit(data)
-    assert not hasattr(plain, "encoding_")
-    with pytest.raises(ValueError, match="impute is for models of mixed columns"):
+    assert isinstance(plain.model_.codec, NumberCodec)
+    with pytest.raises(ValueError, match="impute is for models of tokens"):
         plain.impute(data)
-    with pytest.raises(ValueError, match="where is for models of mixed columns"):
+    with pytest.raises(ValueError, match="where is for models of tokens"):
         plain.sample(1, where={"x": 1.0})
 
 
@@ -244,14 +245,17 @@ def test_numbers_that_are_categories():
         (lambda m: m.sample(2, where={"colour": 1}), "there is no column 'colour': the model's columns are 'kind'"),
         (lambda m: m.sample(2, where={"weight": "heavy"}), "column 'weight' holds double, and .*heavy.* is not that"),
         (lambda m: m.sample(2, where={"weight": None}), "column 'weight' has no missing cell in the training rows"),
-        (lambda m: m.sample(2, where={"legs": [3, 4, 4]}), "is for 3 rows but n_samples for 2: leave one of them out"),
+        (
+            lambda m: m.sample(2, where={"legs": [3, 4, 4]}),
+            "legs has 3 entries but n_samples is 2: leave one of them out",
+        ),
         (lambda m: m.sample(2, where=["kind"]), "where must map columns to values"),
-        (lambda m: m.sample(2, labels="cat"), "labels are given, but this model was fitted without"),
+        (lambda m: m.sample(2, labels="cat"), "labels need a model with classes, and this one was fitted without"),
         (lambda m: m.sample(2, guidance=1.0), "guidance needs a class to guide to"),
         (lambda m: m.sample(2, sampler="ddim"), "sampler is only for models of numbers"),
         (lambda m: m.sample(2, reward=np.sum), "reward is only for models of numbers"),
         (lambda m: m.score_samples(frame(5)), "log-densities are for models of numbers"),
-        (lambda m: m.plot(), "is for models of numbers, and this one is of mixed columns"),
+        (lambda m: m.plot(), "are for models of numbers, and this one is of tokens"),
         (lambda m: m.plot_density(), "is for models of numbers"),
         (lambda m: m.impute(np.zeros((2, 9))), "X has no column 'kind'"),
         (lambda m: m.impute(frame(5).drop(columns="legs")), "X has no column 'legs'"),

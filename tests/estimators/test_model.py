@@ -94,7 +94,7 @@ def test_autoguidance_leads_away_from_a_worse_model(plain, conditional):
         plain.sample(5, worse=other, guidance=1.0)
 
 
-@pytest.mark.parametrize("steering", ["svdd", "feynman-kac"])
+@pytest.mark.parametrize("steering", ["svdd_pm", "feynman_kac"])
 def test_a_reward_is_of_rows_in_the_units_of_the_data(plain, steering):
     def high(x):
         assert x.shape[1] == 2
@@ -106,13 +106,13 @@ def test_a_reward_is_of_rows_in_the_units_of_the_data(plain, steering):
     host = plain.sample(300, reward=lambda x: np.asarray(x)[:, 0], **options)
     assert compiled[:, 0].mean() > base.mean() + 1
     # The last bits of rewards that nearly tie decide which row of a population is copied.
-    wanted = 1.0 if steering == "svdd" else 0.8
+    wanted = 1.0 if steering == "svdd_pm" else 0.8
     assert np.isclose(host, compiled, rtol=1e-3).all(axis=1).mean() >= wanted
 
 
 def test_populations_of_several_labels(conditional):
     asked = np.array(["right", "left", "right"] * 40)
-    rows = conditional.sample(labels=asked, reward=lambda x: 0 * x[:, 0], steering="feynman-kac", random_state=0)
+    rows = conditional.sample(labels=asked, reward=lambda x: 0 * x[:, 0], steering="feynman_kac", random_state=0)
     assert len(rows) == 120 and (nearest_class(rows) == asked).mean() > 0.7
 
 
@@ -267,7 +267,7 @@ def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
         ({"prior": np.full((5, 2), 1e39)}, "prior has inf in row 0, column 0"),
         ({"prior": np.zeros((5, 3))}, "prior must hold one row of 2 numbers for each row to draw"),
         ({"prior": np.zeros((4, 2))}, "prior has 4 entries but n_samples is 5"),
-        ({"prior": np.zeros((5, 2)), "reward": len, "steering": "feynman-kac"}, "draws populations of rows"),
+        ({"prior": np.zeros((5, 2)), "reward": len, "steering": "feynman_kac"}, "draws populations of rows"),
         ({"sampler": "euler"}, "sampler must be one of ancestral, ddim"),
         ({"sampler": "dpm", "steps": 1}, "steps of dpm must be an integer of at least 2, not 1"),
         ({"sampler": "dpm", "reward": len}, "rewards steer ancestral sampling, not dpm"),
@@ -287,11 +287,11 @@ def test_without_p_uncond_all_classes_are_drawn_in_the_datas_shares():
         ({"reward": lambda x: np.asarray(x)[:, 0] * np.nan}, "the reward gave nan for the row"),
         ({"reward": lambda x: x[:, 0], "reward_temperature": -1.0}, "reward_temperature must be a number of at least"),
         (
-            {"reward": lambda x: x[:, 0], "reward_temperature": 0, "steering": "feynman-kac"},
+            {"reward": lambda x: x[:, 0], "reward_temperature": 0, "steering": "feynman_kac"},
             "reward_temperature must be a number above 0",
         ),
         ({"reward": lambda x: x[:, 0], "candidates": 0}, "candidates must be an integer of at least 1, not 0"),
-        ({"reward": lambda x: x[:, 0], "steering": "luck"}, "steering must be one of svdd, feynman-kac, not 'luck'"),
+        ({"reward": lambda x: x[:, 0], "steering": "luck"}, "steering must be one of svdd_pm, feynman_kac, not 'luck'"),
         ({"random_state": -1}, r"random_state must lie between 0 and 2\*\*32 - 1, not -1"),
         ({"random_state": "1"}, "random_state must be an integer"),
     ],

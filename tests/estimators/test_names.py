@@ -75,7 +75,7 @@ def test_a_series_comes_back_as_one():
 def test_labels_keep_their_name():
     data = frame(["kind", "size"])
     model = Diffusion(**QUICK).fit(data, pandas.Series(["no", "yes"] * (N // 2), name="answer"))
-    assert model.label_column_ == ("answer", 2)
+    assert model.model_.classes.column == ("answer", 2)
     assert len(model.sample(3, where={"answer": "yes"})) == 3
 
 

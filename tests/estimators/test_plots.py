@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
 from pointillist import Diffusion, load_pointset
-from pointillist.estimators.fitting import Trained
+from pointillist.models.training import Trained
 
 X, Y = load_pointset("blobs", 200)
 X = X * [10.0, 0.1] + [100.0, -5.0]
@@ -29,12 +29,11 @@ def fitted(rows, labels=None):
     """A model whose network has learnt nothing: it draws rows all the same, and need not be trained."""
 
     def untrained(plan, **_):
-        columns = int(plan.scaling.varies.sum())
-        network = jax.device_get(plan.architecture.build(jax.random.key(0), columns))
+        network = jax.device_get(plan.process.architecture.build(jax.random.key(0), plan.codec.width))
         return Trained(network, np.ones(1, np.float32), np.empty(0, np.float32))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pointillist.estimators.planning.train", untrained)
+        patch.setattr("pointillist.models.fitting.train", untrained)
         return Diffusion(timesteps=8, network="mlp", width=8, depth=1, process="gaussian", random_state=0).fit(
             rows, labels
         )

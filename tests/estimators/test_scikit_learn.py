@@ -61,7 +61,7 @@ def test_in_a_grid_search():
 def test_a_clone_is_not_fitted():
     model = Diffusion(**QUICK).fit(X)
     copy = clone(model)
-    assert copy.get_params() == model.get_params() and not hasattr(copy, "network_")
+    assert copy.get_params() == model.get_params() and not hasattr(copy, "model_")
 
 
 def test_what_a_notebook_shows():

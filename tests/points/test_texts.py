@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointillist.points import read_mixed, read_table
-from pointillist.points.mixed_files import MixedWriter
+from pointillist.points import TableWriter, read_mixed, read_table
 
 UTC = pa.timestamp("s", "UTC")
 COLUMNS = {
@@ -119,8 +118,8 @@ def test_every_type_comes_back(tmp_path_factory, data, ending, alone):
     table = pa.table(arrays)
     if not table.num_columns or (ending != ".parquet" and all(c.null_count == n for c in table.columns)):
         return
-    with MixedWriter(path, table.schema, table.num_rows) as writer:
-        writer.write(table)
+    with TableWriter(path, table.column_names, table.schema.types, table.num_rows) as writer:
+        writer.write(table.columns)
     again = read_mixed(path).arrow
     assert again.num_rows == n
     for name in table.column_names:
@@ -137,8 +136,8 @@ def test_every_type_comes_back(tmp_path_factory, data, ending, alone):
 def test_gaps_of_one_column_are_rows(tmp_path, ending):
     for column in (pa.array([1.5, None, None]), pa.array(["NA", None, "", None]), pa.array([None, date(2024, 1, 1)])):
         path = tmp_path / f"one{ending}"
-        with MixedWriter(path, pa.schema([("x", column.type)]), len(column)) as writer:
-            writer.write(pa.table({"x": column}))
+        with TableWriter(path, ["x"], [column.type], len(column)) as writer:
+            writer.write([column])
         assert read_mixed(path).arrow["x"].to_pylist() == column.to_pylist()
 
 

@@ -5,7 +5,7 @@ from rich.console import Console
 from support import dump
 
 from pointillist import load_pointset, metrics
-from pointillist.study import runner
+from pointillist.study import drawing, runner, shared
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, load_dataset
 from pointillist.study.measuring import measure_classes, measure_classifier, measure_floor, measure_neighbours
@@ -99,7 +99,7 @@ def test_a_draw_goes_on_where_it_was_interrupted(small, tmp_path, monkeypatch):
     spec = small.only(["reward"])
     whole = run(spec, tmp_path / "whole")
     monkeypatch.setattr("pointillist.engine.sampling.CHUNKS_PER_CALL", 1)
-    stream, left, firsts = runner.stream_rows, [7], []
+    stream, left, firsts = drawing.stream_rows, [7], []
 
     def stream_and_stop(*args, **options):
         firsts.append(options["first_row"])
@@ -109,8 +109,8 @@ def test_a_draw_goes_on_where_it_was_interrupted(small, tmp_path, monkeypatch):
             if left[0] == 0:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "KEEP_EVERY", 0.0)
-    monkeypatch.setattr(runner, "stream_rows", stream_and_stop)
+    monkeypatch.setattr(shared, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(drawing, "stream_rows", stream_and_stop)
     with pytest.raises(KeyboardInterrupt):
         run(spec, tmp_path / "stopped")
     again = run(spec, tmp_path / "stopped")

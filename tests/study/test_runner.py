@@ -16,7 +16,7 @@ from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.training import StackTrainer
 from pointillist.points import true_log_density
-from pointillist.study import runner
+from pointillist.study import runner, shared, training
 from pointillist.study.database import StoreError
 from pointillist.study.grid import random_seed, study_cells
 from pointillist.study.measuring import measure_rows
@@ -106,7 +106,7 @@ def test_sections_alone_give_the_same_cells(tiny, tmp_path, whole):
 
 @pytest.mark.parametrize("models_per_stack", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_stacks_change_nothing(tiny, tmp_path, whole, monkeypatch, models_per_stack):
-    monkeypatch.setattr(runner, "MODELS_PER_STACK", models_per_stack)
+    monkeypatch.setattr(training, "MODELS_PER_STACK", models_per_stack)
     assert run(load_spec(str(tiny)), tmp_path / "stacks") == whole
 
 
@@ -121,7 +121,7 @@ def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeyp
         left[0] -= 1
         return train(self, 1)
 
-    monkeypatch.setattr(runner, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(shared, "KEEP_EVERY", 0.0)
     monkeypatch.setattr(StackTrainer, "run", run_and_stop)
     with pytest.raises(KeyboardInterrupt):
         run(load_spec(str(tiny)), tmp_path / "stopped")
@@ -217,7 +217,7 @@ def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole)
         schedule = cell.settings.noise_schedule()
         rows = sample_rows(
             NetworkDenoiser(network=network, schedule=schedule),
-            Ancestral(schedule),
+            Ancestral(schedule, "beta"),
             columns=2,
             n_rows=100,
             seed=random_seed(cell.rows_key),
@@ -232,9 +232,9 @@ def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole)
 
 DRIVER = """
 import sys
-from pointillist.study import runner
-runner.KEEP_EVERY = 0.0
-runner.SECONDS_PER_CALL = 0.1
+from pointillist.study import shared, training
+shared.KEEP_EVERY = 0.0
+training.SECONDS_PER_CALL = 0.1
 from pointillist.cli import main
 main()
 """

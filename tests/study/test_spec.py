@@ -50,13 +50,17 @@ def test_the_built_in_report():
 def test_the_built_in_recipes():
     from pointillist import Diffusion
     from pointillist.estimators import REPORT
-    from pointillist.estimators.parameters import BATCH_SIZE, deciding
+    from pointillist.models.hyperparameters import deciding
+    from pointillist.models.planning import BATCH_SIZE, WIDTH
 
     (section,) = load_spec("recipes").sections
     everything = section.columns[0]
     assert everything.label == "all" and section.varied == ()
     # The first column is what `Diffusion()` is, but for the scaling of the columns.
-    model, settings = Diffusion().get_params() | deciding(Diffusion()) | {"batch_size": BATCH_SIZE}, everything.settings
+    model, settings = (
+        Diffusion().get_params() | deciding(Diffusion(), WIDTH) | {"batch_size": BATCH_SIZE},
+        everything.settings,
+    )
     shared = ("timesteps", "schedule", "network", "prediction", "weighting", "noise_levels", "width", "depth")
     for name in (*shared, "time_embedding", "batch_size", "learning_rate", "warmup", "decay", "averaging"):
         assert getattr(settings, name) == model[name], name
@@ -180,7 +184,7 @@ MISTAKES = {
     "beta reversed": (GOOD + "beta_range = [0.2, 0.1]", "0 < beta_start <= beta_end < 1"),
     "beta pair of text": (GOOD + 'beta_range = ["a", "b"]', "must be a pair"),
     "schedule": (GOOD + 'schedule = "sine"', "line 2: schedule: 'sine' must be one of linear, cosine, sigmoid"),
-    "variance": (GOOD + 'variance = "both"', "must be one of beta, posterior"),
+    "variance": (GOOD + 'variance = "both"', "must be one of posterior, beta"),
     "rate": (GOOD + "learning_rate = 0", "learning_rate: 0 must be a number above 0"),
     "embedding": (GOOD + "time_embedding = 5", "must be an even number"),
     "seeds": ("seeds = 0\n" + GOOD, "line 1: seeds: 0 must be an integer from 1"),

@@ -75,29 +75,33 @@ def evaluate(
 
 
 def _read(path: Path, target: str | None, min_rows: int) -> "MixedTable | Table":
-    from pointillist.points import MixedTable, read_table
-    from pointillist.points.mixed_files import read_mixed
+    from pointillist.points import MixedTable, read_any
 
-    if path.suffix == ".npy":
-        return read_table(path, target, min_rows=min_rows)
+    table = read_any(path, target, is_mixed=True, min_rows=min_rows)
     # As a label the target would be text, whatever it holds.
-    return MixedTable(read_mixed(path, target, min_rows=min_rows).arrow)
+    return MixedTable(table.arrow) if isinstance(table, MixedTable) else table
 
 
 def _given_or_drawn(rows: Path, n: int, target: str | None, seed: int, min_rows: int) -> "MixedTable | Table":
     """The rows of a file, or n rows drawn from the model that it holds."""
-    from pointillist.estimators.drawing import Options
-    from pointillist.estimators.model import DiffusionModel
+    from rich.console import Console
+
+    from pointillist.models.drawing import Draw
+    from pointillist.models.request import Request
+    from pointillist.models.saving import load_model
     from pointillist.points import READABLE, LabelColumn, MixedTable, Table
+    from pointillist.points.token_codec import TokenCodec
+    from pointillist.progress import Bar
 
     if rows.name.endswith(READABLE) or not rows.exists():
         return _read(rows, target, min_rows)
-    model = DiffusionModel.load(rows)
-    if model._is_mixed:
-        table, _ = model._mixed_draw(n, Options(random_state=seed), progress=True)
-        return MixedTable(table.rename_columns([str(name) for name in model.layout_.names]))
-    drawn, labels = model._drawn(n, Options(return_labels=model._n_classes > 0, random_state=seed), progress=True)
-    names, types = model.layout_.names, model.layout_.types
-    name, place = model.label_column_ or ("label", len(types))
-    label = None if labels is None else LabelColumn(str(name), place, labels)
-    return Table(drawn, None if names is None else tuple(map(str, names)), types, label)
+    model = load_model(rows)
+    codec, classes = model.codec, model.classes
+    request = Request(n, return_labels=classes is not None, variance=model.asked["variance"], random_state=seed)
+    with Bar(Console(stderr=True), n) as bar:
+        drawn, labels = Draw(model, request).rows(bar.advance)
+    if isinstance(codec, TokenCodec):
+        return MixedTable(drawn.rename_columns([str(name) for name in codec.names]))
+    names = None if codec.names is None else tuple(map(str, codec.names))
+    name, place = (None if classes is None else classes.column) or ("label", codec.n_columns)
+    return Table(drawn, names, codec.types, None if labels is None else LabelColumn(str(name), place, labels))

@@ -1,12 +1,9 @@
 """`pointillist info`: what a model file or a study's database holds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from pointillist.estimators.model import DiffusionModel
 
 _SHOWN = 20
 """Most columns, classes or sections that are named one by one."""
@@ -31,37 +28,30 @@ def info(
 
 
 def _of_model(path: Path) -> dict[str, Any]:
-    from pointillist.estimators.model import DiffusionModel
+    import jax
 
-    model = DiffusionModel.load(path)
-    kind = "tokens (masked diffusion)" if model._is_mixed else "numbers (Gaussian diffusion)"
-    facts = {"kind": kind, "columns": f"{model.n_features_in_}: {_listed(_columns(model))}"}
-    if model._n_classes:
-        counts = zip(model.classes_.tolist(), model.class_counts_.tolist(), strict=True)
-        facts["classes"] = f"{model._n_classes}: {_listed([f'{label} ({n:,})' for label, n in counts])}"
-    defaults = type(model)._defaults()
-    changed = {k: v for k, v in model._asked().items() if v != defaults[k] and k not in ("verbose", "random_state")}
-    weights = sum(tensor.size for tensor in _tensors(model))
+    from pointillist.models.hyperparameters import DEFAULTS
+    from pointillist.models.saving import load_model
+    from pointillist.points.token_codec import TokenCodec
+
+    model = load_model(path)
+    codec, record = model.codec, model.record
+    is_of_tokens = isinstance(codec, TokenCodec)
+    names = codec.names or range(codec.n_columns)
+    columns = [f"{name} ({kind})" for name, kind in zip(names, codec.types, strict=True)]
+    kind = "tokens (masked diffusion)" if is_of_tokens else "numbers (Gaussian diffusion)"
+    facts = {"kind": kind, "columns": f"{codec.n_columns}: {_listed(columns)}"}
+    if model.classes is not None:
+        counts = zip(model.classes.labels.tolist(), model.classes.counts.tolist(), strict=True)
+        facts["classes"] = f"{len(model.classes)}: {_listed([f'{label} ({n:,})' for label, n in counts])}"
+    changed = {k: v for k, v in model.asked.items() if v != DEFAULTS[k] and k not in ("verbose", "random_state")}
+    weights = sum(tensor.size for tensor in jax.tree.leaves(model.network))
     return facts | {
         "parameters": ", ".join(f"{name}={value!r}" for name, value in changed.items()) or "the defaults",
         "weights": f"{weights:,}",
-        "training": f"{len(model.history_):,} epochs, loss {model.history_[-1]:.4f}, seed {model.seed_}",
-        "training rows": f"not in the file; their hash is {model.fingerprint_}",
+        "training": f"{len(record.history):,} epochs, loss {record.history[-1]:.4f}, seed {record.seed}",
+        "training rows": f"not in the file; their hash is {record.fingerprint}",
     }
-
-
-def _tensors(model: "DiffusionModel") -> list[Any]:
-    import jax
-
-    return jax.tree.leaves(model.network_)
-
-
-def _columns(model: "DiffusionModel") -> list[str]:
-    layout = model.layout_
-    if model._is_mixed:
-        return [f"{name} ({field.type})" for name, field in zip(layout.names, layout.schema, strict=True)]
-    names = layout.names or range(len(layout.types))
-    return [f"{name} ({kind})" for name, kind in zip(names, layout.types, strict=True)]
 
 
 def _of_study(path: Path) -> dict[str, Any]:

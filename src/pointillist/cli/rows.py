@@ -1,8 +1,6 @@
 """`pointillist fit` and `pointillist sample`: models of a user's own tables."""
 
 import time
-from collections.abc import Sequence
-from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +10,7 @@ from pointillist.cli import choices
 from pointillist.cli.choices import FILES
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import DiffusionModel
+    from pointillist.models.row_model import RowModel
 
 
 def fit(
@@ -72,14 +70,16 @@ def fit(
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.tables import print_types, read_any, types_of
+    from pointillist.cli.tables import print_types, types_of
     from pointillist.engine.devices import configure
-    from pointillist.estimators.checkpoint import forget, previous, remove_checkpoint
-    from pointillist.estimators.model import DiffusionModel
-    from pointillist.estimators.parameters import check_parameters
-    from pointillist.estimators.planning import as_mixed
     from pointillist.files import check_place
-    from pointillist.points.mixed import MixedTable
+    from pointillist.models.checkpoint import CheckpointError, forget, previous, remove_checkpoint
+    from pointillist.models.fitting import fit as fit_model
+    from pointillist.models.fitting import prepare
+    from pointillist.models.hyperparameters import Hyperparameters, check_hyperparameters
+    from pointillist.models.saving import load_model, save_model
+    from pointillist.points import read_any
+    from pointillist.points.token_codec import TokenCodec
 
     # First, as the name of a folder may be empty.
     check_place(out)
@@ -90,7 +90,7 @@ def fit(
     if out.resolve() in (kept.resolve(), previous(kept).resolve()):
         raise ValueError(f"{out}: is given as --checkpoint too, which is removed at the end: give another name")
     configure()
-    model = DiffusionModel(
+    asked = Hyperparameters(
         timesteps=timesteps,
         schedule=schedule,
         beta_start=beta_start,
@@ -106,7 +106,7 @@ def fit(
         verbose=not quiet,
         random_state=seed,
     )
-    check_parameters(model)
+    check_hyperparameters(asked)
     chosen = categorical or []
     table = read_any(data, target, drop=drop or (), types=types_of(type or ()), is_mixed=bool(chosen))
     if not resume:
@@ -114,30 +114,30 @@ def fit(
     console = Console(stderr=True, quiet=quiet)
     started = time.monotonic()
     try:
-        mixed = as_mixed(model, table, chosen)
-        if mixed is not None:
-            table = mixed[0]
-            print_types(table, chosen, console)
-        model._fit(table, None, kept, chosen)
+        task = prepare(asked, table, categorical=chosen, checkpoint=kept)
+        if task.table is not None and isinstance(task.plan.codec, TokenCodec):
+            print_types(task.table, task.plan.codec.encoding, chosen, console)
+        model = fit_model(task, kept)
     except (KeyboardInterrupt, SystemExit):
         if kept.exists():
             console.print("Stopped. Run the same command again to continue.", highlight=False)
         raise
+    except CheckpointError:
+        raise
     except ValueError as error:
-        if str(error).startswith(f"{kept}: "):
-            raise
         raise ValueError(f"{data}: {error}") from error
-    model.save(out)
+    save_model(model, out)
     # What cannot be read again is as good as lost, and the checkpoint is all there is of it.
-    DiffusionModel.load(out)
+    load_model(out)
     forget(kept)
-    n, d = (len(table), len(table.names)) if isinstance(table, MixedTable) else table.rows.shape
+    n, d = len(task.plan.rows), model.codec.n_columns
     columns = "column" if d == 1 else "columns"
-    classes = f", {len(model.classes_)} classes" if hasattr(model, "classes_") else ""
-    epoch = "epoch" if len(model.history_) == 1 else "epochs"
+    classes = f", {len(model.classes)} classes" if model.classes is not None else ""
+    history = model.record.history
+    epoch = "epoch" if len(history) == 1 else "epochs"
     console.print(
-        f"{out}: {n:,} rows, {d} {columns}{classes}; {len(model.history_)} {epoch} in "
-        f"{time.monotonic() - started:.0f} s, loss {model.history_[-1]:.4f}",
+        f"{out}: {n:,} rows, {d} {columns}{classes}; {len(history)} {epoch} in "
+        f"{time.monotonic() - started:.0f} s, loss {history[-1]:.4f}",
         highlight=False,
         soft_wrap=True,
     )
@@ -191,12 +191,14 @@ def sample(
 
     from pointillist.cli.tables import where_of
     from pointillist.engine.cluster import check_engine
-    from pointillist.estimators.model import DiffusionModel
+    from pointillist.models.drawing import Draw
+    from pointillist.models.request import Request
+    from pointillist.models.saving import load_model
     from pointillist.points import TableWriter, read_table
     from pointillist.progress import Bar
 
     check_engine(engine, address)
-    fitted = DiffusionModel.load(model)
+    fitted = load_model(model)
     start = None if prior is None else read_table(prior, min_rows=1).rows
     if n is None and start is None:
         raise ValueError("the number of rows is missing: give -n or --prior")
@@ -206,52 +208,31 @@ def sample(
         raise ValueError(f"{prior}: has {rows}, but -n is {n}: leave -n out, or make them equal")
     if n_rows < 1:
         raise ValueError(f"-n must be at least 1, not {n_rows}")
-    has_labels = hasattr(fitted, "classes_")
-    if label is not None and not has_labels:
+    if label is not None and fitted.classes is None:
         raise ValueError(f"{model}: was fitted without labels: leave --class out, or fit it with --target COLUMN")
-    options = {
-        "labels": None if label is None else _class_of(fitted, label),
-        "guidance": guidance,
-        "sampler": sampler,
-        "steps": steps,
-        "prior": start,
-        "deterministic": deterministic,
-        "where": where_of(fitted, where or ()),
-        "random_state": seed,
-    }
-    if fitted._is_mixed:
-        _write_mixed(fitted, out, n_rows, engine, address, options)
-        return
-    batches = fitted._typed_batches(n_rows, engine, address, return_labels=has_labels, **options)
-    names, types, place = _columns(fitted)
-    with (
-        TableWriter(out, names, types, n_rows) as writer,
-        Bar(Console(stderr=True), n_rows) as bar,
-    ):
+    place = _place_of_labels(fitted)
+    request = Request(
+        n_rows,
+        labels=None if label is None else _class_of(fitted, label),
+        return_labels=place is not None,
+        guidance=guidance,
+        sampler=sampler,
+        steps=steps,
+        prior=start,
+        deterministic=deterministic,
+        where=where_of(fitted, where or ()),
+        variance=fitted.asked["variance"],
+        random_state=seed,
+    )
+    draw = Draw(fitted, request)
+    with TableWriter(out, *_headings(fitted, place), n_rows) as writer, Bar(Console(stderr=True), n_rows) as bar:
         bar.say("sampling")
-        for columns, labels in batches:
-            if labels is not None:
+        for part, labels in draw.parts(engine, address):
+            columns = fitted.codec.columns(part)
+            if place is not None:
                 columns.insert(place, labels)
             writer.write(columns)
-            bar.advance(len(columns[0]))
-
-
-def _write_mixed(
-    model: "DiffusionModel", out: Path, n_rows: int, engine: str, address: str | None, options: dict[str, Any]
-) -> None:
-    from rich.console import Console
-
-    from pointillist.estimators.drawing import Options
-    from pointillist.estimators.mixed.drawing import MixedDraw
-    from pointillist.points.mixed_files import MixedWriter
-    from pointillist.progress import Bar
-
-    draw = MixedDraw(model, n_rows, Options(**options))
-    with MixedWriter(out, model.layout_.file_schema, n_rows) as writer, Bar(Console(stderr=True), n_rows) as bar:
-        bar.say("sampling")
-        for table, _ in draw.parts(engine, address):
-            writer.write(table.rename_columns(writer.names))
-            bar.advance(len(table))
+            bar.advance(len(part))
 
 
 def _check_apart(place: Path, data: Path) -> None:
@@ -259,32 +240,37 @@ def _check_apart(place: Path, data: Path) -> None:
         raise ValueError(f"{place}: is the table to read and would be overwritten: give another name")
 
 
-def _class_of(model: "DiffusionModel", text: str) -> Any:
+def _class_of(model: "RowModel", text: str) -> Any:
     """The label that a text stands for."""
-    for label in model.classes_.tolist():
+    known = [] if model.classes is None else model.classes.labels.tolist()
+    for label in known:
         is_other_way = (isinstance(label, float) and text == f"{label:g}") or (
             isinstance(label, bool) and text == str(label).lower()
         )
         if text == str(label) or is_other_way:
             return label
-    raise ValueError(f"unknown label {text!r}: the model knows {', '.join(map(str, model.classes_.tolist()))}")
+    raise ValueError(f"unknown label {text!r}: the model knows {', '.join(map(str, known))}")
 
 
-def _columns(model: "DiffusionModel") -> tuple[Sequence[str] | None, list[str], int]:
-    """Names and types of the columns that are written, and the position of the labels among them."""
-    layout = model.layout_
-    names = None if layout.names is None else [str(name) for name in layout.names]
-    types = list(layout.types)
-    if not hasattr(model, "classes_"):
-        return names, types, 0
-    name, place = model.label_column_ or (_free_name(names or ()), len(types))
-    kind = model.classes_.dtype
-    types.insert(place, "str" if kind.kind == "U" else kind.name)
-    if names is not None:
-        names.insert(place, name)
-    return names, types, place
+def _place_of_labels(model: "RowModel") -> int | None:
+    """Position at which labels are put among the columns; None if there are none, or they are a column already."""
+    classes, names = model.classes, model.codec.names
+    if classes is None or (classes.column is not None and names is not None and classes.column[0] in names):
+        return None
+    return model.codec.n_columns if classes.column is None else classes.column[1]
 
 
-def _free_name(names: Sequence[str]) -> str:
-    """A name for a column of labels that no other column has."""
-    return next(name for name in chain(["label"], (f"label_{i}" for i in count(1))) if name not in names)
+def _headings(model: "RowModel", place: int | None) -> tuple[list[str] | None, list[Any]]:
+    """Names and types of the columns that are written, with those of labels at a place."""
+    from pointillist.models.planning import free_name
+
+    names = None if model.codec.names is None else [str(name) for name in model.codec.names]
+    types: list[Any] = list(model.codec.types)
+    if place is not None:
+        assert model.classes is not None
+        kind = model.classes.labels.dtype
+        types.insert(place, "str" if kind.kind == "U" else kind.name)
+        if names is not None:
+            column = model.classes.column
+            names.insert(place, free_name(["label"], names) if column is None else str(column[0]))
+    return names, types

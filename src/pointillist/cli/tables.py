@@ -1,39 +1,21 @@
-"""Reads tables for commands: as tables of numbers where possible, otherwise as tables of mixed columns."""
+"""What commands say of tables, and what their options say of columns."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pointillist.files import printable
-from pointillist.points import Table, read_table
-from pointillist.points.columns import NotNumbers, shown
+from pointillist.points.columns import shown
+from pointillist.points.encoding import TableEncoding
 from pointillist.points.mixed import MixedTable, kind_of
-from pointillist.points.mixed_files import read_mixed
 from pointillist.points.texts import TYPES
+from pointillist.points.token_codec import TokenCodec
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pointillist.estimators.model import DiffusionModel
-
-
-def read_any(
-    path: Path,
-    label: str | None,
-    *,
-    drop: Sequence[str] = (),
-    types: Mapping[str, str] | None = None,
-    is_mixed: bool = False,
-) -> Table | MixedTable:
-    """Reads a table of numbers, or one of mixed columns if it has any, or if columns are dropped or given types."""
-    if not drop and not types and not is_mixed:
-        try:
-            return read_table(path, label)
-        except NotNumbers:
-            pass
-    return read_mixed(path, label, drop=drop, types=types)
+    from pointillist.models.row_model import RowModel
 
 
 def types_of(given: Sequence[str]) -> dict[str, str]:
@@ -51,17 +33,13 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
     return types
 
 
-def print_types(table: MixedTable, categorical: Sequence[str], console: "Console") -> None:
+def print_types(table: MixedTable, encoding: TableEncoding, categorical: Sequence[str], console: "Console") -> None:
     """Prints what each column of a table is taken for."""
     from rich.table import Table as Grid
     from rich.text import Text
 
-    from pointillist.points.encoding import TableEncoding
-
     grid = Grid("column", "kind", "values", "missing", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for code, cells, field in zip(
-        TableEncoding.fit(table, categorical).columns, table.cells, table.arrow.schema, strict=True
-    ):
+    for code, cells, field in zip(encoding.columns, table.cells, table.arrow.schema, strict=True):
         kind = {"whole": "integer", "truth": "boolean", "category": "categories"}.get(kind_of(field.type))
         kind = "categories" if field.name in categorical else kind or kind_of(field.type)
         if code.categories is not None:
@@ -92,7 +70,7 @@ def _shown(value: float, kind: Any) -> str:
     return str(to_arrow([cells], pa.schema([("x", kind)]))[0][0].as_py())
 
 
-def where_of(model: "DiffusionModel", given: Sequence[str]) -> dict[str, Any] | None:
+def where_of(model: "RowModel", given: Sequence[str]) -> dict[str, Any] | None:
     """Parses COLUMN=VALUE options; returns values by column of the model.
 
     Raises:
@@ -105,11 +83,12 @@ def where_of(model: "DiffusionModel", given: Sequence[str]) -> dict[str, Any] | 
         name, is_pair, value = text.partition("=")
         if not is_pair:
             raise ValueError(f"--where takes COLUMN=VALUE, not {shown(text)}")
-        if not model._is_mixed:
-            raise ValueError("--where is for models of mixed columns, and this one is of numbers: leave it out")
+        if not isinstance(model.codec, TokenCodec):
+            raise ValueError("--where is for models of tokens, and this one is of numbers: leave it out")
+        encoding = model.codec.encoding
         # The names of a data frame need not be text.
-        name = next((code.name for code in model.encoding_.columns if str(code.name) == name), name)
-        code, kind = model.encoding_.code(name), model.layout_.type_of(name)
+        name = next((code.name for code in encoding.columns if str(code.name) == name), name)
+        code, kind = encoding.code(name), model.codec.layout.type_of(name)
         if code.categories is not None or kind is None:
             known = code.atoms.tolist() if code.categories is None else code.categories
             where[name] = next((each for each in known if str(each).strip().lower() == value.strip().lower()), value)

@@ -7,10 +7,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density
-from pointillist.diffusion.schedules import alpha_sigma, lambda_range, time_at
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, alpha_sigma, lambda_range, time_at
 
-LOWEST_LAMBDA = -2.0
-"""The λ below which x_t says next to nothing about the class: for rows in [-1, 1], less than about 0.02 d nats."""
+N_TIMES = 128
+"""Default number of values of λ for `class_elbos`."""
 
 
 def class_elbos(
@@ -57,14 +57,15 @@ def class_log_densities(
     *,
     n_classes: int,
     steps: int | None = None,
+    lowest: float = LOWEST_LAMBDA,
 ) -> Float[Array, " classes"]:
     """Log p(x | y) in nats of one row for every class, shape (n_classes,), by the probability-flow ODE.
 
     The key decides the probes of Hutchinson's estimate, which is used beyond 64 columns; they are the same for every
-    class.
+    class. Rows are N(0, I) where deterministic solvers begin, as in `mapping.LogDensity`; see `log_density`.
     """
     probes = hutchinson_probes(key, len(x))
-    one = lambda label: log_density(denoiser.given(label), x, probes=probes, steps=steps)  # noqa: E731
+    one = lambda label: log_density(denoiser.given(label), x, probes=probes, steps=steps, lowest=lowest)  # noqa: E731
     return jax.vmap(one)(jnp.arange(n_classes))
 
 

@@ -91,6 +91,10 @@ def log_density(
     return jnp.where(solution.result == diffrax.RESULTS.successful, at_T + spread, jnp.nan)
 
 
+EVALUATIONS_PER_STEP = 6
+"""Number of evaluations of the denoiser per step of the solver (its seventh stage is the next step's first)."""
+
+
 def n_tangents(columns: int) -> int:
     """Number of Jacobian-vector products per evaluation for rows of `columns` columns."""
     return columns if columns <= EXACT_COLUMNS else PROBES

@@ -36,6 +36,29 @@ class Noised(NamedTuple):
     weight: Float[Array, "m k"]
 
 
+class CleanRows(NamedTuple):
+    """Rows to make training examples of, and what they are noised with.
+
+    Attributes:
+        x0: Rows as the network sees them, shape (m, d), batch after batch.
+        labels: Indices of classes, shape (m,); None without classes.
+        schedule: The noise schedule; None for tokens, which are hidden instead.
+        spread: Root mean square of each column, shape (d,); None for tokens.
+        features: Function of (times, log(alpha_t / sigma_t), labels) that returns the conditioning features; None for
+            tokens, of which the hidden ones themselves show the noise level.
+    """
+
+    x0: Float[Array, "m d"]
+    labels: Int[Array, " m"] | None = None
+    schedule: Schedule | None = None
+    spread: Float[Array, " d"] | None = None
+    features: Callable[[Array, Array, Array | None], Array] | None = None
+
+
+HELD_OUT_DRAWS = 4
+"""Number of draws of a noise level and of noise for each held-out row."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """The objective that training minimises.
@@ -54,27 +77,41 @@ class Objective:
     def examples(
         self,
         keys: tuple[PRNGKeyArray, PRNGKeyArray],
-        x0: Float[Array, "m d"],
-        labels: Int[Array, " m"] | None,
+        clean: CleanRows,
         batch_size: int,
-        schedule: Schedule,
-        spread: Float[Array, " d"],
-        features: Callable[[Array, Array, Array | None], Array],
     ) -> tuple[Array, ...]:
         """Makes the training examples of an epoch, row by row: the arguments of `loss` except the network.
 
         Args:
             keys: Keys of the noise levels and of the noise.
-            x0: Rows, shape (m, d), batch after batch.
-            labels: Indices of classes, shape (m,).
+            clean: The rows, of whole batches.
             batch_size: Number of rows per batch.
-            schedule: The noise schedule.
-            spread: Root mean square of each column, shape (d,).
-            features: Function of (times, log(alpha_t / sigma_t), labels) that returns the conditioning features.
         """
-        share, eps = self._noise(*keys, len(x0) // batch_size, batch_size, x0.shape[1])
-        noised = self.noised(x0, eps, share, schedule, spread)
-        return noised.inside, features(noised.t, noised.lambda_t, labels), noised.target, noised.weight
+        share, eps = self._noise(*keys, len(clean.x0) // batch_size, batch_size, clean.x0.shape[1])
+        return self._examples(clean, eps, share)
+
+    def _examples(self, clean: CleanRows, eps: Float[Array, "m d"], share: Float[Array, " m"]) -> tuple[Array, ...]:
+        assert clean.schedule is not None and clean.spread is not None and clean.features is not None
+        noised = self.noised(clean.x0, eps, share, clean.schedule, clean.spread)
+        features = clean.features(noised.t, noised.lambda_t, clean.labels)
+        return noised.inside, features, noised.target, noised.weight
+
+    def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
+        """Computes the mean loss of rows, at `HELD_OUT_DRAWS` noise levels each, spread evenly over their distribution.
+
+        Args:
+            key: Key of noise levels and noise.
+            network: The network.
+            clean: The rows; each is shown with its own label.
+        """
+        level_key, noise_key = jax.random.split(key)
+        x0 = jnp.repeat(clean.x0, HELD_OUT_DRAWS, axis=0)
+        labels = None if clean.labels is None else jnp.repeat(clean.labels, HELD_OUT_DRAWS)
+        n = len(x0)
+        # Strata of equal size, in random order: less noise than independent levels.
+        share = (jax.random.permutation(level_key, n) + 0.5) / n
+        eps = jax.random.normal(noise_key, x0.shape)
+        return denoising_loss(network, *self._examples(clean._replace(x0=x0, labels=labels), eps, share))
 
     def _noise(
         self, level_key: PRNGKeyArray, noise_key: PRNGKeyArray, steps: int, batch_size: int, columns: int

@@ -17,6 +17,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.schedules import Schedule, alpha_sigma, at
 
+VARIANCES = ("posterior", "beta")
+"""Variances of the ancestral sampler's noise, by name; see `Ancestral`."""
+
 
 class Sampler(eqx.Module):
     """A sampler draws rows: one, or several that belong together."""
@@ -201,11 +204,11 @@ class Ancestral(TransitionSampler):
     """
 
     schedule: Schedule
-    variance: str = eqx.field(static=True, default="beta")
+    variance: str = eqx.field(static=True)
     steps: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
-        if self.variance not in ("beta", "posterior", "zero"):
+        if self.variance not in (*VARIANCES, "zero"):
             raise ValueError(f"variance must be 'beta', 'posterior' or 'zero', not {self.variance!r}")
 
     @property

@@ -14,15 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.samplers import DDIM, Ancestral, RowSampler
-from pointillist.diffusion.schedules import Schedule, at_lambda, lambda_range, time_at
-
-LOWEST_LAMBDA = -2.3
-"""The λ at which solvers begin if a schedule goes lower: σ = sigma / alpha is 10, and 1 % of x_t's variance is data.
-
-For columns with mean 0 and variance 1, x_t has the mean and variance of N(0, I) there; for columns within [-1, 1] the
-mean is off by at most 0.005 nats. Beginning lower would spend some of the few evaluations where almost nothing is
-decided.
-"""
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, at_lambda, lambda_range, time_at
 
 DPM_POINTS = 20
 """Default number of points of `DPMSolver2M`, which takes as many evaluations."""
@@ -88,7 +80,7 @@ class DPMSolver2M(Solver):
     """
 
     schedule: Schedule
-    points: int = eqx.field(static=True, default=20)
+    points: int = eqx.field(static=True, default=DPM_POINTS)
     is_stochastic: bool = eqx.field(static=True, default=False)
 
     def begin(self, x_T: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
@@ -132,7 +124,7 @@ class Heun(Solver):
     """
 
     schedule: Schedule
-    points: int = eqx.field(static=True, default=10)
+    points: int = eqx.field(static=True, default=HEUN_POINTS)
     evaluations_per_step: ClassVar[int] = 2
 
     def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.losses import stratified
+from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, stratified
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.tokens import Tokens
 
@@ -97,17 +97,31 @@ class TokenObjective:
     def examples(
         self,
         keys: tuple[PRNGKeyArray, PRNGKeyArray],
-        x0: Float[Array, "m T"],
-        labels: Any,
+        clean: CleanRows,
         batch_size: int,
-        schedule: Any,
-        spread: Any,
-        features: Any,
     ) -> tuple[Array, ...]:
         """Makes rows, which of their tokens are seen, and the weights of the others; all of shape (m, T)."""
-        share = stratified(keys[0], len(x0) // batch_size, batch_size)
-        order = self.tokens.ordered(jax.random.uniform(keys[1], x0.shape))
-        return x0, *hiding(self.tokens, order, share)
+        share = stratified(keys[0], len(clean.x0) // batch_size, batch_size)
+        order = self.tokens.ordered(jax.random.uniform(keys[1], clean.x0.shape))
+        return clean.x0, *hiding(self.tokens, order, share)
+
+    def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
+        """Computes the mean loss of rows, each with `HELD_OUT_DRAWS` orders of its tokens and numbers of hidden ones.
+
+        Args:
+            key: Key of orders and numbers.
+            network: The network.
+            clean: The rows.
+        """
+        x0 = jnp.repeat(jnp.asarray(clean.x0), HELD_OUT_DRAWS, axis=0)
+        keys = jax.random.split(key)
+        examples = self.examples((keys[0], keys[1]), CleanRows(x0), len(x0))
+
+        def of_row(row: tuple[Array, Array, Array]) -> Array:
+            return token_loss(network, self.tokens, *(part[None] for part in row))
+
+        # Not all at once: there may be thousands of logits a row.
+        return jax.lax.map(of_row, examples, batch_size=512).mean()
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Computes `token_loss` of a batch, with the network's products in a given precision."""

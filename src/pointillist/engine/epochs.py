@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from pointillist.diffusion.schedules import Schedule, Table
+from pointillist.diffusion.losses import CleanRows
+from pointillist.diffusion.schedules import AnyArray, Schedule
 from pointillist.engine.adam import Moments, adam
 from pointillist.engine.recipes import AnyArchitecture, Method, Weights
 
@@ -53,23 +54,23 @@ class Fixed(eqx.Module):
     """The inputs that a model's training does not change; made in NumPy, as a schedule is."""
 
     key: Key[Array, "*stack"]
-    dataset: Int[Table, "*stack"]
-    schedule: Schedule
-    epochs: Int[Table, "*stack"]
-    learning_rate: Float[Table, "*stack"]
-    warmup: Float[Table, "*stack"]
-    decay: Float[Table, "*stack"]
-    averaging: Float[Table, "*stack"]
-    n_classes: Int[Table, "*stack"]
-    p_uncond: Float[Table, "*stack"]
-    clip: Float[Table, "*stack"]
+    dataset: Int[AnyArray, "*stack"]
+    schedule: Schedule | None
+    epochs: Int[AnyArray, "*stack"]
+    learning_rate: Float[AnyArray, "*stack"]
+    warmup: Float[AnyArray, "*stack"]
+    decay: Float[AnyArray, "*stack"]
+    averaging: Float[AnyArray, "*stack"]
+    n_classes: Int[AnyArray, "*stack"]
+    p_uncond: Float[AnyArray, "*stack"]
+    clip: Float[AnyArray, "*stack"]
 
 
 class Data(eqx.Module):
     """Data sets of one shape, their columns' root mean squares, and their labels if the models have classes."""
 
     rows: Float[Array, "sets n d"]
-    spread: Float[Array, "sets d"]
+    spread: Float[Array, "sets d"] | None
     labels: Int[Array, "sets n"] | None
 
 
@@ -80,7 +81,7 @@ def initial_state(key: PRNGKeyArray, architecture: AnyArchitecture, method: Meth
     return TrainingState(network, Moments.of(network), jnp.zeros((), jnp.int32), average)
 
 
-def pick(tree: Any, i: Table) -> Any:
+def pick(tree: Any, i: AnyArray) -> Any:
     """Entry i of a stack."""
     return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, i, keepdims=False), tree)
 
@@ -128,12 +129,8 @@ def _epoch(
         labels = jnp.where(is_dropped, fixed.n_classes, data.labels[order])
     examples = method.objective.examples(
         (level_key, noise_key),
-        data.rows[order],
-        labels,
+        CleanRows(data.rows[order], labels, fixed.schedule, data.spread, architecture.features),
         method.batch_size,
-        fixed.schedule,
-        data.spread,
-        architecture.features,
     )
     batches = jax.tree.map(lambda a: a.reshape(steps, method.batch_size, -1), examples)
     first = state.epoch.astype(jnp.float32) * steps
@@ -194,7 +191,7 @@ def _gradient(network: Weights, batch: tuple[Array, ...], method: Method) -> tup
     return jax.tree.map(lambda a: a / method.parts, total)
 
 
-def _clipped(gradient: Weights, largest: Float[Table, ""]) -> Weights:
+def _clipped(gradient: Weights, largest: Float[AnyArray, ""]) -> Weights:
     """Clips the gradient to the largest norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1)."""
     norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
     return jax.tree.map(lambda g: g * jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12)), gradient)

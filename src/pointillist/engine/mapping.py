@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 from pointillist.diffusion.classification import class_elbos, class_log_densities
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
-from pointillist.diffusion.solvers import LOWEST_LAMBDA
+from pointillist.diffusion.schedules import LOWEST_LAMBDA
 from pointillist.engine import devices as engine_devices
 from pointillist.engine.keys import Stream, key_of
 from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK

@@ -34,10 +34,15 @@ class Architecture:
     time_embedding: int = 16
     class_embedding: int = 0
 
+    @property
+    def n_features(self) -> int:
+        """Number of conditioning features."""
+        return self.time_embedding + self.class_embedding
+
     def build(self, key: PRNGKeyArray, columns: int) -> Network:
         """Makes a fresh network for rows of `columns` columns."""
-        features = self.time_embedding + self.class_embedding
-        return NETWORKS[self.network](key, columns=columns, features=features, width=self.width, depth=self.depth)
+        shape = {"columns": columns, "features": self.n_features, "width": self.width, "depth": self.depth}
+        return NETWORKS[self.network](key, **shape)
 
     def features(self, t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
         """Computes the conditioning features: those of the noise level and, with classes, those of the class.
@@ -92,19 +97,15 @@ class TokenArchitecture:
     width: int = 256
     depth: int = 3
 
-    time_embedding: ClassVar[int] = 0
     class_embedding: ClassVar[int] = 0
+    n_features: ClassVar[int] = 0
+    features: ClassVar[None] = None
 
     def build(self, key: PRNGKeyArray, columns: int) -> TokenNetwork | FactoredNetwork:
         """Makes a fresh network for rows of `columns` tokens; after training it is folded, and has no ranks."""
         assert columns == len(self.tokens.sizes), "rows have one column per token"
         kind = FactoredNetwork if self.tokens.is_wide and self.tokens.ranks else TokenNetwork
         return kind.build(key, tokens=self.tokens, width=self.width, depth=self.depth)
-
-    @staticmethod
-    def features(t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:
-        """Raises NotImplementedError: the hidden tokens themselves show the noise level."""
-        raise NotImplementedError
 
 
 AnyArchitecture = Architecture | TokenArchitecture
@@ -151,7 +152,7 @@ class Recipe:
 
     Attributes:
         dataset: Index of the model's data set in the stack's data.
-        schedule: The model's noise schedule.
+        schedule: The model's noise schedule; None for all models of tokens.
         seed: Seed, 0 … 2³² - 1, of the initial weights, the order of rows, times and noise.
         epochs: Number of passes over the data, at least 1.
         learning_rate: Adam's learning rate, positive.
@@ -166,7 +167,7 @@ class Recipe:
     """
 
     dataset: int
-    schedule: Schedule
+    schedule: Schedule | None
     seed: int
     epochs: int = 100
     learning_rate: float = 1e-3

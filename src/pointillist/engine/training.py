@@ -107,7 +107,9 @@ class StackTrainer:
         self._slots = in_turn[: len(recipes)]
         self._counts = np.bincount([slot // self._per_device for slot in self._slots], minlength=n_devices)
         self._architecture, self._method = architecture, method
-        self._spread = spread_of(data) if spread is None else spread
+        noised = [recipe for recipe in self.recipes if recipe.schedule is not None]
+        # Tokens are hidden, whatever their size.
+        self._spread = (spread_of(data) if spread is None else spread) if noised else None
         self.feed(data, labels)
         in_place = [self.recipes[-1]] * (self._per_device * n_devices)
         for slot, recipe in zip(self._slots, self.recipes, strict=True):
@@ -119,7 +121,7 @@ class StackTrainer:
         self._fixed = self._sharded(
             Fixed(
                 key=_training_keys(np.array([r.seed for r in in_place], np.uint32)),
-                schedule=schedules.stack([r.schedule for r in in_place]),
+                schedule=schedules.stack([r.schedule for r in in_place if r.schedule is not None]) if noised else None,
                 **numbers,
             )
         )
@@ -132,7 +134,7 @@ class StackTrainer:
         """Switches to other rows of the same shape from now on."""
         everything = Data(
             rows=jnp.asarray(data, jnp.float32),
-            spread=jnp.asarray(self._spread, jnp.float32),
+            spread=None if self._spread is None else jnp.asarray(self._spread, jnp.float32),
             labels=None if labels is None else jnp.asarray(labels, jnp.int32),
         )
         self._data = jax.device_put(everything, NamedSharding(self._mesh, P()))

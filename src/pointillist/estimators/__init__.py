@@ -7,7 +7,7 @@ from pointillist.lazy import getter
 if TYPE_CHECKING:
     from pointillist.estimators.classifier import DiffusionClassifier
     from pointillist.estimators.estimator import Diffusion
-    from pointillist.estimators.parameters import REPORT
+    from pointillist.models.hyperparameters import REPORT
 
 # The command line has models without scikit-learn, and does not wait for its import.
 __getattr__ = getter(
@@ -15,7 +15,7 @@ __getattr__ = getter(
     {
         "Diffusion": "pointillist.estimators.estimator",
         "DiffusionClassifier": "pointillist.estimators.classifier",
-        "REPORT": "pointillist.estimators.parameters",
+        "REPORT": "pointillist.models.hyperparameters",
     },
 )
 

@@ -8,12 +8,15 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 
-from pointillist.diffusion.classification import posterior
+from pointillist.arguments import RandomState, is_whole, seed_of
+from pointillist.diffusion.classification import N_TIMES, posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
 from pointillist.estimators.estimator import Diffusion
-from pointillist.estimators.inputs import RandomState, checked_rows, is_whole, seed_of
-from pointillist.estimators.planning import DEFAULT_STEPS, MOST_DEFAULT_EPOCHS
+from pointillist.estimators.reading import checked_rows
+from pointillist.models.density import numbers_only
+from pointillist.models.plan import DEFAULT_STEPS
+from pointillist.models.planning import MOST_EPOCHS
 
 
 class DiffusionClassifier(ClassifierMixin, BaseEstimator):
@@ -45,7 +48,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         model: Diffusion | None = None,
         *,
         method: str = "elbo",
-        n_times: int = 128,
+        n_times: int = N_TIMES,
         random_state: RandomState = 0,
     ) -> None:
         self.model = model
@@ -74,16 +77,16 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
     def _default(self, n: int) -> Diffusion:
         steps = max(n // 64, 1)
         # Single classes are what counts here: few rows are spent on the distribution of all classes together.
-        epochs = min(-(-3 * DEFAULT_STEPS // steps), 3 * MOST_DEFAULT_EPOCHS)
+        epochs = min(-(-3 * DEFAULT_STEPS // steps), 3 * MOST_EPOCHS)
         return Diffusion(p_uncond=0.05, epochs=epochs, random_state=self.random_state)
 
     def __sklearn_is_fitted__(self) -> bool:
         model: Any = getattr(self, "model_", self.model)
-        return hasattr(model, "network_") and hasattr(model, "classes_")
+        return hasattr(model, "model_") and hasattr(model, "classes_")
 
     def _fitted(self) -> Diffusion:
         if not self.__sklearn_is_fitted__():
-            if hasattr(self.model, "network_"):
+            if hasattr(self.model, "model_"):
                 raise ValueError("the model was fitted without labels: fit it with y, or call this classifier's fit")
             raise NotFittedError("this DiffusionClassifier has no model that is fitted with labels: call fit first")
         model: Any = getattr(self, "model_", self.model)
@@ -104,8 +107,8 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
             X: Rows, shape (n, d), finite.
         """
         model = self._fitted()
-        model._check_numbers("a classifier by denoising")
-        denoiser = model._denoiser()
+        codec, process = numbers_only(model.model_, "a classifier by denoising is")
+        denoiser = process.denoiser(model.model_.network)
         assert isinstance(denoiser, ConditionalDenoiser)
         n_classes = len(model.classes_)
         if self.method not in ("elbo", "exact"):
@@ -117,7 +120,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
             "exact": ClassLogDensities(denoiser, n_classes),
         }
         _, rows = checked_rows(model, X)
-        scaled = model.scaling_.transform(rows)
+        scaled = codec.encode(rows)
         return map_rows(by_method[self.method], scaled, seed=seed_of(self.random_state)).astype(np.float64)
 
     def predict_proba(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:

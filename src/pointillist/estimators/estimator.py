@@ -1,13 +1,35 @@
 """`Diffusion`: a diffusion model of rows, as a scikit-learn estimator."""
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from rich.console import Console
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
+from pointillist.arguments import RandomState, is_whole
 from pointillist.estimators import plotting
-from pointillist.estimators.model import DiffusionModel
+from pointillist.estimators.asking import draw_of, fitted_model
+from pointillist.estimators.reading import checked_rows
+from pointillist.models.checkpoint import forget
+from pointillist.models.density import log_density, numbers_only
+from pointillist.models.drawing import imputed
+from pointillist.models.fitting import fit, prepare
+from pointillist.models.hyperparameters import Hyperparameters, values_of
+from pointillist.models.row_model import RowModel
+from pointillist.models.saving import load_model, save_model
+from pointillist.points.frames import aligned
+from pointillist.points.token_codec import TokenCodec
+from pointillist.progress import Bar
 
 
-class Diffusion(DiffusionModel, BaseEstimator):
+class Diffusion(Hyperparameters, BaseEstimator):
     """A diffusion model of the rows of a table, with or without classes.
 
     A network learns to denoise rows (Ho et al. 2020, arXiv 2006.11239), and a sampler turns noise into new rows. With
@@ -67,23 +89,13 @@ class Diffusion(DiffusionModel, BaseEstimator):
         random_state: Seed of `fit`.
 
     Attributes:
+        model_: The fitted model, a `pointillist.models.RowModel`.
         classes_: The labels, sorted; only in a model with classes.
         class_counts_: Number of training rows of each class; only in a model with classes.
         n_features_in_: Number of columns, d.
         feature_names_in_: Names of the columns; only if all of them are text.
-        layout_: Container, names and types of the training rows, in which new rows are returned.
-        scaling_: Scaling between the units of the table and what the model sees; only in a model of numbers.
-        spread_: Root mean square of each column as the model sees it; only in a model of numbers.
-        schedule_: The noise schedule; only in a model of numbers.
-        encoding_: Tokens of each column; only in a model of mixed columns.
-        network_: Weights of the network.
         history_: Mean training loss of each epoch, shape (epochs,).
         validation_history_: Held-out loss at each check, shape (checks,); empty without early stopping.
-        trained_with_: The parameters that decided the network, as they were in `fit`.
-        label_column_: Name and position of the column of labels; None without labels, or if a model of numbers was
-            given them as `y`.
-        seed_: The seed that training used.
-        fingerprint_: Hash of the training rows.
 
     Example:
         >>> from pointillist import load_pointset
@@ -93,11 +105,247 @@ class Diffusion(DiffusionModel, BaseEstimator):
         (3, 2)
     """
 
+    model_: RowModel
+    classes_: np.ndarray
+    class_counts_: np.ndarray
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    history_: np.ndarray
+    validation_history_: np.ndarray
+
     # Functions that take a model, and so serve as its methods.
     plot = plotting.plot
     plot_trajectory = plotting.plot_trajectory
     animate = plotting.animate
     plot_density = plotting.plot_density
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        categorical: Sequence[str | int] = (),
+    ) -> Self:
+        """Fits the model to rows, and to their labels if they are given.
+
+        Rows mapped from a file of float64 (`numpy.memmap`) are read in parts.
+
+        Args:
+            X: Rows, shape (n, d), n at least 2: an array, a data frame of pandas, Polars or PyArrow, or a table from
+                `pointillist.points.read_table`. An array holds numbers or booleans, and may hold NaN; with dtype
+                object, it may also hold text, dates and None. A frame may have columns of numbers, booleans, text,
+                categories and dates, with missing cells. What the columns hold decides the kind of model: see
+                `process`. Infinite values are refused.
+            y: Labels, shape (n,): integers, booleans or strings, of at least two classes with at least two rows each.
+                By default, the label column of a table from a file.
+            checkpoint: A file to which the state of training is written every 10 seconds and on Ctrl-C. If it exists,
+                training resumes from it (with its seed if `random_state` is None) and ends with the same weights, bit
+                for bit. The file is removed at the end.
+            categorical: Columns whose numbers are categories, by name, or by position in an array: no other value is
+                drawn.
+
+        Raises:
+            ValueError: In one line, if the rows, the labels or a parameter cannot be used, or if the checkpoint belongs
+                to another training run.
+
+        Warns:
+            UserWarning: If the noise schedule leaves more than 0.01 nats per column of signal in the prior.
+        """
+        path = None if checkpoint is None else Path(checkpoint)
+        before = self.model_ if self.warm_start and hasattr(self, "model_") else None
+        # Reading sets attributes of scikit-learn: on another, as a fit that fails leaves this one as it was.
+        read = partial(checked_rows, type(self)(**self.get_params()), reset=True)
+        task = prepare(self, X, y, categorical=categorical, checkpoint=path, before=before, read=read)
+        self._hold(fit(task, path))
+        if path is not None:
+            forget(path)
+        return self
+
+    def _hold(self, model: RowModel) -> None:
+        """Takes a fitted model as this estimator's."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+        self.model_ = model
+        self.n_features_in_ = model.codec.n_columns
+        self.history_, self.validation_history_ = model.record.history, model.record.validation_history
+        names = model.codec.names
+        if names is not None and all(type(name) is str for name in names):
+            self.feature_names_in_ = np.array(names, dtype=object)
+        if model.classes is not None:
+            self.classes_, self.class_counts_ = model.classes.labels, model.classes.counts
+
+    def sample(
+        self,
+        n_samples: int | None = None,
+        *,
+        labels: Any = None,
+        return_labels: bool = False,
+        guidance: float = 0.0,
+        guidance_interval: tuple[float, float] | None = None,
+        worse: "Diffusion | None" = None,
+        reward: Callable[[Any], Any] | None = None,
+        reward_temperature: float = 0.1,
+        candidates: int = 10,
+        steering: str = "svdd_pm",
+        sampler: str | None = None,
+        steps: int | None = None,
+        prior: ArrayLike | None = None,
+        deterministic: bool = False,
+        where: Mapping[str, Any] | None = None,
+        progress: bool = False,
+        random_state: RandomState = None,
+    ) -> Any:
+        """Draws new rows in the container that `fit` was given, with its names and types.
+
+        The same seed gives the same rows on any number of devices. A longer draw begins with the rows of a shorter one.
+        The exception is "feynman_kac" with several labels, where each row depends on all labels.
+
+        Args:
+            n_samples: Number of rows; by default the length of `labels` or `prior`, or else 1.
+            labels: One label for all rows, or one label per row, for a model with classes. None draws rows of all
+                classes.
+            return_labels: Whether to return `(rows, labels)`. Without `labels`, each row's label is drawn first, with
+                the classes' shares of the training rows.
+            guidance: w, at least 0, in ε = (1 + w) ε(x, y) - w ε(x, no class): **0 is plain conditional sampling**.
+            guidance_interval: Noise levels σ = sigma_t / alpha_t at which guidance acts, as (low, high]; all by
+                default.
+            worse: A model of the same data, scaling and noise schedule that is smaller or was trained for less time.
+                Guidance then leads away from it, x̂_0 + w (x̂_0 - x̂_0 of the worse model), with or without labels
+                (autoguidance: Karras et al. 2024, arXiv 2406.02507).
+            reward: A function (m, d) → (m,) of rows in the units of the data. Rows with a high reward are drawn more
+                often: the target is p(x) exp(reward(x) / reward_temperature). A function that JAX can trace is
+                compiled; any other gets NumPy arrays. -inf forbids a row. Values that the function closes over are
+                compiled as they are at the first call: pass a new function for new values.
+            reward_temperature: Temperature of the reward, at least 0; 0 keeps the best candidates ("svdd_pm" only).
+            candidates: Number of network evaluations for each row and step that steering takes.
+            steering: "svdd_pm" (rows are independent of each other; a biased sample of the target) or "feynman_kac"
+                (rows of one population share ancestors; exact in the limit of large populations).
+            sampler: "dpm" and "dpm-sde" are DPM-Solver++(2M) without and with noise (Lu et al. 2022, arXiv 2211.01095);
+                "heun" is that of Karras et al. 2022, arXiv 2206.00364; "ddim" that of Song et al. 2020, arXiv
+                2010.02502, with eta = 0, so without noise; "ancestral" is algorithm 2 of Ho et al. 2020. The default is
+                "dpm", or "ancestral" with a reward or a single timestep.
+            steps: Number of steps. "ancestral" and "ddim" take from 1 to the model's timesteps, by default all of them;
+                "dpm" and "dpm-sde" at least 2, by default 20; "heun" at least 2, by default 11. A step is one
+                evaluation of the network; those of "heun" are two, except for the last.
+            prior: x_T, shape (n, d), instead of draws from N(0, I). Its values in constant columns are not used.
+            deterministic: Whether the ancestral sampler leaves out its noise, so that x_T decides the rows.
+            where: Values of some columns of a model of mixed columns, by name, or by position in an array: one value
+                for all rows, or one per row; None is a missing cell. The other columns are drawn from their conditional
+                distribution given these. A model of mixed columns takes no sampler, reward or prior.
+            progress: Whether to show a progress bar.
+            random_state: Seed.
+
+        Raises:
+            ValueError: In one line, if an argument cannot be used by this model.
+        """
+        draw = draw_of(
+            self,
+            n_samples,
+            labels=labels,
+            return_labels=return_labels,
+            guidance=guidance,
+            guidance_interval=guidance_interval,
+            worse=worse,
+            reward=reward,
+            reward_temperature=reward_temperature,
+            candidates=candidates,
+            steering=steering,
+            sampler=sampler,
+            steps=steps,
+            prior=prior,
+            deterministic=deterministic,
+            where=where,
+            random_state=random_state,
+        )
+        with Bar(Console(stderr=True), draw.n_rows, is_shown=progress) as bar:
+            rows, own = draw.rows(bar.advance)
+        restored = self.model_.codec.restore(rows)
+        return (restored, own) if return_labels else restored
+
+    def sample_batches(self, n_samples: int, **options: Any) -> Iterator[Any]:
+        """Draws the rows of `sample` in parts, as they are computed: for more rows than memory holds.
+
+        Args:
+            n_samples: Number of rows.
+            **options: Keyword arguments of `sample`.
+
+        Returns:
+            An iterator over the parts; each is what `sample` returns, for some of the rows.
+        """
+        restore = fitted_model(self).codec.restore
+        parts = draw_of(self, n_samples, **options).parts()
+        restored = ((restore(rows), labels) for rows, labels in parts)
+        return (part if part[1] is not None else part[0] for part in restored)
+
+    def impute(self, X: Any, *, n_draws: int | None = None, random_state: RandomState = None) -> Any:
+        """Fills the missing cells of a table; each row's are drawn from their distribution given its other cells.
+
+        Only models of mixed columns can do this. For a table of numbers, fit one with `process="masked"`.
+
+        Args:
+            X: A table with the columns of `fit`: an array, or a data frame with its columns in any order. Cells that
+                are not missing stay as they are.
+            n_draws: Number of tables to draw independently, for multiple imputation; None for one.
+            random_state: Seed.
+
+        Returns:
+            A table in the container that `fit` was given, with its columns in the order of `fit` and, for pandas, the
+            index of X; a list of such tables if `n_draws` is given.
+
+        Raises:
+            ValueError: In one line, if X has other columns, or a category that no training row had.
+        """
+        model = fitted_model(self)
+        if not isinstance(model.codec, TokenCodec):
+            raise ValueError(
+                "impute is for models of tokens, and this one is of numbers: fit the table with process='masked'"
+            )
+        if n_draws is not None and not is_whole(n_draws, 1):
+            raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
+        layout = model.codec.layout
+        index = X.index if layout.kind == "pandas" and hasattr(X, "iloc") else None
+        tables = imputed(model, aligned(X, layout), n_draws or 1, random_state)
+        restored = [model.codec.restore(table, index) for table in tables]
+        return restored[0] if n_draws is None else restored
+
+    def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
+        """Computes log p(x) of each row in nats, shape (n,), in the units of the data and over all classes together.
+
+        It solves the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3) with an adaptive solver.
+        The density is that of rows with the noise of t = 1 added, over the columns that were not constant in `fit`. The
+        ODE ends in N(0, I) where the deterministic solvers begin, at sigma_t / alpha_t = 10 (or at t = T if that comes
+        first). Its trace is exact up to 64 columns; beyond that, it is Hutchinson's estimate from 32 probes, which are
+        a function of the row.
+
+        Raises:
+            ValueError: If the model is of mixed columns, if `scaling` was "quantile" and a column holds a value so
+                often that it has no density there, or if a model with classes was never trained without labels.
+        """
+        model = fitted_model(self)
+        numbers_only(model, "log-densities are")
+        return log_density(model, checked_rows(self, X)[1])
+
+    def score(self, X: Any, y: ArrayLike | None = None) -> float:
+        """Computes the mean of `score_samples`, in nats; y is not used."""
+        return float(np.mean(self.score_samples(X)))
+
+    def save(self, path: str | Path) -> None:
+        """Writes the fitted model as one safetensors file, whole or not at all. Nothing in it can run code."""
+        save_model(replace(fitted_model(self), asked=values_of(self)), Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads a model that `save` wrote; it draws the same rows, bit for bit.
+
+        Raises:
+            ModelFileError: A ValueError, in one line, if the file is damaged, hostile or of another version.
+            OSError: If it cannot be read.
+        """
+        model = load_model(Path(path))
+        loaded = cls(**model.asked)
+        loaded._hold(model)
+        return loaded
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from pointillist.estimators.layout import is_frame
-from pointillist.estimators.mixed.frames import mixed_table, table_of
 from pointillist.metrics.checks import check_rows
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.points import MixedTable, Table
+from pointillist.points.frames import mixed_table, table_of
+from pointillist.points.headings import is_frame
 
 
 def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Columns]:

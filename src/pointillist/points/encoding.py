@@ -348,9 +348,13 @@ class TableEncoding:
         names = ", ".join(repr(code.name) for code in self.columns)
         raise ValueError(f"there is no column {name!r}: the model's columns are {names}")
 
+    def place(self, name: Any) -> int:
+        """Position of a column."""
+        return self.columns.index(self.code(name))
+
     def start(self, name: Any) -> int:
         """Position of a column's first token."""
-        return self.starts[self.columns.index(self.code(name))]
+        return self.starts[self.place(name)]
 
     def encode(self, table: MixedTable) -> Float[np.ndarray, "n T"]:
         """Encodes a table that has these columns in this order."""

@@ -33,6 +33,12 @@ class Cells:
     categories: tuple[Any, ...] | None = None
     is_date: bool = False
 
+    def part(self, rows: slice, n: int) -> "Cells":
+        """The cells of n rows; a single cell is repeated for all of them."""
+        if len(self.values) == 1:
+            return Cells(np.repeat(self.values, n), np.repeat(self.is_missing, n), self.categories)
+        return Cells(self.values[rows], self.is_missing[rows], self.categories)
+
 
 @dataclass(frozen=True)
 class MixedTable:

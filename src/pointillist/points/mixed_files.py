@@ -1,20 +1,16 @@
-"""Reads tables of mixed columns from `.csv`, `.csv.gz` and `.parquet` files, and writes them."""
+"""Reads tables of mixed columns from `.csv`, `.csv.gz` and `.parquet` files."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pointillist.files import check_place, check_regular, naming, whole_file
+from pointillist.files import check_regular, naming
 from pointillist.points.columns import check_distinct, check_enough, listed, shown
 from pointillist.points.csv_files import CsvFile
+from pointillist.points.endings import ending_of
 from pointillist.points.limits import check_parquet
 from pointillist.points.mixed import MixedTable, kind_of
-from pointillist.points.tables import ending_of
 from pointillist.points.texts import TYPES, typed
-from pointillist.points.writing import TableWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,116 +124,3 @@ def _as_type(path: Path, name: str, column: Any, kind: str) -> Any:
         return text if kind == "text" else typed(name, text, kind)
     except (pa.ArrowException, ValueError) as error:
         raise ValueError(f"{path}: column {shown(name)} cannot be read as {kind}: {shown(str(error))}") from error
-
-
-class MixedWriter:
-    """Writes Arrow tables as they come; the whole file appears when the block ends without an error, else none does.
-
-    Args:
-        path: The file; a `.npy` file holds numbers alone.
-        schema: Schema of the tables.
-        n_rows: Number of rows that will be written, which a `.npy` file begins with.
-
-    Raises:
-        ValueError: If the format cannot hold the schema.
-        OSError: If the file cannot be written.
-    """
-
-    def __init__(self, path: Path, schema: "pa.Schema", n_rows: int) -> None:
-        self._path, self._ending, self._n_rows = path, ending_of(path), n_rows
-        if self._ending == ".npy" and not all(_is_of_numbers(field.type) for field in schema):
-            raise ValueError(f"{path}: an .npy file holds numbers alone: give a .csv or .parquet file")
-        self.names: list[str] = schema.names
-        check_distinct(self.names, path)
-        self._schema = schema if self._ending == ".parquet" else _as_text(schema)
-        check_place(path)
-
-    def __enter__(self) -> "MixedWriter":
-        import pyarrow as pa
-        from pyarrow import csv, parquet
-
-        with naming(self._path), ExitStack() as stack:
-            writer: Any
-            if self._ending == ".npy":
-                self._writer = stack.enter_context(_Npy(self._path, self._schema, self._n_rows))
-                self._stack = stack.pop_all()
-                return self
-            part = stack.enter_context(whole_file(self._path))
-            if self._ending == ".parquet":
-                writer = parquet.ParquetWriter(part, self._schema)
-            else:
-                compression = "gzip" if self._ending == ".csv.gz" else None
-                sink = stack.enter_context(pa.output_stream(str(part), compression=compression))
-                if len(self._schema) == 1:
-                    writer = _OneColumn(sink, self._schema)
-                else:
-                    options = csv.WriteOptions(quoting_style="needed")
-                    writer = csv.CSVWriter(sink, self._schema, write_options=options)
-            self._writer = stack.enter_context(writer)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        with naming(self._path):
-            self._stack.__exit__(*raised)
-
-    def write(self, table: "pa.Table") -> None:
-        """Adds rows."""
-        self._writer.write_table(table.cast(self._schema))
-
-
-class _Npy(AbstractContextManager):
-    """Writes numbers; a missing cell is NaN, and makes its column one of floats."""
-
-    def __init__(self, path: Path, schema: "pa.Schema", n_rows: int) -> None:
-        types = [np.dtype(field.type.to_pandas_dtype()).name for field in schema]
-        self._writer = TableWriter(path, None, types, n_rows)
-
-    def __enter__(self) -> "_Npy":
-        self._writer.__enter__()
-        return self
-
-    def write_table(self, table: "pa.Table") -> None:
-        """Adds rows."""
-        self._writer.write([column.to_numpy() for column in table.columns])
-
-    def __exit__(self, *raised: Any) -> None:
-        self._writer.__exit__(*raised)
-
-
-class _OneColumn(AbstractContextManager):
-    """Writes a CSV file of one column, with NA for a missing cell: an empty line would be no row at all."""
-
-    def __init__(self, sink: Any, schema: "pa.Schema") -> None:
-        self._sink = sink
-        sink.write(f"{_quoted(schema.names[0])}\n".encode())
-
-    def write_table(self, table: "pa.Table") -> None:
-        """Adds rows."""
-        import pyarrow as pa
-
-        column = table.column(0)
-        cells = column.cast(pa.string()).to_pylist()
-        quote = _quoted if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else str
-        self._sink.write("".join(f"{'NA' if cell is None else quote(cell)}\n" for cell in cells).encode())
-
-    def __exit__(self, *_: object) -> None:
-        """Leaves the sink to whoever opened it."""
-
-
-def _is_of_numbers(kind: "pa.DataType") -> bool:
-    from pyarrow import types
-
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _as_text(schema: "pa.Schema") -> "pa.Schema":
-    """Replaces types that CSV cannot hold: categories become what they stand for."""
-    import pyarrow as pa
-
-    fields = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema]
-    return pa.schema(fields)

@@ -3,7 +3,7 @@
 import math
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,15 +22,23 @@ _PLACES = 1024
 
 
 class Scaling(ABC):
-    """An increasing map of each column on its own."""
+    """An increasing map of each column on its own.
+
+    Its numbers are NumPy arrays, or arrays of JAX within a compiled program that applies `inverse`.
+    """
 
     @abstractmethod
     def transform(self, rows: Rows) -> Rows:
         """Scales rows of shape (n, d); float32."""
 
     @abstractmethod
-    def inverse(self, rows: Rows) -> Rows:
-        """Takes scaled rows of shape (n, d) back to the units of the data; float64."""
+    def inverse(self, rows: Any, normal_cdf: Callable[[Any], Any] | None = None) -> Any:
+        """Takes scaled rows of shape (n, d) back to the units of the data.
+
+        Args:
+            rows: NumPy rows, which become float64; or rows of JAX, which keep their type.
+            normal_cdf: The distribution function of N(0, 1), which for rows of JAX must be JAX's own.
+        """
 
     @abstractmethod
     def of(self, columns: Bool[np.ndarray, " d"]) -> "Scaling":
@@ -50,8 +58,8 @@ class AffineScaling(Scaling):
         unit: Shape (d,): the divisor of each column, at least 0.
     """
 
-    centre: Float[np.ndarray, " d"]
-    unit: Float[np.ndarray, " d"]
+    centre: Float[Any, " d"]
+    unit: Float[Any, " d"]
 
     @classmethod
     def minmax(cls, rows: Rows) -> "AffineScaling":
@@ -94,9 +102,9 @@ class AffineScaling(Scaling):
         """Scales rows of shape (n, d); float32."""
         return self._scaled(rows).astype(np.float32)
 
-    def inverse(self, rows: Rows) -> Rows:
-        """Takes scaled rows of shape (n, d) back; float64."""
-        return np.asarray(rows, dtype=np.float64) * self.unit + self.centre
+    def inverse(self, rows: Any, normal_cdf: Callable[[Any], Any] | None = None) -> Any:
+        """Takes scaled rows of shape (n, d) back; see `Scaling.inverse`."""
+        return _precise(rows) * self.unit[None] + self.centre[None]
 
     def of(self, columns: Bool[np.ndarray, " d"]) -> "AffineScaling":
         """The scaling of some of the columns."""
@@ -118,7 +126,7 @@ class QuantileScaling(Scaling):
         quantiles: Quantiles of each column, shape (points, d), not decreasing along the first axis.
     """
 
-    quantiles: Float[np.ndarray, "points d"]
+    quantiles: Float[Any, "points d"]
 
     @classmethod
     def fit(cls, rows: Rows) -> "QuantileScaling":
@@ -158,13 +166,15 @@ class QuantileScaling(Scaling):
 
         return ndtri(np.clip(self._share_below(rows), 1e-7, 1 - 1e-7)).astype(np.float32)
 
-    def inverse(self, rows: Rows) -> Rows:
-        """Takes scaled rows of shape (n, d) back; float64."""
+    def inverse(self, rows: Any, normal_cdf: Callable[[Any], Any] | None = None) -> Any:
+        """Takes scaled rows of shape (n, d) back; see `Scaling.inverse`."""
         from scipy.special import ndtr
 
-        shares = ndtr(np.asarray(rows, dtype=np.float64))
-        columns = [np.interp(shares[:, j], self.levels, q) for j, q in enumerate(self.quantiles.T)]
-        return np.stack(columns, axis=1)
+        shares = (normal_cdf or ndtr)(_precise(rows))
+        xp = shares.__array_namespace__()
+        levels = xp.linspace(0, 1, len(self.quantiles))
+        columns = [xp.interp(shares[:, j], levels, q) for j, q in enumerate(self.quantiles.T)]
+        return xp.stack(columns, axis=1)
 
     def of(self, columns: Bool[np.ndarray, " d"]) -> "QuantileScaling":
         """The scaling of some of the columns."""
@@ -181,6 +191,11 @@ class QuantileScaling(Scaling):
             # dz/dx = (dp/dx) / φ(z), with φ the standard normal density.
             out += np.where(is_inside, -np.log(gap) + z[:, j] ** 2 / 2 + np.log(2 * np.pi) / 2, -np.inf)
         return out
+
+
+def _precise(rows: Any) -> Any:
+    """NumPy rows in float64, and others as they are."""
+    return rows.astype(np.float64) if isinstance(rows, np.ndarray) else rows
 
 
 def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,27 +1,16 @@
 """Reads and checks rows from `.npy`, `.csv`, `.csv.gz` and `.parquet` files, with one clear line for every error."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pointillist.files import check_regular, naming
-from pointillist.points.columns import Table
+from pointillist.points.columns import NotNumbers, Table
 from pointillist.points.csv_files import read_csv
+from pointillist.points.endings import ending_of
+from pointillist.points.mixed import MixedTable
+from pointillist.points.mixed_files import read_mixed
 from pointillist.points.npy_files import read_npy
 from pointillist.points.parquet_files import read_parquet
-
-READABLE = (".npy", ".csv", ".csv.gz", ".parquet")
-"""Endings of the files that `read_table` reads and `TableWriter` writes."""
-
-
-def ending_of(path: Path) -> str:
-    """The ending of the file's name, one of `READABLE`.
-
-    Raises:
-        ValueError: If the name has another ending.
-    """
-    for ending in READABLE:
-        if path.name.endswith(ending):
-            return ending
-    raise ValueError(f"{path}: the file's name must end in one of {', '.join(READABLE)}")
 
 
 def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2) -> Table:
@@ -62,3 +51,35 @@ def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2)
             raise ValueError(f"{path}: the file is empty")
         read = {".npy": read_npy, ".csv": read_csv, ".csv.gz": read_csv, ".parquet": read_parquet}[ending]
         return read(path, label, min_rows)
+
+
+def read_any(
+    path: str | Path,
+    label: str | None = None,
+    *,
+    drop: Sequence[str] = (),
+    types: Mapping[str, str] | None = None,
+    is_mixed: bool = False,
+    min_rows: int = 2,
+) -> Table | MixedTable:
+    """Reads a table of numbers where possible, and otherwise one of mixed columns.
+
+    Args:
+        path: The file.
+        label: The column that holds labels; see `read_table`.
+        drop: Names of columns to leave out.
+        types: Maps names of columns to "text", "integer", "number" or "date", where a column is not what it looks like.
+        is_mixed: Whether numbers alone become mixed columns too; a `.npy` file holds numbers in any case.
+        min_rows: Fewest rows that the file must have.
+
+    Raises:
+        ValueError: If the file cannot be read as such a table; the message is one line.
+        OSError: If it cannot be opened.
+    """
+    path = Path(path)
+    if not drop and not types and (not is_mixed or path.suffix == ".npy"):
+        try:
+            return read_table(path, label, min_rows=min_rows)
+        except NotNumbers:
+            pass
+    return read_mixed(path, label, drop=drop, types=types, min_rows=min_rows)

@@ -14,7 +14,8 @@ import numpy as np
 
 from pointillist.files import check_place, naming, whole_file
 from pointillist.points.columns import check_distinct, shown
-from pointillist.points.tables import ending_of
+from pointillist.points.endings import ending_of
+from pointillist.points.mixed import kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,9 +34,11 @@ class TableWriter:
     Args:
         path: The file; its ending decides the format, and its folder is made if needed.
         names: Names of the d columns; None for their numbers. A `.npy` file holds no names.
-        types: Types of the d columns, by NumPy's names ("int64", "uint8", "float32", "bool", …) or "str". A `.npy` file
-            has the one type that holds them all. Floats without a fractional part are written to `.csv` without a
-            point, so that a column of nothing else reads back as integers.
+        types: Types of the d columns: NumPy's names ("int64", "uint8", "float32", "bool", …) or "str" for columns that
+            are NumPy arrays, and Arrow's types for columns that are Arrow arrays. A `.npy` file holds numbers alone and
+            has the one type that holds them all; in `.csv`, categories become what they stand for. Floats without a
+            fractional part are written to `.csv` without a point, so that a column of nothing else reads back as
+            integers.
         n_rows: Number of rows that will be written.
 
     Raises:
@@ -43,7 +46,7 @@ class TableWriter:
         OSError: If the file cannot be written; the message is one line that starts with its name.
     """
 
-    def __init__(self, path: str | Path, names: Sequence[str] | None, types: Sequence[str], n_rows: int) -> None:
+    def __init__(self, path: str | Path, names: Sequence[str] | None, types: Sequence[Any], n_rows: int) -> None:
         self._path = Path(path)
         self._ending = ending_of(self._path)
         self._types = tuple(types)
@@ -60,6 +63,10 @@ class TableWriter:
             raise ValueError(f"{self._path}: {len(self._names)} names do not fit {len(self._types)} columns")
         check_distinct(self._names, self._path)
         for name, type_ in zip(self._names, self._types, strict=True):
+            if not isinstance(type_, str):
+                if self._ending == ".npy" and not _is_of_numbers(type_):
+                    raise ValueError(f"{self._path}: an .npy file holds numbers alone: give a .csv or .parquet file")
+                continue
             if type_ not in _TYPES:
                 raise ValueError(
                     f"{self._path}: column {shown(name)} cannot be of {type_}: types are {', '.join(_TYPES)}"
@@ -96,17 +103,17 @@ class TableWriter:
         if error is None:
             raise ValueError(f"{self._path}: {self._written} rows were written of the {self._n_rows} promised")
 
-    def write(self, columns: Sequence[np.ndarray]) -> None:
+    def write(self, columns: Sequence[Any]) -> None:
         """Adds rows.
 
         Args:
-            columns: The d columns, each of shape (m,).
+            columns: The d columns, each of m cells.
 
         Raises:
             ValueError: If the columns do not fit each other or their types, or if there are more rows than promised.
             OSError: If the rows cannot be written, as when the disk is full.
         """
-        if len(columns) != len(self._types) or len({np.shape(column) for column in columns}) > 1:
+        if len(columns) != len(self._types) or len({len(column) for column in columns}) > 1:
             raise ValueError(f"{self._path}: {len(self._types)} columns of one length are needed")
         self._written += len(columns[0])
         if self._written > self._n_rows:
@@ -115,7 +122,11 @@ class TableWriter:
         with naming(self._path):
             self._sink.write(converted)
 
-    def _converted(self, name: str, type_: str, values: np.ndarray) -> np.ndarray:
+    def _converted(self, name: str, type_: Any, values: Any) -> Any:
+        if not isinstance(type_, str):
+            if self._ending != ".npy":
+                return values
+            type_, values = _numpy_name(type_), values.to_numpy()
         with np.errstate(invalid="ignore", over="ignore"):
             converted = np.asarray(values).astype(type_)
         if type_ in ("bool", *_INTEGERS) and not np.array_equal(converted, values):
@@ -128,8 +139,8 @@ class _Sink(ABC):
     """A file of one format that is being written; whoever opened it closes it."""
 
     @abstractmethod
-    def write(self, columns: Sequence[np.ndarray]) -> None:
-        """Adds rows, given as columns of the right types, each of shape (m,)."""
+    def write(self, columns: Sequence[Any]) -> None:
+        """Adds rows, given as columns of the right types, each of m cells."""
 
     @abstractmethod
     def close(self) -> None:
@@ -137,9 +148,9 @@ class _Sink(ABC):
 
 
 class _NpySink(_Sink):
-    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[str], n_rows: int) -> None:
+    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n_rows: int) -> None:
         self._file = file
-        self._dtype = np.result_type(*types)
+        self._dtype = np.result_type(*(type_ if isinstance(type_, str) else _numpy_name(type_) for type_ in types))
         header = {
             "descr": np.lib.format.dtype_to_descr(self._dtype),
             "fortran_order": False,
@@ -147,7 +158,7 @@ class _NpySink(_Sink):
         }
         np.lib.format.write_array_header_1_0(file, header)
 
-    def write(self, columns: Sequence[np.ndarray]) -> None:
+    def write(self, columns: Sequence[Any]) -> None:
         self._file.write(np.stack(columns, axis=1, dtype=self._dtype).data)
 
     def close(self) -> None:
@@ -155,30 +166,38 @@ class _NpySink(_Sink):
 
 
 class _CsvSink(_Sink):
-    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[str], n_rows: int) -> None:
+    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n_rows: int) -> None:
         from pyarrow import csv
 
         header = io.StringIO()
         # Arrow would put all names in quotes.
         text_csv.writer(header, lineterminator="\n").writerow(names)
         file.write(header.getvalue().encode())
-        self._schema = _schema(names, types)
+        self._schema, self._file = _schema(names, types, has_categories=False), file
         self._writer = csv.CSVWriter(file, self._schema, write_options=csv.WriteOptions(include_header=False))
 
-    def write(self, columns: Sequence[np.ndarray]) -> None:
-        self._writer.write_batch(_batch(columns, self._schema))
+    def write(self, columns: Sequence[Any]) -> None:
+        batch = _batch(columns, self._schema)
+        if batch.num_columns > 1 or not batch.column(0).null_count:
+            self._writer.write_batch(batch)
+            return
+        # Of one column, a missing cell would be an empty line, which is no row at all.
+        is_text = kind_of(self._schema.types[0]) == "category"
+        cells = batch.column(0).cast("string").to_pylist()
+        lines = ("NA" if cell is None else _quoted(cell) if is_text else cell for cell in cells)
+        self._file.write("".join(f"{line}\n" for line in lines).encode())
 
     def close(self) -> None:
         self._writer.close()
 
 
 class _GzipSink(_Sink):
-    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[str], n_rows: int) -> None:
+    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n_rows: int) -> None:
         # Neither a name nor a time, so that the same rows give the same bytes.
         self._file = gzip.GzipFile("", "wb", 6, file, mtime=0)
         self._csv = _CsvSink(self._file, names, types, n_rows)
 
-    def write(self, columns: Sequence[np.ndarray]) -> None:
+    def write(self, columns: Sequence[Any]) -> None:
         self._csv.write(columns)
 
     def close(self) -> None:
@@ -187,14 +206,14 @@ class _GzipSink(_Sink):
 
 
 class _ParquetSink(_Sink):
-    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[str], n_rows: int) -> None:
+    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n_rows: int) -> None:
         from pyarrow import parquet
 
-        self._schema = _schema(names, types)
+        self._schema = _schema(names, types, has_categories=True)
         self._writer = parquet.ParquetWriter(file, self._schema)
         self._held: list[pa.RecordBatch] = []
 
-    def write(self, columns: Sequence[np.ndarray]) -> None:
+    def write(self, columns: Sequence[Any]) -> None:
         self._held.append(_batch(columns, self._schema))
         # Small row groups are slow to read.
         if sum(batch.num_rows for batch in self._held) >= _ROW_GROUP:
@@ -211,15 +230,39 @@ class _ParquetSink(_Sink):
         self._writer.write_table(pa.Table.from_batches(batches, self._schema))
 
 
-def _schema(names: Sequence[str], types: Sequence[str]) -> "pa.Schema":
+def _is_of_numbers(kind: "pa.DataType") -> bool:
+    from pyarrow import types
+
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+
+
+def _numpy_name(kind: "pa.DataType") -> str:
+    return np.dtype(kind.to_pandas_dtype()).name
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _schema(names: Sequence[str], types: Sequence[Any], *, has_categories: bool) -> "pa.Schema":
     import pyarrow as pa
 
-    kinds = [pa.string() if type_ == "str" else pa.from_numpy_dtype(np.dtype(type_)) for type_ in types]
-    return pa.schema(list(zip(names, kinds, strict=True)))
+    def kind(type_: Any) -> "pa.DataType":
+        if isinstance(type_, str):
+            return pa.string() if type_ == "str" else pa.from_numpy_dtype(np.dtype(type_))
+        return type_.value_type if pa.types.is_dictionary(type_) and not has_categories else type_
+
+    return pa.schema(list(zip(names, map(kind, types), strict=True)))
 
 
-def _batch(columns: Sequence[np.ndarray], schema: "pa.Schema") -> "pa.RecordBatch":
+def _batch(columns: Sequence[Any], schema: "pa.Schema") -> "pa.RecordBatch":
     import pyarrow as pa
 
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    def array(column: Any, kind: "pa.DataType") -> "pa.Array":
+        if isinstance(column, np.ndarray):
+            return pa.array(column, kind)
+        whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        return whole.cast(kind)
+
+    arrays = [array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
     return pa.record_batch(arrays, schema=schema)

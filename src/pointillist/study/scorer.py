@@ -31,8 +31,8 @@ class ClassProbability(eqx.Module):
         label: y; 0 if None.
     """
 
-    weights: tuple[Float[Array | np.ndarray, "n m"], ...]
-    biases: tuple[Float[Array | np.ndarray, " m"], ...]
+    weights: tuple[Float[Array | np.ndarray, "_ _"], ...]
+    biases: tuple[Float[Array | np.ndarray, " _"], ...]
     label: Label | None = None
 
     def given(self, label: Label) -> "ClassProbability":

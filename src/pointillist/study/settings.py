@@ -8,9 +8,11 @@ from typing import Any
 from pointillist.diffusion.losses import NOISE_LEVELS, Objective
 from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
-from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
+from pointillist.diffusion.samplers import VARIANCES
+from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear, padded
 from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
 from pointillist.engine.recipes import Architecture, Method
+from pointillist.models.gaussian import STEERING
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,16 @@ class Settings:
         assert isinstance(sampler, Solver)
         return sampler.evaluations
 
+    def padded_schedule(self, length: int) -> Schedule:
+        """The schedule that the settings name, with tables of a given length."""
+        return padded(self.noise_schedule(), length)
+
     def noise_schedule(self) -> Schedule:
         """The schedule that the settings name."""
         return linear(self.timesteps, *self.beta_range) if self.beta_range else SCHEDULES[self.schedule](self.timesteps)
 
 
-STEERED = ("svdd_pm", "feynman_kac")
+STEERED = tuple(STEERING)
 """The methods that steer by a reward."""
 
 _TRAINING = (
@@ -237,7 +243,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "averaging": _number_from(0, 0.999999),
     "sampler": _one_of(*SAMPLERS),
     "steps": _whole(0, 100_000),
-    "variance": _one_of("beta", "posterior"),
+    "variance": _one_of(*VARIANCES),
     "n_samples": _whole(10, 10_000_000),
     "emd_rows": _whole(2, 5000),
     "method": _one_of("plain", "guidance", *STEERED),

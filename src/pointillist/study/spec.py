@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pointillist.files import check_regular, printable
-from pointillist.points import POINTSETS
-from pointillist.points.tables import READABLE
+from pointillist.points import POINTSETS, READABLE
 from pointillist.study.reference import ReferenceValue, read_reference, read_text
 from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings, is_list_of_values, label
 

@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 
+from pointillist.diffusion.classification import N_TIMES
+from pointillist.diffusion.likelihood import EVALUATIONS_PER_STEP, n_tangents
+from pointillist.engine.mapping import CLASS_STEPS
 from pointillist.study.grid import Cell, Dataset, has_fresh_rows
+from pointillist.study.quantities import LIKELIHOOD_STEPS
 from pointillist.study.settings import Settings
 from pointillist.study.store import Store
 
@@ -43,9 +47,15 @@ class Work:
     def classifying(self, cell: Cell) -> float:
         """Work of classifying held-out rows by the model, or of their likelihood; 0 for other classifiers."""
         dataset, kind = self._datasets[cell.dataset], cell.settings.classifier or cell.settings.kind
-        times = {"elbo": 128 * dataset.n_classes, "exact": 240 * 3 * dataset.n_classes, "rows": 600 * 3}.get(kind, 0)
         if not has_fresh_rows(dataset.name):
             return 0.0
+        # A row's own evaluation and those of its tangents, for each stage of a step.
+        of_a_step = EVALUATIONS_PER_STEP * (1 + n_tangents(dataset.rows.shape[1]))
+        times = {
+            "elbo": N_TIMES * dataset.n_classes,
+            "exact": CLASS_STEPS * of_a_step * dataset.n_classes,
+            "rows": LIKELIHOOD_STEPS * of_a_step,
+        }.get(kind, 0)
         return float(cell.settings.n_held_out * times) * self._of_a_row(cell)
 
     def _of_a_row(self, cell: Cell) -> float:

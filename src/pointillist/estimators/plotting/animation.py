@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.estimators.drawing import Walks
-from pointillist.estimators.inputs import RandomState, is_number, is_whole
+from pointillist.arguments import RandomState, is_number, is_whole
 from pointillist.estimators.plotting.dots import Groups, add_legend, bins, draw_dots, draw_histogram
-from pointillist.estimators.plotting.rows import requested
+from pointillist.estimators.plotting.rows import holds_integers, requested
 from pointillist.estimators.plotting.views import View, name_axes
 from pointillist.files import check_place, write_whole
+from pointillist.models.drawing import Walks
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import DiffusionModel
+    from pointillist.estimators.estimator import Diffusion
 
 N_SAMPLES = 2000
 """Number of rows by default."""
@@ -35,7 +35,7 @@ _SUFFIXES = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
 def animate(  # noqa: D417
-    model: "DiffusionModel",
+    model: "Diffusion",
     path: str | Path,
     *,
     n_samples: int | None = None,
@@ -101,7 +101,7 @@ def animate(  # noqa: D417
     return path
 
 
-def _write(model: "DiffusionModel", walks: Walks, writer: Any, path: Path, *, still: int) -> None:
+def _write(model: "Diffusion", walks: Walks, writer: Any, path: Path, *, still: int) -> None:
     """Writes all frames, and repeats the last one `still` times."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -124,7 +124,7 @@ def _write(model: "DiffusionModel", walks: Walks, writer: Any, path: Path, *, st
     edges = np.empty(0)
     if view.dimensions == 1:
         inside = shown[(shown >= low) & (shown <= high)]
-        edges = bins(inside, bool(model.scaling_.is_whole[0]))
+        edges = bins(inside, holds_integers(model))
         ax.set_ylabel("density")
         ax.set_ylim(0, _highest(shown, edges))
     add_legend(ax, groups, has_data=False)

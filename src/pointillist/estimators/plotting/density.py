@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pointillist.estimators.inputs import check_fitted, checked_rows, is_whole
+from pointillist.arguments import is_whole
+from pointillist.estimators.asking import fitted_model
 from pointillist.estimators.plotting.views import axes_or_new, check_axes, column_names, name_axes
+from pointillist.estimators.reading import checked_rows
+from pointillist.models.density import numbers_only
+from pointillist.points import TableScaling
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import DiffusionModel
+    from pointillist.estimators.estimator import Diffusion
 
 MARGIN = 0.05
 """Margin on each side of the training rows, as a share of their range, if no range is given."""
@@ -18,7 +22,7 @@ _LOG_RANGE = 15.0
 
 
 def plot_density(  # noqa: D417
-    model: "DiffusionModel",
+    model: "Diffusion",
     ax: Any = None,
     *,
     rows: Any = None,
@@ -42,10 +46,10 @@ def plot_density(  # noqa: D417
     Raises:
         ValueError: If the model does not have exactly two columns that vary, or an argument cannot be used.
     """
-    check_fitted(model)
-    model._check_numbers("a density")
-    if model.n_features_in_ != 2 or not model.scaling_.varies.all():
-        constant = int((~model.scaling_.varies).sum())
+    codec, _ = numbers_only(fitted_model(model), "a density is")
+    varies = codec.scaling.varies
+    if codec.n_columns != 2 or not varies.all():
+        constant = int((~varies).sum())
         raise ValueError(
             "plot_density needs a model of two columns that vary, and this one has "
             f"{model.n_features_in_}{f', {constant} of them constant' if constant else ''}"
@@ -54,9 +58,9 @@ def plot_density(  # noqa: D417
     if not is_whole(n_grid, 2):
         raise ValueError(f"n_grid must be an integer of at least 2, not {n_grid!r}")
     points = None if rows is None else checked_rows(model, rows)[1]
-    x, y = (np.linspace(low, high, n_grid) for low, high in _ranges(model, bounds))
+    x, y = (np.linspace(low, high, n_grid) for low, high in _ranges(codec.scaling, bounds))
     grid = np.stack(np.meshgrid(x, y), axis=-1)
-    log_density = model.score_samples(model.layout_.restore(grid.reshape(-1, 2))).reshape(n_grid, n_grid)
+    log_density = model.score_samples(codec.restore(grid.reshape(-1, 2))).reshape(n_grid, n_grid)
     ax = axes_or_new(ax, is_3d=False)
     # Below the least density of any use the colours of a log density would all be spent on empty space.
     shown = np.maximum(log_density, np.nanmax(log_density) - _LOG_RANGE) if log else np.exp(log_density)
@@ -68,9 +72,9 @@ def plot_density(  # noqa: D417
     return ax
 
 
-def _ranges(model: "DiffusionModel", bounds: ArrayLike | None) -> list[tuple[float, float]]:
+def _ranges(scaling: TableScaling, bounds: ArrayLike | None) -> list[tuple[float, float]]:
     if bounds is None:
-        low, high = model.scaling_.minimum, model.scaling_.maximum
+        low, high = scaling.minimum, scaling.maximum
         return list(zip(low - MARGIN * (high - low), high + MARGIN * (high - low), strict=True))
     given = np.asarray(bounds, np.float64)
     if given.shape != (2, 2) or not np.isfinite(given).all() or (given[:, 0] >= given[:, 1]).any():

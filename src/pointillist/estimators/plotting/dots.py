@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import DiffusionModel
+    from pointillist.estimators.estimator import Diffusion
 
 DATA = "0.5"
 ROWS = "#1f5fa8"
@@ -36,7 +36,7 @@ class Groups:
     of_row: Int[np.ndarray, " n"]
 
     @classmethod
-    def of(cls, model: "DiffusionModel", labels: np.ndarray | None, n: int) -> "Groups":
+    def of(cls, model: "Diffusion", labels: np.ndarray | None, n: int) -> "Groups":
         """Returns the groups of n rows, with or without labels."""
         if labels is None:
             return cls(["rows"], [ROWS], np.zeros(n, np.int64))

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.estimators.drawing import Draw, Options
-from pointillist.estimators.inputs import RandomState, check_fitted, checked_rows, is_whole
+from pointillist.arguments import RandomState, is_whole
+from pointillist.estimators.asking import draw_of, fitted_model
 from pointillist.estimators.plotting.dots import DATA, Groups, add_legend, bins, draw_dots, draw_histogram
 from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
+from pointillist.estimators.reading import checked_rows
+from pointillist.models.density import numbers_only
+from pointillist.models.drawing import Draw
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import DiffusionModel
+    from pointillist.estimators.estimator import Diffusion
 
 N_SAMPLES = 2000
 """Most rows that are drawn by default."""
@@ -21,7 +24,7 @@ MOST_DATA = 5000
 
 
 def plot(  # noqa: D417
-    model: "DiffusionModel",
+    model: "Diffusion",
     X: Any = None,
     *,
     ax: Any = None,
@@ -53,7 +56,7 @@ def plot(  # noqa: D417
     Raises:
         ValueError: In one line, if the rows, the axes or an option cannot be used.
     """
-    check_fitted(model)
+    fitted_model(model)
     is_3d = model.n_features_in_ == 3
     check_axes(ax, is_3d=is_3d)
     data = None if X is None else _some(checked_rows(model, X)[1])
@@ -64,7 +67,7 @@ def plot(  # noqa: D417
     ax = axes_or_new(ax, is_3d=is_3d)
     groups = Groups.of(model, own_labels, len(rows))
     if view.dimensions == 1:
-        edges = bins(rows if data is None else np.concatenate([rows, data]), bool(model.scaling_.is_whole[0]))
+        edges = bins(rows if data is None else np.concatenate([rows, data]), holds_integers(model))
         draw_histogram(ax, view(rows), groups, edges)
         if data is not None:
             counts, _ = np.histogram(data, edges)
@@ -79,7 +82,7 @@ def plot(  # noqa: D417
     return ax
 
 
-def requested(model: "DiffusionModel", n_samples: int | None, default: int, **options: Any) -> Draw:
+def requested(model: "Diffusion", n_samples: int | None, default: int, **options: Any) -> Draw:
     """Returns a request for the rows that a picture shows, with their labels if there are classes.
 
     Args:
@@ -91,15 +94,20 @@ def requested(model: "DiffusionModel", n_samples: int | None, default: int, **op
     Raises:
         ValueError: If an option cannot be used, or there would be no rows.
     """
-    check_fitted(model)
+    numbers_only(fitted_model(model), "pictures of rows are")
     if n_samples is None and np.ndim(options["labels"]) == 0 and options.get("prior") is None:
         n_samples = default
     if n_samples is not None and not is_whole(n_samples, 1):
         raise ValueError(f"n_samples must be an integer of at least 1, not {n_samples!r}")
-    draw = Draw(model, n_samples, Options(return_labels=bool(model._n_classes), **options))
+    draw = draw_of(model, n_samples, return_labels=hasattr(model, "classes_"), **options)
     if not draw.n_rows:
         raise ValueError("there are no rows to show: give labels or a prior of at least one")
     return draw
+
+
+def holds_integers(model: "Diffusion") -> bool:
+    """Whether the first column of a model of numbers holds integers alone."""
+    return bool(numbers_only(model.model_, "pictures of rows are")[0].scaling.is_whole[0])
 
 
 def _some(rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "k d"]:

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.estimators.inputs import RandomState, check_fitted
+from pointillist.arguments import RandomState
+from pointillist.estimators.asking import fitted_model
 from pointillist.estimators.plotting.dots import Groups, add_legend, draw_dots
 from pointillist.estimators.plotting.rows import requested
 from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import DiffusionModel
+    from pointillist.estimators.estimator import Diffusion
 
 N_SAMPLES = 100
 """Number of rows by default."""
@@ -22,7 +23,7 @@ START = "0.5"
 
 
 def plot_trajectory(  # noqa: D417
-    model: "DiffusionModel",
+    model: "Diffusion",
     *,
     ax: Any = None,
     n_samples: int | None = None,
@@ -57,7 +58,7 @@ def plot_trajectory(  # noqa: D417
     Raises:
         ValueError: In one line, if the axes or an option cannot be used, or if a reward is given.
     """
-    check_fitted(model)
+    fitted_model(model)
     is_3d = model.n_features_in_ == 3
     check_axes(ax, is_3d=is_3d)
     options |= {"labels": labels, "sampler": sampler, "steps": steps, "random_state": random_state}

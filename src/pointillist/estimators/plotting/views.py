@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 if TYPE_CHECKING:
-    from pointillist.estimators.model import DiffusionModel
+    from pointillist.estimators.estimator import Diffusion
 
 MOST_COLUMNS = 3
 
@@ -27,7 +27,7 @@ class View:
     directions: Float[np.ndarray, "d dimensions"]
 
     @classmethod
-    def of(cls, model: "DiffusionModel", rows: Float[np.ndarray, "n d"], whose: str) -> "View":
+    def of(cls, model: "Diffusion", rows: Float[np.ndarray, "n d"], whose: str) -> "View":
         """Makes a view of the columns of a model, if it has at most three, or else of the principal axes of rows.
 
         Args:
@@ -65,9 +65,9 @@ class View:
         return (rows - self.origin) @ self.directions
 
 
-def column_names(model: "DiffusionModel") -> tuple[str, ...]:
+def column_names(model: "Diffusion") -> tuple[str, ...]:
     """Returns the names of the columns, or their numbers, escaped for Matplotlib."""
-    names = model.layout_.names or [f"column {i}" for i in range(model.n_features_in_)]
+    names = model.model_.codec.names or [f"column {i}" for i in range(model.n_features_in_)]
     # A dollar would start a formula.
     return tuple(str(name).replace("$", r"\$") for name in names)
 

@@ -1,7 +1,5 @@
 """Checkpoints: files with the state of a training run, from which it resumes and ends with the same weights."""
 
-import math
-import time
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +12,12 @@ from jaxtyping import Float
 from pointillist.engine import weights
 from pointillist.engine.epochs import TrainingState
 from pointillist.engine.recipes import Weights
-from pointillist.estimators.model_file import ModelFileError, read_description, read_tensors, write_model
 from pointillist.files import naming
+from pointillist.models.container import ModelFileError, read_description, read_tensors, write_model
+
+
+class CheckpointError(ModelFileError):
+    """Raised for a checkpoint that is damaged or of another training; the message is one line with the file's name."""
 
 
 class Progress(eqx.Module):
@@ -42,13 +44,11 @@ class Checkpoint:
         path: File of the last state; it need not exist.
         key: Hash of everything that decides the weights.
         seed: Seed of the training run.
-        written: When this process last wrote the file, in seconds of its clock.
     """
 
     path: Path
     key: str
     seed: int
-    written: float = -math.inf
 
     def read(self, template: Progress) -> Progress | None:
         """Reads the progress, whose shapes must be those of the template; returns None if there are no files.
@@ -65,11 +65,13 @@ class Checkpoint:
             try:
                 facts, _ = read_description(path)
                 if facts.get("checkpoint") != self.key:
-                    raise ValueError(
+                    raise CheckpointError(
                         f"{path}: is not a checkpoint of this training run (rows, parameters or version differ): give "
                         "another name, or remove it to start over"
                     )
                 progress = weights.from_named(template, read_tensors(path, weights.shapes(template)))
+            except CheckpointError:
+                raise
             except ModelFileError as error:
                 damaged = damaged or error
                 continue
@@ -77,7 +79,7 @@ class Checkpoint:
                 warnings.warn(f"{damaged}; resuming from {path}, the state before it", UserWarning, stacklevel=2)
             return progress
         if damaged is not None:
-            raise ModelFileError(f"{damaged}; remove it to start over") from damaged
+            raise CheckpointError(f"{damaged}; remove it to start over") from damaged
         return None
 
     def write(self, progress: Progress) -> None:
@@ -86,7 +88,6 @@ class Checkpoint:
             with naming(self.path):
                 self.path.replace(previous(self.path))
         write_model(self.path, {"checkpoint": self.key, "seed": self.seed}, weights.named(progress))
-        self.written = time.monotonic()
 
 
 def previous(path: Path) -> Path:

@@ -1,17 +1,14 @@
 """Layout of a user's table, in which new rows are returned: container, names, types and categories."""
 
 import base64
-import re
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import numpy as np
 
-from pointillist.estimators.layout import Headings
-from pointillist.points import Table
 from pointillist.points.encoding import ColumnCode
+from pointillist.points.headings import Headings
 from pointillist.points.mixed import Cells, MixedTable, kind_of, to_arrow
 from pointillist.points.names import check_names
 
@@ -185,82 +182,3 @@ def _to_polars(table: "pa.Table", categories: tuple[tuple[Any, ...] | None, ...]
         if known is not None and field.metadata and any(b"ENUM" in key.upper() for key in field.metadata)
     }
     return frame.cast(ordered) if ordered else frame
-
-
-def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
-    """Returns X as a mixed table, with its kind of container and its headings; None if X cannot be read as one.
-
-    Args:
-        X: A data frame, an Arrow table, the table of a file, or an array.
-
-    Raises:
-        ValueError: In one line, if a column mixes values of several kinds, or names cannot be kept.
-    """
-    if isinstance(X, MixedTable | Table):
-        return mixed_table(X), "file", None
-    frame, headings = Headings.of(X)
-    if headings is not None:
-        return _of_pandas(frame, headings), "pandas", headings
-    if not nw.dependencies.is_into_dataframe(X):
-        return _of_array(X), "array", None
-    try:
-        kind = nw.from_native(X, eager_only=True).implementation.value
-    except nw.exceptions.DuplicateError:
-        return None
-    if kind == "pyarrow":
-        return MixedTable(X), kind, None
-    return None if kind != "polars" else _of_polars(X)
-
-
-def mixed_table(table: MixedTable | Table) -> MixedTable:
-    """Converts the table of a file to a mixed one, with the label column in its place."""
-    import pyarrow as pa
-
-    if isinstance(table, MixedTable):
-        return table
-    d, label = len(table.types), table.label
-    places = [place for place in range(d + 1) if label is None or place != label.position]
-    names = [str(place) for place in places[:d]] if table.names is None else list(table.names)
-    columns = [pa.array(column.astype(kind)) for column, kind in zip(table.rows.T, table.types, strict=True)]
-    if label is not None:
-        names.insert(label.position, label.name)
-        columns.insert(label.position, pa.array(label.values))
-    return MixedTable(pa.table(columns, names=names), None if label is None else label.name)
-
-
-def _of_array(X: Any) -> MixedTable:
-    """Converts an array, or what NumPy reads as one: NaN, None and masked cells are missing."""
-    import pyarrow as pa
-
-    array = np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else np.asarray(X)
-    columns: list[Any] = []
-    for place, cells in enumerate(array.T):
-        try:
-            columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
-        except (pa.ArrowException, TypeError, OverflowError) as error:
-            raise ValueError(f"column {place} holds values of several kinds: give it one kind, or drop it") from error
-    names = [str(place) for place in range(len(columns))]
-    return MixedTable(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
-
-
-def _of_polars(frame: Any) -> tuple[MixedTable, str, None] | None:
-    try:
-        return MixedTable(frame.to_arrow()), "polars", None
-    except ValueError:
-        # A type that Arrow has not, which is then no number either.
-        return None
-
-
-def _of_pandas(frame: Any, headings: Headings) -> MixedTable:
-    import pyarrow as pa
-
-    try:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        reason = " ".join(" ".join(str(part) for part in error.args).split())
-        found = re.search(r"Conversion failed for column (.*) with type", reason)
-        if not found:
-            raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
-        name = headings.names[list(frame.columns).index(found[1])]
-        raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
-    return MixedTable(table, own_names=None if headings.are_text else headings.names)

@@ -1,6 +1,5 @@
 """Training of one model on a table: in shards if it is large, with early stopping, and resumable from checkpoints."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -9,12 +8,12 @@ from jaxtyping import Float
 from rich.console import Console
 
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
-from pointillist.engine.recipes import Recipe, Weights
+from pointillist.engine.recipes import Weights
 from pointillist.engine.training import StackTrainer
 from pointillist.engine.validation import held_out_loss
-from pointillist.estimators.checkpoint import Checkpoint, Progress
-from pointillist.estimators.plan import Plan
-from pointillist.progress import Bar, deferred_interrupt
+from pointillist.models.checkpoint import Checkpoint, Progress
+from pointillist.models.plan import DEFAULT_STEPS, Plan
+from pointillist.progress import Bar, Keeping, deferred_interrupt
 
 STEPS_PER_CALL = 2000
 STEPS_PER_CHECK = 500
@@ -45,26 +44,21 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
     if shards.size < method.batch_size:
         method = replace(method, batch_size=shards.size, parts=1)
     steps = shards.size // method.batch_size
-    by_default = min(-(-plan.default_steps // (steps * shards.count)), plan.most_default_epochs)
+    by_default = min(-(-DEFAULT_STEPS // (steps * shards.count)), plan.most_default_epochs)
     epochs = by_default if plan.epochs is None else plan.epochs
     if epochs * shards.count >= 2**31:
         raise ValueError(f"epochs = {epochs} is more than can be counted: give fewer")
-    recipe = Recipe(
-        dataset=0,
-        schedule=plan.schedule,
-        seed=plan.seed,
-        epochs=epochs * shards.count,
-        learning_rate=plan.learning_rate,
-        # Of a short training all would be warm-up.
-        warmup=min(plan.warmup, epochs * shards.count * steps // 10),
-        decay=plan.decay,
-        averaging=plan.averaging,
-        n_classes=plan.n_classes,
-        p_uncond=plan.p_uncond,
-        clip=plan.clip,
-    )
+    recipe = plan.recipe(epochs * shards.count, steps)
     rows, labels = shards.get(0)
-    trainer = StackTrainer(rows, [recipe], plan.architecture, method, labels=labels, spread=plan.spread[None])
+    spread = plan.process.noise[1]
+    trainer = StackTrainer(
+        rows,
+        [recipe],
+        plan.process.architecture,
+        method,
+        labels=labels,
+        spread=None if spread is None else spread[None],
+    )
     run = _Run(plan, trainer, recipe.epochs, -(-STEPS_PER_CHECK // steps))
     console = Console(stderr=True)
     with Bar(console, recipe.epochs, is_shown=is_shown) as bar:
@@ -74,13 +68,8 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         else:
             run.restore(checkpoint)
             with deferred_interrupt(console) as interruption:
-
-                def keep() -> None:
-                    if interruption.requested or time.monotonic() - checkpoint.written > CHECKPOINT_EVERY:
-                        run.save(checkpoint)
-                    interruption.check()
-
-                run.to_the_end(bar, epochs_per_call, keep)
+                keeping = Keeping(CHECKPOINT_EVERY, interruption)
+                run.to_the_end(bar, epochs_per_call, lambda: keeping.now_and_then(lambda: run.save(checkpoint)))
             run.save(checkpoint)
     return run.result(shards.count)
 
@@ -92,7 +81,7 @@ class _Run:
         self._plan = plan
         self._trainer = trainer
         self._epochs_per_check = epochs_per_check
-        self._held_out = plan.scaled(plan.held_out) if plan.stopping is not None else None
+        self._held_out = plan.seen(plan.held_out) if plan.stopping is not None else None
         if plan.start is not None:
             (state,) = trainer.states()
             trainer.restore([state.starting_from(plan.start)])
@@ -144,7 +133,7 @@ class _Run:
         (network,) = self._trainer.networks()
         assert self._held_out is not None
         plan = self._plan
-        asked = plan.architecture, plan.method.objective, plan.schedule, plan.spread
+        asked = plan.process.architecture, plan.method.objective, *plan.process.noise
         loss = held_out_loss(network, *asked, *self._held_out, plan.seed)
         place = -(-done // self._epochs_per_check) - 1
         if place == 0 or loss < progress.validation[:place].min():

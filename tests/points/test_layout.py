@@ -5,7 +5,7 @@ import pyarrow
 import pytest
 
 from pointillist import Diffusion
-from pointillist.estimators.layout import read
+from pointillist.points.layout import read_numbers as read
 
 RNG = np.random.default_rng(0)
 N = 60

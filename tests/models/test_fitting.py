@@ -9,20 +9,27 @@ import pytest
 from sklearn.base import clone
 
 from pointillist import Diffusion, load_pointset
-from pointillist.estimators import fitting
-from pointillist.estimators import plan as plans
-from pointillist.estimators.checkpoint import Checkpoint
-from pointillist.estimators.layout import Layout
-from pointillist.estimators.model_file import ModelFileError
-from pointillist.estimators.parameters import method
-from pointillist.estimators.planning import planned
+from pointillist.models import plan as plans
+from pointillist.models import training
+from pointillist.models.checkpoint import Checkpoint
+from pointillist.models.container import ModelFileError
+from pointillist.models.fitting import fit, prepare
+from pointillist.models.hyperparameters import parts_of
+from pointillist.models.planning import plan_numbers
+from pointillist.points.layout import Layout
 
 X, Y = load_pointset("blobs", 600)
 QUICK = {"timesteps": 20, "width": 16, "depth": 1, "epochs": 12, "learning_rate": 3e-3, "random_state": 0}
 
 
+def as_numbers(rows):
+    return Layout("array", ("float64",) * rows.shape[1]), rows.astype(np.float64)
+
+
 def weights(model):
-    return np.concatenate([np.ravel(layer.weight) for layer in (model.network_.input, model.network_.output)])
+    return np.concatenate(
+        [np.ravel(layer.weight) for layer in (model.model_.network.input, model.model_.network.output)]
+    )
 
 
 def test_early_stopping_keeps_the_least_held_out_loss():
@@ -41,7 +48,7 @@ def test_held_out_rows_do_not_count_in_training():
     changed = X.astype(np.float64)
     # Scaling by the range, which halved rows do not change.
     options = QUICK | {"early_stopping": True, "scaling": "minmax"}
-    plan = planned(Diffusion(**options), Layout("array", ("float64",) * 2), changed, None, 0)
+    plan = plan_numbers(Diffusion(**options), Layout("array", ("float64",) * 2), changed, None)[0]
     changed[plan.held_out] *= 0.5
     models = [Diffusion(**options).fit(rows) for rows in (X.astype(np.float64), changed)]
     np.testing.assert_array_equal(models[0].history_, models[1].history_)
@@ -69,20 +76,20 @@ def test_a_table_in_shards_is_learned(small_shards, tmp_path):
     np.save(tmp_path / "rows.npy", rows)
     mapped = Diffusion(**QUICK).fit(np.load(tmp_path / "rows.npy", mmap_mode="r"))
     np.testing.assert_array_equal(weights(mapped), weights(model))
-    assert mapped.fingerprint_ == model.fingerprint_
+    assert mapped.model_.record.fingerprint == model.model_.record.fingerprint
     of_classes = Diffusion(**QUICK, early_stopping=True).fit(rows, labels)
     assert of_classes.class_counts_.tolist() == np.bincount(labels).tolist()
 
 
 def test_shards_hold_each_row_once_a_pass(small_shards):
     rows = np.arange(3000.0)[:, None]
-    plan = planned(Diffusion(**QUICK), Layout("array", ("float64",)), rows, None, 0)
+    plan = plan_numbers(Diffusion(**QUICK), Layout("array", ("float64",)), rows, None)[0]
     shards = plan.shards
     assert shards.count > 5 and shards.size % plans.BLOCK == 0
     passes = []
     for turn in range(3):
         parts = [shards.get(turn * shards.count + i)[0][0] for i in range(shards.count)]
-        seen = np.round(plan.scaling.inverse(np.concatenate(parts))[:, 0]).astype(int)
+        seen = np.round(plan.codec.scaling.inverse(np.concatenate(parts))[:, 0]).astype(int)
         assert len(set(seen)) == len(seen) == shards.count * shards.size > 0.8 * 3000
         passes.append(seen)
     assert len(set().union(*passes)) > 2950 and not np.array_equal(passes[0], passes[1])
@@ -96,8 +103,8 @@ def test_warm_up_is_at_most_a_tenth():
 
 
 def test_the_default_number_of_epochs(monkeypatch):
-    monkeypatch.setattr("pointillist.estimators.planning.DEFAULT_STEPS", 40)
-    monkeypatch.setattr("pointillist.estimators.planning.MOST_DEFAULT_EPOCHS", 7)
+    monkeypatch.setattr("pointillist.models.training.DEFAULT_STEPS", 40)
+    monkeypatch.setattr("pointillist.models.planning.MOST_EPOCHS", 7)
     for n, epochs in ((600, 5), (64, 7)):  # 9 steps an epoch, and 1
         assert len(Diffusion(**QUICK | {"epochs": None}).fit(X[:n]).history_) == epochs
 
@@ -144,7 +151,7 @@ def test_a_warm_start_widens_the_range():
     model = Diffusion(**QUICK | {"epochs": 30, "learning_rate": 1e-2}, process="gaussian", warm_start=True).fit(rows)
     model.fit(rows + np.array([3, 20]))
     assert model.sample(500, random_state=0)[:, 0].max() > 2
-    assert model.scaling_.maximum.tolist() == [rows[:, 0].max() + 3, 24]
+    assert model.model_.codec.scaling.maximum.tolist() == [rows[:, 0].max() + 3, 24]
 
 
 def test_few_rows_of_many_columns(monkeypatch):
@@ -164,11 +171,10 @@ def test_what_cannot_be_held_out_or_counted():
 
 def test_a_checkpoint_keeps_the_seed_that_was_not_given(tmp_path, monkeypatch):
     options = QUICK | {"random_state": None}
-    first = Diffusion(**options)
-    first._fit(X, None, tmp_path / "c")
-    again = Diffusion(**options).fit(X, checkpoint=tmp_path / "c")
-    assert again.seed_ == first.seed_ and not (tmp_path / "c").exists()
-    np.testing.assert_array_equal(weights(again), weights(first))
+    first = fit(prepare(Diffusion(**options), X, read=as_numbers), tmp_path / "c")
+    again = Diffusion(**options).fit(X, checkpoint=tmp_path / "c").model_
+    assert again.record.seed == first.record.seed and not (tmp_path / "c").exists()
+    np.testing.assert_array_equal(again.network.output.weight, first.network.output.weight)
 
 
 def test_parameters_set_after_fit_do_not_touch_the_model(tmp_path):
@@ -208,8 +214,8 @@ FIT = """
 import os, signal, sys
 import numpy as np
 from pointillist import Diffusion, load_pointset
-from pointillist.estimators import checkpoint, fitting
-fitting.CHECKPOINT_EVERY, fitting.STEPS_PER_CALL = 0.0, 20
+from pointillist.models import checkpoint, training
+training.CHECKPOINT_EVERY, training.STEPS_PER_CALL = 0.0, 20
 written = 0
 def counted(write):
     def write_and_die(self, progress):
@@ -265,8 +271,8 @@ def stopped(path, monkeypatch, writes=3):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(fitting, "CHECKPOINT_EVERY", 0.0)
-        patch.setattr(fitting, "STEPS_PER_CALL", 20)
+        patch.setattr(training, "CHECKPOINT_EVERY", 0.0)
+        patch.setattr(training, "STEPS_PER_CALL", 20)
         patch.setattr(Checkpoint, "write", write_and_stop)
         Diffusion(**QUICK).fit(X, checkpoint=path)
 
@@ -320,7 +326,7 @@ def test_a_fit_that_is_terminated_writes_its_state(tmp_path):
     [(64, 256, 1), (512, 256, 1), (1024, 96, 1), (1024, 256, 2), (2000, 256, 2), (3584, 256, 4), (8192, 512, 8)],
 )
 def test_large_batches_of_wide_networks_are_cut_into_parts(batch_size, width, parts):
-    assert method(Diffusion(batch_size=batch_size, width=width)).parts == parts
+    assert parts_of(batch_size, width) == parts
 
 
 def test_clipped_fits_differ():

@@ -7,21 +7,25 @@ from functools import cached_property
 from importlib.metadata import version
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from pointillist.diffusion.schedules import Schedule
 from pointillist.engine import weights
 from pointillist.engine.epochs import TRAINING_VERSION
 from pointillist.engine.keys import HostStream, generator_of
-from pointillist.engine.recipes import AnyArchitecture, Method, Weights
+from pointillist.engine.recipes import Method, Recipe, Weights
 from pointillist.engine.training import spread_of
-from pointillist.points import AffineScaling, QuantileScaling, TableScaling, blocks, rows_at
+from pointillist.models.process import Process
+from pointillist.points import blocks, rows_at
+from pointillist.points.codec import Codec
 
 SHARD_VALUES = 2**23
 """Most numbers that an epoch may hold in memory at once; a larger table is trained on in shards."""
 
 BLOCK = 64
 """Number of neighboring rows that go to the same shard: reading a file row by row would be slow."""
+
+DEFAULT_STEPS = 10_000
+"""Number of training steps if `epochs` is None: that of 80 epochs over 8,000 rows."""
 
 MAX_HELD_OUT = 10_000
 ROWS_FOR_SPREAD = 100_000
@@ -36,104 +40,100 @@ class Stopping:
 
 
 @dataclass(frozen=True)
-class Unscaled:
-    """Scaling of tokens, which the model sees as they are."""
-
-    columns: int
-
-    @property
-    def varies(self) -> Bool[np.ndarray, " d"]:
-        """Whether each column varies: they all do."""
-        return np.ones(self.columns, bool)
-
-    def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        """Converts rows to float32, which holds every token."""
-        return np.asarray(rows, np.float32)
-
-
-@dataclass(frozen=True)
 class Plan:
     """Everything that decides the weights.
 
     Attributes:
-        rows: Rows, shape (n, d), in the units of the table; may be mapped from a file.
-        labels: Indices of classes, shape (n,); None without classes.
-        scaling: Scaling to the k columns that the model sees.
-        schedule: Noise schedule.
-        architecture: Architecture of the network.
-        method: How the network is trained; a table with fewer rows than a batch is one batch.
-        n_classes: Number of classes; 0 without classes.
-        epochs: Passes over the rows; None for as many as make `default_steps`, but at most `most_default_epochs`.
-        default_steps: Number of training steps if `epochs` is None.
+        rows: Rows of numbers, shape (n, columns), which the codec encodes; may be mapped from a file.
+        labels: Indices of classes, shape (n,); None if the network is shown none.
+        codec: Maps the rows to what the network sees.
+        process: What the network learns.
+        method: How it is trained; a table with fewer rows than a batch is one batch.
+        epochs: Passes over the rows; None for as many as make `DEFAULT_STEPS`, but at most `most_default_epochs`.
         most_default_epochs: Most passes over the rows if `epochs` is None.
         learning_rate: Adam's learning rate.
         warmup: Number of steps over which the learning rate rises from 0.
         decay: Whether the learning rate then falls to 0.
         averaging: Fraction of itself that the average of the weights keeps in each step, if the method keeps one.
         clip: Largest norm of the gradient, if the method clips it.
-        p_uncond: Share of the labels that are hidden.
         seed: Seed, 0 … 2³² - 1.
+        n_classes: Number of classes; 0 if the network is shown none.
+        p_uncond: Share of the labels that are hidden.
+        held_out: Positions of the rows that training does not see, in order.
         stopping: When to stop early; None to train to the end.
         start: Weights to continue from; None to start anew.
-        start_spread: Root mean squares of the columns with which `start` was trained.
     """
 
-    rows: Float[np.ndarray, "n d"]
+    rows: Float[np.ndarray, "n columns"]
     labels: Int[np.ndarray, " n"] | None
-    scaling: TableScaling | Unscaled
-    schedule: Schedule
-    architecture: AnyArchitecture
+    codec: Codec
+    process: Process
     method: Method
-    n_classes: int
     epochs: int | None
-    default_steps: int
     most_default_epochs: int
     learning_rate: float
     warmup: int
     decay: bool
     averaging: float
     clip: float
-    p_uncond: float
     seed: int
+    n_classes: int = 0
+    p_uncond: float = 0.0
+    held_out: Int[np.ndarray, " v"] = field(default_factory=lambda: np.empty(0, np.int64))
     stopping: Stopping | None = None
     start: Weights | None = None
-    start_spread: Float[np.ndarray, " k"] | None = None
-
-    @cached_property
-    def spread(self) -> Float[np.ndarray, " k"]:
-        """Root mean square of each column that the model sees, over a subset of the rows if there are many."""
-        if self.start_spread is not None:
-            return self.start_spread
-        seen, n = self.shards.seen, self.shards.n_rows
-        places = np.linspace(0, n - 1, min(n, ROWS_FOR_SPREAD)).astype(np.int64)
-        return spread_of(self.scaled(places if seen is None else seen[places])[0])
-
-    @cached_property
-    def held_out(self) -> Int[np.ndarray, " v"]:
-        """Positions of the rows that training does not see, in order."""
-        n = len(self.rows)
-        if self.stopping is None:
-            return np.empty(0, np.int64)
-        # Training keeps two rows, and one of every class.
-        kept_rows = max(2, self.n_classes)
-        wanted = min(max(1, round(self.stopping.validation_fraction * n)), MAX_HELD_OUT, n - kept_rows)
-        order = generator_of(self.seed, HostStream.HELD_OUT_ROWS).permutation(n)
-        if self.labels is not None:
-            kept = np.unique(self.labels[order], return_index=True)[1]
-            order = np.concatenate([order[kept], np.delete(order, kept)])
-        return np.sort(order[n - wanted :])
 
     @cached_property
     def shards(self) -> "Shards":
         """The rows that training sees."""
-        seen = np.delete(np.arange(len(self.rows)), self.held_out) if self.stopping is not None else None
-        return Shards(self, seen)
+        return Shards(self)
 
-    def scaled(self, places: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns rows as the model sees them, and their labels; those of all rows if `places` is None."""
+    def recipe(self, epochs: int, steps: int) -> Recipe:
+        """Returns what the engine is told, for a number of epochs of some steps each."""
+        return Recipe(
+            dataset=0,
+            schedule=self.process.noise[0],
+            seed=self.seed,
+            epochs=epochs,
+            learning_rate=self.learning_rate,
+            # Of a short training all would be warm-up.
+            warmup=min(self.warmup, epochs * steps // 10),
+            decay=self.decay,
+            averaging=self.averaging,
+            n_classes=self.n_classes,
+            p_uncond=self.p_uncond,
+            clip=self.clip,
+        )
+
+    def seen(self, places: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns rows as the network sees them, and their labels; those of all rows if `places` is None."""
         rows = self.rows if places is None else rows_at(self.rows, places)
         labels = None if self.labels is None else self.labels if places is None else self.labels[places]
-        return self.scaling.transform(rows), labels
+        return self.codec.encode(rows), labels
+
+
+def rows_to_hold_out(
+    n: int, labels: Int[np.ndarray, " n"] | None, n_classes: int, stopping: Stopping | None, seed: int
+) -> Int[np.ndarray, " v"]:
+    """Chooses rows that training does not see, in order; training keeps two rows, and one of every class."""
+    if stopping is None:
+        return np.empty(0, np.int64)
+    wanted = min(max(1, round(stopping.validation_fraction * n)), MAX_HELD_OUT, n - max(2, n_classes))
+    order = generator_of(seed, HostStream.HELD_OUT_ROWS).permutation(n)
+    if labels is not None:
+        kept = np.unique(labels[order], return_index=True)[1]
+        order = np.concatenate([order[kept], np.delete(order, kept)])
+    return np.sort(order[n - wanted :])
+
+
+def spread_to_learn(
+    rows: Float[np.ndarray, "n d"], codec: Codec, held_out: Int[np.ndarray, " v"]
+) -> Float[np.ndarray, " k"]:
+    """Returns the root mean square of each column that the network sees, over some of the rows if there are many."""
+    seen = np.delete(np.arange(len(rows)), held_out) if len(held_out) else None
+    n = len(rows) - len(held_out)
+    places = np.linspace(0, n - 1, min(n, ROWS_FOR_SPREAD)).astype(np.int64)
+    return spread_of(codec.encode(rows_at(rows, places if seen is None else seen[places])))
 
 
 @dataclass(frozen=True)
@@ -144,21 +144,25 @@ class Shards:
     """
 
     plan: Plan
-    seen: Int[np.ndarray, " m"] | None
     limit: int = field(default_factory=lambda: SHARD_VALUES)
+
+    @cached_property
+    def seen(self) -> Int[np.ndarray, " m"] | None:
+        """Positions of the rows to train on; None for all."""
+        plan = self.plan
+        return np.delete(np.arange(len(plan.rows)), plan.held_out) if len(plan.held_out) else None
 
     @property
     def n_rows(self) -> int:
         """Number of rows to train on."""
-        return len(self.plan.rows) if self.seen is None else len(self.seen)
+        return len(self.plan.rows) - len(self.plan.held_out)
 
     @cached_property
     def count(self) -> int:
         """Number of shards in a pass."""
-        features = self.plan.architecture.time_embedding + self.plan.architecture.class_embedding
         # Of a row: its values, its noise, their mixture, what the network is shown and is to give; what it is
         # conditioned on; time, noise level and weight.
-        values = 5 * int(self.plan.scaling.varies.sum()) + features + 3
+        values = 5 * self.plan.codec.width + self.plan.process.architecture.n_features + 3
         rows = max(BLOCK, self.limit // values)
         return 1 if self.n_rows <= rows else max(1, min(-(-self.n_rows // rows), self.n_rows // BLOCK))
 
@@ -171,7 +175,7 @@ class Shards:
         """Returns scaled rows and labels of the shard that an epoch trains on, each with a first axis of length one."""
         turn, shard = divmod(epoch, self.count)
         if self.count == 1:
-            rows, labels = self.plan.scaled(self.seen)
+            rows, labels = self.plan.seen(self.seen)
         else:
             rng = generator_of(self.plan.seed, HostStream.SHARDS, turn)
             n_blocks = self.n_rows // BLOCK
@@ -179,7 +183,7 @@ class Shards:
             per_shard = self.size // BLOCK
             chosen = np.sort(rng.permutation(n_blocks)[shard * per_shard : (shard + 1) * per_shard])
             places = (first + chosen[:, None] * BLOCK + np.arange(BLOCK)).ravel()
-            rows, labels = self.plan.scaled(places if self.seen is None else self.seen[places])
+            rows, labels = self.plan.seen(places if self.seen is None else self.seen[places])
         return rows[None], None if labels is None else labels[None].astype(np.int32)
 
 
@@ -193,15 +197,16 @@ def fingerprint(rows: np.ndarray) -> str:
 
 def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     """Returns a hash of everything that decides the weights that a plan ends with."""
+    schedule, spread = plan.process.noise
     facts = {
         "version": [version("pointillist"), TRAINING_VERSION],
         "rows": rows_fingerprint,
         "labels": None if plan.labels is None else fingerprint(plan.labels[:, None]),
-        "schedule": fingerprint(np.asarray(plan.schedule.alpha)[:, None]),
-        "scaling": [fingerprint(tensor.reshape(-1, 1)) for tensor in scaling_tensors(plan.scaling).values()],
-        "architecture": asdict(plan.architecture),
+        "schedule": None if schedule is None else fingerprint(np.asarray(schedule.alpha)[:, None]),
+        "codec": [fingerprint(tensor.reshape(-1, 1)) for tensor in plan.codec.tensors().values()],
+        "architecture": asdict(plan.process.architecture),
         "method": asdict(plan.method),
-        "spread": fingerprint(plan.spread[:, None]),
+        "spread": None if spread is None else fingerprint(spread[:, None]),
         "stopping": None if plan.stopping is None else asdict(plan.stopping),
         "start": None if plan.start is None else hashlib.sha256(weights.to_bytes(plan.start)).hexdigest(),
         "shards": plan.shards.limit,
@@ -209,19 +214,8 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     facts |= {
         name: getattr(plan, name)
         for name in (
-            *("n_classes", "epochs", "default_steps", "most_default_epochs", "p_uncond", "seed"),
+            *("n_classes", "epochs", "most_default_epochs", "p_uncond", "seed"),
             *("learning_rate", "warmup", "decay", "averaging", "clip"),
         )
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def scaling_tensors(scaling: TableScaling | Unscaled) -> dict[str, np.ndarray]:
-    """Returns a scaling as named arrays, as a model file holds it."""
-    if isinstance(scaling, Unscaled):
-        return {}
-    common = {"minimum": scaling.minimum, "maximum": scaling.maximum}
-    if isinstance(scaling.varying, QuantileScaling):
-        return {**common, "quantiles": scaling.varying.quantiles}
-    assert isinstance(scaling.varying, AffineScaling)
-    return {**common, "centre": scaling.varying.centre, "unit": scaling.varying.unit}

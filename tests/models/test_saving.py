@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import load, save
 
 from pointillist import Diffusion, DiffusionClassifier, load_pointset
-from pointillist.estimators import model_file
-from pointillist.estimators.model_file import FORMAT, ModelFileError
-from pointillist.estimators.parameters import DECIDING
+from pointillist.models import container
+from pointillist.models.container import FORMAT, ModelFileError
+from pointillist.models.hyperparameters import DECIDING
 
 X, Y = load_pointset("blobs", 300)
 QUICK = {"timesteps": 20, "width": 16, "depth": 2, "epochs": 5}
@@ -33,7 +33,8 @@ def path(model, tmp_path):
 def test_a_loaded_model_is_the_saved_one(model, path):
     again = Diffusion.load(path)
     assert again.get_params() == model.get_params() and again.classes_.tolist() == ["left", "right"]
-    assert (again.seed_, again.fingerprint_, again.n_features_in_) == (0, model.fingerprint_, 2)
+    assert (again.model_.record.seed, again.n_features_in_) == (0, 2)
+    assert again.model_.record.fingerprint == model.model_.record.fingerprint
     np.testing.assert_array_equal(again.history_, model.history_)
     options = {"labels": "right", "guidance": 1.0, "random_state": 3}
     np.testing.assert_array_equal(again.sample(20, **options), model.sample(20, **options))
@@ -73,7 +74,7 @@ def rewritten(path, change=lambda facts: None, tensors=lambda t: t, header=lambd
     change(facts)
     content = tensors(content)
     text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    own |= {"description": hashlib.sha256(text).hexdigest(), "tensors": model_file._digest(content)}
+    own |= {"description": hashlib.sha256(text).hexdigest(), "tensors": container._digest(content)}
     header(own)
     path.write_bytes(save({**content, "description": text}, {"pointillist": json.dumps(own)}))
 

@@ -1,0 +1,31 @@
+"""Checks of arguments that users pass: whole numbers, numbers, seeds."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+RandomState = int | np.random.RandomState | None
+
+
+def is_whole(value: Any, low: int) -> bool:
+    """Whether a value is an integer of at least `low`."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= low
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return isinstance(value, Real) and bool(np.isfinite(float(value)))
+
+
+def seed_of(random_state: RandomState) -> int:
+    """Returns a 32-bit seed; an integer is its own seed."""
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**32, dtype=np.uint32))
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(random_state, bool) or not isinstance(random_state, int | np.integer):
+        raise ValueError(f"random_state must be an integer, a RandomState or None, not {random_state!r}")
+    if not 0 <= random_state < 2**32:
+        raise ValueError(f"random_state must lie between 0 and 2**32 - 1, not {random_state}")
+    return int(random_state)

@@ -1,0 +1,36 @@
+"""What estimators and pictures ask of a fitted model: the model itself, and rows of it."""
+
+from typing import Any
+
+from sklearn.exceptions import NotFittedError
+
+from pointillist.models.drawing import Draw
+from pointillist.models.request import Request
+from pointillist.models.row_model import RowModel
+
+
+def fitted_model(estimator: Any) -> RowModel:
+    """Returns the model of a fitted `Diffusion`.
+
+    Raises:
+        NotFittedError: If it is not fitted.
+    """
+    if not hasattr(estimator, "model_"):
+        raise NotFittedError(
+            f"This {type(estimator).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments first."
+        )
+    return estimator.model_
+
+
+def draw_of(estimator: Any, n_samples: int | None, *, worse: Any = None, **options: Any) -> Draw:
+    """Returns a checked request for rows; see `Diffusion.sample` for the options.
+
+    Raises:
+        ValueError: In one line, if an option cannot be used by this model.
+    """
+    model = fitted_model(estimator)
+    if worse is not None:
+        worse = getattr(worse, "model_", worse)
+        if not isinstance(worse, RowModel):
+            raise ValueError(f"worse must be a fitted Diffusion, not {worse!r}")
+    return Draw(model, Request(n_samples, worse=worse, variance=estimator.variance, **options))

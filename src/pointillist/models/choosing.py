@@ -1,0 +1,74 @@
+"""Chooses the kind of process for a table: by what its columns hold, not by its container."""
+
+from collections.abc import Sequence
+from datetime import date, time, timedelta
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from pointillist.points import Table, blocks, rows_at
+from pointillist.points.headings import Headings, is_frame
+from pointillist.points.mixed import MixedTable
+from pointillist.points.repeats import has_repeats
+from pointillist.points.spool import SPOOL_ABOVE
+
+_ROWS_FOR_KIND = 20_000
+
+
+def as_mixed(
+    process: str, X: Any, categorical: Sequence[str | int] = ()
+) -> "tuple[MixedTable, str, Headings | None] | None":
+    """Returns X as a table for tokens, its kind of container and its headings; None if it is for Gaussian diffusion.
+
+    Args:
+        process: One of `hyperparameters.PROCESSES`; for "auto", what the columns hold decides, not their container.
+        X: The table, in any container.
+        categorical: Columns whose numbers are categories.
+    """
+    if process == "gaussian":
+        if len(categorical):
+            raise ValueError("categorical columns are for process='masked': leave one of them out")
+        return None
+    is_asked = process == "masked" or len(categorical) > 0
+    if not is_asked and not is_frame(X) and not isinstance(X, MixedTable) and not _is_mixed_array(X):
+        # Without Arrow.
+        return None
+    from pointillist.points.frames import table_of
+
+    found = table_of(X)
+    if found is None or not found[0].names:
+        return None
+    if is_asked or not found[0].is_plain:
+        return found
+    return found if has_repeats(_some_numbers(found[0])) else None
+
+
+def _is_mixed_array(X: Any) -> bool:
+    """Whether an array, or the table of a file of numbers, holds more than continuous numbers."""
+    try:
+        rows = X.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else np.asarray(X)
+    except ValueError:
+        # Rows of different lengths, which are refused where rows are checked.
+        return False
+    if rows.ndim != 2 or not rows.size or rows.dtype.kind not in "biufO":
+        return False
+    if np.ma.is_masked(rows):
+        return True
+    if rows.dtype == object:
+        is_known = all(isinstance(cell, Real | str | date | time | timedelta | None) for cell in rows.ravel())
+        return is_known and not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel())
+    if rows.dtype.kind == "f" and any(np.isnan(block).any() for block in blocks(rows)):
+        return True
+    # Tokens are held in memory, where the rows of a larger table are not.
+    return rows.nbytes <= SPOOL_ABOVE and has_repeats(_some(rows))
+
+
+def _some(rows: np.ndarray) -> np.ndarray:
+    places = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_KIND)).astype(np.int64)
+    return rows_at(rows, places).astype(np.float64)
+
+
+def _some_numbers(table: MixedTable) -> np.ndarray:
+    cells = [cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label]
+    return _some(np.stack([each.values for each in cells], axis=1))

@@ -1,0 +1,108 @@
+"""The classes of a table's rows: labels that users give, checked."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import ArrayLike
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The classes that a model knows.
+
+    Attributes:
+        labels: The labels, sorted.
+        counts: Number of training rows of each class.
+        column: Name and position of the column of labels; None if a model of numbers was given them apart.
+    """
+
+    labels: np.ndarray
+    counts: Int[np.ndarray, " classes"]
+    column: tuple[Any, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def indices(self, labels: Any) -> Int[np.ndarray, " n"]:
+        """Returns the positions of some labels, or of one, among the classes.
+
+        Raises:
+            ValueError: If a label is unknown.
+        """
+        asked = np.asarray(labels)
+        if asked.dtype == object:
+            asked = of_one_kind(asked, "labels")
+        if asked.ndim > 1:
+            raise ValueError(f"labels must be one label, or one label per row, not of shape {asked.shape}")
+        places = {label: i for i, label in enumerate(self.labels.tolist())}
+        values, inverse = np.unique(asked.ravel(), return_inverse=True)
+        unknown = [label for label in values.tolist() if label not in places]
+        if unknown:
+            raise ValueError(f"unknown label {unknown[0]!r}: the model knows {', '.join(map(repr, places))}")
+        return np.array([places[label] for label in values.tolist()], np.int32)[inverse]
+
+
+def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the classes, each row's index among them, and their sizes; all empty without labels.
+
+    Args:
+        y: Labels; None without labels.
+        n: Number of rows.
+        name: Name of the labels, for messages.
+    """
+    if y is None:
+        return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+    kind = np.asarray(y).dtype
+    if kind.kind in "cMmSV":
+        raise ValueError(f"{name} holds {kind}, but labels must be numbers, booleans or text: convert it")
+    given = np.asarray(y)
+    if given.ndim != 1:
+        from sklearn.utils.validation import column_or_1d
+
+        given = np.asarray(column_or_1d(y, warn=True))
+    if given.dtype.kind == "f" and not np.isfinite(given).all():
+        raise ValueError("y has NaN or infinite labels: drop such rows, or give them a label of their own")
+    if given.dtype == object:
+        given = of_one_kind(given, name)
+    if given.dtype.kind == "f":
+        from sklearn.utils.multiclass import check_classification_targets
+
+        try:
+            check_classification_targets(given)
+        except ValueError as error:
+            reason = str(error).split(".")[0]
+            raise ValueError(f"{name} holds no classes ({reason}): leave it out, or round or bin it") from error
+    if len(given) != n:
+        raise ValueError(f"X has {n} rows but y has {len(given)} labels")
+    classes, labels, counts = np.unique(given, return_inverse=True, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{name} has a single class, {classes[0].item()!r}: leave {name} out, or give rows of another class"
+        )
+    if counts.min() < 2:
+        rare = classes[counts.argmin()].item()
+        raise ValueError(f"{name}: class {rare!r} has one row and a model of it needs at least 2: drop it or merge it")
+    return classes, labels, counts
+
+
+def of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
+    """Converts labels that are Python objects to an array of text or numbers."""
+    if any(_is_missing(label) for label in labels.ravel()):
+        raise ValueError(f"{name} has missing labels: drop such rows, or give them a label of their own")
+    kinds = {"text" if isinstance(label, str) else type(label).__name__ for label in labels.ravel()}
+    if len(kinds) > 1:
+        raise ValueError(f"{name} mixes labels of kinds {', '.join(sorted(kinds))}: give labels of one kind")
+    given = np.array(labels.tolist())
+    if given.shape != labels.shape or given.dtype.kind not in "biufU":
+        raise ValueError(f"{name} holds {kinds.pop()}, but labels must be numbers, booleans or text: convert it")
+    return given
+
+
+def _is_missing(label: Any) -> bool:
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        # pandas' NA is neither equal to itself nor not.
+        return True

@@ -1,0 +1,45 @@
+"""Log-densities of rows under a model of numbers."""
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.engine.mapping import LogDensity, map_rows
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.process import Learned
+from pointillist.points.number_codec import NumberCodec
+
+
+def numbers_only(model: Learned, what: str) -> tuple[NumberCodec, GaussianProcess]:
+    """Returns codec and process of a model of numbers.
+
+    Raises:
+        ValueError: If the model is of tokens; `what` says what cannot be had of it.
+    """
+    if not isinstance(model.codec, NumberCodec) or not isinstance(model.process, GaussianProcess):
+        raise ValueError(
+            f"{what} for models of numbers, and this one is of tokens: fit numbers with process='gaussian'"
+        )
+    return model.codec, model.process
+
+
+def log_density(model: Learned, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+    """Computes log p(x) of rows in nats, in the units of the table; see `Diffusion.score_samples`.
+
+    Raises:
+        ValueError: If the model has no density, or not that of all classes together.
+    """
+    codec, process = numbers_only(model, "log-densities are")
+    if model.classes is not None and process.p_uncond == 0:
+        raise ValueError(
+            "the density is that of all classes together, and this model was never trained without labels: fit it "
+            "with p_uncond above 0"
+        )
+    repeating = codec.scaling.repeating
+    if len(repeating):
+        names = codec.names or range(codec.n_columns)
+        raise ValueError(
+            f"column {names[repeating[0]]!r} holds a value so often that it has no density there under "
+            "scaling='quantile': fit with scaling='minmax'"
+        )
+    slope = codec.scaling.log_slope(rows)
+    return map_rows(LogDensity(process.denoiser(model.network)), codec.encode(rows)).astype(np.float64) + slope

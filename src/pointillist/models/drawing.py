@@ -1,0 +1,158 @@
+"""Draws rows from a model: a request becomes a stream of values, and these become rows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pointillist.diffusion.samplers import RowSampler
+from pointillist.diffusion.walks import Walk
+from pointillist.engine.remote import stream_rows_on_ray
+from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
+from pointillist.engine.walks import noise_levels, sample_walks
+from pointillist.models.masked import MaskedProcess
+from pointillist.models.process import Drawing, Learned
+from pointillist.models.request import Request, check_drawn
+from pointillist.points.mixed import MixedTable
+from pointillist.points.number_codec import NumberCodec
+from pointillist.points.token_codec import TokenCodec
+
+
+@dataclass(frozen=True)
+class Walks:
+    """Paths of rows from noise to data.
+
+    Attributes:
+        points: Shape (times, n, d), in the units of the table: x_t of each row as the model sees it, with only the
+            scaling undone, and at the last time the row itself.
+        steps: Number of sampler steps taken before each time, shape (times,).
+        noise_levels: σ = sigma_t / alpha_t at each time, shape (times,); 0 at the last.
+        labels: Labels of the rows, shape (n,), if requested.
+    """
+
+    points: Float[np.ndarray, "times n d"]
+    steps: Int[np.ndarray, " times"]
+    noise_levels: Float[np.ndarray, " times"]
+    labels: np.ndarray | None
+
+
+class Draw:
+    """A request for rows, checked.
+
+    Args:
+        model: The model.
+        request: The request.
+
+    Attributes:
+        n_rows: Number of rows.
+
+    Raises:
+        ValueError: In one line, if the model cannot do what is asked.
+    """
+
+    def __init__(self, model: Learned, request: Request) -> None:
+        self._model = model
+        self._request = request
+        self._drawing = model.process.drawing(model, request)
+        self.n_rows = self._drawing.n_rows
+
+    def parts(self, engine: str = "local", address: str | None = None) -> Iterator[tuple[Any, np.ndarray | None]]:
+        """Yields rows as the codec decodes them, in order, as they are computed, with their labels if requested.
+
+        Args:
+            engine: One of `cluster.ENGINES`.
+            address: Address of a Ray cluster, for "ray"; None for a cluster on this machine.
+        """
+        first = 0
+        for drawn in _streamed(self._drawing, self._model.codec.width, engine, address):
+            self._model.process.check(drawn, self._request)
+            rows = slice(first, first + len(drawn))
+            first += len(drawn)
+            yield self._model.codec.decode(drawn, self._drawing.given, rows), self._labels(drawn, rows)
+
+    def rows(self, progress: Callable[[int], None] = lambda n: None) -> tuple[Any, np.ndarray | None]:
+        """Returns all of `parts` at once; calls `progress` with the number of new rows."""
+        parts, labels = [], []
+        for part, own in self.parts():
+            parts.append(part)
+            labels.append(own)
+            progress(len(part))
+        classes = self._model.classes
+        joined = self._model.codec.joined(parts)
+        if not self._request.return_labels or classes is None:
+            return joined, None
+        return joined, np.concatenate([classes.labels[:0], *labels])
+
+    def walks(self, times: int) -> Walks:
+        """Draws the rows with their paths, at times spread evenly over the steps, or at every step if there are fewer.
+
+        Args:
+            times: Most times, at least 2; the first is that of x_T and the last that of x_0.
+
+        Raises:
+            ValueError: If a reward steers the rows, or the model is of tokens.
+        """
+        drawing, codec = self._drawing, self._model.codec
+        if not isinstance(codec, NumberCodec):
+            raise ValueError("rows of tokens have no paths: take a model of numbers (process='gaussian')")
+        if not isinstance(drawing.sampler, RowSampler):
+            raise ValueError("a row steered by a reward is chosen from many and has no single path: leave reward out")
+        n_steps = int(drawing.sampler.n_steps)
+        steps = np.linspace(0, n_steps, min(times, n_steps + 1)).astype(np.int32)
+        walk = Walk(drawing.sampler, steps[:-1])
+        scaled = sample_walks(
+            drawing.denoiser,
+            walk,
+            columns=codec.width,
+            n_rows=drawing.n_rows,
+            seed=drawing.seed,
+            labels=drawing.labels,
+            prior=drawing.prior,
+        )
+        points = np.stack([*map(codec.scaling.in_units, scaled[:-1]), codec.scaling.inverse(scaled[-1])])
+        return Walks(points, steps, np.asarray(noise_levels(walk)), self._labels(scaled[-1], slice(None)))
+
+    def _labels(self, drawn: np.ndarray, rows: slice) -> np.ndarray | None:
+        classes = self._model.classes
+        if not self._request.return_labels or classes is None:
+            return None
+        return classes.labels[self._model.process.label_indices(self._model, self._drawing, drawn, rows)]
+
+
+def _streamed(
+    drawing: Drawing, width: int, engine: str = "local", address: str | None = None
+) -> Iterator[Float[np.ndarray, "m width"]]:
+    parts = drawing.denoiser, drawing.sampler
+    if drawing.labels is not None and drawing.sampler.rows_per_draw > 1:
+        labels, places = whole_draws(drawing.labels, drawing.sampler)
+        drawn = sample_rows(*parts, columns=width, n_rows=len(labels), seed=drawing.seed, labels=labels)
+        yield drawn[places]
+        return
+    asked: dict[str, Any] = {
+        "columns": width,
+        "n_rows": drawing.n_rows,
+        "seed": drawing.seed,
+        "labels": drawing.labels,
+        "prior": drawing.prior,
+    }
+    yield from stream_rows_on_ray(*parts, **asked, address=address) if engine == "ray" else stream_rows(*parts, **asked)
+
+
+def imputed(model: Learned, table: MixedTable, n_draws: int, random_state: Any) -> list[Any]:
+    """Returns one table per draw, each like the given one with its missing cells filled.
+
+    Args:
+        model: A model of tokens.
+        table: The table, with the model's columns.
+        n_draws: Number of tables.
+        random_state: Seed.
+    """
+    process, codec = model.process, model.codec
+    assert isinstance(process, MaskedProcess) and isinstance(codec, TokenCodec)
+    drawing = process.imputing(model, table, n_draws, random_state)
+    tokens = np.concatenate([np.empty((0, codec.width), np.float32), *_streamed(drawing, codec.width)])
+    check_drawn(tokens)
+    n = len(table)
+    return [codec.filled(table, tokens[i * n : (i + 1) * n]) for i in range(n_draws)]

@@ -1,0 +1,117 @@
+"""Fits a model to a table: from hyperparameters and rows to a `RowModel`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pointillist.engine.devices import configure
+from pointillist.models.checkpoint import Checkpoint, seed_in
+from pointillist.models.choosing import as_mixed
+from pointillist.models.classes import Classes
+from pointillist.models.hyperparameters import Hyperparameters, check_hyperparameters, values_of
+from pointillist.models.plan import Plan, fingerprint, plan_key
+from pointillist.models.planning import plan_numbers, plan_tokens
+from pointillist.models.row_model import Record, RowModel
+from pointillist.models.training import train
+from pointillist.points import Table
+from pointillist.points.layout import Layout, check_finite, read_numbers
+from pointillist.points.mixed import MixedTable
+
+Reader = Callable[[Any], tuple[Layout, np.ndarray]]
+"""Reads rows of numbers, finite, with their layout."""
+
+
+def numbers_of(table: Table) -> tuple[Layout, np.ndarray]:
+    """Reads the table of a file as rows of numbers."""
+    layout, rows = read_numbers(table)
+    check_finite(rows, "X", layout.names)
+    return layout, np.asarray(rows, np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A fit that is ready to begin.
+
+    Attributes:
+        asked: The hyperparameters.
+        plan: What decides the weights.
+        classes: The classes; None without labels.
+        trained_with: The hyperparameters that decide the network.
+        table: The table, if cells become tokens.
+        before: The model whose training is continued.
+    """
+
+    asked: Hyperparameters
+    plan: Plan
+    classes: Classes | None
+    trained_with: dict[str, Any]
+    table: MixedTable | None = None
+    before: RowModel | None = None
+
+
+def prepare(
+    asked: Hyperparameters,
+    X: Any,
+    y: ArrayLike | None = None,
+    *,
+    categorical: Sequence[str | int] = (),
+    checkpoint: Path | None = None,
+    before: RowModel | None = None,
+    read: Reader = numbers_of,
+) -> Task:
+    """Checks what is to be fitted, and plans the training; see `Diffusion.fit`.
+
+    Args:
+        asked: The hyperparameters.
+        X: Rows, in any container; a table from a file may bring its labels.
+        y: Labels.
+        categorical: Columns whose numbers are categories.
+        checkpoint: File of the state of training, whose seed is taken if none is asked for.
+        before: A model whose training is to be continued, for Gaussian diffusion alone.
+        read: Reads rows of numbers that are not from a file.
+
+    Raises:
+        ValueError: In one line, if the rows, the labels or a hyperparameter cannot be used.
+    """
+    configure()
+    check_hyperparameters(asked)
+    seed = None if checkpoint is None or asked.random_state is not None else seed_in(checkpoint)
+    mixed = as_mixed(asked.process, X, categorical)
+    if mixed is not None:
+        if before is not None:
+            raise ValueError("warm_start is only for tables of numbers: give warm_start=False")
+        return Task(asked, *plan_tokens(asked, *mixed, y, categorical=categorical, seed=seed), table=mixed[0])
+    rows = X.plain() if isinstance(X, MixedTable) else X
+    label = None
+    if isinstance(rows, Table):
+        read, label = numbers_of, rows.label
+    return Task(asked, *plan_numbers(asked, *read(rows), y, label=label, before=before, seed=seed), before=before)
+
+
+def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
+    """Trains a model. A finished checkpoint is kept: nothing else holds the result yet.
+
+    Args:
+        task: The task.
+        checkpoint: File to which the state of training is written, and from which it resumes.
+
+    Raises:
+        ValueError: If training diverges, or if the checkpoint belongs to another training run.
+        KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
+    """
+    plan, before = task.plan, task.before
+    mark = fingerprint(plan.rows)
+    file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, mark), plan.seed)
+    trained = train(plan, checkpoint=file, is_shown=bool(task.asked.verbose))
+    process, network = plan.process.finished(trained.network)
+    history, validation = trained.history, trained.validation_history
+    if before is not None:
+        history = np.concatenate([before.record.history, history])
+        validation = np.concatenate([before.record.validation_history, validation])
+    record = Record(history, validation, plan.seed, mark)
+    asked = values_of(task.asked)
+    return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with)

@@ -1,0 +1,268 @@
+"""Gaussian diffusion of rows of numbers: denoisers, samplers, guidance and steering, by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
+
+from pointillist.arguments import is_number, is_whole, seed_of
+from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
+from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
+from pointillist.diffusion.networks import Network
+from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
+from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
+from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, sampler_named
+from pointillist.diffusion.steering import SVDD, FeynmanKac, population
+from pointillist.engine.recipes import Architecture, Weights
+from pointillist.models.classes import Classes
+from pointillist.models.process import Drawing, Learned, Process
+from pointillist.models.request import Request, agreed_length, check_drawn
+from pointillist.models.units import InUnits
+from pointillist.points.layout import check_finite
+from pointillist.points.number_codec import NumberCodec
+
+_LABELS_AT_ONCE = 2**20
+
+
+def _feynman_kac(sampler: TransitionSampler, reward: Any, temperature: Any, candidates: int) -> FeynmanKac:
+    return FeynmanKac(sampler, reward, temperature, candidates, population(candidates))
+
+
+STEERING: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {
+    "svdd_pm": SVDD,
+    "feynman_kac": _feynman_kac,
+}
+"""Methods of steering a sampler by a reward, by name: (sampler, reward, temperature, candidates) → sampler."""
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianProcess(Process):
+    """Rows are covered by Gaussian noise, and denoised.
+
+    Attributes:
+        architecture: The network's architecture.
+        prediction: What the network predicts, one of `parameterisations.PREDICTIONS`.
+        schedule: The noise schedule.
+        spread: Root mean square of each column that the network sees, shape (k,), float32.
+        n_classes: Number of classes; 0 without.
+        p_uncond: Share of the labels that were hidden in training.
+    """
+
+    architecture: Architecture
+    prediction: str
+    schedule: Schedule
+    spread: Float[np.ndarray, " k"]
+    n_classes: int = 0
+    p_uncond: float = 0.0
+
+    @classmethod
+    def of(cls, parameters: dict[str, Any], n_classes: int, spread: Float[np.ndarray, " k"]) -> "GaussianProcess":
+        """Makes the process that hyperparameters describe."""
+        architecture = architecture_of(parameters, n_classes)
+        schedule, p_uncond = noise_schedule(parameters), float(parameters["p_uncond"])
+        return cls(architecture, parameters["prediction"], schedule, spread, n_classes, p_uncond)
+
+    @property
+    def noise(self) -> tuple[Schedule, Float[np.ndarray, " k"]]:
+        """The noise schedule, and the root mean square of each column."""
+        return self.schedule, self.spread
+
+    def finished(self, network: Weights) -> tuple["GaussianProcess", Weights]:
+        """Returns both as they are."""
+        return self, network
+
+    def denoiser(self, network: Weights, bounds: Bounds | None = None) -> Denoiser:
+        """Wraps a network; see `NetworkDenoiser` for bounds."""
+        assert isinstance(network, Network)
+        return self.architecture.denoiser(network, self.prediction, self.spread, self.schedule, self.n_classes, bounds)
+
+    def check(self, drawn: Float[np.ndarray, "m k"], request: Request) -> None:
+        """Raises a ValueError if drawn rows are not finite."""
+        if request.reward is not None and np.isnan(drawn).any():
+            raise ValueError(
+                f"the reward lost {int(np.isnan(drawn).any(axis=1).sum())} of {len(drawn)} rows: it gave NaN or "
+                "+inf, or -inf for all candidates; give finite numbers, or more candidates"
+            )
+        check_drawn(drawn)
+
+    def label_indices(
+        self, learned: Learned, drawing: Drawing, drawn: Float[np.ndarray, "m k"], rows: slice
+    ) -> Int[np.ndarray, " m"]:
+        """Returns the classes that the denoiser was shown."""
+        assert drawing.labels is not None
+        return drawing.labels[rows]
+
+    def drawing(self, learned: Learned, request: Request) -> Drawing:
+        """Turns a request into a denoiser, guided or not, and a sampler, steered or not.
+
+        Raises:
+            ValueError: In one line, if an argument cannot be used by this model.
+        """
+        assert isinstance(learned.codec, NumberCodec)
+        if request.where is not None:
+            raise ValueError(
+                "where is for models of tokens, and this one is of numbers: fit the table with process='masked'"
+            )
+        name = self._sampler_name(request)
+        is_fixed = request.prior is not None and (request.deterministic or name in ("ddim", "dpm", "heun"))
+        # A given x_T without noise must give the same rows, whatever labels are drawn for them.
+        seed = 0 if is_fixed and request.random_state is None else seed_of(request.random_state)
+        prior = None if request.prior is None else _prior(learned.codec, request.prior)
+        labels = None if request.labels is None else _indices(learned.classes, request.labels)
+        is_one = np.ndim(request.labels) == 0
+        lengths = {
+            "prior": None if prior is None else len(prior),
+            "labels": None if labels is None or is_one else len(labels),
+        }
+        n_rows = agreed_length(request.n_samples, lengths)
+        if labels is not None and is_one:
+            labels = np.repeat(labels, n_rows)
+        denoiser = self._guided(learned, request)
+        sampler = self._steered(name, learned.codec, request)
+        if prior is not None and sampler.rows_per_draw > 1:
+            raise ValueError("feynman_kac draws populations of rows and cannot start from a prior: leave prior out")
+        if request.return_labels and learned.classes is None:
+            raise ValueError("return_labels needs a model with classes, and this one was fitted without: fit it with y")
+        # Rows of no class have no label, and a model that was always shown one has never seen "no class".
+        needs_labels = request.return_labels or self.p_uncond == 0
+        if labels is None and learned.classes is not None and needs_labels:
+            labels = _drawn_labels(learned.classes, n_rows, seed)
+        return Drawing(n_rows, seed, denoiser, sampler, labels, prior)
+
+    def _guided(self, learned: Learned, request: Request) -> Denoiser:
+        guidance, interval, worse = request.guidance, request.guidance_interval, request.worse
+        has_labels = request.labels is not None or request.return_labels
+        denoiser = _clipped(learned)
+        if guidance == 0:
+            if worse is not None or interval is not None:
+                raise ValueError("worse and guidance_interval do nothing without guidance: give guidance above 0")
+            return denoiser
+        low, high = (0.0, np.inf) if interval is None else interval
+        if not 0 <= low < high:
+            raise ValueError(f"guidance_interval must be (low, high) with 0 <= low < high, not {interval!r}")
+        bounds = SigmaInterval(np.asarray(low, np.float32), np.asarray(high, np.float32))
+        scale = np.asarray(guidance, np.float32)
+        if worse is not None:
+            _check_alike(learned, worse)
+            if self.n_classes and not has_labels and worse.process.p_uncond == 0:
+                raise ValueError("worse was never trained without labels: give labels, or fit it with p_uncond above 0")
+            return Autoguided(denoiser, _clipped(worse), scale, bounds)
+        if not isinstance(denoiser, ConditionalDenoiser):
+            raise ValueError("guidance needs a model with classes, and this one was fitted without: fit it with y")
+        if not has_labels:
+            raise ValueError("guidance needs a class to guide to: give labels")
+        if self.p_uncond == 0:
+            raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
+        return ClassifierFree(denoiser, scale, bounds)
+
+    def _sampler_name(self, request: Request) -> str:
+        if request.sampler is None:
+            return "ancestral" if request.reward is not None or self.schedule.timesteps < 2 else "dpm"
+        if request.sampler not in SAMPLERS:
+            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {request.sampler!r}")
+        return request.sampler
+
+    def _plain(self, name: str, request: Request) -> RowSampler:
+        steps, timesteps = request.steps, int(self.schedule.timesteps)
+        if name in SOLVERS:
+            if steps is not None and not is_whole(steps, 2):
+                raise ValueError(f"steps of {name} must be an integer of at least 2, not {steps!r}")
+            if timesteps < 2:
+                raise ValueError(f"{name} needs a model of at least 2 timesteps: take sampler='ancestral'")
+            if request.reward is not None:
+                raise ValueError(f"rewards steer ancestral sampling, not {name}: leave sampler out")
+            if name == "dpm-sde" and request.deterministic:
+                raise ValueError("dpm-sde adds noise: take sampler='dpm' for deterministic=True")
+        elif steps is not None and not (is_whole(steps, 1) and steps <= timesteps):
+            raise ValueError(
+                f"steps of {name} must be an integer from 1 to the model's timesteps, {timesteps}, not {steps!r}"
+            )
+        return sampler_named(name, self.schedule, steps, "zero" if request.deterministic else request.variance)
+
+    def _steered(self, name: str, codec: NumberCodec, request: Request) -> Sampler:
+        sampler = self._plain(name, request)
+        reward, temperature, steering = request.reward, request.reward_temperature, request.steering
+        if reward is None or not isinstance(sampler, TransitionSampler):
+            return sampler
+        if steering not in STEERING:
+            raise ValueError(f"steering must be one of {', '.join(STEERING)}, not {steering!r}")
+        if not callable(reward):
+            raise ValueError(f"reward must be a function of rows, not {reward!r}")
+        has_zero = steering == "svdd_pm"
+        if not is_number(temperature) or temperature < 0 or (temperature == 0 and not has_zero):
+            lowest = "of at least 0" if has_zero else "above 0"
+            raise ValueError(f"reward_temperature must be a number {lowest}, not {temperature!r}")
+        if not is_whole(request.candidates, 1):
+            raise ValueError(f"candidates must be an integer of at least 1, not {request.candidates!r}")
+        in_units = InUnits.of(reward, codec.scaling)
+        return STEERING[steering](sampler, in_units, np.asarray(temperature, np.float32), request.candidates)
+
+
+def architecture_of(parameters: dict[str, Any], n_classes: int) -> Architecture:
+    """Returns the architecture that hyperparameters describe, for a number of classes."""
+    return Architecture(
+        network=parameters["network"],
+        width=parameters["width"],
+        depth=parameters["depth"],
+        time_embedding=parameters["time_embedding"],
+        class_embedding=parameters["class_embedding"] if n_classes else 0,
+    )
+
+
+def noise_schedule(parameters: dict[str, Any]) -> Schedule:
+    """Returns the noise schedule that hyperparameters name."""
+    if parameters["schedule"] == "linear":
+        return linear(parameters["timesteps"], parameters["beta_start"], parameters["beta_end"])
+    return SCHEDULES[parameters["schedule"]](parameters["timesteps"])
+
+
+def _clipped(learned: Learned) -> Denoiser:
+    """The denoiser of a model, whose predictions stay near the range of the training rows."""
+    assert isinstance(learned.codec, NumberCodec) and isinstance(learned.process, GaussianProcess)
+    return learned.process.denoiser(learned.network, learned.codec.scaling.bounds)
+
+
+def _drawn_labels(classes: Classes, n_rows: int, seed: int) -> Int[np.ndarray, " n"]:
+    """Indices of classes, drawn with their shares in training, in the smallest type: there may be many rows."""
+    shares = np.cumsum(classes.counts) / classes.counts.sum()
+    labels = np.empty(n_rows, np.min_scalar_type(-len(shares)))
+    rng = np.random.default_rng(seed)
+    for first in range(0, n_rows, _LABELS_AT_ONCE):
+        part = labels[first : first + _LABELS_AT_ONCE]
+        part[:] = np.searchsorted(shares, rng.random(len(part)))
+    return labels
+
+
+def _prior(codec: NumberCodec, given: ArrayLike) -> Float[np.ndarray, "n k"]:
+    prior, d = np.asarray(given), codec.n_columns
+    if prior.ndim != 2 or prior.shape[1] != d or prior.dtype.kind not in "fiu":
+        found = f"{prior.dtype} of shape {prior.shape}"
+        raise ValueError(f"prior must hold one row of {d} numbers for each row to draw, but it is {found}")
+    check_finite(prior, "prior", None, np.float32)
+    varies = codec.scaling.varies
+    return prior if varies.all() else prior[:, varies]
+
+
+def _indices(classes: Classes | None, labels: Any) -> Int[np.ndarray, " n"]:
+    if classes is None:
+        raise ValueError("labels are given, but this model was fitted without: fit it with y, or leave labels out")
+    return classes.indices(labels)
+
+
+def _check_alike(model: Learned, worse: Learned) -> None:
+    """Raises an error unless two models are of the same rows, labels, scaling and noise schedule."""
+
+    def facts(of: Learned) -> list[Any]:
+        if not isinstance(of.codec, NumberCodec) or not isinstance(of.process, GaussianProcess):
+            return []
+        labels = () if of.classes is None else of.classes.labels
+        return [of.process.schedule.alpha, of.codec.scaling.minimum, of.codec.scaling.bounds, labels]
+
+    own, other = facts(model), facts(worse)
+    if len(own) != len(other) or not all(np.array_equal(a, b) for a, b in zip(own, other, strict=True)):
+        raise ValueError(
+            "worse must have been fitted to the same rows and labels, with the same scaling and noise schedule"
+        )

@@ -1,0 +1,150 @@
+"""Masked diffusion of rows of tokens: any cells can be given, and the others are drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from pointillist.arguments import seed_of
+from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser, TokenSampler
+from pointillist.diffusion.tokens import Tokens
+from pointillist.engine.recipes import TokenArchitecture, Weights
+from pointillist.models.process import Drawing, Learned, Process
+from pointillist.models.request import Request, agreed_length, check_drawn
+from pointillist.points.encoding import TableEncoding
+from pointillist.points.mixed import Cells, MixedTable, cells_of
+from pointillist.points.token_codec import TokenCodec
+
+_OF_NUMBERS = ("guidance_interval", "worse", "reward", "sampler", "steps", "prior", "deterministic")
+"""Parts of a request that only Gaussian diffusion has."""
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedProcess(Process):
+    """Tokens are hidden, and drawn one after another.
+
+    Attributes:
+        architecture: The network's architecture, with the tokens.
+    """
+
+    architecture: TokenArchitecture
+
+    @classmethod
+    def of(cls, parameters: dict[str, Any], encoding: TableEncoding, *, has_ranks: bool = False) -> "MaskedProcess":
+        """Makes the process that hyperparameters describe.
+
+        Args:
+            parameters: The hyperparameters.
+            encoding: The tokens of a table.
+            has_ranks: Whether the network learns what ordered values have in common, as it does in training.
+        """
+        tokens = Tokens(encoding.sizes, encoding.parents, encoding.ranks if has_ranks else ())
+        return cls(TokenArchitecture(tokens, parameters["width"], parameters["depth"]))
+
+    @property
+    def noise(self) -> tuple[None, None]:
+        """No noise: tokens are hidden."""
+        return None, None
+
+    def finished(self, network: Weights) -> tuple["MaskedProcess", Weights]:
+        """Returns the network with its two kinds of weights merged, and the process without ranks."""
+        assert isinstance(network, TokenNetwork | FactoredNetwork)
+        folded = jax.tree.map(np.asarray, jax.tree.map(jnp.asarray, network).folded())
+        return replace(self, architecture=replace(self.architecture, tokens=folded.tokens)), folded
+
+    def check(self, drawn: Float[np.ndarray, "m T"], request: Request) -> None:
+        """Raises a ValueError if drawn tokens are not finite."""
+        check_drawn(drawn)
+
+    def label_indices(
+        self, learned: Learned, drawing: Drawing, drawn: Float[np.ndarray, "m T"], rows: slice
+    ) -> Int[np.ndarray, " m"]:
+        """Returns the token of the label column, which counts the classes."""
+        return np.floor(drawn[:, _label_token(learned)]).astype(np.int64)
+
+    def drawing(self, learned: Learned, request: Request) -> Drawing:
+        """Turns a request into a denoiser of tokens, guided or not, and the tokens that are given.
+
+        Raises:
+            ValueError: In one line, if an argument cannot be used by this model.
+        """
+        changed = request.first_changed(_OF_NUMBERS)
+        if changed is not None:
+            raise ValueError(f"{changed} is only for models of numbers, and this one is of tokens: leave it out")
+        if learned.classes is None and (request.labels is not None or request.return_labels):
+            what = "return_labels needs" if request.labels is None else "labels need"
+            raise ValueError(f"{what} a model with classes, and this one was fitted without: fit it with y")
+        where = dict(request.where or {})
+        if request.labels is not None:
+            assert learned.classes is not None and learned.classes.column is not None
+            where[learned.classes.column[0]] = request.labels
+        values = {name: _values(name, value) for name, value in where.items()}
+        lengths = {name: None if len(each) == 1 else len(each) for name, each in values.items()}
+        n_rows = agreed_length(request.n_samples, lengths)
+        codec = _codec(learned)
+        given = {name: _cells(codec, name, each) for name, each in values.items()}
+        prior = codec.given_tokens(given, n_rows, HIDDEN)
+        seed = seed_of(request.random_state)
+        return Drawing(n_rows, seed, self._denoiser(learned, request), TokenSampler(), prior=prior, given=given)
+
+    def _denoiser(self, learned: Learned, request: Request) -> TokenDenoiser:
+        network, tokens = _network(learned), self.architecture.tokens
+        if request.guidance == 0:
+            return TokenDenoiser(network, tokens)
+        if request.labels is None:
+            raise ValueError("guidance needs a class to guide to: give labels")
+        guidance = np.asarray(request.guidance, np.float32)
+        return TokenDenoiser(network, tokens, guided=_label_token(learned), guidance=guidance)
+
+    def imputing(self, learned: Learned, table: MixedTable, n_draws: int, random_state: Any) -> Drawing:
+        """Returns what draws the missing cells of a table with the model's columns, `n_draws` times over."""
+        codec = _codec(learned)
+        prior = np.tile(codec.known_tokens(table, HIDDEN), (n_draws, 1))
+        tokens = self.architecture.tokens
+        denoiser = TokenDenoiser(_network(learned), tokens, forbidden=codec.stands_for_missing)
+        return Drawing(len(prior), seed_of(random_state), denoiser, TokenSampler(), prior=prior)
+
+
+def _network(learned: Learned) -> TokenNetwork:
+    assert isinstance(learned.network, TokenNetwork)
+    return learned.network
+
+
+def _codec(learned: Learned) -> TokenCodec:
+    assert isinstance(learned.codec, TokenCodec)
+    return learned.codec
+
+
+def _label_token(learned: Learned) -> int:
+    assert learned.classes is not None and learned.classes.column is not None
+    return _codec(learned).encoding.start(learned.classes.column[0])
+
+
+def _cells(codec: TokenCodec, name: Any, values: Sequence[Any]) -> Cells:
+    """Cells of values that are given for a column."""
+    code, kind = codec.encoding.code(name), codec.layout.type_of(name)
+    cells = _of_labels(values) if kind is None else cells_of(name, values, kind)
+    if np.isnan(code.encode(cells)).any():
+        raise ValueError(f"column {name!r} has no missing cell in the training rows: give a value")
+    return cells
+
+
+def _of_labels(values: Sequence[Any]) -> Cells:
+    """Cells of labels that have no column in the table."""
+    known = tuple(dict.fromkeys(value for value in values if value is not None))
+    places = np.array([0 if value is None else known.index(value) for value in values])
+    return Cells(places, np.array([value is None for value in values]), known)
+
+
+def _values(name: Any, value: Any) -> Sequence[Any]:
+    """Values given for a column: one for all rows, or one per row."""
+    if isinstance(value, str) or np.ndim(value) == 0:
+        return [value.item() if isinstance(value, np.generic) else value]
+    if np.ndim(value) > 1:
+        raise ValueError(f"column {name!r} takes one value, or one value per row, not shape {np.shape(value)}")
+    return list(value)

@@ -1,0 +1,263 @@
+"""Turns hyperparameters and a table into what training needs: a plan, and the classes of the rows."""
+
+import warnings
+from collections.abc import Sequence
+from itertools import chain, count
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pointillist.arguments import seed_of
+from pointillist.diffusion.losses import Objective
+from pointillist.diffusion.schedules import Schedule, prior_kl
+from pointillist.diffusion.token_losses import TokenObjective
+from pointillist.models.classes import Classes, checked_labels
+from pointillist.models.container import description_of
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.hyperparameters import Hyperparameters, deciding, learning, parts_of, training_method
+from pointillist.models.masked import MaskedProcess
+from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, spread_to_learn
+from pointillist.models.row_model import RowModel
+from pointillist.points import TableScaling, column_range, rows_at
+from pointillist.points.encoding import ColumnCode, TableEncoding
+from pointillist.points.frame_layout import FrameLayout
+from pointillist.points.headings import Headings
+from pointillist.points.layout import Layout
+from pointillist.points.mixed import Cells, MixedTable
+from pointillist.points.number_codec import NumberCodec
+from pointillist.points.token_codec import TokenCodec
+
+WIDTH, WIDTH_OF_TOKENS = 96, 256
+BATCH_SIZE, LARGEST_TOKEN_BATCH = 64, 256
+"""Values that None stands for; with tokens, the batch size is a sixteenth of the rows, up to the largest."""
+
+MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS = 400, 40
+"""Most epochs if `epochs` is None: a small table is memorized long before it has made the default number of steps, and
+with more epochs of tokens, held-out rows of tables of 1,000 to 32,000 rows become less likely."""
+
+PRIOR_KL = 0.01
+"""Most nats per column of signal left at T that are not worth a warning."""
+
+_ROWS_FOR_PRIOR = 4096
+
+
+def plan_numbers(
+    asked: Hyperparameters,
+    layout: Layout,
+    rows: np.ndarray,
+    y: ArrayLike | None,
+    *,
+    label: Any = None,
+    before: RowModel | None = None,
+    seed: int | None = None,
+) -> tuple[Plan, Classes | None, dict[str, Any]]:
+    """Returns the plan of Gaussian diffusion, the classes, and the hyperparameters that decide the network.
+
+    Args:
+        asked: The hyperparameters.
+        layout: Layout of the rows.
+        rows: Rows, shape (n, d), finite.
+        y: Labels, shape (n,); None for those of the label column, if there is one.
+        label: The `LabelColumn` of a file.
+        before: A fitted model to continue from.
+        seed: Seed of a checkpoint; by default, that of `asked`.
+    """
+    column, name = None, "y"
+    if y is None and label is not None:
+        y, column, name = label.values, (label.name, label.position), f"column {label.name!r}"
+    values, labels, counts = checked_labels(y, len(rows), name)
+    classes, n_classes = (Classes(values, counts, column), len(values)) if len(values) else (None, 0)
+    shown = labels.astype(np.int32) if n_classes else None
+    parameters = deciding(asked, WIDTH)
+    if before is not None:
+        check_continuing(before, layout, rows, values, parameters)
+    if seed is None:
+        seed = seed_of(asked.random_state)
+        if before is not None:
+            # Other times and noise than the first time.
+            seed = int(np.random.SeedSequence([seed, len(before.record.history)]).generate_state(1)[0])
+    if asked.early_stopping and len(rows) < max(3, n_classes + 1):
+        raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
+    stopping = _stopping(asked)
+    held_out = rows_to_hold_out(len(rows), shown, n_classes, stopping, seed)
+    if before is None:
+        codec = NumberCodec(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
+        spread = spread_to_learn(rows, codec, held_out)
+    else:
+        codec, spread = _kept(before, layout, rows)
+    process = GaussianProcess.of(parameters, n_classes, spread)
+    some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
+    warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
+    batch_size = int(asked.batch_size or BATCH_SIZE)
+    objective = Objective(asked.prediction, asked.weighting, asked.noise_levels)
+    plan = Plan(
+        rows=rows,
+        labels=shown,
+        codec=codec,
+        process=process,
+        method=training_method(asked, objective, batch_size, parts_of(batch_size, parameters["width"])),
+        most_default_epochs=MOST_EPOCHS,
+        **learning(asked),
+        seed=seed,
+        n_classes=n_classes,
+        p_uncond=float(asked.p_uncond),
+        held_out=held_out,
+        stopping=stopping,
+        start=None if before is None else before.network,
+    )
+    return plan, classes, parameters
+
+
+def plan_tokens(
+    asked: Hyperparameters,
+    table: MixedTable,
+    kind: str,
+    headings: Headings | None,
+    y: ArrayLike | None,
+    *,
+    categorical: Sequence[str | int] = (),
+    seed: int | None = None,
+) -> tuple[Plan, Classes | None, dict[str, Any]]:
+    """Returns the plan of masked diffusion, the classes, and the hyperparameters that decide the network.
+
+    Args:
+        asked: The hyperparameters.
+        table: The table.
+        kind: Kind of container that it came in.
+        headings: Headings of a pandas frame.
+        y: Labels, shape (n,), if they are not a column of the table.
+        categorical: Columns whose numbers are categories.
+        seed: Seed of a checkpoint; by default, that of `asked`.
+    """
+    if len(table) < 2:
+        raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
+    layout = FrameLayout.of(table, kind, headings)
+    encoding = TableEncoding.fit(table, categorical)
+    rows, label = encoding.encode(table), table.label
+    if y is not None:
+        values, indices, _ = checked_labels(y, len(table))
+        own = [name] if isinstance(name := getattr(y, "name", None), str) else []
+        label = free_name([*own, "label"], table.names)
+        cells = Cells(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
+        code = ColumnCode.fit(label, cells)
+        encoding = TableEncoding((*encoding.columns, code))
+        rows = np.concatenate([rows, code.encode(cells)], axis=1)
+    elif label is not None:
+        _check_label(encoding.code(label))
+    codec = TokenCodec(layout, encoding)
+    # Before training rather than after it.
+    description_of(codec.facts())
+    if asked.early_stopping and len(rows) < 3:
+        raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
+    seed = seed_of(asked.random_state) if seed is None else seed
+    stopping = _stopping(asked)
+    parameters = deciding(asked, WIDTH_OF_TOKENS)
+    process = MaskedProcess.of(parameters, encoding, has_ranks=True)
+    # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
+    batch_size = asked.batch_size or int(np.clip(len(rows) // 16, 8, LARGEST_TOKEN_BATCH))
+    plan = Plan(
+        rows=rows,
+        labels=None,
+        codec=codec,
+        process=process,
+        method=training_method(asked, TokenObjective(process.architecture.tokens), batch_size),
+        most_default_epochs=MOST_EPOCHS_OF_TOKENS,
+        **learning(asked),
+        seed=seed,
+        held_out=rows_to_hold_out(len(rows), None, 0, stopping, seed),
+        stopping=stopping,
+    )
+    classes = None
+    if label is not None:
+        labels = codec.labels(label)
+        places = rows[:, encoding.start(label)].astype(np.int64)
+        place = layout.names.index(label) if label in layout.names else len(layout.names)
+        classes = Classes(labels, np.bincount(places, minlength=len(labels)), (label, place))
+    return plan, classes, parameters
+
+
+def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:
+    """Returns the first of some names for a column that no other column has, or the last with a number."""
+    return next(name for name in chain(wanted, (f"{wanted[-1]}_{i}" for i in count(1))) if name not in taken)
+
+
+def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[NumberCodec, np.ndarray]:
+    """What a warm start keeps of a model: its scaling, for a range that holds more rows, and the spread of columns."""
+    assert isinstance(before.codec, NumberCodec) and isinstance(before.process, GaussianProcess)
+    return NumberCodec(layout, before.codec.scaling.widened(rows)), before.process.spread
+
+
+def _stopping(asked: Hyperparameters) -> Stopping | None:
+    return Stopping(asked.validation_fraction, asked.n_iter_no_change) if asked.early_stopping else None
+
+
+def _check_label(code: ColumnCode) -> None:
+    if code.has_missing:
+        raise ValueError(f"the label column {code.name!r} has missing values: drop such rows, or give them a label")
+    if len(code.knots):
+        raise ValueError(f"the label column {code.name!r} holds too many different numbers to be classes: bin it")
+    if code.n_values < 2:
+        raise ValueError(f"the label column {code.name!r} has a single class: leave --target out")
+
+
+def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
+    """Warns if the schedule leaves signal at T, since samplers start from N(0, I), which has none.
+
+    Args:
+        schedule: The noise schedule.
+        rows: Some rows of the data, scaled as the model sees them, shape (m, k).
+    """
+    kl = prior_kl(schedule, rows) / rows.shape[1]
+    if kl > PRIOR_KL:
+        warnings.warn(
+            f"the noise schedule leaves signal in the prior: KL(q(x_T) ‖ N(0, I)) is {kl:.2g} nats per column, above "
+            f"{PRIOR_KL}, and samplers start from N(0, I); take schedule='cosine', more timesteps or a larger beta_end",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def check_continuing(
+    before: RowModel, layout: Layout, rows: np.ndarray, classes: np.ndarray, asked: dict[str, Any]
+) -> None:
+    """Raises an error if the weights of a fitted model do not fit new rows or parameters.
+
+    Args:
+        before: The fitted model.
+        layout: Layout of the new rows.
+        rows: The new rows, shape (n, d).
+        classes: The classes of the new rows.
+        asked: Current values of the parameters that decide the network.
+
+    Raises:
+        ValueError: In one line, if the columns, the classes or a parameter differ from those of the fitted model.
+    """
+    d, codec = rows.shape[1], before.codec
+    if not isinstance(codec, NumberCodec):
+        raise ValueError("warm_start: the model is of tokens, and X is of numbers: give warm_start=False")
+    if codec.n_columns != d:
+        raise ValueError(
+            f"warm_start: X has {d} columns but the model has {codec.n_columns}: give the same columns, or "
+            "warm_start=False"
+        )
+    known = codec.names
+    if known is not None and layout.names is not None and known != layout.names:
+        place = next(i for i in range(d) if known[i] != layout.names[i])
+        raise ValueError(
+            f"warm_start: column {place} is {layout.names[place]!r} but the model has {known[place]!r} there: give the "
+            "same columns in the same order, or warm_start=False"
+        )
+    if not np.array_equal(() if before.classes is None else before.classes.labels, classes):
+        raise ValueError("warm_start: y and the model have different classes: give the same ones, or warm_start=False")
+    changed = [name for name in asked if asked[name] != before.trained_with[name] and name != "p_uncond"]
+    if changed:
+        raise ValueError(f"warm_start: {changed[0]} is not what the model was fitted with: set it back")
+    low, high = column_range(rows)
+    constant = codec.scaling.minimum
+    moved = ~codec.scaling.varies & ((low != constant) | (high != constant))
+    if moved.any():
+        raise ValueError(
+            f"warm_start: column {np.flatnonzero(moved)[0]} was constant in the first fit and holds another "
+            "value now: give warm_start=False"
+        )

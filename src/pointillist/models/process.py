@@ -1,0 +1,92 @@
+"""What every process has: how rows, as a codec encodes them, are noised, learned and drawn."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.schedules import Schedule
+from pointillist.engine.recipes import AnyArchitecture, Weights
+from pointillist.models.classes import Classes
+from pointillist.models.request import Request
+from pointillist.points.codec import Codec, Given
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All that a stream of rows is made of.
+
+    Attributes:
+        n_rows: Number of rows.
+        seed: Seed, 0 … 2³² - 1.
+        denoiser: The denoiser.
+        sampler: The sampler.
+        labels: Index of each row's class, which the denoiser is shown; None if it is shown none.
+        prior: Where each row's walk starts; drawn by default.
+        given: Cells that are given rather than drawn.
+    """
+
+    n_rows: int
+    seed: int
+    denoiser: Any
+    sampler: Sampler
+    labels: Int[np.ndarray, " n"] | None = None
+    prior: Float[np.ndarray, "n width"] | None = None
+    given: Given = field(default_factory=dict)
+
+
+class Process(ABC):
+    """How rows are noised, learned and drawn.
+
+    Attributes:
+        architecture: The network's architecture.
+    """
+
+    architecture: AnyArchitecture
+
+    @property
+    @abstractmethod
+    def noise(self) -> tuple[Schedule | None, Float[np.ndarray, " k"] | None]:
+        """The noise schedule, and the root mean square of each column; None where rows are hidden, not noised."""
+
+    @abstractmethod
+    def finished(self, network: Weights) -> "tuple[Process, Weights]":
+        """Returns the process and a trained network as a model keeps them."""
+
+    @abstractmethod
+    def drawing(self, learned: "Learned", request: Request) -> Drawing:
+        """Turns a request into what draws its rows.
+
+        Raises:
+            ValueError: In one line, if such a process cannot do what is asked.
+        """
+
+    @abstractmethod
+    def check(self, drawn: Float[np.ndarray, "m width"], request: Request) -> None:
+        """Raises a ValueError if drawn values are not finite."""
+
+    @abstractmethod
+    def label_indices(
+        self, learned: "Learned", drawing: Drawing, drawn: Float[np.ndarray, "m width"], rows: slice
+    ) -> Int[np.ndarray, " m"]:
+        """Returns the index of the class of each of some rows that were drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A process and what it has learned.
+
+    Attributes:
+        codec: Maps columns to what the network sees, and back.
+        process: How rows are noised and drawn.
+        network: The network's weights.
+        classes: The classes; None without labels.
+    """
+
+    codec: Codec
+    process: Process
+    network: Weights
+    classes: Classes | None

@@ -1,0 +1,78 @@
+"""A request for rows: what `Diffusion.sample` was asked for, and what the parts of it may be."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pointillist.arguments import RandomState, is_number, is_whole
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request for rows; `Diffusion.sample` describes each part of it. `worse` is a fitted model."""
+
+    n_samples: int | None = None
+    labels: Any = None
+    return_labels: bool = False
+    guidance: float = 0.0
+    guidance_interval: tuple[float, float] | None = None
+    worse: Any = None
+    reward: Callable[[Any], Any] | None = None
+    reward_temperature: float = 0.1
+    candidates: int = 10
+    steering: str = "svdd_pm"
+    sampler: str | None = None
+    steps: int | None = None
+    prior: ArrayLike | None = None
+    deterministic: bool = False
+    where: Mapping[Any, Any] | None = None
+    variance: str = "posterior"
+    random_state: RandomState = None
+
+    def __post_init__(self) -> None:
+        if self.n_samples is not None and not is_whole(self.n_samples, 0):
+            raise ValueError(f"n_samples must be an integer of at least 0, not {self.n_samples!r}")
+        if not is_number(self.guidance) or not 0 <= self.guidance <= float(np.finfo(np.float32).max):
+            raise ValueError(
+                f"guidance must be a number from 0 to 3e38, not {self.guidance!r}; 0 is plain conditional sampling"
+            )
+        if self.where is not None and not isinstance(self.where, Mapping):
+            raise ValueError(f"where must map columns to values, as {{'column': value}}, not {self.where!r}")
+
+    def first_changed(self, names: tuple[str, ...]) -> str | None:
+        """Returns the first of some parts that is not at its default; None if all are."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return next((name for name in names if getattr(self, name) is not defaults[name]), None)
+
+
+def agreed_length(n_samples: int | None, lengths: Mapping[Any, int | None]) -> int:
+    """Returns the number of rows that the parts of a request agree on; 1 if none of them decides it.
+
+    Args:
+        n_samples: The number of rows asked for, if one is.
+        lengths: Number of entries of other parts, by name; None for parts that fit any number.
+
+    Raises:
+        ValueError: If they do not agree.
+    """
+    given = {"n_samples": n_samples, **lengths}
+    known = {name: n for name, n in given.items() if n is not None}
+    if len(set(known.values())) > 1:
+        one, *_ = known
+        other = next(name for name in known if known[name] != known[one])
+        verb = "is" if one == "n_samples" else "has"
+        raise ValueError(f"{other} has {known[other]} entries but {one} {verb} {known[one]}: leave one of them out")
+    return next(iter(known.values()), 1)
+
+
+def check_drawn(rows: np.ndarray) -> None:
+    """Raises an error if generated rows are not finite."""
+    n_lost = int((~np.isfinite(rows)).any(axis=1).sum())
+    if n_lost:
+        raise ValueError(
+            f"{n_lost:,} of {len(rows):,} rows are not numbers: guidance is too strong, or the model's weights are too "
+            "large"
+        )

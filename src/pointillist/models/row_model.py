@@ -1,0 +1,41 @@
+"""`RowModel`: a fitted model of rows, which estimators, the command line and studies stand on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.models.process import Learned
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What is known of a training.
+
+    Attributes:
+        history: Mean training loss of each epoch.
+        validation_history: Held-out loss at each check; empty without early stopping.
+        seed: The seed that training used.
+        fingerprint: Hash of the training rows.
+    """
+
+    history: Float[np.ndarray, " epochs"]
+    validation_history: Float[np.ndarray, " checks"]
+    seed: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, eq=False)
+class RowModel(Learned):
+    """A fitted model of rows: a codec, a process, and weights.
+
+    Attributes:
+        record: What is known of its training.
+        asked: The hyperparameters, as the user gave them.
+        trained_with: Those that decided the network.
+    """
+
+    record: Record
+    asked: dict[str, Any]
+    trained_with: dict[str, Any]

@@ -1,0 +1,211 @@
+"""Saves a fitted model as the description and the tensors of a model file, and loads it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from pointillist.arguments import seed_of
+from pointillist.engine import weights
+from pointillist.engine.devices import configure
+from pointillist.engine.recipes import AnyArchitecture
+from pointillist.files import checking
+from pointillist.models.classes import Classes
+from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
+from pointillist.models.gaussian import GaussianProcess, architecture_of, noise_schedule
+from pointillist.models.hyperparameters import DECIDING, DEFAULTS, Hyperparameters, check_hyperparameters
+from pointillist.models.masked import MaskedProcess
+from pointillist.models.process import Process
+from pointillist.models.row_model import Record, RowModel
+from pointillist.points import LONGEST_LABEL
+from pointillist.points.codec import Codec
+from pointillist.points.encoding import PLACES, TableEncoding
+from pointillist.points.frame_layout import FrameLayout
+from pointillist.points.layout import Layout
+from pointillist.points.names import name_from_json, name_to_json
+from pointillist.points.number_codec import NumberCodec
+from pointillist.points.token_codec import TokenCodec
+
+_NETWORK = "network."
+_VALUES = np.dtype("f8")
+_SINGLE = np.dtype("f4")
+
+_LARGEST_SPREAD = 1e18
+"""Largest spread, whose square float32 still holds."""
+
+Tensors = dict[str, np.ndarray]
+
+
+def save_model(model: RowModel, path: Path) -> None:
+    """Writes a fitted model."""
+    asked = {name: value.item() if isinstance(value, np.generic) else value for name, value in model.asked.items()}
+    if not isinstance(asked["random_state"], int | None):
+        asked["random_state"] = None  # the state of a generator that has gone on
+    classes, record = model.classes, model.record
+    column = None if classes is None else classes.column
+    facts = {
+        "parameters": asked,
+        "trained_with": model.trained_with,
+        "label_column": None if column is None else (name_to_json(column[0]), column[1]),
+        "seed": record.seed,
+        "fingerprint": record.fingerprint,
+        **model.codec.facts(),
+    }
+    tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.named(model.network).items()}
+    tensors |= model.codec.tensors()
+    tensors |= {"history": record.history, "validation_history": record.validation_history}
+    if isinstance(model.process, GaussianProcess):
+        facts["classes"] = None if classes is None else classes.labels.tolist()
+        tensors["spread"] = model.process.spread
+    if classes is not None:
+        tensors["class_counts"] = classes.counts.astype(np.int64)
+    write_model(path, facts, tensors)
+
+
+def load_model(path: Path) -> RowModel:
+    """Reads what `save_model` wrote.
+
+    Raises:
+        ModelFileError: A ValueError, in one line, if the file is damaged, hostile or of another version.
+        OSError: If it cannot be read.
+    """
+    configure()
+    facts, declared = read_description(path)
+    if "checkpoint" in facts:
+        raise ModelFileError(f"{path}: is a checkpoint of a fit that has not ended, not a model: let the fit end")
+    with checking(path, ModelFileError):
+        asked, trained_with = _asked(facts["parameters"]), _trained_with(facts["trained_with"])
+        seed, fingerprint, column = facts["seed"], facts["fingerprint"], _column(facts)
+        if type(seed) is not int or not isinstance(fingerprint, str):
+            raise ValueError("seed or fingerprint has the wrong type")
+        claims = _of_tokens if facts["scaling"] == "tokens" else _of_numbers
+        claim = claims(facts, declared, trained_with, column)
+        template = jax.eval_shape(lambda: claim.architecture.build(jax.random.key(0), claim.width))
+        expected: dict[str, Shape] = {f"{_NETWORK}{name}": shape for name, shape in weights.shapes(template).items()}
+        expected |= claim.shapes
+        for name, least in (("history", 1), ("validation_history", 0)):
+            length = max(least, *declared.get(name, ((0,), _VALUES))[0][:1], 0)
+            expected[name] = ((length,), _SINGLE)
+        if claim.n_classes:
+            expected["class_counts"] = ((claim.n_classes,), np.dtype("i8"))
+        tensors = read_tensors(path, expected)
+        if claim.n_classes and (tensors["class_counts"] < 1).any():
+            raise ValueError("a class has no rows")
+        codec, process, labels = claim.assemble(tensors)
+        network = {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
+        record = Record(tensors["history"], tensors["validation_history"], seed, fingerprint)
+        classes = Classes(labels, tensors["class_counts"], column) if claim.n_classes else None
+        return RowModel(codec, process, weights.from_named(template, network), classes, record, asked, trained_with)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What a description says, before a tensor is read.
+
+    Attributes:
+        architecture: The network's architecture.
+        width: Number of values of a row that the network sees.
+        n_classes: Number of classes.
+        shapes: Shapes of the tensors of codec and process.
+        assemble: Makes codec, process and labels from the tensors.
+    """
+
+    architecture: AnyArchitecture
+    width: int
+    n_classes: int
+    shapes: dict[str, Shape]
+    assemble: Callable[[Tensors], tuple[Codec, Process, np.ndarray]]
+
+
+def _of_numbers(
+    facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
+) -> _Claim:
+    labels, layout = _labels(facts["classes"], declared), Layout.from_json(facts["layout"])
+    is_by_quantiles = {"quantile": True, "affine": False}[facts["scaling"]]
+    d = len(layout.types)
+    if column is not None and column[1] > d:
+        raise ValueError("label_column has no place among the columns")
+    # Of a missing or empty tensor, of no columns or of too many, `read_tensors` says what is wrong.
+    k = min(max((1, *declared.get("network.output.bias", ((1,), _VALUES))[0])), d)
+    shapes: dict[str, Shape] = {name: ((d,), _VALUES) for name in ("minimum", "maximum")}
+    shapes["spread"] = ((k,), _SINGLE)
+    if is_by_quantiles:
+        points = max((2, *declared.get("quantiles", ((2,), _VALUES))[0][:1]))
+        shapes["quantiles"] = ((points, k), _VALUES)
+    else:
+        shapes |= {name: ((k,), _VALUES) for name in ("centre", "unit")}
+
+    def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
+        codec, spread = NumberCodec.from_tensors(layout, tensors), tensors["spread"]
+        if not ((spread > 0) & (spread < _LARGEST_SPREAD)).all():
+            raise ValueError("a column's spread is 0, negative or beyond use")
+        return codec, GaussianProcess.of(trained_with, len(labels), spread), labels
+
+    return _Claim(architecture_of(trained_with, len(labels)), k, len(labels), shapes, assemble)
+
+
+def _of_tokens(
+    facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
+) -> _Claim:
+    layout, encoding = FrameLayout.from_json(facts["layout"]), facts["encoding"]
+    n_atoms, n_intervals = TableEncoding.lengths_of(encoding)
+    # Of the right lengths, to see what network it asks for before a tensor is read.
+    bare = {"atoms": np.arange(float(n_atoms)), "knots": np.zeros((n_intervals, PLACES + 1))}
+    codec = TokenCodec.from_tensors(layout, encoding, bare)
+    n_classes = 0 if column is None else codec.encoding.code(column[0]).n_values
+    if len(codec.encoding.columns) - len(layout.names) not in (0, int(column is not None)):
+        raise ValueError("it has more columns than its layout")
+    process = MaskedProcess.of(trained_with, codec.encoding)
+    shapes: dict[str, Shape] = {"atoms": ((n_atoms,), _VALUES), "knots": ((n_intervals, PLACES + 1), _VALUES)}
+
+    def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
+        codec = TokenCodec.from_tensors(layout, encoding, tensors)
+        labels = np.empty(0) if column is None else codec.labels(column[0])
+        return codec, process, labels
+
+    return _Claim(process.architecture, codec.width, n_classes, shapes, assemble)
+
+
+def _column(facts: dict[str, Any]) -> tuple[Any, int] | None:
+    if facts["label_column"] is None:
+        return None
+    name, place = facts["label_column"]
+    if type(place) is not int or place < 0:
+        raise ValueError("label_column is not a name and a place")
+    return name_from_json(name), place
+
+
+def _asked(parameters: dict[str, Any]) -> dict[str, Any]:
+    if parameters.keys() != DEFAULTS.keys():
+        raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ DEFAULTS.keys()))}")
+    check_hyperparameters(Hyperparameters(**parameters))
+    seed_of(parameters["random_state"])
+    return parameters
+
+
+def _trained_with(parameters: dict[str, Any]) -> dict[str, Any]:
+    if sorted(parameters) != sorted(DECIDING):
+        raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ set(DECIDING)))}")
+    check_hyperparameters(Hyperparameters(**parameters))
+    noise_schedule(parameters)
+    return parameters
+
+
+def _labels(values: list[Any] | None, declared: dict[str, Shape]) -> np.ndarray:
+    if values is None:
+        return np.empty(0)
+    # An array of text gives every label the space of the longest.
+    if any(isinstance(value, str) and len(value) > LONGEST_LABEL for value in values):
+        raise ValueError(f"classes have more than {LONGEST_LABEL} characters")
+    if "class_counts" not in declared or declared["class_counts"][0] != (len(values),):
+        raise ValueError("class_counts do not fit its classes")
+    kinds = {type(value) for value in values}
+    if len(kinds) != 1 or not kinds <= {int, float, str, bool} or len(values) < 2 or sorted(set(values)) != values:
+        raise ValueError("classes are not at least two sorted labels of one kind")
+    labels = np.array(values)
+    if len(np.unique(labels)) < len(values):
+        raise ValueError("classes are not distinct")
+    return labels

@@ -1,0 +1,143 @@
+"""Reads containers of any kind, data frames and arrays, as tables of mixed columns."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+
+from pointillist.points.columns import Table
+from pointillist.points.frame_layout import FrameLayout
+from pointillist.points.headings import Headings
+from pointillist.points.mixed import MixedTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
+    """Returns X as a mixed table, with its kind of container and its headings; None if X cannot be read as one.
+
+    Args:
+        X: A data frame, an Arrow table, the table of a file, or an array.
+
+    Raises:
+        ValueError: In one line, if a column mixes values of several kinds, or names cannot be kept.
+    """
+    if isinstance(X, MixedTable | Table):
+        return mixed_table(X), "file", None
+    frame, headings = Headings.of(X)
+    if headings is not None:
+        return _of_pandas(frame, headings), "pandas", headings
+    if not nw.dependencies.is_into_dataframe(X):
+        return _of_array(X), "array", None
+    try:
+        kind = nw.from_native(X, eager_only=True).implementation.value
+    except nw.exceptions.DuplicateError:
+        return None
+    if kind == "pyarrow":
+        return MixedTable(X), kind, None
+    return None if kind != "polars" else _of_polars(X)
+
+
+def mixed_table(table: MixedTable | Table) -> MixedTable:
+    """Converts the table of a file to a mixed one, with the label column in its place."""
+    import pyarrow as pa
+
+    if isinstance(table, MixedTable):
+        return table
+    d, label = len(table.types), table.label
+    places = [place for place in range(d + 1) if label is None or place != label.position]
+    names = [str(place) for place in places[:d]] if table.names is None else list(table.names)
+    columns = [pa.array(column.astype(kind)) for column, kind in zip(table.rows.T, table.types, strict=True)]
+    if label is not None:
+        names.insert(label.position, label.name)
+        columns.insert(label.position, pa.array(label.values))
+    return MixedTable(pa.table(columns, names=names), None if label is None else label.name)
+
+
+def _of_array(X: Any) -> MixedTable:
+    """Converts an array, or what NumPy reads as one: NaN, None and masked cells are missing."""
+    import pyarrow as pa
+
+    array = np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else np.asarray(X)
+    columns: list[Any] = []
+    for place, cells in enumerate(array.T):
+        try:
+            columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
+        except (pa.ArrowException, TypeError, OverflowError) as error:
+            raise ValueError(f"column {place} holds values of several kinds: give it one kind, or drop it") from error
+    names = [str(place) for place in range(len(columns))]
+    return MixedTable(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
+
+
+def _of_polars(frame: Any) -> tuple[MixedTable, str, None] | None:
+    try:
+        return MixedTable(frame.to_arrow()), "polars", None
+    except ValueError:
+        # A type that Arrow has not, which is then no number either.
+        return None
+
+
+def _of_pandas(frame: Any, headings: Headings) -> MixedTable:
+    import pyarrow as pa
+
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        reason = " ".join(" ".join(str(part) for part in error.args).split())
+        found = re.search(r"Conversion failed for column (.*) with type", reason)
+        if not found:
+            raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
+        name = headings.names[list(frame.columns).index(found[1])]
+        raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
+    return MixedTable(table, own_names=None if headings.are_text else headings.names)
+
+
+def aligned(X: Any, layout: FrameLayout) -> MixedTable:
+    """Returns X with the columns of a layout, in their order.
+
+    Raises:
+        ValueError: If X lacks a column, or a column holds something else.
+    """
+    import pyarrow as pa
+
+    found = table_of(X)
+    if found is None:
+        raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
+    names, columns = found[0].names, []
+    for name, field in zip(layout.names, layout.schema, strict=True):
+        if name not in names:
+            raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
+        columns.append(_as_in_fit(name, found[0].arrow.column(names.index(name)), field.type))
+    return MixedTable(pa.table(columns, names=layout.schema.names), own_names=layout.names)
+
+
+def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
+    """A column in the type that it had in fit, or in one that holds its cells.
+
+    Raises:
+        ValueError: If it holds something else.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if (pa.types.is_dictionary(wanted) or column.type == wanted) and not pa.types.is_null(column.type):
+        return column
+    try:
+        # A column that is empty, or of integers with missing cells, comes as another type.
+        held = column.cast(_plain(wanted))
+        if pa.types.is_integer(wanted):
+            pc.if_else(pc.is_nan(held), None, held).cast(wanted)
+        return held
+    except pa.ArrowException as error:
+        raise ValueError(f"column {name!r} of X holds {column.type}, and it held {wanted} in fit") from error
+
+
+def _plain(kind: "pa.DataType") -> "pa.DataType":
+    """The type in which cells may be read: integers too may have stood beside missing cells as NaN."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    return pa.float64() if pa.types.is_integer(kind) or pa.types.is_floating(kind) else kind

@@ -1,0 +1,95 @@
+"""The codec of tables of numbers: each column that varies is scaled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.points.codec import Codec, Given
+from pointillist.points.layout import Layout
+from pointillist.points.scaling import AffineScaling, QuantileScaling
+from pointillist.points.table_scaling import TableScaling
+
+
+@dataclass(frozen=True)
+class NumberCodec(Codec):
+    """Scales the columns that vary, and puts constant ones back; decoded rows are arrays of shape (n, d), float64.
+
+    Attributes:
+        layout: Container, names and types of the rows.
+        scaling: Scaling between the units of the table and what the network sees.
+    """
+
+    layout: Layout
+    scaling: TableScaling
+
+    @property
+    def names(self) -> tuple[Any, ...] | None:
+        """Names of the d columns; None if they have none."""
+        return self.layout.names
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """NumPy's names of the columns' types."""
+        return self.layout.types
+
+    @property
+    def width(self) -> int:
+        """Number of columns that vary."""
+        return int(self.scaling.varies.sum())
+
+    def encode(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+        """Scales the columns that vary; float32."""
+        return self.scaling.transform(rows)
+
+    def decode(self, drawn: Float[np.ndarray, "n k"], given: Given, rows: slice) -> Float[np.ndarray, "n d"]:
+        """Returns rows in the units of the table; no cells can be given."""
+        return self.scaling.inverse(drawn)
+
+    def joined(self, parts: Sequence[np.ndarray]) -> Float[np.ndarray, "n d"]:
+        """Joins decoded rows."""
+        return np.concatenate([np.empty((0, self.n_columns)), *parts])
+
+    def restore(self, decoded: Float[np.ndarray, "n d"], index: Any = None) -> Any:
+        """Converts decoded rows to the container of the training rows."""
+        return self.layout.restore(decoded)
+
+    def columns(self, decoded: Float[np.ndarray, "n d"]) -> list[np.ndarray]:
+        """Splits decoded rows into columns, each of its own type."""
+        return self.layout.columns(decoded)
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the layout and the kind of scaling."""
+        kind = "quantile" if isinstance(self.scaling.varying, QuantileScaling) else "affine"
+        return {"layout": self.layout.to_json(), "scaling": kind}
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the scaling's arrays."""
+        scaling = self.scaling
+        common = {"minimum": scaling.minimum, "maximum": scaling.maximum}
+        if isinstance(scaling.varying, QuantileScaling):
+            return {**common, "quantiles": scaling.varying.quantiles}
+        assert isinstance(scaling.varying, AffineScaling)
+        return {**common, "centre": scaling.varying.centre, "unit": scaling.varying.unit}
+
+    @classmethod
+    def from_tensors(cls, layout: Layout, tensors: dict[str, np.ndarray]) -> "NumberCodec":
+        """Rebuilds a codec from its layout and what `tensors` returned.
+
+        Raises:
+            ValueError: If there is no such scaling.
+        """
+        varying: AffineScaling | QuantileScaling
+        if "quantiles" in tensors:
+            varying = QuantileScaling(tensors["quantiles"])
+            is_possible = (np.diff(tensors["quantiles"], axis=0) >= 0).all()
+            k = tensors["quantiles"].shape[1]
+        else:
+            varying = AffineScaling(tensors["centre"], tensors["unit"])
+            is_possible, k = (tensors["unit"] >= 0).all(), len(tensors["unit"])
+        scaling = TableScaling(tensors["minimum"], tensors["maximum"], layout.is_whole, varying)
+        if not is_possible or scaling.varies.sum() != k:
+            raise ValueError("its scaling does not fit its columns")
+        return cls(layout, scaling)

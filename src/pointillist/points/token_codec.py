@@ -1,0 +1,168 @@
+"""The codec of tables of any columns: each cell is one or two tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.points.codec import Codec, Given
+from pointillist.points.encoding import TableEncoding
+from pointillist.points.frame_layout import FrameLayout
+from pointillist.points.mixed import Cells, MixedTable, kind_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class TokenCodec(Codec):
+    """Turns cells into tokens and back; decoded rows are Arrow tables.
+
+    Attributes:
+        layout: Container, names and types of the table.
+        encoding: Tokens of each column: those of the table, and perhaps one more for labels that are not in the table.
+    """
+
+    layout: FrameLayout
+    encoding: TableEncoding
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """Names of the d columns; in an array, their positions."""
+        return self.layout.names
+
+    @property
+    def types(self) -> tuple["pa.DataType", ...]:
+        """Arrow's types of the columns."""
+        return tuple(self.layout.schema.types)
+
+    @property
+    def width(self) -> int:
+        """Number of tokens of a row."""
+        return len(self.encoding.sizes)
+
+    def encode(self, rows: Float[np.ndarray, "n T"]) -> Float[np.ndarray, "n T"]:
+        """Converts tokens to float32, which holds every token."""
+        return np.asarray(rows, np.float32)
+
+    def decode(self, drawn: Float[np.ndarray, "n T"], given: Given, rows: slice) -> "pa.Table":
+        """Returns a table of tokens, each plus a number in [0, 1)."""
+        cells = list(self.encoding.decode(drawn.astype(np.float64)))
+        for name, own in given.items():
+            cells[self.encoding.place(name)] = own.part(rows, len(drawn))
+        return self.layout.table(tuple(cells[: self.n_columns]))
+
+    def joined(self, parts: Sequence["pa.Table"]) -> "pa.Table":
+        """Joins decoded rows."""
+        import pyarrow as pa
+
+        return pa.concat_tables([self.layout.schema.empty_table(), *parts]).unify_dictionaries()
+
+    def restore(self, decoded: "pa.Table", index: Any = None) -> Any:
+        """Converts decoded rows to the container of the training rows."""
+        return self.layout.restore(decoded, index)
+
+    def columns(self, decoded: "pa.Table") -> list["pa.ChunkedArray"]:
+        """Splits decoded rows into columns."""
+        return decoded.columns
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the layout and the encoding."""
+        return {"layout": self.layout.to_json(), "encoding": self.encoding.to_json(), "scaling": "tokens"}
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the values and intervals of all columns of numbers."""
+        codes = self.encoding.columns
+        return {
+            "atoms": np.concatenate([code.atoms for code in codes]),
+            "knots": np.concatenate([code.knots for code in codes]),
+        }
+
+    @classmethod
+    def from_tensors(
+        cls, layout: FrameLayout, encoding: list[dict[str, Any]], tensors: dict[str, np.ndarray]
+    ) -> "TokenCodec":
+        """Rebuilds a codec from what `facts` and `tensors` returned.
+
+        Raises:
+            ValueError: If there is no such encoding, or it does not fit the layout.
+        """
+        found = TableEncoding.from_json(encoding, tensors["atoms"], tensors["knots"])
+        if [code.name for code in found.columns[: len(layout.names)]] != list(layout.names):
+            raise ValueError("its columns are not those of its layout")
+        for code, field in zip(found.columns, layout.schema, strict=False):
+            layout.check_code(code, field)
+        return cls(layout, found)
+
+    def labels(self, name: Any) -> np.ndarray:
+        """Returns the classes of a label column, in the order of their tokens and of the column's type."""
+        code, kind = self.encoding.code(name), self.layout.type_of(name)
+        if code.categories is not None:
+            return np.array(code.categories)
+        return code.atoms.astype(np.int64) if kind is not None and kind_of(kind) == "whole" else code.atoms
+
+    def given_tokens(self, given: Given, n_rows: int, hidden: float) -> Float[np.ndarray, "n T"] | None:
+        """Returns tokens of given cells, and `hidden` for all others; None if no cells are given.
+
+        One row of tokens stands for `n_rows` equal ones.
+        """
+        if not given:
+            return None
+        one = np.full((1, self.width), hidden)
+        tokens = one if all(len(cells.values) == 1 for cells in given.values()) else np.repeat(one, n_rows, axis=0)
+        for name, cells in given.items():
+            own, start = self.encoding.code(name).encode(cells), self.encoding.start(name)
+            tokens[:, start : start + own.shape[1]] = own
+        return tokens
+
+    def known_tokens(self, table: MixedTable, hidden: float) -> Float[np.ndarray, "n T"]:
+        """Returns the tokens of a table's cells, and `hidden` where cells are missing."""
+        tokens = np.full((len(table), self.width), hidden)
+        for code, cells in zip(self.encoding.columns, table.cells, strict=False):
+            own, start = code.encode(cells), self.encoding.start(code.name)
+            tokens[:, start : start + own.shape[1]] = np.where(cells.is_missing[:, None], hidden, own)
+        return tokens
+
+    @property
+    def stands_for_missing(self) -> Bool[np.ndarray, " slots"]:
+        """Which values of all tokens stand for a missing cell."""
+        slots = []
+        for code in self.encoding.columns:
+            own = np.zeros(sum(code.sizes), bool)
+            own[code.n_values : code.n_values + code.has_missing] = True
+            slots.append(own)
+        return np.concatenate(slots)
+
+    def filled(self, table: MixedTable, drawn: Float[np.ndarray, "n T"]) -> "pa.Table":
+        """Returns a table with its missing cells as they were drawn, and all others as they are."""
+        import pyarrow as pa
+
+        new = self.encoding.decode(drawn.astype(np.float64))
+        whole = self.layout.table(
+            tuple(_merged(cells, own) for cells, own in zip(table.cells, new, strict=False))  # without separate labels
+        )
+        columns = [_kept(*column) for column in zip(table.arrow.columns, whole.columns, table.cells, strict=True)]
+        return pa.Table.from_arrays(columns, schema=whole.schema)
+
+
+def _merged(given: Cells, new: Cells) -> Cells:
+    """New cells where the given ones are missing."""
+    if new.categories is None:
+        return Cells(np.where(given.is_missing, new.values, given.values), new.is_missing & given.is_missing)
+    assert given.categories is not None
+    places = {category: i for i, category in enumerate(new.categories)}
+    own = np.array([places.get(category, 0) for category in given.categories] or [0])
+    values = np.where(given.is_missing, new.values, own[np.where(given.is_missing, 0, given.values).astype(np.int64)])
+    return Cells(values, new.is_missing & given.is_missing, new.categories)
+
+
+def _kept(given: "pa.ChunkedArray", filled: "pa.ChunkedArray", cells: Cells) -> "pa.ChunkedArray":
+    """Filled cells, and the given ones as they came: a number may not hold every digit of a date."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if cells.categories is not None or given.type != filled.type:
+        return filled
+    return pc.if_else(pa.array(cells.is_missing), filled, given)

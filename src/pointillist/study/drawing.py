@@ -1,0 +1,118 @@
+"""What the models of a study are asked for: rows, likelihoods of held-out rows, and their classes."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pointillist.diffusion.classification import N_TIMES, posterior
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
+from pointillist.diffusion.guidance import ClassifierFree
+from pointillist.diffusion.samplers import Sampler, TransitionSampler
+from pointillist.diffusion.solvers import sampler_named
+from pointillist.engine.mapping import ClassElbos, ClassLogDensities, LogDensity, map_rows
+from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
+from pointillist.models.gaussian import STEERING
+from pointillist.study.grid import Cell, random_seed
+from pointillist.study.quantities import LIKELIHOOD_STEPS
+from pointillist.study.scorer import Scorer, held_out
+from pointillist.study.shared import Shared
+
+
+def rows_of(shared: Shared, cell: Cell, scorer: Scorer | None) -> Float[np.ndarray, "n d"]:
+    """Returns a cell's rows, drawn if no other cell has drawn them.
+
+    Args:
+        shared: What the parts of the study share.
+        cell: The cell, whose model is trained.
+        scorer: The classifier whose probability steers the rows, if they are steered.
+    """
+    store, dataset, settings = shared.store, shared.dataset(cell), cell.settings
+    columns = dataset.rows.shape[1]
+    kept = store.rows(cell.rows_key, columns)
+    if kept is not None:
+        return kept
+    denoiser, sampler = _guided(shared, cell), _steered(shared, cell, scorer)
+    labels = None if settings.kind == "rows" else dataset.labels_to_draw(settings.n_samples)
+    n_rows, places = settings.n_samples, None
+    if labels is not None and sampler.rows_per_draw > 1:
+        labels, places = whole_draws(labels, sampler)
+        n_rows = len(labels)
+    part = store.part(cell.rows_key, columns)
+    # A draw goes on at the beginning of a chunk.
+    n_kept = 0 if part is None else len(part) // rows_per_chunk(sampler) * rows_per_chunk(sampler)
+    parts = [] if part is None else [part[:n_kept]]
+    shared.say(f"sampling {shared.name(cell)}")
+    shared.bar.advance(shared.work.sampling(cell) * n_kept / n_rows)
+    keeping = shared.keeping()
+    for new in stream_rows(
+        denoiser,
+        sampler,
+        columns=columns,
+        n_rows=n_rows,
+        seed=random_seed(cell.rows_key),
+        labels=None if labels is None else labels[n_kept:],
+        first_row=n_kept,
+    ):
+        parts.append(new)
+        shared.bar.advance(shared.work.sampling(cell) * len(new) / n_rows)
+        keeping.now_and_then(lambda: store.add_part(cell.rows_key, np.concatenate(parts)))
+    rows = np.concatenate(parts) if places is None else np.concatenate(parts)[places]
+    store.add_rows(cell.rows_key, rows)
+    return rows
+
+
+def log_density_of(shared: Shared, cell: Cell) -> Float[np.ndarray, " n"] | None:
+    """Computes log-densities of held-out rows under a cell's model, in nats; returns None if there are none."""
+    fresh = held_out(shared.dataset(cell).name, cell.settings.n_held_out)
+    if fresh is None:
+        return None
+    shared.say(f"likelihood of {shared.name(cell)}")
+    log_density = map_rows(LogDensity(_denoiser(shared, cell), LIKELIHOOD_STEPS), fresh[0])
+    shared.bar.advance(shared.work.classifying(cell))
+    return log_density
+
+
+def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray, "n classes"], Int[np.ndarray, " n"]]:
+    """Computes a model's class probabilities of held-out rows, and returns them with the rows' labels."""
+    shared.say(f"classifying {shared.name(cell)}")
+    dataset = shared.dataset(cell)
+    fresh = held_out(dataset.name, cell.settings.n_held_out)
+    denoiser = _denoiser(shared, cell)
+    assert fresh is not None and isinstance(denoiser, ConditionalDenoiser)
+    rows, labels = fresh
+    method: Any = (
+        ClassElbos(denoiser, dataset.n_classes, N_TIMES)
+        if cell.settings.classifier == "elbo"
+        else ClassLogDensities(denoiser, dataset.n_classes)
+    )
+    log_likelihoods = map_rows(method, rows, seed=random_seed(cell.key))
+    shared.bar.advance(shared.work.classifying(cell))
+    return posterior(log_likelihoods, dataset.class_sizes), labels
+
+
+def _denoiser(shared: Shared, cell: Cell) -> Denoiser:
+    model = shared.store.model(cell.model_key)
+    assert model is not None
+    process = shared.process(cell)
+    columns = shared.dataset(cell).rows.shape[1]
+    return process.denoiser(shared.store.network(model.network, process.architecture, columns))
+
+
+def _guided(shared: Shared, cell: Cell) -> Denoiser:
+    denoiser, guidance = _denoiser(shared, cell), cell.settings.guidance
+    if not guidance:
+        return denoiser
+    assert isinstance(denoiser, ConditionalDenoiser)
+    return ClassifierFree(denoiser, np.asarray(guidance, np.float32))
+
+
+def _steered(shared: Shared, cell: Cell, scorer: Scorer | None) -> Sampler:
+    settings = cell.settings
+    schedule = settings.padded_schedule(shared.table_length)
+    sampler = sampler_named(settings.sampler, schedule, settings.steps or None, settings.variance)
+    if settings.method not in STEERING:
+        return sampler
+    assert isinstance(sampler, TransitionSampler) and scorer is not None
+    temperature = np.asarray(settings.reward_temperature, np.float32)
+    return STEERING[settings.method](sampler, scorer.reward(), temperature, settings.candidates)

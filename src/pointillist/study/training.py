@@ -1,0 +1,126 @@
+"""Trains the models of a study in stacks, with checkpoints in the store."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from pointillist.engine import weights
+from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL, TrainingState
+from pointillist.engine.recipes import Recipe
+from pointillist.engine.training import StackTrainer
+from pointillist.study.grid import Cell, Dataset, random_seed
+from pointillist.study.shared import Shared
+from pointillist.study.spec import short_name
+from pointillist.study.store import Checkpoint, Model
+
+MODELS_PER_STACK = 16
+"""Number of models trained together: enough to fill the devices, few enough that results come in early."""
+
+SECONDS_PER_CALL = 1.0
+"""Desired seconds of a device call; between calls the bar moves and Ctrl-C is checked."""
+
+
+def stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list[Cell]]:
+    """Groups cells, one per model, that one program can train together; each group is in the study's order."""
+
+    def kind(cell: Cell) -> tuple[Any, ...]:
+        settings = cell.settings
+        return datasets[cell.dataset].rows.shape, astuple(settings.architecture), astuple(settings.training_method)
+
+    once = {cell.model_key: cell for cell in cells}.values()
+    for _, alike in groupby(sorted(once, key=kind), key=kind):
+        waiting = list(alike)
+        for first in range(0, len(waiting), MODELS_PER_STACK):
+            yield waiting[first : first + MODELS_PER_STACK]
+
+
+def train(shared: Shared, cells: list[Cell]) -> None:
+    """Trains the models of some cells that one program can train together, and keeps them."""
+    trainer = _trainer(shared, cells)
+    losses = _restored(shared, trainer, cells)
+    names = ", ".join(short_name(shared.datasets[own].name) for own in dict.fromkeys(cell.dataset for cell in cells))
+    last = max(recipe.epochs for recipe in trainer.recipes)
+    keeping, epochs = shared.keeping(), 1
+    for cell, done in zip(cells, trainer.epochs_done, strict=True):
+        _advance(shared, cell, done)
+    while not trainer.is_done:
+        shared.say(f"training {len(cells)} models on {names}: epoch {max(trainer.epochs_done)} of {last}")
+        start = time.monotonic()
+        new = trainer.run(epochs)
+        seconds = time.monotonic() - start
+        epochs = int(np.clip(epochs * SECONDS_PER_CALL / seconds, 1, min(2 * epochs, MAX_EPOCHS_PER_CALL)))
+        losses = [np.concatenate(pair) for pair in zip(losses, new, strict=True)]
+        for cell, more in zip(cells, new, strict=True):
+            _advance(shared, cell, len(more))
+        keeping.now_and_then(partial(_keep, shared, trainer, cells, losses))
+    networks = map(weights.to_bytes, trainer.networks())
+    models = [Model(own, network) for own, network in zip(losses, networks, strict=True)]
+    shared.store.add_models({cell.model_key: model for cell, model in zip(cells, models, strict=True)})
+
+
+def _trainer(shared: Shared, cells: list[Cell]) -> StackTrainer:
+    """Makes a trainer of all data sets of the shape, used or not: the study's stacks then share one program."""
+    first, settings = shared.dataset(cells[0]), cells[0].settings
+    is_conditional = settings.class_embedding > 0
+    alike = {
+        fingerprint: dataset
+        for fingerprint, dataset in shared.datasets.items()
+        if dataset.rows.shape == first.rows.shape and not (is_conditional and dataset.labels is None)
+    }
+    places = list(alike)
+    labels = [dataset.labels for dataset in alike.values() if dataset.labels is not None]
+    return StackTrainer(
+        np.stack([dataset.rows for dataset in alike.values()]),
+        [_recipe(shared, cell, places.index(cell.dataset)) for cell in cells],
+        settings.architecture,
+        settings.training_method,
+        labels=np.stack(labels).astype(np.int32) if is_conditional else None,
+        capacity=MODELS_PER_STACK,
+    )
+
+
+def _recipe(shared: Shared, cell: Cell, place: int) -> Recipe:
+    settings = cell.settings
+    return Recipe(
+        dataset=place,
+        schedule=settings.padded_schedule(shared.table_length),
+        seed=random_seed(cell.model_key),
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        warmup=settings.warmup,
+        decay=settings.decay,
+        averaging=settings.averaging,
+        n_classes=shared.dataset(cell).n_classes,
+        p_uncond=settings.p_uncond,
+    )
+
+
+def _advance(shared: Shared, cell: Cell, epochs: int) -> None:
+    shared.bar.advance(shared.work.training(cell) * epochs / cell.settings.epochs)
+
+
+def _restored(shared: Shared, trainer: StackTrainer, cells: list[Cell]) -> list[np.ndarray]:
+    """Sets the trainer to what the store kept, and returns the losses until then."""
+    checkpoints = [shared.store.checkpoint(cell.model_key) for cell in cells]
+    template = trainer.template
+    states: list[TrainingState | None] = [
+        None if kept is None else shared.store.tree(template, kept.state) for kept in checkpoints
+    ]
+    if any(state is not None for state in states):
+        trainer.restore(states)
+    return [np.empty(0, np.float32) if kept is None else kept.losses for kept in checkpoints]
+
+
+def _keep(shared: Shared, trainer: StackTrainer, cells: list[Cell], losses: list[np.ndarray]) -> None:
+    states = trainer.states()
+    shared.store.add_checkpoints(
+        {
+            cell.model_key: Checkpoint(int(state.epoch), own, weights.to_bytes(state))
+            for cell, own, state in zip(cells, losses, states, strict=True)
+        }
+    )
