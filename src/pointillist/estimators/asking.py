@@ -1,12 +1,25 @@
 """What estimators and pictures ask of a fitted model: the model itself, and rows of it."""
 
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from pointillist.models.drawing import Draw
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
+
+
+class Fitted(Protocol):
+    """A fitted `Diffusion`, as pictures see it."""
+
+    model_: RowModel
+    n_features_in_: int
+    classes_: np.ndarray
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Computes log-densities."""
+        ...
 
 
 def fitted_model(estimator: Any) -> RowModel:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from rich.console import Console
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
+from sklearn.utils.validation import column_or_1d
 
 from pointillist.arguments import RandomState, is_whole
 from pointillist.estimators import plotting
@@ -156,6 +157,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         before = self.model_ if self.warm_start and hasattr(self, "model_") else None
         # Reading sets attributes of scikit-learn: on another, as a fit that fails leaves this one as it was.
         read = partial(checked_rows, type(self)(**self.get_params()), reset=True)
+        if y is not None and np.ndim(y) == 2:
+            y = column_or_1d(y, warn=True)
         task = prepare(self, X, y, categorical=categorical, checkpoint=path, before=before, read=read)
         self._hold(fit(task, path))
         if path is not None:

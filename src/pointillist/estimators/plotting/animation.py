@@ -3,19 +3,17 @@
 from pathlib import Path
 from subprocess import CalledProcessError
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pointillist.arguments import RandomState, is_number, is_whole
+from pointillist.estimators.asking import Fitted
 from pointillist.estimators.plotting.dots import Groups, add_legend, bins, draw_dots, draw_histogram
 from pointillist.estimators.plotting.rows import holds_integers, requested
 from pointillist.estimators.plotting.views import View, name_axes
 from pointillist.files import check_place, write_whole
 from pointillist.models.drawing import Walks
-
-if TYPE_CHECKING:
-    from pointillist.estimators.estimator import Diffusion
 
 N_SAMPLES = 2000
 """Number of rows by default."""
@@ -35,7 +33,7 @@ _SUFFIXES = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
 def animate(  # noqa: D417
-    model: "Diffusion",
+    model: Fitted,
     path: str | Path,
     *,
     n_samples: int | None = None,
@@ -101,7 +99,7 @@ def animate(  # noqa: D417
     return path
 
 
-def _write(model: "Diffusion", walks: Walks, writer: Any, path: Path, *, still: int) -> None:
+def _write(model: Fitted, walks: Walks, writer: Any, path: Path, *, still: int) -> None:
     """Writes all frames, and repeats the last one `still` times."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

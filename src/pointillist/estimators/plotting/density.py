@@ -1,19 +1,16 @@
 """Plots the density of a model of two columns."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import is_whole
-from pointillist.estimators.asking import fitted_model
+from pointillist.estimators.asking import Fitted, fitted_model
 from pointillist.estimators.plotting.views import axes_or_new, check_axes, column_names, name_axes
 from pointillist.estimators.reading import checked_rows
 from pointillist.models.density import numbers_only
 from pointillist.points import TableScaling
-
-if TYPE_CHECKING:
-    from pointillist.estimators.estimator import Diffusion
 
 MARGIN = 0.05
 """Margin on each side of the training rows, as a share of their range, if no range is given."""
@@ -22,7 +19,7 @@ _LOG_RANGE = 15.0
 
 
 def plot_density(  # noqa: D417
-    model: "Diffusion",
+    model: Fitted,
     ax: Any = None,
     *,
     rows: Any = None,

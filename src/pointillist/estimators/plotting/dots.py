@@ -1,13 +1,12 @@
 """Draws rows on axes, as dots or as a histogram of one column, coloured by class."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-if TYPE_CHECKING:
-    from pointillist.estimators.estimator import Diffusion
+from pointillist.estimators.asking import Fitted
 
 DATA = "0.5"
 ROWS = "#1f5fa8"
@@ -36,7 +35,7 @@ class Groups:
     of_row: Int[np.ndarray, " n"]
 
     @classmethod
-    def of(cls, model: "Diffusion", labels: np.ndarray | None, n: int) -> "Groups":
+    def of(cls, model: Fitted, labels: np.ndarray | None, n: int) -> "Groups":
         """Returns the groups of n rows, with or without labels."""
         if labels is None:
             return cls(["rows"], [ROWS], np.zeros(n, np.int64))

@@ -1,20 +1,17 @@
 """Plots generated rows over real ones."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import RandomState, is_whole
-from pointillist.estimators.asking import draw_of, fitted_model
+from pointillist.estimators.asking import Fitted, draw_of, fitted_model
 from pointillist.estimators.plotting.dots import DATA, Groups, add_legend, bins, draw_dots, draw_histogram
 from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
 from pointillist.estimators.reading import checked_rows
 from pointillist.models.density import numbers_only
 from pointillist.models.drawing import Draw
-
-if TYPE_CHECKING:
-    from pointillist.estimators.estimator import Diffusion
 
 N_SAMPLES = 2000
 """Most rows that are drawn by default."""
@@ -24,7 +21,7 @@ MOST_DATA = 5000
 
 
 def plot(  # noqa: D417
-    model: "Diffusion",
+    model: Fitted,
     X: Any = None,
     *,
     ax: Any = None,
@@ -82,7 +79,7 @@ def plot(  # noqa: D417
     return ax
 
 
-def requested(model: "Diffusion", n_samples: int | None, default: int, **options: Any) -> Draw:
+def requested(model: Fitted, n_samples: int | None, default: int, **options: Any) -> Draw:
     """Returns a request for the rows that a picture shows, with their labels if there are classes.
 
     Args:
@@ -105,7 +102,7 @@ def requested(model: "Diffusion", n_samples: int | None, default: int, **options
     return draw
 
 
-def holds_integers(model: "Diffusion") -> bool:
+def holds_integers(model: Fitted) -> bool:
     """Whether the first column of a model of numbers holds integers alone."""
     return bool(numbers_only(model.model_, "pictures of rows are")[0].scaling.is_whole[0])
 

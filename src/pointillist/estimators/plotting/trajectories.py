@@ -1,17 +1,14 @@
 """Plots the paths of rows from noise to data."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pointillist.arguments import RandomState
-from pointillist.estimators.asking import fitted_model
+from pointillist.estimators.asking import Fitted, fitted_model
 from pointillist.estimators.plotting.dots import Groups, add_legend, draw_dots
 from pointillist.estimators.plotting.rows import requested
 from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
-
-if TYPE_CHECKING:
-    from pointillist.estimators.estimator import Diffusion
 
 N_SAMPLES = 100
 """Number of rows by default."""
@@ -23,7 +20,7 @@ START = "0.5"
 
 
 def plot_trajectory(  # noqa: D417
-    model: "Diffusion",
+    model: Fitted,
     *,
     ax: Any = None,
     n_samples: int | None = None,

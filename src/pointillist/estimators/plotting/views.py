@@ -1,13 +1,12 @@
 """Views of rows, which show their columns if there are few, and otherwise two principal axes."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-if TYPE_CHECKING:
-    from pointillist.estimators.estimator import Diffusion
+from pointillist.estimators.asking import Fitted
 
 MOST_COLUMNS = 3
 
@@ -27,7 +26,7 @@ class View:
     directions: Float[np.ndarray, "d dimensions"]
 
     @classmethod
-    def of(cls, model: "Diffusion", rows: Float[np.ndarray, "n d"], whose: str) -> "View":
+    def of(cls, model: Fitted, rows: Float[np.ndarray, "n d"], whose: str) -> "View":
         """Makes a view of the columns of a model, if it has at most three, or else of the principal axes of rows.
 
         Args:
@@ -65,7 +64,7 @@ class View:
         return (rows - self.origin) @ self.directions
 
 
-def column_names(model: "Diffusion") -> tuple[str, ...]:
+def column_names(model: Fitted) -> tuple[str, ...]:
     """Returns the names of the columns, or their numbers, escaped for Matplotlib."""
     names = model.model_.codec.names or [f"column {i}" for i in range(model.n_features_in_)]
     # A dollar would start a formula.
