@@ -46,4 +46,6 @@ nitpick_ignore_regex = [
     # Types of others, whose references are not looked up: that would need the network.
     ("py:class", r"(collections|equinox|jax|jaxlib|jaxtyping|matplotlib|numpy|pa|pathlib|rich)\..*"),
     ("py:class", "Array|ArrayLike|Console|PRNGKeyArray|ndarray"),
+    # Parts of models that the reference does not show.
+    ("py:class", r"pointillist\.(engine\.recipes|models\.plan|points\.(encoding|frame_layout|layout))\..*"),
 ]

@@ -83,6 +83,7 @@ def test_rows_that_are_no_numbers_are_not_written(run):
         assert "of 20 rows are not numbers" in error and not os.path.exists("rows.csv")
 
 
+@pytest.mark.slow
 def test_long_lists_of_categories_are_read_again(tmp_path):
     names = np.array([f"{i:05}" + "x" * 500 for i in range(9000)])
     frame = pandas.DataFrame({"name": np.concatenate([names, names]), "n": RNG.integers(0, 3, 18_000)})

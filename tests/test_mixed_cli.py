@@ -46,7 +46,7 @@ def run(tmp_path, monkeypatch, capsys):
     return call
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("ending", ["csv", pytest.param("parquet", marks=pytest.mark.slow)])
 def test_from_a_file_to_a_verdict(run, ending):
     code, _, shown = run("fit", f"pets.{ending}", "--out", "m", "--epochs", 30, *SMALL)
     assert code == 0

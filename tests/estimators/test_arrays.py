@@ -35,6 +35,7 @@ def as_table(rows):
     return {str(i): np.ascontiguousarray(column) for i, column in enumerate(rows.T)}
 
 
+@pytest.mark.slow
 def test_columns_that_repeat_are_hard_to_distinguish():
     data, fresh = skewed(2000), skewed(2000)
     rows = Diffusion(random_state=0).fit(data).sample(2000, random_state=0)

@@ -313,6 +313,7 @@ def test_every_flipped_bit_of_a_checkpoint_is_told(tmp_path, monkeypatch):
         last.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_terminated_writes_its_state(tmp_path):
     ended = fit_until(tmp_path, "stopped", 4, "SIGTERM")
     assert ended.returncode == 143 and (tmp_path / "checkpoint").exists()

@@ -101,7 +101,10 @@ def _given_or_drawn(rows: Path, n: int, target: str | None, seed: int, min_rows:
     with Bar(Console(stderr=True), n) as bar:
         drawn, labels = Draw(model, request).rows(bar.advance)
     if isinstance(codec, TokenCodec):
-        return MixedTable(drawn.rename_columns([str(name) for name in codec.names]))
+        table = drawn.rename_columns([str(name) for name in codec.names])
+        if model.label_place is not None and classes is not None and classes.column is not None:
+            table = table.add_column(model.label_place, str(classes.column[0]), [labels])
+        return MixedTable(table)
     names = None if codec.names is None else tuple(map(str, codec.names))
     name, place = (None if classes is None else classes.column) or ("label", codec.n_columns)
     return Table(drawn, names, codec.types, None if labels is None else LabelColumn(str(name), place, labels))

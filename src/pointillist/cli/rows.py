@@ -210,7 +210,7 @@ def sample(
         raise ValueError(f"-n must be at least 1, not {n_rows}")
     if label is not None and fitted.classes is None:
         raise ValueError(f"{model}: was fitted without labels: leave --class out, or fit it with --target COLUMN")
-    place = _place_of_labels(fitted)
+    place = fitted.label_place
     request = Request(
         n_rows,
         labels=None if label is None else _class_of(fitted, label),
@@ -225,7 +225,7 @@ def sample(
         random_state=seed,
     )
     draw = Draw(fitted, request)
-    with TableWriter(out, *_headings(fitted, place), n_rows) as writer, Bar(Console(stderr=True), n_rows) as bar:
+    with TableWriter(out, *_headings(fitted), n_rows) as writer, Bar(Console(stderr=True), n_rows) as bar:
         bar.say("sampling")
         for part, labels in draw.parts(engine, address):
             columns = fitted.codec.columns(part)
@@ -252,20 +252,13 @@ def _class_of(model: "RowModel", text: str) -> Any:
     raise ValueError(f"unknown label {text!r}: the model knows {', '.join(map(str, known))}")
 
 
-def _place_of_labels(model: "RowModel") -> int | None:
-    """Position at which labels are put among the columns; None if there are none, or they are a column already."""
-    classes, names = model.classes, model.codec.names
-    if classes is None or (classes.column is not None and names is not None and classes.column[0] in names):
-        return None
-    return model.codec.n_columns if classes.column is None else classes.column[1]
-
-
-def _headings(model: "RowModel", place: int | None) -> tuple[list[str] | None, list[Any]]:
-    """Names and types of the columns that are written, with those of labels at a place."""
+def _headings(model: "RowModel") -> tuple[list[str] | None, list[Any]]:
+    """Names and types of the columns that are written, with those of labels in their place."""
     from pointillist.models.planning import free_name
 
     names = None if model.codec.names is None else [str(name) for name in model.codec.names]
     types: list[Any] = list(model.codec.types)
+    place = model.label_place
     if place is not None:
         assert model.classes is not None
         kind = model.classes.labels.dtype

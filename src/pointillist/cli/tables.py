@@ -76,8 +76,6 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[str, Any] | None:
     Raises:
         ValueError: If an option is not of this form, or the model has no such column.
     """
-    import pyarrow as pa
-
     where: dict[str, Any] = {}
     for text in given:
         name, is_pair, value = text.partition("=")
@@ -86,6 +84,8 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[str, Any] | None:
         if not isinstance(model.codec, TokenCodec):
             raise ValueError("--where is for models of tokens, and this one is of numbers: leave it out")
         encoding = model.codec.encoding
+        import pyarrow as pa
+
         # The names of a data frame need not be text.
         name = next((code.name for code in encoding.columns if str(code.name) == name), name)
         code, kind = encoding.code(name), model.codec.layout.type_of(name)

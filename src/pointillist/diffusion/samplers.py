@@ -1,8 +1,8 @@
 """Samplers: from x_T ~ N(0, I) to x_0 with a denoiser.
 
-A sampler of one row exposes its steps, and most samplers also expose each step's transition: the mean and standard
-deviation of x_s given x_t. `draw` takes all steps. Samplers that wrap another stop between its steps (`walks`), or
-draw from its transitions (`steering`).
+A sampler of one row exposes its steps; those in the schedule's own times, ancestral sampling and DDIM, also expose each
+step's transition: the mean and standard deviation of x_s given x_t. `draw` takes all steps. Samplers that wrap another
+stop between its steps (`walks`), or draw from its transitions (`steering`).
 """
 
 from abc import abstractmethod

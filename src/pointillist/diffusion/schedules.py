@@ -141,7 +141,7 @@ def stack(schedules: Sequence[Schedule], length: int | None = None) -> Schedule:
 
     Args:
         schedules: At least one, unstacked.
-        length: AnyArray length L; the longest schedule's T + 1 by default.
+        length: Table length L; the longest schedule's T + 1 by default.
     """
     length = max(len(s.alpha) for s in schedules) if length is None else length
     return jax.tree.map(lambda *leaves: np.stack(leaves), *(padded(s, length) for s in schedules))

@@ -23,6 +23,7 @@ class Stream(IntEnum):
 class HostStream(IntEnum):
     """Streams of NumPy's generator, on the host."""
 
+    LABELS = 0
     HELD_OUT_ROWS = 1
     SHARDS = 2
 

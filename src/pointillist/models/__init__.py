@@ -1,1 +1,33 @@
-"""Fitted models of rows: a codec, a process and weights; scikit-learn is not needed here."""
+"""Fitted models of rows: a codec, a process and weights. The command line and studies use them without scikit-learn."""
+
+from typing import TYPE_CHECKING
+
+from pointillist.lazy import getter
+
+if TYPE_CHECKING:
+    from pointillist.models.drawing import Draw
+    from pointillist.models.fitting import fit, prepare
+    from pointillist.models.hyperparameters import Hyperparameters
+    from pointillist.models.request import Request
+    from pointillist.models.row_model import RowModel
+    from pointillist.models.saving import load_model, save_model
+
+__getattr__ = getter(
+    __name__,
+    {
+        "Draw": "pointillist.models.drawing",
+        "Hyperparameters": "pointillist.models.hyperparameters",
+        "Request": "pointillist.models.request",
+        "RowModel": "pointillist.models.row_model",
+        "fit": "pointillist.models.fitting",
+        "load_model": "pointillist.models.saving",
+        "prepare": "pointillist.models.fitting",
+        "save_model": "pointillist.models.saving",
+    },
+)
+
+__all__ = ["Draw", "Hyperparameters", "Request", "RowModel", "fit", "load_model", "prepare", "save_model"]
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -25,9 +25,9 @@ Reader = Callable[[Any], tuple[Layout, np.ndarray]]
 """Reads rows of numbers, finite, with their layout."""
 
 
-def numbers_of(table: Table) -> tuple[Layout, np.ndarray]:
-    """Reads the table of a file as rows of numbers."""
-    layout, rows = read_numbers(table)
+def numbers_of(X: Any) -> tuple[Layout, np.ndarray]:
+    """Reads the table of a file, an array or a data frame as rows of numbers, finite and float64."""
+    layout, rows = read_numbers(X)
     check_finite(rows, "X", layout.names)
     return layout, np.asarray(rows, np.float64)
 
@@ -72,7 +72,7 @@ def prepare(
         categorical: Columns whose numbers are categories.
         checkpoint: File of the state of training, whose seed is taken if none is asked for.
         before: A model whose training is to be continued, for Gaussian diffusion alone.
-        read: Reads rows of numbers that are not from a file.
+        read: Reads arrays and data frames of numbers.
 
     Raises:
         ValueError: In one line, if the rows, the labels or a hyperparameter cannot be used.

@@ -16,6 +16,7 @@ from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSample
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
 from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
+from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.process import Drawing, Learned, Process
@@ -229,7 +230,7 @@ def _drawn_labels(classes: Classes, n_rows: int, seed: int) -> Int[np.ndarray, "
     """Indices of classes, drawn with their shares in training, in the smallest type: there may be many rows."""
     shares = np.cumsum(classes.counts) / classes.counts.sum()
     labels = np.empty(n_rows, np.min_scalar_type(-len(shares)))
-    rng = np.random.default_rng(seed)
+    rng = generator_of(seed, HostStream.LABELS)
     for first in range(0, n_rows, _LABELS_AT_ONCE):
         part = labels[first : first + _LABELS_AT_ONCE]
         part[:] = np.searchsorted(shares, rng.random(len(part)))

@@ -39,3 +39,11 @@ class RowModel(Learned):
     record: Record
     asked: dict[str, Any]
     trained_with: dict[str, Any]
+
+    @property
+    def label_place(self) -> int | None:
+        """Place at which labels go among the columns; None if there are none, or they are a column already."""
+        classes, names = self.classes, self.codec.names
+        if classes is None or (classes.column is not None and names is not None and classes.column[0] in names):
+            return None
+        return self.codec.n_columns if classes.column is None else classes.column[1]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.diffusion.schedules import LOWEST_LAMBDA
 from pointillist.points import POINTSETS, AffineScaling, load_pointset, read_table
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec
@@ -94,7 +95,8 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Hash of everything that decides the measures."""
-        return self._hash("cell", asdict(self.settings))
+        is_by_model = self.settings.classifier in ("elbo", "exact")
+        return self._hash("cell", asdict(self.settings) | ({"lowest_lambda": LOWEST_LAMBDA} if is_by_model else {}))
 
     @cached_property
     def model_key(self) -> str:
