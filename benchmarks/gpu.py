@@ -12,7 +12,7 @@ from pointillist.diffusion.solvers import sampler_named
 from pointillist.engine.devices import configure
 from pointillist.engine.recipes import Architecture, Method, Recipe
 from pointillist.engine.sampling import sample_rows
-from pointillist.engine.training import StackTrainer, spread_of
+from pointillist.engine.training import StackTrainer, sigma_data_of
 
 BATCH, STEPS = 64, 8000 // 64
 
@@ -43,7 +43,7 @@ def main() -> None:
         print(f"{n:>4} models: {median:>10,.0f} steps/s over all models ({low:,.0f} to {high:,.0f})")
     network = trainer.networks()[0]
     schedule = linear(200)
-    denoiser = Architecture().denoiser(network, "eps", spread_of(rows), schedule, 0)
+    denoiser = Architecture().denoiser(network, "eps", sigma_data_of(rows), schedule, 0)
     sampling = {}
     for name, steps in (("ancestral", 200), ("dpm", 20)):
         sampler = sampler_named(name, schedule, steps)

@@ -10,7 +10,7 @@ from pointillist.diffusion.solvers import sampler_named
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.recipes import Method, Recipe
 from pointillist.engine.sampling import sample_rows
-from pointillist.engine.training import StackTrainer, spread_of
+from pointillist.engine.training import StackTrainer, sigma_data_of
 from pointillist.models.gaussian import architecture_of, noise_schedule
 from pointillist.models.hyperparameters import REPORT
 
@@ -42,7 +42,9 @@ class Published(Peer):
         self.draws += 1
         bounds = np.stack([self.rows.min(axis=0), self.rows.max(axis=0)])
         network = self.trainer.networks()[0]
-        denoiser = self.parts.denoiser(network, REPORT["prediction"], spread_of(self.rows), self.schedule, 0, bounds)
+        denoiser = self.parts.denoiser(
+            network, REPORT["prediction"], sigma_data_of(self.rows), self.schedule, 0, bounds
+        )
         walk = sampler_named(sampler, self.schedule, evaluations, REPORT["variance"])
         return sample_rows(denoiser, walk, columns=2, n_rows=n_rows, seed=self.draws)
 

@@ -11,7 +11,7 @@ from pointillist.diffusion.parameterisations import PREDICTIONS
 from pointillist.diffusion.schedules import alpha_sigma, cosine
 
 SCHEDULE = cosine(50)
-SPREAD = np.array([0.4, 1.7], np.float32)
+SIGMA_DATA = np.array([0.4, 1.7], np.float32)
 X_T = jnp.array([0.3, -1.2])
 
 
@@ -31,7 +31,7 @@ def by_the_papers(prediction, F, x_t, alpha, sigma):
     if prediction == "x0":
         return F(x_t)
     # Karras et al. 2022, equation 7 and table 1, for x = x_t / alpha with noise level sigma / alpha.
-    x, s, d = x_t / alpha, sigma / alpha, SPREAD.astype(np.float64)
+    x, s, d = x_t / alpha, sigma / alpha, SIGMA_DATA.astype(np.float64)
     return d**2 / (s**2 + d**2) * x + s * d / np.sqrt(s**2 + d**2) * F(x / np.sqrt(s**2 + d**2))
 
 
@@ -48,17 +48,24 @@ def test_what_a_network_says_of_the_data(kind, prediction):
         return np.asarray(network(jnp.asarray(x, jnp.float32), features), np.float64)
 
     expected = by_the_papers(prediction, F, np.asarray(X_T, np.float64), alpha, sigma)
-    denoiser = NetworkDenoiser(network=network, schedule=SCHEDULE, spread=SPREAD, prediction=prediction)
+    denoiser = NetworkDenoiser(network=network, schedule=SCHEDULE, sigma_data=SIGMA_DATA, prediction=prediction)
     np.testing.assert_allclose(denoiser(X_T, t), expected, rtol=2e-4, atol=1e-5)
     bounds = np.array([[-0.01, -0.01], [0.01, 0.01]], np.float32)
-    clipped = NetworkDenoiser(network=network, schedule=SCHEDULE, spread=SPREAD, prediction=prediction, bounds=bounds)
+    clipped = NetworkDenoiser(
+        network=network, schedule=SCHEDULE, sigma_data=SIGMA_DATA, prediction=prediction, bounds=bounds
+    )
     np.testing.assert_allclose(clipped(X_T, t), np.clip(expected, -0.01, 0.01), atol=1e-5)
 
 
 def test_a_class_is_seen_by_residual_blocks():
     network = some(ResidualMLP(jax.random.key(0), columns=2, features=16, width=6, depth=2))
     denoiser = ConditionalNetworkDenoiser(
-        network=network, schedule=SCHEDULE, n_classes=jnp.asarray(3), time_embedding=8, spread=SPREAD, prediction="edm"
+        network=network,
+        schedule=SCHEDULE,
+        n_classes=jnp.asarray(3),
+        time_embedding=8,
+        sigma_data=SIGMA_DATA,
+        prediction="edm",
     )
     t = jnp.asarray(20)
     alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))

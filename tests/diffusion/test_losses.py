@@ -14,12 +14,12 @@ N = 4000
 SHARE = jnp.asarray((np.arange(N) + 0.5) / N, jnp.float32)
 X0 = jax.random.normal(jax.random.key(0), (N, 2))
 EPS = jax.random.normal(jax.random.key(1), (N, 2))
-SPREAD = jnp.ones(2)
+SIGMA_DATA = jnp.ones(2)
 
 
 @pytest.mark.parametrize("schedule", [linear(50), padded(linear(50), 90)], ids=["own", "padded"])
 def test_uniform_levels_are_each_time_alike(schedule):
-    noised = Objective().noised(X0, EPS, SHARE, schedule, SPREAD)
+    noised = Objective().noised(X0, EPS, SHARE, schedule, SIGMA_DATA)
     np.testing.assert_array_equal(np.bincount(noised.t), [0, *[N // 50] * 50])
     alpha, sigma = np.asarray(schedule.alpha)[noised.t, None], np.asarray(schedule.sigma)[noised.t, None]
     np.testing.assert_allclose(noised.inside, alpha * X0 + sigma * EPS, atol=1e-6)
@@ -29,8 +29,8 @@ def test_uniform_levels_are_each_time_alike(schedule):
 
 
 def test_log_normal_levels_are_normal_in_units_of_the_spread():
-    spread = jnp.asarray([0.5, 0.5])
-    noised = Objective("edm", noise_levels="log-normal").noised(X0, EPS, SHARE, SCHEDULE, spread)
+    sigma_data = jnp.asarray([0.5, 0.5])
+    noised = Objective("edm", noise_levels="log-normal").noised(X0, EPS, SHARE, SCHEDULE, sigma_data)
     log_sigma = -np.asarray(noised.lambda_t, np.float64)
     inside = slice(int(0.02 * N), int(0.98 * N))  # the rest may be clipped by the schedule
     mean, std = LOG_NORMAL
@@ -49,11 +49,11 @@ def test_the_loss_is_least_at_the_conditional_mean(prediction):
     objective = Objective(prediction, noise_levels="log-normal")
     oracle = EmpiricalLaw(np.asarray(rows)).denoiser(SCHEDULE)
     x0 = jnp.tile(rows, (N // 50, 1))
-    noised = objective.noised(x0, EPS, jax.random.permutation(jax.random.key(3), SHARE), SCHEDULE, SPREAD)
+    noised = objective.noised(x0, EPS, jax.random.permutation(jax.random.key(3), SHARE), SCHEDULE, SIGMA_DATA)
 
     def scaled(inside, t, factor):
         alpha, sigma = alpha_sigma(SCHEDULE, t)
-        c_in, skip, out = coefficients(prediction, alpha, sigma, SPREAD)
+        c_in, skip, out = coefficients(prediction, alpha, sigma, SIGMA_DATA)
         x_t = inside / c_in
         return factor * (oracle(x_t, t) - skip * x_t) / out
 

@@ -11,7 +11,14 @@ import pytest
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.token_losses import TokenObjective, hiding, token_loss
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser, TokenSampler, most_in_a_step, steps_of
+from pointillist.diffusion.token_sampling import (
+    HIDDEN,
+    GuidedTokenDenoiser,
+    TokenDenoiser,
+    TokenSampler,
+    most_in_a_step,
+    steps_of,
+)
 from pointillist.diffusion.tokens import WIDE, Tokens
 from pointillist.engine.sampling import sample_rows
 
@@ -60,7 +67,7 @@ def test_given_tokens_stay_and_the_others_follow_their_conditional_law():
 
 def test_guidance_raises_the_ratio_of_the_conditional_to_the_unconditional_to_a_power():
     w = 1.5
-    denoiser = TokenDenoiser(Exact(LAW), TOKENS, guided=0, guidance=w)
+    denoiser = GuidedTokenDenoiser(Exact(LAW), TOKENS, guided=0, guidance=w)
     found = drawn(denoiser, prior=np.array([[1, HIDDEN, 0]]))
     given = [LAW[(ROWS[:, 0] == 1) & (ROWS[:, 2] == 0) & (ROWS[:, 1] == k)].sum() for k in range(3)]
     without = [LAW[(ROWS[:, 2] == 0) & (ROWS[:, 1] == k)].sum() for k in range(3)]
@@ -299,5 +306,5 @@ def test_networks_of_weights_that_overflow_give_no_row(number):
 
 
 def test_too_much_guidance_gives_no_row():
-    denoiser = TokenDenoiser(Exact(LAW), TOKENS, guided=0, guidance=float("inf"))
+    denoiser = GuidedTokenDenoiser(Exact(LAW), TOKENS, guided=0, guidance=float("inf"))
     assert np.isnan(drawn(denoiser, n=2, prior=np.array([[1, HIDDEN, HIDDEN]]))).all()

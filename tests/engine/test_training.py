@@ -100,9 +100,9 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
         share = ((jnp.arange(32)[None] + jax.random.uniform(level_key, (6, 1))) / 32).ravel()
         eps = jax.random.normal(noise_key, (6, 16, 2))[:, :, None] * jnp.array([1.0, -1.0])[None, None, :, None]
         eps = eps.reshape(192, 2)
-    spread = jnp.asarray(np.sqrt((ROWS[0] ** 2).mean(axis=0)))
+    sigma_data = jnp.asarray(np.sqrt((ROWS[0] ** 2).mean(axis=0)))
     x0 = jnp.asarray(ROWS[0])[order]
-    noised = method.objective.noised(x0, eps, share, schedule, spread)
+    noised = method.objective.noised(x0, eps, share, schedule, sigma_data)
     if not is_best:
         alpha, sigma = (jnp.asarray(table)[noised.t, None] for table in (schedule.alpha, schedule.sigma))
         np.testing.assert_allclose(noised.inside, alpha * x0 + sigma * eps, atol=1e-6)

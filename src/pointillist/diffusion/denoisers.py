@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from pointillist.diffusion.networks import Network, sinusoidal_embedding
-from pointillist.diffusion.parameterisations import Spread, coefficients
+from pointillist.diffusion.parameterisations import SigmaData, coefficients
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 
 Label = Int[Array | np.ndarray, ""]
@@ -76,7 +76,7 @@ class NetworkDenoiser(Denoiser):
     Attributes:
         network: F(c_in x_t, features of the noise level).
         schedule: The schedule that the network was trained with.
-        spread: Root mean square of each column, shape (d,); only "edm" uses it.
+        sigma_data: Root mean square of each column, shape (d,); only "edm" uses it.
         prediction: What F predicts, one of `parameterisations.PREDICTIONS`.
         bounds: Lowest and highest x_0 in each column, shape (2, d), that a prediction is clipped to; None for no
             clipping. E[x_0 | x_t] never leaves the data's range, but where alpha_t is near 0 a network's small error in
@@ -85,7 +85,7 @@ class NetworkDenoiser(Denoiser):
 
     network: Network
     schedule: Schedule
-    spread: Spread = 1.0
+    sigma_data: SigmaData = 1.0
     prediction: str = eqx.field(static=True, default="eps")
     bounds: Bounds | None = None
 
@@ -102,7 +102,7 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
         schedule: The schedule that the network was trained with.
         n_classes: Number of classes; also the index that stood for "no class" in training.
         time_embedding: Number of features of the noise level; the network's other features are the class's.
-        spread: See `NetworkDenoiser`.
+        sigma_data: See `NetworkDenoiser`.
         prediction: See `NetworkDenoiser`.
         bounds: See `NetworkDenoiser`.
         class_share: What the class contributes inside the network; None for no class.
@@ -112,7 +112,7 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
     schedule: Schedule
     n_classes: Label
     time_embedding: int = eqx.field(static=True)
-    spread: Spread = 1.0
+    sigma_data: SigmaData = 1.0
     prediction: str = eqx.field(static=True, default="eps")
     bounds: Bounds | None = None
     class_share: Float[Array, " m"] | None = None
@@ -142,6 +142,6 @@ def _predicted(
     network, schedule = denoiser.network, denoiser.schedule
     alpha_t, sigma_t = alpha_sigma(schedule, t)
     of_level = network.of_noise_level(t, jnp.log(alpha_t / sigma_t), time_embedding)
-    inside, skip, out = coefficients(denoiser.prediction, alpha_t, sigma_t, denoiser.spread)
+    inside, skip, out = coefficients(denoiser.prediction, alpha_t, sigma_t, denoiser.sigma_data)
     x0 = skip * x_t + out * network.from_shares(inside * x_t, network.share(of_level) + class_share)
     return x0 if denoiser.bounds is None else jnp.clip(x0, *jnp.asarray(denoiser.bounds))

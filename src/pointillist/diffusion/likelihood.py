@@ -84,11 +84,11 @@ def log_density(
         adjoint=diffrax.DirectAdjoint(),
         throw=False,
     )
-    y_T, spread = (leaf[0] for leaf in solution.ys)
+    y_T, log_change = (leaf[0] for leaf in solution.ys)
     alpha_T, _ = alpha_sigma(schedule, time_at(schedule, lambda_T))
     x_T = alpha_T * y_T
     at_T = -0.5 * (x_T @ x_T + d * jnp.log(2 * jnp.pi)) + d * jnp.log(alpha_T)
-    return jnp.where(solution.result == diffrax.RESULTS.successful, at_T + spread, jnp.nan)
+    return jnp.where(solution.result == diffrax.RESULTS.successful, at_T + log_change, jnp.nan)
 
 
 EVALUATIONS_PER_STEP = 6

@@ -43,7 +43,7 @@ class CleanRows(NamedTuple):
         x0: Rows as the network sees them, shape (m, d), batch after batch.
         labels: Indices of classes, shape (m,); None without classes.
         schedule: The noise schedule; None for tokens, which are hidden instead.
-        spread: Root mean square of each column, shape (d,); None for tokens.
+        sigma_data: Root mean square of each column, shape (d,); None for tokens.
         features: Function of (times, log(alpha_t / sigma_t), labels) that returns the conditioning features; None for
             tokens, of which the hidden ones themselves show the noise level.
     """
@@ -51,7 +51,7 @@ class CleanRows(NamedTuple):
     x0: Float[Array, "m d"]
     labels: Int[Array, " m"] | None = None
     schedule: Schedule | None = None
-    spread: Float[Array, " d"] | None = None
+    sigma_data: Float[Array, " d"] | None = None
     features: Callable[[Array, Array, Array | None], Array] | None = None
 
 
@@ -91,8 +91,8 @@ class Objective:
         return self._examples(clean, eps, share)
 
     def _examples(self, clean: CleanRows, eps: Float[Array, "m d"], share: Float[Array, " m"]) -> tuple[Array, ...]:
-        assert clean.schedule is not None and clean.spread is not None and clean.features is not None
-        noised = self.noised(clean.x0, eps, share, clean.schedule, clean.spread)
+        assert clean.schedule is not None and clean.sigma_data is not None and clean.features is not None
+        noised = self.noised(clean.x0, eps, share, clean.schedule, clean.sigma_data)
         features = clean.features(noised.t, noised.lambda_t, clean.labels)
         return noised.inside, features, noised.target, noised.weight
 
@@ -140,7 +140,7 @@ class Objective:
         eps: Float[Array, "m d"],
         share: Float[Array, " m"],
         schedule: Schedule,
-        spread: Float[Array, " d"],
+        sigma_data: Float[Array, " d"],
     ) -> Noised:
         """Adds noise to rows, and computes targets and weights.
 
@@ -149,7 +149,7 @@ class Objective:
             eps: ε, shape (m, d).
             share: Quantile of each row's noise level in the distribution of noise levels, in [0, 1).
             schedule: The noise schedule.
-            spread: Root mean square of each column, shape (d,).
+            sigma_data: Root mean square of each column, shape (d,).
         """
         t: Array
         if self.noise_levels == "uniform":
@@ -159,21 +159,21 @@ class Objective:
             lambda_t = jnp.log(alpha_t / sigma_t)
         else:
             mean, std = LOG_NORMAL
-            log_spread = 0.5 * jnp.log(jnp.mean(spread**2))
+            log_sigma_data = 0.5 * jnp.log(jnp.mean(sigma_data**2))
             # ndtri is infinite at 0 and at 1.
             z = jax.scipy.special.ndtri(jnp.clip(share, 1e-6, 1 - 1e-6))
-            lambda_t = jnp.clip(-(log_spread + mean + std * z), *lambda_range(schedule))
+            lambda_t = jnp.clip(-(log_sigma_data + mean + std * z), *lambda_range(schedule))
             t = time_at(schedule, lambda_t)
             alpha_t, sigma_t = at_lambda(lambda_t)
         alpha_t, sigma_t = alpha_t[:, None], sigma_t[:, None]
         x_t = alpha_t * x0 + sigma_t * eps
-        spread = spread[None]
-        levels = self.prediction, alpha_t, sigma_t, spread
+        sigma_data = sigma_data[None]
+        levels = self.prediction, alpha_t, sigma_t, sigma_data
         return Noised(
             inside=coefficients(*levels).inside * x_t,
             t=t,
             lambda_t=lambda_t,
-            target=target(self.prediction, x0, eps, alpha_t, sigma_t, spread),
+            target=target(self.prediction, x0, eps, alpha_t, sigma_t, sigma_data),
             weight=loss_weight(self.weighting, *levels) * jnp.ones_like(alpha_t),
         )
 

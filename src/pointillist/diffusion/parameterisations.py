@@ -22,7 +22,7 @@ MIN_SNR_GAMMA = 5.0
 Level = Float[Array, "..."]
 """alpha_t or sigma_t at some times."""
 
-Spread = Float[Array | np.ndarray, "..."] | float
+SigmaData = Float[Array | np.ndarray, "..."] | float
 """σ_d, the root mean square of the data: of all columns, or of each."""
 
 Coefficient = Float[Array, "..."] | float
@@ -37,18 +37,18 @@ class Coefficients(NamedTuple):
     out: Coefficient
 
 
-def coefficients(prediction: str, alpha_t: Level, sigma_t: Level, spread: Spread = 1.0) -> Coefficients:
+def coefficients(prediction: str, alpha_t: Level, sigma_t: Level, sigma_data: SigmaData = 1.0) -> Coefficients:
     """Coefficients c_in, c_skip and c_out of a prediction.
 
     EDM's are written here for x_t = alpha_t x_0 + sigma_t ε: with its noise level σ = sigma_t / alpha_t and its input
-    x_t / alpha_t they are those of its table 1. If the data's spread σ_d is 1, they equal those of v, with a minus
+    x_t / alpha_t they are those of its table 1. If σ_d is 1, they equal those of v, with a minus
     sign.
 
     Args:
         prediction: One of `PREDICTIONS`.
         alpha_t: alpha_t at the rows' times.
         sigma_t: sigma_t at the rows' times, above 0.
-        spread: σ_d, of all columns or of each, in the units that the network sees; only EDM uses it.
+        sigma_data: σ_d, of all columns or of each, in the units that the network sees; only EDM uses it.
     """
     if prediction == "eps":
         return Coefficients(1.0, 1 / alpha_t, -sigma_t / alpha_t)
@@ -56,8 +56,8 @@ def coefficients(prediction: str, alpha_t: Level, sigma_t: Level, spread: Spread
         return Coefficients(1.0, alpha_t, -sigma_t)
     if prediction == "x0":
         return Coefficients(1.0, 0.0, 1.0)
-    total = sigma_t**2 + (alpha_t * spread) ** 2
-    return Coefficients(1 / jnp.sqrt(total), alpha_t * spread**2 / total, sigma_t * spread / jnp.sqrt(total))
+    total = sigma_t**2 + (alpha_t * sigma_data) ** 2
+    return Coefficients(1 / jnp.sqrt(total), alpha_t * sigma_data**2 / total, sigma_t * sigma_data / jnp.sqrt(total))
 
 
 def target(
@@ -66,7 +66,7 @@ def target(
     eps: Float[Array, "*rows d"],
     alpha_t: Level,
     sigma_t: Level,
-    spread: Spread = 1.0,
+    sigma_data: SigmaData = 1.0,
 ) -> Float[Array, "*rows d"]:
     """Target of the network for x_t = alpha_t x_0 + sigma_t ε: (x_0 - c_skip x_t) / c_out."""
     if prediction == "eps":
@@ -75,11 +75,13 @@ def target(
         return alpha_t * eps - sigma_t * x0
     if prediction == "x0":
         return x0
-    total = jnp.sqrt(sigma_t**2 + (alpha_t * spread) ** 2)
-    return (sigma_t * x0 - alpha_t * spread**2 * eps) / (spread * total)
+    total = jnp.sqrt(sigma_t**2 + (alpha_t * sigma_data) ** 2)
+    return (sigma_t * x0 - alpha_t * sigma_data**2 * eps) / (sigma_data * total)
 
 
-def loss_weight(weighting: str, prediction: str, alpha_t: Level, sigma_t: Level, spread: Spread = 1.0) -> Coefficient:
+def loss_weight(
+    weighting: str, prediction: str, alpha_t: Level, sigma_t: Level, sigma_data: SigmaData = 1.0
+) -> Coefficient:
     """Weight of the squared error of the prediction.
 
     It is 1 for "uniform". For "min-snr" it is min(SNR, γ) c_out², which weights the error in x_0 by min(SNR, γ): this
@@ -89,4 +91,4 @@ def loss_weight(weighting: str, prediction: str, alpha_t: Level, sigma_t: Level,
     if weighting == "uniform":
         return 1.0
     snr = (alpha_t / sigma_t) ** 2
-    return jnp.minimum(snr, MIN_SNR_GAMMA) * coefficients(prediction, alpha_t, sigma_t, spread).out ** 2
+    return jnp.minimum(snr, MIN_SNR_GAMMA) * coefficients(prediction, alpha_t, sigma_t, sigma_data).out ** 2

@@ -25,16 +25,11 @@ class TokenDenoiser(eqx.Module):
     Attributes:
         network: Network from one-hot tokens that are seen to logits.
         tokens: Its tokens.
-        guided: Position of the token towards whose value the others are guided; None for none.
-        guidance: w, at least 0: log-probabilities are (1 + w) log p(token | seen) - w log p(token | seen without the
-            guided one).
         forbidden: Slots of values that are never drawn; None for none.
     """
 
     network: Callable[[Array], Array]
     tokens: Tokens = eqx.field(static=True)
-    guided: int | None = eqx.field(static=True, default=None)
-    guidance: Float[Array | np.ndarray, ""] | float = 0.0
     forbidden: Bool[Array | np.ndarray, " slots"] | None = None
 
     def logits(self, row: Float[Array, " T"]) -> Float[Array, " slots"]:
@@ -42,13 +37,29 @@ class TokenDenoiser(eqx.Module):
 
         If one of them is NaN, or infinite although its value may be drawn, all are NaN.
         """
-        seen = self.tokens.one_hot(row)
-        logits = self.network(seen)
-        if self.guided is not None:
-            without = self.network(jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, seen))
-            logits = logits + self.guidance * (logits - without)
+        logits = self._logits(self.tokens.one_hot(row))
         logits = jnp.where(jnp.isfinite(logits).all(), logits, jnp.nan)
         return logits if self.forbidden is None else jnp.where(jnp.asarray(self.forbidden), -jnp.inf, logits)
+
+    def _logits(self, seen: Float[Array, " slots"]) -> Float[Array, " slots"]:
+        return self.network(seen)
+
+
+class GuidedTokenDenoiser(TokenDenoiser):
+    """Classifier-free guidance of tokens: (1 + w) log p(token | seen) - w log p(token | seen without the guided one).
+
+    Attributes:
+        guided: Position of the token towards whose value the others are guided.
+        guidance: w, at least 0: **0 is plain conditional sampling**.
+    """
+
+    guided: int = eqx.field(static=True, default=0)
+    guidance: Float[Array | np.ndarray, ""] | float = 0.0
+
+    def _logits(self, seen: Float[Array, " slots"]) -> Float[Array, " slots"]:
+        logits = self.network(seen)
+        without = self.network(jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, seen))
+        return logits + self.guidance * (logits - without)
 
 
 class TokenSampler(Sampler):

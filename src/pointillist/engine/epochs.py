@@ -70,7 +70,7 @@ class Data(eqx.Module):
     """Data sets of one shape, their columns' root mean squares, and their labels if the models have classes."""
 
     rows: Float[Array, "sets n d"]
-    spread: Float[Array, "sets d"] | None
+    sigma_data: Float[Array, "sets d"] | None
     labels: Int[Array, "sets n"] | None
 
 
@@ -129,7 +129,7 @@ def _epoch(
         labels = jnp.where(is_dropped, fixed.n_classes, data.labels[order])
     examples = method.objective.examples(
         (level_key, noise_key),
-        CleanRows(data.rows[order], labels, fixed.schedule, data.spread, architecture.features),
+        CleanRows(data.rows[order], labels, fixed.schedule, data.sigma_data, architecture.features),
         method.batch_size,
     )
     batches = jax.tree.map(lambda a: a.reshape(steps, method.batch_size, -1), examples)

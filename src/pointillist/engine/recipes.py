@@ -61,23 +61,23 @@ class Architecture:
         self,
         network: Network,
         prediction: str,
-        spread: Float[np.ndarray, " d"],
+        sigma_data: Float[np.ndarray, " d"],
         schedule: Schedule,
         n_classes: int,
         bounds: Bounds | None = None,
     ) -> Denoiser:
         """Wraps a network as a denoiser; `n_classes` matters only with an embedding of the class."""
-        spread = np.asarray(spread, np.float32)
+        sigma_data = np.asarray(sigma_data, np.float32)
         if not self.class_embedding:
             return NetworkDenoiser(
-                network=network, schedule=schedule, spread=spread, prediction=prediction, bounds=bounds
+                network=network, schedule=schedule, sigma_data=sigma_data, prediction=prediction, bounds=bounds
             )
         return ConditionalNetworkDenoiser(
             network=network,
             schedule=schedule,
             n_classes=np.asarray(n_classes, np.int32),
             time_embedding=self.time_embedding,
-            spread=spread,
+            sigma_data=sigma_data,
             prediction=prediction,
             bounds=bounds,
         )

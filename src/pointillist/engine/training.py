@@ -40,7 +40,7 @@ _NUMBERS = dict.fromkeys(("dataset", "epochs", "n_classes"), np.int32) | dict.fr
 """Types of a recipe's numbers in a program."""
 
 
-def spread_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*sets d"]:
+def sigma_data_of(rows: Float[np.ndarray, "*sets n d"]) -> Float[np.ndarray, "*sets d"]:
     """Root mean square of each column, float32; 1 where that is 0."""
     squares = np.mean(np.asarray(rows, np.float64) ** 2, axis=-2)
     return np.sqrt(np.where(squares > 0, squares, 1.0)).astype(np.float32)
@@ -66,7 +66,7 @@ class StackTrainer:
         method: How the models are trained. An epoch is n // batch_size steps over rows in a new random order; the rows
             that remain are left out of that epoch.
         labels: Indices of classes, shape (number of data sets, n); needed with an embedding of the class.
-        spread: Root mean square of each column, shape (number of data sets, d); that of `data` by default.
+        sigma_data: Root mean square of each column, shape (number of data sets, d); that of `data` by default.
         devices: Devices to use, all by default; only one of the cores if batches are cut into parts.
         capacity: Number of models that the compiled program has room for, at least as many as there are; stacks of one
             capacity share a program.
@@ -82,7 +82,7 @@ class StackTrainer:
         architecture: AnyArchitecture,
         method: Method,
         labels: Int[np.ndarray, "sets n"] | None = None,
-        spread: Float[np.ndarray, "sets d"] | None = None,
+        sigma_data: Float[np.ndarray, "sets d"] | None = None,
         devices: Sequence[jax.Device] | None = None,
         capacity: int | None = None,
         is_side_by_side: bool | None = None,
@@ -109,7 +109,7 @@ class StackTrainer:
         self._architecture, self._method = architecture, method
         noised = [recipe for recipe in self.recipes if recipe.schedule is not None]
         # Tokens are hidden, whatever their size.
-        self._spread = (spread_of(data) if spread is None else spread) if noised else None
+        self._spread = (sigma_data_of(data) if sigma_data is None else sigma_data) if noised else None
         self.feed(data, labels)
         in_place = [self.recipes[-1]] * (self._per_device * n_devices)
         for slot, recipe in zip(self._slots, self.recipes, strict=True):
@@ -134,7 +134,7 @@ class StackTrainer:
         """Switches to other rows of the same shape from now on."""
         everything = Data(
             rows=jnp.asarray(data, jnp.float32),
-            spread=None if self._spread is None else jnp.asarray(self._spread, jnp.float32),
+            sigma_data=None if self._spread is None else jnp.asarray(self._spread, jnp.float32),
             labels=None if labels is None else jnp.asarray(labels, jnp.int32),
         )
         self._data = jax.device_put(everything, NamedSharding(self._mesh, P()))

@@ -19,7 +19,7 @@ def held_out_loss(
     architecture: AnyArchitecture,
     objective: Objective | TokenObjective,
     schedule: Schedule | None,
-    spread: Float[np.ndarray, " d"] | None,
+    sigma_data: Float[np.ndarray, " d"] | None,
     rows: Float[np.ndarray, "n d"],
     labels: Int[np.ndarray, " n"] | None,
     seed: int,
@@ -33,13 +33,15 @@ def held_out_loss(
         architecture: Its architecture.
         objective: The objective that it is trained for.
         schedule: The schedule that it is trained with; None for tokens.
-        spread: Root mean square of each column in training; None for tokens.
+        sigma_data: Root mean square of each column in training; None for tokens.
         rows: Rows, shape (n, d), scaled.
         labels: Indices of classes, shape (n,), for a model with classes; each row is shown with its own label.
         seed: Seed, 0 … 2³² - 1.
     """
     key = key_of(seed, Stream.HELD_OUT_LOSS)
-    return float(_loss(key, network, schedule, spread, rows, labels, architecture=architecture, objective=objective))
+    return float(
+        _loss(key, network, schedule, sigma_data, rows, labels, architecture=architecture, objective=objective)
+    )
 
 
 @partial(jax.jit, static_argnames=("architecture", "objective"))
@@ -47,11 +49,11 @@ def _loss(
     key: PRNGKeyArray,
     network: Any,
     schedule: Schedule | None,
-    spread: Float[Array, " d"] | None,
+    sigma_data: Float[Array, " d"] | None,
     rows: Float[Array, "n d"],
     labels: Int[Array, " n"] | None,
     *,
     architecture: AnyArchitecture,
     objective: Objective | TokenObjective,
 ) -> Float[Array, ""]:
-    return objective.held_out_loss(key, network, CleanRows(rows, labels, schedule, spread, architecture.features))
+    return objective.held_out_loss(key, network, CleanRows(rows, labels, schedule, sigma_data, architecture.features))

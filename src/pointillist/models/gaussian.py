@@ -47,7 +47,7 @@ class GaussianProcess(Process):
         architecture: The network's architecture.
         prediction: What the network predicts, one of `parameterisations.PREDICTIONS`.
         schedule: The noise schedule.
-        spread: Root mean square of each column that the network sees, shape (k,), float32.
+        sigma_data: Root mean square of each column that the network sees, shape (k,), float32.
         n_classes: Number of classes; 0 without.
         p_uncond: Share of the labels that were hidden in training.
     """
@@ -55,21 +55,21 @@ class GaussianProcess(Process):
     architecture: Architecture
     prediction: str
     schedule: Schedule
-    spread: Float[np.ndarray, " k"]
+    sigma_data: Float[np.ndarray, " k"]
     n_classes: int = 0
     p_uncond: float = 0.0
 
     @classmethod
-    def of(cls, parameters: dict[str, Any], n_classes: int, spread: Float[np.ndarray, " k"]) -> "GaussianProcess":
+    def of(cls, parameters: dict[str, Any], n_classes: int, sigma_data: Float[np.ndarray, " k"]) -> "GaussianProcess":
         """Makes the process that hyperparameters describe."""
         architecture = architecture_of(parameters, n_classes)
         schedule, p_uncond = noise_schedule(parameters), float(parameters["p_uncond"])
-        return cls(architecture, parameters["prediction"], schedule, spread, n_classes, p_uncond)
+        return cls(architecture, parameters["prediction"], schedule, sigma_data, n_classes, p_uncond)
 
     @property
     def noise(self) -> tuple[Schedule, Float[np.ndarray, " k"]]:
         """The noise schedule, and the root mean square of each column."""
-        return self.schedule, self.spread
+        return self.schedule, self.sigma_data
 
     def finished(self, network: Weights) -> tuple["GaussianProcess", Weights]:
         """Returns both as they are."""
@@ -78,7 +78,9 @@ class GaussianProcess(Process):
     def denoiser(self, network: Weights, bounds: Bounds | None = None) -> Denoiser:
         """Wraps a network; see `NetworkDenoiser` for bounds."""
         assert isinstance(network, Network)
-        return self.architecture.denoiser(network, self.prediction, self.spread, self.schedule, self.n_classes, bounds)
+        return self.architecture.denoiser(
+            network, self.prediction, self.sigma_data, self.schedule, self.n_classes, bounds
+        )
 
     def check(self, drawn: Float[np.ndarray, "m k"], request: Request) -> None:
         """Raises a ValueError if drawn rows are not finite."""

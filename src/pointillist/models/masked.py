@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from pointillist.arguments import seed_of
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser, TokenSampler
+from pointillist.diffusion.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
 from pointillist.diffusion.tokens import Tokens
 from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.process import Drawing, Learned, Process
@@ -99,7 +99,7 @@ class MaskedProcess(Process):
         if request.labels is None:
             raise ValueError("guidance needs a class to guide to: give labels")
         guidance = np.asarray(request.guidance, np.float32)
-        return TokenDenoiser(network, tokens, guided=_label_token(learned), guidance=guidance)
+        return GuidedTokenDenoiser(network, tokens, guided=_label_token(learned), guidance=guidance)
 
     def imputing(self, learned: Learned, table: MixedTable, n_draws: int, random_state: Any) -> Drawing:
         """Returns what draws the missing cells of a table with the model's columns, `n_draws` times over."""

@@ -13,7 +13,7 @@ from pointillist.engine import weights
 from pointillist.engine.epochs import TRAINING_VERSION
 from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.recipes import Method, Recipe, Weights
-from pointillist.engine.training import spread_of
+from pointillist.engine.training import sigma_data_of
 from pointillist.models.process import Process
 from pointillist.points import blocks, rows_at
 from pointillist.points.codec import Codec
@@ -28,7 +28,7 @@ DEFAULT_STEPS = 10_000
 """Number of training steps if `epochs` is None: that of 80 epochs over 8,000 rows."""
 
 MAX_HELD_OUT = 10_000
-ROWS_FOR_SPREAD = 100_000
+ROWS_FOR_SIGMA = 100_000
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,14 @@ def rows_to_hold_out(
     return np.sort(order[n - wanted :])
 
 
-def spread_to_learn(
+def sigma_data_to_learn(
     rows: Float[np.ndarray, "n d"], codec: Codec, held_out: Int[np.ndarray, " v"]
 ) -> Float[np.ndarray, " k"]:
     """Returns the root mean square of each column that the network sees, over some of the rows if there are many."""
     seen = np.delete(np.arange(len(rows)), held_out) if len(held_out) else None
     n = len(rows) - len(held_out)
-    places = np.linspace(0, n - 1, min(n, ROWS_FOR_SPREAD)).astype(np.int64)
-    return spread_of(codec.encode(rows_at(rows, places if seen is None else seen[places])))
+    places = np.linspace(0, n - 1, min(n, ROWS_FOR_SIGMA)).astype(np.int64)
+    return sigma_data_of(codec.encode(rows_at(rows, places if seen is None else seen[places])))
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def fingerprint(rows: np.ndarray) -> str:
 
 def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     """Returns a hash of everything that decides the weights that a plan ends with."""
-    schedule, spread = plan.process.noise
+    schedule, sigma_data = plan.process.noise
     facts = {
         "version": [version("pointillist"), TRAINING_VERSION],
         "rows": rows_fingerprint,
@@ -206,7 +206,7 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
         "codec": [fingerprint(tensor.reshape(-1, 1)) for tensor in plan.codec.tensors().values()],
         "architecture": asdict(plan.process.architecture),
         "method": asdict(plan.method),
-        "spread": None if spread is None else fingerprint(spread[:, None]),
+        "sigma_data": None if sigma_data is None else fingerprint(sigma_data[:, None]),
         "stopping": None if plan.stopping is None else asdict(plan.stopping),
         "start": None if plan.start is None else hashlib.sha256(weights.to_bytes(plan.start)).hexdigest(),
         "shards": plan.shards.limit,

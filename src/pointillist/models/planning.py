@@ -17,7 +17,7 @@ from pointillist.models.container import description_of
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.hyperparameters import Hyperparameters, deciding, learning, parts_of, training_method
 from pointillist.models.masked import MaskedProcess
-from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, spread_to_learn
+from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data_to_learn
 from pointillist.models.row_model import RowModel
 from pointillist.points import TableScaling, column_range, rows_at
 from pointillist.points.encoding import ColumnCode, TableEncoding
@@ -83,10 +83,10 @@ def plan_numbers(
     held_out = rows_to_hold_out(len(rows), shown, n_classes, stopping, seed)
     if before is None:
         codec = NumberCodec(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
-        spread = spread_to_learn(rows, codec, held_out)
+        sigma_data = sigma_data_to_learn(rows, codec, held_out)
     else:
-        codec, spread = _kept(before, layout, rows)
-    process = GaussianProcess.of(parameters, n_classes, spread)
+        codec, sigma_data = _kept(before, layout, rows)
+    process = GaussianProcess.of(parameters, n_classes, sigma_data)
     some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
     warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
     batch_size = int(asked.batch_size or BATCH_SIZE)
@@ -183,9 +183,9 @@ def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:
 
 
 def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[NumberCodec, np.ndarray]:
-    """What a warm start keeps of a model: its scaling, for a range that holds more rows, and the spread of columns."""
+    """What a warm start keeps of a model: its scaling, for a range that holds more rows, and σ_d."""
     assert isinstance(before.codec, NumberCodec) and isinstance(before.process, GaussianProcess)
-    return NumberCodec(layout, before.codec.scaling.widened(rows)), before.process.spread
+    return NumberCodec(layout, before.codec.scaling.widened(rows)), before.process.sigma_data
 
 
 def _stopping(asked: Hyperparameters) -> Stopping | None:

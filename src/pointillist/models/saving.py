@@ -33,8 +33,8 @@ _NETWORK = "network."
 _VALUES = np.dtype("f8")
 _SINGLE = np.dtype("f4")
 
-_LARGEST_SPREAD = 1e18
-"""Largest spread, whose square float32 still holds."""
+_LARGEST_SIGMA = 1e18
+"""Largest sigma_data, whose square float32 still holds."""
 
 Tensors = dict[str, np.ndarray]
 
@@ -59,7 +59,7 @@ def save_model(model: RowModel, path: Path) -> None:
     tensors |= {"history": record.history, "validation_history": record.validation_history}
     if isinstance(model.process, GaussianProcess):
         facts["classes"] = None if classes is None else classes.labels.tolist()
-        tensors["spread"] = model.process.spread
+        tensors["spread"] = model.process.sigma_data
     if classes is not None:
         tensors["class_counts"] = classes.counts.astype(np.int64)
     write_model(path, facts, tensors)
@@ -139,10 +139,10 @@ def _of_numbers(
         shapes |= {name: ((k,), _VALUES) for name in ("centre", "unit")}
 
     def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
-        codec, spread = NumberCodec.from_tensors(layout, tensors), tensors["spread"]
-        if not ((spread > 0) & (spread < _LARGEST_SPREAD)).all():
+        codec, sigma_data = NumberCodec.from_tensors(layout, tensors), tensors["spread"]
+        if not ((sigma_data > 0) & (sigma_data < _LARGEST_SIGMA)).all():
             raise ValueError("a column's spread is 0, negative or beyond use")
-        return codec, GaussianProcess.of(trained_with, len(labels), spread), labels
+        return codec, GaussianProcess.of(trained_with, len(labels), sigma_data), labels
 
     return _Claim(architecture_of(trained_with, len(labels)), k, len(labels), shapes, assemble)
 

@@ -50,14 +50,14 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         raise ValueError(f"epochs = {epochs} is more than can be counted: give fewer")
     recipe = plan.recipe(epochs * shards.count, steps)
     rows, labels = shards.get(0)
-    spread = plan.process.noise[1]
+    sigma_data = plan.process.noise[1]
     trainer = StackTrainer(
         rows,
         [recipe],
         plan.process.architecture,
         method,
         labels=labels,
-        spread=None if spread is None else spread[None],
+        sigma_data=None if sigma_data is None else sigma_data[None],
     )
     run = _Run(plan, trainer, recipe.epochs, -(-STEPS_PER_CHECK // steps))
     console = Console(stderr=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rich.markup import escape
 
-from pointillist.engine.training import spread_of
+from pointillist.engine.training import sigma_data_of
 from pointillist.files import printable
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.progress import Bar, Interruption, Keeping
@@ -48,7 +48,7 @@ class Shared:
             settings.architecture,
             settings.prediction,
             settings.padded_schedule(self.table_length),
-            spread_of(dataset.rows),
+            sigma_data_of(dataset.rows),
             dataset.n_classes,
             settings.p_uncond,
         )

@@ -16,7 +16,7 @@ from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.solvers import sampler_named
 from pointillist.engine import weights
 from pointillist.engine.sampling import sample_rows
-from pointillist.engine.training import spread_of
+from pointillist.engine.training import sigma_data_of
 from pointillist.metrics import energy_distance
 from pointillist.study.grid import Cell
 from pointillist.study.page.live import live_content
@@ -98,7 +98,7 @@ def denoiser_of(results, model):
     name, cell = cell_of(results, model)
     settings, dataset = cell.settings, results.dataset(name)
     schedule = settings.noise_schedule()
-    parts = network_of(results, model), settings.prediction, spread_of(dataset.rows), schedule, dataset.n_classes
+    parts = network_of(results, model), settings.prediction, sigma_data_of(dataset.rows), schedule, dataset.n_classes
     return settings.architecture.denoiser(*parts), schedule
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES, ROW_FREQUENCIES
-from pointillist.engine.training import spread_of
+from pointillist.engine.training import sigma_data_of
 from pointillist.engine.weights import named
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
@@ -122,7 +122,7 @@ def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str,
         "row_frequencies": ROW_FREQUENCIES,
         "noise_level_frequencies": NOISE_LEVEL_FREQUENCIES,
         "variance": settings.variance or "posterior",
-        "spread": spread_of(dataset.rows).tolist(),
+        "sigma_data": sigma_data_of(dataset.rows).tolist(),
         "alpha": _packed([schedule.alpha], "float32"),
         "sigma": _packed([schedule.sigma], "float32"),
         **layers,

@@ -57,8 +57,8 @@ class Denoiser {
   }
 
   #coefficients({ alpha, sigma }) {
-    const spread = this.model.spread;
-    const each = (value) => spread.map(() => value);
+    const sigmaData = this.model.sigma_data;
+    const each = (value) => sigmaData.map(() => value);
     switch (this.model.prediction) {
       case "eps":
         return { inside: each(1), skip: each(1 / alpha), out: each(-sigma / alpha) };
@@ -67,11 +67,11 @@ class Denoiser {
       case "x0":
         return { inside: each(1), skip: each(0), out: each(1) };
       default: {
-        const total = spread.map((s) => sigma ** 2 + (alpha * s) ** 2);
+        const total = sigmaData.map((s) => sigma ** 2 + (alpha * s) ** 2);
         return {
           inside: total.map((v) => 1 / Math.sqrt(v)),
-          skip: total.map((v, i) => (alpha * spread[i] ** 2) / v),
-          out: total.map((v, i) => (sigma * spread[i]) / Math.sqrt(v)),
+          skip: total.map((v, i) => (alpha * sigmaData[i] ** 2) / v),
+          out: total.map((v, i) => (sigma * sigmaData[i]) / Math.sqrt(v)),
         };
       }
     }
