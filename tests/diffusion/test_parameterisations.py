@@ -15,8 +15,8 @@ ALPHA, SIGMA = np.sqrt(1 / (1 + np.exp(-2 * LAMBDA))), np.sqrt(1 / (1 + np.exp(2
 RNG = np.random.default_rng(0)
 X0, EPS = RNG.normal(size=(9, 3)), RNG.normal(size=(9, 3))
 X_T = ALPHA * X0 + SIGMA * EPS
-SPREAD = np.array([[0.3, 1.0, 2.0]])
-LEVELS = tuple(jnp.asarray(v, jnp.float32) for v in (ALPHA, SIGMA, SPREAD))
+SIGMA_DATA = np.array([[0.3, 1.0, 2.0]])
+LEVELS = tuple(jnp.asarray(v, jnp.float32) for v in (ALPHA, SIGMA, SIGMA_DATA))
 
 
 def as_arrays(*values):
@@ -47,9 +47,9 @@ def test_edm_is_table_1_of_karras():
     """c_skip, c_out, c_in of an input x_0 + σ ε; ours is alpha times that."""
     sigma = SIGMA / ALPHA
     inside, skip, out = coefficients("edm", *LEVELS)
-    np.testing.assert_allclose(skip * ALPHA, SPREAD**2 / (sigma**2 + SPREAD**2), rtol=1e-5)
-    np.testing.assert_allclose(out, sigma * SPREAD / np.sqrt(sigma**2 + SPREAD**2), rtol=1e-5)
-    np.testing.assert_allclose(inside * ALPHA, 1 / np.sqrt(sigma**2 + SPREAD**2), rtol=1e-5)
+    np.testing.assert_allclose(skip * ALPHA, SIGMA_DATA**2 / (sigma**2 + SIGMA_DATA**2), rtol=1e-5)
+    np.testing.assert_allclose(out, sigma * SIGMA_DATA / np.sqrt(sigma**2 + SIGMA_DATA**2), rtol=1e-5)
+    np.testing.assert_allclose(inside * ALPHA, 1 / np.sqrt(sigma**2 + SIGMA_DATA**2), rtol=1e-5)
     # Its loss weight, equation 8, is 1 / c_out² of the error in x_0: 1 of the error in F.
     assert loss_weight("uniform", "edm", *LEVELS) == 1.0
 
@@ -87,6 +87,6 @@ def test_a_weighted_error_in_what_is_predicted_is_one_in_x0(prediction, weightin
             "x0": 1.0,
             "eps": (ALPHA / SIGMA) ** 2,
             "v": 1 / SIGMA**2,
-            "edm": (SIGMA**2 + (ALPHA * SPREAD) ** 2) / (SIGMA * SPREAD) ** 2,
+            "edm": (SIGMA**2 + (ALPHA * SIGMA_DATA) ** 2) / (SIGMA * SIGMA_DATA) ** 2,
         }[prediction]
         np.testing.assert_allclose(weight * np.ones((9, 3)), expected * np.ones((9, 3)), rtol=1e-5)

@@ -1,0 +1,283 @@
+"""What every denoiser promises: E[x_0 | x_t] for one row, at any time, for any class it knows."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import pointillist.diffusion
+from pointillist.diffusion.denoisers import (
+    ConditionalDenoiser,
+    ConditionalNetworkDenoiser,
+    Denoiser,
+    NetworkDenoiser,
+)
+from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
+from pointillist.diffusion.networks import MLP, ResidualMLP
+from pointillist.diffusion.oracles import EmpiricalLaw, GaussianMixture
+from pointillist.diffusion.schedules import alpha_sigma, cosine, linear
+
+SCHEDULE = cosine(40)
+CLASSES = 2
+MIXTURE = GaussianMixture.of(
+    [0.5, 0.3, 0.2],
+    [[-0.5, -0.3], [0.5, 0.4], [0.6, -0.6]],
+    [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.5, 0.3])],
+    labels=[0, 1, 1],
+)
+EMPIRICAL = EmpiricalLaw(np.random.default_rng(5).normal(size=(9, 2)))
+BOUNDS = np.array([[-0.4, -0.5], [0.3, 0.4]], np.float32)
+SIGMA_DATA = np.array([0.6, 1.4], np.float32)
+
+
+def interval(low, high):
+    return SigmaInterval(np.asarray(low, np.float32), np.asarray(high, np.float32))
+
+
+EVERYWHERE = interval(0.0, np.inf)
+GUIDANCE = np.asarray(1.5, np.float32), EVERYWHERE
+
+
+def some(kind, features, seed=0):
+    """A network with random weights everywhere: a fresh one's output may be 0."""
+    network = kind(jax.random.key(0), columns=2, features=features, width=6, depth=1)
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), network)
+
+
+def of_classes(schedule, kind=ResidualMLP, prediction="edm", seed=0):
+    network, classes = some(kind, 16, seed), np.asarray(CLASSES, np.int32)
+    return ConditionalNetworkDenoiser(
+        network=network,
+        schedule=schedule,
+        n_classes=classes,
+        time_embedding=8,
+        sigma_data=SIGMA_DATA,
+        prediction=prediction,
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A denoiser of a schedule, and the law whose exact denoiser it is, if it is one's."""
+
+    make: Callable
+    law: GaussianMixture | EmpiricalLaw | None = None
+
+
+DENOISERS = {
+    "network": Case(lambda s: NetworkDenoiser(some(ResidualMLP, 8), s, SIGMA_DATA, "edm")),
+    "network, bounded": Case(lambda s: NetworkDenoiser(some(ResidualMLP, 8), s, SIGMA_DATA, "v", BOUNDS)),
+    "network of classes": Case(of_classes),
+    "network of classes, MLP": Case(lambda s: of_classes(s, MLP, "eps")),
+    "mixture": Case(MIXTURE.denoiser, MIXTURE),
+    "empirical": Case(EMPIRICAL.denoiser, EMPIRICAL),
+    "classifier-free": Case(lambda s: ClassifierFree(of_classes(s), *GUIDANCE)),
+    "classifier-free, of a mixture": Case(lambda s: ClassifierFree(MIXTURE.denoiser(s), *GUIDANCE)),
+    "autoguided": Case(lambda s: Autoguided(of_classes(s), of_classes(s, seed=1), *GUIDANCE)),
+    "autoguided, no classes": Case(lambda s: Autoguided(EMPIRICAL.denoiser(s), MIXTURE.denoiser(s), *GUIDANCE)),
+}
+"""Every denoiser, as a function of its schedule."""
+
+
+def concrete(base):
+    """Subclasses of a class in the room that are not abstract."""
+    for module in pkgutil.iter_modules(pointillist.diffusion.__path__, "pointillist.diffusion."):
+        importlib.import_module(module.name)
+    found, left = set(), [base]
+    while left:
+        cls = left.pop()
+        left += cls.__subclasses__()
+        if not inspect.isabstract(cls) and cls.__module__.startswith("pointillist.diffusion."):
+            found.add(cls)
+    return found
+
+
+MADE = {name: case.make(SCHEDULE) for name, case in DENOISERS.items()}
+CONDITIONAL = [name for name, each in MADE.items() if isinstance(each, ConditionalDenoiser) and each.n_classes]
+GUIDED = [name for name, each in MADE.items() if hasattr(each, "guidance")]
+ORACLES = [name for name, case in DENOISERS.items() if case.law is not None]
+
+N = 12
+X_T = np.random.default_rng(1).normal(0, 0.7, (N, 2)).astype(np.float32)
+WHOLE = np.array([1, 2, 5, 9, 14, 20, 25, 30, 35, 38, 39, 40], np.int32)
+BETWEEN = np.minimum(WHOLE + 0.37, 40).astype(np.float32)
+
+
+@jax.jit
+def unbound(denoiser, x_t, t):
+    return jax.vmap(lambda x, t: denoiser(x, t))(x_t, t)
+
+
+@jax.jit
+def bound(denoiser, label, x_t, t):
+    return jax.vmap(lambda x, t: denoiser.given(label)(x, t))(x_t, t)
+
+
+def values(denoiser, t=WHOLE, label=None, x_t=X_T):
+    """E[x_0 | x_t] of rows at their times, by one compiled program."""
+    if label is None:
+        return np.asarray(unbound(denoiser, x_t, t))
+    return np.asarray(bound(denoiser, np.asarray(label, np.int32), x_t, t))
+
+
+def tweedie(law, label, x_t, alpha, sigma):
+    """E[x_0 | x_t] = (x_t + sigma_t² ∇ log p(x_t)) / alpha_t (Efron 2011), the gradient by differences in float64."""
+    law = law if label is None or label == CLASSES else law.given(label)
+
+    def log_density(x):
+        if isinstance(law, EmpiricalLaw):
+            return law.noised_log_density(x, alpha, sigma)
+        return law.noised(alpha, sigma).log_density(x)
+
+    step = 1e-5 * sigma
+    score = [(log_density(x_t + step * e) - log_density(x_t - step * e)) / (2 * step) for e in np.eye(2)]
+    return (x_t + sigma**2 * np.stack(score, axis=1)) / alpha
+
+
+def test_no_denoiser_is_missing():
+    assert {type(each) for each in MADE.values()} == concrete(Denoiser)
+
+
+@pytest.mark.parametrize("name", DENOISERS)
+def test_a_row_gives_a_finite_row(name):
+    denoiser = MADE[name]
+    assert denoiser.schedule is SCHEDULE
+    labels = [None, 0, CLASSES] if name in CONDITIONAL else [None]
+    for label in labels:
+        for t in (WHOLE, BETWEEN):
+            found = values(denoiser, t, label)
+            assert found.shape == (N, 2) and found.dtype == np.float32 and np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("name", DENOISERS)
+def test_many_rows_at_once_are_each_row_alone(name):
+    """Also: compiled or not."""
+    denoiser = MADE[name]
+    for t in (WHOLE, BETWEEN):
+        found = values(denoiser, t)
+        for i in (0, 5, N - 1):
+            alone = denoiser(jnp.asarray(X_T[i]), jnp.asarray(t[i]))
+            assert alone.shape == (2,) and alone.dtype == jnp.float32
+            np.testing.assert_allclose(found[i], alone, rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DENOISERS)
+def test_a_time_between_integers_lies_between_them(name):
+    denoiser = MADE[name]
+    x_t = np.repeat(X_T[3:4], N, axis=0)
+
+    def at(t):
+        return values(denoiser, np.resize(np.asarray(t, np.float32), N), x_t=x_t)
+
+    # As a number that happens to be whole, a time is the integer.
+    np.testing.assert_allclose(values(denoiser, WHOLE.astype(np.float32)), values(denoiser), rtol=1e-3, atol=1e-4)
+    # On the way from one integer to the next no step is most of the change, as one of a rounded time would be.
+    path = at(np.linspace(20, 21, N))
+    assert 0 < np.abs(np.diff(path, axis=0)).max() < np.ptp(path, axis=0).max() / 2
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_oracles_are_tweedies_formula(name):
+    law, denoiser = DENOISERS[name].law, MADE[name]
+    labels = [None, 0, 1, CLASSES] if name in CONDITIONAL else [None]
+    for label in labels:
+        for t in (WHOLE, BETWEEN):
+            found = values(denoiser, t, label)
+            for x_t, one, row in zip(X_T.astype(np.float64), t, found, strict=True):
+                alpha, sigma = (float(each) for each in alpha_sigma(SCHEDULE, jnp.asarray(one)))
+                expected = tweedie(law, label, x_t[None], alpha, sigma)[0]
+                np.testing.assert_allclose(row, expected, rtol=3e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_with_little_noise_x_0_is_what_is_seen(name):
+    """E[x_0 | x_t] → x_t / alpha_t, with an error of at most the order of the noise."""
+    law = DENOISERS[name].law
+    sample = law.sample(N, 0)
+    x_0, eps = sample if isinstance(sample, np.ndarray) else sample[0], np.random.default_rng(2).normal(size=(N, 2))
+    errors = []
+    for beta in (1e-4, 1e-6, 1e-8):
+        schedule = linear(40, beta, beta)
+        sigma = float(schedule.sigma[1])
+        x_t = (float(schedule.alpha[1]) * x_0 + sigma * eps).astype(np.float32)
+        found = values(DENOISERS[name].make(schedule), np.ones(N, np.int32), x_t=x_t)
+        errors.append(np.abs(found - x_t / float(schedule.alpha[1])).max() / sigma)
+    # x_t's own last bit is 6e-8 of its size.
+    assert np.max(errors) < np.abs(eps).max() + 0.01
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_no_class_is_the_denoiser_of_all_classes(name):
+    denoiser = MADE[name]
+    assert int(denoiser.n_classes) == CLASSES
+    np.testing.assert_allclose(values(denoiser, label=CLASSES), values(denoiser), rtol=2e-5, atol=1e-5)
+    each = [values(denoiser, label=label) for label in range(CLASSES + 1)]
+    assert all(np.abs(one - other).max() > 1e-3 for one, other in pairwise(each))
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_a_class_is_bound_anew_and_by_its_condition(name):
+    denoiser, label = MADE[name], jnp.asarray(1)
+    for same in (denoiser.given(jnp.asarray(0)).given(label), denoiser.under(denoiser.condition(label))):
+        assert type(same) is type(denoiser)
+        alone = same(jnp.asarray(X_T[4]), jnp.asarray(WHOLE[4]))
+        np.testing.assert_allclose(values(denoiser, label=1)[4], alone, rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("label", range(CLASSES))
+@pytest.mark.parametrize("name", [name for name in CONDITIONAL if name in ORACLES])
+def test_a_class_of_an_oracle_is_the_oracle_of_that_class(name, label):
+    alone = DENOISERS[name].law.given(label).denoiser(SCHEDULE)
+    for t in (WHOLE, BETWEEN):
+        np.testing.assert_allclose(values(MADE[name], t, label), values(alone, t), rtol=1e-4, atol=1e-5)
+
+
+def guided_by(denoiser, w, interval=EVERYWHERE):
+    return replace(denoiser, guidance=np.asarray(w, np.float32), interval=interval)
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_without_guidance_the_first_denoiser(name):
+    """Bit for bit, but for a network on a batch that is doubled, whose products are of another shape."""
+    guided = MADE[name]
+    plain = getattr(guided, fields(guided)[0].name)
+    high = interval(1e8, np.inf)
+    for off in (guided_by(guided, 0.0), guided_by(guided, 3.0, high)):
+        for label in [None, 0] if name in CONDITIONAL else [None]:
+            for t in (WHOLE, BETWEEN):
+                is_doubled = label is not None and isinstance(plain, ConditionalNetworkDenoiser)
+                error = 2e-6 if is_doubled and isinstance(guided, ClassifierFree) else 0.0
+                np.testing.assert_allclose(values(off, t, label), values(plain, t, label), rtol=error, atol=error)
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_guidance_goes_on_in_a_line_from_the_second_denoiser_to_the_first(name):
+    guided, label = MADE[name], 0 if name in CONDITIONAL else None
+    is_pair = isinstance(guided, Autoguided)
+    second = values(guided.bad, label=label) if is_pair else values(guided.denoiser, label=None)
+    start, one, three = (values(guided_by(guided, w), label=label) for w in (0.0, 1.0, 3.0))
+    assert np.abs(start - second).max() > 1e-2
+    np.testing.assert_allclose(one, 2 * start - second, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(three, 4 * start - 3 * second, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_guidance_acts_within_its_interval_alone(name):
+    label = 0 if name in CONDITIONAL else None
+    alpha, sigma = (np.asarray(table)[WHOLE] for table in (SCHEDULE.alpha, SCHEDULE.sigma))
+    within = interval((sigma / alpha)[2], (sigma / alpha)[7])
+    found, off, on = (
+        values(each, label=label)
+        for each in (guided_by(MADE[name], 2.0, within), guided_by(MADE[name], 0.0), guided_by(MADE[name], 2.0))
+    )
+    is_inside = (np.arange(N) > 2) & (np.arange(N) <= 7)
+    np.testing.assert_array_equal(found, np.where(is_inside[:, None], on, off))
+    assert (np.abs(on - off).max(axis=1) > 1e-6).all()

@@ -1,0 +1,225 @@
+"""What every sampler promises: rows of the denoiser's law, by their keys alone, at the order that it claims."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import pointillist.diffusion
+from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler
+from pointillist.diffusion.schedules import cosine
+from pointillist.diffusion.solvers import SAMPLERS as NAMES
+from pointillist.diffusion.solvers import DPMSolver2M, Heun, sampler_named
+from pointillist.diffusion.token_sampling import TokenDenoiser, TokenSampler
+from pointillist.diffusion.tokens import Tokens
+from pointillist.diffusion.walks import Walk
+from pointillist.models.gaussian import STEERING
+
+STEPS = 200
+SCHEDULE = cosine(STEPS)
+MIXTURE = GaussianMixture.of(
+    [0.5, 0.3, 0.2],
+    [[-0.5, -0.3], [0.5, 0.4], [0.6, -0.6]],
+    [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.03, 0.01])],
+)
+
+# A weak reward: SVDD is exact to first order in 1 / temperature.
+SLOPE, TEMPERATURE = np.array([1.0, 2.0]), 6.0
+TILTED = MIXTURE.tilted(SLOPE / TEMPERATURE)
+
+TOKENS = Tokens((2, 3), (-1, -1))
+TOKEN_ROWS = np.array(list(product(range(2), range(3))))
+SHARES = np.array([0.02, 0.08, 0.5, 0.03, 0.12, 0.25])
+# To each token a number in [0, 0.999) is added.
+TOKEN_LAW = GaussianMixture.of(SHARES, TOKEN_ROWS + 0.999 / 2, np.eye(2) * 0.999**2 / 12)
+
+
+class TokenOracle(eqx.Module):
+    """The logits of a law of rows of tokens: log p(token | what is seen)."""
+
+    shares: np.ndarray
+
+    def __call__(self, seen):
+        one_hot = TOKENS.one_hot(jnp.asarray(TOKEN_ROWS, jnp.float32))
+        possible = jnp.where(one_hot @ seen >= seen.sum() - 0.5, jnp.asarray(self.shares, jnp.float32), 0.0)
+        return jnp.log(possible @ one_hot + 1e-30)
+
+
+def reward(x):
+    return x @ jnp.asarray(SLOPE, jnp.float32)
+
+
+def steered(method):
+    """Of few steps, as each takes an evaluation per candidate; the larger variance is nearer the law with few."""
+    return lambda schedule, n: STEERING[method](Ancestral(schedule, "beta", n // 8), reward, TEMPERATURE, 10)
+
+
+def pooled(*laws):
+    """The law of rows of which each of some laws gives an equal share."""
+    parts = ("weights", "means", "covariances")
+    return GaussianMixture.of(*(np.concatenate([getattr(law, part) for law in laws]) for part in parts))
+
+
+def walk(schedule, steps):
+    return Walk(Ancestral(schedule, "posterior", steps), np.array([0, steps // 2], np.int32))
+
+
+def noised(t):
+    return MIXTURE.noised(float(SCHEDULE.alpha[t]), float(SCHEDULE.sigma[t]))
+
+
+ORACLE = MIXTURE.denoiser(SCHEDULE)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sampler of a schedule and a number of steps, and the law of its rows; None if it says that they have none."""
+
+    make: Callable
+    law: GaussianMixture | None = MIXTURE
+    is_deterministic: bool = False
+    denoiser: eqx.Module = ORACLE
+
+
+SAMPLERS = {
+    "ancestral": Case(lambda schedule, n: Ancestral(schedule, "posterior", n)),
+    "ancestral, beta": Case(lambda schedule, n: Ancestral(schedule, "beta", n)),
+    "ancestral, zero": Case(lambda schedule, n: Ancestral(schedule, "zero", n), law=None, is_deterministic=True),
+    "ddim": Case(lambda schedule, n: DDIM(schedule, steps=n), is_deterministic=True),
+    "ddim, with noise": Case(lambda schedule, n: DDIM(schedule, 0.5, n)),
+    "dpm": Case(lambda schedule, n: DPMSolver2M(schedule, n), is_deterministic=True),
+    "dpm-sde": Case(lambda schedule, n: DPMSolver2M(schedule, n, is_stochastic=True)),
+    "heun": Case(lambda schedule, n: Heun(schedule, n), is_deterministic=True),
+    "svdd_pm": Case(steered("svdd_pm"), law=TILTED),
+    "feynman_kac": Case(steered("feynman_kac"), law=TILTED),
+    "walk": Case(walk, law=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
+    "tokens": Case(lambda *_: TokenSampler(), TOKEN_LAW, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
+}
+"""Every sampler, as a function of a schedule and a number of steps; what is before a comma is its name in the room."""
+
+
+def concrete(base):
+    """Subclasses of a class in the room that are not abstract."""
+    for module in pkgutil.iter_modules(pointillist.diffusion.__path__, "pointillist.diffusion."):
+        importlib.import_module(module.name)
+    found, left = set(), [base]
+    while left:
+        cls = left.pop()
+        left += cls.__subclasses__()
+        if not inspect.isabstract(cls) and cls.__module__.startswith("pointillist.diffusion."):
+            found.add(cls)
+    return found
+
+
+MADE = {name: case.make(SCHEDULE, STEPS) for name, case in SAMPLERS.items()}
+DETERMINISTIC = [name for name, case in SAMPLERS.items() if case.is_deterministic]
+ROWS = 2000
+
+
+@jax.jit
+def draws(sampler, denoiser, own, start):
+    """Draws of some keys, each from the x_T of another key; shape (draws, rows, 2)."""
+    return jax.vmap(lambda own, start: sampler.draw(own, denoiser, sampler.start(start, 2)))(own, start)
+
+
+def keys(name, seed):
+    return jax.random.split(jax.random.key(seed), ROWS // MADE[name].rows_per_draw)
+
+
+@cache
+def drawn(name, own=0):
+    """About `ROWS` rows, by draw; their x_T is that of `own=0`."""
+    rows = draws(MADE[name], SAMPLERS[name].denoiser, keys(name, own), keys(name, 0))
+    return np.asarray(rows, np.float64)
+
+
+def test_no_sampler_is_missing():
+    assert {type(sampler) for sampler in MADE.values()} == concrete(Sampler)
+    assert {*NAMES, *STEERING} <= {name.partition(",")[0] for name in SAMPLERS}
+    assert {sampler.variance for sampler in MADE.values() if isinstance(sampler, Ancestral)} >= {*VARIANCES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_stand_for_these_samplers(name):
+    one, other = sampler_named(name, SCHEDULE, STEPS), MADE[name]
+    assert eqx.tree_equal(one, other)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_draw_is_of_its_number_of_rows(name):
+    sampler, denoiser = MADE[name], SAMPLERS[name].denoiser
+    start = jax.eval_shape(lambda key: sampler.start(key, 2), jax.random.key(0))
+    assert start.shape in ((2,), (sampler.width, 2)) and start.dtype == jnp.float32
+    rows = jax.eval_shape(lambda key: sampler.draw(key, denoiser, sampler.start(key, 2)), jax.random.key(0))
+    assert rows.shape == (sampler.rows_per_draw, 2) and rows.dtype == jnp.float32
+    assert sampler.width >= 1 and sampler.rows_per_draw >= 1
+    if isinstance(sampler, RowSampler):
+        assert start.shape == (2,) and sampler.width == sampler.rows_per_draw == 1
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_rows_have_the_laws_mean_and_covariance(name):
+    law, rows = SAMPLERS[name].law, drawn(name)
+    assert np.isfinite(rows).all()
+    if law is None:
+        return
+    mean = law.weights @ law.means
+    covariance = np.einsum("k,kij->ij", law.weights, law.covariances + law.means[:, :, None] * law.means[:, None])
+    covariance -= np.outer(mean, mean)
+    offset = rows - mean
+    found = np.stack([*np.moveaxis(offset, -1, 0), *(offset[..., i] * offset[..., j] for i, j in UPPER)], axis=-1)
+    # Rows of one draw are not independent: draws are.
+    by_draw = found.mean(axis=1)
+    expected = [0, 0, *(covariance[i, j] for i, j in UPPER)]
+    assert (np.abs(by_draw.mean(axis=0) - expected) < 4 * by_draw.std(axis=0) / np.sqrt(len(by_draw))).all()
+
+
+UPPER = ((0, 0), (0, 1), (1, 1))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_draw_is_of_its_own_key_alone(name):
+    half = ROWS // MADE[name].rows_per_draw // 2
+    mixed = jnp.concatenate([keys(name, 0)[:half], keys(name, 1)[half:]])
+    found, rows = draws(MADE[name], SAMPLERS[name].denoiser, mixed, mixed), drawn(name)
+    np.testing.assert_array_equal(found[:half], rows[:half])
+    assert are_other(found[half:], rows[half:])
+
+
+def are_other(some, others):
+    """Whether draws differ, but for those of the same rows by chance."""
+    return (np.abs(some - others).max(axis=(1, 2)) > 0).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_deterministic_ones_alone_depend_on_x_T_alone(name):
+    rows, others = drawn(name), drawn(name, own=1)
+    if SAMPLERS[name].is_deterministic:
+        np.testing.assert_array_equal(rows, others)
+    else:
+        assert are_other(rows, others)
+    says = getattr(MADE[name], "is_stochastic", None)
+    assert says in (None, not SAMPLERS[name].is_deterministic)
+
+
+FINEST = 2048
+FINE = cosine(FINEST)
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_the_order_of_convergence_is_the_one_claimed(name):
+    """Against as many steps as the schedule has: the error falls by 2 to the order where steps double."""
+    some, oracle = jax.random.split(jax.random.key(3), 100), MIXTURE.denoiser(FINE)
+    few, more, finest = (np.asarray(draws(SAMPLERS[name].make(FINE, n), oracle, some, some)) for n in (32, 128, FINEST))
+    ratio = np.abs(few - finest).mean() / np.abs(more - finest).mean()
+    assert np.log(ratio) / np.log(4) == pytest.approx(MADE[name].order, abs=0.3)
