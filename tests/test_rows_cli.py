@@ -220,7 +220,9 @@ def test_check_ends_with_status_1_where_rows_are_distinguishable(run):
         run("evaluate", "unlike.npy", "data.npy", "--check")
 
 
-@pytest.mark.parametrize("stop,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    "stop,status", [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_stopped_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path, stop, status):
     np.save("rows.npy", np.random.default_rng(0).normal(size=(2000, 2)))
     command = ["fit", "rows.npy", "--epochs", "300000", *SMALL, "--out"]

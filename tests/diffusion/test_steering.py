@@ -52,6 +52,7 @@ def test_svdd_samples_the_tilted_law_where_its_value_function_is_exact():
     assert apart(rows, NORMAL) > 100
 
 
+@pytest.mark.slow
 def test_svdd_samples_a_weakly_tilted_mixture():
     """In a mixture r(x̂_0) is the soft value to first order in 1 / temperature."""
     temperature = 6.0
@@ -60,6 +61,7 @@ def test_svdd_samples_a_weakly_tilted_mixture():
     assert apart(rows, MIXTURE) > 8
 
 
+@pytest.mark.slow
 def test_svdd_is_off_a_strongly_tilted_mixture():
     """What it says of itself: there the value function is another one, and more candidates do not help."""
     rows = drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 1.0, 50))

@@ -17,7 +17,7 @@ def model():
     return Diffusion(**QUICK, random_state=0).fit(X, NAMES)
 
 
-@pytest.mark.parametrize("method", ["elbo", "exact"])
+@pytest.mark.parametrize("method", ["elbo", pytest.param("exact", marks=pytest.mark.slow)])
 def test_probabilities_are_near_the_true_ones(model, method):
     classifier = DiffusionClassifier(model, method=method)
     found = classifier.predict_proba(FRESH)

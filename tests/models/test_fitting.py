@@ -34,7 +34,7 @@ def weights(model):
 
 def test_early_stopping_keeps_the_least_held_out_loss():
     # So few rows and so many epochs that the model learns them by heart.
-    options = QUICK | {"epochs": 4000, "width": 128, "depth": 3, "batch_size": 64}
+    options = QUICK | {"epochs": 4000, "width": 64, "depth": 2, "batch_size": 64}
     model = Diffusion(**options, early_stopping=True, n_iter_no_change=2, validation_fraction=0.3).fit(X[:100])
     looks = model.validation_history_
     assert len(model.history_) < 4000 and len(looks) - 1 - looks.argmin() == 2

@@ -166,7 +166,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("float16", 1e-2), ("float32", 1e-4)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float16", 1e-2), pytest.param("float32", 1e-4, marks=pytest.mark.slow)]
+)
 def test_the_pages_rows_are_pythons(results, page_of, precision, tolerance):
     """The same prior rows, without noise: ancestral steps leave theirs out."""
     page = page_of(results, precision=precision)
