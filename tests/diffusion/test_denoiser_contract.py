@@ -101,7 +101,8 @@ def concrete(base):
 
 
 MADE = {name: case.make(SCHEDULE) for name, case in DENOISERS.items()}
-CONDITIONAL = [name for name, each in MADE.items() if isinstance(each, ConditionalDenoiser) and each.n_classes]
+N_CLASSES = {name: each.n_classes for name, each in MADE.items() if isinstance(each, ConditionalDenoiser)}
+CONDITIONAL = [name for name, n in N_CLASSES.items() if n is not None]
 GUIDED = [name for name, each in MADE.items() if hasattr(each, "guidance")]
 ORACLES = [name for name, case in DENOISERS.items() if case.law is not None]
 
@@ -221,6 +222,13 @@ def test_no_class_is_the_denoiser_of_all_classes(name):
     np.testing.assert_allclose(values(denoiser, label=CLASSES), values(denoiser), rtol=2e-5, atol=1e-5)
     each = [values(denoiser, label=label) for label in range(CLASSES + 1)]
     assert all(np.abs(one - other).max() > 1e-3 for one, other in pairwise(each))
+
+
+@pytest.mark.parametrize("name", [name for name, n in N_CLASSES.items() if n is None])
+def test_a_class_is_refused_in_one_line_where_there_are_none(name):
+    with pytest.raises(ValueError, match="a label needs") as error:
+        MADE[name].given(jnp.asarray(0))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", CONDITIONAL)

@@ -12,8 +12,8 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
+from pointillist.evaluation.levels import holm
 from pointillist.evaluation.numbers import _copies_p_value
-from pointillist.evaluation.verdict import holm
 from pointillist.metrics import Estimate, nearest_records
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from pointillist.evaluation.json_values import json_value
+from pointillist.evaluation.levels import LEVEL, holm
 from pointillist.evaluation.marginals import compare_columns
 from pointillist.evaluation.numbers import NumberMeasures, measure_numbers
-from pointillist.evaluation.plain import plain_value
 from pointillist.evaluation.scores import Scores, measure_all
-from pointillist.evaluation.verdict import LEVEL, holm, say_verdict
 from pointillist.metrics import ColumnDifference
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows
 
@@ -113,7 +113,7 @@ class Evaluation:
     @cached_property
     def verdict(self) -> str:
         """Paragraph on whether rows and data are distinguishable, how they score, and whether rows look copied."""
-        return say_verdict(self)
+        return _verdict(self)
 
     def to_json(self) -> dict[str, Any]:
         """Convert numbers, standard errors and p-values to JSON values, the verdict first; unknown ones are None."""
@@ -124,7 +124,7 @@ class Evaluation:
             "adjusted_p_values": self.adjusted_p_values,
             "copies_p_value": self.copies_p_value,
         }
-        return {**plain_value(conclusions), **plain_value(self)}
+        return {**json_value(conclusions), **json_value(self)}
 
 
 def evaluate_tables(
@@ -212,3 +212,90 @@ def _number_names(*tables: Table) -> tuple[str, ...]:
         for name in tables[0]
     }
     return tuple(name for name, is_number in are_numbers.items() if is_number)
+
+
+def _verdict(evaluation: Evaluation) -> str:
+    """Write the paragraph of `Evaluation.verdict`."""
+    return " ".join(filter(None, (_say_difference(evaluation), _say_scores(evaluation), _say_copies(evaluation))))
+
+
+def _p_text(p_value: float) -> str:
+    """Format a p-value: `p = 0.03`, `p < 0.0001`."""
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
+
+
+def _say_difference(evaluation: Evaluation) -> str:
+    sizes = f"{evaluation.m:,} rows, {evaluation.n:,} rows of data"
+    if not evaluation.is_distinguishable:
+        return f"Not distinguishable from the data at the 1 % level ({sizes})."
+    adjusted = evaluation.adjusted_p_values
+    name = min(adjusted, key=lambda test: (adjusted[test], evaluation.p_values[test]))
+    worst = evaluation.worst_columns[0]
+    where = "no single column differs"
+    if adjusted["columns"] <= LEVEL:
+        where = f"the worst column is {worst.name!r} ({_statistic(worst.kind)} {worst.value:.2f})"
+    return (
+        f"Distinguishable from the data at the 1 % level ({sizes}), most clearly by {_test_text(evaluation, name)}, "
+        f"{_p_text(adjusted[name])}; {where}."
+    )
+
+
+def _test_text(evaluation: Evaluation, name: str) -> str:
+    """A test with what it measured."""
+    numbers = evaluation.numbers
+    if name == "columns":
+        return "the columns one by one"
+    if name == "random forest" and numbers is not None:
+        return f"a random forest (accuracy {numbers.forest:.2f})"
+    if name == "energy distance" and numbers is not None:
+        return f"the energy distance ({numbers.energy.distance:.3g})"
+    if name == "correlations" and numbers is not None and numbers.correlations.pair is not None:
+        one, two = (numbers.names[column] for column in numbers.correlations.pair)
+        return f"the correlation of {one!r} and {two!r} (off by {numbers.correlations.largest:.2f})"
+    return f"boosted trees (AUC {evaluation.rows.two_sample.auc:.2f})"
+
+
+def _statistic(kind: str) -> str:
+    return "Kolmogorov-Smirnov" if kind == "continuous" else "total variation"
+
+
+def _say_scores(evaluation: Evaluation) -> str:
+    tables = evaluation.rows, evaluation.real, evaluation.independent
+    auc, real, independent = (table.two_sample.auc for table in tables)
+    line = f"AUC of boosted trees {auc:.3f} (real rows {real:.3f}, independent columns {independent:.3f})"
+    trends = [table.common_trends.mean for table in tables]
+    if trends[0] != trends[0]:
+        return f"{line}."
+    return f"{line}; pairs of columns score {trends[0]:.3f} (real rows {trends[1]:.3f}, independent {trends[2]:.3f})."
+
+
+def _say_copies(evaluation: Evaluation) -> str:
+    nearest = evaluation.rows.nearest
+    # Where other columns decide which rows are alike, a few columns of numbers say nothing of copies.
+    numbers = evaluation.numbers if evaluation.are_numbers else None
+    level = LEVEL / (2 * (nearest is not None) + 2 * (numbers is not None) or 1)
+    signs = []
+    if nearest is not None and nearest.share > nearest.interval[1]:  # one-sided, at the level 0.005
+        signs.append(f"{nearest.share:.0%} are nearer to the data than to held-out rows, not half")
+    if nearest is not None and evaluation.copies_p_value is not None and evaluation.copies_p_value <= level:
+        signs.append(
+            f"{nearest.exact_copies:,} of {evaluation.m:,} equal a data row, and {nearest.holdout_copy_share:.1%} of "
+            f"the held-out rows do ({_p_text(evaluation.copies_p_value)})"
+        )
+    closer = False
+    if numbers is not None:
+        records = numbers.nearest
+        if nearest is None and numbers.copies_p_value <= level:
+            signs.append(
+                f"{records.exact_copies:,} of {evaluation.m:,} equal a data row ({records.duplicate_share:.1%} of the "
+                "data equal another)"
+            )
+        closer = numbers.closer_p_value <= level
+        if closer:
+            signs.append(f"nearer to the data than its own rows in {records.share_closer:.0%} of comparisons, not half")
+    if not signs:
+        return ""
+    # Rows that bunch up are near the data too; only where the distributions agree, or by another sign, is it copying.
+    bunched = closer and len(signs) == 1 and evaluation.is_distinguishable
+    head = "The rows look copied, or bunch up where the data is dense" if bunched else "The rows look copied"
+    return f"{head}: {'; '.join(signs)}."
