@@ -58,14 +58,19 @@ class RowSampler(Sampler):
         schedule: The noise schedule, alpha_t and sigma_t; its T may be traced.
         order: Order of the method: how the error of a walk without noise falls with the length of its steps.
         evaluations_per_step: Number of evaluations of the denoiser per step.
+        is_stochastic: Whether steps add noise; if not, x_T decides the row.
     """
 
     if TYPE_CHECKING:
         # An attribute or a property, which a type checker would not let stand for an attribute.
         @property
         def schedule(self) -> Schedule: ...  # noqa: D102
+
+        @property
+        def is_stochastic(self) -> bool: ...  # noqa: D102
     else:
         schedule: eqx.AbstractVar[Schedule]
+        is_stochastic: eqx.AbstractVar[bool]
 
     order: ClassVar[int] = 1
     evaluations_per_step: ClassVar[int] = 1
@@ -146,11 +151,6 @@ class TransitionSampler(RowSampler):
         """The λ of the time at which step i begins."""
         alpha_t, sigma_t = alpha_sigma(self.schedule, self.time(i))
         return jnp.log(alpha_t / sigma_t)
-
-    @property
-    @abstractmethod
-    def is_stochastic(self) -> bool:
-        """Whether steps add noise (the last, to s = 0, never does)."""
 
     @abstractmethod
     def towards(

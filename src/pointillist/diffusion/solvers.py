@@ -127,6 +127,11 @@ class Heun(Solver):
     points: int = eqx.field(static=True, default=HEUN_POINTS)
     evaluations_per_step: ClassVar[int] = 2
 
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether steps add noise: no."""
+        return False
+
     def begin(self, x_T: Float[Array, " d"]) -> Float[Array, " d"]:
         """The state at x_T: y = x_T / alpha_T."""
         return x_T / at_lambda(self.log_snr(jnp.asarray(0)))[0]

@@ -20,7 +20,7 @@ from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.process import Drawing, Learned, Process
-from pointillist.models.request import Request, agreed_length, check_drawn
+from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
 from pointillist.models.units import InUnits
 from pointillist.points.layout import check_finite
 from pointillist.points.number_codec import NumberCodec
@@ -109,8 +109,11 @@ class GaussianProcess(Process):
             raise ValueError(
                 "where is for models of tokens, and this one is of numbers: fit the table with process='masked'"
             )
-        name = self._sampler_name(request)
-        is_fixed = request.prior is not None and (request.deterministic or name in ("ddim", "dpm", "heun"))
+        unused = request.first_changed(OF_REWARD) if request.reward is None else None
+        if unused is not None:
+            raise ValueError(f"{unused} does nothing without a reward: give a reward, or leave it out")
+        sampler = self._steered(learned.codec, request)
+        is_fixed = request.prior is not None and isinstance(sampler, RowSampler) and not sampler.is_stochastic
         # A given x_T without noise must give the same rows, whatever labels are drawn for them.
         seed = 0 if is_fixed and request.random_state is None else seed_of(request.random_state)
         prior = None if request.prior is None else _prior(learned.codec, request.prior)
@@ -124,7 +127,6 @@ class GaussianProcess(Process):
         if labels is not None and is_one:
             labels = np.repeat(labels, n_rows)
         denoiser = self._guided(learned, request)
-        sampler = self._steered(name, learned.codec, request)
         if prior is not None and sampler.rows_per_draw > 1:
             raise ValueError("feynman_kac draws populations of rows and cannot start from a prior: leave prior out")
         if request.return_labels and learned.classes is None:
@@ -185,8 +187,8 @@ class GaussianProcess(Process):
             )
         return sampler_named(name, self.schedule, steps, "zero" if request.deterministic else request.variance)
 
-    def _steered(self, name: str, codec: NumberCodec, request: Request) -> Sampler:
-        sampler = self._plain(name, request)
+    def _steered(self, codec: NumberCodec, request: Request) -> Sampler:
+        sampler = self._plain(self._sampler_name(request), request)
         reward, temperature, steering = request.reward, request.reward_temperature, request.steering
         if reward is None or not isinstance(sampler, TransitionSampler):
             return sampler

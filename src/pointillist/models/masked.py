@@ -15,12 +15,12 @@ from pointillist.diffusion.token_sampling import HIDDEN, GuidedTokenDenoiser, To
 from pointillist.diffusion.tokens import Tokens
 from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.process import Drawing, Learned, Process
-from pointillist.models.request import Request, agreed_length, check_drawn
+from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.mixed import Cells, MixedTable, cells_of
 from pointillist.points.token_codec import TokenCodec
 
-_OF_NUMBERS = ("guidance_interval", "worse", "reward", "sampler", "steps", "prior", "deterministic")
+_OF_NUMBERS = ("guidance_interval", "worse", *OF_REWARD, "sampler", "steps", "prior", "deterministic")
 """Parts of a request that only Gaussian diffusion has."""
 
 

@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike
 
 from pointillist.arguments import RandomState, is_number, is_whole
 
+OF_REWARD = ("reward", "reward_temperature", "candidates", "steering")
+"""Parts of a request that steer rows by a reward."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -44,8 +47,12 @@ class Request:
 
     def first_changed(self, names: tuple[str, ...]) -> str | None:
         """Returns the first of some parts that is not at its default; None if all are."""
-        defaults = {field.name: field.default for field in fields(self)}
-        return next((name for name in names if getattr(self, name) is not defaults[name]), None)
+        for name, default in ((field.name, field.default) for field in fields(self) if field.name in names):
+            value = getattr(self, name)
+            is_plain = isinstance(value, bool | int | float | str)
+            if value is not default and not (is_plain and value == default):
+                return name
+        return None
 
 
 def agreed_length(n_samples: int | None, lengths: Mapping[Any, int | None]) -> int:

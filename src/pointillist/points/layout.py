@@ -66,8 +66,8 @@ class Layout:
         """Splits rows, shape (n, d), into columns, each of its own type."""
         return [column.astype(name) for column, name in zip(rows.T, self.types, strict=True)]
 
-    def restore(self, rows: Float[np.ndarray, "n d"]) -> Any:
-        """Converts rows, shape (n, d), to the container that the layout was taken from."""
+    def restore(self, rows: Float[np.ndarray, "n d"], index: Any = None) -> Any:
+        """Converts rows, shape (n, d), to the container that the layout was taken from, for pandas with an index."""
         if self.kind == "array":
             return np.ascontiguousarray(rows.astype(np.result_type(*self.types)))
         assert self.names is not None and self.natives is not None
@@ -75,7 +75,7 @@ class Layout:
             import pandas
 
             frame = pandas.DataFrame(dict(enumerate(self.columns(rows)))).astype(dict(enumerate(self.natives)))
-            return self.headings.put_on(frame)
+            return self.headings.put_on(frame, index)
         columns: dict[Any, Any] = dict(zip(self.names, self.columns(rows), strict=True))
         natives: dict[Any, Any] = dict(zip(self.names, self.natives, strict=True))
         backend: Any = self.kind

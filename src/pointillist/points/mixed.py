@@ -210,8 +210,9 @@ def _array(cells: Cells, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
         indices = pa.array(np.where(cells.is_missing, 0, cells.values).astype(np.int32), mask=mask)
         if not pa.types.is_dictionary(kind):
             return pa.array(cells.categories, value_type).take(indices)
-        array = pa.DictionaryArray.from_arrays(indices, pa.array(cells.categories, value_type), ordered=kind.ordered)
-        return array.cast(kind)
+        # To cast the whole would lose the categories of no rows.
+        indices, categories = indices.cast(kind.index_type), pa.array(cells.categories, value_type)
+        return pa.DictionaryArray.from_arrays(indices, categories, ordered=kind.ordered)
     values = np.where(cells.is_missing, np.nan if is_nan else 0.0, cells.values)
     kind_ = kind_of(kind)
     if kind_ in ("whole", "date"):

@@ -53,8 +53,8 @@ class NumberCodec(Codec):
         return np.concatenate([np.empty((0, self.n_columns)), *parts])
 
     def restore(self, decoded: Float[np.ndarray, "n d"], index: Any = None) -> Any:
-        """Converts decoded rows to the container of the training rows."""
-        return self.layout.restore(decoded)
+        """Converts decoded rows to the container of the training rows, for pandas with an index."""
+        return self.layout.restore(decoded, index)
 
     def columns(self, decoded: Float[np.ndarray, "n d"]) -> list[np.ndarray]:
         """Splits decoded rows into columns, each of its own type."""

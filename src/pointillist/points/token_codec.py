@@ -58,7 +58,9 @@ class TokenCodec(Codec):
         """Joins decoded rows."""
         import pyarrow as pa
 
-        return pa.concat_tables([self.layout.schema.empty_table(), *parts]).unify_dictionaries()
+        # Of the schema alone, a column of categories would have none.
+        empty = self.decode(np.empty((0, self.width)), {}, slice(0, 0))
+        return pa.concat_tables([empty, *parts]).unify_dictionaries()
 
     def restore(self, decoded: "pa.Table", index: Any = None) -> Any:
         """Converts decoded rows to the container of the training rows."""
