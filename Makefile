@@ -17,7 +17,7 @@ study: .venv/core
 # code.
 QUICK_XLA := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1
 test: .venv/dev browser
-	XLA_FLAGS="$(QUICK_XLA)" $(BIN)/python -m pytest $(PARALLEL)
+	XLA_FLAGS="$(QUICK_XLA)" MALLOC_ARENA_MAX=2 $(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: .venv/dev browser
 	$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow"

@@ -45,6 +45,7 @@ def test_feynman_kac_samples_the_tilted_mixture(potential):
     assert apart(rows, MIXTURE) > 100
 
 
+@pytest.mark.slow
 def test_svdd_samples_the_tilted_law_where_its_value_function_is_exact():
     """A linear reward and normal data: the soft value is r(x̂_0) and a constant."""
     rows = drawn(NORMAL, SVDD(Ancestral(SCHEDULE, "beta"), linear_reward, 1.0, 100))

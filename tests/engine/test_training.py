@@ -76,7 +76,9 @@ def test_seeds_differ_and_repeat():
     assert not np.array_equal(again.networks()[0].output.weight, other.networks()[0].output.weight)
 
 
-@pytest.mark.parametrize("is_best", [False, True], ids=["plain", "all"])
+@pytest.mark.parametrize(
+    "is_best", [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="all")]
+)
 def test_one_epoch_against_a_plain_optax_loop(is_best):
     """The same keys, an independent loop: optax.adam on whole batches, one step at a time."""
     schedule = cosine(200)

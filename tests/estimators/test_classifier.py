@@ -31,6 +31,7 @@ def test_probabilities_are_near_the_true_ones(model, method):
     assert set(classifier.predict(FRESH[:9])) <= set("abcdefgh")
 
 
+@pytest.mark.slow
 def test_both_methods_agree(model):
     elbo, exact = (DiffusionClassifier(model, method=m).predict_proba(FRESH) for m in ("elbo", "exact"))
     assert np.abs(elbo - exact).sum(axis=1).mean() / 2 < 0.15

@@ -175,6 +175,7 @@ def test_a_prior_decides_the_rows_without_noise(conditional):
     assert steered[:, 0].mean() > conditional.sample(prior=prior, random_state=0)[:, 0].mean()
 
 
+@pytest.mark.slow
 def test_log_density_is_a_density(plain):
     axis = np.linspace(-1.8, 1.8, 180)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)

@@ -18,7 +18,7 @@ def test_matrices_are_numpy_s():
     assert found.mean == pytest.approx(differences[np.triu_indices(3, 1)].mean())
 
 
-@pytest.mark.parametrize(("n", "m", "d"), [(12, 12, 3), (80, 50, 4)])
+@pytest.mark.parametrize(("n", "m", "d"), [pytest.param(12, 12, 3, marks=pytest.mark.slow), (80, 50, 4)])
 @pytest.mark.parametrize("law", ["normal", "heavy", "binary"])
 def test_calibrated_under_one_law(n, m, d, law):
     rng = np.random.default_rng(1)
