@@ -1,3 +1,4 @@
+import ast
 import re
 import runpy
 import shutil
@@ -129,3 +130,32 @@ def test_files_of_versions_leave_the_registry_open(repository, line):
 def test_this_repository_passes():
     done = subprocess.run([sys.executable, ROOT / "tools" / "check_tracked.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def own_names(tree):
+    """Names that a file defines: functions, classes, variables, and attributes that it sets or annotates."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+
+
+def foreign_private_names(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    accessed = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    # What a class has of its parent is its own.
+    used = {
+        node.attr for node in accessed if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    }
+    used |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    own = {*own_names(tree), "_replace"}  # of named tuples
+    return {name for name in used if name.startswith("_") and not name.startswith("__")} - own
+
+
+def test_no_file_uses_a_private_name_of_another():
+    files = sorted((ROOT / "src").rglob("*.py"))
+    assert len(files) > 100
+    assert {path.name: names for path in files if (names := foreign_private_names(path))} == {}
