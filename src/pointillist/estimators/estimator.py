@@ -157,7 +157,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         before = self.model_ if self.warm_start and hasattr(self, "model_") else None
         # Reading sets attributes of scikit-learn: on another, as a fit that fails leaves this one as it was.
         read = partial(checked_rows, type(self)(**self.get_params()), reset=True)
-        if y is not None and np.ndim(y) == 2:
+        if y is not None and np.asarray(y).ndim == 2:
             y = column_or_1d(y, warn=True)
         task = prepare(self, X, y, categorical=categorical, checkpoint=path, before=before, read=read)
         self._hold(fit(task, path))
