@@ -68,6 +68,7 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
 
 
+@pytest.mark.slow
 def test_tables_of_which_one_alone_is_mixed_are_compared_as_mixed(run):
     table = csv.read_csv("pets.csv")
     csv.write_csv(table.select(["legs", "tame", "weight"]), "holes.csv")

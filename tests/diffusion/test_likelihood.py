@@ -91,6 +91,7 @@ def test_a_solver_that_gives_up_says_nan(monkeypatch):
     assert np.isnan(log_density(MIXTURE.denoiser(cosine(999)), jnp.asarray(ROWS[0], jnp.float32)))
 
 
+@pytest.mark.slow
 def test_hutchinsons_estimate_has_the_right_mean():
     schedule = cosine(1000)
     x = jnp.asarray(ROWS[:20], jnp.float32)

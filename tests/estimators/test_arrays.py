@@ -90,6 +90,7 @@ def test_what_no_array_may_hold():
         Diffusion(**QUICK, process="gaussian").fit(RNG.normal(size=(30, 2)), categorical=[0])
 
 
+@pytest.mark.slow
 def test_files_of_numbers_that_repeat(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     data = skewed(300)

@@ -58,6 +58,7 @@ def test_fit_fits_a_copy(model):
     assert model.model_ is before
 
 
+@pytest.mark.slow
 def test_cross_validation():
     quick = Diffusion(timesteps=20, width=32, depth=2, epochs=30, learning_rate=3e-3, random_state=0)
     scores = cross_val_score(DiffusionClassifier(quick, n_times=32), X[:600], Y[:600] > 3, cv=2)

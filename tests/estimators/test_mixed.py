@@ -180,6 +180,7 @@ HARD = {
 SLOW = ("200 truth values", "constants")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in HARD])
 def test_hard_tables_train_without_nan(name):
     table = pd.DataFrame(HARD[name])
@@ -213,6 +214,7 @@ def test_a_fit_that_is_stopped_goes_on_to_the_same_weights(data, tmp_path, monke
     np.testing.assert_array_equal(again.model_.network.output.weight, whole.model_.network.output.weight)
 
 
+@pytest.mark.slow
 def test_a_frame_of_numbers_can_be_masked_and_filled():
     rng = np.random.default_rng(0)
     x = rng.normal(size=2000)

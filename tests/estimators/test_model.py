@@ -144,6 +144,7 @@ def test_values_that_repeat_have_no_density_by_quantiles():
     assert Diffusion(**QUICK | {"epochs": 2}, scaling="quantile").fit(X * 1.0).score_samples(X[:9]).shape == (9,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scaling", ["quantile", None])
 def test_a_reward_under_every_scaling(scaling):
     data = np.column_stack([UNITS, np.full(len(UNITS), 7.5)])
@@ -183,6 +184,7 @@ def test_log_density_is_a_density(plain):
     assert density.sum() * (3.6 / 179) ** 2 == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_picture_of_a_density(plain, conditional):
     ax = plain.plot_density(n_grid=12)
     (mesh,) = ax.collections

@@ -21,6 +21,7 @@ def numbers(found):
     return {name: value for name, value in found.to_json().items() if name != "seconds"}
 
 
+@pytest.mark.slow
 def test_arrays_and_frames_of_numbers_are_the_same():
     tables = [dict(zip("pq", rows.T, strict=True)) for rows in (DATA, LIKE, HOLDOUT)]
     expected = evaluate_tables(tables[0], tables[1], holdout=tables[2])

@@ -95,6 +95,7 @@ def test_noisy_copies():
     assert result.numbers.nearest.exact_copies == 0
 
 
+@pytest.mark.slow
 def test_rows_that_bunch_up_are_not_called_copies():
     rng = np.random.default_rng(8)
     rows, data = 0.3 * rng.normal(size=(400, 2)), rng.normal(size=(500, 2))
@@ -166,6 +167,7 @@ def test_few_rows_one_column_and_constants():
         print_evaluation(result, Console(file=io.StringIO()))
 
 
+@pytest.mark.slow
 def test_scaled_by_the_data():
     rows, data = law(0, 60), law(1, 80)
     one, two = evaluate(rows, data), evaluate(rows * [1e6, 1.0, 1e-6], data * [1e6, 1.0, 1e-6])

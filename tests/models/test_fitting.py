@@ -237,6 +237,7 @@ def fit_until(tmp_path, name, writes, signal_name):
     return subprocess.run(list(map(str, arguments)), capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_killed_fit_goes_on_and_ends_with_the_same_weights(tmp_path):
     killed = fit_until(tmp_path, "stopped", 7, "SIGKILL")
     assert killed.returncode == -signal.SIGKILL and not (tmp_path / "stopped").exists()

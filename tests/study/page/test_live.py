@@ -210,6 +210,7 @@ def test_the_pages_rows_are_pythons(results, page_of, precision, tolerance):
             np.testing.assert_allclose(found, expected, **close, err_msg=f"{model['title']}, {sampler}")
 
 
+@pytest.mark.slow
 def test_the_pages_noise_is_normal_and_each_rows_own(results, page_of):
     page = page_of(results)
     for model in live_content(results)["models"][:3]:
