@@ -60,7 +60,7 @@ def reward(x):
 
 
 def steered(method):
-    """Of few steps, as each takes an evaluation per candidate; the larger variance is nearer the law with few."""
+    """A sampler of few steps, each of which takes an evaluation per candidate; the larger variance suits few."""
     return lambda schedule, n: STEERING[method](Ancestral(schedule, "beta", n // 8), reward, TEMPERATURE, 10)
 
 
