@@ -1,8 +1,5 @@
 """What every denoiser promises: E[x_0 | x_t] for one row, at any time, for any class it knows."""
 
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
@@ -12,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import pointillist.diffusion
+from contracts import concrete
 from pointillist.diffusion.denoisers import (
     ConditionalDenoiser,
     ConditionalNetworkDenoiser,
@@ -85,19 +82,6 @@ DENOISERS = {
     "autoguided, no classes": Case(lambda s: Autoguided(EMPIRICAL.denoiser(s), MIXTURE.denoiser(s), *GUIDANCE)),
 }
 """Every denoiser, as a function of its schedule."""
-
-
-def concrete(base):
-    """Subclasses of a class in the room that are not abstract."""
-    for module in pkgutil.iter_modules(pointillist.diffusion.__path__, "pointillist.diffusion."):
-        importlib.import_module(module.name)
-    found, left = set(), [base]
-    while left:
-        cls = left.pop()
-        left += cls.__subclasses__()
-        if not inspect.isabstract(cls) and cls.__module__.startswith("pointillist.diffusion."):
-            found.add(cls)
-    return found
 
 
 MADE = {name: case.make(SCHEDULE) for name, case in DENOISERS.items()}

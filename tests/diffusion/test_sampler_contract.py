@@ -1,8 +1,5 @@
 """What every sampler promises: rows of the denoiser's law, by their keys alone, at the order that it claims."""
 
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import pointillist.diffusion
+from contracts import concrete
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler
 from pointillist.diffusion.schedules import cosine
@@ -106,19 +103,6 @@ SAMPLERS = {
     "tokens": Case(lambda *_: TokenSampler(), TOKEN_LAW, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
 }
 """Every sampler, as a function of a schedule and a number of steps; what is before a comma is its name in the room."""
-
-
-def concrete(base):
-    """Subclasses of a class in the room that are not abstract."""
-    for module in pkgutil.iter_modules(pointillist.diffusion.__path__, "pointillist.diffusion."):
-        importlib.import_module(module.name)
-    found, left = set(), [base]
-    while left:
-        cls = left.pop()
-        left += cls.__subclasses__()
-        if not inspect.isabstract(cls) and cls.__module__.startswith("pointillist.diffusion."):
-            found.add(cls)
-    return found
 
 
 MADE = {name: case.make(SCHEDULE, STEPS) for name, case in SAMPLERS.items()}

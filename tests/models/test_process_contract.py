@@ -1,8 +1,5 @@
 """What every process promises: of a request it makes rows, by the seed alone, or says in one line why it cannot."""
 
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import pointillist.models
+from contracts import concrete
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.models.drawing import Draw
@@ -129,19 +126,6 @@ WRONG: dict[str, dict[str, Any]] = {
     "half a guidance": {"guidance_interval": (0.0, 1.0)},
 }
 """Requests that no process here can answer."""
-
-
-def concrete(base):
-    """Subclasses of a class in the room that are not abstract."""
-    for module in pkgutil.iter_modules(pointillist.models.__path__, "pointillist.models."):
-        importlib.import_module(module.name)
-    found, left = set(), [base]
-    while left:
-        cls = left.pop()
-        left += cls.__subclasses__()
-        if not inspect.isabstract(cls) and cls.__module__.startswith("pointillist.models."):
-            found.add(cls)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,6 @@
 """What every codec promises: rows go to what a network sees and back, in the container that they came in."""
 
-import importlib
-import inspect
 import json
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
-import pointillist.points
+from contracts import concrete
 from pointillist.points import SCALINGS, TableScaling, TableWriter
 from pointillist.points.codec import Codec
 from pointillist.points.encoding import TableEncoding
@@ -156,19 +153,6 @@ CODECS = {
 @pytest.fixture(scope="module", params=CODECS)
 def case(request):
     return CODECS[request.param]()
-
-
-def concrete(base):
-    """Subclasses of a class in the room that are not abstract."""
-    for module in pkgutil.iter_modules(pointillist.points.__path__, "pointillist.points."):
-        importlib.import_module(module.name)
-    found, left = set(), [base]
-    while left:
-        cls = left.pop()
-        left += cls.__subclasses__()
-        if not inspect.isabstract(cls) and cls.__module__.startswith("pointillist.points."):
-            found.add(cls)
-    return found
 
 
 def container(X):
