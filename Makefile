@@ -9,8 +9,9 @@ CHECKED := src tests tools benchmarks docs
 
 .PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-small-tables clean
 
+# SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
-	$(BIN)/pointillist study
+	$(BIN)/pointillist study $(if $(SEEDS),--seeds $(SEEDS))
 
 # Most of the tests' time is compiling, which takes less than half as long without the optimizations of machine code and
 # without fusing by MLIR. They change no result that a test is about; test-slow runs all tests with them, as users run the

@@ -78,10 +78,20 @@ def test_elbos_of_an_oracle_differ_by_the_log_density_ratio():
     assert (np.abs(ratios.mean(0) - expected)[near] < 4 * error[near] + 0.02).all()
 
 
-def test_equal_steps_are_as_good_on_an_oracle():
+def by_steps(schedule, steps):
+    one = lambda x: log_density(MIXTURE.denoiser(schedule), x, steps=steps)  # noqa: E731
+    return np.asarray(jax.vmap(one)(jnp.asarray(ROWS, jnp.float32)))
+
+
+def test_steps_of_given_number_are_as_good_on_an_oracle():
     schedule = cosine(1000)
-    found = jax.vmap(lambda x: log_density(MIXTURE.denoiser(schedule), x, steps=40))(jnp.asarray(ROWS, jnp.float32))
-    np.testing.assert_allclose(found, at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)
+    np.testing.assert_allclose(by_steps(schedule, 120), at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)
+
+
+def test_steps_of_given_number_are_of_third_order():
+    coarse, middle, fine = (by_steps(linear(200), steps) for steps in (10, 20, 160))
+    assert np.abs(middle - fine).mean() < np.abs(coarse - fine).mean() / 6
+    assert np.abs(middle - fine).max() < 0.02
 
 
 def test_a_solver_that_gives_up_says_nan(monkeypatch):

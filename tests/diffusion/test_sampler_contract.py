@@ -17,6 +17,7 @@ from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSample
 from pointillist.diffusion.schedules import cosine
 from pointillist.diffusion.solvers import SAMPLERS as NAMES
 from pointillist.diffusion.solvers import DPMSolver2M, Heun, sampler_named
+from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.diffusion.token_sampling import TokenDenoiser, TokenSampler
 from pointillist.diffusion.tokens import Tokens
 from pointillist.diffusion.walks import Walk
@@ -99,6 +100,8 @@ SAMPLERS = {
     "heun": Case(lambda schedule, n: Heun(schedule, n), is_deterministic=True),
     "svdd_pm": Case(steered("svdd_pm"), law=TILTED),
     "feynman_kac": Case(steered("feynman_kac"), law=TILTED),
+    # Of a single candidate a chain is a plain walk; longer ones leave the law, as their test says.
+    "svdd_pm as published": Case(lambda schedule, n: ChainedSVDD(Ancestral(schedule, "beta", n), reward, 1.0, 1)),
     "walk": Case(walk, law=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
     "tokens": Case(lambda *_: TokenSampler(), TOKEN_LAW, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
 }

@@ -8,7 +8,7 @@ import pytest
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import DDIM, Ancestral
 from pointillist.diffusion.schedules import cosine
-from pointillist.diffusion.steering import SVDD, FeynmanKac, _systematic
+from pointillist.diffusion.steering import SVDD, ChainedSVDD, FeynmanKac, _systematic
 from pointillist.engine.sampling import sample_rows
 from pointillist.metrics import energy_distance
 
@@ -67,6 +67,37 @@ def test_svdd_is_off_a_strongly_tilted_mixture():
     """What it says of itself: there the value function is another one, and more candidates do not help."""
     rows = drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 1.0, 50))
     assert apart(rows, MIXTURE.tilted(SLOPE)) > 4
+
+
+def test_a_chain_of_candidates_has_the_variance_of_its_recursion():
+    """Of normal data a step is x -> a x + b z, and without a reward each of its M candidates is as likely."""
+    variance, n_candidates = 0.09, 5
+    data = GaussianMixture.of([1.0], [[0.0]], [[[variance]]])
+    sampler = Ancestral(SCHEDULE, "beta")
+    chained = ChainedSVDD(sampler, lambda x: jnp.zeros(len(x)), 1.0, n_candidates)
+    rows = sample_rows(data.denoiser(SCHEDULE), chained, columns=1, n_rows=20_000, seed=0)
+    expected = 1.0
+    for t in range(SCHEDULE.timesteps, 0, -1):
+        alpha, sigma = float(SCHEDULE.alpha[t]), float(SCHEDULE.sigma[t])
+        ratio = alpha / float(SCHEDULE.alpha[t - 1])
+        noise = 1 - ratio**2
+        # E[x_0 | x_t] is linear in x_t, and so is the mean of a step.
+        slope = (1 - noise / sigma**2 * (1 - alpha * variance * alpha / (alpha**2 * variance + sigma**2))) / ratio
+        added = [slope ** (2 * i) * noise * (t > 1) for i in range(n_candidates)]
+        of_candidate = [slope ** (2 * i + 2) * expected + sum(added[: i + 1]) for i in range(n_candidates)]
+        expected = np.mean(of_candidate)
+    assert expected < 0.7 * variance  # much narrower than the data
+    found = float((rows**2).mean())
+    assert abs(found - expected) < 4 * float((rows**2).std()) / np.sqrt(len(rows))
+
+
+def test_a_chain_keeps_the_candidate_whose_next_step_is_best():
+    def to_the_right(x):
+        return x[:, 0]
+
+    mild = drawn(MIXTURE, ChainedSVDD(SAMPLER, to_the_right, 1e6), 500)
+    best = drawn(MIXTURE, ChainedSVDD(SAMPLER, to_the_right, 0.0), 500)
+    assert best[:, 0].mean() > mild[:, 0].mean() + 0.1
 
 
 def test_temperature_0_keeps_the_best():

@@ -4,7 +4,7 @@ from scipy import stats
 from sklearn.datasets import load_digits, make_circles, make_moons
 
 from pointillist import load_pointset
-from pointillist.points import POINTSETS, true_log_density
+from pointillist.points import POINTSETS, true_class_probabilities, true_log_density
 
 
 def scaled(rows):
@@ -20,12 +20,43 @@ def test_canonical_draw_contract(name):
     assert y.shape == (pointset.n_rows,) and y.dtype == np.int64
     assert set(y) == set(range(y.max() + 1))
     varies = np.ptp(X, axis=0) > 0
-    np.testing.assert_array_equal(X[:, varies].min(0), -1)
-    np.testing.assert_array_equal(X[:, varies].max(0), 1)
+    if pointset.bounds is None:
+        np.testing.assert_array_equal(X[:, varies].min(0), -1)
+        np.testing.assert_array_equal(X[:, varies].max(0), 1)
     np.testing.assert_array_equal(X[:, ~varies], 0)
     again, y_again = load_pointset(name)
     np.testing.assert_array_equal(X, again)
     np.testing.assert_array_equal(y, y_again)
+
+
+PUBLISHED = {
+    "blobs": [[-0.11891929, 0.00406744], [1.01889227, 1.02566315]],
+    "manycircles": [[-1.90880006, -1.92209132], [1.84434573, 1.98558275]],
+    "helix": [[-1.09179386, -1.11152191, -2.06045209], [1.1011553, 1.09112796, -0.91758362]],
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("draw", [{}, {"n_rows": 500, "random_state": 7}])
+def test_scale_is_the_range_of_the_published_draws(name, draw):
+    low, high = np.array(PUBLISHED[name])
+    X, y = load_pointset(name, **draw)
+    rows = (X.astype(np.float64) + 1) / 2 * (high - low) + low
+    if draw:
+        expected, labels = POINTSETS[name].draw(500, 7)
+        np.testing.assert_allclose(rows, expected, atol=1e-6)
+        np.testing.assert_array_equal(y, labels)
+    # All but a few rows lie within the range, and some come near every end.
+    assert (np.abs(X) > 1).any(1).mean() < 0.005 and (np.abs(X).max(0) > 0.75).all()
+
+
+def test_canonical_blobs_have_the_published_shares():
+    X, y = load_pointset("blobs")
+    low, high = np.array(PUBLISHED["blobs"])
+    rows = (X + 1) / 2 * (high - low) + low
+    near = np.linalg.norm(rows - [0.2, 0.3], axis=1) < np.linalg.norm(rows - [0.8, 0.8], axis=1)
+    assert (y == 1).sum() == 1567
+    assert abs(((y == 1) & near).sum() - 315) <= 2  # a row or two of either kind may be nearer to the other
 
 
 def test_moons_and_circles_are_scikit_learns_row_for_row():
@@ -147,6 +178,14 @@ def test_true_log_density_is_the_laws(name):
     expected = (density * on_grid).sum()
     assert abs(found.mean() - expected) < 4 * found.std() / np.sqrt(5000) + 1e-2
     assert true_log_density("moons", rows) is None
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_truth_about_one_row_is_that_of_many(name):
+    rows = load_pointset(name, 20, random_state=3)[0]
+    for function in (true_class_probabilities, true_log_density):
+        of_all, of_one = function(name, rows), function(name, rows[:1])
+        assert of_all is of_one is None or np.array_equal(of_one, of_all[:1])
 
 
 @pytest.mark.parametrize("name", [name for name, pointset in POINTSETS.items() if pointset.is_generated])

@@ -2,6 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
+from sklearn.neighbors import KNeighborsClassifier
 from support import dump
 
 from pointillist import load_pointset, metrics
@@ -87,7 +88,8 @@ def test_a_study_of_classes(small, tmp_path):
         text = markdown(results, classifier)
         assert "| helix | log loss (nats) |" in text and "prior KL" not in text
         truth = store.floors(results.fingerprints["helix"], protocol(classifier.columns[0].settings))
-        assert 0.6 < truth["accuracy"].value < 0.95
+        assert 0.6 < truth["accuracy"].value < 0.95 and 0.6 < truth["training_accuracy"].value < 0.95
+        assert "| helix | accuracy on training rows |" in text
         assert store.floors(results.fingerprints["moons"], protocol(classifier.columns[0].settings)) == {}
     names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     assert {"guidance_helix_rows.png", "reward_moons_rows.png", "classifier_metrics.png"} < names
@@ -118,9 +120,9 @@ def test_a_draw_goes_on_where_it_was_interrupted(small, tmp_path, monkeypatch):
     assert again == whole
 
 
-def test_labels_are_drawn_in_the_datas_shares():
+def test_labels_are_drawn_in_equal_shares():
     dataset = Dataset("d", np.zeros((10, 1), np.float32), np.array([0] * 7 + [1] * 2 + [2]))
-    assert np.bincount(dataset.labels_to_draw(1000)).tolist() == [700, 200, 100]
+    assert np.bincount(dataset.labels_to_draw(1000)).tolist() == [334, 333, 333]
     assert (np.diff(dataset.labels_to_draw(33)) >= 0).all() and len(dataset.labels_to_draw(33)) == 33
 
 
@@ -195,7 +197,11 @@ def test_neighbours_of_the_data_itself_are_a_good_classifier():
     dataset = load_dataset("moons")
     order = np.argsort(dataset.labels, kind="stable")
     cell = Cell(dataset.fingerprint, Settings(method="guidance", classifier="knn_100"), 0)
-    assert measure_neighbours(cell, dataset, dataset.rows[order])["accuracy"].value > 0.99
+    measures = measure_neighbours(cell, dataset, dataset.rows[order])
+    assert measures["accuracy"].value > 0.99
+    # On the rows themselves, with their own labels among the neighbours'.
+    own = KNeighborsClassifier(100).fit(dataset.rows, dataset.labels).score(dataset.rows, dataset.labels)
+    assert measures["training_accuracy"].value == own
     broken = dataset.rows.copy()
     broken[3] = np.nan
     assert np.isnan(measure_neighbours(cell, dataset, broken)["accuracy"].value)

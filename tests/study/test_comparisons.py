@@ -13,7 +13,7 @@ def test_three_seeds_give_the_spread_over_seeds():
 
 
 def test_fewer_seeds_combine_the_drawing_errors():
-    assert summarise([3.0], [0.5], [4]) == Summary(3.0, 0.5, 4.0, 1)
+    assert summarise([3.0], [0.5], [4]) == Summary(3.0, 0.5, 4.0, 1, 0.5)
     two = summarise([3.0, 5.0], [0.3, 0.4], [4, 4])
     assert (two.value, two.standard_error) == (4.0, pytest.approx(0.25))
     # Welch and Satterthwaite: (.09 + .16)² / (.09²/4 + .16²/4)

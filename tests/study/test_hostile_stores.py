@@ -93,7 +93,7 @@ def test_the_whole_store_is_reported(folder):
     report(folder)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {
-        "study.db", "results.csv", "index.html", "tables/steps.md",
+        "study.db", "results.csv", "index.html", "tables/steps.md", "tables/reported.numbers.md",
         "figures/steps_moons_rows.png", "figures/steps_losses.png", "figures/steps_metrics.png",
     }  # fmt: skip
 

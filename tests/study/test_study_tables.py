@@ -7,11 +7,13 @@ import pytest
 from rich.console import Console
 from support import add_whole
 
+from pointillist.study.agreement import Comparison, comparisons
+from pointillist.study.comparisons import summarise
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import Results, protocol
 from pointillist.study.spec import load_spec, to_json
 from pointillist.study.store import FloorRecord, Measure, Store
-from pointillist.study.tables import agreement_line, csv_text, markdown, notes, terminal, write_csv
+from pointillist.study.tables import agreement_lines, csv_text, markdown, notes, terminal, write_csv, write_tables
 
 
 @pytest.fixture
@@ -72,13 +74,28 @@ def test_prior_kl_and_alpha_bar_are_the_schedules(results):
     assert results.prior_is_off(name, settings)
 
 
-def test_agreement_counts_within_three_standard_errors_of_both(results):
-    # 25 ± 1 against 20.5 with the floor's spread of 2: 4.5 < 3 √5.
-    assert agreement_line(results).startswith("Agreement: in 1 of 1 cells")
-    far = ReferenceValue("rows", "emd", "9", 29.0 - 6.8, 2)
+def test_agreement_counts_within_three_standard_errors_of_both(results, tmp_path):
+    # 25 ± 1 against 20.5 ± 1: 4.5 / √2 = 3.2.
+    assert agreement_lines(results)[1:] == ["steps, EMD: 0 of 1"]
     section = results.spec.sections[0]
-    object.__setattr__(section, "reference", (*section.reference, far))
-    assert agreement_line(results).startswith("Agreement: in 1 of 2 cells")
+    near = ReferenceValue("rows", "emd", "9", 29.0 - 4.2, 2)
+    object.__setattr__(section, "reference", (*section.reference, near))
+    assert agreement_lines(results)[1:] == ["steps, EMD: 1 of 2"]
+    (apart,) = (each for each in comparisons(results) if not each.agrees)
+    assert apart.z == pytest.approx(4.5 / np.sqrt(2 + 0.1**2 / 12))
+    text = write_tables(results, tmp_path)[-1].read_text()
+    assert "| steps | EMD | 1 of 2 |" in text and "| steps | rows | EMD | 5 | 25 | 1 | 20.5 | +3.2 |" in text
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(4.0, 4.0), (0.1, 1.5)])
+def test_error_of_one_seed_is_the_spread_between_seeds_unless_drawing_alone_varies_more(spread, expected):
+    values = [20 - spread, 20.0, 20 + spread]
+    summary = summarise(values, [1.5] * 3, [4.0] * 3)
+    assert summary.of_one_seed == pytest.approx(expected)
+    assert summary.standard_error == pytest.approx(spread / np.sqrt(3))
+    assert summarise(values[:2], [1.5] * 2, [4.0] * 2).of_one_seed == pytest.approx(1.5)
+    z = Comparison("s", "EMD", summary, ReferenceValue("d", "emd", "c", 8.0, 2)).z
+    assert z == pytest.approx(12 / np.hypot(expected * np.sqrt(4 / 3), 0.01 / np.sqrt(12)))
 
 
 def test_csv_has_a_line_a_cell_and_metric(results, tmp_path):

@@ -80,20 +80,31 @@ class MLP(eqx.Module):
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
         """Applies the network to one row x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
-        return self._above(_linear(self.input, jnp.concatenate([x_t, features])))
+        weight, bias = self._folded()
+        return self._above(jnp.concatenate([x_t, features]) @ weight.T + bias)
 
     def share(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " width"]:
-        """Contribution of some features, from index `first` on, to the input layer's output, shape (width,)."""
+        """Contribution of some features, from index `first` on, to the first hidden layer's output before its ReLU."""
         start = self.columns + first
-        return features @ jnp.asarray(self.input.weight)[:, start : start + len(features)].T
+        return features @ self._folded()[0][:, start : start + len(features)].T
 
     def from_shares(self, x_t: Float[Array, " d"], share: Float[Array, " width"]) -> Float[Array, " d"]:
         """Applies the network with the share of all features already computed, which many rows or steps may reuse."""
-        weight, bias = jnp.asarray(self.input.weight), jnp.asarray(self.input.bias)
+        weight, bias = self._folded()
         return self._above(x_t @ weight[:, : self.columns].T + (bias + share))
 
+    def _folded(self) -> tuple[Float[Array, "width n"], Float[Array, " width"]]:
+        """Weight and bias of the input layer and the first hidden one together: there is no ReLU between them.
+
+        A product of the two weights takes a fraction of the work of one hidden layer on a batch of rows.
+        """
+        outer, inner = self.hidden[0], self.input
+        weight = jnp.asarray(outer.weight)
+        return weight @ jnp.asarray(inner.weight), weight @ jnp.asarray(inner.bias) + jnp.asarray(outer.bias)
+
     def _above(self, h: Float[Array, " width"]) -> Float[Array, " d"]:
-        for layer in self.hidden:
+        h = jax.nn.relu(h)
+        for layer in self.hidden[1:]:
             h = jax.nn.relu(_linear(layer, h))
         return _linear(self.output, h)
 

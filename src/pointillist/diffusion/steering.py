@@ -119,7 +119,7 @@ class Steered(Sampler):
         selection_key, noise_key = jax.random.split(jax.random.fold_in(key, t))
         x_t, x0, memory = self._select(selection_key, points, rewards)
         mean, std = jax.vmap(self.sampler.towards, (0, 0, None, None), (0, None))(x0, x_t, t, s)
-        x_s = mean + std * jax.random.normal(noise_key, mean.shape)
+        x_s = mean + std * _normal(noise_key, *mean.shape)
         return Points(x_s, self._predict(denoiser, x_s, s), memory)
 
     def _predict(self, denoiser: Denoiser, x_t: Float[Array, "k d"], t: Int[Array, ""]) -> Float[Array, "k d"]:
@@ -206,6 +206,43 @@ class SVDD(Steered):
         noise = jnp.where(temperature == 0, 0.0, jax.random.gumbel(key, rewards.shape))
         one_hot = jax.nn.one_hot(jnp.argmax(scaled + noise), len(rewards))
         return jnp.where(jnp.isnan(rewards).any(), jnp.nan, one_hot)
+
+
+class ChainedSVDD(SVDD):
+    """SVDD-PM as a published study ran it, for comparison with its numbers: the candidates of a step are a chain.
+
+    At time t, candidate i + 1 is drawn from the transition of candidate i at the same t, so the M candidates of a step
+    are M steps of the sampler, of which one is kept with probability softmax(r / temperature). The reward is not that
+    of x̂_0 but of the mean of one more such step. On the last step no noise is added. A step takes M + 1 network
+    evaluations, one after another.
+
+    This is not the method that its authors define: a row takes about M / 2 steps at each noise level, which draws it
+    towards where rows are densest.
+    """
+
+    @property
+    def width(self) -> int:
+        """Number of network evaluations in parallel: one."""
+        return 1
+
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "1 d"]:
+        """Draws one row, by the whole walk."""
+
+        def step(i: Array, x_t: Array) -> Array:
+            t, s = self.sampler.time(i), self.sampler.time(i + 1)
+            selection_key, noise_key = jax.random.split(jax.random.fold_in(key, t))
+
+            def link(step: tuple[Array, Array], noise: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+                mean, std = step
+                candidate = mean + std * noise
+                after = self.sampler.transition(denoiser, candidate, t, s)
+                return after, (candidate, after[0])
+
+            noise = _normal(noise_key, self.candidates, *x_t.shape)
+            _, (candidates, scored) = jax.lax.scan(link, self.sampler.transition(denoiser, x_t, t, s), noise)
+            return self._kept(selection_key, self.reward(scored)) @ candidates
+
+        return jax.lax.fori_loop(0, self.sampler.n_steps, step, x_T)[None]
 
 
 class FeynmanKac(Steered):
@@ -302,6 +339,11 @@ class FeynmanKac(Steered):
 def population(candidates: int) -> int:
     """Size of a population near 500 that is a multiple of the number of particles per row."""
     return max(1, 500 // candidates) * candidates
+
+
+def _normal(key: PRNGKeyArray, rows: int, columns: int) -> Float[Array, "rows columns"]:
+    """Draws from N(0, I); as one long vector, because a few columns alone would not fill a processor's vectors."""
+    return jax.random.normal(key, (rows * columns,)).reshape(rows, columns)
 
 
 def _shares(log_weights: Float[Array, " k"]) -> Float[Array, " k"]:

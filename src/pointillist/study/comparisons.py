@@ -23,12 +23,14 @@ class Summary:
         standard_error: Standard error of the mean.
         degrees_of_freedom: Degrees of freedom of the standard error; inf if it is asymptotic.
         n_seeds: Number of seeds.
+        of_one_seed: Standard error of one seed's value: that of drawing, or the spread between seeds if it is larger.
     """
 
     value: float
     standard_error: float
     degrees_of_freedom: float
     n_seeds: int
+    of_one_seed: float = np.nan
 
 
 def summarise(
@@ -42,10 +44,13 @@ def summarise(
     """
     n = len(values)
     mean = float(np.mean(values))
-    if n >= MIN_SEEDS_FOR_SPREAD:
-        return Summary(mean, float(np.std(values, ddof=1) / np.sqrt(n)), n - 1, n)
     parts = np.square(standard_errors)
-    return Summary(mean, float(np.sqrt(parts.sum()) / n), _satterthwaite(parts, degrees_of_freedom), n)
+    of_drawing = float(np.sqrt(parts.mean()))
+    if n >= MIN_SEEDS_FOR_SPREAD:
+        spread = float(np.std(values, ddof=1))
+        return Summary(mean, spread / np.sqrt(n), n - 1, n, max(spread, of_drawing))
+    freedom = _satterthwaite(parts, degrees_of_freedom)
+    return Summary(mean, float(np.sqrt(parts.sum()) / n), freedom, n, of_drawing)
 
 
 MIN_SEEDS_FOR_SPREAD = 3

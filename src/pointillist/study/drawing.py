@@ -12,10 +12,10 @@ from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.solvers import sampler_named
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, LogDensity, map_rows
 from pointillist.engine.sampling import rows_per_chunk, stream_rows, whole_draws
-from pointillist.models.gaussian import STEERING
 from pointillist.study.grid import Cell, random_seed
 from pointillist.study.quantities import LIKELIHOOD_STEPS
 from pointillist.study.scorer import Scorer, held_out
+from pointillist.study.settings import STEERED
 from pointillist.study.shared import Shared
 
 
@@ -111,8 +111,8 @@ def _steered(shared: Shared, cell: Cell, scorer: Scorer | None) -> Sampler:
     settings = cell.settings
     schedule = settings.padded_schedule(shared.table_length)
     sampler = sampler_named(settings.sampler, schedule, settings.steps or None, settings.variance)
-    if settings.method not in STEERING:
+    if settings.method not in STEERED:
         return sampler
     assert isinstance(sampler, TransitionSampler) and scorer is not None
     temperature = np.asarray(settings.reward_temperature, np.float32)
-    return STEERING[settings.method](sampler, scorer.reward(), temperature, settings.candidates)
+    return STEERED[settings.method](sampler, scorer.reward(), temperature, settings.candidates)

@@ -8,7 +8,7 @@ from pointillist.study.figures import write_figures
 from pointillist.study.page import write_page
 from pointillist.study.results import Results
 from pointillist.study.store import Store
-from pointillist.study.tables import agreement_line, notes, shown, terminal, write_csv, write_tables
+from pointillist.study.tables import agreement_lines, notes, shown, terminal, write_csv, write_tables
 
 
 def write_outputs(store: Store, out: Path, console: Console) -> None:
@@ -24,7 +24,8 @@ def write_outputs(store: Store, out: Path, console: Console) -> None:
         console.print(terminal(results, section))
         for note in notes(results, section):
             console.print(shown(f"  {note}", "dim"))
-    if line := agreement_line(results):
+    if lines := agreement_lines(results):
         console.print()
-        console.print(shown(line))
+        for line in lines:
+            console.print(shown(line))
     console.print(shown(f"index.html shows everything in a browser; tables, figures and results.csv are in {out}"))

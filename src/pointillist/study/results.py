@@ -22,7 +22,7 @@ from pointillist.study.comparisons import (
 )
 from pointillist.study.database import StoreError
 from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells
-from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
+from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, is_asked, of_class
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import TEXT, Settings
 from pointillist.study.spec import Section, Spec, from_json, short_name
@@ -73,20 +73,18 @@ class Row:
         """The floor, if all columns share one."""
         return self.floors[0] if len(set(self.floors)) == 1 else None
 
+    def value(self, i: int) -> float:
+        """The value of a column that has one."""
+        summary = self.summaries[i]
+        assert summary is not None
+        return summary.value
+
     def excess(self, i: int) -> float | None:
         """Distance of a column on the worse side of its floor, in standard errors; None if either is unknown."""
         summary, floor = self.summaries[i], self.floors[i]
         if summary is None or floor is None or not np.isfinite(summary.value):
             return None
         return excess(summary, _one_evaluation(floor), self.better)
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Number of measured cells that lie within three standard errors (of both) of the reported ones."""
-
-    agreeing: int
-    compared: int
 
 
 class Results:
@@ -162,7 +160,7 @@ class Results:
             tuple(reported.get((short, metric, column.label)) for column in section.columns),
             floors,
             tuple(is_best),
-            tuple(metric != "nll" or column.settings.n_held_out > 0 for column in section.columns),
+            tuple(is_asked(metric, column.settings) for column in section.columns),
             tuple(reach_floor(summaries, [None if f is None else _one_evaluation(f) for f in floors], better)),
         )
 
@@ -215,26 +213,6 @@ class Results:
         with checking(self.store.path, StoreError):
             content = self.store.fact(name) or {}
             return {TEXT(key): each if type(each) is int else TEXT(each) for key, each in content.items()}
-
-    def agreement(self, section: Section | None = None) -> Agreement:
-        """Compares every measured cell, of one section or of all, with its reported number.
-
-        A reported number's standard error combines drawing (the floor's spread of one evaluation of data against
-        data; without a floor, the measured cell's error) and rounding. The error from training is not known.
-        """
-        pairs = [
-            (summary, reference, floor)
-            for one in (self.spec.sections if section is None else [section])
-            for row in self.rows(one)
-            for summary, reference, floor in zip(row.summaries, row.references, row.floors, strict=True)
-            if summary is not None and reference is not None
-        ]
-        agreeing = [
-            abs(s.value - r.value)
-            < 3 * np.sqrt(s.standard_error**2 + (f.spread if f else s.standard_error) ** 2 + r.rounding_error**2)
-            for s, r, f in pairs
-        ]
-        return Agreement(sum(map(bool, agreeing)), len(pairs))
 
     def finished_and_missing(self) -> tuple[int, int]:
         """Numbers of finished and of missing cells."""

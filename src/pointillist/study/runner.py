@@ -2,11 +2,12 @@
 
 import platform
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from importlib.metadata import version
+from typing import Any
 
 import jax
 from rich.console import Console
@@ -29,9 +30,10 @@ from pointillist.study.measuring import (
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import protocol
 from pointillist.study.scorer import Scorer
+from pointillist.study.settings import Settings
 from pointillist.study.shared import Shared
 from pointillist.study.spec import Spec, short_name, to_json
-from pointillist.study.store import Measure, Store
+from pointillist.study.store import FloorRecord, Measure, Store
 from pointillist.study.training import stacks, train
 from pointillist.study.work import Work
 
@@ -121,13 +123,18 @@ def compute(
         table_length = max((cell.settings.timesteps for cell in study.cells), default=0) + 1
         shared = Shared(store, study.by_fingerprint, work, bar, interruption, table_length)
         measuring = _Measuring(shared, scorers, pool)
-        measuring.measure_floors(study.spec, {name: study.datasets[name] for name in floors_of})
-        measuring.finish([cell for cell in cells if not cell.model_key or store.model(cell.model_key) is not None])
-        waiting = [cell for cell in cells if cell.model_key and store.model(cell.model_key) is None]
-        for stack in stacks(waiting, study.by_fingerprint):
-            train(shared, stack)
-            trained = {cell.model_key for cell in stack}
-            measuring.finish([cell for cell in waiting if cell.model_key in trained])
+        try:
+            measuring.begin_floors(study.spec, {name: study.datasets[name] for name in floors_of})
+            measuring.begin([cell for cell in cells if not cell.model_key or store.model(cell.model_key) is not None])
+            waiting = [cell for cell in cells if cell.model_key and store.model(cell.model_key) is None]
+            for stack in stacks(waiting, study.by_fingerprint):
+                train(shared, stack, measuring.store_finished)
+                trained = {cell.model_key for cell in stack}
+                measuring.begin([cell for cell in waiting if cell.model_key in trained])
+            measuring.finish()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _scored(study: Study, cells: Sequence[Cell], floors_of: Sequence[str]) -> list[Dataset]:
@@ -163,9 +170,11 @@ class _Measuring:
     shared: Shared
     scorers: dict[str, "Future[Scorer]"]
     pool: ThreadPoolExecutor
+    waiting: deque[tuple[str, "Future[Any]", Callable[[Any], None]]] = field(default_factory=deque)
+    """What is measured, its future, and what stores its result."""
 
-    def measure_floors(self, spec: Spec, datasets: dict[str, Dataset]) -> None:
-        """Measures the floors (data against data) that the store lacks."""
+    def begin_floors(self, spec: Spec, datasets: dict[str, Dataset]) -> None:
+        """Begins to measure the floors (data against data) that the store lacks."""
         wanted = {
             (name, protocol(column.settings)): column.settings
             for section in spec.sections
@@ -179,31 +188,44 @@ class _Measuring:
             missing = [q for q in QUANTITIES[settings.kind] if not known.keys() >= floor_names(q, dataset, settings)]
             if "nll" in missing and true_nll(dataset, settings) is None:
                 missing.remove("nll")
+            # All are given to the threads before this: none of them waits for a later one.
+            scorer = self.scorers[dataset.fingerprint] if settings.kind == "classes" else None
             if missing:
                 self.shared.say(f"floor of {short_name(name)}: data against data")
-            scorer = self.scorers[dataset.fingerprint].result() if settings.kind == "classes" and missing else None
-            futures = [self.pool.submit(measure_floor, q, dataset, settings, scorer) for q in missing]
-            for future in futures:
-                for quantity, record in future.result().items():
-                    self.shared.store.add_floor(dataset.fingerprint, key, quantity, record)
-            self.shared.interruption.check()
+            for q in missing:
+                future = self.pool.submit(_floor, q, dataset, settings, scorer)
+                self.waiting.append((f"floor of {short_name(name)}", future, partial(self._store_floors, dataset, key)))
 
-    def finish(self, cells: list[Cell]) -> None:
-        """Draws and measures some cells whose models, if they have any, are trained."""
-        waiting: deque[tuple[Cell, Future[dict[str, Measure]]]] = deque()
+    def begin(self, cells: list[Cell]) -> None:
+        """Does the devices' part of some cells whose models, if they have any, are trained."""
         for cell in cells:
-            waiting.append((cell, self._measured(cell)))
-            while waiting and waiting[0][1].done():
-                self._store(*waiting.popleft())
-            self.shared.interruption.check()
-        while waiting:
-            self.shared.say(f"measuring {self.shared.name(waiting[0][0])}")
-            self._store(*waiting.popleft())
+            self.waiting.append((self.shared.name(cell), self._measured(cell), partial(self._store, cell)))
+            self.store_finished()
             self.shared.interruption.check()
 
-    def _store(self, cell: Cell, measures: "Future[dict[str, Measure]]") -> None:
-        self.shared.store.add_result(cell, measures.result())
+    def store_finished(self) -> None:
+        """Stores what is measured, in the order in which it was begun."""
+        while self.waiting and self.waiting[0][1].done():
+            self._store_next()
+
+    def finish(self) -> None:
+        """Waits for what has begun."""
+        while self.waiting:
+            self.shared.say(f"measuring {self.waiting[0][0]}")
+            self._store_next()
+            self.shared.interruption.check()
+
+    def _store_next(self) -> None:
+        _, future, store = self.waiting.popleft()
+        store(future.result())
+
+    def _store(self, cell: Cell, measures: dict[str, Measure]) -> None:
+        self.shared.store.add_result(cell, measures)
         self.shared.bar.advance(self.shared.work.measuring)
+
+    def _store_floors(self, dataset: Dataset, key: str, records: dict[str, FloorRecord]) -> None:
+        for quantity, record in records.items():
+            self.shared.store.add_floor(dataset.fingerprint, key, quantity, record)
 
     def _measured(self, cell: Cell) -> "Future[dict[str, Measure]]":
         """Does the devices' part of a cell and gives the rest to a thread."""
@@ -220,3 +242,7 @@ class _Measuring:
         if scorer is not None:
             return self.pool.submit(measure_classes, cell, dataset, rows, scorer)
         return self.pool.submit(measure_rows, cell, dataset.rows, rows, log_density_of(shared, cell))
+
+
+def _floor(name: str, dataset: Dataset, settings: Settings, scorer: "Future[Scorer] | None") -> dict[str, FloorRecord]:
+    return measure_floor(name, dataset, settings, None if scorer is None else scorer.result())

@@ -8,9 +8,10 @@ from typing import Any
 from pointillist.diffusion.losses import NOISE_LEVELS, Objective
 from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
-from pointillist.diffusion.samplers import VARIANCES
+from pointillist.diffusion.samplers import VARIANCES, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear, padded
 from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
+from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.engine.recipes import Architecture, Method
 from pointillist.models.gaussian import STEERING
 
@@ -39,10 +40,11 @@ class Settings:
         sampler: Name of the sampler, one of `solvers.SAMPLERS`.
         steps: Number of its steps or points; 0 for all T with "ancestral" and "ddim", and for 20 evaluations otherwise.
         variance: Variance of the ancestral sampler, "beta" or "posterior".
-        n_samples: Number of rows drawn from the model, over all classes in the data's proportions.
+        n_samples: Number of rows drawn from the model, over all classes in equal shares.
         emd_rows: Number of rows per side in the EMD.
         method: How rows are made: "plain" by a model without classes; "guidance" by a conditional one; "svdd_pm" and
-            "feynman_kac" by a model without classes, steered to a class by a classifier's probability.
+            "feynman_kac" by a model without classes, steered to a class by a classifier's probability; "svdd_pm as
+            published" by a published report's variant of "svdd_pm".
         class_embedding: Width of the embedding of the class in a conditional model.
         p_uncond: Share of labels dropped in training a conditional model.
         guidance: w of a conditional model; 0 is plain conditional sampling.
@@ -144,8 +146,11 @@ class Settings:
         return linear(self.timesteps, *self.beta_range) if self.beta_range else SCHEDULES[self.schedule](self.timesteps)
 
 
-STEERED = tuple(STEERING)
-"""The methods that steer by a reward."""
+STEERED: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {
+    **STEERING,
+    "svdd_pm as published": ChainedSVDD,
+}
+"""The methods that steer by a reward: those of `gaussian.STEERING`, and one for comparison with a published report."""
 
 _TRAINING = (
     *("timesteps", "schedule", "beta_range", "network", "prediction", "weighting", "noise_levels"),

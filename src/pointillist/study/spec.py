@@ -36,7 +36,7 @@ _MAX_NAME = 200
 """Most bytes that a section and a data set may add to the name of a figure's file, which has at most 255."""
 
 _TOP_KEYS = ("title", "seeds", "datasets", "sections", *CHECKS)
-_SECTION_KEYS = ("title", "datasets", "reference", "variants", *CHECKS)
+_SECTION_KEYS = ("title", "note", "datasets", "reference", "variants", *CHECKS)
 
 
 class SpecError(ValueError):
@@ -62,6 +62,7 @@ class Section:
         varied: Names of the settings that differ between columns; empty if the columns are named variants.
         columns: The cross product of the section's lists, or its variants.
         reference: Reported numbers to print beside the measured ones.
+        note: A note of its own below the section's table; empty for none.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Section:
     varied: tuple[str, ...]
     columns: tuple[Column, ...]
     reference: tuple[ReferenceValue, ...] = ()
+    note: str = ""
 
     @property
     def kind(self) -> str:
@@ -141,7 +143,7 @@ def from_json(content: Any) -> Spec:
 
 
 def _section_from(content: Any) -> Section:
-    name, title, datasets, varied, columns, reference = _values_of(Section, content)
+    name, title, datasets, varied, columns, reference, note = _values_of(Section, content)
     section = Section(
         _checked("section", name, _section_name),
         _checked("title", title, TEXT),
@@ -149,6 +151,7 @@ def _section_from(content: Any) -> Section:
         tuple(_checked("varied", key, _setting) for key in _items("varied", varied, least=0)),
         tuple(map(_column_from, _items("columns", columns))),
         tuple(ReferenceValue(*_values_of(ReferenceValue, each)) for each in _items("reference", reference, least=0)),
+        _checked("note", note, TEXT),
     )
     _check_names(section.name, section.datasets)
     _check_kinds([column.settings for column in section.columns])
@@ -377,7 +380,8 @@ class _Reader:
             _check_names(name, datasets)
         heads = [column.label for column in columns.values()]
         reference = self._reference(table["reference"], varied, heads, place) if "reference" in table else ()
-        return Section(name, self._title(table, place, name), datasets, varied, tuple(columns.values()), reference)
+        title, note = self._title(table, place, name), self._value("note", table.get("note", ""), TEXT, place)
+        return Section(name, title, datasets, varied, tuple(columns.values()), reference, note)
 
     def _axes(self, merged: dict[str, Any], table: dict[str, Any], place: tuple[str, ...]) -> dict[str, list[Any]]:
         """Checks the values of every setting in the tables."""

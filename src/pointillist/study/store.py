@@ -81,7 +81,7 @@ class Checkpoint:
 class Store(Database):
     """A study's database."""
 
-    version = 3
+    version = 4
 
     # Arrays are float32, labels int32, both little-endian; `columns` says how many numbers a row has. Keys are empty
     # where there is nothing they could lead to. Measures are JSON: by metric, the numbers of a `Measure`.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pointillist.files import printable, write_whole
+from pointillist.study.agreement import LIMIT, Comparison, agreements, comparisons
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
 from pointillist.study.quantities import LIKELIHOOD_STEPS
 from pointillist.study.reference import ReferenceValue
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WARNING = "⚠"
+
+AGREEMENT = "reported.numbers.md"
+"""Name of the file that compares measured with reported numbers; no section's name has a dot."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +75,15 @@ class Line:
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
-    """Writes one Markdown file per section, and returns their paths."""
+    """Writes one Markdown file per section, and one of the agreement with reported numbers; returns their paths."""
     paths = []
     for section in results.spec.sections:
         path = folder / f"{section.name}.md"
         write_whole(path, markdown(results, section))
         paths.append(path)
+    if comparisons(results):
+        paths.append(folder / AGREEMENT)
+        write_whole(paths[-1], _agreement_markdown(results))
     return paths
 
 
@@ -150,6 +157,8 @@ def notes(results: Results, section: Section) -> list[str]:
     ]
     if section.reference:
         texts.append("Below a cell: the number reported elsewhere for this setting.")
+    if section.note:
+        texts.append(section.note)
     if any(row.metric == "nll" for row in results.rows(section)):
         texts.append(_likelihood_note(results, section))
     off = [text for name in section.datasets for text in _off(results, section, name)]
@@ -171,7 +180,7 @@ _FLOOR_NOTES = {
     ],
     "classes": [
         "EMD, energy distance, coverage (share of data rows with a generated row among their 5 nearest) and spread "
-        "(total standard deviation over the data's) are means over the classes; rows are drawn in the data's shares.",
+        "(total standard deviation over the data's) are means over the classes; as many rows are drawn of each class.",
         "Accuracy: the share of generated rows that a multi-layer perceptron fitted to the data puts into the class "
         "they were drawn for.",
         "Floor: the real-data baseline, the same metric between two random halves of the data of each class, ± the "
@@ -181,7 +190,8 @@ _FLOOR_NOTES = {
         "w = 0 is plain conditional sampling: guided ε = (1 + w) ε(x, y) - w ε(x, no class).",
     ],
     "classifier": [
-        "Measured on fresh rows from the data's distribution. knn_100: the majority of the 100 nearest generated rows; "
+        "Measured on fresh rows from the data's distribution; one accuracy is on the models' training rows. "
+        "knn_100: the majority of the 100 nearest generated rows; "
         "mlp_100_50: a multi-layer perceptron fitted to the data; elbo and exact: the conditional model's own class "
         "probabilities, by its denoising error and by its log-density.",
         "Floor: the baseline of the true class probabilities on the same rows, ± its standard error over them; empty "
@@ -208,15 +218,43 @@ def _likelihood_note(results: Results, section: Section) -> str:
     )
 
 
-def agreement_line(results: Results) -> str:
-    """Says in how many cells the measured and the reported value agree; empty if nothing was reported."""
-    agreement = results.agreement()
-    if not agreement.compared:
-        return ""
-    return (
-        f"Agreement: in {agreement.agreeing} of {agreement.compared} cells the measured and the reported value differ "
-        "by less than three standard errors of both (of drawing; the reported value's error from training is unknown)."
-    )
+def agreement_lines(results: Results) -> list[str]:
+    """Says for each section and metric in how many cells the measured and the reported value agree, and which do not.
+
+    Empty if nothing was reported.
+    """
+    compared = comparisons(results)
+    if not compared:
+        return []
+    spread = "over seeds" if results.covers_training else "of drawing; that of training is not known with so few seeds"
+    return [
+        f"Cells within {LIMIT:g} standard errors of the reported number, which counts as one more run ({spread}):",
+        *(f"{a.section}, {a.metric}: {a.agreeing} of {a.compared}" for a in agreements(compared)),
+    ]
+
+
+def _agreement_markdown(results: Results) -> str:
+    compared = comparisons(results)
+    counts = [(a.section, a.metric, f"{a.agreeing} of {a.compared}") for a in agreements(compared)]
+    lines = ["# Agreement with the reported numbers", "", agreement_lines(results)[0], ""]
+    lines += _markdown_table(("section", "metric", "cells"), counts)
+    apart = [_texts_of(each) for each in compared if not each.agrees]
+    if apart:
+        heads = ("section", "set", "metric", "setting", "measured, mean", "± of one seed", "reported", "z")
+        lines += ["", "The other cells, with their z-scores (measured minus reported, in standard errors):", ""]
+        lines += _markdown_table(heads, apart)
+    return "\n".join([*lines, ""])
+
+
+def _texts_of(each: Comparison) -> tuple[str, ...]:
+    s, r = each.measured, each.reported
+    numbers = f"{s.value:.4g}", f"{s.of_one_seed:.2g}", f"{r.value:.{r.decimals}f}", f"{each.z:+.1f}"
+    return (each.section, r.dataset, each.metric, r.column, *numbers)
+
+
+def _markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+    rows = ["| " + " | ".join(map(_markdown_text, texts)) + " |" for texts in (heads, *lines)]
+    return [rows[0], "|" + "---|" * len(heads), *rows[1:]]
 
 
 def _off(results: Results, section: Section, name: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Trains the models of a study in stacks, with checkpoints in the store."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from functools import partial
 from itertools import groupby
@@ -39,8 +39,14 @@ def stacks(cells: Sequence[Cell], datasets: dict[str, Dataset]) -> Iterator[list
             yield waiting[first : first + MODELS_PER_STACK]
 
 
-def train(shared: Shared, cells: list[Cell]) -> None:
-    """Trains the models of some cells that one program can train together, and keeps them."""
+def train(shared: Shared, cells: list[Cell], meanwhile: Callable[[], None]) -> None:
+    """Trains the models of some cells that one program can train together, and keeps them.
+
+    Args:
+        shared: What the parts of the study share.
+        cells: The cells, one for each model.
+        meanwhile: Function called between two calls of the devices.
+    """
     trainer = _trainer(shared, cells)
     losses = _restored(shared, trainer, cells)
     names = ", ".join(short_name(shared.datasets[own].name) for own in dict.fromkeys(cell.dataset for cell in cells))
@@ -53,6 +59,7 @@ def train(shared: Shared, cells: list[Cell]) -> None:
         start = time.monotonic()
         new = trainer.run(epochs)
         seconds = time.monotonic() - start
+        meanwhile()
         epochs = int(np.clip(epochs * SECONDS_PER_CALL / seconds, 1, min(2 * epochs, MAX_EPOCHS_PER_CALL)))
         losses = [np.concatenate(pair) for pair in zip(losses, new, strict=True)]
         for cell, more in zip(cells, new, strict=True):

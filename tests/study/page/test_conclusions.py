@@ -89,10 +89,10 @@ def test_prior_that_is_off_names_settings_and_nats(make):
 def test_unfinished_and_diverged_cells_are_named(make):
     text = said(make(BOTH, value=values(at_10=None, at_100=np.nan, at_500=20.0), seeds=2))
     assert text["Diverged"] == "Without numbers, because a model diverged: T = 100 on moons and space."
-    assert text["Not finished"].startswith("4 cells of this section: T = 10 on moons and space.")
+    assert text["Not finished"].startswith("4 runs of this section: T = 10 on moons and space.")
     assert "T = 10" not in text["EMD by set"]
     nothing = said(make(MOONS, value=lambda *_: None))
-    assert nothing[""] == "No cell of this section is finished yet." and "EMD by set" not in nothing
+    assert nothing[""] == "No run of this section is finished yet." and "EMD by set" not in nothing
     assert "diverged" in said(make(MOONS, value=lambda *_: np.nan))[""]
 
 
@@ -103,8 +103,12 @@ def test_one_setting_is_held_against_the_floor(make):
 
 
 def test_reported_numbers_are_counted(make):
-    assert said(make(MOONS))["Reported"].startswith("1 of 1 cell with a number reported elsewhere")
+    text = said(make(MOONS))["Reported"]
+    assert text.startswith("Within 3 standard errors of a number reported elsewhere: 1 of 1 cell by EMD. ")
     assert "Reported" not in said(make(GUIDANCE))
+    # 49 ± 1 against 39.5 ± 1: 9.5 / √2.
+    text = said(make(MOONS, value=values(at_10=49.0, at_100=30.0, at_500=20.0)))["Reported"]
+    assert "0 of 1 cell by EMD" in text and "moons, 10: EMD: 49 against 39.5 (z = +6.7)" in text
 
 
 def test_classes_say_on_which_side_of_the_floor_a_quantity_lies(make):
@@ -122,10 +126,10 @@ def test_classes_say_on_which_side_of_the_floor_a_quantity_lies(make):
 def test_of_classifiers_the_highest_accuracy_is_best(make):
     results = make(CLASSIFIER, value=lambda _, c: 21.0 if c.label == "elbo" else 9.0)
     text = said(results)
-    assert text[""] == "By accuracy, elbo is better than every other setting on moons."
+    assert text[""] == "By held-out accuracy, elbo is better than every other setting on moons."
     assert "Start" not in text
     assert text["Floor"].startswith(
-        "No test distinguishes the accuracy of the true class probabilities from that of some setting"
+        "No test distinguishes the held-out accuracy of the true class probabilities from that of some setting"
     )
     # Of the log loss the lowest.
     assert "log loss (nats): mlp_100_50 among the best" in text["Other metrics"]

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from made_up import GUIDANCE, PLAIN, STEPS, dataset
+from made_up import CLASSIFIER, GUIDANCE, PLAIN, STEPS, dataset
 
 from pointillist.study.figures.window import Window
 from pointillist.study.page import render, write_page
@@ -21,7 +21,9 @@ from pointillist.study.page.glance import glance
 from pointillist.study.page.rows import MAX_ROWS, evenly, pictures
 from pointillist.study.page.table import page_table
 from pointillist.study.page.views import view_name
+from pointillist.study.results import Results
 from pointillist.study.spec import Column
+from pointillist.study.store import Measure
 from pointillist.study.tables import write_csv
 
 PAGE = files("pointillist.study.page")
@@ -161,6 +163,32 @@ def test_glance_names_the_best_of_every_section_and_set(make):
     assert table.lines["moons"][1].best == "w = 0 and 1"
 
 
+def test_glance_names_all_ties_and_their_range(make):
+    columns = tuple(Column(str(t), replace(PLAIN, timesteps=t)) for t in range(1, 8))
+    level = {str(t): 20.0 + t / 10 for t in range(1, 8)}
+    level["7"] = 90.0
+    results = make(replace(STEPS, columns=columns), value=lambda _, c: level[c.label])
+    cell = glance(results).lines["moons"][0]
+    assert (cell.best, cell.value) == ("all settings but T = 7", "20.1 to 20.6")
+
+
+def test_glance_is_shaded_by_the_metric_that_stands_worst(make):
+    results = make()
+    section = results.spec.sections[0]
+    assert glance(results).lines["moons"][0].band == "floor"
+    (cell,) = results.cells("moons", section.columns[2].settings)
+    known = {name: replace(measure) for name, measure in results.store.measures(cell.key).items()}
+    results.store.add_result(cell, {**known, "two_sample_test": Measure(9.0, 0.1, 50.0)})
+    found = glance(Results(results.store)).lines["moons"][0]
+    assert found.best == "T = 500" and found.band == "far"
+    assert found.distance.startswith("C2ST accuracy (15-NN): 49.5 standard errors above the floor")
+
+
+def test_terms_are_those_of_the_studys_kinds(make):
+    assert [*page_content(make()).terms] == ["EMD", "accuracy", "held-out accuracy", "two-sample test (C2ST)", "floor"]
+    assert [*page_content(make(CLASSIFIER)).terms] == ["held-out accuracy", "floor"]
+
+
 def test_chart_has_the_stores_numbers(make):
     results = make(value=lambda _, c: np.nan if c.label == "100" else None if c.label == "500" else 40.0)
     of = chart(results, results.spec.sections[0])
@@ -234,7 +262,7 @@ def test_views_leave_the_name_of_the_live_part_alone(name, view):
 
 def test_unfinished_study_is_a_page_too(make):
     text = render(make(value=lambda *_: None))
-    assert "No cell of this section is finished yet." in text and "0 of 13 cells finished" in text
+    assert "No run of this section is finished yet." in text and "0 of 13 runs finished" in text
 
 
 def test_summary_says_what_errors_cover(make):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pointillist.study.agreement import LIMIT, Comparison, agreements, comparisons
 from pointillist.study.page.words import count, listing, on_sets, settings
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import KL_LIMIT, Results, Row
@@ -87,8 +88,8 @@ def _marked(flags: Sequence[bool]) -> list[int]:
 
 def _nothing(results: Results, section: Section) -> Statement:
     if any(summary is not None for row in results.rows(section) for summary in row.summaries):
-        return Statement("", "Every finished cell diverged, so there is nothing to compare.")
-    return Statement("", "No cell of this section is finished yet.")
+        return Statement("", "Every finished run diverged, so there is nothing to compare.")
+    return Statement("", "No run of this section is finished yet.")
 
 
 def _lead(section: Section, rows: list[Row]) -> Statement:
@@ -131,7 +132,8 @@ def _of_set(section: Section, row: Row) -> tuple[str, str]:
     ties = [i for i in _marked(row.is_best) if i != first]
     worse = [i for i in present(row) if not row.is_best[i]]
     if ties:
-        text += f"; no test distinguishes {settings(section, ties, brief=True) if worse else 'the others'} from it"
+        which = settings(section, ties, brief=True) if worse or len(ties) == 1 else "the others"
+        text += f"; no test distinguishes {which} from it"
     if worse:
         worst = max(worse, key=lambda i: _distance(row, first, i))
         text += f"; {settings(section, [worst])} is furthest off with {value_text(row, worst)}"
@@ -262,13 +264,32 @@ def _start(results: Results, section: Section) -> Iterator[Statement]:
 
 
 def _reported(results: Results, section: Section) -> Iterator[Statement]:
-    agreement = results.agreement(section)
-    if agreement.compared:
-        yield Statement(
-            "Reported",
-            f"{agreement.agreeing} of {count(agreement.compared, 'cell')} with a number reported elsewhere are within "
-            "three standard errors of it (of both numbers, for the drawing of rows).",
-        )
+    compared = comparisons(results, section)
+    if not compared:
+        return
+    parts = [f"{each.agreeing} of {count(each.compared, 'cell')} by {each.metric}" for each in agreements(compared)]
+    apart = tuple(
+        (f"{each.reported.dataset}, {each.reported.column}", f"{each.metric}: {_apart(each)}")
+        for each in compared
+        if not each.agrees
+    )
+    if results.covers_training:
+        errors = "an error that includes training and the drawing of rows"
+    else:
+        errors = "an error of the drawing of rows alone, as so few seeds do not show that of training"
+    yield Statement(
+        "Reported",
+        f"Within {LIMIT:g} standard errors of a number reported elsewhere: {listing(parts)}. The reported number "
+        f"counts as one more run, with {errors}.{' The others, with their z-scores:' if apart else ''}",
+        apart,
+    )
+
+
+def _apart(each: Comparison) -> str:
+    reported = each.reported
+    if not np.isfinite(each.z):
+        return f"diverged, reported {reported.value:.{reported.decimals}f}"
+    return f"{each.measured.value:.3g} against {reported.value:.{reported.decimals}f} (z = {each.z:+.1f})"
 
 
 def _missing(results: Results, section: Section) -> Iterator[Statement]:
@@ -291,7 +312,7 @@ def _missing(results: Results, section: Section) -> Iterator[Statement]:
     if lacking:
         yield Statement(
             "Not finished",
-            f"{count(n_missing, 'cell')} of this section: {_places(section, lacking)}. They are not included here.",
+            f"{count(n_missing, 'run')} of this section: {_places(section, lacking)}. They are not included here.",
         )
 
 

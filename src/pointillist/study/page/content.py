@@ -17,7 +17,7 @@ from pointillist.study.page.views import view_name
 from pointillist.study.page.words import count
 from pointillist.study.results import Results
 from pointillist.study.spec import Section, short_name
-from pointillist.study.tables import agreement_line, csv_text, notes
+from pointillist.study.tables import agreement_lines, csv_text, notes
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,18 @@ class Content:
     Attributes:
         title: The study's title.
         summary: Two or three lines.
+        terms: What stands for what: names of metrics and other words, with their definitions.
         glance: The best setting of every section and set.
+        agreement: How many cells agree with numbers reported elsewhere; empty if there are none.
         sections: Its sections.
         data: JSON for a script element.
     """
 
     title: str
     summary: list[str]
+    terms: dict[str, str]
     glance: Glance
+    agreement: str
     sections: list[SectionContent]
     data: Markup
 
@@ -80,7 +84,15 @@ def page_content(results: Results) -> Content:
     of_sections = [_section_data(results, section) for section in results.spec.sections]
     data = {"study": results.spec.name, "sets": rows.sets, "draws": rows.draws, "sections": of_sections}
     sections = [_section(results, *pair) for pair in zip(results.spec.sections, of_sections, strict=True)]
-    return Content(results.spec.title, _summary(results), glance(results), sections, as_json(data))
+    return Content(
+        results.spec.title,
+        _summary(results),
+        _terms(results),
+        glance(results),
+        _agreement(results),
+        sections,
+        as_json(data),
+    )
 
 
 def as_json(data: Any) -> Markup:
@@ -132,9 +144,9 @@ def _detail(results: Results, section: Section) -> str:
 def _summary(results: Results) -> list[str]:
     finished, missing = results.finished_and_missing()
     done = (
-        f"all {count(finished, 'cell')} finished"
+        f"all {count(finished, 'run')} finished"
         if not missing
-        else f"{finished:,} of {finished + missing:,} cells finished"
+        else f"{finished:,} of {finished + missing:,} runs finished"
     )
     seeds = count(results.spec.seeds, "seed")
     if results.covers_training:
@@ -144,8 +156,48 @@ def _summary(results: Results) -> list[str]:
             f"Errors are standard errors of the drawing of rows alone, with {seeds} per setting: two settings may "
             "differ by no more than two trainings of one setting do"
         )
-    lines = [f"{count(len(results.fingerprints), 'data set')}, {done}. {errors}.", _origin(results)]
-    return [line for line in [*lines, agreement_line(results)] if line]
+    what = (
+        "A run is one data set, setting and seed; a cell of a table is one data set and setting, averaged over seeds."
+    )
+    lines = [f"{count(len(results.fingerprints), 'data set')}, {done}. {what} {errors}.", _origin(results)]
+    return [line for line in lines if line]
+
+
+def _agreement(results: Results) -> str:
+    first, *parts = agreement_lines(results) or [""]
+    return f"{first} {'; '.join(parts)}." if parts else ""
+
+
+_TERMS = {
+    "EMD": (
+        ("rows", "classes"),
+        "the earth mover's distance, the cost of moving generated rows onto as many real ones; between rows of the "
+        "data itself it is not 0",
+    ),
+    "accuracy": (
+        ("classes",),
+        "the share of generated rows that a classifier of the data puts into the class they were drawn for",
+    ),
+    "held-out accuracy": (
+        ("classifier",),
+        "the share of fresh rows of the data that a classifier puts into their class",
+    ),
+    "two-sample test (C2ST)": (
+        ("rows",),
+        "a classifier, here the 15 nearest neighbors, that is to distinguish generated rows from real ones; accuracy "
+        "0.5 means that it cannot",
+    ),
+    "floor": (
+        ("rows", "classes", "classifier"),
+        "the real-data baseline: the same metric between two halves of the data, or of the best possible classifier",
+    ),
+}
+
+
+def _terms(results: Results) -> dict[str, str]:
+    """Defines the words of the table of best settings that the study uses."""
+    kinds = {section.kind for section in results.spec.sections}
+    return {term: text for term, (of, text) in _TERMS.items() if not kinds.isdisjoint(of)}
 
 
 def _origin(results: Results) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pointillist.study.page.conclusions import leader, present
-from pointillist.study.page.table import standing
+from pointillist.study.page.table import BANDS, standing
 from pointillist.study.page.views import view_name
 from pointillist.study.page.words import settings
 from pointillist.study.quantities import QUANTITIES
@@ -11,7 +11,7 @@ from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
 from pointillist.study.tables import value_text
 
-_MOST_NAMED = 3
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class GlanceCell:
 
     Attributes:
         best: The settings that no test distinguishes from the best one; empty if nothing is finished.
-        value: The best one's number.
-        band: Its distance from the floor (the real-data baseline), one of `table.BANDS`.
+        value: The best one's number, or the range of theirs.
+        band: Distance from the floor (the real-data baseline) of the one with the best number, by the metric by which
+            it stands worst; one of `table.BANDS`.
         distance: The same in words.
     """
 
@@ -50,19 +51,40 @@ def glance(results: Results) -> Glance:
     for section in results.spec.sections:
         metric = next(iter(QUANTITIES[section.kind].values()))
         heads.append((view_name(section), section.name, metric.title))
-        rows = (row for row in results.rows(section) if row.metric == metric.name)
-        columns.append({row.dataset: _cell(section, row) for row in rows})
+        rows = results.rows(section)
+        columns.append(
+            {
+                row.dataset: _cell(section, row, [other for other in rows if other.dataset == row.dataset])
+                for row in rows
+                if row.metric == metric.name
+            }
+        )
     sets = map(short_name, results.fingerprints)
     return Glance(tuple(heads), {name: [column.get(name) for column in columns] for name in sets})
 
 
-def _cell(section: Section, row: Row) -> GlanceCell:
+def _cell(section: Section, row: Row, of_set: list[Row]) -> GlanceCell:
     if not present(row):
         return GlanceCell()
     first = leader(row)
-    best = [i for i, is_best in enumerate(row.is_best) if is_best]
-    if len(best) <= _MOST_NAMED:
-        text = settings(section, best)
-    else:
-        text = f"{settings(section, [first])}, tied with {len(best) - 1} others"
-    return GlanceCell(text, value_text(row, first), *standing(row, first))
+    best = [i for i, is_best in enumerate(row.is_best) if is_best] or [first]
+    text = settings(section, best, brief=len(section.columns) - len(best) > _MOST_NAMED)
+    return GlanceCell(text, _values(row, best), *_strictest(of_set, first))
+
+
+def _values(row: Row, best: list[int]) -> str:
+    """Formats one setting's value with its error, or the lowest and the highest of several."""
+    if len(best) == 1:
+        return value_text(row, best[0])
+    low, high = (value_text(row, i).partition(" ± ")[0] for i in (min(best, key=row.value), max(best, key=row.value)))
+    return f"{low} to {high}" if low != high else low
+
+
+def _strictest(rows: list[Row], i: int) -> tuple[str, str]:
+    """The band of the metric by which a setting stands worst, and that metric's distance from its floor in words."""
+    standings = [(row, *standing(row, i)) for row in rows]
+    known = [(row, band, distance) for row, band, distance in standings if band]
+    if not known:
+        return "", ""
+    row, band, distance = max(known, key=lambda each: ([*BANDS].index(each[1]), each[0].excess(i) or 0.0))
+    return band, f"{row.title}: {distance}"

@@ -121,10 +121,12 @@
       });
       if (rows && frames === this.frames) {
         const evaluations = choices.sampler === "heun" ? 2 * choices.steps - 1 : choices.steps;
-        const pairs = choices.guidance && choices.labels ? " of two networks' outputs" : "";
+        const guided = choices.guidance && choices.labels ? ", each with the class and without it" : "";
+        const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
         this.#say(
           `${ROWS.toLocaleString("en")} rows in ${((performance.now() - begin) / 1000).toFixed(2)} s: ` +
-            `${evaluations} evaluations per row${pairs}, ${this.pool.workers.length} workers`,
+            `${count(evaluations, "evaluation")} of the network per row${guided}, ` +
+            count(this.pool.workers.length, "worker"),
         );
       }
       return rows;
