@@ -323,6 +323,15 @@ def test_names_that_make_a_long_name_together(tmp_path):
         parsed(f'datasets = "{name}.npy"\n[sections.{"b" * 60}]', tmp_path)
 
 
+def test_a_section_may_have_a_note():
+    text = 'datasets = "moons"\n[sections.a]\nnote = "Read this."\n[sections.b]\n'
+    spec = parsed(text)
+    assert [section.note for section in spec.sections] == ["Read this.", ""]
+    assert from_json(json.loads(json.dumps(to_json(spec)))) == spec
+    with pytest.raises(SpecError, match=r"line 3: sections\.a\.note: 3 must be a text of at most 1,000 characters"):
+        parsed(text.replace('"Read this."', "3"))
+
+
 def test_overrides_keep_to_the_number_of_cells():
     spec = load_spec("report").with_seeds(1000)
     with pytest.raises(SpecError, match="make 270,000 cells, more than 200,000"):

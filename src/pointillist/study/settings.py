@@ -146,10 +146,10 @@ class Settings:
         return linear(self.timesteps, *self.beta_range) if self.beta_range else SCHEDULES[self.schedule](self.timesteps)
 
 
-STEERED: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {
-    **STEERING,
-    "svdd_pm as published": ChainedSVDD,
-}
+CHAINED = "svdd_pm as published"
+"""Name of the method by which a published report ran "svdd_pm"."""
+
+STEERED: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {**STEERING, CHAINED: ChainedSVDD}
 """The methods that steer by a reward: those of `gaussian.STEERING`, and one for comparison with a published report."""
 
 _TRAINING = (

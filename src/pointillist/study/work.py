@@ -7,7 +7,7 @@ from pointillist.diffusion.likelihood import EVALUATIONS_PER_STEP, n_tangents
 from pointillist.engine.mapping import CLASS_STEPS
 from pointillist.study.grid import Cell, Dataset, has_fresh_rows
 from pointillist.study.quantities import LIKELIHOOD_STEPS
-from pointillist.study.settings import Settings
+from pointillist.study.settings import CHAINED, Settings
 from pointillist.study.store import Store
 
 
@@ -42,6 +42,7 @@ class Work:
         """Work of drawing a cell's rows."""
         settings = cell.settings
         evaluations = settings.candidates or (2 if settings.guidance else 1)
+        evaluations += settings.method == CHAINED
         return float(settings.n_samples * settings.evaluations * evaluations) * self._of_a_row(cell)
 
     def classifying(self, cell: Cell) -> float:
@@ -65,4 +66,5 @@ class Work:
         features = settings.time_embedding + settings.class_embedding
         if settings.network == "residual":
             return 2.0 * settings.width * (columns * 2 + 2 * settings.depth * (features + settings.width))
-        return 2.0 * settings.width * (columns * 2 + features + settings.depth * settings.width)
+        # The input layer and the first hidden one are a single product.
+        return 2.0 * settings.width * (columns * 2 + features + (settings.depth - 1) * settings.width)
