@@ -12,6 +12,12 @@ def test_three_seeds_give_the_spread_over_seeds():
     assert summary.standard_error == pytest.approx(stats.sem(values)) and summary.degrees_of_freedom == 2
 
 
+def test_seeds_of_one_value_are_one_measurement():
+    summary = summarise([0.8705] * 3, [0.007] * 3, [np.inf] * 3)
+    assert (summary.value, summary.standard_error) == pytest.approx((0.8705, 0.007))
+    assert summary.degrees_of_freedom == np.inf
+
+
 def test_fewer_seeds_combine_the_drawing_errors():
     assert summarise([3.0], [0.5], [4]) == Summary(3.0, 0.5, 4.0, 1, 0.5)
     two = summarise([3.0, 5.0], [0.3, 0.4], [4, 4])

@@ -40,12 +40,14 @@ def summarise(
 
     From three seeds on, the error comes from the spread between seeds, which includes training and drawing. With fewer,
     it combines the cells' own standard errors, which include the drawing of rows only, with degrees of freedom by Welch
-    and Satterthwaite.
+    and Satterthwaite. Seeds that all have one value, such as those of a classifier without a seed, are one measurement.
     """
     n = len(values)
     mean = float(np.mean(values))
     parts = np.square(standard_errors)
     of_drawing = float(np.sqrt(parts.mean()))
+    if n >= MIN_SEEDS_FOR_SPREAD and len(set(values)) == 1:
+        return Summary(mean, of_drawing, min(degrees_of_freedom), n, of_drawing)
     if n >= MIN_SEEDS_FOR_SPREAD:
         spread = float(np.std(values, ddof=1))
         return Summary(mean, spread / np.sqrt(n), n - 1, n, max(spread, of_drawing))
