@@ -25,7 +25,7 @@ time_embedding = 4
 class_embedding = 4
 epochs = 2
 timesteps = 5
-datasets = ["moons", "helix"]
+datasets = ["moons", "blobs"]
 n_samples = 700
 emd_rows = 20
 
@@ -86,13 +86,13 @@ def test_a_study_of_classes(small, tmp_path):
         assert "w = 0 is plain conditional sampling" in text
         assert results.generated("moons", reward.columns[1].settings).shape == (700, 2)
         text = markdown(results, classifier)
-        assert "| helix | log loss (nats) |" in text and "prior KL" not in text
-        truth = store.floors(results.fingerprints["helix"], protocol(classifier.columns[0].settings))
-        assert 0.6 < truth["accuracy"].value < 0.95 and 0.6 < truth["training_accuracy"].value < 0.95
-        assert "| helix | accuracy on training rows |" in text
+        assert "| blobs | log loss (nats) |" in text and "prior KL" not in text
+        truth = store.floors(results.fingerprints["blobs"], protocol(classifier.columns[0].settings))
+        assert 0.9 < truth["accuracy"].value < 0.99 and 0.9 < truth["training_accuracy"].value < 0.99
+        assert "| blobs | accuracy on training rows |" in text
         assert store.floors(results.fingerprints["moons"], protocol(classifier.columns[0].settings)) == {}
     names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
-    assert {"guidance_helix_rows.png", "reward_moons_rows.png", "classifier_metrics.png"} < names
+    assert {"guidance_blobs_rows.png", "reward_moons_rows.png", "classifier_metrics.png"} < names
     assert not any(name.startswith("classifier_") and name != "classifier_metrics.png" for name in names)
 
 

@@ -1,6 +1,7 @@
 """Runs a study: trains missing models in stacks, draws, measures, and writes each finished part to the store."""
 
 import platform
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -116,7 +117,9 @@ def compute(
     interruption: Interruption,
 ) -> None:
     """Computes some cells of a study, and the floors of some of its data sets, where the store lacks them."""
-    with ThreadPoolExecutor(jax.local_device_count()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(jax.local_device_count()) as pool:
+        # The scoring classifier has the protocol's number of passes, whether they are enough or not.
+        warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
         scored = _scored(study, cells, floors_of)
         scorers = {dataset.fingerprint: pool.submit(Scorer.fit, dataset) for dataset in scored}
         # Of all cells: a part of a study then takes the programs of the whole.

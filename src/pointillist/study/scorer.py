@@ -1,6 +1,5 @@
 """The classifier that scores and rewards generated rows: scikit-learn's MLP, following the study's protocol."""
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,13 +90,9 @@ class Scorer:
 
 
 def _fitted(rows: np.ndarray, labels: np.ndarray) -> "MLPClassifier":
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
-    with warnings.catch_warnings():
-        # The protocol's number of passes, whether they were enough or not.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return MLPClassifier(HIDDEN_LAYERS, max_iter=500, random_state=42).fit(rows, labels)
+    return MLPClassifier(HIDDEN_LAYERS, max_iter=500, random_state=42).fit(rows, labels)
 
 
 def held_out(name: str, n_rows: int | None = None) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]] | None:
