@@ -108,7 +108,7 @@ def test_hutchinsons_estimate_has_the_right_mean():
 
     def one(key, x):
         probes = jax.random.rademacher(key, (4, 2), jnp.float32)
-        return log_density(MIXTURE.denoiser(schedule), x, probes=probes, steps=40)
+        return log_density(MIXTURE.denoiser(schedule), x, probes=probes, steps=120)
 
     keys = jax.random.split(jax.random.key(0), (100, 20))
     estimates = np.asarray(jax.vmap(jax.vmap(one))(keys, x[None].repeat(100, 0)), np.float64)
