@@ -84,7 +84,7 @@ def test_agreement_counts_within_three_standard_errors_of_both(results, tmp_path
     (apart,) = (each for each in comparisons(results) if not each.agrees)
     assert apart.z == pytest.approx(4.5 / np.sqrt(2 + 0.1**2 / 12))
     text = write_tables(results, tmp_path)[-1].read_text()
-    assert "| steps | EMD | 1 of 2 |" in text and "| steps | rows | EMD | 5 | 25 | 1 | 20.5 | +3.2 |" in text
+    assert "| steps | EMD | 1 of 2 |" in text and "| steps | rows | EMD | 5 | 25 | 1 | 20.5 | +3.2 | +3.2 |" in text
 
 
 @pytest.mark.parametrize(("spread", "expected"), [(4.0, 4.0), (0.1, 1.5)])
@@ -94,8 +94,9 @@ def test_error_of_one_seed_is_the_spread_between_seeds_unless_drawing_alone_vari
     assert summary.of_one_seed == pytest.approx(expected)
     assert summary.standard_error == pytest.approx(spread / np.sqrt(3))
     assert summarise(values[:2], [1.5] * 2, [4.0] * 2).of_one_seed == pytest.approx(1.5)
-    z = Comparison("s", "EMD", summary, ReferenceValue("d", "emd", "c", 8.0, 2)).z
-    assert z == pytest.approx(12 / np.hypot(expected * np.sqrt(4 / 3), 0.01 / np.sqrt(12)))
+    found = Comparison("s", "EMD", summary, ReferenceValue("d", "emd", "c", 8.0, 2), pooled=2.0)
+    for z, error in ((found.z, expected), (found.pooled_z, 2.0)):
+        assert z == pytest.approx(12 / np.hypot(error * np.sqrt(4 / 3), 0.01 / np.sqrt(12)))
 
 
 def test_csv_has_a_line_a_cell_and_metric(results, tmp_path):

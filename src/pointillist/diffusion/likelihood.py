@@ -80,7 +80,7 @@ def log_density(
     fine = 0.0 if steps is None else FINE
 
     def in_u(u: Any, state: tuple[Array, Array], args: None) -> tuple[Array, Array]:
-        sigma = jnp.exp(u) - fine
+        sigma = jnp.maximum(jnp.exp(u) - fine, jnp.exp(-lambda_1))  # of a tiny σ the difference keeps no digit
         return jax.tree.map(lambda change: change * (1 + fine / sigma), drift(jnp.log(sigma), state, None))
 
     begin, end = (-lambda_t if fine == 0 else jnp.log(jnp.exp(-lambda_t) + fine) for lambda_t in (lambda_1, lambda_T))

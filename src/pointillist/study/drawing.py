@@ -68,7 +68,7 @@ def log_density_of(shared: Shared, cell: Cell) -> Float[np.ndarray, " n"] | None
     if fresh is None:
         return None
     shared.say(f"likelihood of {shared.name(cell)}")
-    log_density = map_rows(LogDensity(_denoiser(shared, cell), LIKELIHOOD_STEPS), fresh[0])
+    log_density = map_rows(LogDensity(denoiser_of(shared, cell), LIKELIHOOD_STEPS), fresh[0])
     shared.bar.advance(shared.work.classifying(cell))
     return log_density
 
@@ -78,7 +78,7 @@ def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray
     shared.say(f"classifying {shared.name(cell)}")
     dataset = shared.dataset(cell)
     fresh = held_out(dataset.name, cell.settings.n_held_out)
-    denoiser = _denoiser(shared, cell)
+    denoiser = denoiser_of(shared, cell)
     assert fresh is not None and isinstance(denoiser, ConditionalDenoiser)
     rows, labels = fresh
     method: Any = (
@@ -91,7 +91,8 @@ def class_probabilities_of(shared: Shared, cell: Cell) -> tuple[Float[np.ndarray
     return posterior(log_likelihoods, dataset.class_sizes), labels
 
 
-def _denoiser(shared: Shared, cell: Cell) -> Denoiser:
+def denoiser_of(shared: Shared, cell: Cell) -> Denoiser:
+    """Returns the denoiser of a cell's model, which is trained."""
     model = shared.store.model(cell.model_key)
     assert model is not None
     process = shared.process(cell)
@@ -100,7 +101,7 @@ def _denoiser(shared: Shared, cell: Cell) -> Denoiser:
 
 
 def _guided(shared: Shared, cell: Cell) -> Denoiser:
-    denoiser, guidance = _denoiser(shared, cell), cell.settings.guidance
+    denoiser, guidance = denoiser_of(shared, cell), cell.settings.guidance
     if not guidance:
         return denoiser
     assert isinstance(denoiser, ConditionalDenoiser)

@@ -233,6 +233,12 @@ def agreement_lines(results: Results) -> list[str]:
     ]
 
 
+_APART = (
+    "The other cells, with their z-scores (measured minus reported, in standard errors). Pooled: with the error of one "
+    "seed as root mean square over all settings of the same set and metric."
+)
+
+
 def _agreement_markdown(results: Results) -> str:
     compared = comparisons(results)
     counts = [(a.section, a.metric, f"{a.agreeing} of {a.compared}") for a in agreements(compared)]
@@ -240,15 +246,16 @@ def _agreement_markdown(results: Results) -> str:
     lines += _markdown_table(("section", "metric", "cells"), counts)
     apart = [_texts_of(each) for each in compared if not each.agrees]
     if apart:
-        heads = ("section", "set", "metric", "setting", "measured, mean", "± of one seed", "reported", "z")
-        lines += ["", "The other cells, with their z-scores (measured minus reported, in standard errors):", ""]
+        heads = ("section", "set", "metric", "setting", "measured, mean", "± of one seed", "reported", "z", "pooled z")
+        lines += ["", _APART, ""]
         lines += _markdown_table(heads, apart)
     return "\n".join([*lines, ""])
 
 
 def _texts_of(each: Comparison) -> tuple[str, ...]:
     s, r = each.measured, each.reported
-    numbers = f"{s.value:.4g}", f"{s.of_one_seed:.2g}", f"{r.value:.{r.decimals}f}", f"{each.z:+.1f}"
+    reported = f"{r.value:.{r.decimals}f}"
+    numbers = f"{s.value:.4g}", f"{s.of_one_seed:.2g}", reported, f"{each.z:+.1f}", f"{each.pooled_z:+.1f}"
     return (each.section, r.dataset, each.metric, r.column, *numbers)
 
 
