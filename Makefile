@@ -104,9 +104,10 @@ bench-page: .venv/dev browser
 bench-peers: .venv/core .venv-peers/installed
 	$(BIN)/python benchmarks/peers.py
 
-# ADULT=FOLDER: train.csv.gz and test.csv.gz of the UCI's Adult, with a line of names.
+# DATA=FOLDER: folders adult, beijing and default of the UCI's tables, each with train.csv.gz and test.csv.gz.
 bench-mixed: .venv/core .venv-peers/installed
-	$(BIN)/python benchmarks/mixed.py --diamonds $(if $(ADULT),--adult $(ADULT) --ways masked one-hot bits)
+	$(BIN)/python benchmarks/mixed.py --diamonds \
+		$(if $(DATA),--adult $(DATA)/adult --beijing $(DATA)/beijing --default $(DATA)/default)
 
 bench-small-tables: .venv/dev .venv-peers/installed
 	$(BIN)/python benchmarks/small_tables.py

@@ -1,9 +1,10 @@
 """Generated rows of real tables of mixed columns: how similar they are to the data, and how long they take.
 
-There are two tables: Adult (UCI, Becker & Kohavi 1996, CC BY 4.0; `--adult` gives a folder with train.csv.gz and
-test.csv.gz), and the diamonds that plotnine ships (53,940 × 10; a fifth is held out). `--ways` adds other ways to bring
+There are three tables of the UCI Machine Learning Repository (CC BY 4.0), Adult (Becker & Kohavi 1996), Beijing's air
+(Chen 2015) and the default of credit cards (Yeh 2009), whose folders with train.csv.gz and test.csv.gz the options
+give; and the diamonds that plotnine ships (53,940 × 10; a fifth is held out). `--ways` adds other ways to bring
 categories into a diffusion of numbers, with one seed each: one-hot columns, and analog bits (Chen et al. 2022, arXiv
-2208.04202). Both encode numbers by their normal scores, with the network and the steps of the masked process.
+2208.04202). Both encode numbers by their normal scores, with the width of the masked process.
 
 Each score stands beside those of real held-out rows and of independently permuted columns, from the same run.
 """
@@ -40,10 +41,20 @@ SCORES = {
 }
 
 
-def adult(folder: Path) -> tuple[pa.Table, pa.Table, str]:
-    """Reads the training rows, the held-out rows, and the column that is predicted, of Adult."""
-    train, test = (csv.read_csv(folder / f"{name}.csv.gz") for name in ("train", "test"))
-    return train, test, "income"
+TARGETS = {"adult": "income", "beijing": "pm2.5", "default": "target"}
+CODES = {
+    "adult": (),
+    "beijing": ("year", "month", "day", "hour"),
+    "default": ("SEX", "EDUCATION", "MARRIAGE", *(f"PAY_{i}" for i in (0, 2, 3, 4, 5, 6)), "target"),
+}
+"""Columns of numbers that are codes of categories."""
+
+
+def uci(name: str, folder: Path) -> tuple[pa.Table, pa.Table, str]:
+    """Reads the training rows, the held-out rows, and the column that is predicted."""
+    as_text = csv.ConvertOptions(column_types=dict.fromkeys(CODES[name], pa.string()))
+    train, test = (csv.read_csv(folder / f"{part}.csv.gz", convert_options=as_text) for part in ("train", "test"))
+    return train, test, TARGETS[name]
 
 
 def diamonds() -> tuple[pa.Table, pa.Table, str]:
@@ -134,6 +145,24 @@ def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
     return found
 
 
+def detection(train: pa.Table, rows: pa.Table) -> float:
+    """Computes the score of boosted trees against the training rows, in the peers' Python."""
+    python = ROOT / ".venv-peers" / "bin" / "python"
+    categories = [field.name for field in train.schema if not is_number(field.type)]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{side}.csv" for side in ("real", "rows")]
+        for path, table in zip(paths, (train, rows), strict=True):
+            csv.write_csv(table, path)
+        command = [python, ROOT / "benchmarks" / "peers" / "detection.py", *paths, *categories]
+        done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a type is of numbers."""
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
 def measured(name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: int) -> list[dict[str, Any]]:
     """Fits, samples and scores with each seed, and prints the table."""
     train, test, target = data
@@ -142,7 +171,7 @@ def measured(name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: i
         rows, seconds = generated(way, train, seed)
         sides = [MixedTable(table).arrays() for table in (rows, train, test)]
         evaluation = evaluate_tables(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
-        runs.append({**seconds, **scores(evaluation)})
+        runs.append({**seconds, **scores(evaluation), "detection": detection(train, rows)})
     print(f"\n{name}, {way}: {len(train):,} rows x {train.num_columns}, {len(test):,} held out, {seeds} seed(s)\n")
     print("| | rows, mean | lowest to highest | real held-out rows | independent columns |\n|---|---|---|---|---|")
     for key, label in SCORES.items():
@@ -152,6 +181,9 @@ def measured(name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: i
         print(f"| {label} | " + " | ".join([*cells, *(f"{other:.4f}" for other in others)]) + " |")
     inside = sum(run["rows"]["is_inside"] for run in runs)
     print(f"| … within its 99 % interval of one half | {inside:.0f} of {seeds} | | | |")
+    values = [run["detection"] for run in runs]
+    spread = f"{min(values):.4f} to {max(values):.4f}"
+    print(f"| XGBoost's detection score, training rows | {statistics.mean(values):.4f} | {spread} | | |")
     for key, label in (("fit_s", "seconds to fit"), ("sample_s", "seconds to sample as many rows")):
         values = [run[key] for run in runs]
         print(f"| {label} | {statistics.median(values):.1f} | {min(values):.1f} to {max(values):.1f} | | |", flush=True)
@@ -161,18 +193,20 @@ def measured(name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: i
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--adult", type=Path, metavar="FOLDER", help="train.csv.gz and test.csv.gz of UCI Adult")
+    for name in TARGETS:
+        parser.add_argument(f"--{name}", type=Path, metavar="FOLDER", help="train.csv.gz and test.csv.gz")
     parser.add_argument("--diamonds", action="store_true", help="the table that plotnine ships")
     parser.add_argument("--ways", nargs="+", choices=("masked", "one-hot", "bits"), default=["masked"])
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     tables = {}
-    if options.adult:
-        tables["Adult"] = adult(options.adult)
+    for name in TARGETS:
+        if folder := getattr(options, name):
+            tables[name.capitalize()] = uci(name, folder)
     if options.diamonds:
         tables["diamonds"] = diamonds()
     if not tables:
-        parser.error("give --adult FOLDER, --diamonds, or both")
+        parser.error("give --adult FOLDER, --beijing FOLDER, --default FOLDER or --diamonds")
     found = {}
     for name, data in tables.items():
         for way in options.ways:

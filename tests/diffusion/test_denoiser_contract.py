@@ -17,9 +17,12 @@ from pointillist.diffusion.denoisers import (
     NetworkDenoiser,
 )
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
+from pointillist.diffusion.mixed_networks import NumberNetwork
+from pointillist.diffusion.mixed_sampling import NumberDenoiser
 from pointillist.diffusion.networks import MLP, ResidualMLP
 from pointillist.diffusion.oracles import EmpiricalLaw, GaussianMixture
 from pointillist.diffusion.schedules import alpha_sigma, cosine, linear
+from pointillist.diffusion.tokens import Tokens
 
 SCHEDULE = cosine(40)
 CLASSES = 2
@@ -61,6 +64,15 @@ def of_classes(schedule, kind=ResidualMLP, prediction="edm", seed=0):
     )
 
 
+def numbers(schedule):
+    """The denoiser of two numbers beside a token."""
+    tokens = Tokens((3, 1), (), (0, 1), (2, 0))
+    network = NumberNetwork.build(jax.random.key(0), tokens=tokens, width=6, depth=1)
+    rng = np.random.default_rng(0)
+    network = jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), network)
+    return NumberDenoiser(network, schedule, jnp.ones(2, bool), jnp.linspace(-1.0, 1.0, 6))
+
+
 @dataclass(frozen=True)
 class Case:
     """A denoiser of a schedule, and the law whose exact denoiser it is, if it is one's."""
@@ -78,6 +90,7 @@ DENOISERS = {
     "empirical": Case(EMPIRICAL.denoiser, EMPIRICAL),
     "classifier-free": Case(lambda s: ClassifierFree(of_classes(s), *GUIDANCE)),
     "classifier-free, of a mixture": Case(lambda s: ClassifierFree(MIXTURE.denoiser(s), *GUIDANCE)),
+    "numbers": Case(numbers),
     "autoguided": Case(lambda s: Autoguided(of_classes(s), of_classes(s, seed=1), *GUIDANCE)),
     "autoguided, no classes": Case(lambda s: Autoguided(EMPIRICAL.denoiser(s), MIXTURE.denoiser(s), *GUIDANCE)),
 }

@@ -22,7 +22,7 @@ from pointillist.diffusion.token_sampling import (
 from pointillist.diffusion.tokens import WIDE, Tokens
 from pointillist.engine.sampling import sample_rows
 
-TOKENS = Tokens((2, 3, 2), (-1, -1, -1))
+TOKENS = Tokens((2, 3, 2))
 ROWS = np.array(list(product(range(2), range(3), range(2))))
 LAW = np.random.default_rng(0).dirichlet(np.full(len(ROWS), 0.7))
 
@@ -84,13 +84,6 @@ def test_forbidden_values_are_never_drawn():
     assert np.floor(rows[:, 1]).max() == 1
 
 
-def test_the_number_added_to_a_token_is_uniform():
-    rows = drawn(TokenDenoiser(Exact(LAW), TOKENS), n=5000)
-    rest = rows % 1
-    assert rest.min() >= 0 and rest.max() < 1
-    np.testing.assert_allclose(rest.mean(axis=0), 0.5, atol=4 * np.sqrt(1 / 12 / 5000))
-
-
 def test_the_loss_of_the_exact_law_is_its_entropy():
     """The mean over orders and places of weighted losses is the negative log-likelihood of a row."""
     rng = np.random.default_rng(1)
@@ -105,18 +98,14 @@ def test_the_loss_of_the_exact_law_is_its_entropy():
     assert abs(float(losses.mean()) - entropy) < 4 * float(losses.std()) / 200
 
 
-def test_what_is_hidden_is_weighed_to_the_number_of_tokens_and_parents_come_first():
-    tokens = Tokens((4, 8, 3, 5, 8), (-1, 0, -1, -1, 3))
-    order = tokens.ordered(jax.random.uniform(jax.random.key(0), (1000, 5)))
-    assert (order[:, 1] >= order[:, 0]).all() and (order[:, 4] >= order[:, 3]).all()
+def test_what_is_hidden_is_weighed_to_the_number_of_tokens():
+    tokens = Tokens((4, 8, 3, 5, 8))
+    order = jax.random.uniform(jax.random.key(0), (1000, 5))
     share = jnp.arange(1000, dtype=jnp.float32) / 1000
     is_seen, weight = hiding(tokens, order, share)
     np.testing.assert_array_equal(np.asarray(is_seen).sum(axis=1), np.floor(np.asarray(share) * 5))
     np.testing.assert_allclose(weight.sum(axis=1), 5, rtol=1e-6)
     assert not (np.asarray(weight) * np.asarray(is_seen)).any()
-    for child, parent in ((1, 0), (4, 3)):
-        assert not (np.asarray(is_seen)[:, child] & ~np.asarray(is_seen)[:, parent]).any()
-        assert not (np.asarray(weight)[:, child] * ~np.asarray(is_seen)[:, parent]).any()
 
 
 def test_the_loss_is_the_cross_entropy_of_each_token():
@@ -141,14 +130,14 @@ def test_rows_are_those_of_their_seed_whatever_their_number():
 
 
 def test_tokens_that_cannot_be():
-    with pytest.raises(ValueError, match="a token's parent must come before it"):
-        Tokens((2, 3), (1, -1))
     with pytest.raises(ValueError, match="each token a size of at least 1"):
-        Tokens((2, 0), (-1, -1))
+        Tokens((2, 0))
+    with pytest.raises(ValueError, match="either each value of each token has a rank"):
+        Tokens((2, 3), (0.5,))
 
 
 def test_ordered_values_begin_alike_and_folding_changes_nothing():
-    tokens = Tokens((20, 3), (-1, -1), (*((np.arange(20) + 0.5) / 20).tolist(), -1.0, -1.0, -1.0))
+    tokens = Tokens((20, 3), (*((np.arange(20) + 0.5) / 20).tolist(), -1.0, -1.0, -1.0))
     network = TokenNetwork.build(jax.random.key(0), tokens=tokens, width=16, depth=2)
     keys = iter(jax.random.split(jax.random.key(1), 3))
     for where in (lambda n: n.output_waves, lambda n: n.output.weight):
@@ -163,7 +152,6 @@ def test_ordered_values_begin_alike_and_folding_changes_nothing():
 
 MIXED = Tokens(
     (20, 3, 18, 1, 9, 32),
-    (-1, -1, -1, -1, -1, 2),
     (
         *((np.arange(20) + 0.5) / 20).tolist(),
         *[-1.0] * 3,
@@ -186,7 +174,7 @@ def factored():
 def some_rows(n=50):
     rng = np.random.default_rng(0)
     rows = jnp.asarray(rng.integers(0, MIXED.sizes, (n, 6)), jnp.float32)
-    order = MIXED.ordered(jax.random.uniform(jax.random.key(3), rows.shape))
+    order = jax.random.uniform(jax.random.key(3), rows.shape)
     return rows, *hiding(MIXED, order, jnp.arange(n, dtype=jnp.float32) / n)
 
 
@@ -213,14 +201,14 @@ def test_tokens_of_few_values_begin_with_a_feature_for_each():
 
 
 def chain(n):
-    """Pairs of tokens, of which one is the other's parent."""
-    return Tokens((2, 3) * n, tuple(place for i in range(n) for place in (-1, 2 * i)))
+    """Pairs of tokens of two and three values."""
+    return Tokens((2, 3) * n)
 
 
 def test_what_is_seen_of_wide_rows_comes_first_in_their_order():
     tokens = chain(WIDE)
     n = len(tokens.sizes)
-    order = tokens.ordered(jax.random.uniform(jax.random.key(0), (300, n)))
+    order = jax.random.uniform(jax.random.key(0), (300, n))
     share = jnp.arange(300, dtype=jnp.float32) / 300
     is_seen = np.asarray(hiding(tokens, order, share)[0])
     n_seen = np.floor(np.asarray(share) * n)
@@ -228,54 +216,33 @@ def test_what_is_seen_of_wide_rows_comes_first_in_their_order():
 
 
 @pytest.mark.parametrize("n_hidden", [0, 1, 60, WIDE, 300, 2 * WIDE + 100])
-def test_steps_draw_every_hidden_token_once_and_parents_in_earlier_steps(n_hidden):
-    tokens = chain(WIDE + 50)
-    n = len(tokens.sizes)
-    rng = np.random.default_rng(n_hidden)
-    order = tokens.ordered(jnp.asarray(rng.random(n), jnp.float32))
-    is_hidden = np.isin(np.arange(n), rng.permutation(n)[:n_hidden])
-    turns, ends = steps_of(tokens, jnp.argsort(jnp.where(is_hidden, order, 2.0)), jnp.asarray(is_hidden))
-    turns, ends = np.asarray(turns), np.asarray(ends)
-    assert len(ends) == WIDE + 1 and ends[-1] == n_hidden and set(turns[:n_hidden]) == set(np.flatnonzero(is_hidden))
+def test_steps_draw_every_hidden_token(n_hidden):
+    ends = np.asarray(steps_of(jnp.asarray(n_hidden)))
+    assert len(ends) == WIDE and ends[-1] == n_hidden
     in_step = np.diff(ends, prepend=0)
-    assert in_step.min() >= 0 and in_step.max() <= (1 if n_hidden <= WIDE else most_in_a_step(tokens))
-    step = np.full(n, -1)
-    step[turns[:n_hidden]] = np.repeat(np.arange(len(ends)), in_step)
-    for place, parent in enumerate(tokens.parents):
-        assert parent < 0 or not is_hidden[place] or step[parent] < step[place]
+    assert in_step.min() >= 0 and in_step.max() <= (1 if n_hidden <= WIDE else most_in_a_step(chain(WIDE + 50)))
 
 
-class Pairs(eqx.Module):
-    """Parents are 1 with a probability of their own; a child is as its parent with one, and 2 if that is hidden."""
+class Apart(eqx.Module):
+    """Tokens of two values, each of which is 1 with a probability of its own."""
 
     shares: np.ndarray
 
     def __call__(self, seen):
-        parents = jnp.stack([jnp.log(1 - self.shares), jnp.log(self.shares)], axis=1)
-        is_one = seen.reshape(-1, 5)[:, :2]
-        likely = jnp.where(is_one > 0, jnp.log(0.9), jnp.log(0.1))
-        hidden = is_one.sum(axis=1, keepdims=True) == 0
-        children = jnp.concatenate([jnp.where(hidden, -50.0, likely), jnp.where(hidden, 0.0, -50.0)], axis=1)
-        return jnp.concatenate([parents, children], axis=1).ravel()
+        return jnp.stack([jnp.log(1 - self.shares), jnp.log(self.shares)], axis=1).ravel()
 
 
-def test_wide_rows_follow_a_law_of_pairs_and_keep_what_is_given():
-    n, n_rows = WIDE, 1000
+def test_wide_rows_follow_a_law_and_keep_what_is_given():
+    n, n_rows = 2 * WIDE, 1000
     shares = np.random.default_rng(0).uniform(0.2, 0.8, n).astype(np.float32)
-    prior = np.full((1, 2 * n), HIDDEN)
+    prior = np.full((1, n), HIDDEN)
     prior[0, [4, 7]] = 1, 0
-    rows = sample_rows(
-        TokenDenoiser(Pairs(shares), chain(n)), TokenSampler(), columns=2 * n, n_rows=n_rows, seed=0, prior=prior
-    )
-    assert (rows[:, 4] == 1).all() and (rows[:, 7] == 0).all()
-    parents, children = np.floor(rows[:, ::2]), np.floor(rows[:, 1::2])
-    assert set(np.unique(children)) == {0, 1}
-    free = ~np.isin(np.arange(n), [2])
+    denoiser = TokenDenoiser(Apart(shares), Tokens((2,) * n))
+    rows = sample_rows(denoiser, TokenSampler(), columns=n, n_rows=n_rows, seed=0, prior=prior)
+    assert (rows[:, 4] == 1).all() and (rows[:, 7] == 0).all() and set(np.unique(rows)) == {0, 1}
+    free = ~np.isin(np.arange(n), [4, 7])
     error = np.sqrt(shares * (1 - shares) / n_rows)
-    assert (np.abs(parents.mean(axis=0) - shares) / error)[free].max() < 4
-    agree = (parents == children).mean(axis=0)[~np.isin(np.arange(n), [3])]
-    assert (np.abs(agree - 0.9) / np.sqrt(0.09 / n_rows)).max() < 4
-    assert abs(agree.mean() - 0.9) < 4 * np.sqrt(0.09 / n_rows / len(agree))
+    assert (np.abs(rows.mean(axis=0) - shares) / error)[free].max() < 4
 
 
 class Broken(eqx.Module):
@@ -288,7 +255,7 @@ class Broken(eqx.Module):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("tokens", [Tokens((2, 3), (-1, -1)), Tokens((2, *[3] * WIDE), (-1,) * (WIDE + 1))])
+@pytest.mark.parametrize("tokens", [Tokens((2, 3)), Tokens((2, *[3] * WIDE))])
 def test_rows_whose_logits_are_not_numbers_are_none(value, tokens):
     n = len(tokens.sizes)
     prior = np.full((2, n), HIDDEN)

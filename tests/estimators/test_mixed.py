@@ -1,5 +1,6 @@
 """Models of tables with columns of any kind."""
 
+import jax
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -116,8 +117,10 @@ def test_missing_cells_are_filled_and_the_others_stay(model):
     assert (filled["kind"][:150] == fresh["kind"][:150]).mean() > 0.95
     pd.testing.assert_series_equal(filled["weight"][:150], fresh["weight"][:150])
     pd.testing.assert_series_equal(filled["born"], fresh["born"])
-    log = np.log(filled["weight"][150:] / fresh["weight"][150:])
-    assert abs(log.mean()) < 4 * log.std() / np.sqrt(150)
+    # A newt has no cost in training: with one that was filled in, it is like no row there.
+    other = (fresh["kind"] != "newt")[150:]
+    log = np.log(filled["weight"][150:] / fresh["weight"][150:])[other]
+    assert abs(log.mean()) < 4 * log.std() / np.sqrt(len(log))
     draws = model.impute(holes[list(reversed(holes.columns))], n_draws=3, random_state=0)
     assert len(draws) == 3 and list(draws[0].columns) == list(holes.columns)
     pd.testing.assert_frame_equal(draws[0], filled)
@@ -211,7 +214,8 @@ def test_a_fit_that_is_stopped_goes_on_to_the_same_weights(data, tmp_path, monke
     # Two of the eight epochs were kept.
     assert len(calls) == 3 + 6
     np.testing.assert_array_equal(again.history_, whole.history_)
-    np.testing.assert_array_equal(again.model_.network.output.weight, whole.model_.network.output.weight)
+    for one, other in zip(*(jax.tree.leaves(each.model_.network) for each in (again, whole)), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow
@@ -221,7 +225,6 @@ def test_a_frame_of_numbers_can_be_masked_and_filled():
     data = pd.DataFrame({"x": x, "y": x + rng.normal(0, 0.3, 2000)})
     model = Diffusion(**{**FAST, "epochs": 30}, process="masked").fit(data)
     rows = model.sample(2000, random_state=0)
-    # Intervals of 1/64 of the rows widen a line by their own width.
     assert np.corrcoef(rows["x"], rows["y"])[0, 1] == pytest.approx(np.corrcoef(data["x"], data["y"])[0, 1], abs=0.03)
     filled = model.impute(pd.DataFrame({"x": [2.0] * 300, "y": [np.nan] * 300}), random_state=0)
     assert filled["y"].mean() == pytest.approx(2.0, abs=0.25)

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from pointillist import Diffusion
-from pointillist.diffusion.token_losses import token_loss
+from pointillist.diffusion.losses import CleanRows
+from pointillist.diffusion.mixed_losses import MixedObjective
+from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
 from pointillist.diffusion.token_networks import TokenNetwork
-from pointillist.diffusion.token_sampling import TokenDenoiser, TokenSampler
+from pointillist.diffusion.token_sampling import TokenDenoiser
 from pointillist.diffusion.tokens import WIDE, Tokens
 from pointillist.engine.recipes import TokenArchitecture
 
@@ -49,7 +51,7 @@ def test_holes_of_a_wide_table_are_filled(model):
 
 
 def test_a_wide_model_survives_its_file(model, tmp_path):
-    assert isinstance(model.model_.network, TokenNetwork)
+    assert isinstance(model.model_.network.of_tokens, TokenNetwork)
     model.save(tmp_path / "wide.model")
     again = Diffusion.load(tmp_path / "wide.model")
     pd.testing.assert_frame_equal(model.sample(5, random_state=2), again.sample(5, random_state=2))
@@ -60,31 +62,36 @@ def equations(function, *arguments):
 
 
 def of_width(n):
-    """Tokens of a table of n columns, every third of which has a place beside its interval."""
-    sizes, parents, ranks = [], [], []
+    """Tokens of a table of n columns, every third of which may have a number."""
+    sizes, ranks = [], []
     for j in range(n):
         size = (64, 5, 20)[j % 3]
         sizes.append(size)
-        parents.append(-1)
         ranks += ((np.arange(size) + 0.5) / size).tolist() if j % 3 != 1 else [-1.0] * size
-        if j % 3 == 0:
-            parents.append(len(sizes) - 1)
-            sizes.append(32)
-            ranks += ((np.arange(32) + 0.5) / 32).tolist()
-    return Tokens(tuple(sizes), tuple(parents), tuple(ranks))
+    places = tuple(range(0, n, 3))
+    return Tokens(tuple(sizes), tuple(ranks), places, (0,) * len(places))
 
 
 def test_programs_for_more_columns_have_no_more_equations():
     def programs(n):
         tokens = of_width(n)
-        n_tokens = len(tokens.sizes)
-        network = jax.eval_shape(lambda: TokenArchitecture(tokens, 16, 1).build(jax.random.key(0), n_tokens))
-        rows = jax.ShapeDtypeStruct((4, n_tokens), jnp.float32)
-        seen = jax.ShapeDtypeStruct(rows.shape, bool)
-        trained = equations(jax.grad(lambda w, *batch: token_loss(w, tokens, *batch)), network, rows, seen, rows)
+        n_numbers = len(tokens.with_number)
+        width = n + n_numbers
+        architecture, objective = TokenArchitecture(tokens, 16, 1), MixedObjective(tokens)
+        network = jax.eval_shape(lambda: architecture.build(jax.random.key(0), width))
+        keys = jax.eval_shape(lambda: tuple(jax.random.split(jax.random.key(0))))
+        rows = jax.ShapeDtypeStruct((4, width), jnp.float32)
+        examples = jax.eval_shape(
+            lambda k, x: objective.examples(k, CleanRows(x, None, SCHEDULE, jnp.ones(width)), 4), keys, rows
+        )
+        trained = equations(jax.grad(lambda w, *batch: objective.loss(w, batch, "float32")), network, *examples)
         folded = jax.eval_shape(lambda network: network.folded(), network)
-        row, key = jax.ShapeDtypeStruct((n_tokens,), jnp.float32), jax.eval_shape(lambda: jax.random.key(0))
-        drawn = equations(lambda k, w, r: TokenSampler().draw(k, TokenDenoiser(w, folded.tokens), r), key, folded, row)
-        return trained, drawn
+        row, key = jax.ShapeDtypeStruct((width,), jnp.float32), jax.eval_shape(lambda: jax.random.key(0))
 
-    assert programs(1000) == programs(WIDE)
+        def draw(k, w, r):
+            denoiser = MixedDenoiser(TokenDenoiser(w.of_tokens, folded.tokens), w.of_numbers)
+            return MixedSampler(n, SCHEDULE).draw(k, denoiser, r)
+
+        return trained, equations(draw, key, folded, row)
+
+    assert programs(1000) == programs(COLUMNS)

@@ -103,7 +103,7 @@ def test_warm_up_is_at_most_a_tenth():
 
 
 def test_the_default_number_of_epochs(monkeypatch):
-    monkeypatch.setattr("pointillist.models.training.DEFAULT_STEPS", 40)
+    monkeypatch.setattr("pointillist.models.planning.DEFAULT_STEPS", 40)
     monkeypatch.setattr("pointillist.models.planning.MOST_EPOCHS", 7)
     for n, epochs in ((600, 5), (64, 7)):  # 9 steps an epoch, and 1
         assert len(Diffusion(**QUICK | {"epochs": None}).fit(X[:n]).history_) == epochs

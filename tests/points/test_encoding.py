@@ -3,8 +3,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.special import ndtri
+from scipy.stats import ks_2samp, kstest
 
-from pointillist.points.encoding import PLACES, ColumnCode, TableEncoding
+from pointillist.points.dependence import explained
+from pointillist.points.encoding import ColumnCode, TableEncoding
 from pointillist.points.mixed import Cells, MixedTable, to_arrow
 
 RNG = np.random.default_rng(0)
@@ -16,14 +19,14 @@ def numbers(values):
     return Cells(np.where(missing, 0, values), missing)
 
 
-def round_trip(code, cells, rest=0.5):
-    return code.decode(code.encode(cells) + rest)
+def round_trip(code, cells):
+    return code.decode(*code.encode(cells))
 
 
 def test_few_values_come_back_exactly_and_no_other_is_made():
     values = RNG.choice([1.0, 2.5, 7.0], 200)
     code = ColumnCode.fit("a", numbers(values))
-    assert code.sizes == (3,)
+    assert code.size == 3 and code.scores is None
     found, missing = round_trip(code, numbers(values))
     np.testing.assert_array_equal(found, values)
     assert not missing.any()
@@ -38,20 +41,35 @@ def test_missing_cells_are_a_value_of_their_own():
 
 
 @pytest.mark.parametrize("n", [60, 1000, 20_000])
-def test_numbers_come_back_within_their_interval(n):
-    """Every tokens' cells have the law of the values: uniform places give the column's distribution back."""
+def test_scores_are_normal_and_bring_the_columns_distribution_back(n):
     values = RNG.lognormal(size=n)
     code = ColumnCode.fit("a", numbers(values))
-    tokens = code.encode(numbers(values))
-    assert (tokens[:, 0] < code.sizes[0]).all() and code.has_places == (n == 20_000)
-    assert len(code.sizes) == 1 or (tokens[:, 1] < PLACES).all()
-    found, _ = code.decode(tokens + RNG.random(tokens.shape) * 0.999)
+    tokens, scores = code.encode(numbers(values))
+    assert code.size == 1 and not tokens.any()
+    order = np.argsort(values)
+    assert (np.diff(scores[order]) > 0).all()
+    # Beyond the outermost knots but one, scores are coarse.
+    shares = (np.arange(n) + 0.5) / n
+    inner = (shares > 0.002) & (shares < 0.998)
+    np.testing.assert_allclose(scores[order][inner], ndtri(shares[inner]), atol=0.2 if n == 60 else 0.05)
+    found, _ = code.decode(tokens, RNG.standard_normal(n))
     assert found.min() >= values.min() and found.max() <= values.max()
-    shares = (np.argsort(np.argsort(values)) + 0.5) / n
-    back = np.searchsorted(np.sort(values), found) / n
-    assert np.abs(back - shares).max() <= 1.5 / len(code.knots)
-    if code.has_places:
-        assert np.quantile(np.abs(back - shares), 0.99) < 2 / (len(code.knots) * PLACES)
+    assert ks_2samp(found, values).pvalue > 1e-3
+    np.testing.assert_allclose(round_trip(code, numbers(values))[0], values, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("step", [1.0, 0.01])
+def test_a_column_of_few_values_makes_no_other_and_keeps_their_shares(step):
+    values = step * np.round(RNG.normal(0, 100, 20_000))
+    code = ColumnCode.fit("a", numbers(values))
+    assert code.scores.is_discrete and not len(code.atoms)
+    tokens, scores = code.encode(numbers(values), RNG.random(20_000))
+    assert kstest(scores, "norm").pvalue > 1e-3
+    np.testing.assert_array_equal(code.decode(tokens, scores)[0], values)
+    found, _ = code.decode(tokens, RNG.standard_normal(20_000))
+    assert set(found) <= set(values)
+    shares = [np.mean(side == 0) for side in (found, values)]
+    assert abs(shares[0] - shares[1]) < 4 * np.sqrt(2 * 0.004 / 20_000)
 
 
 def test_a_value_that_many_rows_share_keeps_its_share_and_its_value():
@@ -68,7 +86,7 @@ def test_whole_numbers_and_decimals_stay_what_they_are():
         values = np.round(RNG.normal(0, 1000, 3000), decimals)
         code = ColumnCode.fit("a", numbers(values))
         assert code.decimals == decimals
-        found, _ = code.decode(code.encode(numbers(values)) + RNG.random((3000, len(code.sizes))) * 0.999)
+        found, _ = code.decode(np.zeros(3000), RNG.standard_normal(3000))
         np.testing.assert_array_equal(found, np.round(found, decimals))
 
 
@@ -76,8 +94,9 @@ def test_numbers_beyond_the_known_ones_become_the_nearest():
     code = ColumnCode.fit("a", numbers(RNG.choice([1.0, 2.0, 4.0], 100)))
     found, _ = round_trip(code, numbers([-5, 2.9, 3.1, 99]))
     assert found.tolist() == [1, 2, 4, 4]
-    wide = ColumnCode.fit("a", numbers(RNG.uniform(0, 1, 4000)))
-    assert wide.encode(numbers([-1, 2]))[:, 0].tolist() == [0, wide.sizes[0] - 1]
+    values = RNG.uniform(0, 1, 4000)
+    wide = ColumnCode.fit("a", numbers(values))
+    assert round_trip(wide, numbers([-1, 2]))[0].tolist() == [values.min(), values.max()]
 
 
 def test_a_constant_a_single_row_of_values_and_huge_numbers():
@@ -94,7 +113,7 @@ def test_an_unknown_category_is_named():
         code.encode(Cells(np.array([0]), np.zeros(1, bool), ("c",)))
 
 
-def test_a_table_comes_back_but_for_the_places_of_numbers():
+def test_a_table_comes_back():
     n = 2000
     frame = pa.table(
         {
@@ -107,13 +126,32 @@ def test_a_table_comes_back_but_for_the_places_of_numbers():
     )
     table = MixedTable(frame)
     encoding = TableEncoding.fit(table)
-    back = to_arrow(encoding.decode(encoding.encode(table) + 0.5), frame.schema)
-    for name in ("city", "ok", "count"):
+    back = to_arrow(encoding.decode(encoding.encode(table.cells)), frame.schema)
+    for name in ("city", "ok", "count", "when"):
         assert back[name].to_pylist() == frame[name].to_pylist()
     assert back["size"].to_pylist() == frame["size"].to_pylist()
-    days = [(a - b).days for a, b in zip(back["when"].to_pylist(), frame["when"].to_pylist(), strict=True)]
-    assert np.abs(days).max() <= 10
-    assert encoding.starts == tuple(np.cumsum([0, *(len(code.sizes) for code in encoding.columns)])[:-1].tolist())
+    spread = encoding.encode(table.cells, is_spread=True)
+    assert to_arrow(encoding.decode(spread), frame.schema) == back
+    np.testing.assert_array_equal(spread, encoding.encode(table.cells, is_spread=True))
+
+
+def test_numbers_that_others_explain_are_numbers_and_the_rest_of_few_values_are_tokens():
+    n = 4000
+    day = RNG.integers(0, 100, n)
+    columns = {"day": day, "warm": np.round(day / 2 + RNG.normal(0, 3, n)), "dice": RNG.integers(0, 60, n)}
+    columns["kind"] = RNG.choice(["a", "b"], n)
+    shares = explained(MixedTable(pa.table(columns)).cells)
+    assert shares[0] > 0.8 and shares[1] > 0.8 and abs(shares[2]) < 0.05 and shares[3] == 0
+    encoding = TableEncoding.fit(MixedTable(pa.table(columns)))
+    assert encoding.with_number == (0, 1) and encoding.sizes == (1, 1, 60, 2) and encoding.width == 6
+
+
+def test_values_that_stand_out_are_tokens_and_dense_ones_are_not():
+    n = 20_000
+    dense = np.round(RNG.normal(0, 8, n))
+    spiky = np.where(RNG.random(n) < 0.3, 2000.0, np.round(RNG.normal(0, 4000, n)))
+    codes = [ColumnCode.fit("a", numbers(values), most_tokens=8) for values in (dense, spiky)]
+    assert [code.atoms.tolist() for code in codes] == [[], [2000.0]]
 
 
 def test_columns_that_are_no_use_are_named():

@@ -49,8 +49,8 @@ def print_types(table: MixedTable, encoding: TableEncoding, categorical: Sequenc
             given = cells.values[~cells.is_missing]
             low, high = (_shown(value, field.type) for value in (given.min(), given.max()))
             seen = f"{low} to {high}"
-            seen += f", {len(code.atoms)} different" if not len(code.knots) else ""
-            if len(code.knots) and len(code.atoms):
+            seen += f", {len(code.atoms)} different" if code.scores is None else ""
+            if code.scores is not None and len(code.atoms):
                 seen += f", often {', '.join(f'{value:g}' for value in code.atoms[:3])}"
         share = cells.is_missing.mean()
         kind += " (label)" if field.name == table.label else ""

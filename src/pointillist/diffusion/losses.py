@@ -68,11 +68,13 @@ class Objective:
         weighting: Weighting of the loss, one of `parameterisations.WEIGHTINGS`.
         noise_levels: "uniform": t uniform on 1 … T (Ho et al. 2020, algorithm 1); "log-normal": log σ normal (Karras
             et al. 2022, section 5), between the schedule's lowest and highest σ.
+        log_normal: Mean and standard deviation of log(σ / σ_d) of "log-normal".
     """
 
     prediction: str = "eps"
     weighting: str = "uniform"
     noise_levels: str = "uniform"
+    log_normal: tuple[float, float] = LOG_NORMAL
 
     def examples(
         self,
@@ -87,7 +89,7 @@ class Objective:
             clean: The rows, of whole batches.
             batch_size: Number of rows per batch.
         """
-        share, eps = self._noise(*keys, len(clean.x0) // batch_size, batch_size, clean.x0.shape[1])
+        share, eps = self.noise(*keys, len(clean.x0) // batch_size, batch_size, clean.x0.shape[1])
         return self._examples(clean, eps, share)
 
     def _examples(self, clean: CleanRows, eps: Float[Array, "m d"], share: Float[Array, " m"]) -> tuple[Array, ...]:
@@ -113,7 +115,7 @@ class Objective:
         eps = jax.random.normal(noise_key, x0.shape)
         return denoising_loss(network, *self._examples(clean._replace(x0=x0, labels=labels), eps, share))
 
-    def _noise(
+    def noise(
         self, level_key: PRNGKeyArray, noise_key: PRNGKeyArray, steps: int, batch_size: int, columns: int
     ) -> tuple[Float[Array, " m"], Float[Array, "m d"]]:
         """For every row, its noise level's place in their distribution, in [0, 1), and its noise."""
@@ -158,7 +160,7 @@ class Objective:
             alpha_t, sigma_t = at(schedule.alpha, t), at(schedule.sigma, t)
             lambda_t = jnp.log(alpha_t / sigma_t)
         else:
-            mean, std = LOG_NORMAL
+            mean, std = self.log_normal
             log_sigma_data = 0.5 * jnp.log(jnp.mean(sigma_data**2))
             # ndtri is infinite at 0 and at 1.
             z = jax.scipy.special.ndtri(jnp.clip(share, 1e-6, 1 - 1e-6))

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, stratified
@@ -18,13 +17,13 @@ def hiding(
 ) -> tuple[Bool[Array, "m T"], Float[Array, "m T"]]:
     """Decides which tokens of some rows are seen, and weights the losses of the others.
 
-    The first v tokens of a row's order are seen, v = 0 … T - 1; the next one may be any whose parent is seen.
-    With weights T / (number of these) the loss is, on average over v and the order, the mean negative log-likelihood
-    of a row (Hoogeboom et al. 2021, equation 5), exactly so if no token has a parent.
+    The first v tokens of a row's order are seen, v = 0 … T - 1; the next one may be any other. With weights
+    T / (T - v) the loss is, on average over v and the order, the mean negative log-likelihood of a row (Hoogeboom et
+    al. 2021, equation 5).
 
     Args:
         tokens: The tokens.
-        order: Order of the tokens from `Tokens.ordered`, shape (m, T).
+        order: Random numbers in [0, 1), in whose order the tokens come, shape (m, T).
         share: v / T, in [0, 1), shape (m,).
 
     Returns:
@@ -33,11 +32,7 @@ def hiding(
     n = len(tokens.sizes)
     n_seen = jnp.floor(share * float(n)).astype(jnp.int32)[:, None]
     is_seen: Array = order < (_smallest if tokens.is_wide else _smallest_by_sorting)(order, n_seen)
-    has_parent = np.asarray(tokens.parents) >= 0
-    parent_seen = jnp.where(has_parent[None], is_seen[:, np.maximum(tokens.parents, 0)], True)
-    is_next = ~is_seen & parent_seen
-    n_next = is_next.sum(axis=1, keepdims=True).astype(jnp.float32)
-    return is_seen, is_next.astype(jnp.float32) * (n / jnp.maximum(1.0, n_next))
+    return is_seen, (~is_seen).astype(jnp.float32) * (n / (n - n_seen).astype(jnp.float32))
 
 
 def _smallest_by_sorting(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
@@ -64,6 +59,7 @@ def token_loss(
     rows: Float[Array, "m T"],
     is_seen: Bool[Array, "m T"],
     weight: Float[Array, "m T"],
+    shown: Float[Array, "m f"] | None = None,
 ) -> Float[Array, ""]:
     """Negative log-probability of hidden tokens in nats, summed over tokens with weights and averaged over rows.
 
@@ -73,12 +69,16 @@ def token_loss(
         rows: Rows of tokens, shape (m, T).
         is_seen: Which tokens the network sees, shape (m, T).
         weight: Weight of each token, shape (m, T).
+        shown: Features of the numbers that the network is shown, shape (m, f).
     """
+    if shown is None:
+        shown = jnp.zeros((len(rows), 0), network.input.bias.dtype)
     if isinstance(network, FactoredNetwork):
-        return network.loss(rows, is_seen, weight) / len(rows)
+        return network.loss(rows, is_seen, weight, shown) / len(rows)
     wanted = tokens.one_hot(rows)
     seen = wanted * is_seen[:, tokens.owner].astype(jnp.float32)
-    logits = jax.vmap(network)(seen.astype(network.output.bias.dtype)).astype(jnp.float32)
+    seen = jnp.concatenate([seen.astype(network.output.bias.dtype), shown], axis=1)
+    logits = jax.vmap(network)(seen).astype(jnp.float32)
     of_token = jnp.split(logits, tokens.splits, axis=1)
     totals = jnp.stack([jax.nn.logsumexp(part, axis=1) for part in of_token], axis=1)
     return (jnp.sum(weight * totals) - jnp.sum(logits * wanted * weight[:, tokens.owner])) / len(rows)
@@ -102,7 +102,7 @@ class TokenObjective:
     ) -> tuple[Array, ...]:
         """Makes rows, which of their tokens are seen, and the weights of the others; all of shape (m, T)."""
         share = stratified(keys[0], len(clean.x0) // batch_size, batch_size)
-        order = self.tokens.ordered(jax.random.uniform(keys[1], clean.x0.shape))
+        order = jax.random.uniform(keys[1], clean.x0.shape)
         return clean.x0, *hiding(self.tokens, order, share)
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:

@@ -42,9 +42,8 @@ class TokenNetwork(eqx.Module):
         """A fresh network."""
         slots, seen, waves = tokens.n_slots, len(tokens.sizes), N_WAVES * len(tokens.with_order)
         # A row has one value of each token, whatever their number.
-        size = (slots / seen) ** 0.5
-        shapes = [(slots, width, size), *depth * [(width, width, 1.0)], *depth * [(width, width, 0.3)]]
-        first, *middle = normal_layers(key, shapes)
+        size = ((slots + tokens.n_shown) / seen) ** 0.5
+        first, *middle = normal_layers(key, _shapes(slots + tokens.n_shown, width, depth, size))
         return cls(
             input=first,
             inner=tuple(middle[:depth]),
@@ -55,15 +54,18 @@ class TokenNetwork(eqx.Module):
             tokens=tokens,
         )
 
-    def __call__(self, seen: Float[Array, " slots"]) -> Float[Array, " slots"]:
-        """Computes logits, shape (slots,), from one-hot tokens, shape (slots,), zeros where hidden."""
+    def __call__(self, seen: Float[Array, " inputs"]) -> Float[Array, " slots"]:
+        """Computes logits, shape (slots,), from one-hot tokens, zeros where hidden, and the features of numbers."""
         own = self.folded() if self.input_waves.shape[-2] else self
         return own.output(_through(own.inner, own.outer, own.input(seen)))
 
     def folded(self) -> "TokenNetwork":
         """The same network with the weights of the waves added to the others."""
         waves = jnp.asarray(self.tokens.own_waves, self.input.weight.dtype)
-        weights = self.input.weight + waves @ self.input_waves, self.output.weight + self.output_waves @ waves.T
+        weights = (
+            jnp.asarray(self.input.weight).at[: self.tokens.n_slots].add(waves @ self.input_waves),
+            self.output.weight + self.output_waves @ waves.T,
+        )
         width = self.input_waves.shape[-1]
         return replace(
             self,
@@ -107,9 +109,8 @@ class FactoredNetwork(eqx.Module):
         """A fresh network."""
         n = sum(len(block) * rank for block, rank in zip(tokens.blocks, tokens.features, strict=True))
         # A value's features have a length of about 1, and a row has one value of each token.
-        size = (n / len(tokens.sizes)) ** 0.5
-        shapes = [(n, width, size), *depth * [(width, width, 1.0)], *depth * [(width, width, 0.3)]]
-        first, *middle = normal_layers(key, shapes)
+        size = ((n + tokens.n_shown) / len(tokens.sizes)) ** 0.5
+        first, *middle = normal_layers(key, _shapes(n + tokens.n_shown, width, depth, size))
         of_input, of_output = (_first_features(jax.random.fold_in(key, i), tokens) for i in (1, 2))
         return cls(
             input=first,
@@ -123,15 +124,19 @@ class FactoredNetwork(eqx.Module):
         )
 
     def loss(
-        self, rows: Float[Array, "m T"], is_seen: Bool[Array, "m T"], weight: Float[Array, "m T"]
+        self,
+        rows: Float[Array, "m T"],
+        is_seen: Bool[Array, "m T"],
+        weight: Float[Array, "m T"],
+        shown: Float[Array, "m f"],
     ) -> Float[Array, ""]:
         """Sum over rows of the loss that `token_loss` averages; logits are computed a block at a time."""
         slots = jnp.asarray(self.tokens.starts)[None] + rows.astype(jnp.int32)
-        shown = [
+        of_blocks = [
             self.input_features[slots[:, block], :rank] * is_seen[:, block, None].astype(self.bias.dtype)
             for block, rank in self._blocks
         ]
-        features = jnp.concatenate([part.reshape(len(rows), -1) for part in shown], axis=1)
+        features = jnp.concatenate([*(part.reshape(len(rows), -1) for part in of_blocks), shown], axis=1)
         h = jax.vmap(lambda row: _through(self.inner, self.outer, self.input(row)))(features)
         total = jnp.zeros(())
         for block, rank, asked in self._by_block(self.output @ h.T):
@@ -175,8 +180,9 @@ class FactoredNetwork(eqx.Module):
                 by_token = by_token.at[block, :rank].set(own)
             products = (features[:, i, None] * by_token[self.tokens.owner, i] for i in range(RANK))
             weights.append(sum(products, start=jnp.zeros((slots, width), layer.dtype)))
+        shown = self.input.weight[len(self.input.weight) - self.tokens.n_shown :]
         return TokenNetwork(
-            input=Dense(weights[0], self.input.bias),
+            input=Dense(jnp.concatenate([weights[0], shown]), self.input.bias),
             inner=self.inner,
             outer=self.outer,
             output=Dense(weights[1].T, self.bias),
@@ -184,6 +190,11 @@ class FactoredNetwork(eqx.Module):
             output_waves=jnp.zeros((width, 0), weights[0].dtype),
             tokens=replace(self.tokens, ranks=()),
         )
+
+
+def _shapes(inputs: int, width: int, depth: int, size: float) -> list[tuple[int, int, float]]:
+    """The layers of a network but the last, as `normal_layers` takes them."""
+    return [(inputs, width, size), *depth * [(width, width, 1.0)], *depth * [(width, width, 0.3)]]
 
 
 def _first_features(key: PRNGKeyArray, tokens: Tokens) -> Float[Array, "slots rank"]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -26,22 +27,29 @@ class TokenDenoiser(eqx.Module):
         network: Network from one-hot tokens that are seen to logits.
         tokens: Its tokens.
         forbidden: Slots of values that are never drawn; None for none.
+        shown: Features of the numbers that are given; None if there are no numbers.
     """
 
     network: Callable[[Array], Array]
     tokens: Tokens = eqx.field(static=True)
     forbidden: Bool[Array | np.ndarray, " slots"] | None = None
+    shown: Float[Array, " f"] | None = None
+
+    def beside(self, shown: Float[Array, " f"]) -> "TokenDenoiser":
+        """The denoiser of tokens beside given numbers."""
+        return replace(self, shown=shown)
 
     def logits(self, row: Float[Array, " T"]) -> Float[Array, " slots"]:
         """Computes the logit of every value of every token, given those that are not `HIDDEN`; shape (slots,).
 
         If one of them is NaN, or infinite although its value may be drawn, all are NaN.
         """
-        logits = self._logits(self.tokens.one_hot(row))
+        seen = self.tokens.one_hot(row)
+        logits = self._logits(seen if self.shown is None else jnp.concatenate([seen, self.shown]))
         logits = jnp.where(jnp.isfinite(logits).all(), logits, jnp.nan)
         return logits if self.forbidden is None else jnp.where(jnp.asarray(self.forbidden), -jnp.inf, logits)
 
-    def _logits(self, seen: Float[Array, " slots"]) -> Float[Array, " slots"]:
+    def _logits(self, seen: Float[Array, " inputs"]) -> Float[Array, " slots"]:
         return self.network(seen)
 
 
@@ -56,9 +64,10 @@ class GuidedTokenDenoiser(TokenDenoiser):
     guided: int = eqx.field(static=True, default=0)
     guidance: Float[Array | np.ndarray, ""] | float = 0.0
 
-    def _logits(self, seen: Float[Array, " slots"]) -> Float[Array, " slots"]:
+    def _logits(self, seen: Float[Array, " inputs"]) -> Float[Array, " slots"]:
         logits = self.network(seen)
-        without = self.network(jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, seen))
+        is_guided = np.pad(self.tokens.owner == self.guided, (0, len(seen) - self.tokens.n_slots))
+        without = self.network(jnp.where(jnp.asarray(is_guided), 0.0, seen))
         return logits + self.guidance * (logits - without)
 
 
@@ -66,9 +75,9 @@ class TokenSampler(Sampler):
     """Draws the hidden tokens of a row in an order that its key decides: one by one, except in wide rows.
 
     In a wide row with more than `WIDE` hidden tokens some are drawn together, each from its distribution given those
-    drawn before, parents before their tokens. `WIDE` evaluations of the network (and one more if there are parents)
-    draw them all. This is the reverse process in as many steps. It leaves out how the tokens of one step depend on each
-    other beyond what is seen; steps have one token at first, when little is seen, and most tokens at the end.
+    drawn before. `WIDE` evaluations of the network draw them all. This is the reverse process in as many steps. It
+    leaves out how the tokens of one step depend on each other beyond what is seen; steps have one token at first, when
+    little is seen, and most tokens at the end.
     """
 
     @property
@@ -94,19 +103,20 @@ class TokenSampler(Sampler):
             x_T: Tokens, `HIDDEN` where they are to be drawn.
 
         Returns:
-            All tokens. A number in [0, 1) is added to each that was drawn, which places the value within what the token
-            stands for. All are NaN if the network's logits are NaN.
+            All tokens; NaN if the network's logits are NaN.
         """
-        tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
-        order = tokens.ordered(jax.random.uniform(jax.random.fold_in(key, n), (n,)))
-        # The given ones last, where there is nothing left to draw.
-        turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))
-        draw_all = _in_steps if tokens.is_wide else _one_by_one
-        row = draw_all(key, denoiser, turns, x_T)
-        row = jnp.where(jnp.isnan(row).any(), jnp.nan, row)
-        # The largest is far enough from 1 for the sum to stay below the next token.
-        rest = 0.999 * jax.random.uniform(jax.random.fold_in(key, n + 1), (n,))
-        return (row + jnp.where(x_T == HIDDEN, rest, 0.0))[None]
+        return draw_tokens(key, denoiser, x_T)[None]
+
+
+def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " T"]) -> Float[Array, " T"]:
+    """Draws the hidden tokens of a row; see `TokenSampler.draw`."""
+    tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
+    order = jax.random.uniform(jax.random.fold_in(key, n), (n,))
+    # The given ones last, where there is nothing left to draw.
+    turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))
+    draw_all = _in_steps if tokens.is_wide else _one_by_one
+    row = draw_all(key, denoiser, turns, x_T)
+    return jnp.where(jnp.isnan(row).any(), jnp.nan, row)
 
 
 def _one_by_one(
@@ -127,7 +137,7 @@ def _in_steps(
 ) -> Float[Array, " T"]:
     """Draws a row's hidden tokens, each given those of all earlier steps."""
     tokens, n = denoiser.tokens, len(turns)
-    turns, ends = steps_of(tokens, turns, row == HIDDEN)
+    ends = steps_of((row == HIDDEN).sum())
     numbers = jnp.arange(most_in_a_step(tokens))
 
     def step(i: Array, row: Array) -> Array:
@@ -158,38 +168,16 @@ def _drawn(
     return jnp.where(jnp.isfinite(scores.max()), jnp.argmax(scores).astype(jnp.float32), jnp.nan)
 
 
-def steps_of(
-    tokens: Tokens, turns: Int[Array, " T"], is_hidden: Bool[Array, " T"]
-) -> tuple[Int[Array, " T"], Int[Array, " steps"]]:
-    """Assigns the tokens of a wide row to the steps in which they are drawn.
+def steps_of(n_hidden: Int[Array, ""]) -> Int[Array, " steps"]:
+    """Returns how many of a wide row's hidden tokens are drawn by the end of each step.
 
-    Step i = 1 … `WIDE` ends when a fraction 1 - cos(π i / (2 `WIDE`)) of the hidden tokens is drawn (Chang et al. 2022,
-    arXiv 2202.04200, section 3.3). Each step draws at least one, so up to `WIDE` tokens are drawn one by one. A token
-    whose parent is not drawn before its step waits for the step after its parent's.
-
-    Args:
-        tokens: The tokens.
-        turns: Positions of the tokens in the order of drawing, hidden ones first, parents before their tokens.
-        is_hidden: Which tokens are to be drawn.
-
-    Returns:
-        Turns by steps, and the turn that ends each step; there are `WIDE` + the number of levels steps.
+    Step i = 1 … `WIDE` ends when a fraction 1 - cos(π i / (2 `WIDE`)) of them is drawn (Chang et al. 2022, arXiv
+    2202.04200, section 3.3). Each step draws at least one, so up to `WIDE` tokens are drawn one by one.
     """
-    n_hidden, n = is_hidden.sum(), len(turns)
     by_share = jnp.round(n_hidden.astype(jnp.float32) * jnp.asarray(SHARES, jnp.float32)).astype(jnp.int32)
-    ends = jnp.maximum(by_share, jnp.arange(1, WIDE + 1))
-    rank = jnp.zeros(n, jnp.int32).at[turns].set(jnp.arange(n))
-    step = jnp.searchsorted(ends, rank, side="right").astype(jnp.int32)
-    for own in tokens.levels:
-        parents = np.asarray(tokens.parents)[own]
-        after = jnp.where(is_hidden[parents], step[parents] + 1, 0)
-        step = step.at[own].set(jnp.maximum(step[own], after))
-    n_steps = WIDE + len(tokens.levels)
-    step = jnp.where(is_hidden, step, n_steps)
-    turns = jnp.lexsort((rank, step))
-    return turns, jnp.searchsorted(step[turns], jnp.arange(n_steps), side="right").astype(jnp.int32)
+    return jnp.minimum(jnp.maximum(by_share, jnp.arange(1, WIDE + 1)), n_hidden)
 
 
 def most_in_a_step(tokens: Tokens) -> int:
-    """Most tokens that a step of `steps_of` can have: those of its share, and those that wait for it."""
-    return (math.ceil(len(tokens.sizes) * np.diff(SHARES).max()) + 1) * (1 + len(tokens.levels))
+    """Most tokens that a step of `steps_of` can have."""
+    return math.ceil(len(tokens.sizes) * np.diff(SHARES).max()) + 1

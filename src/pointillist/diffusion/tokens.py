@@ -6,16 +6,19 @@ one token at a time in a random order samples the reverse process without a disc
 of every order at once (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). So any tokens can be fixed, and the others
 drawn from their conditional distribution.
 
+Beside a token may stand a number, where the token has the value that says so. Numbers are noised rather than hidden.
+
 Rows of more than `WIDE` tokens have a network whose first and last layers are factored, and their tokens are drawn
 several at a time, so that the cost of fitting and drawing grows no faster than the number of cells.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 WIDE = 128
 """Most tokens of a row that is not wide. Narrow rows are trained and drawn another way, whose cost is quadratic in
@@ -32,33 +35,67 @@ PADDING = 0.25
 """Largest fraction of the values computed in parallel that may be padding."""
 
 
+FREQUENCIES, FREQUENCIES_OF_GIVEN = tuple(2.0**i for i in range(6)), (1.0, 2.0)
+"""Frequencies of the Fourier features of noised numbers, whose standard deviation is about 1, and of given ones.
+
+High ones show where numbers determine each other precisely. Given numbers have no noise, and by high frequencies the
+single rows of training would be known."""
+
+
+def number_features(
+    numbers: Float[Array, "*rows k"],
+    is_shown: Bool[Array, "*rows k"],
+    frequencies: Sequence[float] = FREQUENCIES_OF_GIVEN,
+) -> Float[Array, "*rows f"]:
+    """Fourier features of numbers, and which of them are shown; all features of the others are 0."""
+    waves = [wave(frequency * numbers) for frequency in frequencies for wave in (jnp.sin, jnp.cos)]
+    shown = is_shown.astype(numbers.dtype)
+    # NaN, which stands for a number that is not known, would stay NaN in a product with 0.
+    return jnp.concatenate([shown, *(jnp.where(is_shown, part, 0.0) for part in (numbers, *waves))], axis=-1)
+
+
 @dataclass(frozen=True)
 class Tokens:
     """The tokens of a row.
 
     Attributes:
         sizes: Number of values of each token.
-        parents: For each token, the position of the token that is always drawn before it; -1 for none.
         ranks: Rank in (0, 1) of each value of each token whose values have an order; -1 for values without one. Empty
             if no token's values have an order.
+        with_number: Tokens beside which a number may stand.
+        number_values: For each of these, the value that says that there is a number.
     """
 
     sizes: tuple[int, ...]
-    parents: tuple[int, ...]
     ranks: tuple[float, ...] = ()
+    with_number: tuple[int, ...] = ()
+    number_values: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.ranks) not in (0, sum(self.sizes)):
             raise ValueError("either each value of each token has a rank, or none has one")
-        if not self.sizes or len(self.sizes) != len(self.parents) or min(self.sizes) < 1:
-            raise ValueError("a row needs at least one token, and each token a size of at least 1 and a parent or -1")
-        if any(parent >= place for place, parent in enumerate(self.parents)) or min(self.parents) < -1:
-            raise ValueError("a token's parent must come before it")
+        if not self.sizes or min(self.sizes) < 1:
+            raise ValueError("a row needs at least one token, and each token a size of at least 1")
 
     @property
     def n_slots(self) -> int:
         """Total number of values of all tokens."""
         return sum(self.sizes)
+
+    @property
+    def n_shown(self) -> int:
+        """Number of features of the numbers that are given."""
+        return (2 + 2 * len(FREQUENCIES_OF_GIVEN)) * len(self.with_number)
+
+    @property
+    def n_noised(self) -> int:
+        """Number of features of the numbers that are noised."""
+        return (2 + 2 * len(FREQUENCIES)) * len(self.with_number)
+
+    def has_number(self, tokens: Float[Array, "*rows T"]) -> Bool[Array, "*rows k"]:
+        """Which of the numbers of some rows there are."""
+        values = jnp.asarray(self.number_values, tokens.dtype).reshape((1,) * (tokens.ndim - 1) + (-1,))
+        return tokens[..., np.asarray(self.with_number, int)] == values
 
     @cached_property
     def owner(self) -> Int[np.ndarray, " slots"]:
@@ -79,14 +116,6 @@ class Tokens:
     def is_wide(self) -> bool:
         """Whether a row has more than `WIDE` tokens."""
         return len(self.sizes) > WIDE
-
-    @cached_property
-    def levels(self) -> tuple[Int[np.ndarray, " some"], ...]:
-        """Tokens with a parent, level by level: those whose parent has none, then the children of these, and so on."""
-        depth = np.zeros(len(self.sizes), np.int64)
-        for place, parent in enumerate(self.parents):
-            depth[place] = 0 if parent < 0 else depth[parent] + 1
-        return tuple(np.flatnonzero(depth == level) for level in range(1, depth.max() + 1))
 
     @cached_property
     def blocks(self) -> tuple[Int[np.ndarray, " some"], ...]:
@@ -132,10 +161,3 @@ class Tokens:
         """One-hot encoding: 1 in the slot of each token's value, 0 elsewhere; all 0 for hidden tokens."""
         value = jnp.asarray(self.value, tokens.dtype).reshape((1,) * (tokens.ndim - 1) + (-1,))
         return (tokens[..., self.owner] == value).astype(jnp.float32)
-
-    def ordered(self, scores: Float[Array, "*rows T"]) -> Float[Array, "*rows T"]:
-        """Turns random numbers in [0, 1) into an order in which parents come before their tokens."""
-        for own in self.levels:
-            before = scores[..., np.asarray(self.parents)[own]]
-            scores = scores.at[..., own].set(before + (1 - before) * scores[..., own])
-        return scores

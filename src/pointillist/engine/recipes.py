@@ -1,14 +1,17 @@
 """The network, the training method, and the settings that may differ between the models of a stack."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Bounds, ConditionalNetworkDenoiser, Denoiser, NetworkDenoiser
 from pointillist.diffusion.losses import Objective
+from pointillist.diffusion.mixed_losses import MixedObjective
+from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
 from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embedding
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.token_losses import TokenObjective
@@ -101,17 +104,25 @@ class TokenArchitecture:
     n_features: ClassVar[int] = 0
     features: ClassVar[None] = None
 
-    def build(self, key: PRNGKeyArray, columns: int) -> TokenNetwork | FactoredNetwork:
-        """Makes a fresh network for rows of `columns` tokens; after training it is folded, and has no ranks."""
-        assert columns == len(self.tokens.sizes), "rows have one column per token"
-        kind = FactoredNetwork if self.tokens.is_wide and self.tokens.ranks else TokenNetwork
-        return kind.build(key, tokens=self.tokens, width=self.width, depth=self.depth)
+    def build(self, key: PRNGKeyArray, columns: int) -> TokenNetwork | FactoredNetwork | MixedNetwork:
+        """Makes a fresh network for rows of tokens and numbers; after training it is folded, and has no ranks."""
+        tokens = self.tokens
+        assert columns == len(tokens.sizes) + len(tokens.with_number), "rows have one column per token and number"
+        kind = FactoredNetwork if tokens.is_wide and tokens.ranks else TokenNetwork
+        shape: dict[str, Any] = {"tokens": tokens, "width": self.width, "depth": self.depth}
+        of_tokens = kind.build(key, **shape)
+        if not tokens.with_number:
+            return of_tokens
+        return MixedNetwork(of_tokens, NumberNetwork.build(jax.random.fold_in(key, 3), **shape))
 
 
 AnyArchitecture = Architecture | TokenArchitecture
 """Architecture for rows of numbers, or for tokens."""
 
-Weights = Network | TokenNetwork | FactoredNetwork
+AnyObjective = Objective | TokenObjective | MixedObjective
+"""Objective for rows of numbers, of tokens, or of both."""
+
+Weights = Network | TokenNetwork | FactoredNetwork | MixedNetwork
 """A network that is trained."""
 
 PRECISIONS = ("float32", "bfloat16")
@@ -132,7 +143,7 @@ class Method:
             parts, not of devices, decides the weights' last bits. 1 for models that are trained side by side.
     """
 
-    objective: Objective | TokenObjective = field(default_factory=Objective)
+    objective: AnyObjective = field(default_factory=Objective)
     batch_size: int = 64
     is_averaged: bool = False
     is_clipped: bool = False

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.diffusion.denoisers import Denoiser
+from pointillist.diffusion.mixed_sampling import MixedDenoiser
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.token_sampling import TokenDenoiser
 from pointillist.engine.cluster import cluster, results
@@ -17,7 +18,7 @@ CHUNKS_PER_TASK = 200
 
 
 def stream_rows_on_ray(
-    denoiser: Denoiser | TokenDenoiser,
+    denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
     sampler: Sampler,
     *,
     columns: int,

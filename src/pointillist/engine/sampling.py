@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
+from pointillist.diffusion.mixed_sampling import MixedDenoiser
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.steering import ConditionalReward, Steered
 from pointillist.diffusion.token_sampling import TokenDenoiser
@@ -44,7 +45,7 @@ def _chunks_per_call(chunk_rows: int) -> int:
 
 
 def stream_rows(
-    denoiser: Denoiser | TokenDenoiser,
+    denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
     sampler: Sampler,
     *,
     columns: int,
@@ -109,7 +110,7 @@ def stream_rows(
 
 
 def sample_rows(
-    denoiser: Denoiser | TokenDenoiser,
+    denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
     sampler: Sampler,
     *,
     columns: int,
@@ -151,7 +152,7 @@ def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np
 
 
 def _labels_of_draws(
-    labels: Int[np.ndarray, " n"], denoiser: Denoiser | TokenDenoiser, sampler: Sampler
+    labels: Int[np.ndarray, " n"], denoiser: Denoiser | TokenDenoiser | MixedDenoiser, sampler: Sampler
 ) -> Int[np.ndarray, " draws"]:
     depends = isinstance(denoiser, ConditionalDenoiser) or (
         isinstance(sampler, Steered) and isinstance(sampler.reward, ConditionalReward)
@@ -173,7 +174,7 @@ def _labels_of_draws(
 @partial(jax.jit, static_argnames=("draws", "columns", "mesh"))
 def _chunks(
     key: PRNGKeyArray,
-    denoiser: Denoiser | TokenDenoiser,
+    denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
     sampler: Sampler,
     starts: Int[Array, " devices"],
     counts: Int[Array, " devices"],
@@ -187,7 +188,11 @@ def _chunks(
     chunk_rows = draws * sampler.rows_per_draw
 
     def one_draw(
-        key: PRNGKeyArray, label: Array | None, x_T: Array | None, denoiser: Denoiser | TokenDenoiser, sampler: Sampler
+        key: PRNGKeyArray,
+        label: Array | None,
+        x_T: Array | None,
+        denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
+        sampler: Sampler,
     ) -> Float[Array, "rows d"]:
         if label is not None:
             denoiser = denoiser.given(label) if isinstance(denoiser, ConditionalDenoiser) else denoiser
@@ -196,7 +201,7 @@ def _chunks(
 
     def on_device(
         key: PRNGKeyArray,
-        denoiser: Denoiser | TokenDenoiser,
+        denoiser: Denoiser | TokenDenoiser | MixedDenoiser,
         sampler: Sampler,
         start: Array,
         count: Array,

@@ -7,17 +7,16 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.losses import CleanRows, Objective
+from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import Schedule
-from pointillist.diffusion.token_losses import TokenObjective
 from pointillist.engine.keys import Stream, key_of
-from pointillist.engine.recipes import AnyArchitecture, Weights
+from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Weights
 
 
 def held_out_loss(
     network: Weights,
     architecture: AnyArchitecture,
-    objective: Objective | TokenObjective,
+    objective: AnyObjective,
     schedule: Schedule | None,
     sigma_data: Float[np.ndarray, " d"] | None,
     rows: Float[np.ndarray, "n d"],
@@ -54,6 +53,6 @@ def _loss(
     labels: Int[Array, " n"] | None,
     *,
     architecture: AnyArchitecture,
-    objective: Objective | TokenObjective,
+    objective: AnyObjective,
 ) -> Float[Array, ""]:
     return objective.held_out_loss(key, network, CleanRows(rows, labels, schedule, sigma_data, architecture.features))

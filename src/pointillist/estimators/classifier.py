@@ -15,8 +15,7 @@ from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
 from pointillist.estimators.estimator import Diffusion
 from pointillist.estimators.reading import checked_rows
 from pointillist.models.density import numbers_only
-from pointillist.models.plan import DEFAULT_STEPS
-from pointillist.models.planning import MOST_EPOCHS
+from pointillist.models.planning import DEFAULT_STEPS, MOST_EPOCHS
 
 
 class DiffusionClassifier(ClassifierMixin, BaseEstimator):

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import RandomState, is_number, is_whole
-from pointillist.diffusion.losses import NOISE_LEVELS, Objective
+from pointillist.diffusion.losses import NOISE_LEVELS
 from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.samplers import VARIANCES
 from pointillist.diffusion.schedules import SCHEDULES
-from pointillist.diffusion.token_losses import TokenObjective
-from pointillist.engine.recipes import PRECISIONS, Method
+from pointillist.engine.recipes import PRECISIONS, AnyObjective, Method
 from pointillist.points import SCALINGS
 
 LIMITS = {"timesteps": 100_000, "width": 65_536, "depth": 1_000, "time_embedding": 65_536, "class_embedding": 65_536}
@@ -112,9 +111,7 @@ def learning(asked: Hyperparameters) -> dict[str, Any]:
     }
 
 
-def training_method(
-    asked: Hyperparameters, objective: Objective | TokenObjective, batch_size: int, parts: int = 1
-) -> Method:
+def training_method(asked: Hyperparameters, objective: AnyObjective, batch_size: int, parts: int = 1) -> Method:
     """Returns the training method for an objective; see `Method` for the parts of a batch."""
     return Method(
         objective,

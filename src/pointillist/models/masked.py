@@ -1,4 +1,4 @@
-"""Masked diffusion of rows of tokens: any cells can be given, and the others are drawn."""
+"""Diffusion of rows of any columns: tokens are hidden, and numbers are noised. Any cells can be given."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import seed_of
+from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
+from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
+from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
 from pointillist.diffusion.tokens import Tokens
@@ -26,7 +30,7 @@ _OF_NUMBERS = ("guidance_interval", "worse", *OF_REWARD, "sampler", "steps", "pr
 
 @dataclass(frozen=True, eq=False)
 class MaskedProcess(Process):
-    """Tokens are hidden, and drawn one after another.
+    """Tokens are hidden, and drawn one after another; numbers are noised, and drawn at once given the tokens.
 
     Attributes:
         architecture: The network's architecture, with the tokens.
@@ -43,26 +47,33 @@ class MaskedProcess(Process):
             encoding: The tokens of a table.
             has_ranks: Whether the network learns what ordered values have in common, as it does in training.
         """
-        tokens = Tokens(encoding.sizes, encoding.parents, encoding.ranks if has_ranks else ())
+        tokens = Tokens(
+            encoding.sizes,
+            encoding.ranks if has_ranks else (),
+            encoding.with_number,
+            encoding.number_values,
+        )
         return cls(TokenArchitecture(tokens, parameters["width"], parameters["depth"]))
 
     @property
-    def noise(self) -> tuple[None, None]:
-        """No noise: tokens are hidden."""
-        return None, None
+    def noise(self) -> tuple[Schedule | None, Float[np.ndarray, " k"] | None]:
+        """The noise schedule of the numbers, whose root mean square is 1; tokens are hidden, whatever theirs."""
+        tokens = self.architecture.tokens
+        n_numbers = len(tokens.with_number)
+        return (SCHEDULE, np.ones(len(tokens.sizes) + n_numbers, np.float32)) if n_numbers else (None, None)
 
     def finished(self, network: Weights) -> tuple["MaskedProcess", Weights]:
         """Returns the network with its two kinds of weights merged, and the process without ranks."""
-        assert isinstance(network, TokenNetwork | FactoredNetwork)
+        assert isinstance(network, TokenNetwork | FactoredNetwork | MixedNetwork)
         folded = jax.tree.map(np.asarray, jax.tree.map(jnp.asarray, network).folded())
         return replace(self, architecture=replace(self.architecture, tokens=folded.tokens)), folded
 
-    def check(self, drawn: Float[np.ndarray, "m T"], request: Request) -> None:
+    def check(self, drawn: Float[np.ndarray, "m width"], request: Request) -> None:
         """Raises a ValueError if drawn tokens are not finite."""
         check_drawn(drawn)
 
     def label_indices(
-        self, learned: Learned, drawing: Drawing, drawn: Float[np.ndarray, "m T"], rows: slice
+        self, learned: Learned, drawing: Drawing, drawn: Float[np.ndarray, "m width"], rows: slice
     ) -> Int[np.ndarray, " m"]:
         """Returns the token of the label column, which counts the classes."""
         return np.floor(drawn[:, _label_token(learned)]).astype(np.int64)
@@ -90,29 +101,46 @@ class MaskedProcess(Process):
         given = {name: _cells(codec, name, each) for name, each in values.items()}
         prior = codec.given_tokens(given, n_rows, HIDDEN)
         seed = seed_of(request.random_state)
-        return Drawing(n_rows, seed, self._denoiser(learned, request), TokenSampler(), prior=prior, given=given)
+        return Drawing(n_rows, seed, self._denoiser(learned, request), self._sampler, prior=prior, given=given)
 
-    def _denoiser(self, learned: Learned, request: Request) -> TokenDenoiser:
-        network, tokens = _network(learned), self.architecture.tokens
+    @property
+    def _sampler(self) -> Sampler:
+        tokens = self.architecture.tokens
+        return MixedSampler(len(tokens.sizes), SCHEDULE) if tokens.with_number else TokenSampler()
+
+    def _denoiser(self, learned: Learned, request: Request) -> TokenDenoiser | MixedDenoiser:
         if request.guidance == 0:
-            return TokenDenoiser(network, tokens)
+            return self._plain(learned)
         if request.labels is None:
             raise ValueError("guidance needs a class to guide to: give labels")
-        guidance = np.asarray(request.guidance, np.float32)
-        return GuidedTokenDenoiser(network, tokens, guided=_label_token(learned), guidance=guidance)
+        guidance, guided = np.asarray(request.guidance, np.float32), _label_token(learned)
+        of_tokens, of_numbers = _networks(learned)
+        denoiser = GuidedTokenDenoiser(of_tokens, self.architecture.tokens, guided=guided, guidance=guidance)
+        return denoiser if of_numbers is None else MixedDenoiser(denoiser, of_numbers, guided, guidance)
+
+    def _plain(
+        self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None
+    ) -> TokenDenoiser | MixedDenoiser:
+        of_tokens, of_numbers = _networks(learned)
+        denoiser = TokenDenoiser(of_tokens, self.architecture.tokens, forbidden=forbidden)
+        return denoiser if of_numbers is None else MixedDenoiser(denoiser, of_numbers)
 
     def imputing(self, learned: Learned, table: MixedTable, n_draws: int, random_state: Any) -> Drawing:
         """Returns what draws the missing cells of a table with the model's columns, `n_draws` times over."""
         codec = _codec(learned)
         prior = np.tile(codec.known_tokens(table, HIDDEN), (n_draws, 1))
-        tokens = self.architecture.tokens
-        denoiser = TokenDenoiser(_network(learned), tokens, forbidden=codec.stands_for_missing)
-        return Drawing(len(prior), seed_of(random_state), denoiser, TokenSampler(), prior=prior)
+        denoiser = self._plain(learned, codec.stands_for_missing)
+        return Drawing(len(prior), seed_of(random_state), denoiser, self._sampler, prior=prior)
 
 
-def _network(learned: Learned) -> TokenNetwork:
-    assert isinstance(learned.network, TokenNetwork)
-    return learned.network
+def _networks(learned: Learned) -> tuple[TokenNetwork, NumberNetwork | None]:
+    """The network of tokens, and that of numbers if there are some."""
+    network = learned.network
+    of_tokens, of_numbers = (
+        (network.of_tokens, network.of_numbers) if isinstance(network, MixedNetwork) else (network, None)
+    )
+    assert isinstance(of_tokens, TokenNetwork)
+    return of_tokens, of_numbers
 
 
 def _codec(learned: Learned) -> TokenCodec:
@@ -122,14 +150,14 @@ def _codec(learned: Learned) -> TokenCodec:
 
 def _label_token(learned: Learned) -> int:
     assert learned.classes is not None and learned.classes.column is not None
-    return _codec(learned).encoding.start(learned.classes.column[0])
+    return _codec(learned).encoding.place(learned.classes.column[0])
 
 
 def _cells(codec: TokenCodec, name: Any, values: Sequence[Any]) -> Cells:
     """Cells of values that are given for a column."""
     code, kind = codec.encoding.code(name), codec.layout.type_of(name)
     cells = _of_labels(values) if kind is None else cells_of(name, values, kind)
-    if np.isnan(code.encode(cells)).any():
+    if np.isnan(code.encode(cells)[0]).any():
         raise ValueError(f"column {name!r} has no missing cell in the training rows: give a value")
     return cells
 

@@ -24,9 +24,6 @@ SHARD_VALUES = 2**23
 BLOCK = 64
 """Number of neighboring rows that go to the same shard: reading a file row by row would be slow."""
 
-DEFAULT_STEPS = 10_000
-"""Number of training steps if `epochs` is None: that of 80 epochs over 8,000 rows."""
-
 MAX_HELD_OUT = 10_000
 ROWS_FOR_SIGMA = 100_000
 
@@ -49,7 +46,8 @@ class Plan:
         codec: Maps the rows to what the network sees.
         process: What the network learns.
         method: How it is trained; a table with fewer rows than a batch is one batch.
-        epochs: Passes over the rows; None for as many as make `DEFAULT_STEPS`, but at most `most_default_epochs`.
+        epochs: Passes over the rows; None for as many as make `default_steps`, but at most `most_default_epochs`.
+        default_steps: Number of training steps if `epochs` is None.
         most_default_epochs: Most passes over the rows if `epochs` is None.
         learning_rate: Adam's learning rate.
         warmup: Number of steps over which the learning rate rises from 0.
@@ -70,6 +68,7 @@ class Plan:
     process: Process
     method: Method
     epochs: int | None
+    default_steps: int
     most_default_epochs: int
     learning_rate: float
     warmup: int
@@ -214,7 +213,7 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     facts |= {
         name: getattr(plan, name)
         for name in (
-            *("n_classes", "epochs", "most_default_epochs", "p_uncond", "seed"),
+            *("n_classes", "epochs", "default_steps", "most_default_epochs", "p_uncond", "seed"),
             *("learning_rate", "warmup", "decay", "averaging", "clip"),
         )
     }

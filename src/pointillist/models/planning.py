@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from pointillist.arguments import seed_of
 from pointillist.diffusion.losses import Objective
+from pointillist.diffusion.mixed_losses import MixedObjective
 from pointillist.diffusion.schedules import Schedule, prior_kl
 from pointillist.diffusion.token_losses import TokenObjective
 from pointillist.models.classes import Classes, checked_labels
@@ -29,12 +30,16 @@ from pointillist.points.number_codec import NumberCodec
 from pointillist.points.token_codec import TokenCodec
 
 WIDTH, WIDTH_OF_TOKENS = 96, 256
-BATCH_SIZE, LARGEST_TOKEN_BATCH = 64, 256
+BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
 """Values that None stands for; with tokens, the batch size is a sixteenth of the rows, up to the largest."""
 
-MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS = 400, 40
+DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 6000
+"""Number of training steps if `epochs` is None: the first is that of 80 epochs over 8,000 rows."""
+
+MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS = 400, 40, 120
 """Most epochs if `epochs` is None: a small table is memorized long before it has made the default number of steps, and
-with more epochs of tokens, held-out rows of tables of 1,000 to 32,000 rows become less likely."""
+with more epochs of tokens, held-out rows of tables of 1,000 to 32,000 rows become less likely. Of tokens beside numbers
+an epoch has half."""
 
 PRIOR_KL = 0.01
 """Most nats per column of signal left at T that are not worth a warning."""
@@ -97,6 +102,7 @@ def plan_numbers(
         codec=codec,
         process=process,
         method=training_method(asked, objective, batch_size, parts_of(batch_size, parameters["width"])),
+        default_steps=DEFAULT_STEPS,
         most_default_epochs=MOST_EPOCHS,
         **learning(asked),
         seed=seed,
@@ -134,7 +140,7 @@ def plan_tokens(
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
     layout = FrameLayout.of(table, kind, headings)
     encoding = TableEncoding.fit(table, categorical)
-    rows, label = encoding.encode(table), table.label
+    columns, label = table.cells, table.label
     if y is not None:
         values, indices, _ = checked_labels(y, len(table))
         own = [name] if isinstance(name := getattr(y, "name", None), str) else []
@@ -142,10 +148,11 @@ def plan_tokens(
         cells = Cells(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
         code = ColumnCode.fit(label, cells)
         encoding = TableEncoding((*encoding.columns, code))
-        rows = np.concatenate([rows, code.encode(cells)], axis=1)
+        columns = (*columns, cells)
     elif label is not None:
         _check_label(encoding.code(label))
     codec = TokenCodec(layout, encoding)
+    rows = encoding.encode(columns, is_spread=True)
     # Before training rather than after it.
     description_of(codec.facts())
     if asked.early_stopping and len(rows) < 3:
@@ -154,15 +161,21 @@ def plan_tokens(
     stopping = _stopping(asked)
     parameters = deciding(asked, WIDTH_OF_TOKENS)
     process = MaskedProcess.of(parameters, encoding, has_ranks=True)
+    largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
     # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
-    batch_size = asked.batch_size or int(np.clip(len(rows) // 16, 8, LARGEST_TOKEN_BATCH))
+    batch_size = asked.batch_size or int(np.clip(len(rows) // 16, 8, largest))
+    objective: TokenObjective | MixedObjective = TokenObjective(process.architecture.tokens)
+    if encoding.with_number:
+        guided = None if label is None else encoding.place(label)
+        objective = MixedObjective(process.architecture.tokens, guided, 0.0 if label is None else asked.p_uncond)
     plan = Plan(
         rows=rows,
         labels=None,
         codec=codec,
         process=process,
-        method=training_method(asked, TokenObjective(process.architecture.tokens), batch_size),
-        most_default_epochs=MOST_EPOCHS_OF_TOKENS,
+        method=training_method(asked, objective, batch_size),
+        default_steps=DEFAULT_MIXED_STEPS if encoding.with_number else DEFAULT_STEPS,
+        most_default_epochs=MOST_MIXED_EPOCHS if encoding.with_number else MOST_EPOCHS_OF_TOKENS,
         **learning(asked),
         seed=seed,
         held_out=rows_to_hold_out(len(rows), None, 0, stopping, seed),
@@ -171,7 +184,7 @@ def plan_tokens(
     classes = None
     if label is not None:
         labels = codec.labels(label)
-        places = rows[:, encoding.start(label)].astype(np.int64)
+        places = rows[:, encoding.place(label)].astype(np.int64)
         place = layout.names.index(label) if label in layout.names else len(layout.names)
         classes = Classes(labels, np.bincount(places, minlength=len(labels)), (label, place))
     return plan, classes, parameters
@@ -195,7 +208,7 @@ def _stopping(asked: Hyperparameters) -> Stopping | None:
 def _check_label(code: ColumnCode) -> None:
     if code.has_missing:
         raise ValueError(f"the label column {code.name!r} has missing values: drop such rows, or give them a label")
-    if len(code.knots):
+    if code.scores is not None:
         raise ValueError(f"the label column {code.name!r} holds too many different numbers to be classes: bin it")
     if code.n_values < 2:
         raise ValueError(f"the label column {code.name!r} has a single class: leave --target out")

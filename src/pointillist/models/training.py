@@ -12,7 +12,7 @@ from pointillist.engine.recipes import Weights
 from pointillist.engine.training import StackTrainer
 from pointillist.engine.validation import held_out_loss
 from pointillist.models.checkpoint import Checkpoint, Progress
-from pointillist.models.plan import DEFAULT_STEPS, Plan
+from pointillist.models.plan import Plan
 from pointillist.progress import Bar, Keeping, deferred_interrupt
 
 STEPS_PER_CALL = 2000
@@ -44,7 +44,7 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
     if shards.size < method.batch_size:
         method = replace(method, batch_size=shards.size, parts=1)
     steps = shards.size // method.batch_size
-    by_default = min(-(-DEFAULT_STEPS // (steps * shards.count)), plan.most_default_epochs)
+    by_default = min(-(-plan.default_steps // (steps * shards.count)), plan.most_default_epochs)
     epochs = by_default if plan.epochs is None else plan.epochs
     if epochs * shards.count >= 2**31:
         raise ValueError(f"epochs = {epochs} is more than can be counted: give fewer")

@@ -1,4 +1,4 @@
-"""The codec of tables of any columns: each cell is one or two tokens."""
+"""The codec of tables of any columns: each cell is a token, and perhaps a normal score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,15 +40,15 @@ class TokenCodec(Codec):
 
     @property
     def width(self) -> int:
-        """Number of tokens of a row."""
-        return len(self.encoding.sizes)
+        """Number of tokens and scores of a row."""
+        return self.encoding.width
 
-    def encode(self, rows: Float[np.ndarray, "n T"]) -> Float[np.ndarray, "n T"]:
-        """Converts tokens to float32, which holds every token."""
+    def encode(self, rows: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n width"]:
+        """Converts tokens and scores to float32, which holds every token."""
         return np.asarray(rows, np.float32)
 
-    def decode(self, drawn: Float[np.ndarray, "n T"], given: Given, rows: slice) -> "pa.Table":
-        """Returns a table of tokens, each plus a number in [0, 1)."""
+    def decode(self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice) -> "pa.Table":
+        """Returns the table of some tokens and scores."""
         cells = list(self.encoding.decode(drawn.astype(np.float64)))
         for name, own in given.items():
             cells[self.encoding.place(name)] = own.part(rows, len(drawn))
@@ -75,12 +75,8 @@ class TokenCodec(Codec):
         return {"layout": self.layout.to_json(), "encoding": self.encoding.to_json(), "scaling": "tokens"}
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Returns the values and intervals of all columns of numbers."""
-        codes = self.encoding.columns
-        return {
-            "atoms": np.concatenate([code.atoms for code in codes]),
-            "knots": np.concatenate([code.knots for code in codes]),
-        }
+        """Returns the values and scores of all columns of numbers."""
+        return self.encoding.numbers()
 
     @classmethod
     def from_tensors(
@@ -91,7 +87,7 @@ class TokenCodec(Codec):
         Raises:
             ValueError: If there is no such encoding, or it does not fit the layout.
         """
-        found = TableEncoding.from_json(encoding, tensors["atoms"], tensors["knots"])
+        found = TableEncoding.from_json(encoding, tensors)
         if [code.name for code in found.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns are not those of its layout")
         for code, field in zip(found.columns, layout.schema, strict=False):
@@ -105,39 +101,47 @@ class TokenCodec(Codec):
             return np.array(code.categories)
         return code.atoms.astype(np.int64) if kind is not None and kind_of(kind) == "whole" else code.atoms
 
-    def given_tokens(self, given: Given, n_rows: int, hidden: float) -> Float[np.ndarray, "n T"] | None:
-        """Returns tokens of given cells, and `hidden` for all others; None if no cells are given.
+    def given_tokens(self, given: Given, n_rows: int, hidden: float) -> Float[np.ndarray, "n width"] | None:
+        """Returns what is known of rows with given cells; None if no cells are given.
 
-        One row of tokens stands for `n_rows` equal ones.
+        Tokens of other cells are `hidden`, and their scores NaN. One row stands for `n_rows` equal ones.
         """
         if not given:
             return None
-        one = np.full((1, self.width), hidden)
-        tokens = one if all(len(cells.values) == 1 for cells in given.values()) else np.repeat(one, n_rows, axis=0)
+        n = 1 if all(len(cells.values) == 1 for cells in given.values()) else n_rows
+        rows = self._unknown(n, hidden)
         for name, cells in given.items():
-            own, start = self.encoding.code(name).encode(cells), self.encoding.start(name)
-            tokens[:, start : start + own.shape[1]] = own
-        return tokens
+            self._fill(rows, name, cells, np.zeros(len(cells.values), bool))
+        return rows
 
-    def known_tokens(self, table: MixedTable, hidden: float) -> Float[np.ndarray, "n T"]:
-        """Returns the tokens of a table's cells, and `hidden` where cells are missing."""
-        tokens = np.full((len(table), self.width), hidden)
+    def known_tokens(self, table: MixedTable, hidden: float) -> Float[np.ndarray, "n width"]:
+        """Returns what is known of a table's rows; where cells are missing, `hidden`, and NaN for the score."""
+        rows = self._unknown(len(table), hidden)
         for code, cells in zip(self.encoding.columns, table.cells, strict=False):
-            own, start = code.encode(cells), self.encoding.start(code.name)
-            tokens[:, start : start + own.shape[1]] = np.where(cells.is_missing[:, None], hidden, own)
-        return tokens
+            self._fill(rows, code.name, cells, cells.is_missing)
+        return rows
+
+    def _unknown(self, n: int, hidden: float) -> Float[np.ndarray, "n width"]:
+        n_tokens = len(self.encoding.columns)
+        return np.hstack([np.full((n, n_tokens), hidden), np.full((n, self.width - n_tokens), np.nan)])
+
+    def _fill(self, rows: np.ndarray, name: Any, cells: Cells, is_unknown: np.ndarray) -> None:
+        places = self.encoding.place(name), self.encoding.score_place(name)
+        for place, own in zip(places, self.encoding.code(name).encode(cells), strict=True):
+            if place is not None:
+                rows[:, place] = np.where(is_unknown, rows[:, place], own)
 
     @property
     def stands_for_missing(self) -> Bool[np.ndarray, " slots"]:
         """Which values of all tokens stand for a missing cell."""
         slots = []
         for code in self.encoding.columns:
-            own = np.zeros(sum(code.sizes), bool)
+            own = np.zeros(code.size, bool)
             own[code.n_values : code.n_values + code.has_missing] = True
             slots.append(own)
         return np.concatenate(slots)
 
-    def filled(self, table: MixedTable, drawn: Float[np.ndarray, "n T"]) -> "pa.Table":
+    def filled(self, table: MixedTable, drawn: Float[np.ndarray, "n width"]) -> "pa.Table":
         """Returns a table with its missing cells as they were drawn, and all others as they are."""
         import pyarrow as pa
 

@@ -1,0 +1,115 @@
+"""The loss of rows of tokens and numbers: of the tokens given some numbers, and of the numbers given all tokens."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Objective
+from pointillist.diffusion.mixed_networks import MixedNetwork
+from pointillist.diffusion.token_losses import TokenObjective, token_loss
+from pointillist.diffusion.token_sampling import HIDDEN
+from pointillist.diffusion.tokens import Tokens, number_features
+
+SHARE_GIVEN = 0.25
+"""Share of the rows of which some numbers are given, so that any can be."""
+
+LOG_NORMAL = (-2.0, 1.6)
+"""Mean and standard deviation of log σ. Rows of a table lie close to where numbers determine each other, which only low
+noise shows."""
+
+
+@dataclass(frozen=True)
+class MixedObjective:
+    """The objective of models of tokens and numbers, as `losses.Objective` is that of models of rows of numbers.
+
+    Attributes:
+        tokens: The tokens of a row, and which of them numbers stand beside.
+        guided: Token that guidance leaves out; None for none.
+        p_uncond: Share of the rows in which the network of numbers is not shown that token.
+        of_numbers: The objective of the numbers.
+    """
+
+    tokens: Tokens
+    guided: int | None = None
+    p_uncond: float = 0.0
+    of_numbers: Objective = field(
+        default_factory=lambda: Objective("edm", "uniform", "log-normal", log_normal=LOG_NORMAL)
+    )
+
+    def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
+        """Makes the examples of an epoch, row by row: the arguments of `_loss` except the network, each (m, …)."""
+        assert clean.schedule is not None and clean.sigma_data is not None
+        n = len(self.tokens.sizes)
+        tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
+        rows, is_seen, weight = TokenObjective(self.tokens).examples(keys, CleanRows(tokens), batch_size)
+        level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
+        share = jax.random.uniform(row_key, (len(rows), 1))
+        # Of a quarter of the rows a share of the numbers, which is uniform too.
+        is_given = jax.random.uniform(number_key, numbers.shape) < 1 - share / SHARE_GIVEN
+        is_there = self.tokens.has_number(tokens)
+        is_given &= is_there
+        places = np.asarray(self.tokens.with_number)
+        is_seen = is_seen.at[:, places].set(is_seen[:, places] | is_given)
+        shown_tokens = tokens
+        if self.guided is not None:
+            is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
+            shown_tokens = tokens.at[:, self.guided].set(jnp.where(is_dropped, HIDDEN, tokens[:, self.guided]))
+        noise = self.of_numbers.noise(level_key, noise_key, len(rows) // batch_size, batch_size, numbers.shape[1])
+        noised = self.of_numbers.noised(numbers, noise[1], noise[0], clean.schedule, clean.sigma_data[n:])
+        of_tokens = rows, is_seen, jnp.where(is_seen, 0.0, weight), numbers, is_given
+        return *of_tokens, shown_tokens, noised.inside, is_there & ~is_given, noised.lambda_t[:, None], noised.target
+
+    def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
+        """Computes the mean loss of rows, each with `HELD_OUT_DRAWS` draws of all that is random.
+
+        Args:
+            key: Key of what is random.
+            network: The network.
+            clean: The rows.
+        """
+        x0 = jnp.repeat(jnp.asarray(clean.x0), HELD_OUT_DRAWS, axis=0)
+        keys = jax.random.split(key)
+        examples = self.examples((keys[0], keys[1]), clean._replace(x0=x0), len(x0))
+
+        def of_row(row: tuple[Array, ...]) -> Array:
+            return self._loss(network, *(part[None] for part in row))
+
+        # Not all at once: there may be thousands of logits a row.
+        return jax.lax.map(of_row, examples, batch_size=512).mean()
+
+    def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
+        """Computes the loss of a batch, with the networks' products in a given precision."""
+        if precision != "float32":
+            network = jax.tree.map(lambda leaf: leaf.astype(precision), network)
+        return self._loss(network, *batch)
+
+    def _loss(
+        self,
+        network: MixedNetwork,
+        rows: Array,
+        is_seen: Array,
+        weight: Array,
+        numbers: Array,
+        is_given: Array,
+        shown_tokens: Array,
+        inside: Array,
+        is_open: Array,
+        lambda_t: Array,
+        target: Array,
+    ) -> Float[Array, ""]:
+        """Negative log-probability of hidden tokens in nats, and squared error of the numbers' prediction, per row.
+
+        The tokens are those of the first half of the rows: they take fewer steps to learn.
+        """
+        own = network.of_numbers
+        dtype = own.output.bias.dtype
+        shown = number_features(numbers, is_given).astype(dtype)
+        m = -(-len(rows) // 2)
+        of_tokens = token_loss(network.of_tokens, self.tokens, rows[:m], is_seen[:m], weight[:m], shown[:m])
+        known = jax.vmap(own.known)(self.tokens.one_hot(shown_tokens).astype(dtype), shown)
+        found = jax.vmap(own)(inside.astype(dtype), is_open, known, lambda_t[:, 0]).astype(jnp.float32)
+        return of_tokens + jnp.sum(is_open.astype(jnp.float32) * (found - target) ** 2) / len(rows)

@@ -1,0 +1,93 @@
+"""Networks of rows of tokens and numbers: one of the tokens, given some numbers; and one of the numbers, given all."""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from pointillist.diffusion.networks import Dense, noise_level_embedding, normal_layers
+from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens import FREQUENCIES, Tokens, number_features
+
+LEVEL_FEATURES = 32
+"""Number of features of the noise level."""
+
+
+class NumberNetwork(eqx.Module):
+    """Residual blocks over noised numbers, which the noise level modulates, given tokens and other numbers.
+
+    A block is that of `networks.ResidualMLP`. The output layer begins at 0.
+
+    Attributes:
+        input: Layer features of noised numbers → width.
+        context: Layer one-hot tokens and features of given numbers → width.
+        modulation: Layer from features of the noise level to the scale and the shift of every block.
+        inner: The `depth` layers width → width.
+        outer: The `depth` layers width → width.
+        output: Layer width → numbers.
+    """
+
+    input: Dense
+    context: Dense
+    modulation: Dense
+    inner: tuple[Dense, ...]
+    outer: tuple[Dense, ...]
+    output: Dense
+
+    @classmethod
+    def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "NumberNetwork":
+        """A fresh network."""
+        numbers, known = len(tokens.with_number), tokens.n_slots + tokens.n_shown
+        # A row has one value of each token, whatever their number.
+        shapes = [(tokens.n_noised, width, 1.0), (known, width, (tokens.n_slots / len(tokens.sizes)) ** 0.5)]
+        shapes += [(LEVEL_FEATURES, depth * 2 * width, 0.1), *depth * [(width, width, 1.0)]]
+        first, context, modulation, *middle = normal_layers(key, shapes + depth * [(width, width, 0.3)])
+        output = Dense(jnp.zeros((width, numbers)), jnp.zeros(numbers))
+        return cls(first, context, modulation, tuple(middle[:depth]), tuple(middle[depth:]), output)
+
+    def known(self, one_hot: Float[Array, " slots"], shown: Float[Array, " f"]) -> Float[Array, " width"]:
+        """What the tokens and the given numbers contribute, the same at every noise level."""
+        return self.context(jnp.concatenate([one_hot, shown]))
+
+    def __call__(
+        self, inside: Float[Array, " k"], is_open: Bool[Array, " k"], known: Float[Array, " width"], lambda_t: Array
+    ) -> Float[Array, " k"]:
+        """Applies the network.
+
+        Args:
+            inside: c_in x_t, shape (k,).
+            is_open: Which numbers are noised, shape (k,).
+            known: What `known` returned.
+            lambda_t: log(alpha_t / sigma_t), a scalar.
+        """
+        h = self.input(number_features(inside, is_open, FREQUENCIES)) + known
+        level = noise_level_embedding(lambda_t, LEVEL_FEATURES).astype(inside.dtype)
+        # Split and not sliced: the gradient of slices is a sum of arrays that are mostly 0.
+        parts = jnp.split(self.modulation(level), 2 * len(self.inner))
+        for inner, outer, scale, shift in zip(self.inner, self.outer, parts[::2], parts[1::2], strict=True):
+            u = (1 + scale) * (h * jax.lax.rsqrt(jnp.mean(h**2) + 1e-6)) + shift
+            h = h + outer(jax.nn.silu(inner(u)))
+        return self.output(h)
+
+
+class MixedNetwork(eqx.Module):
+    """Both networks.
+
+    Attributes:
+        of_tokens: The network of tokens.
+        of_numbers: The network of numbers.
+    """
+
+    of_tokens: TokenNetwork | FactoredNetwork
+    of_numbers: NumberNetwork
+
+    def folded(self) -> "MixedNetwork":
+        """The same networks, with the two kinds of weights of the one of tokens merged."""
+        return replace(self, of_tokens=self.of_tokens.folded())
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens."""
+        return self.of_tokens.tokens

@@ -1,0 +1,148 @@
+"""Drawing rows of tokens and numbers: first the tokens, one after another; then the numbers at once, given them."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from pointillist.diffusion.denoisers import Denoiser
+from pointillist.diffusion.parameterisations import coefficients
+from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
+from pointillist.diffusion.solvers import DPMSolver2M
+from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser, draw_tokens
+from pointillist.diffusion.tokens import Tokens, number_features
+
+_SHARES = 1 / (1 + np.exp(-2 * np.linspace(6.2, -4.4, 100))), 1 / (1 + np.exp(2 * np.linspace(6.2, -4.4, 100)))
+SCHEDULE = Schedule(
+    alpha=np.sqrt([1.0, *_SHARES[0]]).astype(np.float32),
+    sigma=np.sqrt([0.0, *_SHARES[1]]).astype(np.float32),
+    timesteps=np.asarray(100, np.int32),
+)
+"""The noise schedule of the numbers, even in λ = log(alpha / sigma): σ = sigma / alpha from 80 to 0.002."""
+
+POINTS = 30
+"""Number of points of the solver."""
+
+LARGEST_SCORE = 5.5
+"""No normal score is larger."""
+
+
+class NumberDenoiser(Denoiser):
+    """E[x_0 | x_t] of the numbers of a row, given its tokens and other numbers, guided or not.
+
+    Attributes:
+        network: The network, a `NumberNetwork` or what has its methods.
+        schedule: The noise schedule.
+        is_open: Which numbers are drawn.
+        known: What is known, as `NumberNetwork.known` returns it.
+        without: The same without the token that guidance leaves out, and w; None without guidance.
+    """
+
+    network: Any
+    schedule: Schedule
+    is_open: Bool[Array, " k"]
+    known: Float[Array, " width"]
+    without: tuple[Float[Array, " width"], Any] | None = None
+
+    def __call__(self, x_t: Float[Array, " k"], t: Time) -> Float[Array, " k"]:
+        """E[x_0 | x_t], 0 for numbers that are not drawn."""
+        alpha_t, sigma_t = alpha_sigma(self.schedule, t)
+        inside, skip, out = coefficients("edm", alpha_t, sigma_t)
+
+        def predicted(known: Float[Array, " width"]) -> Float[Array, " k"]:
+            found = self.network(inside * x_t, self.is_open, known, jnp.log(alpha_t / sigma_t))
+            return jnp.clip(skip * x_t + out * found, -LARGEST_SCORE, LARGEST_SCORE)
+
+        x0 = predicted(self.known)
+        if self.without is not None:
+            known, w = self.without
+            x0 = x0 + w * (x0 - predicted(known))
+        return jnp.where(self.is_open, x0, 0.0)
+
+
+class MixedDenoiser(eqx.Module):
+    """What tokens and numbers are drawn with.
+
+    Attributes:
+        of_tokens: Denoiser of the tokens.
+        of_numbers: Network of the numbers, a `NumberNetwork` or what has its methods.
+        guided: Position of the token towards whose value rows are guided; None without guidance.
+        guidance: w, at least 0.
+    """
+
+    of_tokens: TokenDenoiser
+    of_numbers: Any
+    guided: int | None = eqx.field(static=True, default=None)
+    guidance: Float[Array | np.ndarray, ""] | float = 0.0
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens."""
+        return self.of_tokens.tokens
+
+
+class MixedSampler(Sampler):
+    """Draws the hidden tokens of a row, then its numbers by `DPMSolver2M`.
+
+    Attributes:
+        n_tokens: Number of tokens of a row.
+        schedule: The noise schedule of the numbers.
+        points: Number of points of the solver, at least 2.
+    """
+
+    n_tokens: int = eqx.field(static=True)
+    schedule: Schedule
+    points: int = eqx.field(static=True, default=POINTS)
+
+    @property
+    def rows_per_draw(self) -> int:
+        """Number of rows per draw: one."""
+        return 1
+
+    @property
+    def width(self) -> int:
+        """Number of network evaluations in parallel: one."""
+        return 1
+
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " n"]:
+        """Start of a draw, with all tokens hidden and no number known."""
+        return jnp.concatenate([jnp.full(self.n_tokens, HIDDEN), jnp.full(columns - self.n_tokens, jnp.nan)])
+
+    def draw(self, key: PRNGKeyArray, denoiser: Any, x_T: Float[Array, " n"]) -> Float[Array, "1 n"]:
+        """Draws a row, shape (1, n).
+
+        Args:
+            key: The draw's own key.
+            denoiser: A `MixedDenoiser`.
+            x_T: Tokens, `HIDDEN` where they are to be drawn, and numbers, NaN where they are.
+
+        Returns:
+            All tokens and then all numbers. A number is 0 where a token says that there is none.
+        """
+        tokens, n = denoiser.tokens, self.n_tokens
+        row, numbers = x_T[:n], x_T[n:]
+        is_given = jnp.isfinite(numbers) & tokens.has_number(row)
+        shown = number_features(numbers, is_given)
+        row = draw_tokens(key, denoiser.of_tokens.beside(shown), row)
+        is_there = tokens.has_number(row)
+        one_hot = tokens.one_hot(row)
+        without = None
+        if denoiser.guided is not None:
+            hidden = jnp.where(jnp.asarray(tokens.owner == denoiser.guided), 0.0, one_hot)
+            without = denoiser.of_numbers.known(hidden, shown), denoiser.guidance
+        own = NumberDenoiser(
+            network=denoiser.of_numbers,
+            schedule=self.schedule,
+            is_open=is_there & ~is_given,
+            known=denoiser.of_numbers.known(one_hot, shown),
+            without=without,
+        )
+        noise_key = jax.random.fold_in(key, n + 1)
+        solver = DPMSolver2M(self.schedule, self.points)
+        drawn = solver.draw(noise_key, own, jax.random.normal(noise_key, numbers.shape))[0]
+        numbers = jnp.where(is_given, numbers, jnp.where(is_there, drawn, 0.0))
+        return jnp.concatenate([row, jnp.where(jnp.isnan(row).any(), jnp.nan, numbers)])[None]
