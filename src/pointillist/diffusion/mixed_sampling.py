@@ -10,10 +10,9 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.parameterisations import coefficients
-from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 from pointillist.diffusion.solvers import DPMSolver2M
-from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser, draw_tokens
+from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser, TokenSampler, draw_tokens
 from pointillist.diffusion.tokens import Tokens, number_features
 
 _SHARES = 1 / (1 + np.exp(-2 * np.linspace(6.2, -4.4, 100))), 1 / (1 + np.exp(2 * np.linspace(6.2, -4.4, 100)))
@@ -85,7 +84,7 @@ class MixedDenoiser(eqx.Module):
         return self.of_tokens.tokens
 
 
-class MixedSampler(Sampler):
+class MixedSampler(TokenSampler):
     """Draws the hidden tokens of a row, then its numbers by `DPMSolver2M`.
 
     Attributes:
@@ -97,16 +96,6 @@ class MixedSampler(Sampler):
     n_tokens: int = eqx.field(static=True)
     schedule: Schedule
     points: int = eqx.field(static=True, default=POINTS)
-
-    @property
-    def rows_per_draw(self) -> int:
-        """Number of rows per draw: one."""
-        return 1
-
-    @property
-    def width(self) -> int:
-        """Number of network evaluations in parallel: one."""
-        return 1
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " n"]:
         """Start of a draw, with all tokens hidden and no number known."""

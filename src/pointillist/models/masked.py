@@ -76,7 +76,7 @@ class MaskedProcess(Process):
         self, learned: Learned, drawing: Drawing, drawn: Float[np.ndarray, "m width"], rows: slice
     ) -> Int[np.ndarray, " m"]:
         """Returns the token of the label column, which counts the classes."""
-        return np.floor(drawn[:, _label_token(learned)]).astype(np.int64)
+        return drawn[:, _label_token(learned)].astype(np.int64)
 
     def drawing(self, learned: Learned, request: Request) -> Drawing:
         """Turns a request into a denoiser of tokens, guided or not, and the tokens that are given.

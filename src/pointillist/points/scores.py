@@ -89,6 +89,8 @@ class NormalScores:
         """Raises a ValueError if there are no such scores."""
         if len(self.points) < 1 or len(self.levels) - len(self.points) not in (0, 1):
             raise ValueError("scores do not fit their values")
+        if not (np.isfinite(self.points).all() and np.isfinite(self.levels).all()):
+            raise ValueError("scores are not finite")
         if (np.diff(self.points) <= 0).any() or (np.diff(self.levels) < 0).any():
             raise ValueError("scores do not increase")
 
