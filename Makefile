@@ -110,7 +110,7 @@ bench-mixed: .venv/core .venv-peers/installed
 		$(if $(DATA),--adult $(DATA)/adult --beijing $(DATA)/beijing --default $(DATA)/default)
 
 bench-small-tables: .venv/dev .venv-peers/installed
-	$(BIN)/python benchmarks/small_tables.py
+	$(BIN)/python benchmarks/small_tables.py --data $(DATA)/small
 
 bench-gpu: .venv/core
 	$(BIN)/python benchmarks/gpu.py

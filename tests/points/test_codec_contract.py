@@ -102,7 +102,7 @@ def tokens(X):
         return encoding.encode(mixed(X).cells)
 
     def rebuild(facts, tensors):
-        return TokenCodec.from_tensors(FrameLayout.from_json(facts["layout"]), facts["encoding"], tensors)
+        return TokenCodec.from_facts(facts, tensors)
 
     def around(encoded):
         return [encoded, encoded]
@@ -125,6 +125,8 @@ SIZES = pandas.CategoricalDtype(["S", "M", "L", "XL"], ordered=True)
 
 FRAME_OF_CATEGORIES = pandas_of(MIXED, city="category", visits="Int32", size=SIZES)
 
+GROWING = np.arange(9000.0)
+
 CODECS = {
     "numbers, standard": lambda: numbers(ARRAY),
     "numbers, minmax": lambda: numbers(ARRAY, "minmax"),
@@ -142,7 +144,8 @@ CODECS = {
     "tokens, names of levels": lambda: tokens(pandas.DataFrame({("a", 1): MIXED["visits"], ("b", 2): MIXED["weight"]})),
     "tokens, polars": lambda: tokens(polars.DataFrame(MIXED, schema_overrides={"size": polars.Enum(["S", "M", "L"])})),
     "tokens, pyarrow": lambda: tokens(pa.table(MIXED)),
-    "tokens, two of a number": lambda: tokens(pa.table({"a": RNG.lognormal(size=9000), "b": np.arange(9000.0)})),
+    "tokens, two of a number": lambda: tokens(pa.table({"a": GROWING + RNG.normal(size=9000), "b": GROWING})),
+    "tokens, of intervals": lambda: tokens(pa.table({"a": RNG.uniform(size=9000), "b": RNG.permutation(GROWING)})),
     "tokens, a file": lambda: tokens(MixedTable(pa.table(MIXED))),
     "tokens, array": lambda: tokens(np.stack([MIXED["weight"], ARRAY[:, 1]], axis=1).astype(np.float32)),
     "tokens, array of numbers and text": lambda: tokens(np.array([MIXED["city"], MIXED["visits"]], object).T),

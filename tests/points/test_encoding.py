@@ -6,8 +6,9 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import ks_2samp, kstest
 
+from pointillist.points.column_code import ColumnCode
 from pointillist.points.dependence import explained
-from pointillist.points.encoding import ColumnCode, TableEncoding
+from pointillist.points.encoding import TableEncoding
 from pointillist.points.mixed import Cells, MixedTable, to_arrow
 
 RNG = np.random.default_rng(0)
@@ -150,7 +151,7 @@ def test_values_that_stand_out_are_tokens_and_dense_ones_are_not():
     n = 20_000
     dense = np.round(RNG.normal(0, 8, n))
     spiky = np.where(RNG.random(n) < 0.3, 2000.0, np.round(RNG.normal(0, 4000, n)))
-    codes = [ColumnCode.fit("a", numbers(values), most_tokens=8) for values in (dense, spiky)]
+    codes = [ColumnCode.fit("a", numbers(values)) for values in (dense, spiky)]
     assert [code.atoms.tolist() for code in codes] == [[], [2000.0]]
 
 
@@ -170,3 +171,39 @@ def test_columns_that_are_no_use_are_named():
         TableEncoding.fit(MixedTable(pa.table({"a": [[1], [2]]})))
     with pytest.raises(ValueError, match="there is no column 'b' to be categorical: the columns are a"):
         TableEncoding.fit(MixedTable(pa.table({"a": ["x", "y"]})), categorical=["b"])
+
+
+def test_numbers_that_no_other_column_explains_have_intervals_and_places_in_them():
+    n = 4000
+    spiky = np.where(RNG.random(n) < 0.2, 0.0, RNG.lognormal(size=n))
+    columns = {"a": spiky, "b": np.round(RNG.normal(0, 1e4, n)), "c": RNG.choice(["x", "y"], n)}
+    table = MixedTable(pa.table(columns))
+    encoding = TableEncoding.fit(table)
+    assert encoding.with_intervals == (0, 1) and not encoding.with_number and encoding.sizes == (65, 64, 2)
+    rows = encoding.encode(table.cells)
+    shares = np.bincount(rows[:, 1].astype(int)) / n
+    np.testing.assert_allclose(shares, 1 / 64, atol=4 / n)
+    back = [cells.values for cells in encoding.decode(rows)]
+    # Between knots that are 1,000 to a column, the places of the outermost rows of an interval are cut.
+    np.testing.assert_allclose(back[0], spiky, rtol=1e-5)
+    np.testing.assert_array_equal(back[1], columns["b"])
+    assert np.all(np.diff(encoding.columns[0].ranks) != 0)
+    drawn = np.floor(rows) + np.array([1, 1, 0]) * RNG.random((n, 3)) * (1 - 2**-12)
+    found = encoding.decode(drawn)[1].values
+    assert ks_2samp(found, columns["b"]).pvalue > 1e-3
+
+
+def test_points_on_a_circle_explain_each_other():
+    angle = RNG.uniform(0, 2 * np.pi, 4000)
+    columns = [numbers(side + RNG.normal(0, 0.05, 4000)) for side in (np.cos(angle), np.sin(angle), RNG.random(4000))]
+    shares = explained(columns)
+    assert shares[0] > 0.8 and shares[1] > 0.8 and abs(shares[2]) < 0.05
+
+
+def test_a_columns_ends_have_the_rows_that_keep_its_range():
+    for values in (RNG.lognormal(size=20_000), np.round(RNG.normal(0, 100, 20_000))):
+        code = ColumnCode.fit("a", numbers(values))
+        found, _ = code.decode(np.zeros(1_000_000), RNG.standard_normal(1_000_000))
+        for end in (values.min(), values.max()):
+            expected = 1e6 * max(3 / 20_000, np.mean(values == end))
+            assert abs((found == end).sum() - expected) < 4 * np.sqrt(expected)

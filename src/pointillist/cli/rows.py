@@ -39,7 +39,10 @@ def fit(
             help="Rows in a step.", show_default="64; with mixed columns a sixteenth of the rows, from 8 to 256"
         ),
     ] = None,
-    learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Adam's learning rate.", show_default="0.001; with mixed columns of numbers up to 0.003"),
+    ] = None,
     p_uncond: Annotated[float, typer.Option(help="Share of labels that are hidden in training.")] = 0.2,
     early_stopping: Annotated[
         bool, typer.Option("--early-stopping", help="Hold out a tenth of the rows; stop when their loss stops falling.")

@@ -23,8 +23,8 @@ SCHEDULE = Schedule(
 )
 """The noise schedule of the numbers, even in λ = log(alpha / sigma): σ = sigma / alpha from 80 to 0.002."""
 
-POINTS = 30
-"""Number of points of the solver."""
+POINTS = 60
+"""Number of points of the solver, whose steps add noise: it corrects what the network got wrong in earlier ones."""
 
 LARGEST_SCORE = 5.5
 """No normal score is larger."""
@@ -85,7 +85,7 @@ class MixedDenoiser(eqx.Module):
 
 
 class MixedSampler(TokenSampler):
-    """Draws the hidden tokens of a row, then its numbers by `DPMSolver2M`.
+    """Draws the hidden tokens of a row, then its numbers by `DPMSolver2M` with noise.
 
     Attributes:
         n_tokens: Number of tokens of a row.
@@ -131,7 +131,8 @@ class MixedSampler(TokenSampler):
             without=without,
         )
         noise_key = jax.random.fold_in(key, n + 1)
-        solver = DPMSolver2M(self.schedule, self.points)
+        solver = DPMSolver2M(self.schedule, self.points, is_stochastic=True)
         drawn = solver.draw(noise_key, own, jax.random.normal(noise_key, numbers.shape))[0]
         numbers = jnp.where(is_given, numbers, jnp.where(is_there, drawn, 0.0))
-        return jnp.concatenate([row, jnp.where(jnp.isnan(row).any(), jnp.nan, numbers)])[None]
+        numbers = jnp.where(jnp.isnan(row).any(), jnp.nan, numbers)
+        return jnp.concatenate([row, numbers])[None]

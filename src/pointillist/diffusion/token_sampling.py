@@ -19,6 +19,9 @@ SHARES = 1 - np.cos(np.pi / 2 * np.arange(1, WIDE + 1) / WIDE)
 HIDDEN = -1.0
 """Stands for a hidden token."""
 
+LARGEST_PLACE = 1 - 2.0**-12
+"""Largest place in an interval: added to a token of up to four digits, it stays below 1."""
+
 
 class TokenDenoiser(eqx.Module):
     """A network of tokens, with its tokens.
@@ -103,7 +106,7 @@ class TokenSampler(Sampler):
             x_T: Tokens, `HIDDEN` where they are to be drawn.
 
         Returns:
-            All tokens; NaN if the network's logits are NaN.
+            All tokens, those of intervals plus the places in them; NaN if the network's logits are NaN.
         """
         return draw_tokens(key, denoiser, x_T)[None]
 
@@ -112,15 +115,21 @@ def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " 
     """Draws the hidden tokens of a row; see `TokenSampler.draw`."""
     tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
     order = jax.random.uniform(jax.random.fold_in(key, n), (n,))
+    has_choice = np.asarray(tokens.sizes) > 1
+    x_T = jnp.where((x_T == HIDDEN) & ~has_choice, 0.0, x_T)
     # The given ones last, where there is nothing left to draw.
-    turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))
+    turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))[: int(has_choice.sum())]
     draw_all = _in_steps if tokens.is_wide else _one_by_one
-    row = draw_all(key, denoiser, turns, x_T)
+    row = draw_all(key, denoiser, turns, x_T) if len(turns) else x_T
+    if tokens.with_intervals:
+        some = np.asarray(tokens.with_intervals)
+        places = jax.random.uniform(jax.random.fold_in(key, n + 2), some.shape, maxval=LARGEST_PLACE)
+        row = row.at[some].add(jnp.where(x_T[some] == HIDDEN, places, 0.0))
     return jnp.where(jnp.isnan(row).any(), jnp.nan, row)
 
 
 def _one_by_one(
-    key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " T"], row: Float[Array, " T"]
+    key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " hidden"], row: Float[Array, " T"]
 ) -> Float[Array, " T"]:
     """Draws a row's hidden tokens, each given all before it in their order."""
 
@@ -133,20 +142,20 @@ def _one_by_one(
 
 
 def _in_steps(
-    key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " T"], row: Float[Array, " T"]
+    key: PRNGKeyArray, denoiser: TokenDenoiser, turns: Int[Array, " hidden"], row: Float[Array, " T"]
 ) -> Float[Array, " T"]:
     """Draws a row's hidden tokens, each given those of all earlier steps."""
-    tokens, n = denoiser.tokens, len(turns)
+    tokens, last = denoiser.tokens, len(turns) - 1
     ends = steps_of((row == HIDDEN).sum())
     numbers = jnp.arange(most_in_a_step(tokens))
 
     def step(i: Array, row: Array) -> Array:
         logits = _padded(denoiser, row)
         own = numbers + jnp.where(i > 0, ends[i - 1], 0)
-        places = turns[jnp.minimum(own, n - 1)]
+        places = turns[jnp.minimum(own, last)]
         # In turn, for the memory of their noise.
-        drawn = jax.lax.map(lambda turn: _drawn(key, tokens, logits, turns[jnp.minimum(turn, n - 1)], turn), own)
-        return row.at[jnp.where(own < ends[i], places, n)].set(drawn, mode="drop")
+        drawn = jax.lax.map(lambda turn: _drawn(key, tokens, logits, turns[jnp.minimum(turn, last)], turn), own)
+        return row.at[jnp.where(own < ends[i], places, len(row))].set(drawn, mode="drop")
 
     return jax.lax.fori_loop(0, len(ends), step, row)
 

@@ -64,12 +64,14 @@ class Tokens:
             if no token's values have an order.
         with_number: Tokens beside which a number may stand.
         number_values: For each of these, the value that says that there is a number.
+        with_intervals: Tokens of columns of intervals, in which a number has a place.
     """
 
     sizes: tuple[int, ...]
     ranks: tuple[float, ...] = ()
     with_number: tuple[int, ...] = ()
     number_values: tuple[int, ...] = ()
+    with_intervals: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.ranks) not in (0, sum(self.sizes)):
@@ -158,6 +160,9 @@ class Tokens:
         return by_owner.reshape(self.n_slots, -1)
 
     def one_hot(self, tokens: Float[Array, "*rows T"]) -> Float[Array, "*rows slots"]:
-        """One-hot encoding: 1 in the slot of each token's value, 0 elsewhere; all 0 for hidden tokens."""
+        """One-hot encoding: 1 in the slot of each token's value, 0 elsewhere; all 0 for hidden tokens.
+
+        A token of an interval may have the place in it added, a number in [0, 1).
+        """
         value = jnp.asarray(self.value, tokens.dtype).reshape((1,) * (tokens.ndim - 1) + (-1,))
-        return (tokens[..., self.owner] == value).astype(jnp.float32)
+        return (jnp.floor(tokens)[..., self.owner] == value).astype(jnp.float32)

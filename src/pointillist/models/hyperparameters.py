@@ -67,7 +67,7 @@ class Hyperparameters:
     class_embedding: int = 16
     epochs: int | None = None
     batch_size: int | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     warmup: int = 200
     decay: bool = True
     averaging: float = 0.999
@@ -99,11 +99,11 @@ def deciding(asked: Hyperparameters, width: int) -> dict[str, Any]:
     return values | {"width": values["width"] or width}
 
 
-def learning(asked: Hyperparameters) -> dict[str, Any]:
-    """Returns the values that a training plan holds as they are."""
+def learning(asked: Hyperparameters, rate: float) -> dict[str, Any]:
+    """Returns the values that a training plan holds as they are, with a learning rate in place of None."""
     return {
         "epochs": None if asked.epochs is None else int(asked.epochs),
-        "learning_rate": float(asked.learning_rate),
+        "learning_rate": rate if asked.learning_rate is None else float(asked.learning_rate),
         "warmup": int(asked.warmup),
         "decay": bool(asked.decay),
         "averaging": float(asked.averaging),
@@ -147,10 +147,11 @@ def check_hyperparameters(asked: Hyperparameters) -> None:
         value = getattr(asked, name)
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
-    for name in ("learning_rate", "averaging", "p_uncond", "validation_fraction", "beta_start", "beta_end"):
+    rate = () if asked.learning_rate is None else ("learning_rate",)
+    for name in (*rate, "averaging", "p_uncond", "validation_fraction", "beta_start", "beta_end"):
         if not is_number(getattr(asked, name)):
             raise ValueError(f"{name} must be a number, not {getattr(asked, name)!r}")
-    if not 0 < asked.learning_rate <= 1:
+    if asked.learning_rate is not None and not 0 < asked.learning_rate <= 1:
         raise ValueError(f"learning_rate must be above 0 and at most 1, not {asked.learning_rate!r}")
     clip = asked.gradient_clip
     if clip is not None and not (is_number(clip) and clip > 0):

@@ -52,6 +52,7 @@ class MaskedProcess(Process):
             encoding.ranks if has_ranks else (),
             encoding.with_number,
             encoding.number_values,
+            encoding.with_intervals,
         )
         return cls(TokenArchitecture(tokens, parameters["width"], parameters["depth"]))
 

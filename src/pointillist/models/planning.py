@@ -21,25 +21,31 @@ from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data_to_learn
 from pointillist.models.row_model import RowModel
 from pointillist.points import TableScaling, column_range, rows_at
-from pointillist.points.encoding import ColumnCode, TableEncoding
+from pointillist.points.column_code import ColumnCode
+from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.headings import Headings
 from pointillist.points.layout import Layout
 from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.number_codec import NumberCodec
+from pointillist.points.relations import relations
 from pointillist.points.token_codec import TokenCodec
 
 WIDTH, WIDTH_OF_TOKENS = 96, 256
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
 """Values that None stands for; with tokens, the batch size is a sixteenth of the rows, up to the largest."""
 
-DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 6000
+DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 7000
 """Number of training steps if `epochs` is None: the first is that of 80 epochs over 8,000 rows."""
 
-MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS = 400, 40, 120
+MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS = 400, 40, 140
 """Most epochs if `epochs` is None: a small table is memorized long before it has made the default number of steps, and
 with more epochs of tokens, held-out rows of tables of 1,000 to 32,000 rows become less likely. Of tokens beside numbers
 an epoch has half."""
+
+LEARNING_RATE, MIXED_LEARNING_RATE = 1e-3, 3e-3
+"""Learning rates if `learning_rate` is None: the second for tokens beside numbers in the largest batch. In smaller ones
+it is smaller, by the root of the batch size, but not below the first."""
 
 PRIOR_KL = 0.01
 """Most nats per column of signal left at T that are not worth a warning."""
@@ -104,7 +110,7 @@ def plan_numbers(
         method=training_method(asked, objective, batch_size, parts_of(batch_size, parameters["width"])),
         default_steps=DEFAULT_STEPS,
         most_default_epochs=MOST_EPOCHS,
-        **learning(asked),
+        **learning(asked, LEARNING_RATE),
         seed=seed,
         n_classes=n_classes,
         p_uncond=float(asked.p_uncond),
@@ -151,7 +157,7 @@ def plan_tokens(
         columns = (*columns, cells)
     elif label is not None:
         _check_label(encoding.code(label))
-    codec = TokenCodec(layout, encoding)
+    codec = TokenCodec(layout, encoding, relations(table.cells, [code.decimals for code in encoding.columns]))
     rows = encoding.encode(columns, is_spread=True)
     # Before training rather than after it.
     description_of(codec.facts())
@@ -165,7 +171,9 @@ def plan_tokens(
     # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
     batch_size = asked.batch_size or int(np.clip(len(rows) // 16, 8, largest))
     objective: TokenObjective | MixedObjective = TokenObjective(process.architecture.tokens)
+    rate = LEARNING_RATE
     if encoding.with_number:
+        rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         guided = None if label is None else encoding.place(label)
         objective = MixedObjective(process.architecture.tokens, guided, 0.0 if label is None else asked.p_uncond)
     plan = Plan(
@@ -176,7 +184,7 @@ def plan_tokens(
         method=training_method(asked, objective, batch_size),
         default_steps=DEFAULT_MIXED_STEPS if encoding.with_number else DEFAULT_STEPS,
         most_default_epochs=MOST_MIXED_EPOCHS if encoding.with_number else MOST_EPOCHS_OF_TOKENS,
-        **learning(asked),
+        **learning(asked, rate),
         seed=seed,
         held_out=rows_to_hold_out(len(rows), None, 0, stopping, seed),
         stopping=stopping,

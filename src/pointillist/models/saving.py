@@ -23,7 +23,6 @@ from pointillist.models.row_model import Record, RowModel
 from pointillist.points import LONGEST_LABEL
 from pointillist.points.codec import Codec
 from pointillist.points.encoding import TableEncoding
-from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.layout import Layout
 from pointillist.points.names import name_from_json, name_to_json
 from pointillist.points.number_codec import NumberCodec
@@ -150,19 +149,16 @@ def _of_numbers(
 def _of_tokens(
     facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
 ) -> _Claim:
-    layout, encoding = FrameLayout.from_json(facts["layout"]), facts["encoding"]
-    lengths = TableEncoding.lengths_of(encoding)
-    # Of the right lengths, to see what network it asks for before a tensor is read.
-    bare = {name: np.arange(float(n)) for name, n in lengths.items()}
-    codec = TokenCodec.from_tensors(layout, encoding, bare)
+    lengths = TableEncoding.lengths_of(facts["encoding"])
+    codec = TokenCodec.from_facts(facts, None)
     n_classes = 0 if column is None else codec.encoding.code(column[0]).n_values
-    if len(codec.encoding.columns) - len(layout.names) not in (0, int(column is not None)):
+    if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):
         raise ValueError("it has more columns than its layout")
     process = MaskedProcess.of(trained_with, codec.encoding)
     shapes: dict[str, Shape] = {name: ((n,), _VALUES) for name, n in lengths.items()}
 
     def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
-        codec = TokenCodec.from_tensors(layout, encoding, tensors)
+        codec = TokenCodec.from_facts(facts, tensors)
         labels = np.empty(0) if column is None else codec.labels(column[0])
         return codec, process, labels
 

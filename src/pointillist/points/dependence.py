@@ -8,15 +8,17 @@ from jaxtyping import Float
 from pointillist.points.mixed import Cells
 
 _ROWS = 5000
-_MOST_VALUES = 64
+_MOST_VALUES, _FEW = 64, 32
 _RIDGE = 1e-3
 
 
 def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
     """Share of the variance of each column's normal scores that a linear regression on the other columns explains.
 
-    Categories enter as one column per value, unless they have more than 64. The share is adjusted for the number of
-    columns (Ezekiel 1930), of at most 5,000 rows, and 0 for columns of categories.
+    Categories enter as one column per value, unless they have more than 64; numbers by their scores and, unless they
+    have at most 32 values, by how far their rank is from the middle. If the share of the latter is the larger one, it
+    counts: of points on a circle, no coordinate has a mean that depends on the other. The share is adjusted for the
+    number of columns (Ezekiel 1930), of at most 5,000 rows, and 0 for columns of categories.
     """
     from scipy.special import ndtri
 
@@ -29,8 +31,9 @@ def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
         if cells.categories is None:
             own[j] = sum(part.shape[1] for part in parts)
             _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-            scores = ndtri((np.cumsum(counts) - counts / 2) / len(values))[inverse]
-            parts.append(np.stack([np.where(is_missing, 0, scores), is_missing], axis=1))
+            ranks = ((np.cumsum(counts) - counts / 2) / len(values))[inverse]
+            scores, folded = (np.where(is_missing, 0, part) for part in (ndtri(ranks), np.abs(ranks - 0.5)))
+            parts.append(np.stack([scores, folded * (len(counts) > _FEW), is_missing], axis=1))
         else:
             kinds, inverse = np.unique(np.where(is_missing, -1, values), return_inverse=True)
             if len(kinds) <= _MOST_VALUES:
@@ -46,6 +49,7 @@ def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
     inverse = np.linalg.inv(features.T @ features / n + _RIDGE * np.eye(features.shape[1]))
     for j, place in own.items():
         if spread[place] > 0:
-            # The diagonal of the inverse of correlations is 1 / (1 - R²).
-            found[j] = 1 - (n - 1) / (n - p - 1) / inverse[place, place]
+            # The inverse of a block of inverse correlations is what the other columns leave of its variances.
+            both = slice(place, place + 2 if spread[place + 1] > 0 else place + 1)
+            found[j] = 1 - (n - 1) / (n - p - 1) * np.linalg.inv(inverse[both, both]).diagonal().min()
     return found

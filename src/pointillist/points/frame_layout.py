@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.points.encoding import ColumnCode
+from pointillist.points.column_code import ColumnCode
 from pointillist.points.headings import Headings
 from pointillist.points.mixed import Cells, MixedTable, kind_of, to_arrow
 from pointillist.points.names import check_names

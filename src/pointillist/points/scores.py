@@ -1,9 +1,9 @@
 """Normal scores: numbers of a column as the standard normal quantiles of the share of rows below them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 N_KNOTS = 1000
 """Most intervals in which the distribution function of a continuous column is linear."""
@@ -11,8 +11,16 @@ N_KNOTS = 1000
 MOST_VALUES, ROWS_PER_VALUE = 4096, 4
 """A column of at most so many values, each of so many rows on average, takes no other value."""
 
+ROWS_PER_INTERVAL = 25
+"""Fewest rows of an interval."""
+
 _EDGE = 1e-7
 _EXPONENT = -8
+
+_END_ROWS, _END_SHARE = 3.0, 0.0005
+
+LARGEST_PLACE = 1 - 2**-12
+"""Largest place in an interval: added to a token of up to four digits in single precision, it stays below 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,33 +30,45 @@ class NormalScores:
     A column of few values is discrete: each value has the scores between the shares of rows below it and up to it.
     Any other is continuous: scores are linear between knots, and end at the lowest and the highest value.
 
+    The range may be split into intervals, of about as many rows each.
+
     Attributes:
         points: The values, or the knots; increasing, shape (m,).
         levels: Share of rows below each value, and 1, shape (m + 1,); or the score of each knot, shape (m,).
+        edges: Share of rows below each interval, and 1, shape (intervals + 1,).
     """
 
     points: Float[np.ndarray, " m"]
     levels: Float[np.ndarray, " l"]
+    edges: Float[np.ndarray, " e"] = field(default_factory=lambda: np.array([0.0, 1.0]))
 
     @classmethod
-    def fit(cls, values: Float[np.ndarray, " n"], step: float) -> "NormalScores":
+    def fit(cls, values: Float[np.ndarray, " n"], step: float, most_intervals: int = 1) -> "NormalScores":
         """Learns the scores of a column.
 
         Args:
             values: The numbers, at least one, finite.
             step: Distance of which all differences are multiples; 0 if there is none. A value then stands for all
                 numbers that are rounded to it.
+            most_intervals: Most intervals.
         """
+        n_intervals = int(np.clip(len(values) // ROWS_PER_INTERVAL, 1, most_intervals))
+        edges = np.linspace(0, 1, n_intervals + 1)
         points, counts = np.unique(values, return_counts=True)
         if len(points) <= MOST_VALUES and ROWS_PER_VALUE * len(points) <= len(values):
-            return cls(points, np.concatenate([[0], np.cumsum(counts)]) / len(values))
+            shares, end = counts / len(values), _end(len(values))
+            if len(points) > 1:
+                shares[[0, -1]] = np.maximum(shares[[0, -1]], end)
+            levels = np.concatenate([[0], np.cumsum(shares) / shares.sum()])
+            # No value lies in two intervals.
+            return cls(points, levels, np.unique(levels[np.abs(levels[:, None] - edges).argmin(axis=0)]))
         from scipy.special import ndtri
 
         spread = np.sort(_spread(values, step, np.random.default_rng(0).random(len(values))))
         knots = np.unique(np.quantile(spread, np.linspace(0, 1, min(N_KNOTS, len(spread) - 1) + 1)))
         below, up_to = (np.searchsorted(spread, knots, side) for side in ("left", "right"))
-        edge = 0.5 / len(spread)
-        return cls(knots, ndtri(np.clip((below + up_to) / (2 * len(spread)), edge, 1 - edge)))
+        edge = _end(len(spread))
+        return cls(knots, ndtri(np.clip((below + up_to) / (2 * len(spread)), edge, 1 - edge)), edges)
 
     @property
     def is_discrete(self) -> bool:
@@ -85,14 +105,41 @@ class NormalScores:
             return self.points[np.searchsorted(self.levels[1:-1], ndtr(scores), side="right")]
         return np.ldexp(np.interp(scores, self.levels, np.ldexp(self.points, _EXPONENT)), -_EXPONENT)
 
+    def split(self, scores: Float[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Splits scores into the interval, 0 … intervals - 1, and the place in it, in [0, 1)."""
+        from scipy.special import ndtr
+
+        shares = ndtr(scores)
+        interval = np.searchsorted(self.edges[1:-1], shares, side="right")
+        low, high = self.edges[interval], self.edges[interval + 1]
+        return interval, np.clip((shares - low) / (high - low), 0, LARGEST_PLACE)
+
+    def joined(self, interval: Int[np.ndarray, " n"], places: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Returns the scores of what `split` returned."""
+        from scipy.special import ndtri
+
+        low, high = self.edges[interval], self.edges[interval + 1]
+        # Not an upper end, which belongs to the next interval.
+        return ndtri(np.clip(low + places * (high - low), low, np.nextafter(high, low)))
+
     def check(self) -> None:
         """Raises a ValueError if there are no such scores."""
         if len(self.points) < 1 or len(self.levels) - len(self.points) not in (0, 1):
             raise ValueError("scores do not fit their values")
-        if not (np.isfinite(self.points).all() and np.isfinite(self.levels).all()):
+        if not all(np.isfinite(part).all() for part in (self.points, self.levels, self.edges)):
             raise ValueError("scores are not finite")
         if (np.diff(self.points) <= 0).any() or (np.diff(self.levels) < 0).any():
             raise ValueError("scores do not increase")
+        if len(self.edges) < 2 or (np.diff(self.edges) <= 0).any() or self.edges[0] != 0 or self.edges[-1] != 1:
+            raise ValueError("intervals of scores do not increase from 0 to 1")
+
+
+def _end(n: int) -> float:
+    """The share of rows that have a column's lowest or highest value: that of 3 of n rows, if there are thousands.
+
+    Of as many rows as the model has seen, one then nearly always has it, and the column's range is that of the data.
+    """
+    return float(np.clip(_END_SHARE, 0.5 / n, _END_ROWS / n))
 
 
 def _spread(values: np.ndarray, step: float, places: np.ndarray) -> np.ndarray:

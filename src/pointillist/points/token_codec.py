@@ -11,6 +11,7 @@ from pointillist.points.codec import Codec, Given
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.mixed import Cells, MixedTable, kind_of
+from pointillist.points.relations import Relation, restored
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,10 +24,12 @@ class TokenCodec(Codec):
     Attributes:
         layout: Container, names and types of the table.
         encoding: Tokens of each column: those of the table, and perhaps one more for labels that are not in the table.
+        relations: Relations that the rows obey.
     """
 
     layout: FrameLayout
     encoding: TableEncoding
+    relations: tuple[Relation, ...] = ()
 
     @property
     def names(self) -> tuple[Any, ...]:
@@ -50,9 +53,11 @@ class TokenCodec(Codec):
     def decode(self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice) -> "pa.Table":
         """Returns the table of some tokens and scores."""
         cells = list(self.encoding.decode(drawn.astype(np.float64)))
+        is_fixed = np.zeros((len(drawn), len(cells)), bool)
         for name, own in given.items():
-            cells[self.encoding.place(name)] = own.part(rows, len(drawn))
-        return self.layout.table(tuple(cells[: self.n_columns]))
+            place = self.encoding.place(name)
+            cells[place], is_fixed[:, place] = own.part(rows, len(drawn)), True
+        return self.layout.table(restored(cells, self.relations, is_fixed)[: self.n_columns])
 
     def joined(self, parts: Sequence["pa.Table"]) -> "pa.Table":
         """Joins decoded rows."""
@@ -71,28 +76,36 @@ class TokenCodec(Codec):
         return decoded.columns
 
     def facts(self) -> dict[str, Any]:
-        """Returns the layout and the encoding."""
-        return {"layout": self.layout.to_json(), "encoding": self.encoding.to_json(), "scaling": "tokens"}
+        """Returns the layout, the encoding and the relations."""
+        return {
+            "layout": self.layout.to_json(),
+            "encoding": self.encoding.to_json(),
+            "relations": [relation.to_json() for relation in self.relations],
+            "scaling": "tokens",
+        }
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Returns the values and scores of all columns of numbers."""
         return self.encoding.numbers()
 
     @classmethod
-    def from_tensors(
-        cls, layout: FrameLayout, encoding: list[dict[str, Any]], tensors: dict[str, np.ndarray]
-    ) -> "TokenCodec":
-        """Rebuilds a codec from what `facts` and `tensors` returned.
+    def from_facts(cls, facts: dict[str, Any], tensors: dict[str, np.ndarray] | None) -> "TokenCodec":
+        """Rebuilds a codec from what `facts` and `tensors` returned; without tensors, one of the same sizes.
 
         Raises:
-            ValueError: If there is no such encoding, or it does not fit the layout.
+            ValueError: If there is no such codec.
         """
-        found = TableEncoding.from_json(encoding, tensors)
-        if [code.name for code in found.columns[: len(layout.names)]] != list(layout.names):
+        layout, content = FrameLayout.from_json(facts["layout"]), facts["encoding"]
+        if tensors is None:
+            encoding = TableEncoding.without_numbers(content)
+        else:
+            encoding = TableEncoding.from_json(content, tensors)
+        if [code.name for code in encoding.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns are not those of its layout")
-        for code, field in zip(found.columns, layout.schema, strict=False):
+        for code, field in zip(encoding.columns, layout.schema, strict=False):
             layout.check_code(code, field)
-        return cls(layout, found)
+        n = len(layout.names)
+        return cls(layout, encoding, tuple(Relation.from_json(each, n) for each in facts["relations"]))
 
     def labels(self, name: Any) -> np.ndarray:
         """Returns the classes of a label column, in the order of their tokens and of the column's type."""
@@ -146,9 +159,10 @@ class TokenCodec(Codec):
         import pyarrow as pa
 
         new = self.encoding.decode(drawn.astype(np.float64))
-        whole = self.layout.table(
-            tuple(_merged(cells, own) for cells, own in zip(table.cells, new, strict=False))  # without separate labels
-        )
+        # Without separate labels.
+        merged = [_merged(cells, own) for cells, own in zip(table.cells, new, strict=False)]
+        is_known = ~np.stack([cells.is_missing for cells in table.cells], axis=1)
+        whole = self.layout.table(restored(merged, self.relations, is_known))
         columns = [_kept(*column) for column in zip(table.arrow.columns, whole.columns, table.cells, strict=True)]
         return pa.Table.from_arrays(columns, schema=whole.schema)
 

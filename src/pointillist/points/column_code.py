@@ -1,0 +1,312 @@
+"""Encodes a column of any kind as a token, an integer from 0 on, and perhaps a number; and decodes it.
+
+A category is a token; so is a number in a column that has few distinct values, and a value that many more rows share
+than others near it. Of numbers that the other columns explain, few are fewer, since they are learned better together.
+Any other number of theirs has the token that says there is one, and stands beside it as its normal score. Numbers that
+the other columns do not explain have a token by the interval that they lie in, and any place in it. A missing cell is
+one more value of the token.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.points.mixed import Cells
+from pointillist.points.names import name_from_json, name_to_json
+from pointillist.points.repeats import MAX_ATOMS, are_few, are_spikes
+from pointillist.points.scores import NormalScores
+
+FEW_TOKENS = 32
+"""Most values of a column of numbers that has a token for each although the other columns explain it."""
+
+EXPLAINED = 0.6
+"""Share of a column's variance that a regression on the other columns explains if they explain it."""
+
+UNEXPLAINED, MAX_INTERVALS = 0.3, 64
+"""Share of a column's variance below which its numbers are drawn by intervals, and their largest number."""
+
+NEIGHBOURS, TIMES = 8, 4
+"""A spike has so many times the rows that half of its neighbours on either side have."""
+
+MAX_CATEGORIES = 10_000
+MAX_DECIMALS = 8
+
+ARRAYS = "atoms", "points", "levels", "edges"
+"""Names of the arrays of a column's numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnCode:
+    """The token of one column, and its normal scores.
+
+    Attributes:
+        name: Name of the column.
+        categories: The categories, in the order of their tokens; None for a column of numbers.
+        atoms: Values that have a token of their own, increasing, shape (a,); empty for categories.
+        scores: Normal scores of all other values; None if there are none.
+        has_missing: Whether the last value of the token stands for a missing cell.
+        decimals: Most digits after the point of any value; None if a value has more than `MAX_DECIMALS`.
+        step: Unit of which the distances of all dates from the first are multiples, such as a day; 0 for other columns.
+        first: The first date.
+    """
+
+    name: Any
+    categories: tuple[Any, ...] | None
+    atoms: Float[np.ndarray, " a"]
+    scores: NormalScores | None
+    has_missing: bool
+    decimals: int | None
+    step: int = 0
+    first: int = 0
+
+    @classmethod
+    def fit(cls, name: Any, cells: Cells, *, is_category: bool = False, share: float = 1.0) -> "ColumnCode":
+        """Learns the code of a column.
+
+        Args:
+            name: Name of the column.
+            cells: Its cells.
+            is_category: Whether each number is a category.
+            share: Share of its variance that the other columns explain.
+        """
+        missing = bool(cells.is_missing.any())
+        if cells.categories is not None:
+            used = np.unique(cells.values[~cells.is_missing]).astype(np.int64)
+            kept = tuple(cells.categories[i] for i in used)
+            return cls(name, kept, np.empty(0), None, missing, None)
+        given = cells.values[~cells.is_missing]
+        values, counts = np.unique(given, return_counts=True)
+        most = FEW_TOKENS if share >= EXPLAINED else MAX_ATOMS
+        if is_category or len(values) == 1 or (len(values) <= most and are_few(values, len(given))):
+            return cls(name, None, values, None, missing, None)
+        steps = (0, 0)
+        if cells.is_date:
+            # Whole days stay whole: generated dates have no times of day if none of the table's has.
+            steps = int(np.gcd.reduce((values - values[0]).astype(np.int64))), int(values[0])
+        atoms = values[_stand_out(counts, len(given))]
+        code = cls(name, None, atoms, None, missing, _decimals(values), *steps)
+        others = given[~np.isin(given, atoms)]
+        most = MAX_INTERVALS if share < UNEXPLAINED else 1
+        scores = NormalScores.fit(others, code.unit, most) if len(others) else None
+        return cls(name, None, atoms, scores, missing, code.decimals, *steps)
+
+    @property
+    def unit(self) -> float:
+        """Distance of which all differences between values are multiples; 0 if there is none."""
+        return float(self.step) if self.step else 0.0 if self.decimals is None else 10.0**-self.decimals
+
+    @property
+    def n_values(self) -> int:
+        """Number of the token's values, not counting the one for a missing cell."""
+        return len(self.atoms) + self.n_intervals if self.categories is None else len(self.categories)
+
+    @property
+    def n_intervals(self) -> int:
+        """Number of the token's values that say that there is a number: one for each interval of numbers."""
+        return 0 if self.scores is None else len(self.scores.edges) - 1
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether numbers have tokens by their size, and no normal score beside them."""
+        return self.n_intervals > 1
+
+    @property
+    def size(self) -> int:
+        """Number of values of the column's token."""
+        return self.n_values + self.has_missing
+
+    @property
+    def ranks(self) -> tuple[float, ...]:
+        """Rank in (0, 1) of every value of the token; -1 for categories, a missing cell, and numbers of any size."""
+        if self.categories is not None:
+            return (-1.0,) * self.size
+        middle = self.atoms
+        if self.scores is not None and self.has_intervals:
+            own = self.scores.joined(np.arange(self.n_intervals), np.full(self.n_intervals, 0.5))
+            middle = np.concatenate([self.atoms, self.scores.decode(own)])
+        ranks = (np.argsort(np.argsort(middle, kind="stable")) + 0.5) / max(1, len(middle))
+        return (*ranks.tolist(), *[-1.0] * (self.size - len(middle)))
+
+    def encode(
+        self, cells: Cells, places: Float[np.ndarray, " n"] | None = None
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Encodes cells as tokens and normal scores.
+
+        Args:
+            cells: The cells.
+            places: Place of each number among those that are rounded to it, in [0, 1); the middle by default.
+
+        Returns:
+            Tokens, shape (n,), that of an interval plus the place in it, in [0, 1), and NaN for missing cells if no
+            training row had one; and scores, shape (n,), 0 where there are none.
+
+        Raises:
+            ValueError: If a category is unknown. A number beyond the known range becomes the nearest known one.
+        """
+        n = len(cells.values)
+        tokens, scores = np.zeros(n), np.zeros(n)
+        given = ~cells.is_missing
+        if self.categories is not None:
+            tokens[given] = self._of_categories(cells)[cells.values[given].astype(np.int64)]
+        else:
+            own = np.full(n, 0.5) if places is None else places
+            tokens[given], scores[given] = self._of_numbers(cells.values[given], own[given])
+        tokens[~given] = self.n_values if self.has_missing else np.nan
+        return tokens, scores
+
+    def _of_categories(self, cells: Cells) -> np.ndarray:
+        """The token of each category of some cells."""
+        assert self.categories is not None and cells.categories is not None
+        places = {category: i for i, category in enumerate(self.categories)}
+        used = set(np.unique(cells.values[~cells.is_missing]).astype(int).tolist())
+        unknown = [c for i, c in enumerate(cells.categories) if i in used and c not in places]
+        if unknown:
+            known = ", ".join(repr(category) for category in self.categories[:10])
+            more = "" if len(self.categories) <= 10 else f" and {len(self.categories) - 10} more"
+            raise ValueError(
+                f"column {self.name!r} has no {unknown[0]!r} in the training rows, which have {known}{more}"
+            )
+        return np.array([places.get(category, 0) for category in cells.categories])
+
+    def _of_numbers(self, values: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        tokens, scores = np.full(len(values), float(len(self.atoms))), np.zeros(len(values))
+        is_atom = np.zeros(len(values), bool)
+        if len(self.atoms):
+            right = np.clip(np.searchsorted(self.atoms, values), 1, max(1, len(self.atoms) - 1))
+            left, right = right - 1, np.minimum(right, len(self.atoms) - 1)
+            nearest = np.where(values - self.atoms[left] <= self.atoms[right] - values, left, right)
+            is_atom = self.atoms[nearest] == values if self.scores is not None else np.ones(len(values), bool)
+            tokens[is_atom] = nearest[is_atom]
+        if self.scores is not None:
+            scores[~is_atom] = self.scores.encode(values[~is_atom], self.unit, places[~is_atom])
+            if self.has_intervals:
+                tokens[~is_atom] += sum(self.scores.split(scores[~is_atom]))
+        return tokens, scores
+
+    def decode(
+        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
+    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
+        """Decodes tokens and normal scores to values, and says which are missing.
+
+        Args:
+            tokens: Tokens; that of an interval plus a number in [0, 1), the place in it.
+            scores: Normal scores.
+        """
+        places = tokens.astype(np.int64)
+        is_missing = places >= self.n_values
+        if self.categories is not None:
+            return np.where(is_missing, 0, places), is_missing
+        values = np.full(len(tokens), np.nan)
+        is_atom = places < len(self.atoms)
+        values[is_atom] = self.atoms[places[is_atom]]
+        is_number = ~is_atom & ~is_missing
+        if self.scores is not None and is_number.any():
+            own = scores[is_number]
+            if self.has_intervals:
+                own = self.scores.joined(places[is_number] - len(self.atoms), tokens[is_number] % 1.0)
+            found = self.scores.decode(own)
+            if self.scores.is_discrete:
+                values[is_number] = found
+            elif self.step:
+                values[is_number] = self.first + self.step * np.round((found - self.first) / self.step)
+            else:
+                values[is_number] = found if self.decimals is None else np.round(found, self.decimals)
+        return values, is_missing
+
+    @property
+    def arrays(self) -> tuple[Float[np.ndarray, " m"], ...]:
+        """The `ARRAYS`."""
+        scores = self.scores
+        own = 3 * (np.empty(0),) if scores is None else (scores.points, scores.levels, scores.edges)
+        return self.atoms, *own
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the numbers, as JSON values."""
+        return {
+            "name": name_to_json(self.name),
+            "categories": self.categories,
+            "atoms": len(self.atoms),
+            "points": 0 if self.scores is None else len(self.scores.points),
+            "is_discrete": self.scores is not None and self.scores.is_discrete,
+            "intervals": self.n_intervals,
+            "has_missing": self.has_missing,
+            "decimals": self.decimals,
+            "step": self.step,
+            "first": self.first,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "ColumnCode":
+        """Rebuilds the code from what `to_json` and `arrays` returned.
+
+        Raises:
+            ValueError: If there is no such code.
+        """
+        atoms, points, levels, edges = arrays
+        name, categories = name_from_json(content["name"]), content["categories"]
+        if categories is not None:
+            kinds = {type(category) for category in categories}
+            if len(kinds) > 1 or not kinds <= {str, int, bool, float} or len(set(categories)) < len(categories):
+                raise ValueError(f"categories of {name!r} are not of one kind, or not distinct")
+            if len(atoms) or len(points):
+                raise ValueError(f"column {name!r} has numbers and categories")
+        if (np.diff(atoms) <= 0).any():
+            raise ValueError(f"values of {name!r} do not increase")
+        decimals, step, first = content["decimals"], content["step"], content["first"]
+        if type(step) is not int or type(first) is not int or not 0 <= step <= 2**53 >= abs(first):
+            raise ValueError(f"steps of {name!r} are not numbers")
+        scores = NormalScores(points, levels, edges) if len(points) else None
+        if scores is not None:
+            scores.check()
+        code = cls(
+            name,
+            None if categories is None else tuple(categories),
+            atoms,
+            scores,
+            bool(content["has_missing"]),
+            None if decimals is None else count_of(decimals),
+            step,
+            first,
+        )
+        if code.n_values < 1:
+            raise ValueError(f"column {name!r} has no values")
+        return code
+
+
+def _stand_out(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:
+    """Which values of a column of n cells have many more rows than those near them, given how many each has."""
+    padded = np.pad(counts.astype(float), NEIGHBOURS, constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
+    found = are_spikes(counts, n)
+    for place in np.flatnonzero(found):
+        found[place] = counts[place] >= TIMES * np.nanmedian(np.delete(windows[place], NEIGHBOURS))
+    return found
+
+
+def count_of(value: Any) -> int:
+    """Checks a number of values that a file claims.
+
+    Raises:
+        ValueError: If it is not such a number.
+    """
+    if type(value) is not int or not 0 <= value <= MAX_CATEGORIES:
+        raise ValueError(f"{value!r:.40} is not a number of values")
+    return value
+
+
+def _decimals(values: np.ndarray) -> int | None:
+    return next((k for k in range(MAX_DECIMALS + 1) if np.array_equal(np.round(values, k), values)), None)
+
+
+def array_lengths(fact: dict[str, Any]) -> tuple[int, ...]:
+    """How many of the `ARRAYS` a column of a file claims to have."""
+    points, edges = count_of(fact["points"]), count_of(fact["intervals"]) + 1
+    return (
+        count_of(fact["atoms"]),
+        points,
+        points + (fact["is_discrete"] is True and points > 0),
+        edges if points else 0,
+    )

@@ -1,0 +1,226 @@
+"""Relations that every row of a table obeys exactly: sums of columns, and orders; and rows that obey them again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.points.mixed import Cells
+
+FEWEST_ROWS = 100
+"""Fewest rows without a missing cell that show a relation."""
+
+BROKEN_BY_CHANCE = 0.05
+"""An order counts if so many rows would break it if the columns were independent."""
+
+_ROWS, _MOST_COLUMNS, _MOST_RELATIONS = 5000, 128, 200
+_NULL = 1e-9
+_DENOMINATOR, _MOST_DIGITS = 1000, 20
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A column as a sum, or as no less than another.
+
+    Attributes:
+        column: Position of the column.
+        terms: Positions of the columns of its sum; of the one that it is no less than.
+        factors: Factor of each term; empty for an order.
+        constant: What is added to the sum.
+        decimals: Digits after the point of every column, in this order: its own, and its terms'; None for more.
+    """
+
+    column: int
+    terms: tuple[int, ...]
+    factors: tuple[float, ...] = ()
+    constant: float = 0.0
+    decimals: tuple[int | None, ...] = ()
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Positions of all columns."""
+        return (self.column, *self.terms)
+
+    def restored(self, columns: list[Cells], is_fixed: Bool[np.ndarray, "n d"]) -> None:
+        """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it."""
+        there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
+        values = np.stack([columns[place].values for place in self.places], axis=1)
+        free = ~is_fixed[:, list(self.places)]
+        if not self.factors:
+            is_broken = there & (values[:, 0] < values[:, 1])
+            for i, other in ((0, 1), (1, 0)):
+                values[is_broken & free[:, i], i] = values[is_broken & free[:, i], other]
+                is_broken &= ~free[:, i]
+        else:
+            weights = np.array([-1.0, *self.factors])
+            first = free.argmax(axis=1)
+            for i, decimals in enumerate(self.decimals):
+                rows = there & free.any(axis=1) & (first == i)
+                rest = values[rows] @ weights - weights[i] * values[rows, i] + self.constant
+                values[rows, i] = _rounded(-rest / weights[i], decimals)
+        for i, place in enumerate(self.places):
+            columns[place] = replace(columns[place], values=values[:, i])
+
+    def to_json(self) -> list[Any]:
+        """All attributes, as JSON values."""
+        return [self.column, list(self.terms), list(self.factors), self.constant, list(self.decimals)]
+
+    @classmethod
+    def from_json(cls, content: Any, n_columns: int) -> "Relation":
+        """Rebuilds what `to_json` returned.
+
+        Raises:
+            ValueError: If there is no such relation.
+        """
+        column, terms, factors, constant, decimals = content
+        places, is_sum = [column, *terms], len(factors) > 0
+        if not all(type(place) is int and 0 <= place < n_columns for place in places):
+            raise ValueError("a relation is of columns that there are not")
+        if len(set(places)) < max(2, len(places)) or len(factors) != is_sum * len(terms):
+            raise ValueError("a relation has a column twice, or no factor for one")
+        if not all(type(number) is float and abs(number) < np.inf for number in (*factors, constant)) or 0 in factors:
+            raise ValueError("a relation has factors that are not numbers, or 0")
+        known = [digits is None or (type(digits) is int and 0 <= digits <= _MOST_DIGITS) for digits in decimals]
+        if len(known) != is_sum * len(places) or not all(known):
+            raise ValueError("a relation's decimals are not numbers of digits")
+        return cls(column, tuple(terms), tuple(factors), constant, tuple(decimals))
+
+
+def relations(columns: Sequence[Cells], decimals: Sequence[int | None]) -> tuple[Relation, ...]:
+    """Finds the sums and the orders that every row obeys in which no cell of theirs is missing.
+
+    Sums are the null space of the columns, each with the last of its columns on the left, so that no two have the same
+    one there. They are kept if they hold in every row to the data's precision. An order of two columns that a chain of
+    others implies is left out.
+
+    Args:
+        columns: The columns of a table; those of categories have no part in it.
+        decimals: Digits after the point of each column's values; None for more.
+    """
+    places = [
+        place
+        for place, cells in enumerate(columns)
+        if cells.categories is None and 2 * cells.is_missing.sum() < len(cells.values)
+    ]
+    whole = ~np.any([columns[place].is_missing for place in places], axis=0) if places else np.zeros(0, bool)
+    if not 1 < len(places) <= _MOST_COLUMNS or whole.sum() < max(FEWEST_ROWS, 4 * len(places)):
+        return ()
+    # In order, so that rows which an order changed obey the sums in the end.
+    return (*_orders(columns, places), *_sums(columns, places, whole, decimals))[:_MOST_RELATIONS]
+
+
+def _sums(
+    columns: Sequence[Cells], places: list[int], whole: Bool[np.ndarray, " n"], decimals: Sequence[int | None]
+) -> list[Relation]:
+    rows = np.flatnonzero(whole)
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(np.int64)]
+    values = np.stack([columns[place].values[rows].astype(float) for place in places], axis=1)
+    middle, spread = values.mean(axis=0), values.std(axis=0)
+    varies = spread > 0
+    places, middle, spread = [p for p, v in zip(places, varies, strict=True) if v], middle[varies], spread[varies]
+    if len(places) < 2:
+        return []
+    _, sizes, directions = np.linalg.svd((values[:, varies] - middle) / spread, full_matrices=False)
+    null = _reduced(directions[sizes <= _NULL * sizes[0]] / spread)
+    found = []
+    for row, pivot in null:
+        terms = [i for i in np.flatnonzero(row) if i != pivot]
+        factors = [_simple(-row[i]) for i in terms]
+        of = [places[i] for i in terms]
+        constant = middle[pivot] - float(np.dot(factors, middle[terms]))
+        own = places[pivot], *of
+        relation = Relation(own[0], tuple(of), tuple(factors), _simple(constant), tuple(decimals[p] for p in own))
+        if of and _holds(relation, columns):
+            found.append(relation)
+    return found
+
+
+def _reduced(rows: Float[np.ndarray, "r d"]) -> list[tuple[Float[np.ndarray, " d"], int]]:
+    """The rows in reduced echelon form, from the last column on, each with its pivot; 0 where nearly so."""
+    rows = rows.copy()
+    pivots: list[int] = []
+    for column in reversed(range(rows.shape[1])):
+        done = len(pivots)
+        if done == len(rows):
+            break
+        best = done + int(np.abs(rows[done:, column]).argmax())
+        if abs(rows[best, column]) <= 1e-6 * np.abs(rows[done:]).max():
+            continue
+        rows[[done, best]] = rows[[best, done]]
+        rows[done] /= rows[done, column]
+        for other in range(len(rows)):
+            if other != done:
+                rows[other] -= rows[other, column] * rows[done]
+        pivots.append(column)
+    rows[np.abs(rows) < 1e-7 * np.abs(rows).max(axis=1, initial=0, keepdims=True)] = 0
+    return list(zip(rows, pivots, strict=False))
+
+
+def _simple(number: float) -> float:
+    """The nearest fraction of a small denominator, if it is very near."""
+    scaled = number * np.arange(1, _DENOMINATOR + 1)
+    near = np.flatnonzero(np.abs(scaled - np.round(scaled)) <= 1e-7 * np.maximum(1, np.abs(scaled)))
+    return float(np.round(scaled[near[0]]) / (near[0] + 1)) if len(near) else float(number)
+
+
+def _holds(relation: Relation, columns: Sequence[Cells]) -> bool:
+    """Whether all rows without missing cells obey a sum, to the precision of its column."""
+    there = ~np.any([columns[place].is_missing for place in relation.places], axis=0)
+    own, *terms = (columns[place].values[there].astype(float) for place in relation.places)
+    total = np.stack(terms, axis=1) @ np.array(relation.factors) + relation.constant
+    decimals = relation.decimals[0]
+    if decimals is not None and np.abs(own).max() < 2.0**52 / 10.0**decimals:
+        return bool((np.abs(total - own) < 0.5 * 10.0**-decimals).all())
+    return bool(np.allclose(total, own, rtol=1e-9, atol=1e-9 * np.abs(own).max()))
+
+
+def _orders(columns: Sequence[Cells], places: list[int]) -> list[Relation]:
+    # Of places in another order for every column, as if the columns were independent.
+    shuffled = {place: np.random.default_rng(place).permutation(len(columns[place].values)) for place in places}
+    found: set[tuple[int, int]] = set()
+    for low in places:
+        for high in places:
+            a, b = columns[low], columns[high]
+            if low == high or a.is_date != b.is_date:
+                continue
+            if (a.values[:_ROWS] > b.values[:_ROWS])[~(a.is_missing | b.is_missing)[:_ROWS]].any():
+                continue
+            there = ~a.is_missing & ~b.is_missing
+            if there.sum() < FEWEST_ROWS or (a.values[there] > b.values[there]).any():
+                continue
+            one, other = (side.values[shuffled[place]][there] for side, place in ((a, low), (b, high)))
+            # Equal columns are a sum.
+            if (one > other).mean() >= BROKEN_BY_CHANCE and (a.values[there] < b.values[there]).any():
+                found.add((low, high))
+    direct = {
+        (low, high)
+        for low, high in found
+        if not any((low, middle) in found and (middle, high) in found for middle in places)
+    }
+    # From the lowest column on, since each may raise the one above it.
+    depth = {place: sum(high == place for _, high in found) for place in places}
+    return [Relation(high, (low,)) for low, high in sorted(direct, key=lambda pair: (depth[pair[1]], pair))]
+
+
+def restored(
+    columns: Sequence[Cells], found: Sequence[Relation], is_fixed: Bool[np.ndarray, "n d"]
+) -> tuple[Cells, ...]:
+    """Returns cells that obey the relations, in rows where none of theirs is missing.
+
+    A sum takes the place of its column, or of the first of its terms that is not fixed if its column is.
+
+    Args:
+        columns: The columns.
+        found: What `relations` returned.
+        is_fixed: Which cells stay as they are.
+    """
+    cells = list(columns)
+    for relation in found:
+        relation.restored(cells, is_fixed)
+    return tuple(cells)
+
+
+def _rounded(values: np.ndarray, decimals: int | None) -> np.ndarray:
+    return values if decimals is None else np.round(values, decimals)

@@ -1,0 +1,116 @@
+"""Sums and orders that every row obeys are found, and restored in rows that break them."""
+
+import numpy as np
+import pytest
+
+from pointillist.points.mixed import Cells
+from pointillist.points.relations import Relation, relations, restored
+
+N = 1000
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def cells(values, missing=None):
+    return Cells(np.asarray(values, float), np.zeros(len(values), bool) if missing is None else missing)
+
+
+def of(*columns, decimals=0):
+    return relations(columns, [decimals] * len(columns))
+
+
+def test_sums_are_found_with_their_factors_and_no_others(rng):
+    a, b, c = rng.integers(0, 1000, (3, N))
+    total, code = a + b + 7, 100 * c + 2 * a
+    found = of(*map(cells, (a, b, total, c, code)))
+    sums = [relation for relation in found if relation.factors]
+    assert sorted(relation.column for relation in sums) == [2, 4]
+    assert {relation.column: dict(zip(relation.terms, relation.factors, strict=True)) for relation in sums} == {
+        2: {0: 1, 1: 1},
+        4: {0: 2, 3: 100},
+    }
+    assert {relation.column: relation.constant for relation in sums} == {2: 7, 4: 0}
+    assert not any(found.factors for found in of(*map(cells, (a, b, total + (rng.random(N) < 0.01), c))))
+    assert of(*map(cells, (a[:50], b[:50], total[:50]))) == ()
+
+
+def test_sums_to_the_datas_precision_and_of_rows_without_missing_cells(rng):
+    parts = np.round(rng.gamma(2, 10, (2, N)), 2)
+    share = np.round(parts[0] / 3, 2)
+    missing = rng.random(N) < 0.1
+    total = cells(np.where(missing, 0, np.round(parts.sum(axis=0), 2)), missing)
+    found = of(cells(parts[0]), cells(parts[1]), total, cells(share), decimals=2)
+    (own,) = [relation for relation in found if relation.factors]
+    assert (own.column, own.terms) == (2, (0, 1))
+    new = np.round(rng.gamma(2, 10, (4, N)), 2)
+    rows = [*map(cells, new[:2]), cells(new[2], rng.random(N) < 0.3), cells(new[3])]
+    back = restored(rows, found, np.zeros((N, 4), bool))
+    there = ~rows[2].is_missing
+    np.testing.assert_array_equal(back[2].values[there], np.round(back[0].values + back[1].values, 2)[there])
+    np.testing.assert_array_equal(back[0].values, np.maximum(new[0], new[3]))
+    np.testing.assert_array_equal(back[1].values, new[1])
+    np.testing.assert_array_equal(back[2].is_missing, rows[2].is_missing)
+
+
+def test_what_is_given_stays_and_another_column_makes_the_sum_right(rng):
+    relation = Relation(2, (0, 1), (1.0, 2.0), 3.0, (0, 0, 0))
+    a, b, c = rng.integers(0, 100, (3, N)).astype(float)
+    is_fixed = np.zeros((N, 3), bool)
+    is_fixed[:, 2] = True
+    is_fixed[500:, 0] = True
+    is_fixed[900:] = True
+    found = [column.values for column in restored([*map(cells, (a, b, c))], (relation,), is_fixed)]
+    np.testing.assert_array_equal(found[2], c)
+    np.testing.assert_array_equal(found[0][:500], (c - 3 - 2 * b)[:500])
+    np.testing.assert_array_equal(found[1][500:900], np.round((c - 3 - a) / 2)[500:900])
+    for own, given in zip(found, (a, b, c), strict=True):
+        np.testing.assert_array_equal(own[900:], given[900:])
+
+
+def test_orders_are_found_without_what_they_imply_and_restored(rng):
+    start = rng.integers(0, 1000, N)
+    middle = start + rng.integers(0, 400, N)
+    end = middle + rng.integers(0, 400, N)
+    far = rng.integers(5000, 9000, N)
+    found = of(*map(cells, (end, start, far, middle)))
+    assert {(relation.terms[0], relation.column) for relation in found} == {(1, 3), (3, 0)}
+    new = [cells(column) for column in rng.integers(0, 1000, (4, N))]
+    is_fixed = np.zeros((N, 4), bool)
+    is_fixed[:300, 0] = True
+    back = [column.values for column in restored(new, found, is_fixed)]
+    assert (back[1][300:] <= back[3][300:]).all() and (back[3] <= back[0]).all()
+    np.testing.assert_array_equal(back[0][:300], new[0].values[:300])
+
+
+def test_dates_are_compared_with_dates_alone(rng):
+    days = rng.integers(0, 1000, (2, N)).astype(float)
+    first, last = days.min(axis=0), days.max(axis=0)
+    dates = [Cells(column, np.zeros(N, bool), is_date=True) for column in (first, last)]
+    found = of(*dates, cells(last + rng.integers(0, 9, N)))
+    assert [(relation.terms, relation.column) for relation in found] == [((0,), 1)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [2, [0, 9], [1.0, 1.0], 0.0, [0, 0, 0]],
+        [2, [0, 2], [1.0, 1.0], 0.0, [0, 0, 0]],
+        [2, [0, 1], [1.0], 0.0, [0, 0, 0]],
+        [2, [0, 1], [1.0, 0.0], 0.0, [0, 0, 0]],
+        [2, [0, 1], [1.0, float("nan")], 0.0, [0, 0, 0]],
+        [2, [0, 1], [1.0, 1.0], 0.0, [0, 0, "x"]],
+        [2, [], [], 0.0, []],
+        ["a", [0], [], 0.0, []],
+    ],
+)
+def test_relations_that_cannot_be(content):
+    with pytest.raises(ValueError, match="relation"):
+        Relation.from_json(content, 3)
+
+
+def test_a_relation_comes_back_from_its_facts():
+    for relation in (Relation(2, (0, 1), (1.0, -0.5), 3.0, (0, None, 2)), Relation(1, (0,))):
+        assert Relation.from_json(relation.to_json(), 3) == relation
