@@ -2,9 +2,10 @@
 
 There are three tables of the UCI Machine Learning Repository (CC BY 4.0), Adult (Becker & Kohavi 1996), Beijing's air
 (Chen 2015) and the default of credit cards (Yeh 2009), whose folders with train.csv.gz and test.csv.gz the options
-give; and the diamonds that plotnine ships (53,940 × 10; a fifth is held out). `--ways` adds other ways to bring
-categories into a diffusion of numbers, with one seed each: one-hot columns, and analog bits (Chen et al. 2022, arXiv
-2208.04202). Both encode numbers by their normal scores, with the width of the masked process.
+give; and the diamonds that plotnine ships (53,940 × 10; a fifth is held out). `--ways` adds other ways, with one seed
+each: all numbers by intervals, as tokens; all at once, even those that nothing explains; and categories in a diffusion
+of numbers, as one-hot columns or as analog bits (Chen et al. 2022, arXiv 2208.04202), with numbers by their normal
+scores and the width of the masked process.
 
 Each score stands beside those of real held-out rows and of independently permuted columns, from the same run.
 """
@@ -14,6 +15,8 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from pyarrow import csv
 from machine import report
 from pointillist import Diffusion
 from pointillist.evaluation import Evaluation, evaluate_tables
-from pointillist.points import QuantileScaling
+from pointillist.points import QuantileScaling, column_code
 from pointillist.points.mixed import Cells, MixedTable, to_arrow
 
 ROOT = Path(__file__).parent.parent
@@ -41,6 +44,7 @@ SCORES = {
 }
 
 
+WAYS = "masked", "intervals", "at once", "one-hot", "bits"
 TARGETS = {"adult": "income", "beijing": "pm2.5", "default": "target"}
 CODES = {
     "adult": (),
@@ -111,13 +115,25 @@ class Numbers:
         return to_arrow(out, self.table.arrow.schema)
 
 
+@contextmanager
+def by_intervals(share: float | None) -> Iterator[None]:
+    """Sets the share of its variance below which a column is drawn by intervals; leaves it if the share is None."""
+    before = column_code.UNEXPLAINED
+    column_code.UNEXPLAINED = before if share is None else share
+    try:
+        yield
+    finally:
+        column_code.UNEXPLAINED = before
+
+
 def generated(way: str, train: pa.Table, seed: int) -> tuple[pa.Table, dict[str, float]]:
     """Draws as many rows as there are training rows, and measures the seconds of fitting and sampling."""
-    numbers = None if way == "masked" else Numbers(MixedTable(train), way)
+    numbers = Numbers(MixedTable(train), way) if way in ("one-hot", "bits") else None
     rows: Any = train if numbers is None else numbers.encode()
     options = {} if numbers is None else {"scaling": None, "width": 256, "batch_size": 256, "epochs": 160}
     started = time.perf_counter()
-    model = Diffusion(random_state=seed, **options).fit(rows)
+    with by_intervals({"intervals": 2.0, "at once": -1.0}.get(way)):
+        model = Diffusion(random_state=seed, **options).fit(rows)
     fitted = time.perf_counter()
     new = model.sample(len(train), random_state=seed)
     seconds = {"fit_s": fitted - started, "sample_s": time.perf_counter() - fitted}
@@ -196,7 +212,9 @@ def main() -> None:
     for name in TARGETS:
         parser.add_argument(f"--{name}", type=Path, metavar="FOLDER", help="train.csv.gz and test.csv.gz")
     parser.add_argument("--diamonds", action="store_true", help="the table that plotnine ships")
-    parser.add_argument("--ways", nargs="+", choices=("masked", "one-hot", "bits"), default=["masked"])
+    parser.add_argument(
+        "--ways", nargs="+", choices=("masked", "intervals", "at once", "one-hot", "bits"), default=["masked"]
+    )
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     tables = {}

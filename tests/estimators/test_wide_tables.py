@@ -51,7 +51,7 @@ def test_holes_of_a_wide_table_are_filled(model):
 
 
 def test_a_wide_model_survives_its_file(model, tmp_path):
-    assert isinstance(model.model_.network.of_tokens, TokenNetwork)
+    assert isinstance(model.model_.network, TokenNetwork)
     model.save(tmp_path / "wide.model")
     again = Diffusion.load(tmp_path / "wide.model")
     pd.testing.assert_frame_equal(model.sample(5, random_state=2), again.sample(5, random_state=2))

@@ -51,14 +51,16 @@ def test_the_built_in_recipes():
     from pointillist import Diffusion
     from pointillist.estimators import REPORT
     from pointillist.models.hyperparameters import deciding
-    from pointillist.models.planning import BATCH_SIZE, WIDTH
+    from pointillist.models.planning import BATCH_SIZE, LEARNING_RATE, WIDTH
 
     (section,) = load_spec("recipes").sections
     everything = section.columns[0]
     assert everything.label == "all" and section.varied == ()
     # The first column is what `Diffusion()` is, but for the scaling of the columns.
     model, settings = (
-        Diffusion().get_params() | deciding(Diffusion(), WIDTH) | {"batch_size": BATCH_SIZE},
+        Diffusion().get_params()
+        | deciding(Diffusion(), WIDTH)
+        | {"batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE},
         everything.settings,
     )
     shared = ("timesteps", "schedule", "network", "prediction", "weighting", "noise_levels", "width", "depth")

@@ -80,12 +80,12 @@ class ColumnCode:
         given = cells.values[~cells.is_missing]
         values, counts = np.unique(given, return_counts=True)
         most = FEW_TOKENS if share >= EXPLAINED else MAX_ATOMS
-        if is_category or len(values) == 1 or (len(values) <= most and are_few(values, len(given))):
-            return cls(name, None, values, None, missing, None)
         steps = (0, 0)
         if cells.is_date:
             # Whole days stay whole: generated dates have no times of day if none of the table's has.
             steps = int(np.gcd.reduce((values - values[0]).astype(np.int64))), int(values[0])
+        if is_category or len(values) == 1 or (len(values) <= most and are_few(values, len(given))):
+            return cls(name, None, values, None, missing, _decimals(values), *steps)
         atoms = values[_stand_out(counts, len(given))]
         code = cls(name, None, atoms, None, missing, _decimals(values), *steps)
         others = given[~np.isin(given, atoms)]
@@ -208,13 +208,20 @@ class ColumnCode:
             if self.has_intervals:
                 own = self.scores.joined(places[is_number] - len(self.atoms), tokens[is_number] % 1.0)
             found = self.scores.decode(own)
-            if self.scores.is_discrete:
-                values[is_number] = found
-            elif self.step:
-                values[is_number] = self.first + self.step * np.round((found - self.first) / self.step)
-            else:
-                values[is_number] = found if self.decimals is None else np.round(found, self.decimals)
+            values[is_number] = found if self.scores.is_discrete else self.rounded(found)
         return values, is_missing
+
+    def rounded(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Rounds numbers to the column's digits, or dates to its step."""
+        if self.step:
+            return self.first + self.step * np.round((values - self.first) / self.step)
+        return values if self.decimals is None else np.round(values, self.decimals)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest number of the column."""
+        known = np.concatenate([self.atoms, np.empty(0) if self.scores is None else self.scores.points])
+        return float(known.min()), float(known.max())
 
     @property
     def arrays(self) -> tuple[Float[np.ndarray, " m"], ...]:

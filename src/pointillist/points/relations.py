@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells
 
 FEWEST_ROWS = 100
@@ -17,7 +18,7 @@ BROKEN_BY_CHANCE = 0.05
 
 _ROWS, _MOST_COLUMNS, _MOST_RELATIONS = 5000, 128, 200
 _NULL = 1e-9
-_DENOMINATOR, _MOST_DIGITS = 1000, 20
+_DENOMINATOR = 1000
 
 
 @dataclass(frozen=True)
@@ -29,43 +30,44 @@ class Relation:
         terms: Positions of the columns of its sum; of the one that it is no less than.
         factors: Factor of each term; empty for an order.
         constant: What is added to the sum.
-        decimals: Digits after the point of every column, in this order: its own, and its terms'; None for more.
     """
 
     column: int
     terms: tuple[int, ...]
     factors: tuple[float, ...] = ()
     constant: float = 0.0
-    decimals: tuple[int | None, ...] = ()
 
     @property
     def places(self) -> tuple[int, ...]:
         """Positions of all columns."""
         return (self.column, *self.terms)
 
-    def restored(self, columns: list[Cells], is_fixed: Bool[np.ndarray, "n d"]) -> None:
+    def restored(self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"]) -> None:
         """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it."""
         there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
-        values = np.stack([columns[place].values for place in self.places], axis=1)
+        values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
         free = ~is_fixed[:, list(self.places)]
-        if not self.factors:
-            is_broken = there & (values[:, 0] < values[:, 1])
-            for i, other in ((0, 1), (1, 0)):
-                values[is_broken & free[:, i], i] = values[is_broken & free[:, i], other]
-                is_broken &= ~free[:, i]
-        else:
+        if self.factors:
             weights = np.array([-1.0, *self.factors])
             first = free.argmax(axis=1)
-            for i, decimals in enumerate(self.decimals):
+            for i, place in enumerate(self.places):
                 rows = there & free.any(axis=1) & (first == i)
                 rest = values[rows] @ weights - weights[i] * values[rows, i] + self.constant
-                values[rows, i] = _rounded(-rest / weights[i], decimals)
+                values[rows, i] = codes[place].rounded(-rest / weights[i])
+        else:
+            for i, sign in ((0, 1.0), (1, -1.0)):
+                rows = there & (values[:, 0] < values[:, 1]) & free[:, i]
+                own, other = values[rows, i], values[rows, 1 - i]
+                code = codes[self.places[i]]
+                # As far on the other side, if the column goes so far.
+                turned = code.rounded(np.clip(2 * other - own, *code.ends))
+                values[rows, i] = np.where(sign * turned >= sign * other, turned, other)
         for i, place in enumerate(self.places):
             columns[place] = replace(columns[place], values=values[:, i])
 
     def to_json(self) -> list[Any]:
         """All attributes, as JSON values."""
-        return [self.column, list(self.terms), list(self.factors), self.constant, list(self.decimals)]
+        return [self.column, list(self.terms), list(self.factors), self.constant]
 
     @classmethod
     def from_json(cls, content: Any, n_columns: int) -> "Relation":
@@ -74,7 +76,7 @@ class Relation:
         Raises:
             ValueError: If there is no such relation.
         """
-        column, terms, factors, constant, decimals = content
+        column, terms, factors, constant = content
         places, is_sum = [column, *terms], len(factors) > 0
         if not all(type(place) is int and 0 <= place < n_columns for place in places):
             raise ValueError("a relation is of columns that there are not")
@@ -82,13 +84,10 @@ class Relation:
             raise ValueError("a relation has a column twice, or no factor for one")
         if not all(type(number) is float and abs(number) < np.inf for number in (*factors, constant)) or 0 in factors:
             raise ValueError("a relation has factors that are not numbers, or 0")
-        known = [digits is None or (type(digits) is int and 0 <= digits <= _MOST_DIGITS) for digits in decimals]
-        if len(known) != is_sum * len(places) or not all(known):
-            raise ValueError("a relation's decimals are not numbers of digits")
-        return cls(column, tuple(terms), tuple(factors), constant, tuple(decimals))
+        return cls(column, tuple(terms), tuple(factors), constant)
 
 
-def relations(columns: Sequence[Cells], decimals: Sequence[int | None]) -> tuple[Relation, ...]:
+def relations(columns: Sequence[Cells], codes: Sequence[ColumnCode]) -> tuple[Relation, ...]:
     """Finds the sums and the orders that every row obeys in which no cell of theirs is missing.
 
     Sums are the null space of the columns, each with the last of its columns on the left, so that no two have the same
@@ -97,7 +96,7 @@ def relations(columns: Sequence[Cells], decimals: Sequence[int | None]) -> tuple
 
     Args:
         columns: The columns of a table; those of categories have no part in it.
-        decimals: Digits after the point of each column's values; None for more.
+        codes: Their codes.
     """
     places = [
         place
@@ -108,11 +107,11 @@ def relations(columns: Sequence[Cells], decimals: Sequence[int | None]) -> tuple
     if not 1 < len(places) <= _MOST_COLUMNS or whole.sum() < max(FEWEST_ROWS, 4 * len(places)):
         return ()
     # In order, so that rows which an order changed obey the sums in the end.
-    return (*_orders(columns, places), *_sums(columns, places, whole, decimals))[:_MOST_RELATIONS]
+    return (*_orders(columns, places), *_sums(columns, places, whole, codes))[:_MOST_RELATIONS]
 
 
 def _sums(
-    columns: Sequence[Cells], places: list[int], whole: Bool[np.ndarray, " n"], decimals: Sequence[int | None]
+    columns: Sequence[Cells], places: list[int], whole: Bool[np.ndarray, " n"], codes: Sequence[ColumnCode]
 ) -> list[Relation]:
     rows = np.flatnonzero(whole)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(np.int64)]
@@ -130,9 +129,8 @@ def _sums(
         factors = [_simple(-row[i]) for i in terms]
         of = [places[i] for i in terms]
         constant = middle[pivot] - float(np.dot(factors, middle[terms]))
-        own = places[pivot], *of
-        relation = Relation(own[0], tuple(of), tuple(factors), _simple(constant), tuple(decimals[p] for p in own))
-        if of and _holds(relation, columns):
+        relation = Relation(places[pivot], tuple(of), tuple(factors), _simple(constant))
+        if of and _holds(relation, columns, codes[relation.column].decimals):
             found.append(relation)
     return found
 
@@ -165,12 +163,11 @@ def _simple(number: float) -> float:
     return float(np.round(scaled[near[0]]) / (near[0] + 1)) if len(near) else float(number)
 
 
-def _holds(relation: Relation, columns: Sequence[Cells]) -> bool:
+def _holds(relation: Relation, columns: Sequence[Cells], decimals: int | None) -> bool:
     """Whether all rows without missing cells obey a sum, to the precision of its column."""
     there = ~np.any([columns[place].is_missing for place in relation.places], axis=0)
     own, *terms = (columns[place].values[there].astype(float) for place in relation.places)
     total = np.stack(terms, axis=1) @ np.array(relation.factors) + relation.constant
-    decimals = relation.decimals[0]
     if decimals is not None and np.abs(own).max() < 2.0**52 / 10.0**decimals:
         return bool((np.abs(total - own) < 0.5 * 10.0**-decimals).all())
     return bool(np.allclose(total, own, rtol=1e-9, atol=1e-9 * np.abs(own).max()))
@@ -205,22 +202,23 @@ def _orders(columns: Sequence[Cells], places: list[int]) -> list[Relation]:
 
 
 def restored(
-    columns: Sequence[Cells], found: Sequence[Relation], is_fixed: Bool[np.ndarray, "n d"]
+    columns: Sequence[Cells],
+    codes: Sequence[ColumnCode],
+    found: Sequence[Relation],
+    is_fixed: Bool[np.ndarray, "n d"],
 ) -> tuple[Cells, ...]:
     """Returns cells that obey the relations, in rows where none of theirs is missing.
 
-    A sum takes the place of its column, or of the first of its terms that is not fixed if its column is.
+    A sum takes the place of its column, or of the first of its terms that is not fixed if its column is. Of two columns
+    in the wrong order, the one that should be higher moves as far to the other side; or the other one, if it is fixed.
 
     Args:
         columns: The columns.
+        codes: Their codes.
         found: What `relations` returned.
         is_fixed: Which cells stay as they are.
     """
     cells = list(columns)
     for relation in found:
-        relation.restored(cells, is_fixed)
+        relation.restored(cells, codes, is_fixed)
     return tuple(cells)
-
-
-def _rounded(values: np.ndarray, decimals: int | None) -> np.ndarray:
-    return values if decimals is None else np.round(values, decimals)

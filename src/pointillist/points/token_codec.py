@@ -57,7 +57,7 @@ class TokenCodec(Codec):
         for name, own in given.items():
             place = self.encoding.place(name)
             cells[place], is_fixed[:, place] = own.part(rows, len(drawn)), True
-        return self.layout.table(restored(cells, self.relations, is_fixed)[: self.n_columns])
+        return self.layout.table(restored(cells, self.encoding.columns, self.relations, is_fixed)[: self.n_columns])
 
     def joined(self, parts: Sequence["pa.Table"]) -> "pa.Table":
         """Joins decoded rows."""
@@ -162,7 +162,7 @@ class TokenCodec(Codec):
         # Without separate labels.
         merged = [_merged(cells, own) for cells, own in zip(table.cells, new, strict=False)]
         is_known = ~np.stack([cells.is_missing for cells in table.cells], axis=1)
-        whole = self.layout.table(restored(merged, self.relations, is_known))
+        whole = self.layout.table(restored(merged, self.encoding.columns, self.relations, is_known))
         columns = [_kept(*column) for column in zip(table.arrow.columns, whole.columns, table.cells, strict=True)]
         return pa.Table.from_arrays(columns, schema=whole.schema)
 
