@@ -121,6 +121,13 @@ def test_relations_that_cannot_be(content):
         Relation.from_json(content, 3)
 
 
+def test_a_relation_as_a_formula():
+    names = "total", "a", "b"
+    assert Relation(0, (1, 2), (1.0, -0.5), -3.0).text(names) == "total = a - 0.5 b - 3"
+    assert Relation(0, (1,), (2.0,)).text(names) == "total = 2 a"
+    assert Relation(0, (1,)).text(names) == "total ≥ a"
+
+
 def test_a_relation_comes_back_from_its_facts():
     for relation in (Relation(2, (0, 1), (1.0, -0.5), 3.0), Relation(1, (0,))):
         assert Relation.from_json(relation.to_json(), 3) == relation

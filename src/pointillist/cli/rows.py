@@ -119,7 +119,7 @@ def fit(
     try:
         task = prepare(asked, table, categorical=chosen, checkpoint=kept)
         if task.table is not None and isinstance(task.plan.codec, TokenCodec):
-            print_types(task.table, task.plan.codec.encoding, chosen, console)
+            print_types(task.table, task.plan.codec, chosen, console)
         model = fit_model(task, kept)
     except (KeyboardInterrupt, SystemExit):
         if kept.exists():

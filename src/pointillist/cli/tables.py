@@ -7,7 +7,6 @@ import numpy as np
 
 from pointillist.files import printable
 from pointillist.points.columns import shown
-from pointillist.points.encoding import TableEncoding
 from pointillist.points.mixed import MixedTable, kind_of
 from pointillist.points.texts import TYPES
 from pointillist.points.token_codec import TokenCodec
@@ -33,13 +32,13 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
     return types
 
 
-def print_types(table: MixedTable, encoding: TableEncoding, categorical: Sequence[str], console: "Console") -> None:
-    """Prints what each column of a table is taken for."""
+def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
+    """Prints what each column of a table is taken for, and the relations that all rows obey."""
     from rich.table import Table as Grid
     from rich.text import Text
 
     grid = Grid("column", "kind", "values", "missing", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for code, cells, field in zip(encoding.columns, table.cells, table.arrow.schema, strict=True):
+    for code, cells, field in zip(codec.encoding.columns, table.cells, table.arrow.schema, strict=True):
         kind = {"whole": "integer", "truth": "boolean", "category": "categories"}.get(kind_of(field.type))
         kind = "categories" if field.name in categorical else kind or kind_of(field.type)
         if code.categories is not None:
@@ -57,6 +56,8 @@ def print_types(table: MixedTable, encoding: TableEncoding, categorical: Sequenc
         # As text: brackets in a name are no markup.
         grid.add_row(*(Text(printable(cell)) for cell in (field.name, kind, seen, f"{share:.1%}" if share else "")))
     console.print(grid)
+    for relation in codec.relations:
+        console.print(Text(printable(f"in every row: {relation.text(codec.names)}")))
 
 
 def _shown(value: float, kind: Any) -> str:

@@ -65,6 +65,18 @@ class Relation:
         for i, place in enumerate(self.places):
             columns[place] = replace(columns[place], values=values[:, i])
 
+    def text(self, names: Sequence[Any]) -> str:
+        """The relation as a formula, with the columns' names."""
+        if not self.factors:
+            return f"{names[self.column]} ≥ {names[self.terms[0]]}"
+        parts = [
+            ("-" if factor < 0 else "+", abs(factor), place)
+            for factor, place in zip(self.factors, self.terms, strict=True)
+        ]
+        total = " ".join(f"{sign} {'' if size == 1 else f'{size:g} '}{names[place]}" for sign, size, place in parts)
+        total += f" {'-' if self.constant < 0 else '+'} {abs(self.constant):g}" if self.constant else ""
+        return f"{names[self.column]} = {total.removeprefix('+ ')}"
+
     def to_json(self) -> list[Any]:
         """All attributes, as JSON values."""
         return [self.column, list(self.terms), list(self.factors), self.constant]
