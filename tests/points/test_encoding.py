@@ -143,8 +143,12 @@ def test_numbers_that_others_explain_are_numbers_and_the_rest_of_few_values_are_
     columns["kind"] = RNG.choice(["a", "b"], n)
     shares = explained(MixedTable(pa.table(columns)).cells)
     assert shares[0] > 0.8 and shares[1] > 0.8 and abs(shares[2]) < 0.05 and shares[3] == 0
+    # No numbers of many values hang together.
     encoding = TableEncoding.fit(MixedTable(pa.table(columns)))
-    assert encoding.with_number == (0, 1) and encoding.sizes == (1, 1, 60, 2) and encoding.width == 6
+    assert encoding.with_number == () and encoding.sizes[2:] == (60, 2) and encoding.width == 4
+    columns |= {name: day + RNG.normal(0, 9, n) for name in ("wet", "bright")}
+    encoding = TableEncoding.fit(MixedTable(pa.table(columns)))
+    assert encoding.with_number == (0, 1, 4, 5) and encoding.sizes == (1, 1, 60, 2, 1, 1) and encoding.width == 10
 
 
 def test_values_that_stand_out_are_tokens_and_dense_ones_are_not():

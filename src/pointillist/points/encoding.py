@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.points.column_code import ARRAYS, MAX_CATEGORIES, ColumnCode, array_lengths
+from pointillist.points.column_code import ARRAYS, EXPLAINED, MAX_CATEGORIES, ColumnCode, array_lengths
 from pointillist.points.dependence import explained
 from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.names import check_names
@@ -39,8 +39,7 @@ class TableEncoding:
             if name not in table.names:
                 raise ValueError(f"there is no column {name!r} to be categorical: the columns are {table.listed()}")
         codes = []
-        is_wide = len(table.names) > MOST_COMPARED
-        shares = np.zeros(len(table.names)) if is_wide or not table.names else explained(table.cells)
+        shares = _shares(table)
         for name, cells, share in zip(table.names, table.cells, shares, strict=True):
             _check_use(name, cells, is_category=name in categorical)
             is_category = name in categorical or (name == table.label and are_few(_values(cells), len(table)))
@@ -177,6 +176,19 @@ class TableEncoding:
             values, is_missing = code.decode(rows[:, place], rows[:, place if own is None else own])
             cells.append(Cells(values, is_missing, code.categories))
         return tuple(cells)
+
+
+def _shares(table: MixedTable) -> np.ndarray:
+    """How well the other columns explain each column; 0 for all if they explain less than two columns of many values.
+
+    Numbers of few values, and single ones, are learned more exactly as tokens.
+    """
+    none = np.zeros(len(table.names))
+    if not 0 < len(none) <= MOST_COMPARED:
+        return none
+    shares = explained(table.cells)
+    are_many = [not are_few(_values(cells), int((~cells.is_missing).sum())) for cells in table.cells]
+    return shares if np.count_nonzero(are_many & (shares >= EXPLAINED)) > 1 else none
 
 
 def _values(cells: Cells) -> np.ndarray:
