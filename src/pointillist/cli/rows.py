@@ -30,7 +30,7 @@ def fit(
         int | None,
         typer.Option(
             help="Passes over the rows.",
-            show_default="as many as make 10,000 steps, at most 400; at most 60 with mixed columns, 140 with numbers",
+            show_default="as many as make 10,000 steps, at most 400; at most 60 with mixed columns, 150 with numbers",
         ),
     ] = None,
     batch_size: Annotated[

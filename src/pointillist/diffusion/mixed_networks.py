@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.networks import Dense, noise_level_embedding, normal_layers
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.tokens import FREQUENCIES, FREQUENCIES_OF_GIVEN, Tokens, number_features
+from pointillist.diffusion.tokens import FREQUENCIES, Tokens, number_features
 
 LEVEL_FEATURES = 32
 """Number of features of the noise level."""
@@ -44,9 +44,6 @@ class NumberNetwork(eqx.Module):
         shapes = [(tokens.n_noised, width, 1.0), (known, width, (tokens.n_slots / len(tokens.sizes)) ** 0.5)]
         shapes += [(LEVEL_FEATURES, depth * 2 * width, 0.1), *depth * [(width, width, 1.0)]]
         first, context, modulation, *middle = normal_layers(key, shapes + depth * [(width, width, 0.3)])
-        # Of few rows, high frequencies tell nothing that is not of these rows alone, and would be noise to the others.
-        low = (2 + 2 * len(FREQUENCIES_OF_GIVEN)) * numbers
-        first = replace(first, weight=first.weight.at[low:].set(0.0))
         output = Dense(jnp.zeros((width, numbers)), jnp.zeros(numbers))
         return cls(first, context, modulation, tuple(middle[:depth]), tuple(middle[depth:]), output)
 

@@ -35,10 +35,10 @@ WIDTH, WIDTH_OF_TOKENS = 96, 256
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
 """Values that None stands for; with tokens, the batch size is a sixteenth of the rows, up to the largest."""
 
-DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 7000
+DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 8000
 """Number of training steps if `epochs` is None: the first is that of 80 epochs over 8,000 rows."""
 
-MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS = 400, 60, 140
+MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS = 400, 60, 150
 """Most epochs if `epochs` is None: a small table is memorized long before it has made the default number of steps, and
 with more epochs of tokens, held-out rows of tables of 1,000 to 32,000 rows become less likely. Of tokens beside numbers
 an epoch has half."""
