@@ -10,6 +10,7 @@ from pointillist.points.column_code import ColumnCode
 from pointillist.points.dependence import explained
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.mixed import Cells, MixedTable, to_arrow
+from pointillist.points.scores import NormalScores
 
 RNG = np.random.default_rng(0)
 
@@ -71,6 +72,14 @@ def test_a_column_of_few_values_makes_no_other_and_keeps_their_shares(step):
     assert set(found) <= set(values)
     shares = [np.mean(side == 0) for side in (found, values)]
     assert abs(shares[0] - shares[1]) < 4 * np.sqrt(2 * 0.004 / 20_000)
+
+
+def test_levels_and_edges_go_from_0_to_1():
+    for seed in range(50):
+        values = np.random.default_rng(seed).integers(0, 40 + seed, 500).astype(float)
+        scores = NormalScores.fit(values, 1.0, 64)
+        scores.check()
+        assert scores.levels[0] == 0 and scores.levels[-1] == 1 and np.isin(scores.edges, scores.levels).all()
 
 
 def test_a_value_that_many_rows_share_keeps_its_share_and_its_value():

@@ -59,7 +59,9 @@ class NormalScores:
             shares, end = counts / len(values), _end(len(values))
             if len(points) > 1:
                 shares[[0, -1]] = np.maximum(shares[[0, -1]], end)
-            levels = np.concatenate([[0], np.cumsum(shares) / shares.sum()])
+            total = np.cumsum(shares)
+            # Divided by its own last one, which sums in another order differ from.
+            levels = np.concatenate([[0], total / total[-1]])
             # No value lies in two intervals.
             return cls(points, levels, np.unique(levels[np.abs(levels[:, None] - edges).argmin(axis=0)]))
         from scipy.special import ndtri
