@@ -10,6 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 from support import dump
 
 from pointillist.engine import weights
@@ -300,7 +301,15 @@ def test_a_folder_is_one_process_at_a_time(tiny, tmp_path, command):
     assert sorted(path.name for path in out.iterdir()) == ["figures", "index.html", "results.csv", "study.db", "tables"]
 
 
-def test_names_with_markup_are_shown_while_a_study_runs(tiny, tmp_path):
+def test_names_with_markup_are_shown_while_a_study_runs(tiny, tmp_path, monkeypatch):
+    update = Progress.update
+
+    def shown(self, *args, **kwargs):
+        update(self, *args, **kwargs)
+        # At once: of a fast study, the display's own thread shows some lines only.
+        self.refresh()
+
+    monkeypatch.setattr(Progress, "update", shown)
     folder = tmp_path / "[b]"
     folder.mkdir()
     (tmp_path / "rows.npy").rename(tmp_path / "[b][.npy")
