@@ -223,7 +223,7 @@ def test_a_frame_of_numbers_can_be_masked_and_filled():
     rng = np.random.default_rng(0)
     x = rng.normal(size=2000)
     data = pd.DataFrame({"x": x, "y": x + rng.normal(0, 0.3, 2000)})
-    model = Diffusion(**{**FAST, "epochs": 30}, process="masked").fit(data)
+    model = Diffusion(**{**FAST, "epochs": 80}, process="masked").fit(data)
     rows = model.sample(2000, random_state=0)
     assert np.corrcoef(rows["x"], rows["y"])[0, 1] == pytest.approx(np.corrcoef(data["x"], data["y"])[0, 1], abs=0.03)
     filled = model.impute(pd.DataFrame({"x": [2.0] * 300, "y": [np.nan] * 300}), random_state=0)

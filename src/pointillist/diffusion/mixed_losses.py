@@ -15,7 +15,7 @@ from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.tokens import Tokens, number_features
 
 SHARE_GIVEN = 0.25
-"""Share of the rows of the first half of a batch of which some numbers are given, so that any can be."""
+"""Share of the rows of which some numbers are given, so that any can be."""
 
 LOG_NORMAL = (-1.7, 1.8)
 """Mean and standard deviation of log σ. Rows of a table lie close to where numbers determine each other, which only low
@@ -47,8 +47,7 @@ class MixedObjective:
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
         rows, is_seen, weight = TokenObjective(self.tokens).examples(keys, CleanRows(tokens), batch_size)
         level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
-        is_first = np.arange(len(rows)) % batch_size < -(-batch_size // 2)
-        share = jnp.where(is_first[:, None], jax.random.uniform(row_key, (len(rows), 1)), 1.0)
+        share = jax.random.uniform(row_key, (len(rows), 1))
         # Of these rows a share of the numbers, which is uniform too.
         is_given = jax.random.uniform(number_key, numbers.shape) < 1 - share / SHARE_GIVEN
         is_there = self.tokens.has_number(tokens)
