@@ -39,6 +39,7 @@ def test_sums_are_found_with_their_factors_and_no_others(rng):
     }
     assert {relation.column: relation.constant for relation in sums} == {2: 7, 4: 0}
     assert not any(found.factors for found in of(*map(cells, (a, b, total + (rng.random(N) < 0.01), c))))
+    assert relations([*map(cells, (a, b, total))], codes_of([*map(cells, (a, b, total))]), ["2"]) == ()
     assert of(*map(cells, (a[:50], b[:50], total[:50]))) == ()
 
 

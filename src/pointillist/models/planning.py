@@ -157,7 +157,7 @@ def plan_tokens(
         columns = (*columns, cells)
     elif label is not None:
         _check_label(encoding.code(label))
-    codec = TokenCodec(layout, encoding, relations(table.cells, encoding.columns))
+    codec = TokenCodec(layout, encoding, relations(table.cells, encoding.columns, (*categorical, table.label)))
     rows = encoding.encode(columns, is_spread=True)
     # Before training rather than after it.
     description_of(codec.facts())

@@ -99,7 +99,9 @@ class Relation:
         return cls(column, tuple(terms), tuple(factors), constant)
 
 
-def relations(columns: Sequence[Cells], codes: Sequence[ColumnCode]) -> tuple[Relation, ...]:
+def relations(
+    columns: Sequence[Cells], codes: Sequence[ColumnCode], left_out: Sequence[Any] = ()
+) -> tuple[Relation, ...]:
     """Finds the sums and the orders that every row obeys in which no cell of theirs is missing.
 
     Sums are the null space of the columns, each with the last of its columns on the left, so that no two have the same
@@ -109,11 +111,14 @@ def relations(columns: Sequence[Cells], codes: Sequence[ColumnCode]) -> tuple[Re
     Args:
         columns: The columns of a table; those of categories have no part in it.
         codes: Their codes.
+        left_out: Names of columns whose numbers stand for categories.
     """
     places = [
         place
         for place, cells in enumerate(columns)
-        if cells.categories is None and 2 * cells.is_missing.sum() < len(cells.values)
+        if cells.categories is None
+        and codes[place].name not in left_out
+        and 2 * cells.is_missing.sum() < len(cells.values)
     ]
     whole = ~np.any([columns[place].is_missing for place in places], axis=0) if places else np.zeros(0, bool)
     if not 1 < len(places) <= _MOST_COLUMNS or whole.sum() < max(FEWEST_ROWS, 4 * len(places)):
