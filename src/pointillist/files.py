@@ -1,8 +1,8 @@
-"""Checks that a path is a regular file before it is read, and writes files whole or not at all."""
+"""Checks paths before files are read or written there, and writes files whole or not at all."""
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -64,6 +64,14 @@ def check_regular(path: Path) -> None:
             raise IsADirectoryError("is a directory")
         if not path.is_file():
             raise OSError("is a pipe or a device, not a regular file: save its content to a file first")
+
+
+def check_inside(folder: Path, paths: Iterable[Path]) -> None:
+    """Raises a ValueError if one of the paths leads out of the folder, by a link or by its name."""
+    root = os.path.realpath(folder)
+    for path in paths:
+        if not Path(os.path.realpath(path)).is_relative_to(root):
+            raise ValueError(f"{path}: leads out of {folder}: remove this link first")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 from contextlib import closing
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from pointillist.cli.studies import report
+from pointillist.cli.studies import report, study
 from pointillist.engine import weights
 from pointillist.metrics import METRICS
 from pointillist.study.database import StoreError
@@ -336,6 +337,63 @@ def test_the_command_says_it_in_one_line(folder):
     assert done.stderr.startswith(f"pointillist: {folder / 'study.db'}: is damaged: section = ")
     assert done.stderr.count("\n") == 1 and "\x1b" not in done.stderr
     assert_stays_inside(folder)
+
+
+LINKS = {
+    "results.csv": "results.csv",
+    "index.html": "index.html",
+    "a table": "tables/steps.md",
+    "a figure": "figures/steps_losses.png",
+    "the folder of tables": "tables",
+    "the folder of figures": "figures",
+    "the store": "study.db",
+}
+
+
+@pytest.mark.parametrize("name", LINKS.values(), ids=LINKS)
+@pytest.mark.parametrize("command", ["report", "study", "study --fresh"])
+def test_links_that_lead_out_of_the_folder(folder, good, tiny, name, command):
+    outside = folder.parent / "outside"
+    is_folder = "." not in name
+    if is_folder:
+        outside.mkdir()
+    file = outside / "steps.md" if is_folder else outside
+    shutil.copy(good, file)
+    before = file.read_bytes()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(ValueError, match=f"{name}: leads out of .*: remove this link first"):
+        report(folder) if command == "report" else study(str(tiny), folder, resume=command == "study")
+    assert file.read_bytes() == before and (folder / name).is_symlink()
+    assert [path.name for path in (outside.iterdir() if is_folder else ())] == (["steps.md"] if is_folder else [])
+
+
+def test_links_to_files_that_are_not_there(folder):
+    (folder / "results.csv").symlink_to(folder.parent / "outside")
+    with pytest.raises(ValueError, match=r"results\.csv: leads out of .*: remove this link first"):
+        report(folder)
+
+
+def test_links_within_the_folder_are_followed(folder):
+    (folder / "kept").mkdir()
+    (folder / "tables").symlink_to(folder / "kept")
+    report(folder)
+    assert (folder / "kept" / "steps.md").exists()
+
+
+def test_a_journal_that_names_another_file(folder):
+    """SQLite would delete the file, which it takes for the journal of several databases."""
+    outside = folder.parent / "outside"
+    outside.write_text("kept")
+    name, magic = str(outside).encode(), bytes.fromhex("d9d505f920a163d7")
+    pages, page = (folder / "study.db").stat().st_size // 4096, 4096
+    header = magic + struct.pack(">5I", 0, 0, pages, 512, page)
+    record = struct.pack(">I", 2**30 // page + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
+    (folder / "study.db-journal").write_bytes(header.ljust(512, b"\0") + record)
+    with pytest.raises(StoreError, match=r"study\.db-journal: is not a journal of a study's store: remove it"):
+        report(folder)
+    assert outside.read_text() == "kept"
 
 
 NASTY = "[/b] [red]$x$ \x1b[31m \x9b31m | \\ <script>\nnew [a](b)"

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from pointillist.study.store import Store
 
-_STORE = "study.db"
 _LOCK = ".study.lock"
 
 
@@ -55,17 +54,18 @@ def study(
         plan = plan.with_seeds(seeds)
     folder = out or Path("results") / plan.name
 
-    from pointillist.study.outputs import write_outputs
+    from pointillist.study.outputs import STORE, check_folder, write_outputs
     from pointillist.study.remote import run_study_on_ray
     from pointillist.study.runner import run_study
     from pointillist.study.store import Store
 
     console = Console()
     folder.mkdir(parents=True, exist_ok=True)
+    check_folder(folder)
     with _alone(folder):
         if not resume:
             _remove_results(folder)
-        with Store(folder / _STORE, mend=True) as store:
+        with Store(folder / STORE, mend=True) as store:
             try:
                 if engine == "ray":
                     run_study_on_ray(plan, store, console, address)
@@ -84,12 +84,13 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's
     """Rebuilds tables and figures from a study's database."""
     from rich.console import Console
 
-    from pointillist.study.outputs import write_outputs
+    from pointillist.study.outputs import STORE, check_folder, write_outputs
     from pointillist.study.store import Store
 
-    if not (folder / _STORE).is_file():
-        raise FileNotFoundError(f"{folder}: holds no {_STORE}: give a folder that pointillist study has written")
-    with Store(folder / _STORE) as store:
+    if not (folder / STORE).is_file():
+        raise FileNotFoundError(f"{folder}: holds no {STORE}: give a folder that pointillist study has written")
+    check_folder(folder)
+    with Store(folder / STORE) as store:
         write_outputs(store, folder, Console())
 
 
@@ -125,8 +126,8 @@ def _tell_stopped(store: "Store", console: "Console") -> None:
 
 def _remove_results(folder: Path) -> None:
     from pointillist.study.database import remove_journals
+    from pointillist.study.outputs import STORE, outputs
 
-    remove_journals(folder / _STORE)
-    names = [_STORE, "results.csv", "index.html", "tables/*.md", "figures/*.png"]
-    for path in (path for name in names for path in folder.glob(name)):
-        path.unlink()
+    remove_journals(folder / STORE)
+    for path in (folder / STORE, *outputs(folder)):
+        path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """A SQLite file that may be damaged or not trusted: every row has a checksum, and undamaged rows can be saved."""
 
 import hashlib
+import io
 import sqlite3
 import warnings
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ class Database:
         mend: Whether to repair a damaged store by keeping only its undamaged rows.
 
     Raises:
-        StoreError: If the file is not a store of this version, or is damaged.
+        StoreError: If the file is not a store of this version, is damaged, or has another program's journal beside it.
         OSError: If it is not a regular file, or cannot be made.
 
     Warns:
@@ -50,6 +51,7 @@ class Database:
         if not path.exists() or not path.stat().st_size:
             remove_journals(path)
             write_whole(path, self._empty()[0])
+        _check_journal(path)
         try:
             self._open(mend)
         except sqlite3.OperationalError as error:
@@ -191,6 +193,23 @@ def remove_journals(path: Path) -> None:
     """Removes SQLite's journals: those of an earlier database of the same name would be applied to this one."""
     for ending in ("-journal", "-wal", "-shm"):
         path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+
+
+def _check_journal(path: Path) -> None:
+    """Refuses a journal of several databases, which no store has: SQLite deletes the file that such a one names."""
+    journal = path.with_name(f"{path.name}-journal")
+    if not journal.exists():
+        return
+    check_regular(journal)
+    with journal.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(-min(size, len(_JOURNAL)), io.SEEK_END)
+        if size > len(_JOURNAL) and file.read() == _JOURNAL:
+            raise StoreError(f"{journal}: is not a journal of a study's store: remove it")
+
+
+_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+"""Bytes with which a journal begins, and with which one of several databases ends as well."""
 
 
 def _connect(path: Path) -> sqlite3.Connection:

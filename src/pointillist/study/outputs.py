@@ -4,11 +4,33 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pointillist.files import check_inside
 from pointillist.study.figures import write_figures
 from pointillist.study.page import write_page
 from pointillist.study.results import Results
 from pointillist.study.store import Store
 from pointillist.study.tables import agreement_lines, notes, shown, terminal, write_csv, write_tables
+
+STORE = "study.db"
+"""Name of the store in a study's folder."""
+
+_FILES = ("results.csv", "index.html")
+_PATTERNS = ("tables/*.md", "figures/*.png")
+
+
+def check_folder(folder: Path) -> None:
+    """Checks a study's folder before anything in it is written or removed: somebody else may have made it.
+
+    Raises:
+        ValueError: If a link leads out of it where a study writes.
+    """
+    check_inside(folder, [folder / name for name in (STORE, "tables", "figures")])
+    check_inside(folder, outputs(folder))
+
+
+def outputs(folder: Path) -> list[Path]:
+    """The files besides the store that a study may have written in its folder."""
+    return [*(folder / name for name in _FILES), *(path for pattern in _PATTERNS for path in folder.glob(pattern))]
 
 
 def write_outputs(store: Store, out: Path, console: Console) -> None:
