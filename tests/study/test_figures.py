@@ -10,7 +10,7 @@ from support import add_whole
 
 from pointillist.metrics import METRICS
 from pointillist.study.figures import losses_figure, metrics_figure, rows_figure, write_figures
-from pointillist.study.figures.panels import column_title
+from pointillist.study.figures.panels import DPI, column_title
 from pointillist.study.figures.rows import MAX_ROWS
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.reference import ReferenceValue
@@ -107,6 +107,17 @@ def test_all_files_are_whole_pictures_of_sensible_size(make, tmp_path):
             assert picture.format == "PNG"
             assert all(200 < side < 2000 for side in picture.size), path.name
             assert len(np.unique(np.asarray(picture.convert("L")))) > 10
+
+
+def test_figures_of_many_settings_show_the_first_ones(make, tmp_path, monkeypatch):
+    monkeypatch.setattr("pointillist.study.figures.MAX_SETTINGS", 2)
+    results = make(section=replace(STEPS, datasets=("plane",)))
+    cut = replace(STEPS, title=f"{STEPS.title} (the first 2 of 3 settings)", datasets=("plane",), columns=COLUMNS[:2])
+    few = rows_figure(results, cut, "plane", results.rows(cut))
+    few.savefig(tmp_path / "few.png", dpi=DPI)
+    assert "plane: Number of timesteps (the first 2 of 3 settings)" in all_text(few)
+    write_figures(results, tmp_path / "all")
+    assert (tmp_path / "all" / "steps_plane_rows.png").read_bytes() == (tmp_path / "few.png").read_bytes()
 
 
 def test_same_store_gives_same_bytes(make, tmp_path):

@@ -20,7 +20,7 @@ from pointillist.metrics import METRICS
 from pointillist.study.database import StoreError
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.reference import ReferenceValue
-from pointillist.study.results import protocol
+from pointillist.study.results import Results, protocol
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section, Spec, to_json
 from pointillist.study.store import FloorRecord, Measure, Model, Store
@@ -140,6 +140,18 @@ SPECS = {
     "no data sets": section(datasets=[]),
     "data sets of one name": section(datasets=["/a/moons.npy", "/b/moons.npy"]),
     "an unknown setting that varies": section(varied=["__class__"]),
+    "10,001 settings": lambda spec: spec["sections"][0].update(columns=spec["sections"][0]["columns"][:1] * 10_001),
+    "1,001 data sets": section(datasets=[f"/a/{i}.npy" for i in range(1001)]),
+    "sections of one name but for case": lambda spec: spec["sections"].append({**spec["sections"][0], "name": "Steps"}),
+    "sections of one name but for the accent": lambda spec: spec.update(
+        sections=[{**spec["sections"][0], "name": name} for name in ("\u00e9", "e\u0301")]
+    ),
+    "figures of one name": lambda spec: spec.update(
+        sections=[
+            {**spec["sections"][0], "name": "a", "datasets": ["/x/b_c.npy"]},
+            {**spec["sections"][0], "name": "a_b", "datasets": ["/x/c.npy"]},
+        ]
+    ),
     "no columns": section(columns=[]),
     "a column of a number": section(columns=[3]),
     "an escape sequence in a label": column(label="\x1b[31m"),
@@ -174,6 +186,22 @@ def test_specs_that_no_file_could_have_given(folder, do):
 
     change(folder, write)
     assert_refused(folder)
+
+
+def test_one_set_under_many_names_is_in_memory_once(folder):
+    names = [f"/data/{i}.npy" for i in range(1000)]
+
+    def write(store):
+        spec = store.fact("spec")
+        spec["sections"][0]["datasets"] = names
+        store.set_fact("spec", spec)
+        store.set_fact("fingerprints", dict.fromkeys(names, DATASET.fingerprint))
+
+    change(folder, write)
+    with Store(folder / "study.db") as store:
+        results = Results(store)
+    assert {results.dataset(name).name for name in names} == set(names)
+    assert len({id(results.dataset(name).rows) for name in names}) == 1
 
 
 def test_seeds_of_many_cells_are_refused_at_once(folder):

@@ -299,6 +299,7 @@ TOO_MUCH = {
     "many cells": (
         GOOD + f"seeds = 1000\ntimesteps = {[*range(1, 300)]}", "make 299,000 cells, more than 200,000",
     ),
+    "section names but for case": (GOOD + "[sections.a]\n[sections.A]", "my: files of .a. and of .A. would"),
     "a long title": (GOOD + f'title = "{"a" * 1001}"', "title: 'a*… must be a text of at most 1,000 characters"),
     "a long name of a section": (GOOD + f"[sections.{'a' * 101}]", "must be at most 100 letters"),
     "a long name of a key": (f"{'a' * 100_000} = 1", "a: unknown key"),

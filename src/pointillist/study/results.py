@@ -73,6 +73,11 @@ class Row:
         """The floor, if all columns share one."""
         return self.floors[0] if len(set(self.floors)) == 1 else None
 
+    def first(self, n: int) -> "Row":
+        """The row of the first columns alone."""
+        of_columns = ("summaries", "references", "floors", "is_best", "is_asked", "reaches_floor")
+        return replace(self, **{name: getattr(self, name)[:n] for name in of_columns})
+
     def value(self, i: int) -> float:
         """The value of a column that has one."""
         summary = self.summaries[i]
@@ -103,8 +108,9 @@ class Results:
             self.spec: Spec = from_json(content)
             names = [name for section in self.spec.sections for name in section.datasets]
             self.fingerprints = _fingerprints(store.fact("fingerprints"), names)
-            # Two files may hold the same rows.
-            self._datasets = {n: replace(store.dataset(key), name=n) for n, key in self.fingerprints.items()}
+            # Two files may hold the same rows, which are then in memory once.
+            kept = {key: store.dataset(key) for key in set(self.fingerprints.values())}
+            self._datasets = {n: replace(kept[key], name=n) for n, key in self.fingerprints.items()}
             check_kinds(self.spec, self._datasets)
 
     @property

@@ -7,6 +7,7 @@ import difflib
 import math
 import re
 import tomllib
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -28,6 +29,9 @@ MAX_SETTINGS = 10_000
 
 MAX_CELLS = 200_000
 """Most cells of a study, over all sections: data sets times settings times seeds."""
+
+MAX_SETS = 1_000
+"""Most data sets of a study, counted in each section: figures have panels for each."""
 
 MAX_PARTS = 32
 """Most parts of a dotted key: the time and memory of reading it grow with the square of their number."""
@@ -84,7 +88,8 @@ class Spec:
     """A whole study.
 
     Raises:
-        SpecError: If it has more than `MAX_CELLS` cells.
+        SpecError: If it has more than `MAX_CELLS` cells, `MAX_SETTINGS` settings or `MAX_SETS` data sets, or if two of
+            its files would have the same name.
     """
 
     name: str
@@ -96,6 +101,13 @@ class Spec:
         cells = self.seeds * sum(len(section.datasets) * len(section.columns) for section in self.sections)
         if cells > MAX_CELLS:
             raise SpecError(f"{self.name}: sets x settings x seeds make {cells:,} cells, more than {MAX_CELLS:,}")
+        settings = sum(len(section.columns) for section in self.sections)
+        if settings > MAX_SETTINGS:
+            raise SpecError(f"{self.name}: its sections have {settings:,} settings, more than {MAX_SETTINGS:,}")
+        sets = sum(len(section.datasets) for section in self.sections)
+        if sets > MAX_SETS:
+            raise SpecError(f"{self.name}: its sections have {sets:,} data sets, more than {MAX_SETS:,}")
+        _check_file_names(self)
 
     def only(self, names: Iterable[str]) -> "Spec":
         """The study with the named sections alone."""
@@ -233,6 +245,19 @@ def _check_names(section: str, datasets: Sequence[str]) -> None:
     longest = max(names, key=len)
     if len(f"{section}{longest}".encode()) > _MAX_NAME:
         raise ValueError(f"the section's name and that of {_shown(longest)} are too long to name a file together")
+
+
+def _check_file_names(spec: Spec) -> None:
+    names = [(section.name,) for section in spec.sections]
+    names += [(section.name, short_name(each)) for section in spec.sections for each in section.datasets]
+    first: dict[tuple[int, str], tuple[str, ...]] = {}
+    for parts in names:
+        # As file systems see it that ignore case, and how an accent is written.
+        name = unicodedata.normalize("NFC", "_".join(parts)).casefold()
+        other = first.setdefault((len(parts), name), parts)
+        if other is not parts:
+            one, two = (", ".join(map(_shown, each)) for each in (other, parts))
+            raise SpecError(f"{spec.name}: files of {one} and of {two} would have the same name: rename one")
 
 
 def _check_distinct(what: str, names: Sequence[str]) -> None:
