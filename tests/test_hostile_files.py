@@ -125,6 +125,8 @@ def test_names_and_categories_of_any_text_reach_the_terminal_as_text(run):
     assert code == 0 and "\x1b" not in shown and "\x07" not in shown
     for name in ("rate [/min]", "[/b]", "[red]", r"\x1b[31mred", r"a\x07b"):
         assert name in shown
+    code, shown = run("fit", "table.csv", *SMALL.split(), "--out", "[b] \x1b[2J")
+    assert code == 0 and "[b] \\x1b[2J: 40 rows" in " ".join(shown.split()) and "\x1b" not in shown
     assert run("sample", "m", "-n", 3, "--out", "rows.csv")[0] == 0
     assert sorted(pandas.read_csv("rows.csv").columns) == sorted([*HOSTILE, "n"])
     error = refused(run, "sample", "m", "-n", 3, "--out", "rows.csv", "--where", "[red]=\x1b[2J")

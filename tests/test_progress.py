@@ -1,6 +1,7 @@
 import io
 import sys
 
+import pytest
 from rich.console import Console
 
 from pointillist.progress import Bar
@@ -37,6 +38,18 @@ def test_a_notebook_gets_one_line_that_is_written_over(monkeypatch):
     assert "\n" not in text
     assert "50%  3 s left  loss 0.1" in text
     assert text.rsplit("\r", 2)[-2].strip() == ""
+
+
+@pytest.mark.parametrize("kind", ["file", "notebook", "terminal"])
+def test_text_of_anybody_is_shown(monkeypatch, kind):
+    clock, shown = Clock(monkeypatch), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    console = Console(file=shown, width=200, force_terminal=kind == "terminal")
+    console.is_jupyter = kind == "notebook"
+    with Bar(console, 4) as bar:
+        clock.now += 99.0
+        bar.say("[/b] [red]{x} \x1b[2J\n")
+    assert r"[/b] [red]{x} \x1b[2J\n" in shown.getvalue()
 
 
 def test_nothing_is_shown_unless_asked(monkeypatch):

@@ -91,14 +91,6 @@ def checking(path: Path, kind: type[ValueError] = ValueError) -> Iterator[None]:
         raise kind(f"{path}: is damaged: {reason}") from error
 
 
-def printable(text: str) -> str:
-    """Escapes control characters the way Python's `repr` does, so that text cannot send a terminal escape sequences.
-
-    Line breaks are escaped too, so that the text stays on one line.
-    """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def _target(path: Path) -> Path:
     """The file that is to be replaced, in a folder that is there."""
     target = Path(os.path.realpath(path)) if path.is_symlink() else path

@@ -11,6 +11,8 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pointillist.foreign_text import printable
+
 _LINE_EVERY = 15.0
 """Seconds between lines where there is no terminal to draw a bar on."""
 
@@ -43,7 +45,7 @@ class Bar:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=console,
             transient=True,
             disable=not is_shown or not console.is_terminal or console.is_jupyter,
@@ -61,9 +63,9 @@ class Bar:
             self._write_over("")
 
     def say(self, what: str) -> None:
-        """Shows the current step."""
-        self._what = what
-        self._progress.update(self._task, description=what)
+        """Shows the current step, in which the name of a file may hold anything."""
+        self._what = printable(what)
+        self._progress.update(self._task, description=self._what)
         self._show_line()
 
     def advance(self, work: float) -> None:
@@ -84,7 +86,7 @@ class Bar:
             left = f"  {(now - self._started) * (1 - share) / share:.0f} s left" if share > 0 else ""
             self._write_over(f"{'█' * round(24 * share):░<24} {share:4.0%}{left}  {self._what}")
         else:
-            self._console.print(f"{share:4.0%}  {self._what}", highlight=False)
+            self._console.print(f"{share:4.0%}  {self._what}", highlight=False, markup=False)
 
     def _write_over(self, line: str) -> None:
         # Plain text with a carriage return: widgets need a package that not every notebook has.

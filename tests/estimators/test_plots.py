@@ -1,5 +1,6 @@
 """What pictures of a model show: the rows that `sample` draws, where they are, and in which colours."""
 
+import warnings
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -142,6 +143,16 @@ def test_of_more_columns_two_principal_axes_are_drawn():
     assert "of the rows" in wide.plot(n_samples=9, **FEW).get_xlabel()
     with pytest.raises(ValueError, match="a plot of 5 columns shows principal axes, and one row has none"):
         wide.plot(n_samples=1, **FEW)
+
+
+def test_names_of_anything_are_shown_and_not_obeyed():
+    frame = pandas.DataFrame({"a\x1b[2J\n": X[:, 0], "$b": X[:, 1]})
+    model = fitted(frame, np.where(NAMES == "left", "_left", "$right\x1b"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        ax = model.plot(n_samples=9, **FEW)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (r"a\x1b[2J\n", r"\$b")
+    assert [text.get_text() for text in legend_of(ax)[0]][-2:] == [r"\$right\x1b", " _left"]
 
 
 def test_many_classes_have_colours_and_no_legend():

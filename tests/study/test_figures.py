@@ -1,6 +1,7 @@
 """Figures of small made-up stores."""
 
 import io
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -118,6 +119,15 @@ def test_figures_of_many_settings_show_the_first_ones(make, tmp_path, monkeypatc
     assert "plane: Number of timesteps (the first 2 of 3 settings)" in all_text(few)
     write_figures(results, tmp_path / "all")
     assert (tmp_path / "all" / "steps_plane_rows.png").read_bytes() == (tmp_path / "few.png").read_bytes()
+
+
+def test_labels_with_an_underscore_have_a_place_in_the_legend(make):
+    variants = tuple(replace(column, label=f"_{column.label}") for column in COLUMNS)
+    section = replace(STEPS, datasets=("plane",), varied=(), columns=variants, reference=())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        figure = losses_figure(make(section=section), section)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [" _10", " _50", " _200"]
 
 
 def test_same_store_gives_same_bytes(make, tmp_path):

@@ -13,7 +13,7 @@ from pointillist.cli.evaluation import evaluate
 from pointillist.cli.info import info
 from pointillist.cli.rows import fit, sample
 from pointillist.cli.studies import report, study
-from pointillist.files import printable
+from pointillist.foreign_text import printable
 
 app = typer.Typer(
     help="Diffusion models for rows of numbers and tables of any columns.",

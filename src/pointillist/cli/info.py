@@ -15,15 +15,14 @@ def info(
     """Shows what a model file or a study's database holds."""
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    from pointillist.files import printable
+    from pointillist.foreign_text import terminal_text
 
     is_study = file.is_dir() or file.suffix == ".db"
     facts = _of_study(file) if is_study else _of_model(file)
     grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in facts.items():
-        grid.add_row(Text(name, style="bold"), Text(printable(str(value))))
+        grid.add_row(terminal_text(name, "bold"), terminal_text(str(value)))
     Console(soft_wrap=True).print(grid)
 
 

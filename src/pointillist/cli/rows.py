@@ -76,6 +76,7 @@ def fit(
     from pointillist.cli.tables import print_types, types_of
     from pointillist.engine.devices import configure
     from pointillist.files import check_place
+    from pointillist.foreign_text import terminal_text
     from pointillist.models.checkpoint import CheckpointError, forget, previous, remove_checkpoint
     from pointillist.models.fitting import fit as fit_model
     from pointillist.models.fitting import prepare
@@ -138,12 +139,9 @@ def fit(
     classes = f", {len(model.classes)} classes" if model.classes is not None else ""
     history = model.record.history
     epoch = "epoch" if len(history) == 1 else "epochs"
-    console.print(
-        f"{out}: {n:,} rows, {d} {columns}{classes}; {len(history)} {epoch} in "
-        f"{time.monotonic() - started:.0f} s, loss {history[-1]:.4f}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    text = f"{out}: {n:,} rows, {d} {columns}{classes}; {len(history)} {epoch} in "
+    text += f"{time.monotonic() - started:.0f} s, loss {history[-1]:.4f}"
+    console.print(terminal_text(text), soft_wrap=True)
 
 
 def sample(

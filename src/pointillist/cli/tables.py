@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.files import printable
+from pointillist.foreign_text import terminal_text
 from pointillist.points.columns import shown
 from pointillist.points.mixed import MixedTable, kind_of
 from pointillist.points.texts import TYPES
@@ -35,7 +35,6 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
 def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
     """Prints what each column of a table is taken for, and the relations that all rows obey."""
     from rich.table import Table as Grid
-    from rich.text import Text
 
     grid = Grid("column", "kind", "values", "missing", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for code, cells, field in zip(codec.encoding.columns, table.cells, table.arrow.schema, strict=True):
@@ -53,11 +52,10 @@ def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str]
                 seen += f", often {', '.join(f'{value:g}' for value in code.atoms[:3])}"
         share = cells.is_missing.mean()
         kind += " (label)" if field.name == table.label else ""
-        # As text: brackets in a name are no markup.
-        grid.add_row(*(Text(printable(cell)) for cell in (field.name, kind, seen, f"{share:.1%}" if share else "")))
+        grid.add_row(*map(terminal_text, (field.name, kind, seen, f"{share:.1%}" if share else "")))
     console.print(grid)
     for relation in codec.relations:
-        console.print(Text(printable(f"in every row: {relation.text(codec.names)}")))
+        console.print(terminal_text(f"in every row: {relation.text(codec.names)}"))
 
 
 def _shown(value: float, kind: Any) -> str:

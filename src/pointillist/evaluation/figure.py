@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pointillist.evaluation.marginals import compare_columns
 from pointillist.evaluation.sides import columns_of
-from pointillist.files import printable, write_whole
+from pointillist.files import write_whole
+from pointillist.foreign_text import figure_text
 from pointillist.metrics import ColumnDifference
 from pointillist.metrics.mixed_tables import Table, check_tables
 
@@ -189,15 +190,15 @@ def _frame(axes: Axes, x: _Panel, y: _Panel, *, is_left: bool, is_bottom: bool) 
     for spine in ("top", "right"):
         axes.spines[spine].set_visible(False)
     if x.ticks:
-        axes.set_xticks(range(len(x.ticks)), [_plain(tick, 9) for tick in x.ticks], rotation=90, fontsize=6)
+        axes.set_xticks(range(len(x.ticks)), [figure_text(tick, 9) for tick in x.ticks], rotation=90, fontsize=6)
     if y.ticks and is_left:
-        axes.set_yticks(range(len(y.ticks)), [_plain(tick, 9) for tick in y.ticks], fontsize=6)
+        axes.set_yticks(range(len(y.ticks)), [figure_text(tick, 9) for tick in y.ticks], fontsize=6)
     if not is_left:
         axes.tick_params(left=False)
     if is_bottom:
-        axes.set_xlabel(_plain(x.column.name), fontsize=8)
+        axes.set_xlabel(figure_text(x.column.name, 24), fontsize=8)
     if is_left:
-        axes.set_ylabel(_plain(y.column.name), fontsize=8)
+        axes.set_ylabel(figure_text(y.column.name, 24), fontsize=8)
 
 
 def _write_legend(figure: Figure, m: int, n: int, shown: int, of: int) -> None:
@@ -208,9 +209,3 @@ def _write_legend(figure: Figure, m: int, n: int, shown: int, of: int) -> None:
     few = f"the {shown} of {of:,} columns that differ most" if shown < of else None
     options: dict[str, Any] = {"fontsize": 9, "title_fontsize": 8, "frameon": False, "alignment": "left"}
     figure.legend(handles=handles, title=few, loc="upper right", ncols=2 if shown == 1 else 1, **options)
-
-
-def _plain(text: str, longest: int = 24) -> str:
-    """A name cut to what fits, and its dollars, which would start a formula, escaped."""
-    text = printable(text)
-    return (text if len(text) <= longest else f"{text[: longest - 1]}…").replace("$", r"\$")

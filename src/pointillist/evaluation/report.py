@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pointillist.files import printable
+from pointillist.foreign_text import terminal_text
 from pointillist.metrics import Estimate
 
 if TYPE_CHECKING:
@@ -30,13 +30,11 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
         evaluation: The measures.
         console: Where to print.
     """
-    from rich.text import Text
-
     console.print(_summary_table(evaluation))
     if evaluation.rows.trends.pairs:
         console.print(_pairs_table(evaluation))
     console.print(_columns_table(evaluation))
-    console.print(Text(printable(evaluation.verdict), style="bold"))
+    console.print(terminal_text(evaluation.verdict, "bold"))
 
 
 def _summary_table(evaluation: Evaluation) -> Table:
@@ -167,7 +165,6 @@ def _columns_table(evaluation: Evaluation) -> Table:
 def _filled(title: str, first: str, heads: Cells, rows: list[Cells]) -> Table:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(
         title=title,
@@ -181,7 +178,7 @@ def _filled(title: str, first: str, heads: Cells, rows: list[Cells]) -> Table:
     for head in heads:
         table.add_column(head, justify="right")
     for cells in rows:
-        table.add_row(*(Text(printable(cell)) for cell in cells))  # a string would be read as markup
+        table.add_row(*map(terminal_text, cells))
     return table
 
 

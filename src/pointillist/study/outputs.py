@@ -5,11 +5,12 @@ from pathlib import Path
 from rich.console import Console
 
 from pointillist.files import check_inside
+from pointillist.foreign_text import terminal_text
 from pointillist.study.figures import write_figures
 from pointillist.study.page import write_page
 from pointillist.study.results import Results
 from pointillist.study.store import Store
-from pointillist.study.tables import agreement_lines, notes, shown, terminal, write_csv, write_tables
+from pointillist.study.tables import agreement_lines, notes, terminal, write_csv, write_tables
 
 STORE = "study.db"
 """Name of the store in a study's folder."""
@@ -45,9 +46,11 @@ def write_outputs(store: Store, out: Path, console: Console) -> None:
         console.print()
         console.print(terminal(results, section))
         for note in notes(results, section):
-            console.print(shown(f"  {note}", "dim"))
+            console.print(terminal_text(f"  {note}", "dim"))
     if lines := agreement_lines(results):
         console.print()
         for line in lines:
-            console.print(shown(line))
-    console.print(shown(f"index.html shows everything in a browser; tables, figures and results.csv are in {out}"))
+            console.print(terminal_text(line))
+    console.print(
+        terminal_text(f"index.html shows everything in a browser; tables, figures and results.csv are in {out}")
+    )

@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 
-from rich.markup import escape
-
 from pointillist.engine.training import sigma_data_of
-from pointillist.files import printable
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.progress import Bar, Interruption, Keeping
 from pointillist.study.grid import Cell, Dataset
@@ -58,8 +55,8 @@ class Shared:
         return Keeping(KEEP_EVERY, self.interruption)
 
     def say(self, what: str) -> None:
-        """Shows the current step; escapes it, because a file's name may hold anything."""
-        self.bar.say(escape(printable(what)))
+        """Shows the current step."""
+        self.bar.say(what)
 
     def name(self, cell: Cell) -> str:
         """Returns a cell's name for messages."""

@@ -16,7 +16,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pointillist.files import check_regular, printable
+from pointillist.files import check_regular
+from pointillist.foreign_text import printable
 from pointillist.points import POINTSETS, READABLE
 from pointillist.study.reference import ReferenceValue, read_reference, read_text
 from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings, is_list_of_values, label
@@ -248,7 +249,7 @@ def _check_names(section: str, datasets: Sequence[str]) -> None:
 
 
 def _check_file_names(spec: Spec) -> None:
-    names = [(section.name,) for section in spec.sections]
+    names: list[tuple[str, ...]] = [(section.name,) for section in spec.sections]
     names += [(section.name, short_name(each)) for section in spec.sections for each in section.datasets]
     first: dict[tuple[int, str], tuple[str, ...]] = {}
     for parts in names:

@@ -2,16 +2,15 @@
 
 import csv
 import io
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pointillist.files import printable, write_whole
+from pointillist.files import write_whole
+from pointillist.foreign_text import csv_cell, markdown_text, terminal_text
 from pointillist.study.agreement import LIMIT, Comparison, agreements, comparisons
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
 from pointillist.study.quantities import LIKELIHOOD_STEPS
@@ -23,7 +22,6 @@ from pointillist.study.store import FloorRecord
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
 _WARNING = "⚠"
 
@@ -89,11 +87,11 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
 
 def markdown(results: Results, section: Section) -> str:
     """Formats a section's table, with notes on how to read it, as Markdown."""
-    heads = [*map(_markdown_text, _heads(section))]
-    lines = [f"# {_markdown_text(section.title)}", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    heads = [*map(markdown_text, _heads(section))]
+    lines = [f"# {markdown_text(section.title)}", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for line in table_lines(results, section, by_class=True):
         lines.append("| " + " | ".join(map(_markdown_entry, line.entries)) + " |")
-    return "\n".join([*lines, "", *(f"- {_markdown_text(note)}" for note in notes(results, section)), ""])
+    return "\n".join([*lines, "", *(f"- {markdown_text(note)}" for note in notes(results, section)), ""])
 
 
 def terminal(results: Results, section: Section) -> "Table":
@@ -102,12 +100,12 @@ def terminal(results: Results, section: Section) -> "Table":
     from rich.table import Table
 
     columns = f" (columns: {', '.join(section.varied)})" if section.varied else ""
-    title = shown(f"{section.title}{columns}")
+    title = terminal_text(f"{section.title}{columns}")
     table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("set")
     table.add_column("metric", min_width=8)
     for head in [*(column.label for column in section.columns), "floor"]:
-        table.add_column(shown(head, breaks={"..": "..\n", ", ": "\n"}), justify="right", overflow="fold")
+        table.add_column(terminal_text(head, breaks={"..": "..\n", ", ": "\n"}), justify="right", overflow="fold")
     previous = None
     for line in table_lines(results, section, by_class=False):
         if previous is not None and line.dataset != previous:
@@ -117,26 +115,10 @@ def terminal(results: Results, section: Section) -> "Table":
         texts = []
         for entry in entries:
             # One word a line: a table of six settings then fits 80 columns.
-            text = shown(entry.measured, "bold" if entry.is_best else "", breaks={" ± ": "\n±", " ": "\n"})
+            text = terminal_text(entry.measured, "bold" if entry.is_best else "", breaks={" ± ": "\n±", " ": "\n"})
             texts.append(text.append(f"\n{entry.reported}", style="not bold dim") if entry.reported else text)
         table.add_row(*texts)
     return table
-
-
-def shown(text: str, style: str = "", breaks: Mapping[str, str] = MappingProxyType({})) -> "Text":
-    """Makes text for a terminal: escape sequences and Rich's markup in it are shown, not interpreted.
-
-    Args:
-        text: Text that is not trusted.
-        style: Style of the text, for Rich.
-        breaks: Replacements for some of its parts that shorten the lines.
-    """
-    from rich.text import Text
-
-    text = printable(text)
-    for part, broken in breaks.items():
-        text = text.replace(part, broken)
-    return Text(text, style=style)
 
 
 def notes(results: Results, section: Section) -> list[str]:
@@ -260,7 +242,7 @@ def _texts_of(each: Comparison) -> tuple[str, ...]:
 
 
 def _markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
-    rows = ["| " + " | ".join(map(_markdown_text, texts)) + " |" for texts in (heads, *lines)]
+    rows = ["| " + " | ".join(map(markdown_text, texts)) + " |" for texts in (heads, *lines)]
     return [rows[0], "|" + "---|" * len(heads), *rows[1:]]
 
 
@@ -353,13 +335,8 @@ def _decimals(summaries: Sequence[Summary | None]) -> int:
     return int(np.clip(np.ceil(-np.log10(typical / 3)), 0, 8)) if typical > 0 else 3
 
 
-def _markdown_text(text: str) -> str:
-    """Escapes text so that it stays in its cell, and is neither HTML nor a link."""
-    return re.sub(r"[\\|\[]|<(?=[A-Za-z/!?])", r"\\\g<0>", printable(text))
-
-
 def _markdown_entry(entry: Entry) -> str:
-    measured = _markdown_text(entry.measured)
+    measured = markdown_text(entry.measured)
     text = f"**{measured}**" if entry.is_best else measured
     return f"{text}<br>*{entry.reported}*" if entry.reported else text
 
@@ -400,22 +377,8 @@ def csv_text(results: Results, sections: Iterable[Section]) -> str:
                 line: list[object] = [section.name, column.label, row.dataset, *settings, row.metric]
                 line += [_of(row.summaries[i], "n_seeds"), *(value(row, i) for value in _VALUE_COLUMNS.values())]
                 line += [results.alpha_bar_T(column.settings), results.prior_kl(name, column.settings), " ".join(keys)]
-                writer.writerow(map(_csv_cell, line))
+                writer.writerow(map(csv_cell, line))
     return buffer.getvalue()
-
-
-def _csv_cell(value: object) -> object:
-    """Makes a cell that no spreadsheet takes for a formula; numbers, and text of numbers, stay as they are."""
-    if not isinstance(value, str):
-        return value
-    text = printable(value)
-    if not text.startswith(("=", "+", "-", "@")):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}"
-    return text
 
 
 def write_csv(results: Results, path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.estimators.asking import Fitted
+from pointillist.foreign_text import legend_text
 
 DATA = "0.5"
 ROWS = "#1f5fa8"
@@ -93,7 +94,7 @@ def add_legend(ax: Any, groups: Groups, *, has_data: bool) -> None:
     if len(names) > 1:
         marker: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 5}
         handles = [
-            Line2D([], [], color=colour, label=name.replace("$", r"\$"), **marker)
+            Line2D([], [], color=colour, label=legend_text(name), **marker)
             for name, colour in zip(names, colours, strict=True)
         ]
         ax.legend(handles=handles, loc="upper right", fontsize="small")

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.estimators.asking import Fitted
+from pointillist.foreign_text import figure_text
 
 MOST_COLUMNS = 3
 
@@ -67,8 +68,7 @@ class View:
 def column_names(model: Fitted) -> tuple[str, ...]:
     """Returns the names of the columns, or their numbers, escaped for Matplotlib."""
     names = model.model_.codec.names or [f"column {i}" for i in range(model.n_features_in_)]
-    # A dollar would start a formula.
-    return tuple(str(name).replace("$", r"\$") for name in names)
+    return tuple(figure_text(str(name)) for name in names)
 
 
 def check_axes(ax: Any, *, is_3d: bool) -> None:

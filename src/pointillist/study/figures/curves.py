@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pointillist.foreign_text import figure_text
 from pointillist.study.figures.panels import (
     DIVERGED,
     FLOOR,
@@ -19,7 +20,6 @@ from pointillist.study.figures.panels import (
     line_colours,
     log_if_wide,
     panel_grid,
-    plain,
     say,
     title,
 )
@@ -100,7 +100,7 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
         table: The section's table, `results.rows(section)`.
     """
     quantities = {q.name: q for q in QUANTITIES[section.kind].values() if q.name in {row.metric for row in table}}
-    labels = [plain(column.label) for column in section.columns]
+    labels = [figure_text(column.label) for column in section.columns]
     width = max(2.2, 0.25 * len(labels))
     x, limits, is_number = _positions(section, width)
     turn, height = _turn(labels, x, limits, is_number, width)
@@ -123,7 +123,7 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
     for axes, metric in zip(grid[0], quantities.values(), strict=True):
         title(axes, metric.title)
     for axes, name in zip(grid[:, 0], names, strict=True):
-        axes.set_ylabel(plain(name), fontsize=9, fontweight="bold")
+        axes.set_ylabel(figure_text(name), fontsize=9, fontweight="bold")
     figure.align_ylabels(grid[:, 0])
     for axes in grid[-1]:
         axes.set_xticks(x, labels, **turn)

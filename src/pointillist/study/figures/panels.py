@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.files import printable
+from pointillist.foreign_text import figure_text, legend_text
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section
 
@@ -75,14 +75,14 @@ def panel_grid(
 def headline(figure: "Figure", text: str) -> None:
     """Adds one line above all panels."""
     width, height = figure.get_size_inches()
-    text = plain(text)
+    text = figure_text(text)
     figure.text(0.5, 1 - 0.2 / height, text, ha="center", va="top", fontsize=fitting(text, width - 0.2, 11))
 
 
 def title(axes: "Axes", title: str, detail: str | None = None) -> None:
     """Adds a title above the axes, and a smaller line between them; an empty detail leaves room for it."""
     inches = axes.bbox.width / DPI
-    title = plain(title)
+    title = figure_text(title)
     axes.set_title(title, fontsize=fitting(title, inches, 9), y=1, pad=5 if detail is None else 14)
     axes.title.set_y(1)  # three axes put it lower
     if detail:
@@ -107,7 +107,7 @@ def line(colour: Any, text: str) -> Any:
     """Makes a legend's entry for a line."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour, linewidth=1.5, label=plain(text))
+    return Line2D([], [], color=colour, linewidth=1.5, label=legend_text(text))
 
 
 def legend(figure: "Figure", handles: list[Any], n_columns: int) -> None:
@@ -140,8 +140,3 @@ def class_colours(n: int) -> list[Any]:
 def fitting(text: str, inches: float, size: float) -> float:
     """The font size, reduced if the text would be wider than the given inches."""
     return min(size, max(inches * 72 / (0.56 * max(len(text), 1)), 4.0))
-
-
-def plain(text: str) -> str:
-    """Escapes text that is not trusted for Matplotlib: on one line, with dollars that start no formula."""
-    return printable(text).replace("$", r"\$")
