@@ -1,10 +1,16 @@
 """Checks paths before files are read or written there, and writes files whole or not at all."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -31,26 +37,25 @@ def whole_file(path: Path) -> Iterator[Path]:
         path: The file, or a link to it; its folder is made if needed. A file already there must be a regular one.
 
     Yields:
-        The temporary file, under a hidden and unique name. It is gone after the block.
+        The temporary file, under a hidden and unique name. It is gone after the block. If the process is killed, it
+        stays until the file is written the next time (on Windows, until somebody removes it).
     """
     target = _target(path)
-    part = _part(target)
-    try:
+    _remove_orphans(target)
+    with _part(target) as part:
         yield part
         _sync(part)
         part.replace(target)
         # Some file systems cannot sync a folder; the file is whole all the same.
         with suppress(OSError):
             _sync(target.parent)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def check_place(path: Path) -> None:
     """Raises an OSError, in one line that starts with the path, if no file can be written there; makes its folder."""
-    with naming(path):
-        # A trial also tells of file systems that are read-only or full, and of names that are too long.
-        _part(_target(path)).unlink()
+    # A trial also tells of file systems that are read-only or full, and of names that are too long.
+    with naming(path), _part(_target(path)):
+        pass
 
 
 def check_regular(path: Path) -> None:
@@ -107,11 +112,48 @@ def _target(path: Path) -> Path:
     return target
 
 
-def _part(target: Path) -> Path:
-    # Nobody can foresee the name and put a link there, and `tempfile` would give permissions of its own.
-    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    part.touch(exist_ok=False)
-    return part
+@contextmanager
+def _part(target: Path) -> Iterator[Path]:
+    """Makes an empty temporary file, which is gone after the block, and locks it: the lock ends with the process."""
+    part, descriptor = _locked_part(target)
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _locked_part(target: Path) -> tuple[Path, int | None]:
+    while True:
+        # Nobody can foresee the name and put a link there, and `tempfile` would give permissions of its own.
+        part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if fcntl is None:
+            os.close(descriptor)
+            return part, None
+        # Where the file system has no locks, nobody takes the file for an orphan either.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if part.exists():
+            return part, descriptor
+        # Before it was locked, another process took it for an orphan.
+        os.close(descriptor)
+
+
+def _remove_orphans(target: Path) -> None:
+    """Removes temporary files of the target that no process has locked, because theirs was killed."""
+    if fcntl is None:
+        return
+    name = re.compile(re.escape(f".{target.name}.") + r"[0-9a-f]{16}\.part")
+    for path in [path for path in target.parent.iterdir() if name.fullmatch(path.name) and path.is_file()]:
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def _sync(path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pyarrow import parquet
 
+from pointillist.files import write_whole
 from pointillist.points import READABLE, TableWriter, read_table
 
 NUMBERS = ("int64", "uint8", "float32", "float64", "bool")
@@ -291,7 +292,11 @@ def in_a_process(path, code):
     """
     code = textwrap.dedent(start) + textwrap.dedent(code)
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -329,3 +334,22 @@ def test_a_stopped_writer_leaves_no_file(tmp_path, stop, leftovers):
     # Nobody can tidy up after a SIGKILL, but what is left is hidden.
     left = os.listdir(tmp_path)
     assert len(left) == leftovers and all(name.startswith(".a.csv.") for name in left)
+    write_whole(tmp_path / "b.csv", "x\n")
+    assert set(os.listdir(tmp_path)) == {*left, "b.csv"}
+    write_whole(tmp_path / "a.csv", "x\n")
+    assert sorted(os.listdir(tmp_path)) == ["a.csv", "b.csv"]
+
+
+def test_what_another_process_is_writing_stays(tmp_path):
+    code = """
+        with writer:
+            writer.write(rows)
+            print("half", flush=True)
+            sys.stdin.readline()
+            writer.write(rows)
+    """
+    process = in_a_process(tmp_path / "a.csv", code)
+    assert process.stdout.readline() == "half\n"
+    write_whole(tmp_path / "a.csv", "x\n")
+    _, errors = process.communicate("\n", timeout=60)
+    assert errors == "" and len(read_table(tmp_path / "a.csv").rows) == 400_000
