@@ -170,7 +170,7 @@ FITS = {
     "words": ("words.csv", "words.csv: column 'b' holds numbers except for 'tall': clear such cells"),
     "duplicate names": ("same_names.csv", "same_names.csv: 2 columns are named 'a'; names must differ"),
     "ragged rows": ("ragged.csv", "ragged.csv: row 2 has 3 values, but the header names 2 columns"),
-    "not UTF-8": ("latin.csv", "latin.csv: is not UTF-8 text; save it as such"),
+    "not UTF-8": ("latin.csv", "latin.csv: is not UTF-8 text: give its encoding (--encoding cp1252, latin-1, …), or"),
     "no header": (
         "no_header.csv",
         "no_header.csv: the first line must hold the names of the columns, but it holds num",

@@ -155,3 +155,22 @@ def test_a_damaged_model_is_told(run):
         Path(name).write_bytes(new)
         code, _, error = run("sample", name, "-n", 1, "--out", "new.csv")
         assert code == 2 and error.startswith(f"pointillist: {name}: ") and error.count("\n") == 1
+
+
+def test_a_csv_of_another_form(run):
+    text = Path("pets.csv").read_text().replace(".", ",").replace('"', "").replace("cat", "Kätzchen")
+    lines = [line.split(",") for line in text.splitlines()]
+    text = "".join(";".join([kind, ",".join(rest[: len(rest) - 4]), *rest[-4:]]) + "\n" for kind, *rest in lines)
+    Path("german.csv").write_bytes(text.encode("cp1252"))
+    refused = run("fit", "german.csv", "--out", "m")
+    assert refused[0] == 2 and "german.csv: is not UTF-8 text: give its encoding (--encoding cp1252" in refused[2]
+    form = "--encoding", "cp1252", "--delimiter", ";", "--decimal", ","
+    code, _, shown = run("fit", "german.csv", "--out", "m", "--epochs", 1, *form, *SMALL)
+    assert code == 0 and "pointillist: warning: german.csv: columns are read as numbers" in shown
+    assert "2: Kätzchen, dog" in shown and "400 rows, 6 columns" in shown
+    assert run("sample", "m", "-n", 60, "--out", "new.csv")[0] == 0
+    code, out, _ = run("evaluate", "new.csv", "german.csv", *form, "--json")
+    assert code == 0 and json.loads(out)["columns"]
+    assert (
+        "--delimiter takes one ASCII character, or tab" in run("fit", "german.csv", "--out", "m", "--delimiter", "")[2]
+    )

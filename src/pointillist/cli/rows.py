@@ -61,6 +61,9 @@ def fit(
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column to leave out; may be repeated.")
     ] = None,
+    delimiter: Annotated[str | None, choices.delimiter()] = None,
+    encoding: Annotated[str | None, choices.encoding()] = None,
+    decimal: Annotated[str | None, choices.decimal()] = None,
     seed: Annotated[int, choices.seed("Same seed, same model.")] = 0,
     checkpoint: Annotated[
         Path | None, typer.Option(help="File for the state of training.", show_default="MODEL.checkpoint")
@@ -73,7 +76,7 @@ def fit(
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.tables import print_types, types_of
+    from pointillist.cli.tables import form_of, print_types, types_of
     from pointillist.engine.devices import configure
     from pointillist.files import check_place
     from pointillist.models.checkpoint import CheckpointError, forget, previous, remove_checkpoint
@@ -111,7 +114,8 @@ def fit(
     )
     check_hyperparameters(asked)
     chosen = categorical or []
-    table = read_any(data, target, drop=drop or (), types=types_of(type or ()), is_mixed=bool(chosen))
+    form, types = form_of(delimiter, encoding, decimal), types_of(type or ())
+    table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(chosen), form=form)
     if not resume:
         remove_checkpoint(kept)
     console = Console(stderr=True, quiet=quiet)

@@ -7,6 +7,7 @@ import numpy as np
 
 from pointillist.files import printable
 from pointillist.points.columns import shown
+from pointillist.points.csv_form import CsvForm
 from pointillist.points.mixed import MixedTable, kind_of
 from pointillist.points.texts import TYPES
 from pointillist.points.token_codec import TokenCodec
@@ -30,6 +31,15 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"--type takes COLUMN=TYPE, where TYPE is {', '.join(TYPES)}, not {shown(text)}")
         types[name] = kind
     return types
+
+
+def form_of(delimiter: str | None, encoding: str | None, decimal: str | None) -> CsvForm:
+    """Returns what options say of the form of a CSV file; a tab may be called by its name.
+
+    Raises:
+        ValueError: If one of them cannot be used.
+    """
+    return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal)
 
 
 def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
