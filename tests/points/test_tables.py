@@ -347,14 +347,12 @@ def test_parquet_of_all_types(tmp_path):
         "d": pa.array([0.1, 1e300, -3.5]),
         "h": pa.array(np.array([0.5, 1, 2], np.float16)),
         "b": pa.array([True, False, True]),
-        "m": pa.array([1, 2, 3]).cast(pa.decimal128(30, 2)),
-        "c": pa.array([5, 6, 5]).dictionary_encode(),
     }
     table = read_table(write_parquet(tmp_path / "a.parquet", **columns))
     assert table.names == tuple(columns)
-    assert table.types == ("int64", "uint8", "float32", "float64", "float16", "bool", "float64", "int64")
+    assert table.types == ("int64", "uint8", "float32", "float64", "float16", "bool")
     expected = [[1, -2, 3], [0, 255, 7], np.float32([0.5, 0.1, -3]), [0.1, 1e300, -3.5], [0.5, 1, 2], [1, 0, 1]]
-    np.testing.assert_array_equal(table.rows.T, [*expected, [1, 2, 3], [5, 6, 5]])
+    np.testing.assert_array_equal(table.rows.T, expected)
 
 
 PARQUET_LABELS = {

@@ -77,8 +77,12 @@ def _shown(value: float, kind: Any) -> str:
 
     if kind_of(kind) != "date":
         return f"{value:g}"
-    cells = Cells(np.array([value]), np.array([False]))
-    return str(to_arrow([cells], pa.schema([("x", kind)]))[0][0].as_py())
+    cell = to_arrow([Cells(np.array([value]), np.array([False]))], pa.schema([("x", kind)]))[0][0]
+    try:
+        return str(cell.as_py())
+    except (OverflowError, ValueError):
+        # Beyond Python's years, or finer than its microseconds.
+        return str(cell.cast(pa.string())) if not pa.types.is_duration(kind) else f"{value:g} {kind.unit}"
 
 
 def where_of(model: "RowModel", given: Sequence[str]) -> dict[str, Any] | None:
@@ -108,7 +112,7 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[str, Any] | None:
             where[name] = (
                 _number(value) if kind_of(kind) in ("whole", "number") else pa.scalar(value).cast(kind).as_py()
             )
-        except (ValueError, pa.ArrowException) as error:
+        except (ValueError, OverflowError, pa.ArrowException) as error:
             raise ValueError(f"--where {shown(text)}: column {shown(str(name))} holds {kind}") from error
     return where or None
 

@@ -11,7 +11,7 @@ from pointillist.points.csv_files import CsvFile
 from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
 from pointillist.points.limits import check_parquet
-from pointillist.points.mixed import MixedTable, kind_of
+from pointillist.points.mixed import MixedTable, kind_of, refusal
 from pointillist.points.texts import TYPES, typed
 
 if TYPE_CHECKING:
@@ -66,10 +66,7 @@ def read_mixed(
     check_enough(table.num_rows, path, min_rows)
     for field in table.schema:
         if not kind_of(field.type):
-            raise ValueError(
-                f"{path}: column {shown(field.name)} holds {field.type}, which is not a number, category or date: "
-                "drop it"
-            )
+            raise ValueError(f"{path}: column {shown(field.name)} {refusal(field.type)}")
     return MixedTable(table, label)
 
 
