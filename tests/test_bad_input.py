@@ -489,7 +489,7 @@ PYTHON = {
         None,
         "column 'b' holds (values of several kinds: give it one kind|Object, not numbers)",
     ),
-    "NaN in a frame": (FRAME.assign(b=np.nan), None, "column 'b' has (no value at all: drop it|20 missing values)"),
+    "NaN in a frame": (FRAME.assign(a=np.nan, b=np.nan), None, "column 'a' has (no value at all: drop it|20 missing)"),
     "duplicate names": (FRAME.set_axis(["a", "a"], axis=1), None, "two columns have the same name: rename one"),
     "NaN": (np.where(X.max() - 0.1 < X, np.nan, X), None, "X has NaN in row .*: drop or fill such rows first"),
     "inf": (np.where(X.max() - 0.1 < X, np.inf, X), None, "X has inf in row .*: drop or fill such rows first"),

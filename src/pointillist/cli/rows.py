@@ -61,6 +61,13 @@ def fit(
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column to leave out; may be repeated.")
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column that is not left out though nearly every row has a value of its own; may be repeated.",
+        ),
+    ] = None,
     delimiter: Annotated[str | None, choices.delimiter()] = None,
     encoding: Annotated[str | None, choices.encoding()] = None,
     decimal: Annotated[str | None, choices.decimal()] = None,
@@ -76,7 +83,7 @@ def fit(
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.tables import form_of, print_types, types_of
+    from pointillist.cli.tables import check_columns, form_of, print_types, types_of
     from pointillist.engine.devices import configure
     from pointillist.files import check_place
     from pointillist.models.checkpoint import CheckpointError, forget, previous, remove_checkpoint
@@ -121,7 +128,8 @@ def fit(
     console = Console(stderr=True, quiet=quiet)
     started = time.monotonic()
     try:
-        task = prepare(asked, table, categorical=chosen, checkpoint=kept)
+        check_columns(table, keep or (), "--keep")
+        task = prepare(asked, table, categorical=chosen, keep=keep or (), checkpoint=kept)
         if task.table is not None and isinstance(task.plan.codec, TokenCodec):
             print_types(task.table, task.plan.codec, chosen, console)
         model = fit_model(task, kept)

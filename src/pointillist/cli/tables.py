@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointillist.files import printable
-from pointillist.points.columns import shown
+from pointillist.points.columns import Table, listed, shown
 from pointillist.points.csv_form import CsvForm
 from pointillist.points.mixed import MixedTable, kind_of
 from pointillist.points.texts import TYPES
@@ -40,6 +40,15 @@ def form_of(delimiter: str | None, encoding: str | None, decimal: str | None) ->
         ValueError: If one of them cannot be used.
     """
     return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal)
+
+
+def check_columns(table: MixedTable | Table, names: Sequence[str], option: str) -> None:
+    """Raises a ValueError if an option names a column that a table has not."""
+    known = table.names if table.names is not None else [str(place) for place in range(len(table.types))]
+    label = getattr(table.label, "name", table.label)
+    for name in names:
+        if name not in known and name != label:
+            raise ValueError(f"{option}: there is no column {shown(name)}; the columns are {listed(known)}")
 
 
 def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:

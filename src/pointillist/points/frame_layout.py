@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -174,7 +175,7 @@ def _to_pandas(table: "pa.Table") -> Any:
     return frame
 
 
-def described_anew(table: "pa.Table", types: dict[str, str | None]) -> "pa.Table":
+def described_anew(table: "pa.Table", types: Mapping[str, str | None]) -> "pa.Table":
     """Changes what the metadata for pandas calls the types of some columns; None for nothing."""
     described = table.schema.pandas_metadata
     columns = []
