@@ -99,9 +99,9 @@ def test_rows_are_compared_without_what_was_left_out():
     rows = data[["kind", "x"]]
     with pytest.warns(UserWarning, match="data: column 'key' has 120 different values in 120 rows"):
         found = columns_of({"data": data, "rows": rows, "holdout": data})
-    assert {name: list(side) for name, side in found.items()} == dict.fromkeys(
-        ("data", "rows", "holdout"), ["kind", "x"]
-    )
+    assert {name: list(side) for name, side in found.items()} == {
+        name: ["kind", "x"] for name in ("data", "rows", "holdout")
+    }
     full = data.drop(columns="empty")
     assert list(columns_of({"data": full, "rows": full})["data"]) == ["kind", "key", "x"]
     # A column that could have been learned is missed.

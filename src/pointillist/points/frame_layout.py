@@ -108,6 +108,11 @@ class FrameLayout:
             of_values = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
             pa.array(code.categories, of_values)
             known = self.categories[self.names.index(code.name)]
+            if (known is None) == pa.types.is_dictionary(field.type) or len(set(known or ())) < len(known or ()):
+                raise ValueError(f"column {code.name!r} lists categories twice, or its type has none")
+            if known is not None:
+                pa.array(range(len(known)), field.type.index_type)
+                pa.array(known, of_values)
             if known is not None and not {*(code.categories or ())} <= {*known}:
                 raise ValueError(f"column {code.name!r} has categories that its type lacks")
 

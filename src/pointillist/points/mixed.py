@@ -263,7 +263,8 @@ def _array(cells: Cells, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
     values = np.where(cells.is_missing, np.nan if is_nan else 0.0, cells.values)
     kind_ = kind_of(kind)
     if kind_ in ("whole", "date"):
-        whole = pa.array(np.round(values).astype(np.int64), mask=mask)
+        # A sum that is restored may lie beyond the type.
+        whole = pa.array(np.clip(np.round(values), *_ends(kind)).astype(np.int64), mask=mask)
         if kind_ == "whole":
             return pc.cast(whole, kind)
         whole = pc.cast(pc.multiply(whole, _fineness(kind)), _whole_type(kind))
@@ -275,6 +276,16 @@ def _array(cells: Cells, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
         return pa.array(values > 0.5, mask=mask)
     array = pa.array(values, mask=mask)
     return array.cast(kind, safe=False) if pa.types.is_floating(kind) else _decimal(array, kind)
+
+
+def _ends(kind: "pa.DataType") -> tuple[int, int]:
+    """The least and the greatest number that a type of integers or dates holds, of those that float64 holds exactly."""
+    import pyarrow as pa
+
+    if pa.types.is_time(kind):
+        return 0, 86_400 * {"s": 1, "ms": 10**3}.get(kind.unit, 10**6) - 1
+    known = np.iinfo(kind.to_pandas_dtype() if pa.types.is_integer(kind) else f"int{kind.bit_width}")
+    return max(known.min, -LARGEST_INTEGER), min(known.max, LARGEST_INTEGER)
 
 
 def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
