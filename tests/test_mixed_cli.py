@@ -127,7 +127,7 @@ def test_keys_are_left_out_and_said_to_be(run):
     assert shown.startswith("pointillist: warning: column 'note' has 400 different values in 400 rows, too many to ")
     assert run("sample", "m", "-n", 60, "--out", "new.csv")[0] == 0
     assert "note" not in csv.read_csv("new.csv").column_names
-    code, out, shown = run("evaluate", "new.csv", "notes.csv", "--json")
+    code, _, shown = run("evaluate", "new.csv", "notes.csv", "--json")
     assert code == 0 and shown.startswith("pointillist: warning: notes.csv: column 'note' has 400 different values")
 
 

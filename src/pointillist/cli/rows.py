@@ -132,6 +132,9 @@ def fit(
         task = prepare(asked, table, categorical=chosen, keep=keep or (), checkpoint=kept)
         if task.table is not None and isinstance(task.plan.codec, TokenCodec):
             print_types(task.table, task.plan.codec, chosen, console)
+        # A large table is not to be held beside its tokens.
+        task = task.without_table()
+        del table
         model = fit_model(task, kept)
     except (KeyboardInterrupt, SystemExit):
         if kept.exists():

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,10 @@ class Task:
     trained_with: dict[str, Any]
     table: MixedTable | None = None
     before: RowModel | None = None
+
+    def without_table(self) -> "Task":
+        """Returns the task without its table, of which the plan holds all that training needs."""
+        return replace(self, table=None)
 
 
 def prepare(

@@ -152,15 +152,18 @@ class TableEncoding:
         """Position of a column, which is that of its token."""
         return self.columns.index(self.code(name))
 
-    def encode(self, columns: Sequence[Cells], *, is_spread: bool = False) -> Float[np.ndarray, "n width"]:
+    def encode(
+        self, columns: Sequence[Cells], *, is_spread: bool = False, dtype: type[np.floating] = np.float64
+    ) -> Float[np.ndarray, "n width"]:
         """Encodes the cells of these columns, in this order.
 
         Args:
             columns: The cells of each column.
             is_spread: Whether a rounded number becomes any of those that are rounded to it, always the same one.
+            dtype: Type of the values; single precision holds what a network sees.
         """
         n = len(columns[0].values)
-        rows = np.zeros((n, self.width))
+        rows = np.zeros((n, self.width), dtype)
         for place, (code, cells) in enumerate(zip(self.columns, columns, strict=True)):
             places = np.random.default_rng(place).random(n) if is_spread else None
             rows[:, place], scores = code.encode(cells, places)
