@@ -170,7 +170,7 @@ FITS = {
     "words": ("words.csv", "words.csv: column 'b' holds numbers except for 'tall': clear such cells"),
     "duplicate names": ("same_names.csv", "same_names.csv: 2 columns are named 'a'; names must differ"),
     "ragged rows": ("ragged.csv", "ragged.csv: row 2 has 3 values, but the header names 2 columns"),
-    "not UTF-8": ("latin.csv", "latin.csv: is not UTF-8 text; save it as such"),
+    "not UTF-8": ("latin.csv", "latin.csv: is not UTF-8 text: give its encoding (--encoding cp1252, latin-1, …), or"),
     "no header": (
         "no_header.csv",
         "no_header.csv: the first line must hold the names of the columns, but it holds num",
@@ -489,7 +489,7 @@ PYTHON = {
         None,
         "column 'b' holds (values of several kinds: give it one kind|Object, not numbers)",
     ),
-    "NaN in a frame": (FRAME.assign(b=np.nan), None, "column 'b' has (no value at all: drop it|20 missing values)"),
+    "NaN in a frame": (FRAME.assign(a=np.nan, b=np.nan), None, "column 'a' has (no value at all: drop it|20 missing)"),
     "duplicate names": (FRAME.set_axis(["a", "a"], axis=1), None, "two columns have the same name: rename one"),
     "NaN": (np.where(X.max() - 0.1 < X, np.nan, X), None, "X has NaN in row .*: drop or fill such rows first"),
     "inf": (np.where(X.max() - 0.1 < X, np.inf, X), None, "X has inf in row .*: drop or fill such rows first"),

@@ -104,9 +104,6 @@ def test_labels_and_given_cells(run):
 
 
 def test_types_are_chosen_and_columns_dropped(run):
-    refused = run("fit", "notes.csv", "--out", "m", *SMALL)
-    assert refused[0] == 2
-    assert refused[2].startswith("pointillist: notes.csv: column 'note' has 400 different categories in 400 rows")
     chosen = "--drop", "note", "--categorical", "code", "--type", "weight=integer"
     code, _, shown = run("fit", "notes.csv", "--out", "m", "--epochs", 1, *SMALL, *chosen)
     assert code == 2 and "notes.csv: column 'weight' cannot be read as integer: " in shown
@@ -117,6 +114,21 @@ def test_types_are_chosen_and_columns_dropped(run):
     code, _, shown = run("fit", "notes.csv", "--target", "code", "--out", "m", "--epochs", 1, *SMALL, *left)
     assert code == 0 and isinstance(Diffusion.load("m").model_.codec, NumberCodec)
     assert Diffusion.load("m").classes_.tolist() == [101, 205, 999]
+
+
+def test_keys_are_left_out_and_said_to_be(run):
+    refused = run("fit", "notes.csv", "--out", "m", "--keep", "note", *SMALL)
+    assert refused[0] == 2
+    assert refused[2].startswith("pointillist: notes.csv: column 'note' has 400 different categories in 400 rows")
+    refused = run("fit", "notes.csv", "--out", "m", "--keep", "not", *SMALL)
+    assert refused[2].startswith("pointillist: notes.csv: --keep: there is no column 'not'; the columns are kind, ")
+    code, _, shown = run("fit", "notes.csv", "--out", "m", "--epochs", 1, "--keep", "weight", *SMALL)
+    assert code == 0 and "400 rows, 6 columns" in shown
+    assert shown.startswith("pointillist: warning: column 'note' has 400 different values in 400 rows, too many to ")
+    assert run("sample", "m", "-n", 60, "--out", "new.csv")[0] == 0
+    assert "note" not in csv.read_csv("new.csv").column_names
+    code, _, shown = run("evaluate", "new.csv", "notes.csv", "--json")
+    assert code == 0 and shown.startswith("pointillist: warning: notes.csv: column 'note' has 400 different values")
 
 
 @pytest.mark.parametrize(
@@ -155,3 +167,22 @@ def test_a_damaged_model_is_told(run):
         Path(name).write_bytes(new)
         code, _, error = run("sample", name, "-n", 1, "--out", "new.csv")
         assert code == 2 and error.startswith(f"pointillist: {name}: ") and error.count("\n") == 1
+
+
+def test_a_csv_of_another_form(run):
+    text = Path("pets.csv").read_text().replace(".", ",").replace('"', "").replace("cat", "Kätzchen")
+    lines = [line.split(",") for line in text.splitlines()]
+    text = "".join(";".join([kind, ",".join(rest[: len(rest) - 4]), *rest[-4:]]) + "\n" for kind, *rest in lines)
+    Path("german.csv").write_bytes(text.encode("cp1252"))
+    refused = run("fit", "german.csv", "--out", "m")
+    assert refused[0] == 2 and "german.csv: is not UTF-8 text: give its encoding (--encoding cp1252" in refused[2]
+    form = "--encoding", "cp1252", "--delimiter", ";", "--decimal", ","
+    code, _, shown = run("fit", "german.csv", "--out", "m", "--epochs", 1, *form, *SMALL)
+    assert code == 0 and "pointillist: warning: german.csv: columns are read as numbers" in shown
+    assert "2: Kätzchen, dog" in shown and "400 rows, 6 columns" in shown
+    assert run("sample", "m", "-n", 60, "--out", "new.csv")[0] == 0
+    code, out, _ = run("evaluate", "new.csv", "german.csv", *form, "--json")
+    assert code == 0 and json.loads(out)["columns"]
+    assert (
+        "--delimiter takes one ASCII character, or tab" in run("fit", "german.csv", "--out", "m", "--delimiter", "")[2]
+    )

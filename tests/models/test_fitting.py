@@ -14,7 +14,7 @@ from pointillist.models import training
 from pointillist.models.checkpoint import Checkpoint
 from pointillist.models.container import ModelFileError
 from pointillist.models.fitting import fit, prepare
-from pointillist.models.hyperparameters import parts_of
+from pointillist.models.hyperparameters import Hyperparameters, parts_of
 from pointillist.models.planning import plan_numbers
 from pointillist.points.layout import Layout
 
@@ -346,3 +346,10 @@ def test_clipped_fits_differ():
 def test_parameters_of_the_optimiser_are_checked(wrong, message):
     with pytest.raises(ValueError, match=message):
         Diffusion(**wrong).fit(np.zeros((4, 2)))
+
+
+def test_training_holds_tokens_in_single_precision_and_no_table():
+    table = pandas.DataFrame({"kind": ["a", "b", "c"] * 100, "x": np.arange(300.0)})
+    task = prepare(Hyperparameters(process="masked"), table)
+    assert task.table is not None and task.without_table().table is None
+    assert task.plan.rows.dtype == np.float32 and task.without_table().plan is task.plan

@@ -209,7 +209,6 @@ BAD_CSV = {
     "text only": ("x,y\na,1\nb,2\n", "'a' in row 1, column 'x', is not a number; drop or encode the column first"),
     "the first row of many": ("x,y\n1,b\na,2\n", "'b' in row 1, column 'y', is not a number; drop or"),
     "a date": ("x,y\n1,2024-01-01\n2,2024-01-02\n", "'2024-01-01' in row 1, column 'y', is not a number"),
-    "semicolons": ("x;y\n1;2\n3;4\n", "'1;2' in row 1, column 'x;y', is not a number"),
     "hexadecimal": ("x\n1\n0x10\n", "'0x10' in row 2, column 'x', is not a number"),
     "other digits": ("x\n1\n١\n", "'١' in row 2, column 'x', is not a number"),
     "long text": ("x\n1\n" + "ab" * 500 + "\n", "'" + "ab" * 19 + "a…' in row 2, column 'x', is not a number"),
@@ -251,8 +250,12 @@ BAD_CSV = {
     "long row": ("x,y\n1,2\n3,4\n5,6,7\n", "row 3 has 3 values, but the header names 2 columns"),
     "same names": ("x,y,x\n1,2,3\n4,5,6\n", "2 columns are named 'x'; names must differ"),
     "no names": (",,\n1,2,3\n4,5,6\n", "3 columns are named ''; names must differ"),
-    "Latin-1": ("x,y\n1,2\n3,é\n".encode("latin-1"), "is not UTF-8 text; save it as such"),
-    "Latin-1 header": ("é,y\n1,2\n3,4\n".encode("latin-1"), "is not UTF-8 text; save it as such"),
+    "Latin-1": ("x,y\n1,2\n3,é\n".encode("latin-1"), "is not UTF-8 text: give its encoding (--encoding cp1252"),
+    "Latin-1 header": ("é,y\n1,2\n3,4\n".encode("latin-1"), "is not UTF-8 text: give its encoding (--encoding "),
+    "UTF-16 without a mark": (
+        "x,y\n1,2\n3,4\n".encode("utf-16-le"),
+        "looks like UTF-16 text: give --encoding utf-16-le",
+    ),
     "huge row": ("x\n1\n" + "1" * (2 * _BLOCK) + "\n", "has a row of more than 2 MiB, or a quote that is not closed"),
     "open quote": ('x\n1\n"2\n' + "3\n" * _BLOCK, "has a row of more than 2 MiB, or a quote that is not closed"),
 }
@@ -344,14 +347,12 @@ def test_parquet_of_all_types(tmp_path):
         "d": pa.array([0.1, 1e300, -3.5]),
         "h": pa.array(np.array([0.5, 1, 2], np.float16)),
         "b": pa.array([True, False, True]),
-        "m": pa.array([1, 2, 3]).cast(pa.decimal128(30, 2)),
-        "c": pa.array([5, 6, 5]).dictionary_encode(),
     }
     table = read_table(write_parquet(tmp_path / "a.parquet", **columns))
     assert table.names == tuple(columns)
-    assert table.types == ("int64", "uint8", "float32", "float64", "float16", "bool", "float64", "int64")
+    assert table.types == ("int64", "uint8", "float32", "float64", "float16", "bool")
     expected = [[1, -2, 3], [0, 255, 7], np.float32([0.5, 0.1, -3]), [0.1, 1e300, -3.5], [0.5, 1, 2], [1, 0, 1]]
-    np.testing.assert_array_equal(table.rows.T, [*expected, [1, 2, 3], [5, 6, 5]])
+    np.testing.assert_array_equal(table.rows.T, expected)
 
 
 PARQUET_LABELS = {

@@ -26,3 +26,24 @@ def seed(text: str) -> Any:
 def target(text: str) -> Any:
     """Returns the option for a target column."""
     return typer.Option("--target", metavar="COLUMN", help=f"{text}; in a .npy file, its number.")
+
+
+def delimiter() -> Any:
+    """Returns the option for what separates the fields of a CSV file."""
+    return typer.Option(
+        metavar="CHARACTER",
+        help="What separates the fields of DATA, a CSV file.",
+        show_default="as its first rows show",
+    )
+
+
+def encoding() -> Any:
+    """Returns the option for the encoding of a CSV file."""
+    return typer.Option(metavar="NAME", help="Encoding of DATA, such as cp1252 or utf-16.", show_default="utf-8")
+
+
+def decimal() -> Any:
+    """Returns the option for the mark of decimals in a CSV file."""
+    return typer.Option(
+        metavar="MARK", help="What marks decimals in DATA: a point or a comma.", show_default="as each column shows"
+    )

@@ -10,7 +10,7 @@ from pointillist.cli import choices
 from pointillist.cli.choices import FILES
 
 if TYPE_CHECKING:
-    from pointillist.points import MixedTable, Table
+    from pointillist.points import CsvForm, MixedTable, Table
 
 
 def evaluate(
@@ -32,11 +32,15 @@ def evaluate(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with status 1 if the rows are distinguishable from the data.")
     ] = False,
+    delimiter: Annotated[str | None, choices.delimiter()] = None,
+    encoding: Annotated[str | None, choices.encoding()] = None,
+    decimal: Annotated[str | None, choices.decimal()] = None,
     seed: Annotated[int, choices.seed("Seed of subsamples, folds and permutations.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
     from rich.console import Console
 
+    from pointillist.cli.tables import form_of
     from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
     from pointillist.evaluation.evaluation import MIN_ROWS
     from pointillist.evaluation.sides import as_columns
@@ -48,11 +52,12 @@ def evaluate(
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
-    real = _read(data, target, MIN_ROWS)
+    form = form_of(delimiter, encoding, decimal)
+    real = _read(data, target, MIN_ROWS, form)
     n = len(real.rows) if isinstance(real, Table) else len(real)
     tables = {str(data): real, str(rows): _given_or_drawn(rows, n, target, seed, MIN_ROWS)}
     if holdout is not None:
-        tables[str(holdout)] = _read(holdout, target, MIN_ROWS)
+        tables[str(holdout)] = _read(holdout, target, MIN_ROWS, form)
     name = real.label.name if isinstance(real, Table) and real.label is not None else target
     columns = as_columns(tables)
     # Here rather than below, where the sides are not called by their files' names.
@@ -74,10 +79,10 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _read(path: Path, target: str | None, min_rows: int) -> "MixedTable | Table":
-    from pointillist.points import MixedTable, read_any
+def _read(path: Path, target: str | None, min_rows: int, form: "CsvForm | None" = None) -> "MixedTable | Table":
+    from pointillist.points import CsvForm, MixedTable, read_any
 
-    table = read_any(path, target, is_mixed=True, min_rows=min_rows)
+    table = read_any(path, target, is_mixed=True, min_rows=min_rows, form=form or CsvForm())
     # As a label the target would be text, whatever it holds.
     return MixedTable(table.arrow) if isinstance(table, MixedTable) else table
 

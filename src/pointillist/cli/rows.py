@@ -61,6 +61,16 @@ def fit(
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column to leave out; may be repeated.")
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column that is not left out though nearly every row has a value of its own; may be repeated.",
+        ),
+    ] = None,
+    delimiter: Annotated[str | None, choices.delimiter()] = None,
+    encoding: Annotated[str | None, choices.encoding()] = None,
+    decimal: Annotated[str | None, choices.decimal()] = None,
     seed: Annotated[int, choices.seed("Same seed, same model.")] = 0,
     checkpoint: Annotated[
         Path | None, typer.Option(help="File for the state of training.", show_default="MODEL.checkpoint")
@@ -73,7 +83,7 @@ def fit(
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.tables import print_types, types_of
+    from pointillist.cli.tables import check_columns, form_of, print_types, types_of
     from pointillist.engine.devices import configure
     from pointillist.files import check_place
     from pointillist.foreign_text import terminal_text
@@ -112,15 +122,20 @@ def fit(
     )
     check_hyperparameters(asked)
     chosen = categorical or []
-    table = read_any(data, target, drop=drop or (), types=types_of(type or ()), is_mixed=bool(chosen))
+    form, types = form_of(delimiter, encoding, decimal), types_of(type or ())
+    table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(chosen), form=form)
     if not resume:
         remove_checkpoint(kept)
     console = Console(stderr=True, quiet=quiet)
     started = time.monotonic()
     try:
-        task = prepare(asked, table, categorical=chosen, checkpoint=kept)
+        check_columns(table, keep or (), "--keep")
+        task = prepare(asked, table, categorical=chosen, keep=keep or (), checkpoint=kept)
         if task.table is not None and isinstance(task.plan.codec, TokenCodec):
             print_types(task.table, task.plan.codec, chosen, console)
+        # A large table is not to be held beside its tokens.
+        task = task.without_table()
+        del table
         model = fit_model(task, kept)
     except (KeyboardInterrupt, SystemExit):
         if kept.exists():

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointillist.foreign_text import terminal_text
-from pointillist.points.columns import shown
+from pointillist.points.columns import Table, listed, shown
+from pointillist.points.csv_form import CsvForm
 from pointillist.points.mixed import MixedTable, kind_of
 from pointillist.points.texts import TYPES
 from pointillist.points.token_codec import TokenCodec
@@ -30,6 +31,24 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"--type takes COLUMN=TYPE, where TYPE is {', '.join(TYPES)}, not {shown(text)}")
         types[name] = kind
     return types
+
+
+def form_of(delimiter: str | None, encoding: str | None, decimal: str | None) -> CsvForm:
+    """Returns what options say of the form of a CSV file; a tab may be called by its name.
+
+    Raises:
+        ValueError: If one of them cannot be used.
+    """
+    return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal)
+
+
+def check_columns(table: MixedTable | Table, names: Sequence[str], option: str) -> None:
+    """Raises a ValueError if an option names a column that a table has not."""
+    known = table.names if table.names is not None else [str(place) for place in range(len(table.types))]
+    label = getattr(table.label, "name", table.label)
+    for name in names:
+        if name not in known and name != label:
+            raise ValueError(f"{option}: there is no column {shown(name)}; the columns are {listed(known)}")
 
 
 def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
@@ -65,8 +84,12 @@ def _shown(value: float, kind: Any) -> str:
 
     if kind_of(kind) != "date":
         return f"{value:g}"
-    cells = Cells(np.array([value]), np.array([False]))
-    return str(to_arrow([cells], pa.schema([("x", kind)]))[0][0].as_py())
+    cell = to_arrow([Cells(np.array([value]), np.array([False]))], pa.schema([("x", kind)]))[0][0]
+    try:
+        return str(cell.as_py())
+    except (OverflowError, ValueError):
+        # Beyond Python's years, or finer than its microseconds.
+        return str(cell.cast(pa.string())) if not pa.types.is_duration(kind) else f"{value:g} {kind.unit}"
 
 
 def where_of(model: "RowModel", given: Sequence[str]) -> dict[str, Any] | None:
@@ -96,7 +119,7 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[str, Any] | None:
             where[name] = (
                 _number(value) if kind_of(kind) in ("whole", "number") else pa.scalar(value).cast(kind).as_py()
             )
-        except (ValueError, pa.ArrowException) as error:
+        except (ValueError, OverflowError, pa.ArrowException) as error:
             raise ValueError(f"--where {shown(text)}: column {shown(str(name))} holds {kind}") from error
     return where or None
 

@@ -1,6 +1,7 @@
 """`Diffusion`: a diffusion model of rows, as a scikit-learn estimator."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,9 @@ from pointillist.arguments import RandomState, is_whole
 from pointillist.estimators import plotting
 from pointillist.estimators.asking import draw_of, fitted_model
 from pointillist.estimators.reading import checked_rows
+from pointillist.files import checking
 from pointillist.models.checkpoint import forget
+from pointillist.models.container import ModelFileError
 from pointillist.models.density import log_density, numbers_only
 from pointillist.models.drawing import imputed
 from pointillist.models.fitting import fit, prepare
@@ -160,8 +163,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         read = partial(checked_rows, type(self)(**self.get_params()), reset=True)
         if y is not None and np.asarray(y).ndim == 2:
             y = column_or_1d(y, warn=True)
-        task = prepare(self, X, y, categorical=categorical, checkpoint=path, before=before, read=read)
-        self._hold(fit(task, path))
+        asked = {"categorical": categorical, "checkpoint": path, "before": before, "read": read}
+        self._hold(fit(prepare(self, X, y, **asked).without_table(), path))
         if path is not None:
             forget(path)
         return self
@@ -347,6 +350,9 @@ class Diffusion(Hyperparameters, BaseEstimator):
             OSError: If it cannot be read.
         """
         model = load_model(Path(path))
+        # Types that the file claims for the library of data frames; without that library, no rows are drawn anyway.
+        with checking(Path(path), ModelFileError), suppress(ImportError):
+            model.codec.restore(model.codec.joined([]))
         loaded = cls(**model.asked)
         loaded._hold(model)
         return loaded

@@ -1,5 +1,6 @@
 """Converts tables to compare, in any container, to columns of the same kinds."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.points import MixedTable, Table
 from pointillist.points.frames import mixed_table, table_of
 from pointillist.points.headings import is_frame
+from pointillist.points.keys import without_keys
 
 
 def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Columns]:
@@ -34,7 +36,11 @@ def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
 
     Raises:
         ValueError: If columns without names cannot be matched.
+
+    Warns:
+        UserWarning: If columns of names or keys are left out, which generated rows have not.
     """
+    sides = _without_keys(sides)
     mixed = [side for side in sides.values() if isinstance(side, MixedTable)]
     if not all(side.is_plain for side in mixed):
         return {name: mixed_table(side).arrays() for name, side in sides.items()}
@@ -53,6 +59,25 @@ def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
             key: np.array(values, object if values.dtype == object else float) for key, values in own.items()
         }
     return columns
+
+
+def _without_keys(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTable | Table]:
+    """The tables without columns that no model learns, if one of the others lacks them as well."""
+    (first, real), *others = sides.items()
+    names = [side.names for _, side in others if side.names is not None]
+    if not isinstance(real, MixedTable) or not names:
+        return dict(sides)
+    shared = [name for name in real.names if all(name in own for own in names)]
+    left, reasons = without_keys(real, shared)
+    for reason in reasons:
+        warnings.warn(f"{first}: {reason}, and is left out", UserWarning, stacklevel=4)
+    gone = {*real.names} - {*left.names}
+    found: dict[str, MixedTable | Table] = {first: left}
+    for name, side in others:
+        if isinstance(side, MixedTable) and gone & {*side.names}:
+            side = MixedTable(side.arrow.drop_columns([each for each in side.names if each in gone]), side.label)
+        found[name] = side
+    return found
 
 
 def _label_texts(values: np.ndarray) -> np.ndarray:

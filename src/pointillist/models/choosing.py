@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, time, timedelta
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -56,7 +57,7 @@ def _is_mixed_array(X: Any) -> bool:
     if np.ma.is_masked(rows):
         return True
     if rows.dtype == object:
-        is_known = all(isinstance(cell, Real | str | date | time | timedelta | None) for cell in rows.ravel())
+        is_known = all(isinstance(cell, Real | Decimal | str | date | time | timedelta | None) for cell in rows.ravel())
         return is_known and not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel())
     if rows.dtype.kind == "f" and any(np.isnan(block).any() for block in blocks(rows)):
         return True

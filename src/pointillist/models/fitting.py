@@ -1,7 +1,8 @@
 """Fits a model to a table: from hyperparameters and rows to a `RowModel`."""
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.training import train
 from pointillist.points import Table
+from pointillist.points.keys import without_keys
 from pointillist.points.layout import Layout, check_finite, read_numbers
 from pointillist.points.mixed import MixedTable
 
@@ -52,6 +54,10 @@ class Task:
     table: MixedTable | None = None
     before: RowModel | None = None
 
+    def without_table(self) -> "Task":
+        """Returns the task without its table, of which the plan holds all that training needs."""
+        return replace(self, table=None)
+
 
 def prepare(
     asked: Hyperparameters,
@@ -59,6 +65,7 @@ def prepare(
     y: ArrayLike | None = None,
     *,
     categorical: Sequence[str | int] = (),
+    keep: Sequence[str] = (),
     checkpoint: Path | None = None,
     before: RowModel | None = None,
     read: Reader = numbers_of,
@@ -70,15 +77,25 @@ def prepare(
         X: Rows, in any container; a table from a file may bring its labels.
         y: Labels.
         categorical: Columns whose numbers are categories.
+        keep: Names of further columns that are not left out, though nearly every row may have a value of its own.
         checkpoint: File of the state of training, whose seed is taken if none is asked for.
         before: A model whose training is to be continued, for Gaussian diffusion alone.
         read: Reads arrays and data frames of numbers.
 
     Raises:
         ValueError: In one line, if the rows, the labels or a hyperparameter cannot be used.
+
+    Warns:
+        UserWarning: If columns are left out, of which nearly every row has a value of its own, or none has one.
     """
     configure()
     check_hyperparameters(asked)
+    if asked.process != "gaussian":
+        X, left_out = without_keys(X, {*categorical, *keep})
+        for reason in left_out:
+            warnings.warn(
+                f"{reason}, and is left out (categorical=, or --keep, insists on it)", UserWarning, stacklevel=3
+            )
     seed = None if checkpoint is None or asked.random_state is not None else seed_in(checkpoint)
     mixed = as_mixed(asked.process, X, categorical)
     if mixed is not None:

@@ -158,7 +158,7 @@ def plan_tokens(
     elif label is not None:
         _check_label(encoding.code(label))
     codec = TokenCodec(layout, encoding, relations(table.cells, encoding.columns, (*categorical, table.label)))
-    rows = encoding.encode(columns, is_spread=True)
+    rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
     # Before training rather than after it.
     description_of(codec.facts())
     if asked.early_stopping and len(rows) < 3:

@@ -1,6 +1,7 @@
 """Rows of numbers and tables: reading, writing, scaling and encoding them, and the named point sets."""
 
 from pointillist.points.columns import LARGEST_INTEGER, LabelColumn, Table
+from pointillist.points.csv_form import CsvForm
 from pointillist.points.endings import READABLE
 from pointillist.points.labels import LONGEST_LABEL
 from pointillist.points.mixed import Cells, MixedTable
@@ -19,6 +20,7 @@ __all__ = [
     "SCALINGS",
     "AffineScaling",
     "Cells",
+    "CsvForm",
     "LabelColumn",
     "MixedTable",
     "PointSet",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pointillist.points.keys import MAX_CATEGORIES
 from pointillist.points.mixed import Cells
 from pointillist.points.names import name_from_json, name_to_json
 from pointillist.points.repeats import MAX_ATOMS, are_few, are_spikes
@@ -31,7 +32,6 @@ UNEXPLAINED, MAX_INTERVALS = 0.3, 64
 NEIGHBOURS, TIMES = 8, 4
 """A spike has so many times the rows that half of its neighbours on either side have."""
 
-MAX_CATEGORIES = 10_000
 MAX_DECIMALS = 8
 
 ARRAYS = "atoms", "points", "levels", "edges"

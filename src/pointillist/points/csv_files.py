@@ -2,8 +2,6 @@
 
 import codecs
 import csv as text_csv
-import gzip
-import io
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -14,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.points import csv_form
 from pointillist.points.columns import LARGEST_INTEGER, Columns, NotNumbers, Table, check_enough, listed, shown
+from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.labels import Labels
 from pointillist.points.limits import check_expansion
 from pointillist.points.spool import Spool
@@ -37,11 +37,11 @@ _BLOCK = 2**21
 _LINE_ENDS = b"\r\n"
 
 
-def read_csv(path: Path, label: str | None, min_rows: int) -> Table:
+def read_csv(path: Path, label: str | None, min_rows: int, form: CsvForm = NOTHING_SAID) -> Table:
     """Reads a file with a header line and numbers below it; see `read_table`."""
     import pyarrow.compute as pc
 
-    file = CsvFile(path)
+    file = CsvFile(path, form)
     _check_header(file.names, path)
     columns = Columns.of(path, file.names, label)
     labels = None if columns.label is None else Labels(columns, label_values)
@@ -147,9 +147,10 @@ class CsvFile:
         ValueError: If the file is not CSV; the message is one line.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, form: CsvForm = NOTHING_SAID) -> None:
         self._path = path
-        names, self._lines_above = _header(path)
+        self._encoding = csv_form.encoding_of(path, form)
+        names, self._lines_above, self._delimiter = _header(path, self._encoding, form.delimiter)
         self.names = [name.strip() for name in names]
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
@@ -172,9 +173,15 @@ class CsvFile:
                     str(self._path),
                     # On one thread, as only then Arrow counts the rows; converting takes most of the time anyway.
                     csv.ReadOptions(
-                        block_size=_BLOCK, use_threads=False, column_names=names, skip_rows=self._lines_above
+                        block_size=_BLOCK,
+                        use_threads=False,
+                        column_names=names,
+                        skip_rows=self._lines_above,
+                        encoding=self._encoding,
                     ),
-                    csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1),
+                    csv.ParseOptions(
+                        delimiter=self._delimiter, newlines_in_values=True, ignore_empty_lines=len(names) > 1
+                    ),
                     csv.ConvertOptions(
                         column_types=dict.fromkeys(names, pa.string()),
                         null_values=missing_words(),
@@ -185,11 +192,11 @@ class CsvFile:
                 batch = reader.read_next_batch()
             except StopIteration:
                 return
-            except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            except (pa.ArrowException, UnicodeError, OSError) as error:
                 # Nothing stands below the header.
                 if "Empty CSV" in str(error) or "Could not skip initial" in str(error):
                     return
-                raise _unreadable(error, self._path, self._lines_above) from error
+                raise _unreadable(error, self._path, self._encoding, self._lines_above) from error
             size += batch.nbytes
             check_expansion(self._path, size, packed, "unpack it first if it is one")
             if batch.num_rows:
@@ -207,46 +214,49 @@ class CsvFile:
                 held, batch = [], batch[end:]
             held.extend([batch] if batch.num_rows else [])
         left = sum(batch.num_rows for batch in held)
-        left -= _blank_lines_at_end(self._path) if held else 0
+        left -= _blank_lines_at_end(self._path, self._encoding) if held else 0
         for batch in held:
             if left > 0:
                 yield batch[:left]
             left -= batch.num_rows
 
 
-def _unpacked(path: Path) -> io.BufferedIOBase:
-    return gzip.open(path) if path.name.endswith(".gz") else path.open("rb")
-
-
-def _blank_lines_at_end(path: Path) -> int:
+def _blank_lines_at_end(path: Path, encoding: str) -> int:
     tail = b""
-    with _unpacked(path) as file:
-        while block := file.read(_BLOCK):
+    file, read = csv_form.reading(path, encoding)
+    with file:
+        while block := read(_BLOCK):
             end = block[len(block.rstrip(_LINE_ENDS)) :]
             tail = end if len(end) < len(block) else tail + end
     return max(0, len(tail.replace(b"\r\n", b"\n")) - 1)
 
 
-def _header(path: Path) -> tuple[list[str], int]:
-    """Reads the names in the first line that is not empty, and counts the lines to the end of that line."""
-    size, start = 2**12, b""
-    with _unpacked(path) as file:
+def _header(path: Path, encoding: str, delimiter: str | None) -> tuple[list[str], int, str]:
+    """Reads the names in the first line that is not empty.
+
+    Returns:
+        The names, the number of lines to the end of that line, and the delimiter.
+    """
+    size, start = 2**14, b""
+    file, read = csv_form.reading(path, encoding)
+    with file:
         while True:
             try:
-                start += file.read(size - len(start))
-            except (OSError, EOFError, zlib.error) as error:
-                raise _unreadable(error, path) from error
+                start += read(size - len(start))
+            except (OSError, EOFError, zlib.error, UnicodeError) as error:
+                raise _unreadable(error, path, encoding) from error
             is_all = len(start) < size
             lines = start.removeprefix(codecs.BOM_UTF8).splitlines(keepends=True)
             # The last one may go on, and a carriage return may have a line feed behind it.
             lines = lines if is_all else lines[:-1]
             text = [line.decode("utf-8", "surrogateescape") for line in lines]
             blank = next((i for i, line in enumerate(lines) if line.strip(_LINE_ENDS)), len(lines))
-            reader = text_csv.reader(iter(text[blank:]))
+            found = delimiter or csv_form.delimiter_of(text[blank:], is_all=is_all)
+            reader = text_csv.reader(iter(text[blank:]), delimiter=found)
             try:
                 names = next(reader, None)
             except text_csv.Error as error:
-                raise _unreadable(error, path) from error
+                raise _unreadable(error, path, encoding) from error
             n_lines = blank + reader.line_num
             # A quote that is open at the end of what was looked at may be closed behind it.
             if names is not None and (is_all or n_lines < len(lines) or "".join(text[blank:]).count('"') % 2 == 0):
@@ -255,23 +265,31 @@ def _header(path: Path) -> tuple[list[str], int]:
                 raise ValueError(f"{path}: has 0 rows; at least 2 are needed")
             if size > _BLOCK:
                 raise _too_long(path)
-            size *= 4
+            size = max(size * 4, len(start) + 1)
+    if encoding == "utf8" and csv_form.has_alternate_zeros(start):
+        raise ValueError(
+            f"{path}: looks like UTF-16 text: give --encoding utf-16-le (or utf-16-be), or save it as UTF-8"
+        )
     try:
         "".join(names).encode()
     except UnicodeEncodeError as error:
-        raise _not_utf8(path) from error
-    return names, n_lines
+        raise _not_in(path, encoding) from error
+    return names, n_lines, found
 
 
 def _too_long(path: Path) -> ValueError:
     return ValueError(f"{path}: has a row of more than {_BLOCK >> 20} MiB, or a quote that is not closed")
 
 
-def _not_utf8(path: Path) -> ValueError:
-    return ValueError(f"{path}: is not UTF-8 text; save it as such")
+def _not_in(path: Path, encoding: str) -> ValueError:
+    if encoding == "utf8":
+        return ValueError(
+            f"{path}: is not UTF-8 text: give its encoding (--encoding cp1252, latin-1, …), or save it as UTF-8"
+        )
+    return ValueError(f"{path}: is not {encoding} text: give another --encoding")
 
 
-def _unreadable(error: Exception, path: Path, lines_above: int = 0) -> ValueError:
+def _unreadable(error: Exception, path: Path, encoding: str, lines_above: int = 0) -> ValueError:
     """Makes the one-line error about a file that cannot be read."""
     reason = str(error)
     if ragged := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", reason):
@@ -279,8 +297,8 @@ def _unreadable(error: Exception, path: Path, lines_above: int = 0) -> ValueErro
         return ValueError(f"{path}: row {row - lines_above} has {got} values, but the header names {expected} columns")
     if "straddling" in reason:
         return _too_long(path)
-    if isinstance(error, UnicodeDecodeError) or "UTF8" in reason:
-        return _not_utf8(path)
+    if isinstance(error, UnicodeError) or "UTF8" in reason:
+        return _not_in(path, encoding)
     if path.name.endswith(".gz") and isinstance(error, OSError | EOFError | zlib.error):
         return ValueError(f"{path}: is not a whole gzip file ({shown(reason)})")
     return ValueError(f"{path}: cannot be read as CSV: {shown(reason)}")

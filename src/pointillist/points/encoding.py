@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.points.column_code import ARRAYS, EXPLAINED, MAX_CATEGORIES, ColumnCode, array_lengths
+from pointillist.points.column_code import ARRAYS, EXPLAINED, ColumnCode, array_lengths
 from pointillist.points.dependence import explained
+from pointillist.points.keys import few_words, too_many
 from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.names import check_names
 from pointillist.points.repeats import are_few
@@ -151,15 +152,18 @@ class TableEncoding:
         """Position of a column, which is that of its token."""
         return self.columns.index(self.code(name))
 
-    def encode(self, columns: Sequence[Cells], *, is_spread: bool = False) -> Float[np.ndarray, "n width"]:
+    def encode(
+        self, columns: Sequence[Cells], *, is_spread: bool = False, dtype: type[np.floating] = np.float64
+    ) -> Float[np.ndarray, "n width"]:
         """Encodes the cells of these columns, in this order.
 
         Args:
             columns: The cells of each column.
             is_spread: Whether a rounded number becomes any of those that are rounded to it, always the same one.
+            dtype: Type of the values; single precision holds what a network sees.
         """
         n = len(columns[0].values)
-        rows = np.zeros((n, self.width))
+        rows = np.zeros((n, self.width), dtype)
         for place, (code, cells) in enumerate(zip(self.columns, columns, strict=True)):
             places = np.random.default_rng(place).random(n) if is_spread else None
             rows[:, place], scores = code.encode(cells, places)
@@ -203,21 +207,12 @@ def _check_use(name: Any, cells: Cells, *, is_category: bool) -> None:
     if cells.categories is None and not is_category:
         return
     distinct = len(_values(cells))
-    texts = [text for text in cells.categories or () if isinstance(text, str)]
-    words = [text for text in texts if not _is_number(text)]
-    if distinct > 10 and 0 < 2 * len(words) < len(texts):
+    words = few_words([text for text in cells.categories or () if isinstance(text, str)])
+    if distinct > 10 and words:
         raise ValueError(
             f"column {name!r} holds numbers except for {words[0]!r}: clear such cells to make them missing, or drop it"
         )
-    if distinct > MAX_CATEGORIES or (distinct > 50 and 2 * distinct > n_given):
+    if too_many(distinct, n_given):
         raise ValueError(
             f"column {name!r} has {distinct:,} different categories in {n:,} rows, too many to learn: drop it"
         )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -1,6 +1,8 @@
 """Layout of a user's table, in which new rows are returned: container, names, types and categories."""
 
 import base64
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -106,6 +108,11 @@ class FrameLayout:
             of_values = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
             pa.array(code.categories, of_values)
             known = self.categories[self.names.index(code.name)]
+            if (known is None) == pa.types.is_dictionary(field.type) or len(set(known or ())) < len(known or ()):
+                raise ValueError(f"column {code.name!r} lists categories twice, or its type has none")
+            if known is not None:
+                pa.array(range(len(known)), field.type.index_type)
+                pa.array(known, of_values)
             if known is not None and not {*(code.categories or ())} <= {*known}:
                 raise ValueError(f"column {code.name!r} has categories that its type lacks")
 
@@ -140,7 +147,7 @@ class FrameLayout:
             index: Index for a pandas frame; by default its rows are numbered.
         """
         if self.headings is not None:
-            return self.headings.put_on(table.to_pandas(), index)
+            return self.headings.put_on(_to_pandas(table), index)
         if self.kind == "polars":
             return _to_polars(table, self.categories)
         return _to_array(table) if self.kind == "array" else table
@@ -152,6 +159,36 @@ def _with_all(cells: Cells, known: tuple[Any, ...] | None) -> Cells:
         return cells
     places = np.array([known.index(category) for category in cells.categories])
     return Cells(np.where(cells.is_missing, 0, places[cells.values]), cells.is_missing, known)
+
+
+def _to_pandas(table: "pa.Table") -> Any:
+    """A frame of pandas, whose columns have the types that the schema's metadata names."""
+    described = table.schema.pandas_metadata or {"columns": []}
+    types = {str(column["field_name"]): str(column["numpy_type"]) for column in described["columns"]}
+    # pandas cannot make every type of Arrow from its name.
+    of_arrow = [name for name in table.column_names if types.get(name, "").endswith("[pyarrow]")]
+    table = described_anew(table, dict.fromkeys(of_arrow)) if of_arrow else table
+    frame = table.to_pandas()
+    import pandas
+
+    for name in of_arrow:
+        column = table.column(name)
+        frame[name] = pandas.array(column, dtype=pandas.ArrowDtype(column.type))
+    for name in table.column_names:
+        if types.get(name) == "object" and frame[name].dtype != object:
+            frame[name] = pandas.Series(table.column(name).to_pylist(), dtype=object)
+    return frame
+
+
+def described_anew(table: "pa.Table", types: Mapping[str, str | None]) -> "pa.Table":
+    """Changes what the metadata for pandas calls the types of some columns; None for nothing."""
+    described = table.schema.pandas_metadata
+    columns = []
+    for column in described["columns"]:
+        kind = types.get(str(column["field_name"]), column["numpy_type"])
+        columns += [] if kind is None else [{**column, "numpy_type": kind}]
+    facts = json.dumps({**described, "columns": columns}).encode()
+    return table.replace_schema_metadata({**table.schema.metadata, b"pandas": facts})
 
 
 def _to_array(table: "pa.Table") -> np.ndarray:

@@ -7,12 +7,16 @@ import narwhals as nw
 import numpy as np
 
 from pointillist.points.columns import Table
-from pointillist.points.frame_layout import FrameLayout
+from pointillist.points.frame_layout import FrameLayout, described_anew
 from pointillist.points.headings import Headings
 from pointillist.points.mixed import MixedTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_NO_UNICODE = (
+    "column {!r} holds text with half a character (a lone surrogate), which no file can hold: clean or drop it"
+)
 
 
 def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
@@ -65,6 +69,8 @@ def _of_array(X: Any) -> MixedTable:
     for place, cells in enumerate(array.T):
         try:
             columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
+        except UnicodeEncodeError as error:
+            raise ValueError(_NO_UNICODE.format(place)) from error
         except (pa.ArrowException, TypeError, OverflowError) as error:
             raise ValueError(f"column {place} holds values of several kinds: give it one kind, or drop it") from error
     names = [str(place) for place in range(len(columns))]
@@ -84,14 +90,35 @@ def _of_pandas(frame: Any, headings: Headings) -> MixedTable:
 
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+    except (pa.ArrowInvalid, TypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeError) as error:
+        _check_columns(frame, headings)
         reason = " ".join(" ".join(str(part) for part in error.args).split())
         found = re.search(r"Conversion failed for column (.*) with type", reason)
         if not found:
             raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
         name = headings.names[list(frame.columns).index(found[1])]
         raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
+    of_arrow = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
+    table = described_anew(table, of_arrow) if of_arrow else table
     return MixedTable(table, own_names=None if headings.are_text else headings.names)
+
+
+def _check_columns(frame: Any, headings: Headings) -> None:
+    """Raises a ValueError about a column that Arrow cannot read, and does not name."""
+    import pyarrow as pa
+
+    for name, text, kind in zip(headings.names, frame.columns, frame.dtypes, strict=True):
+        if str(kind).startswith("Sparse["):
+            raise ValueError(f"column {name!r} holds {kind}: make it dense (.sparse.to_dense())")
+        if str(kind) not in ("object", "category"):
+            continue
+        values = frame[text].cat.categories if str(kind) == "category" else frame[text]
+        try:
+            pa.array(values, from_pandas=True)
+        except UnicodeEncodeError as error:
+            raise ValueError(_NO_UNICODE.format(name)) from error
+        except (pa.ArrowException, TypeError, OverflowError, ValueError):
+            continue
 
 
 def aligned(X: Any, layout: FrameLayout) -> MixedTable:

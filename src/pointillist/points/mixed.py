@@ -24,7 +24,7 @@ class Cells:
     Attributes:
         values: Shape (n,): numbers, or indices of categories; arbitrary where a cell is missing.
         is_missing: Shape (n,): which cells are missing.
-        categories: What the indices stand for: text, integers or booleans; None for a column of numbers.
+        categories: What the indices stand for: text, numbers or booleans; None for a column of numbers.
         is_date: Whether the numbers stand for dates, times or durations.
     """
 
@@ -117,7 +117,8 @@ def kind_of(kind: "pa.DataType") -> str:
     from pyarrow import types
 
     if types.is_dictionary(kind):
-        return "category" if kind_of(kind.value_type) in ("category", "whole", "truth") else ""
+        is_known = types.is_floating(kind.value_type) or kind_of(kind.value_type) in ("category", "whole", "truth")
+        return "category" if is_known else ""
     if types.is_boolean(kind):
         return "truth"
     if types.is_integer(kind):
@@ -136,16 +137,21 @@ def _cells(name: Any, column: "pa.ChunkedArray") -> Cells:
 
     kind = kind_of(column.type)
     if not kind:
-        raise ValueError(f"column {name!r} holds {column.type}, which is not a number, category or date: drop it")
+        raise ValueError(f"column {name!r} {refusal(column.type)}")
     array = column.combine_chunks()
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if kind in ("category", "truth"):
-        if not pa.types.is_dictionary(array.type):
-            array = array.dictionary_encode()
+        array = _with_categories(array)
         is_missing = np.asarray(array.is_null())
         order = array.dictionary.to_pylist()
+        if any(isinstance(category, float) and abs(category) == np.inf for category in order):
+            raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
         # In the order of the dictionary where that means something, else sorted: not by what comes first.
-        ranks = range(len(order)) if column.type == array.type else np.argsort(np.argsort(np.array(order, object)))
+        ranks = (
+            range(len(order))
+            if pa.types.is_dictionary(column.type)
+            else np.argsort(np.argsort(np.array(order, object)))
+        )
         categories = [None] * len(order)
         for rank, category in zip(ranks, order, strict=True):
             categories[rank] = category
@@ -162,6 +168,44 @@ def _cells(name: Any, column: "pa.ChunkedArray") -> Cells:
     if not np.isfinite(values[~is_missing]).all():
         raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
     return Cells(np.where(is_missing, 0.0, values), is_missing, is_date=kind == "date")
+
+
+def refusal(kind: "pa.DataType") -> str:
+    """Says what a column holds that is no column for a model, and the way out."""
+    import pyarrow as pa
+
+    of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    name = str(getattr(of_values, "extension_name", ""))
+    if name in ("pandas.interval", "pandas.period"):
+        return f"holds {name.removeprefix('pandas.')}s: make them text, or drop it"
+    if of_values is not kind:
+        return f"holds categories of {of_values}: make them text, or plain values, or drop it"
+    return f"holds {kind}, which is not a number, category or date: drop it"
+
+
+def _with_categories(array: "pa.Array") -> "pa.DictionaryArray":
+    """An array as indices of categories, which are distinct and not missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string_view(array.type):
+        array = array.cast(pa.large_string())
+    if pa.types.is_dictionary(array.type):
+        known = array.dictionary
+        is_clean = known.null_count == 0 and len(known.unique()) == len(known)
+        if is_clean and not pa.types.is_floating(known.type):
+            return array
+        array = array.dictionary_decode()
+        if pa.types.is_floating(array.type):
+            # Zero has two signs, and is one category.
+            array = pc.add(pc.if_else(pc.is_nan(array), None, array), pa.scalar(0, array.type))
+        elif pa.types.is_string_view(array.type):
+            array = array.cast(pa.large_string())
+        if is_clean and pa.types.is_floating(known.type):
+            # In their own order, also those that no row has.
+            known = pc.unique(pc.add(known.filter(pc.invert(pc.is_nan(known))), pa.scalar(0, known.type)))
+            return pa.DictionaryArray.from_arrays(pc.index_in(array, known), known)
+    return array.dictionary_encode()
 
 
 def _local(array: "pa.Array") -> "pa.Array":
@@ -208,6 +252,9 @@ def _array(cells: Cells, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
     if cells.categories is not None:
         value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
         indices = pa.array(np.where(cells.is_missing, 0, cells.values).astype(np.int32), mask=mask)
+        if pa.types.is_string_view(kind):
+            # Arrow cannot take views.
+            return pa.array(cells.categories, pa.large_string()).take(indices).cast(kind)
         if not pa.types.is_dictionary(kind):
             return pa.array(cells.categories, value_type).take(indices)
         # To cast the whole would lose the categories of no rows.
@@ -216,7 +263,8 @@ def _array(cells: Cells, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
     values = np.where(cells.is_missing, np.nan if is_nan else 0.0, cells.values)
     kind_ = kind_of(kind)
     if kind_ in ("whole", "date"):
-        whole = pa.array(np.round(values).astype(np.int64), mask=mask)
+        # A sum that is restored may lie beyond the type.
+        whole = pa.array(np.clip(np.round(values), *_ends(kind)).astype(np.int64), mask=mask)
         if kind_ == "whole":
             return pc.cast(whole, kind)
         whole = pc.cast(pc.multiply(whole, _fineness(kind)), _whole_type(kind))
@@ -228,6 +276,16 @@ def _array(cells: Cells, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
         return pa.array(values > 0.5, mask=mask)
     array = pa.array(values, mask=mask)
     return array.cast(kind, safe=False) if pa.types.is_floating(kind) else _decimal(array, kind)
+
+
+def _ends(kind: "pa.DataType") -> tuple[int, int]:
+    """The least and the greatest number that a type of integers or dates holds, of those that float64 holds exactly."""
+    import pyarrow as pa
+
+    if pa.types.is_time(kind):
+        return 0, 86_400 * {"s": 1, "ms": 10**3}.get(kind.unit, 10**6) - 1
+    known = np.iinfo(kind.to_pandas_dtype() if pa.types.is_integer(kind) else f"int{kind.bit_width}")
+    return max(known.min, -LARGEST_INTEGER), min(known.max, LARGEST_INTEGER)
 
 
 def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":

@@ -1,5 +1,6 @@
 """Reads tables of mixed columns from `.csv`, `.csv.gz` and `.parquet` files."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 from pointillist.files import check_regular, naming
 from pointillist.points.columns import check_distinct, check_enough, listed, shown
 from pointillist.points.csv_files import CsvFile
+from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
 from pointillist.points.limits import check_parquet
-from pointillist.points.mixed import MixedTable, kind_of
+from pointillist.points.mixed import MixedTable, kind_of, refusal
 from pointillist.points.texts import TYPES, typed
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_NOTED = 5
 
 
 def read_mixed(
@@ -23,6 +27,7 @@ def read_mixed(
     drop: Sequence[str] = (),
     types: Mapping[str, str] | None = None,
     min_rows: int = 2,
+    form: CsvForm = NOTHING_SAID,
 ) -> MixedTable:
     """Reads a table whose columns may be of any kind, with missing cells, into memory.
 
@@ -34,10 +39,14 @@ def read_mixed(
         drop: Names of columns to leave out.
         types: Maps names of columns to "text", "integer", "number" or "date", where a column is not what it looks like.
         min_rows: Fewest rows that the file must have.
+        form: What is known of the form of a `.csv` file.
 
     Raises:
         ValueError: If the file cannot be read as such a table; the message is one line.
         OSError: If it cannot be opened.
+
+    Warns:
+        UserWarning: If marks such as a percent sign or a decimal comma are taken off numbers.
     """
     ending, types = ending_of(path), dict(types or {})
     if ending == ".npy":
@@ -50,14 +59,14 @@ def read_mixed(
     check_regular(path)
     asked = [*drop, *types, *([] if label is None else [label])]
     with naming(path):
-        table = (_parquet if ending == ".parquet" else _csv)(path, asked, drop, types, label)
+        if ending == ".parquet":
+            table = _parquet(path, asked, drop, types)
+        else:
+            table = _csv(path, asked, drop, types, label, form)
     check_enough(table.num_rows, path, min_rows)
     for field in table.schema:
         if not kind_of(field.type):
-            raise ValueError(
-                f"{path}: column {shown(field.name)} holds {field.type}, which is not a number, category or date: "
-                "drop it"
-            )
+            raise ValueError(f"{path}: column {shown(field.name)} {refusal(field.type)}")
     return MixedTable(table, label)
 
 
@@ -71,30 +80,42 @@ def _check_columns(names: Sequence[str], asked: Sequence[str], drop: Sequence[st
 
 
 def _csv(
-    path: Path, asked: Sequence[str], drop: Sequence[str], types: Mapping[str, str], label: str | None
+    path: Path,
+    asked: Sequence[str],
+    drop: Sequence[str],
+    types: Mapping[str, str],
+    label: str | None,
+    form: CsvForm,
 ) -> "pa.Table":
     import pyarrow as pa
 
-    file = CsvFile(path)
+    file = CsvFile(path, form)
     _check_columns(file.names, asked, drop, path)
     kept = [place for place, name in enumerate(file.names) if name not in drop]
     batches = [batch.select(kept) for batch in file.batches()]
     texts = [pa.chunked_array([batch.column(i) for batch in batches], pa.string()) for i in range(len(kept))]
     del batches
-    columns = {}
+    columns, notes = {}, list[str]()
     for place in kept:
         name = file.names[place]
+        how: dict[str, Any] = {"is_label": name == label, "decimal": form.decimal, "notes": notes}
         try:
             # What was read of a column goes before the next one is converted.
-            columns[name] = typed(name, texts.pop(0), types.get(name), is_label=name == label)
+            columns[name] = typed(name, texts.pop(0), types.get(name), **how)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+    if notes:
+        more = f" and {len(notes) - _NOTED} more" if len(notes) > _NOTED else ""
+        warnings.warn(
+            f"{path}: columns are read as numbers without their marks: {', '.join(notes[:_NOTED])}{more}; "
+            "--type COLUMN=text keeps one as text",
+            UserWarning,
+            stacklevel=5,
+        )
     return pa.table(columns)
 
 
-def _parquet(
-    path: Path, asked: Sequence[str], drop: Sequence[str], types: Mapping[str, str], label: str | None
-) -> "pa.Table":
+def _parquet(path: Path, asked: Sequence[str], drop: Sequence[str], types: Mapping[str, str]) -> "pa.Table":
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -116,10 +137,11 @@ def _as_type(path: Path, name: str, column: Any, kind: str) -> Any:
     import pyarrow as pa
 
     try:
-        if kind == "integer":
-            return column.cast(pa.int64())
-        if kind == "number":
-            return column.cast(pa.float64())
+        if kind_of(column.type) != "category":
+            if kind == "integer":
+                return column.cast(pa.int64())
+            if kind == "number":
+                return column.cast(pa.float64())
         text = column.cast(pa.string())
         return text if kind == "text" else typed(name, text, kind)
     except (pa.ArrowException, ValueError) as error:

@@ -35,6 +35,13 @@ def name_to_json(name: Any) -> list[Any]:
         raise ValueError(
             f"column names must be text, numbers, dates or tuples of these, not {name!r}: rename the columns"
         )
+    if type(name) is str:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"a column is named {name!r}, which no file can hold (a lone surrogate): rename it"
+            ) from error
     return [type(name).__name__, name]
 
 

@@ -55,11 +55,8 @@ def read_parquet(path: Path, label: str | None, min_rows: int) -> Table:
 def _type_name(columns: Columns, position: int, kind: "pa.DataType") -> str:
     from pyarrow import types
 
-    kind = kind.value_type if types.is_dictionary(kind) else kind
     if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
         return np.dtype(kind.to_pandas_dtype()).name
-    if types.is_decimal(kind):
-        return "float64"
     raise NotNumbers(
         columns.error(
             f"column {shown(columns.names[position])} holds {kind}, not numbers; drop or encode the column first"
@@ -91,8 +88,6 @@ def _floats(columns: Columns, position: int, values: "pa.Array") -> Float[np.nda
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
     if pa.types.is_integer(values.type):
         columns.check_size(values.drop_null().to_numpy(), position)
     return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)

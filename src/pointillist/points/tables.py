@@ -6,6 +6,7 @@ from pathlib import Path
 from pointillist.files import check_regular, naming
 from pointillist.points.columns import NotNumbers, Table
 from pointillist.points.csv_files import read_csv
+from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
 from pointillist.points.mixed import MixedTable
 from pointillist.points.mixed_files import read_mixed
@@ -13,11 +14,11 @@ from pointillist.points.npy_files import read_npy
 from pointillist.points.parquet_files import read_parquet
 
 
-def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2) -> Table:
+def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2, form: CsvForm = NOTHING_SAID) -> Table:
     """Reads a table of numbers in one pass.
 
     A `.npy` file holds an array of two dimensions, or of three: (n, tokens, width), which is flattened to
-    (n, tokens x width). A `.csv` file, compressed or not, is UTF-8 text: a header line, and below it numbers, or true
+    (n, tokens x width). A `.csv` file, compressed or not, is text: a header line, and below it numbers, or true
     and false. White space around names and values is ignored, and so are empty lines, except between the values of a
     single column, where they are missing values. A header of numbers alone is refused unless it is 0, 1, 2, …, as the
     file may have no header. A column holds integers only if all its values in the file are written as integers. The
@@ -33,6 +34,7 @@ def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2)
             number, from 0, or from -1 backwards. Labels of a `.csv` file are text if one of them is not written as a
             number would be, such as 007; "NA" in quotes is text too.
         min_rows: Fewest rows that the file must have.
+        form: What is known of the form of a `.csv` file: delimiter, encoding, decimal mark.
 
     Returns:
         The rows without the labels, and the labels.
@@ -49,8 +51,9 @@ def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2)
             empty = not file.read(1)
         if empty:
             raise ValueError(f"{path}: the file is empty")
-        read = {".npy": read_npy, ".csv": read_csv, ".csv.gz": read_csv, ".parquet": read_parquet}[ending]
-        return read(path, label, min_rows)
+        if ending.startswith(".csv"):
+            return read_csv(path, label, min_rows, form)
+        return (read_npy if ending == ".npy" else read_parquet)(path, label, min_rows)
 
 
 def read_any(
@@ -61,6 +64,7 @@ def read_any(
     types: Mapping[str, str] | None = None,
     is_mixed: bool = False,
     min_rows: int = 2,
+    form: CsvForm = NOTHING_SAID,
 ) -> Table | MixedTable:
     """Reads a table of numbers where possible, and otherwise one of mixed columns.
 
@@ -71,15 +75,22 @@ def read_any(
         types: Maps names of columns to "text", "integer", "number" or "date", where a column is not what it looks like.
         is_mixed: Whether numbers alone become mixed columns too; a `.npy` file holds numbers in any case.
         min_rows: Fewest rows that the file must have.
+        form: What is known of the form of a `.csv` file: delimiter, encoding, decimal mark.
 
     Raises:
         ValueError: If the file cannot be read as such a table; the message is one line.
         OSError: If it cannot be opened.
+
+    Warns:
+        UserWarning: If marks such as a percent sign or a decimal comma are taken off numbers.
     """
     path = Path(path)
+    if form != NOTHING_SAID and not ending_of(path).startswith(".csv"):
+        raise ValueError(f"{path}: only a CSV file has a delimiter, an encoding or a decimal mark: leave them out")
+    is_mixed = is_mixed or form.decimal == ","
     if not drop and not types and (not is_mixed or path.suffix == ".npy"):
         try:
-            return read_table(path, label, min_rows=min_rows)
+            return read_table(path, label, min_rows=min_rows, form=form)
         except NotNumbers:
             pass
-    return read_mixed(path, label, drop=drop, types=types, min_rows=min_rows)
+    return read_mixed(path, label, drop=drop, types=types, min_rows=min_rows, form=form)

@@ -3,7 +3,8 @@
 A column holds booleans, integers, numbers or dates if all its cells that are not missing do; white space around them is
 ignored. A column of integers is text if one of them begins with a zero, as the postal code 02139 does. Words such as NA
 stand for a missing cell, but in quotes they are text, as is an empty cell in quotes; in a column that otherwise holds
-numbers or dates they are missing either way.
+numbers or dates they are missing either way. Numbers may have decimal commas, separators of thousands, and a percent
+sign or a currency if all of them have the same one; `pointillist.points.marked` takes these off.
 """
 
 import re
@@ -15,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.points.columns import shown
+from pointillist.points.marked import unmarked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,7 +107,15 @@ def label_values(texts: list[str]) -> np.ndarray:
     return np.array(texts)
 
 
-def typed(name: str, column: "pa.ChunkedArray", wanted: str | None = None, *, is_label: bool = False) -> Any:
+def typed(
+    name: str,
+    column: "pa.ChunkedArray",
+    wanted: str | None = None,
+    *,
+    is_label: bool = False,
+    decimal: str | None = None,
+    notes: list[str] | None = None,
+) -> Any:
     """Converts a column of text, null where cells are missing, to an Arrow array of what it stands for.
 
     Args:
@@ -113,9 +123,11 @@ def typed(name: str, column: "pa.ChunkedArray", wanted: str | None = None, *, is
         column: Its cells as they are written.
         wanted: One of `TYPES` if the user names one; by default, the type that fits all cells.
         is_label: Whether the column holds labels.
+        decimal: "." or "," if it is known which of them marks decimals.
+        notes: Gets an example if marks are taken off the column's numbers.
 
     Raises:
-        ValueError: If a cell is not of the type wanted, or an integer is beyond 64 bits.
+        ValueError: If a cell is not of the type wanted, an integer is beyond 64 bits, or a comma may mean two things.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -132,8 +144,23 @@ def typed(name: str, column: "pa.ChunkedArray", wanted: str | None = None, *, is
             return column
     if not len(given):
         return column
+    if wanted != "date" and not is_label:
+        text, given = _without_marks(name, text, given, decimal, notes)
     found = _as_wanted(name, text, given, wanted) if wanted else _as_found(name, text, given)
     return column if found is None else found
+
+
+def _without_marks(name: str, text: Any, given: Any, decimal: str | None, notes: list[str] | None) -> tuple[Any, Any]:
+    """Texts as they are, or, if they are numbers with marks, without these."""
+    if decimal != "," and _all(given, f"^{_NUMBER_PATTERN}$"):
+        return text, given
+    found = unmarked(name, given, decimal)
+    if found is None:
+        return text, given
+    plain, example = found
+    if notes is not None:
+        notes.append(example)
+    return plain(text), plain(given)
 
 
 def _as_wanted(name: str, text: Any, given: Any, wanted: str) -> Any:

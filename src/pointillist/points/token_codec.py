@@ -105,7 +105,20 @@ class TokenCodec(Codec):
         for code, field in zip(encoding.columns, layout.schema, strict=False):
             layout.check_code(code, field)
         n = len(layout.names)
-        return cls(layout, encoding, tuple(Relation.from_json(each, n) for each in facts["relations"]))
+        codec = cls(layout, encoding, tuple(Relation.from_json(each, n) for each in facts["relations"]))
+        if tensors is not None:
+            codec._check_values()
+        return codec
+
+    def _check_values(self) -> None:
+        """Makes a table with every value of every token: an error if one is not of its column's type."""
+        n = max(code.n_values for code in self.encoding.columns) + 2
+        cells = []
+        for code in self.encoding.columns[: self.n_columns]:
+            places = np.arange(n)
+            values = places % code.n_values if code.categories is not None else np.array(code.ends)[places % 2]
+            cells.append(Cells(values, (places == n - 1) & code.has_missing, code.categories))
+        self.layout.table(tuple(cells))
 
     def labels(self, name: Any) -> np.ndarray:
         """Returns the classes of a label column, in the order of their tokens and of the column's type."""

@@ -1,0 +1,118 @@
+"""How a CSV file is written: what separates its fields, its encoding, and what marks decimals."""
+
+import codecs
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DELIMITERS = (",", ";", "\t", "|")
+"""Delimiters that are recognised, in the order of preference."""
+
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Encodings by the mark that a file begins with; that of UTF-16 begins that of UTF-32."""
+
+_LOOKED_AT = 100
+
+
+@dataclass(frozen=True)
+class CsvForm:
+    """What a user says of the form of a CSV file; None for what the file shows.
+
+    Attributes:
+        delimiter: The character between fields; None for the one of `DELIMITERS` that fits the first rows.
+        encoding: Python's name of the encoding; None for that of the byte order mark, or UTF-8.
+        decimal: "." or ",", which marks decimals; the other one then marks thousands.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    decimal: str | None = None
+
+    def __post_init__(self) -> None:
+        delimiter = self.delimiter
+        if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
+            raise ValueError(f"--delimiter takes one ASCII character, or tab, not {delimiter!r}")
+        if self.decimal not in (None, ".", ","):
+            raise ValueError(f"--decimal takes a point or a comma, not {self.decimal!r}")
+        if self.encoding is not None:
+            try:
+                "a".encode(self.encoding)
+            except (LookupError, ValueError) as error:
+                raise ValueError(
+                    f"--encoding takes the name of an encoding, such as latin-1, cp1252 or utf-16, not "
+                    f"{self.encoding!r:.40}"
+                ) from error
+
+
+NOTHING_SAID = CsvForm()
+"""Of a file that shows its form itself."""
+
+
+def encoding_of(path: Path, form: CsvForm) -> str:
+    """Returns the encoding that is asked for, or that of the file's byte order mark, or UTF-8, as Arrow spells it."""
+    if form.encoding is not None:
+        name = codecs.lookup(form.encoding).name
+        return "utf8" if name in ("utf-8", "utf-8-sig") else name
+    try:
+        with _opened(path) as file:
+            start = file.read(4)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        # Of which reading on complains.
+        return "utf8"
+    found = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), "utf-8")
+    return "utf8" if found == "utf-8" else found
+
+
+def reading(path: Path, encoding: str) -> tuple[io.IOBase, Callable[[int], bytes]]:
+    """Opens a file; returns what is to be closed, and what reads at least a number of bytes of UTF-8 text."""
+    file = _opened(path)
+    if encoding == "utf8":
+        return file, file.read
+    text = io.TextIOWrapper(file, encoding, newline="")
+    return text, lambda n: text.read(n).encode("utf-8", "surrogatepass")
+
+
+def _opened(path: Path) -> "gzip.GzipFile | io.BufferedReader":
+    return gzip.open(path) if path.name.endswith(".gz") else path.open("rb")
+
+
+def delimiter_of(lines: Sequence[str], *, is_all: bool) -> str:
+    """Finds the delimiter of a table by its first lines, of which the first is not empty.
+
+    It is the first of `DELIMITERS` by which all rows have as many fields as the header, and more than one; a comma if
+    there is none.
+
+    Args:
+        lines: Lines with their ends.
+        is_all: Whether there are no others.
+    """
+    return next((each for each in DELIMITERS if _fits(each, lines, is_all=is_all)), ",")
+
+
+def _fits(delimiter: str, lines: Sequence[str], *, is_all: bool) -> bool:
+    records = []
+    try:
+        for record in csv.reader(lines, delimiter=delimiter):
+            records += [record] if record else []
+            if len(records) > _LOOKED_AT:
+                break
+    except csv.Error:
+        return False
+    # A quote may be open at the end of what was looked at.
+    complete = records if is_all or len(records) < 2 else records[:-1]
+    return bool(complete) and len(complete[0]) > 1 and len({len(record) for record in complete}) == 1
+
+
+def has_alternate_zeros(start: bytes) -> bool:
+    """Whether bytes look like UTF-16 without a mark: every other one is 0."""
+    return len(start) > 3 and (not any(start[0:64:2]) or not any(start[1:64:2]))

@@ -1,0 +1,105 @@
+"""Columns that no model learns: texts of which nearly every row has its own, and columns without a value."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+from pointillist.points.headings import Headings
+from pointillist.points.mixed import MixedTable, kind_of
+
+MAX_CATEGORIES = 10_000
+"""Most categories of a column."""
+
+_MANY = 50
+
+
+def too_many(distinct: int, n_given: int) -> bool:
+    """Whether so many different values of so many cells are names or keys rather than categories."""
+    return distinct > MAX_CATEGORIES or (distinct > _MANY and 2 * distinct > n_given)
+
+
+def few_words(texts: Sequence[str]) -> list[str]:
+    """Returns the texts that are no numbers, if most of them are numbers; else none."""
+    words = [text for text in texts if not _is_number(text)]
+    return words if 2 * len(words) < len(texts) else []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
+    """Returns a data frame, or the table of a file, without columns that no model learns; and why each is left out.
+
+    Other containers, whose columns have no names of their own, come back as they are; so does X if no column would be
+    left.
+
+    Args:
+        X: The table.
+        kept: Names of columns that are not left out.
+    """
+    is_file = isinstance(X, MixedTable)
+    given, headings = (X.arrow, None) if is_file else Headings.of(X)
+    try:
+        frame = nw.from_native(given, eager_only=True, pass_through=True)
+    except nw.exceptions.DuplicateError:
+        return X, []
+    if not isinstance(frame, nw.DataFrame):
+        return X, []
+    names = X.names if is_file else frame.columns if headings is None else headings.names
+    kept = {*kept, X.label} if is_file else kept
+    found = {
+        place: reason
+        for place, (name, column) in enumerate(zip(names, frame.iter_columns(), strict=True))
+        if name not in kept and (reason := complaint(name, column))
+    }
+    if not found or len(found) == len(names):
+        return X, []
+    places = [place for place in range(len(names)) if place not in found]
+    if is_file:
+        own = None if X.own_names is None else tuple(X.own_names[place] for place in places)
+        return MixedTable(X.arrow.select(places), X.label, own), [*found.values()]
+    left = X.iloc[:, places] if headings is not None else frame.select([names[p] for p in places]).to_native()
+    return left, [*found.values()]
+
+
+def complaint(name: Any, column: nw.Series) -> str | None:
+    """Says why a column is left out; None if it is not."""
+    import pyarrow as pa
+
+    n_given = len(column) - int(column.null_count())
+    if not n_given:
+        return f"column {name!r} has no value at all"
+    if not (column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == nw.Boolean):
+        try:
+            array = column.to_arrow()
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            # Of which reading all columns complains.
+            return None
+        if kind_of(array.type) == "category":
+            return _of_categories(name, pa.chunked_array([array]) if isinstance(array, pa.Array) else array, n_given)
+    return None
+
+
+def _of_categories(name: Any, column: Any, n_given: int) -> str | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+        used = np.concatenate([np.asarray(pc.unique(chunk.indices.drop_null())) for chunk in column.chunks])
+        texts = column.chunk(0).dictionary.take(pa.array(np.unique(used)))
+    else:
+        column = column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+        texts = column.unique().drop_null()
+    if not too_many(len(texts), n_given):
+        return None
+    if kind_of(texts.type) == "category" and few_words(texts.to_pylist()):
+        return None
+    return f"column {name!r} has {len(texts):,} different values in {len(column):,} rows, too many to learn"

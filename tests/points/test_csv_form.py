@@ -1,0 +1,162 @@
+"""CSV files of other forms: delimiters, encodings, and numbers with marks."""
+
+import gzip
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pointillist.points import CsvForm, read_any, read_mixed, read_table
+from pointillist.points.texts import typed
+
+N = 40
+PLAIN = "größe,name\n" + "".join(f"{i / 2},{'Köln' if i % 2 else 'Bern'}\n" for i in range(N))
+SIZES = np.arange(N) / 2
+
+
+def write(path, text, encoding="utf-8"):
+    data = text.encode(encoding)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def columns(table):
+    return {name: column.to_pylist() for name, column in zip(table.names, table.arrow.columns, strict=True)}
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_form_is_recognised(tmp_path, ending, encoding, delimiter):
+    path = write(tmp_path / f"a.{ending}", PLAIN.replace(",", delimiter), encoding)
+    found = columns(read_any(path))
+    assert list(found) == ["größe", "name"] and found["größe"] == SIZES.tolist()
+    assert found["name"][:2] == ["Bern", "Köln"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16-le", "utf-16-be", "iso8859_15"])
+def test_the_encoding_is_given(tmp_path, encoding):
+    path = write(tmp_path / "a.csv", PLAIN, encoding)
+    with pytest.raises(ValueError, match=r"a\.csv: (is not UTF-8|looks like UTF-16) text: give .*--encoding"):
+        read_any(path)
+    assert columns(read_any(path, form=CsvForm(encoding=encoding)))["name"][1] == "Köln"
+    with pytest.raises(ValueError, match="is not ascii text: give another --encoding"):
+        read_any(write(tmp_path / "b.csv", PLAIN), form=CsvForm(encoding="ascii"))
+
+
+def test_a_table_of_numbers_has_any_form(tmp_path):
+    path = write(tmp_path / "a.csv", "x;y\n1;2\n3;4.5\n", "utf-16")
+    np.testing.assert_array_equal(read_table(path).rows, [[1, 2], [3, 4.5]])
+    path = write(tmp_path / "b.csv", "x:y\n1:2\n3:4\n")
+    np.testing.assert_array_equal(read_table(path, form=CsvForm(":")).rows, [[1, 2], [3, 4]])
+    assert read_table(write(tmp_path / "c.csv", "x\n1\n2\n\n\n", "utf-16")).rows.tolist() == [[1], [2]]
+
+
+KEPT_BY_COMMAS = {
+    "lists in quotes": 'x,y\n"a;b",1\n"c;d",2\n',
+    "lists": "x,y\na;b;c,1\nd;e;f,2\n",
+    "both in all lines": "x;x,y\na;b,1\nc;d,2\n",
+    "a sentence in a single column": "x\nNo; not so\nYes; indeed\n",
+}
+
+
+@pytest.mark.parametrize("text", KEPT_BY_COMMAS.values(), ids=KEPT_BY_COMMAS)
+def test_commas_come_first(tmp_path, text):
+    names = read_mixed(write(tmp_path / "a.csv", text)).names
+    assert names == tuple(text.partition("\n")[0].split(","))
+
+
+def test_commas_in_names_and_numbers_between_semicolons(tmp_path):
+    path = write(tmp_path / "a.csv", 'price, in €;"a;b"\n1,5;x\n2,25;y\n,5;"z;\nz"\n')
+    with pytest.warns(UserWarning, match=r"read as numbers without their marks: 'price, in €' \('1,5' is 1\.5\)"):
+        found = columns(read_any(path))
+    assert found == {"price, in €": [1.5, 2.25, 0.5], "a;b": ["x", "y", "z;\nz"]}
+
+
+def test_a_header_longer_than_what_is_looked_at(tmp_path):
+    names = [f"column {i:05}" for i in range(5000)]
+    path = write(tmp_path / "a.csv", "\n".join(";".join(row) for row in (names, ["1"] * 5000, ["2"] * 5000)))
+    assert read_table(path).names == tuple(names)
+
+
+@pytest.mark.parametrize(
+    "given", [{"delimiter": ""}, {"delimiter": ";;"}, {"delimiter": '"'}, {"delimiter": "ü"}, {"decimal": ";"}]
+)
+def test_forms_that_no_file_has(given):
+    (name,) = given
+    with pytest.raises(ValueError, match=f"--{name} takes "):
+        CsvForm(**given)
+
+
+@pytest.mark.parametrize("name", ["no-such", "rot13", "base64", "\0"])
+def test_encodings_that_are_none(name):
+    with pytest.raises(ValueError, match="--encoding takes the name of an encoding"):
+        CsvForm(encoding=name)
+
+
+def test_only_csv_files_have_a_form(tmp_path):
+    np.save(tmp_path / "a.npy", np.eye(3))
+    with pytest.raises(ValueError, match=r"a\.npy: only a CSV file has a delimiter"):
+        read_any(tmp_path / "a.npy", form=CsvForm(";"))
+
+
+MARKED = {
+    "decimal commas": (["1,5", "-2,25", "10"], None, [1.5, -2.25, 10]),
+    "all of three digits": (["0,125", "1,500"], None, [0.125, 1.5]),
+    "thousands": (["1,234.5", "7", "1,234,567"], None, [1234.5, 7, 1234567]),
+    "points between thousands": (["1.234,5", "7", "1.234.567"], None, [1234.5, 7, 1234567]),
+    "integers with thousands": (["1,234,567", "12"], None, [1234567, 12]),
+    "spaces": (["1 234", "12\u00a0345,5", "1\u202f000"], None, [1234, 12345.5, 1000]),
+    "apostrophes": (["1'234.50", "12’345"], None, [1234.5, 12345]),
+    "percent": (["12%", "0.5 %", "-3%"], None, [12, 0.5, -3]),
+    "dollars": (["$1,234.50", "-$3", "$0"], None, [1234.5, -3, 0]),
+    "euros": (["1.234,50 €", "3 €", "-0,5 €"], None, [1234.5, 3, -0.5]),
+    "a comma by choice": (["1,234", "5,678"], ",", [1.234, 5.678]),
+    "a point by choice": (["1,234", "5,678"], ".", [1234, 5678]),
+    "points between thousands by choice": (["1.234", "5.678"], ",", [1234, 5678]),
+}
+
+
+@pytest.mark.parametrize("texts,decimal,expected", MARKED.values(), ids=MARKED)
+def test_marks_are_taken_off(texts, decimal, expected):
+    notes = []
+    found = typed("x", pa.chunked_array([[*texts, None]]), decimal=decimal, notes=notes)
+    assert found.to_pylist() == [*expected, None] and len(notes) == 1
+    whole = all(float(each).is_integer() for each in expected) and not any("." in t and "," in t for t in texts)
+    assert pa.types.is_integer(found.type) == (whole and texts != ["0,125"])
+
+
+LEFT_AS_TEXT = {
+    "two currencies": ["$5", "€5"],
+    "percent of some": ["5%", "0.05"],
+    "ranges": ["0-5%", "5-10%"],
+    "groups of two digits": ["12,34,56", "1,2"],
+    "three numbers": ["1,2,3", "4,5,6"],
+    "a leading zero": ["0,123,456", "1,234,567"],
+    "words": ["1,5", "many"],
+    "codes": ["01 234", "02 345"],
+}
+
+
+@pytest.mark.parametrize("texts", LEFT_AS_TEXT.values(), ids=LEFT_AS_TEXT)
+def test_other_texts_stay(texts):
+    assert typed("x", pa.chunked_array([texts])).to_pylist() == texts
+
+
+def test_labels_stay_as_they_are():
+    assert typed("x", pa.chunked_array([["1,5", "2,5"]]), is_label=True).to_pylist() == ["1,5", "2,5"]
+
+
+def test_a_comma_that_may_mean_two_things_is_named(tmp_path):
+    path = write(tmp_path / "a.csv", "x;y\n1,234;a\n5,678;b\n")
+    with pytest.raises(ValueError, match=r"a\.csv: column 'x' holds numbers such as '1,234', whose comma may mark"):
+        read_any(path)
+    with pytest.warns(UserWarning, match="without their marks"):
+        assert columns(read_any(path, form=CsvForm(decimal=",")))["x"] == [1.234, 5.678]
+    assert columns(read_any(path, types={"x": "text"}))["x"] == ["1,234", "5,678"]
+
+
+def test_a_type_that_is_asked_for_has_marks_too(tmp_path):
+    path = write(tmp_path / "a.csv", 'x,y\n"1,5",a\n"2,5",b\n')
+    with pytest.warns(UserWarning, match="without their marks"):
+        assert columns(read_mixed(path, types={"x": "number"}))["x"] == [1.5, 2.5]

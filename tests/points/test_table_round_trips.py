@@ -1,0 +1,292 @@
+"""Tables of every type that pandas, Polars and Arrow have: through the codec and back, or refused in one line."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pandas
+import polars
+import pyarrow as pa
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from pointillist.cli.tables import print_types
+from pointillist.models.choosing import as_mixed
+from pointillist.points import TableWriter, read_any
+from pointillist.points.encoding import TableEncoding
+from pointillist.points.frame_layout import FrameLayout
+from pointillist.points.mixed import MixedTable
+from pointillist.points.token_codec import TokenCodec
+
+DAY = date(2024, 1, 1)
+WHOLE = {f"{sign}int{bits}": (0 if sign else -100, 100) for sign in ("", "u") for bits in (8, 16, 32, 64)}
+
+
+def whole(low, high):
+    return st.integers(low, high) | st.sampled_from([low, high])
+
+
+def number(bits):
+    return st.floats(-1e4, 1e4, width=bits)
+
+
+TEXTS = st.sampled_from(["a", "Köln", 'b "c", d', "", " x ", "NA", "\n"])
+DECIMALS = st.integers(-9999, 9999).map(lambda i: Decimal(i).scaleb(-2))
+DATES = st.integers(0, 20_000).map(lambda i: DAY - timedelta(days=i))
+FAR_DAYS = st.integers(-900_000, 5_000_000)
+TIMES = st.integers(-(10**15), 10**15)
+MOMENTS = TIMES.map(lambda i: datetime(2024, 1, 1) + timedelta(microseconds=i))
+DURATIONS = TIMES.map(lambda i: timedelta(microseconds=i))
+CLOCKS = st.integers(0, 86_399_999_999).map(lambda i: (datetime(2024, 1, 1) + timedelta(microseconds=i)).time())
+
+ARROW = {
+    **{name: (whole(*ends), getattr(pa, name)()) for name, ends in WHOLE.items()},
+    "float16": (number(16), pa.float16()),
+    "float32": (number(32), pa.float32()),
+    "float64": (number(64), pa.float64()),
+    "bool": (st.booleans(), pa.bool_()),
+    "decimal128": (DECIMALS, pa.decimal128(9, 2)),
+    "decimal256": (DECIMALS, pa.decimal256(40, 3)),
+    "string": (TEXTS, pa.string()),
+    "large_string": (TEXTS, pa.large_string()),
+    "string_view": (TEXTS, pa.string_view()),
+    "date32": (FAR_DAYS, pa.date32()),
+    "date64": (DATES, pa.date64()),
+    **{f"timestamp {unit}": (TIMES, pa.timestamp(unit)) for unit in ("s", "ms", "us", "ns")},
+    "timestamp of a zone": (MOMENTS, pa.timestamp("us", "Europe/Berlin")),
+    "time32": (CLOCKS.map(lambda t: t.replace(microsecond=0)), pa.time32("s")),
+    "time64": (CLOCKS, pa.time64("us")),
+    **{f"duration {unit}": (TIMES, pa.duration(unit)) for unit in ("s", "ms", "us", "ns")},
+    **{
+        f"dictionary of {kind}": (values, pa.dictionary(pa.int8(), kind))
+        for kind, values in ((pa.string(), TEXTS), (pa.int64(), whole(-5, 5)), (pa.float64(), number(64)))
+    },
+}
+PANDAS = {
+    **{name: whole(*ends) for name, ends in WHOLE.items()},
+    **{name.replace("i", "I").replace("uI", "UI"): whole(*ends) for name, ends in WHOLE.items()},
+    "float32": number(32),
+    "float64": number(64),
+    "Float32": number(32),
+    "Float64": number(64),
+    "bool": st.booleans(),
+    "boolean": st.booleans(),
+    "object": TEXTS | st.just(None),
+    "str": TEXTS,
+    "string": TEXTS,
+    "category": TEXTS,
+    "datetime64[ns]": MOMENTS,
+    "datetime64[s]": MOMENTS.map(lambda t: t.replace(microsecond=0)),
+    "datetime64[us, Asia/Tokyo]": MOMENTS,
+    "timedelta64[us]": DURATIONS,
+    **{str(pandas.ArrowDtype(kind)): values for values, kind in (ARROW["string"], ARROW["int16"], ARROW["float32"])},
+    "of decimals": DECIMALS,
+    "of categories of floats": number(64),
+    "of categories of integers": whole(-5, 5),
+    "of arrow's decimals": DECIMALS,
+    "of arrow's dictionary": TEXTS,
+    "of arrow's dates": DATES,
+    "objects, dates": DATES,
+    "objects, times": CLOCKS,
+    "objects, integers": whole(-5, 5),
+}
+PANDAS_TYPES = {
+    "of decimals": "object",
+    "of categories of floats": "category",
+    "of categories of integers": "category",
+    "of arrow's decimals": pandas.ArrowDtype(pa.decimal128(9, 2)),
+    "of arrow's dictionary": pandas.ArrowDtype(pa.dictionary(pa.int32(), pa.string())),
+    "of arrow's dates": pandas.ArrowDtype(pa.date32()),
+    **dict.fromkeys(("objects, dates", "objects, times", "objects, integers"), "object"),
+}
+PLAIN = ("int", "uint", "bool", "float16")
+"""Types of pandas and NumPy without missing cells."""
+
+POLARS = {
+    **{name.replace("i", "I").replace("uI", "UI"): whole(*ends) for name, ends in WHOLE.items()},
+    "Float32": number(32),
+    "Float64": number(64),
+    "Boolean": st.booleans(),
+    "String": TEXTS,
+    "Categorical": TEXTS,
+    "Enum": st.sampled_from(["S", "M", "L"]),
+    "Date": DATES,
+    "Datetime": MOMENTS,
+    "Datetime of a zone": MOMENTS.map(lambda t: t.replace(tzinfo=UTC)),
+    "Time": CLOCKS,
+    "Duration": DURATIONS,
+    "Decimal": DECIMALS,
+}
+POLARS_TYPES = {
+    "Enum": polars.Enum(["S", "M", "L", "XL"]),
+    "Datetime of a zone": polars.Datetime("us", "UTC"),
+    "Decimal": polars.Decimal(9, 2),
+}
+
+
+def make_arrow(name, cells):
+    kind = ARROW[name][1]
+    if pa.types.is_dictionary(kind):
+        return pa.array(cells, kind.value_type).dictionary_encode().cast(kind)
+    if kind == pa.date32() or (pa.types.is_timestamp(kind) and kind.tz is None) or pa.types.is_duration(kind):
+        return pa.array(cells, pa.int32() if kind == pa.date32() else pa.int64()).cast(kind)
+    return pa.array(cells, kind)
+
+
+def make_pandas(name, cells):
+    kind = PANDAS_TYPES.get(name, name)
+    return pandas.Series(cells, dtype="object" if kind == "category" else kind).astype(kind)
+
+
+def make_polars(name, cells):
+    return polars.Series(cells, dtype=POLARS_TYPES.get(name) or getattr(polars, name), strict=False)
+
+
+@st.composite
+def tables(draw):
+    """A table of one of the three libraries."""
+    library, n = draw(st.sampled_from(["arrow", "pandas", "polars"])), draw(st.integers(2, 40))
+    kinds = {"arrow": ARROW, "pandas": PANDAS, "polars": POLARS}[library]
+    names = draw(st.lists(st.sampled_from(list(kinds)), min_size=1, max_size=4, unique=True))
+    columns = {}
+    for name in names:
+        values = kinds[name][0] if library == "arrow" else kinds[name]
+        cells = draw(st.lists(values, min_size=n, max_size=n))
+        has_gaps = draw(st.booleans()) and not (library == "pandas" and name.startswith(PLAIN))
+        cells = [None if has_gaps and i and draw(st.booleans()) else cell for i, cell in enumerate(cells)]
+        assume(cells[0] is not None)
+        columns[name] = {"arrow": make_arrow, "pandas": make_pandas, "polars": make_polars}[library](name, cells)
+    make = {"arrow": pa.table, "pandas": pandas.DataFrame, "polars": polars.DataFrame}[library]
+    return make(columns)
+
+
+def codec_of(X):
+    table, kind, headings = as_mixed("masked", X)
+    return TokenCodec(FrameLayout.of(table, kind, headings), TableEncoding.fit(table)), table
+
+
+def types_of(X):
+    return X.dtypes.tolist() if isinstance(X, pandas.DataFrame) else X.schema
+
+
+def missing_in(X):
+    return [cells.is_missing.tolist() for cells in as_mixed("masked", X)[0].cells]
+
+
+def through(codec, table):
+    """The table as it comes back from what a network would see."""
+    n = len(table)
+    return codec.restore(codec.decode(codec.encode(codec.encoding.encode(table.cells)), {}, slice(0, n)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(X=tables())
+def test_every_type_comes_back(X):
+    try:
+        codec, table = codec_of(X)
+    except ValueError as error:
+        assert str(error).startswith("every column is constant")
+        return
+    back = through(codec, table)
+    assert type(back) is type(X) and types_of(back) == types_of(X) and missing_in(back) == missing_in(X)
+    for own, again in zip(table.cells, as_mixed("masked", back)[0].cells, strict=True):
+        given = own.values[~own.is_missing]
+        new = again.values[~again.is_missing]
+        if own.categories is not None:
+            texts = [[each.categories[int(i)] for i in v] for each, v in ((own, given), (again, new))]
+            assert texts[0] == texts[1]
+        else:
+            # Rounding to the column's digits may go a little beyond.
+            slack = 1e-6 * max(1.0, np.abs(given).max())
+            assert new.min() >= given.min() - slack and new.max() <= given.max() + slack
+    again = TokenCodec.from_facts(json.loads(json.dumps(codec.facts())), codec.tensors())
+    assert types_of(through(again, table)) == types_of(X)
+    filled = codec.restore(codec.filled(table, codec.encode(codec.encoding.encode(table.cells))))
+    assert types_of(filled) == types_of(X)
+
+
+@settings(max_examples=60, deadline=None)
+@given(X=tables(), ending=st.sampled_from(["csv", "parquet"]))
+def test_every_type_is_written_and_shown(tmp_path_factory, X, ending):
+    from rich.console import Console
+
+    try:
+        codec, table = codec_of(X)
+    except ValueError:
+        return
+    n = len(table)
+    rows = codec.decode(codec.encode(codec.encoding.encode(table.cells)), {}, slice(0, n))
+    path = tmp_path_factory.mktemp("tables") / f"rows.{ending}"
+    with TableWriter(path, [str(name) for name in codec.names], codec.types, n) as writer:
+        writer.write(codec.columns(rows))
+    if ending == "parquet":
+        assert parquet.read_table(path).num_rows == n
+    with (path.parent / "shown").open("w") as file:
+        print_types(table, codec, (), Console(file=file))
+
+
+REFUSED = {
+    "intervals": (lambda: pandas.cut(pandas.Series(np.arange(60.0)), 3), "intervals: make them text"),
+    "plain intervals": (lambda: pandas.IntervalIndex.from_breaks(np.arange(61.0)), "intervals: make them text"),
+    "periods": (lambda: pandas.period_range("2020-01", periods=60, freq="M"), "periods: make them text"),
+    "categories of dates": (
+        lambda: pandas.Categorical(pandas.to_datetime(["2024-01-01", "2024-02-02"] * 30)),
+        "categories of timestamp",
+    ),
+    "sparse": (lambda: pandas.arrays.SparseArray(np.arange(60) % 3), r"Sparse\[int64, 0\]: make it dense"),
+    "half a character": (lambda: pandas.Series(["a\ud800", "b"] * 30, dtype=object), "half a character"),
+    "half a character of a category": (
+        lambda: pandas.Categorical(pandas.Series(["a\ud800", "b"] * 30, dtype=object)),
+        "half a character",
+    ),
+    "bytes": (lambda: [b"a", b"b"] * 30, "binary, which is not a number"),
+    "complex": (lambda: np.arange(60) * 1j, "values of several kinds"),
+    "infinite categories": (lambda: pandas.Categorical([1.0, np.inf] * 30), "an infinite value"),
+}
+
+
+@pytest.mark.parametrize("make,message", REFUSED.values(), ids=REFUSED)
+def test_other_types_are_refused_by_name(make, message):
+    frame = pandas.DataFrame({"n": np.arange(60.0), "other": make()})
+    with pytest.raises(ValueError, match=rf"^column 'other' holds .*{message}") as refusal:
+        codec_of(frame)
+    assert "\n" not in str(refusal.value) and not isinstance(refusal.value, UnicodeError)
+
+
+def test_half_characters_in_arrays_and_names():
+    with pytest.raises(ValueError, match="column 1 holds text with half a character"):
+        codec_of(np.array([[1.5, "a\ud800"], [2.5, "b"]], object))
+    frame = pandas.DataFrame(np.eye(3), columns=pandas.Index(["x\ud800", "y", "z"], dtype=object))
+    with pytest.raises(ValueError, match=r"a column is named 'x\\ud800', which no file can hold"):
+        codec_of(frame)
+
+
+def test_categories_that_are_the_same_or_missing_are_one():
+    kinds = {
+        "texts": pa.DictionaryArray.from_arrays([0, 1, 2, 3] * 5, ["a", "b", "a", None]),
+        "zeros": pa.DictionaryArray.from_arrays([0, 1, 2, 3] * 5, [0.0, 1.5, -0.0, np.nan]),
+    }
+    table = pa.table(kinds)
+    codec, mixed = codec_of(table)
+    assert [cells.categories for cells in mixed.cells] == [("a", "b"), (0.0, 1.5)]
+    back = through(codec, mixed)
+    assert back.schema == table.schema and [column.null_count for column in back.columns] == [5, 5]
+
+
+def test_decimals_of_a_file_stay_so(tmp_path):
+    decimals = pa.array([Decimal(f"{i}.25") for i in range(60)])
+    parquet.write_table(pa.table({"x": np.arange(60.0), "m": decimals}), tmp_path / "a.parquet")
+    found = read_any(tmp_path / "a.parquet")
+    assert isinstance(found, MixedTable) and found.arrow.column("m").type == decimals.type
+    codec, table = codec_of(found)
+    assert through(codec, table).column("m").type == decimals.type
+
+
+def test_decimals_of_an_array_stay_so():
+    rows = np.array([[1.5, Decimal("1.5")], [2.5, Decimal("2.5")], [3.5, Decimal("4.5")]] * 5, object)
+    codec, table = codec_of(rows)
+    assert {type(cell) for cell in through(codec, table)[:, 1]} == {Decimal}
+    assert as_mixed("auto", rows) is not None
