@@ -163,8 +163,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         read = partial(checked_rows, type(self)(**self.get_params()), reset=True)
         if y is not None and np.asarray(y).ndim == 2:
             y = column_or_1d(y, warn=True)
-        asked = {"categorical": categorical, "checkpoint": path, "before": before, "read": read}
-        self._hold(fit(prepare(self, X, y, **asked).without_table(), path))
+        task = prepare(self, X, y, categorical=categorical, checkpoint=path, before=before, read=read).without_table()
+        self._hold(fit(task, path))
         if path is not None:
             forget(path)
         return self
