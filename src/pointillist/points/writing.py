@@ -250,7 +250,11 @@ def _schema(names: Sequence[str], types: Sequence[Any], *, has_categories: bool)
     def kind(type_: Any) -> "pa.DataType":
         if isinstance(type_, str):
             return pa.string() if type_ == "str" else pa.from_numpy_dtype(np.dtype(type_))
-        return type_.value_type if pa.types.is_dictionary(type_) and not has_categories else type_
+        if has_categories:
+            return type_
+        plain = type_.value_type if pa.types.is_dictionary(type_) else type_
+        # Arrow writes no views of text to CSV.
+        return pa.large_string() if pa.types.is_string_view(plain) else plain
 
     return pa.schema(list(zip(names, map(kind, types), strict=True)))
 
