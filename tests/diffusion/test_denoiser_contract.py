@@ -67,7 +67,7 @@ def of_classes(schedule, kind=ResidualMLP, prediction="edm", seed=0):
 def numbers(schedule):
     """The denoiser of two numbers beside a token."""
     tokens = Tokens((3, 1), (), (0, 1), (2, 0))
-    network = NumberNetwork.build(jax.random.key(0), tokens=tokens, width=6, depth=1)
+    network = NumberNetwork.build(jax.random.key(0), tokens=tokens, width=6, depth=1, frequencies=3)
     rng = np.random.default_rng(0)
     network = jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), network)
     return NumberDenoiser(network, schedule, jnp.ones(2, bool), jnp.linspace(-1.0, 1.0, 6))

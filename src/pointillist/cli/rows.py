@@ -30,7 +30,8 @@ def fit(
         int | None,
         typer.Option(
             help="Passes over the rows.",
-            show_default="as many as make 10,000 steps, at most 400; at most 60 with mixed columns, 150 with numbers",
+            show_default="as many as make 10,000 steps, at most 400; at most 60 with mixed columns, 150 with numbers; "
+            "by held-out rows if up to 2,000 have mixed columns",
         ),
     ] = None,
     batch_size: Annotated[

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.networks import Dense, noise_level_embedding, normal_layers
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.tokens import FREQUENCIES, Tokens, number_features
+from pointillist.diffusion.tokens import Tokens, number_features
 
 LEVEL_FEATURES = 32
 """Number of features of the noise level."""
@@ -27,6 +27,7 @@ class NumberNetwork(eqx.Module):
         inner: The `depth` layers width → width.
         outer: The `depth` layers width → width.
         output: Layer width → numbers.
+        frequencies: Number of frequencies of the Fourier features of noised numbers.
     """
 
     input: Dense
@@ -35,17 +36,21 @@ class NumberNetwork(eqx.Module):
     inner: tuple[Dense, ...]
     outer: tuple[Dense, ...]
     output: Dense
+    frequencies: int = eqx.field(static=True)
 
     @classmethod
-    def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "NumberNetwork":
+    def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int, frequencies: int) -> "NumberNetwork":
         """A fresh network."""
         numbers, known = len(tokens.with_number), tokens.n_slots + tokens.n_shown
         # A row has one value of each token, whatever their number.
-        shapes = [(tokens.n_noised, width, 1.0), (known, width, (tokens.n_slots / len(tokens.sizes)) ** 0.5)]
+        shapes = [
+            ((2 + 2 * frequencies) * numbers, width, 1.0),
+            (known, width, (tokens.n_slots / len(tokens.sizes)) ** 0.5),
+        ]
         shapes += [(LEVEL_FEATURES, depth * 2 * width, 0.1), *depth * [(width, width, 1.0)]]
         first, context, modulation, *middle = normal_layers(key, shapes + depth * [(width, width, 0.3)])
         output = Dense(jnp.zeros((width, numbers)), jnp.zeros(numbers))
-        return cls(first, context, modulation, tuple(middle[:depth]), tuple(middle[depth:]), output)
+        return cls(first, context, modulation, tuple(middle[:depth]), tuple(middle[depth:]), output, frequencies)
 
     def known(self, one_hot: Float[Array, " slots"], shown: Float[Array, " f"]) -> Float[Array, " width"]:
         """What the tokens and the given numbers contribute, the same at every noise level."""
@@ -62,7 +67,8 @@ class NumberNetwork(eqx.Module):
             known: What `known` returned.
             lambda_t: log(alpha_t / sigma_t), a scalar.
         """
-        h = self.input(number_features(inside, is_open, FREQUENCIES)) + known
+        waves = [2.0**i for i in range(self.frequencies)]
+        h = self.input(number_features(inside, is_open, waves)) + known
         level = noise_level_embedding(lambda_t, LEVEL_FEATURES).astype(inside.dtype)
         # Split and not sliced: the gradient of slices is a sum of arrays that are mostly 0.
         parts = jnp.split(self.modulation(level), 2 * len(self.inner))

@@ -35,11 +35,12 @@ PADDING = 0.25
 """Largest fraction of the values computed in parallel that may be padding."""
 
 
-FREQUENCIES, FREQUENCIES_OF_GIVEN = tuple(2.0**i for i in range(6)), (1.0, 2.0)
-"""Frequencies of the Fourier features of noised numbers, whose standard deviation is about 1, and of given ones.
+FREQUENCIES = 6
+"""Number of frequencies 1, 2, 4, … of the Fourier features of noised numbers, whose standard deviation is about 1, if
+none is asked for: high ones show where numbers determine each other precisely."""
 
-High ones show where numbers determine each other precisely. Given numbers have no noise, and by high frequencies the
-single rows of training would be known."""
+FREQUENCIES_OF_GIVEN = (1.0, 2.0)
+"""Frequencies of given numbers, which have no noise: by high ones the single rows of training would be known."""
 
 
 def number_features(
@@ -88,11 +89,6 @@ class Tokens:
     def n_shown(self) -> int:
         """Number of features of the numbers that are given."""
         return (2 + 2 * len(FREQUENCIES_OF_GIVEN)) * len(self.with_number)
-
-    @property
-    def n_noised(self) -> int:
-        """Number of features of the numbers that are noised."""
-        return (2 + 2 * len(FREQUENCIES)) * len(self.with_number)
 
     def has_number(self, tokens: Float[Array, "*rows T"]) -> Bool[Array, "*rows k"]:
         """Which of the numbers of some rows there are."""

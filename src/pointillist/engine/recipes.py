@@ -16,7 +16,7 @@ from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embeddi
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.token_losses import TokenObjective
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.tokens import Tokens
+from pointillist.diffusion.tokens import FREQUENCIES, Tokens
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,13 @@ class TokenArchitecture:
         tokens: The tokens of a row.
         width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
+        frequencies: Number of frequencies that the network sees of noised numbers.
     """
 
     tokens: Tokens
     width: int = 256
     depth: int = 3
+    frequencies: int = FREQUENCIES
 
     class_embedding: ClassVar[int] = 0
     n_features: ClassVar[int] = 0
@@ -113,7 +115,8 @@ class TokenArchitecture:
         of_tokens = kind.build(key, **shape)
         if not tokens.with_number:
             return of_tokens
-        return MixedNetwork(of_tokens, NumberNetwork.build(jax.random.fold_in(key, 3), **shape))
+        own_key = jax.random.fold_in(key, 3)
+        return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape, frequencies=self.frequencies))
 
 
 AnyArchitecture = Architecture | TokenArchitecture

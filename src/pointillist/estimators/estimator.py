@@ -60,10 +60,15 @@ class Diffusion(Hyperparameters, BaseEstimator):
             "uniform" over 1 … T.
         width: Number of units in a hidden layer. None is 96, or 256 with mixed columns.
         depth: Number of hidden blocks.
+        frequencies: Number of frequencies 1, 2, 4, … of the Fourier features by which the network sees noised numbers
+            of mixed columns, 1 … 16: more of them show where numbers determine each other precisely. None is 6, or of
+            2 and 6 the one with the lower loss on held-out rows if there are at most 2,000 rows.
         time_embedding: Width of the embedding of the noise level, even, at least 4.
         class_embedding: Width of the embedding of the class, even, at least 4.
         epochs: Most passes over the rows. None is as many as make 10,000 steps, but at most 400; with mixed columns at
-            most 60, or as many as make 8,000 steps but at most 150 if there are numbers among them.
+            most 60, or as many as make 8,000 steps but at most 150 if there are numbers among them. With mixed columns
+            and 20 to 2,000 rows, it is the number after which the loss of a held-out fifth of the rows is lowest, of at
+            most three times as many; the model is then trained anew on all rows.
         batch_size: Number of rows in a step; all rows if the table has fewer. None is 64, or with mixed columns a
             sixteenth of the rows, from 8 to 256, or to 512 if there are numbers among them.
         learning_rate: Adam's learning rate. None is 0.001; with numbers among mixed columns 0.003 times the root of

@@ -14,8 +14,10 @@ from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import as_mixed
 from pointillist.models.classes import Classes
 from pointillist.models.hyperparameters import Hyperparameters, check_hyperparameters, values_of
+from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
+from pointillist.models.regularising import regularised
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.training import train
 from pointillist.points import Table
@@ -120,7 +122,7 @@ def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
         ValueError: If training diverges, or if the checkpoint belongs to another training run.
         KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
     """
-    plan, before = task.plan, task.before
+    plan, before = regularised(task.plan, is_shown=bool(task.asked.verbose)), task.before
     mark = fingerprint(plan.rows)
     file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, mark), plan.seed)
     trained = train(plan, checkpoint=file, is_shown=bool(task.asked.verbose))
@@ -131,4 +133,7 @@ def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
         validation = np.concatenate([before.record.validation_history, validation])
     record = Record(history, validation, plan.seed, mark)
     asked = values_of(task.asked)
-    return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with)
+    trained_with = task.trained_with
+    if isinstance(process, MaskedProcess):
+        trained_with = trained_with | {"frequencies": process.architecture.frequencies}
+    return RowModel(plan.codec, process, network, task.classes, record, asked, trained_with)

@@ -11,15 +11,19 @@ from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.samplers import VARIANCES
 from pointillist.diffusion.schedules import SCHEDULES
+from pointillist.diffusion.tokens import FREQUENCIES
 from pointillist.engine.recipes import PRECISIONS, AnyObjective, Method
 from pointillist.points import SCALINGS
 
-LIMITS = {"timesteps": 100_000, "width": 65_536, "depth": 1_000, "time_embedding": 65_536, "class_embedding": 65_536}
+LIMITS = {
+    "timesteps": 100_000, "width": 65_536, "depth": 1_000, "frequencies": 16, "time_embedding": 65_536,
+    "class_embedding": 65_536,
+}  # fmt: skip
 """Upper limits beyond any real model, so that a false claim of a file cannot exhaust memory."""
 
 DECIDING = (
     "timesteps", "schedule", "beta_start", "beta_end", "scaling", "network", "prediction",
-    "width", "depth", "time_embedding", "class_embedding", "p_uncond", "process",
+    "width", "depth", "frequencies", "time_embedding", "class_embedding", "p_uncond", "process",
 )  # fmt: skip
 """Parameters of which a fitted model keeps the values, whatever they are set to later."""
 
@@ -63,6 +67,7 @@ class Hyperparameters:
     noise_levels: str = "log-normal"
     width: int | None = None
     depth: int = 3
+    frequencies: int | None = None
     time_embedding: int = 32
     class_embedding: int = 16
     epochs: int | None = None
@@ -94,9 +99,9 @@ def values_of(asked: Hyperparameters) -> dict[str, Any]:
 
 
 def deciding(asked: Hyperparameters, width: int) -> dict[str, Any]:
-    """Returns the values that decide the network, with a width in place of None."""
+    """Returns the values that decide the network, with numbers in place of None."""
     values = {name: _plain(getattr(asked, name)) for name in DECIDING}
-    return values | {"width": values["width"] or width}
+    return values | {"width": values["width"] or width, "frequencies": values["frequencies"] or FREQUENCIES}
 
 
 def learning(asked: Hyperparameters, rate: float) -> dict[str, Any]:
@@ -126,7 +131,7 @@ def training_method(asked: Hyperparameters, objective: AnyObjective, batch_size:
 def check_hyperparameters(asked: Hyperparameters) -> None:
     """Raises a ValueError that names a parameter, if it cannot be used."""
     whole = {"timesteps": 1, "depth": 1, "n_iter_no_change": 1, "warmup": 0}
-    whole |= {name: 1 for name in ("epochs", "width", "batch_size") if getattr(asked, name) is not None}
+    whole |= {name: 1 for name in ("epochs", "width", "frequencies", "batch_size") if getattr(asked, name) is not None}
     for name, low in whole.items():
         value = getattr(asked, name)
         if not is_whole(value, low):

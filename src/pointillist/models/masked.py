@@ -54,7 +54,11 @@ class MaskedProcess(Process):
             encoding.number_values,
             encoding.with_intervals,
         )
-        return cls(TokenArchitecture(tokens, parameters["width"], parameters["depth"]))
+        return cls(TokenArchitecture(tokens, *(parameters[name] for name in ("width", "depth", "frequencies"))))
+
+    def with_frequencies(self, number: int) -> "MaskedProcess":
+        """Returns the process of a network that sees some number of frequencies of noised numbers."""
+        return replace(self, architecture=replace(self.architecture, frequencies=number))
 
     @property
     def noise(self) -> tuple[Schedule | None, Float[np.ndarray, " k"] | None]:

@@ -25,15 +25,24 @@ BLOCK = 64
 """Number of neighboring rows that go to the same shard: reading a file row by row would be slow."""
 
 MAX_HELD_OUT = 10_000
+
+STEPS_PER_CHECK = 500
 ROWS_FOR_SIGMA = 100_000
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """When to stop early: after `n_iter_no_change` checks without a lower held-out loss."""
+    """When to stop early: after `n_iter_no_change` checks without a lower held-out loss.
+
+    Attributes:
+        validation_fraction: Share of the rows to hold out.
+        n_iter_no_change: Number of checks.
+        steps_per_check: Fewest training steps between two checks.
+    """
 
     validation_fraction: float
     n_iter_no_change: int
+    steps_per_check: int = STEPS_PER_CHECK
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,8 @@ class Plan:
         held_out: Positions of the rows that training does not see, in order.
         stopping: When to stop early; None to train to the end.
         start: Weights to continue from; None to start anew.
+        candidates: Processes of which the one whose held-out rows are likeliest is to be trained, and for as long as
+            that lasts; none if the plan is settled.
     """
 
     rows: Float[np.ndarray, "n columns"]
@@ -81,6 +92,7 @@ class Plan:
     held_out: Int[np.ndarray, " v"] = field(default_factory=lambda: np.empty(0, np.int64))
     stopping: Stopping | None = None
     start: Weights | None = None
+    candidates: tuple[Process, ...] = ()
 
     @cached_property
     def shards(self) -> "Shards":

@@ -19,6 +19,7 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.hyperparameters import Hyperparameters, deciding, learning, parts_of, training_method
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data_to_learn
+from pointillist.models.regularising import CANDIDATES, FEWEST_ROWS, MOST_ROWS
 from pointillist.models.row_model import RowModel
 from pointillist.points import TableScaling, column_range, rows_at
 from pointillist.points.column_code import ColumnCode
@@ -176,6 +177,10 @@ def plan_tokens(
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         guided = None if label is None else encoding.place(label)
         objective = MixedObjective(process.architecture.tokens, guided, 0.0 if label is None else asked.p_uncond)
+    candidates: tuple[MaskedProcess, ...] = ()
+    if asked.epochs is None and not asked.early_stopping and FEWEST_ROWS <= len(rows) <= MOST_ROWS:
+        waves = CANDIDATES if encoding.with_number and asked.frequencies is None else (parameters["frequencies"],)
+        candidates = tuple(process.with_frequencies(number) for number in waves)
     plan = Plan(
         rows=rows,
         labels=None,
@@ -188,6 +193,7 @@ def plan_tokens(
         seed=seed,
         held_out=rows_to_hold_out(len(rows), None, 0, stopping, seed),
         stopping=stopping,
+        candidates=candidates,
     )
     classes = None
     if label is not None:

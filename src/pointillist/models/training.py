@@ -16,8 +16,6 @@ from pointillist.models.plan import Plan
 from pointillist.progress import Bar, Keeping, deferred_interrupt
 
 STEPS_PER_CALL = 2000
-STEPS_PER_CHECK = 500
-"""Fewest training steps between two checks of the held-out rows."""
 
 CHECKPOINT_EVERY = 10.0
 """Fewest seconds between two checkpoints."""
@@ -25,11 +23,19 @@ CHECKPOINT_EVERY = 10.0
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, its training loss in each epoch, and its held-out loss at each check."""
+    """A trained network.
+
+    Attributes:
+        network: The network.
+        history: The training loss in each epoch.
+        validation_history: The held-out loss at each check.
+        best_epochs: Number of epochs of which the network is the result: with held-out rows, until their lowest loss.
+    """
 
     network: Weights
     history: Float[np.ndarray, " epochs"]
     validation_history: Float[np.ndarray, " checks"]
+    best_epochs: int
 
 
 def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = False) -> Trained:
@@ -59,7 +65,8 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         labels=labels,
         sigma_data=None if sigma_data is None else sigma_data[None],
     )
-    run = _Run(plan, trainer, recipe.epochs, -(-STEPS_PER_CHECK // steps))
+    per_check = 1 if plan.stopping is None else -(-plan.stopping.steps_per_check // steps)
+    run = _Run(plan, trainer, recipe.epochs, per_check)
     console = Console(stderr=True)
     with Bar(console, recipe.epochs, is_shown=is_shown) as bar:
         epochs_per_call = min(MAX_EPOCHS_PER_CALL, max(1, STEPS_PER_CALL // steps))
@@ -156,4 +163,6 @@ class _Run:
             (network,) = self._trainer.networks()
         losses = self._progress.losses[: self._done]
         by_pass = [part.mean() for part in np.split(losses, np.arange(shards, len(losses), shards))]
-        return Trained(network, np.array(by_pass, np.float32), self._checks())
+        checks = self._checks()
+        best = (int(checks.argmin()) + 1) * self._epochs_per_check if len(checks) else self._done
+        return Trained(network, np.array(by_pass, np.float32), checks, min(best, self._done) // shards)

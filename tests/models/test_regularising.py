@@ -1,0 +1,76 @@
+"""The regularisation of small tables, which held-out rows choose."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pointillist.diffusion.token_sampling import HIDDEN
+from pointillist.engine.validation import held_out_loss
+from pointillist.models import regularising
+from pointillist.models.fitting import fit, prepare
+from pointillist.models.hyperparameters import Hyperparameters
+from pointillist.models.masked import MaskedProcess
+from pointillist.models.regularising import LONGEST, regularised
+from pointillist.models.training import train
+from pointillist.points.frames import table_of
+
+
+def table_of_noise(n: int, seed: int = 0) -> pd.DataFrame:
+    """Rows that have one number in common in four noisy columns; all else that could be learned is single rows."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(rng.normal(size=(n, 1)) + 0.3 * rng.normal(size=(n, 4)), columns=list("abcd"))
+    return frame.assign(kind=rng.choice(["x", "y"], n))
+
+
+def plan_of(frame: pd.DataFrame, width: int = 32, **asked: Any) -> Any:
+    return prepare(Hyperparameters(width=width, depth=1, random_state=0, **asked), frame).plan
+
+
+@pytest.mark.slow
+def test_training_ends_before_single_rows_are_learned() -> None:
+    plan = plan_of(table_of_noise(30), width=256)
+    chosen = regularised(plan)
+    assert chosen.epochs is not None and 0 < chosen.epochs < LONGEST * plan.most_default_epochs
+    long = train(replace(chosen, epochs=LONGEST * plan.most_default_epochs)).network
+    short = train(chosen).network
+    others = plan.codec.known_tokens(table_of(table_of_noise(500, seed=1))[0], HIDDEN)
+    asked = chosen.process.architecture, chosen.method.objective, *chosen.process.noise
+    of_short, of_long = (held_out_loss(network, *asked, others, None, 0) for network in (short, long))
+    assert of_short < of_long - 0.1
+
+
+def test_the_candidate_with_the_lower_loss_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(table_of_noise(60))
+    trials = []
+
+    def noted(plan: Any, **options: Any) -> Any:
+        trials.append((plan.process.architecture.frequencies, train(plan, **options)))
+        return trials[-1][1]
+
+    monkeypatch.setattr(regularising, "train", noted)
+    chosen = regularised(plan)
+    number, best = min(trials, key=lambda trial: trial[1].validation_history.min())
+    assert [each for each, _ in trials] == [2, 6]
+    assert isinstance(chosen.process, MaskedProcess) and chosen.process.architecture.frequencies == number
+    per_check = -(-150 // (48 // chosen.method.batch_size))
+    assert chosen.epochs == best.best_epochs == per_check * (int(best.validation_history.argmin()) + 1)
+    assert not len(chosen.held_out) and chosen.stopping is None
+
+
+def test_what_is_asked_for_is_not_chosen() -> None:
+    assert plan_of(table_of_noise(60), epochs=3).candidates == ()
+    assert plan_of(table_of_noise(60), early_stopping=True).candidates == ()
+    (only,) = plan_of(table_of_noise(60), frequencies=4).candidates
+    assert only.architecture.frequencies == 4
+    assert plan_of(table_of_noise(19)).candidates == plan_of(table_of_noise(2001)).candidates == ()
+    assert len(plan_of(table_of_noise(2000)).candidates) == 2
+
+
+def test_a_fit_notes_what_was_chosen_and_is_reproducible() -> None:
+    asked = Hyperparameters(width=16, depth=1, random_state=0)
+    first, second = (fit(prepare(asked, table_of_noise(40))) for _ in range(2))
+    assert first.trained_with["frequencies"] in (2, 6) and first.asked["frequencies"] is None
+    assert np.array_equal(first.record.history, second.record.history)
