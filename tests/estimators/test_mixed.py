@@ -259,7 +259,6 @@ def test_numbers_that_are_categories():
         (lambda m: m.sample(2, guidance=1.0), "guidance needs a class to guide to"),
         (lambda m: m.sample(2, sampler="ddim"), "sampler is only for models of numbers"),
         (lambda m: m.sample(2, reward=np.sum), "reward is only for models of numbers"),
-        (lambda m: m.score_samples(frame(5)), "log-densities are for models of numbers"),
         (lambda m: m.plot(), "are for models of numbers, and this one is of tokens"),
         (lambda m: m.plot_density(), "is for models of numbers"),
         (lambda m: m.impute(np.zeros((2, 9))), "X has no column 'kind'"),
