@@ -21,6 +21,7 @@ from pointillist.estimators.asking import draw_of, fitted_model
 from pointillist.estimators.reading import checked_rows
 from pointillist.files import checking
 from pointillist.models.checkpoint import forget
+from pointillist.models.conditional import Conditional
 from pointillist.models.container import ModelFileError
 from pointillist.models.density import log_density
 from pointillist.models.drawing import imputed
@@ -315,6 +316,20 @@ class Diffusion(Hyperparameters, BaseEstimator):
         tables = imputed(model, aligned(X, layout), n_draws or 1, random_state)
         restored = [model.codec.restore(table, index) for table in tables]
         return restored[0] if n_draws is None else restored
+
+    def conditional(self, target: Any) -> Conditional:
+        """Returns the law of one column, or of several, given the others.
+
+        It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`.
+
+        Args:
+            target: Name of a column, or a list of names; of an array, positions. Labels that `fit` got apart from a
+                table of mixed columns are a column too.
+
+        Raises:
+            ValueError: In one line, if there is no such column, or if the model is of numbers.
+        """
+        return Conditional(fitted_model(self), target)
 
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes log p(x) of each row in nats, shape (n,), in the units of the data and over all classes together.
