@@ -186,3 +186,27 @@ def test_a_csv_of_another_form(run):
     assert (
         "--delimiter takes one ASCII character, or tab" in run("fit", "german.csv", "--out", "m", "--delimiter", "")[2]
     )
+
+
+def test_a_column_is_predicted_and_rows_are_scored(run):
+    assert run("fit", "pets.csv", "--out", "m", "--epochs", 3, *SMALL)[0] == 0
+    csv.write_csv(csv.read_csv("pets.csv").slice(0, 7).drop_columns(["weight"]), "some.csv")
+    assert run("predict", "m", "some.csv", "-o", "p.csv", "--target", "weight", "--quantiles", "0.05,0.5")[0] == 0
+    found = csv.read_csv("p.csv")
+    assert found.column_names == ["weight_0.05", "weight_0.5"] and found.num_rows == 7
+    assert run("predict", "m", "pets.csv", "-o", "p.csv", "--target", "kind", "--probabilities")[0] == 0
+    found = csv.read_csv("p.csv")
+    assert found.column_names == ["kind=cat", "kind=dog"]
+    assert np.allclose(sum(column.to_numpy() for column in found.columns), 1, atol=1e-4)
+    assert run("predict", "m", "pets.csv", "-o", "p.parquet", "--target", "born")[0] == 0
+    assert run("score", "m", "pets.csv", "-o", "s.csv")[0] == 0
+    scores = csv.read_csv("s.csv")["log_density"].to_numpy()
+    assert np.array_equal(scores, Diffusion.load("m").score_samples(csv.read_csv("pets.csv")))
+    for arguments, message in [
+        (("predict", "m", "pets.csv", "-o", "p.csv", "--target", "colour"), "there is no column 'colour'"),
+        (("predict", "m", "some.csv", "-o", "p.csv", "--target", "kind"), "X has no column 'weight'"),
+        (("predict", "m", "some.csv", "-o", "p.csv", "--target", "weight", "--quantiles", "x"), "takes levels such as"),
+        (("score", "m", "some.csv", "-o", "s.csv"), "X has no column 'weight'"),
+    ]:
+        code, _, error = run(*arguments)
+        assert code == 2 and message in error and error.count("\n") == 1

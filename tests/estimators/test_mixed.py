@@ -6,6 +6,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from sklearn.model_selection import GridSearchCV
 
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.engine.training import StackTrainer
@@ -259,7 +260,6 @@ def test_numbers_that_are_categories():
         (lambda m: m.sample(2, guidance=1.0), "guidance needs a class to guide to"),
         (lambda m: m.sample(2, sampler="ddim"), "sampler is only for models of numbers"),
         (lambda m: m.sample(2, reward=np.sum), "reward is only for models of numbers"),
-        (lambda m: m.score_samples(frame(5)), "log-densities are for models of numbers"),
         (lambda m: m.plot(), "are for models of numbers, and this one is of tokens"),
         (lambda m: m.plot_density(), "is for models of numbers"),
         (lambda m: m.impute(np.zeros((2, 9))), "X has no column 'kind'"),
@@ -298,3 +298,11 @@ def test_a_model_that_cannot_go_on(data):
     model = Diffusion(**{**FAST, "epochs": 1}).fit(data, classes)
     with pytest.raises(ValueError, match="a classifier by denoising is for models of numbers"):
         DiffusionClassifier(model).predict(data)
+
+
+@pytest.mark.slow
+def test_a_search_compares_mixed_models_by_their_held_out_log_density():
+    table = frame(300)[["kind", "weight", "legs"]]
+    model = Diffusion(width=16, depth=1, batch_size=32, random_state=0)
+    found = GridSearchCV(model, {"epochs": [1, 20]}, cv=2).fit(table)
+    assert np.isfinite(found.cv_results_["mean_test_score"]).all() and found.best_params_ == {"epochs": 20}

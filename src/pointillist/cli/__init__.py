@@ -11,6 +11,7 @@ import typer
 from pointillist import __version__
 from pointillist.cli.evaluation import evaluate
 from pointillist.cli.info import info
+from pointillist.cli.predictions import predict, score
 from pointillist.cli.rows import fit, sample
 from pointillist.cli.studies import report, study
 from pointillist.foreign_text import printable
@@ -23,7 +24,7 @@ app = typer.Typer(
     # As Rich reads it, text in brackets is markup.
     rich_markup_mode=None,
 )
-for command in (fit, sample, evaluate, info, study, report):
+for command in (fit, sample, predict, score, evaluate, info, study, report):
     app.command()(command)
 
 

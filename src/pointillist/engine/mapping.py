@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -77,8 +77,21 @@ class ClassElbos(eqx.Module):
         return self.n_classes
 
 
+@runtime_checkable
+class RowFunction(Protocol):
+    """A function of one row, a pytree."""
+
+    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, "*values"]:
+        """Computes the value of a row."""
+        ...
+
+    def width(self, columns: int) -> int:
+        """Number of network evaluations in parallel for rows of some columns."""
+        ...
+
+
 def map_rows(
-    function: LogDensity | ClassLogDensities | ClassElbos,
+    function: RowFunction,
     rows: Float[np.ndarray, "n d"],
     *,
     seed: int = 0,

@@ -21,8 +21,9 @@ from pointillist.estimators.asking import draw_of, fitted_model
 from pointillist.estimators.reading import checked_rows
 from pointillist.files import checking
 from pointillist.models.checkpoint import forget
+from pointillist.models.conditional import Conditional
 from pointillist.models.container import ModelFileError
-from pointillist.models.density import log_density, numbers_only
+from pointillist.models.density import log_density
 from pointillist.models.drawing import imputed
 from pointillist.models.fitting import fit, prepare
 from pointillist.models.hyperparameters import Hyperparameters, values_of
@@ -321,21 +322,46 @@ class Diffusion(Hyperparameters, BaseEstimator):
         restored = [model.codec.restore(table, index) for table in tables]
         return restored[0] if n_draws is None else restored
 
+    def conditional(self, target: Any) -> Conditional:
+        """Returns the law of one column, or of several, given the others.
+
+        It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`.
+
+        Args:
+            target: Name of a column, or a list of names; of an array, positions. Labels that `fit` got apart from a
+                table of mixed columns are a column too.
+
+        Raises:
+            ValueError: In one line, if there is no such column, or if the model is of numbers.
+        """
+        return Conditional(fitted_model(self), target)
+
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes log p(x) of each row in nats, shape (n,), in the units of the data and over all classes together.
 
-        It solves the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3) with an adaptive solver.
-        The density is that of rows with the noise of t = 1 added, over the columns that were not constant in `fit`. The
-        ODE ends in N(0, I) where the deterministic solvers begin, at sigma_t / alpha_t = 10 (or at t = T if that comes
-        first). Its trace is exact up to 64 columns; beyond that, it is Hutchinson's estimate from 32 probes, which are
-        a function of the row.
+        **Numbers.** It solves the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3) with an
+        adaptive solver. The density is that of rows with the noise of t = 1 added, over the columns that were not
+        constant in `fit`. The ODE ends in N(0, I) where the deterministic solvers begin, at sigma_t / alpha_t = 10 (or
+        at t = T if that comes first). Its trace is exact up to 64 columns; beyond that, it is Hutchinson's estimate
+        from 32 probes, which are a function of the row.
+
+        **Mixed columns.** It is the log of a mass times a density: the probability of all cells that take single
+        values (categories, numbers that repeat, missing cells), and the density of the other numbers given them, per
+        unit of each of their columns. The probability is the mean over 4 fixed orders of the cells, in each of which
+        it is the product of those of each cell given all before it (Hoogeboom et al. 2021, arXiv 2110.02037, section
+        3), so that the sum over all rows is 1. The density is by the same ODE in 24 steps of a third-order method.
+        Numbers of many values that each repeat have a mass, a mean over 4 points of the values' ranges of scores. A
+        number beyond those of `fit` has the density of scores that go on as between the outermost ones. A row has
+        -inf if the model gives it no mass, as it does to categories, numbers of few values and missing cells that no
+        training row had. The density is that of rows before relations of columns are restored in them.
 
         Raises:
-            ValueError: If the model is of mixed columns, if `scaling` was "quantile" and a column holds a value so
-                often that it has no density there, or if a model with classes was never trained without labels.
+            ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, if
+                a model of numbers with classes was never trained without labels, or if X lacks a column.
         """
         model = fitted_model(self)
-        numbers_only(model, "log-densities are")
+        if isinstance(model.codec, TokenCodec):
+            return log_density(model, aligned(X, model.codec.layout))
         return log_density(model, checked_rows(self, X)[1])
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pointillist.lazy import getter
 
 if TYPE_CHECKING:
+    from pointillist.models.conditional import Conditional
     from pointillist.models.drawing import Draw
     from pointillist.models.fitting import fit, prepare
     from pointillist.models.hyperparameters import Hyperparameters
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __getattr__ = getter(
     __name__,
     {
+        "Conditional": "pointillist.models.conditional",
         "Draw": "pointillist.models.drawing",
         "Hyperparameters": "pointillist.models.hyperparameters",
         "Request": "pointillist.models.request",
@@ -26,7 +28,17 @@ __getattr__ = getter(
     },
 )
 
-__all__ = ["Draw", "Hyperparameters", "Request", "RowModel", "fit", "load_model", "prepare", "save_model"]
+__all__ = [
+    "Conditional",
+    "Draw",
+    "Hyperparameters",
+    "Request",
+    "RowModel",
+    "fit",
+    "load_model",
+    "prepare",
+    "save_model",
+]
 
 
 def __dir__() -> list[str]:

@@ -1,11 +1,13 @@
-"""Log-densities of rows under a model of numbers."""
+"""Log-densities of rows."""
 
 import numpy as np
 from jaxtyping import Float
 
 from pointillist.engine.mapping import LogDensity, map_rows
 from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.mixed_density import joint_log_density
 from pointillist.models.process import Learned
+from pointillist.points.mixed import MixedTable
 from pointillist.points.number_codec import NumberCodec
 
 
@@ -22,13 +24,19 @@ def numbers_only(model: Learned, what: str) -> tuple[NumberCodec, GaussianProces
     return model.codec, model.process
 
 
-def log_density(model: Learned, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+def log_density(model: Learned, rows: Float[np.ndarray, "n d"] | MixedTable) -> Float[np.ndarray, " n"]:
     """Computes log p(x) of rows in nats, in the units of the table; see `Diffusion.score_samples`.
+
+    Args:
+        model: The model.
+        rows: Rows of numbers, or for a model of tokens a table with its columns.
 
     Raises:
         ValueError: If the model has no density, or not that of all classes together.
     """
-    codec, process = numbers_only(model, "log-densities are")
+    if isinstance(rows, MixedTable):
+        return joint_log_density(model, rows)
+    codec, process = numbers_only(model, "log-densities of arrays are")
     if model.classes is not None and process.p_uncond == 0:
         raise ValueError(
             "the density is that of all classes together, and this model was never trained without labels: fit it "

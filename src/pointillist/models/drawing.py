@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.diffusion.samplers import RowSampler
+from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.walks import Walk
 from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
@@ -149,10 +150,25 @@ def imputed(model: Learned, table: MixedTable, n_draws: int, random_state: Any) 
         n_draws: Number of tables.
         random_state: Seed.
     """
-    process, codec = model.process, model.codec
-    assert isinstance(process, MaskedProcess) and isinstance(codec, TokenCodec)
-    drawing = process.imputing(model, table, n_draws, random_state)
-    tokens = np.concatenate([np.empty((0, codec.width), np.float32), *_streamed(drawing, codec.width)])
-    check_drawn(tokens)
-    n = len(table)
-    return [codec.filled(table, tokens[i * n : (i + 1) * n]) for i in range(n_draws)]
+    assert isinstance(model.codec, TokenCodec)
+    known = model.codec.known_tokens(table, HIDDEN)
+    return [model.codec.filled(table, drawn) for drawn in completed(model, known, n_draws, random_state)]
+
+
+def completed(
+    model: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
+) -> Float[np.ndarray, "draws n width"]:
+    """Draws all cells of rows but those that are known, as the codec of tokens encodes them; none is missing.
+
+    Args:
+        model: A model of tokens.
+        known: Tokens and scores, hidden and NaN where a cell is not known.
+        n_draws: Number of draws of each row.
+        random_state: Seed.
+    """
+    process, width = model.process, model.codec.width
+    assert isinstance(process, MaskedProcess)
+    drawing = process.filling(model, known, n_draws, random_state)
+    rows = np.concatenate([np.empty((0, width), np.float32), *_streamed(drawing, width)])
+    check_drawn(rows)
+    return rows.reshape(n_draws, len(known), width)

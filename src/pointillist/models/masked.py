@@ -21,7 +21,7 @@ from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.process import Drawing, Learned, Process
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
 from pointillist.points.encoding import TableEncoding
-from pointillist.points.mixed import Cells, MixedTable, cells_of
+from pointillist.points.mixed import Cells, cells_of
 from pointillist.points.token_codec import TokenCodec
 
 _OF_NUMBERS = ("guidance_interval", "worse", *OF_REWARD, "sampler", "steps", "prior", "deterministic")
@@ -115,7 +115,7 @@ class MaskedProcess(Process):
 
     def _denoiser(self, learned: Learned, request: Request) -> TokenDenoiser | MixedDenoiser:
         if request.guidance == 0:
-            return self._plain(learned)
+            return self.plain(learned)
         if request.labels is None:
             raise ValueError("guidance needs a class to guide to: give labels")
         guidance, guided = np.asarray(request.guidance, np.float32), _label_token(learned)
@@ -123,18 +123,20 @@ class MaskedProcess(Process):
         denoiser = GuidedTokenDenoiser(of_tokens, self.architecture.tokens, guided=guided, guidance=guidance)
         return denoiser if of_numbers is None else MixedDenoiser(denoiser, of_numbers, guided, guidance)
 
-    def _plain(
+    def plain(
         self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None
     ) -> TokenDenoiser | MixedDenoiser:
+        """Returns the denoiser without guidance, which gives forbidden values of tokens no probability."""
         of_tokens, of_numbers = _networks(learned)
         denoiser = TokenDenoiser(of_tokens, self.architecture.tokens, forbidden=forbidden)
         return denoiser if of_numbers is None else MixedDenoiser(denoiser, of_numbers)
 
-    def imputing(self, learned: Learned, table: MixedTable, n_draws: int, random_state: Any) -> Drawing:
-        """Returns what draws the missing cells of a table with the model's columns, `n_draws` times over."""
-        codec = _codec(learned)
-        prior = np.tile(codec.known_tokens(table, HIDDEN), (n_draws, 1))
-        denoiser = self._plain(learned, codec.stands_for_missing)
+    def filling(
+        self, learned: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
+    ) -> Drawing:
+        """Returns what draws all cells of rows but those that are known, `n_draws` times over; none is missing."""
+        prior = np.tile(known, (n_draws, 1))
+        denoiser = self.plain(learned, _codec(learned).stands_for_missing)
         return Drawing(len(prior), seed_of(random_state), denoiser, self._sampler, prior=prior)
 
 

@@ -1,6 +1,7 @@
 """Reads containers of any kind, data frames and arrays, as tables of mixed columns."""
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -121,8 +122,13 @@ def _check_columns(frame: Any, headings: Headings) -> None:
             continue
 
 
-def aligned(X: Any, layout: FrameLayout) -> MixedTable:
+def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = ()) -> MixedTable:
     """Returns X with the columns of a layout, in their order.
+
+    Args:
+        X: The table, in any container.
+        layout: The layout.
+        absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
 
     Raises:
         ValueError: If X lacks a column, or a column holds something else.
@@ -133,7 +139,12 @@ def aligned(X: Any, layout: FrameLayout) -> MixedTable:
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     names, columns = found[0].names, []
+    if absent and found[1] == "array" and len(names) == len(layout.names) - len(absent):
+        names = tuple(name for name in layout.names if name not in absent)
     for name, field in zip(layout.names, layout.schema, strict=True):
+        if name not in names and name in absent:
+            columns.append(pa.chunked_array([pa.nulls(len(found[0]), _plain(field.type))]))
+            continue
         if name not in names:
             raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
         columns.append(_as_in_fit(name, found[0].arrow.column(names.index(name)), field.type))

@@ -1,0 +1,139 @@
+"""`pointillist predict` and `pointillist score`: what a model says of the rows of a table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pointillist.cli import choices
+from pointillist.cli.choices import FILES
+
+if TYPE_CHECKING:
+    from pointillist.models.row_model import RowModel
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns ({FILES}); COLUMN is not read.")
+    ],
+    out: Annotated[Path, choices.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict.")],
+    quantiles: Annotated[
+        str | None,
+        typer.Option(metavar="LEVELS", help="Quantiles of a column of numbers to write, such as 0.05,0.5,0.95."),
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write the probability of each value of a column of few.")
+    ] = False,
+) -> None:
+    """Predicts a column of a table from the others: the mean of a number, the most probable category."""
+    import numpy as np
+
+    from pointillist.files import check_place
+    from pointillist.models.conditional import Conditional
+    from pointillist.models.saving import load_model
+
+    check_place(out)
+    if quantiles is not None and probabilities:
+        raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
+    levels = None if quantiles is None else _levels(quantiles)
+    fitted = load_model(model)
+    view = Conditional(fitted, _column(fitted, target))
+    rows = _read(fitted, table)
+    if probabilities:
+        values = view.predict_proba(rows)
+        names = [f"{target}={_text(value)}" for value in view.classes_]
+    elif levels is not None:
+        values = view.quantiles(rows, levels)
+        names = [f"{target}_{level:g}" for level in levels]
+    else:
+        values, names = view.predict(rows)[:, None], [target]
+    _write(out, dict(zip(names, np.asarray(values).T, strict=True)))
+
+
+def score(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {FILES}.")],
+    out: Annotated[Path, choices.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
+) -> None:
+    """Writes the log-density of each row of a table, in nats: the least probable rows are outliers."""
+    from pointillist.files import check_place
+    from pointillist.models.density import log_density
+    from pointillist.models.saving import load_model
+    from pointillist.points.frames import aligned
+    from pointillist.points.token_codec import TokenCodec
+
+    check_place(out)
+    fitted = load_model(model)
+    rows = _read(fitted, table)
+    if isinstance(fitted.codec, TokenCodec):
+        rows = aligned(rows, fitted.codec.layout)
+    _write(out, {"log_density": log_density(fitted, rows)})
+
+
+def _read(model: "RowModel", path: Path) -> Any:
+    """The rows of a file as the model takes them: a table of mixed columns, or an array of the model's columns."""
+    import numpy as np
+
+    from pointillist.points import MixedTable, read_any
+    from pointillist.points.columns import shown
+    from pointillist.points.layout import check_finite
+    from pointillist.points.token_codec import TokenCodec
+
+    is_mixed = isinstance(model.codec, TokenCodec)
+    table = read_any(path, is_mixed=is_mixed, min_rows=1)
+    if is_mixed:
+        return table
+    names, known = table.names, model.codec.names
+    if isinstance(table, MixedTable):
+        missing = [name for name in known or () if name not in table.names]
+        if known is None or missing:
+            raise ValueError(f"{path}: its columns are not those of the model")
+        cells = dict(zip(table.names, table.cells, strict=True))
+        if any(cells[name].categories is not None or cells[name].is_missing.any() for name in known):
+            raise ValueError(f"{path}: the model is of numbers, and its columns hold text or missing cells")
+        return np.stack([cells[name].values.astype(float) for name in known], axis=1)
+    rows = np.asarray(table.rows, float)
+    if known is not None and names is not None:
+        for name in known:
+            if name not in names:
+                raise ValueError(f"{path}: has no column {shown(str(name))}, which the model has")
+        rows = rows[:, [names.index(name) for name in known]]
+    if rows.shape[1] != model.codec.n_columns:
+        raise ValueError(f"{path}: has {rows.shape[1]} columns, and the model {model.codec.n_columns}")
+    check_finite(rows, str(path), known)
+    return rows
+
+
+def _column(model: "RowModel", text: str) -> Any:
+    """The model's name of a column, which need not be text."""
+    from pointillist.points.token_codec import TokenCodec
+
+    names = [code.name for code in model.codec.encoding.columns] if isinstance(model.codec, TokenCodec) else []
+    return next((name for name in names if str(name) == text), text)
+
+
+def _levels(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--quantiles takes levels such as 0.05,0.5,0.95, not {text!r}") from error
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _write(out: Path, columns: dict[str, Any]) -> None:
+    import numpy as np
+    import pyarrow as pa
+
+    from pointillist.points import TableWriter
+
+    arrays = [
+        pa.array(own.tolist()) if own.dtype == object else pa.array(np.ascontiguousarray(own))
+        for own in columns.values()
+    ]
+    with TableWriter(out, list(columns), [array.type for array in arrays], len(arrays[0])) as writer:
+        writer.write([pa.chunked_array([array]) for array in arrays])

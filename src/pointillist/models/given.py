@@ -1,0 +1,79 @@
+"""What is given of rows: the cells of a table but those of some columns, which are asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.diffusion.token_sampling import HIDDEN
+from pointillist.models.masked import MaskedProcess
+from pointillist.models.process import Learned
+from pointillist.points.frames import aligned
+from pointillist.points.mixed import MixedTable
+from pointillist.points.token_codec import TokenCodec
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows with some columns asked for.
+
+    Attributes:
+        table: The table, with the model's columns.
+        known: Tokens and scores that are given; hidden and NaN where cells are asked for, or missing.
+        is_whole: Which rows have no missing cell but those that are asked for.
+    """
+
+    table: MixedTable
+    known: Float[np.ndarray, "n width"]
+    is_whole: Bool[np.ndarray, " n"]
+
+
+def conditional_parts(model: Learned) -> tuple[TokenCodec, MaskedProcess]:
+    """Returns codec and process of a model whose cells can be given.
+
+    Raises:
+        ValueError: If no cells can be given to the model.
+    """
+    if not isinstance(model.codec, TokenCodec) or not isinstance(model.process, MaskedProcess):
+        raise ValueError(
+            "conditional is for models of tokens, and this one is of numbers: fit the table with process='masked'"
+        )
+    return model.codec, model.process
+
+
+def given_cells(model: Learned, X: Any, targets: Sequence[Any]) -> Given:
+    """Reads a table as what is given of its rows.
+
+    Args:
+        model: The model.
+        X: A table with the model's columns, in any container; those that are asked for may be left out.
+        targets: Names of the columns that are asked for.
+
+    Raises:
+        ValueError: In one line, if X lacks another column, holds a category that no training row had, or if a row has
+            no cell but those that are asked for.
+    """
+    codec, _ = conditional_parts(model)
+    encoding = codec.encoding
+    table = aligned(X, codec.layout, absent=targets)
+    hidden = [encoding.place(name) for name in targets]
+    kept = MixedTable(_without(table, [place for place in hidden if place < len(codec.names)]), own_names=codec.names)
+    known = codec.known_tokens(kept, HIDDEN)
+    others = np.delete(known[:, : len(encoding.columns)], hidden, axis=1)
+    is_hidden = others == HIDDEN
+    empty = np.flatnonzero(is_hidden.all(axis=1))
+    if len(empty) and others.shape[1]:
+        raise ValueError(f"row {empty[0]} has only missing cells besides the target: give one cell of it, or drop it")
+    return Given(table, known, ~is_hidden.any(axis=1))
+
+
+def _without(table: MixedTable, places: Sequence[int]) -> Any:
+    """The table with some columns empty."""
+    import pyarrow as pa
+
+    columns = list(table.arrow.columns)
+    for place in places:
+        columns[place] = pa.chunked_array([pa.nulls(len(table), columns[place].type)])
+    return pa.Table.from_arrays(columns, schema=table.arrow.schema)

@@ -1,0 +1,63 @@
+"""Laws of one value as weighted points: mean, quantiles and mode."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+NARROW = 0.1
+"""Share of a law that the interval holds whose middle is the mode of a law of numbers."""
+
+
+@dataclass(frozen=True)
+class Predictive:
+    """One law a row, each of points with weights.
+
+    Attributes:
+        values: The points, shape (n, points): numbers, or places of categories.
+        weights: Their weights, shape (n, points), which sum to 1 in a row.
+        is_atom: Which points stand for a single value, shape (points,); each of the others for the numbers about it.
+    """
+
+    values: Float[np.ndarray, "n points"]
+    weights: Float[np.ndarray, "n points"]
+    is_atom: Bool[np.ndarray, " points"]
+
+    def mean(self) -> Float[np.ndarray, " n"]:
+        """The means."""
+        return np.sum(self.values * self.weights, axis=1)
+
+    def quantiles(self, levels: Float[np.ndarray, " q"]) -> Float[np.ndarray, "n q"]:
+        """The quantiles: of single values the first that has the level's mass below or at it, else between points."""
+        values, weights, order = self._sorted()
+        above = np.cumsum(weights, axis=1)
+        below = above - weights
+        middle = (above + below) / 2
+        is_atom = self.is_atom[order]
+        shares = np.stack([np.where(is_atom, below, middle), np.where(is_atom, above, middle)], axis=2)
+        shares = shares.reshape(len(values), -1)
+        ends = np.repeat(values, 2, axis=1)
+        if self.is_atom.all():
+            places = (above[:, None] < np.asarray(levels)[None, :, None] - 1e-9).sum(axis=2)
+            return np.take_along_axis(values, np.minimum(places, values.shape[1] - 1), axis=1)
+        found = [np.interp(levels, row, own) for row, own in zip(shares, ends, strict=True)]
+        return np.array(found).reshape(len(values), len(levels))
+
+    def mode(self) -> Float[np.ndarray, " n"]:
+        """The most probable value; of numbers the middle of the shortest interval that holds a tenth of the law."""
+        if self.is_atom.all():
+            return np.take_along_axis(self.values, self.weights.argmax(axis=1)[:, None], axis=1)[:, 0]
+        values, weights, _ = self._sorted()
+        above = np.cumsum(weights, axis=1)
+        modes = np.empty(len(values))
+        for i, (own, end, weight) in enumerate(zip(values, above, weights, strict=True)):
+            # The first point by which the share is full, from each point on.
+            last = np.searchsorted(end, end - weight + min(NARROW, end[-1]) - 1e-9)
+            first = np.flatnonzero(last < len(own))
+            best = first[np.argmin(own[last[first]] - own[first])]
+            modes[i] = (own[best] + own[last[best]]) / 2
+        return modes
+
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        order = np.argsort(self.values, axis=1, kind="stable")
+        return np.take_along_axis(self.values, order, 1), np.take_along_axis(self.weights, order, 1), order

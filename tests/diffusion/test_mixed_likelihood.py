@@ -1,0 +1,154 @@
+"""Probabilities of tokens and densities of numbers, against a law of both that is known."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal, norm
+from test_tokens import LAW, ROWS, TOKENS, Exact
+
+from pointillist.diffusion.mixed_likelihood import NumberLogDensity, NumberQuantiles, TokenLogProbability
+from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser
+from pointillist.diffusion.parameterisations import coefficients
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, at_lambda
+from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser
+from pointillist.diffusion.tokens import WIDE, Tokens
+from pointillist.engine.mapping import map_rows
+
+MIXED = Tokens((2, 3), (), (0, 1), (1, 2))
+"""Numbers stand beside the last value of each token."""
+
+MEANS = np.array([[0.3, -0.4], [-0.6, 0.2], [0.5, 0.1], [-0.2, 0.7], [0.4, -0.1]], np.float32)
+COVARIANCE = np.array([[0.8, 0.63], [0.63, 0.5]], np.float32)
+"""Of a correlation of 0.996."""
+
+
+class Normal(eqx.Module):
+    """The network of numbers that are normal around a sum of means of the tokens' values."""
+
+    def known(self, one_hot, shown):
+        return jnp.concatenate([one_hot @ jnp.asarray(MEANS), shown])
+
+    def __call__(self, inside, is_open, known, lambda_t):
+        alpha, sigma = at_lambda(lambda_t)
+        c_in, skip, out = coefficients("edm", alpha, sigma)
+        x_t, mean, covariance = inside / c_in, known[:2], jnp.asarray(COVARIANCE)
+        # Given numbers: whether each is, and what it is.
+        given, values = known[2:4] > 0, known[4:6]
+        both = jnp.outer(given, given).astype(jnp.float32)
+        inverse = jnp.linalg.inv(covariance * both + jnp.diag((~given).astype(jnp.float32))) * both
+        gain = covariance @ inverse
+        mean = mean + gain @ jnp.where(given, values - mean, 0.0)
+        covariance = covariance - gain @ covariance
+        opened = jnp.outer(is_open, is_open).astype(jnp.float32)
+        own = covariance * opened
+        noised = alpha**2 * own + sigma**2 * jnp.eye(2)
+        x0 = mean + alpha * own @ jnp.linalg.solve(noised, jnp.where(is_open, x_t - alpha * mean, 0.0))
+        return (x0 - skip * x_t) / out
+
+
+class Linear(eqx.Module):
+    """Logits that are products with the tokens that are seen."""
+
+    weight: np.ndarray
+
+    def __call__(self, seen):
+        return seen @ jnp.asarray(self.weight)
+
+
+def started(mean, covariance):
+    """The law that the flow of a normal one takes N(0, I) to, which it starts from at a noise of 10."""
+    lambda_T = jnp.asarray(LOWEST_LAMBDA)
+    alpha, sigma = (float(part) for part in at_lambda(lambda_T))
+    size, axes = np.linalg.eigh(np.atleast_2d(covariance) + 0.002**2 * np.eye(len(mean)))
+    shrunk = axes @ np.diag(np.sqrt(size / (alpha**2 * size + sigma**2))) @ axes.T
+    return multivariate_normal(mean - alpha * shrunk @ mean, shrunk @ shrunk)
+
+
+NO_TOKENS = TokenDenoiser(Linear(np.zeros((5, 5), np.float32)), MIXED)
+
+
+def of(denoiser, is_asked, rows):
+    function = NumberLogDensity(MixedDenoiser(NO_TOKENS, denoiser), SCHEDULE, np.asarray(is_asked))
+    return map_rows(function, np.asarray(rows, np.float32))
+
+
+def rows_of(first, second, n=40, seed=0):
+    one_hot = np.concatenate([np.eye(2)[first], np.eye(3)[second]])
+    mean = one_hot @ MEANS
+    numbers = np.random.default_rng(seed).multivariate_normal(mean, COVARIANCE, n)
+    return np.hstack([np.tile([first, second], (n, 1)), numbers]), mean
+
+
+def test_the_tokens_of_a_row_have_the_probability_of_the_law_in_every_order():
+    steps = np.array([[1, 2, 3], [3, 1, 2], [2, 3, 1]], np.int32)
+    function = TokenLogProbability(TokenDenoiser(Exact(LAW), TOKENS), steps, np.zeros(0, bool), 3)
+    found = map_rows(function, ROWS.astype(np.float32))
+    assert np.abs(np.exp(found) - LAW[:, None]).max() < 1e-5
+
+
+def test_tokens_that_are_given_or_hidden_are_conditions():
+    function = TokenLogProbability(
+        TokenDenoiser(Exact(LAW), TOKENS), np.array([[0, 1, 0]], np.int32), np.zeros(0, bool), 1
+    )
+    rows = np.array([[1, k, HIDDEN] for k in range(3)], np.float32)
+    expected = np.array([LAW[(ROWS[:, 0] == 1) & (ROWS[:, 1] == k)].sum() for k in range(3)])
+    assert np.abs(np.exp(map_rows(function, rows)[:, 0]) - expected / expected.sum()).max() < 1e-5
+
+
+def test_numbers_have_the_density_of_the_law_though_they_nearly_determine_each_other():
+    rows, mean = rows_of(1, 2)
+    found = of(Normal(), [True, True], rows)
+    expected = started(mean, COVARIANCE).logpdf(rows[:, 2:])
+    assert np.abs(found - expected).max() < 0.02
+    # The law that the model was given is another by what it starts from.
+    assert abs(np.mean(found - multivariate_normal(mean, COVARIANCE).logpdf(rows[:, 2:]))) < 0.02
+
+
+def test_a_number_that_is_not_there_is_not_in_the_density():
+    rows, mean = rows_of(1, 0)
+    rows[:, 3] = 0
+    expected = started(mean[:1], COVARIANCE[:1, :1]).logpdf(rows[:, 2])
+    assert np.abs(of(Normal(), [True, True], rows) - expected).max() < 0.02
+
+
+def test_a_given_number_is_a_condition():
+    rows, mean = rows_of(1, 2)
+    slope = COVARIANCE[0, 1] / COVARIANCE[1, 1]
+    variance = COVARIANCE[0, 0] - slope * COVARIANCE[0, 1]
+    means = mean[0] + slope * (rows[:, 3] - mean[1])
+    expected = [started(np.array([m]), variance).logpdf(x) for m, x in zip(means, rows[:, 2], strict=True)]
+    assert np.abs(of(Normal(), [True, False], rows) - expected).max() < 0.02
+
+
+def test_quantiles_of_a_number_are_those_of_the_law():
+    rows, mean = rows_of(1, 2, n=5)
+    levels = np.array([0.05, 0.3, 0.5, 0.95])
+    starts = norm.ppf(levels).astype(np.float32)
+    is_asked = np.array([True, False])
+    found = map_rows(
+        NumberQuantiles(MixedDenoiser(NO_TOKENS, Normal()), SCHEDULE, is_asked, starts), rows.astype(np.float32)
+    )
+    slope = COVARIANCE[0, 1] / COVARIANCE[1, 1]
+    variance = COVARIANCE[0, 0] - slope * COVARIANCE[0, 1]
+    for row, own in zip(rows, found, strict=True):
+        law = started(np.array([mean[0] + slope * (row[3] - mean[1])]), variance)
+        expected = norm(law.mean[0], law.cov[0, 0] ** 0.5).ppf(levels)
+        assert np.abs(own - expected).max() < 0.05 * variance**0.5
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_tokens_of_a_wide_row_that_come_in_one_step_are_independent_given_earlier_ones(shift):
+    n = WIDE + 2
+    tokens = Tokens((2,) * n)
+    weight = np.zeros((2 * n, 2 * n), np.float32)
+    weight[0, 3] = weight[1, 2] = 1.5
+
+    denoiser = TokenDenoiser(Linear(weight), tokens)
+    steps = np.full((1, n), 2, np.int32)
+    steps[0, 0] = 1 + shift
+    row = np.zeros((1, n), np.float32)
+    found = map_rows(TokenLogProbability(denoiser, steps, np.zeros(0, bool), 2), row)[0, 0]
+    own = np.log(jax.nn.sigmoid(-1.5 if shift == 0 else 0.0))
+    assert found == pytest.approx((n - 1) * np.log(0.5) + own, abs=1e-3)

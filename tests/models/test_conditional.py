@@ -1,0 +1,128 @@
+"""The law of some columns given the others, against its own draws and its own joint law."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_mixed_density import KIND, RNG, SIZE, TABLE, N, density, smooth
+from test_process_contract import untrained
+
+from pointillist.models.conditional import Conditional
+from pointillist.models.predictive import Predictive
+
+EXTRA = TABLE.assign(
+    spiky=np.where(RNG.random(N) < 0.4, 0.0, SIZE * 2 + RNG.normal(size=N)),
+    born=pd.to_datetime("2020-01-01") + pd.to_timedelta(RNG.integers(0, 900, N), "D"),
+    alone=RNG.normal(size=N),
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return smooth(untrained(EXTRA, process="masked"))
+
+
+def test_probabilities_sum_to_one_and_are_those_of_log_prob(model):
+    view = Conditional(model, "kind")
+    rows = EXTRA[:20]
+    p = view.predict_proba(rows.drop(columns="kind"))
+    assert view.classes_.tolist() == ["a", "b"] and np.allclose(p.sum(axis=1), 1, atol=1e-5)
+    own = p[np.arange(20), (rows["kind"] == "b").astype(int)]
+    assert np.allclose(np.log(own), view.log_prob(rows), atol=1e-4)
+    assert (view.predict(rows) == np.where(p[:, 1] > p[:, 0], "b", "a")).all()
+
+
+@pytest.mark.parametrize("target", ["size", "spiky", "alone", "legs"])
+def test_quantiles_and_means_are_those_of_draws(model, target):
+    view, rows = Conditional(model, target), EXTRA[:2]
+    draws = view.sample(rows, 1500, random_state=0)
+    assert draws.shape == (2, 1500)
+    error = draws.std(axis=1) / 1500**0.5
+    assert (np.abs(view.predict(rows) - draws.mean(axis=1)) < 4 * error + 0.03).all()
+    levels = [0.1, 0.5, 0.9]
+    found = view.quantiles(rows, levels)
+    assert (np.diff(found, axis=1) >= 0).all()
+    for own, drawn in zip(found, draws, strict=True):
+        for level, value in zip(levels, own, strict=True):
+            # A value of mass has levels from those below it to those at it.
+            low, high = (drawn < value - 0.15).mean(), (drawn <= value + 0.15).mean()
+            assert low - 0.06 <= level <= high + 0.06
+    assert np.array_equal(view.quantiles(rows, [0.5])[:, 0], view.predict(rows, "median"))
+
+
+def test_the_conditional_density_integrates_to_one(model):
+    view = Conditional(model, "size")
+    grid = np.linspace(-12, 14, 1200)
+    rows = pd.concat([EXTRA[:1]] * len(grid), ignore_index=True).assign(size=grid)
+    assert np.exp(view.log_prob(rows)).sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=0.05)
+
+
+def test_the_mass_of_several_columns_is_that_of_the_joint_law():
+    frame = TABLE[["kind", "legs"]]
+    joint = untrained(frame.assign(other=KIND), process="masked")
+    rows = pd.DataFrame([(k, n) for k in "ab" for n in (2, 4, 6)], columns=["kind", "legs"]).assign(other="a")
+    found = Conditional(joint, ["kind", "legs"]).log_prob(rows)
+    assert np.exp(found).sum() == pytest.approx(1, abs=1e-4)
+    both = Conditional(joint, ["kind", "legs"]).sample(rows, 3, random_state=0)
+    assert both["kind"].shape == both["legs"].shape == (6, 3)
+    assert set(Conditional(joint, ["kind", "legs"]).predict(rows[:2])) == {"kind", "legs"}
+    assert np.isfinite(density(joint, rows)).all()
+
+
+def test_missing_cells_are_unknown(model):
+    rows = EXTRA[:4].copy()
+    rows.loc[1, "kind"], rows.loc[2, "other"] = None, np.nan
+    view = Conditional(model, "size")
+    assert np.isfinite(view.predict(rows)).all() and np.isfinite(view.log_prob(rows)).all()
+    whole = view.predict(EXTRA[:4])
+    assert np.array_equal(view.predict(rows)[[0, 3]], whole[[0, 3]])
+
+
+def test_dates_come_back_as_dates(model):
+    found = Conditional(model, "born").quantiles(EXTRA[:3], [0.5])
+    assert found.dtype.kind == "M" and found.shape == (3, 1)
+
+
+def test_arrays_have_columns_by_position():
+    array = np.column_stack([TABLE["legs"], (TABLE["kind"] == "a"), TABLE["size"]]).astype(float)
+    view = Conditional(untrained(array, process="masked"), 1)
+    assert np.array_equal(view.predict_proba(array[:5]), view.predict_proba(array[:5, [0, 2]]))
+
+
+def test_labels_apart_from_the_table_are_a_column():
+    view = Conditional(untrained(TABLE, RNG.choice(["x", "y"], N), process="masked"), "label")
+    assert view.predict_proba(TABLE[:3]).shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: Conditional(m, "colour"), "there is no column 'colour'"),
+        (lambda m: Conditional(m, ["kind", "kind"]), "one column or several different ones"),
+        (lambda m: Conditional(m, list(EXTRA)), "all are targets"),
+        (lambda m: Conditional(m, "kind").predict(EXTRA.drop(columns="size")), "X has no column 'size'"),
+        (lambda m: Conditional(m, "kind").predict(EXTRA[:2], "mean"), "have no mean: take 'mode'"),
+        (lambda m: Conditional(m, "kind").predict(EXTRA[:2], "best"), "statistic must be"),
+        (lambda m: Conditional(m, "kind").quantiles(EXTRA[:2], [0.5]), "have no quantiles: take predict_proba"),
+        (lambda m: Conditional(m, "size").predict_proba(EXTRA[:2]), "ask for quantiles"),
+        (lambda m: Conditional(m, "size").quantiles(EXTRA[:2], [5]), "between 0 and 1"),
+        (lambda m: Conditional(m, "size").sample(EXTRA[:2], 0), "n_draws must be an integer"),
+        (lambda m: Conditional(m, "size").log_prob(EXTRA[:2].assign(size=np.nan)), "is missing in row 0"),
+        (lambda m: Conditional(m, "size").predict(EXTRA[:2].map(lambda x: None)), "row 0 has only missing cells"),
+        (lambda m: Conditional(m, ["size", "kind"]).classes_, "for one target"),
+        (lambda m: Conditional(untrained(EXTRA[["size", "other"]]), "size"), "this one is of numbers"),
+    ],
+)
+def test_what_cannot_be_asked_for(model, call, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        call(model)
+    assert "\n" not in str(raised.value)
+
+
+def test_quantiles_of_points_are_between_numbers_and_at_values():
+    numbers = Predictive(np.array([[0.0, 1.0, 2.0, 3.0]]), np.full((1, 4), 0.25), np.zeros(4, bool))
+    assert numbers.quantiles(np.array([0.125, 0.5, 0.625]))[0].tolist() == [0, 1.5, 2]
+    values = Predictive(np.array([[3.0, 1.0, 2.0]]), np.array([[0.2, 0.5, 0.3]]), np.ones(3, bool))
+    assert values.quantiles(np.array([0.3, 0.5, 0.6, 0.9]))[0].tolist() == [1, 1, 2, 3]
+    assert values.mode() == 1 and values.mean() == pytest.approx(1.7)
+    spike = Predictive(np.array([[0.0, 1.0, 2.0]]), np.array([[0.6, 0.2, 0.2]]), np.array([True, False, False]))
+    assert spike.quantiles(np.array([0.1, 0.59, 0.7]))[0].tolist() == pytest.approx([0, 0, 1])

@@ -1,0 +1,96 @@
+"""Log-densities of mixed tables: they sum and integrate to 1, in the table's units."""
+
+from dataclasses import replace
+from itertools import product
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from test_process_contract import untrained
+
+from pointillist.models.density import log_density
+from pointillist.points.frames import aligned
+
+N = 300
+RNG = np.random.default_rng(0)
+KIND = RNG.choice(["a", "b"], N)
+SIZE = np.where(KIND == "a", 0.0, 2.0) + RNG.normal(size=N)
+TABLE = pd.DataFrame({"kind": KIND, "size": SIZE, "legs": RNG.choice([2, 4, 6], N), "other": SIZE + RNG.normal(size=N)})
+ROWS = 32
+
+
+def smooth(model):
+    """The model with a network of numbers whose flow is smooth, as a trained one's is."""
+    network = model.network
+    of_numbers = jax.tree.map(lambda leaf: 0.03 * leaf, network.of_numbers)
+    return replace(model, network=replace(network, of_numbers=of_numbers))
+
+
+def density(model, frame):
+    return log_density(model, aligned(frame, model.codec.layout))
+
+
+def nodes(model, column, n):
+    """Numbers of a column that are evenly spaced as scores, and the length that each stands for."""
+    scores = model.codec.encoding.code(column).scores
+    z = np.linspace(-5, 5, n)
+    segment = np.clip(np.searchsorted(scores.levels, z, side="right") - 1, 0, len(scores.points) - 2)
+    slope = (np.diff(scores.points) / np.diff(scores.levels))[segment]
+    return scores.points[segment] + (z - scores.levels[segment]) * slope, (z[1] - z[0]) * slope
+
+
+@pytest.fixture(scope="module")
+def model():
+    return smooth(untrained(TABLE, process="masked"))
+
+
+def test_a_law_of_tokens_and_intervals_sums_and_integrates_to_one():
+    frame = TABLE[["kind", "legs", "size"]]
+    model = untrained(frame, process="masked")
+    assert not model.codec.encoding.with_number
+    size, length = nodes(model, "size", 1000)
+    total = 0.0
+    for kind, legs in product(["a", "b"], [2, 4, 6]):
+        total += np.exp(density(model, pd.DataFrame({"kind": kind, "legs": legs, "size": size}))) @ length
+    assert total == pytest.approx(1, abs=0.01)
+
+
+def test_a_law_of_two_numbers_beside_tokens_integrates_to_one(model):
+    assert len(model.codec.encoding.with_number) == 2
+    (x, dx), (y, dy) = (nodes(model, column, ROWS) for column in ("size", "other"))
+    x, y, length = np.repeat(x, ROWS), np.tile(y, ROWS), np.outer(dx, dy).ravel()
+    total = 0.0
+    for kind, legs in product(["a", "b"], [2, 4, 6]):
+        rows = pd.DataFrame({"kind": kind, "size": x, "legs": legs, "other": y})
+        total += np.exp(density(model, rows)) @ length
+    assert total == pytest.approx(1, abs=0.01)
+
+
+def test_a_unit_of_half_the_length_doubles_the_density():
+    frame = TABLE.assign(size=2 * TABLE["size"])
+    one, two = (density(smooth(untrained(each, process="masked")), each[:20]) for each in (TABLE, frame))
+    assert one - two == pytest.approx(np.log(2), abs=1e-3)
+
+
+def test_rows_that_cannot_be_have_no_density(model):
+    rows = TABLE[:3].copy()
+    rows.loc[0, "kind"], rows.loc[1, "legs"] = "c", 3
+    found = density(model, rows)
+    assert (found[:2] == -np.inf).all() and np.isfinite(found[2])
+
+
+def test_labels_apart_from_the_table_are_summed_over():
+    labels = RNG.choice(["x", "y"], N)
+    with_label = untrained(TABLE, labels, process="masked")
+    assert len(with_label.codec.encoding.columns) == TABLE.shape[1] + 1
+    frame = TABLE.drop(columns=["size", "other"])
+    apart = untrained(frame, labels, process="masked")
+    rows = pd.DataFrame(list(product(["a", "b"], [2, 4, 6])), columns=["kind", "legs"])
+    assert np.exp(density(apart, rows)).sum() == pytest.approx(1, abs=1e-4)
+    assert np.isfinite(density(with_label, TABLE[:5])).all()
+
+
+def test_the_same_row_has_the_same_density_whatever_stands_beside_it(model):
+    some = density(model, TABLE[:30])
+    assert np.array_equal(some[10:12], density(model, TABLE[10:12]))
