@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("room", ["", ".estimators", ".evaluation", ".metrics", ".models", ".points"])
+@pytest.mark.parametrize("room", ["", ".estimators", ".evaluation", ".metrics", ".models", ".points", ".privacy"])
 def test_every_public_name_is_in_the_reference(room):
     module = import_module(f"pointillist{room}")
     pages = "".join(page.read_text() for page in (DOCS / "reference/api").glob("*.md"))

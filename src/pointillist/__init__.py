@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pointillist.estimators import Diffusion, DiffusionClassifier
     from pointillist.evaluation import evaluate
     from pointillist.points import load_pointset
+    from pointillist.privacy import audit
 
 __version__ = "0.1.0"
 """The version of the library."""
@@ -19,13 +20,14 @@ __getattr__ = getter(
     {
         "Diffusion": "pointillist.estimators",
         "DiffusionClassifier": "pointillist.estimators",
+        "audit": "pointillist.privacy",
         "evaluate": "pointillist.evaluation",
         "load_pointset": "pointillist.points",
         "metrics": "pointillist.metrics",
     },
 )
 
-__all__ = ["Diffusion", "DiffusionClassifier", "__version__", "evaluate", "load_pointset", "metrics"]
+__all__ = ["Diffusion", "DiffusionClassifier", "__version__", "audit", "evaluate", "load_pointset", "metrics"]
 
 
 def __dir__() -> list[str]:

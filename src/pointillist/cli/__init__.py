@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn, TextIO
 import typer
 
 from pointillist import __version__
+from pointillist.cli.auditing import audit
 from pointillist.cli.evaluation import evaluate
 from pointillist.cli.info import info
 from pointillist.cli.predictions import predict, score
@@ -24,7 +25,7 @@ app = typer.Typer(
     # As Rich reads it, text in brackets is markup.
     rich_markup_mode=None,
 )
-for command in (fit, sample, predict, score, evaluate, info, study, report):
+for command in (fit, sample, predict, score, evaluate, audit, info, study, report):
     app.command()(command)
 
 

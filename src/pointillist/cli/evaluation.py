@@ -11,6 +11,10 @@ from pointillist.cli.choices import FILES
 
 if TYPE_CHECKING:
     from pointillist.points import CsvForm, MixedTable, Table
+    from pointillist.privacy import Audit
+
+_AUDITED_ROWS = 2000
+"""Most rows a side of the audit of an evaluation."""
 
 
 def evaluate(
@@ -69,14 +73,30 @@ def evaluate(
         target=name,
         random_state=seed,
     )
+    attacked = None if holdout is None else _audited(rows, real, holdout, form, seed)
     if as_json:
-        print(json.dumps(evaluation.to_json(), indent=1, allow_nan=False))
+        found = evaluation.to_json() | ({} if attacked is None else {"audit": attacked.to_json()})
+        print(json.dumps(found, indent=1, allow_nan=False))
     else:
-        print_evaluation(evaluation, Console())
+        print_evaluation(evaluation, Console(), None if attacked is None else attacked.verdict)
     if figure is not None:
         draw_evaluation(columns[str(data)], columns[str(rows)], figure)
     if check and evaluation.is_distinguishable:
         raise typer.Exit(1)
+
+
+def _audited(rows: Path, data: "MixedTable | Table", holdout: Path, form: "CsvForm", seed: int) -> "Audit | None":
+    """The audit of a model file, if there are enough rows for one; None for generated rows."""
+    from pointillist.points import READABLE
+
+    if rows.name.endswith(READABLE) or not rows.exists():
+        return None
+    from pointillist.privacy import MIN_ROWS, audit
+
+    others = _read(holdout, None, 1, form)
+    if min(len(each.rows if hasattr(each, "rows") else each) for each in (data, others)) < MIN_ROWS:
+        return None
+    return audit(rows, data, others, max_rows=_AUDITED_ROWS, random_state=seed)
 
 
 def _read(path: Path, target: str | None, min_rows: int, form: "CsvForm | None" = None) -> "MixedTable | Table":

@@ -23,17 +23,25 @@ HEADS = ("rows", "real rows", "independent columns")
 Cells = tuple[str, ...]
 
 
-def print_evaluation(evaluation: Evaluation, console: Console) -> None:
+def print_evaluation(evaluation: Evaluation, console: Console, attack: str | None = None) -> None:
     """Print tables of all measures, of the pairs and columns that differ most, and the verdict.
 
     Args:
         evaluation: The measures.
         console: Where to print.
+        attack: Verdict of an audit of the model, if there was one.
     """
     console.print(_summary_table(evaluation))
     if evaluation.rows.trends.pairs:
         console.print(_pairs_table(evaluation))
     console.print(_columns_table(evaluation))
+    if evaluation.rows.nearest is not None:
+        shown = (
+            "for that, attack the model with pointillist audit." if attack is None else f"an audit of it says: {attack}"
+        )
+        console.print(
+            terminal_text(f"Nearness to the data and copies are a check for copying, not of privacy: {shown}")
+        )
     console.print(terminal_text(evaluation.verdict, "bold"))
 
 
@@ -50,7 +58,7 @@ def _summary_table(evaluation: Evaluation) -> Table:
     rows = _score_rows(evaluation)
     if evaluation.numbers is not None:
         rows += _number_rows(evaluation.numbers, has_copies=evaluation.are_numbers)
-    table = _filled(title, "measure", (*HEADS, "p"), rows)
+    table = filled(title, "measure", (*HEADS, "p"), rows)
     table.caption = (
         f"Real rows: {real}. Independent columns: the data, each column permuted by itself. p: p-value of one test "
         "alone. The verdict corrects for the number of tests, and counts the columns below as one test."
@@ -65,7 +73,7 @@ def _score_rows(evaluation: Evaluation) -> list[Cells]:
         (
             f"boosted trees, AUC, {n_rows:,} rows a side",
             *(rounded(table.two_sample.auc) for table in tables),
-            _p(evaluation.rows.two_sample_p_value),
+            p_text(evaluation.rows.two_sample_p_value),
         ),
         ("  as a score, best 1", *(rounded(table.two_sample.score) for table in tables), ""),
         ("pair trends, best 1", *(_number(table.trends.mean) for table in tables), ""),
@@ -85,7 +93,7 @@ def _score_rows(evaluation: Evaluation) -> list[Cells]:
         rows.append((f"{learned.measure} of {learned.target}, predicted", *map(rounded, scores), ""))
     found = [table.nearest for table in tables if table.nearest is not None]
     if found:
-        copies = "" if evaluation.copies_p_value is None else _p(evaluation.copies_p_value)
+        copies = "" if evaluation.copies_p_value is None else p_text(evaluation.copies_p_value)
         rows += [
             ("nearer to the data than to held-out rows", *(rounded(nearest.share) for nearest in found), ""),
             ("  99 % interval of one half", *("{:.3f} to {:.3f}".format(*nearest.interval) for nearest in found), ""),
@@ -102,22 +110,22 @@ def _number_rows(numbers: NumberMeasures, *, has_copies: bool) -> list[Cells]:
     forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows a side"
     rows: list[Cells] = [
         (f"{_count(len(numbers.names), 'column')} of numbers:", "", "", "", ""),
-        ("  energy distance", rounded(numbers.energy.distance), "0", "", _p(numbers.energy.p_value)),
-        (forest, rounded(numbers.forest), "0.5", "", _p(numbers.forest_p_value)),
+        ("  energy distance", rounded(numbers.energy.distance), "0", "", p_text(numbers.energy.p_value)),
+        (forest, rounded(numbers.forest), "0.5", "", p_text(numbers.forest_p_value)),
         (f"  EMD, {numbers.emd_rows:,} rows a side", rounded(numbers.emd), rounded(baseline), "", ""),
     ]
     if correlations.pair is not None:
         one, two = (numbers.names[column] for column in correlations.pair)
         largest, expected = f"{correlations.largest:.3f}", f"{correlations.expected_largest:.3f}"
-        rows.append((f"  correlation off most, {one} and {two}", largest, expected, "", _p(correlations.p_value)))
+        rows.append((f"  correlation off most, {one} and {two}", largest, expected, "", p_text(correlations.p_value)))
         rows.append(
             ("  correlations off on average", f"{correlations.mean:.3f}", f"{correlations.expected_mean:.3f}", "", "")
         )
     if has_copies:
         share = rounded(nearest.share_closer)
-        rows.append(("  closer to the data than its own rows", share, "0.5", "", _p(numbers.closer_p_value)))
+        rows.append(("  closer to the data than its own rows", share, "0.5", "", p_text(numbers.closer_p_value)))
         copies = f"{nearest.exact_copies:,} ({nearest.copy_share:.2%})"
-        rows.append(("  exact copies", copies, f"{nearest.duplicate_share:.2%}", "", _p(numbers.copies_p_value)))
+        rows.append(("  exact copies", copies, f"{nearest.duplicate_share:.2%}", "", p_text(numbers.copies_p_value)))
     return rows
 
 
@@ -135,7 +143,7 @@ def _pairs_table(evaluation: Evaluation) -> Table:
         )
         for pair in shown
     ]
-    table = _filled(title, "pair", (*HEADS, "in the data"), rows)
+    table = filled(title, "pair", (*HEADS, "in the data"), rows)
     table.caption = "In the data: for two numbers, the absolute value of Pearson's correlation; otherwise Cramér's V."
     return table
 
@@ -153,8 +161,8 @@ def _columns_table(evaluation: Evaluation) -> Table:
                 f"{column.data_mean:.4g} ± {column.data_deviation:.3g}",
                 f"{column.rows_mean:.4g} ± {column.rows_deviation:.3g}",
             )
-        rows.append((column.name, f"{statistic} {column.value:.3f}", _p(column.p_value), *means))
-    table = _filled(title, "column", ("difference", "p", "data: mean ± sd", "rows: mean ± sd"), rows)
+        rows.append((column.name, f"{statistic} {column.value:.3f}", p_text(column.p_value), *means))
+    table = filled(title, "column", ("difference", "p", "data: mean ± sd", "rows: mean ± sd"), rows)
     table.caption = (
         "KS: Kolmogorov-Smirnov statistic of numbers; TV: total variation distance of categories and of few integers. "
         "Independent columns do as well here: this table says nothing about how columns depend on each other."
@@ -162,7 +170,8 @@ def _columns_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def _filled(title: str, first: str, heads: Cells, rows: list[Cells]) -> Table:
+def filled(title: str, first: str, heads: Cells, rows: list[Cells]) -> Table:
+    """Make a table of rows of text, the first column to the left."""
     from rich import box
     from rich.table import Table
 
@@ -204,5 +213,6 @@ def _number(value: float) -> str:
     return "–" if value != value else f"{value:.3f}"
 
 
-def _p(p_value: float) -> str:
+def p_text(p_value: float) -> str:
+    """Format a p-value: two digits, or `<0.0001`."""
     return "<0.0001" if p_value < 0.0001 else f"{p_value:.2g}" if p_value < 0.1 else f"{p_value:.2f}"

@@ -1,0 +1,48 @@
+"""`pointillist audit`: attacks a model, to see what it gives away of the rows that it was fitted to."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pointillist.cli import choices
+from pointillist.cli.choices import FILES
+
+
+def audit(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
+    members: Annotated[Path, typer.Option(metavar="TRAIN", help=f"Rows that the model was fitted to ({FILES}).")],
+    non_members: Annotated[
+        Path, typer.Option(metavar="HELDOUT", help="Rows of the same population that it was not fitted to.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")] = False,
+    n: Annotated[
+        int | None,
+        typer.Option("--rows", "-n", help="Number of rows to draw.", show_default="4 a member, 2,000 to 20,000"),
+    ] = None,
+    delta: Annotated[
+        float | None, typer.Option(help="δ of the lower bounds of ε.", show_default="that of the model, or 0")
+    ] = None,
+    delimiter: Annotated[str | None, choices.delimiter()] = None,
+    encoding: Annotated[str | None, choices.encoding()] = None,
+    decimal: Annotated[str | None, choices.decimal()] = None,
+    seed: Annotated[int, choices.seed("Seed of generated rows, noise and subsamples.")] = 0,
+) -> None:
+    """Attacks a model: can the rows that it was fitted to be told from others of the same population?"""
+    from rich.console import Console
+
+    from pointillist.cli.tables import form_of
+    from pointillist.models.saving import load_model
+    from pointillist.points import read_any
+    from pointillist.privacy import audit as attack
+    from pointillist.privacy import print_audit
+
+    form = form_of(delimiter, encoding, decimal)
+    fitted = load_model(model)
+    inside, outside = (read_any(path, is_mixed=True, form=form) for path in (members, non_members))
+    found = attack(fitted, inside, outside, n_drawn=n, delta=delta, random_state=seed)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1, allow_nan=False))
+    else:
+        print_audit(found, Console())

@@ -1,0 +1,214 @@
+"""`audit`: attacks a fitted model, and says what it gives away of single rows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pointillist.arguments import is_whole
+from pointillist.engine.devices import configure
+from pointillist.evaluation.json_values import json_value
+from pointillist.evaluation.levels import LEVEL, holm
+from pointillist.models.row_model import RowModel
+from pointillist.models.saving import load_model
+from pointillist.privacy.attacks import ATTACKS, Attack, Knowledge, attacked
+from pointillist.privacy.sides import drawn_columns, side_of
+
+MIN_ROWS = 30
+"""Fewest members, and fewest non-members."""
+
+MOST_ROWS = 10_000
+"""Most members, and most non-members, that are told apart by default."""
+
+MOST_REFERENCE = 5000
+"""Most non-members that attacks may compare with."""
+
+LEAST_DRAWN, MOST_DRAWN, DRAWN_PER_MEMBER = 2000, 20_000, 4
+
+LEVEL_OF_BOUNDS = 0.05
+"""Probability that any of the lower bounds of ε exceeds ε."""
+
+N_EXPOSED = 10
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """A member that the strongest attack is surest of.
+
+    Attributes:
+        row: Its position among the members, from 0.
+        false_positives: Share of the non-members with a score as high.
+    """
+
+    row: int
+    false_positives: float
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What a model gives away of the rows that it was fitted to.
+
+    Attributes:
+        n_members: Number of members whose scores were compared.
+        n_non_members: Number of non-members whose scores were compared.
+        n_reference: Number of further non-members that attacks compare rows with.
+        n_drawn: Number of generated rows that attacks see.
+        attacks: The attacks, the weakest first.
+        exposed: The members that the strongest attack is surest of, the most exposed first.
+        delta: δ of the bounds of ε.
+        stated: What the model's fit guarantees, (ε, δ); None if it was not differentially private.
+        seconds: Time that the audit took.
+    """
+
+    n_members: int
+    n_non_members: int
+    n_reference: int
+    n_drawn: int
+    attacks: tuple[Attack, ...]
+    exposed: tuple[Exposed, ...]
+    delta: float
+    stated: tuple[float, float] | None
+    seconds: float
+
+    @cached_property
+    def strongest(self) -> Attack:
+        """The attack with the largest area under its ROC curve."""
+        return max(self.attacks, key=lambda attack: attack.auc)
+
+    @cached_property
+    def adjusted_p_values(self) -> dict[str, float]:
+        """p-value of each attack, with Holm's correction for their number."""
+        return holm({attack.name: attack.p_value for attack in self.attacks})
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether any attack tells members from non-members, at the level 0.01 over all attacks together."""
+        return min(self.adjusted_p_values.values()) <= LEVEL
+
+    @property
+    def epsilon(self) -> float:
+        """The largest of the attacks' lower bounds of ε, which holds at the level 95 %."""
+        return max(attack.epsilon for attack in self.attacks)
+
+    @cached_property
+    def verdict(self) -> str:
+        """One line on whether members were told from non-members, and how well."""
+        sizes = f"{self.n_members:,} members, {self.n_non_members:,} non-members"
+        if not self.is_exposed:
+            return f"No attack tells members from non-members at the 1 % level ({sizes}); that none could is not shown."
+        attack = self.strongest
+        rate = attack.rates[-1]
+        found = "" if np.isnan(rate.value) else f" and finds {rate.value:.0%} of the members at 10 % false positives"
+        bound = f"; ε is at least {self.epsilon:.2f}" if self.epsilon > 0 else ""
+        return f"Members are told from non-members ({sizes}): by {attack.name}, AUC {attack.auc:.2f}{found}{bound}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert everything but the scores of single rows to JSON values, the verdict first."""
+        conclusions = {
+            "verdict": self.verdict,
+            "is_exposed": self.is_exposed,
+            "strongest": self.strongest.name,
+            "epsilon": self.epsilon,
+            "adjusted_p_values": self.adjusted_p_values,
+        }
+        found = json_value(self)
+        for attack in found["attacks"]:
+            del attack["member_scores"], attack["other_scores"]
+        return {**json_value(conclusions), **found}
+
+
+def audit(
+    model: Any,
+    members: Any,
+    non_members: Any,
+    *,
+    labels: tuple[Any, Any] | None = None,
+    n_drawn: int | None = None,
+    max_rows: int = MOST_ROWS,
+    delta: float | None = None,
+    random_state: int = 0,
+) -> Audit:
+    """Attack a fitted model: can the rows that it was fitted to be told from others of the same population?
+
+    Args:
+        model: A fitted `Diffusion`, its `model_`, or the path of a model file.
+        members: Rows that the model was fitted to, at least 30: an array, or a data frame of pandas, Polars or PyArrow.
+        non_members: At least 30 rows of the same population that had no part in the fit, such as a random part of the
+            table that was held out. Rows from elsewhere or from another time may differ from the members whatever the
+            model does, and then the audit means nothing. A third of them is kept as reference.
+        labels: Labels of members and of non-members, if they are no column of them.
+        n_drawn: Number of rows to draw from the model; by default four for each member, from 2,000 to 20,000.
+        max_rows: Most members, and most non-members, to tell apart; drawn at random if there are more.
+        delta: δ of the lower bounds of ε. By default that of the model's own guarantee, or 0 if it has none.
+        random_state: Seed, 0 … 2³² - 1, of the generated rows, of noise, and of random choices of rows.
+
+    Returns:
+        What each attack found, with `verdict`, `is_exposed` and `to_json()`.
+
+    Raises:
+        ValueError: In one line, if a table has too few rows or other columns than the model.
+
+    Example:
+        >>> import numpy as np
+        >>> from pointillist import Diffusion
+        >>> rng = np.random.default_rng(0)
+        >>> members, others = rng.normal(size=(2, 60, 2))
+        >>> model = Diffusion(epochs=2, random_state=0).fit(members)
+        >>> audit(model, members, others, n_drawn=500).is_exposed
+        False
+    """
+    start = time.perf_counter()
+    configure()
+    fitted = load_model(Path(model)) if isinstance(model, str | Path) else getattr(model, "model_", model)
+    if not isinstance(fitted, RowModel):
+        raise ValueError(f"model must be a fitted Diffusion or a model file, not {type(model).__name__}")
+    if n_drawn is not None and not is_whole(n_drawn, 2):
+        raise ValueError(f"n_drawn must be an integer of at least 2, not {n_drawn!r}")
+    if not is_whole(max_rows, MIN_ROWS):
+        raise ValueError(f"max_rows must be an integer of at least {MIN_ROWS}, not {max_rows!r}")
+    stated = None
+    delta = 0.0 if delta is None else float(delta)
+    if not 0 <= delta < 1:
+        raise ValueError(f"delta must be at least 0 and below 1, not {delta!r}")
+    rng = np.random.default_rng(random_state)
+    of_members, of_others = labels or (None, None)
+    inside = side_of(fitted, members, of_members, "members")
+    outside = side_of(fitted, non_members, of_others, "non_members")
+    for name, side in (("members", inside), ("non_members", outside)):
+        if len(side) < MIN_ROWS:
+            raise ValueError(
+                f"{name} has {len(side)} rows, and at least {MIN_ROWS} are needed to tell anything: give more"
+            )
+    order, chosen = rng.permutation(len(outside)), rng.permutation(len(inside))[:max_rows]
+    n_reference = min(len(outside) // 3, MOST_REFERENCE)
+    reference, others = outside.take(order[:n_reference]), outside.take(order[n_reference:][:max_rows])
+    n_drawn = n_drawn or int(np.clip(DRAWN_PER_MEMBER * len(inside), LEAST_DRAWN, MOST_DRAWN))
+    drawn = drawn_columns(fitted, n_drawn, inside.columns, random_state)
+    known = Knowledge(fitted, drawn, reference, random_state)
+    some = inside.take(chosen)
+    level = LEVEL_OF_BOUNDS / len(ATTACKS)
+    attacks = tuple(attacked(name, known, some, others, rng, delta, level) for name in ATTACKS)
+    strongest = max(attacks, key=lambda attack: attack.auc)
+    return Audit(
+        n_members=len(some),
+        n_non_members=len(others),
+        n_reference=n_reference,
+        n_drawn=n_drawn,
+        attacks=attacks,
+        exposed=_exposed(strongest, chosen),
+        delta=delta,
+        stated=stated,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _exposed(attack: Attack, places: np.ndarray) -> tuple[Exposed, ...]:
+    """The members with the highest scores of an attack."""
+    first = np.argsort(-attack.member_scores, kind="stable")[:N_EXPOSED]
+    shares = [float(np.mean(attack.other_scores >= score)) for score in attack.member_scores[first]]
+    return tuple(Exposed(int(places[i]), share) for i, share in zip(first, shares, strict=True))

@@ -1,0 +1,89 @@
+"""The loss of single rows under a model: what it has learned of each, by its own measure."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from pointillist.diffusion.losses import CleanRows, Objective
+from pointillist.diffusion.mixed_losses import MixedObjective
+from pointillist.diffusion.token_losses import TokenObjective
+from pointillist.engine.keys import Stream, key_of
+from pointillist.engine.recipes import AnyArchitecture, AnyObjective
+from pointillist.models.masked import MaskedProcess
+from pointillist.models.row_model import RowModel
+
+DRAWS = 64
+"""Number of draws of noise, or of hidden cells, over which the loss of a row is averaged."""
+
+ROWS_AT_ONCE = 64
+
+
+def objective_of(model: RowModel) -> AnyObjective:
+    """Returns the objective that a model was trained for."""
+    if isinstance(model.process, MaskedProcess):
+        tokens = model.process.architecture.tokens
+        return MixedObjective(tokens) if tokens.with_number else TokenObjective(tokens)
+    asked = model.asked
+    return Objective(model.trained_with["prediction"], asked["weighting"], asked["noise_levels"])
+
+
+def row_losses(
+    model: RowModel,
+    rows: Float[np.ndarray, "n width"],
+    labels: Int[np.ndarray, " n"] | None,
+    seed: int,
+    draws: int = DRAWS,
+) -> Float[np.ndarray, "n draws"]:
+    """Computes the training loss of each row, at draws of noise levels, noise and hidden cells that all rows share.
+
+    Args:
+        model: The model.
+        rows: Rows as the network sees them, shape (n, width).
+        labels: Index of each row's class, for a model that is shown classes; that of "no class" is their number.
+        seed: Seed of the draws.
+        draws: Number of draws.
+    """
+    schedule, sigma_data = model.process.noise
+    padded = np.pad(np.asarray(rows, np.float32), ((0, -len(rows) % ROWS_AT_ONCE), (0, 0)), mode="edge")
+    own = None if labels is None else np.pad(labels.astype(np.int32), (0, len(padded) - len(rows)), mode="edge")
+    found = _losses(
+        key_of(seed, Stream.HELD_OUT_LOSS),
+        model.network,
+        (schedule, sigma_data),
+        padded,
+        own,
+        architecture=model.process.architecture,
+        objective=objective_of(model),
+        draws=draws,
+    )
+    return np.asarray(found)[: len(rows)]
+
+
+@partial(jax.jit, static_argnames=("architecture", "objective", "draws"))
+def _losses(
+    key: PRNGKeyArray,
+    network: Any,
+    noise: Any,
+    rows: Float[Array, "n width"],
+    labels: Int[Array, " n"] | None,
+    *,
+    architecture: AnyArchitecture,
+    objective: AnyObjective,
+    draws: int,
+) -> Float[Array, "n draws"]:
+    keys = jax.random.split(key)
+
+    def of_row(row: tuple[Array, Array | None]) -> Float[Array, " draws"]:
+        x0, label = row
+        labels = None if label is None else jnp.repeat(label, draws)
+        clean = CleanRows(jnp.repeat(x0[None], draws, axis=0), labels, noise[0], noise[1], architecture.features)
+        examples = objective.examples((keys[0], keys[1]), clean, draws)
+        return jax.vmap(lambda one: objective.loss(network, jax.tree.map(lambda a: a[None], one), "float32"))(examples)
+
+    return jax.lax.map(of_row, (rows, labels), batch_size=ROWS_AT_ONCE)

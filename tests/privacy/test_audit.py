@@ -1,0 +1,157 @@
+"""`audit`: it finds members of models that know them by heart, and none where there are none."""
+
+import json
+
+import numpy as np
+import pandas
+import pyarrow as pa
+import pytest
+from rich.console import Console
+from scipy.stats import kstest
+
+from pointillist import Diffusion, audit
+from pointillist.metrics.mixed_nearest import nearest_share
+from pointillist.privacy import print_audit
+from pointillist.privacy.attacks import ATTACKS, Knowledge
+from pointillist.privacy.auditing import MIN_ROWS
+from pointillist.privacy.losses import row_losses
+from pointillist.privacy.rates import area
+from pointillist.privacy.sides import drawn_columns, side_of
+
+RNG = np.random.default_rng(0)
+MIXING = RNG.normal(size=(4, 4))
+
+
+def numbers(n, rng=RNG):
+    return rng.normal(size=(n, 4)) @ MIXING
+
+
+def mixed(n):
+    kind = RNG.integers(0, 3, n)
+    x = RNG.normal(size=n) + kind
+    return pandas.DataFrame({"kind": np.array(list("abc"))[kind], "x": x, "y": 0.8 * x + 0.3 * RNG.normal(size=n)})
+
+
+MEMBERS, OTHERS = numbers(60), numbers(400)
+
+
+@pytest.fixture(scope="module")
+def by_heart():
+    """A model that has seen 60 rows so often that it knows them by heart."""
+    return Diffusion(epochs=4000, batch_size=60, averaging=0.0, random_state=0).fit(MEMBERS)
+
+
+@pytest.fixture(scope="module")
+def report(by_heart):
+    return audit(by_heart, MEMBERS, OTHERS, n_drawn=1000)
+
+
+def test_members_of_a_model_that_knows_them_are_found(report):
+    assert report.is_exposed and report.epsilon > 0.2
+    loss = report.attacks[-1]
+    assert loss.name == "loss" and loss.rates[1].value >= 0.5 and loss.auc > 0.8
+    assert "Members are told" in report.verdict and "ε is at least" in report.verdict
+    assert {row.row for row in report.exposed} <= set(range(60)) and report.exposed[0].false_positives <= 0.01
+
+
+def test_rows_that_the_same_model_never_saw_are_not_found(by_heart):
+    found = audit(by_heart, numbers(60), OTHERS, n_drawn=1000)
+    assert not found.is_exposed and found.verdict.startswith("No attack tells members")
+
+
+def test_p_values_of_members_never_seen_are_uniform(by_heart):
+    rng = np.random.default_rng(6)
+    model = by_heart.model_
+    pool = side_of(model, numbers(40 * 80, rng), None, "members")
+    reference = side_of(model, numbers(200, rng), None, "non_members")
+    known = Knowledge(model, drawn_columns(model, 500, pool.columns, 0), reference, 0)
+    for score in ATTACKS.values():
+        groups = score(known, pool).reshape(40, 80)
+        assert kstest([area(own[:30], own[30:])[1] for own in groups], "uniform").pvalue > 0.01
+
+
+def test_a_seed_decides_everything(by_heart, report):
+    again = audit(by_heart, MEMBERS, OTHERS, n_drawn=1000).to_json()
+    assert {**again, "seconds": 0} == {**report.to_json(), "seconds": 0}
+
+
+def test_the_loss_of_a_row_does_not_depend_on_other_rows(by_heart):
+    side = side_of(by_heart.model_, numbers(70), None, "members")
+    all_of_them = row_losses(by_heart.model_, side.rows, None, 0, draws=8)
+    alone = row_losses(by_heart.model_, side.rows[66:], None, 0, draws=8)
+    np.testing.assert_allclose(all_of_them[66:], alone, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def of_mixed():
+    frame = mixed(80)
+    return frame, Diffusion(epochs=800, width=48, batch_size=80, averaging=0.0, random_state=0).fit(frame)
+
+
+def test_mixed_tables_in_any_container(of_mixed):
+    frame, model = of_mixed
+    others = mixed(200)
+    found = audit(model, frame, others, n_drawn=500)
+    assert found.is_exposed
+    arrow = audit(model, pa.Table.from_pandas(frame), pa.Table.from_pandas(others[["y", "x", "kind"]]), n_drawn=500)
+    assert arrow.to_json()["attacks"] == found.to_json()["attacks"]
+
+
+def test_a_category_that_no_training_row_had_is_no_member(of_mixed):
+    frame, model = of_mixed
+    others = mixed(200)
+    others.loc[:3, "kind"] = "z"
+    side = side_of(model.model_, others, None, "non_members")
+    assert side.is_foreign.tolist() == [True] * 4 + [False] * 196
+    assert audit(model, frame, others, n_drawn=300).attacks[-1].other_scores.min() == -5
+
+
+def test_labels_apart_and_as_a_column():
+    y = RNG.integers(0, 2, 60)
+    model = Diffusion(epochs=3, random_state=0).fit(MEMBERS, y)
+    labels = y, RNG.integers(0, 2, 400)
+    assert "label" in side_of(model.model_, MEMBERS, y, "members").columns
+    assert not audit(model, MEMBERS, OTHERS, labels=labels, n_drawn=300).is_exposed
+    assert audit(model, MEMBERS, OTHERS, n_drawn=300).n_members == 60
+
+
+def test_the_report_and_its_json(report):
+    console = Console(width=200, record=True)
+    print_audit(report, console)
+    text = console.export_text()
+    assert "the model's own loss" in text and report.verdict.split(":")[0] in text and "Most exposed" in text
+    content = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert next(iter(content)) == "verdict" and content["attacks"][0].keys() == {
+        *("name", "auc", "p_value", "rates", "epsilon")
+    }
+    assert content["attacks"][2]["rates"][1]["false_positives"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("members", "others", "message"),
+    [
+        (MEMBERS[: MIN_ROWS - 1], OTHERS, "members has 29 rows"),
+        (MEMBERS, OTHERS[:, :3], "non_members has 3 columns and the model 4"),
+        (MEMBERS, pandas.DataFrame(OTHERS).assign(a="x")[["a", 0, 1, 2]], "text"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(by_heart, members, others, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        audit(by_heart, members, others)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="model must be a fitted Diffusion"):
+        audit(None, MEMBERS, OTHERS)
+
+
+@pytest.mark.slow
+def test_an_over_trained_model_is_caught_though_its_copies_are_blurred():
+    """5,000 epochs over 500 rows; jitter makes the nearest-record share pass, and the audit finds the members."""
+    rng = np.random.default_rng(9)
+    members, others, holdout = numbers(500, rng), numbers(1000, rng), numbers(500, rng)
+    model = Diffusion(epochs=5000, random_state=0).fit(members)
+    rows = model.sample(500, random_state=0)
+    jittered = rows + 0.5 * members.std(axis=0) * rng.normal(size=rows.shape)
+    tables = [dict(zip("abcd", each.T, strict=True)) for each in (members, jittered, holdout)]
+    assert nearest_share(*tables).is_inside
+    found = audit(model, members, others)
+    assert found.strongest.rates[1].value >= 0.5 and found.is_exposed
