@@ -7,10 +7,14 @@ each: all numbers by intervals, as tokens; all at once, even those that nothing 
 of numbers, as one-hot columns or as analog bits (Chen et al. 2022, arXiv 2208.04202), with numbers by their normal
 scores and the width of the masked process.
 
+`--libraries` adds other libraries, with one seed each, each in a process of the environment that is given for it, as in
+`mostly=.venv-mostly/bin/python`; "pointillist" among them measures its memory in the same way.
+
 Each score stands beside those of real held-out rows and of independently permuted columns, from the same run.
 """
 
 import argparse
+import json
 import statistics
 import subprocess
 import tempfile
@@ -140,6 +144,20 @@ def generated(way: str, train: pa.Table, seed: int) -> tuple[pa.Table, dict[str,
     return new if numbers is None else numbers.decode(new), seconds
 
 
+def by_library(library: str, python: str, train: pa.Table, seed: int) -> tuple[pa.Table, dict[str, float]]:
+    """Draws as many rows as there are training rows with another library, and measures seconds and peak memory."""
+    categories = [field.name for field in train.schema if not is_number(field.type)]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{side}.csv" for side in ("train", "rows")]
+        csv.write_csv(train, paths[0])
+        script = str(ROOT / "benchmarks" / "peers" / "tables.py")
+        command = [python, script, library, *map(str, paths), str(seed), *categories]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        types = {field.name: field.type for field in train.schema}
+        rows = csv.read_csv(paths[1], convert_options=csv.ConvertOptions(column_types=types))
+    return rows, json.loads(done.stdout.splitlines()[-1])
+
+
 def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
     """Returns the numbers of `SCORES` for rows, real rows and independent columns."""
     found = {}
@@ -179,12 +197,14 @@ def is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
-def measured(name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: int) -> list[dict[str, Any]]:
-    """Fits, samples and scores with each seed, and prints the table."""
+def measured(
+    name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: int, python: str | None = None
+) -> list[dict[str, Any]]:
+    """Fits, samples and scores with each seed, and prints the table; with another library if its Python is given."""
     train, test, target = data
     runs = []
     for seed in range(seeds):
-        rows, seconds = generated(way, train, seed)
+        rows, seconds = generated(way, train, seed) if python is None else by_library(way, python, train, seed)
         sides = [MixedTable(table).arrays() for table in (rows, train, test)]
         evaluation = evaluate_tables(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
         runs.append({**seconds, **scores(evaluation), "detection": detection(train, rows)})
@@ -200,8 +220,11 @@ def measured(name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: i
     values = [run["detection"] for run in runs]
     spread = f"{min(values):.4f} to {max(values):.4f}"
     print(f"| XGBoost's detection score, training rows | {statistics.mean(values):.4f} | {spread} | | |")
-    for key, label in (("fit_s", "seconds to fit"), ("sample_s", "seconds to sample as many rows")):
-        values = [run[key] for run in runs]
+    labels = {"fit_s": "seconds to fit", "sample_s": "seconds to sample as many rows", "peak_mb": "peak memory, MB"}
+    for key, label in labels.items():
+        values = [run[key] for run in runs if key in run]
+        if not values:
+            continue
         print(f"| {label} | {statistics.median(values):.1f} | {min(values):.1f} to {max(values):.1f} | | |", flush=True)
     return runs
 
@@ -213,8 +236,9 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, metavar="FOLDER", help="train.csv.gz and test.csv.gz")
     parser.add_argument("--diamonds", action="store_true", help="the table that plotnine ships")
     parser.add_argument(
-        "--ways", nargs="+", choices=("masked", "intervals", "at once", "one-hot", "bits"), default=["masked"]
+        "--ways", nargs="*", choices=("masked", "intervals", "at once", "one-hot", "bits"), default=["masked"]
     )
+    parser.add_argument("--libraries", nargs="+", default=[], metavar="NAME=PYTHON", help="pointillist, mostly, forest")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     tables = {}
@@ -230,6 +254,9 @@ def main() -> None:
         for way in options.ways:
             seeds = options.seeds if way == "masked" else 1
             found[f"{name}, {way}"] = measured(name, data, way, seeds)
+        for library in options.libraries:
+            own, python = library.split("=", 1)
+            found[f"{name}, {own}"] = measured(name, data, own, 1, python)
     report("mixed", {"tables": found})
 
 

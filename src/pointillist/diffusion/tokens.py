@@ -35,10 +35,6 @@ PADDING = 0.25
 """Largest fraction of the values computed in parallel that may be padding."""
 
 
-FREQUENCIES = 6
-"""Number of frequencies 1, 2, 4, … of the Fourier features of noised numbers, whose standard deviation is about 1, if
-none is asked for: high ones show where numbers determine each other precisely."""
-
 FREQUENCIES_OF_GIVEN = (1.0, 2.0)
 """Frequencies of given numbers, which have no noise: by high ones the single rows of training would be known."""
 

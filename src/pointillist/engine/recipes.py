@@ -16,7 +16,7 @@ from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embeddi
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.token_losses import TokenObjective
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.tokens import FREQUENCIES, Tokens
+from pointillist.diffusion.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,14 @@ class TokenArchitecture:
         tokens: The tokens of a row.
         width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
-        frequencies: Number of frequencies that the network sees of noised numbers.
+        frequencies: Number of frequencies 1, 2, 4, … of noised numbers, whose standard deviation is about 1, that the
+            network sees.
     """
 
     tokens: Tokens
     width: int = 256
     depth: int = 3
-    frequencies: int = FREQUENCIES
+    frequencies: int = 6
 
     class_embedding: ClassVar[int] = 0
     n_features: ClassVar[int] = 0

@@ -62,8 +62,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         width: Number of units in a hidden layer. None is 96, or 256 with mixed columns.
         depth: Number of hidden blocks.
         frequencies: Number of frequencies 1, 2, 4, … of the Fourier features by which the network sees noised numbers
-            of mixed columns, 1 … 16: more of them show where numbers determine each other precisely. None is 6, or of
-            2 and 6 the one with the lower loss on held-out rows if there are at most 2,000 rows.
+            of mixed columns, 1 … 16: more of them show where numbers determine each other precisely. None is 6, or 2
+            for at most 2,000 rows.
         time_embedding: Width of the embedding of the noise level, even, at least 4.
         class_embedding: Width of the embedding of the class, even, at least 4.
         epochs: Most passes over the rows. None is as many as make 10,000 steps, but at most 400; with mixed columns at

@@ -14,7 +14,6 @@ from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import as_mixed
 from pointillist.models.classes import Classes
 from pointillist.models.hyperparameters import Hyperparameters, check_hyperparameters, values_of
-from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.regularising import regularised
@@ -133,7 +132,4 @@ def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
         validation = np.concatenate([before.record.validation_history, validation])
     record = Record(history, validation, plan.seed, mark)
     asked = values_of(task.asked)
-    trained_with = task.trained_with
-    if isinstance(process, MaskedProcess):
-        trained_with = trained_with | {"frequencies": process.architecture.frequencies}
-    return RowModel(plan.codec, process, network, task.classes, record, asked, trained_with)
+    return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with)

@@ -11,7 +11,6 @@ from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.samplers import VARIANCES
 from pointillist.diffusion.schedules import SCHEDULES
-from pointillist.diffusion.tokens import FREQUENCIES
 from pointillist.engine.recipes import PRECISIONS, AnyObjective, Method
 from pointillist.points import SCALINGS
 
@@ -98,10 +97,10 @@ def values_of(asked: Hyperparameters) -> dict[str, Any]:
     return {name: getattr(asked, name) for name in sorted(DEFAULTS)}
 
 
-def deciding(asked: Hyperparameters, width: int) -> dict[str, Any]:
+def deciding(asked: Hyperparameters, width: int, frequencies: int = 1) -> dict[str, Any]:
     """Returns the values that decide the network, with numbers in place of None."""
     values = {name: _plain(getattr(asked, name)) for name in DECIDING}
-    return values | {"width": values["width"] or width, "frequencies": values["frequencies"] or FREQUENCIES}
+    return values | {"width": values["width"] or width, "frequencies": values["frequencies"] or frequencies}
 
 
 def learning(asked: Hyperparameters, rate: float) -> dict[str, Any]:

@@ -56,10 +56,6 @@ class MaskedProcess(Process):
         )
         return cls(TokenArchitecture(tokens, *(parameters[name] for name in ("width", "depth", "frequencies"))))
 
-    def with_frequencies(self, number: int) -> "MaskedProcess":
-        """Returns the process of a network that sees some number of frequencies of noised numbers."""
-        return replace(self, architecture=replace(self.architecture, frequencies=number))
-
     @property
     def noise(self) -> tuple[Schedule | None, Float[np.ndarray, " k"] | None]:
         """The noise schedule of the numbers, whose root mean square is 1; tokens are hidden, whatever theirs."""

@@ -69,8 +69,7 @@ class Plan:
         held_out: Positions of the rows that training does not see, in order.
         stopping: When to stop early; None to train to the end.
         start: Weights to continue from; None to start anew.
-        candidates: Processes of which the one whose held-out rows are likeliest is to be trained, and for as long as
-            that lasts; none if the plan is settled.
+        has_trial: Whether a trial on some of the rows is to choose the number of epochs.
     """
 
     rows: Float[np.ndarray, "n columns"]
@@ -92,7 +91,7 @@ class Plan:
     held_out: Int[np.ndarray, " v"] = field(default_factory=lambda: np.empty(0, np.int64))
     stopping: Stopping | None = None
     start: Weights | None = None
-    candidates: tuple[Process, ...] = ()
+    has_trial: bool = False
 
     @cached_property
     def shards(self) -> "Shards":
