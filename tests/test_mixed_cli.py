@@ -103,6 +103,40 @@ def test_labels_and_given_cells(run):
     assert again.num_rows == 50
 
 
+def test_conditions(run):
+    assert run("fit", "pets.csv", "--out", "m", "--epochs", 20, *SMALL)[0] == 0
+
+    def rows(*conditions):
+        where = [part for each in conditions for part in ("--where", each)]
+        code, _, shown = run("sample", "m", "-n", 30, "--out", "new.csv", *where)
+        assert code == 0, shown
+        return csv.read_csv("new.csv").to_pydict(), shown
+
+    new, shown = rows("weight=10..", "legs=!?", "code=101|999")
+    assert min(new["weight"]) >= 10 and None not in new["legs"] and set(new["code"]) <= {101, 999}
+    assert "effective sample size" in shown and shown.strip().endswith("of 30")
+    new, shown = rows("born=2019-06-01..2019-12-31", "legs=?")
+    assert {str(day)[:4] for day in new["born"]} == {"2019"} and set(new["legs"]) == {None}
+    assert min(map(str, new["born"])) >= "2019-06-01"
+    new, shown = rows("code=..300", "tame=true")
+    assert set(new["code"]) <= {101, 205} and set(new["tame"]) == {True} and "effective" in shown
+    new, shown = rows("kind=dog", "legs=3|?")
+    assert set(new["kind"]) == {"dog"} and set(new["legs"]) <= {3, None}
+    for condition, message in (
+        ("weight=9..3", "--where 'weight=9..3': between(9, 3) is empty"),
+        ("weight=500..900", "column 'weight': no training row is between(500, 900); its values go from"),
+        ("kind=dog|cow", "column 'kind' has no 'cow' in the training rows, which have 'cat', 'dog'"),
+        ("born=soon..", "column 'born' holds date32[day], and 'soon' is not that"),
+        ("kind=?", "column 'kind' has no missing cell in the training rows"),
+        ("colour=red", "there is no column 'colour': the model's columns are"),
+        ("code=", "--where takes COLUMN=VALUE"),
+    ):
+        code, _, shown = run("sample", "m", "-n", 3, "--out", "new.csv", "--where", condition)
+        assert code == 2 and shown.count("\n") == 1 and message in shown, shown
+    code, _, shown = run("sample", "m", "-n", 3, "--out", "new.csv", "--where", "legs=3", "--where", "legs=4")
+    assert code == 2 and "--where gives column 'legs' twice" in shown
+
+
 def test_types_are_chosen_and_columns_dropped(run):
     chosen = "--drop", "note", "--categorical", "code", "--type", "weight=integer"
     code, _, shown = run("fit", "notes.csv", "--out", "m", "--epochs", 1, *SMALL, *chosen)
@@ -140,7 +174,10 @@ def test_keys_are_left_out_and_said_to_be(run):
         ("fit pets.csv --out m --target weight", "the label column 'weight' holds too many different numbers"),
         ("fit pets.csv --out m --target legs", "the label column 'legs' has missing values"),
         ("sample pets.model -n 3 --out new.npy", "new.npy: an .npy file holds numbers alone"),
-        ("sample pets.model -n 3 --out new.csv --where kind", "--where takes COLUMN=VALUE, not 'kind'"),
+        (
+            "sample pets.model -n 3 --out new.csv --where kind",
+            "--where takes COLUMN=VALUE, COLUMN=LOW..HIGH, COLUMN=A|B|C",
+        ),
         ("sample pets.model -n 3 --out new.csv --where kind=cow", "column 'kind' has no 'cow'"),
         (
             "sample pets.model -n 3 --out new.csv --where weight=big",

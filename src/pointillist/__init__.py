@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pointillist.estimators import Diffusion, DiffusionClassifier
     from pointillist.evaluation import evaluate
     from pointillist.points import load_pointset
+    from pointillist.points.conditions import between, missing, one_of, present
     from pointillist.privacy import audit
 
 __version__ = "0.1.0"
@@ -21,13 +22,29 @@ __getattr__ = getter(
         "Diffusion": "pointillist.estimators",
         "DiffusionClassifier": "pointillist.estimators",
         "audit": "pointillist.privacy",
+        "between": "pointillist.points.conditions",
         "evaluate": "pointillist.evaluation",
         "load_pointset": "pointillist.points",
         "metrics": "pointillist.metrics",
+        "missing": "pointillist.points.conditions",
+        "one_of": "pointillist.points.conditions",
+        "present": "pointillist.points.conditions",
     },
 )
 
-__all__ = ["Diffusion", "DiffusionClassifier", "__version__", "audit", "evaluate", "load_pointset", "metrics"]
+__all__ = [
+    "Diffusion",
+    "DiffusionClassifier",
+    "__version__",
+    "audit",
+    "between",
+    "evaluate",
+    "load_pointset",
+    "metrics",
+    "missing",
+    "one_of",
+    "present",
+]
 
 
 def __dir__() -> list[str]:

@@ -15,6 +15,7 @@ from contracts import concrete
 from pointillist.diffusion.mixed_sampling import MixedDenoiser, MixedSampler
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.parameterisations import coefficients
+from pointillist.diffusion.restricted_sampling import RestrictedSampler, Restriction
 from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler
 from pointillist.diffusion.schedules import at_lambda, cosine
 from pointillist.diffusion.solvers import SAMPLERS as NAMES
@@ -83,6 +84,11 @@ MIXED_LAW = GaussianMixture.of(
 )
 MIXED_ORACLE = MixedDenoiser(TokenDenoiser(Chances(), Tokens((3,), (), (0,), (2,))), NumberOracle())
 
+RESTRICTION = Restriction((0,), np.array([[0, 2]]), np.zeros((1, 2)), np.zeros((1, 2)), np.ones((1, 2)))
+RESTRICTED_LAW = GaussianMixture.of(
+    [0.375, 0.625], [[0, 0], [2, NUMBER[0]]], [np.eye(2) * 1e-9, np.diag([1e-9, NUMBER[1]])]
+)
+
 
 def reward(x):
     return x @ jnp.asarray(SLOPE, jnp.float32)
@@ -136,6 +142,9 @@ SAMPLERS = {
     "walk": Case(walk, law=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
     "tokens": Case(lambda *_: TokenSampler(), TOKEN_LAW, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
     "mixed": Case(lambda schedule, n: MixedSampler(1, schedule, n), MIXED_LAW, denoiser=MIXED_ORACLE),
+    "restricted": Case(
+        lambda schedule, n: RestrictedSampler(1, RESTRICTION, schedule, 10, 5, n), RESTRICTED_LAW, denoiser=MIXED_ORACLE
+    ),
 }
 """Every sampler, as a function of a schedule and a number of steps; what is before a comma is its name in the room."""
 
@@ -148,7 +157,8 @@ ROWS = 2000
 @jax.jit
 def draws(sampler, denoiser, own, start):
     """Draws of some keys, each from the x_T of another key; shape (draws, rows, 2)."""
-    return jax.vmap(lambda own, start: sampler.draw(own, denoiser, sampler.start(start, 2)))(own, start)
+    columns = 2 + sampler.n_notes
+    return jax.vmap(lambda own, start: sampler.draw(own, denoiser, sampler.start(start, columns))[:, :2])(own, start)
 
 
 def keys(name, seed):
@@ -177,7 +187,7 @@ def test_names_stand_for_these_samplers(name):
 def test_a_draw_is_of_its_number_of_rows(name):
     sampler, rows = MADE[name], drawn(name)
     assert rows.shape == (ROWS // sampler.rows_per_draw, sampler.rows_per_draw, 2) and rows.dtype == np.float32
-    start = jax.eval_shape(lambda key: sampler.start(key, 2), jax.random.key(0))
+    start = jax.eval_shape(lambda key: sampler.start(key, 2 + sampler.n_notes), jax.random.key(0))
     assert start.shape in ((2,), (sampler.width, 2)) and start.dtype == jnp.float32
     if isinstance(sampler, RowSampler):
         assert start.shape == (2,) and sampler.width == sampler.rows_per_draw == 1
@@ -212,9 +222,12 @@ def test_a_draw_is_of_its_own_key_alone(name):
     assert are_other(found[half:], rows[half:], name)
 
 
+DISCRETE = "tokens", "mixed", "restricted"
+
+
 def are_other(some, others, name):
     """Whether draws differ, but for those of the same rows by chance, of which discrete ones have many."""
-    return (np.abs(some - others).max(axis=(1, 2)) > 0).mean() > (0.5 if name in ("tokens", "mixed") else 0.95)
+    return (np.abs(some - others).max(axis=(1, 2)) > 0).mean() > (0.5 if name in DISCRETE else 0.95)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

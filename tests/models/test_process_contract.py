@@ -20,6 +20,7 @@ from pointillist.models.process import Drawing, Process
 from pointillist.models.request import Request
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.saving import load_model, save_model
+from pointillist.points.conditions import between, one_of
 from pointillist.points.mixed import MixedTable
 
 N = 300
@@ -45,6 +46,9 @@ def untrained(X, y=None, **parameters):
 OF_NUMBERS = {"worse", "interval", "prior", "deterministic", "reward", "population", "sampler", "steps"}
 """Requests that only Gaussian diffusion answers."""
 
+WHERE = {"where", "cell per row", "set", "range"}
+"""Requests of columns that only the mixed table has."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -58,13 +62,13 @@ class Case:
 PROCESSES = {
     "gaussian": Case(
         lambda: untrained(NUMBERS, process="gaussian"),
-        {"label", "labels", "return_labels", "guidance", "interval", "where", "cell per row"},
+        {"label", "labels", "return_labels", "guidance", "interval", *WHERE},
         has_classes=False,
     ),
-    "gaussian, of classes": Case(lambda: untrained(NUMBERS, LABELS, process="gaussian"), {"where", "cell per row"}),
+    "gaussian, of classes": Case(lambda: untrained(NUMBERS, LABELS, process="gaussian"), WHERE),
     "gaussian, by quantiles": Case(
         lambda: untrained(NUMBERS, LABELS == "a", process="gaussian", scaling="quantile", p_uncond=0.0),
-        {"where", "cell per row", "guidance", "interval", "worse"},
+        {*WHERE, "guidance", "interval", "worse"},
     ),
     "masked": Case(
         lambda: untrained(TABLE, process="masked"),
@@ -104,6 +108,8 @@ REQUESTS: dict[str, Callable[[RowModel], dict[str, Any]]] = {
     "deterministic": lambda model: {"deterministic": True},
     "where": lambda model: {"where": {"city": "y"}},
     "cell per row": lambda model: {"where": {"city": list("xyxyxyx")}},
+    "set": lambda model: {"where": {"city": one_of("x", "y"), "size": between(5, None)}},
+    "range": lambda model: {"where": {"city": list("xyxyxyx"), "size": between(9, 11)}},
     "variance": lambda model: {"variance": "beta"},
     "seed": lambda model: {"random_state": np.random.RandomState(3)},
 }
@@ -117,6 +123,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "labels of two kinds": {"labels": ["a", 1] + ["a"] * (ROWS - 2)},
     "no such column": {"where": {"no such column": 1}},
     "no such category": {"where": {"city": "nowhere"}},
+    "a range of categories": {"where": {"city": between("x", "y")}},
+    "an empty range": {"where": {"size": between(1e6, None)}},
+    "a column of labels and a value": {"labels": "a", "where": {"kind": one_of("a", "b")}},
     "too few cells": {"where": {"city": ["x", "y"]}},
     "no such sampler": {"sampler": "none of them"},
     "too many steps": {"sampler": "ancestral", "steps": 10**6},

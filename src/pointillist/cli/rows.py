@@ -193,7 +193,11 @@ def sample(
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Add no noise while sampling.")] = False,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN=VALUE", help="A column's value in all rows, for mixed columns; may be repeated."),
+        typer.Option(
+            metavar="CONDITION",
+            help="What a column holds: COLUMN=VALUE, COLUMN=LOW..HIGH (either end may be left out), COLUMN=A|B|C, "
+            "COLUMN=? (missing) or COLUMN=!? (present); may be repeated.",
+        ),
     ] = None,
     engine: Annotated[
         choices.Engine, typer.Option(help="Where rows are drawn: in this process, or in Ray tasks.")
@@ -206,7 +210,7 @@ def sample(
     """Draws new rows from a model, and writes them as they are drawn."""
     from rich.console import Console
 
-    from pointillist.cli.tables import where_of
+    from pointillist.cli.conditions import where_of
     from pointillist.engine.cluster import check_engine
     from pointillist.models.drawing import Draw
     from pointillist.models.request import Request
@@ -242,7 +246,8 @@ def sample(
         random_state=seed,
     )
     draw = Draw(fitted, request)
-    with TableWriter(out, *_headings(fitted), n_rows) as writer, Bar(Console(stderr=True), n_rows) as bar:
+    console = Console(stderr=True)
+    with TableWriter(out, *_headings(fitted), n_rows) as writer, Bar(console, n_rows) as bar:
         bar.say("sampling")
         for part, labels in draw.parts(engine, address):
             columns = fitted.codec.columns(part)
@@ -250,6 +255,8 @@ def sample(
                 columns.insert(place, labels)
             writer.write(columns)
             bar.advance(len(part))
+    if draw.effective_sample_size is not None:
+        console.print(f"effective sample size {draw.effective_sample_size:,.0f} of {n_rows:,}", highlight=False)
 
 
 def _check_apart(place: Path, data: Path) -> None:

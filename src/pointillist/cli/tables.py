@@ -15,8 +15,6 @@ from pointillist.points.token_codec import TokenCodec
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pointillist.models.row_model import RowModel
-
 
 def types_of(given: Sequence[str]) -> dict[str, str]:
     """Parses COLUMN=TYPE options; returns types by column.
@@ -90,42 +88,3 @@ def _shown(value: float, kind: Any) -> str:
     except (OverflowError, ValueError):
         # Beyond Python's years, or finer than its microseconds.
         return str(cell.cast(pa.string())) if not pa.types.is_duration(kind) else f"{value:g} {kind.unit}"
-
-
-def where_of(model: "RowModel", given: Sequence[str]) -> dict[str, Any] | None:
-    """Parses COLUMN=VALUE options; returns values by column of the model.
-
-    Raises:
-        ValueError: If an option is not of this form, or the model has no such column.
-    """
-    where: dict[str, Any] = {}
-    for text in given:
-        name, is_pair, value = text.partition("=")
-        if not is_pair:
-            raise ValueError(f"--where takes COLUMN=VALUE, not {shown(text)}")
-        if not isinstance(model.codec, TokenCodec):
-            raise ValueError("--where is for models of tokens, and this one is of numbers: leave it out")
-        encoding = model.codec.encoding
-        import pyarrow as pa
-
-        # The names of a data frame need not be text.
-        name = next((code.name for code in encoding.columns if str(code.name) == name), name)
-        code, kind = encoding.code(name), model.codec.layout.type_of(name)
-        if code.categories is not None or kind is None:
-            known = code.atoms.tolist() if code.categories is None else code.categories
-            where[name] = next((each for each in known if str(each).strip().lower() == value.strip().lower()), value)
-            continue
-        try:
-            where[name] = (
-                _number(value) if kind_of(kind) in ("whole", "number") else pa.scalar(value).cast(kind).as_py()
-            )
-        except (ValueError, OverflowError, pa.ArrowException) as error:
-            raise ValueError(f"--where {shown(text)}: column {shown(str(name))} holds {kind}") from error
-    return where or None
-
-
-def _number(text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)

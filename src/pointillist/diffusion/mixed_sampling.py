@@ -83,6 +83,30 @@ class MixedDenoiser(eqx.Module):
         """The tokens."""
         return self.of_tokens.tokens
 
+    def of_row(
+        self, row: Float[Array, " n"], numbers: Float[Array, " k"], is_given: Bool[Array, " k"], schedule: Schedule
+    ) -> NumberDenoiser:
+        """The denoiser of a row's numbers, given all its tokens.
+
+        Args:
+            row: The tokens.
+            numbers: The numbers that are given, anything elsewhere.
+            is_given: Which of them are given.
+            schedule: The noise schedule.
+        """
+        one_hot, shown = self.tokens.one_hot(row), number_features(numbers, is_given)
+        without = None
+        if self.guided is not None:
+            hidden = jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, one_hot)
+            without = self.of_numbers.known(hidden, shown), self.guidance
+        return NumberDenoiser(
+            network=self.of_numbers,
+            schedule=schedule,
+            is_open=self.tokens.has_number(row) & ~is_given,
+            known=self.of_numbers.known(one_hot, shown),
+            without=without,
+        )
+
 
 class MixedSampler(TokenSampler):
     """Draws the hidden tokens of a row, then its numbers by `DPMSolver2M` with noise.
@@ -115,24 +139,22 @@ class MixedSampler(TokenSampler):
         tokens, n = denoiser.tokens, self.n_tokens
         row, numbers = x_T[:n], x_T[n:]
         is_given = jnp.isfinite(numbers) & tokens.has_number(row)
-        shown = number_features(numbers, is_given)
-        row = draw_tokens(key, denoiser.of_tokens.beside(shown), row)
-        is_there = tokens.has_number(row)
-        one_hot = tokens.one_hot(row)
-        without = None
-        if denoiser.guided is not None:
-            hidden = jnp.where(jnp.asarray(tokens.owner == denoiser.guided), 0.0, one_hot)
-            without = denoiser.of_numbers.known(hidden, shown), denoiser.guidance
-        own = NumberDenoiser(
-            network=denoiser.of_numbers,
-            schedule=self.schedule,
-            is_open=is_there & ~is_given,
-            known=denoiser.of_numbers.known(one_hot, shown),
-            without=without,
-        )
+        row = draw_tokens(key, denoiser.of_tokens.beside(number_features(numbers, is_given)), row)
+        own = denoiser.of_row(row, numbers, is_given, self.schedule)
         noise_key = jax.random.fold_in(key, n + 1)
         solver = DPMSolver2M(self.schedule, self.points, is_stochastic=True)
         drawn = solver.draw(noise_key, own, jax.random.normal(noise_key, numbers.shape))[0]
-        numbers = jnp.where(is_given, numbers, jnp.where(is_there, drawn, 0.0))
-        numbers = jnp.where(jnp.isnan(row).any(), jnp.nan, numbers)
-        return jnp.concatenate([row, numbers])[None]
+        return joined(denoiser.tokens, row, numbers, is_given, drawn)[None]
+
+
+def joined(
+    tokens: Tokens,
+    row: Float[Array, " n"],
+    numbers: Float[Array, " k"],
+    is_given: Bool[Array, " k"],
+    drawn: Float[Array, " k"],
+) -> Float[Array, " n_and_k"]:
+    """All tokens and then all numbers: those that are given, those that were drawn, and 0 where there is none."""
+    numbers = jnp.where(is_given, numbers, jnp.where(tokens.has_number(row), drawn, 0.0))
+    numbers = jnp.where(jnp.isnan(row).any(), jnp.nan, numbers)
+    return jnp.concatenate([row, numbers])

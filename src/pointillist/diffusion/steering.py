@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser, Label
+from pointillist.diffusion.populations import shares, systematic
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.schedules import Schedule
 
@@ -318,8 +319,10 @@ class FeynmanKac(Steered):
         else:
             total = total + score / jnp.asarray(self.schedule.timesteps).astype(jnp.float32)
         log_weights = total - spent
-        is_due = 1 / (_shares(log_weights) ** 2).sum() < self.threshold * self.particles
-        parents = jnp.where(is_due, _systematic(key, log_weights, self.particles), jnp.arange(self.particles))
+        is_due = 1 / (shares(log_weights) ** 2).sum() < self.threshold * self.particles
+        parents = jnp.where(
+            is_due, systematic(jax.random.uniform(key), log_weights, self.particles), jnp.arange(self.particles)
+        )
         memory = total[parents], jnp.where(is_due, total, spent)[parents]
         x0 = jnp.where(jnp.isnan(rewards).any(), jnp.nan, points.x0[parents])
         return points.x_t[parents], x0, memory
@@ -328,7 +331,7 @@ class FeynmanKac(Steered):
         """Draws particles by the final weights, which replace the potentials along the way by the row's own reward."""
         _, spent = points.memory
         final_key, order_key = jax.random.split(jax.random.fold_in(key, 1))
-        kept = _systematic(final_key, rewards / self.temperature - spent, self.rows_per_draw)
+        kept = systematic(jax.random.uniform(final_key), rewards / self.temperature - spent, self.rows_per_draw)
         # Systematic resampling keeps the particles' order, in which the first is favoured: each place is to have the
         # same distribution, as a draw may be cut short.
         kept = jax.random.permutation(order_key, kept)
@@ -344,16 +347,3 @@ def population(candidates: int) -> int:
 def _normal(key: PRNGKeyArray, rows: int, columns: int) -> Float[Array, "rows columns"]:
     """Draws from N(0, I); as one long vector, because a few columns alone would not fill a processor's vectors."""
     return jax.random.normal(key, (rows * columns,)).reshape(rows, columns)
-
-
-def _shares(log_weights: Float[Array, " k"]) -> Float[Array, " k"]:
-    """Normalizes weights to sum to 1; makes them equal if all are 0, so that the population walks on."""
-    return jax.nn.softmax(jnp.where(log_weights.max() == -jnp.inf, 0.0, log_weights))
-
-
-def _systematic(key: PRNGKeyArray, log_weights: Float[Array, " k"], n: int) -> Int[Array, " n"]:
-    """Draws indices of n particles by systematic resampling: one uniform number, n evenly spaced points."""
-    cumulative = jnp.cumsum(_shares(log_weights))
-    points = (jax.random.uniform(key) + jnp.arange(n, dtype=jnp.float32)) / n
-    # Rounding may leave the last sum below 1.
-    return jnp.minimum(jnp.searchsorted(cumulative / cumulative[-1], points), len(log_weights) - 1)

@@ -27,8 +27,11 @@ def stream_rows_on_ray(
     labels: Int[np.ndarray, " n_rows"] | None = None,
     prior: Float[np.ndarray, "n_rows d"] | None = None,
     address: str | None = None,
+    first_row: int = 0,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
-    """Yields the rows of `sampling.stream_rows` from the workers of a cluster, for samplers of one row per draw.
+    """Yields the rows of `sampling.stream_rows` from the workers of a cluster.
+
+    Labels and starts are for samplers of one row per draw; a single start stands for all rows.
 
     Args:
         denoiser: See `stream_rows`.
@@ -39,16 +42,21 @@ def stream_rows_on_ray(
         labels: See `stream_rows`.
         prior: See `stream_rows`.
         address: Address of the cluster; None for one on this machine.
+        first_row: See `stream_rows`.
     """
     step = rows_per_chunk(sampler) * CHUNKS_PER_TASK
-    ranges = ((first, min(first + step, n_rows)) for first in range(0, n_rows, step))
+    ranges = ((first, min(first + step, n_rows)) for first in range(first_row, n_rows, step))
     arguments = (
-        (first, last, *(None if each is None else each[first:last] for each in (labels, prior)))
+        (first, last, *(None if each is None else _part(each, first, last) for each in (labels, prior)))
         for first, last in ranges
     )
     with cluster(address):
         for _, rows in results(drawn, (denoiser, sampler, columns, seed), arguments, in_order=True):
             yield rows
+
+
+def _part(each: np.ndarray, first: int, last: int) -> np.ndarray:
+    return each if len(each) == 1 else each[first:last]
 
 
 def drawn(shared: tuple[Any, ...], first: int, last: int, labels: Any, prior: Any) -> Float[np.ndarray, "part d"]:

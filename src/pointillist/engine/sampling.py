@@ -52,7 +52,7 @@ def stream_rows(
     n_rows: int,
     seed: int,
     labels: Int[np.ndarray, " rows"] | None = None,
-    prior: Float[np.ndarray, "draws d"] | None = None,
+    prior: Float[np.ndarray, "draws start"] | None = None,
     first_row: int = 0,
     devices: Sequence[jax.Device] | None = None,
 ) -> Iterator[Float[np.ndarray, "part d"]]:
@@ -179,7 +179,7 @@ def _chunks(
     starts: Int[Array, " devices"],
     counts: Int[Array, " devices"],
     labels: Int[Array, "devices draws"] | None,
-    prior: Float[Array, "devices draws d"] | None,
+    prior: Float[Array, "devices draws start"] | None,
     *,
     draws: int,
     columns: int,

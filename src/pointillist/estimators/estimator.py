@@ -107,6 +107,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         feature_names_in_: Names of the columns; only if all of them are text.
         history_: Mean training loss of each epoch, shape (epochs,).
         validation_history_: Held-out loss at each check, shape (checks,); empty without early stopping.
+        effective_sample_size_: Effective number of the last rows that `sample` drew under ranges, sets or `present`.
 
     Example:
         >>> from pointillist import load_pointset
@@ -123,6 +124,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
     feature_names_in_: np.ndarray
     history_: np.ndarray
     validation_history_: np.ndarray
+    effective_sample_size_: float
 
     # Functions that take a model, and so serve as its methods.
     plot = plotting.plot
@@ -243,9 +245,11 @@ class Diffusion(Hyperparameters, BaseEstimator):
                 evaluation of the network; those of "heun" are two, except for the last.
             prior: x_T, shape (n, d), instead of draws from N(0, I). Its values in constant columns are not used.
             deterministic: Whether the ancestral sampler leaves out its noise, so that x_T decides the rows.
-            where: Values of some columns of a model of mixed columns, by name, or by position in an array: one value
-                for all rows, or one per row; None is a missing cell. The other columns are drawn from their conditional
-                distribution given these. A model of mixed columns takes no sampler, reward or prior.
+            where: What some columns hold, by name, or by position in an array: one value for all rows, or one per row;
+                None or `missing` is a missing cell, `present` one that is not; `between(low, high)` is a range and
+                `one_of(...)` a set. All columns are drawn from their distribution given that. Under ranges, sets and
+                `present`, rows are chosen among candidates that a sampler weighs; `effective_sample_size_` says what
+                that leaves. A model of mixed columns takes no sampler, reward or prior.
             progress: Whether to show a progress bar.
             random_state: Seed.
 
@@ -273,6 +277,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         )
         with Bar(Console(stderr=True), draw.n_rows, is_shown=progress) as bar:
             rows, own = draw.rows(bar.advance)
+        if draw.effective_sample_size is not None:
+            self.effective_sample_size_ = draw.effective_sample_size
         restored = self.model_.codec.restore(rows)
         return (restored, own) if return_labels else restored
 

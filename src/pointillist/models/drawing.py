@@ -11,8 +11,9 @@ from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.walks import Walk
 from pointillist.engine.remote import stream_rows_on_ray
-from pointillist.engine.sampling import sample_rows, stream_rows, whole_draws
+from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows, whole_draws
 from pointillist.engine.walks import noise_levels, sample_walks
+from pointillist.models.conditioning import Tally, conditioned
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Drawing, Learned
 from pointillist.models.request import Request, check_drawn
@@ -48,6 +49,8 @@ class Draw:
 
     Attributes:
         n_rows: Number of rows.
+        effective_sample_size: Effective number of the rows that were drawn under ranges, sets and `present`; None
+            without such conditions. It falls below their number where candidates have different weights.
 
     Raises:
         ValueError: In one line, if the model cannot do what is asked.
@@ -58,6 +61,12 @@ class Draw:
         self._request = request
         self._drawing = model.process.drawing(model, request)
         self.n_rows = self._drawing.n_rows
+        self._tally: Tally | None = None
+
+    @property
+    def effective_sample_size(self) -> float | None:
+        """Effective number of the rows that were drawn."""
+        return None if self._tally is None else self._tally.effective_size
 
     def parts(self, engine: str = "local", address: str | None = None) -> Iterator[tuple[Any, np.ndarray | None]]:
         """Yields rows as the codec decodes them, in order, as they are computed, with their labels if requested.
@@ -66,12 +75,13 @@ class Draw:
             engine: One of `cluster.ENGINES`.
             address: Address of a Ray cluster, for "ray"; None for a cluster on this machine.
         """
-        first = 0
-        for drawn in _streamed(self._drawing, self._model.codec.width, engine, address):
+        first, drawing = 0, self._drawing
+        self._tally = Tally(drawing.conditions) if drawing.sampler.n_notes else None
+        for drawn in _streamed(drawing, self._model.codec.width, engine, address, self._tally):
             self._model.process.check(drawn, self._request)
             rows = slice(first, first + len(drawn))
             first += len(drawn)
-            yield self._model.codec.decode(drawn, self._drawing.given, rows), self._labels(drawn, rows)
+            yield self._model.codec.decode(drawn, drawing.given, rows, drawing.ends), self._labels(drawn, rows)
 
     def rows(self, progress: Callable[[int], None] = lambda n: None) -> tuple[Any, np.ndarray | None]:
         """Returns all of `parts` at once; calls `progress` with the number of new rows."""
@@ -123,22 +133,30 @@ class Draw:
 
 
 def _streamed(
-    drawing: Drawing, width: int, engine: str = "local", address: str | None = None
+    drawing: Drawing, width: int, engine: str = "local", address: str | None = None, tally: Tally | None = None
 ) -> Iterator[Float[np.ndarray, "m width"]]:
     parts = drawing.denoiser, drawing.sampler
-    if drawing.labels is not None and drawing.sampler.rows_per_draw > 1:
+    if drawing.labels is not None and drawing.sampler.rows_per_draw > 1 and tally is None:
         labels, places = whole_draws(drawing.labels, drawing.sampler)
         drawn = sample_rows(*parts, columns=width, n_rows=len(labels), seed=drawing.seed, labels=labels)
         yield drawn[places]
         return
-    asked: dict[str, Any] = {
-        "columns": width,
-        "n_rows": drawing.n_rows,
-        "seed": drawing.seed,
-        "labels": drawing.labels,
-        "prior": drawing.prior,
-    }
-    yield from stream_rows_on_ray(*parts, **asked, address=address) if engine == "ray" else stream_rows(*parts, **asked)
+
+    def stream(drawing: Drawing, first: int = 0) -> Iterator[np.ndarray]:
+        asked: dict[str, Any] = {
+            "columns": width + drawing.sampler.n_notes,
+            "n_rows": drawing.n_rows,
+            "seed": drawing.seed,
+            "labels": drawing.labels,
+            "prior": drawing.prior,
+        }
+        if engine == "ray":
+            return stream_rows_on_ray(*parts, **asked, address=address, first_row=first)
+        return stream_rows(*parts, **asked, first_row=first)
+
+    yield from (
+        stream(drawing) if tally is None else conditioned(stream, drawing, tally, rows_per_chunk(drawing.sampler))
+    )
 
 
 def imputed(model: Learned, table: MixedTable, n_draws: int, random_state: Any) -> list[Any]:

@@ -12,14 +12,17 @@ from jaxtyping import Bool, Float, Int
 from pointillist.arguments import seed_of
 from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
 from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
+from pointillist.diffusion.restricted_sampling import RestrictedSampler
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
 from pointillist.diffusion.tokens import Tokens
 from pointillist.engine.recipes import TokenArchitecture, Weights
+from pointillist.models.conditioning import allowed_cells, restriction_of, sizes, split
 from pointillist.models.process import Drawing, Learned, Process
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
+from pointillist.points.allowed import Allowed
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.mixed import Cells, cells_of
 from pointillist.points.token_codec import TokenCodec
@@ -91,18 +94,39 @@ class MaskedProcess(Process):
         if learned.classes is None and (request.labels is not None or request.return_labels):
             what = "return_labels needs" if request.labels is None else "labels need"
             raise ValueError(f"{what} a model with classes, and this one was fitted without: fit it with y")
-        where = dict(request.where or {})
+        asked, conditions = split(request.where or {})
         if request.labels is not None:
             assert learned.classes is not None and learned.classes.column is not None
-            where[learned.classes.column[0]] = request.labels
-        values = {name: _values(name, value) for name, value in where.items()}
+            name = learned.classes.column[0]
+            if name in asked or name in conditions:
+                raise ValueError(f"labels and where both say what column {name!r} holds: leave one of them out")
+            asked[name] = request.labels
+        values = {name: _values(name, value) for name, value in asked.items()}
         lengths = {name: None if len(each) == 1 else len(each) for name, each in values.items()}
         n_rows = agreed_length(request.n_samples, lengths)
         codec = _codec(learned)
         given = {name: _cells(codec, name, each) for name, each in values.items()}
         prior = codec.given_tokens(given, n_rows, HIDDEN)
         seed = seed_of(request.random_state)
-        return Drawing(n_rows, seed, self._denoiser(learned, request), self._sampler, prior=prior, given=given)
+        drawing = Drawing(n_rows, seed, self._denoiser(learned, request), self._sampler, prior=prior, given=given)
+        return self._restricted(drawing, codec, allowed_cells(codec, conditions))
+
+    def _restricted(self, drawing: Drawing, codec: TokenCodec, cells: tuple[Allowed, ...]) -> Drawing:
+        """A drawing under conditions."""
+        if not cells:
+            return drawing
+        tokens = self.architecture.tokens
+        restriction = restriction_of(codec, tokens, cells)
+        has_own_rows = drawing.prior is not None and len(drawing.prior) > 1
+        population, kept = sizes(len(cells) == 1 and restriction.ranges is None, has_own_rows)
+        schedule = SCHEDULE if tokens.with_number else None
+        return replace(
+            drawing,
+            sampler=RestrictedSampler(len(tokens.sizes), restriction, schedule, population, kept),
+            ends={own.name: own.ends for own in cells if own.ends != (-np.inf, np.inf)},
+            conditions=" and ".join(f"{own.name!r} {own.text}" for own in cells),
+            has_own_rows=has_own_rows,
+        )
 
     @property
     def _sampler(self) -> Sampler:

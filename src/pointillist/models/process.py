@@ -12,7 +12,7 @@ from pointillist.diffusion.schedules import Schedule
 from pointillist.engine.recipes import AnyArchitecture, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.request import Request
-from pointillist.points.codec import Codec, Given
+from pointillist.points.codec import Codec, Ends, Given
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class Drawing:
         labels: Index of each row's class, which the denoiser is shown; None if it is shown none.
         prior: Where each row's walk starts; drawn by default.
         given: Cells that are given rather than drawn.
+        ends: Lowest and highest value of columns in ranges, in the units of the table.
+        conditions: What rows have to meet besides, for messages; "" for nothing.
+        has_own_rows: Whether each row has given cells of its own.
     """
 
     n_rows: int
@@ -36,6 +39,9 @@ class Drawing:
     labels: Int[np.ndarray, " n"] | None = None
     prior: Float[np.ndarray, "n width"] | None = None
     given: Given = field(default_factory=dict)
+    ends: Ends = field(default_factory=dict)
+    conditions: str = ""
+    has_own_rows: bool = False
 
 
 class Process(ABC):

@@ -12,6 +12,9 @@ from pointillist.points.mixed import Cells
 Given = Mapping[Any, Cells]
 """Cells that are given rather than drawn, by column: one for all rows, or one per row."""
 
+Ends = Mapping[Any, tuple[float, float]]
+"""Lowest and highest number of columns that are drawn in ranges, by column."""
+
 
 class Codec(ABC):
     """Maps rows to the values that a network sees, and drawn values to rows in the container of the training rows.
@@ -40,13 +43,14 @@ class Codec(ABC):
         """Converts rows of numbers to what the network sees, float32."""
 
     @abstractmethod
-    def decode(self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice) -> Any:
+    def decode(self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends | None = None) -> Any:
         """Converts drawn values to rows.
 
         Args:
             drawn: The values, shape (n, width).
             given: Given cells, which come back as they are.
             rows: Which of all the rows that are asked for these are.
+            ends: Ranges that no rounding may lead out of.
         """
 
     @abstractmethod

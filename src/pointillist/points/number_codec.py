@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.points.codec import Codec, Given
+from pointillist.points.codec import Codec, Ends, Given
+from pointillist.points.columns import listed
 from pointillist.points.layout import Layout
 from pointillist.points.scaling import AffineScaling, QuantileScaling
 from pointillist.points.table_scaling import TableScaling
@@ -44,9 +45,29 @@ class NumberCodec(Codec):
         """Scales the columns that vary; float32."""
         return self.scaling.transform(rows)
 
-    def decode(self, drawn: Float[np.ndarray, "n k"], given: Given, rows: slice) -> Float[np.ndarray, "n d"]:
-        """Returns rows in the units of the table; no cells can be given."""
-        return self.scaling.inverse(drawn)
+    def decode(
+        self, drawn: Float[np.ndarray, "n k"], given: Given, rows: slice, ends: Ends | None = None
+    ) -> Float[np.ndarray, "n d"]:
+        """Returns rows in the units of the table."""
+        decoded = self.scaling.inverse(drawn)
+        for name, cells in given.items():
+            decoded[:, self.place(name)] = cells.part(rows, len(drawn)).values
+        for name, (low, high) in (ends or {}).items():
+            decoded[:, self.place(name)] = np.clip(decoded[:, self.place(name)], low, high)
+        return decoded
+
+    def place(self, name: Any) -> int:
+        """Position of a column, by its name, or where columns have no names by its position.
+
+        Raises:
+            ValueError: If there is no such column.
+        """
+        names = tuple(range(self.n_columns)) if self.names is None else self.names
+        if isinstance(name, bool) or name not in names:
+            raise ValueError(
+                f"there is no column {name!r}: the model's columns are {listed([str(each) for each in names])}"
+            )
+        return names.index(name)
 
     def joined(self, parts: Sequence[np.ndarray]) -> Float[np.ndarray, "n d"]:
         """Joins decoded rows."""

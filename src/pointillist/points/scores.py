@@ -107,6 +107,31 @@ class NormalScores:
             return self.points[np.searchsorted(self.levels[1:-1], ndtr(scores), side="right")]
         return np.ldexp(np.interp(scores, self.levels, np.ldexp(self.points, _EXPONENT)), -_EXPONENT)
 
+    def span(self, low: float, high: float, step: float) -> tuple[float, float] | None:
+        """Returns the lowest and the highest score of the numbers from `low` to `high`; None if there are none.
+
+        Args:
+            low: Lowest number.
+            high: Highest number.
+            step: The column's step, as in `fit`.
+        """
+        if self.is_discrete:
+            from scipy.special import ndtri
+
+            inside = np.flatnonzero((self.points >= low) & (self.points <= high))
+            if not len(inside):
+                return None
+            ends = ndtri([self.levels[inside[0]], self.levels[inside[-1] + 1]])
+            return float(ends[0]), float(ends[1])
+        low, high = low - 0.499 * step, high + 0.499 * step
+        first, last = float(self.points[0]), float(self.points[-1])
+        if high < first or low > last:
+            return None
+        known = np.ldexp(self.points, _EXPONENT)
+        ends = np.interp(np.ldexp(np.array([low, high]), _EXPONENT), known, self.levels)
+        span = -np.inf if low <= first else float(ends[0]), np.inf if high >= last else float(ends[1])
+        return span if span[0] < span[1] else None
+
     def split(self, scores: Float[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """Splits scores into the interval, 0 … intervals - 1, and the place in it, in [0, 1)."""
         from scipy.special import ndtr

@@ -1,13 +1,13 @@
 """The codec of tables of any columns: each cell is a token, and perhaps a normal score."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.points.codec import Codec, Given
+from pointillist.points.codec import Codec, Ends, Given
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.mixed import Cells, MixedTable, kind_of
@@ -50,13 +50,19 @@ class TokenCodec(Codec):
         """Converts tokens and scores to float32, which holds every token."""
         return np.asarray(rows, np.float32)
 
-    def decode(self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice) -> "pa.Table":
+    def decode(
+        self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends | None = None
+    ) -> "pa.Table":
         """Returns the table of some tokens and scores."""
         cells = list(self.encoding.decode(drawn.astype(np.float64)))
         is_fixed = np.zeros((len(drawn), len(cells)), bool)
         for name, own in given.items():
             place = self.encoding.place(name)
             cells[place], is_fixed[:, place] = own.part(rows, len(drawn)), True
+        for name, (low, high) in (ends or {}).items():
+            place = self.encoding.place(name)
+            cells[place] = replace(cells[place], values=np.clip(cells[place].values, low, high))
+            is_fixed[:, place] = True
         return self.layout.table(restored(cells, self.encoding.columns, self.relations, is_fixed)[: self.n_columns])
 
     def joined(self, parts: Sequence["pa.Table"]) -> "pa.Table":

@@ -1,0 +1,102 @@
+"""What `--where` says of columns."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pointillist.points.columns import listed, shown
+from pointillist.points.conditions import between, missing, one_of, present
+from pointillist.points.mixed import kind_of
+from pointillist.points.number_codec import NumberCodec
+from pointillist.points.token_codec import TokenCodec
+
+if TYPE_CHECKING:
+    from pointillist.models.row_model import RowModel
+
+FORMS = "COLUMN=VALUE, COLUMN=LOW..HIGH, COLUMN=A|B|C, COLUMN=? (missing) or COLUMN=!? (present)"
+"""The forms of `--where`."""
+
+
+def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
+    """Parses options of the `FORMS`; returns what columns of the model hold.
+
+    Raises:
+        ValueError: If an option is not of such a form, the model has no such column, or a column is given twice.
+    """
+    where: dict[Any, Any] = {}
+    for text in given:
+        column, is_pair, value = text.partition("=")
+        if not is_pair or not value:
+            raise ValueError(f"--where takes {FORMS}, not {shown(text)}")
+        name, known, parse = _reading(model, column)
+        if name in where:
+            raise ValueError(f"--where gives column {shown(column)} twice: leave one of them out")
+        try:
+            where[name] = _asked(value, known, parse)
+        except ValueError as error:
+            raise ValueError(f"--where {shown(text)}: {error}") from error
+    return where or None
+
+
+def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, Callable[[str], Any]]:
+    """A column's name, its values if it has no others, and what reads a value."""
+    codec = model.codec
+    if isinstance(codec, NumberCodec):
+        names = list(range(codec.n_columns)) if codec.names is None else list(codec.names)
+        found = [name for name in names if str(name) == column]
+        if not found:
+            raise ValueError(
+                f"--where: there is no column {shown(column)}; the columns are {listed([str(each) for each in names])}"
+            )
+        return found[0], None, lambda text: _number(column, codec.types[names.index(found[0])], text)
+    assert isinstance(codec, TokenCodec)
+    # The names of a data frame need not be text.
+    name = next((code.name for code in codec.encoding.columns if str(code.name) == column), column)
+    code, kind = codec.encoding.code(name), codec.layout.type_of(name)
+    if code.categories is not None or kind is None:
+        known = list(code.atoms.tolist() if code.categories is None else code.categories)
+        return name, known, lambda text: _category(text, known)
+    if kind_of(kind) in ("whole", "number"):
+        return name, None, lambda text: _number(column, kind, text)
+
+    def date(text: str) -> Any:
+        import pyarrow as pa
+
+        try:
+            return pa.scalar(text).cast(kind).as_py()
+        except (ValueError, OverflowError, pa.ArrowException) as error:
+            raise ValueError(f"column {shown(str(name))} holds {kind}, and {shown(text)} is not that") from error
+
+    return name, None, date
+
+
+def _asked(text: str, known: list[Any] | None, parse: Callable[[str], Any]) -> Any:
+    if known is not None and any(_is_same(each, text) for each in known):
+        return parse(text)
+    if text in ("?", "!?"):
+        return missing if text == "?" else present
+    if known is None and ".." in text:
+        low, _, high = text.partition("..")
+        return between(parse(low) if low.strip() else None, parse(high) if high.strip() else None)
+    if "|" in text:
+        return one_of(*(None if part == "?" else parse(part) for part in text.split("|")))
+    return parse(text)
+
+
+def _is_same(category: Any, text: str) -> bool:
+    return str(category).strip().lower() == text.strip().lower()
+
+
+def _category(text: str, known: list[Any]) -> Any:
+    """The category that a text stands for; an unknown one as it is."""
+    return next((each for each in known if _is_same(each, text)), text)
+
+
+def _number(column: str, kind: Any, text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"column {shown(column)} holds {kind}, and {shown(text)} is not that") from error

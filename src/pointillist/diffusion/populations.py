@@ -1,0 +1,98 @@
+"""Populations of candidates: weights in log space, systematic resampling, and what a population says of itself.
+
+Sequential importance sampling with resampling (Doucet & Johansen 2009, "A tutorial on particle filtering and
+smoothing", algorithm of section 3.5): candidates are weighted by the mass of what a condition allows, and are drawn
+anew by their weights when few of them carry most of it.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+THRESHOLD = 0.5
+"""Share of a population's size below which its effective size calls for resampling."""
+
+NOTES = 2
+"""Number of columns beside a conditioned row: the log of the mass that the condition allows, and the effective size."""
+
+
+class Weighted(NamedTuple):
+    """Candidates with weights.
+
+    Attributes:
+        log_weights: Log-weights, shape (n,); the log of their mean estimates the log of the mass of the condition.
+        effective: Smallest effective number of candidates so far.
+    """
+
+    log_weights: Float[Array, " n"]
+    effective: Float[Array, ""]
+
+    @classmethod
+    def of(cls, n: int) -> "Weighted":
+        """Equal weights of n candidates."""
+        return cls(jnp.zeros(n), jnp.asarray(float(n)))
+
+    @property
+    def log_mass(self) -> Float[Array, ""]:
+        """The log of the mean weight."""
+        return jax.nn.logsumexp(self.log_weights) - jnp.log(float(len(self.log_weights)))
+
+    def settled(self, kept: int) -> "Weighted":
+        """Equal weights of candidates that were drawn by these, of the same mean."""
+        effective = jnp.minimum(self.effective, effective_size(self.log_weights))
+        return Weighted(jnp.broadcast_to(self.log_mass, (kept,)), effective)
+
+    def times(self, log_factors: Float[Array, " n"]) -> "Weighted":
+        """The candidates with their weights multiplied."""
+        return Weighted(self.log_weights + log_factors, self.effective)
+
+
+def shares(log_weights: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Normalizes weights to sum to 1; makes them equal if all are 0, so that the population walks on."""
+    return jax.nn.softmax(jnp.where(log_weights.max() == -jnp.inf, 0.0, log_weights))
+
+
+def effective_size(log_weights: Float[Array, " n"]) -> Float[Array, ""]:
+    """Effective number of candidates, (Σ w)² / Σ w²; 0 if all weights are."""
+    return jnp.where(log_weights.max() == -jnp.inf, 0.0, 1 / (shares(log_weights) ** 2).sum())
+
+
+def systematic(u: Float[Array, ""], log_weights: Float[Array, " k"], n: int) -> Int[Array, " n"]:
+    """Draws indices of n candidates by systematic resampling: one uniform number u, n evenly spaced points."""
+    cumulative = jnp.cumsum(shares(log_weights))
+    points = (u + jnp.arange(n, dtype=jnp.float32)) / n
+    # Rounding may leave the last sum below 1.
+    return jnp.minimum(jnp.searchsorted(cumulative / cumulative[-1], points), len(log_weights) - 1)
+
+
+def resampled(u: Float[Array, ""], weighted: Weighted, candidates: Any) -> tuple[Weighted, Any]:
+    """Draws candidates anew by their weights, if the effective number is below `THRESHOLD` of all.
+
+    Args:
+        u: A uniform number, which decides the draw.
+        weighted: The weights.
+        candidates: A pytree whose leaves have the candidates as their first axis.
+    """
+    n = len(weighted.log_weights)
+    if n == 1:
+        return weighted, candidates
+    effective = effective_size(weighted.log_weights)
+    is_due = effective < THRESHOLD * n
+    parents = jnp.where(is_due, systematic(u, weighted.log_weights, n), jnp.arange(n))
+    even = jnp.broadcast_to(weighted.log_mass, (n,))
+    now = Weighted(jnp.where(is_due, even, weighted.log_weights), jnp.minimum(weighted.effective, effective))
+    return now, jax.tree.map(lambda leaf: leaf[parents], candidates)
+
+
+def chosen(
+    key: PRNGKeyArray, weighted: Weighted, rows: Float[Array, "n d"], kept: int
+) -> Float[Array, "kept d_and_notes"]:
+    """Draws rows by their final weights, in random order, with the `NOTES` of the population beside each."""
+    drawn = jax.random.uniform(key, (kept + 1,))
+    # Each place is to have the same distribution, as a draw may be cut short.
+    places = systematic(drawn[0], weighted.log_weights, kept)[jnp.argsort(drawn[1:])]
+    last = weighted.settled(kept)
+    notes = jnp.stack([last.log_weights, jnp.broadcast_to(jnp.minimum(last.effective, float(kept)), (kept,))], axis=1)
+    return jnp.concatenate([rows[places], notes], axis=1)

@@ -1,0 +1,189 @@
+"""Turns the conditions of a request into what a sampler restricts, and draws until enough rows meet them."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.diffusion.restricted_sampling import Restriction
+from pointillist.diffusion.tokens import Tokens
+from pointillist.diffusion.twisting import Ranges
+from pointillist.points.allowed import Allowed, allowed
+from pointillist.points.conditions import Condition, Missing, OneOf
+from pointillist.points.token_codec import TokenCodec
+
+POPULATION, KEPT = 250, 50
+"""Number of candidates of a draw, and of the rows that are kept of them."""
+
+CANDIDATES_PER_ROW = 50
+"""Number of candidates of a row that has a population of its own, as it has given cells of its own."""
+
+SMALLEST_MASS = 1e-9
+"""Smallest mass of conditions under which rows are drawn: a smaller one says more of the network than of the data."""
+
+MOST_TRIES = 20
+"""Most draws for every row that is asked for."""
+
+_LOWEST = math.log(SMALLEST_MASS)
+
+
+def split(where: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Condition]]:
+    """Splits what is asked of columns into values, one for all rows or one per row, and conditions."""
+    values: dict[Any, Any] = {}
+    conditions: dict[Any, Condition] = {}
+    for name, asked in where.items():
+        if isinstance(asked, Missing):
+            values[name] = None
+        elif isinstance(asked, OneOf) and len(asked.values) == 1:
+            values[name] = asked.values[0]
+        elif isinstance(asked, Condition):
+            conditions[name] = asked
+        else:
+            values[name] = asked
+    return values, conditions
+
+
+def sizes(is_exact: bool, has_own_rows: bool) -> tuple[int, int]:
+    """Returns the number of candidates of a draw, and of the rows that are kept of them.
+
+    Args:
+        is_exact: Whether all candidates have the same weight.
+        has_own_rows: Whether each row has given cells of its own.
+    """
+    if is_exact:
+        return 1, 1
+    return (CANDIDATES_PER_ROW, 1) if has_own_rows else (POPULATION, KEPT)
+
+
+def allowed_cells(codec: TokenCodec, conditions: Mapping[Any, Condition]) -> tuple[Allowed, ...]:
+    """Returns what conditions allow, without those that every row meets.
+
+    Raises:
+        ValueError: In one line, if a column is unknown, or a condition cannot be put to it or allows nothing.
+    """
+    found = []
+    for name, condition in conditions.items():
+        code = codec.encoding.code(name)
+        own = allowed(code, codec.layout.type_of(name), condition)
+        is_whole = len(own.slots) == code.size and (own.low == 0).all() and (own.high == 1).all()
+        if not is_whole or (len(own.ranges) and not own.is_whole_score):
+            found.append(own)
+    return tuple(found)
+
+
+def restriction_of(codec: TokenCodec, tokens: Tokens, cells: Sequence[Allowed]) -> Restriction:
+    """Returns what a sampler restricts."""
+    numbers = {codec.encoding.columns[place].name: i for i, place in enumerate(tokens.with_number)}
+    in_ranges = [own for own in cells if own.name in numbers and len(own.ranges) and not own.is_whole_score]
+    pieces = [
+        [(slot, math.log(high - low), low, high) for slot, low, high in zip(own.slots, own.low, own.high, strict=True)]
+        for own in cells
+    ]
+    longest = max(len(own) for own in pieces)
+    table = np.zeros((len(pieces), longest, 4))
+    table[:, :, 1] = -np.inf
+    for own, row in zip(pieces, table, strict=True):
+        row[: len(own)] = own
+    slots, log_shares, low, high = np.moveaxis(table, 2, 0)
+    single = np.float32
+    return Restriction(
+        places=tuple(codec.encoding.place(own.name) for own in cells),
+        slots=slots.astype(np.int32),
+        log_shares=log_shares.astype(single),
+        low=low.astype(single),
+        high=high.astype(single),
+        ranges=ranges_of([(numbers[own.name], own.ranges) for own in in_ranges]) if in_ranges else None,
+    )
+
+
+def ranges_of(asked: Sequence[tuple[int, Float[np.ndarray, "r 2"]]]) -> Ranges:
+    """Returns the ranges of some numbers, given their positions and ranges."""
+    longest = max(len(own) for _, own in asked)
+    table = np.full((len(asked), longest, 2), np.inf)
+    for (_, own), row in zip(asked, table, strict=True):
+        row[: len(own)] = own
+    low, high = np.moveaxis(table.astype(np.float32), 2, 0)
+    return Ranges(tuple(place for place, _ in asked), low, high)
+
+
+@dataclass
+class Tally:
+    """What was found of the conditions while rows were drawn.
+
+    Attributes:
+        text: The conditions, for messages.
+        effective_size: Effective number of the rows that were drawn.
+        masses: Estimated mass of the conditions, by draw.
+    """
+
+    text: str
+    effective_size: float = 0.0
+    masses: list[float] = field(default_factory=list)
+
+    def accepted(self, drawn: Float[np.ndarray, "m width_and_notes"], kept: int, wanted: int) -> np.ndarray:
+        """Returns the first of some drawn rows that meet the conditions, without notes, and counts them."""
+        log_mass = drawn[:, -2].astype(np.float64)
+        self.masses.extend(np.exp(log_mass[::kept]))
+        rows = drawn[~(log_mass < _LOWEST)][:wanted]
+        self.effective_size += float(rows[:, -1].sum()) / kept
+        return rows[:, :-2]
+
+    def error(self) -> ValueError:
+        """The error where too few rows meet the conditions."""
+        mass = float(np.mean(self.masses)) if self.masses else 0.0
+        return ValueError(
+            f"too few rows meet {self.text}: its estimated mass is {mass:.1g} after {len(self.masses):,} draws; ask "
+            "for more than that, or fit the model to rows that have it"
+        )
+
+
+def conditioned(stream: Any, drawing: Any, tally: Tally, chunk_rows: int) -> Iterator[Float[np.ndarray, "m width"]]:
+    """Yields the rows of a drawing that meet its conditions, until there are as many as are asked for.
+
+    Args:
+        stream: Function of a drawing and the first row, a multiple of `chunk_rows`, that yields rows with notes.
+        drawing: The drawing.
+        tally: What is found of the conditions.
+        chunk_rows: Number of rows that are computed together.
+
+    Raises:
+        ValueError: In one line, if too few rows meet them.
+    """
+    kept = drawing.sampler.rows_per_draw
+    if drawing.has_own_rows:
+        yield _each(stream, drawing, tally)
+        return
+    wanted, first = drawing.n_rows, 0
+    while wanted:
+        asked = -(-wanted // chunk_rows) * chunk_rows
+        if first + asked > MOST_TRIES * max(drawing.n_rows, chunk_rows):
+            raise tally.error()
+        for part in stream(replace(drawing, n_rows=first + asked), first):
+            rows = tally.accepted(part, kept, wanted)
+            wanted -= len(rows)
+            yield rows
+            if not wanted:
+                return
+        first += asked
+
+
+def _each(stream: Any, drawing: Any, tally: Tally) -> Float[np.ndarray, "n width"]:
+    """Draws rows of which each has cells of its own: those that meet no condition once more."""
+    found: np.ndarray | None = None
+    for turn in range(MOST_TRIES):
+        # Not of the rows that are missing alone: a row is to depend on its own place.
+        seed = drawing.seed if turn == 0 else int(np.random.SeedSequence([drawing.seed, turn]).generate_state(1)[0])
+        drawn = np.concatenate([*stream(replace(drawing, seed=seed), 0)])
+        if found is None:
+            found = drawn
+        else:
+            is_lost = found[:, -2] < _LOWEST
+            found[is_lost] = drawn[is_lost]
+        if not (found[:, -2] < _LOWEST).any():
+            return tally.accepted(found, 1, len(found))
+    assert found is not None
+    tally.accepted(found, 1, len(found))
+    raise tally.error()

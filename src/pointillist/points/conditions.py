@@ -1,0 +1,104 @@
+"""Conditions on a column's cells: `between`, `one_of`, `present` and `missing`, as `Diffusion.sample` takes them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Between:
+    """Cells from a lowest to a highest value, both included; `between` makes one.
+
+    Attributes:
+        low: Lowest value; None for no lower end.
+        high: Highest value; None for no upper end.
+    """
+
+    low: Any = None
+    high: Any = None
+
+    def __str__(self) -> str:
+        return f"between({self.low!r}, {self.high!r})"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Cells that hold one of some values; `one_of` makes one.
+
+    Attributes:
+        values: The values; None stands for a missing cell.
+    """
+
+    values: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return f"one_of({', '.join(map(repr, self.values))})"
+
+
+@dataclass(frozen=True)
+class Present:
+    """Cells that are not missing."""
+
+    def __str__(self) -> str:
+        return "present"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Cells that are missing."""
+
+    def __str__(self) -> str:
+        return "missing"
+
+
+Condition = Between | OneOf | Present | Missing
+"""What may be asked of a cell besides a value."""
+
+present = Present()
+"""A cell that is not missing."""
+
+missing = Missing()
+"""A cell that is missing, as None is."""
+
+
+def between(low: Any = None, high: Any = None) -> Between:
+    """A cell from `low` to `high`, both included, in the units of the table.
+
+    Args:
+        low: Lowest value, a number or a date; None for no lower end.
+        high: Highest value; None for no upper end.
+
+    Raises:
+        ValueError: If no value lies between the two, or neither is given.
+
+    Example:
+        >>> from pointillist import between
+        >>> str(between(30, 40)), str(between(high=18))
+        ('between(30, 40)', 'between(None, 18)')
+    """
+    if low is None and high is None:
+        raise ValueError("between needs a low or a high end: give one of them")
+    if any(end is not None and end != end for end in (low, high)):
+        raise ValueError("an end of between is NaN: give a number, or None for no end")
+    try:
+        is_empty = low is not None and high is not None and low > high
+    except TypeError as error:
+        raise ValueError(f"the ends of between must be of one kind, not {low!r} and {high!r}") from error
+    if is_empty:
+        raise ValueError(f"between({low!r}, {high!r}) is empty: its low end is above its high one")
+    return Between(low, high)
+
+
+def one_of(*values: Any) -> OneOf:
+    """A cell that holds one of some values; None stands for a missing cell.
+
+    Raises:
+        ValueError: If no value is given.
+
+    Example:
+        >>> from pointillist import one_of
+        >>> str(one_of("Paris", "Lyon"))
+        "one_of('Paris', 'Lyon')"
+    """
+    if not values:
+        raise ValueError("one_of needs at least one value")
+    return OneOf(tuple(dict.fromkeys(values)))

@@ -1,0 +1,244 @@
+"""Rows under conditions, against exact laws: a Bayesian network of tokens, and mixtures of normals in ranges."""
+
+from functools import partial
+from itertools import product
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal, norm, truncnorm
+
+from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.populations import Weighted, effective_size, resampled, systematic
+from pointillist.diffusion.restricted_sampling import RestrictedSampler, Restriction
+from pointillist.diffusion.schedules import cosine
+from pointillist.diffusion.token_sampling import TokenDenoiser
+from pointillist.diffusion.tokens import Tokens
+from pointillist.diffusion.twisting import Ranges, log_interval, truncated, twisted, walk
+
+SIZES = 3, 2, 4
+TOKENS = Tokens(SIZES)
+CELLS = np.array(list(product(*map(range, SIZES))))
+
+
+def network_law():
+    """p(a) p(b | a) p(c | a, b), with a cell of 1 in 10,000."""
+    rng = np.random.default_rng(0)
+    a = np.array([0.6, 0.3999, 0.0001])
+    b = rng.dirichlet([1, 1], 3)
+    c = rng.dirichlet([1, 1, 1, 1], (3, 2))
+    return np.array([a[i] * b[i, j] * c[i, j, k] for i, j, k in CELLS])
+
+
+LAW = network_law()
+
+
+class Oracle(eqx.Module):
+    """The logits of the Bayesian network, given any tokens."""
+
+    tokens: Tokens = eqx.field(static=True)
+
+    def __call__(self, seen):
+        one_hot = self.tokens.one_hot(jnp.asarray(CELLS, jnp.float32))
+        possible = jnp.where(one_hot @ seen >= seen.sum() - 0.5, jnp.asarray(LAW, jnp.float32), 0.0)
+        return jnp.log(possible @ one_hot + 1e-30)
+
+
+def restriction(**allowed):
+    """Restricts tokens, by name: values, or pairs of a value and the share of its interval."""
+    places = tuple("abc".index(name) for name in allowed)
+    longest = max(map(len, allowed.values()))
+    slots, shares = np.zeros((len(places), longest), np.int32), np.full((len(places), longest), -np.inf, np.float32)
+    for i, own in enumerate(allowed.values()):
+        for j, piece in enumerate(own):
+            slots[i, j], share = piece if isinstance(piece, tuple) else (piece, 1.0)
+            shares[i, j] = np.log(share)
+    high = np.where(shares > -np.inf, np.exp(shares), 0).astype(np.float32)
+    return Restriction(places, slots, shares, np.zeros_like(high), high)
+
+
+def drawn(sampler, tokens=TOKENS, draws=200, given=None):
+    """Rows of some draws, shape (draws, rows, T and notes)."""
+    denoiser = TokenDenoiser(Oracle(tokens), tokens)
+    start = jnp.asarray([-1, -1, -1] if given is None else given, jnp.float32)
+    keys = jax.random.split(jax.random.key(1), draws)
+    return np.asarray(jax.jit(jax.vmap(lambda key: sampler.draw(key, denoiser, start)))(keys))
+
+
+def within(found, expected, by_draw):
+    """Whether a mean is as expected, within 4 standard errors over draws."""
+    # Of a rare cell, which no draw may have, the error is that of its share.
+    error = np.maximum(by_draw.std(axis=0, ddof=1), np.sqrt(np.abs(expected))) / np.sqrt(len(by_draw))
+    return (np.abs(found - expected) <= 4 * error + 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "sizes"),
+    [
+        ({"b": [1]}, (1, 1)),
+        ({"c": [0, 3]}, (1, 1)),
+        ({"a": [0, 2], "c": [1, 2]}, (40, 10)),
+        ({"a": [1], "b": [0], "c": [0, 2, 3]}, (40, 10)),
+        ({"a": [2], "c": [1]}, (40, 10)),
+    ],
+)
+def test_tokens_in_sets_follow_the_law_given_them(allowed, sizes):
+    found = drawn(RestrictedSampler(3, restriction(**allowed), None, *sizes), draws=2000 // sizes[1])
+    inside = np.all([np.isin(CELLS[:, "abc".index(name)], own) for name, own in allowed.items()], axis=0)
+    mass = LAW[inside].sum()
+    rows = found[..., :3]
+    by_cell = (rows[:, :, None] == CELLS).all(axis=3).mean(axis=1)
+    assert within(by_cell.mean(axis=0), np.where(inside, LAW, 0) / mass, by_cell)
+    masses = np.exp(found[:, 0, 3:4].astype(np.float64))
+    assert within(masses.mean(axis=0), mass, masses)
+    assert (found[..., 4] <= sizes[1]).all() and (found[..., 4] > 0).all()
+
+
+def test_a_part_of_an_interval_counts_by_its_length():
+    tokens = Tokens(SIZES, with_intervals=(2,))
+    found = drawn(RestrictedSampler(3, restriction(c=[(0, 0.25), 3])), tokens, draws=2000)[:, 0]
+    by_value = np.array([LAW[CELLS[:, 2] == value].sum() for value in range(4)]) * [0.25, 0, 0, 1]
+    is_first = np.floor(found[:, 2:3]) == 0
+    assert within(is_first.mean(axis=0), by_value[0] / by_value.sum(), is_first)
+    assert found[is_first[:, 0], 2].max() < 0.25 and set(np.floor(found[:, 2])) == {0.0, 3.0}
+    np.testing.assert_allclose(np.exp(found[:, 3]), by_value.sum(), rtol=1e-4)
+
+
+def test_given_tokens_are_seen_and_count_in_no_mass():
+    found = drawn(RestrictedSampler(3, restriction(c=[1, 2])), given=[1, -1, -1], draws=1000)[:, 0]
+    own = np.where((CELLS[:, 0] == 1) & np.isin(CELLS[:, 2], [1, 2]), LAW, 0)
+    by_cell = (found[:, None, :3] == CELLS).all(axis=2)
+    assert within(by_cell.mean(axis=0), own / own.sum(), by_cell)
+    np.testing.assert_allclose(np.exp(found[:, 3]), own.sum() / LAW[CELLS[:, 0] == 1].sum(), rtol=1e-4)
+
+
+def test_moments_of_a_normal_distribution_in_ranges():
+    for mean, variance, low, high in [
+        (0, 1, -1, 2),
+        (1, 4, 5, 7),
+        (0, 1, 4, np.inf),
+        (2, 0.25, -np.inf, 0),
+        (0, 1, 8, 9),
+    ]:
+        std = variance**0.5
+        own = truncnorm((low - mean) / std, (high - mean) / std, mean, std)
+        log_z, first, second = truncated(
+            *map(jnp.float32, (mean, variance)), *(jnp.full(1, float(x)) for x in (low, high))
+        )
+        expected = np.logaddexp(norm.logsf((low - mean) / std), -np.inf)
+        if np.isfinite(high):
+            expected = np.log(norm.sf((low - mean) / std) - norm.sf((high - mean) / std))
+        assert float(log_z) == pytest.approx(expected, abs=2e-3)
+        assert float(first) == pytest.approx(own.mean(), abs=2e-3)
+        assert float(second) == pytest.approx(own.var(), abs=0.02 * variance)
+
+
+def test_moments_in_several_ranges():
+    low, high = np.array([-3.0, 1.0, np.inf]), np.array([-1.0, 1.5, np.inf])
+    sample = np.random.default_rng(0).normal(0.3, 1.2, 10**6)
+    inside = sample[((sample[:, None] >= low) & (sample[:, None] <= high)).any(axis=1)]
+    log_z, mean, variance = truncated(
+        jnp.float32(0.3), jnp.float32(1.44), jnp.asarray(low, jnp.float32), jnp.asarray(high, jnp.float32)
+    )
+    assert np.exp(log_z) == pytest.approx(len(inside) / len(sample), abs=4e-3)
+    assert (float(mean), float(variance)) == pytest.approx((inside.mean(), inside.var()), abs=2e-2)
+
+
+def test_a_mass_far_out_has_a_logarithm():
+    a = jnp.array([8.0, 20.0, -30.0, -1.0])
+    b = jnp.array([9.0, jnp.inf, -29.0, 1.0])
+    expected = [norm.logsf(8), norm.logsf(20), norm.logcdf(-29), np.log(norm.cdf(1) - norm.cdf(-1))]
+    np.testing.assert_allclose(log_interval(a, b), expected, rtol=1e-3)
+
+
+def test_ranges_of_a_normal_law_are_met_exactly_by_its_own_moments():
+    """Two correlated numbers, one in a range: ψ and the mean in the range are those of the bivariate normal law."""
+    covariance = np.array([[1.0, 0.8], [0.8, 2.0]])
+    ranges = Ranges((0,), np.array([[1.0]]), np.array([[2.0]]))
+    log_psi, x0 = twisted(
+        ranges, jnp.array([0.2, -0.5]), jnp.asarray(covariance[:1], jnp.float32), jnp.array([True]), jnp.float32(1e-6)
+    )
+    own = truncnorm(0.8, 1.8, 0.2, 1)
+    assert np.exp(log_psi) == pytest.approx(norm.cdf(1.8) - norm.cdf(0.8), abs=1e-4)
+    np.testing.assert_allclose(x0, [own.mean(), -0.5 + 0.8 * (own.mean() - 0.2)], atol=1e-4)
+    assert float(twisted(ranges, jnp.zeros(2), jnp.zeros((1, 2)), jnp.array([False]), jnp.float32(1e-6))[0]) == 0
+
+
+SCHEDULE = cosine(200)
+MIXTURE = GaussianMixture.of(
+    [0.7, 0.3], [[-1.0, 0.5], [1.0, -0.5]], [[[0.3, 0.2], [0.2, 0.4]], [[0.2, -0.1], [-0.1, 0.3]]]
+)
+
+
+@partial(jax.jit, static_argnames=("n", "points"))
+def walked(keys, ranges, n=100, points=60):
+    """Populations in ranges: numbers, log-weights and effective sizes."""
+    denoiser = MIXTURE.denoiser(SCHEDULE)
+
+    def denoise(context, x_t, t):
+        return denoiser(x_t, t)
+
+    def one(key):
+        start, own = jax.random.split(key)
+        x_T = jax.random.normal(start, (n, 2))
+        is_asked = jnp.ones((n, len(ranges.columns)), bool)
+        x0, _, weighted = walk(own, denoise, None, x_T, is_asked, ranges, Weighted.of(n), SCHEDULE, points)
+        return x0, weighted.log_weights, weighted.effective
+
+    return jax.vmap(one)(keys)
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        {0: [(-0.5, 0.5)]},
+        {0: [(-0.5, 1.0)], 1: [(0.0, 0.4)]},
+        {1: [(-2.0, -0.9), (1.2, 1.5)]},
+        {1: [(2.75, np.inf)]},
+        {0: [(2.0, np.inf)], 1: [(0.5, np.inf)]},
+    ],
+)
+def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):
+    """Against the law by quadrature: the mass, also of 1 in 10,000, and the means in the ranges."""
+    longest = max(map(len, ranges.values()))
+    table = np.full((len(ranges), longest, 2), np.inf, np.float32)
+    for row, own in zip(table, ranges.values(), strict=True):
+        row[: len(own)] = own
+    keys = jax.random.split(jax.random.key(2), 60)
+    x0, log_weights, _ = (
+        np.asarray(part, np.float64) for part in walked(keys, Ranges((*ranges,), table[..., 0], table[..., 1]))
+    )
+    weights = np.exp(log_weights)
+    found = np.stack([weights, *(weights * x0[..., i] for i in (0, 1))], axis=-1).mean(axis=1)
+    edges = np.linspace(-5, 6, 2201)
+    middle = (edges[1:] + edges[:-1]) / 2
+    grid = np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1)
+    parts = zip(MIXTURE.weights, MIXTURE.means, MIXTURE.covariances, strict=True)
+    density = sum(w * multivariate_normal(m, c).pdf(grid) for w, m, c in parts) * (middle[1] - middle[0]) ** 2
+    inside = np.ones(density.shape, bool)
+    for column, own in ranges.items():
+        inside &= np.any([(grid[..., column] >= low) & (grid[..., column] <= high) for low, high in own], axis=0)
+    density = np.where(inside, density, 0)
+    expected = [density.sum(), *((density * grid[..., i]).sum() for i in (0, 1))]
+    error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+    assert (np.abs(found.mean(axis=0) - expected) <= 4 * error).all()
+    assert (effective_sizes(weights) > 10).mean() > 0.9
+
+
+def effective_sizes(weights):
+    return weights.sum(axis=1) ** 2 / np.maximum((weights**2).sum(axis=1), 1e-300)
+
+
+def test_resampling_keeps_the_mean_weight_and_draws_by_weights():
+    log_weights = jnp.log(jnp.array([0.0, 1.0, 7.0, 0.0]))
+    weighted = Weighted(log_weights, jnp.asarray(4.0))
+    now, (places,) = resampled(jnp.asarray(0.3), weighted, (jnp.arange(4),))
+    np.testing.assert_allclose(now.log_weights, np.log(2.0), rtol=1e-6)
+    assert sorted(np.asarray(places).tolist()) == [2, 2, 2, 2] or sorted(np.asarray(places).tolist()) == [1, 2, 2, 2]
+    assert float(now.effective) == pytest.approx(64 / 50)
+    _, (same,) = resampled(jnp.asarray(0.3), Weighted.of(4), (jnp.arange(4),))
+    np.testing.assert_array_equal(same, np.arange(4))
+    assert float(effective_size(jnp.full(3, -jnp.inf))) == 0
+    assert len(systematic(jnp.asarray(0.5), jnp.full(3, -jnp.inf), 2)) == 2

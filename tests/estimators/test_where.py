@@ -1,0 +1,109 @@
+"""Rows of mixed tables under conditions: they meet them, follow the model's law, and are the same for the same seed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pointillist import Diffusion, between, missing, one_of, present
+
+N = 2000
+FAST = {"width": 64, "depth": 1, "batch_size": 64, "epochs": 30, "learning_rate": 3e-3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    city = rng.choice(["Lyon", "Nice", "Paris"], N, p=[0.3, 0.2, 0.5])
+    pay = 1000 * np.exp(0.4 * rng.standard_normal(N) + 0.5 * (city == "Paris"))
+    rent = 0.3 * pay + 40 * rng.standard_normal(N)
+    bonus = np.where(rng.random(N) < 0.4, np.nan, 0.1 * pay)
+    return pd.DataFrame({"city": city, "pay": pay, "rent": rent, "bonus": bonus, "sure": rng.random(N) < 0.3})
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    return Diffusion(**FAST).fit(data)
+
+
+@pytest.fixture(scope="module")
+def pool(model):
+    """Many rows without a condition, to reject from."""
+    return model.sample(20_000, random_state=5)
+
+
+def meets(rows, where):
+    found = np.ones(len(rows), bool)
+    for name, asked in where.items():
+        cells = rows[name]
+        if asked is present or asked is missing:
+            found &= cells.isna() == (asked is missing)
+        elif hasattr(asked, "values"):
+            found &= cells.isin([value for value in asked.values if value is not None]) | (
+                cells.isna() & (None in asked.values)
+            )
+        elif hasattr(asked, "low"):
+            found &= (cells >= (-np.inf if asked.low is None else asked.low)) & (
+                cells <= (np.inf if asked.high is None else asked.high)
+            )
+        else:
+            found &= cells == asked
+    return found
+
+
+CONDITIONS = [
+    {"city": one_of("Paris", "Nice")},
+    {"pay": between(1200, 1600)},
+    {"bonus": present, "city": one_of("Lyon", "Nice")},
+    {"bonus": missing, "pay": between(None, 1000)},
+    {"pay": between(1000, 1500), "rent": between(380, None), "sure": True},
+]
+
+
+@pytest.mark.parametrize("where", CONDITIONS, ids=str)
+def test_rows_are_as_by_rejection_from_the_model(model, pool, where):
+    """Within 4 standard errors, and what the network's orders differ by, some percent of a standard deviation."""
+    rows = model.sample(600, where=where, random_state=1)
+    assert meets(rows, where).all()
+    kept = pool[meets(pool, where)]
+    assert len(kept) > 150
+    size = model.effective_sample_size_
+    for name in ("pay", "rent"):
+        scale = pool[name].std()
+        error = kept[name].std() * (1 / size + 1 / len(kept)) ** 0.5
+        assert abs(rows[name].mean() - kept[name].mean()) < 4 * error + 0.06 * scale, name
+    for city in ("Paris", "Lyon"):
+        one, other = (rows["city"] == city).mean(), (kept["city"] == city).mean()
+        error = (other * (1 - other) * (1 / size + 1 / len(kept))) ** 0.5
+        assert abs(one - other) < 4 * error + 0.04
+
+
+def test_one_in_ten_thousand(model, data):
+    """A range that no draw of a few thousand rows would hold."""
+    low = float(np.quantile(data["pay"], 0.9997))
+    where = {"pay": between(low, None)}
+    rows = model.sample(40, where=where, random_state=0)
+    assert len(rows) == 40 and (rows["pay"] >= low).all() and rows["rent"].mean() > data["rent"].quantile(0.95)
+    assert 2 < model.effective_sample_size_ <= 40
+
+
+def test_the_same_seed_gives_the_same_rows_and_a_longer_draw_begins_with_them(model):
+    where = CONDITIONS[-1]
+    few, many = (model.sample(n, where=where, random_state=3) for n in (30, 130))
+    pd.testing.assert_frame_equal(few, many.head(30))
+    parts = pd.concat(model.sample_batches(130, where=where, random_state=3), ignore_index=True)
+    pd.testing.assert_frame_equal(parts, many)
+
+
+def test_each_row_may_have_values_of_its_own_under_a_condition(model):
+    cities = ["Paris", "Lyon"] * 10
+    where = {"city": cities, "pay": between(1000, 1300), "rent": between(300, None)}
+    rows = model.sample(where=where, random_state=0)
+    assert rows["city"].tolist() == cities and meets(rows, {name: where[name] for name in ("pay", "rent")}).all()
+
+
+def test_conditions_without_mass_are_refused_in_one_line(model):
+    with pytest.raises(ValueError, match="too few rows meet 'pay' between\\(500, 600\\) and 'rent'") as raised:
+        model.sample(5, where={"pay": between(500, 600), "rent": between(900, None), "bonus": missing})
+    assert "\n" not in str(raised.value) and "its estimated mass is" in str(raised.value)
+    with pytest.raises(ValueError, match="column 'pay': no training row is between\\(1000000, None\\)"):
+        model.sample(5, where={"pay": between(1_000_000, None)})
