@@ -6,7 +6,7 @@ from pointillist.lazy import getter
 
 if TYPE_CHECKING:
     from pointillist import metrics
-    from pointillist.estimators import Diffusion, DiffusionClassifier
+    from pointillist.estimators import Diffusion, DiffusionClassifier, DiffusionRegressor
     from pointillist.evaluation import evaluate
     from pointillist.points import load_pointset
     from pointillist.privacy import audit
@@ -20,6 +20,7 @@ __getattr__ = getter(
     {
         "Diffusion": "pointillist.estimators",
         "DiffusionClassifier": "pointillist.estimators",
+        "DiffusionRegressor": "pointillist.estimators",
         "audit": "pointillist.privacy",
         "evaluate": "pointillist.evaluation",
         "load_pointset": "pointillist.points",
@@ -27,7 +28,16 @@ __getattr__ = getter(
     },
 )
 
-__all__ = ["Diffusion", "DiffusionClassifier", "__version__", "audit", "evaluate", "load_pointset", "metrics"]
+__all__ = [
+    "Diffusion",
+    "DiffusionClassifier",
+    "DiffusionRegressor",
+    "__version__",
+    "audit",
+    "evaluate",
+    "load_pointset",
+    "metrics",
+]
 
 
 def __dir__() -> list[str]:
