@@ -31,7 +31,8 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         depth: Number of hidden blocks.
         n_networks: Number of networks, which are trained side by side.
         steps: Most training steps of each network.
-        batch_size: Number of rows in a step; None for a sixteenth of the rows, from 16 to 256.
+        batch_size: Number of rows in a step; None for an eighth of the rows, from 64 to 128, or
+            all if there are fewer.
         learning_rate: Adam's learning rate.
         validation_fraction: Share of the rows, others for each network, that it does not see, in [0, 1). Its weights
             are those with the lowest loss on them; with 0, the last ones.
@@ -57,9 +58,9 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         width: int = 128,
         depth: int = 2,
         n_networks: int = 4,
-        steps: int = 6000,
+        steps: int = 4000,
         batch_size: int | None = None,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 8,
         random_state: RandomState = 0,

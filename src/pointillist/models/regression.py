@@ -44,7 +44,7 @@ class Fitting:
         depth: Number of hidden blocks.
         n_networks: Number of networks.
         steps: Most training steps of each.
-        batch_size: Number of rows in a step; None for a sixteenth of them, from 16 to 256.
+        batch_size: Number of rows in a step; None for an eighth of them, from 64 to 128.
         learning_rate: Adam's learning rate.
         validation_fraction: Share of the rows that each network does not see, others for each; its weights are those
             with the lowest loss on them. 0 for the last weights.
@@ -55,9 +55,9 @@ class Fitting:
     width: int = 128
     depth: int = 2
     n_networks: int = 4
-    steps: int = 6000
+    steps: int = 4000
     batch_size: int | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     validation_fraction: float = 0.1
     n_iter_no_change: int = 8
     seed: int = 0
@@ -179,7 +179,7 @@ def _trained(
 ) -> tuple[list[Weights], Float[np.ndarray, "networks checks"]]:
     """Trains the networks side by side; returns each one's best weights, and the held-out losses."""
     n = len(rows) - len(held[0])
-    batch_size = min(fitting.batch_size or int(np.clip(n // 16, 16, 256)), n)
+    batch_size = min(fitting.batch_size or int(np.clip(n // 8, 64, 128)), n)
     per_epoch = n // batch_size
     epochs = max(1, fitting.steps // per_epoch)
     architecture = TargetArchitecture(rows.shape[1] - 1, fitting.width, fitting.depth)
