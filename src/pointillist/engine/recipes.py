@@ -129,11 +129,13 @@ class TargetArchitecture:
         n_inputs: Number of the others.
         width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
+        frequencies: Number of frequencies of the Fourier features of the noised number.
     """
 
     n_inputs: int
     width: int = 128
     depth: int = 2
+    frequencies: int = 6
 
     class_embedding: ClassVar[int] = 0
     n_features: ClassVar[int] = 0
@@ -142,7 +144,8 @@ class TargetArchitecture:
     def build(self, key: PRNGKeyArray, columns: int) -> NumberNetwork:
         """Makes a fresh network for rows of the number and the others."""
         assert columns == 1 + self.n_inputs, "rows have one column for the number, and one for each of the others"
-        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), width=self.width, depth=self.depth)
+        shape: dict[str, Any] = {"width": self.width, "depth": self.depth, "frequencies": self.frequencies}
+        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), **shape)
 
 
 AnyArchitecture = Architecture | TokenArchitecture | TargetArchitecture
