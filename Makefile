@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-small-tables clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-small-tables bench-regression clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
@@ -114,6 +114,9 @@ bench-relations: .venv/core
 
 bench-small-tables: .venv/dev .venv-peers/installed
 	$(BIN)/python benchmarks/small_tables.py --data $(DATA)/small
+
+bench-regression: .venv/core
+	$(BIN)/python benchmarks/regression.py --data $(DATA)/regression
 
 bench-gpu: .venv/core
 	$(BIN)/python benchmarks/gpu.py

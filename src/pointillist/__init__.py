@@ -6,7 +6,7 @@ from pointillist.lazy import getter
 
 if TYPE_CHECKING:
     from pointillist import metrics
-    from pointillist.estimators import Diffusion, DiffusionClassifier
+    from pointillist.estimators import Diffusion, DiffusionClassifier, DiffusionRegressor
     from pointillist.evaluation import evaluate
     from pointillist.points import load_pointset
     from pointillist.points.conditions import between, missing, one_of, present
@@ -21,6 +21,7 @@ __getattr__ = getter(
     {
         "Diffusion": "pointillist.estimators",
         "DiffusionClassifier": "pointillist.estimators",
+        "DiffusionRegressor": "pointillist.estimators",
         "audit": "pointillist.privacy",
         "between": "pointillist.points.conditions",
         "evaluate": "pointillist.evaluation",
@@ -35,6 +36,7 @@ __getattr__ = getter(
 __all__ = [
     "Diffusion",
     "DiffusionClassifier",
+    "DiffusionRegressor",
     "__version__",
     "audit",
     "between",

@@ -70,7 +70,7 @@ NO_TOKENS = TokenDenoiser(Linear(np.zeros((5, 5), np.float32)), MIXED)
 
 
 def of(denoiser, is_asked, rows):
-    function = NumberLogDensity(MixedDenoiser(NO_TOKENS, denoiser), SCHEDULE, np.asarray(is_asked))
+    function = NumberLogDensity(MixedDenoiser(NO_TOKENS, denoiser), SCHEDULE, tuple(np.flatnonzero(is_asked).tolist()))
     return map_rows(function, np.asarray(rows, np.float32))
 
 

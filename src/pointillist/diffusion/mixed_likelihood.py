@@ -6,6 +6,7 @@ density of the probability-flow ODE given all tokens.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import equinox as eqx
 import jax
@@ -68,7 +69,12 @@ def token_log_probabilities(
 
 
 def number_log_density(
-    denoiser: NumberDenoiser, numbers: Float[Array, " k"], *, probes: Float[Array, "m k"] | None, steps: int = STEPS
+    denoiser: NumberDenoiser,
+    numbers: Float[Array, " k"],
+    tangents: Float[Array, "m k"],
+    weight: float = 1.0,
+    *,
+    steps: int = STEPS,
 ) -> Float[Array, ""]:
     """Log-density, in nats, of the open numbers of a row by the probability-flow ODE; see `likelihood.log_density`.
 
@@ -79,49 +85,93 @@ def number_log_density(
     Args:
         denoiser: E[x_0 | x_t] of the numbers.
         numbers: The numbers, 0 where they are not open.
-        probes: Rows of independent ±1 for Hutchinson's estimate of the trace; None for the exact trace.
+        tangents: Unit vectors of all numbers that may be open, for the exact trace; or rows of independent ±1 for
+            Hutchinson's estimate of it.
+        weight: What the sum of vᵀ (∂D/∂y) v over them is multiplied by: 1, or 1 / m.
         steps: Number of steps, even.
     """
-    schedule = denoiser.schedule
-    lambda_T, lambda_1 = lambda_range(schedule)
-    lambda_T = jnp.maximum(lambda_T, LOWEST_LAMBDA)
     size = denoiser.is_open.sum().astype(jnp.float32)
-    begin, end = (jnp.log(jnp.exp(-lambda_t) + FINE) for lambda_t in (lambda_1, lambda_T))
-    h = (end - begin) / steps
-
-    def at(u: Array) -> tuple[Array, Callable[[Array], Array]]:
-        """What dy/du is at y, where dy/dlog σ = y - D(y), and D at that noise."""
-        sigma = jnp.maximum(jnp.exp(u) - FINE, jnp.exp(-lambda_1))
-        t = time_at(schedule, -jnp.log(sigma))
-        alpha_t = alpha_sigma(schedule, t)[0]
-        return 1 + FINE / sigma, lambda y: denoiser(alpha_t * y, t)
-
-    def drift(u: Array, y: Array) -> Array:
-        rate, predicted = at(u)
-        return rate * (y - predicted(y))
+    flow = _Flow.of(denoiser, steps)
 
     def node(u: Array, y: Array) -> tuple[Array, Array]:
         """The drift and d log p / du with the opposite sign."""
-        rate, predicted = at(u)
+        rate, predicted = flow.at(u)
         x0, push = jax.linearize(predicted, y)
-        tangents = jnp.eye(len(y)) if probes is None else probes
-        trace = jnp.sum(tangents * jax.vmap(push)(tangents)) / (1 if probes is None else len(probes))
+        trace = weight * jnp.sum(tangents * jax.vmap(push)(tangents))
         return rate * (y - x0), rate * (size - trace)
 
     def step(i: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         y, total = state
-        u = begin + i.astype(jnp.float32) * h
-        first, change = node(u, y)
-        second = drift(u + h / 2, y + h / 2 * first)
-        third = drift(u + 3 * h / 4, y + 3 * h / 4 * second)
-        weight = jnp.where(i == 0, 1.0, jnp.where(i % 2 == 1, 4.0, 2.0))
-        return y + h / 9 * (2 * first + 3 * second + 4 * third), total + weight * change
+        first, change = node(flow.place(i), y)
+        share = jnp.where(i == 0, 1.0, jnp.where(i % 2 == 1, 4.0, 2.0))
+        return flow.step(i, y, first), total + share * change
 
     y, total = jax.lax.fori_loop(0, steps, step, (jnp.where(denoiser.is_open, numbers, 0.0), jnp.zeros(())))
-    total = h / 3 * (total + node(end, y)[1])
-    alpha_T = alpha_sigma(schedule, time_at(schedule, lambda_T))[0]
-    x_T = alpha_T * y
-    return total - 0.5 * (x_T @ x_T + size * jnp.log(2 * jnp.pi)) + size * jnp.log(alpha_T)
+    total = flow.h / 3 * (total + node(flow.place(jnp.asarray(steps)), y)[1])
+    x_T = flow.alpha_T * y
+    return total - 0.5 * (x_T @ x_T + size * jnp.log(2 * jnp.pi)) + size * jnp.log(flow.alpha_T)
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """The probability-flow ODE of y = x_t / alpha_t in u = log(σ + `FINE`): dy/dlog σ = y - D(y).
+
+    Attributes:
+        denoiser: The denoiser.
+        begin: The first u.
+        h: Length of a step.
+        alpha_T: alpha at the last u.
+    """
+
+    denoiser: NumberDenoiser
+    begin: Array
+    h: Array
+    alpha_T: Array
+
+    @classmethod
+    def of(cls, denoiser: NumberDenoiser, steps: int) -> "_Flow":
+        lambda_T, lambda_1 = lambda_range(denoiser.schedule)
+        lambda_T = jnp.maximum(lambda_T, LOWEST_LAMBDA)
+        begin, end = (jnp.log(jnp.exp(-lambda_t) + FINE) for lambda_t in (lambda_1, lambda_T))
+        alpha_T = alpha_sigma(denoiser.schedule, time_at(denoiser.schedule, lambda_T))[0]
+        return cls(denoiser, begin, (end - begin) / steps, alpha_T)
+
+    def place(self, i: Array) -> Array:
+        return self.begin + i.astype(jnp.float32) * self.h
+
+    def at(self, u: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """What dlog σ / du is, and D at that noise."""
+        schedule = self.denoiser.schedule
+        sigma = jnp.maximum(jnp.exp(u) - FINE, jnp.exp(-lambda_range(schedule)[1]))
+        t = time_at(schedule, -jnp.log(sigma))
+        alpha_t = alpha_sigma(schedule, t)[0]
+        return 1 + FINE / sigma, lambda y: self.denoiser(alpha_t * y, t)
+
+    def drift(self, u: Array, y: Array) -> Array:
+        rate, predicted = self.at(u)
+        return rate * (y - predicted(y))
+
+    def step(self, i: Array, y: Array, first: Array) -> Array:
+        """A step of Bogacki and Shampine's method, whose first drift is known."""
+        u, h = self.place(i), self.h
+        second = self.drift(u + h / 2, y + h / 2 * first)
+        third = self.drift(u + 3 * h / 4, y + 3 * h / 4 * second)
+        return y + h / 9 * (2 * first + 3 * second + 4 * third)
+
+
+def flow_to_prior(denoiser: NumberDenoiser, numbers: Float[Array, " k"], steps: int = STEPS) -> Float[Array, " k"]:
+    """What the probability-flow ODE takes the open numbers of a row to, at `LOWEST_LAMBDA`, where they are N(0, I).
+
+    Its steps are those of `number_log_density`.
+
+    Args:
+        denoiser: E[x_0 | x_t] of the numbers.
+        numbers: The numbers, 0 where they are not open.
+        steps: Number of steps.
+    """
+    flow = _Flow.of(denoiser, steps)
+    last = jax.lax.fori_loop(0, steps, lambda i, y: flow.step(i, y, flow.drift(flow.place(i), y)), numbers)
+    return flow.alpha_T * last
 
 
 class TokenLogProbability(eqx.Module):
@@ -185,24 +235,28 @@ class NumberLogDensity(eqx.Module):
     Attributes:
         denoiser: The denoiser.
         schedule: The noise schedule of the numbers.
-        is_asked: Which of the numbers are asked for.
+        asked: Which of the numbers are asked for: their positions.
         steps: Number of steps, even.
     """
 
     denoiser: MixedDenoiser
     schedule: Schedule
-    is_asked: Bool[Array | np.ndarray, " k"]
+    asked: tuple[int, ...] = eqx.field(static=True)
     steps: int = eqx.field(static=True, default=STEPS)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, ""]:
         """Computes the log-density; the key decides the probes of Hutchinson's estimate, beyond 64 numbers."""
-        own, numbers = open_numbers(self.denoiser, self.schedule, x, self.is_asked)
-        probes = hutchinson_probes(key, len(numbers))
-        return number_log_density(own, numbers, probes=probes, steps=self.steps)
+        n, asked = len(self.denoiser.tokens.with_number), np.asarray(self.asked, int)
+        own, numbers = open_numbers(self.denoiser, self.schedule, x, np.isin(np.arange(n), asked))
+        probes = hutchinson_probes(key, len(asked))
+        # Of the others the predictions are 0, whatever the numbers.
+        tangents = jnp.eye(n)[asked] if probes is None else jnp.zeros((len(probes), n)).at[:, asked].set(probes)
+        weight = 1.0 if probes is None else 1 / len(probes)
+        return number_log_density(own, numbers, tangents, weight, steps=self.steps)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel: the row's and its tangents'."""
-        return n_tangents(len(self.is_asked)) + 1
+        return n_tangents(len(self.asked)) + 1
 
 
 class NumberQuantiles(eqx.Module):

@@ -14,6 +14,7 @@ from pointillist.diffusion.mixed_losses import MixedObjective
 from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
 from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embedding
 from pointillist.diffusion.schedules import Schedule
+from pointillist.diffusion.target_diffusion import TargetObjective, target_tokens
 from pointillist.diffusion.token_losses import TokenObjective
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.tokens import Tokens
@@ -120,13 +121,40 @@ class TokenArchitecture:
         return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape, frequencies=self.frequencies))
 
 
-AnyArchitecture = Architecture | TokenArchitecture
-"""Architecture for rows of numbers, or for tokens."""
+@dataclass(frozen=True)
+class TargetArchitecture:
+    """The network of models of one number given others, which is a `NumberNetwork` of which no other number is noised.
 
-AnyObjective = Objective | TokenObjective | MixedObjective
-"""Objective for rows of numbers, of tokens, or of both."""
+    Attributes:
+        n_inputs: Number of the others.
+        width: Number of units of a hidden layer.
+        depth: Number of hidden blocks.
+        frequencies: Number of frequencies of the Fourier features of the noised number.
+    """
 
-Weights = Network | TokenNetwork | FactoredNetwork | MixedNetwork
+    n_inputs: int
+    width: int = 128
+    depth: int = 2
+    frequencies: int = 6
+
+    class_embedding: ClassVar[int] = 0
+    n_features: ClassVar[int] = 0
+    features: ClassVar[None] = None
+
+    def build(self, key: PRNGKeyArray, columns: int) -> NumberNetwork:
+        """Makes a fresh network for rows of the number and the others."""
+        assert columns == 1 + self.n_inputs, "rows have one column for the number, and one for each of the others"
+        shape: dict[str, Any] = {"width": self.width, "depth": self.depth, "frequencies": self.frequencies}
+        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), **shape)
+
+
+AnyArchitecture = Architecture | TokenArchitecture | TargetArchitecture
+"""Architecture for rows of numbers, for tokens, or for one number given others."""
+
+AnyObjective = Objective | TokenObjective | MixedObjective | TargetObjective
+"""Objective for rows of numbers, of tokens, of both, or of one number given others."""
+
+Weights = Network | TokenNetwork | FactoredNetwork | MixedNetwork | NumberNetwork
 """A network that is trained."""
 
 PRECISIONS = ("float32", "bfloat16")

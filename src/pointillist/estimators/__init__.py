@@ -7,6 +7,7 @@ from pointillist.lazy import getter
 if TYPE_CHECKING:
     from pointillist.estimators.classifier import DiffusionClassifier
     from pointillist.estimators.estimator import Diffusion
+    from pointillist.estimators.regressor import DiffusionRegressor
     from pointillist.models.hyperparameters import REPORT
 
 # The command line has models without scikit-learn, and does not wait for its import.
@@ -15,11 +16,12 @@ __getattr__ = getter(
     {
         "Diffusion": "pointillist.estimators.estimator",
         "DiffusionClassifier": "pointillist.estimators.classifier",
+        "DiffusionRegressor": "pointillist.estimators.regressor",
         "REPORT": "pointillist.models.hyperparameters",
     },
 )
 
-__all__ = ["REPORT", "Diffusion", "DiffusionClassifier"]
+__all__ = ["REPORT", "Diffusion", "DiffusionClassifier", "DiffusionRegressor"]
 
 
 def __dir__() -> list[str]:

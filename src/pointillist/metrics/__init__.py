@@ -35,6 +35,14 @@ the draw of rows, with the classifier held fixed:
 | `expected_calibration_error` | confidence that differs from the accuracy | 0, biased upwards |
 | `log_loss` | probabilities that are not the true ones | the entropy of the labels given the rows |
 
+Three score predicted laws of a number, given by points `(n, m)` of each, against values `(n,)`:
+
+| metric | sees | at its best |
+|---|---|---|
+| `crps` | laws that are not the true ones | the score of the true laws |
+| `interval_coverage` | intervals that hold too few or too many values | the intervals' level |
+| `pit` | laws that are too wide, too narrow, or off to one side | uniform shares |
+
 Tables of mixed columns (numbers, categories, missing cells) are mappings of names to columns. Their metrics are:
 
 | metric | sees | at its best |
@@ -63,6 +71,7 @@ from pointillist.metrics.mixed_models import BoostedTwoSample, Utility, boosted_
 from pointillist.metrics.mixed_nearest import MixedManifold, NearestShare, mixed_manifold, nearest_share
 from pointillist.metrics.nearest import NearestRecords, nearest_records
 from pointillist.metrics.nll import report_nll
+from pointillist.metrics.predictions import crps, interval_coverage, pit
 from pointillist.metrics.registry import METRICS, Metric
 from pointillist.metrics.spread import spread
 from pointillist.metrics.transport import emd
@@ -88,12 +97,14 @@ __all__ = [
     "column_shapes",
     "correlation_differences",
     "coverage",
+    "crps",
     "emd",
     "energy_distance",
     "energy_test",
     "expected_calibration_error",
     "expected_coverage",
     "floor",
+    "interval_coverage",
     "label_difference",
     "log_loss",
     "manifold_scores",
@@ -101,6 +112,7 @@ __all__ = [
     "nearest_records",
     "nearest_share",
     "pair_trends",
+    "pit",
     "report_nll",
     "spread",
     "two_sample_test",

@@ -101,7 +101,8 @@ def log_probability(
                 rows[:, score] = found.scores
         density = np.zeros(n)
         if of_mixed is not None and is_asked.any():
-            density = map_rows(NumberLogDensity(of_mixed, SCHEDULE, is_asked), rows.astype(np.float32))
+            asked = tuple(np.flatnonzero(is_asked).tolist())
+            density = map_rows(NumberLogDensity(of_mixed, SCHEDULE, asked), rows.astype(np.float32))
         # Cells without mass stand in the rows as any others.
         of_numbers.append(np.where(factors > -np.inf, density.astype(np.float64) + factors, -np.inf))
     steps = orders(process.architecture.tokens, list(cells))

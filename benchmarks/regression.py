@@ -1,0 +1,92 @@
+"""`DiffusionRegressor` on the regression sets of the literature: negative log-likelihood, CRPS, and what a fit takes.
+
+`--data FOLDER` names a folder with a file NAME.npz for each set: X, y, and test_0 …, the row numbers of each test set;
+all other rows train. The splits are those of Hernández-Lobato & Adams 2015 (arXiv 1502.05336). Errors are standard
+errors over the splits. A target of few values (naval, wine) has a mass, and its column of the published negative
+log-likelihoods, which are of densities, is no yardstick.
+
+Published: MC dropout (Gal & Ghahramani 2016, arXiv 1506.02142), NGBoost (Duan et al. 2020, arXiv 1910.03225), deep
+ensembles (Lakshminarayanan et al. 2017, arXiv 1612.01474).
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from machine import report
+from pointillist import DiffusionRegressor
+from pointillist.metrics import crps, interval_coverage
+
+PUBLISHED = {
+    "concrete": (2.93, 3.04, 3.06),
+    "energy": (1.21, 0.60, 1.38),
+    "kin8nm": (-1.14, -0.49, -1.20),
+    "naval": (-4.45, -5.34, -5.63),
+    "power": (2.80, 2.79, 2.79),
+    "protein": (2.87, 2.81, 2.83),
+    "wine": (0.93, 0.91, 0.94),
+    "yacht": (1.25, 0.20, 1.18),
+}
+"""Negative log-likelihood of MC dropout, NGBoost and deep ensembles."""
+
+LEVELS = (np.arange(100) + 0.5) / 100
+MEASURES = "nll", "crps", "rmse", "coverage"
+
+
+def measured(X: np.ndarray, y: np.ndarray, test: np.ndarray, settings: dict[str, Any]) -> dict[str, float]:
+    """Fits to all rows but those of a test set, and measures them."""
+    train = np.setdiff1d(np.arange(len(y)), test)
+    start = time.perf_counter()
+    model = DiffusionRegressor(**settings).fit(X[train], y[train])
+    seconds = time.perf_counter() - start
+    points = model.quantiles(X[test], LEVELS)
+    return {
+        "nll": float(-model.log_prob(X[test], y[test]).mean()),
+        "crps": float(crps(points, y[test])),
+        "rmse": float(np.sqrt(np.mean((model.predict(X[test]) - y[test]) ** 2))),
+        # Between the quantiles of 0.055 and 0.945.
+        "coverage": float(interval_coverage(points[:, 5], points[:, 94], y[test])),
+        "is_mass": float(model.model_.values is not None),
+        "fit_s": seconds,
+    }
+
+
+def summary(values: list[float]) -> str:
+    """The mean, and its standard error if there are several."""
+    mean = f"{statistics.mean(values):.3f}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values) / len(values) ** 0.5:.3f}"
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the sets")
+    parser.add_argument("--sets", nargs="+", default=list(PUBLISHED), help="names of some sets; all by default")
+    parser.add_argument("--splits", type=int, help="number of splits of each set; all by default")
+    parser.add_argument("--settings", type=json.loads, default={}, help="parameters of DiffusionRegressor, as JSON")
+    options = parser.parse_args()
+    print("| set | rows | splits | NLL | MC dropout, NGBoost, deep ensembles | CRPS | RMSE | 89 % intervals | fit, s |")
+    print("|---" * 9 + "|")
+    results = {}
+    for name in options.sets:
+        with np.load(options.data / f"{name}.npz") as file:
+            X, y = file["X"].astype(float), file["y"].astype(float).ravel()
+            tests = [file[f"test_{i}"] for i in range(sum(key.startswith("test_") for key in file))]
+        runs = [measured(X, y, test, options.settings) for test in tests[: options.splits]]
+        own = {measure: summary([run[measure] for run in runs]) for measure in MEASURES}
+        mass = " (mass)" if runs[0]["is_mass"] else ""
+        theirs = ", ".join(f"{value:.2f}" for value in PUBLISHED.get(name, ()))
+        seconds = statistics.median(run["fit_s"] for run in runs)
+        cells = [name, f"{len(y):,}", str(len(runs)), own["nll"] + mass, theirs, own["crps"], own["rmse"]]
+        print(f"| {' | '.join([*cells, own['coverage'], f'{seconds:.0f}'])} |", flush=True)
+        results[name] = {"rows": len(y), "runs": runs, "published_nll": PUBLISHED.get(name)}
+    report("regression", {"settings": options.settings, "sets": results})
+
+
+if __name__ == "__main__":
+    main()

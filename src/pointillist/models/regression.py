@@ -1,0 +1,232 @@
+"""One number given others: an ensemble of diffusion models of p(y | x), in the units of y."""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from pointillist.diffusion.mixed_sampling import SCHEDULE
+from pointillist.diffusion.target_diffusion import (
+    TargetFlow,
+    TargetLaw,
+    TargetLogDensity,
+    TargetObjective,
+    TargetShares,
+)
+from pointillist.engine.keys import HostStream, generator_of
+from pointillist.engine.mapping import map_rows
+from pointillist.engine.recipes import Method, Recipe, TargetArchitecture, Weights
+from pointillist.engine.training import StackTrainer
+from pointillist.engine.validation import held_out_loss
+from pointillist.models.predictive import Predictive
+from pointillist.points.repeats import are_few
+
+LEVELS = 50
+"""Number of quantiles of each network that stand for its law."""
+
+STEPS_PER_CHECK = 200
+"""Fewest training steps between two checks of the held-out rows."""
+
+LARGEST = 5.0
+"""Largest number of units of y from its mean: predictions are clipped not far beyond."""
+
+FARTHEST = 10.0
+"""Number of standard deviations beyond which x is clipped."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How an ensemble is trained.
+
+    Attributes:
+        width: Number of units of a hidden layer.
+        depth: Number of hidden blocks.
+        n_networks: Number of networks.
+        steps: Most training steps of each.
+        batch_size: Number of rows in a step; None for an eighth of them, from 64 to 128.
+        learning_rate: Adam's learning rate.
+        validation_fraction: Share of the rows that each network does not see, others for each; its weights are those
+            with the lowest loss on them. 0 for the last weights.
+        n_iter_no_change: Number of checks without a lower loss after which training stops.
+        seed: Seed, 0 … 2³² - 1.
+    """
+
+    width: int = 128
+    depth: int = 2
+    n_networks: int = 4
+    steps: int = 4000
+    batch_size: int | None = None
+    learning_rate: float = 3e-3
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 8
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Units of x and y.
+
+    Attributes:
+        x_mean: Mean of each column of x.
+        x_scale: Its standard deviation; 1 if that is 0.
+        y_mean: Mean of y.
+        y_scale: Its standard deviation, or a fifth of the largest distance from the mean if that is larger.
+    """
+
+    x_mean: Float[np.ndarray, " k"]
+    x_scale: Float[np.ndarray, " k"]
+    y_mean: float
+    y_scale: float
+
+    def of_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """Returns x in standard units, clipped."""
+        return np.clip((x - self.x_mean) / self.x_scale, -FARTHEST, FARTHEST)
+
+    def of_y(self, y: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Returns y in standard units."""
+        return (y - self.y_mean) / self.y_scale
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """A fitted ensemble, of which the law is the mixture.
+
+    Attributes:
+        law: The law, in standard units.
+        units: The units.
+        values: The values of y if it takes few, increasing; None for any number.
+        history: Held-out loss of each network at each check, shape (networks, checks).
+    """
+
+    law: TargetLaw
+    units: Units
+    values: Float[np.ndarray, " values"] | None
+    history: Float[np.ndarray, "networks checks"]
+
+    def log_prob(self, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Log p(y | x) in nats: of the density in the units of y, or of the mass if it takes few values.
+
+        A value's mass is that between the middles to its neighbours, which the flow takes to probabilities of N(0, 1);
+        that of values that no training row had is 0.
+        """
+        inside = self.units.of_x(x)
+        if self.values is None:
+            rows = np.column_stack([inside, self.units.of_y(y)]).astype(np.float32)
+            return map_rows(TargetLogDensity(self.law), rows).astype(np.float64) - np.log(self.units.y_scale)
+        found = np.minimum(np.searchsorted(self.values, y), len(self.values) - 1)
+        middles = self._middles()
+        ends = np.stack([middles[found], middles[found + 1]], axis=1)
+        finite = np.where(np.isfinite(ends), ends, self.units.y_mean)
+        shares = map_rows(TargetShares(self.law), np.column_stack([inside, self.units.of_y(finite)]).astype(np.float32))
+        shares = np.where(np.isfinite(ends), shares.astype(np.float64), ends > 0)
+        mass = np.maximum(shares[:, 1] - shares[:, 0], np.finfo(np.float32).tiny)
+        return np.where(self.values[found] == y, np.log(mass), -np.inf)
+
+    def points(self, x: Float[np.ndarray, "n k"]) -> Predictive:
+        """The law of each row as points: `LEVELS` quantiles of each network."""
+        from scipy.special import ndtri
+
+        levels = ndtri((np.arange(LEVELS) + 0.5) / LEVELS)
+        found = self._flowed(x, np.tile(levels, (len(x), 1)))
+        values = found.reshape(len(x), -1)
+        is_atom = np.full(values.shape[1], self.values is not None)
+        return Predictive(self._known(values), np.full(values.shape, 1 / values.shape[1]), is_atom)
+
+    def sample(
+        self, x: Float[np.ndarray, "n k"], n_draws: int, generator: np.random.Generator
+    ) -> Float[np.ndarray, "n draws"]:
+        """Draws y of each row: of a random network, by its flow of a draw from N(0, 1)."""
+        found = self._flowed(x, generator.normal(size=(len(x), n_draws)))
+        chosen = generator.integers(self.law.n_networks, size=(len(x), 1, n_draws))
+        return self._known(np.take_along_axis(found, chosen, axis=1)[:, 0])
+
+    def _flowed(self, x: np.ndarray, starts: np.ndarray) -> Float[np.ndarray, "n networks starts"]:
+        found = map_rows(TargetFlow(self.law), np.column_stack([self.units.of_x(x), starts]).astype(np.float32))
+        return self.units.y_mean + self.units.y_scale * found.astype(np.float64)
+
+    def _known(self, y: np.ndarray) -> np.ndarray:
+        """The nearest values that y takes, if it takes few."""
+        if self.values is None:
+            return y
+        return self.values[np.searchsorted(self._middles()[1:-1], y)]
+
+    def _middles(self) -> np.ndarray:
+        assert self.values is not None
+        return np.concatenate([[-np.inf], (self.values[1:] + self.values[:-1]) / 2, [np.inf]])
+
+
+def fit_regression(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], fitting: Fitting) -> Regression:
+    """Fits an ensemble to rows x and numbers y.
+
+    Raises:
+        ValueError: If training diverges.
+    """
+    distinct = np.unique(y)
+    x_scale, spread = x.std(axis=0), float(y.std())
+    far = float(np.abs(y - y.mean()).max()) / LARGEST
+    n_held = min(round(fitting.validation_fraction * len(y)), len(y) - 1)
+    held = [_held_out(len(y), n_held, fitting.seed, i) for i in range(fitting.n_networks)]
+    units = Units(x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), float(y.mean()), max(spread, far) or 1.0)
+    rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
+    networks, history = _trained(rows, held, fitting)
+    law = TargetLaw(jax.tree.map(lambda *leaves: np.stack(leaves), *networks), x.shape[1])
+    return Regression(law, units, distinct if are_few(distinct, len(y)) else None, history)
+
+
+def _trained(
+    rows: Float[np.ndarray, "n columns"], held: list[Int[np.ndarray, " v"]], fitting: Fitting
+) -> tuple[list[Weights], Float[np.ndarray, "networks checks"]]:
+    """Trains the networks side by side; returns each one's best weights, and the held-out losses."""
+    n = len(rows) - len(held[0])
+    batch_size = min(fitting.batch_size or int(np.clip(n // 8, 64, 128)), n)
+    per_epoch = n // batch_size
+    epochs = max(1, fitting.steps // per_epoch)
+    architecture = TargetArchitecture(rows.shape[1] - 1, fitting.width, fitting.depth)
+    objective = TargetObjective(rows.shape[1] - 1)
+    recipes = [
+        Recipe(
+            dataset=i,
+            schedule=SCHEDULE,
+            seed=(fitting.seed + i) % 2**32,
+            epochs=epochs,
+            learning_rate=fitting.learning_rate,
+            warmup=min(200, epochs * per_epoch // 10),
+            decay=True,
+            averaging=0.995,
+        )
+        for i in range(fitting.n_networks)
+    ]
+    data = np.stack([np.delete(rows, own, axis=0) for own in held])
+    spread = np.ones((len(data), rows.shape[1]), np.float32)
+    trainer = StackTrainer(
+        data, recipes, architecture, Method(objective, batch_size, is_averaged=True), sigma_data=spread
+    )
+    every = -(-STEPS_PER_CHECK // per_epoch)
+    best, losses = trainer.networks(), np.empty((fitting.n_networks, 0))
+    while not trainer.is_done:
+        trained = trainer.run(every)
+        if not all(np.isfinite(part).all() for part in trained):
+            raise ValueError(f"training diverged with learning_rate={fitting.learning_rate:g}: lower it")
+        networks = trainer.networks()
+        if not len(held[0]):
+            best = networks
+            continue
+        found = np.array(
+            [
+                held_out_loss(network, architecture, objective, SCHEDULE, spread[0], rows[own], None, fitting.seed)
+                for network, own in zip(networks, held, strict=True)
+            ]
+        )
+        is_better = found < losses.min(axis=1, initial=np.inf)
+        best = [new if better else old for new, old, better in zip(networks, best, is_better, strict=True)]
+        losses = np.column_stack([losses, found])
+        if (losses.shape[1] - 1 - losses.argmin(axis=1) >= fitting.n_iter_no_change).all():
+            break
+    return best, losses
+
+
+def _held_out(n: int, n_held: int, seed: int, network: int) -> Int[np.ndarray, " v"]:
+    """The rows that a network does not see, in order: those of networks follow one another in a random order."""
+    order = generator_of(seed, HostStream.HELD_OUT_ROWS).permutation(n)
+    return np.sort(order[(np.arange(n_held) + network * n_held) % n])

@@ -1,0 +1,107 @@
+"""`DiffusionRegressor`: laws of a number given others, against a law that is known, and scikit-learn's checks."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from pointillist import DiffusionRegressor
+
+QUICK = {"width": 16, "depth": 1, "n_networks": 2, "steps": 60}
+LEARNING = DiffusionRegressor(width=32, depth=1, n_networks=2, steps=600, batch_size=32, learning_rate=5e-3)
+RNG = np.random.default_rng(0)
+X = RNG.uniform(-1, 1, (1500, 2))
+
+
+def spread(x):
+    return 0.5 + 0.3 * x[:, 1]
+
+
+Y = 10 + 3 * np.sin(2 * X[:, 0]) + spread(X) * RNG.normal(size=len(X))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return DiffusionRegressor(width=32, depth=1, n_networks=2, steps=1500, learning_rate=3e-3).fit(X, Y)
+
+
+def test_the_law_is_near_that_of_the_data_and_integrates_to_one(model):
+    x = np.random.default_rng(1).uniform(-0.9, 0.9, (200, 2))
+    mean, std = 10 + 3 * np.sin(2 * x[:, 0]), spread(x)
+    y = mean + std * np.random.default_rng(2).normal(size=200)
+    assert np.abs(model.predict(x) - mean).mean() < 0.15
+    assert norm(mean, std).logpdf(y).mean() - model.log_prob(x, y).mean() < 0.1
+    covered = model.quantiles(x, [0.05, 0.95])
+    assert 0.8 < ((covered[:, 0] < y) & (y < covered[:, 1])).mean() < 0.98
+    grid = np.linspace(0, 20, 801)
+    density = np.exp(model.log_prob(np.tile(x[:1], (801, 1)), grid))
+    assert density.sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=0.01)
+
+
+def test_draws_quantiles_and_density_are_of_one_law(model):
+    draws = model.sample(X[:2], 4000, random_state=0)
+    assert np.array_equal(draws, model.sample(X[:2], 4000, random_state=0))
+    error = draws.std(axis=1) / 4000**0.5
+    assert (np.abs(draws.mean(axis=1) - model.predict(X[:2])) < 4 * error + 0.01).all()
+    levels = [0.1, 0.5, 0.9]
+    for own, drawn in zip(model.quantiles(X[:2], levels), draws, strict=True):
+        shares = np.array([(drawn <= value).mean() for value in own])
+        assert (np.abs(shares - levels) < 0.04).all()
+
+
+def test_a_target_of_few_values_has_masses():
+    y = np.round(Y)
+    model = DiffusionRegressor(**QUICK).fit(X, y)
+    known = np.unique(y)
+    asked = np.append(known, [0.5, 100.0])
+    log_mass = model.log_prob(np.repeat(X[:5], len(asked), axis=0), np.tile(asked, 5)).reshape(5, -1)
+    assert np.allclose(np.exp(log_mass).sum(axis=1), 1, atol=1e-4)
+    assert (log_mass[:, -2:] == -np.inf).all()
+    assert set(model.quantiles(X[:5], [0.2, 0.8]).ravel()) <= set(known)
+    assert set(model.sample(X[:5], 3, random_state=0).ravel()) <= set(known)
+
+
+def test_the_same_seed_gives_the_same_model_in_other_units():
+    first = DiffusionRegressor(**QUICK).fit(X[:100], Y[:100])
+    again = clone(first).fit(X[:100], Y[:100])
+    assert np.array_equal(first.predict(X[:9]), again.predict(X[:9]))
+    scaled = clone(first).fit(X[:100], 1000 * Y[:100])
+    assert np.allclose(scaled.predict(X[:9]), 1000 * first.predict(X[:9]), rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"width": 0}, "width must be an integer of at least 1"),
+        ({"batch_size": 0}, "batch_size must be an integer"),
+        ({"learning_rate": -1}, "learning_rate must be a positive number"),
+        ({"validation_fraction": 1}, "validation_fraction must lie in"),
+    ],
+)
+def test_what_cannot_be_fitted(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        DiffusionRegressor(**QUICK | parameters).fit(X, Y)
+
+
+def test_what_cannot_be_asked_for(model):
+    for call, message in [
+        (lambda: model.quantiles(X[:2], [1.5]), "between 0 and 1"),
+        (lambda: model.sample(X[:2], 0), "n_draws must be an integer"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.slow
+@parametrize_with_checks([LEARNING])
+def test_every_check_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "check", [estimator_checks.check_n_features_in_after_fitting, estimator_checks.check_fit_idempotent]
+)
+def test_some_checks_of_scikit_learn(check):
+    check("DiffusionRegressor", DiffusionRegressor(**QUICK))

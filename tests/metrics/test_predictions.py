@@ -1,0 +1,34 @@
+"""Scores of predicted laws against closed forms."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from pointillist.metrics import crps, interval_coverage, pit
+
+RNG = np.random.default_rng(0)
+
+
+def test_the_score_of_a_normal_law_is_that_of_its_closed_form():
+    y = RNG.normal(size=500)
+    quantiles = np.tile(norm.ppf((np.arange(400) + 0.5) / 400), (500, 1))
+    exact = y * (2 * norm.cdf(y) - 1) + 2 * norm.pdf(y) - 1 / np.pi**0.5  # Gneiting & Raftery 2007, section 4.2
+    found = crps(quantiles, y)
+    assert found == pytest.approx(exact.mean(), abs=2e-3)
+    assert found.standard_error == pytest.approx(exact.std(ddof=1) / 500**0.5, rel=0.02)
+
+
+def test_a_calibrated_law_covers_what_it_says_and_has_uniform_shares():
+    y, draws = RNG.normal(size=4000), RNG.normal(size=(4000, 99))
+    low, high = norm.ppf([0.05, 0.95])
+    covered = interval_coverage(np.full(4000, low), np.full(4000, high), y)
+    assert abs(covered - 0.9) < 4 * covered.standard_error
+    shares = pit(draws, y)
+    assert abs(shares.mean() - 0.5) < 4 * 12**-0.5 / 4000**0.5 and shares.var() == pytest.approx(1 / 12, rel=0.1)
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, np.nan], [[1.0], [2.0]]])
+def test_values_that_do_not_fit_are_refused(values):
+    for function in (crps, pit):
+        with pytest.raises(ValueError, match="values has"):
+            function([[0.0], [1.0]], values)
