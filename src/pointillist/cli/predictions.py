@@ -7,11 +7,13 @@ import typer
 
 from pointillist.cli import choices
 from pointillist.cli.choices import FILES
+from pointillist.cli.locks import exclusive
 
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
 
 
+@exclusive
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
     table: Annotated[
@@ -52,6 +54,7 @@ def predict(
     _write(out, dict(zip(names, np.asarray(values).T, strict=True)))
 
 
+@exclusive
 def score(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
     table: Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {FILES}.")],

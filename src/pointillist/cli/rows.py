@@ -8,11 +8,13 @@ import typer
 
 from pointillist.cli import choices
 from pointillist.cli.choices import FILES
+from pointillist.cli.locks import exclusive
 
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
 
 
+@exclusive
 def fit(
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"A table: {FILES}.")],
     out: Annotated[Path, choices.out("MODEL", "The model file to write.")],
@@ -160,6 +162,7 @@ def fit(
     console.print(terminal_text(text), soft_wrap=True)
 
 
+@exclusive
 def sample(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
     out: Annotated[Path, choices.out("ROWS", f"The table to write: {FILES}.")],

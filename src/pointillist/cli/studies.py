@@ -1,13 +1,12 @@
 """`pointillist study` and `pointillist report`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pointillist.cli import choices
+from pointillist.cli.locks import alone
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,7 +61,7 @@ def study(
     console = Console()
     folder.mkdir(parents=True, exist_ok=True)
     check_folder(folder)
-    with _alone(folder):
+    with alone(folder / _LOCK, folder, "running this study, or writing its report"):
         if not resume:
             _remove_results(folder)
         with Store(folder / STORE, mend=True) as store:
@@ -90,26 +89,9 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's
     if not (folder / STORE).is_file():
         raise FileNotFoundError(f"{folder}: holds no {STORE}: give a folder that pointillist study has written")
     check_folder(folder)
-    with Store(folder / STORE) as store:
+    lock = alone(folder / _LOCK, folder, "running this study, or writing its report")
+    with lock, Store(folder / STORE) as store:
         write_outputs(store, folder, Console())
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of a study's folder; the system releases the lock if this process is killed."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise ValueError(f"{folder}: another process is running this study: wait until it ends") from None
-    try:
-        yield
-    finally:
-        # Who has opened the file in this moment finds that it is gone, and does not take it for a lock.
-        (folder / _LOCK).unlink(missing_ok=True)
-        lock.release()
 
 
 def _tell_stopped(store: "Store", console: "Console") -> None:
