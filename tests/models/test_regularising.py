@@ -54,7 +54,8 @@ def test_the_epochs_are_those_of_the_lowest_loss(monkeypatch: pytest.MonkeyPatch
     ((trial, result),) = trials
     assert len(trial.held_out) == 12
     per_check = -(-150 // (48 // chosen.method.batch_size))
-    assert chosen.epochs == per_check * (int(result.validation_history.argmin()) + 1)
+    best = per_check * (int(result.validation_history.argmin()) + 1)
+    assert result.best_epochs == best and chosen.epochs == max(best, plan.most_default_epochs)
     assert not len(chosen.held_out) and chosen.stopping is None
 
 

@@ -1,8 +1,9 @@
 """Regularisation of small tables: for how long to train, chosen by the loss of held-out rows.
 
-A few hundred rows are soon memorized, and how soon differs from table to table by a factor of ten. So the network is
-trained on most of the rows until the loss of the others has not fallen for a while, and then anew on all rows, for as
-many epochs as it took to reach the lowest loss.
+Some tables of a few hundred rows are learned in the number of epochs that is enough for larger ones; for others, it is
+a small part of what they need. So the network is trained on most of the rows until the loss of the others has not
+fallen for a while, and then anew on all rows, for as many epochs as it took to reach the lowest loss, but not for fewer
+than larger tables have at most: the lowest loss of some twenty rows comes too early by chance.
 """
 
 from dataclasses import replace
@@ -18,7 +19,7 @@ LONGEST = 3
 
 
 def regularised(plan: Plan, *, is_shown: bool = False) -> Plan:
-    """Returns a plan with the number of epochs after which the loss of held-out rows is lowest, if it is to have that.
+    """Returns a plan with the number of epochs that held-out rows are best served by, if it is to have that.
 
     Args:
         plan: The plan.
@@ -28,4 +29,5 @@ def regularised(plan: Plan, *, is_shown: bool = False) -> Plan:
         return plan
     held_out = rows_to_hold_out(len(plan.rows), None, 0, TRIAL, plan.seed)
     trial = replace(plan, held_out=held_out, stopping=TRIAL, epochs=LONGEST * plan.most_default_epochs, has_trial=False)
-    return replace(plan, epochs=train(trial, is_shown=is_shown).best_epochs, has_trial=False)
+    best = train(trial, is_shown=is_shown).best_epochs
+    return replace(plan, epochs=max(best, plan.most_default_epochs), has_trial=False)
