@@ -137,6 +137,29 @@ def test_conditions(run):
     assert code == 2 and "--where gives column 'legs' twice" in shown
 
 
+def test_gaps_are_filled(run):
+    assert run("fit", "pets.csv", "--out", "m", "--epochs", 5, *SMALL)[0] == 0
+    old = csv.read_csv("pets.csv")
+    assert run("impute", "m", "pets.csv", "-o", "filled.csv") == (0, "", "")
+    new = csv.read_csv("filled.csv")
+    assert new.schema.equals(old.schema) and not new["legs"].null_count
+    for name in old.column_names:
+        known = old[name].is_valid()
+        assert new[name].filter(known).to_pylist() == old[name].filter(known).to_pylist()
+    assert run("impute", "m", "pets.csv", "-o", "draws.parquet", "--draws", 3, "--seed", 1)[0] == 0
+    drawn = parquet.read_table("draws.parquet")
+    assert drawn.column_names == ["draw", *old.column_names] and drawn["draw"].to_pylist() == [
+        *[1] * N,
+        *[2] * N,
+        *[3] * N,
+    ]
+    code, _, error = run("impute", "m", "pets.csv", "-o", "pets.csv")
+    assert code == 2 and "would be overwritten" in error
+    csv.write_csv(old.drop_columns(["legs"]), "few.csv")
+    code, _, error = run("impute", "m", "few.csv", "-o", "filled.csv")
+    assert code == 2 and error.count("\n") == 1 and "has no column 'legs'" in error
+
+
 def test_types_are_chosen_and_columns_dropped(run):
     chosen = "--drop", "note", "--categorical", "code", "--type", "weight=integer"
     code, _, shown = run("fit", "notes.csv", "--out", "m", "--epochs", 1, *SMALL, *chosen)

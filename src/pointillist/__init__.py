@@ -6,7 +6,7 @@ from pointillist.lazy import getter
 
 if TYPE_CHECKING:
     from pointillist import metrics
-    from pointillist.estimators import Diffusion, DiffusionClassifier, DiffusionRegressor
+    from pointillist.estimators import Diffusion, DiffusionClassifier, DiffusionImputer, DiffusionRegressor
     from pointillist.evaluation import evaluate
     from pointillist.points import load_pointset
     from pointillist.points.conditions import between, missing, one_of, present
@@ -21,6 +21,7 @@ __getattr__ = getter(
     {
         "Diffusion": "pointillist.estimators",
         "DiffusionClassifier": "pointillist.estimators",
+        "DiffusionImputer": "pointillist.estimators",
         "DiffusionRegressor": "pointillist.estimators",
         "audit": "pointillist.privacy",
         "between": "pointillist.points.conditions",
@@ -36,6 +37,7 @@ __getattr__ = getter(
 __all__ = [
     "Diffusion",
     "DiffusionClassifier",
+    "DiffusionImputer",
     "DiffusionRegressor",
     "__version__",
     "audit",

@@ -15,6 +15,7 @@ from contracts import concrete
 from pointillist.diffusion.mixed_sampling import MixedDenoiser, MixedSampler
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.parameterisations import coefficients
+from pointillist.diffusion.ranged_sampling import RangedSampler
 from pointillist.diffusion.restricted_sampling import RestrictedSampler, Restriction
 from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler
 from pointillist.diffusion.schedules import at_lambda, cosine
@@ -23,6 +24,7 @@ from pointillist.diffusion.solvers import DPMSolver2M, Heun, sampler_named
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.diffusion.token_sampling import TokenDenoiser, TokenSampler
 from pointillist.diffusion.tokens import Tokens
+from pointillist.diffusion.twisting import Ranges
 from pointillist.diffusion.walks import Walk
 from pointillist.models.gaussian import STEERING
 
@@ -84,6 +86,7 @@ MIXED_LAW = GaussianMixture.of(
 )
 MIXED_ORACLE = MixedDenoiser(TokenDenoiser(Chances(), Tokens((3,), (), (0,), (2,))), NumberOracle())
 
+WHOLE = np.array([[[-np.inf]], [[np.inf]]], np.float32)
 RESTRICTION = Restriction((0,), np.array([[0, 2]]), np.zeros((1, 2)), np.zeros((1, 2)), np.ones((1, 2)))
 RESTRICTED_LAW = GaussianMixture.of(
     [0.375, 0.625], [[0, 0], [2, NUMBER[0]]], [np.eye(2) * 1e-9, np.diag([1e-9, NUMBER[1]])]
@@ -142,6 +145,8 @@ SAMPLERS = {
     "walk": Case(walk, law=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
     "tokens": Case(lambda *_: TokenSampler(), TOKEN_LAW, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
     "mixed": Case(lambda schedule, n: MixedSampler(1, schedule, n), MIXED_LAW, denoiser=MIXED_ORACLE),
+    # A range that holds all of the law.
+    "ranged": Case(lambda schedule, n: RangedSampler(Ranges((0,), WHOLE[0], WHOLE[1]), schedule, 20, 5, n)),
     "restricted": Case(
         lambda schedule, n: RestrictedSampler(1, RESTRICTION, schedule, 10, 5, n), RESTRICTED_LAW, denoiser=MIXED_ORACLE
     ),

@@ -233,7 +233,7 @@ def test_a_frame_of_numbers_can_be_masked_and_filled():
     assert isinstance(plain.model_.codec, NumberCodec)
     with pytest.raises(ValueError, match="impute is for models of tokens"):
         plain.impute(data)
-    with pytest.raises(ValueError, match="where is for models of tokens"):
+    with pytest.raises(ValueError, match="where gives column 'x' a value, and this model is of numbers"):
         plain.sample(1, where={"x": 1.0})
 
 

@@ -107,3 +107,51 @@ def test_conditions_without_mass_are_refused_in_one_line(model):
     assert "\n" not in str(raised.value) and "its estimated mass is" in str(raised.value)
     with pytest.raises(ValueError, match="column 'pay': no training row is between\\(1000000, None\\)"):
         model.sample(5, where={"pay": between(1_000_000, None)})
+
+
+@pytest.fixture(scope="module")
+def of_numbers():
+    """A model of three numbers, of which the last is a whole one that the first decides."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(0, 2, N)
+    rows = pd.DataFrame(
+        {"x": x, "y": 0.8 * x + rng.normal(0, 1, N), "z": np.round(50 + 10 * x + rng.normal(0, 5, N)).astype(int)}
+    )
+    model = Diffusion(process="gaussian", width=64, depth=2, epochs=60, random_state=0).fit(rows)
+    return model, model.sample(20_000, random_state=5)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{"y": between(1, 2)}, {"x": between(None, -2), "z": between(31, None)}, {"z": one_of(40, 41, 60)}],
+    ids=str,
+)
+def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, where):
+    model, pool = of_numbers
+    rows = model.sample(400, where=where, random_state=1)
+    assert meets(rows, where).all()
+    kept = pool[meets(pool, where)]
+    for name in ("x", "y", "z"):
+        error = kept[name].std() * (1 / model.effective_sample_size_ + 1 / len(kept)) ** 0.5
+        assert abs(rows[name].mean() - kept[name].mean()) < 4 * error + 0.02 * pool[name].std(), name
+    assert model.effective_sample_size_ > 100
+
+
+@pytest.mark.parametrize(
+    ("where", "options", "message"),
+    [
+        ({"x": 1.0}, {}, "where gives column 'x' a value, and this model is of numbers: take between"),
+        ({"w": between(0, 1)}, {}, "there is no column 'w': the model's columns are x, y, z"),
+        ({"x": between(100, None)}, {}, "column 'x': no training row is between\\(100, None\\); its values go from"),
+        ({"z": between(40.2, 40.8)}, {}, "column 'z': no training row is between\\(40.2, 40.8\\)"),
+        ({"x": one_of(1, 2)}, {}, "column 'x' holds continuous numbers, of which one_of\\(1, 2\\) has mass 0"),
+        ({"x": between(0, 1)}, {"sampler": "heun"}, "ranges of numbers are drawn by sampler='dpm-sde', not 'heun'"),
+        ({"x": between(0, 1)}, {"deterministic": True}, "deterministic does not go with ranges of numbers"),
+        ({"x": between("a", "b")}, {}, "column 'x' holds numbers, and between\\('a', 'b'\\) does not"),
+        ({"x": one_of(1, None)}, {}, "column 'x' has no missing cell in the training rows"),
+    ],
+)
+def test_what_numbers_cannot_be_asked(of_numbers, where, options, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        of_numbers[0].sample(3, where=where, **options)
+    assert "\n" not in str(raised.value)

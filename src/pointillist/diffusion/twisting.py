@@ -19,10 +19,11 @@ from pointillist.diffusion.populations import Weighted, resampled
 from pointillist.diffusion.schedules import Schedule, at_lambda, time_at
 from pointillist.diffusion.solvers import DPMSolver2M
 
-SMALLEST_VARIANCE, LARGEST_VARIANCE = 0.1, 1.0
-"""Smallest and largest variance of x_0 given x_t, the first as a share of σ² / (α² + σ²), which it is for normal data
-of variance 1. Where there is much noise, the errors of a network's derivative are large, and a variance that is too
-small weighs candidates by nothing but them; one that is too large costs little."""
+SMALLEST_VARIANCE = 0.1
+"""Smallest variance of x_0 given x_t, as a share of that for normal data; its largest is the variance of the data.
+
+Where there is much noise, the errors of a network's derivative are large, and a variance that is too small weighs
+candidates by nothing but them; one that is too large costs little."""
 
 Denoise = Callable[[Any, Float[Array, " k"], Array], Float[Array, " k"]]
 """Function of a candidate's own context, x_t and t that returns E[x_0 | x_t]."""
@@ -35,11 +36,13 @@ class Ranges(eqx.Module):
         columns: The numbers, as positions among the k numbers of a row; s of them.
         low: Lowest value of each range, shape (s, r); one that is empty is from infinity on.
         high: Highest value of each range, shape (s, r).
+        scale: Root mean square of each of the k numbers; one number for all.
     """
 
     columns: tuple[int, ...] = eqx.field(static=True)
     low: Float[Any, "s r"]
     high: Float[Any, "s r"]
+    scale: Float[Any, "*k"] | float = 1.0
 
     def hold(self, x0: Float[Array, " k"]) -> Bool[Array, " s"]:
         """Which of the numbers lie in one of their ranges."""
@@ -92,7 +95,7 @@ def twisted(
     x0: Float[Array, " k"],
     covariance: Float[Array, "s k"],
     is_asked: Bool[Array, " s"],
-    smallest: Float[Array, ""],
+    smallest: Float[Array, "*k"],
 ) -> tuple[Float[Array, ""], Float[Array, " k"]]:
     """Log-probability that x_0 lies in the ranges, and its mean if it does, by a normal distribution.
 
@@ -104,21 +107,26 @@ def twisted(
         x0: E[x_0 | x_t].
         covariance: Its covariance with each number that has ranges.
         is_asked: Which of these numbers the row has.
-        smallest: Smallest variance of a number.
+        smallest: Smallest variance of each number.
     """
+    smallest, largest = (jnp.broadcast_to(jnp.asarray(each), x0.shape) for each in (smallest, _variance(ranges)))
     log_psi = jnp.zeros(())
     for j, column in enumerate(ranges.columns):
         own = covariance[j]
-        variance = jnp.clip(own[column], smallest, LARGEST_VARIANCE)
+        variance = jnp.clip(own[column], smallest[column], largest[column])
         low, high = jnp.asarray(ranges.low)[j], jnp.asarray(ranges.high)[j]
         log_z, mean, left = truncated(x0[column], variance, low, high)
-        most = jnp.sqrt(LARGEST_VARIANCE / variance)
+        most = jnp.sqrt(largest / variance)
         gain = jnp.clip(own / variance, -most, most).at[column].set(1.0)
         x0 = x0 + jnp.where(is_asked[j], gain * (mean - x0[column]), 0.0)
         lost = jnp.where(is_asked[j], 1 - left / variance, 0.0)
         covariance = covariance - lost / variance * covariance[:, column][:, None] * own[None]
         log_psi = log_psi + jnp.where(is_asked[j], log_z, 0.0)
     return log_psi, x0
+
+
+def _variance(ranges: Ranges) -> Float[Array, "*k"]:
+    return jnp.asarray(ranges.scale, jnp.float32) ** 2
 
 
 def walk(
@@ -162,7 +170,8 @@ def walk(
         x0, *beside = jnp.split(jax.vmap(lambda x: denoise(context, x, t))(around), [1, 1 + len(far)])
         covariance = sigma_t / (2 * alpha_t) * (beside[0] - beside[1])
         x0 = x0[0]
-        smallest = SMALLEST_VARIANCE * sigma_t**2 / (alpha_t**2 + sigma_t**2)
+        of_data = _variance(ranges)
+        smallest = SMALLEST_VARIANCE * of_data * sigma_t**2 / (alpha_t**2 * of_data + sigma_t**2)
         return x0, *twisted(ranges, x0, covariance, asked, smallest)
 
     def step(i: Array, carry: Any) -> Any:

@@ -7,6 +7,7 @@ from pointillist.lazy import getter
 if TYPE_CHECKING:
     from pointillist.estimators.classifier import DiffusionClassifier
     from pointillist.estimators.estimator import Diffusion
+    from pointillist.estimators.imputer import DiffusionImputer
     from pointillist.estimators.regressor import DiffusionRegressor
     from pointillist.models.hyperparameters import REPORT
 
@@ -16,12 +17,13 @@ __getattr__ = getter(
     {
         "Diffusion": "pointillist.estimators.estimator",
         "DiffusionClassifier": "pointillist.estimators.classifier",
+        "DiffusionImputer": "pointillist.estimators.imputer",
         "DiffusionRegressor": "pointillist.estimators.regressor",
         "REPORT": "pointillist.models.hyperparameters",
     },
 )
 
-__all__ = ["REPORT", "Diffusion", "DiffusionClassifier", "DiffusionRegressor"]
+__all__ = ["REPORT", "Diffusion", "DiffusionClassifier", "DiffusionImputer", "DiffusionRegressor"]
 
 
 def __dir__() -> list[str]:

@@ -109,7 +109,9 @@ class Draw:
         if not isinstance(codec, NumberCodec):
             raise ValueError("rows of tokens have no paths: take a model of numbers (process='gaussian')")
         if not isinstance(drawing.sampler, RowSampler):
-            raise ValueError("a row steered by a reward is chosen from many and has no single path: leave reward out")
+            what = "in ranges" if drawing.sampler.n_notes else "steered by a reward"
+            left_out = "where" if drawing.sampler.n_notes else "reward"
+            raise ValueError(f"a row {what} is chosen from many and has no single path: leave {left_out} out")
         n_steps = int(drawing.sampler.n_steps)
         steps = np.linspace(0, n_steps, min(times, n_steps + 1)).astype(np.int32)
         walk = Walk(drawing.sampler, steps[:-1])

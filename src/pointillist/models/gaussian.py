@@ -19,6 +19,8 @@ from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
 from pointillist.models.classes import Classes
+from pointillist.models.conditioning import split
+from pointillist.models.number_conditions import in_ranges
 from pointillist.models.process import Drawing, Learned, Process
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
 from pointillist.models.units import InUnits
@@ -105,9 +107,12 @@ class GaussianProcess(Process):
             ValueError: In one line, if an argument cannot be used by this model.
         """
         assert isinstance(learned.codec, NumberCodec)
-        if request.where is not None:
+        given, conditions = split(request.where or {})
+        for name in given:
+            learned.codec.place(name)
             raise ValueError(
-                "where is for models of tokens, and this one is of numbers: fit the table with process='masked'"
+                f"where gives column {name!r} a value, and this model is of numbers: take between, or fit the table "
+                "with process='masked'"
             )
         unused = request.first_changed(OF_REWARD) if request.reward is None else None
         if unused is not None:
@@ -135,7 +140,10 @@ class GaussianProcess(Process):
         needs_labels = request.return_labels or self.p_uncond == 0
         if labels is None and learned.classes is not None and needs_labels:
             labels = _drawn_labels(learned.classes, n_rows, seed)
-        return Drawing(n_rows, seed, denoiser, sampler, labels, prior)
+        drawing = Drawing(n_rows, seed, denoiser, sampler, labels, prior)
+        if not conditions:
+            return drawing
+        return in_ranges(drawing, learned.codec, self.schedule, self.sigma_data, conditions, request)
 
     def _guided(self, learned: Learned, request: Request) -> Denoiser:
         guidance, interval, worse = request.guidance, request.guidance_interval, request.worse

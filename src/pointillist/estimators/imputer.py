@@ -1,0 +1,86 @@
+"""`DiffusionImputer`: fills missing cells in a scikit-learn pipeline."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from pointillist.arguments import RandomState
+from pointillist.estimators.estimator import Diffusion
+from pointillist.points.headings import Headings, is_frame
+
+
+class DiffusionImputer(TransformerMixin, BaseEstimator):
+    """A transformer that fills missing cells with draws from their distribution given the other cells of the row.
+
+    It takes arrays of numbers, in which NaN is missing, and data frames with columns of any kind. Columns in which no
+    training row has a value are refused.
+
+    Args:
+        model: A `Diffusion`, of which `fit` fits a copy as a model of mixed columns. None stands for `Diffusion()`.
+        random_state: Seed of the draws, and of `fit` if `model` is None.
+
+    Attributes:
+        model_: The fitted model.
+        n_features_in_: Number of columns.
+        feature_names_in_: Names of the columns; only if all of them are text.
+
+    Example:
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).normal(size=(100, 2))
+        >>> X[:10, 1] = np.nan
+        >>> imputer = DiffusionImputer(Diffusion(width=16, depth=1, epochs=2, random_state=0), random_state=0)
+        >>> bool(np.isnan(imputer.fit_transform(X)).any())
+        False
+    """
+
+    def __init__(self, model: Diffusion | None = None, *, random_state: RandomState = 0) -> None:
+        self.model = model
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: ArrayLike | None = None) -> "DiffusionImputer":
+        """Fits a model to the rows of a table, shape (n, d), with or without missing cells; y is not used.
+
+        Raises:
+            ValueError: If the rows or a parameter of the model cannot be used.
+        """
+        rows = self._checked(X, reset=True)
+        model = Diffusion(random_state=self.random_state) if self.model is None else clone(self.model)
+        fitted = model.set_params(process="masked").fit(rows)
+        if fitted.n_features_in_ != self.n_features_in_:
+            raise ValueError("X has columns that no model can fill, of which the warning says why: drop them")
+        self.model_ = fitted
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Returns X with its missing cells filled, in the container that `fit` was given, in the order of its columns.
+
+        Raises:
+            ValueError: If X has other columns, or a category that no training row had.
+        """
+        check_is_fitted(self)
+        rows = self._checked(X, reset=False)
+        return self.model_.impute(rows, random_state=self.random_state)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Returns the names of the columns, which are those of `fit`."""
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        return np.array([f"x{place}" for place in range(self.n_features_in_)], object) if names is None else names
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        """X as the model reads it: a data frame as it is, an array as scikit-learn checks it."""
+        if is_frame(X):
+            validate_data(self, Headings.of(X)[0], skip_check_array=True, reset=reset)
+            return X
+        least = {"ensure_min_samples": 2} if reset else {}
+        return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", **least)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.non_deterministic = False
+        return tags

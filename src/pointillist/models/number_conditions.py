@@ -1,0 +1,112 @@
+"""What conditions ask of models of numbers: ranges of scaled numbers, and which columns need none."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.diffusion.ranged_sampling import POINTS, RangedSampler
+from pointillist.diffusion.schedules import Schedule
+from pointillist.models.conditioning import ranges_of, sizes
+from pointillist.models.process import Drawing
+from pointillist.models.request import OF_REWARD, Request
+from pointillist.points.conditions import Between, Condition, OneOf, Present
+from pointillist.points.number_codec import NumberCodec
+
+Ends = tuple[float, float]
+
+
+def in_ranges(
+    drawing: Drawing,
+    codec: NumberCodec,
+    schedule: Schedule,
+    sigma_data: Float[np.ndarray, " k"],
+    conditions: Mapping[Any, Condition],
+    request: Request,
+) -> Drawing:
+    """Returns a drawing of rows that meet conditions.
+
+    Args:
+        drawing: The drawing without them.
+        codec: The codec.
+        schedule: The noise schedule.
+        sigma_data: Root mean square of each column.
+        conditions: The conditions, by column.
+        request: The request.
+
+    Raises:
+        ValueError: In one line, if a condition cannot be put to its column, allows nothing, or does not go with another
+            part of the request.
+    """
+    for name in (*OF_REWARD, "prior", "deterministic"):
+        if request.first_changed((name,)) is not None:
+            raise ValueError(f"{name} does not go with ranges of numbers: leave one of them out")
+    if request.sampler not in (None, "dpm-sde"):
+        raise ValueError(f"ranges of numbers are drawn by sampler='dpm-sde', not {request.sampler!r}: leave it out")
+    if int(schedule.timesteps) < 2:
+        raise ValueError("ranges of numbers need a model of at least 2 timesteps")
+    if request.return_labels and request.labels is None:
+        raise ValueError("classes are not known before the ranges: give labels, or leave return_labels out")
+    asked: list[tuple[int, Float[np.ndarray, "r 2"]]] = []
+    ends: dict[Any, Ends] = {}
+    places = np.cumsum(codec.scaling.varies) - 1
+    for name, condition in conditions.items():
+        place = codec.place(name)
+        found = _ranges(codec, name, place, condition)
+        if found is not None and codec.scaling.varies[place]:
+            asked.append((int(places[place]), _scaled(codec, place, found)))
+            ends[name] = (float(found.min()), float(found.max()))
+    if not asked:
+        return drawing
+    # A population has one class.
+    has_own_rows = drawing.labels is not None and len(np.unique(drawing.labels)) > 1
+    ranges = replace(ranges_of(asked), scale=np.asarray(sigma_data, np.float32))
+    sampler = RangedSampler(ranges, schedule, *sizes(False, has_own_rows), request.steps or POINTS)
+    text = " and ".join(f"{name!r} {conditions[name]}" for name in ends)
+    return replace(drawing, sampler=sampler, ends=ends, conditions=text, has_own_rows=has_own_rows)
+
+
+def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> Float[np.ndarray, "r 2"] | None:
+    """Ranges of a column in the units of the table, which some training row lies between; None for all numbers."""
+    low, high = float(codec.scaling.minimum[place]), float(codec.scaling.maximum[place])
+    is_whole = bool(codec.scaling.is_whole[place])
+    if isinstance(condition, Present):
+        return None
+    if isinstance(condition, Between):
+        ends = (condition.low, condition.high)
+        if not all(end is None or isinstance(end, int | float | np.number) for end in ends):
+            raise ValueError(f"column {name!r} holds numbers, and {condition} does not")
+        asked = [(-np.inf if ends[0] is None else float(ends[0]), np.inf if ends[1] is None else float(ends[1]))]
+    elif isinstance(condition, OneOf):
+        if None in condition.values:
+            raise ValueError(f"column {name!r} has no missing cell in the training rows: give a value")
+        if not is_whole and low < high:
+            raise ValueError(f"column {name!r} holds continuous numbers, of which {condition} has mass 0: take between")
+        asked = [(float(value), float(value)) for value in sorted(condition.values)]
+    else:
+        raise ValueError(f"column {name!r} has no missing cell in the training rows: give a value")
+    if is_whole:
+        asked = [(np.ceil(first), np.floor(last)) for first, last in asked]
+    kept = [(first, last) for first, last in asked if first <= last and first <= high and last >= low]
+    if not kept or (not is_whole and low < high and all(first == last for first, last in kept)):
+        span = f"its values go from {low:g} to {high:g}"
+        raise ValueError(f"column {name!r}: no training row is {condition}; {span}")
+    return np.array(kept)
+
+
+def _scaled(codec: NumberCodec, place: int, ranges: Float[np.ndarray, "r 2"]) -> Float[np.ndarray, "r 2"]:
+    """Ranges as the network sees them."""
+    low, high = float(codec.scaling.minimum[place]), float(codec.scaling.maximum[place])
+    # A whole number stands for all that are rounded to it.
+    half = 0.499 if codec.scaling.is_whole[place] else 0.0
+    wide = ranges + np.array([-half, half])
+    rows = np.repeat(codec.scaling.minimum[None], wide.size, axis=0)
+    rows[:, place] = np.clip(wide, low - 0.5, high + 0.5).ravel()
+    own = int(np.cumsum(codec.scaling.varies)[place] - 1)
+    scaled = np.asarray(codec.encode(rows)[:, own], np.float64).reshape(wide.shape)
+    return np.stack(
+        [np.where(ranges[:, 0] <= low, -np.inf, scaled[:, 0]), np.where(ranges[:, 1] >= high, np.inf, scaled[:, 1])],
+        axis=1,
+    )

@@ -1,0 +1,47 @@
+"""`DiffusionImputer`, as scikit-learn and pipelines use it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import check_estimator
+
+from pointillist import Diffusion, DiffusionImputer
+
+TINY = {"width": 16, "depth": 1, "epochs": 2, "batch_size": 32, "random_state": 0}
+
+
+def test_gaps_are_filled_given_the_other_cells():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=1500)
+    X = np.stack([x, x + rng.normal(0, 0.3, 1500)], axis=1)
+    gaps = X.copy()
+    gaps[rng.random(1500) < 0.3, 1] = np.nan
+    model = Diffusion(width=64, depth=1, epochs=60, batch_size=64, random_state=0)
+    imputer = DiffusionImputer(model, random_state=1).fit(gaps)
+    filled = imputer.transform(gaps)
+    was_missing = np.isnan(gaps[:, 1])
+    np.testing.assert_allclose(filled[~was_missing], gaps[~was_missing])
+    assert np.corrcoef(filled[was_missing, 1], X[was_missing, 0])[0, 1] > 0.85
+    np.testing.assert_array_equal(filled, imputer.transform(gaps))
+    assert imputer.get_feature_names_out().tolist() == ["x0", "x1"]
+
+
+def test_frames_and_pipelines():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"kind": rng.choice(["a", "b"], 200), "size": rng.normal(size=200)})
+    frame.loc[:20, "kind"], frame.loc[30:50, "size"] = None, np.nan
+    filled = DiffusionImputer(Diffusion(**TINY)).fit_transform(frame)
+    assert list(filled.columns) == ["kind", "size"] and not filled.isna().any().any()
+    numbers = rng.normal(size=(200, 2))
+    numbers[:9, 0] = np.nan
+    fitted = make_pipeline(DiffusionImputer(Diffusion(**TINY)), LinearRegression()).fit(numbers, rng.normal(size=200))
+    assert fitted.predict(numbers).shape == (200,)
+    with pytest.raises(ValueError, match="is expecting 2 features"):
+        fitted[0].transform(numbers[:, :1])
+
+
+@pytest.mark.slow
+def test_scikit_learns_own_checks():
+    check_estimator(DiffusionImputer(Diffusion(**TINY)))
