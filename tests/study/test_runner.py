@@ -293,7 +293,8 @@ def test_a_folder_is_one_process_at_a_time(tiny, tmp_path, command):
         time.sleep(0.02)
     second = command(*arguments, "--fresh")
     assert second.returncode == 2 and second.stdout == ""
-    assert second.stderr == f"pointillist: {out}: another process is running this study, or writing its report: wait until it ends\n"
+    what = "another process is running this study, or writing its report: wait until it ends"
+    assert second.stderr == f"pointillist: {out}: {what}\n"
     assert number(out / "study.db", "SELECT MAX(epoch) FROM checkpoints") > 0 and process.poll() is None
     process.kill()
     process.wait()

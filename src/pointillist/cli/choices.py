@@ -18,9 +18,9 @@ def out(metavar: str, text: str) -> Any:
     return typer.Option("--out", "-o", metavar=metavar, help=text)
 
 
-def seed(text: str) -> Any:
+def seed(text: str, show_default: str | bool = True) -> Any:
     """Returns the option for a 32-bit seed."""
-    return typer.Option(min=0, max=LARGEST_SEED, help=text)
+    return typer.Option(min=0, max=LARGEST_SEED, help=text, show_default=show_default)
 
 
 def target(text: str) -> Any:

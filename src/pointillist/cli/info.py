@@ -42,14 +42,26 @@ def _of_model(path: Path) -> dict[str, Any]:
     facts = {"kind": kind, "columns": f"{codec.n_columns}: {_listed(columns)}"}
     if model.classes is not None:
         counts = zip(model.classes.labels.tolist(), model.classes.counts.tolist(), strict=True)
-        facts["classes"] = f"{len(model.classes)}: {_listed([f'{label} ({n:,})' for label, n in counts])}"
+        is_counted = record.guarantee is None
+        classes = [f"{label} ({n:,})" if is_counted else str(label) for label, n in counts]
+        facts["classes"] = f"{len(model.classes)}: {_listed(classes)}"
     changed = {k: v for k, v in model.asked.items() if v != DEFAULTS[k] and k not in ("verbose", "random_state")}
     weights = sum(tensor.size for tensor in jax.tree.leaves(model.network))
+    if record.guarantee is not None:
+        facts |= {
+            "privacy": record.guarantee.line,
+            "mechanisms": "; ".join(record.guarantee.mechanisms),
+            "public": "; ".join(record.guarantee.public),
+        }
+    training = f"{len(record.history):,} epochs, loss {record.history[-1]:.4f}, seed {record.seed}"
+    of_rows = f"not in the file; their hash is {record.fingerprint}"
+    if record.guarantee is not None:
+        training, of_rows = "differentially private; losses and seed are not kept", "not in the file, nor their hash"
     return facts | {
         "parameters": ", ".join(f"{name}={value!r}" for name, value in changed.items()) or "the defaults",
         "weights": f"{weights:,}",
-        "training": f"{len(record.history):,} epochs, loss {record.history[-1]:.4f}, seed {record.seed}",
-        "training rows": f"not in the file; their hash is {record.fingerprint}",
+        "training": training,
+        "training rows": of_rows,
     }
 
 

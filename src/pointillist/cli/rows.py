@@ -74,7 +74,19 @@ def fit(
     delimiter: Annotated[str | None, choices.delimiter()] = None,
     encoding: Annotated[str | None, choices.encoding()] = None,
     decimal: Annotated[str | None, choices.decimal()] = None,
-    seed: Annotated[int, choices.seed("Same seed, same model.")] = 0,
+    epsilon: Annotated[
+        float | None, typer.Option(help="ε of a differentially private fit, for one row more or less; needs --domain.")
+    ] = None,
+    delta: Annotated[
+        float | None, typer.Option(help="δ of a private fit.", show_default="1 / (10 × a noisy number of rows)")
+    ] = None,
+    domain: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="What is public of each column of a private fit: its range or values."),
+    ] = None,
+    seed: Annotated[
+        int | None, choices.seed("Same seed, same model.", show_default="0; for a private fit, the system's entropy")
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="File for the state of training.", show_default="MODEL.checkpoint")
     ] = None,
@@ -86,7 +98,7 @@ def fit(
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.tables import check_columns, form_of, print_types, types_of
+    from pointillist.cli.tables import check_columns, domain_in, form_of, print_types, types_of
     from pointillist.engine.devices import configure
     from pointillist.files import check_place
     from pointillist.foreign_text import terminal_text
@@ -121,25 +133,33 @@ def fit(
         p_uncond=p_uncond,
         early_stopping=early_stopping,
         verbose=not quiet,
-        random_state=seed,
+        epsilon=epsilon,
+        delta=delta,
+        domain=None if domain is None else domain_in(domain),
+        random_state=seed if seed is not None or epsilon is not None else 0,
     )
     check_hyperparameters(asked)
+    is_private = epsilon is not None
+    if is_private and checkpoint is not None:
+        raise ValueError("--checkpoint: a private fit keeps no state, which would tell of single rows: leave it out")
     chosen = categorical or []
     form, types = form_of(delimiter, encoding, decimal), types_of(type or ())
-    table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(chosen), form=form)
+    table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(chosen) or is_private, form=form)
     if not resume:
         remove_checkpoint(kept)
     console = Console(stderr=True, quiet=quiet)
     started = time.monotonic()
     try:
         check_columns(table, keep or (), "--keep")
-        task = prepare(asked, table, categorical=chosen, keep=keep or (), checkpoint=kept)
+        task = prepare(asked, table, categorical=chosen, keep=keep or (), checkpoint=None if is_private else kept)
+        if task.private is not None:
+            console.print(terminal_text(task.private.guarantee.line), soft_wrap=True)
         if task.table is not None and isinstance(task.plan.codec, TokenCodec):
             print_types(task.table, task.plan.codec, chosen, console)
         # A large table is not to be held beside its tokens.
         task = task.without_table()
         del table
-        model = fit_model(task, kept)
+        model = fit_model(task, None if is_private else kept)
     except (KeyboardInterrupt, SystemExit):
         if kept.exists():
             console.print("Stopped. Run the same command again to continue.", highlight=False)
@@ -152,6 +172,9 @@ def fit(
     # What cannot be read again is as good as lost, and the checkpoint is all there is of it.
     load_model(out)
     forget(kept)
+    if model.record.guarantee is not None:
+        console.print(terminal_text(f"{out}: {time.monotonic() - started:.0f} s"), soft_wrap=True)
+        return
     n, d = len(task.plan.rows), model.codec.n_columns
     columns = "column" if d == 1 else "columns"
     classes = f", {len(model.classes)} classes" if model.classes is not None else ""

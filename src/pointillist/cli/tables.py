@@ -1,10 +1,13 @@
 """What commands say of tables, and what their options say of columns."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pointillist.files import check_regular
 from pointillist.foreign_text import terminal_text
 from pointillist.points.columns import Table, listed, shown
 from pointillist.points.csv_form import CsvForm
@@ -38,6 +41,34 @@ def form_of(delimiter: str | None, encoding: str | None, decimal: str | None) ->
         ValueError: If one of them cannot be used.
     """
     return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal)
+
+
+def domain_in(path: Path) -> dict[str, Any]:
+    """Reads what is public of each column: {"low": …, "high": …, "missing": true} or a list of values, by name.
+
+    Raises:
+        ValueError: If the file holds no such thing.
+        OSError: If it cannot be read.
+    """
+    check_regular(path)
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: must hold a JSON object of columns")
+    found: dict[str, Any] = {}
+    for name, given in content.items():
+        if isinstance(given, list):
+            found[name] = given
+        elif isinstance(given, dict) and {"low", "high"} <= given.keys() <= {"low", "high", "missing"}:
+            found[name] = (given["low"], given["high"], *([None] if given.get("missing") else []))
+        else:
+            raise ValueError(
+                f'{path}: column {shown(name)} needs {{"low": …, "high": …}}, with "missing": true if cells may be '
+                "missing, or a list of values, with null for missing cells"
+            )
+    return found
 
 
 def check_columns(table: MixedTable | Table, names: Sequence[str], option: str) -> None:

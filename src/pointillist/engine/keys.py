@@ -18,6 +18,7 @@ class Stream(IntEnum):
     SAMPLING = 1
     MAPPING = 2
     HELD_OUT_LOSS = 3
+    PRIVATE = 4
 
 
 class HostStream(IntEnum):

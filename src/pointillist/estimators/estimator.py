@@ -96,8 +96,18 @@ class Diffusion(Hyperparameters, BaseEstimator):
             cell is missing and values do not repeat, and masked diffusion for all others, arrays included. Values
             repeat if the table has at least 200 rows and, in some column, more than 5 % of the cells hold values that
             many rows share.
+        epsilon: ε of a differentially private fit, above 0, for tables that differ in one added or removed row; None
+            for a fit without a guarantee. It needs `pointillist[privacy]`, and a `domain`. Of the parameters of
+            training, `epochs`, `batch_size`, `learning_rate`, `warmup`, `averaging` and `gradient_clip` (the largest
+            norm of a row's gradient) are used, with other defaults. Tables of floats in given ranges get Gaussian
+            diffusion, and all others masked diffusion, whose numbers have tokens by intervals.
+        delta: δ of a private fit, in (0, 1); None is 1 / (10 n), where n is the number of rows with noise.
+        domain: What is public of each column of a private fit, by name, or by position in an array: a tuple
+            (low, high), or a list of all values; with None in it, cells may be missing. Columns of booleans need none.
+            Cells outside are moved inside. `fit` learns none of this from the rows: they would not be covered.
         verbose: Whether `fit` shows a progress bar.
-        random_state: Seed of `fit`.
+        random_state: Seed of `fit`. With `epsilon`, None takes all noise from the system's entropy. A seed is for
+            tests: whoever knows it, or guesses one of 2³², can take the noise away. Model files do not hold it.
 
     Attributes:
         model_: The fitted model, a `pointillist.models.RowModel`.
@@ -156,7 +166,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
                 training resumes from it (with its seed if `random_state` is None) and ends with the same weights, bit
                 for bit. The file is removed at the end.
             categorical: Columns whose numbers are categories, by name, or by position in an array: no other value is
-                drawn.
+                drawn. Neither this nor `checkpoint` or `y` is for private fits.
 
         Raises:
             ValueError: In one line, if the rows, the labels or a parameter cannot be used, or if the checkpoint belongs

@@ -16,6 +16,7 @@ from pointillist.models.classes import Classes
 from pointillist.models.hyperparameters import Hyperparameters, check_hyperparameters, values_of
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
+from pointillist.models.private import NOT_LEARNED, PrivateTraining, plan_privately
 from pointillist.models.regularising import regularised
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.training import train
@@ -46,6 +47,7 @@ class Task:
         trained_with: The hyperparameters that decide the network.
         table: The table, if cells become tokens.
         before: The model whose training is continued.
+        private: The training, if it is differentially private.
     """
 
     asked: Hyperparameters
@@ -54,6 +56,7 @@ class Task:
     trained_with: dict[str, Any]
     table: MixedTable | None = None
     before: RowModel | None = None
+    private: PrivateTraining | None = None
 
     def without_table(self) -> "Task":
         """Returns the task without its table, of which the plan holds all that training needs."""
@@ -91,6 +94,13 @@ def prepare(
     """
     configure()
     check_hyperparameters(asked)
+    if asked.epsilon is not None:
+        if checkpoint is not None or before is not None:
+            raise ValueError(
+                "a private fit cannot be continued, as its state tells of single rows: leave checkpoint out"
+            )
+        own, classes, trained_with, private = plan_privately(asked, X, y, categorical)
+        return Task(asked, own, classes, trained_with, private=private)
     if asked.process != "gaussian":
         X, left_out = without_keys(X, {*categorical, *keep})
         for reason in left_out:
@@ -121,6 +131,8 @@ def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
         ValueError: If training diverges, or if the checkpoint belongs to another training run.
         KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
     """
+    if task.private is not None:
+        return _private(task, task.private)
     plan, before = regularised(task.plan, is_shown=bool(task.asked.verbose)), task.before
     mark = fingerprint(plan.rows)
     file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, mark), plan.seed)
@@ -132,4 +144,13 @@ def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
         validation = np.concatenate([before.record.validation_history, validation])
     record = Record(history, validation, plan.seed, mark)
     asked = values_of(task.asked)
+    return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with)
+
+
+def _private(task: Task, private: PrivateTraining) -> RowModel:
+    """Trains a model privately; nothing of its record tells of the rows."""
+    plan = task.plan
+    process, network = plan.process.finished(private.train(plan, is_shown=bool(task.asked.verbose)))
+    record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, private.guarantee)
+    asked = values_of(task.asked) | {"random_state": None}
     return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with)

@@ -84,6 +84,9 @@ class Hyperparameters:
     p_uncond: float = 0.2
     variance: str = "posterior"
     process: str = "auto"
+    epsilon: float | None = None
+    delta: float | None = None
+    domain: dict[Any, Any] | None = None
     verbose: bool = False
     random_state: RandomState = None
 
@@ -160,6 +163,15 @@ def check_hyperparameters(asked: Hyperparameters) -> None:
     clip = asked.gradient_clip
     if clip is not None and not (is_number(clip) and clip > 0):
         raise ValueError(f"gradient_clip must be a number above 0 or None, not {clip!r}")
+    for name in ("epsilon", "delta"):
+        value = getattr(asked, name)
+        if value is not None and not (is_number(value) and 0 < value < (1 if name == "delta" else np.inf)):
+            limits = "above 0 and below 1" if name == "delta" else "above 0"
+            raise ValueError(f"{name} must be a number {limits}, or None, not {value!r}")
+    if asked.domain is not None and not isinstance(asked.domain, dict):
+        raise ValueError(f"domain must map columns to ranges or values, not {asked.domain!r:.60}")
+    if asked.epsilon is None and (asked.delta is not None or asked.domain is not None):
+        raise ValueError("delta and domain are parts of a private fit: give epsilon too")
     if not 0 <= asked.averaging < 1:
         raise ValueError(f"averaging must be at least 0 and below 1, not {asked.averaging!r}")
     if not 0 <= asked.p_uncond <= 1:

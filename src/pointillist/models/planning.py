@@ -164,7 +164,7 @@ def plan_tokens(
         encoding = TableEncoding((*encoding.columns, code))
         columns = (*columns, cells)
     elif label is not None:
-        _check_label(encoding.code(label))
+        check_label(encoding.code(label))
     codec = TokenCodec(layout, encoding, relations(table.cells, encoding.columns, (*categorical, table.label)))
     rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
     # Before training rather than after it.
@@ -222,7 +222,8 @@ def _stopping(asked: Hyperparameters) -> Stopping | None:
     return Stopping(asked.validation_fraction, asked.n_iter_no_change) if asked.early_stopping else None
 
 
-def _check_label(code: ColumnCode) -> None:
+def check_label(code: ColumnCode) -> None:
+    """Raises a ValueError if a column cannot be the one of labels."""
     if code.has_missing:
         raise ValueError(f"the label column {code.name!r} has missing values: drop such rows, or give them a label")
     if code.scores is not None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.models.guarantee import Guarantee
 from pointillist.models.process import Learned
 
 
@@ -18,12 +19,15 @@ class Record:
         validation_history: Held-out loss at each check; empty without early stopping.
         seed: The seed that training used.
         fingerprint: Hash of the training rows.
+        guarantee: What a differentially private fit guarantees; None of any other. Losses, seed and hash of such a fit
+            tell of single rows, and are not kept.
     """
 
     history: Float[np.ndarray, " epochs"]
     validation_history: Float[np.ndarray, " checks"]
     seed: int
     fingerprint: str
+    guarantee: Guarantee | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,12 +16,14 @@ from pointillist.files import checking
 from pointillist.models.classes import Classes
 from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
 from pointillist.models.gaussian import GaussianProcess, architecture_of, noise_schedule
+from pointillist.models.guarantee import Guarantee
 from pointillist.models.hyperparameters import DECIDING, DEFAULTS, Hyperparameters, check_hyperparameters
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Process
 from pointillist.models.row_model import Record, RowModel
 from pointillist.points import LONGEST_LABEL
 from pointillist.points.codec import Codec
+from pointillist.points.domain import domain_from_json, domain_to_json
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.layout import Layout
 from pointillist.points.names import name_from_json, name_to_json
@@ -44,6 +46,11 @@ def save_model(model: RowModel, path: Path) -> None:
     if not isinstance(asked["random_state"], int | None):
         asked["random_state"] = None  # the state of a generator that has gone on
     classes, record = model.classes, model.record
+    if record.guarantee is not None:
+        # Noise whose seed is known can be taken away again.
+        asked["random_state"] = None
+    if asked["domain"] is not None:
+        asked["domain"] = domain_to_json(asked["domain"])
     column = None if classes is None else classes.column
     facts = {
         "parameters": asked,
@@ -51,6 +58,7 @@ def save_model(model: RowModel, path: Path) -> None:
         "label_column": None if column is None else (name_to_json(column[0]), column[1]),
         "seed": record.seed,
         "fingerprint": record.fingerprint,
+        "privacy": None if record.guarantee is None else record.guarantee.to_json(),
         **model.codec.facts(),
     }
     tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.named(model.network).items()}
@@ -95,7 +103,8 @@ def load_model(path: Path) -> RowModel:
             raise ValueError("a class has no rows")
         codec, process, labels = claim.assemble(tensors)
         network = {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
-        record = Record(tensors["history"], tensors["validation_history"], seed, fingerprint)
+        guarantee = None if facts["privacy"] is None else Guarantee.from_json(facts["privacy"])
+        record = Record(tensors["history"], tensors["validation_history"], seed, fingerprint, guarantee)
         classes = Classes(labels, tensors["class_counts"], column) if claim.n_classes else None
         return RowModel(codec, process, weights.from_named(template, network), classes, record, asked, trained_with)
 
@@ -177,6 +186,8 @@ def _column(facts: dict[str, Any]) -> tuple[Any, int] | None:
 def _asked(parameters: dict[str, Any]) -> dict[str, Any]:
     if parameters.keys() != DEFAULTS.keys():
         raise ValueError(f"parameters differ: {', '.join(sorted(parameters.keys() ^ DEFAULTS.keys()))}")
+    if parameters["domain"] is not None:
+        parameters["domain"] = domain_from_json(parameters["domain"])
     check_hyperparameters(Hyperparameters(**parameters))
     seed_of(parameters["random_state"])
     return parameters

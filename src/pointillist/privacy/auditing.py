@@ -98,14 +98,18 @@ class Audit:
     @cached_property
     def verdict(self) -> str:
         """One line on whether members were told from non-members, and how well."""
+        known = "" if self.stated is None else f" The fit states ε = {self.stated[0]:g}."
         sizes = f"{self.n_members:,} members, {self.n_non_members:,} non-members"
         if not self.is_exposed:
-            return f"No attack tells members from non-members at the 1 % level ({sizes}); that none could is not shown."
+            found = f"No attack tells members from non-members at the 1 % level ({sizes})"
+            return f"{found}; that none could is not shown.{known}"
         attack = self.strongest
         rate = attack.rates[-1]
         found = "" if np.isnan(rate.value) else f" and finds {rate.value:.0%} of the members at 10 % false positives"
         bound = f"; ε is at least {self.epsilon:.2f}" if self.epsilon > 0 else ""
-        return f"Members are told from non-members ({sizes}): by {attack.name}, AUC {attack.auc:.2f}{found}{bound}."
+        return (
+            f"Members are told from non-members ({sizes}): by {attack.name}, AUC {attack.auc:.2f}{found}{bound}.{known}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Convert everything but the scores of single rows to JSON values, the verdict first."""
@@ -171,8 +175,9 @@ def audit(
         raise ValueError(f"n_drawn must be an integer of at least 2, not {n_drawn!r}")
     if not is_whole(max_rows, MIN_ROWS):
         raise ValueError(f"max_rows must be an integer of at least {MIN_ROWS}, not {max_rows!r}")
-    stated = None
-    delta = 0.0 if delta is None else float(delta)
+    guarantee = fitted.record.guarantee
+    stated = None if guarantee is None else (guarantee.epsilon, guarantee.delta)
+    delta = float(delta if delta is not None else 0.0 if guarantee is None else guarantee.delta)
     if not 0 <= delta < 1:
         raise ValueError(f"delta must be at least 0 and below 1, not {delta!r}")
     rng = np.random.default_rng(random_state)

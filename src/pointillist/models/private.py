@@ -1,0 +1,295 @@
+"""Plans and runs a differentially private fit: nothing that it keeps of a table is learned without noise.
+
+What the columns may hold comes from the user (`points.domain`). A share of the budget counts the rows, which decides
+how often a step sees each, and makes intervals of ranges; all the rest is spent on training (`engine.private`).
+"""
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Key
+from rich.console import Console
+
+from pointillist.arguments import seed_of
+from pointillist.diffusion.losses import Objective
+from pointillist.diffusion.token_losses import TokenObjective
+from pointillist.engine.keys import Stream, key_of
+from pointillist.engine.private import ROWS_AT_ONCE, STEPS_PER_CALL, PrivateMethod, PrivateRecipe, run, start
+from pointillist.engine.recipes import AnyObjective, Method, Weights
+from pointillist.models.classes import Classes
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.guarantee import MARGIN, RELATION, Guarantee, check_accountant, gaussian_noise, noise_for
+from pointillist.models.hyperparameters import Hyperparameters, deciding
+from pointillist.models.masked import MaskedProcess
+from pointillist.models.plan import Plan
+from pointillist.models.planning import check_label
+from pointillist.models.process import Process
+from pointillist.points import AffineScaling, TableScaling
+from pointillist.points.codec import Codec
+from pointillist.points.domain import ColumnDomain, domain_of, edges_of, moved_text, shares_of
+from pointillist.points.encoding import TableEncoding
+from pointillist.points.frame_layout import FrameLayout
+from pointillist.points.frames import table_of
+from pointillist.points.layout import read_numbers
+from pointillist.points.mixed import MixedTable, kind_of
+from pointillist.points.number_codec import NumberCodec
+from pointillist.points.token_codec import TokenCodec
+from pointillist.progress import Bar
+
+SHARE_OF_COUNT, SHARE_OF_INTERVALS = 0.05, 0.1
+"""Share of ε that counts the rows, and share of the budget, in units of 1 / noise², that makes intervals of ranges."""
+
+WIDTH, STEPS = 128, 600
+LEAST_BATCH, LARGEST_BATCH, BATCHES = 32, 512, 8
+LEARNING_RATE, CLIP, AVERAGING = 3e-3, 1.0, 0.995
+"""Values that None stands for; a batch has an eighth of the rows, from the least to the largest."""
+
+SPREAD = 0.5
+"""Root mean square of numbers that are scaled to [-1, 1], as it is taken to be: their own would tell of the rows."""
+
+ROUGH_DELTA = 1e-5
+"""δ for the noise of the count, from which δ follows if it is not given."""
+
+NOT_LEARNED = "private"
+"""Stands in the place of the hash of the training rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class PrivateTraining:
+    """A private training that is ready to begin."""
+
+    recipe: PrivateRecipe
+    method: PrivateMethod
+    guarantee: Guarantee
+    key: Key[Any, ""]
+
+    def train(self, plan: Plan, *, is_shown: bool) -> Weights:
+        """Returns the trained network, the average of the weights over the steps."""
+        architecture = plan.process.architecture
+        begin, walk = jax.random.split(self.key)
+        state = start(begin, architecture, plan.codec.width)
+        rows = plan.codec.encode(plan.rows)
+        with Bar(Console(stderr=True), self.recipe.steps, is_shown=is_shown) as bar:
+            for first in range(0, self.recipe.steps, STEPS_PER_CALL):
+                todo = min(STEPS_PER_CALL, self.recipe.steps - first)
+                state = run(
+                    state, walk, rows, plan.process.noise, first, todo, self.recipe, self.method, architecture.features
+                )
+                jax.block_until_ready(state)
+                bar.advance(todo)
+        network = jax.tree.map(np.asarray, jax.device_get(state.trained))
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(network)):
+            raise ValueError(f"training diverged with learning_rate={self.recipe.learning_rate:g}: lower it")
+        return network
+
+
+class _Random:
+    """All that a private fit draws: from the system's entropy, or from a seed that the user gave."""
+
+    def __init__(self, random_state: Any) -> None:
+        self.is_seeded = random_state is not None
+        if self.is_seeded:
+            seed = seed_of(random_state)
+            self.host = np.random.default_rng([seed, int(Stream.PRIVATE)])
+            self.key = key_of(seed, Stream.PRIVATE)
+        else:
+            self.host = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
+            self.key = jax.random.wrap_key_data(jnp.asarray(np.frombuffer(os.urandom(8), np.uint32)))
+
+    def discrete_laplace(self, epsilon: float) -> int:
+        """Draws a whole number k with a probability in proportion to exp(-ε |k|)."""
+        one, other = self.host.geometric(1 - np.exp(-epsilon), 2)
+        return int(one - other)
+
+
+def plan_privately(
+    asked: Hyperparameters, X: Any, y: Any, categorical: Any
+) -> tuple[Plan, Classes | None, dict[str, Any], PrivateTraining]:
+    """Plans a private fit.
+
+    Args:
+        asked: The hyperparameters, with an `epsilon`.
+        X: The table, in any container.
+        y: Labels, which must be a column of the table instead.
+        categorical: Columns of categories, which the domain names instead.
+
+    Returns:
+        The plan, the classes, the hyperparameters that decide the network, and the training.
+
+    Raises:
+        ValueError: In one line, if something is asked for that would tell of single rows.
+    """
+    accountant = check_accountant()
+    _check(asked, y, categorical)
+    found = table_of(X)
+    if found is None:
+        raise ValueError("X cannot be read: give an array or a data frame")
+    table, kind, headings = found
+    types = table.arrow.schema.types
+    domains = domain_of(asked.domain, table.names, [kind_of(each) == "truth" for each in types])
+    random = _Random(asked.random_state)
+    assert asked.epsilon is not None
+    whole = gaussian_noise(asked.epsilon, asked.delta or ROUGH_DELTA)
+    of_count = SHARE_OF_COUNT * asked.epsilon
+    n = max(10, len(table) + random.discrete_laplace(of_count))
+    delta = asked.delta or 1 / (10 * n)
+    spent, words = [], [f"a count of the rows with discrete Laplace noise, ε = {of_count:g}"]
+    if _is_of_tokens(asked.process, domains, types):
+        of_intervals = whole / SHARE_OF_INTERVALS**0.5
+        layout = _layout(table, kind, headings, domains)
+        of_tokens, rows, n_ranges = _tokens(table, layout, domains, random.host, of_intervals)
+        if n_ranges:
+            spent.append(of_intervals)
+            words.append(
+                f"Gaussian histograms of {n_ranges} range{'s' * (n_ranges > 1)}, noise multiplier {of_intervals:.3g}"
+            )
+        parameters = deciding(asked, WIDTH) | {"process": "masked"}
+        codec: Codec = of_tokens
+        masked = MaskedProcess.of(parameters, of_tokens.encoding, has_ranks=True)
+        process: Process = masked
+        objective: AnyObjective = TokenObjective(masked.architecture.tokens)
+        classes = _classes(of_tokens, table.label)
+    else:
+        codec, rows = _numbers(X, domains)
+        parameters = deciding(asked, WIDTH) | {"process": "gaussian"}
+        process = GaussianProcess.of(parameters, 0, np.full(codec.width, SPREAD, np.float32))
+        objective, classes = Objective(asked.prediction, asked.weighting, asked.noise_levels), None
+    batch = float(asked.batch_size or np.clip(n // BATCHES, LEAST_BATCH, LARGEST_BATCH))
+    sampling = min(1.0, batch / n)
+    steps = STEPS if asked.epochs is None else max(1, round(asked.epochs / sampling))
+    # The count decides how the steps are taken: it is composed by adding ε, which holds whatever it decides.
+    noise = noise_for(spent, sampling, steps, asked.epsilon - of_count, delta * (1 - MARGIN))
+    words.append(f"{steps:,} steps of DP-SGD, sampling rate {sampling:.4g}, noise multiplier {noise:.4g}")
+    recipe = PrivateRecipe(
+        sampling=sampling,
+        clip=float(asked.gradient_clip or CLIP),
+        noise=noise,
+        expected=sampling * n,
+        steps=steps,
+        learning_rate=float(asked.learning_rate or LEARNING_RATE),
+        warmup=min(int(asked.warmup), steps // 10),
+        averaging=min(float(asked.averaging), AVERAGING),
+    )
+    from scipy.stats import binom
+
+    # So large that the margin of δ covers a batch beyond it, in all steps together and of either of two neighbours.
+    rare = max(MARGIN * delta / ((1 + np.exp(min(asked.epsilon, 500.0))) * steps), 1e-300)
+    largest = int(binom.isf(rare, len(rows) + 1, sampling)) + 1
+    capacity = -(-min(largest, len(rows)) // ROWS_AT_ONCE) * ROWS_AT_ONCE
+    public = ("the columns' names, order, types and container", "the given domains", "all hyperparameters")
+    guarantee = Guarantee(
+        float(asked.epsilon), float(delta), RELATION, accountant, tuple(words), public, random.is_seeded
+    )
+    plan = Plan(
+        rows=rows,
+        labels=None,
+        codec=codec,
+        process=process,
+        method=Method(objective, min(int(batch), len(rows)), is_averaged=True),
+        epochs=None,
+        default_steps=steps,
+        most_default_epochs=steps,
+        learning_rate=recipe.learning_rate,
+        warmup=recipe.warmup,
+        decay=False,
+        averaging=recipe.averaging,
+        clip=recipe.clip,
+        seed=0,
+    )
+    return (
+        plan,
+        classes,
+        parameters,
+        PrivateTraining(recipe, PrivateMethod(objective, capacity), guarantee, random.key),
+    )
+
+
+def _check(asked: Hyperparameters, y: Any, categorical: Any) -> None:
+    if y is not None:
+        raise ValueError("epsilon covers the columns of the table: make y one of them, with a domain, and leave y out")
+    if len(categorical):
+        raise ValueError("with epsilon, the domain lists the values of categorical columns: leave categorical out")
+    for name in ("early_stopping", "warm_start"):
+        if getattr(asked, name):
+            raise ValueError(f"{name} looks at rows without noise, which epsilon does not cover: leave it out")
+
+
+def _is_of_tokens(process: str, domains: list[ColumnDomain], types: list[Any]) -> bool:
+    """Whether a table becomes tokens: by what is public of its columns alone."""
+    are_numbers = all(
+        each.is_range and not each.has_missing and kind_of(kind) == "number"
+        for each, kind in zip(domains, types, strict=True)
+    )
+    if process == "gaussian" and not are_numbers:
+        raise ValueError(
+            "process='gaussian' with epsilon needs columns of floats, each with a domain (low, high): leave process out"
+        )
+    return process == "masked" or not are_numbers
+
+
+def _layout(table: MixedTable, kind: str, headings: Any, domains: list[ColumnDomain]) -> FrameLayout:
+    """The layout of a table without anything that its cells say."""
+    import base64
+
+    import pyarrow as pa
+
+    schema = table.arrow.schema.remove_metadata()
+    text = base64.b64encode(schema.serialize()).decode()
+    categories = [
+        own.values if pa.types.is_dictionary(field.type) else None for own, field in zip(domains, schema, strict=True)
+    ]
+    return FrameLayout(kind, text, tuple(categories), (False,) * len(categories), headings)
+
+
+def _tokens(
+    table: MixedTable, layout: FrameLayout, domains: list[ColumnDomain], rng: np.random.Generator, noise: float
+) -> tuple[TokenCodec, Float[np.ndarray, "n width"], int]:
+    """The codec of a table, its rows, and the number of ranges whose histograms it was made with."""
+    types = table.arrow.schema.types
+    inside = [own.cells(cells, kind) for own, cells, kind in zip(domains, table.cells, types, strict=True)]
+    _warn_of_moved(domains, [n for _, n in inside])
+    cells = [each for each, _ in inside]
+    with_edges = [own.needs_edges(kind) for own, kind in zip(domains, types, strict=True)]
+    codes = []
+    for own, kind, column, has_edges in zip(domains, types, cells, with_edges, strict=True):
+        edges = None
+        if has_edges:
+            counts = shares_of(column, *own.code(kind, None).ends)
+            # A row is in one bin of each histogram.
+            edges = edges_of(counts + noise * sum(with_edges) ** 0.5 * rng.normal(size=len(counts)))
+        codes.append(own.code(kind, edges))
+    encoding = TableEncoding(tuple(codes))
+    # Not spread: where a row lies among others must not decide how it is encoded.
+    return TokenCodec(layout, encoding), encoding.encode(cells, dtype=np.float32), sum(with_edges)
+
+
+def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[NumberCodec, Float[np.ndarray, "n d"]]:
+    layout, given = read_numbers(X.plain() if isinstance(X, MixedTable) else X)
+    rows = np.asarray(given, np.float64)
+    ends = np.array([sorted(own.values) for own in domains], np.float64)
+    if np.isnan(rows).any():
+        raise ValueError("X has missing cells, which no domain allows: add None to that of their column")
+    inside = np.clip(rows, ends[:, 0], ends[:, 1])
+    _warn_of_moved(domains, (inside != rows).sum(axis=0).tolist())
+    scaling = AffineScaling(ends.mean(axis=1), (ends[:, 1] - ends[:, 0]) / 2)
+    return NumberCodec(layout, TableScaling(ends[:, 0], ends[:, 1], layout.is_whole, scaling)), inside
+
+
+def _warn_of_moved(domains: list[ColumnDomain], counts: list[int]) -> None:
+    text = moved_text(dict(zip([own.name for own in domains], counts, strict=True)))
+    if text is not None:
+        warnings.warn(text, UserWarning, stacklevel=5)
+
+
+def _classes(codec: TokenCodec, label: Any) -> Classes | None:
+    """The classes of a label column, without the number of rows of each."""
+    if label is None:
+        return None
+    check_label(codec.encoding.code(label))
+    labels = codec.labels(label)
+    return Classes(labels, np.ones(len(labels), np.int64), (label, codec.names.index(label)))

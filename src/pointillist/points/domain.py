@@ -1,0 +1,205 @@
+"""What is public about the columns of a table: their ranges and categories, given by the user and not learned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.points.column_code import ColumnCode
+from pointillist.points.mixed import Cells, cells_of, kind_of
+from pointillist.points.scores import NormalScores
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BINS, INTERVALS = 256, 32
+"""Bins of the noisy histogram of a range, and intervals of about as many rows that are made of it."""
+
+MOST_WHOLE = 64
+"""Most integers of a range that are values of their own."""
+
+_EDGE = 1e-7
+
+
+@dataclass(frozen=True)
+class ColumnDomain:
+    """What is public of a column.
+
+    Attributes:
+        name: Its name.
+        values: Its values other than None, or the two ends of its range.
+        is_range: Whether `values` are the ends of a range.
+        has_missing: Whether cells may be missing.
+    """
+
+    name: Any
+    values: tuple[Any, ...]
+    is_range: bool
+    has_missing: bool
+
+    @classmethod
+    def of(cls, name: Any, given: Any) -> "ColumnDomain":
+        """Reads what a user gives: a tuple (low, high), or a list of values; with None, cells may be missing.
+
+        Raises:
+            ValueError: If it is neither.
+        """
+        if not isinstance(given, tuple | list) or not len(given):
+            raise ValueError(f"domain of {name!r} must be a tuple (low, high) or a list of values, not {given!r:.60}")
+        values = tuple(value.item() if isinstance(value, np.generic) else value for value in given)
+        known = tuple(dict.fromkeys(value for value in values if value is not None))
+        is_range = isinstance(given, tuple)
+        if is_range and not (len(known) == 2 and known[0] < known[1]):
+            raise ValueError(f"domain of {name!r}: a tuple is (low, high) with low below high, not {given!r:.60}")
+        if not known:
+            raise ValueError(f"domain of {name!r} has no value")
+        return cls(name, known, is_range, None in values)
+
+    def cells(self, cells: Cells, kind: "pa.DataType") -> tuple[Cells, int]:
+        """Moves the cells of a column into its domain, each by itself; returns how many were moved.
+
+        A number goes to the nearest value or end, and any other value, or a missing cell that may not be, to the first.
+        """
+        own = cells_of(self.name, list(self.values), _plain(kind))
+        is_missing = cells.is_missing & self.has_missing
+        lost = cells.is_missing & ~is_missing
+        if own.categories is not None:
+            places = {value: place for place, value in enumerate(own.categories)}
+            found = np.array([places.get(value, -1) for value in cells.categories or ()] or [0])
+            values = found[np.where(cells.is_missing, 0, cells.values).astype(np.int64)]
+            moved = lost | (~cells.is_missing & (values < 0))
+            return Cells(np.where(moved, 0, values), is_missing, own.categories), int(moved.sum())
+        known = np.sort(own.values)
+        values = np.where(cells.is_missing, known[0], cells.values)
+        inside = np.clip(values, known[0], known[-1])
+        if not self.is_range:
+            right = np.clip(np.searchsorted(known, inside), 1, max(1, len(known) - 1))
+            left, right = right - 1, np.minimum(right, len(known) - 1)
+            inside = np.where(inside - known[left] <= known[right] - inside, known[left], known[right])
+        moved = lost | (inside != values)
+        return Cells(inside, is_missing, None, cells.is_date), int(moved.sum())
+
+    def code(self, kind: "pa.DataType", edges: Float[np.ndarray, " e"] | None) -> ColumnCode:
+        """Makes the token of the column from what is public, and perhaps from noisy edges of its intervals.
+
+        Args:
+            kind: Arrow's type of the column.
+            edges: Ends of intervals of about as many rows, increasing, from 0 to 1 in shares of the range; equal
+                intervals by default.
+        """
+        own = cells_of(self.name, list(self.values), _plain(kind))
+        none = np.empty(0)
+        if own.categories is not None:
+            return ColumnCode(self.name, own.categories, none, None, self.has_missing, None)
+        low, high = float(own.values.min()), float(own.values.max())
+        is_whole = kind_of(kind) in ("whole", "date")
+        decimals, step = (0 if is_whole else None), int(kind_of(kind) == "date")
+        if not self.is_range or (is_whole and high - low < MOST_WHOLE):
+            atoms = np.sort(own.values) if not self.is_range else np.arange(low, high + 1)
+            return ColumnCode(self.name, None, atoms, None, self.has_missing, decimals, step, int(low) if step else 0)
+        from scipy.special import ndtri
+
+        shares = np.linspace(0, 1, INTERVALS + 1)
+        points = low + (high - low) * (shares if edges is None else edges)
+        points[-1] = high
+        levels = ndtri(np.clip(shares, _EDGE, 1 - _EDGE))
+        scores = NormalScores(points, levels, shares)
+        return ColumnCode(self.name, None, none, scores, self.has_missing, decimals, step, int(low) if step else 0)
+
+    def needs_edges(self, kind: "pa.DataType") -> bool:
+        """Whether the column has intervals, whose edges can follow the rows."""
+        return self.code(kind, None).scores is not None
+
+
+def _plain(kind: "pa.DataType") -> "pa.DataType":
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def domain_of(given: Mapping[Any, Any] | None, names: Sequence[Any], truths: Sequence[bool]) -> list[ColumnDomain]:
+    """Reads the domain of each column.
+
+    Args:
+        given: Domains by column.
+        names: Names of all columns.
+        truths: For each column, whether its type is that of booleans, whose values are known.
+
+    Raises:
+        ValueError: If a column has none.
+    """
+    by_name = {str(name): value for name, value in (given or {}).items()}
+    unknown = [name for name in by_name if name not in {*map(str, names)}]
+    if unknown:
+        raise ValueError(f"domain names a column {unknown[0]!r} that the table has not")
+    domains = []
+    for name, is_truth in zip(names, truths, strict=True):
+        own = by_name.get(str(name), [False, True] if is_truth else None)
+        if own is None:
+            raise ValueError(
+                f"epsilon needs a domain of column {name!r}, as its range or values would tell of single rows: give "
+                f"domain={{{name!r}: (low, high)}}, or a list of its values"
+            )
+        domains.append(ColumnDomain.of(name, own))
+    return domains
+
+
+def shares_of(cells: Cells, low: float, high: float) -> Float[np.ndarray, " bins"]:
+    """Counts a column's rows in equal bins of its range."""
+    values = (cells.values[~cells.is_missing] - low) / (high - low)
+    return np.bincount(np.clip((values * BINS).astype(np.int64), 0, BINS - 1), minlength=BINS).astype(float)
+
+
+def edges_of(noisy: Float[np.ndarray, " bins"]) -> Float[np.ndarray, " e"]:
+    """Makes intervals of about as many rows from a noisy histogram; increasing, from 0 to 1.
+
+    A hundredth of the rows is spread evenly over the range, so that no interval is without a width.
+    """
+    counts = np.maximum(np.cumsum(noisy), 0)
+    below = np.concatenate([[0.0], np.maximum.accumulate(counts)])
+    shares = np.linspace(0, 1, len(below))
+    if below[-1] > 0:
+        shares = 0.99 * below / below[-1] + 0.01 * shares
+    edges = np.interp(np.linspace(0, 1, INTERVALS + 1), shares, np.linspace(0, 1, len(below)))
+    edges[0], edges[-1] = 0.0, 1.0
+    return edges
+
+
+def moved_text(moved: Mapping[Any, int]) -> str | None:
+    """A line on cells that were moved into their domains; None if none was."""
+    found = {name: n for name, n in moved.items() if n}
+    if not found:
+        return None
+    named = ", ".join(f"{name!r} ({n:,})" for name, n in list(found.items())[:5])
+    return f"cells outside of the given domain are moved into it: {named}; this count is not covered by the guarantee"
+
+
+def domain_to_json(given: Mapping[Any, Any]) -> list[list[Any]]:
+    """JSON values of what a user gave, by column: name, whether it is a range, and the values as text where needed."""
+    read = [ColumnDomain.of(name, value) for name, value in given.items()]
+    return [
+        [str(own.name), own.is_range, own.has_missing, [v if _is_plain(v) else str(v) for v in own.values]]
+        for own in read
+    ]
+
+
+def domain_from_json(content: list[list[Any]]) -> dict[str, Any]:
+    """Reads what `domain_to_json` returned.
+
+    Raises:
+        ValueError: If it is no domain.
+    """
+    found: dict[str, Any] = {}
+    for name, is_range, has_missing, values in content:
+        if not isinstance(name, str) or not all(map(_is_plain, values)):
+            raise ValueError("its domain is not one of plain values")
+        own = [*values, *([None] if has_missing else [])]
+        found[name] = tuple(own) if is_range else own
+        ColumnDomain.of(name, found[name])
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool)
