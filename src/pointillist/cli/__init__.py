@@ -12,6 +12,7 @@ from pointillist import __version__
 from pointillist.cli.auditing import audit
 from pointillist.cli.evaluation import evaluate
 from pointillist.cli.info import info
+from pointillist.cli.pages import page
 from pointillist.cli.predictions import predict, score
 from pointillist.cli.rows import fit, sample
 from pointillist.cli.studies import report, study
@@ -25,7 +26,7 @@ app = typer.Typer(
     # As Rich reads it, text in brackets is markup.
     rich_markup_mode=None,
 )
-for command in (fit, sample, predict, score, evaluate, audit, info, study, report):
+for command in (fit, sample, predict, score, evaluate, audit, page, info, study, report):
     app.command()(command)
 
 
