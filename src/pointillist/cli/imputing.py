@@ -7,8 +7,10 @@ import typer
 
 from pointillist.cli import choices
 from pointillist.cli.choices import FILES
+from pointillist.cli.locks import exclusive
 
 
+@exclusive
 def impute(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file of mixed columns, written by fit.")],
     table: Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {FILES}.")],

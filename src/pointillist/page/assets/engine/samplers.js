@@ -101,6 +101,7 @@ class Denoiser {
 
   #predict(x, level, label) {
     const { columns, network, memory } = this;
+    const { bounds } = this.model;
     const { inside, skip, out } = this.#coefficients(level);
     const share = network.share(network.ofNoiseLevel(level.t, level.lambda, this.model.time_embedding));
     this.#classShare(label)?.forEach((value, i) => (share[i] += value));
@@ -115,7 +116,8 @@ class Denoiser {
       for (let r = 0; r < n; r++)
         for (let c = 0; c < columns; c++) {
           const i = (first + r) * columns + c;
-          x0[i] = skip[c] * x[i] + out[c] * result[c * BLOCK + r];
+          const value = skip[c] * x[i] + out[c] * result[c * BLOCK + r];
+          x0[i] = bounds ? Math.min(bounds[1][c], Math.max(bounds[0][c], value)) : value;
         }
     }
     return x0;
@@ -213,6 +215,25 @@ function* dpm(schedule, x, predict, { steps }) {
   yield { level: schedule.at(0), x: predict(x, schedule.atLambda(points[steps - 1])) };
 }
 
+/** DPM-Solver++(2M) with noise: `noise.step(i)` gives that of the step to point i, rows × columns. */
+function* dpmSde(schedule, x, predict, { steps, noise }) {
+  const points = lambdas(schedule, steps);
+  let before = null;
+  for (let i = 0; i < steps - 1; i++) {
+    const x0 = predict(x, schedule.atLambda(points[i]));
+    const [from, to] = [atLambda(points[i]), schedule.atLambda(points[i + 1])];
+    const h = points[i + 1] - points[i];
+    const z = noise.step(i + 1);
+    const [ofX, ofD] = [(to.sigma / from.sigma) * Math.exp(-h), -to.alpha * Math.expm1(-2 * h)];
+    const ofZ = to.sigma * Math.sqrt(-Math.expm1(-2 * h));
+    const D = before ? x0.map((value, k) => 1.5 * value - 0.5 * before[k]) : x0;
+    x = x.map((value, k) => ofX * value + ofD * D[k] + ofZ * z[k]);
+    before = x0;
+    yield { level: to, x };
+  }
+  yield { level: schedule.at(0), x: predict(x, schedule.atLambda(points[steps - 1])) };
+}
+
 /** Heun's method; states are given as x_t = alpha_t y. */
 function* heun(schedule, x, predict, { steps }) {
   const points = lambdas(schedule, steps);
@@ -245,4 +266,16 @@ function startOf(sampler, schedule) {
 /** Evaluations of the network for a row, without guidance. */
 function evaluationsOf(sampler, steps) {
   return sampler === "heun" ? 2 * steps - 1 : steps;
+}
+
+/** Rows of one label after another are predicted together. */
+function predictByLabel(denoiser, x, level, labels, guidance) {
+  if (!labels) return denoiser.predict(x, level, {});
+  const out = new Float32Array(x.length);
+  for (let first = 0, last; first < labels.length; first = last) {
+    for (last = first; last < labels.length && labels[last] === labels[first]; last++);
+    const part = x.subarray(first * denoiser.columns, last * denoiser.columns);
+    out.set(denoiser.predict(part, level, { label: labels[first], guidance }), first * denoiser.columns);
+  }
+  return out;
 }

@@ -1,0 +1,203 @@
+"use strict";
+/* Drawn rows as columns of the table, in its units, and as CSV. */
+
+(() => {
+  const { unpackNumbers } = window.pointillist;
+
+  /** The standard normal distribution function: by a series in the middle, by a continued fraction in the tails. */
+  function normalCdf(z) {
+    const x = Math.abs(z) / Math.SQRT2;
+    let tail;
+    if (x < 3) {
+      let [term, sum] = [x, x];
+      for (let n = 1; term > 1e-17 * sum; n++) sum += term *= (2 * x * x) / (2 * n + 1);
+      tail = 1 - (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+    } else {
+      let fraction = 0;
+      for (let n = 60; n > 0; n--) fraction = n / 2 / (x + fraction);
+      tail = Math.exp(-x * x) / Math.sqrt(Math.PI) / (x + fraction);
+    }
+    return z < 0 ? tail / 2 : 1 - tail / 2;
+  }
+
+  /** Its inverse, by Newton's method on the logarithm of the share. */
+  function normalQuantile(share) {
+    if (share <= 0 || share >= 1) return share <= 0 ? -Infinity : Infinity;
+    if (share > 0.5) return -normalQuantile(1 - share);
+    let z = -Math.sqrt(-2 * Math.log(share)) + 0.3;
+    for (let step = 0; step < 40; step++) {
+      const found = normalCdf(z);
+      const density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
+      const change = (Math.log(found / share) * found) / density;
+      z -= change;
+      if (Math.abs(change) < 1e-14) break;
+    }
+    return z;
+  }
+
+  /** To the nearest integer; of two, to the even one, as NumPy does. */
+  function rounded(value) {
+    const low = Math.floor(value);
+    if (value - low !== 0.5) return Math.round(value);
+    return low % 2 ? low + 1 : low;
+  }
+
+  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+  /** From a scaled value to the column's units. */
+  function decoder(column) {
+    if (column.place === undefined) return () => column.minimum;
+    let inverse = (value) => value * column.unit + column.centre;
+    if (column.quantiles) {
+      column.known = unpackNumbers(column.quantiles, "float64");
+      const last = column.known.length - 1;
+      inverse = (value) => {
+        const at = normalCdf(value) * last;
+        const i = Math.min(last - 1, Math.floor(at));
+        return column.known[i] + (at - i) * (column.known[i + 1] - column.known[i]);
+      };
+    }
+    if (!column.is_whole) return inverse;
+    return (value) => clamp(rounded(inverse(value)), column.minimum, column.maximum);
+  }
+
+  /** The nearest number of half precision. */
+  function half(value) {
+    if (!value) return value;
+    const step = 2 ** (Math.max(-14, Math.floor(Math.log2(Math.abs(value)))) - 10);
+    return rounded(value / step) * step;
+  }
+
+  const TYPES = { float16: [half, 3], float32: [Math.fround, 6] };
+
+  /** A number in the fewest digits that its type needs. */
+  function shortest(value, type) {
+    if (!(type in TYPES)) return String(value);
+    const [round, digits] = TYPES[type];
+    const own = round(value);
+    for (let n = digits; n < 10; n++) {
+      const short = Number(own.toPrecision(n));
+      if (round(short) === own) return String(short);
+    }
+    return String(own);
+  }
+
+  /** How a cell of a column is written. */
+  function writer(column, labels) {
+    if (column.is_label) return (value) => String(labels[value]);
+    if (column.type === "bool") return (value) => String(value !== 0);
+    return (value) => shortest(value, column.type);
+  }
+
+  const shares = (counts) => {
+    const all = counts.reduce((a, b) => a + b, 0);
+    return counts.map((n) => n / all);
+  };
+
+  /** Share of the training rows up to a value, by the quantiles of their column. */
+  function shareBelow(known, value) {
+    const last = known.length - 1;
+    if (value <= known[0]) return 0;
+    if (value >= known[last]) return 1;
+    let [low, high] = [0, last];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (known[middle] <= value) low = middle;
+      else high = middle;
+    }
+    return (low + (value - known[low]) / (known[high] - known[low])) / last;
+  }
+
+  /** A field of CSV. */
+  const field = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+  const ROWS_AT_ONCE = 5000;
+
+  /** Rows of numbers. */
+  class Table {
+    /**
+     * @param {object} content as the page holds it
+     * @param {number} rows
+     */
+    constructor({ columns, classes }, rows) {
+      const labels = classes?.labels;
+      this.rows = rows;
+      this.columns = columns.map((column) => ({
+        ...column,
+        values: new Float64Array(rows),
+        nominal: column.is_label ? labels.map(String) : null,
+        isWhole: column.is_whole,
+        decode: decoder(column),
+        write: writer(column, labels),
+      }));
+      for (const column of this.columns) {
+        if (column.is_label) column.shares = shares(classes.counts);
+        else if (column.known) column.below = (value) => shareBelow(column.known, value);
+      }
+      this.width = columns.filter((column) => column.place !== undefined).length;
+    }
+
+    /** Puts scaled rows in their place. */
+    fill(first, drawn, labels) {
+      const rows = drawn.length / this.width;
+      for (const { values, decode, place, is_label } of this.columns) {
+        for (let r = 0; r < rows; r++) {
+          values[first + r] = is_label ? labels[r] : decode(drawn[r * this.width + place]);
+        }
+      }
+    }
+
+    text(column, row) {
+      return this.columns[column].write(this.columns[column].values[row]);
+    }
+
+    /** The table as a file; the page can answer while it is written. */
+    async csv() {
+      const parts = [`${this.columns.map(({ name }) => field(name)).join(",")}\n`];
+      for (let first = 0; first < this.rows; first += ROWS_AT_ONCE) {
+        const rows = Math.min(ROWS_AT_ONCE, this.rows - first);
+        const line = (_, r) => this.columns.map((_, c) => field(this.text(c, first + r))).join(",");
+        parts.push(`${Array.from({ length: rows }, line).join("\n")}\n`);
+        await new Promise((resume) => setTimeout(resume));
+      }
+      return new Blob(parts, { type: "text/csv" });
+    }
+  }
+
+  /** Rows of mixed columns. */
+  class MixedTable extends Table {
+    /** @param {[number, number][]} given tokens and their values, the same in all rows */
+    constructor({ columns, model, relations }, rows, given) {
+      super({ columns: [] }, rows);
+      const { mixed } = window.pointillist;
+      this.relations = relations;
+      this.fixed = new Set(given.map(([token]) => token));
+      this.width = model.width;
+      this.columns = columns.map((column) => ({
+        ...column,
+        values: new Float64Array(rows),
+        nominal: column.categories?.map(String) ?? null,
+        isWhole: column.kind === "whole",
+      }));
+      for (const column of this.columns) {
+        column.decode = mixed.decoder(column);
+        column.write = mixed.writer(column);
+      }
+      this.byToken = [];
+      for (const column of this.columns) this.byToken[column.token] = column;
+    }
+
+    fill(first, drawn) {
+      const rows = drawn.length / this.width;
+      for (const { values, decode, token, score } of this.columns) {
+        for (let r = 0; r < rows; r++) {
+          const start = r * this.width;
+          values[first + r] = decode(drawn[start + token], score === null ? 0 : drawn[start + score]);
+        }
+      }
+      window.pointillist.mixed.restore(this.relations, this.byToken, first, rows, this.fixed);
+    }
+  }
+
+  Object.assign(window.pointillist, { Table, MixedTable, normalCdf, normalQuantile, rounded, clamp, shortest });
+})();
