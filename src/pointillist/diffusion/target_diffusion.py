@@ -2,8 +2,8 @@
 
 The network is that of the numbers of mixed tables (`mixed_networks.NumberNetwork`), with the one number noised and all
 others given. In one dimension the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3) is a monotone
-map between N(0, 1) and the law of y: it gives quantiles, draws and probabilities of intervals, and with the divergence
-of the flow the density.
+map between N(0, 1) and the distribution of y: it gives quantiles, draws and probabilities of intervals, and with the
+divergence of the flow the density.
 """
 
 from dataclasses import dataclass, field
@@ -87,8 +87,8 @@ class TargetObjective:
         return jnp.mean((predicted.astype(jnp.float32) - target[:, 0]) ** 2)
 
 
-class TargetLaw(eqx.Module):
-    """The law of the number given others, by one network or by several, of which it is the mixture.
+class TargetDistribution(eqx.Module):
+    """The distribution of the number given others, by one network or by several, of which it is the mixture.
 
     Attributes:
         networks: The networks, stacked.
@@ -111,62 +111,64 @@ class TargetLaw(eqx.Module):
 class TargetLogDensity(eqx.Module):
     """Log-density of y given x, in nats, under the mixture; a function of rows (x, y), as `map_rows` takes them."""
 
-    law: TargetLaw
+    target: TargetDistribution
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, ""]:
         """Computes the log-density; the key decides nothing."""
 
         def of_one(network: NumberNetwork) -> Array:
-            own = self.law.denoiser(network, x[:-1])
-            return number_log_density(own, _first(x[-1], self.law), jnp.eye(1 + self.law.n_inputs)[:1], steps=STEPS)
+            own = self.target.denoiser(network, x[:-1])
+            return number_log_density(
+                own, _first(x[-1], self.target), jnp.eye(1 + self.target.n_inputs)[:1], steps=STEPS
+            )
 
-        return jax.nn.logsumexp(jax.vmap(of_one)(self.law.networks)) - jnp.log(self.law.n_networks)
+        return jax.nn.logsumexp(jax.vmap(of_one)(self.target.networks)) - jnp.log(self.target.n_networks)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
-        return 2 * self.law.n_networks
+        return 2 * self.target.n_networks
 
 
 class TargetShares(eqx.Module):
     """Shares of the mixture below some values of y given x; a function of rows (x, values)."""
 
-    law: TargetLaw
+    target: TargetDistribution
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, " values"]:
         """Computes the shares; the key decides nothing."""
-        k = self.law.n_inputs
+        k = self.target.n_inputs
 
         def of_one(network: NumberNetwork) -> Array:
-            own = self.law.denoiser(network, x[:k])
-            ends = jax.vmap(lambda y: flow_to_prior(own, _first(y, self.law))[0])(x[k:])
+            own = self.target.denoiser(network, x[:k])
+            ends = jax.vmap(lambda y: flow_to_prior(own, _first(y, self.target))[0])(x[k:])
             return jax.scipy.special.ndtr(ends)
 
-        return jnp.mean(jax.vmap(of_one)(self.law.networks), axis=0)
+        return jnp.mean(jax.vmap(of_one)(self.target.networks), axis=0)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
-        return self.law.n_networks * max(1, columns - self.law.n_inputs)
+        return self.target.n_networks * max(1, columns - self.target.n_inputs)
 
 
 class TargetFlow(eqx.Module):
     """What the flows of each network take values of N(0, 1) to, given x; a function of rows (x, values)."""
 
-    law: TargetLaw
+    target: TargetDistribution
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, "networks values"]:
         """Computes the values of y, by `FLOW_POINTS` evaluations each; the key decides nothing."""
-        k = self.law.n_inputs
+        k = self.target.n_inputs
         solver = DPMSolver2M(SCHEDULE, FLOW_POINTS)
 
         def of_one(network: NumberNetwork) -> Array:
-            own = self.law.denoiser(network, x[:k])
-            return jax.vmap(lambda start: solver.draw(key, own, _first(start, self.law))[0, 0])(x[k:])
+            own = self.target.denoiser(network, x[:k])
+            return jax.vmap(lambda start: solver.draw(key, own, _first(start, self.target))[0, 0])(x[k:])
 
-        return jax.vmap(of_one)(self.law.networks)
+        return jax.vmap(of_one)(self.target.networks)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
-        return self.law.n_networks * max(1, columns - self.law.n_inputs)
+        return self.target.n_networks * max(1, columns - self.target.n_inputs)
 
 
 def _known(network: NumberNetwork, x: Float[Array, " k"]) -> Float[Array, " width"]:
@@ -176,5 +178,5 @@ def _known(network: NumberNetwork, x: Float[Array, " k"]) -> Float[Array, " widt
     return network.known(jnp.ones(len(numbers), x.dtype), shown)
 
 
-def _first(y: Float[Array, ""], law: TargetLaw) -> Float[Array, " n"]:
-    return jnp.zeros(1 + law.n_inputs).at[0].set(y)
+def _first(y: Float[Array, ""], target: TargetDistribution) -> Float[Array, " n"]:
+    return jnp.zeros(1 + target.n_inputs).at[0].set(y)

@@ -339,7 +339,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         return restored[0] if n_draws is None else restored
 
     def conditional(self, target: Any) -> Conditional:
-        """Returns the law of one column, or of several, given the others.
+        """Returns the distribution of one column, or of several, given the others.
 
         It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`.
 

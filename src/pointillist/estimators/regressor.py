@@ -16,12 +16,12 @@ from pointillist.models.regression import Fitting, Regression, fit_regression
 
 
 class DiffusionRegressor(RegressorMixin, BaseEstimator):
-    """A regressor that predicts a law: diffusion of one number y, given x (Han et al. 2022, arXiv 2206.07275).
+    """A regressor that predicts a distribution: diffusion of one number y, given x (Han et al. 2022, arXiv 2206.07275).
 
     Networks learn to denoise y given x, with EDM's preconditioning and noise levels (Karras et al. 2022, arXiv
-    2206.00364); the law is the mixture of theirs, as in deep ensembles (Lakshminarayanan et al. 2017, arXiv
-    1612.01474). In one dimension the probability-flow ODE is a monotone map from N(0, 1) to the law of each network,
-    so that quantiles, draws and densities need no sampling from a chain. x and y are standardized.
+    2206.00364); the distribution is the mixture of theirs, as in deep ensembles (Lakshminarayanan et al. 2017, arXiv
+    1612.01474). In one dimension the probability-flow ODE is a monotone map from N(0, 1) to the distribution of each
+    network, so that quantiles, draws and densities need no sampling from a chain. x and y are standardized.
 
     A target that takes at most 256 values, each of four training rows on average, is discrete: predictions are these
     values, and probabilities are masses.

@@ -35,13 +35,13 @@ the draw of rows, with the classifier held fixed:
 | `expected_calibration_error` | confidence that differs from the accuracy | 0, biased upwards |
 | `log_loss` | probabilities that are not the true ones | the entropy of the labels given the rows |
 
-Three score predicted laws of a number, given by points `(n, m)` of each, against values `(n,)`:
+Three score predicted distributions of a number, given by points `(n, m)` of each, against values `(n,)`:
 
 | metric | sees | at its best |
 |---|---|---|
-| `crps` | laws that are not the true ones | the score of the true laws |
+| `crps` | distributions that are not the true ones | the score of the true distributions |
 | `interval_coverage` | intervals that hold too few or too many values | the intervals' level |
-| `pit` | laws that are too wide, too narrow, or off to one side | uniform shares |
+| `pit` | distributions that are too wide, too narrow, or off to one side | uniform shares |
 
 Tables of mixed columns (numbers, categories, missing cells) are mappings of names to columns. Their metrics are:
 

@@ -1,4 +1,4 @@
-"""How well predicted laws of numbers fit what came: CRPS, coverage of intervals, and the PIT."""
+"""How well predicted distributions of numbers fit what came: CRPS, coverage of intervals, and the PIT."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pointillist.metrics.estimate import Estimate
 
 
 def crps(draws: ArrayLike, values: ArrayLike) -> Estimate:
-    """Continuous ranked probability score of predicted laws, each given by points, in the unit of the values.
+    """Continuous ranked probability score of predicted distributions, each given by points, in the unit of the values.
 
     It is E|x - y| - E|x - x'| / 2 (Gneiting & Raftery 2007, equation 21) for x and x' from the points, y the value; the
-    mean over rows. The true law has the lowest score on average. Evenly spaced quantiles give that of the law itself;
-    m independent draws give on average E|x - x'| / (2 m) more.
+    mean over rows. The true distribution has the lowest score on average. Evenly spaced quantiles give that of the
+    distribution itself; m independent draws give on average E|x - x'| / (2 m) more.
 
     Args:
-        draws: Shape `(n, m)`: points of equal weight of each row's law, such as draws or quantiles.
+        draws: Shape `(n, m)`: points of equal weight of each row's distribution, such as draws or quantiles.
         values: Shape `(n,)`: what came.
 
     Returns:
@@ -65,14 +65,15 @@ def interval_coverage(lows: ArrayLike, highs: ArrayLike, values: ArrayLike) -> E
 
 
 def pit(draws: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
-    """Probability integral transform of each value: the share of its predicted law below it.
+    """Probability integral transform of each value: the share of its predicted distribution below it.
 
-    The shares of calibrated laws of continuous numbers are uniform on [0, 1] (Gneiting et al. 2007, "Probabilistic
-    forecasts, calibration and sharpness"): a histogram with a hump shows laws that are too wide, a trough ones that are
-    too narrow. Of m points, a share is one of 0, 1 / m, … 1; points that equal the value count half.
+    The shares of calibrated distributions of continuous numbers are uniform on [0, 1] (Gneiting et al. 2007,
+    "Probabilistic forecasts, calibration and sharpness"): a histogram with a hump shows distributions that are too
+    wide, a trough ones that are too narrow. Of m points, a share is one of 0, 1 / m, … 1; points that equal the value
+    count half.
 
     Args:
-        draws: Shape `(n, m)`: points of equal weight of each row's law, such as draws or quantiles.
+        draws: Shape `(n, m)`: points of equal weight of each row's distribution, such as draws or quantiles.
         values: Shape `(n,)`: what came.
 
     Raises:

@@ -39,7 +39,8 @@ def joint_log_density(model: Learned, table: MixedTable) -> Float[np.ndarray, " 
     """Log of probability mass of discrete cells times density of numbers, in nats, in the units of the table.
 
     Args:
-        model: A model of tokens. If it has labels apart from the table, the law is that of all classes together.
+        model: A model of tokens. If it has labels apart from the table, the distribution is that of all classes
+            together.
         table: A table with the model's columns.
     """
     codec, _ = of_tokens(model, "this needs")
@@ -70,9 +71,9 @@ def log_probability(
 ) -> Float[np.ndarray, " n"]:
     """Log of mass times density of some cells given others, in nats, in the units of the table; -inf where it is 0.
 
-    The tokens' probability is the mean over `ORDERS` fixed orders, each of which is a law of its own. Numbers have the
-    density of the probability-flow ODE given all tokens and the known numbers. The mass of a number of a discrete
-    column is a mean over `PLACES` points of a lattice.
+    The tokens' probability is the mean over `ORDERS` fixed orders, each of which is a distribution of its own. Numbers
+    have the density of the probability-flow ODE given all tokens and the known numbers. The mass of a number of a
+    discrete column is a mean over `PLACES` points of a lattice.
 
     Args:
         model: A model of tokens.

@@ -1,4 +1,4 @@
-"""Laws of one value as weighted points: mean, quantiles and mode."""
+"""Distributions of one value as weighted points: mean, quantiles and mode."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 NARROW = 0.1
-"""Share of a law that the interval holds whose middle is the mode of a law of numbers."""
+"""The mode of numbers is the middle of the shortest interval that holds so much of their distribution."""
 
 
 @dataclass(frozen=True)
 class Predictive:
-    """One law a row, each of points with weights.
+    """One distribution a row, each of points with weights.
 
     Attributes:
         values: The points, shape (n, points): numbers, or places of categories.
@@ -44,7 +44,7 @@ class Predictive:
         return np.array(found).reshape(len(values), len(levels))
 
     def mode(self) -> Float[np.ndarray, " n"]:
-        """The most probable value; of numbers the middle of the shortest interval that holds a tenth of the law."""
+        """The most probable value; of numbers the middle of the shortest interval that holds a tenth of them."""
         if self.is_atom.all():
             return np.take_along_axis(self.values, self.weights.argmax(axis=1)[:, None], axis=1)[:, 0]
         values, weights, _ = self._sorted()

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 
 from pointillist.diffusion.mixed_sampling import SCHEDULE
 from pointillist.diffusion.target_diffusion import (
+    TargetDistribution,
     TargetFlow,
-    TargetLaw,
     TargetLogDensity,
     TargetObjective,
     TargetShares,
@@ -23,7 +23,7 @@ from pointillist.models.predictive import Predictive
 from pointillist.points.repeats import are_few
 
 LEVELS = 50
-"""Number of quantiles of each network that stand for its law."""
+"""Number of quantiles of each network that stand for its distribution."""
 
 STEPS_PER_CHECK = 200
 """Fewest training steps between two checks of the held-out rows."""
@@ -90,16 +90,16 @@ class Units:
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """A fitted ensemble, of which the law is the mixture.
+    """A fitted ensemble, of which the distribution is the mixture.
 
     Attributes:
-        law: The law, in standard units.
+        target: The distribution, in standard units.
         units: The units.
         values: The values of y if it takes few, increasing; None for any number.
         history: Held-out loss of each network at each check, shape (networks, checks).
     """
 
-    law: TargetLaw
+    target: TargetDistribution
     units: Units
     values: Float[np.ndarray, " values"] | None
     history: Float[np.ndarray, "networks checks"]
@@ -113,18 +113,20 @@ class Regression:
         inside = self.units.of_x(x)
         if self.values is None:
             rows = np.column_stack([inside, self.units.of_y(y)]).astype(np.float32)
-            return map_rows(TargetLogDensity(self.law), rows).astype(np.float64) - np.log(self.units.y_scale)
+            return map_rows(TargetLogDensity(self.target), rows).astype(np.float64) - np.log(self.units.y_scale)
         found = np.minimum(np.searchsorted(self.values, y), len(self.values) - 1)
         middles = self._middles()
         ends = np.stack([middles[found], middles[found + 1]], axis=1)
         finite = np.where(np.isfinite(ends), ends, self.units.y_mean)
-        shares = map_rows(TargetShares(self.law), np.column_stack([inside, self.units.of_y(finite)]).astype(np.float32))
+        shares = map_rows(
+            TargetShares(self.target), np.column_stack([inside, self.units.of_y(finite)]).astype(np.float32)
+        )
         shares = np.where(np.isfinite(ends), shares.astype(np.float64), ends > 0)
         mass = np.maximum(shares[:, 1] - shares[:, 0], np.finfo(np.float32).tiny)
         return np.where(self.values[found] == y, np.log(mass), -np.inf)
 
     def points(self, x: Float[np.ndarray, "n k"]) -> Predictive:
-        """The law of each row as points: `LEVELS` quantiles of each network."""
+        """The distribution of each row as points: `LEVELS` quantiles of each network."""
         from scipy.special import ndtri
 
         levels = ndtri((np.arange(LEVELS) + 0.5) / LEVELS)
@@ -138,11 +140,11 @@ class Regression:
     ) -> Float[np.ndarray, "n draws"]:
         """Draws y of each row: of a random network, by its flow of a draw from N(0, 1)."""
         found = self._flowed(x, generator.normal(size=(len(x), n_draws)))
-        chosen = generator.integers(self.law.n_networks, size=(len(x), 1, n_draws))
+        chosen = generator.integers(self.target.n_networks, size=(len(x), 1, n_draws))
         return self._known(np.take_along_axis(found, chosen, axis=1)[:, 0])
 
     def _flowed(self, x: np.ndarray, starts: np.ndarray) -> Float[np.ndarray, "n networks starts"]:
-        found = map_rows(TargetFlow(self.law), np.column_stack([self.units.of_x(x), starts]).astype(np.float32))
+        found = map_rows(TargetFlow(self.target), np.column_stack([self.units.of_x(x), starts]).astype(np.float32))
         return self.units.y_mean + self.units.y_scale * found.astype(np.float64)
 
     def _known(self, y: np.ndarray) -> np.ndarray:
@@ -170,8 +172,8 @@ def fit_regression(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], fitt
     units = Units(x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), float(y.mean()), max(spread, far) or 1.0)
     rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
     networks, history = _trained(rows, held, fitting)
-    law = TargetLaw(jax.tree.map(lambda *leaves: np.stack(leaves), *networks), x.shape[1])
-    return Regression(law, units, distinct if are_few(distinct, len(y)) else None, history)
+    target = TargetDistribution(jax.tree.map(lambda *leaves: np.stack(leaves), *networks), x.shape[1])
+    return Regression(target, units, distinct if are_few(distinct, len(y)) else None, history)
 
 
 def _trained(

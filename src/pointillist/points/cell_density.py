@@ -1,4 +1,4 @@
-"""Masses and densities of cells within their columns' codes: what a law of tokens and scores says of a table.
+"""Masses and densities of cells within their columns' codes: what a distribution of tokens and scores says of a table.
 
 A value that has a token of its own has mass 1 within it. A number has the density of its score times the slope of the
 score, or within an interval the density of a normal variable that is known to lie there. Numbers of a discrete column
@@ -24,7 +24,7 @@ _LARGEST_SHARE = 1 - 1e-7
 
 @dataclass(frozen=True)
 class Measured:
-    """Cells as a law of tokens and scores sees them.
+    """Cells as a distribution of tokens and scores sees them.
 
     Attributes:
         tokens: Tokens, shape (n,), without places in intervals; 0 where a cell has no mass.
