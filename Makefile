@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-small-tables bench-regression clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-privacy bench-small-tables bench-regression clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
@@ -108,6 +108,9 @@ bench-peers: .venv/core .venv-peers/installed
 bench-mixed: .venv/core .venv-peers/installed
 	$(BIN)/python benchmarks/mixed.py --diamonds \
 		$(if $(DATA),--adult $(DATA)/adult --beijing $(DATA)/beijing --default $(DATA)/default)
+
+bench-privacy: .venv/dev .venv-peers/installed
+	$(BIN)/python benchmarks/privacy.py --adult $(DATA)/adult --without --peer .venv-peers/bin/python
 
 bench-relations: .venv/core
 	$(BIN)/python benchmarks/relations.py
