@@ -1,4 +1,4 @@
-"""A strict set-up: shapes checked at run time, no implicit promotion of ranks, two CPU devices."""
+"""A strict set-up: shapes checked at run time, no implicit promotion of ranks, two CPU devices; and a browser."""
 
 import os
 
@@ -10,12 +10,16 @@ from jaxtyping import install_import_hook
 install_import_hook(
     [f"pointillist.{room}" for room in ("points", "diffusion", "engine", "metrics")], "beartype.beartype"
 )
-install_import_hook([f"pointillist.{room}" for room in ("models", "estimators", "evaluation", "study")], "shapes.check")
+install_import_hook(
+    [f"pointillist.{room}" for room in ("models", "estimators", "evaluation", "page", "study")], "shapes.check"
+)
 
 import ctypes  # noqa: E402
 import gc  # noqa: E402
 import resource  # noqa: E402
+import shutil  # noqa: E402
 import sys  # noqa: E402
+import warnings  # noqa: E402
 from collections import Counter  # noqa: E402
 from contextlib import suppress  # noqa: E402
 
@@ -49,6 +53,46 @@ def _forget_programs():
         jax.clear_caches()
         gc.collect()
         _give_back()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Debian's Chromium, one for all tests."""
+    path = shutil.which("chromium")
+    if path is None:
+        warnings.warn("NO CHROMIUM: PAGES ARE NOT TESTED IN A BROWSER; `apt-get install chromium`", stacklevel=1)
+        pytest.skip("NO CHROMIUM: PAGES ARE NOT TESTED IN A BROWSER; `apt-get install chromium`")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium):
+    """Opens a page from the disk; an error in it, or a request to anywhere else, fails the test."""
+    contexts, wrong = [], []
+
+    def check(request):
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            wrong.append(request.url)
+
+    def build(path, fragment="", **options):
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", check)
+        page.goto(f"{path.as_uri()}{fragment}")
+        return page
+
+    yield build
+    for context in contexts:
+        context.close()
+    assert not wrong
 
 
 LIGHT = ("tests/evaluation", "tests/metrics", "tests/points")

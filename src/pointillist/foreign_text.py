@@ -1,7 +1,7 @@
 """Text that is not trusted, on its way out: names and cells of data, titles and labels of a store.
 
 A place where text goes has characters that mean something there. One function for each such place makes them mean
-nothing. HTML is made by templates that escape all text by themselves, and JSON in it by `page.content.as_json`.
+nothing. HTML is made by templates that escape all text by themselves, and JSON in it by `page.parts.as_json`.
 """
 
 import re

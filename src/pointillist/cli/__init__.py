@@ -13,6 +13,7 @@ from pointillist.cli.auditing import audit
 from pointillist.cli.evaluation import evaluate
 from pointillist.cli.imputing import impute
 from pointillist.cli.info import info
+from pointillist.cli.pages import page
 from pointillist.cli.predictions import predict, score
 from pointillist.cli.rows import fit, sample
 from pointillist.cli.studies import report, study
@@ -26,7 +27,7 @@ app = typer.Typer(
     # As Rich reads it, text in brackets is markup.
     rich_markup_mode=None,
 )
-for command in (fit, sample, impute, predict, score, evaluate, audit, info, study, report):
+for command in (fit, sample, impute, predict, score, evaluate, audit, page, info, study, report):
     app.command()(command)
 
 

@@ -239,6 +239,7 @@ def sample(
     from pointillist.cli.conditions import where_of
     from pointillist.engine.cluster import check_engine
     from pointillist.models.drawing import Draw
+    from pointillist.models.headings import headings
     from pointillist.models.request import Request
     from pointillist.models.saving import load_model
     from pointillist.points import TableWriter, read_table
@@ -273,7 +274,7 @@ def sample(
     )
     draw = Draw(fitted, request)
     console = Console(stderr=True)
-    with TableWriter(out, *_headings(fitted), n_rows) as writer, Bar(console, n_rows) as bar:
+    with TableWriter(out, *headings(fitted), n_rows) as writer, Bar(console, n_rows) as bar:
         bar.say("sampling")
         for part, labels in draw.parts(engine, address):
             columns = fitted.codec.columns(part)
@@ -300,20 +301,3 @@ def _class_of(model: "RowModel", text: str) -> Any:
         if text == str(label) or is_other_way:
             return label
     raise ValueError(f"unknown label {text!r}: the model knows {', '.join(map(str, known))}")
-
-
-def _headings(model: "RowModel") -> tuple[list[str] | None, list[Any]]:
-    """Names and types of the columns that are written, with those of labels in their place."""
-    from pointillist.models.planning import free_name
-
-    names = None if model.codec.names is None else [str(name) for name in model.codec.names]
-    types: list[Any] = list(model.codec.types)
-    place = model.label_place
-    if place is not None:
-        assert model.classes is not None
-        kind = model.classes.labels.dtype
-        types.insert(place, "str" if kind.kind == "U" else kind.name)
-        if names is not None:
-            column = model.classes.column
-            names.insert(place, free_name(["label"], names) if column is None else str(column[0]))
-    return names, types

@@ -1,7 +1,5 @@
-"""Studies with made-up numbers, and a browser that tolerates no error and no request."""
+"""Studies with made-up numbers, and their pages."""
 
-import shutil
-import warnings
 from dataclasses import replace
 
 import pytest
@@ -44,21 +42,6 @@ def make(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def chromium():
-    """Debian's Chromium, one for all tests."""
-    path = shutil.which("chromium")
-    if path is None:
-        warnings.warn("NO CHROMIUM: THE PAGE IS NOT TESTED IN A BROWSER; `apt-get install chromium`", stacklevel=1)
-        pytest.skip("NO CHROMIUM: THE PAGE IS NOT TESTED IN A BROWSER; `apt-get install chromium`")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
 def written(tmp_path_factory):
     """Writes a study's page once; gives its path."""
     paths = {}
@@ -73,25 +56,10 @@ def written(tmp_path_factory):
 
 
 @pytest.fixture
-def page_of(chromium, written):
+def page_of(opened, written):
     """Opens a study's page from the disk; an error in it, or a request to anywhere else, fails the test."""
-    contexts, wrong = [], []
-
-    def check(request):
-        if not request.url.startswith(("file:", "data:", "blob:")):
-            wrong.append(request.url)
 
     def build(results, fragment="", precision="float16", **options):
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", check)
-        page.goto(f"{written(results, precision).as_uri()}{fragment}")
-        return page
+        return opened(written(results, precision), fragment, **options)
 
-    yield build
-    for context in contexts:
-        context.close()
-    assert not wrong
+    return build

@@ -292,7 +292,7 @@ def luminance(colour):
 
 @pytest.mark.parametrize("name", ["style.css", "dark.css"])
 def test_text_and_series_have_contrast(name):
-    text = (PAGE / "assets" / name).read_text()
+    text = (files("pointillist.page") / "assets" / name).read_text()
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", text))
     assert len(colours) == 16
     for foreground in colours:

@@ -25,7 +25,7 @@ from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section, Spec, to_json
 from pointillist.study.store import Model, Store
 
-ASSETS = files("pointillist.study.page") / "assets" / "live"
+ASSETS = files("pointillist.page") / "assets" / "engine"
 
 SMALL = Settings(timesteps=60, beta_range=(1e-3, 0.1), width=32, depth=2, time_embedding=8, epochs=4, n_samples=120)
 CLASSES = {"method": "guidance", "class_embedding": 8, "p_uncond": 0.2}

@@ -1,16 +1,14 @@
 """A study as one page: `index.html`, which opens from a disk without a server or a network."""
 
 import re
-from base64 import b64encode
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pointillist.files import write_whole
-from pointillist.study.page.content import as_json, page_content
-from pointillist.study.page.live import Precision, live_content
+from pointillist.page.parts import ENGINE, SECURITY, Precision, as_json, asset, environment, kernel, text_of
+from pointillist.study.page.content import page_content
+from pointillist.study.page.live import live_content
 from pointillist.study.page.table import BANDS
 from pointillist.study.results import Results
 
@@ -19,15 +17,6 @@ SCRIPTS = ("fragment.js", "page.js", "tables.js", "plot.js", "charts.js", "rows.
 
 LIVE_SCRIPTS = ("live/pool.js", "live/scene.js", "live/live.js")
 """Further scripts, if models are in the page."""
-
-WORKER_SCRIPTS = ("live/network.js", "live/samplers.js", "live/worker.js")
-"""Scripts of the page's workers, which draw rows."""
-
-SECURITY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; "
-    "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-)
-"""The page's content security policy: it may load nothing from outside."""
 
 
 def write_page(results: Results, path: Path, *, precision: Precision = "float16") -> None:
@@ -48,21 +37,15 @@ def render(results: Results, *, precision: Precision = "float16") -> str:
     """Renders the page's HTML; the same store gives the same text."""
     live = live_content(results, precision=precision)
     if live is not None:
-        live["kernel"] = b64encode(files(__package__).joinpath("assets/live/kernel.wasm").read_bytes()).decode()
-    environment = Environment(
-        loader=PackageLoader("pointillist.study.page", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["asset"] = _asset
-    environment.filters["unbroken"] = _unbroken
-    return environment.get_template("page.html.j2").render(
+        live["kernel"] = kernel()
+    templates = environment(__package__)
+    templates.globals["asset"] = _asset
+    templates.filters["unbroken"] = _unbroken
+    return templates.get_template("page.html.j2").render(
         content=page_content(results),
         live=live,
         live_data=None if live is None else as_json(live),
-        worker=Markup("\n").join(_asset(f"assets/{name}") for name in WORKER_SCRIPTS),
+        worker=Markup("\n").join([*map(asset, ENGINE), _asset("assets/live/worker.js")]),
         scripts=SCRIPTS + (() if live is None else LIVE_SCRIPTS),
         security=SECURITY,
         bands=BANDS,
@@ -77,4 +60,4 @@ def _unbroken(text: str) -> str:
 
 def _asset(name: str) -> Markup:
     """Reads the text of a file below this folder unchanged."""
-    return Markup(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+    return text_of(__package__, name)

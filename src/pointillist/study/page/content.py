@@ -2,12 +2,12 @@
 
 import base64
 import gzip
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
+from pointillist.page.parts import as_json
 from pointillist.study.page.charts import chart, losses
 from pointillist.study.page.conclusions import Statement, conclude
 from pointillist.study.page.glance import Glance, glance
@@ -93,11 +93,6 @@ def page_content(results: Results) -> Content:
         sections,
         as_json(data),
     )
-
-
-def as_json(data: Any) -> Markup:
-    """Encodes a value as JSON in which no text can end the surrounding script element early."""
-    return Markup(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
 
 
 def _section_data(results: Results, section: Section) -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """The models in a study's page, with everything that a browser needs to draw their rows."""
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES, ROW_FREQUENCIES
 from pointillist.engine.training import sigma_data_of
-from pointillist.engine.weights import named
+from pointillist.page.network import network_content
+from pointillist.page.parts import Precision, packed
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.results import Results
@@ -21,8 +20,6 @@ BUDGET = 4_500_000
 
 MOST_REAL_ROWS = 1000
 """Most rows of a data set that are shown behind the generated ones."""
-
-Precision = Literal["float16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -97,38 +94,24 @@ def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str,
         return None
     settings, dataset = choice.cell.settings, results.dataset(choice.name)
     network = results.store.network(kept.network, settings.architecture, dataset.rows.shape[1])
-    tensors = dict(sorted(named(network).items()))
-    if settings.network == "mlp":
-        # As the other network has them: inputs first.
-        tensors = {name: array.T if array.ndim == 2 else array for name, array in tensors.items()}
-    if not all(np.isfinite(array).all() for array in tensors.values()):
+    content = network_content(
+        network,
+        settings.architecture,
+        settings.prediction,
+        settings.noise_schedule(),
+        sigma_data_of(dataset.rows),
+        dataset.n_classes,
+        precision,
+    )
+    if content is None:
         return None
-    layers = {
-        kind: [f"{kind}.{i}" for i in range(settings.depth) if f"{kind}.{i}.bias" in tensors]
-        for kind in ("hidden", "inner", "outer")
-    }
-    schedule = settings.noise_schedule()
     return {
         "id": choice.cell.model_key[:12],
         "name": choice.name,
         "dataset": short_name(choice.name),
         "title": _title(settings, choice.column.label),
-        "network": settings.network,
-        "prediction": settings.prediction,
-        "columns": dataset.rows.shape[1],
-        "n_classes": dataset.n_classes,
-        "time_embedding": settings.time_embedding,
-        "class_embedding": settings.class_embedding,
-        "row_frequencies": ROW_FREQUENCIES,
-        "noise_level_frequencies": NOISE_LEVEL_FREQUENCIES,
         "variance": settings.variance or "posterior",
-        "sigma_data": sigma_data_of(dataset.rows).tolist(),
-        "alpha": _packed([schedule.alpha], "float32"),
-        "sigma": _packed([schedule.sigma], "float32"),
-        **layers,
-        "shapes": [[name, array.shape] for name, array in tensors.items()],
-        "weights_type": precision,
-        "weights": _packed(tensors.values(), precision),
+        **content,
     }
 
 
@@ -148,7 +131,7 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
     chosen = np.arange(min(n, MOST_REAL_ROWS)) * n // min(n, MOST_REAL_ROWS)
     shown = (dataset.rows.astype(np.float64) - window.origin) @ window.directions
     return {
-        "rows": _packed([dataset.rows[chosen]], "float16"),
+        "rows": packed([dataset.rows[chosen]], "float16"),
         "labels": None if dataset.labels is None else dataset.labels[chosen].tolist(),
         "class_sizes": dataset.class_sizes.tolist(),
         "axes": window.labels,
@@ -157,10 +140,3 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
         # Three columns can be turned.
         "extent": float(np.linalg.norm(shown, axis=1).max() * 0.85 if window.dimensions == 3 else np.abs(shown).max()),
     }
-
-
-def _packed(arrays: Any, precision: Precision) -> str:
-    # Little-endian, as every browser's typed arrays are.
-    kind = {"float16": "<f2", "float32": "<f4"}[precision]
-    flat = np.concatenate([np.asarray(array, kind).ravel() for array in arrays])
-    return base64.b64encode(flat.tobytes()).decode()

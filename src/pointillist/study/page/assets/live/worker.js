@@ -7,19 +7,7 @@ const MOST_FRAMES = 200;
 const denoisers = new Map();
 let current = -1;
 
-/** Lets messages in, such as the one that stops a run; a timer would wait for milliseconds. */
-const breath = (() => {
-  const channel = new MessageChannel();
-  let resume = () => {};
-  channel.port1.onmessage = () => resume();
-  return () =>
-    new Promise((resolve) => {
-      resume = resolve;
-      channel.port2.postMessage(null);
-    });
-})();
-
-const handlers = {
+Object.assign(handlers, {
   async load({ id, model, kernel }) {
     denoisers.set(id, new Denoiser(new Memory(await WebAssembly.instantiate(kernel)), model));
     return {};
@@ -55,24 +43,4 @@ const handlers = {
     current = -1;
     return {};
   },
-};
-
-/** Rows of one label after another are predicted together. */
-function predictByLabel(denoiser, x, level, labels, guidance) {
-  if (!labels) return denoiser.predict(x, level, {});
-  const out = new Float32Array(x.length);
-  for (let first = 0, last; first < labels.length; first = last) {
-    for (last = first; last < labels.length && labels[last] === labels[first]; last++);
-    const part = x.subarray(first * denoiser.columns, last * denoiser.columns);
-    out.set(denoiser.predict(part, level, { label: labels[first], guidance }), first * denoiser.columns);
-  }
-  return out;
-}
-
-self.onmessage = async ({ data }) => {
-  try {
-    self.postMessage({ answer: data.call, ...(await handlers[data.type](data)) });
-  } catch (error) {
-    self.postMessage({ answer: data.call, error: String(error) });
-  }
-};
+});

@@ -101,6 +101,7 @@ class Denoiser {
 
   #predict(x, level, label) {
     const { columns, network, memory } = this;
+    const { bounds } = this.model;
     const { inside, skip, out } = this.#coefficients(level);
     const share = network.share(network.ofNoiseLevel(level.t, level.lambda, this.model.time_embedding));
     this.#classShare(label)?.forEach((value, i) => (share[i] += value));
@@ -115,7 +116,8 @@ class Denoiser {
       for (let r = 0; r < n; r++)
         for (let c = 0; c < columns; c++) {
           const i = (first + r) * columns + c;
-          x0[i] = skip[c] * x[i] + out[c] * result[c * BLOCK + r];
+          const value = skip[c] * x[i] + out[c] * result[c * BLOCK + r];
+          x0[i] = bounds ? Math.min(bounds[1][c], Math.max(bounds[0][c], value)) : value;
         }
     }
     return x0;
@@ -245,4 +247,16 @@ function startOf(sampler, schedule) {
 /** Evaluations of the network for a row, without guidance. */
 function evaluationsOf(sampler, steps) {
   return sampler === "heun" ? 2 * steps - 1 : steps;
+}
+
+/** Rows of one label after another are predicted together. */
+function predictByLabel(denoiser, x, level, labels, guidance) {
+  if (!labels) return denoiser.predict(x, level, {});
+  const out = new Float32Array(x.length);
+  for (let first = 0, last; first < labels.length; first = last) {
+    for (last = first; last < labels.length && labels[last] === labels[first]; last++);
+    const part = x.subarray(first * denoiser.columns, last * denoiser.columns);
+    out.set(denoiser.predict(part, level, { label: labels[first], guidance }), first * denoiser.columns);
+  }
+  return out;
 }

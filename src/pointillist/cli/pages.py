@@ -1,0 +1,33 @@
+"""`pointillist page`: a model as a page that draws its rows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pointillist.cli import choices
+
+
+def page(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
+    out: Annotated[Path, choices.out("FILE", "The HTML file to write.")],
+    title: Annotated[
+        str | None, typer.Option(help="Title of the page.", show_default="the model's name without its ending")
+    ] = None,
+) -> None:
+    """Writes a model as one HTML file that draws rows in a browser, without a server or a network."""
+    from rich.console import Console
+
+    from pointillist.foreign_text import terminal_text
+    from pointillist.models.saving import load_model
+    from pointillist.page import write_page
+
+    fitted = load_model(model)
+    if out.exists() and out.samefile(model):
+        raise ValueError(f"{out}: is the model and would be overwritten: give another name")
+    try:
+        write_page(fitted, out, model.stem if title is None else title)
+    except ValueError as error:
+        raise ValueError(f"{model}: {error}") from error
+    text = f"{out}: {out.stat().st_size / 1000:,.0f} kB; open it in a browser"
+    Console(stderr=True).print(terminal_text(text), soft_wrap=True)

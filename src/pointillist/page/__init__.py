@@ -1,0 +1,64 @@
+"""A fitted model as a page: one HTML file that draws rows in a browser, without a server or a network."""
+
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from pointillist.files import check_place, write_whole
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.row_model import RowModel
+from pointillist.page.numbers import number_content
+from pointillist.page.parts import ENGINE, SECURITY, as_json, asset, environment, kernel
+
+WORKER = (*ENGINE, "engine/threefry.js", "drawing.js")
+"""Scripts of the page's workers."""
+
+SCRIPTS = ("engine/workers.js", "classes.js", "table.js", "pictures.js", "model.js")
+"""Scripts of the page, in the order in which it runs them."""
+
+
+def write_page(model: RowModel, path: Path, title: str | None = None) -> None:
+    """Writes a model's page, whole or not at all.
+
+    Args:
+        model: The model.
+        path: The HTML file.
+        title: Title of the page; the file's name without its ending by default.
+
+    Raises:
+        ValueError: If no page can be made of such a model.
+        OSError: If the file cannot be written.
+    """
+    check_place(path)
+    write_whole(path, render(model, path.stem if title is None else title))
+
+
+def render(model: RowModel, title: str) -> str:
+    """Renders the HTML of a model's page; the same model gives the same text.
+
+    Raises:
+        ValueError: If no page can be made of such a model.
+    """
+    content = _content(model)
+    content["kernel"] = kernel()
+    return (
+        environment(__package__)
+        .get_template("model.html.j2")
+        .render(
+            title=title,
+            content=content,
+            data=as_json(content),
+            worker=Markup("\n").join(map(asset, WORKER)),
+            scripts=SCRIPTS,
+            security=SECURITY,
+        )
+    )
+
+
+def _content(model: RowModel) -> dict[str, Any]:
+    if not isinstance(model.process, GaussianProcess):
+        raise ValueError(
+            "a page can hold a model of numbers, and this one has mixed columns: give a model fitted to numbers alone"
+        )
+    return number_content(model)

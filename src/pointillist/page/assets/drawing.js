@@ -1,0 +1,56 @@
+"use strict";
+/* A worker's side of a model's page: it draws some rows to their end, the same ones as the Python package. */
+
+/** Stream of the keys of rows. */
+const SAMPLING = 1;
+
+/** Rows of numbers, all columns at once. */
+class NumberModel {
+  constructor(memory, model) {
+    this.model = model;
+    this.denoiser = new Denoiser(memory, model);
+  }
+
+  /**
+   * @param {{seed: number, firstRow: number, rows: number, labels?: Int32Array, guidance: number,
+   *   prior?: Float32Array}} asked labels: index of each row's class; prior: x_T, rows × columns
+   * @returns {Float32Array} rows × columns, scaled
+   */
+  draw({ seed, firstRow, rows, labels, guidance, prior }) {
+    const { denoiser } = this;
+    const { columns, schedule } = denoiser;
+    const key = keyOf(seed, SAMPLING);
+    // Rows of one class after another, which are predicted together.
+    const order = Array.from({ length: rows }, (_, r) => r);
+    if (labels) order.sort((a, b) => labels[a] - labels[b] || a - b);
+    const sorted = labels && Int32Array.from(order, (r) => labels[r]);
+    let x = new Float32Array(rows * columns);
+    order.forEach((r, place) => {
+      const start = prior
+        ? prior.subarray(r * columns, (r + 1) * columns)
+        : normals(foldIn(foldIn(key, firstRow + r), 0), columns);
+      x.set(start, place * columns);
+    });
+    const predict = (x_t, level) => predictByLabel(denoiser, x_t, level, sorted, guidance);
+    const { sampler, steps } = this.model;
+    for (const state of SAMPLERS[sampler](schedule, x, predict, { steps, variance: "zero" })) x = state.x;
+    const out = new Float32Array(x.length);
+    order.forEach((r, place) => out.set(x.subarray(place * columns, (place + 1) * columns), r * columns));
+    return out;
+  }
+}
+
+const KINDS = { numbers: NumberModel };
+
+const models = new Map();
+
+Object.assign(handlers, {
+  async load({ id, model, kernel }) {
+    models.set(id, new KINDS[model.kind](new Memory(await WebAssembly.instantiate(kernel)), model));
+    return {};
+  },
+
+  async draw({ id, ...asked }) {
+    return { drawn: models.get(id).draw(asked) };
+  },
+});

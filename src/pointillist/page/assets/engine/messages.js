@@ -1,0 +1,24 @@
+"use strict";
+/* A worker's way of answering messages, each by the handler of its type. */
+
+const handlers = {};
+
+/** Lets messages in, such as the one that stops a run; a timer would wait for milliseconds. */
+const breath = (() => {
+  const channel = new MessageChannel();
+  let resume = () => {};
+  channel.port1.onmessage = () => resume();
+  return () =>
+    new Promise((resolve) => {
+      resume = resolve;
+      channel.port2.postMessage(null);
+    });
+})();
+
+self.onmessage = async ({ data }) => {
+  try {
+    self.postMessage({ answer: data.call, ...(await handlers[data.type](data)) });
+  } catch (error) {
+    self.postMessage({ answer: data.call, error: String(error) });
+  }
+};

@@ -1,0 +1,219 @@
+"use strict";
+/* A model's page: what is asked for, the rows that are drawn, and what is shown of them. */
+
+(() => {
+  const { Workers, Table, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
+  const MOST_ROWS = 1_000_000;
+  const MOST_MARGINALS = 48;
+  const FIRST_ROWS = 8;
+
+  const byId = (id) => document.getElementById(id);
+  const content = JSON.parse(byId("content").textContent);
+  const { columns, classes, model } = content;
+  const workers = new Workers(byId("worker-source").textContent, content.kernel, [model]);
+
+  const element = (tag, properties = {}, ...children) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children);
+    return made;
+  };
+  const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+
+  let latest = 0;
+  let table = null;
+  let ready = 0;
+
+  /**
+   * Draws rows in chunks that workers take in turn.
+   *
+   * @param {{rows: number, seed: number, label?: number|null, guidance?: number, prior?: Float32Array}} asked label:
+   *   index of the class of all rows; prior: x_T, rows × columns that vary
+   * @param {(table: Table, n: number) => void} onPart called with the number of rows that are there from the first on
+   * @returns {Promise<Table|null>} null if another run has begun
+   */
+  async function draw({ rows, seed, label = null, guidance = 0, prior }, onPart = () => {}) {
+    const run = ++latest;
+    await workers.load(model.id);
+    const made = new Table(columns, classes?.labels ?? [], rows);
+    let labels;
+    if (label !== null) labels = new Int32Array(rows).fill(label);
+    else if (classes?.are_drawn) labels = drawnLabels(classes.counts, rows, seed);
+    const { chunk, columns: width } = model;
+    const done = new Set();
+    let [next, whole] = [0, 0];
+    const work = async (worker) => {
+      while (next < rows && run === latest) {
+        const first = next;
+        next += chunk;
+        const own = labels?.slice(first, next);
+        const { drawn } = await workers.call(worker, {
+          type: "draw",
+          id: model.id,
+          seed,
+          firstRow: first,
+          rows: Math.min(chunk, rows - first),
+          labels: own,
+          guidance,
+          prior: prior?.slice(first * width, (first + chunk) * width),
+        });
+        if (run !== latest) return;
+        made.fill(first, drawn, own);
+        done.add(first);
+        for (; done.has(whole); whole += chunk) done.delete(whole);
+        onPart(made, Math.min(whole, rows));
+      }
+    };
+    await Promise.all(workers.workers.map(work));
+    return run === latest ? made : null;
+  }
+
+  const say = (text) => (byId("status").textContent = text);
+
+  function setBusy(isBusy) {
+    byId("draw").textContent = isBusy ? "Stop" : "Draw rows";
+    byId("progress").hidden = !isBusy;
+    byId("csv").disabled = isBusy || !table;
+    byId("draw").dataset.busy = isBusy ? "1" : "";
+  }
+
+  const whole = (id, most) => Math.min(most, Math.max(Number(byId(id).min), Math.floor(Number(byId(id).value)) || 0));
+
+  function asked() {
+    const chosen = byId("class")?.value ?? "all";
+    byId("rows").value = whole("rows", MOST_ROWS);
+    byId("seed").value = whole("seed", 2 ** 32 - 1);
+    return {
+      rows: Number(byId("rows").value),
+      seed: Number(byId("seed").value),
+      label: chosen === "all" ? null : Number(chosen),
+      guidance: chosen === "all" ? 0 : Number(byId("guidance")?.value ?? 0),
+    };
+  }
+
+  async function start() {
+    const begin = performance.now();
+    const choices = asked();
+    [table, ready] = [null, 0];
+    setBusy(true);
+    byId("progress").value = 0;
+    say(`drawing ${many(choices.rows, "row")} …`);
+    let drawnAt = 0;
+    try {
+      const made = await draw(choices, (made, n) => {
+        byId("progress").value = n / choices.rows;
+        if (n && performance.now() - drawnAt > 400) {
+          [table, ready] = [made, n];
+          show();
+          drawnAt = performance.now();
+        }
+      });
+      if (!made) return;
+      [table, ready] = [made, choices.rows];
+      const seconds = (performance.now() - begin) / 1000;
+      say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${many(workers.workers.length, "worker")}`);
+    } catch (error) {
+      say(`cannot draw rows here: ${error.message}`);
+    }
+    setBusy(false);
+    show();
+  }
+
+  function stop() {
+    latest++;
+    table = null;
+    setBusy(false);
+    say("Stopped.");
+  }
+
+  /* What is shown. */
+
+  const marginals = [];
+
+  function setUpPictures() {
+    for (const [i, column] of columns.slice(0, MOST_MARGINALS).entries()) {
+      const canvas = element("canvas");
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", `Histogram of ${column.name}`);
+      const note = element("small");
+      byId("marginals").append(element("figure", {}, element("b", {}, column.name), canvas, note));
+      marginals.push({ i, canvas, note });
+    }
+    byId("more").hidden = columns.length <= MOST_MARGINALS;
+    const options = () => columns.map((column, i) => new Option(column.name, i));
+    byId("x").replaceChildren(...options());
+    byId("y").replaceChildren(...options());
+    byId("y").value = columns.length > 1 ? "1" : "0";
+    byId("pair").hidden = columns.length < 2;
+    for (const id of ["x", "y"]) byId(id).addEventListener("change", show);
+    new ResizeObserver(() => show()).observe(byId("marginals"));
+    document.addEventListener("pointillist:theme", show);
+  }
+
+  /** Mean and standard deviation of the rows that are there. */
+  function moments(values) {
+    let [mean, squares] = [0, 0];
+    for (let r = 0; r < ready; r++) mean += values[r] / ready;
+    for (let r = 0; r < ready; r++) squares += (values[r] - mean) ** 2 / ready;
+    return [mean, Math.sqrt(squares)];
+  }
+
+  function remark(column) {
+    if (column.is_label) return `${many(classes.labels.length, "class").replace(/classs$/, "classes")}`;
+    const [mean, deviation] = moments(column.values);
+    const own = `${shown(mean)} ± ${shown(deviation)}`;
+    const known = column.is_standard ? ` (data: ${shown(column.centre)} ± ${shown(column.unit)})` : "";
+    return `${own}${known}; data from ${shown(column.minimum)} to ${shown(column.maximum)}`;
+  }
+
+  function show() {
+    if (!table || !ready) return;
+    for (const { i, canvas, note } of marginals) {
+      histogram(canvas, table.columns[i], ready, classes);
+      note.textContent = remark(table.columns[i]);
+    }
+    if (columns.length > 1) {
+      const label = table.columns.find((column) => column.is_label);
+      const [x, y] = ["x", "y"].map((id) => table.columns[Number(byId(id).value)]);
+      pair(byId("scatter"), x, y, label, ready, classes);
+      const n = Math.min(ready, MOST_POINTS);
+      byId("scatter-note").textContent = `${n < ready ? "The first " : ""}${many(n, "row")}${label ? "; colour: the class" : ""}.`;
+    }
+    const head = element("tr", {}, ...columns.map(({ name }) => element("th", { scope: "col" }, name)));
+    const body = Array.from({ length: Math.min(FIRST_ROWS, ready) }, (_, r) =>
+      element("tr", {}, ...columns.map((_, c) => element("td", {}, table.text(c, r)))),
+    );
+    byId("first-rows").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
+  }
+
+  async function saveCsv() {
+    if (!table) return;
+    const url = URL.createObjectURL(await table.csv());
+    element("a", { href: url, download: "rows.csv" }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  }
+
+  function setUpControls() {
+    if (classes) {
+      const all = classes.are_drawn ? "all, in the data's shares" : "not chosen";
+      const each = classes.labels.map((label, i) => new Option(String(label), i));
+      byId("class").replaceChildren(new Option(all, "all"), ...each);
+      const update = () => {
+        byId("guided").hidden = !classes.can_guide || byId("class").value === "all";
+        byId("guidance-value").textContent = byId("guidance").value;
+      };
+      for (const id of ["class", "guidance"]) byId(id).addEventListener("input", update);
+      update();
+    }
+    byId("form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (byId("draw").dataset.busy) stop();
+      else start();
+    });
+    byId("csv").addEventListener("click", saveCsv);
+  }
+
+  setUpControls();
+  setUpPictures();
+  Object.assign(window.pointillist, { draw, workers, content });
+  start();
+})();

@@ -1,0 +1,62 @@
+"""A network of rows of numbers, with everything that a browser needs to draw rows with it."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES, ROW_FREQUENCIES, Network
+from pointillist.diffusion.schedules import Schedule
+from pointillist.engine.recipes import Architecture
+from pointillist.engine.weights import named
+from pointillist.page.parts import Precision, packed
+
+
+def network_content(
+    network: Network,
+    architecture: Architecture,
+    prediction: str,
+    schedule: Schedule,
+    sigma_data: Float[np.ndarray, " k"],
+    n_classes: int,
+    precision: Precision,
+) -> dict[str, Any] | None:
+    """Returns the network as JSON values; None if its weights are not finite in this precision.
+
+    Args:
+        network: The network.
+        architecture: Its architecture.
+        prediction: What it predicts, one of `parameterisations.PREDICTIONS`.
+        schedule: The noise schedule.
+        sigma_data: Root mean square of each column, shape (k,).
+        n_classes: Number of classes; 0 without.
+        precision: Precision of the weights.
+    """
+    tensors = dict(sorted(named(network).items()))
+    if architecture.network == "mlp":
+        # As the other network has them: inputs first.
+        tensors = {name: array.T if array.ndim == 2 else array for name, array in tensors.items()}
+    with np.errstate(over="ignore"):
+        if not all(np.isfinite(array.astype(precision)).all() for array in tensors.values()):
+            return None
+    layers = {
+        kind: [f"{kind}.{i}" for i in range(architecture.depth) if f"{kind}.{i}.bias" in tensors]
+        for kind in ("hidden", "inner", "outer")
+    }
+    return {
+        "network": architecture.network,
+        "prediction": prediction,
+        "columns": len(sigma_data),
+        "n_classes": n_classes,
+        "time_embedding": architecture.time_embedding,
+        "class_embedding": architecture.class_embedding,
+        "row_frequencies": ROW_FREQUENCIES,
+        "noise_level_frequencies": NOISE_LEVEL_FREQUENCIES,
+        "sigma_data": np.asarray(sigma_data, np.float64).tolist(),
+        "alpha": packed([schedule.alpha], "float32"),
+        "sigma": packed([schedule.sigma], "float32"),
+        **layers,
+        "shapes": [[name, array.shape] for name, array in tensors.items()],
+        "weights_type": precision,
+        "weights": packed(tensors.values(), precision),
+    }

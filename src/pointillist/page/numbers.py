@@ -1,0 +1,117 @@
+"""Models of rows of numbers, with everything that a browser needs to draw rows of their tables."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from pointillist.diffusion.solvers import DPM_POINTS
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.headings import headings
+from pointillist.models.row_model import RowModel
+from pointillist.page.network import network_content
+from pointillist.page.parts import packed
+from pointillist.points.number_codec import NumberCodec
+from pointillist.points.scaling import AffineScaling, QuantileScaling
+
+CHUNK = 512
+"""Rows that a worker draws at once."""
+
+
+def number_content(model: RowModel) -> dict[str, Any]:
+    """Returns a model of numbers as JSON values: its network, what becomes of drawn values, and its classes.
+
+    Raises:
+        ValueError: If its weights are not finite.
+    """
+    codec, process = model.codec, model.process
+    assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
+    parts = model.network, process.architecture, process.prediction, process.schedule, process.sigma_data
+    network = network_content(*parts, process.n_classes, "float16") or network_content(
+        *parts, process.n_classes, "float32"
+    )
+    if network is None:
+        raise ValueError("the model's weights are not finite: fit it again")
+    timesteps = int(process.schedule.timesteps)
+    drawing = {
+        "kind": "numbers",
+        "sampler": "dpm" if timesteps > 1 else "ancestral",
+        "steps": DPM_POINTS if timesteps > 1 else 1,
+        "bounds": codec.scaling.bounds.astype(float).tolist(),
+        "chunk": CHUNK,
+    }
+    return {
+        "model": {"id": "model", **network, **drawing},
+        "columns": _columns(model, codec),
+        "classes": _classes(model, process),
+        "carried": _carried(model, codec, network["weights_type"]),
+        "shown_of_data": _shown_of_data(model, codec),
+    }
+
+
+def _columns(model: RowModel, codec: NumberCodec) -> list[dict[str, Any]]:
+    names, types = headings(model)
+    scaling, varies = codec.scaling, codec.scaling.varies
+    varying = scaling.varying
+    columns = []
+    for i in range(codec.n_columns):
+        column: dict[str, Any] = {"minimum": float(scaling.minimum[i]), "maximum": float(scaling.maximum[i])}
+        column |= {"is_whole": bool(scaling.is_whole[i]), "type": codec.types[i]}
+        if varies[i]:
+            place = int(varies[:i].sum())
+            column["place"] = place
+            if isinstance(varying, QuantileScaling):
+                column["quantiles"] = packed([varying.quantiles[:, place]], "float64")
+            else:
+                assert isinstance(varying, AffineScaling)
+                column |= {"centre": float(varying.centre[place]), "unit": float(varying.unit[place])}
+                # By "minmax" the centre is the middle of the range, which says nothing more.
+                column["is_standard"] = model.trained_with["scaling"] == "standard"
+        columns.append(column)
+    if model.label_place is not None:
+        assert model.classes is not None
+        columns.insert(model.label_place, {"is_label": True, "type": types[model.label_place]})
+    for i, column in enumerate(columns):
+        column["name"] = str(i) if names is None else names[i]
+    return columns
+
+
+def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None:
+    classes = model.classes
+    if classes is None:
+        return None
+    return {
+        "labels": classes.labels.tolist(),
+        "counts": classes.counts.tolist(),
+        "name": "class" if classes.column is None else str(classes.column[0]),
+        # A model that was always shown a class has never seen "no class", and a column of classes needs one.
+        "are_drawn": process.p_uncond == 0 or model.label_place is not None,
+        "can_guide": process.p_uncond > 0,
+    }
+
+
+def _carried(model: RowModel, codec: NumberCodec, precision: str) -> list[str]:
+    """What a page holds of the model and of its training data, a line each."""
+    n_weights = sum(np.size(leaf) for leaf in jax.tree.leaves(model.network))
+    lines = [
+        f"{n_weights:,} weights of a network ({precision}), from which it draws rows",
+        "the name, the type, and the lowest and the highest value of each column",
+    ]
+    varying = codec.scaling.varying
+    if isinstance(varying, QuantileScaling):
+        n = len(varying.quantiles)
+        lines.append(f"{n:,} quantiles of each column that varies: values of training rows, or values between two")
+    elif model.trained_with["scaling"] == "standard":
+        lines.append("the mean and the standard deviation of each column")
+    if model.classes is not None:
+        lines.append(f"the {len(model.classes)} classes, and how many training rows each has")
+    return lines
+
+
+def _shown_of_data(model: RowModel, codec: NumberCodec) -> str:
+    """What histograms show beside the rows."""
+    if isinstance(codec.scaling.varying, QuantileScaling):
+        return "Line: the training data, by the quantiles that the model holds."
+    if model.trained_with["scaling"] == "standard":
+        return "Marks: mean and standard deviation of the training data, which the model holds."
+    return ""

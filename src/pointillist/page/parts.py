@@ -1,0 +1,64 @@
+"""What pages are made of: the texts that travel in them, and numbers as base64."""
+
+import base64
+import json
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import Any, Literal
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+ENGINE = ("engine/messages.js", "engine/network.js", "engine/samplers.js")
+"""Scripts of a page's workers, which compute with networks."""
+
+SECURITY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; "
+    "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+"""A page's content security policy: it may load nothing from outside."""
+
+Precision = Literal["float16", "float32"]
+"""Precision of the numbers in a page."""
+
+
+def asset(name: str) -> Markup:
+    """Reads the text of a file in this room's folder `assets`, unchanged."""
+    return text_of(__package__, f"assets/{name}")
+
+
+def text_of(package: str, name: str) -> Markup:
+    """Reads the text of a file of a package, unchanged."""
+    return Markup(files(package).joinpath(name).read_text(encoding="utf-8"))
+
+
+def kernel() -> str:
+    """The WebAssembly that multiplies matrices, as base64."""
+    return base64.b64encode(files(__package__).joinpath("assets/engine/kernel.wasm").read_bytes()).decode()
+
+
+def environment(package: str) -> Environment:
+    """Makes templates of a package's folder `assets`, which escape all text; `shared` reads the texts of this room."""
+    made = Environment(
+        loader=PackageLoader(package, "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals["shared"] = asset
+    return made
+
+
+def as_json(data: Any) -> Markup:
+    """Encodes a value as JSON in which no text can end the surrounding script element early."""
+    return Markup(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
+
+
+def packed(arrays: Iterable[Any], precision: Literal["float16", "float32", "float64"]) -> str:
+    """Encodes numbers, one array after another, as base64."""
+    # Little-endian, as every browser's typed arrays are.
+    kind = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}[precision]
+    flat = np.concatenate([np.asarray(array, kind).ravel() for array in arrays])
+    return base64.b64encode(flat.tobytes()).decode()

@@ -1,0 +1,127 @@
+"""A model's page in a browser, against the rows that Python draws."""
+
+import csv
+import io
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from pointillist import Diffusion
+from pointillist.cli import app
+
+SMALL = {"width": 16, "depth": 2, "epochs": 2, "batch_size": 32, "timesteps": 50, "random_state": 0}
+HOSTILE = '</script><img src=x onerror="alert(1)">'
+
+
+def normal(rng, leaf):
+    return rng.normal(size=leaf.shape, scale=leaf.shape[0] ** -0.5 if leaf.ndim > 1 else 0.1).astype(np.float32)
+
+
+def fitted(X, y=None, **options):
+    """A model of random weights: what they predict is as good as anything, and depends on every one of them."""
+    model = Diffusion(**SMALL | options).fit(X, y)
+    rng = np.random.default_rng(0)
+    object.__setattr__(model.model_, "network", jax.tree.map(lambda leaf: normal(rng, leaf), model.model_.network))
+    return model
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=200)
+    return np.stack([a, 0.5 * a + rng.normal(size=200), rng.exponential(size=200)], axis=1)
+
+
+@pytest.fixture
+def page_of(opened, tmp_path):
+    def build(model, **options):
+        model.page(tmp_path / "model.html")
+        page = opened(tmp_path / "model.html", **options)
+        page.wait_for_function("() => !document.querySelector('#csv').disabled")
+        return page
+
+    return build
+
+
+def drawn(page, **asked):
+    """Columns of rows that the page draws."""
+    return np.array(
+        page.evaluate(
+            """async ({ prior, ...asked }) => {
+                 const table = await pointillist.draw({ ...asked, prior: prior && new Float32Array(prior) });
+                 return table.columns.map((column) => Array.from(column.values));
+               }""",
+            asked,
+        )
+    ).T
+
+
+@pytest.mark.parametrize("scaling", ["standard", "quantile"])
+def test_rows_are_pythons_for_the_same_seed_and_for_the_same_prior(rows, page_of, scaling):
+    model = fitted(rows, scaling=scaling)
+    page = page_of(model)
+    scaled = model.model_.codec.encode
+    expected = model.sample(700, random_state=5)
+    np.testing.assert_allclose(scaled(drawn(page, rows=700, seed=5)), scaled(expected), atol=1e-2)
+    prior = np.random.default_rng(1).normal(size=(90, 3)).astype(np.float32)
+    expected = model.sample(prior=prior)
+    found = drawn(page, rows=90, seed=0, prior=prior.ravel().tolist())
+    np.testing.assert_allclose(scaled(found), scaled(expected), atol=1e-2)
+
+
+def test_classes_and_guidance_are_pythons(rows, page_of):
+    model = fitted(rows[:, :2], np.where(rows[:, 0] > 0.5, "high", "low"))
+    page = page_of(model)
+    for label, guidance in ((0, 0.0), (1, 2.0)):
+        name = ["high", "low"][label]
+        expected = model.sample(300, labels=name, guidance=guidance, random_state=3)
+        found = drawn(page, rows=300, seed=3, label=label, guidance=guidance)
+        np.testing.assert_allclose(found[:, :2], expected, atol=2e-2)
+        assert (found[:, 2] == label).all()
+
+
+def test_a_page_is_asked_for_rows_and_gives_csv_in_the_tables_types(rows, page_of, tmp_path):
+    table = pa.table(
+        {
+            HOSTILE: rows[:, 0].astype(np.float32),
+            "a, b": np.round(10 * rows[:, 1]).astype(np.int64),
+            "same": np.full(200, 7),
+            "is_large": rows[:, 2] > 1,
+        }
+    )
+    model = fitted(table, np.where(rows[:, 0] > 0.5, "high", f"{HOSTILE}<b>"), p_uncond=0.0, process="gaussian")
+    page = page_of(model)
+    assert page.evaluate("document.querySelectorAll('img').length") == 0
+    assert HOSTILE in page.inner_text("#first-rows thead")
+    page.fill("#rows", "1500")
+    page.fill("#seed", "9")
+    page.click("#draw")
+    page.wait_for_function("() => document.querySelector('#status').textContent.startsWith('1,500 rows in')")
+    with page.expect_download() as download:
+        page.click("#csv")
+    download.value.save_as(tmp_path / "rows.csv")
+    names, *cells = csv.reader(io.StringIO((tmp_path / "rows.csv").read_text()))
+    assert names == [*table.column_names, "label"] and len(cells) == 1500
+    expected, labels = model.sample(1500, return_labels=True, random_state=9)
+    assert [row[4] for row in cells] == labels.tolist()
+    close = np.isclose([float(row[0]) for row in cells], expected[HOSTILE].to_numpy(), atol=1e-2)
+    whole = [int(row[1]) for row in cells] == expected["a, b"].to_numpy()
+    assert close.mean() > 0.99 and whole.mean() > 0.97
+    assert {row[2] for row in cells} == {"7"} and {row[3] for row in cells} <= {"true", "false"}
+    assert all(np.float32(row[0]) == float(np.float32(row[0])) for row in cells)
+    large = [str(value).lower() for value in expected["is_large"].to_pylist()]
+    assert np.mean([row[3] == value for row, value in zip(cells, large, strict=True)]) > 0.99
+
+
+def test_a_default_model_takes_less_than_a_megabyte(rows, tmp_path):
+    model = Diffusion(epochs=1, random_state=0).fit(rows)
+    model.save(tmp_path / "m.model")
+    done = CliRunner().invoke(app, ["page", str(tmp_path / "m.model"), "-o", str(tmp_path / "m.html")])
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "m.html").read_text()
+    assert len(text) < 1e6 and "<title>m</title>" in text
+    assert "None of its rows" in text and "the mean and the standard deviation of each column" in text
+    assert model.model_.record.fingerprint not in text
