@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from pointillist.diffusion.networks import Network
 from pointillist.diffusion.solvers import DPM_POINTS
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.headings import headings
@@ -26,6 +27,7 @@ def number_content(model: RowModel) -> dict[str, Any]:
     """
     codec, process = model.codec, model.process
     assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
+    assert isinstance(model.network, Network)
     parts = model.network, process.architecture, process.prediction, process.schedule, process.sigma_data
     network = network_content(*parts, process.n_classes, "float16") or network_content(
         *parts, process.n_classes, "float32"

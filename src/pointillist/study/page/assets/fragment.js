@@ -1,6 +1,6 @@
 "use strict";
 /** The page's state in the URL's fragment, `#view?key=value&key=value`: a link restores what its sender saw. */
-window.pointillist = {};
+window.pointillist ??= {};
 (() => {
   /** What each view was last given, so that going to another view and back loses nothing. */
   const kept = new Map();
