@@ -8,13 +8,14 @@ from markupsafe import Markup
 from pointillist.files import check_place, write_whole
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.row_model import RowModel
+from pointillist.page.mixed import mixed_content
 from pointillist.page.numbers import number_content
 from pointillist.page.parts import ENGINE, SECURITY, as_json, asset, environment, kernel
 
-WORKER = (*ENGINE, "engine/threefry.js", "drawing.js")
+WORKER = (*ENGINE, "engine/threefry.js", "drawing.js", "mixed.js")
 """Scripts of the page's workers."""
 
-SCRIPTS = ("engine/workers.js", "classes.js", "table.js", "pictures.js", "model.js")
+SCRIPTS = ("engine/workers.js", "classes.js", "table.js", "cells.js", "pictures.js", "model.js")
 """Scripts of the page, in the order in which it runs them."""
 
 
@@ -57,8 +58,4 @@ def render(model: RowModel, title: str) -> str:
 
 
 def _content(model: RowModel) -> dict[str, Any]:
-    if not isinstance(model.process, GaussianProcess):
-        raise ValueError(
-            "a page can hold a model of numbers, and this one has mixed columns: give a model fitted to numbers alone"
-        )
-    return number_content(model)
+    return number_content(model) if isinstance(model.process, GaussianProcess) else mixed_content(model)

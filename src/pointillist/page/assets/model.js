@@ -2,7 +2,7 @@
 /* A model's page: what is asked for, the rows that are drawn, and what is shown of them. */
 
 (() => {
-  const { Workers, Table, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
+  const { Workers, Table, MixedTable, mixed, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
@@ -10,6 +10,7 @@
   const byId = (id) => document.getElementById(id);
   const content = JSON.parse(byId("content").textContent);
   const { columns, classes, model } = content;
+  const isMixed = model.kind === "mixed";
   const workers = new Workers(byId("worker-source").textContent, content.kernel, [model]);
 
   const element = (tag, properties = {}, ...children) => {
@@ -26,15 +27,16 @@
   /**
    * Draws rows in chunks that workers take in turn.
    *
-   * @param {{rows: number, seed: number, label?: number|null, guidance?: number, prior?: Float32Array}} asked label:
-   *   index of the class of all rows; prior: x_T, rows × columns that vary
+   * @param {{rows: number, seed: number, label?: number|null, guidance?: number, prior?: Float32Array,
+   *   given?: [number, number][]}} asked label: index of the class of all rows; prior: x_T, rows × columns that vary;
+   *   given: for mixed columns, tokens and their values
    * @param {(table: Table, n: number) => void} onPart called with the number of rows that are there from the first on
    * @returns {Promise<Table|null>} null if another run has begun
    */
-  async function draw({ rows, seed, label = null, guidance = 0, prior }, onPart = () => {}) {
+  async function draw({ rows, seed, label = null, guidance = 0, prior, given = [] }, onPart = () => {}) {
     const run = ++latest;
     await workers.load(model.id);
-    const made = new Table(columns, classes?.labels ?? [], rows);
+    const made = isMixed ? new MixedTable(content, rows, given) : new Table(content, rows);
     let labels;
     if (label !== null) labels = new Int32Array(rows).fill(label);
     else if (classes?.are_drawn) labels = drawnLabels(classes.counts, rows, seed);
@@ -53,6 +55,7 @@
           firstRow: first,
           rows: Math.min(chunk, rows - first),
           labels: own,
+          given,
           guidance,
           prior: prior?.slice(first * width, (first + chunk) * width),
         });
@@ -78,15 +81,20 @@
 
   const whole = (id, most) => Math.min(most, Math.max(Number(byId(id).min), Math.floor(Number(byId(id).value)) || 0));
 
+  /** Selects of cells that may be given, with their tokens. */
+  const givenCells = [];
+
   function asked() {
     const chosen = byId("class")?.value ?? "all";
+    const given = givenCells.filter(({ select }) => select.value).map(({ token, select }) => [token, Number(select.value)]);
     byId("rows").value = whole("rows", MOST_ROWS);
     byId("seed").value = whole("seed", 2 ** 32 - 1);
     return {
       rows: Number(byId("rows").value),
       seed: Number(byId("seed").value),
       label: chosen === "all" ? null : Number(chosen),
-      guidance: chosen === "all" ? 0 : Number(byId("guidance")?.value ?? 0),
+      given,
+      guidance: byId("guided") && !byId("guided").hidden ? Number(byId("guidance").value) : 0,
     };
   }
 
@@ -149,32 +157,47 @@
     document.addEventListener("pointillist:theme", show);
   }
 
-  /** Mean and standard deviation of the rows that are there. */
+  /** Mean and standard deviation of the rows that are there, and how many have a value. */
   function moments(values) {
-    let [mean, squares] = [0, 0];
-    for (let r = 0; r < ready; r++) mean += values[r] / ready;
-    for (let r = 0; r < ready; r++) squares += (values[r] - mean) ** 2 / ready;
-    return [mean, Math.sqrt(squares)];
+    let [n, mean, squares] = [0, 0, 0];
+    for (let r = 0; r < ready; r++) {
+      if (Number.isNaN(values[r])) continue;
+      const shift = values[r] - mean;
+      mean += shift / ++n;
+      squares += shift * (values[r] - mean);
+    }
+    return [n, mean, Math.sqrt(squares / n)];
   }
 
-  function remark(column) {
-    if (column.is_label) return `${many(classes.labels.length, "class").replace(/classs$/, "classes")}`;
-    const [mean, deviation] = moments(column.values);
-    const own = `${shown(mean)} ± ${shown(deviation)}`;
+  const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+
+  function remark({ values, nominal, kind, ...column }) {
+    const [n, mean, deviation] = moments(values);
+    const missing = n < ready ? `; ${percent(1 - n / ready)} missing` : "";
+    if (nominal) {
+      const counts = new Uint32Array(nominal.length);
+      for (let r = 0; r < ready; r++) counts[values[r]]++;
+      const most = counts.indexOf(Math.max(...counts));
+      return `${percent(counts[most] / ready)} ${nominal[most]}${missing}`;
+    }
+    if (kind === "day" || kind === "time") {
+      return `data from ${column.write(column.minimum)} to ${column.write(column.maximum)}${missing}`;
+    }
     const known = column.is_standard ? ` (data: ${shown(column.centre)} ± ${shown(column.unit)})` : "";
-    return `${own}${known}; data from ${shown(column.minimum)} to ${shown(column.maximum)}`;
+    const own = n ? `${shown(mean)} ± ${shown(deviation)}${known}; ` : "";
+    return `${own}data from ${shown(column.minimum)} to ${shown(column.maximum)}${missing}`;
   }
 
   function show() {
     if (!table || !ready) return;
     for (const { i, canvas, note } of marginals) {
-      histogram(canvas, table.columns[i], ready, classes);
+      histogram(canvas, table.columns[i], ready);
       note.textContent = remark(table.columns[i]);
     }
     if (columns.length > 1) {
-      const label = table.columns.find((column) => column.is_label);
+      const label = table.columns.find((column) => column.is_label || (isMixed && column.token === model.guided));
       const [x, y] = ["x", "y"].map((id) => table.columns[Number(byId(id).value)]);
-      pair(byId("scatter"), x, y, label, ready, classes);
+      pair(byId("scatter"), x, y, label, ready);
       const n = Math.min(ready, MOST_POINTS);
       byId("scatter-note").textContent = `${n < ready ? "The first " : ""}${many(n, "row")}${label ? "; colour: the class" : ""}.`;
     }
@@ -192,16 +215,32 @@
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   }
 
+  const isGuided = ({ token, select }) => token === model.guided && select.value !== "";
+
+  /** A choice for every column whose cells may be given. */
+  function setUpGiven() {
+    for (const column of columns.filter((each) => each.can_be_given)) {
+      const select = element("select", {}, new Option("drawn", ""), ...mixed.choices(column).map(([v, text]) => new Option(text, v)));
+      byId("given-cells").append(element("label", {}, column.name, select));
+      givenCells.push({ token: column.token, select });
+    }
+    byId("given").hidden = !givenCells.length;
+  }
+
   function setUpControls() {
     if (classes) {
       const all = classes.are_drawn ? "all, in the data's shares" : "not chosen";
       const each = classes.labels.map((label, i) => new Option(String(label), i));
       byId("class").replaceChildren(new Option(all, "all"), ...each);
-      const update = () => {
-        byId("guided").hidden = !classes.can_guide || byId("class").value === "all";
-        byId("guidance-value").textContent = byId("guidance").value;
-      };
-      for (const id of ["class", "guidance"]) byId(id).addEventListener("input", update);
+    }
+    if (isMixed) setUpGiven();
+    const update = () => {
+      const isChosen = isMixed ? givenCells.some(isGuided) : classes?.can_guide && byId("class").value !== "all";
+      byId("guided").hidden = !isChosen;
+      byId("guidance-value").textContent = byId("guidance").value;
+    };
+    if (byId("guided")) {
+      byId("form").addEventListener("input", update);
       update();
     }
     byId("form").addEventListener("submit", (event) => {

@@ -3,6 +3,8 @@
 
 (() => {
   const BINS = 40;
+  /** Most categories, or integers, that have a bar each. */
+  const MOST_BARS = 60;
   const MOST_POINTS = 5000;
   const MARGIN = 0.04;
 
@@ -26,56 +28,40 @@
     return { context, width, height };
   }
 
-  const isNominal = (column) => column.is_label;
-
   /** The ends of a column's axis. */
-  function ends(column, count, rows) {
-    if (isNominal(column)) return [-0.5, count - 0.5];
-    let [low, high] = [column.minimum, column.maximum];
+  function ends({ nominal, isWhole, minimum, maximum, values }, rows) {
+    if (nominal) return [-0.5, Math.min(MOST_BARS, nominal.length) - 0.5];
+    let [low, high] = [minimum, maximum];
     for (let r = 0; r < rows; r++) {
-      low = Math.min(low, column.values[r]);
-      high = Math.max(high, column.values[r]);
+      if (values[r] < low) low = values[r];
+      if (values[r] > high) high = values[r];
     }
+    if (isWhole && high - low < MOST_BARS) return [low - 0.5, high + 0.5];
     const edge = MARGIN * (high - low) || 0.5;
     return [low - edge, high + edge];
   }
 
-  /** Share of the training rows below a value, where the model holds quantiles. */
-  function shareBelow(known, value) {
-    const last = known.length - 1;
-    if (value <= known[0]) return value < known[0] ? 0 : 0.5 / last;
-    if (value >= known[last]) return 1;
-    let [low, high] = [0, last];
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (known[middle] <= value) low = middle;
-      else high = middle;
-    }
-    return (low + (value - known[low]) / (known[high] - known[low])) / last;
-  }
-
   /** What the model knows of a column's bins: shares of the training rows; null if it knows none. */
-  function expected(column, classes, edges) {
-    if (isNominal(column)) {
-      const all = classes.counts.reduce((a, b) => a + b, 0);
-      return classes.counts.map((n) => n / all);
-    }
-    if (!column.known) return null;
-    return edges.slice(1).map((edge, i) => shareBelow(column.known, edge) - shareBelow(column.known, edges[i]));
+  function expected(column, edges) {
+    if (column.shares) return column.shares;
+    // Of few integers the middles have no mass, and a bin holds one of them.
+    return column.below ? edges.slice(1).map((edge, i) => column.below(edge) - column.below(edges[i])) : null;
   }
 
   /** Draws a histogram of the first rows of a column. */
-  function histogram(canvas, column, rows, classes) {
+  function histogram(canvas, column, rows) {
     const { context, width, height } = sized(canvas);
     if (!width) return;
-    const count = isNominal(column) ? classes.counts.length : BINS;
-    const [low, high] = ends(column, count, rows);
+    const [low, high] = ends(column, rows);
+    const isCounted = column.nominal || (column.isWhole && high - low <= MOST_BARS);
+    const count = isCounted ? Math.round(high - low) : BINS;
     const edges = Array.from({ length: count + 1 }, (_, i) => low + (i / count) * (high - low));
     const shares = new Float64Array(count);
     for (let r = 0; r < rows; r++) {
-      shares[Math.min(count - 1, Math.floor(((column.values[r] - low) / (high - low)) * count))] += 1 / rows;
+      const bin = Math.floor(((column.values[r] - low) / (high - low)) * count);
+      if (bin >= 0 && bin < count) shares[bin] += 1 / rows;
     }
-    const known = expected(column, classes, edges);
+    const known = expected(column, edges);
     const most = Math.max(...shares, ...(known ?? []), 1e-9);
     const [bottom, bar] = [height - 16, width / count];
     const top = (share) => bottom - (share / most) * (bottom - 6);
@@ -100,7 +86,7 @@
     context.moveTo(0, bottom);
     context.lineTo(width, bottom);
     context.stroke();
-    if (!isNominal(column)) writeEnds(context, width, height, low, high);
+    if (!column.nominal) writeEnds(context, column, width, height, low, high);
   }
 
   /** The mean of the training rows, and a standard deviation to either side. */
@@ -117,23 +103,23 @@
     context.stroke();
   }
 
-  function writeEnds(context, width, height, low, high) {
+  function writeEnds(context, column, width, height, low, high) {
+    const text = (value) => (column.kind === "day" || column.kind === "time" ? column.write(value) : shown(value));
     context.fillStyle = colour("--muted");
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "left";
-    context.fillText(shown(low), 0, height - 3);
+    context.fillText(text(low), 0, height - 3);
     context.textAlign = "right";
-    context.fillText(shown(high), width, height - 3);
+    context.fillText(text(high), width, height - 3);
   }
 
   /** Draws the first rows of a pair of columns, with the class as the colour if there is one. */
-  function pair(canvas, x, y, label, rows, classes) {
+  function pair(canvas, x, y, label, rows) {
     const { context, width, height } = sized(canvas);
     if (!width) return;
     const [left, bottom] = [48, height - 22];
-    const count = classes?.counts.length;
-    const [[x0, x1], [y0, y1]] = [ends(x, count, rows), ends(y, count, rows)];
-    const spread = (column, r) => (isNominal(column) ? 0.7 * (((r * 0.618034) % 1) - 0.5) : 0);
+    const [[x0, x1], [y0, y1]] = [ends(x, rows), ends(y, rows)];
+    const spread = (column, r) => (column.nominal ? 0.7 * (((r * 0.618034) % 1) - 0.5) : 0);
     const colours = Array.from({ length: 8 }, (_, i) => colour(`--series-${i + 1}`));
     context.strokeStyle = colour("--line");
     context.strokeRect(left, 6, width - left - 6, bottom - 6);
@@ -148,10 +134,10 @@
     }
     context.globalAlpha = 1;
     context.translate(left, 0);
-    if (!isNominal(x)) writeEnds(context, width - left - 6, height, x0, x1);
+    if (!x.nominal) writeEnds(context, x, width - left - 6, height, x0, x1);
     context.translate(-left, 0);
     context.textAlign = "right";
-    if (!isNominal(y)) for (const [value, at] of [[y0, bottom], [y1, 14]]) context.fillText(shown(value), left - 5, at);
+    if (!y.nominal) for (const [value, at] of [[y0, bottom], [y1, 14]]) context.fillText(shown(value), left - 5, at);
   }
 
   Object.assign(window.pointillist, { histogram, pair, shown, MOST_POINTS });

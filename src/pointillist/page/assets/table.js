@@ -20,6 +20,21 @@
     return z < 0 ? tail / 2 : 1 - tail / 2;
   }
 
+  /** Its inverse, by Newton's method on the logarithm of the share. */
+  function normalQuantile(share) {
+    if (share <= 0 || share >= 1) return share <= 0 ? -Infinity : Infinity;
+    if (share > 0.5) return -normalQuantile(1 - share);
+    let z = -Math.sqrt(-2 * Math.log(share)) + 0.3;
+    for (let step = 0; step < 40; step++) {
+      const found = normalCdf(z);
+      const density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
+      const change = (Math.log(found / share) * found) / density;
+      z -= change;
+      if (Math.abs(change) < 1e-14) break;
+    }
+    return z;
+  }
+
   /** To the nearest integer; of two, to the even one, as NumPy does. */
   function rounded(value) {
     const low = Math.floor(value);
@@ -53,8 +68,12 @@
     return rounded(value / step) * step;
   }
 
+  const TYPES = { float16: [half, 3], float32: [Math.fround, 6] };
+
   /** A number in the fewest digits that its type needs. */
-  function shortest(value, round, digits) {
+  function shortest(value, type) {
+    if (!(type in TYPES)) return String(value);
+    const [round, digits] = TYPES[type];
     const own = round(value);
     for (let n = digits; n < 10; n++) {
       const short = Number(own.toPrecision(n));
@@ -66,16 +85,27 @@
   /** How a cell of a column is written. */
   function writer(column, labels) {
     if (column.is_label) return (value) => String(labels[value]);
-    switch (column.type) {
-      case "bool":
-        return (value) => String(value !== 0);
-      case "float16":
-        return (value) => shortest(value, half, 3);
-      case "float32":
-        return (value) => shortest(value, Math.fround, 6);
-      default:
-        return (value) => String(value);
+    if (column.type === "bool") return (value) => String(value !== 0);
+    return (value) => shortest(value, column.type);
+  }
+
+  const shares = (counts) => {
+    const all = counts.reduce((a, b) => a + b, 0);
+    return counts.map((n) => n / all);
+  };
+
+  /** Share of the training rows up to a value, by the quantiles of their column. */
+  function shareBelow(known, value) {
+    const last = known.length - 1;
+    if (value <= known[0]) return 0;
+    if (value >= known[last]) return 1;
+    let [low, high] = [0, last];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (known[middle] <= value) low = middle;
+      else high = middle;
     }
+    return (low + (value - known[low]) / (known[high] - known[low])) / last;
   }
 
   /** A field of CSV. */
@@ -83,20 +113,27 @@
 
   const ROWS_AT_ONCE = 5000;
 
+  /** Rows of numbers. */
   class Table {
     /**
-     * @param {object[]} columns as the page holds them
-     * @param {any[]} labels the classes
+     * @param {object} content as the page holds it
      * @param {number} rows
      */
-    constructor(columns, labels, rows) {
+    constructor({ columns, classes }, rows) {
+      const labels = classes?.labels;
       this.rows = rows;
       this.columns = columns.map((column) => ({
         ...column,
         values: new Float64Array(rows),
+        nominal: column.is_label ? labels.map(String) : null,
+        isWhole: column.is_whole,
         decode: decoder(column),
         write: writer(column, labels),
       }));
+      for (const column of this.columns) {
+        if (column.is_label) column.shares = shares(classes.counts);
+        else if (column.known) column.below = (value) => shareBelow(column.known, value);
+      }
       this.width = columns.filter((column) => column.place !== undefined).length;
     }
 
@@ -127,5 +164,40 @@
     }
   }
 
-  window.pointillist.Table = Table;
+  /** Rows of mixed columns. */
+  class MixedTable extends Table {
+    /** @param {[number, number][]} given tokens and their values, the same in all rows */
+    constructor({ columns, model, relations }, rows, given) {
+      super({ columns: [] }, rows);
+      const { mixed } = window.pointillist;
+      this.relations = relations;
+      this.fixed = new Set(given.map(([token]) => token));
+      this.width = model.width;
+      this.columns = columns.map((column) => ({
+        ...column,
+        values: new Float64Array(rows),
+        nominal: column.categories?.map(String) ?? null,
+        isWhole: column.kind === "whole",
+      }));
+      for (const column of this.columns) {
+        column.decode = mixed.decoder(column);
+        column.write = mixed.writer(column);
+      }
+      this.byToken = [];
+      for (const column of this.columns) this.byToken[column.token] = column;
+    }
+
+    fill(first, drawn) {
+      const rows = drawn.length / this.width;
+      for (const { values, decode, token, score } of this.columns) {
+        for (let r = 0; r < rows; r++) {
+          const start = r * this.width;
+          values[first + r] = decode(drawn[start + token], score === null ? 0 : drawn[start + score]);
+        }
+      }
+      window.pointillist.mixed.restore(this.relations, this.byToken, first, rows, this.fixed);
+    }
+  }
+
+  Object.assign(window.pointillist, { Table, MixedTable, normalCdf, normalQuantile, rounded, clamp, shortest });
 })();

@@ -166,8 +166,7 @@ class ResidualMLP {
 
   apply(x, share) {
     const size = this.width * BLOCK;
-    this.#see(x);
-    this.input.apply(this.seen, this.h);
+    this.begin(x);
     for (let block = 0; block < this.inner.length; block++) {
       this.#modulate(share, 2 * block * this.width);
       this.inner[block].apply(this.u, this.v);
@@ -182,8 +181,8 @@ class ResidualMLP {
     return this.result;
   }
 
-  /** x, then sin and cos of its multiples. */
-  #see(x) {
+  /** The first layer, of x and then sin and cos of its multiples. */
+  begin(x) {
     const size = this.columns * BLOCK;
     const row = this.memory.view(x, size);
     const seen = this.memory.view(this.seen, this.input.inputs * BLOCK);
@@ -194,6 +193,7 @@ class ResidualMLP {
         seen[(2 * k + 2) * size + i] = Math.cos(frequency * row[i]);
       }
     });
+    this.input.apply(this.seen, this.h);
   }
 
   /** u = (1 + scale) h / rms(h) + shift. */

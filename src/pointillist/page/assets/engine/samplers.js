@@ -215,6 +215,25 @@ function* dpm(schedule, x, predict, { steps }) {
   yield { level: schedule.at(0), x: predict(x, schedule.atLambda(points[steps - 1])) };
 }
 
+/** DPM-Solver++(2M) with noise: `noise.step(i)` gives that of the step to point i, rows × columns. */
+function* dpmSde(schedule, x, predict, { steps, noise }) {
+  const points = lambdas(schedule, steps);
+  let before = null;
+  for (let i = 0; i < steps - 1; i++) {
+    const x0 = predict(x, schedule.atLambda(points[i]));
+    const [from, to] = [atLambda(points[i]), schedule.atLambda(points[i + 1])];
+    const h = points[i + 1] - points[i];
+    const z = noise.step(i + 1);
+    const [ofX, ofD] = [(to.sigma / from.sigma) * Math.exp(-h), -to.alpha * Math.expm1(-2 * h)];
+    const ofZ = to.sigma * Math.sqrt(-Math.expm1(-2 * h));
+    const D = before ? x0.map((value, k) => 1.5 * value - 0.5 * before[k]) : x0;
+    x = x.map((value, k) => ofX * value + ofD * D[k] + ofZ * z[k]);
+    before = x0;
+    yield { level: to, x };
+  }
+  yield { level: schedule.at(0), x: predict(x, schedule.atLambda(points[steps - 1])) };
+}
+
 /** Heun's method; states are given as x_t = alpha_t y. */
 function* heun(schedule, x, predict, { steps }) {
   const points = lambdas(schedule, steps);

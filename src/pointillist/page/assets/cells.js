@@ -1,0 +1,162 @@
+"use strict";
+/* Cells of tables of mixed columns: from tokens and scores to values, and to text; and relations between columns. */
+
+(() => {
+  const { unpackNumbers, normalCdf, normalQuantile, rounded, clamp, shortest } = window.pointillist;
+
+  /** The last place in increasing values that is not above one; -1 if there is none. */
+  function placeOf(values, value) {
+    let [low, high] = [-1, values.length];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (values[middle] <= value) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Linear between points, constant beyond them. */
+  function interpolated(x, xs, ys) {
+    const i = placeOf(xs, x);
+    if (i < 0) return ys[0];
+    if (i >= xs.length - 1) return ys[ys.length - 1];
+    return ys[i] + ((x - xs[i]) / (xs[i + 1] - xs[i])) * (ys[i + 1] - ys[i]);
+  }
+
+  /** Normal scores of a column's numbers. */
+  class Scores {
+    constructor({ points, levels, edges, is_discrete, has_intervals }) {
+      [this.points, this.levels, this.edges] = [points, levels, edges].map((text) => unpackNumbers(text, "float64"));
+      this.isDiscrete = is_discrete;
+      this.hasIntervals = has_intervals;
+    }
+
+    /** The number with a share of the rows below it. */
+    ofShare(share) {
+      if (!this.isDiscrete) return interpolated(normalQuantile(share), this.levels, this.points);
+      return this.points[placeOf(this.levels.subarray(1, -1), share) + 1];
+    }
+
+    ofScore(score) {
+      return this.isDiscrete ? this.ofShare(normalCdf(score)) : interpolated(score, this.levels, this.points);
+    }
+
+    /** The number at a place in an interval. */
+    within(interval, place) {
+      const [low, high] = [this.edges[interval], this.edges[interval + 1]];
+      return this.ofShare(clamp(low + place * (high - low), low, high * (1 - 2 ** -53)));
+    }
+
+    /** Share of the numbers up to a value. */
+    below(value) {
+      if (!this.isDiscrete) return normalCdf(interpolated(value, this.points, this.levels));
+      return this.levels[placeOf(this.points, value) + 1];
+    }
+  }
+
+  /** Rounds to the column's digits, or to its step. */
+  function rounder({ step, first, decimals }) {
+    if (step) return (value) => first + step * rounded((value - first) / step);
+    if (decimals === null) return (value) => value;
+    return (value) => rounded(value * 10 ** decimals) / 10 ** decimals;
+  }
+
+  /** From a token and a score to a value: the index of a category, a number, or NaN if the cell is missing. */
+  function decoder(column) {
+    const isMissing = (token) => token >= column.n_values;
+    if (column.categories) return (token) => (isMissing(token) ? NaN : token);
+    const atoms = unpackNumbers(column.atoms, "float64");
+    column.round = rounder(column);
+    if (!column.scores) return (token) => (isMissing(token) ? NaN : atoms[token]);
+    const scores = new Scores(column.scores);
+    if (!atoms.length && !column.has_missing) column.below = (value) => scores.below(value);
+    return (token, score) => {
+      const value = Math.floor(token);
+      if (isMissing(value)) return NaN;
+      if (value < atoms.length) return atoms[value];
+      const found = scores.hasIntervals ? scores.within(value - atoms.length, token - value) : scores.ofScore(score);
+      return scores.isDiscrete ? found : column.round(found);
+    };
+  }
+
+  const two = (number) => String(number).padStart(2, "0");
+
+  function day(milliseconds) {
+    const date = new Date(milliseconds);
+    return `${String(date.getUTCFullYear()).padStart(4, "0")}-${two(date.getUTCMonth() + 1)}-${two(date.getUTCDate())}`;
+  }
+
+  function time(value, perSecond) {
+    const seconds = Math.floor(value / perSecond);
+    const [date, digits] = [new Date(1000 * seconds), Math.log10(perSecond)];
+    const clock = [date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()].map(two).join(":");
+    const part = String(Math.round(value - seconds * perSecond)).padStart(digits, "0");
+    return `${day(1000 * seconds)} ${clock}${digits ? `.${part}` : ""}`;
+  }
+
+  /** How a cell of a column is written; a missing one is empty. */
+  function writer(column) {
+    const of = {
+      category: (value) => String(column.categories ? column.categories[value] : value),
+      whole: (value) => String(rounded(value)),
+      number: (value) => shortest(value, column.type),
+      decimal: (value) => value.toFixed(column.scale),
+      day: (value) => day((1000 * value) / column.per_second),
+      time: (value) => time(value, column.per_second),
+    }[column.kind];
+    return (value) => (Number.isNaN(value) ? "" : of(value));
+  }
+
+  /** Values that a column may be given, with their tokens. */
+  function choices(column) {
+    const write = writer(column);
+    const decode = decoder(column);
+    const known = Array.from({ length: column.n_values }, (_, token) => [token, write(decode(token))]);
+    return column.has_missing ? [...known, [column.n_values, "(missing)"]] : known;
+  }
+
+  /**
+   * Restores relations in some rows.
+   *
+   * @param {[number, number[], number[], number][]} relations column, terms, factors, constant: a column is a sum of
+   *   others; without factors it is no less than another
+   * @param {object[]} columns by token
+   * @param {Set<number>} fixed tokens of columns that stay as they are
+   */
+  function restore(relations, columns, first, rows, fixed) {
+    for (const [column, terms, factors, constant] of relations) {
+      const own = [column, ...terms].map((token) => columns[token]);
+      const free = [column, ...terms].map((token) => !fixed.has(token));
+      for (let r = first; r < first + rows; r++) {
+        const values = own.map((each) => each.values[r]);
+        if (values.some(Number.isNaN)) continue;
+        if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant);
+        else restoreOrder(values, own, free);
+        own.forEach((each, i) => (each.values[r] = values[i]));
+      }
+    }
+  }
+
+  function restoreSum(values, own, free, weights, constant) {
+    const i = free.indexOf(true);
+    if (i < 0) return;
+    const rest = values.reduce((sum, value, k) => (k === i ? sum : sum + weights[k] * value), constant);
+    values[i] = own[i].round(-rest / weights[i]);
+  }
+
+  function restoreOrder(values, own, free) {
+    for (const [i, sign] of [
+      [0, 1],
+      [1, -1],
+    ]) {
+      if (!(values[0] < values[1]) || !free[i]) continue;
+      const other = values[1 - i];
+      const { minimum, maximum, round } = own[i];
+      // As far on the other side, if the column goes so far.
+      const turned = round(clamp(2 * other - values[i], minimum, maximum));
+      values[i] = sign * turned >= sign * other ? turned : other;
+    }
+  }
+
+  window.pointillist.mixed = { decoder, writer, choices, restore };
+})();

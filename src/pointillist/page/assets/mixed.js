@@ -1,0 +1,292 @@
+"use strict";
+/* Rows of tokens and numbers: tokens one after another, then the numbers at once, given them. */
+
+const HIDDEN = -1;
+const LARGEST_PLACE = 1 - 2 ** -12;
+const LARGEST_SCORE = 5.5;
+
+/** How many hidden tokens of a wide row are drawn by the end of each evaluation. */
+function stepsOf(hidden, most) {
+  return Array.from({ length: most }, (_, i) => {
+    const share = Math.fround(1 - Math.cos(((Math.PI / 2) * (i + 1)) / most));
+    const wanted = Math.fround(hidden * share);
+    const low = Math.floor(wanted);
+    const even = low + (low % 2);
+    const near = wanted - low === 0.5 ? even : Math.round(wanted);
+    return Math.min(hidden, Math.max(near, i + 1));
+  });
+}
+
+/** A sum of rows of a weight, one for each one-hot input, kept for a block of rows. */
+class Sum {
+  /**
+   * @param {Float32Array} weight shape (inputs, width)
+   * @param {Float32Array} bias shape (width,)
+   */
+  constructor(weight, bias) {
+    this.weight = weight;
+    this.bias = bias;
+    this.width = bias.length;
+  }
+
+  /** The bias for every row: [width][row]. */
+  start() {
+    const sum = new Float32Array(this.width * BLOCK);
+    for (let j = 0; j < this.width; j++) sum.fill(this.bias[j], j * BLOCK, (j + 1) * BLOCK);
+    return sum;
+  }
+
+  add(sum, row, input, factor = 1) {
+    const first = input * this.width;
+    for (let j = 0; j < this.width; j++) sum[j * BLOCK + row] += factor * this.weight[first + j];
+  }
+}
+
+/** The network of tokens, from the sum of those that are seen to what logits are made of. */
+class TokenNetwork {
+  constructor(memory, { tensors, depth }) {
+    const layer = (name) => new Dense(memory, tensors[`${name}.weight`], tensors[`${name}.bias`]);
+    const names = (kind) => Array.from({ length: depth }, (_, i) => `of_tokens.${kind}.${i}`);
+    this.memory = memory;
+    this.seen = new Sum(tensors["of_tokens.input.weight"], tensors["of_tokens.input.bias"]);
+    this.inner = names("inner").map(layer);
+    this.outer = names("outer").map(layer);
+    this.weight = tensors["of_tokens.output.weight"];
+    this.bias = tensors["of_tokens.output.bias"];
+    this.width = this.seen.width;
+    this.u = memory.take(this.width * BLOCK);
+    this.v = memory.take(this.width * BLOCK);
+  }
+
+  /** The last hidden layer, [width][row]. */
+  through(sum) {
+    const size = this.width * BLOCK;
+    const h = sum.slice();
+    for (let block = 0; block < this.inner.length; block++) {
+      normalise(h, this.memory.view(this.u, size), this.width);
+      this.inner[block].apply(this.u, this.v);
+      const v = this.memory.view(this.v, size);
+      for (let i = 0; i < size; i++) v[i] /= 1 + Math.exp(-v[i]);
+      this.outer[block].apply(this.v, this.u);
+      const u = this.memory.view(this.u, size);
+      for (let i = 0; i < size; i++) h[i] += u[i];
+    }
+    normalise(h, h, this.width);
+    return h;
+  }
+
+  /** Logits of some slots for a row. */
+  logits(h, row, first, count) {
+    const slots = this.bias.length;
+    const out = new Float64Array(count);
+    for (let s = 0; s < count; s++) out[s] = this.bias[first + s];
+    for (let j = 0; j < this.width; j++) {
+      const [value, at] = [h[j * BLOCK + row], j * slots + first];
+      for (let s = 0; s < count; s++) out[s] += value * this.weight[at + s];
+    }
+    return out;
+  }
+}
+
+/** h / rms(h), row by row. */
+function normalise(h, out, width) {
+  const norm = new Float64Array(BLOCK);
+  for (let i = 0; i < h.length; i++) norm[i % BLOCK] += h[i] * h[i];
+  for (let r = 0; r < BLOCK; r++) norm[r] = 1 / Math.sqrt(norm[r] / width + 1e-6);
+  for (let i = 0; i < h.length; i++) out[i] = h[i] * norm[i % BLOCK];
+}
+
+/** The network of numbers: residual blocks that the noise level modulates, beside what the tokens contribute. */
+class NumberNetwork extends ResidualMLP {
+  constructor(memory, model) {
+    const own = Object.entries(model.tensors)
+      .filter(([name]) => name.startsWith("of_numbers."))
+      .map(([name, values]) => [name.replace("of_numbers.", ""), values]);
+    const layers = (kind) => Array.from({ length: model.depth }, (_, i) => `${kind}.${i}`);
+    super(memory, { ...model, tensors: Object.fromEntries(own), inner: layers("inner"), outer: layers("outer") });
+    const tensors = Object.fromEntries(own);
+    this.context = new Sum(tensors["context.weight"], tensors["context.bias"]);
+  }
+
+  /** @param {Uint8Array} isOpen which numbers are drawn, [number][row] */
+  given(isOpen, known) {
+    Object.assign(this, { isOpen, known });
+  }
+
+  begin(x) {
+    const size = this.columns * BLOCK;
+    const row = this.memory.view(x, size);
+    const seen = this.memory.view(this.seen, this.input.inputs * BLOCK);
+    seen.fill(0);
+    for (let i = 0; i < size; i++) {
+      if (!this.isOpen[i]) continue;
+      seen[i] = 1;
+      seen[size + i] = row[i];
+      this.model.row_frequencies.forEach((frequency, k) => {
+        seen[(2 * k + 2) * size + i] = Math.sin(frequency * row[i]);
+        seen[(2 * k + 3) * size + i] = Math.cos(frequency * row[i]);
+      });
+    }
+    this.input.apply(this.seen, this.h);
+    const h = this.memory.view(this.h, this.width * BLOCK);
+    for (let i = 0; i < h.length; i++) h[i] += this.known[i];
+  }
+}
+
+class MixedModel {
+  constructor(memory, model) {
+    this.model = model;
+    this.memory = memory;
+    this.schedule = new Schedule(model.alpha, model.sigma);
+    this.ofTokens = new TokenNetwork(memory, model);
+    this.columns = model.with_number.length;
+    if (this.columns) {
+      this.ofNumbers = new NumberNetwork(memory, { ...model, columns: this.columns });
+      this.block = memory.take(this.columns * BLOCK);
+    }
+    let first = 0;
+    this.starts = model.sizes.map((size) => (first += size) - size);
+    this.longest = Math.max(...model.sizes);
+  }
+
+  /**
+   * @param {{seed: number, firstRow: number, rows: number, given: [number, number][], guidance: number}} asked given:
+   *   tokens with their values, the same in all rows
+   * @returns {Float32Array} rows × (tokens, then numbers)
+   */
+  draw({ seed, firstRow, rows, given = [], guidance }) {
+    const width = this.model.sizes.length + this.columns;
+    const key = keyOf(seed, SAMPLING);
+    const out = new Float32Array(rows * width);
+    const guided = guidance ? given.find(([token]) => token === this.model.guided) : undefined;
+    for (let first = 0; first < rows; first += BLOCK) {
+      const count = Math.min(BLOCK, rows - first);
+      const keys = Array.from({ length: count }, (_, r) => foldIn(key, firstRow + first + r));
+      const tokens = this.#drawTokens(keys, given, guided, guidance);
+      const numbers = this.columns ? this.#drawNumbers(keys, tokens, guided, guidance) : null;
+      tokens.forEach((row, r) => {
+        out.set(row, (first + r) * width);
+        if (numbers) {
+          out.set(numbers.subarray(r * this.columns, (r + 1) * this.columns), (first + r) * width + row.length);
+        }
+      });
+    }
+    return out;
+  }
+
+  #slot(token, value) {
+    return this.starts[token] + Math.floor(value);
+  }
+
+  #drawTokens(keys, given, guided, guidance) {
+    const { sizes, most_steps: mostSteps, with_intervals: intervals } = this.model;
+    const n = sizes.length;
+    const sum = this.ofTokens.seen.start();
+    const rows = keys.map((_, r) => {
+      const row = Float32Array.from(sizes, (size) => (size > 1 ? HIDDEN : 0));
+      for (const [token, value] of given) row[token] = value;
+      row.forEach((value, token) => value !== HIDDEN && this.ofTokens.seen.add(sum, r, this.#slot(token, value)));
+      return row;
+    });
+    const hidden = sizes.map((_, token) => token).filter((token) => rows[0][token] === HIDDEN);
+    const turns = keys.map((key) => {
+      const order = uniforms(foldIn(key, n), n);
+      return hidden.slice().sort((a, b) => order[a] - order[b] || a - b);
+    });
+    const ends = mostSteps ? stepsOf(hidden.length, mostSteps) : hidden.map((_, i) => i + 1);
+    let begin = 0;
+    for (const end of ends) {
+      if (end === begin) continue;
+      const logits = this.#logits(sum, turns, begin, end, guided, guidance);
+      rows.forEach((row, r) => {
+        for (let turn = begin; turn < end; turn++) {
+          const token = turns[r][turn];
+          const noise = gumbels(foldIn(keys[r], turn), sizes[token]);
+          let [best, value] = [-Infinity, 0];
+          logits[r][turn - begin].forEach((logit, v) => {
+            if (logit + noise[v] > best) [best, value] = [logit + noise[v], v];
+          });
+          row[token] = value;
+          this.ofTokens.seen.add(sum, r, this.#slot(token, value));
+        }
+      });
+      begin = end;
+    }
+    if (intervals.length) {
+      keys.forEach((key, r) => {
+        const places = uniforms(foldIn(key, n + 2), intervals.length, 0, LARGEST_PLACE);
+        intervals.forEach((token, i) => hidden.includes(token) && (rows[r][token] += places[i]));
+      });
+    }
+    return rows;
+  }
+
+  /** Logits of the tokens whose turn it is, row by row. */
+  #logits(sum, turns, begin, end, guided, guidance) {
+    const { sizes } = this.model;
+    const of = (own) => {
+      const h = this.ofTokens.through(own);
+      const logits = (token, r) => this.ofTokens.logits(h, r, this.starts[token], sizes[token]);
+      return turns.map((order, r) => order.slice(begin, end).map((token) => logits(token, r)));
+    };
+    const found = of(sum);
+    if (!guided) return found;
+    const without = of(this.#without(this.ofTokens.seen, sum, guided, turns.length));
+    return found.map((row, r) =>
+      row.map((logits, i) => logits.map((logit, v) => logit + guidance * (logit - without[r][i][v]))),
+    );
+  }
+
+  /** A sum without the guided token. */
+  #without(weights, sum, [token, value], rows) {
+    const own = sum.slice();
+    for (let r = 0; r < rows; r++) weights.add(own, r, this.#slot(token, value), -1);
+    return own;
+  }
+
+  #drawNumbers(keys, tokens, guided, guidance) {
+    const { with_number: places, number_values: values, steps } = this.model;
+    const { columns, ofNumbers } = this;
+    const n = this.model.sizes.length;
+    const known = ofNumbers.context.start();
+    const isOpen = new Uint8Array(columns * BLOCK);
+    tokens.forEach((row, r) => {
+      row.forEach((value, token) => ofNumbers.context.add(known, r, this.#slot(token, value)));
+      places.forEach((token, c) => (isOpen[c * BLOCK + r] = row[token] === values[c]));
+    });
+    const without = guided && this.#without(ofNumbers.context, known, guided, keys.length);
+    const own = keys.map((key) => foldIn(key, n + 1));
+    const normal = (of) => Float32Array.from(own.flatMap((key) => [...normals(of(key), columns)]));
+    const noise = { step: (i) => normal((key) => foldIn(key, i)) };
+    const predict = (x, level) => {
+      const x0 = this.#predict(x, level, isOpen, known);
+      if (!guided) return x0;
+      const free = this.#predict(x, level, isOpen, without);
+      return x0.map((value, i) => value + guidance * (value - free[i]));
+    };
+    let x = normal((key) => key);
+    for (const state of dpmSde(this.schedule, x, predict, { steps, noise })) x = state.x;
+    return x;
+  }
+
+  /** x̂_0 of the numbers that are drawn, 0 for others. */
+  #predict(x, { alpha, sigma, lambda }, isOpen, known) {
+    const { columns, ofNumbers, memory } = this;
+    const total = sigma ** 2 + alpha ** 2;
+    const [inside, skip, out] = [1 / Math.sqrt(total), alpha / total, sigma / Math.sqrt(total)];
+    const level = noiseLevelEmbedding(lambda, this.model.level_features, this.model.noise_level_frequencies);
+    const block = memory.view(this.block, columns * BLOCK);
+    block.fill(0);
+    const rows = x.length / columns;
+    for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) block[c * BLOCK + r] = inside * x[r * columns + c];
+    ofNumbers.given(isOpen, known);
+    const found = memory.view(ofNumbers.apply(this.block, ofNumbers.share(level)), columns * BLOCK);
+    return x.map((value, i) => {
+      const place = (i % columns) * BLOCK + Math.floor(i / columns);
+      if (!isOpen[place]) return 0;
+      return Math.min(LARGEST_SCORE, Math.max(-LARGEST_SCORE, skip * value + out * found[place]));
+    });
+  }
+}
+
+KINDS.mixed = MixedModel;

@@ -1,0 +1,114 @@
+"""The page of a model of mixed columns in a browser, against the rows that Python draws."""
+
+import csv
+import io
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pointillist import Diffusion
+
+N = 600
+TRAINED = {"width": 32, "depth": 2, "epochs": 30, "batch_size": 32, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Categories, few-valued and many-valued numbers, dates, gaps, a sum and spikes."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, N)
+    hours = np.round(rng.gamma(4, 2, N) + kind, 1)
+    extra = np.where(rng.random(N) < 0.4, 0.0, np.round(rng.exponential(3, N), 2))
+    days = np.datetime64("2024-01-01") + rng.integers(0, 500, N)
+    return pa.table(
+        {
+            "<b>kind": np.array(["one", "two, or more", "</script>"])[kind],
+            "hours": hours,
+            "extra": extra,
+            "sum": hours + extra,
+            "rooms": pa.array(np.clip(kind + rng.integers(0, 3, N), 0, 4), mask=rng.random(N) < 0.1),
+            "day": days,
+            "is_new": rng.random(N) < 0.3,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def model(table):
+    rng = np.random.default_rng(1)
+    return Diffusion(**TRAINED).fit(table, np.where(rng.random(N) < 0.5, "yes", "no"))
+
+
+@pytest.fixture
+def page(model, opened, tmp_path):
+    model.page(tmp_path / "model.html")
+    page = opened(tmp_path / "model.html")
+    page.wait_for_function("() => !document.querySelector('#csv').disabled", timeout=60_000)
+    return page
+
+
+def drawn(page, **asked):
+    """Cells of rows that the page draws, as text, by column."""
+    return page.evaluate(
+        """async (asked) => {
+             const table = await pointillist.draw(asked);
+             const rows = Array.from({ length: table.rows }, (_, r) => r);
+             return Object.fromEntries(table.columns.map(({ name }, c) => [name, rows.map((r) => table.text(c, r))]));
+           }""",
+        asked,
+    )
+
+
+def as_text(value):
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def check(found, expected):
+    """Nearly all categories are the same, and numbers of rows whose categories are."""
+    same = np.ones(len(expected), bool)
+    for name in ("<b>kind", "rooms", "is_new"):
+        same &= np.array(found[name]) == [as_text(value) for value in expected[name].to_pylist()]
+    assert same.mean() > 0.98
+    for name in ("hours", "extra", "sum"):
+        numbers, own = np.array(found[name], float)[same], expected[name].to_numpy()[same]
+        assert (np.abs(numbers - own) <= 0.05 * own.std()).mean() > 0.97, name
+    assert np.mean(np.array(found["day"])[same] == expected["day"].to_numpy().astype("M8[D]").astype(str)[same]) > 0.95
+    total = np.array(found["hours"], float) + np.array(found["extra"], float)
+    np.testing.assert_allclose(total, np.array(found["sum"], float), atol=1e-6)
+
+
+def test_rows_are_pythons_for_the_same_seed(model, page):
+    expected, labels = model.sample(400, return_labels=True, random_state=4)
+    found = drawn(page, rows=400, seed=4)
+    check(found, expected)
+    assert np.mean(np.array(found["label"]) == labels) > 0.99
+
+
+def test_given_cells_and_guidance_are_pythons(model, page):
+    codec = model.model_.codec.encoding
+    given = [[codec.place("<b>kind"), 1], [codec.place("label"), 0]]
+    kind = codec.code("<b>kind").categories[1]
+    expected = model.sample(200, where={"<b>kind": kind}, labels="no", guidance=1.0, random_state=2)
+    found = drawn(page, rows=200, seed=2, given=given, guidance=1.0)
+    check(found, expected)
+    assert set(found["<b>kind"]) == {kind} and set(found["label"]) == {"no"}
+
+
+def test_a_page_gives_cells_and_writes_csv(model, table, page, tmp_path):
+    assert page.evaluate("document.querySelectorAll('b').length") == len(table.column_names) + 1
+    page.click("#given summary")
+    page.locator("#given-cells label", has_text="is_new").locator("select").select_option(label="true")
+    page.fill("#rows", "300")
+    page.click("#draw")
+    page.wait_for_function("() => document.querySelector('#status').textContent.startsWith('300 rows in')")
+    with page.expect_download() as download:
+        page.click("#csv")
+    download.value.save_as(tmp_path / "rows.csv")
+    names, *cells = csv.reader(io.StringIO((tmp_path / "rows.csv").read_text()))
+    assert names == [*table.column_names, "label"] and len(cells) == 300
+    columns = dict(zip(names, zip(*cells, strict=True), strict=True))
+    assert set(columns["is_new"]) == {"true"} and "" in columns["rooms"]
+    assert set(columns["<b>kind"]) == {"one", "two, or more", "</script>"}
