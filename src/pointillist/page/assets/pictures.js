@@ -7,6 +7,8 @@
   const MOST_BARS = 60;
   const MOST_POINTS = 5000;
   const MARGIN = 0.04;
+  /** Of a category's name, in pixels. */
+  const LEAST_ROOM = 30;
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -14,7 +16,7 @@
   const shown = (value) => {
     const size = Math.abs(value);
     if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2);
-    return value.toLocaleString("en", { maximumSignificantDigits: size >= 1000 ? 7 : 4, useGrouping: size >= 10000 });
+    return value.toLocaleString("en", { maximumSignificantDigits: size >= 100 ? 6 : 3, useGrouping: size >= 10000 });
   };
 
   /** Sizes a canvas for the screen's pixels; gives its context in units of the page, and its size. */
@@ -86,7 +88,7 @@
     context.moveTo(0, bottom);
     context.lineTo(width, bottom);
     context.stroke();
-    if (!column.nominal) writeEnds(context, column, width, height, low, high);
+    writeAxis(context, column, width, height, [low, high]);
   }
 
   /** The mean of the training rows, and a standard deviation to either side. */
@@ -103,14 +105,31 @@
     context.stroke();
   }
 
-  function writeEnds(context, column, width, height, low, high) {
-    const text = (value) => (column.kind === "day" || column.kind === "time" ? column.write(value) : shown(value));
+  /** Below a picture: the ends of the axis, or the categories if there is room for them. */
+  function writeAxis(context, column, width, height, [low, high]) {
     context.fillStyle = colour("--muted");
     context.font = "11px system-ui, sans-serif";
+    if (column.nominal) {
+      const room = width / Math.min(MOST_BARS, column.nominal.length);
+      if (room < LEAST_ROOM) return;
+      context.textAlign = "center";
+      column.nominal.forEach((name, i) => context.fillText(shortened(name, room), (i + 0.5) * room, height - 3));
+      return;
+    }
+    const [first, last] = axisTexts(column, low, high);
     context.textAlign = "left";
-    context.fillText(text(low), 0, height - 3);
+    context.fillText(first, 0, height - 3);
     context.textAlign = "right";
-    context.fillText(text(high), width, height - 3);
+    context.fillText(last, width, height - 3);
+  }
+
+  /** About six pixels a character. */
+  const shortened = (name, room) => (name.length * 6 > room ? `${name.slice(0, Math.floor(room / 6) - 1)}…` : name);
+
+  function axisTexts(column, low, high) {
+    if (column.kind === "day" || column.kind === "time") return [low, high].map((value) => column.write(value));
+    // Bars of integers reach from half to half.
+    return (column.isWhole ? [Math.ceil(low), Math.floor(high)] : [low, high]).map(shown);
   }
 
   /** Draws the first rows of a pair of columns, with the class as the colour if there is one. */
@@ -133,11 +152,15 @@
       context.fill();
     }
     context.globalAlpha = 1;
+    context.save();
     context.translate(left, 0);
-    if (!x.nominal) writeEnds(context, x, width - left - 6, height, x0, x1);
-    context.translate(-left, 0);
+    writeAxis(context, x, width - left - 6, height, [x0, x1]);
+    context.restore();
+    if (y.nominal) return;
+    context.fillStyle = colour("--muted");
+    context.font = "11px system-ui, sans-serif";
     context.textAlign = "right";
-    if (!y.nominal) for (const [value, at] of [[y0, bottom], [y1, 14]]) context.fillText(shown(value), left - 5, at);
+    axisTexts(y, y0, y1).forEach((text, i) => context.fillText(shortened(text, left), left - 5, i ? 16 : bottom));
   }
 
   Object.assign(window.pointillist, { histogram, pair, shown, MOST_POINTS });
