@@ -10,7 +10,7 @@ import pytest
 from support import dump
 
 from pointillist.study.database import StoreError
-from pointillist.study.grid import Cell, Dataset, random_seed
+from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, random_seed, with_columns
 from pointillist.study.settings import Settings
 from pointillist.study.store import Checkpoint, FloorRecord, Measure, Model, Store
 
@@ -18,6 +18,17 @@ CELL = Cell("f" * 32, Settings(), 0)
 MODEL = Model(np.arange(3, dtype=np.float32), b"weights")
 ROWS = np.ones((5, 2), np.float32)
 MEASURES = {"emd": Measure(1.5, 0.2, 4.0), "report_nll": Measure(np.nan, np.nan, np.inf)}
+
+
+def test_columns_of_a_file_keep_names_and_units(tmp_path):
+    (tmp_path / "rows.csv").write_text("length,weight\n1.5,10\n2.5,30\n3.5,20\n")
+    dataset = load_dataset(str(tmp_path / "rows.csv"))
+    with Store(tmp_path / "study.db") as store:
+        store.set_fact("columns", columns_to_json(dataset))
+        again = with_columns(Dataset("rows", dataset.rows), store.fact("columns"))
+    assert again.names == ("length", "weight") and again.fingerprint == dataset.fingerprint
+    np.testing.assert_allclose(again.scaling.inverse(again.rows), [[1.5, 10], [2.5, 30], [3.5, 20]])
+    assert columns_to_json(Dataset("moons", ROWS)) is None
 
 
 def test_what_goes_in_comes_out_of_the_file(tmp_path):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,15 @@ class Dataset:
         name: Name of a point set, or path of a file.
         rows: Rows, shape (n, d), float32.
         labels: Labels 0 … n_classes - 1, shape (n,); None if there are none.
+        names: Names of the columns; None if they have none.
+        scaling: How the rows were scaled; None if they were not.
     """
 
     name: str
     rows: Float[np.ndarray, "n d"]
     labels: Int[np.ndarray, " n"] | None = None
+    names: tuple[str, ...] | None = None
+    scaling: AffineScaling | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -73,8 +77,39 @@ def load_dataset(name: str) -> Dataset:
     """Loads a named set or a file, and scales it."""
     if name in POINTSETS:
         return Dataset(name, *load_pointset(name))
-    rows = read_table(Path(name)).rows
-    return Dataset(name, AffineScaling.minmax(rows).transform(rows))
+    table = read_table(Path(name))
+    scaling = AffineScaling.minmax(table.rows)
+    return Dataset(name, scaling.transform(table.rows), names=table.names, scaling=scaling)
+
+
+def columns_to_json(dataset: Dataset) -> dict[str, Any] | None:
+    """Names and scaling of a data set's columns, as JSON values; None if it has neither."""
+    names, scaling = dataset.names, dataset.scaling
+    if names is None and scaling is None:
+        return None
+    ends = (None, None) if scaling is None else (scaling.centre.tolist(), scaling.unit.tolist())
+    return {"names": names, "centre": ends[0], "unit": ends[1]}
+
+
+def with_columns(dataset: Dataset, content: Any) -> Dataset:
+    """Returns the data set with what `columns_to_json` returned.
+
+    Raises:
+        ValueError: If these are no names and scaling of its columns.
+    """
+    if content is None:
+        return dataset
+    names, centre, unit = content["names"], content["centre"], content["unit"]
+    d = dataset.rows.shape[1]
+    if names is not None and not (len(names) == len(set(names)) == d and all(isinstance(each, str) for each in names)):
+        raise ValueError(f"the names of {dataset.name!r:.40} are not those of its columns")
+    scaling = None
+    if centre is not None:
+        scaling = AffineScaling(np.array(centre, np.float64), np.array(unit, np.float64))
+        parts = scaling.centre, scaling.unit
+        if any(part.shape != (d,) or not np.isfinite(part).all() for part in parts) or (scaling.unit < 0).any():
+            raise ValueError(f"the scaling of {dataset.name!r:.40} is not that of its columns")
+    return replace(dataset, names=None if names is None else tuple(names), scaling=scaling)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pointillist.study.comparisons import (
     summarise,
 )
 from pointillist.study.database import StoreError
-from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells
+from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells, with_columns
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, is_asked, of_class
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import TEXT, Settings
@@ -110,7 +110,10 @@ class Results:
             self.fingerprints = _fingerprints(store.fact("fingerprints"), names)
             # Two files may hold the same rows, which are then in memory once.
             kept = {key: store.dataset(key) for key in set(self.fingerprints.values())}
-            self._datasets = {n: replace(kept[key], name=n) for n, key in self.fingerprints.items()}
+            columns = store.fact("columns") or {}
+            self._datasets = {
+                n: with_columns(replace(kept[key], name=n), columns.get(n)) for n, key in self.fingerprints.items()
+            }
             check_kinds(self.spec, self._datasets)
 
     @property

@@ -17,7 +17,7 @@ from pointillist.engine.devices import configure
 from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study.checks import check_data
 from pointillist.study.drawing import class_probabilities_of, log_density_of, rows_of
-from pointillist.study.grid import Cell, Dataset, load_dataset, study_cells
+from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, study_cells
 from pointillist.study.measuring import (
     floor_names,
     measure_classes,
@@ -161,6 +161,7 @@ def _keep_study(spec: Spec, store: Store, datasets: dict[str, Dataset]) -> None:
         for dataset in datasets.values():
             store.add_dataset(dataset)
         store.set_fact("fingerprints", {name: dataset.fingerprint for name, dataset in datasets.items()})
+        store.set_fact("columns", {name: columns_to_json(dataset) for name, dataset in datasets.items()})
         store.set_fact("spec", to_json(spec))
         store.set_fact("versions", versions)
         store.set_fact("machine", machine)

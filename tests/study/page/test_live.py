@@ -1,6 +1,8 @@
 """The page's live models: what travels in the page, and what a browser makes of it, against Python's own samplers."""
 
 import base64
+import csv
+import io
 import json
 from dataclasses import replace
 from functools import partial
@@ -20,6 +22,7 @@ from pointillist.engine.training import sigma_data_of
 from pointillist.metrics import energy_distance
 from pointillist.study.grid import Cell
 from pointillist.study.page.live import live_content
+from pointillist.study.page.views import view_name
 from pointillist.study.results import Results
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section, Spec, to_json
@@ -37,6 +40,8 @@ def section(name, datasets, *changes):
     return Section(name, name, datasets, (), columns)
 
 
+COLUMNS = {"names": ["width", "height, in m", "depth"], "centre": [100.0, 0.0, 0.0], "unit": [2.0, 1.0, 0.5]}
+
 SECTIONS = (
     section("plain", ("moons", "space"), ("10", {}), ("500", {"width": 24})),
     section("residual", ("moons",), ("residual", RESIDUAL)),
@@ -52,6 +57,7 @@ def results(tmp_path_factory):
         datasets = {name: dataset(name) for name in names}
         store.set_fact("spec", to_json(Spec("live", "Live", 1, SECTIONS)))
         store.set_fact("fingerprints", {name: of.fingerprint for name, of in datasets.items()})
+        store.set_fact("columns", {"space": COLUMNS})
         store.set_fact("machine", {"processor": "x86_64", "devices": 2})
         store.set_fact("versions", {"pointillist": "0.1.0", "jax": "0.10"})
         rng = np.random.default_rng(0)
@@ -246,3 +252,87 @@ def test_a_view_is_played_scrubbed_and_restored(results, page_of):
     assert other.input_value("#live-set") == "space" and other.input_value("#live-seed") == "7"
     assert other.is_checked("#live-field") and other.is_checked("#live-density")
     np.testing.assert_array_equal(other.evaluate("Array.from(pointillist.live.scene.x)"), rows)
+
+
+FINISHED = "() => document.querySelector('#live-moment').textContent.includes('t = 0 of 60')"
+
+
+def test_a_finished_run_plays_again(results, page_of):
+    page = page_of(results)
+    # As in a browser that is late: a frame's time is earlier than that of the click before it.
+    page.evaluate(
+        """() => {
+             const next = window.requestAnimationFrame;
+             window.requestAnimationFrame = (draw) => next((time) => draw(time - 80));
+           }"""
+    )
+    page.select_option("#live-speed", "2")
+    page.click("#live-play")
+    page.wait_for_function(FINISHED)
+    page.wait_for_function("() => document.querySelector('#live-play').textContent === 'Play'")
+    page.click("#live-play")
+    page.wait_for_function("() => pointillist.live.position > 1 && pointillist.live.position < 15")
+    page.wait_for_function(FINISHED)
+
+
+def test_dragging_before_the_first_frame_begins_one_run(results, page_of):
+    page = page_of(results)
+    page.evaluate(
+        """for (let i = 1; i <= 20; i++) {
+             const time = document.querySelector("#live-time");
+             time.value = 20 * i;
+             time.dispatchEvent(new Event("input"));
+           }"""
+    )
+    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
+    assert page.evaluate("pointillist.pool.nextRun") == 1
+    assert "step 8 of 20" in page.inner_text("#live-moment")
+
+
+def test_every_run_settles(results, page_of):
+    page = page_of(results)
+    model = live_content(results)["models"][0]["id"]
+    ends = page.evaluate(
+        """async (id) => {
+             const asked = { id, sampler: "ancestral", steps: 60, seed: 0, rows: 2000 };
+             await pointillist.pool.load(id);
+             const runs = await Promise.all([1, 2, 3, 4].map(() => pointillist.pool.run(asked)));
+             return runs.map((rows) => rows !== null);
+           }""",
+        model,
+    )
+    assert ends == [False, False, False, True]
+
+
+def test_a_link_with_a_field_shows_that_of_its_moment(results, page_of):
+    model = next(m for m in live_content(results)["models"] if m["dataset"] == "moons")["id"]
+    page = page_of(results, f"#live?model={model}&sampler=dpm&steps=20&seed=1&t=0.4&field=1")
+    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
+    page.wait_for_function("() => pointillist.live.scene.field?.t === pointillist.live.scene.level.t", timeout=5000)
+    assert "step 8 of 20" in page.inner_text("#live-moment")
+
+
+def test_links_with_what_there_is_not_change_nothing(results, page_of):
+    guided = next(m for m in live_content(results)["models"] if m["class_embedding"])["id"]
+    page = page_of(results, f"#live?model={guided}&class=99&sampler=constructor&steps=12")
+    assert page.input_value("#live-class") == "all" and page.input_value("#live-sampler") == "dpm"
+    assert page.input_value("#live-steps") == "12"
+    view = view_name(SECTIONS[0])
+    page = page_of(results, f"#{view}?figure=__proto__")
+    assert page.locator(f"[id='{view}'] .rows select").input_value() == "moons"
+
+
+def test_rows_go_out_as_the_last_ones_in_the_tables_units(results, page_of, tmp_path):
+    page = page_of(results)
+    page.select_option("#live-set", "space")
+    page.click("#live-play")
+    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
+    page.evaluate("document.querySelector('#live-time').value = 400")
+    page.dispatch_event("#live-time", "input")
+    with page.expect_download() as download:
+        page.click("#live-csv")
+    download.value.save_as(tmp_path / "rows.csv")
+    names, *cells = csv.reader(io.StringIO((tmp_path / "rows.csv").read_text()))
+    last = np.array(page.evaluate("Array.from(pointillist.live.frames.at(-1).x)")).reshape(-1, 3)
+    assert names == COLUMNS["names"]
+    np.testing.assert_allclose(np.array(cells, float), last * COLUMNS["unit"] + COLUMNS["centre"], rtol=1e-6)

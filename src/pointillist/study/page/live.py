@@ -9,6 +9,7 @@ import numpy as np
 from pointillist.engine.training import sigma_data_of
 from pointillist.page.network import network_content
 from pointillist.page.parts import Precision, packed
+from pointillist.points import AffineScaling
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.results import Results
@@ -130,7 +131,12 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
     n = len(dataset.rows)
     chosen = np.arange(min(n, MOST_REAL_ROWS)) * n // min(n, MOST_REAL_ROWS)
     shown = (dataset.rows.astype(np.float64) - window.origin) @ window.directions
+    d = dataset.rows.shape[1]
+    scaling = dataset.scaling or AffineScaling.identity(d)
     return {
+        "names": [str(column) for column in range(d)] if dataset.names is None else list(dataset.names),
+        "centre": scaling.centre.tolist(),
+        "unit": scaling.unit.tolist(),
         "rows": packed([dataset.rows[chosen]], "float16"),
         "labels": None if dataset.labels is None else dataset.labels[chosen].tolist(),
         "class_sizes": dataset.class_sizes.tolist(),

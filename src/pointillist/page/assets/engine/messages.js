@@ -6,11 +6,12 @@ const handlers = {};
 /** Lets messages in, such as the one that stops a run; a timer would wait for milliseconds. */
 const breath = (() => {
   const channel = new MessageChannel();
-  let resume = () => {};
-  channel.port1.onmessage = () => resume();
+  const waiting = [];
+  // Several handlers may wait at once.
+  channel.port1.onmessage = () => waiting.shift()();
   return () =>
     new Promise((resolve) => {
-      resume = resolve;
+      waiting.push(resolve);
       channel.port2.postMessage(null);
     });
 })();

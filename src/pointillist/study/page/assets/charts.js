@@ -295,7 +295,7 @@
     onTheme(draw);
     fragment.onRestore(section.view, (params) => {
       const wanted = params.get("loss");
-      panel.open = wanted in section.losses;
+      panel.open = Object.hasOwn(section.losses, wanted);
       if (panel.open) select.value = wanted;
       draw();
     });

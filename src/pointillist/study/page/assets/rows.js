@@ -279,7 +279,7 @@
     onTheme(draw);
     fragment.onRestore(section.view, (params) => {
       const wanted = params.get("figure");
-      select.value = wanted in section.draws ? wanted : select.options[0].value;
+      select.value = Object.hasOwn(section.draws, wanted) ? wanted : select.options[0].value;
       const chosen = params.get("settings")?.split(".");
       for (const chip of chips) chip.setAttribute("aria-pressed", String(!chosen || chosen.includes(chip.dataset.panel)));
       const turned = (params.get("angle") ?? "").split(".").map(Number);

@@ -69,6 +69,8 @@
     #forget() {
       this.pool.stop();
       this.frames = [];
+      this.hasBegun = false;
+      this.wantedField = null;
       this.position = 0;
       byId("steps-value").textContent = byId("steps").value;
       byId("guidance-value").textContent = byId("guidance").value;
@@ -112,6 +114,7 @@
       const begin = performance.now();
       const frames = [];
       this.frames = frames;
+      this.hasBegun = true;
       this.labels = choices.labels ?? null;
       this.total = Math.ceil(choices.steps / Math.ceil(choices.steps / 200));
       this.#say(`drawing ${ROWS.toLocaleString("en")} rows …`);
@@ -132,12 +135,20 @@
       return rows;
     }
 
+    /** Begins to draw the rows, once for all choices: the first frame comes later. */
+    #begin() {
+      this.draw().catch((error) => {
+        this.hasBegun = false;
+        this.#say(`cannot draw rows here: ${error.message}`);
+      });
+    }
+
     async play() {
       this.wasPlayed = true;
       if (this.frames.length && this.position >= this.total) this.position = 0;
-      if (!this.frames.length) {
+      if (!this.hasBegun) {
         this.position = 0;
-        this.draw().catch((error) => this.#say(`cannot draw rows here: ${error.message}`));
+        this.#begin();
       }
       if (this.still.matches) {
         this.position = this.total;
@@ -151,10 +162,11 @@
       this.isPlaying = isPlaying;
       byId("play").textContent = isPlaying ? "Pause" : "Play";
       if (isPlaying && !wasPlaying) {
-        let before = performance.now();
+        let before = null;
         const tick = (now) => {
           if (!this.isPlaying) return;
-          const seconds = Math.min(0.1, (now - before) / 1000);
+          // A frame's time may be earlier than that of the click that comes before it.
+          const seconds = before === null ? 0 : Math.min(0.1, (now - before) / 1000);
           before = now;
           this.#advance(seconds * Number(byId("speed").value));
           requestAnimationFrame(tick);
@@ -195,9 +207,25 @@
       if (this.scene.show.field) this.#askField(level);
     }
 
+    /** Asks for the field at a noise level; of those wanted while one is computed, only the last counts. */
     async #askField(level) {
+      this.wantedField = level;
       if (this.isAsking) return;
       this.isAsking = true;
+      try {
+        while (this.wantedField) {
+          const wanted = this.wantedField;
+          const field = await this.#field(wanted);
+          if (this.wantedField === wanted) this.wantedField = null;
+          if (this.frames.length) this.scene.setField(field);
+        }
+      } finally {
+        this.isAsking = false;
+      }
+      if (!this.isPlaying) this.scene.draw();
+    }
+
+    async #field(level) {
       const points = this.scene.fieldPoints();
       const label = byId("class").value;
       const condition = {
@@ -207,15 +235,13 @@
       const lambda = Math.min(level.lambda, 10);
       const x0 = await this.pool.predict(this.model.id, lambda, points, condition);
       const to = x0.map((value) => value * level.alpha);
-      this.scene.setField({ from: this.scene.project(points), to: this.scene.project(to) });
-      this.isAsking = false;
-      if (!this.isPlaying) this.scene.draw();
+      return { t: level.t, from: this.scene.project(points), to: this.scene.project(to) };
     }
 
     #seek(share) {
       this.isPlaying = false;
       byId("play").textContent = "Play";
-      if (!this.frames.length) this.draw();
+      if (!this.hasBegun) this.#begin();
       this.position = Math.min(1, Math.max(0, share)) * this.total;
       this.#show();
     }
@@ -284,15 +310,20 @@
     }
 
     #saveRows() {
-      const frame = this.frames[Math.min(this.frames.length - 1, Math.round(this.position))];
-      if (!frame) return;
+      const frame = this.frames[this.total];
+      if (!frame) {
+        this.#say("There are no rows yet: press play, and wait for the last step.");
+        return;
+      }
       const { columns } = this.model;
-      const heads = Array.from({ length: columns }, (_, c) => `column_${c}`);
+      const { names, centre, unit } = this.dataset;
+      const field = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
       const lines = Array.from({ length: ROWS }, (_, r) => {
-        const row = [...frame.x.subarray(r * columns, (r + 1) * columns)];
+        const row = Array.from(frame.x.subarray(r * columns, (r + 1) * columns), (value, c) => value * unit[c] + centre[c]);
         return (this.labels ? [...row, this.labels[r]] : row).join(",");
       });
-      const text = [(this.labels ? [...heads, "label"] : heads).join(","), ...lines, ""].join("\n");
+      const heads = this.labels ? [...names, "label"] : names;
+      const text = [heads.map(field).join(","), ...lines, ""].join("\n");
       save(new Blob([text], { type: "text/csv" }), `${this.model.dataset}.csv`);
     }
 
@@ -324,9 +355,13 @@
       this.#chooseSet();
       byId("model").value = model.id;
       this.#chooseModel();
-      if (params.get("sampler") in STEPS) byId("sampler").value = params.get("sampler");
+      if (Object.hasOwn(STEPS, params.get("sampler") ?? "")) byId("sampler").value = params.get("sampler");
       this.#chooseSampler();
-      const set = (id, key) => params.has(key) && (byId(id).value = params.get(key));
+      const set = (id, key) => {
+        const [input, wanted] = [byId(id), params.get(key)];
+        const isKnown = !input.options || [...input.options].some(({ value }) => value === wanted);
+        if (wanted !== null && isKnown) input.value = wanted;
+      };
       set("steps", "steps");
       set("seed", "seed");
       set("class", "class");
