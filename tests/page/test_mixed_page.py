@@ -97,6 +97,19 @@ def test_given_cells_and_guidance_are_pythons(model, page):
     assert set(found["<b>kind"]) == {kind} and set(found["label"]) == {"no"}
 
 
+def test_rows_of_wide_tables_are_pythons(opened, tmp_path):
+    """More than 128 tokens are drawn several at a time."""
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, 3, (300, 135)) // 2
+    columns = {f"c{i}": np.array(["no", "yes"])[cells[:, i]] for i in range(135)}
+    model = Diffusion(width=16, depth=1, epochs=1, random_state=0).fit(pa.table(columns))
+    model.page(tmp_path / "wide.html")
+    page = opened(tmp_path / "wide.html")
+    expected, found = model.sample(60, random_state=3), drawn(page, rows=60, seed=3)
+    same = [np.array(found[name]) == expected[name].to_pylist() for name in expected.column_names]
+    assert np.mean(same) > 0.99
+
+
 def test_a_page_gives_cells_and_writes_csv(model, table, page, tmp_path):
     assert page.evaluate("document.querySelectorAll('b').length") == len(table.column_names) + 1
     page.click("#given summary")

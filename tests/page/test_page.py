@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -11,6 +12,8 @@ from typer.testing import CliRunner
 
 from pointillist import Diffusion
 from pointillist.cli import app
+from pointillist.models.guarantee import Guarantee
+from pointillist.page import render
 
 SMALL = {"width": 16, "depth": 2, "epochs": 2, "batch_size": 32, "timesteps": 50, "random_state": 0}
 HOSTILE = '</script><img src=x onerror="alert(1)">'
@@ -114,6 +117,17 @@ def test_a_page_is_asked_for_rows_and_gives_csv_in_the_tables_types(rows, page_o
     assert all(np.float32(row[0]) == float(np.float32(row[0])) for row in cells)
     large = [str(value).lower() for value in expected["is_large"].to_pylist()]
     assert np.mean([row[3] == value for row, value in zip(cells, large, strict=True)]) > 0.99
+
+
+def test_a_page_states_what_privacy_is_guaranteed(rows):
+    model = fitted(rows).model_
+    assert "Differential privacy" not in render(model, "plain") and "as confidential as the table" in render(model, "")
+    guarantee = Guarantee(
+        2.5, 1e-5, "a row more or less", "accountant 1", ("<i>noise</i>",), ("the <b>ranges</b>",), False
+    )
+    text = render(replace(model, record=replace(model.record, guarantee=guarantee)), "private")
+    assert "Differential privacy" in text and "the &lt;b&gt;ranges&lt;/b&gt;" in text
+    assert "2.5" in text and "as confidential as the table" not in text
 
 
 def test_a_default_model_takes_less_than_a_megabyte(rows, tmp_path):

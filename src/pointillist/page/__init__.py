@@ -58,4 +58,13 @@ def render(model: RowModel, title: str) -> str:
 
 
 def _content(model: RowModel) -> dict[str, Any]:
-    return number_content(model) if isinstance(model.process, GaussianProcess) else mixed_content(model)
+    content = number_content(model) if isinstance(model.process, GaussianProcess) else mixed_content(model)
+    guarantee = model.record.guarantee
+    content["privacy"] = None
+    if guarantee is not None:
+        content["privacy"] = {"line": guarantee.line, "public": "; ".join(guarantee.public)}
+        content["carried"][1:] = [
+            "names, types, categories, ranges and distributions of columns, as they were declared, or measured "
+            "with noise"
+        ]
+    return content

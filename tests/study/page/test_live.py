@@ -322,6 +322,12 @@ def test_links_with_what_there_is_not_change_nothing(results, page_of):
     assert page.locator(f"[id='{view}'] .rows select").input_value() == "moons"
 
 
+def test_a_copied_link_is_said_to_be(results, page_of):
+    page = page_of(results)
+    page.click("#live-link")
+    page.wait_for_function("() => document.querySelector('#live-link').textContent === 'Copied'")
+
+
 def test_rows_go_out_as_the_last_ones_in_the_tables_units(results, page_of, tmp_path):
     page = page_of(results)
     page.select_option("#live-set", "space")

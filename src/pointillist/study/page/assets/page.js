@@ -41,7 +41,7 @@
   const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
   Object.assign(pointillist, {
-    data, sections, colour, seriesColour, onTheme, say, element, save, saveCanvas, fileName, FONT,
+    data, sections, colour, seriesColour, onTheme, say, element, save, saveCanvas, fileName, FONT, copyFrom,
   });
 
   async function copy(text) {
@@ -56,14 +56,17 @@
     }
   }
 
+  /** Copies a text, and says so on the button that was clicked. */
+  async function copyFrom(button, text) {
+    await copy(text);
+    button.textContent = "Copied";
+    say("The link is copied");
+    setTimeout(() => (button.textContent = "Copy link"), 1500);
+  }
+
   for (const { view, root } of sections) {
     const button = root.querySelector(".copy-link");
-    button.addEventListener("click", async () => {
-      await copy(fragment.link(view));
-      button.textContent = "Copied";
-      say("The link is copied");
-      setTimeout(() => (button.textContent = "Copy link"), 1500);
-    });
+    button.addEventListener("click", () => copyFrom(button, fragment.link(view)));
   }
 
   const menuButton = document.querySelector(".menu-button");

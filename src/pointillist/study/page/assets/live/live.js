@@ -269,7 +269,7 @@
       }
       on("png", "click", () => byId("canvas").toBlob((blob) => save(blob, `${this.model.dataset}.png`)));
       on("csv", "click", () => this.#saveRows());
-      on("link", "click", () => (this.#write(), navigator.clipboard?.writeText(location.href)));
+      on("link", "click", () => (this.#write(), window.pointillist.copyFrom(byId("link"), location.href)));
       this.#listenToCanvas(byId("canvas"));
       new MutationObserver(() => this.scene.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
       window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.scene.draw());
