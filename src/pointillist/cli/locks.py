@@ -47,8 +47,8 @@ def exclusive(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def locked(*args: P.args, **options: P.kwargs) -> R:
         out: Any = options["out"]
-        # Where there is no folder, the command makes it, or says why not.
-        if not out.parent.is_dir():
+        # Where there is no folder, or no name of a file, the command itself says so, or makes the folder.
+        if not out.name or out.is_dir() or not out.parent.is_dir():
             return command(*args, **options)
         with alone(out.with_name(f".{out.name}.lock"), out, "writing this file"):
             return command(*args, **options)
