@@ -47,10 +47,18 @@ def exclusive(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def locked(*args: P.args, **options: P.kwargs) -> R:
         out: Any = options["out"]
-        # Where there is no folder, or no name of a file, the command itself says so, or makes the folder.
-        if not out.name or out.is_dir() or not out.parent.is_dir():
+        if not _can_be(out):
+            # The command itself says what is wrong, or makes the folder.
             return command(*args, **options)
         with alone(out.with_name(f".{out.name}.lock"), out, "writing this file"):
             return command(*args, **options)
 
     return locked
+
+
+def _can_be(file: Path) -> bool:
+    """Whether a path may be that of a file in a folder that is there."""
+    try:
+        return bool(file.name) and not file.is_dir() and file.parent.is_dir()
+    except OSError:
+        return False

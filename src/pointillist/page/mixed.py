@@ -18,8 +18,11 @@ from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import kind_of
 from pointillist.points.token_codec import TokenCodec
 
-CHUNK = 256
-"""Rows that a worker draws at once."""
+CHUNK = 64
+"""Rows that a worker draws at once: a block of its kernel."""
+
+FIRST_ROWS = 250
+"""Rows that a page draws when it opens: these models take many evaluations of their networks for a row."""
 
 MOST_CHOICES = 1000
 """Most values of a column that can be given."""
@@ -59,6 +62,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
     }
     return {
         "model": drawing,
+        "first_rows": FIRST_ROWS,
         "columns": _columns(model, codec),
         "relations": [relation.to_json() for relation in codec.relations],
         "classes": None,

@@ -18,6 +18,9 @@ from pointillist.points.scaling import AffineScaling, QuantileScaling
 CHUNK = 512
 """Rows that a worker draws at once."""
 
+FIRST_ROWS = 1000
+"""Rows that a page draws when it opens."""
+
 
 def number_content(model: RowModel) -> dict[str, Any]:
     """Returns a model of numbers as JSON values: its network, what becomes of drawn values, and its classes.
@@ -44,6 +47,7 @@ def number_content(model: RowModel) -> dict[str, Any]:
     }
     return {
         "model": {"id": "model", **network, **drawing},
+        "first_rows": FIRST_ROWS,
         "columns": _columns(model, codec),
         "classes": _classes(model, process),
         "carried": _carried(model, codec, network["weights_type"]),

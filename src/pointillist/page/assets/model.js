@@ -60,6 +60,7 @@
           prior: prior?.slice(first * width, (first + chunk) * width),
         });
         if (run !== latest) return;
+        if (!drawn.every(Number.isFinite)) throw new Error("some are not numbers; guidance may be too strong");
         made.fill(first, drawn, own);
         done.add(first);
         for (; done.has(whole); whole += chunk) done.delete(whole);
