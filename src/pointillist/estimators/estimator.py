@@ -21,13 +21,14 @@ from pointillist.estimators.asking import draw_of, fitted_model
 from pointillist.estimators.reading import checked_rows
 from pointillist.files import checking
 from pointillist.models.checkpoint import forget
-from pointillist.models.conditional import Conditional
+from pointillist.models.conditional import Conditional, conditional_of
 from pointillist.models.container import ModelFileError
 from pointillist.models.density import log_density
 from pointillist.models.drawing import imputed, imputed_numbers
 from pointillist.models.fitting import fit, prepare
 from pointillist.models.given_numbers import rows_with_gaps
 from pointillist.models.hyperparameters import Hyperparameters, values_of
+from pointillist.models.number_conditional import NumberConditional
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.points.frames import aligned
@@ -345,19 +346,21 @@ class Diffusion(Hyperparameters, BaseEstimator):
         restored = [codec.restore(rows, index) for rows in filled]
         return restored[0] if n_draws is None else restored
 
-    def conditional(self, target: Any) -> Conditional:
+    def conditional(self, target: Any) -> Conditional | NumberConditional:
         """Returns the law of one column, or of several, given the others.
 
-        It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`.
+        It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`. A
+        model of numbers has it if it was fitted with `p_given` above 0, and for numbers alone.
 
         Args:
             target: Name of a column, or a list of names; of an array, positions. Labels that `fit` got apart from a
                 table of mixed columns are a column too.
 
         Raises:
-            ValueError: In one line, if there is no such column, or if the model is of numbers.
+            ValueError: In one line, if there is no such column, or if no cells can be given to the
+                model.
         """
-        return Conditional(fitted_model(self), target)
+        return conditional_of(fitted_model(self), target)
 
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes log p(x) of each row in nats, shape (n,), in the units of the data and over all classes together.
