@@ -15,6 +15,7 @@ from pointillist.diffusion.denoisers import (
     ConditionalNetworkDenoiser,
     Denoiser,
     NetworkDenoiser,
+    OpenColumns,
 )
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.mixed_networks import NumberNetwork
@@ -64,6 +65,15 @@ def of_classes(schedule, kind=ResidualMLP, prediction="edm", seed=0):
     )
 
 
+def knowing(schedule, *values):
+    """The denoiser of rows of which some values are given."""
+    n = len(values)
+    network = ResidualMLP(jax.random.key(0), columns=n, features=8, width=6, depth=1, has_given=True)
+    rng = np.random.default_rng(0)
+    network = jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), network)
+    return NetworkDenoiser(network, schedule, np.resize(SIGMA_DATA, n), "edm").knowing(jnp.array(values, jnp.float32))
+
+
 def numbers(schedule):
     """The denoiser of two numbers beside a token."""
     tokens = Tokens((3, 1), (), (0, 1), (2, 0))
@@ -86,6 +96,8 @@ DENOISERS = {
     "network, bounded": Case(lambda s: NetworkDenoiser(some(ResidualMLP, 8), s, SIGMA_DATA, "v", BOUNDS)),
     "network of classes": Case(of_classes),
     "network of classes, MLP": Case(lambda s: of_classes(s, MLP, "eps")),
+    "network of a given column": Case(lambda s: knowing(s, np.nan, 0.3)),
+    "open columns": Case(lambda s: OpenColumns.of(knowing(s, np.nan, 0.3, np.nan), (0, 2), 3)),
     "mixture": Case(MIXTURE.denoiser, MIXTURE),
     "empirical": Case(EMPIRICAL.denoiser, EMPIRICAL),
     "classifier-free": Case(lambda s: ClassifierFree(of_classes(s), *GUIDANCE)),

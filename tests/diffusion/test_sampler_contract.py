@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from contracts import concrete
+from pointillist.diffusion.denoisers import Denoiser
+from pointillist.diffusion.given_sampling import GivenSampler
 from pointillist.diffusion.mixed_sampling import MixedDenoiser, MixedSampler
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.parameterisations import coefficients
@@ -93,6 +95,20 @@ RESTRICTED_LAW = GaussianMixture.of(
 )
 
 
+class Unknowing(Denoiser):
+    """The mixture's denoiser, of rows of which no value is given."""
+
+    @property
+    def schedule(self):
+        return SCHEDULE
+
+    def knowing(self, values):
+        return ORACLE
+
+    def __call__(self, x_t, t):
+        return ORACLE(x_t, t)
+
+
 def reward(x):
     return x @ jnp.asarray(SLOPE, jnp.float32)
 
@@ -145,6 +161,7 @@ SAMPLERS = {
     "walk": Case(walk, law=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
     "tokens": Case(lambda *_: TokenSampler(), TOKEN_LAW, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
     "mixed": Case(lambda schedule, n: MixedSampler(1, schedule, n), MIXED_LAW, denoiser=MIXED_ORACLE),
+    "given": Case(lambda schedule, n: GivenSampler(DPMSolver2M(schedule, n)), denoiser=Unknowing()),
     # A range that holds all of the law.
     "ranged": Case(lambda schedule, n: RangedSampler(Ranges((0,), WHOLE[0], WHOLE[1]), schedule, 20, 5, n)),
     "restricted": Case(

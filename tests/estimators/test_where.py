@@ -140,7 +140,11 @@ def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, where):
 @pytest.mark.parametrize(
     ("where", "options", "message"),
     [
-        ({"x": 1.0}, {}, "where gives column 'x' a value, and this model is of numbers: take between"),
+        ({"x": None}, {}, "column 'x' has no missing cell in the training rows: give a value"),
+        ({"x": "a"}, {}, "column 'x' holds numbers, and 'a' is none"),
+        ({"z": 40.5}, {}, "column 'z' holds whole numbers, and 40.5 is none"),
+        ({"x": [1.0, 2.0]}, {}, "x has 2 entries but n_samples is 3"),
+        ({"x": 1.0}, {"prior": np.zeros((3, 3))}, "prior does not go with values in where"),
         ({"w": between(0, 1)}, {}, "there is no column 'w': the model's columns are x, y, z"),
         ({"x": between(100, None)}, {}, "column 'x': no training row is between\\(100, None\\); its values go from"),
         ({"z": between(40.2, 40.8)}, {}, "column 'z': no training row is between\\(40.2, 40.8\\)"),

@@ -33,16 +33,18 @@ def predict(
     import numpy as np
 
     from pointillist.files import check_place
-    from pointillist.models.conditional import Conditional
+    from pointillist.models.conditional import conditional_of
     from pointillist.models.saving import load_model
+    from pointillist.points import read_any
+    from pointillist.points.frames import mixed_table
 
     check_place(out)
     if quantiles is not None and probabilities:
         raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
     levels = None if quantiles is None else _levels(quantiles)
     fitted = load_model(model)
-    view = Conditional(fitted, _column(fitted, target))
-    rows = _read(fitted, table)
+    view = conditional_of(fitted, _column(fitted, target))
+    rows = mixed_table(read_any(table, is_mixed=True, min_rows=1))
     if probabilities:
         values = view.predict_proba(rows)
         names = [f"{target}={_text(value)}" for value in view.classes_]
@@ -113,7 +115,12 @@ def _column(model: "RowModel", text: str) -> Any:
     """The model's name of a column, which need not be text."""
     from pointillist.points.token_codec import TokenCodec
 
-    names = [code.name for code in model.codec.encoding.columns] if isinstance(model.codec, TokenCodec) else []
+    names: list[Any]
+    codec = model.codec
+    if isinstance(codec, TokenCodec):
+        names = [code.name for code in codec.encoding.columns]
+    else:
+        names = [*range(codec.n_columns)] if codec.names is None else [*codec.names]
     return next((name for name in names if str(name) == text), text)
 
 

@@ -6,16 +6,16 @@ of all classes together until `given` binds it to one class.
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from pointillist.diffusion.networks import Network, sinusoidal_embedding
+from pointillist.diffusion.networks import Network, ResidualMLP, sinusoidal_embedding
 from pointillist.diffusion.parameterisations import SigmaData, coefficients
-from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, Time, alpha_sigma, lambda_range, time_at
 
 Label = Int[Array | np.ndarray, ""]
 """The index of a class, 0 … n_classes - 1; n_classes itself means "no class"."""
@@ -41,6 +41,35 @@ class Denoiser(eqx.Module):
     @abstractmethod
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """E[x_0 | x_t] for one row of shape (d,) at the time t, 1 … T; between integers too."""
+
+    def knowing(self, values: Float[Array, " d"]) -> "Denoiser":
+        """The denoiser of the rows that have some values: E[x_0 | x_t, given values], whatever x_t has there.
+
+        Args:
+            values: The values, shape (d,), NaN where none is given.
+        """
+        raise ValueError("this denoiser has not learned from rows with given columns")
+
+
+class Known(NamedTuple):
+    """The columns of a row that are given.
+
+    Attributes:
+        values: Their values, shape (d,); 0 elsewhere.
+        is_given: Which columns they are, shape (d,).
+        share: What they contribute inside the network.
+    """
+
+    values: Float[Array, " d"]
+    is_given: Bool[Array, " d"]
+    share: Float[Array, " width"]
+
+
+def _known(network: Network, values: Float[Array, " d"]) -> Known:
+    assert isinstance(network, ResidualMLP)
+    is_given = ~jnp.isnan(values)
+    values = jnp.where(is_given, values, 0.0)
+    return Known(values, is_given, network.known(values, is_given.astype(values.dtype)))
 
 
 class ConditionalDenoiser(Denoiser):
@@ -81,6 +110,7 @@ class NetworkDenoiser(Denoiser):
         bounds: Lowest and highest x_0 in each column, shape (2, d), that a prediction is clipped to; None for no
             clipping. E[x_0 | x_t] never leaves the data's range, but where alpha_t is near 0 a network's small error in
             ε moves its x_0 far outside.
+        known: Columns that are given; None for none.
     """
 
     network: Network
@@ -88,6 +118,11 @@ class NetworkDenoiser(Denoiser):
     sigma_data: SigmaData = 1.0
     prediction: str = eqx.field(static=True, default="eps")
     bounds: Bounds | None = None
+    known: Known | None = None
+
+    def knowing(self, values: Float[Array, " d"]) -> "NetworkDenoiser":
+        """E[x_0 | x_t, given values]."""
+        return replace(self, known=_known(self.network, values))
 
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """E[x_0 | x_t] by the network."""
@@ -106,6 +141,7 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
         prediction: See `NetworkDenoiser`.
         bounds: See `NetworkDenoiser`.
         class_share: What the class contributes inside the network; None for no class.
+        known: See `NetworkDenoiser`.
     """
 
     network: Network
@@ -116,6 +152,11 @@ class ConditionalNetworkDenoiser(ConditionalDenoiser):
     prediction: str = eqx.field(static=True, default="eps")
     bounds: Bounds | None = None
     class_share: Float[Array, " m"] | None = None
+    known: Known | None = None
+
+    def knowing(self, values: Float[Array, " d"]) -> "ConditionalNetworkDenoiser":
+        """E[x_0 | x_t, given values]."""
+        return replace(self, known=_known(self.network, values))
 
     def condition(self, label: Label) -> Float[Array, " m"]:
         """Contribution of the class inside the network, the same for every step of a row."""
@@ -143,5 +184,49 @@ def _predicted(
     alpha_t, sigma_t = alpha_sigma(schedule, t)
     of_level = network.of_noise_level(t, jnp.log(alpha_t / sigma_t), time_embedding)
     inside, skip, out = coefficients(denoiser.prediction, alpha_t, sigma_t, denoiser.sigma_data)
-    x0 = skip * x_t + out * network.from_shares(inside * x_t, network.share(of_level) + class_share)
-    return x0 if denoiser.bounds is None else jnp.clip(x0, *jnp.asarray(denoiser.bounds))
+    share, known = network.share(of_level) + class_share, denoiser.known
+    if known is None:
+        x0 = skip * x_t + out * network.from_shares(inside * x_t, share)
+    else:
+        assert isinstance(network, ResidualMLP)
+        shown = jnp.where(known.is_given, 0.0, inside * x_t)
+        x0 = skip * x_t + out * network.from_shares(shown, share, known.share)
+    x0 = x0 if denoiser.bounds is None else jnp.clip(x0, *jnp.asarray(denoiser.bounds))
+    return x0 if known is None else jnp.where(known.is_given, known.values, x0)
+
+
+class OpenColumns(Denoiser):
+    """A denoiser of some columns alone, less a centre, where all others are given.
+
+    A solver without noise starts from N(0, I), which is near the law of noised rows only if their mean is near 0. That
+    of rows with given values need not be, so that their own mean is taken from them.
+
+    Attributes:
+        denoiser: The denoiser of all columns, which knows the others.
+        columns: The columns, as positions.
+        centre: What is taken from the columns, shape (columns,).
+        n_columns: Number of all columns.
+    """
+
+    denoiser: Denoiser
+    columns: tuple[int, ...] = eqx.field(static=True)
+    centre: Float[Array, " d"]
+    n_columns: int = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, denoiser: Denoiser, columns: tuple[int, ...], n_columns: int) -> "OpenColumns":
+        """Makes it of columns whose centre is what the denoiser predicts where there is most noise."""
+        lowest = jnp.maximum(lambda_range(denoiser.schedule)[0], LOWEST_LAMBDA)
+        mean = denoiser(jnp.zeros(n_columns), time_at(denoiser.schedule, lowest))
+        return cls(denoiser, columns, mean[jnp.asarray(columns, int)], n_columns)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The denoiser's schedule."""
+        return self.denoiser.schedule
+
+    def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
+        """E[x_0 | x_t, the others] of the columns less their centre, shape (columns,)."""
+        own = jnp.asarray(self.columns, int)
+        noised = x_t + alpha_sigma(self.schedule, t)[0] * self.centre
+        return self.denoiser(jnp.zeros(self.n_columns).at[own].set(noised), t)[own] - self.centre

@@ -83,6 +83,12 @@ class ClassifierFree(ConditionalDenoiser):
         """The guided denoiser of one class."""
         return replace(self, pair=condition)
 
+    def knowing(self, values: Float[Array, " d"]) -> "ClassifierFree":
+        """The guided denoiser of rows with given values."""
+        known = self.denoiser.knowing(values)
+        assert isinstance(known, ConditionalDenoiser)
+        return replace(self, denoiser=known)
+
     def __call__(self, x_t: Float[Array, " d"], t: Time) -> Float[Array, " d"]:
         """x̂_0(x_t, y) + w (x̂_0(x_t, y) - x̂_0(x_t, ∅))."""
         if self.pair is None:
@@ -128,6 +134,10 @@ class Autoguided(ConditionalDenoiser):
         """The pair of denoisers bound to one class."""
         good, bad = self._pair()
         return replace(self, good=good.under(condition[0]), bad=bad.under(condition[1]))
+
+    def knowing(self, values: Float[Array, " d"]) -> "Autoguided":
+        """The pair of denoisers of rows with given values."""
+        return replace(self, good=self.good.knowing(values), bad=self.bad.knowing(values))
 
     def _pair(self) -> tuple[ConditionalDenoiser, ConditionalDenoiser]:
         if not isinstance(self.good, ConditionalDenoiser) or not isinstance(self.bad, ConditionalDenoiser):

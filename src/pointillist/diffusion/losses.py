@@ -69,12 +69,15 @@ class Objective:
         noise_levels: "uniform": t uniform on 1 … T (Ho et al. 2020, algorithm 1); "log-normal": log σ normal (Karras
             et al. 2022, section 5), between the schedule's lowest and highest σ.
         log_normal: Mean and standard deviation of log(σ / σ_d) of "log-normal".
+        p_given: Share of the rows of which some columns are given without noise. Which share of a row's columns is
+            uniform, and its loss is that of the others.
     """
 
     prediction: str = "eps"
     weighting: str = "uniform"
     noise_levels: str = "uniform"
     log_normal: tuple[float, float] = LOG_NORMAL
+    p_given: float = 0.0
 
     def examples(
         self,
@@ -90,7 +93,18 @@ class Objective:
             batch_size: Number of rows per batch.
         """
         share, eps = self.noise(*keys, len(clean.x0) // batch_size, batch_size, clean.x0.shape[1])
-        return self._examples(clean, eps, share)
+        examples = self._examples(clean, eps, share)
+        return examples if self.p_given == 0 else self._with_given(jax.random.fold_in(keys[0], 1), clean, *examples)
+
+    def _with_given(
+        self, key: PRNGKeyArray, clean: CleanRows, inside: Array, features: Array, target: Array, weight: Array
+    ) -> tuple[Array, ...]:
+        """The examples with some columns of some rows given: no noised value of these is seen, and none is learned."""
+        row_key, column_key = jax.random.split(key)
+        share = 1 - jax.random.uniform(row_key, (len(inside), 1)) / self.p_given
+        is_given = (jax.random.uniform(column_key, inside.shape) < share).astype(inside.dtype)
+        features = jnp.concatenate([features, is_given * clean.x0, is_given], axis=1)
+        return inside * (1 - is_given), features, target, weight * (1 - is_given)
 
     def _examples(self, clean: CleanRows, eps: Float[Array, "m d"], share: Float[Array, " m"]) -> tuple[Array, ...]:
         assert clean.schedule is not None and clean.sigma_data is not None and clean.features is not None

@@ -141,6 +141,8 @@ class ResidualMLP(eqx.Module):
         inner: The `depth` layers width → width, W₁.
         outer: The `depth` layers width → width, W₂.
         output: Layer width → columns.
+        given: Weights 6 · columns → width of the columns that are given, whose part is 0 while none are; None for a
+            network that can be given none.
     """
 
     input: Dense
@@ -148,8 +150,11 @@ class ResidualMLP(eqx.Module):
     inner: tuple[Dense, ...]
     outer: tuple[Dense, ...]
     output: Dense
+    given: Float[Array, "*stack n width"] | None
 
-    def __init__(self, key: PRNGKeyArray, *, columns: int, features: int, width: int, depth: int) -> None:
+    def __init__(
+        self, key: PRNGKeyArray, *, columns: int, features: int, width: int, depth: int, has_given: bool = False
+    ) -> None:
         seen = columns * (1 + 2 * len(ROW_FREQUENCIES))
         # Small outer layers, so that the sum of all blocks starts at the size of what it is added to.
         shapes = [(seen, width, 1.0), (features, depth * 2 * width, 0.1)]
@@ -157,6 +162,8 @@ class ResidualMLP(eqx.Module):
         self.input, self.modulation, *middle = normal_layers(key, shapes)
         self.inner, self.outer = tuple(middle[:depth]), tuple(middle[depth:])
         self.output = Dense(jnp.zeros((width, columns)), jnp.zeros(columns))
+        (known,) = normal_layers(jax.random.fold_in(key, 1), [(seen + columns, width, 1.0)]) if has_given else (None,)
+        self.given = None if known is None else known.weight
 
     @staticmethod
     def of_noise_level(t: Array, lambda_t: Array, width: int) -> Float[Array, "*rows f"]:
@@ -174,23 +181,48 @@ class ResidualMLP(eqx.Module):
         return int(self.modulation.weight.shape[-2])
 
     def __call__(self, x_t: Float[Array, " d"], features: Float[Array, " f"]) -> Float[Array, " d"]:
-        """Applies the network to one row c_in x_t, shape (d,), and its features, shape (f,). Returns shape (d,)."""
-        return self.from_shares(x_t, self.share(features))
+        """Applies the network to one row c_in x_t, shape (d,), and its features, shape (f,). Returns shape (d,).
+
+        After the features may follow d given values, 0 where none is given, and d times 1 where one is.
+        """
+        n = self.features
+        given = self.known(*jnp.split(features[n:], 2)) if len(features) > n else 0.0
+        return self.from_shares(x_t, self.share(features[:n]), given)
+
+    def known(self, values: Float[Array, " d"], is_given: Float[Array, " d"]) -> Float[Array, " width"]:
+        """Contribution of given columns to the output of the input layer, 0 if there are none.
+
+        Args:
+            values: The values; those of other columns do not matter.
+            is_given: 1 where a column is given, otherwise 0.
+        """
+        assert self.given is not None
+        return jnp.concatenate([_waves(values, is_given), is_given]) @ jnp.asarray(self.given)
 
     def share(self, features: Float[Array, " f"], first: int = 0) -> Float[Array, " m"]:
         """Contribution of some features, from index `first` on, to all blocks' scales and shifts."""
         return features @ jnp.asarray(self.modulation.weight)[first : first + len(features)]
 
-    def from_shares(self, x_t: Float[Array, " d"], share: Float[Array, " m"]) -> Float[Array, " d"]:
-        """Applies the network with the share of all features already computed."""
-        waves = [wave(frequency * x_t) for frequency in ROW_FREQUENCIES for wave in (jnp.sin, jnp.cos)]
-        h = self.input(jnp.concatenate([x_t, *waves]))
+    def from_shares(
+        self, x_t: Float[Array, " d"], share: Float[Array, " m"], known: Float[Array, " width"] | float = 0.0
+    ) -> Float[Array, " d"]:
+        """Applies the network with the share of all features, and that of given columns, already computed."""
+        h = self.input(_waves(x_t))
+        if not isinstance(known, float):
+            h = h + known
         # Split and not sliced: the gradient of slices is a sum of arrays that are mostly 0.
         parts = jnp.split(jnp.asarray(self.modulation.bias) + share, 2 * len(self.inner))
         for inner, outer, scale, shift in zip(self.inner, self.outer, parts[::2], parts[1::2], strict=True):
             u = (1 + scale) * (h * jax.lax.rsqrt(jnp.mean(h**2) + 1e-6)) + shift
             h = h + outer(jax.nn.silu(inner(u)))
         return self.output(h)
+
+
+def _waves(x: Float[Array, " d"], weight: Float[Array, " d"] | None = None) -> Float[Array, " n"]:
+    """The Fourier features of a row, times a weight of each column."""
+    waves = [wave(frequency * x) for frequency in ROW_FREQUENCIES for wave in (jnp.sin, jnp.cos)]
+    parts = [x, *waves]
+    return jnp.concatenate(parts if weight is None else [weight * part for part in parts])
 
 
 Network = MLP | ResidualMLP

@@ -1,6 +1,6 @@
 """Rows of numbers in ranges, drawn by populations of candidates that are guided towards them."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -31,13 +31,16 @@ class RangedSampler(Sampler):
         points: Number of points of the solver, at least 2.
     """
 
-    n_notes: ClassVar[int] = NOTES
-
     ranges: Ranges
     schedule: Schedule
     population: int = eqx.field(static=True, default=250)
     kept: int = eqx.field(static=True, default=50)
     points: int = eqx.field(static=True, default=POINTS)
+
+    @property
+    def n_notes(self) -> int:
+        """Number of columns that say how a draw went."""
+        return NOTES
 
     @property
     def rows_per_draw(self) -> int:

@@ -5,7 +5,7 @@ is the product of the masses that were allowed. With a single restricted token a
 numbers beside tokens steer the walk of the numbers (`twisting`).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -60,14 +60,17 @@ class RestrictedSampler(Sampler):
         points: Number of points of the numbers' solver.
     """
 
-    n_notes: ClassVar[int] = NOTES
-
     n_tokens: int = eqx.field(static=True)
     restriction: Restriction
     schedule: Schedule | None = None
     population: int = eqx.field(static=True, default=1)
     kept: int = eqx.field(static=True, default=1)
     points: int = eqx.field(static=True, default=POINTS)
+
+    @property
+    def n_notes(self) -> int:
+        """Number of columns that say how a draw went."""
+        return NOTES
 
     @property
     def rows_per_draw(self) -> int:

@@ -22,13 +22,12 @@ VARIANCES = ("posterior", "beta")
 
 
 class Sampler(eqx.Module):
-    """A sampler draws rows: one, or several that belong together.
+    """A sampler draws rows: one, or several that belong together."""
 
-    Attributes:
-        n_notes: Number of columns beside those of a row, which say how its draw went.
-    """
-
-    n_notes: ClassVar[int] = 0
+    @property
+    def n_notes(self) -> int:
+        """Number of columns beside those of a row, which say how its draw went."""
+        return 0
 
     @property
     @abstractmethod

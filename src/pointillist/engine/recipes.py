@@ -30,6 +30,7 @@ class Architecture:
         depth: Number of hidden blocks.
         time_embedding: Number of features of the noise level, even.
         class_embedding: Width of the embedding of the class, even; 0 for models of data without classes.
+        has_given: Whether columns can be given without noise; only "residual" can.
     """
 
     network: str = "mlp"
@@ -37,6 +38,7 @@ class Architecture:
     depth: int = 5
     time_embedding: int = 16
     class_embedding: int = 0
+    has_given: bool = False
 
     @property
     def n_features(self) -> int:
@@ -45,7 +47,10 @@ class Architecture:
 
     def build(self, key: PRNGKeyArray, columns: int) -> Network:
         """Makes a fresh network for rows of `columns` columns."""
-        shape = {"columns": columns, "features": self.n_features, "width": self.width, "depth": self.depth}
+        shape: dict[str, Any] = {"columns": columns, "features": self.n_features}
+        shape |= {"width": self.width, "depth": self.depth}
+        if self.has_given:
+            shape["has_given"] = True
         return NETWORKS[self.network](key, **shape)
 
     def features(self, t: Array, lambda_t: Float[Array, " m"], labels: Int[Array, " m"] | None) -> Float[Array, "m f"]:

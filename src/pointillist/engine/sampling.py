@@ -117,7 +117,7 @@ def sample_rows(
     n_rows: int,
     seed: int,
     labels: Int[np.ndarray, " n_rows"] | None = None,
-    prior: Float[np.ndarray, "draws d"] | None = None,
+    prior: Float[np.ndarray, "draws start"] | None = None,
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Float[np.ndarray, "n d"]:

@@ -21,15 +21,18 @@ from pointillist.estimators.asking import draw_of, fitted_model
 from pointillist.estimators.reading import checked_rows
 from pointillist.files import checking
 from pointillist.models.checkpoint import forget
-from pointillist.models.conditional import Conditional
+from pointillist.models.conditional import Conditional, conditional_of
 from pointillist.models.container import ModelFileError
 from pointillist.models.density import log_density
-from pointillist.models.drawing import imputed
+from pointillist.models.drawing import imputed, imputed_numbers
 from pointillist.models.fitting import fit, prepare
+from pointillist.models.given_numbers import rows_with_gaps
 from pointillist.models.hyperparameters import Hyperparameters, values_of
+from pointillist.models.number_conditional import NumberConditional
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.points.frames import aligned
+from pointillist.points.number_codec import NumberCodec
 from pointillist.points.token_codec import TokenCodec
 from pointillist.progress import Bar
 
@@ -88,6 +91,9 @@ class Diffusion(Hyperparameters, BaseEstimator):
         warm_start: Whether `fit` continues from the weights and the scaling of the last `fit`, for `epochs` more. Only
             for models of numbers.
         p_uncond: Share of the rows whose label is hidden in training, in [0, 1]. Guidance needs it above 0.
+        p_given: Share of the training rows of which some columns, chosen at random, are given without noise, in [0, 1],
+            so that `where`, `impute` and `conditional` can give columns; 0 for a model that cannot. Only models of
+            numbers with network="residual" use it; private fits do not.
         variance: Variance of the ancestral sampler's noise, "posterior" or "beta".
         process: "gaussian", "masked" or "auto". "gaussian" is diffusion of numbers. "masked" is diffusion of tokens
             (`pointillist.diffusion.tokens`), for columns of any kind; besides `verbose` and `random_state` it uses only
@@ -310,7 +316,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
     def impute(self, X: Any, *, n_draws: int | None = None, random_state: RandomState = None) -> Any:
         """Fills the missing cells of a table; each row's are drawn from their distribution given its other cells.
 
-        Only models of mixed columns can do this. For a table of numbers, fit one with `process="masked"`.
+        A model of numbers can do this if it was fitted with `p_given` above 0.
 
         Args:
             X: A table with the columns of `fit`: an array, or a data frame with its columns in any order. Cells that
@@ -326,31 +332,35 @@ class Diffusion(Hyperparameters, BaseEstimator):
             ValueError: In one line, if X has other columns, or a category that no training row had.
         """
         model = fitted_model(self)
-        if not isinstance(model.codec, TokenCodec):
-            raise ValueError(
-                "impute is for models of tokens, and this one is of numbers: fit the table with process='masked'"
-            )
         if n_draws is not None and not is_whole(n_draws, 1):
             raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
-        layout = model.codec.layout
-        index = X.index if layout.kind == "pandas" and hasattr(X, "iloc") else None
-        tables = imputed(model, aligned(X, layout), n_draws or 1, random_state)
-        restored = [model.codec.restore(table, index) for table in tables]
+        codec = model.codec
+        assert isinstance(codec, TokenCodec | NumberCodec)
+        index = X.index if codec.layout.kind == "pandas" and hasattr(X, "iloc") else None
+        asked = n_draws or 1, random_state
+        filled: list[Any]
+        if isinstance(codec, TokenCodec):
+            filled = imputed(model, aligned(X, codec.layout), *asked)
+        else:
+            filled = imputed_numbers(model, rows_with_gaps(codec, X), *asked)
+        restored = [codec.restore(rows, index) for rows in filled]
         return restored[0] if n_draws is None else restored
 
-    def conditional(self, target: Any) -> Conditional:
+    def conditional(self, target: Any) -> Conditional | NumberConditional:
         """Returns the distribution of one column, or of several, given the others.
 
-        It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`.
+        It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`. A
+        model of numbers has it if it was fitted with `p_given` above 0, and for numbers alone.
 
         Args:
             target: Name of a column, or a list of names; of an array, positions. Labels that `fit` got apart from a
                 table of mixed columns are a column too.
 
         Raises:
-            ValueError: In one line, if there is no such column, or if the model is of numbers.
+            ValueError: In one line, if there is no such column, or if no cells can be given to the
+                model.
         """
-        return Conditional(fitted_model(self), target)
+        return conditional_of(fitted_model(self), target)
 
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes log p(x) of each row in nats, shape (n,), in the units of the data and over all classes together.

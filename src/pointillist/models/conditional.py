@@ -14,10 +14,12 @@ from pointillist.engine.mapping import map_rows
 from pointillist.models.drawing import completed
 from pointillist.models.given import Given, conditional_parts, given_cells
 from pointillist.models.mixed_density import log_probability
+from pointillist.models.number_conditional import NumberConditional
 from pointillist.models.predictive import Predictive
 from pointillist.models.process import Learned
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells, MixedTable, kind_of, to_arrow
+from pointillist.points.number_codec import NumberCodec
 
 LEVELS = 50
 """Number of quantiles of a number that stand for its law."""
@@ -320,3 +322,17 @@ class Conditional:
         cells = Cells(code.rounded(values.ravel()), np.zeros(values.size, bool))
         column = to_arrow([cells], pa.schema([("x", kind)]))[0]
         return column.to_numpy().reshape(values.shape)
+
+
+def conditional_of(model: Learned, target: Any) -> Conditional | NumberConditional:
+    """Returns the law of one column, or of several, given the others; see `Conditional`.
+
+    Args:
+        model: The model, of mixed columns or of numbers.
+        target: Name of a column, or a list of names; of an array, the columns' positions.
+
+    Raises:
+        ValueError: In one line, if there is no such column, or no cells can be given to the model.
+    """
+    kind = NumberConditional if isinstance(model.codec, NumberCodec) else Conditional
+    return kind(model, target)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.diffusion.given_sampling import GivenSampler
 from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.walks import Walk
@@ -14,6 +15,8 @@ from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows, whole_draws
 from pointillist.engine.walks import noise_levels, sample_walks
 from pointillist.models.conditioning import Tally, conditioned
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.given_numbers import known_numbers
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Drawing, Learned
 from pointillist.models.request import Request, check_drawn
@@ -108,6 +111,8 @@ class Draw:
         drawing, codec = self._drawing, self._model.codec
         if not isinstance(codec, NumberCodec):
             raise ValueError("rows of tokens have no paths: take a model of numbers (process='gaussian')")
+        if isinstance(drawing.sampler, GivenSampler):
+            raise ValueError("paths are those of whole rows, and where gives values: leave where out")
         if not isinstance(drawing.sampler, RowSampler):
             what = "in ranges" if drawing.sampler.n_notes else "steered by a reward"
             left_out = "where" if drawing.sampler.n_notes else "reward"
@@ -175,19 +180,39 @@ def imputed(model: Learned, table: MixedTable, n_draws: int, random_state: Any) 
     return [model.codec.filled(table, drawn) for drawn in completed(model, known, n_draws, random_state)]
 
 
+def imputed_numbers(
+    model: Learned, rows: Float[np.ndarray, "n d"], n_draws: int, random_state: Any
+) -> list[Float[np.ndarray, "n d"]]:
+    """Returns one array per draw, each like the given one with its gaps filled.
+
+    Args:
+        model: A model of numbers.
+        rows: Rows in the units of the table, NaN in the gaps.
+        n_draws: Number of arrays.
+        random_state: Seed.
+
+    Raises:
+        ValueError: If no columns can be given to the model.
+    """
+    codec = model.codec
+    assert isinstance(codec, NumberCodec)
+    draws = completed(model, known_numbers(codec, rows), n_draws, random_state)
+    return [np.where(np.isnan(rows), codec.scaling.inverse(drawn), rows) for drawn in draws]
+
+
 def completed(
     model: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
 ) -> Float[np.ndarray, "draws n width"]:
-    """Draws all cells of rows but those that are known, as the codec of tokens encodes them; none is missing.
+    """Draws all cells of rows but those that are known, as the codec encodes them; none is missing.
 
     Args:
-        model: A model of tokens.
-        known: Tokens and scores, hidden and NaN where a cell is not known.
+        model: The model.
+        known: Tokens and scores, hidden and NaN where a cell is not known; of models of numbers, numbers and NaN.
         n_draws: Number of draws of each row.
         random_state: Seed.
     """
     process, width = model.process, model.codec.width
-    assert isinstance(process, MaskedProcess)
+    assert isinstance(process, MaskedProcess | GaussianProcess)
     drawing = process.filling(model, known, n_draws, random_state)
     rows = np.concatenate([np.empty((0, width), np.float32), *_streamed(drawing, width)])
     check_drawn(rows)

@@ -1,7 +1,7 @@
 """Gaussian diffusion of rows of numbers: denoisers, samplers, guidance and steering, by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from pointillist.arguments import is_number, is_whole, seed_of
 from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
+from pointillist.diffusion.given_sampling import GivenSampler
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
@@ -20,6 +21,7 @@ from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.conditioning import split
+from pointillist.models.given_numbers import column_values, known_of
 from pointillist.models.number_conditions import in_ranges
 from pointillist.models.process import Drawing, Learned, Process
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
@@ -64,7 +66,7 @@ class GaussianProcess(Process):
     @classmethod
     def of(cls, parameters: dict[str, Any], n_classes: int, sigma_data: Float[np.ndarray, " k"]) -> "GaussianProcess":
         """Makes the process that hyperparameters describe."""
-        architecture = architecture_of(parameters, n_classes)
+        architecture = architecture_of(parameters, n_classes, len(sigma_data))
         schedule, p_uncond = noise_schedule(parameters), float(parameters["p_uncond"])
         return cls(architecture, parameters["prediction"], schedule, sigma_data, n_classes, p_uncond)
 
@@ -108,12 +110,9 @@ class GaussianProcess(Process):
         """
         assert isinstance(learned.codec, NumberCodec)
         given, conditions = split(request.where or {})
-        for name in given:
-            learned.codec.place(name)
-            raise ValueError(
-                f"where gives column {name!r} a value, and this model is of numbers: take between, or fit the table "
-                "with process='masked'"
-            )
+        cells = {name: column_values(learned.codec, name, value) for name, value in given.items()}
+        if cells:
+            self._check_given(learned, request, next(iter(cells)))
         unused = request.first_changed(OF_REWARD) if request.reward is None else None
         if unused is not None:
             raise ValueError(f"{unused} does nothing without a reward: give a reward, or leave it out")
@@ -124,7 +123,8 @@ class GaussianProcess(Process):
         prior = None if request.prior is None else _prior(learned.codec, request.prior)
         labels = None if request.labels is None else _indices(learned.classes, request.labels)
         is_one = np.ndim(request.labels) == 0
-        lengths = {
+        lengths: dict[Any, int | None] = {
+            **{name: None if len(own.values) == 1 else len(own.values) for name, own in cells.items()},
             "prior": None if prior is None else len(prior),
             "labels": None if labels is None or is_one else len(labels),
         }
@@ -140,10 +140,60 @@ class GaussianProcess(Process):
         needs_labels = request.return_labels or self.p_uncond == 0
         if labels is None and learned.classes is not None and needs_labels:
             labels = _drawn_labels(learned.classes, n_rows, seed)
-        drawing = Drawing(n_rows, seed, denoiser, sampler, labels, prior)
-        if not conditions:
+        has_own_rows = any(len(own.values) > 1 for own in cells.values())
+        drawing = Drawing(n_rows, seed, denoiser, sampler, labels, prior, given=cells, has_own_rows=has_own_rows)
+        if conditions:
+            drawing = in_ranges(drawing, learned.codec, self.schedule, self.sigma_data, conditions, request)
+        if not cells or not learned.codec.scaling.varies[[learned.codec.place(name) for name in cells]].any():
             return drawing
-        return in_ranges(drawing, learned.codec, self.schedule, self.sigma_data, conditions, request)
+        return replace(drawing, sampler=GivenSampler(drawing.sampler), prior=known_of(learned.codec, cells))
+
+    def filling(self, learned: Learned, known: Float[np.ndarray, "n k"], n_draws: int, random_state: Any) -> Drawing:
+        """Returns what draws all numbers of rows but those that are known, `n_draws` times over.
+
+        Args:
+            learned: The model.
+            known: Numbers as the network sees them, NaN where they are not known.
+            n_draws: Number of draws of each row.
+            random_state: Seed.
+
+        Raises:
+            ValueError: If no columns can be given to the model.
+        """
+        self.check_asked(learned, "filling cells")
+        prior = np.tile(known, (n_draws, 1))
+        return Drawing(len(prior), seed_of(random_state), _clipped(learned), GivenSampler(self.solver), prior=prior)
+
+    @property
+    def solver(self) -> RowSampler:
+        """The default sampler, which adds no noise but with a single timestep."""
+        return sampler_named("ancestral" if self.schedule.timesteps < 2 else "dpm", self.schedule, None, "posterior")
+
+    def check_asked(self, learned: Learned, what: str) -> None:
+        """Raises a ValueError if no columns can be given to the model, or none without a label."""
+        if not self.architecture.has_given:
+            raise ValueError(
+                f"{what} needs a model that has learned from rows with given columns: fit it with p_given above 0 and "
+                "network='residual', or with process='masked'"
+            )
+        if learned.classes is not None and self.p_uncond == 0:
+            raise ValueError(f"{what} needs a model trained without labels too: fit it with p_uncond above 0")
+
+    def _check_given(self, learned: Learned, request: Request, name: Any) -> None:
+        """Raises a ValueError if a column cannot have a value."""
+        if not self.architecture.has_given:
+            raise ValueError(
+                f"where gives column {name!r} a value, and this model has not learned from rows with given columns: "
+                "take between, or fit it with p_given above 0 and network='residual'"
+            )
+        for part in (*OF_REWARD, "prior"):
+            if request.first_changed((part,)) is not None:
+                raise ValueError(f"{part} does not go with values in where: leave one of them out")
+        if request.worse is not None and not request.worse.process.architecture.has_given:
+            raise ValueError("worse has not learned from rows with given columns: fit it with p_given above 0")
+        needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
+        if needs_labels and request.labels is None:
+            raise ValueError("classes are not known before the given values: give labels")
 
     def _guided(self, learned: Learned, request: Request) -> Denoiser:
         guidance, interval, worse = request.guidance, request.guidance_interval, request.worse
@@ -214,14 +264,15 @@ class GaussianProcess(Process):
         return STEERING[steering](sampler, in_units, np.asarray(temperature, np.float32), request.candidates)
 
 
-def architecture_of(parameters: dict[str, Any], n_classes: int) -> Architecture:
-    """Returns the architecture that hyperparameters describe, for a number of classes."""
+def architecture_of(parameters: dict[str, Any], n_classes: int, columns: int) -> Architecture:
+    """Returns the architecture that hyperparameters describe, for numbers of classes and of columns."""
     return Architecture(
         network=parameters["network"],
         width=parameters["width"],
         depth=parameters["depth"],
         time_embedding=parameters["time_embedding"],
         class_embedding=parameters["class_embedding"] if n_classes else 0,
+        has_given=parameters["p_given"] > 0 and parameters["network"] == "residual" and columns > 1,
     )
 
 

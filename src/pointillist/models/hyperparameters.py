@@ -22,7 +22,7 @@ LIMITS = {
 
 DECIDING = (
     "timesteps", "schedule", "beta_start", "beta_end", "scaling", "network", "prediction",
-    "width", "depth", "frequencies", "time_embedding", "class_embedding", "p_uncond", "process",
+    "width", "depth", "frequencies", "time_embedding", "class_embedding", "p_uncond", "p_given", "process",
 )  # fmt: skip
 """Parameters of which a fitted model keeps the values, whatever they are set to later."""
 
@@ -82,6 +82,7 @@ class Hyperparameters:
     n_iter_no_change: int = 10
     warm_start: bool = False
     p_uncond: float = 0.2
+    p_given: float = 0.2
     variance: str = "posterior"
     process: str = "auto"
     epsilon: float | None = None
@@ -103,6 +104,8 @@ def values_of(asked: Hyperparameters) -> dict[str, Any]:
 def deciding(asked: Hyperparameters, width: int, frequencies: int = 1) -> dict[str, Any]:
     """Returns the values that decide the network, with numbers in place of None."""
     values = {name: _plain(getattr(asked, name)) for name in DECIDING}
+    if values["network"] == "mlp" or asked.epsilon is not None:
+        values["p_given"] = 0.0
     return values | {"width": values["width"] or width, "frequencies": values["frequencies"] or frequencies}
 
 
@@ -155,7 +158,7 @@ def check_hyperparameters(asked: Hyperparameters) -> None:
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     rate = () if asked.learning_rate is None else ("learning_rate",)
-    for name in (*rate, "averaging", "p_uncond", "validation_fraction", "beta_start", "beta_end"):
+    for name in (*rate, "averaging", "p_uncond", "p_given", "validation_fraction", "beta_start", "beta_end"):
         if not is_number(getattr(asked, name)):
             raise ValueError(f"{name} must be a number, not {getattr(asked, name)!r}")
     if asked.learning_rate is not None and not 0 < asked.learning_rate <= 1:
@@ -174,8 +177,9 @@ def check_hyperparameters(asked: Hyperparameters) -> None:
         raise ValueError("delta and domain are parts of a private fit: give epsilon too")
     if not 0 <= asked.averaging < 1:
         raise ValueError(f"averaging must be at least 0 and below 1, not {asked.averaging!r}")
-    if not 0 <= asked.p_uncond <= 1:
-        raise ValueError(f"p_uncond must lie between 0 and 1, not {asked.p_uncond!r}")
+    for name in ("p_uncond", "p_given"):
+        if not 0 <= getattr(asked, name) <= 1:
+            raise ValueError(f"{name} must lie between 0 and 1, not {getattr(asked, name)!r}")
     if not 0 < asked.validation_fraction < 1:
         raise ValueError(f"validation_fraction must lie between 0 and 1, not {asked.validation_fraction!r}")
 
@@ -203,6 +207,7 @@ REPORT: dict[str, Any] = {
     "warmup": 0,
     "decay": False,
     "averaging": 0.0,
+    "p_given": 0.0,
     "variance": "beta",
 }
 """`Diffusion(**REPORT)` is the plain DDPM of the published study, whose sampler is "ancestral"."""

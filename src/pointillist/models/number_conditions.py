@@ -61,7 +61,8 @@ def in_ranges(
     if not asked:
         return drawing
     # A population has one class.
-    has_own_rows = drawing.labels is not None and len(np.unique(drawing.labels)) > 1
+    of_classes = drawing.labels is not None and len(np.unique(drawing.labels)) > 1
+    has_own_rows = drawing.has_own_rows or of_classes
     ranges = replace(ranges_of(asked), scale=np.asarray(sigma_data, np.float32))
     sampler = RangedSampler(ranges, schedule, *sizes(False, has_own_rows), request.steps or POINTS)
     text = " and ".join(f"{name!r} {conditions[name]}" for name in ends)

@@ -109,7 +109,8 @@ def plan_numbers(
     some = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_FOR_PRIOR)).astype(np.int64)
     warn_of_prior(process.schedule, codec.encode(rows_at(rows, some)))
     batch_size = int(asked.batch_size or BATCH_SIZE)
-    objective = Objective(asked.prediction, asked.weighting, asked.noise_levels)
+    p_given = parameters["p_given"] if process.architecture.has_given else 0.0
+    objective = Objective(asked.prediction, asked.weighting, asked.noise_levels, p_given=p_given)
     plan = Plan(
         rows=rows,
         labels=shown,

@@ -152,7 +152,7 @@ def _of_numbers(
             raise ValueError("a column's spread is 0, negative or beyond use")
         return codec, GaussianProcess.of(trained_with, len(labels), sigma_data), labels
 
-    return _Claim(architecture_of(trained_with, len(labels)), k, len(labels), shapes, assemble)
+    return _Claim(architecture_of(trained_with, len(labels), k), k, len(labels), shapes, assemble)
 
 
 def _of_tokens(

@@ -32,7 +32,7 @@ def network_content(
         n_classes: Number of classes; 0 without.
         precision: Precision of the weights.
     """
-    tensors = dict(sorted(named(network).items()))
+    tensors = page_tensors(network)
     if architecture.network == "mlp":
         # As the other network has them: inputs first.
         tensors = {name: array.T if array.ndim == 2 else array for name, array in tensors.items()}
@@ -60,3 +60,8 @@ def network_content(
         "weights_type": precision,
         "weights": packed(tensors.values(), precision),
     }
+
+
+def page_tensors(network: Network) -> dict[str, np.ndarray]:
+    """Returns the weights that a page needs: no column of its rows is given, so those of given ones multiply zeros."""
+    return {name: array for name, array in sorted(named(network).items()) if name != "given"}

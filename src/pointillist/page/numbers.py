@@ -2,15 +2,12 @@
 
 from typing import Any
 
-import jax
-import numpy as np
-
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.solvers import DPM_POINTS
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.headings import headings
 from pointillist.models.row_model import RowModel
-from pointillist.page.network import network_content
+from pointillist.page.network import network_content, page_tensors
 from pointillist.page.parts import packed
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.scaling import AffineScaling, QuantileScaling
@@ -98,7 +95,8 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
 
 def _carried(model: RowModel, codec: NumberCodec, precision: str) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
-    n_weights = sum(np.size(leaf) for leaf in jax.tree.leaves(model.network))
+    assert isinstance(model.network, Network)
+    n_weights = sum(array.size for array in page_tensors(model.network).values())
     lines = [
         f"{n_weights:,} weights of a network ({precision}), from which it draws rows",
         "the name, the type, and the lowest and the highest value of each column",

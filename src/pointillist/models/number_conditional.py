@@ -1,0 +1,235 @@
+"""`NumberConditional`: the law of some columns of a table of numbers given the others."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.special import ndtri
+
+from pointillist.arguments import RandomState, is_whole
+from pointillist.diffusion.given_sampling import ColumnDensity, ColumnQuantiles
+from pointillist.engine.mapping import map_rows
+from pointillist.models.drawing import completed
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.given_numbers import known_numbers, rows_with_gaps
+from pointillist.models.predictive import Predictive
+from pointillist.models.process import Learned
+from pointillist.points.number_codec import NumberCodec
+
+LEVELS = 50
+"""Number of quantiles that stand for the law of a number."""
+
+COMPLETIONS = 32
+"""Number of draws of the missing cells of a row over which laws of its other cells are averaged."""
+
+DRAWS = 200
+"""Number of draws that stand for the law of several columns."""
+
+STATISTICS = ("mean", "median", "mode")
+
+
+class NumberConditional:
+    """The law of one column of numbers, or of several, given the others; see `Conditional`.
+
+    Missing cells of the others are unknown: the law is then a mean over `COMPLETIONS` draws of them.
+
+    Args:
+        model: A model of numbers, fitted with `p_given` above 0.
+        target: Name of a column, or a list of names; where columns have no names, their positions.
+
+    Raises:
+        ValueError: In one line, if there is no such column, it does not vary, or no columns can be given to the model.
+    """
+
+    def __init__(self, model: Learned, target: Any) -> None:
+        codec, process = model.codec, model.process
+        assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
+        self._model, self._codec, self._process = model, codec, process
+        self._is_one = not isinstance(target, list)
+        self.targets: tuple[Any, ...] = (target,) if self._is_one else tuple(target)
+        if not self.targets or len(set(self.targets)) < len(self.targets):
+            raise ValueError(f"conditional takes one column or several different ones, not {target!r}")
+        self._places = [codec.place(name) for name in self.targets]
+        process.check_asked(model, "conditional")
+        varies = codec.scaling.varies
+        for name, place in zip(self.targets, self._places, strict=True):
+            if not varies[place]:
+                raise ValueError(f"column {name!r} is constant in the training rows: there is nothing to predict")
+        if len(self._places) == codec.n_columns:
+            raise ValueError("conditional needs a column that is given, and all are targets: leave one of them out")
+        self._own = [int(place) for place in (np.cumsum(varies) - 1)[self._places]]
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Refused: numbers of a model of numbers are no classes."""
+        raise ValueError(f"column {self.targets[0]!r} holds numbers of any size: ask for quantiles")
+
+    def predict(self, X: Any, statistic: str | None = None) -> Any:
+        """Predicts the target of each row.
+
+        The law of one target is given by `LEVELS` quantiles, which the probability-flow ODE takes there from those of
+        N(0, 1). That of several is given by `DRAWS` draws of each row, and summarized column by column.
+
+        Args:
+            X: A table with the columns of `fit`, in any container; targets may be left out, and are not looked at.
+            statistic: "mean", the default, "median" or "mode".
+
+        Returns:
+            Shape (n,); for several targets, a dictionary of such arrays by column.
+        """
+        if statistic is not None and statistic not in STATISTICS:
+            raise ValueError(f"statistic must be 'mean', 'median' or 'mode', not {statistic!r}")
+        if statistic == "median":
+            return self._of_laws(X, lambda law: law.quantiles(np.array([0.5]))[:, 0])
+        return self._of_laws(X, lambda law: getattr(law, statistic or "mean")())
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Refused: numbers of a model of numbers have densities, not probabilities."""
+        return self.classes_
+
+    def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
+        """Computes quantiles of the target.
+
+        Args:
+            X: A table; see `predict`.
+            levels: The quantiles' levels, in (0, 1).
+
+        Returns:
+            Shape (n, levels); for several targets, a dictionary of such arrays by column.
+        """
+        asked = np.asarray(levels, float)
+        if asked.ndim != 1 or not len(asked) or not ((asked > 0) & (asked < 1)).all():
+            raise ValueError(f"levels of quantiles must be numbers between 0 and 1, not {levels!r}")
+        return self._of_laws(X, lambda law: law.quantiles(asked))
+
+    def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Any:
+        """Draws the target of each row; missing cells of the other columns are drawn too.
+
+        Args:
+            X: A table; see `predict`.
+            n_draws: Number of draws of each row.
+            random_state: Seed.
+
+        Returns:
+            Shape (n, n_draws); for several targets, a dictionary of such arrays by column, drawn together.
+        """
+        if not is_whole(n_draws, 1):
+            raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
+        return self._collected(self._drawn(self._known(X), n_draws, random_state))
+
+    def log_prob(self, X: Any) -> Float[np.ndarray, " n"]:
+        """Computes the log-density of the targets of each row given its other cells, in nats and in their units.
+
+        It is by the probability-flow ODE of the targets alone; see `Diffusion.score_samples`.
+
+        Args:
+            X: A table with all columns of `fit`.
+
+        Raises:
+            ValueError: If X lacks a target, or one of its cells, or if a target has no density.
+        """
+        codec = self._codec
+        repeating = [name for name, place in zip(self.targets, self._places, strict=True) if place in self._repeating]
+        if repeating:
+            raise ValueError(
+                f"column {repeating[0]!r} holds a value so often that it has no density there under "
+                "scaling='quantile': fit with scaling='minmax'"
+            )
+        rows = rows_with_gaps(codec, X)
+        missing = np.argwhere(np.isnan(rows[:, self._places]))
+        if len(missing):
+            row, target = missing[0]
+            raise ValueError(f"the target {self.targets[target]!r} is missing in row {row}: log_prob needs its values")
+        is_open = np.isin(np.arange(codec.width), self._own)
+        of_targets = rows[:, codec.scaling.varies][:, is_open]
+        scaling = codec.scaling.varying.of(is_open)
+        slope, known = scaling.log_slope(of_targets), known_numbers(codec, rows)
+        # Not moved into the range of the training rows, as given values are.
+        known[:, is_open] = scaling.transform(of_targets)
+        is_whole_row = ~np.isnan(known).any(axis=1)
+        found = np.empty(len(rows))
+        found[is_whole_row] = self._log_density(known[is_whole_row])
+        if not is_whole_row.all():
+            rest = known[~is_whole_row]
+            draws = self._completions(rest)
+            draws[:, :, is_open] = rest[None][:, :, is_open]
+            of_draws = self._log_density(draws.reshape(-1, codec.width)).reshape(len(draws), len(rest))
+            found[~is_whole_row] = np.logaddexp.reduce(of_draws, axis=0) - np.log(len(draws))
+        return found + slope
+
+    @property
+    def _repeating(self) -> np.ndarray:
+        return self._codec.scaling.repeating
+
+    def _log_density(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+        if not len(known):
+            return np.empty(0)
+        columns = tuple(sorted(self._own))
+        return map_rows(ColumnDensity(self._process.denoiser(self._model.network), columns), known).astype(np.float64)
+
+    def _known(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """A table as the network sees it, with NaN where cells are asked for, or missing."""
+        rows = rows_with_gaps(self._codec, X, self.targets)
+        rows[:, self._places] = np.nan
+        return known_numbers(self._codec, rows)
+
+    def _of_laws(self, X: Any, summary: Callable[[Predictive], np.ndarray]) -> Any:
+        """What a function makes of the law of each target."""
+        known = self._known(X)
+        if self._is_one:
+            is_whole_row = ~np.isnan(np.delete(known, self._own, axis=1)).any(axis=1)
+            parts, places = [], [np.flatnonzero(is_whole_row), np.flatnonzero(~is_whole_row)]
+            for rows, law in zip(places, (self._law, self._law_of_incomplete), strict=True):
+                if len(rows):
+                    parts.append(summary(law(known[rows])))
+            if not parts:
+                raise ValueError("X has no rows: give one")
+            return np.concatenate(parts)[np.argsort(np.concatenate(places), kind="stable")]
+        equal = np.full((len(known), DRAWS), 1 / DRAWS)
+        drawn = self._drawn(known, DRAWS, 0)
+        laws = [
+            Predictive(own, equal, self._is_atom(place, DRAWS)) for place, own in zip(self._places, drawn, strict=True)
+        ]
+        return self._collected([summary(law) for law in laws])
+
+    def _is_atom(self, place: int, n: int) -> Bool[np.ndarray, " n"]:
+        return np.full(n, bool(self._codec.scaling.is_whole[place]))
+
+    def _law(self, known: Float[np.ndarray, "n k"], levels: int = LEVELS) -> Predictive:
+        """The law of the single target of rows whose other cells are all given."""
+        starts = ndtri((np.arange(levels) + 0.5) / levels).astype(np.float32)
+        denoiser = self._process.denoiser(self._model.network, self._codec.scaling.bounds)
+        function = ColumnQuantiles(denoiser, self._process.solver, self._own[0], starts)
+        values = self._in_units(map_rows(function, np.where(np.isnan(known), 0, known)), 0)
+        return Predictive(values, np.full(values.shape, 1 / levels), self._is_atom(self._places[0], levels))
+
+    def _law_of_incomplete(self, known: Float[np.ndarray, "n k"]) -> Predictive:
+        """The law of the single target of rows of which other cells are missing too."""
+        draws = self._completions(known)
+        own = self._law(draws.reshape(-1, draws.shape[2]), levels=max(2, 4 * LEVELS // len(draws)))
+        values = own.values.reshape(len(draws), len(known), -1).swapaxes(0, 1).reshape(len(known), -1)
+        return Predictive(
+            values, np.full(values.shape, 1 / values.shape[1]), self._is_atom(self._places[0], values.shape[1])
+        )
+
+    def _completions(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
+        """Draws of the missing cells of rows, given those of the other columns alone."""
+        known = known.copy()
+        known[:, self._own] = np.nan
+        return completed(self._model, known, COMPLETIONS, 0)
+
+    def _drawn(
+        self, known: Float[np.ndarray, "n k"], n_draws: int, random_state: RandomState
+    ) -> list[Float[np.ndarray, "n draws"]]:
+        rows = completed(self._model, known, n_draws, random_state)
+        return [self._in_units(rows[:, :, own].T, target) for target, own in enumerate(self._own)]
+
+    def _in_units(self, scaled: Float[np.ndarray, "n values"], target: int) -> Float[np.ndarray, "n values"]:
+        """Numbers of a target in the units of the table."""
+        rows = np.zeros((scaled.size, self._codec.width), np.float32)
+        rows[:, self._own[target]] = scaled.ravel()
+        return self._codec.scaling.inverse(rows)[:, self._places[target]].reshape(scaled.shape)
+
+    def _collected(self, found: list[np.ndarray]) -> Any:
+        return found[0] if self._is_one else dict(zip(self.targets, found, strict=True))

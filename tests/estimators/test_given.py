@@ -1,0 +1,128 @@
+"""Given values, gaps and laws of one column of tables of numbers, against a normal distribution in closed form."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from pointillist import Diffusion, between
+
+MEAN = np.array([0.0, 1.0, 2.0])
+COVARIANCE = np.array([[1.0, 0.8, 0.2], [0.8, 2.0, 0.5], [0.2, 0.5, 1.0]])
+ROWS = np.random.default_rng(0).multivariate_normal(MEAN, COVARIANCE, size=2000)
+FRAME = pd.DataFrame(ROWS, columns=list("abc"))
+GAPS = FRAME[:40].mask(np.random.default_rng(1).random((40, 3)) < 0.3).set_axis(range(100, 140))
+
+
+def law(place, **given):
+    """The law of a column given others."""
+    others = ["abc".index(name) for name in given]
+    slope = np.linalg.solve(COVARIANCE[np.ix_(others, others)], COVARIANCE[others, place])
+    mean = MEAN[place] + slope @ (np.array([*given.values()]) - MEAN[others])
+    return norm(mean, (COVARIANCE[place, place] - slope @ COVARIANCE[others, place]) ** 0.5)
+
+
+@pytest.fixture(scope="module")
+def model():
+    recipe = {"width": 32, "depth": 1, "epochs": 60, "batch_size": 100, "learning_rate": 5e-3, "p_given": 0.7}
+    return Diffusion(process="gaussian", random_state=0, **recipe).fit(FRAME)
+
+
+@pytest.mark.parametrize("value", [-0.5, 2.5])
+def test_rows_given_a_value_have_the_conditional_mean_and_variance(model, value):
+    rows = model.sample(2000, where={"b": value}, random_state=0)
+    assert (rows["b"] == value).all()
+    for place, name in ((0, "a"), (2, "c")):
+        expected = law(place, b=value)
+        # Standard errors of draws, and what a small network has learned of 2,000 rows.
+        assert rows[name].mean() == pytest.approx(expected.mean(), abs=4 * expected.std() / 2000**0.5 + 0.08)
+        assert rows[name].std() == pytest.approx(expected.std(), abs=4 * expected.std() / 4000**0.5 + 0.08)
+
+
+def test_values_go_with_ranges_and_may_differ_by_row(model):
+    values = [-0.5, 2.5] * 10
+    rows = model.sample(where={"b": values, "a": between(0, None)}, random_state=0)
+    assert rows["b"].tolist() == values and (rows["a"] >= 0).all()
+    rows = model.sample(1000, where={"b": 2.5, "a": between(1, None)}, random_state=0)
+    expected = law(0, b=2.5).expect(lb=1, conditional=True)
+    assert (rows["b"] == 2.5).all() and rows["a"].mean() == pytest.approx(expected, abs=0.12)
+
+
+def test_the_law_of_a_column_is_that_of_the_normal_distribution(model):
+    view, row = model.conditional("a"), pd.DataFrame({"b": [2.0], "c": [1.5]})
+    expected = law(0, b=2.0, c=1.5)
+    assert view.predict(row)[0] == pytest.approx(expected.mean(), abs=0.12)
+    np.testing.assert_allclose(view.quantiles(row, [0.1, 0.5, 0.9])[0], expected.ppf([0.1, 0.5, 0.9]), atol=0.15)
+    drawn = view.sample(row, 1500, random_state=0)
+    assert drawn.shape == (1, 1500) and drawn.mean() == pytest.approx(view.predict(row)[0], abs=0.08)
+    grid = np.linspace(-4, 6, 200)
+    density = np.exp(view.log_prob(pd.DataFrame({"a": grid, "b": 2.0, "c": 1.5})))
+    assert density.sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=0.02)
+    assert np.abs(density - expected.pdf(grid)).max() < 0.08
+
+
+def test_laws_of_rows_with_gaps_and_of_several_columns(model):
+    gap = pd.DataFrame({"b": [2.0, np.nan], "c": [np.nan, np.nan]})
+    found = model.conditional("a").quantiles(gap, [0.25, 0.75])
+    # The law is a mean over 32 draws of the missing cells, whose own mean of the target is off by up to 4 * 0.57 / √32.
+    for own, expected in zip(found, (law(0, b=2.0), norm(MEAN[0], 1.0)), strict=True):
+        np.testing.assert_allclose(own, expected.ppf([0.25, 0.75]), atol=0.4)
+    view = model.conditional(["c", "a"])
+    together = view.sample(pd.DataFrame({"b": [2.0]}), 300, random_state=0)
+    assert together["a"].shape == (1, 300) and list(together) == ["c", "a"]
+    rows = pd.DataFrame({"a": [0.3], "b": [2.0], "c": [1.5]})
+    chained = law(0, b=2.0).logpdf(0.3) + law(2, a=0.3, b=2.0).logpdf(1.5)
+    assert view.log_prob(rows)[0] == pytest.approx(chained, abs=0.25)
+
+
+def test_gaps_are_filled_and_nothing_else(model):
+    one, two = model.impute(GAPS[["c", "a", "b"]], n_draws=2, random_state=0)
+    assert list(one) == list("abc") and (one.index == GAPS.index).all() and not one.isna().any().any()
+    is_kept = GAPS.notna()
+    assert (one.where(is_kept) == GAPS)[is_kept].stack().all() and not one.equals(two)
+    only = pd.DataFrame({"a": np.nan, "b": 2.5, "c": FRAME["c"][:400]})
+    filled = model.impute(only, random_state=0)["a"] - [law(0, b=2.5, c=c).mean() for c in only["c"]]
+    assert filled.mean() == pytest.approx(0, abs=0.15)
+
+
+def test_a_file_gives_the_same_rows(model, tmp_path):
+    model.save(tmp_path / "m")
+    again = Diffusion.load(tmp_path / "m")
+    assert again.impute(GAPS, random_state=0).equals(model.impute(GAPS, random_state=0))
+    rows = [each.sample(20, where={"b": 2.0}, random_state=1) for each in (model, again)]
+    assert rows[0].equals(rows[1])
+    longer = model.sample(600, where={"b": 2.0}, random_state=1)
+    assert longer[:20].equals(rows[0])
+
+
+def test_columns_of_an_array_are_named_by_place():
+    model = Diffusion(process="gaussian", width=8, depth=1, epochs=1, random_state=0).fit(ROWS[:200])
+    assert (model.sample(5, where={1: 2.0}, random_state=0)[:, 1] == 2.0).all()
+    holes = np.where(np.arange(3) == 0, np.nan, ROWS[:4])
+    filled = model.impute(holes, random_state=0)
+    assert np.array_equal(filled[:, 1:], ROWS[:4, 1:]) and not np.isnan(filled).any()
+    assert model.conditional(0).predict(ROWS[:4, 1:]).shape == (4,)
+
+
+@pytest.mark.parametrize("options", [{"p_given": 0}, {"network": "mlp"}])
+def test_a_model_without_given_columns_says_so_in_one_line(options):
+    model = Diffusion(process="gaussian", width=8, depth=1, epochs=1, random_state=0, **options).fit(FRAME[:200])
+    asks = (
+        lambda: model.sample(3, where={"a": 1.0}),
+        lambda: model.impute(GAPS),
+        lambda: model.conditional("a"),
+    )
+    for ask in asks:
+        with pytest.raises(ValueError, match="p_given above 0") as raised:
+            ask()
+        assert "\n" not in str(raised.value)
+
+
+def test_what_conditional_cannot_be_asked(model):
+    for target, message in (("w", "there is no column 'w'"), (["a", "b", "c"], "all are targets"), ([], "one column")):
+        with pytest.raises(ValueError, match=message):
+            model.conditional(target)
+    with pytest.raises(ValueError, match="holds numbers of any size"):
+        model.conditional("a").predict_proba(FRAME[:2])
+    with pytest.raises(ValueError, match="is missing in row 1"):
+        model.conditional("a").log_prob(FRAME[:3].assign(a=[1.0, np.nan, 2.0]))
