@@ -231,10 +231,6 @@ def test_a_frame_of_numbers_can_be_masked_and_filled():
     assert filled["y"].mean() == pytest.approx(2.0, abs=0.25)
     plain = Diffusion(epochs=1, random_state=0).fit(data)
     assert isinstance(plain.model_.codec, NumberCodec)
-    with pytest.raises(ValueError, match="impute is for models of tokens"):
-        plain.impute(data)
-    with pytest.raises(ValueError, match="where gives column 'x' a value, and this model is of numbers"):
-        plain.sample(1, where={"x": 1.0})
 
 
 def test_numbers_that_are_categories():
