@@ -198,8 +198,8 @@ def _predicted(
 class OpenColumns(Denoiser):
     """A denoiser of some columns alone, less a centre, where all others are given.
 
-    A solver without noise starts from N(0, I), which is near the law of noised rows only if their mean is near 0. That
-    of rows with given values need not be, so that their own mean is taken from them.
+    A solver without noise starts from N(0, I), which is near the distribution of noised rows only if their mean is near
+    0. That of rows with given values need not be, so that their own mean is taken from them.
 
     Attributes:
         denoiser: The denoiser of all columns, which knows the others.

@@ -1,4 +1,4 @@
-"""Rows of numbers of which some are given, and laws of one number given the others."""
+"""Rows of numbers of which some are given, and distributions of one number given the others."""
 
 import equinox as eqx
 import jax

@@ -1,4 +1,4 @@
-"""`Conditional`: the law of some columns of a table given the others."""
+"""`Conditional`: the distribution of some columns of a table given the others."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -22,26 +22,27 @@ from pointillist.points.mixed import Cells, MixedTable, kind_of, to_arrow
 from pointillist.points.number_codec import NumberCodec
 
 LEVELS = 50
-"""Number of quantiles of a number that stand for its law."""
+"""Number of quantiles of a number that stand for its distribution."""
 
 PLACES = 4
 """Number of places in an interval of numbers that stand for it."""
 
 COMPLETIONS = 32
-"""Number of draws of the missing cells of a row over which laws of its other cells are averaged."""
+"""Number of draws of the missing cells of a row over which distributions of its other cells are averaged."""
 
 DRAWS = 200
-"""Number of draws that stand for the law of several columns."""
+"""Number of draws that stand for the distribution of several columns."""
 
 STATISTICS = ("mean", "median", "mode")
 
 
 class Conditional:
-    """The law of one column, or of several, given the others.
+    """The distribution of one column, or of several, given the others.
 
-    Missing cells of the others are unknown: the law is then a mean over `COMPLETIONS` draws of them, except for the
-    probabilities of single values, which the network gives as they are. The cells that are asked for are not missing:
-    where training rows lacked them, the law is that of the others. It leaves relations between columns out.
+    Missing cells of the others are unknown: the distribution is then a mean over `COMPLETIONS` draws of them, except
+    for the probabilities of single values, which the network gives as they are. The cells that are asked for are not
+    missing: where training rows lacked them, the distribution is that of the others. It leaves relations between
+    columns out.
 
     Args:
         model: The model.
@@ -73,9 +74,9 @@ class Conditional:
     def predict(self, X: Any, statistic: str | None = None) -> Any:
         """Predicts the target of each row.
 
-        The law of one target is given by the probabilities of its single values, and by `LEVELS` quantiles of its
-        numbers, which the probability-flow ODE takes there from those of N(0, 1). That of several is given by `DRAWS`
-        draws of each row, and summarized column by column.
+        The distribution of one target is given by the probabilities of its single values, and by `LEVELS` quantiles of
+        its numbers, which the probability-flow ODE takes there from those of N(0, 1). That of several is given by
+        `DRAWS` draws of each row, and summarized column by column.
 
         Args:
             X: A table with the columns of `fit`, in any container; targets may be left out, and are not looked at.
@@ -90,12 +91,12 @@ class Conditional:
             if code.categories is not None and statistic in ("mean", "median"):
                 raise ValueError(f"column {code.name!r} holds categories, which have no {statistic}: take 'mode'")
 
-        def summary(code: ColumnCode, law: Predictive) -> np.ndarray:
+        def summary(code: ColumnCode, distribution: Predictive) -> np.ndarray:
             own = statistic or ("mean" if code.categories is None else "mode")
-            found = law.quantiles(np.array([0.5]))[:, 0] if own == "median" else getattr(law, own)()
+            found = distribution.quantiles(np.array([0.5]))[:, 0] if own == "median" else getattr(distribution, own)()
             return self._typed(code, found)
 
-        return self._of_laws(X, summary)
+        return self._of_each(X, summary)
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`, by one evaluation of the network; shape (n, classes)."""
@@ -119,7 +120,7 @@ class Conditional:
         for code in self._codes:
             if code.categories is not None:
                 raise ValueError(f"column {code.name!r} holds categories, which have no quantiles: take predict_proba")
-        return self._of_laws(X, lambda code, law: self._typed(code, law.quantiles(asked)))
+        return self._of_each(X, lambda code, distribution: self._typed(code, distribution.quantiles(asked)))
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Any:
         """Draws the target of each row; missing cells of the other columns are drawn too.
@@ -164,27 +165,29 @@ class Conditional:
             found[rest] = np.logaddexp.reduce(of_draws, axis=0) - np.log(len(draws))
         return found
 
-    def _of_laws(self, X: Any, summary: Callable[[ColumnCode, Predictive], np.ndarray]) -> Any:
-        """What a function makes of the law of each target."""
+    def _of_each(self, X: Any, summary: Callable[[ColumnCode, Predictive], np.ndarray]) -> Any:
+        """What a function makes of the distribution of each target."""
         given = given_cells(self._model, X, self.targets)
         if self._is_one:
             parts, code = [], self._codes[0]
             places = np.flatnonzero(given.is_whole), np.flatnonzero(~given.is_whole)
-            for rows, law in zip(places, (self._law, self._law_of_incomplete), strict=True):
+            for rows, distribution in zip(places, (self._of_complete, self._of_incomplete), strict=True):
                 if len(rows):
-                    parts.append(summary(code, law(given.known[rows])))
+                    parts.append(summary(code, distribution(given.known[rows])))
             found = np.concatenate(parts)
             return found[np.argsort(np.concatenate(places), kind="stable")]
         equal = np.full((len(given.known), DRAWS), 1 / DRAWS)
         values = self._drawn(given, DRAWS, 0)
-        laws = [
+        distributions = [
             Predictive(own, equal, np.full(DRAWS, code.scores is None))
             for code, own in zip(self._codes, values, strict=True)
         ]
-        return self._collected([summary(code, law) for code, law in zip(self._codes, laws, strict=True)])
+        return self._collected(
+            [summary(code, distribution) for code, distribution in zip(self._codes, distributions, strict=True)]
+        )
 
-    def _law(self, known: Float[np.ndarray, "n width"], levels: int = LEVELS) -> Predictive:
-        """The law of the single target of rows whose other cells are all given."""
+    def _of_complete(self, known: Float[np.ndarray, "n width"], levels: int = LEVELS) -> Predictive:
+        """The distribution of the single target of rows whose other cells are all given."""
         from scipy.special import ndtri
 
         code, n = self._codes[0], len(known)
@@ -208,13 +211,13 @@ class Conditional:
         is_atom = np.repeat([True, code.scores.is_discrete], [len(code.atoms), points.shape[1]])
         return Predictive(np.hstack([atoms, points]), np.hstack([p[:, : len(code.atoms)], weights]), is_atom)
 
-    def _law_of_incomplete(self, known: Float[np.ndarray, "n width"]) -> Predictive:
-        """The law of the single target of rows of which other cells are missing too."""
+    def _of_incomplete(self, known: Float[np.ndarray, "n width"]) -> Predictive:
+        """The distribution of the single target of rows of which other cells are missing too."""
         code = self._codes[0]
         if not self._is_number(code):
-            return self._law(known)
+            return self._of_complete(known)
         draws = self._completions(known)
-        own = self._law(draws.reshape(-1, draws.shape[2]), levels=max(2, 4 * LEVELS // len(draws)))
+        own = self._of_complete(draws.reshape(-1, draws.shape[2]), levels=max(2, 4 * LEVELS // len(draws)))
 
         def together(part: np.ndarray) -> np.ndarray:
             return part.reshape(len(draws), len(known), -1).swapaxes(0, 1).reshape(len(known), -1)
@@ -325,7 +328,7 @@ class Conditional:
 
 
 def conditional_of(model: Learned, target: Any) -> Conditional | NumberConditional:
-    """Returns the law of one column, or of several, given the others; see `Conditional`.
+    """Returns the distribution of one column, or of several, given the others; see `Conditional`.
 
     Args:
         model: The model, of mixed columns or of numbers.

@@ -1,4 +1,4 @@
-"""`NumberConditional`: the law of some columns of a table of numbers given the others."""
+"""`NumberConditional`: the distribution of some columns of a table of numbers given the others."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,21 +18,21 @@ from pointillist.models.process import Learned
 from pointillist.points.number_codec import NumberCodec
 
 LEVELS = 50
-"""Number of quantiles that stand for the law of a number."""
+"""Number of quantiles that stand for the distribution of a number."""
 
 COMPLETIONS = 32
-"""Number of draws of the missing cells of a row over which laws of its other cells are averaged."""
+"""Number of draws of the missing cells of a row over which distributions of its other cells are averaged."""
 
 DRAWS = 200
-"""Number of draws that stand for the law of several columns."""
+"""Number of draws that stand for the distribution of several columns."""
 
 STATISTICS = ("mean", "median", "mode")
 
 
 class NumberConditional:
-    """The law of one column of numbers, or of several, given the others; see `Conditional`.
+    """The distribution of one column of numbers, or of several, given the others; see `Conditional`.
 
-    Missing cells of the others are unknown: the law is then a mean over `COMPLETIONS` draws of them.
+    Missing cells of the others are unknown: the distribution is then a mean over `COMPLETIONS` draws of them.
 
     Args:
         model: A model of numbers, fitted with `p_given` above 0.
@@ -68,8 +68,8 @@ class NumberConditional:
     def predict(self, X: Any, statistic: str | None = None) -> Any:
         """Predicts the target of each row.
 
-        The law of one target is given by `LEVELS` quantiles, which the probability-flow ODE takes there from those of
-        N(0, 1). That of several is given by `DRAWS` draws of each row, and summarized column by column.
+        The distribution of one target is given by `LEVELS` quantiles, which the probability-flow ODE takes there from
+        those of N(0, 1). That of several is given by `DRAWS` draws of each row, and summarized column by column.
 
         Args:
             X: A table with the columns of `fit`, in any container; targets may be left out, and are not looked at.
@@ -81,8 +81,8 @@ class NumberConditional:
         if statistic is not None and statistic not in STATISTICS:
             raise ValueError(f"statistic must be 'mean', 'median' or 'mode', not {statistic!r}")
         if statistic == "median":
-            return self._of_laws(X, lambda law: law.quantiles(np.array([0.5]))[:, 0])
-        return self._of_laws(X, lambda law: getattr(law, statistic or "mean")())
+            return self._of_each(X, lambda distribution: distribution.quantiles(np.array([0.5]))[:, 0])
+        return self._of_each(X, lambda distribution: getattr(distribution, statistic or "mean")())
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Refused: numbers of a model of numbers have densities, not probabilities."""
@@ -101,7 +101,7 @@ class NumberConditional:
         asked = np.asarray(levels, float)
         if asked.ndim != 1 or not len(asked) or not ((asked > 0) & (asked < 1)).all():
             raise ValueError(f"levels of quantiles must be numbers between 0 and 1, not {levels!r}")
-        return self._of_laws(X, lambda law: law.quantiles(asked))
+        return self._of_each(X, lambda distribution: distribution.quantiles(asked))
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Any:
         """Draws the target of each row; missing cells of the other columns are drawn too.
@@ -174,40 +174,40 @@ class NumberConditional:
         rows[:, self._places] = np.nan
         return known_numbers(self._codec, rows)
 
-    def _of_laws(self, X: Any, summary: Callable[[Predictive], np.ndarray]) -> Any:
-        """What a function makes of the law of each target."""
+    def _of_each(self, X: Any, summary: Callable[[Predictive], np.ndarray]) -> Any:
+        """What a function makes of the distribution of each target."""
         known = self._known(X)
         if self._is_one:
             is_whole_row = ~np.isnan(np.delete(known, self._own, axis=1)).any(axis=1)
             parts, places = [], [np.flatnonzero(is_whole_row), np.flatnonzero(~is_whole_row)]
-            for rows, law in zip(places, (self._law, self._law_of_incomplete), strict=True):
+            for rows, distribution in zip(places, (self._of_complete, self._of_incomplete), strict=True):
                 if len(rows):
-                    parts.append(summary(law(known[rows])))
+                    parts.append(summary(distribution(known[rows])))
             if not parts:
                 raise ValueError("X has no rows: give one")
             return np.concatenate(parts)[np.argsort(np.concatenate(places), kind="stable")]
         equal = np.full((len(known), DRAWS), 1 / DRAWS)
         drawn = self._drawn(known, DRAWS, 0)
-        laws = [
+        distributions = [
             Predictive(own, equal, self._is_atom(place, DRAWS)) for place, own in zip(self._places, drawn, strict=True)
         ]
-        return self._collected([summary(law) for law in laws])
+        return self._collected([summary(distribution) for distribution in distributions])
 
     def _is_atom(self, place: int, n: int) -> Bool[np.ndarray, " n"]:
         return np.full(n, bool(self._codec.scaling.is_whole[place]))
 
-    def _law(self, known: Float[np.ndarray, "n k"], levels: int = LEVELS) -> Predictive:
-        """The law of the single target of rows whose other cells are all given."""
+    def _of_complete(self, known: Float[np.ndarray, "n k"], levels: int = LEVELS) -> Predictive:
+        """The distribution of the single target of rows whose other cells are all given."""
         starts = ndtri((np.arange(levels) + 0.5) / levels).astype(np.float32)
         denoiser = self._process.denoiser(self._model.network, self._codec.scaling.bounds)
         function = ColumnQuantiles(denoiser, self._process.solver, self._own[0], starts)
         values = self._in_units(map_rows(function, np.where(np.isnan(known), 0, known)), 0)
         return Predictive(values, np.full(values.shape, 1 / levels), self._is_atom(self._places[0], levels))
 
-    def _law_of_incomplete(self, known: Float[np.ndarray, "n k"]) -> Predictive:
-        """The law of the single target of rows of which other cells are missing too."""
+    def _of_incomplete(self, known: Float[np.ndarray, "n k"]) -> Predictive:
+        """The distribution of the single target of rows of which other cells are missing too."""
         draws = self._completions(known)
-        own = self._law(draws.reshape(-1, draws.shape[2]), levels=max(2, 4 * LEVELS // len(draws)))
+        own = self._of_complete(draws.reshape(-1, draws.shape[2]), levels=max(2, 4 * LEVELS // len(draws)))
         values = own.values.reshape(len(draws), len(known), -1).swapaxes(0, 1).reshape(len(known), -1)
         return Predictive(
             values, np.full(values.shape, 1 / values.shape[1]), self._is_atom(self._places[0], values.shape[1])
