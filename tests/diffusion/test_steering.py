@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.populations import systematic
 from pointillist.diffusion.samplers import DDIM, Ancestral
 from pointillist.diffusion.schedules import cosine
-from pointillist.diffusion.steering import SVDD, ChainedSVDD, FeynmanKac, _systematic
+from pointillist.diffusion.steering import SVDD, ChainedSVDD, FeynmanKac
 from pointillist.engine.sampling import sample_rows
 from pointillist.metrics import energy_distance
 
@@ -170,6 +171,11 @@ def test_wrong_settings():
 def test_systematic_resampling_keeps_shares_to_within_one():
     weights = np.array([0.5, 0.25, 0.2, 0.05])
     log_weights = jnp.asarray(np.log(weights), jnp.float32) + 300
-    counts = np.array([np.bincount(_systematic(jax.random.key(i), log_weights, 10), minlength=4) for i in range(200)])
+    counts = np.array(
+        [
+            np.bincount(systematic(jax.random.uniform(jax.random.key(i)), log_weights, 10), minlength=4)
+            for i in range(200)
+        ]
+    )
     assert (np.abs(counts - 10 * weights) < 1).all()
     assert (np.abs(counts.mean(0) - 10 * weights) < 4 * 0.5 / np.sqrt(200)).all()

@@ -31,7 +31,7 @@ def fitted(rows, labels=None):
 
     def untrained(plan, **_):
         network = jax.device_get(plan.process.architecture.build(jax.random.key(0), plan.codec.width))
-        return Trained(network, np.ones(1, np.float32), np.empty(0, np.float32))
+        return Trained(network, np.ones(1, np.float32), np.empty(0, np.float32), 1)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pointillist.models.fitting.train", untrained)
