@@ -49,7 +49,7 @@ def edges_of(name: str) -> np.ndarray:
 
 
 def by_peer(python: str, train: pd.DataFrame, domain: dict, epsilon: float, delta: float) -> pd.DataFrame:
-    """As many rows of MST as there are to train on."""
+    """Draws as many rows of MST as there are to train on."""
     codes, sizes, rng = [], [], np.random.default_rng(0)
     for name in train:
         if name in RANGES:
