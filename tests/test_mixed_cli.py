@@ -68,6 +68,15 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
 
 
+def test_missing_cells_may_be_unknown_and_columns_given(run):
+    fitted = run("fit", "pets.csv", "-o", "m", "--epochs", 1, "--missing", "unknown", "--p-given", 0.4, *SMALL)
+    assert fitted[0] == 0 and Diffusion.load("m").p_given == 0.4
+    assert run("sample", "m", "-n", 300, "-o", "new.csv")[0] == 0
+    assert csv.read_csv("new.csv")["legs"].null_count == 0
+    code, _, error = run("fit", "pets.csv", "-o", "m", "--missing", "zero")
+    assert code == 2 and "unknown" in error
+
+
 @pytest.mark.slow
 def test_tables_of_which_one_alone_is_mixed_are_compared_as_mixed(run):
     table = csv.read_csv("pets.csv")
@@ -127,7 +136,7 @@ def test_conditions(run):
         ("weight=500..900", "column 'weight': no training row is between(500, 900); its values go from"),
         ("kind=dog|cow", "column 'kind' has no 'cow' in the training rows, which have 'cat', 'dog'"),
         ("born=soon..", "column 'born' holds date32[day], and 'soon' is not that"),
-        ("kind=?", "column 'kind' has no missing cell in the training rows"),
+        ("kind=?", "column 'kind' has no missing cells in the model"),
         ("colour=red", "there is no column 'colour': the model's columns are"),
         ("code=", "--where takes COLUMN=VALUE"),
     ):

@@ -102,6 +102,11 @@ class Diffusion(Hyperparameters, BaseEstimator):
             cell is missing and values do not repeat, and masked diffusion for all others, arrays included. Values
             repeat if the table has at least 200 rows and, in some column, more than 5 % of the cells hold values that
             many rows share.
+        missing: What a missing cell is: "value", one more value of its column, which new rows have as often as the
+            training rows and which tells of the other columns; or "unknown", a value that nobody knows, which is
+            neither learned nor drawn, so that new rows have no missing cells. "unknown" assumes that cells are missing
+            completely at random: what rows lack of several numbers is learned from the rows that have them. It needs
+            masked diffusion, which "auto" takes for tables with missing cells; labels may not be missing.
         epsilon: ε of a differentially private fit, above 0, for tables that differ in one added or removed row; None
             for a fit without a guarantee. It needs `pointillist[privacy]`, and a `domain`. Of the parameters of
             training, `epochs`, `batch_size`, `learning_rate`, `warmup`, `averaging` and `gradient_clip` (the largest
@@ -379,7 +384,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         Numbers of many values that each repeat have a mass, a mean over 4 points of the values' ranges of scores. A
         number beyond those of `fit` has the density of scores that go on as between the outermost ones. A row has
         -inf if the model gives it no mass, as it does to categories, numbers of few values and missing cells that no
-        training row had. The density is that of rows before relations of columns are restored in them.
+        training row had. With missing="unknown", the density is that of the cells that are not missing. It is that of
+        rows before relations of columns are restored in them.
 
         Raises:
             ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, if
