@@ -10,6 +10,8 @@ from pyarrow import csv, parquet
 
 from pointillist import Diffusion
 from pointillist.cli import main
+from pointillist.cli.calibrating import calibrated
+from pointillist.points import CsvForm
 from pointillist.points.number_codec import NumberCodec
 
 SMALL = ("--width", 32, "--depth", 1, "--batch-size", 32)
@@ -64,6 +66,8 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert code == 0 and "oosted" in shown and "independent columns" in shown
     code, shown, _ = run("evaluate", "m", f"pets.{ending}", "--figure", "pets.png")
     assert code == 0 and "oosted" in shown and Path("pets.png").stat().st_size > 10_000
+    found = calibrated(Path("m"), weights := old["weight"].to_numpy(), Path(f"pets.{ending}"), "weight", CsvForm(), 0)
+    assert found.n_rows == len(weights) == N and found.crps < 0.5 * found.marginal_crps and found.coverage[1] > 0.6
     code, shown, _ = run("evaluate", f"new.{ending}", f"pets.{ending}", "--json")
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
 

@@ -43,7 +43,7 @@ def predict(
         raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
     levels = None if quantiles is None else _levels(quantiles)
     fitted = load_model(model)
-    view = conditional_of(fitted, _column(fitted, target))
+    view = conditional_of(fitted, column_named(fitted, target))
     rows = mixed_table(read_any(table, is_mixed=True, min_rows=1))
     if probabilities:
         values = view.predict_proba(rows)
@@ -111,8 +111,8 @@ def _read(model: "RowModel", path: Path) -> Any:
     return rows
 
 
-def _column(model: "RowModel", text: str) -> Any:
-    """The model's name of a column, which need not be text."""
+def column_named(model: "RowModel", text: str) -> Any:
+    """Returns the model's name of a column, which need not be text."""
     from pointillist.points.token_codec import TokenCodec
 
     names: list[Any]

@@ -152,6 +152,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
     plot_trajectory = plotting.plot_trajectory
     animate = plotting.animate
     plot_density = plotting.plot_density
+    plot_predictions = plotting.plot_predictions
 
     def fit(
         self,
