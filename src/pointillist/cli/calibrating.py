@@ -26,7 +26,7 @@ def calibrated(
         form: Form of the file, if it is a CSV file.
         seed: Seed of the choice of rows.
     """
-    from pointillist.cli.predictions import column_named
+    from pointillist.cli.predictions import column_named, labels_in
     from pointillist.evaluation.calibration import POINTS, calibration
     from pointillist.models.conditional import conditional_of
     from pointillist.models.saving import load_model
@@ -39,8 +39,9 @@ def calibrated(
     there = np.flatnonzero(~np.isnan(values))
     places = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_ROWS])
     try:
-        view = conditional_of(fitted, column_named(fitted, target))
-        points = view.quantiles(MixedTable(table.arrow.take(places)), ((np.arange(POINTS) + 0.5) / POINTS).tolist())
+        rows = MixedTable(table.arrow.take(places))
+        view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows))
+        points = view.quantiles(rows, ((np.arange(POINTS) + 0.5) / POINTS).tolist())
     except ValueError as error:
         return f"no calibration of {target}: {error}"
     return calibration(points, values[places], data[~np.isnan(data)], target=target)

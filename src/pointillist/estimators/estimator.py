@@ -319,7 +319,9 @@ class Diffusion(Hyperparameters, BaseEstimator):
         restored = ((restore(rows), labels) for rows, labels in parts)
         return (part if part[1] is not None else part[0] for part in restored)
 
-    def impute(self, X: Any, *, n_draws: int | None = None, random_state: RandomState = None) -> Any:
+    def impute(
+        self, X: Any, *, labels: Any = None, n_draws: int | None = None, random_state: RandomState = None
+    ) -> Any:
         """Fills the missing cells of a table; each row's are drawn from their distribution given its other cells.
 
         A model of numbers can do this if it was fitted with `p_given` above 0.
@@ -327,6 +329,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         Args:
             X: A table with the columns of `fit`: an array, or a data frame with its columns in any order. Cells that
                 are not missing stay as they are.
+            labels: Labels of the rows that are no column of X, one for all or one per row, None or NaN where a label is
+                not known. Without them, cells have their distribution over all classes.
             n_draws: Number of tables to draw independently, for multiple imputation; None for one.
             random_state: Seed.
 
@@ -343,7 +347,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         codec = model.codec
         assert isinstance(codec, TokenCodec | NumberCodec)
         index = X.index if codec.layout.kind == "pandas" and hasattr(X, "iloc") else None
-        asked = n_draws or 1, random_state
+        asked = n_draws or 1, random_state, labels
         filled: list[Any]
         if isinstance(codec, TokenCodec):
             filled = imputed(model, aligned(X, codec.layout), *asked)
@@ -352,7 +356,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         restored = [codec.restore(rows, index) for rows in filled]
         return restored[0] if n_draws is None else restored
 
-    def conditional(self, target: Any) -> Conditional | NumberConditional:
+    def conditional(self, target: Any, *, labels: Any = None) -> Conditional | NumberConditional:
         """Returns the distribution of one column, or of several, given the others.
 
         It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`. A
@@ -361,12 +365,14 @@ class Diffusion(Hyperparameters, BaseEstimator):
         Args:
             target: Name of a column, or a list of names; of an array, positions. Labels that `fit` got apart from a
                 table of mixed columns are a column too.
+            labels: Labels that are given and are no column of the tables, one for all rows or one per row, None or NaN
+                where a label is not known. Without them, the distribution is that of all classes together.
 
         Raises:
             ValueError: In one line, if there is no such column, or if no cells can be given to the
                 model.
         """
-        return conditional_of(fitted_model(self), target)
+        return conditional_of(fitted_model(self), target, labels)
 
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes log p(x) of each row in nats, shape (n,), in the units of the data and over all classes together.

@@ -49,7 +49,7 @@ class Calibration:
         rows: list[Cells] = [
             ("CRPS, best 0", rounded(self.crps), rounded(self.marginal_crps)),
             *(
-                (f"in the central {level:.0%} of the distribution", rounded(share), f"{level:g}")
+                (f"in the central {level:.0%}", rounded(share), f"{level:g}")
                 for level, share in zip(LEVELS, self.coverage, strict=True)
             ),
             ("in each tenth of it", " ".join(f"{share:.2f}" for share in self.pit), f"{1 / BINS:g}"),

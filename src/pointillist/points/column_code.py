@@ -214,7 +214,7 @@ class ColumnCode:
             values[is_number] = found if self.scores.is_discrete else self.rounded(found)
         return values, is_missing
 
-    def rounded(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Rounds numbers to the column's digits, or dates to its step."""
         if self.step:
             return self.first + self.step * np.round((values - self.first) / self.step)
