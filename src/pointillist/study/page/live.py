@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pointillist.diffusion.schedules import cosine
 from pointillist.engine.training import sigma_data_of
 from pointillist.page.network import network_content
 from pointillist.page.parts import packed
@@ -13,6 +14,7 @@ from pointillist.points import AffineScaling
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.page.quantised import quantised
+from pointillist.study.page.views import live_name
 from pointillist.study.results import Results
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section, short_name
@@ -22,6 +24,9 @@ Precision = Literal["int8", "float16", "float32"]
 
 BUDGET = 4_000_000
 """Most characters that all models may take together, which keeps the page of the built-in study below 6 MB."""
+
+TRAINING_TIMESTEPS = 200
+"""T of networks that are trained in the page."""
 
 MOST_REAL_ROWS = 1000
 """Most rows of a data set that are shown behind the generated ones."""
@@ -63,6 +68,12 @@ def live_content(results: Results, *, precision: Precision = "int8", budget: int
         "n_finished": n_finished,
         "datasets": {short: _dataset(results.dataset(name)) for short, name in names.items()},
     }
+
+
+def training_schedule() -> dict[str, str]:
+    """The schedule of networks that are trained in the page."""
+    schedule = cosine(TRAINING_TIMESTEPS)
+    return {"alpha": packed([schedule.alpha], "float32"), "sigma": packed([schedule.sigma], "float32")}
 
 
 def _choices(results: Results) -> Iterator[_Choice]:
@@ -113,7 +124,7 @@ def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str,
     if precision == "int8":
         content = quantised(content)
     return {
-        "id": choice.cell.model_key[:12],
+        "id": live_name(choice.cell),
         "name": choice.name,
         "dataset": short_name(choice.name),
         "title": _title(settings, choice.column.label),

@@ -20,8 +20,8 @@ def quantised(content: dict[str, Any]) -> dict[str, Any]:
         content: What `network_content` returns for float32: each matrix has inputs first.
 
     Returns:
-        The content with `weights` (bytes of the wide layers), `scales` (of their outputs), `rest` (all other tensors), and
-        in `shapes` a third entry that says which is which.
+        The content with `weights` (bytes of the wide layers), `scales` (of their outputs), `rest` (all other tensors),
+        and in `shapes` a third entry that says which is which.
     """
     flat = np.frombuffer(base64.b64decode(content["weights"]), "<f4")
     wide, scales, rest, shapes = [], [], [], []
