@@ -33,7 +33,9 @@ MOST_REAL_ROWS = 1000
 
 
 @dataclass(frozen=True)
-class _Choice:
+class Choice:
+    """A trained network that the page may hold: the name of its data set, its column, and its cell of seed 0."""
+
     name: str
     column: Column
     cell: Cell
@@ -52,7 +54,7 @@ def live_content(results: Results, *, precision: Precision = "int8", budget: int
     """
     models: dict[str, dict[str, Any]] = {}
     n_finished, spent = 0, 0
-    for choice in _choices(results):
+    for choice in choices(results):
         model = _model(results, choice, precision)
         if model is None:
             continue
@@ -76,8 +78,8 @@ def training_schedule() -> dict[str, str]:
     return {"alpha": packed([schedule.alpha], "float32"), "sigma": packed([schedule.sigma], "float32")}
 
 
-def _choices(results: Results) -> Iterator[_Choice]:
-    """Lists every trained model once: the best of each section and data set first, then the rest."""
+def choices(results: Results) -> Iterator[Choice]:
+    """Lists every model once: the best of each section and data set first, then the rest."""
     ranked = [
         (name, _ranked(results, section, name))
         for section in results.spec.sections
@@ -91,7 +93,7 @@ def _choices(results: Results) -> Iterator[_Choice]:
                 cell = results.cells(name, columns[rank].settings)[0]
                 if cell.model_key not in seen:
                     seen.add(cell.model_key)
-                    yield _Choice(name, columns[rank], cell)
+                    yield Choice(name, columns[rank], cell)
 
 
 def _ranked(results: Results, section: Section, name: str) -> list[Column]:
@@ -104,7 +106,7 @@ def _ranked(results: Results, section: Section, name: str) -> list[Column]:
     return [section.columns[i] for i in sorted(range(len(section.columns)), key=emd)]
 
 
-def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str, Any] | None:
+def _model(results: Results, choice: Choice, precision: Precision) -> dict[str, Any] | None:
     kept = results.store.model(choice.cell.model_key)
     if kept is None:
         return None
