@@ -160,6 +160,8 @@ def check_hyperparameters(asked: Hyperparameters) -> None:
         value = getattr(asked, name)
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+    if asked.missing == "unknown" and asked.process == "gaussian":
+        raise ValueError("missing='unknown' is for masked diffusion: leave process='gaussian' out")
     rate = () if asked.learning_rate is None else ("learning_rate",)
     for name in (*rate, "averaging", "p_uncond", "p_given", "validation_fraction", "beta_start", "beta_end"):
         if not is_number(getattr(asked, name)):

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,12 +82,12 @@ class Content:
     data: Markup
 
 
-def page_content(results: Results) -> Content:
-    """Makes everything that the page says about a study."""
+def page_content(results: Results, live: Collection[str] = ()) -> Content:
+    """Makes everything that the page says about a study; `live` are the names of the models in it."""
     rows = pictures(results)
     of_sections = [_section_data(results, section) for section in results.spec.sections]
     data = {"study": results.spec.name, "sets": rows.sets, "draws": rows.draws, "sections": of_sections}
-    sections = [_section(results, *pair) for pair in zip(results.spec.sections, of_sections, strict=True)]
+    sections = [_section(results, *pair, live) for pair in zip(results.spec.sections, of_sections, strict=True)]
     return Content(
         results.spec.title,
         _summary(results),
@@ -117,14 +118,14 @@ def _section_data(results: Results, section: Section) -> dict[str, Any]:
     }
 
 
-def _section(results: Results, section: Section, data: dict[str, Any]) -> SectionContent:
+def _section(results: Results, section: Section, data: dict[str, Any], live: Collection[str]) -> SectionContent:
     return SectionContent(
         data["view"],
         section.name,
         section.title,
         _detail(results, section),
         conclude(results, section),
-        page_table(results, section),
+        page_table(results, section, live),
         notes(results, section),
         [short_name(name) for name in section.datasets],
         data["chart"]["heads"],

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pointillist.diffusion.schedules import cosine
 from pointillist.engine.training import sigma_data_of
 from pointillist.page.network import network_content
 from pointillist.page.parts import packed
@@ -13,6 +14,7 @@ from pointillist.points import AffineScaling
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.page.quantised import quantised
+from pointillist.study.page.views import live_name
 from pointillist.study.results import Results
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section, short_name
@@ -23,12 +25,17 @@ Precision = Literal["int8", "float16", "float32"]
 BUDGET = 4_000_000
 """Most characters that all models may take together, which keeps the page of the built-in study below 6 MB."""
 
+TRAINING_TIMESTEPS = 200
+"""T of networks that are trained in the page."""
+
 MOST_REAL_ROWS = 1000
 """Most rows of a data set that are shown behind the generated ones."""
 
 
 @dataclass(frozen=True)
-class _Choice:
+class Choice:
+    """A trained network that the page may hold: the name of its data set, its column, and its cell of seed 0."""
+
     name: str
     column: Column
     cell: Cell
@@ -47,7 +54,7 @@ def live_content(results: Results, *, precision: Precision = "int8", budget: int
     """
     models: dict[str, dict[str, Any]] = {}
     n_finished, spent = 0, 0
-    for choice in _choices(results):
+    for choice in choices(results):
         model = _model(results, choice, precision)
         if model is None:
             continue
@@ -65,8 +72,14 @@ def live_content(results: Results, *, precision: Precision = "int8", budget: int
     }
 
 
-def _choices(results: Results) -> Iterator[_Choice]:
-    """Lists every trained model once: the best of each section and data set first, then the rest."""
+def training_schedule() -> dict[str, str]:
+    """The schedule of networks that are trained in the page."""
+    schedule = cosine(TRAINING_TIMESTEPS)
+    return {"alpha": packed([schedule.alpha], "float32"), "sigma": packed([schedule.sigma], "float32")}
+
+
+def choices(results: Results) -> Iterator[Choice]:
+    """Lists every model once: the best of each section and data set first, then the rest."""
     ranked = [
         (name, _ranked(results, section, name))
         for section in results.spec.sections
@@ -80,7 +93,7 @@ def _choices(results: Results) -> Iterator[_Choice]:
                 cell = results.cells(name, columns[rank].settings)[0]
                 if cell.model_key not in seen:
                     seen.add(cell.model_key)
-                    yield _Choice(name, columns[rank], cell)
+                    yield Choice(name, columns[rank], cell)
 
 
 def _ranked(results: Results, section: Section, name: str) -> list[Column]:
@@ -93,7 +106,7 @@ def _ranked(results: Results, section: Section, name: str) -> list[Column]:
     return [section.columns[i] for i in sorted(range(len(section.columns)), key=emd)]
 
 
-def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str, Any] | None:
+def _model(results: Results, choice: Choice, precision: Precision) -> dict[str, Any] | None:
     kept = results.store.model(choice.cell.model_key)
     if kept is None:
         return None
@@ -113,7 +126,7 @@ def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str,
     if precision == "int8":
         content = quantised(content)
     return {
-        "id": choice.cell.model_key[:12],
+        "id": live_name(choice.cell),
         "name": choice.name,
         "dataset": short_name(choice.name),
         "title": _title(settings, choice.column.label),

@@ -2,43 +2,8 @@
 /* Small charts as SVG: curves with error bars, named where they end. */
 
 (() => {
-  const { SHAPES } = window.pointillist;
+  const { DASHES, sample, shapePath, svg } = window.pointillist;
   const MARGIN = { top: 16, right: 14, bottom: 40, left: 48 };
-  const DASHES = ["", "6 4", "2 3", "9 3 2 3"];
-
-  /** Records a canvas path as that of an SVG element. */
-  class PathText {
-    text = "";
-    moveTo(x, y) {
-      this.text += `M${x.toFixed(2)} ${y.toFixed(2)}`;
-    }
-    lineTo(x, y) {
-      this.text += `${this.text ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`;
-    }
-    closePath() {
-      this.text += "Z";
-    }
-    arc(x, y, r) {
-      this.text += `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
-    }
-    rect(x, y, w, h) {
-      this.text += `M${x} ${y}h${w}v${h}h${-w}Z`;
-    }
-  }
-
-  function shapePath(shape, radius) {
-    const path = new PathText();
-    SHAPES[shape % SHAPES.length](path, radius);
-    return path.text;
-  }
-
-  function svg(tag, attributes = {}, ...children) {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    made.append(...children);
-    return made;
-  }
-
   function ticksOf({ range: [low, high], log }) {
     if (log) {
       const decades = [];
@@ -105,18 +70,18 @@
       svg("text", { x: width - MARGIN.right, y: height - 4, "text-anchor": "end", class: "name" }, x.name),
       svg("text", { x: MARGIN.left, y: 11, class: "name" }, y.name),
     );
-    for (const { at, name } of levels) {
-      const place = within(toY(at));
-      picture.append(
-        svg("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: place, y2: place, class: "level" }),
-        svg("text", { x: MARGIN.left + 6, y: place - 5, class: "name" }, name),
-      );
-    }
     if (marker !== undefined) {
       const at = toX(marker);
       picture.append(svg("line", { x1: at, x2: at, y1: MARGIN.top, y2: height - MARGIN.bottom, class: "marker" }));
     }
     for (const one of series) drawSeries(picture, one, toX, toY, within, marker);
+    for (const { at, name } of levels) {
+      const place = within(toY(at));
+      picture.append(
+        svg("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: place, y2: place, class: "level" }),
+        svg("text", { x: width - MARGIN.right, y: place - 5, "text-anchor": "end", class: "over" }, name),
+      );
+    }
     holder.replaceChildren(picture);
   }
 
@@ -137,8 +102,10 @@
       });
     }
     if (isLine && marker !== undefined) {
-      const nearest = points.reduce((a, b) => (Math.abs(b[0] - marker) < Math.abs(a[0] - marker) ? b : a));
-      group.append(svg("circle", { cx: toX(nearest[0]), cy: within(toY(nearest[1])), r: 5, class: "mark" }));
+      const next = Math.max(1, points.findIndex(([x]) => x >= marker));
+      const [[x0, y0], [x1, y1]] = [points[next - 1], points[next]];
+      const y = y0 + ((y1 - y0) * (marker - x0)) / (x1 - x0);
+      group.append(svg("circle", { cx: toX(marker), cy: within(toY(y)), r: 5, class: "mark" }));
     }
     picture.append(group);
   }
@@ -146,14 +113,10 @@
   /** Names of series, each with its line and mark as the chart has them. */
   function keyOf(series) {
     return series.map(({ name, colour, isLine }) => {
-      const sample = svg("svg", { viewBox: "0 0 28 12", class: "sample", "aria-hidden": "true" });
-      const group = svg("g", { style: `--own: var(--series-${colour + 1})`, class: "series" });
-      group.append(svg("path", { d: "M0 6H28", class: "line", "stroke-dasharray": DASHES[colour % DASHES.length] }));
-      if (!isLine) group.append(svg("path", { d: shapePath(colour, 4), transform: "translate(14 6)", class: "mark" }));
-      sample.append(group);
-      return pointillist.element("span", { className: "key" }, sample, name);
+      const shown = sample({ colour: `var(--series-${colour + 1})`, shape: isLine ? null : colour, dash: colour });
+      return pointillist.element("span", { className: "key" }, shown, name);
     });
   }
 
-  Object.assign(window.pointillist, { curves, keyOf, shapePath, svg, DASHES });
+  Object.assign(window.pointillist, { curves, keyOf });
 })();

@@ -2,26 +2,9 @@
 /* Dots as small pictures, drawn once each: thousands of them are then copies. Classes differ in shape too. */
 
 (() => {
+  const { SHAPES } = window.pointillist;
   const RADIUS = 2.2;
   const OPACITY = 0.78;
-
-  /** Outlines around the origin, with about the same area. */
-  const SHAPES = [
-    (path, r) => path.arc(0, 0, r, 0, 2 * Math.PI),
-    (path, r) => path.rect(-0.9 * r, -0.9 * r, 1.8 * r, 1.8 * r),
-    (path, r) => polygon(path, 1.3 * r, 3, -Math.PI / 2),
-    (path, r) => polygon(path, 1.25 * r, 4, 0),
-    (path, r) => polygon(path, 1.3 * r, 3, Math.PI / 2),
-    (path, r) => polygon(path, 1.1 * r, 6, 0),
-  ];
-
-  function polygon(path, radius, n, start) {
-    for (let i = 0; i < n; i++) {
-      const angle = start + (2 * Math.PI * i) / n;
-      path[i ? "lineTo" : "moveTo"](radius * Math.cos(angle), radius * Math.sin(angle));
-    }
-    path.closePath();
-  }
 
   class Dots {
     #made = new Map();
@@ -50,5 +33,5 @@
     }
   }
 
-  Object.assign(window.pointillist, { Dots, SHAPES });
+  window.pointillist.Dots = Dots;
 })();

@@ -4,6 +4,9 @@
 (() => {
   const { Pool, unpackNumbers } = window.pointillist;
 
+  /** Of what is left of the data in x_T, in nats per column. */
+  const LARGE_KL = 0.05;
+
   class Models {
     #listeners = [];
 
@@ -23,16 +26,21 @@
     }
 
     get(id) {
-      return this.all.find((model) => model.id === id);
+      return id === this.previewed?.model.id ? this.previewed.model : this.all.find((model) => model.id === id);
+    }
+
+    datasetOf(model) {
+      return model === this.previewed?.model ? this.previewed.dataset : this.datasets[model.dataset];
     }
 
     of(set) {
       return this.all.filter((model) => model.dataset === set);
     }
 
-    /** The first model of a set without classes: the best one. */
+    /** The best model of a set without classes, of those that start from little else than noise if there are any. */
     plain(set) {
-      return this.of(set).find((model) => !model.class_embedding) ?? this.of(set)[0];
+      const plain = this.of(set).filter((model) => !model.class_embedding);
+      return plain.find(({ prior_kl }) => !(prior_kl > LARGE_KL)) ?? plain[0] ?? this.of(set)[0];
     }
 
     /** The first model of a set that knows its classes. */
@@ -40,12 +48,18 @@
       return this.of(set).find((model) => model.class_embedding);
     }
 
+    /** Adds a model that goes on changing, or replaces one of the same name: it is not offered yet. */
+    preview(model, dataset) {
+      Models.#prepare(model);
+      this.previewed = { model, dataset };
+      pointillist.pool.put(model);
+    }
+
     /** Adds a model, or replaces one of the same name, and its data set. */
     add(model, dataset) {
-      Models.#prepare(model);
+      this.preview(model, dataset);
       this.datasets[model.dataset] = dataset;
       this.all = [...this.all.filter(({ id }) => id !== model.id), model];
-      pointillist.pool.put(model);
       for (const listener of this.#listeners) listener(model);
     }
 

@@ -122,5 +122,5 @@
     }
   }
 
-  window.pointillist.Pool = Pool;
+  Object.assign(window.pointillist, { Pool, unpackModel: unpacked });
 })();

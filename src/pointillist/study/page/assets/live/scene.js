@@ -110,7 +110,7 @@
         context.imageSmoothingEnabled = true;
         context.drawImage(densityOf(points, size, rgb(this.#colour("--series-1"))), 0, 0, size, size);
       }
-      if (view.isSolid && this.show.real) this.#drawBox(level.alpha, scale);
+      if (view.isSolid && this.show.ground) this.#drawBox(level.alpha, scale);
       if (this.show.real) {
         const real = this.dataset.real.map((value) => value * level.alpha);
         this.#scatter(this.place(view.project(real)), null, [[this.#colour("--muted"), 0]], null, 0.7 * scale, 0.35);
@@ -123,7 +123,7 @@
       if (this.show.field && this.field) this.#drawField(this.place(this.field.from), this.place(this.field.to), scale);
       if (points && this.path) this.#drawPath(scale);
       if (this.guess) this.#drawGuess(scale);
-      if (this.show.scale) this.#drawScale(half, size, scale);
+      if (this.show.scale && !view.isSolid) this.#drawScale(half, size, scale);
     }
 
     /** Points in their colours; of solid rows those behind first, smaller and paler. */

@@ -30,7 +30,7 @@
       const model = models.get(id);
       const frames = [];
       Object.assign(this, { model, frames, total: framesOf(choices.steps), labels: choices.labels ?? null });
-      this.scene.setDataset(models.datasets[model.dataset], model.columns);
+      this.scene.setDataset(models.datasetOf(model), model.columns);
       const asked = { id, variance: model.variance, rows: this.rows, seed: 0, ...choices };
       return pool.run(
         asked,
