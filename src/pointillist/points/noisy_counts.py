@@ -1,0 +1,128 @@
+"""Counts of the cells of columns, and the codes of columns that are made from such counts once they have noise.
+
+A row is in at most one bin of each histogram. What is made from noisy counts tells no more of rows than they do.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.points.column_code import NEIGHBOURS, TIMES, ColumnCode
+from pointillist.points.domain import ColumnDomain
+from pointillist.points.mixed import Cells
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BINS, MOST_INTERVALS = 256, 32
+"""Equal bins of a range, and most intervals of about as many rows that are made of them."""
+
+MOST_VALUES = 2**17
+"""Most integers of a range that are counted one by one."""
+
+SPIKE_NOISES, SPIKE_SHARE = 5, 0.01
+"""A value of a range has a token of its own from so many standard deviations of the noise, and so many rows, on."""
+
+INTERVAL_NOISES = 20
+"""Least rows of an interval, in standard deviations of the noise."""
+
+
+@dataclass(frozen=True)
+class PrivateColumn:
+    """The code of a column, and what is known of how often each of its token's values occurs.
+
+    Attributes:
+        code: The code.
+        shares: Shares of the rows, positive, of sum 1, shape (size,).
+    """
+
+    code: ColumnCode
+    shares: Float[np.ndarray, " size"]
+
+
+def counts_of(domain: ColumnDomain, cells: Cells, kind: "pa.DataType") -> list[Float[np.ndarray, " bins"]]:
+    """Counts the cells of a column: by value; or, in a range, by equal bins, and by its integers or ends.
+
+    Args:
+        domain: The domain, in which the cells lie.
+        cells: The cells.
+        kind: Arrow's type of the column.
+    """
+    code = domain.code(kind)
+    if code.scores is None:
+        return [_counted(code.encode(cells)[0], code.size)]
+    low, high = code.ends
+    values = cells.values[~cells.is_missing]
+    by_bin = _counted(np.clip((values - low) / (high - low) * BINS, 0, BINS - 1), BINS)
+    by_bin = np.append(by_bin, cells.is_missing.sum())
+    if _is_counted_by_value(code):
+        return [by_bin, _counted(np.round(values - low), int(high - low) + 1)]
+    return [by_bin, np.array([(values == low).sum(), (values == high).sum()], float)]
+
+
+def column_of(
+    domain: ColumnDomain, kind: "pa.DataType", counts: list[Float[np.ndarray, " bins"]], noise: float
+) -> PrivateColumn:
+    """Makes the code of a column from noisy counts.
+
+    Args:
+        domain: The domain.
+        kind: Arrow's type of the column.
+        counts: What `counts_of` returned, with noise.
+        noise: Standard deviation of that.
+    """
+    code = domain.code(kind)
+    if code.scores is None:
+        return PrivateColumn(code, _shares(counts[0]))
+    (low, high), (by_bin, by_value) = code.ends, counts
+    is_whole = _is_counted_by_value(code)
+    known = np.arange(low, high + 1) if is_whole else np.array([low, high])
+    is_spike = by_value >= max(SPIKE_NOISES * noise, SPIKE_SHARE * by_bin.sum())
+    if is_whole:
+        padded = np.pad(by_value, NEIGHBOURS, constant_values=np.nan)
+        for place in np.flatnonzero(is_spike):
+            near = np.delete(padded[place : place + 2 * NEIGHBOURS + 1], NEIGHBOURS)
+            is_spike[place] = by_value[place] >= TIMES * np.nanmedian(near)
+    atoms, rest = known[is_spike], by_bin[:BINS].copy()
+    bins = np.clip((atoms - low) / (high - low) * BINS, 0, BINS - 1).astype(int)
+    np.subtract.at(rest, bins, by_value[is_spike])
+    n_rest = max(float(rest.sum()), 1.0)
+    n_intervals = int(np.clip(n_rest / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
+    own = domain.code(kind, atoms, edges_of(rest, n_intervals))
+    missing = by_bin[BINS:] if domain.has_missing else []
+    return PrivateColumn(own, _shares(np.concatenate([by_value[is_spike], [n_rest / n_intervals] * n_intervals, missing])))
+
+
+def edges_of(noisy: Float[np.ndarray, " bins"], n_intervals: int) -> Float[np.ndarray, " e"]:
+    """Makes intervals of about as many rows from a noisy histogram; increasing, from 0 to 1.
+
+    A hundredth of the rows is spread evenly over the range, so that no interval is without a width.
+    """
+    counts = np.maximum(np.cumsum(noisy), 0)
+    below = np.concatenate([[0.0], np.maximum.accumulate(counts)])
+    shares = np.linspace(0, 1, len(below))
+    if below[-1] > 0:
+        shares = 0.99 * below / below[-1] + 0.01 * shares
+    edges = np.interp(np.linspace(0, 1, n_intervals + 1), shares, np.linspace(0, 1, len(below)))
+    edges[0], edges[-1] = 0.0, 1.0
+    return edges
+
+
+def _is_counted_by_value(code: ColumnCode) -> bool:
+    low, high = code.ends
+    return code.decimals == 0 and not code.step and high - low < MOST_VALUES
+
+
+def _counted(places: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
+    return np.bincount(places.astype(np.int64), minlength=n).astype(float)
+
+
+def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
+    """The nearest counts that are not negative and have the same sum, as shares; none below that of half a row."""
+    total = max(float(noisy.sum()), 1.0)
+    ordered = np.sort(noisy)[::-1]
+    above = (np.cumsum(ordered) - total) / np.arange(1, len(noisy) + 1)
+    counts = np.maximum(noisy - above[np.flatnonzero(ordered > above)[-1]], 0.5)
+    return counts / counts.sum()
