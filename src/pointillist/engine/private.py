@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows
+from pointillist.diffusion.schedules import AnyArray
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.engine.adam import adam
 from pointillist.engine.epochs import TrainingState, initial_state
@@ -153,13 +155,12 @@ def start(key: PRNGKeyArray, architecture: AnyArchitecture, width: int) -> Train
     return initial_state(key, architecture, Method(is_averaged=True), width)
 
 
-def with_bias(network: Weights, logits: Float[np.ndarray, " slots"]) -> Weights:
-    """Returns a network of tokens whose logits begin at some numbers."""
-    bias = jnp.asarray(logits)
+def with_bias(network: Weights, logits: Float[AnyArray, " slots"]) -> Weights:
+    """Returns a network of tokens with other biases of its logits."""
     if isinstance(network, FactoredNetwork):
-        return replace(network, bias=bias)
+        return eqx.tree_at(lambda network: network.bias, network, logits)
     assert isinstance(network, TokenNetwork)
-    return replace(network, output=replace(network.output, bias=bias))
+    return eqx.tree_at(lambda network: network.output.bias, network, logits)
 
 
 def run(

@@ -86,7 +86,7 @@ class PrivateTraining:
         state = start(begin, architecture, plan.codec.width)
         if self.logits is not None:
             # Before the first step, columns have the distributions that were counted, and are independent.
-            state = state.starting_from(with_bias(state.network, self.logits))
+            state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
         rows = plan.codec.encode(plan.rows)
         with Bar(Console(stderr=True), self.recipe.steps, is_shown=is_shown) as bar:
             for first in range(0, self.recipe.steps, STEPS_PER_CALL):

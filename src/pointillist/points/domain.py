@@ -110,7 +110,14 @@ class ColumnDomain:
         points[-1] = high
         scores = NormalScores(points, ndtri(np.clip(shares, _EDGE, 1 - _EDGE)), shares)
         return ColumnCode(
-            self.name, None, np.asarray(spikes, float), scores, self.has_missing, decimals, step, int(low) if step else 0
+            self.name,
+            None,
+            np.asarray(spikes, float),
+            scores,
+            self.has_missing,
+            decimals,
+            step,
+            int(low) if step else 0,
         )
 
 

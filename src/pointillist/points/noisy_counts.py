@@ -42,7 +42,7 @@ class PrivateColumn:
     shares: Float[np.ndarray, " size"]
 
 
-def counts_of(domain: ColumnDomain, cells: Cells, kind: "pa.DataType") -> list[Float[np.ndarray, " bins"]]:
+def counts_of(domain: ColumnDomain, cells: Cells, kind: "pa.DataType") -> list[np.ndarray]:
     """Counts the cells of a column: by value; or, in a range, by equal bins, and by its integers or ends.
 
     Args:
@@ -62,9 +62,7 @@ def counts_of(domain: ColumnDomain, cells: Cells, kind: "pa.DataType") -> list[F
     return [by_bin, np.array([(values == low).sum(), (values == high).sum()], float)]
 
 
-def column_of(
-    domain: ColumnDomain, kind: "pa.DataType", counts: list[Float[np.ndarray, " bins"]], noise: float
-) -> PrivateColumn:
+def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray], noise: float) -> PrivateColumn:
     """Makes the code of a column from noisy counts.
 
     Args:
@@ -88,26 +86,38 @@ def column_of(
     atoms, rest = known[is_spike], by_bin[:BINS].copy()
     bins = np.clip((atoms - low) / (high - low) * BINS, 0, BINS - 1).astype(int)
     np.subtract.at(rest, bins, by_value[is_spike])
-    n_rest = max(float(rest.sum()), 1.0)
-    n_intervals = int(np.clip(n_rest / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
-    own = domain.code(kind, atoms, edges_of(rest, n_intervals))
-    missing = by_bin[BINS:] if domain.has_missing else []
-    return PrivateColumn(own, _shares(np.concatenate([by_value[is_spike], [n_rest / n_intervals] * n_intervals, missing])))
+    n_intervals = int(np.clip(rest.sum() / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
+    edges, within = intervals_of(rest, n_intervals, (high - low) if code.decimals == 0 else 0.0)
+    own = domain.code(kind, atoms, edges)
+    missing = by_bin[BINS:][: int(domain.has_missing)]
+    counted = [by_value[is_spike], max(rest.sum(), 1.0) * within, missing]
+    return PrivateColumn(own, _shares(np.concatenate(counted)))
 
 
-def edges_of(noisy: Float[np.ndarray, " bins"], n_intervals: int) -> Float[np.ndarray, " e"]:
-    """Makes intervals of about as many rows from a noisy histogram; increasing, from 0 to 1.
+def intervals_of(
+    noisy: Float[np.ndarray, " bins"], n_intervals: int, n_steps: float = 0.0
+) -> tuple[Float[np.ndarray, " edges"], Float[np.ndarray, " intervals"]]:
+    """Makes intervals of about as many rows from a noisy histogram.
 
     A hundredth of the rows is spread evenly over the range, so that no interval is without a width.
+
+    Args:
+        noisy: The histogram.
+        n_intervals: Number of intervals.
+        n_steps: The range in units of integers, between which its edges then lie; 0 for other numbers.
+
+    Returns:
+        Edges, increasing, from 0 to 1 in shares of the range, and the shares of the rows in the intervals.
     """
     counts = np.maximum(np.cumsum(noisy), 0)
     below = np.concatenate([[0.0], np.maximum.accumulate(counts)])
-    shares = np.linspace(0, 1, len(below))
-    if below[-1] > 0:
-        shares = 0.99 * below / below[-1] + 0.01 * shares
-    edges = np.interp(np.linspace(0, 1, n_intervals + 1), shares, np.linspace(0, 1, len(below)))
-    edges[0], edges[-1] = 0.0, 1.0
-    return edges
+    places = np.linspace(0, 1, len(below))
+    shares = 0.99 * below / below[-1] + 0.01 * places if below[-1] > 0 else places
+    edges = np.interp(np.linspace(0, 1, n_intervals + 1), shares, places)
+    if n_steps:
+        edges = (np.floor(edges * n_steps) + 0.5) / n_steps
+    edges = np.concatenate([[0.0], np.unique(edges[(edges > 0) & (edges < 1)]), [1.0]])
+    return edges, np.diff(np.interp(edges, places, shares))
 
 
 def _is_counted_by_value(code: ColumnCode) -> bool:
