@@ -1,10 +1,9 @@
-"""Devices (one per core on a CPU, otherwise all GPUs), and the cache of compiled programs.
+"""Devices: one per core on a CPU, otherwise all GPUs.
 
 Import this module before the first use of JAX, which fixes the number of CPU devices.
 """
 
 import os
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -14,8 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-CACHE_LIMIT = 512 * 2**20
-"""Most bytes that the cache of compiled programs may take; the least recently used programs are removed first."""
+from pointillist.engine.compiled import keep_programs
 
 
 def _available_cores() -> int:
@@ -70,22 +68,8 @@ def _set_up() -> int:
         jax.config.update("jax_num_cpu_devices", wanted)
     folder = _cache_folder()
     if folder is not None:
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_compilation_cache_max_size", CACHE_LIMIT)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        _forget_parts(folder)
-        # A cache that cannot be used costs time and nothing else.
-        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache", UserWarning)
+        keep_programs(folder)
     return os.getpid()
-
-
-def _forget_parts(folder: Path) -> None:
-    """Removes what a full disk or a killed process left in the cache, which JAX would neither use nor replace."""
-    with suppress(OSError):
-        for entry in folder.glob("*-cache"):
-            # The time is written last.
-            if not entry.with_name(f"{entry.name.removesuffix('-cache')}-atime").exists():
-                entry.unlink(missing_ok=True)
 
 
 def are_cores() -> bool:

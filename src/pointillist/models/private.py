@@ -226,6 +226,8 @@ def _check(asked: Hyperparameters, y: Any, categorical: Any) -> None:
         raise ValueError("epsilon covers the columns of the table: make y one of them, with a domain, and leave y out")
     if len(categorical):
         raise ValueError("with epsilon, the domain lists the values of categorical columns: leave categorical out")
+    if asked.missing != "value":
+        raise ValueError("with epsilon, the domain says where cells may be missing: leave missing out")
     for name in ("early_stopping", "warm_start"):
         if getattr(asked, name):
             raise ValueError(f"{name} looks at rows without noise, which epsilon does not cover: leave it out")

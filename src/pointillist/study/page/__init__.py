@@ -6,20 +6,24 @@ from pathlib import Path
 from markupsafe import Markup
 
 from pointillist.files import write_whole
-from pointillist.page.parts import ENGINE, SECURITY, Precision, as_json, asset, environment, kernel, text_of
+from pointillist.page.parts import ENGINE, SECURITY, as_json, asset, environment, kernel, text_of
 from pointillist.study.page.content import page_content
-from pointillist.study.page.live import live_content
+from pointillist.study.page.live import Precision, live_content
 from pointillist.study.page.table import BANDS
 from pointillist.study.results import Results
 
 SCRIPTS = ("fragment.js", "page.js", "tables.js", "plot.js", "charts.js", "rows.js")
 """Scripts of `assets`, in the order in which the page runs them."""
 
-LIVE_SCRIPTS = ("live/pool.js", "live/scene.js", "live/live.js")
+LIVE_SCRIPTS = (
+    *(f"live/{name}.js" for name in ("pool", "models", "frames", "clock", "dots", "density", "view", "scene", "stage")),
+    *(f"explain/{name}.js" for name in ("curves", "distance", "duel", "steps", "compare", "hero", "explain")),
+    "live/live.js",
+)
 """Further scripts, if models are in the page."""
 
 
-def write_page(results: Results, path: Path, *, precision: Precision = "float16") -> None:
+def write_page(results: Results, path: Path, *, precision: Precision = "int8") -> None:
     """Writes the page, whole or not at all.
 
     Args:
@@ -33,7 +37,7 @@ def write_page(results: Results, path: Path, *, precision: Precision = "float16"
     write_whole(path, render(results, precision=precision))
 
 
-def render(results: Results, *, precision: Precision = "float16") -> str:
+def render(results: Results, *, precision: Precision = "int8") -> str:
     """Renders the page's HTML; the same store gives the same text."""
     live = live_content(results, precision=precision)
     if live is not None:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from pointillist.page.parts import as_json
 from pointillist.study.page.charts import chart, losses
 from pointillist.study.page.conclusions import Statement, conclude
+from pointillist.study.page.finding import Finding, finding
 from pointillist.study.page.glance import Glance, glance
 from pointillist.study.page.rows import draw_keys, pictures
 from pointillist.study.page.table import Table, page_table
@@ -64,6 +65,7 @@ class Content:
         summary: Two or three lines.
         terms: What stands for what: names of metrics and other words, with their definitions.
         glance: The best setting of every section and set.
+        finding: One finding for the top of the page; None if there is none.
         agreement: How many cells agree with numbers reported elsewhere; empty if there are none.
         sections: Its sections.
         data: JSON for a script element.
@@ -73,6 +75,7 @@ class Content:
     summary: list[str]
     terms: dict[str, str]
     glance: Glance
+    finding: Finding | None
     agreement: str
     sections: list[SectionContent]
     data: Markup
@@ -89,6 +92,7 @@ def page_content(results: Results) -> Content:
         _summary(results),
         _terms(results),
         glance(results),
+        finding(results),
         _agreement(results),
         sections,
         as_json(data),

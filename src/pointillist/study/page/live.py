@@ -2,22 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from pointillist.engine.training import sigma_data_of
 from pointillist.page.network import network_content
-from pointillist.page.parts import Precision, packed
+from pointillist.page.parts import packed
 from pointillist.points import AffineScaling
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
+from pointillist.study.page.quantised import quantised
 from pointillist.study.results import Results
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section, short_name
 
-BUDGET = 4_500_000
-"""Most characters that all models may take together, which keeps the page of the built-in study below 8 MB."""
+Precision = Literal["int8", "float16", "float32"]
+"""Precision of weights; int8: that of wide layers."""
+
+BUDGET = 4_000_000
+"""Most characters that all models may take together, which keeps the page of the built-in study below 6 MB."""
 
 MOST_REAL_ROWS = 1000
 """Most rows of a data set that are shown behind the generated ones."""
@@ -30,7 +34,7 @@ class _Choice:
     cell: Cell
 
 
-def live_content(results: Results, *, precision: Precision = "float16", budget: int = BUDGET) -> dict[str, Any] | None:
+def live_content(results: Results, *, precision: Precision = "int8", budget: int = BUDGET) -> dict[str, Any] | None:
     """Collects models of seed 0 and their data sets, as JSON values; None if no model is finished.
 
     For every section and data set, the setting with the lowest EMD comes first, then the others, as many as the budget
@@ -48,7 +52,7 @@ def live_content(results: Results, *, precision: Precision = "float16", budget: 
         if model is None:
             continue
         n_finished += 1
-        spent += len(model["weights"])
+        spent += len(model["weights"]) + len(model.get("rest", ""))
         if spent <= budget:
             models[model["id"]] = model
     if not models:
@@ -102,16 +106,19 @@ def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str,
         settings.noise_schedule(),
         sigma_data_of(dataset.rows),
         dataset.n_classes,
-        precision,
+        "float32" if precision == "int8" else precision,
     )
     if content is None:
         return None
+    if precision == "int8":
+        content = quantised(content)
     return {
         "id": choice.cell.model_key[:12],
         "name": choice.name,
         "dataset": short_name(choice.name),
         "title": _title(settings, choice.column.label),
         "variance": settings.variance or "posterior",
+        "prior_kl": float(results.prior_kl(choice.name, settings) / dataset.rows.shape[1]),
         **content,
     }
 
@@ -132,6 +139,7 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
     chosen = np.arange(min(n, MOST_REAL_ROWS)) * n // min(n, MOST_REAL_ROWS)
     shown = (dataset.rows.astype(np.float64) - window.origin) @ window.directions
     d = dataset.rows.shape[1]
+    low, high = shown.min(axis=0), shown.max(axis=0)
     scaling = dataset.scaling or AffineScaling.identity(d)
     return {
         "names": [str(column) for column in range(d)] if dataset.names is None else list(dataset.names),
@@ -143,6 +151,7 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
         "axes": window.labels,
         "origin": window.origin.tolist(),
         "directions": window.directions.T.tolist(),
-        # Three columns can be turned.
-        "extent": float(np.linalg.norm(shown, axis=1).max() * 0.85 if window.dimensions == 3 else np.abs(shown).max()),
+        "box": [low.tolist(), high.tolist()],
+        # Three columns can be turned, with the box around them.
+        "extent": float(np.linalg.norm(np.maximum(-low, high)) if window.dimensions == 3 else np.abs(shown).max()),
     }

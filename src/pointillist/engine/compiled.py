@@ -1,0 +1,77 @@
+"""The cache of compiled programs: JAX's own, in a folder, measured seldom."""
+
+import os
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jax
+
+LIMIT = 512 * 2**20
+"""Most bytes that the cache may take; the least recently used programs are removed first."""
+
+SPARE = LIMIT // 16
+"""Most bytes that a process writes before it measures the folder."""
+
+
+def keep_programs(folder: Path) -> None:
+    """Has JAX keep compiled programs in a folder, and removes what was written there only in part."""
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", LIMIT)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    _measure_seldom(min(SPARE, LIMIT - _held(folder)))
+    # A cache that cannot be used costs time and nothing else.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache", UserWarning)
+
+
+def _held(folder: Path) -> int:
+    """Removes what a full disk or a killed process left, which JAX would neither use nor replace.
+
+    Returns:
+        Bytes of the programs that stay.
+    """
+    sizes = {}
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                sizes[entry.name] = entry.stat().st_size
+    total = 0
+    for name, size in sizes.items():
+        if name.endswith("-cache"):
+            # The time is written last. Another process may be about to write it: the second look comes later.
+            if f"{name.removesuffix('-cache')}-atime" in sizes:
+                total += size
+            else:
+                _remove_part(folder / name)
+    return total
+
+
+def _remove_part(path: Path) -> None:
+    with suppress(OSError):
+        if not path.with_name(f"{path.name.removesuffix('-cache')}-atime").exists():
+            path.unlink()
+
+
+def _measure_seldom(left: int) -> None:
+    """Has JAX measure the folder once in many programs, rather than before each that it writes.
+
+    With 4,000 programs in it, that takes 0.2 s, while other processes wait: longer than to compile most programs.
+
+    Args:
+        left: Bytes that may be written before the first measurement.
+    """
+    # No public interface: where there is another, JAX measures as often as it does by itself.
+    with suppress(ImportError, AttributeError):
+        from jax._src.lru_cache import LRUCache
+
+        measure = LRUCache._evict_if_needed
+
+        def seldom(self: Any, *, additional_size: int = 0) -> None:
+            nonlocal left
+            left -= additional_size
+            if left < 0:
+                measure(self, additional_size=max(SPARE, additional_size))
+                left = SPARE - additional_size
+
+        LRUCache._evict_if_needed = seldom  # type: ignore[method-assign]
