@@ -6,10 +6,12 @@ import pytest
 
 from pointillist.points.domain import ColumnDomain
 from pointillist.points.mixed import cells_of
-from pointillist.points.noisy_counts import BINS, MOST_INTERVALS, column_of, counts_of, intervals_of
+from pointillist.points.noisy_counts import MOST_INTERVALS, column_of, counts_of, edges_of, intervals_of
 
 RNG = np.random.default_rng(0)
 N = 20_000
+BINS = 256
+EQUAL = np.linspace(0, 1, BINS + 1)
 
 
 def noisy(domain, values, kind, deviation):
@@ -23,12 +25,12 @@ def noisy(domain, values, kind, deviation):
 
 def test_intervals_follow_a_histogram_of_much_less_noise_than_rows():
     counts = np.bincount((RNG.beta(2, 5, 10**5) * BINS).astype(int), minlength=BINS).astype(float)
-    edges, shares = intervals_of(counts + RNG.normal(size=BINS), MOST_INTERVALS)
+    edges, shares = intervals_of(counts + RNG.normal(size=BINS), EQUAL, MOST_INTERVALS)
     assert len(edges) == MOST_INTERVALS + 1 and (np.diff(edges) > 0).all() and edges[0] == 0 and edges[-1] == 1
-    within = np.diff(np.interp(edges, np.linspace(0, 1, BINS + 1), np.concatenate([[0], np.cumsum(counts)]))) / 10**5
+    within = np.diff(np.interp(edges, EQUAL, np.concatenate([[0], np.cumsum(counts)]))) / 10**5
     # A hundredth is spread evenly.
     assert np.abs(within - shares).max() < 0.012 and np.allclose(shares, 1 / MOST_INTERVALS)
-    assert np.allclose(intervals_of(np.zeros(BINS), MOST_INTERVALS)[0], np.linspace(0, 1, MOST_INTERVALS + 1))
+    assert np.allclose(intervals_of(np.zeros(BINS), EQUAL, MOST_INTERVALS)[0], np.linspace(0, 1, MOST_INTERVALS + 1))
 
 
 def test_intervals_of_integers_end_between_them():
@@ -37,6 +39,19 @@ def test_intervals_of_integers_end_between_them():
     tokens, _ = column.code.encode(cells)
     found = np.bincount(tokens.astype(int), minlength=column.code.size) / N
     np.testing.assert_allclose(found, column.shares, atol=0.012)
+
+
+def test_a_range_far_wider_than_most_values_loses_little():
+    """Log-normal amounts up to 10,000 in a range up to a million: shares of intervals are right to one percent."""
+    for low, high in ((0.0, 1.0), (-3.0, 1.0)):
+        edges = edges_of(low, high, is_whole=False)
+        assert edges[0] == 0 and edges[-1] == 1 and (np.diff(edges) > 0).all()
+    assert np.diff(edges)[np.searchsorted(edges, 0.75)] < 1e-4
+    values = np.exp(RNG.normal(6, 1, N))
+    _, column, cells = noisy((0.0, 1e6), values.tolist(), pa.float64(), 10.0)
+    tokens, _ = column.code.encode(cells)
+    assert column.code.n_intervals == MOST_INTERVALS
+    assert np.abs(np.bincount(tokens.astype(int), minlength=MOST_INTERVALS) / N - column.shares).max() < 0.01
 
 
 def test_values_that_stand_out_of_a_range_of_integers_have_their_own_token():

@@ -55,7 +55,7 @@ SHARE_OF_COUNT, SHARE_OF_COLUMNS = 0.05, 0.1
 """Share of ε that counts the rows, and share of the budget, in units of 1 / noise², that counts cells by column."""
 
 WIDTH, STEPS = 128, 600
-LEAST_BATCH, LARGEST_BATCH, BATCHES = 32, 512, 8
+LEAST_BATCH, LARGEST_BATCH, BATCHES = 32, 1024, 8
 LEARNING_RATE, CLIP, AVERAGING = 3e-3, 1.0, 0.995
 """Values that None stands for; a batch has an eighth of the rows, from the least to the largest."""
 

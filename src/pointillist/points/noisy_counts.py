@@ -16,10 +16,11 @@ from pointillist.points.mixed import Cells
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BINS, MOST_INTERVALS = 256, 32
-"""Equal bins of a range, and most intervals of about as many rows that are made of them."""
+EQUAL, NARROWING, PER_OCTAVE, MOST_INTERVALS = 128, 128, 8, 32
+"""Bins of a range that are of equal width, and such as narrow towards 0 or the lowest value, by a factor of 2 in so
+many; and most intervals of about as many rows that are made of them."""
 
-MOST_VALUES = 2**17
+MOST_VALUES = 2**21
 """Most integers of a range that are counted one by one."""
 
 SPIKE_NOISES, SPIKE_SHARE = 5, 0.01
@@ -43,7 +44,7 @@ class PrivateColumn:
 
 
 def counts_of(domain: ColumnDomain, cells: Cells, kind: "pa.DataType") -> list[np.ndarray]:
-    """Counts the cells of a column: by value; or, in a range, by equal bins, and by its integers or ends.
+    """Counts the cells of a column: by value; or, in a range, by bins, and by its integers or ends.
 
     Args:
         domain: The domain, in which the cells lie.
@@ -55,8 +56,8 @@ def counts_of(domain: ColumnDomain, cells: Cells, kind: "pa.DataType") -> list[n
         return [_counted(code.encode(cells)[0], code.size)]
     low, high = code.ends
     values = cells.values[~cells.is_missing]
-    by_bin = _counted(np.clip((values - low) / (high - low) * BINS, 0, BINS - 1), BINS)
-    by_bin = np.append(by_bin, cells.is_missing.sum())
+    bins = edges_of(low, high, is_whole=code.decimals == 0)
+    by_bin = np.append(_counted(_places(values, low, high, bins), len(bins) - 1), cells.is_missing.sum())
     if _is_counted_by_value(code):
         return [by_bin, _counted(np.round(values - low), int(high - low) + 1)]
     return [by_bin, np.array([(values == low).sum(), (values == high).sum()], float)]
@@ -83,19 +84,41 @@ def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray
         for place in np.flatnonzero(is_spike):
             near = np.delete(padded[place : place + 2 * NEIGHBOURS + 1], NEIGHBOURS)
             is_spike[place] = by_value[place] >= TIMES * np.nanmedian(near)
-    atoms, rest = known[is_spike], by_bin[:BINS].copy()
-    bins = np.clip((atoms - low) / (high - low) * BINS, 0, BINS - 1).astype(int)
-    np.subtract.at(rest, bins, by_value[is_spike])
+    bins = edges_of(low, high, is_whole=code.decimals == 0)
+    n_bins, atoms = len(bins) - 1, known[is_spike]
+    rest = by_bin[:n_bins].copy()
+    np.subtract.at(rest, _places(atoms, low, high, bins), by_value[is_spike])
     n_intervals = int(np.clip(rest.sum() / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
-    edges, within = intervals_of(rest, n_intervals, (high - low) if code.decimals == 0 else 0.0)
+    edges, within = intervals_of(rest, bins, n_intervals, (high - low) if code.decimals == 0 else 0.0)
     own = domain.code(kind, atoms, edges)
-    missing = by_bin[BINS:][: int(domain.has_missing)]
+    missing = by_bin[n_bins:][: int(domain.has_missing)]
     counted = [by_value[is_spike], max(rest.sum(), 1.0) * within, missing]
     return PrivateColumn(own, _shares(np.concatenate(counted)))
 
 
+def edges_of(low: float, high: float, *, is_whole: bool) -> Float[np.ndarray, " edges"]:
+    """Makes edges of bins, from 0 to 1 in shares of a range, that resolve most amounts: equal ones, and narrowing ones.
+
+    These narrow towards 0 on either side of it, or towards the lowest value of a range without it. Of integers, all
+    edges lie between two.
+    """
+    origin = -low / (high - low) if low < 0 < high else 0.0
+    narrow = 2.0 ** -(np.arange(NARROWING) / PER_OCTAVE)
+    edges = np.concatenate([np.linspace(0, 1, EQUAL + 1), origin + (1 - origin) * narrow, origin - origin * narrow])
+    return _between(edges, high - low) if is_whole else np.unique(edges)
+
+
+def _between(edges: Float[np.ndarray, " edges"], n_steps: float) -> Float[np.ndarray, " kept"]:
+    """Edges of bins, moved between integers."""
+    moved = np.unique((np.floor(edges * n_steps) + 0.5) / n_steps)
+    return np.concatenate([[0.0], moved[moved < 1], [1.0]])
+
+
 def intervals_of(
-    noisy: Float[np.ndarray, " bins"], n_intervals: int, n_steps: float = 0.0
+    noisy: Float[np.ndarray, " bins"],
+    bins: Float[np.ndarray, " ends"],
+    n_intervals: int,
+    n_steps: float = 0.0,
 ) -> tuple[Float[np.ndarray, " edges"], Float[np.ndarray, " intervals"]]:
     """Makes intervals of about as many rows from a noisy histogram.
 
@@ -103,21 +126,24 @@ def intervals_of(
 
     Args:
         noisy: The histogram.
-        n_intervals: Number of intervals.
-        n_steps: The range in units of integers, between which its edges then lie; 0 for other numbers.
+        bins: Edges of its bins, increasing, from 0 to 1 in shares of the range.
+        n_intervals: Most intervals.
+        n_steps: The range in units of integers, between which the edges then lie; 0 for other numbers.
 
     Returns:
-        Edges, increasing, from 0 to 1 in shares of the range, and the shares of the rows in the intervals.
+        Edges, as those of the bins, and the shares of the rows in the intervals.
     """
     counts = np.maximum(np.cumsum(noisy), 0)
     below = np.concatenate([[0.0], np.maximum.accumulate(counts)])
-    places = np.linspace(0, 1, len(below))
-    shares = 0.99 * below / below[-1] + 0.01 * places if below[-1] > 0 else places
-    edges = np.interp(np.linspace(0, 1, n_intervals + 1), shares, places)
-    if n_steps:
-        edges = (np.floor(edges * n_steps) + 0.5) / n_steps
-    edges = np.concatenate([[0.0], np.unique(edges[(edges > 0) & (edges < 1)]), [1.0]])
-    return edges, np.diff(np.interp(edges, places, shares))
+    shares = 0.99 * below / below[-1] + 0.01 * bins if below[-1] > 0 else bins
+    edges = np.interp(np.linspace(0, 1, n_intervals + 1), shares, bins)
+    edges = _between(edges, n_steps) if n_steps else np.concatenate([[0.0], np.unique(edges[1:-1]), [1.0]])
+    return edges, np.diff(np.interp(edges, bins, shares))
+
+
+def _places(values: np.ndarray, low: float, high: float, bins: np.ndarray) -> np.ndarray:
+    """The bin of each value."""
+    return np.clip(np.searchsorted(bins, (values - low) / (high - low), side="right") - 1, 0, len(bins) - 2)
 
 
 def _is_counted_by_value(code: ColumnCode) -> bool:
