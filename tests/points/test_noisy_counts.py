@@ -25,12 +25,13 @@ def noisy(domain, values, kind, deviation):
 
 def test_intervals_follow_a_histogram_of_much_less_noise_than_rows():
     counts = np.bincount((RNG.beta(2, 5, 10**5) * BINS).astype(int), minlength=BINS).astype(float)
-    edges, shares = intervals_of(counts + RNG.normal(size=BINS), EQUAL, MOST_INTERVALS)
+    edges, shares = intervals_of(counts + RNG.normal(size=BINS), EQUAL, 1.0, MOST_INTERVALS)
     assert len(edges) == MOST_INTERVALS + 1 and (np.diff(edges) > 0).all() and edges[0] == 0 and edges[-1] == 1
     within = np.diff(np.interp(edges, EQUAL, np.concatenate([[0], np.cumsum(counts)]))) / 10**5
-    # A hundredth is spread evenly.
-    assert np.abs(within - shares).max() < 0.012 and np.allclose(shares, 1 / MOST_INTERVALS)
-    assert np.allclose(intervals_of(np.zeros(BINS), EQUAL, MOST_INTERVALS)[0], np.linspace(0, 1, MOST_INTERVALS + 1))
+    assert np.abs(within - shares).max() < 0.002 and np.allclose(shares, 1 / MOST_INTERVALS)
+    assert np.allclose(
+        intervals_of(np.zeros(BINS), EQUAL, 1.0, MOST_INTERVALS)[0], np.linspace(0, 1, MOST_INTERVALS + 1)
+    )
 
 
 def test_intervals_of_integers_end_between_them():

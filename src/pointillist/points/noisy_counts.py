@@ -26,6 +26,9 @@ MOST_VALUES = 2**21
 SPIKE_NOISES, SPIKE_SHARE = 5, 0.01
 """A value of a range has a token of its own from so many standard deviations of the noise, and so many rows, on."""
 
+EVENLY = 0.001
+"""Share of a range's rows that is spread evenly over its bins."""
+
 INTERVAL_NOISES = 20
 """Least rows of an interval, in standard deviations of the noise."""
 
@@ -89,7 +92,7 @@ def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray
     rest = by_bin[:n_bins].copy()
     np.subtract.at(rest, _places(atoms, low, high, bins), by_value[is_spike])
     n_intervals = int(np.clip(rest.sum() / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
-    edges, within = intervals_of(rest, bins, n_intervals, (high - low) if code.decimals == 0 else 0.0)
+    edges, within = intervals_of(rest, bins, noise, n_intervals, (high - low) if code.decimals == 0 else 0.0)
     own = domain.code(kind, atoms, edges)
     missing = by_bin[n_bins:][: int(domain.has_missing)]
     counted = [by_value[is_spike], max(rest.sum(), 1.0) * within, missing]
@@ -117,25 +120,29 @@ def _between(edges: Float[np.ndarray, " edges"], n_steps: float) -> Float[np.nda
 def intervals_of(
     noisy: Float[np.ndarray, " bins"],
     bins: Float[np.ndarray, " ends"],
+    noise: float,
     n_intervals: int,
     n_steps: float = 0.0,
 ) -> tuple[Float[np.ndarray, " edges"], Float[np.ndarray, " intervals"]]:
     """Makes intervals of about as many rows from a noisy histogram.
 
-    A hundredth of the rows is spread evenly over the range, so that no interval is without a width.
+    A few rows are spread evenly over the bins, so that no interval is without a width.
 
     Args:
         noisy: The histogram.
         bins: Edges of its bins, increasing, from 0 to 1 in shares of the range.
+        noise: Standard deviation of the counts' noise.
         n_intervals: Most intervals.
         n_steps: The range in units of integers, between which the edges then lie; 0 for other numbers.
 
     Returns:
         Edges, as those of the bins, and the shares of the rows in the intervals.
     """
-    counts = np.maximum(np.cumsum(noisy), 0)
-    below = np.concatenate([[0.0], np.maximum.accumulate(counts)])
-    shares = 0.99 * below / below[-1] + 0.01 * bins if below[-1] > 0 else bins
+    counts = _pruned(noisy, noise)
+    evenly = np.full(len(noisy), 1 / len(noisy))
+    of_bins = (1 - EVENLY) * counts / max(counts.sum(), 1e-9) + EVENLY * evenly if counts.any() else evenly
+    shares = np.concatenate([[0.0], np.cumsum(of_bins)])
+    shares /= shares[-1]
     edges = np.interp(np.linspace(0, 1, n_intervals + 1), shares, bins)
     edges = _between(edges, n_steps) if n_steps else np.concatenate([[0.0], np.unique(edges[1:-1]), [1.0]])
     return edges, np.diff(np.interp(edges, bins, shares))
@@ -155,10 +162,29 @@ def _counted(places: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
     return np.bincount(places.astype(np.int64), minlength=n).astype(float)
 
 
-def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
-    """The nearest counts that are not negative and have the same sum, as shares; none below that of half a row."""
-    total = max(float(noisy.sum()), 1.0)
+def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:
+    """Counts of bins, without those of halves, quarters, … of the range that are not told from none by their sum.
+
+    So the noise of many empty bins does not add up to rows.
+    """
+    total = float(noisy.sum())
+    if total <= 2 * noise * len(noisy) ** 0.5:
+        return np.zeros(len(noisy))
+    if len(noisy) == 1:
+        return noisy
+    middle = len(noisy) // 2
+    found = np.concatenate([_pruned(noisy[:middle], noise), _pruned(noisy[middle:], noise)])
+    return found * (total / found.sum()) if found.any() else np.full(len(noisy), total / len(noisy))
+
+
+def _not_negative(noisy: np.ndarray) -> np.ndarray:
+    """The nearest counts that are not negative and have the same sum, or 0 if that is negative."""
     ordered = np.sort(noisy)[::-1]
-    above = (np.cumsum(ordered) - total) / np.arange(1, len(noisy) + 1)
-    counts = np.maximum(noisy - above[np.flatnonzero(ordered > above)[-1]], 0.5)
+    above = (np.cumsum(ordered) - max(float(noisy.sum()), 0.0)) / np.arange(1, len(noisy) + 1)
+    return np.maximum(noisy - above[np.flatnonzero(ordered >= above)[-1]], 0.0)
+
+
+def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
+    """Shares of counts without negative ones; none below that of half a row."""
+    counts = np.maximum(_not_negative(noisy), 0.5)
     return counts / counts.sum()
