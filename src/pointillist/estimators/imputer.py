@@ -21,8 +21,8 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
 
     Args:
         model: A `Diffusion`, of which `fit` fits a copy. None stands for `Diffusion(missing="unknown")`. Its process
-            has to take missing cells if training rows have some, as "auto" and "masked" do, and its `p_given` must be above
-            0 for tables that get Gaussian diffusion.
+            has to take missing cells if training rows have some, as "auto" and "masked" do, and its `p_given` must be
+            above 0 for tables that get Gaussian diffusion.
         random_state: Seed of the draws, and of `fit` if `model` is None.
 
     Attributes:
