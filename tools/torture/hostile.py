@@ -21,7 +21,7 @@ from torture.jobs import FIT_MIXED, FIT_NUMBERS, STUDY
 from torture.tally import Failed, Tally
 
 MEMORY = 3 * 2**29
-"""Bytes of addresses that a process may take for hostile files besides those that it has after a good one."""
+"""Bytes of addresses that a process may take for a hostile file besides those that it has."""
 
 SECONDS = 60
 """Seconds after which a file counts as read for ever."""
@@ -116,12 +116,11 @@ def _read(kind: str, first: int, n: int, good: Path, root: Path, seed: int, pipe
         beside = {*root.iterdir()}
         if not accepts(arguments, named):
             raise RuntimeError(f"the good file of {kind} was refused")
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         for i in range(first, n):
             what = _made(make, [seed, i], good, path)
             pipe.send(what)
             try:
-                with _memory(taken + MEMORY):
+                with _memory(MEMORY):
                     is_accepted = accepts(arguments, named)
                 if more := {*root.iterdir()} - beside:
                     raise Failed(f"wrote outside of its folder: {more}")
@@ -132,8 +131,9 @@ def _read(kind: str, first: int, n: int, good: Path, root: Path, seed: int, pipe
 
 
 @contextmanager
-def _memory(most: int) -> Iterator[None]:
-    """Limits the addresses of this process in a block."""
+def _memory(more: int) -> Iterator[None]:
+    """Limits the bytes of addresses that this process may take in a block besides those that it has."""
+    most = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + more
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
     try:
