@@ -118,8 +118,8 @@ bench-relations: .venv/core
 bench-small-tables: .venv/dev .venv-peers/installed
 	$(BIN)/python benchmarks/small_tables.py --data $(DATA)/small
 
-bench-regression: .venv/core
-	$(BIN)/python benchmarks/regression.py --data $(DATA)/regression
+bench-regression: .venv/core .venv-peers/installed .venv-regression/installed
+	$(BIN)/python benchmarks/regression.py --data $(DATA)/regression --peers ngboost treeffuser ensemble
 
 bench-gpu: .venv/core
 	$(BIN)/python benchmarks/gpu.py
@@ -158,5 +158,11 @@ bench-scaling: .venv/core
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
 	touch $@
 
+# These two need an older NumPy than the others.
+.venv-regression/installed: benchmarks/peers/regression-requirements.txt
+	$(PYTHON) -m venv .venv-regression
+	.venv-regression/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/regression-requirements.txt
+	touch $@
+
 clean:
-	rm -rf .venv .venv-peers .venv-lowest build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-peers .venv-regression .venv-lowest build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

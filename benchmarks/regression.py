@@ -6,19 +6,23 @@ errors over the splits. A target of few values (naval, wine) has a mass, and its
 log-likelihoods, which are of densities, is no yardstick.
 
 Published: MC dropout (Gal & Ghahramani 2016, arXiv 1506.02142), NGBoost (Duan et al. 2020, arXiv 1910.03225), deep
-ensembles (Lakshminarayanan et al. 2017, arXiv 1612.01474).
+ensembles (Lakshminarayanan et al. 2017, arXiv 1612.01474). With `--peers`, NGBoost, treeffuser and a deep ensemble of
+five are run on the same splits (`peers/regression.py`), each in the environment that the Makefile makes for it; a fit's
+seconds are then those of one after another on all cores.
 """
 
 import argparse
 import json
 import statistics
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from machine import report
+from machine import HERE, report
 from pointillist import DiffusionRegressor
 from pointillist.metrics import crps, interval_coverage
 
@@ -36,6 +40,9 @@ PUBLISHED = {
 
 LEVELS = (np.arange(100) + 0.5) / 100
 MEASURES = "nll", "crps", "rmse", "coverage"
+
+PEERS = {"ngboost": ".venv-regression", "treeffuser": ".venv-regression", "ensemble": ".venv-peers"}
+"""The environment of each peer."""
 
 
 def measured(X: np.ndarray, y: np.ndarray, test: np.ndarray, settings: dict[str, Any]) -> dict[str, float]:
@@ -56,6 +63,39 @@ def measured(X: np.ndarray, y: np.ndarray, test: np.ndarray, settings: dict[str,
     }
 
 
+def of_peer(peer: str, X: np.ndarray, y: np.ndarray, test: np.ndarray, seed: int) -> dict[str, Any]:
+    """Measures a peer, which runs in a process of its own."""
+    train = np.setdiff1d(np.arange(len(y)), test)
+    python = HERE.parent / PEERS[peer] / "bin" / "python"
+    with tempfile.TemporaryDirectory() as folder:
+        rows, out = Path(folder, "rows.npz"), Path(folder, "out.npz")
+        np.savez(rows, X=X[train], y=y[train], X_test=X[test], y_test=y[test])
+        command = [python, HERE / "peers" / "regression.py", peer, rows, out, "--seed", str(seed)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with np.load(out) as found:
+            points = np.sort(found["points"], axis=1)
+            low, high = np.quantile(points, [0.055, 0.945], axis=1)
+            return {
+                "nll": float(-found["log_density"].mean()),
+                "crps": float(crps(points, y[test])),
+                "rmse": float(np.sqrt(np.mean((found["mean"] - y[test]) ** 2))),
+                "coverage": float(interval_coverage(low, high, y[test])),
+                "fit_s": float(found["seconds"]),
+                "version": str(found["version"]),
+            }
+
+
+def compared(name: str, of_each: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The lines of the table of peers of a set."""
+    lines = []
+    for method, runs in of_each.items():
+        cells = [name, method, *(summary([run[measure] for run in runs]) for measure in MEASURES)]
+        cells[2] += " (mass)" * bool(runs[0].get("is_mass"))
+        cells.append(f"{statistics.median(run['fit_s'] for run in runs):.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 def summary(values: list[float]) -> str:
     """The mean, and its standard error if there are several."""
     mean = f"{statistics.mean(values):.3f}"
@@ -69,22 +109,34 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(PUBLISHED), help="names of some sets; all by default")
     parser.add_argument("--splits", type=int, help="number of splits of each set; all by default")
     parser.add_argument("--settings", type=json.loads, default={}, help="parameters of DiffusionRegressor, as JSON")
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=[], help="peers to run on the same splits")
     options = parser.parse_args()
     print("| set | rows | splits | NLL | MC dropout, NGBoost, deep ensembles | CRPS | RMSE | 89 % intervals | fit, s |")
     print("|---" * 9 + "|")
-    results = {}
+    results: dict[str, Any] = {}
+    lines = []
     for name in options.sets:
         with np.load(options.data / f"{name}.npz") as file:
             X, y = file["X"].astype(float), file["y"].astype(float).ravel()
             tests = [file[f"test_{i}"] for i in range(sum(key.startswith("test_") for key in file))]
-        runs = [measured(X, y, test, options.settings) for test in tests[: options.splits]]
+        tests = tests[: options.splits]
+        runs = [measured(X, y, test, options.settings) for test in tests]
         own = {measure: summary([run[measure] for run in runs]) for measure in MEASURES}
         mass = " (mass)" if runs[0]["is_mass"] else ""
         theirs = ", ".join(f"{value:.2f}" for value in PUBLISHED.get(name, ()))
         seconds = statistics.median(run["fit_s"] for run in runs)
         cells = [name, f"{len(y):,}", str(len(runs)), own["nll"] + mass, theirs, own["crps"], own["rmse"]]
         print(f"| {' | '.join([*cells, own['coverage'], f'{seconds:.0f}'])} |", flush=True)
-        results[name] = {"rows": len(y), "runs": runs, "published_nll": PUBLISHED.get(name)}
+        theirs_here = {
+            peer: [of_peer(peer, X, y, test, seed) for seed, test in enumerate(tests)] for peer in options.peers
+        }
+        lines += compared(name, {"pointillist": runs, **theirs_here} if theirs_here else {})
+        results[name] = {"rows": len(y), "runs": runs, "published_nll": PUBLISHED.get(name), "peers": theirs_here}
+    if lines:
+        print("\n| set | method | NLL | CRPS | RMSE | 89 % intervals | fit, s |")
+        print("|---" * 7 + "|", *lines, sep="\n")
+        versions = {runs[0]["version"] for own in results.values() for runs in own["peers"].values()}
+        print(f"peers: {', '.join(sorted(versions))}")
     report("regression", {"settings": options.settings, "sets": results})
 
 

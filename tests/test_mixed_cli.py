@@ -11,6 +11,8 @@ from pyarrow import csv, parquet
 
 from pointillist import Diffusion
 from pointillist.cli import main
+from pointillist.cli.calibrating import calibrated
+from pointillist.points import CsvForm
 from pointillist.points.number_codec import NumberCodec
 
 SMALL = ("--width", 32, "--depth", 1, "--batch-size", 32)
@@ -82,8 +84,19 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert code == 0 and "oosted" in shown and "independent columns" in shown
     code, shown, _ = run("evaluate", "m", f"pets.{ending}", "--figure", "pets.png")
     assert code == 0 and "oosted" in shown and Path("pets.png").stat().st_size > 10_000
+    found = calibrated(Path("m"), weights := old["weight"].to_numpy(), Path(f"pets.{ending}"), "weight", CsvForm(), 0)
+    assert found.n_rows == len(weights) == N and found.crps < 0.5 * found.marginal_crps and found.coverage[1] > 0.6
     code, shown, _ = run("evaluate", f"new.{ending}", f"pets.{ending}", "--json")
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
+
+
+def test_missing_cells_may_be_unknown_and_columns_given(run):
+    fitted = run("fit", "pets.csv", "-o", "m", "--epochs", 1, "--missing", "unknown", "--p-given", 0.4, *SMALL)
+    model = Diffusion.load("m")
+    assert fitted[0] == 0 and model.p_given == 0.4
+    assert not any(code.has_missing for code in model.model_.codec.encoding.columns)
+    code, _, error = run("fit", "pets.csv", "-o", "m", "--missing", "zero")
+    assert code == 2 and "unknown" in error
 
 
 @pytest.mark.slow
@@ -143,7 +156,7 @@ def test_conditions(run):
         ("weight=500..900", "column 'weight': no training row is between(500, 900); its values go from"),
         ("kind=dog|cow", "column 'kind' has no 'cow' in the training rows, which have 'cat', 'dog'"),
         ("born=soon..", "column 'born' holds date32[day], and 'soon' is not that"),
-        ("kind=?", "column 'kind' has no missing cell in the training rows"),
+        ("kind=?", "column 'kind' has no missing cells in the model"),
         ("colour=red", "there is no column 'colour': the model's columns are"),
         ("code=", "--where takes COLUMN=VALUE"),
     ):

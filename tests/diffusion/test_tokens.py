@@ -98,6 +98,24 @@ def test_the_loss_of_the_exact_law_is_its_entropy():
     assert abs(float(losses.mean()) - entropy) < 4 * float(losses.std()) / 200
 
 
+def test_the_loss_of_rows_with_gaps_is_the_entropy_of_what_they_hold():
+    """Unknown tokens are summed over: the exact law's loss is the mean -log of the probability of the others."""
+    rng = np.random.default_rng(1)
+    own = ROWS[rng.choice(len(ROWS), 40_000, p=LAW)].astype(np.float32)
+    gaps = rng.random(own.shape) < [0.2, 0.5, 0.3]
+    own[gaps] = HIDDEN
+    possible = ((own[:, None] == ROWS[None]) | gaps[:, None]).all(axis=2)
+    expected = -np.log(possible @ LAW)
+    keys = jax.random.split(jax.random.key(0))
+    objective = TokenObjective(TOKENS, has_gaps=True)
+    rows, is_seen, weight = objective.examples((keys[0], keys[1]), CleanRows(jnp.asarray(own)), 100)
+    assert not np.asarray(is_seen)[gaps].any() and not np.asarray(weight)[gaps].any()
+    wanted = TOKENS.one_hot(rows)
+    logits = jax.vmap(Exact(LAW))(wanted * is_seen[:, TOKENS.owner].astype(jnp.float32))
+    losses = -np.sum(np.asarray(logits) * np.asarray(wanted) * np.asarray(weight)[:, TOKENS.owner], axis=1)
+    assert abs(float(losses.mean() - expected.mean())) < 4 * float((losses - expected).std()) / 200
+
+
 def test_what_is_hidden_is_weighed_to_the_number_of_tokens():
     tokens = Tokens((4, 8, 3, 5, 8))
     order = jax.random.uniform(jax.random.key(0), (1000, 5))

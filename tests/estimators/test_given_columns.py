@@ -75,6 +75,20 @@ def test_laws_of_rows_with_gaps_and_of_several_columns(model):
     assert view.log_prob(rows)[0] == pytest.approx(chained, abs=0.25)
 
 
+def test_predictive_bands_are_the_quantiles(model):
+    rows = FRAME[:30]
+    ax = model.plot_predictions(rows, "a", by="b", levels=[0.8])
+    order = np.argsort(rows["b"].to_numpy())
+    low, middle, high = model.conditional("a").quantiles(rows, [0.1, 0.5, 0.9])[order].T
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), np.column_stack([rows["b"].to_numpy()[order], middle]))
+    edges = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert edges.min() == pytest.approx(low.min()) and edges.max() == pytest.approx(high.max())
+    np.testing.assert_allclose(ax.collections[1].get_offsets()[:, 1], rows["a"].to_numpy()[order])
+    for options, message in (({"levels": [2]}, "levels of intervals"), ({"by": "w"}, "there is no column 'w'")):
+        with pytest.raises(ValueError, match=message):
+            model.plot_predictions(rows.drop(columns="a"), "a", **options)
+
+
 def test_gaps_are_filled_and_nothing_else(model):
     one, two = model.impute(GAPS[["c", "a", "b"]], n_draws=2, random_state=0)
     assert list(one) == list("abc") and (one.index == GAPS.index).all() and not one.isna().any().any()
@@ -126,3 +140,29 @@ def test_what_conditional_cannot_be_asked(model):
         model.conditional("a").predict_proba(FRAME[:2])
     with pytest.raises(ValueError, match="is missing in row 1"):
         model.conditional("a").log_prob(FRAME[:3].assign(a=[1.0, np.nan, 2.0]))
+
+
+def test_labels_are_given_too():
+    labels = np.repeat([0, 1], 1000)
+    rows = pd.DataFrame({"a": 3.0 * labels + ROWS[:, 0], "b": ROWS[:, 2]})
+    recipe = {"width": 32, "depth": 1, "epochs": 40, "batch_size": 100, "learning_rate": 5e-3, "p_given": 0.7}
+    of_classes = Diffusion(process="gaussian", random_state=0, **recipe).fit(rows, labels)
+    asked = pd.DataFrame({"b": [2.0] * 2})
+    both = of_classes.conditional("a", labels=[0, 1])
+    # a given b is N(0.2 (b - 2), 0.96), and 3 more in class 1.
+    np.testing.assert_allclose(both.predict(asked), [0.0, 3.0], atol=0.25)
+    one = of_classes.conditional("a", labels=1)
+    np.testing.assert_allclose(one.predict(asked), both.predict(asked)[1], atol=1e-4)
+    density = one.log_prob(asked.assign(a=[3.0, 2.0]))
+    np.testing.assert_allclose(density, norm(3, 0.96**0.5).logpdf([3.0, 2.0]), atol=0.5)
+    together = of_classes.conditional("a").predict(asked[:1])[0]
+    assert together == pytest.approx(of_classes.conditional("a", labels=[None]).predict(asked[:1])[0], abs=1e-4)
+    gaps = rows.assign(a=np.nan)
+    filled = of_classes.impute(gaps, labels=labels, random_state=0)["a"]
+    np.testing.assert_allclose(filled.groupby(labels).mean(), [0.0, 3.0], atol=0.25)
+    for call, message in (
+        (lambda: of_classes.impute(gaps, labels=[0]), "1 labels but X has 2000 rows"),
+        (lambda: of_classes.impute(gaps, labels=2), "unknown label 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -5,10 +5,13 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
 from pointillist import Diffusion, DiffusionImputer
+from pointillist.models.gaussian import GaussianProcess
 
+QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 1, "batch_size": 32, "frequencies": 1, "random_state": 0}
 TINY = {"width": 16, "depth": 1, "epochs": 2, "batch_size": 32, "random_state": 0}
 
 
@@ -42,6 +45,24 @@ def test_frames_and_pipelines():
         fitted[0].transform(numbers[:, :1])
 
 
+def test_rows_without_gaps_may_have_gaussian_diffusion():
+    rows = np.random.default_rng(0).normal(size=(100, 2))
+    imputer = DiffusionImputer(Diffusion(**QUICK)).fit(rows)
+    assert isinstance(imputer.model_.model_.process, GaussianProcess)
+    gaps = rows[:5].copy()
+    gaps[1, 0] = gaps[3, 1] = np.nan
+    filled = imputer.transform(gaps)
+    assert np.array_equal(filled[~np.isnan(gaps)], gaps[~np.isnan(gaps)]) and np.isfinite(filled).all()
+    with pytest.raises(ValueError, match="X has NaN in row 1"):
+        DiffusionImputer(Diffusion(**QUICK, process="gaussian")).fit(gaps)
+
+
 @pytest.mark.slow
 def test_scikit_learns_own_checks():
-    check_estimator(DiffusionImputer(Diffusion(**TINY)))
+    check_estimator(DiffusionImputer(Diffusion(**QUICK, missing="unknown")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [estimator_checks.check_transformer_general, estimator_checks.check_dtype_object])
+def test_some_checks_of_masked_diffusion(check):
+    check("DiffusionImputer", DiffusionImputer(Diffusion(**QUICK, process="masked")))

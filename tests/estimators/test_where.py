@@ -149,7 +149,7 @@ def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, where):
 @pytest.mark.parametrize(
     ("where", "options", "message"),
     [
-        ({"x": None}, {}, "column 'x' has no missing cell in the training rows: give a value"),
+        ({"x": None}, {}, "column 'x' has no missing cells in the model: give a value"),
         ({"x": "a"}, {}, "column 'x' holds numbers, and 'a' is none"),
         ({"z": 40.5}, {}, "column 'z' holds whole numbers, and 40.5 is none"),
         ({"x": [1.0, 2.0]}, {}, "x has 2 entries but n_samples is 3"),
@@ -161,7 +161,7 @@ def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, where):
         ({"x": between(0, 1)}, {"sampler": "heun"}, "ranges of numbers are drawn by sampler='dpm-sde', not 'heun'"),
         ({"x": between(0, 1)}, {"deterministic": True}, "deterministic does not go with ranges of numbers"),
         ({"x": between("a", "b")}, {}, "column 'x' holds numbers, and between\\('a', 'b'\\) does not"),
-        ({"x": one_of(1, None)}, {}, "column 'x' has no missing cell in the training rows"),
+        ({"x": one_of(1, None)}, {}, "column 'x' has no missing cells in the model"),
     ],
 )
 def test_what_numbers_cannot_be_asked(of_numbers, where, options, message):

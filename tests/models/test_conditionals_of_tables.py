@@ -89,8 +89,27 @@ def test_arrays_have_columns_by_position():
 
 
 def test_labels_apart_from_the_table_are_a_column():
-    view = Conditional(untrained(TABLE, RNG.choice(["x", "y"], N), process="masked"), "label")
-    assert view.predict_proba(TABLE[:3]).shape == (3, 2)
+    own = untrained(TABLE, RNG.choice(["x", "y"], N), process="masked")
+    assert Conditional(own, "label").predict_proba(TABLE[:3]).shape == (3, 2)
+    of_x, of_y, of_each, of_none = (
+        Conditional(own, "kind", labels).predict_proba(TABLE[:3]) for labels in ("x", "y", ["x", "y", None], None)
+    )
+    np.testing.assert_allclose(of_each, [of_x[0], of_y[1], of_none[2]], rtol=1e-5)
+    assert np.abs(of_x - of_y).max() > 1e-4
+    with pytest.raises(ValueError, match="target 'label' is given by labels too"):
+        Conditional(own, "label", "x")
+
+
+def test_values_are_of_the_digits_of_the_column_and_means_are_not():
+    table = TABLE.assign(size=TABLE["size"].round(1))
+    view = Conditional(untrained(table, process="masked"), "size")
+    for found in (
+        view.quantiles(table[:9], [0.1, 0.5]),
+        view.predict(table[:9], "median"),
+        view.predict(table[:9], "mode"),
+    ):
+        np.testing.assert_array_equal(found, np.round(found, 1))
+    assert (view.predict(table[:9]) != np.round(view.predict(table[:9]), 1)).any()
 
 
 @pytest.mark.parametrize(

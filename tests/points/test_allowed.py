@@ -87,9 +87,9 @@ def test_values_of_a_set():
         (CONTINUOUS, DOUBLE, between(100, None), "no training row is between\\(100, None\\)"),
         (CONTINUOUS, DOUBLE, between(10, 10), "no training row is between\\(10, 10\\)"),
         (CONTINUOUS, DOUBLE, one_of(9, 10), "no training row is one_of\\(9, 10\\)"),
-        (CONTINUOUS, DOUBLE, missing, "has no missing cell in the training rows"),
+        (CONTINUOUS, DOUBLE, missing, "has no missing cells in the model"),
         (CONTINUOUS, DOUBLE, between("a", "b"), "column 'x' holds double, and \\['a'\\] is not that"),
-        (FEW, DOUBLE, one_of(1, None), "has no missing cell in the training rows"),
+        (FEW, DOUBLE, one_of(1, None), "has no missing cells in the model"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(column, kind, condition, message):

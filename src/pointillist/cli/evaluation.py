@@ -10,6 +10,7 @@ from pointillist.cli import choices
 from pointillist.cli.choices import FILES
 
 if TYPE_CHECKING:
+    from pointillist.evaluation import Calibration
     from pointillist.points import CsvForm, MixedTable, Table
     from pointillist.privacy import Audit
 
@@ -44,11 +45,14 @@ def evaluate(
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
     from rich.console import Console
 
+    from pointillist.cli.calibrating import calibrated
     from pointillist.cli.tables import form_of
     from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
-    from pointillist.evaluation.evaluation import MIN_ROWS
+    from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
+    from pointillist.evaluation.json_values import json_value
     from pointillist.evaluation.sides import as_columns
     from pointillist.files import check_place
+    from pointillist.foreign_text import terminal_text
     from pointillist.metrics.mixed_tables import check_tables
     from pointillist.points import Table
 
@@ -74,22 +78,33 @@ def evaluate(
         random_state=seed,
     )
     attacked = None if holdout is None else _audited(rows, real, holdout, form, seed)
+    predicted: Calibration | str | None = None
+    if holdout is not None and name is not None and _is_model(rows) and is_of_numbers(columns[str(data)][name]):
+        predicted = calibrated(rows, columns[str(data)][name], holdout, name, form, seed)
     if as_json:
         found = evaluation.to_json() | ({} if attacked is None else {"audit": attacked.to_json()})
+        found |= {} if predicted is None else {"calibration": json_value(predicted)}
         print(json.dumps(found, indent=1, allow_nan=False))
     else:
-        print_evaluation(evaluation, Console(), None if attacked is None else attacked.verdict)
+        console = Console()
+        if predicted is not None:
+            console.print(terminal_text(predicted) if isinstance(predicted, str) else predicted.table())
+        print_evaluation(evaluation, console, None if attacked is None else attacked.verdict)
     if figure is not None:
         draw_evaluation(columns[str(data)], columns[str(rows)], figure)
     if check and evaluation.is_distinguishable:
         raise typer.Exit(1)
 
 
-def _audited(rows: Path, data: "MixedTable | Table", holdout: Path, form: "CsvForm", seed: int) -> "Audit | None":
-    """The audit of a model file, if there are enough rows for one; None for generated rows."""
+def _is_model(rows: Path) -> bool:
     from pointillist.points import READABLE
 
-    if rows.name.endswith(READABLE) or not rows.exists():
+    return not rows.name.endswith(READABLE) and rows.exists()
+
+
+def _audited(rows: Path, data: "MixedTable | Table", holdout: Path, form: "CsvForm", seed: int) -> "Audit | None":
+    """The audit of a model file, if there are enough rows for one; None for generated rows."""
+    if not _is_model(rows):
         return None
     from pointillist.privacy import MIN_ROWS, audit
 
@@ -114,11 +129,11 @@ def _given_or_drawn(rows: Path, n: int, target: str | None, seed: int, min_rows:
     from pointillist.models.drawing import Draw
     from pointillist.models.request import Request
     from pointillist.models.saving import load_model
-    from pointillist.points import READABLE, LabelColumn, MixedTable, Table
+    from pointillist.points import LabelColumn, MixedTable, Table
     from pointillist.points.token_codec import TokenCodec
     from pointillist.progress import Bar
 
-    if rows.name.endswith(READABLE) or not rows.exists():
+    if not _is_model(rows):
         return _read(rows, target, min_rows)
     model = load_model(rows)
     codec, classes = model.codec, model.classes

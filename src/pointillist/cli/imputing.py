@@ -24,6 +24,7 @@ def impute(
     """Fills the missing cells of a table, each row's given its other cells; all others stay as they are."""
     import numpy as np
 
+    from pointillist.cli.predictions import labels_in
     from pointillist.files import check_place
     from pointillist.models.drawing import imputed, imputed_numbers
     from pointillist.models.given_numbers import rows_with_gaps
@@ -44,7 +45,7 @@ def impute(
     tables: list[Any]
     if isinstance(codec, TokenCodec):
         own, types = [str(name) for name in codec.names], list[Any](codec.types)
-        tables = imputed(fitted, aligned(rows, codec.layout), draws, seed)
+        tables = imputed(fitted, aligned(rows, codec.layout), draws, seed, labels_in(fitted, rows))
     else:
         assert isinstance(codec, NumberCodec)
         found, kinds = headings(fitted)
@@ -55,7 +56,7 @@ def impute(
                 raise ValueError(f"{table}: has no column {own[place]!r}: give all columns, which impute keeps")
             labels = [rows.arrow.column(rows.names.index(own[place]))]
             types[place] = labels[0].type
-        tables = imputed_numbers(fitted, rows_with_gaps(codec, rows), draws, seed)
+        tables = imputed_numbers(fitted, rows_with_gaps(codec, rows), draws, seed, labels_in(fitted, rows))
     names = own
     if draws > 1:
         names.insert(0, free_name(["draw"], names))

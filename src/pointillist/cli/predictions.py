@@ -11,6 +11,7 @@ from pointillist.cli.locks import exclusive
 
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
+    from pointillist.points import MixedTable
 
 
 @exclusive
@@ -43,8 +44,8 @@ def predict(
         raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
     levels = None if quantiles is None else _levels(quantiles)
     fitted = load_model(model)
-    view = conditional_of(fitted, _column(fitted, target))
     rows = mixed_table(read_any(table, is_mixed=True, min_rows=1))
+    view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows))
     if probabilities:
         values = view.predict_proba(rows)
         names = [f"{target}={_text(value)}" for value in view.classes_]
@@ -111,8 +112,22 @@ def _read(model: "RowModel", path: Path) -> Any:
     return rows
 
 
-def _column(model: "RowModel", text: str) -> Any:
-    """The model's name of a column, which need not be text."""
+def labels_in(model: "RowModel", table: "MixedTable") -> list[Any] | None:
+    """Returns the labels of a table, None where one is missing, if the model is shown them apart from its columns."""
+    import numpy as np
+
+    place, classes = model.label_place, model.classes
+    name = None if place is None or classes is None or classes.column is None else str(classes.column[0])
+    if name is None or classes is None or name not in table.names or name in (model.codec.names or ()):
+        return None
+    cells = table.cells[table.names.index(name)]
+    values = cells.values if cells.categories is None else np.array(cells.categories)[cells.values.astype(np.int64)]
+    labels = values.astype(classes.labels.dtype).tolist()
+    return [None if gone else label for label, gone in zip(labels, cells.is_missing, strict=True)]
+
+
+def column_named(model: "RowModel", text: str) -> Any:
+    """Returns the model's name of a column, which need not be text."""
     from pointillist.points.token_codec import TokenCodec
 
     names: list[Any]

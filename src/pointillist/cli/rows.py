@@ -47,6 +47,14 @@ def fit(
         typer.Option(help="Adam's learning rate.", show_default="0.001; with mixed columns of numbers up to 0.003"),
     ] = None,
     p_uncond: Annotated[float, typer.Option(help="Share of labels that are hidden in training.")] = 0.2,
+    p_given: Annotated[
+        float,
+        typer.Option(help="Share of rows of which some numbers are given in training, so that values can be given."),
+    ] = 0.2,
+    missing: Annotated[
+        choices.Missing,
+        typer.Option(help="What a missing cell is: one more value of its column, or unknown and so never drawn."),
+    ] = "value",
     early_stopping: Annotated[
         bool, typer.Option("--early-stopping", help="Hold out a tenth of the rows; stop when their loss stops falling.")
     ] = False,
@@ -131,6 +139,8 @@ def fit(
         batch_size=batch_size,
         learning_rate=learning_rate,
         p_uncond=p_uncond,
+        p_given=p_given,
+        missing=missing,
         early_stopping=early_stopping,
         verbose=not quiet,
         epsilon=epsilon,

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import Denoiser, OpenColumns
+from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, OpenColumns
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.samplers import RowSampler, Sampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray
@@ -72,16 +72,19 @@ class ColumnQuantiles(eqx.Module):
         sampler: A sampler without noise.
         column: The column's position.
         starts: Quantiles of N(0, 1), shape (levels,).
+        has_label: Whether a row ends with the index of its class.
     """
 
     denoiser: Denoiser
     sampler: Sampler
     column: int = eqx.field(static=True)
     starts: Float[AnyArray, " levels"]
+    has_label: bool = eqx.field(static=True, default=False)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, " levels"]:
         """Computes the quantiles; the row's own value of the column does not matter."""
-        known = self.denoiser.knowing(x.at[self.column].set(jnp.nan))
+        denoiser, x = _of_label(self.denoiser, x, self.has_label)
+        known = denoiser.knowing(x.at[self.column].set(jnp.nan))
         own = OpenColumns.of(known, (self.column,), len(x))
         drawn = jax.vmap(lambda start: self.sampler.draw(key, own, start[None])[0, 0])(jnp.asarray(self.starts))
         return drawn + own.centre[0]
@@ -97,18 +100,29 @@ class ColumnDensity(eqx.Module):
     Attributes:
         denoiser: The denoiser of all columns.
         columns: The columns' positions.
+        has_label: Whether a row ends with the index of its class.
     """
 
     denoiser: Denoiser
     columns: tuple[int, ...] = eqx.field(static=True)
+    has_label: bool = eqx.field(static=True, default=False)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, ""]:
         """Computes the log-density; the key decides the probes of Hutchinson's estimate, beyond 64 columns."""
         own = jnp.asarray(self.columns, int)
-        denoiser = OpenColumns.of(self.denoiser.knowing(x.at[own].set(jnp.nan)), self.columns, len(x))
+        of_class, x = _of_label(self.denoiser, x, self.has_label)
+        denoiser = OpenColumns.of(of_class.knowing(x.at[own].set(jnp.nan)), self.columns, len(x))
         probes = hutchinson_probes(key, len(self.columns))
         return log_density(denoiser, x[own] - denoiser.centre, probes=probes, lowest=LOWEST_LAMBDA)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel: the row's and its tangents'."""
         return n_tangents(len(self.columns)) + 1
+
+
+def _of_label(denoiser: Denoiser, x: Float[Array, " d_and_label"], has_label: bool) -> tuple[Denoiser, Array]:
+    """The denoiser of the class that ends a row, and the row without it."""
+    if not has_label:
+        return denoiser, x
+    assert isinstance(denoiser, ConditionalDenoiser)
+    return denoiser.given(x[-1].astype(jnp.int32)), x[:-1]

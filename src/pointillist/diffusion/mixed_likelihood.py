@@ -41,7 +41,7 @@ def token_log_probability(
 
     Args:
         denoiser: The denoiser, beside the numbers that are given.
-        row: The tokens, `HIDDEN` where one is neither given nor asked for.
+        row: The tokens, `HIDDEN` where one is neither given nor asked for; such a one is summed over.
         steps: The step in which each token comes, given all of earlier ones; or `GIVEN`.
         n_steps: Number of steps.
     """
@@ -54,7 +54,7 @@ def token_log_probability(
         largest = jax.ops.segment_max(logits, owner, len(tokens.sizes), indices_are_sorted=True)
         scaled = jnp.exp(logits - largest[owner])
         totals = largest + jnp.log(jax.ops.segment_sum(scaled, owner, len(tokens.sizes), indices_are_sorted=True))
-        return total + jnp.sum(jnp.where(steps == i, logits[slots] - totals, 0.0))
+        return total + jnp.sum(jnp.where((steps == i) & (row >= 0), logits[slots] - totals, 0.0))
 
     return jax.lax.fori_loop(1, n_steps + 1, step, jnp.zeros(()))
 

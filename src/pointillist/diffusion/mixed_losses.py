@@ -31,6 +31,7 @@ class MixedObjective:
         guided: Token that guidance leaves out; None for none.
         p_uncond: Share of the rows in which the network of numbers is not shown that token.
         of_numbers: The objective of the numbers.
+        has_gaps: Whether tokens of the rows may be unknown; see `TokenObjective`. So are the numbers beside them.
     """
 
     tokens: Tokens
@@ -39,13 +40,14 @@ class MixedObjective:
     of_numbers: Objective = field(
         default_factory=lambda: Objective("edm", "uniform", "log-normal", log_normal=LOG_NORMAL)
     )
+    has_gaps: bool = False
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
         """Makes the examples of an epoch, row by row: the arguments of `_loss` except the network, each (m, …)."""
         assert clean.schedule is not None and clean.sigma_data is not None
         n = len(self.tokens.sizes)
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
-        rows, is_seen, weight = TokenObjective(self.tokens).examples(keys, CleanRows(tokens), batch_size)
+        rows, is_seen, weight = TokenObjective(self.tokens, self.has_gaps).examples(keys, CleanRows(tokens), batch_size)
         level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
         share = jax.random.uniform(row_key, (len(rows), 1))
         # Of these rows a share of the numbers, which is uniform too.

@@ -9,11 +9,15 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, stratified
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.tokens import Tokens
 
 
 def hiding(
-    tokens: Tokens, order: Float[Array, "m T"], share: Float[Array, " m"]
+    tokens: Tokens,
+    order: Float[Array, "m T"],
+    share: Float[Array, " m"],
+    is_known: Bool[Array, "m T"] | None = None,
 ) -> tuple[Bool[Array, "m T"], Float[Array, "m T"]]:
     """Decides which tokens of some rows are seen, and weights the losses of the others.
 
@@ -25,14 +29,25 @@ def hiding(
         tokens: The tokens.
         order: Random numbers in [0, 1), in whose order the tokens come, shape (m, T).
         share: v / T, in [0, 1), shape (m,).
+        is_known: Which tokens of each row are known, shape (m, T); all by default. The others are never seen, and T is
+            the number of those that are known.
 
     Returns:
         Whether a token is seen, and the weights, both of shape (m, T).
     """
-    n = len(tokens.sizes)
-    n_seen = jnp.floor(share * float(n)).astype(jnp.int32)[:, None]
-    is_seen: Array = order < (_smallest if tokens.is_wide else _smallest_by_sorting)(order, n_seen)
-    return is_seen, (~is_seen).astype(jnp.float32) * (n / (n - n_seen).astype(jnp.float32))
+    smallest = _smallest if tokens.is_wide else _smallest_by_sorting
+    if is_known is None:
+        n = len(tokens.sizes)
+        n_seen = jnp.floor(share * float(n)).astype(jnp.int32)[:, None]
+        is_seen: Array = order < smallest(order, n_seen)
+        return is_seen, (~is_seen).astype(jnp.float32) * (n / (n - n_seen).astype(jnp.float32))
+    known = is_known.sum(axis=1, keepdims=True)
+    n_seen = jnp.floor(share[:, None] * known.astype(jnp.float32)).astype(jnp.int32)
+    # After all others, so that the first tokens are known ones.
+    order = jnp.where(is_known, order, 1.0)
+    is_seen = order < smallest(order, n_seen)
+    weight = known.astype(jnp.float32) / jnp.maximum(known - n_seen, 1).astype(jnp.float32)
+    return is_seen, (is_known & ~is_seen).astype(jnp.float32) * weight
 
 
 def _smallest_by_sorting(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
@@ -90,9 +105,11 @@ class TokenObjective:
 
     Attributes:
         tokens: The tokens of a row.
+        has_gaps: Whether tokens of the rows may be unknown, which are `HIDDEN`: they are never seen, nor learned.
     """
 
     tokens: Tokens
+    has_gaps: bool = False
 
     def examples(
         self,
@@ -103,7 +120,8 @@ class TokenObjective:
         """Makes rows, which of their tokens are seen, and the weights of the others; all of shape (m, T)."""
         share = stratified(keys[0], len(clean.x0) // batch_size, batch_size)
         order = jax.random.uniform(keys[1], clean.x0.shape)
-        return clean.x0, *hiding(self.tokens, order, share)
+        is_known = clean.x0 != HIDDEN if self.has_gaps else None
+        return clean.x0, *hiding(self.tokens, order, share, is_known)
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
         """Computes the mean loss of rows, each with `HELD_OUT_DRAWS` orders of its tokens and numbers of hidden ones.

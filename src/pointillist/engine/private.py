@@ -10,15 +10,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows
+from pointillist.diffusion.schedules import AnyArray
+from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.engine.adam import adam
 from pointillist.engine.epochs import TrainingState, initial_state
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Weights
+from pointillist.engine.row_norms import squared_norm, with_taps
 
 ROWS_AT_ONCE = 128
 """Rows whose gradients are computed at once; the shape of a batch is a multiple of it."""
@@ -94,8 +98,7 @@ def example_of(
 
 def row_norm(network: Weights, example: tuple[Array, ...], method: PrivateMethod) -> Float[Array, ""]:
     """Computes the norm of the gradient of one row's loss."""
-    gradient = jax.grad(_loss)(network, example, method)
-    return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
+    return jnp.sqrt(squared_norm(jax.grad(_loss)(with_taps(network), example, method)))
 
 
 def _loss(network: Weights, example: tuple[Array, ...], method: PrivateMethod) -> Float[Array, ""]:
@@ -152,6 +155,14 @@ def start(key: PRNGKeyArray, architecture: AnyArchitecture, width: int) -> Train
     return initial_state(key, architecture, Method(is_averaged=True), width)
 
 
+def with_bias(network: Weights, logits: Float[AnyArray, " slots"]) -> Weights:
+    """Returns a network of tokens with other biases of its logits."""
+    if isinstance(network, FactoredNetwork):
+        return eqx.tree_at(lambda network: network.bias, network, logits)
+    assert isinstance(network, TokenNetwork)
+    return eqx.tree_at(lambda network: network.output.bias, network, logits)
+
+
 def run(
     state: TrainingState,
     key: Key[Array, ""],
@@ -176,7 +187,7 @@ def run(
         method: The method.
         features: The architecture's conditioning features.
     """
-    numbers = {name: np.float32(value) for name, value in vars(recipe).items() if name != "steps"}
+    numbers = {name: np.float32(value) for name, value in vars(recipe).items()}
     return _run(state, key, rows, noise, np.int32(first), np.int32(todo), numbers, method=method, features=features)
 
 
@@ -200,7 +211,9 @@ def _run(
         total = with_noise(noise_key, total, numbers["noise"] * numbers["clip"])
         gradient = jax.tree.map(lambda g: g / numbers["expected"], total)
         done = i.astype(jnp.float32)
-        rate = numbers["learning_rate"] * jnp.minimum(1.0, (done + 1) / jnp.maximum(numbers["warmup"], 1.0))
+        # To 0 at the end: what the noise of the last steps does must not stay.
+        share = jnp.minimum((done + 1) / jnp.maximum(numbers["warmup"], 1.0), 1 - done / numbers["steps"])
+        rate = numbers["learning_rate"] * share
         network, optimiser = adam(state.network, gradient, state.optimiser, rate)
         kept = jnp.minimum(numbers["averaging"], (done + 1) / (done + 10))
         average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)

@@ -102,6 +102,11 @@ class Diffusion(Hyperparameters, BaseEstimator):
             cell is missing and values do not repeat, and masked diffusion for all others, arrays included. Values
             repeat if the table has at least 200 rows and, in some column, more than 5 % of the cells hold values that
             many rows share.
+        missing: What a missing cell is: "value", one more value of its column, which new rows have as often as the
+            training rows and which tells of the other columns; or "unknown", a value that nobody knows, which is
+            neither learned nor drawn, so that new rows have no missing cells. "unknown" assumes that cells are missing
+            completely at random: what rows lack of several numbers is learned from the rows that have them. It needs
+            masked diffusion, which "auto" takes for tables with missing cells; labels may not be missing.
         epsilon: ε of a differentially private fit, above 0, for tables that differ in one added or removed row; None
             for a fit without a guarantee. It needs `pointillist[privacy]`, and a `domain`. Of the parameters of
             training, `epochs`, `batch_size`, `learning_rate`, `warmup`, `averaging` and `gradient_clip` (the largest
@@ -147,6 +152,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
     plot_trajectory = plotting.plot_trajectory
     animate = plotting.animate
     plot_density = plotting.plot_density
+    plot_predictions = plotting.plot_predictions
 
     def fit(
         self,
@@ -313,7 +319,9 @@ class Diffusion(Hyperparameters, BaseEstimator):
         restored = ((restore(rows), labels) for rows, labels in parts)
         return (part if part[1] is not None else part[0] for part in restored)
 
-    def impute(self, X: Any, *, n_draws: int | None = None, random_state: RandomState = None) -> Any:
+    def impute(
+        self, X: Any, *, labels: Any = None, n_draws: int | None = None, random_state: RandomState = None
+    ) -> Any:
         """Fills the missing cells of a table; each row's are drawn from their distribution given its other cells.
 
         A model of numbers can do this if it was fitted with `p_given` above 0.
@@ -321,6 +329,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         Args:
             X: A table with the columns of `fit`: an array, or a data frame with its columns in any order. Cells that
                 are not missing stay as they are.
+            labels: Labels of the rows that are no column of X, one for all or one per row, None or NaN where a label is
+                not known. Without them, cells have their distribution over all classes.
             n_draws: Number of tables to draw independently, for multiple imputation; None for one.
             random_state: Seed.
 
@@ -337,7 +347,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         codec = model.codec
         assert isinstance(codec, TokenCodec | NumberCodec)
         index = X.index if codec.layout.kind == "pandas" and hasattr(X, "iloc") else None
-        asked = n_draws or 1, random_state
+        asked = n_draws or 1, random_state, labels
         filled: list[Any]
         if isinstance(codec, TokenCodec):
             filled = imputed(model, aligned(X, codec.layout), *asked)
@@ -346,7 +356,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         restored = [codec.restore(rows, index) for rows in filled]
         return restored[0] if n_draws is None else restored
 
-    def conditional(self, target: Any) -> Conditional | NumberConditional:
+    def conditional(self, target: Any, *, labels: Any = None) -> Conditional | NumberConditional:
         """Returns the distribution of one column, or of several, given the others.
 
         It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`. A
@@ -355,12 +365,14 @@ class Diffusion(Hyperparameters, BaseEstimator):
         Args:
             target: Name of a column, or a list of names; of an array, positions. Labels that `fit` got apart from a
                 table of mixed columns are a column too.
+            labels: Labels that are given and are no column of the tables, one for all rows or one per row, None or NaN
+                where a label is not known. Without them, the distribution is that of all classes together.
 
         Raises:
             ValueError: In one line, if there is no such column, or if no cells can be given to the
                 model.
         """
-        return conditional_of(fitted_model(self), target)
+        return conditional_of(fitted_model(self), target, labels)
 
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes log p(x) of each row in nats, shape (n,), in the units of the data and over all classes together.
@@ -379,7 +391,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         Numbers of many values that each repeat have a mass, a mean over 4 points of the values' ranges of scores. A
         number beyond those of `fit` has the density of scores that go on as between the outermost ones. A row has
         -inf if the model gives it no mass, as it does to categories, numbers of few values and missing cells that no
-        training row had. The density is that of rows before relations of columns are restored in them.
+        training row had. With missing="unknown", the density is that of the cells that are not missing. It is that of
+        rows before relations of columns are restored in them.
 
         Raises:
             ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, if

@@ -20,7 +20,9 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
     training row has a value are refused.
 
     Args:
-        model: A `Diffusion`, of which `fit` fits a copy as a model of mixed columns. None stands for `Diffusion()`.
+        model: A `Diffusion`, of which `fit` fits a copy. None stands for `Diffusion(missing="unknown")`. Its process
+            has to take missing cells if training rows have some, as "auto" and "masked" do, and its `p_given` must be
+            above 0 for tables that get Gaussian diffusion.
         random_state: Seed of the draws, and of `fit` if `model` is None.
 
     Attributes:
@@ -48,8 +50,8 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
             ValueError: If the rows or a parameter of the model cannot be used.
         """
         rows = self._checked(X, reset=True)
-        model = Diffusion(random_state=self.random_state) if self.model is None else clone(self.model)
-        fitted = model.set_params(process="masked").fit(rows)
+        own = Diffusion(missing="unknown", random_state=self.random_state)
+        fitted = (own if self.model is None else clone(self.model)).fit(rows)
         if fitted.n_features_in_ != self.n_features_in_:
             raise ValueError("X has columns that no model can fill, of which the warning says why: drop them")
         self.model_ = fitted

@@ -184,6 +184,11 @@ def evaluate_tables(
     )
 
 
+def is_of_numbers(column: np.ndarray) -> bool:
+    """Return whether a column is predicted as numbers, and not as classes."""
+    return column.dtype != object and not _is_of_classes(column)
+
+
 def _is_of_classes(column: np.ndarray) -> bool:
     if column.dtype == object:
         return False

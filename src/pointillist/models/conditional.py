@@ -47,12 +47,13 @@ class Conditional:
     Args:
         model: The model.
         target: Name of a column, or a list of names; of an array, the columns' positions.
+        labels: Labels that are given and have no column in the tables, one for all rows or one per row.
 
     Raises:
         ValueError: In one line, if there is no such column, or no cells can be given to the model.
     """
 
-    def __init__(self, model: Learned, target: Any) -> None:
+    def __init__(self, model: Learned, target: Any, labels: Any = None) -> None:
         codec, _ = conditional_parts(model)
         self._model, self._codec = model, codec
         self._is_one = not isinstance(target, list)
@@ -60,6 +61,10 @@ class Conditional:
         if not self.targets or len(set(self.targets)) < len(self.targets):
             raise ValueError(f"conditional takes one column or several different ones, not {target!r}")
         self._codes = [codec.encoding.code(name) for name in self.targets]
+        self._labels = labels
+        column = None if labels is None or model.classes is None else model.classes.column
+        if column is not None and column[0] in self.targets:
+            raise ValueError(f"target {column[0]!r} is given by labels too: leave labels out")
         if len(self._codes) == len(codec.encoding.columns):
             raise ValueError("conditional needs a column that is given, and all are targets: leave one of them out")
 
@@ -94,14 +99,14 @@ class Conditional:
         def summary(code: ColumnCode, distribution: Predictive) -> np.ndarray:
             own = statistic or ("mean" if code.categories is None else "mode")
             found = distribution.quantiles(np.array([0.5]))[:, 0] if own == "median" else getattr(distribution, own)()
-            return self._typed(code, found)
+            return self._typed(code, found if own == "mean" else self._rounded(code, found))
 
         return self._of_each(X, summary)
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`, by one evaluation of the network; shape (n, classes)."""
         n_classes = len(self.classes_)
-        given = given_cells(self._model, X, self.targets)
+        given = given_cells(self._model, X, self.targets, self._labels)
         return self._token_probabilities(given.known)[:, :n_classes]
 
     def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
@@ -120,7 +125,11 @@ class Conditional:
         for code in self._codes:
             if code.categories is not None:
                 raise ValueError(f"column {code.name!r} holds categories, which have no quantiles: take predict_proba")
-        return self._of_each(X, lambda code, distribution: self._typed(code, distribution.quantiles(asked)))
+
+        def summary(code: ColumnCode, distribution: Predictive) -> np.ndarray:
+            return self._typed(code, self._rounded(code, distribution.quantiles(asked)))
+
+        return self._of_each(X, summary)
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Any:
         """Draws the target of each row; missing cells of the other columns are drawn too.
@@ -135,7 +144,7 @@ class Conditional:
         """
         if not is_whole(n_draws, 1):
             raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
-        given = given_cells(self._model, X, self.targets)
+        given = given_cells(self._model, X, self.targets, self._labels)
         values = self._drawn(given, n_draws, random_state)
         return self._collected([self._typed(code, own) for code, own in zip(self._codes, values, strict=True)])
 
@@ -151,7 +160,7 @@ class Conditional:
         Raises:
             ValueError: If X lacks a target, or one of its cells.
         """
-        given = given_cells(self._model, X, self.targets)
+        given = given_cells(self._model, X, self.targets, self._labels)
         cells = self._target_cells(given.table)
         found = np.empty(len(given.known))
         numbers = any(self._is_number(code) for code in self._codes)
@@ -167,7 +176,7 @@ class Conditional:
 
     def _of_each(self, X: Any, summary: Callable[[ColumnCode, Predictive], np.ndarray]) -> Any:
         """What a function makes of the distribution of each target."""
-        given = given_cells(self._model, X, self.targets)
+        given = given_cells(self._model, X, self.targets, self._labels)
         if self._is_one:
             parts, code = [], self._codes[0]
             places = np.flatnonzero(given.is_whole), np.flatnonzero(~given.is_whole)
@@ -311,6 +320,11 @@ class Conditional:
     def _collected(self, found: list[np.ndarray]) -> Any:
         return found[0] if self._is_one else dict(zip(self.targets, found, strict=True))
 
+    @staticmethod
+    def _rounded(code: ColumnCode, values: np.ndarray) -> np.ndarray:
+        """Values to the column's digits, as all of its values are."""
+        return values if code.categories is not None else code.rounded(values)
+
     def _typed(self, code: ColumnCode, values: np.ndarray) -> np.ndarray:
         """Values as the column holds them: categories, dates, or numbers as float64."""
         import pyarrow as pa
@@ -327,15 +341,16 @@ class Conditional:
         return column.to_numpy().reshape(values.shape)
 
 
-def conditional_of(model: Learned, target: Any) -> Conditional | NumberConditional:
+def conditional_of(model: Learned, target: Any, labels: Any = None) -> Conditional | NumberConditional:
     """Returns the distribution of one column, or of several, given the others; see `Conditional`.
 
     Args:
         model: The model, of mixed columns or of numbers.
         target: Name of a column, or a list of names; of an array, the columns' positions.
+        labels: Labels that are given and have no column in the tables, one for all rows or one per row.
 
     Raises:
         ValueError: In one line, if there is no such column, or no cells can be given to the model.
     """
     kind = NumberConditional if isinstance(model.codec, NumberCodec) else Conditional
-    return kind(model, target)
+    return kind(model, target, labels)

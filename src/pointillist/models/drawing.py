@@ -16,6 +16,7 @@ from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows
 from pointillist.engine.walks import noise_levels, sample_walks
 from pointillist.models.conditioning import Tally, conditioned
 from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.given import with_labels
 from pointillist.models.given_numbers import known_numbers
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Drawing, Learned
@@ -166,7 +167,7 @@ def _streamed(
     )
 
 
-def imputed(model: Learned, table: MixedTable, n_draws: int, random_state: Any) -> list[Any]:
+def imputed(model: Learned, table: MixedTable, n_draws: int, random_state: Any, labels: Any = None) -> list[Any]:
     """Returns one table per draw, each like the given one with its missing cells filled.
 
     Args:
@@ -174,14 +175,15 @@ def imputed(model: Learned, table: MixedTable, n_draws: int, random_state: Any) 
         table: The table, with the model's columns.
         n_draws: Number of tables.
         random_state: Seed.
+        labels: Labels that have no column in the table; see `with_labels`.
     """
     assert isinstance(model.codec, TokenCodec)
-    known = model.codec.known_tokens(table, HIDDEN)
+    known = with_labels(model, model.codec.known_tokens(table, HIDDEN), labels)
     return [model.codec.filled(table, drawn) for drawn in completed(model, known, n_draws, random_state)]
 
 
 def imputed_numbers(
-    model: Learned, rows: Float[np.ndarray, "n d"], n_draws: int, random_state: Any
+    model: Learned, rows: Float[np.ndarray, "n d"], n_draws: int, random_state: Any, labels: Any = None
 ) -> list[Float[np.ndarray, "n d"]]:
     """Returns one array per draw, each like the given one with its gaps filled.
 
@@ -190,24 +192,26 @@ def imputed_numbers(
         rows: Rows in the units of the table, NaN in the gaps.
         n_draws: Number of arrays.
         random_state: Seed.
+        labels: Labels of the rows; see `with_labels`.
 
     Raises:
         ValueError: If no columns can be given to the model.
     """
     codec = model.codec
     assert isinstance(codec, NumberCodec)
-    draws = completed(model, known_numbers(codec, rows), n_draws, random_state)
+    draws = completed(model, with_labels(model, known_numbers(codec, rows), labels), n_draws, random_state)
     return [np.where(np.isnan(rows), codec.scaling.inverse(drawn), rows) for drawn in draws]
 
 
 def completed(
-    model: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
+    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
 ) -> Float[np.ndarray, "draws n width"]:
     """Draws all cells of rows but those that are known, as the codec encodes them; none is missing.
 
     Args:
         model: The model.
-        known: Tokens and scores, hidden and NaN where a cell is not known; of models of numbers, numbers and NaN.
+        known: Tokens and scores, hidden and NaN where a cell is not known; of models of numbers, numbers and NaN, and
+            perhaps the index of the class.
         n_draws: Number of draws of each row.
         random_state: Seed.
     """

@@ -17,6 +17,7 @@ from pointillist.models.hyperparameters import Hyperparameters, check_hyperparam
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.private import NOT_LEARNED, PrivateTraining, plan_privately
+from pointillist.models.private_columns import with_counted_columns
 from pointillist.models.regularising import regularised
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.training import train
@@ -153,4 +154,5 @@ def _private(task: Task, private: PrivateTraining) -> RowModel:
     process, network = plan.process.finished(private.train(plan, is_shown=bool(task.asked.verbose)))
     record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, private.guarantee)
     asked = values_of(task.asked) | {"random_state": None}
-    return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with)
+    model = RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with)
+    return model if private.logits is None else with_counted_columns(model, private.logits)

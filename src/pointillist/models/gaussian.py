@@ -148,36 +148,45 @@ class GaussianProcess(Process):
             return drawing
         return replace(drawing, sampler=GivenSampler(drawing.sampler), prior=known_of(learned.codec, cells))
 
-    def filling(self, learned: Learned, known: Float[np.ndarray, "n k"], n_draws: int, random_state: Any) -> Drawing:
+    def filling(
+        self, learned: Learned, known: Float[np.ndarray, "n k_and_label"], n_draws: int, random_state: Any
+    ) -> Drawing:
         """Returns what draws all numbers of rows but those that are known, `n_draws` times over.
 
         Args:
             learned: The model.
-            known: Numbers as the network sees them, NaN where they are not known.
+            known: Numbers as the network sees them, NaN where they are not known; and after them the index of the
+                class, that of "no class" being their number, if it is given.
             n_draws: Number of draws of each row.
             random_state: Seed.
 
         Raises:
             ValueError: If no columns can be given to the model.
         """
-        self.check_asked(learned, "filling cells")
-        prior = np.tile(known, (n_draws, 1))
-        return Drawing(len(prior), seed_of(random_state), _clipped(learned), GivenSampler(self.solver), prior=prior)
+        prior, labels = np.tile(known, (n_draws, 1)), None
+        has_label = prior.shape[1] > learned.codec.width
+        self.check_asked(learned, "filling cells", has_label=has_label)
+        if has_label:
+            prior, labels = prior[:, :-1], prior[:, -1].astype(np.int32)
+        sampler = GivenSampler(self.solver)
+        return Drawing(len(prior), seed_of(random_state), _clipped(learned), sampler, labels, prior)
 
     @property
     def solver(self) -> RowSampler:
         """The default sampler, which adds no noise but with a single timestep."""
         return sampler_named("ancestral" if self.schedule.timesteps < 2 else "dpm", self.schedule, None, "posterior")
 
-    def check_asked(self, learned: Learned, what: str) -> None:
+    def check_asked(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
         """Raises a ValueError if no columns can be given to the model, or none without a label."""
         if not self.architecture.has_given:
             raise ValueError(
                 f"{what} needs a model that has learned from rows with given columns: fit it with p_given above 0 and "
                 "network='residual', or with process='masked'"
             )
-        if learned.classes is not None and self.p_uncond == 0:
-            raise ValueError(f"{what} needs a model trained without labels too: fit it with p_uncond above 0")
+        if learned.classes is not None and self.p_uncond == 0 and not has_label:
+            raise ValueError(
+                f"{what} needs a model trained without labels too: give labels, or fit it with p_uncond above 0"
+            )
 
     def _check_given(self, learned: Learned, request: Request, name: Any) -> None:
         """Raises a ValueError if a column cannot have a value."""

@@ -43,13 +43,14 @@ def conditional_parts(model: Learned) -> tuple[TokenCodec, MaskedProcess]:
     return model.codec, model.process
 
 
-def given_cells(model: Learned, X: Any, targets: Sequence[Any]) -> Given:
+def given_cells(model: Learned, X: Any, targets: Sequence[Any], labels: Any = None) -> Given:
     """Reads a table as what is given of its rows.
 
     Args:
         model: The model.
         X: A table with the model's columns, in any container; those that are asked for may be left out.
         targets: Names of the columns that are asked for.
+        labels: Labels that have no column in the table; see `with_labels`.
 
     Raises:
         ValueError: In one line, if X lacks another column, holds a category that no training row had, or if a row has
@@ -60,13 +61,46 @@ def given_cells(model: Learned, X: Any, targets: Sequence[Any]) -> Given:
     table = aligned(X, codec.layout, absent=targets)
     hidden = [encoding.place(name) for name in targets]
     kept = MixedTable(_without(table, [place for place in hidden if place < len(codec.names)]), own_names=codec.names)
-    known = codec.known_tokens(kept, HIDDEN)
+    known = with_labels(model, codec.known_tokens(kept, HIDDEN), labels)
     others = np.delete(known[:, : len(encoding.columns)], hidden, axis=1)
     is_hidden = others == HIDDEN
     empty = np.flatnonzero(is_hidden.all(axis=1))
     if len(empty) and others.shape[1]:
         raise ValueError(f"row {empty[0]} has only missing cells besides the target: give one cell of it, or drop it")
     return Given(table, known, ~is_hidden.any(axis=1))
+
+
+def with_labels(model: Learned, known: Float[np.ndarray, "n width"], labels: Any) -> Float[np.ndarray, "n values"]:
+    """Returns rows of which the labels are given too: as the label's token, or after numbers as the index of a class.
+
+    Args:
+        model: The model.
+        known: What is known of the rows.
+        labels: One label, or one per row, None or NaN where it is not known; None for no labels.
+
+    Raises:
+        ValueError: In one line, if the model has no labels apart from its columns, or they are not its own.
+    """
+    if labels is None:
+        return known
+    classes, codec = model.classes, model.codec
+    if classes is None:
+        raise ValueError("labels are given, but this model was fitted without: leave labels out")
+    name = None if classes.column is None else classes.column[0]
+    if isinstance(codec, TokenCodec) and name in codec.names:
+        raise ValueError(f"labels are column {name!r} of the table: leave labels out")
+    asked = np.asarray(labels, object)
+    is_unknown = np.array([each is None or each != each for each in asked.ravel()])
+    indices = np.full(is_unknown.shape, len(classes))
+    if not is_unknown.all():
+        indices[~is_unknown] = classes.indices(np.array(asked.ravel()[~is_unknown].tolist()))
+    if asked.ndim and len(indices) != len(known):
+        raise ValueError(f"labels has {len(indices)} labels but X has {len(known)} rows: give one per row, or one")
+    if not isinstance(codec, TokenCodec):
+        return np.column_stack([known, np.broadcast_to(indices, len(known))]).astype(np.float32)
+    known = known.copy()
+    known[:, codec.encoding.place(name)] = np.where(is_unknown, HIDDEN, indices)
+    return known
 
 
 def _without(table: MixedTable, places: Sequence[int]) -> Any:

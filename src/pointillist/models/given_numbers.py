@@ -24,7 +24,7 @@ def column_values(codec: NumberCodec, name: Any, value: Any) -> Cells:
     values = [value] if isinstance(value, str) or np.ndim(value) == 0 else list(value)
     for each in values:
         if each is None or each != each:
-            raise ValueError(f"column {name!r} has no missing cell in the training rows: give a value")
+            raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
         if not (isinstance(each, bool | np.bool_) or is_number(each)) or not np.isfinite(each):
             raise ValueError(f"column {name!r} holds numbers, and {each!r} is none")
     cells = np.array(values, np.float64)

@@ -13,6 +13,7 @@ from pointillist.diffusion.samplers import VARIANCES
 from pointillist.diffusion.schedules import SCHEDULES
 from pointillist.engine.recipes import PRECISIONS, AnyObjective, Method
 from pointillist.points import SCALINGS
+from pointillist.points.encoding import MISSING
 
 LIMITS = {
     "timesteps": 100_000, "width": 65_536, "depth": 1_000, "frequencies": 16, "time_embedding": 65_536,
@@ -39,6 +40,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "variance": VARIANCES,
     "precision": PRECISIONS,
     "process": PROCESSES,
+    "missing": MISSING,
 }
 
 PARTS, LEAST_ROWS = (8, 4, 2), 512
@@ -85,6 +87,7 @@ class Hyperparameters:
     p_given: float = 0.2
     variance: str = "posterior"
     process: str = "auto"
+    missing: str = "value"
     epsilon: float | None = None
     delta: float | None = None
     domain: dict[Any, Any] | None = None
@@ -157,6 +160,8 @@ def check_hyperparameters(asked: Hyperparameters) -> None:
         value = getattr(asked, name)
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+    if asked.missing == "unknown" and asked.process == "gaussian":
+        raise ValueError("missing='unknown' is for masked diffusion: leave process='gaussian' out")
     rate = () if asked.learning_rate is None else ("learning_rate",)
     for name in (*rate, "averaging", "p_uncond", "p_given", "validation_fraction", "beta_start", "beta_end"):
         if not is_number(getattr(asked, name)):

@@ -185,7 +185,7 @@ def _cells(codec: TokenCodec, name: Any, values: Sequence[Any]) -> Cells:
     code, kind = codec.encoding.code(name), codec.layout.type_of(name)
     cells = _of_labels(values) if kind is None else cells_of(name, values, kind)
     if np.isnan(code.encode(cells)[0]).any():
-        raise ValueError(f"column {name!r} has no missing cell in the training rows: give a value")
+        raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
     return cells
 
 

@@ -95,11 +95,12 @@ def log_probability(
         for place, own in cells.items():
             inside = lattice[masses.index(place)] if place in masses else 0.5
             found = measured(codes[place], own, np.full(n, inside))
-            rows[:, place] = found.tokens
-            factors += found.log_factors
+            is_unknown = own.is_missing & (codec.missing == "unknown")
+            rows[:, place] = np.where(is_unknown, HIDDEN, found.tokens)
+            factors += np.where(is_unknown, 0.0, found.log_factors)
             score = encoding.score_place(codes[place].name)
             if score is not None:
-                rows[:, score] = found.scores
+                rows[:, score] = np.where(is_unknown, np.nan, found.scores)
         density = np.zeros(n)
         if of_mixed is not None and is_asked.any():
             asked = tuple(np.flatnonzero(is_asked).tolist())

@@ -12,6 +12,7 @@ from pointillist.diffusion.given_sampling import ColumnDensity, ColumnQuantiles
 from pointillist.engine.mapping import map_rows
 from pointillist.models.drawing import completed
 from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.given import with_labels
 from pointillist.models.given_numbers import known_numbers, rows_with_gaps
 from pointillist.models.predictive import Predictive
 from pointillist.models.process import Learned
@@ -37,12 +38,13 @@ class NumberConditional:
     Args:
         model: A model of numbers, fitted with `p_given` above 0.
         target: Name of a column, or a list of names; where columns have no names, their positions.
+        labels: Labels of the rows, one for all or one per row, for a model with classes.
 
     Raises:
         ValueError: In one line, if there is no such column, it does not vary, or no columns can be given to the model.
     """
 
-    def __init__(self, model: Learned, target: Any) -> None:
+    def __init__(self, model: Learned, target: Any, labels: Any = None) -> None:
         codec, process = model.codec, model.process
         assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
         self._model, self._codec, self._process = model, codec, process
@@ -51,7 +53,8 @@ class NumberConditional:
         if not self.targets or len(set(self.targets)) < len(self.targets):
             raise ValueError(f"conditional takes one column or several different ones, not {target!r}")
         self._places = [codec.place(name) for name in self.targets]
-        process.check_asked(model, "conditional")
+        self._labels = labels
+        process.check_asked(model, "conditional", has_label=labels is not None)
         varies = codec.scaling.varies
         for name, place in zip(self.targets, self._places, strict=True):
             if not varies[place]:
@@ -147,14 +150,15 @@ class NumberConditional:
         slope, known = scaling.log_slope(of_targets), known_numbers(codec, rows)
         # Not moved into the range of the training rows, as given values are.
         known[:, is_open] = scaling.transform(of_targets)
+        known = with_labels(self._model, known, self._labels)
         is_whole_row = ~np.isnan(known).any(axis=1)
         found = np.empty(len(rows))
         found[is_whole_row] = self._log_density(known[is_whole_row])
         if not is_whole_row.all():
             rest = known[~is_whole_row]
             draws = self._completions(rest)
-            draws[:, :, is_open] = rest[None][:, :, is_open]
-            of_draws = self._log_density(draws.reshape(-1, codec.width)).reshape(len(draws), len(rest))
+            draws[:, :, self._own] = rest[None][:, :, self._own]
+            of_draws = self._log_density(draws.reshape(-1, draws.shape[2])).reshape(len(draws), len(rest))
             found[~is_whole_row] = np.logaddexp.reduce(of_draws, axis=0) - np.log(len(draws))
         return found + slope
 
@@ -165,14 +169,14 @@ class NumberConditional:
     def _log_density(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
         if not len(known):
             return np.empty(0)
-        columns = tuple(sorted(self._own))
-        return map_rows(ColumnDensity(self._process.denoiser(self._model.network), columns), known).astype(np.float64)
+        columns, denoiser = tuple(sorted(self._own)), self._process.denoiser(self._model.network)
+        return map_rows(ColumnDensity(denoiser, columns, self._labels is not None), known).astype(np.float64)
 
     def _known(self, X: Any) -> Float[np.ndarray, "n k"]:
         """A table as the network sees it, with NaN where cells are asked for, or missing."""
         rows = rows_with_gaps(self._codec, X, self.targets)
         rows[:, self._places] = np.nan
-        return known_numbers(self._codec, rows)
+        return with_labels(self._model, known_numbers(self._codec, rows), self._labels)
 
     def _of_each(self, X: Any, summary: Callable[[Predictive], np.ndarray]) -> Any:
         """What a function makes of the distribution of each target."""
@@ -200,7 +204,7 @@ class NumberConditional:
         """The distribution of the single target of rows whose other cells are all given."""
         starts = ndtri((np.arange(levels) + 0.5) / levels).astype(np.float32)
         denoiser = self._process.denoiser(self._model.network, self._codec.scaling.bounds)
-        function = ColumnQuantiles(denoiser, self._process.solver, self._own[0], starts)
+        function = ColumnQuantiles(denoiser, self._process.solver, self._own[0], starts, self._labels is not None)
         values = self._in_units(map_rows(function, np.where(np.isnan(known), 0, known)), 0)
         return Predictive(values, np.full(values.shape, 1 / levels), self._is_atom(self._places[0], levels))
 
@@ -217,7 +221,9 @@ class NumberConditional:
         """Draws of the missing cells of rows, given those of the other columns alone."""
         known = known.copy()
         known[:, self._own] = np.nan
-        return completed(self._model, known, COMPLETIONS, 0)
+        draws = completed(self._model, known, COMPLETIONS, 0)
+        labels = np.broadcast_to(known[:, self._codec.width :], (*draws.shape[:2], known.shape[1] - draws.shape[2]))
+        return np.concatenate([draws, labels], axis=2)
 
     def _drawn(
         self, known: Float[np.ndarray, "n k"], n_draws: int, random_state: RandomState

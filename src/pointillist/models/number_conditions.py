@@ -82,12 +82,12 @@ def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> 
         asked = [(-np.inf if ends[0] is None else float(ends[0]), np.inf if ends[1] is None else float(ends[1]))]
     elif isinstance(condition, OneOf):
         if None in condition.values:
-            raise ValueError(f"column {name!r} has no missing cell in the training rows: give a value")
+            raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
         if not is_whole and low < high:
             raise ValueError(f"column {name!r} holds continuous numbers, of which {condition} has mass 0: take between")
         asked = [(float(value), float(value)) for value in sorted(condition.values)]
     else:
-        raise ValueError(f"column {name!r} has no missing cell in the training rows: give a value")
+        raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
     if is_whole:
         asked = [(np.ceil(first), np.floor(last)) for first, last in asked]
     kept = [(first, last) for first, last in asked if first <= last and first <= high and last >= low]

@@ -6,6 +6,7 @@ from itertools import chain, count
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import seed_of
@@ -13,6 +14,7 @@ from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.mixed_losses import MixedObjective
 from pointillist.diffusion.schedules import Schedule, prior_kl
 from pointillist.diffusion.token_losses import TokenObjective
+from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.models.classes import Classes, checked_labels
 from pointillist.models.container import description_of
 from pointillist.models.gaussian import GaussianProcess
@@ -154,7 +156,7 @@ def plan_tokens(
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
     layout = FrameLayout.of(table, kind, headings)
-    encoding = TableEncoding.fit(table, categorical)
+    encoding = TableEncoding.fit(table, categorical, missing=asked.missing)
     columns, label = table.cells, table.label
     if y is not None:
         values, indices, _ = checked_labels(y, len(table))
@@ -166,8 +168,10 @@ def plan_tokens(
         columns = (*columns, cells)
     elif label is not None:
         check_label(encoding.code(label))
-    codec = TokenCodec(layout, encoding, relations(table.cells, encoding.columns, (*categorical, table.label)))
+    found = relations(table.cells, encoding.columns, (*categorical, table.label))
+    codec = TokenCodec(layout, encoding, found, asked.missing)
     rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
+    has_gaps = _without_gaps(rows, table)
     # Before training rather than after it.
     description_of(codec.facts())
     if asked.early_stopping and len(rows) < 3:
@@ -179,12 +183,13 @@ def plan_tokens(
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
     # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
     batch_size = asked.batch_size or int(np.clip(len(rows) // 16, 8, largest))
-    objective: TokenObjective | MixedObjective = TokenObjective(process.architecture.tokens)
+    objective: TokenObjective | MixedObjective = TokenObjective(process.architecture.tokens, has_gaps)
     rate = LEARNING_RATE
     if encoding.with_number:
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         guided = None if label is None else encoding.place(label)
-        objective = MixedObjective(process.architecture.tokens, guided, 0.0 if label is None else asked.p_uncond)
+        p_uncond = 0.0 if label is None else asked.p_uncond
+        objective = MixedObjective(process.architecture.tokens, guided, p_uncond, has_gaps=has_gaps)
     plan = Plan(
         rows=rows,
         labels=None,
@@ -206,6 +211,22 @@ def plan_tokens(
         place = layout.names.index(label) if label in layout.names else len(layout.names)
         classes = Classes(labels, np.bincount(places, minlength=len(labels)), (label, place))
     return plan, classes, parameters
+
+
+def _without_gaps(rows: Float[np.ndarray, "n width"], table: MixedTable) -> bool:
+    """Puts `HIDDEN` in place of tokens that are unknown, and says whether there are any.
+
+    Raises:
+        ValueError: If all cells of a row are unknown.
+    """
+    is_unknown = np.isnan(rows)
+    if not is_unknown.any():
+        return False
+    empty = np.flatnonzero(is_unknown[:, : len(table.names)].all(axis=1))
+    if len(empty):
+        raise ValueError(f"row {empty[0]} has only missing cells, of which nothing can be learned: drop such rows")
+    rows[is_unknown] = HIDDEN
+    return True
 
 
 def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:

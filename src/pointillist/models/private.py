@@ -1,7 +1,8 @@
 """Plans and runs a differentially private fit: nothing that it keeps of a table is learned without noise.
 
 What the columns may hold comes from the user (`points.domain`). A share of the budget counts the rows, which decides
-how often a step sees each, and makes intervals of ranges; all the rest is spent on training (`engine.private`).
+how often a step sees each, and the cells of each column, from which training begins; all the rest is spent on training
+(`engine.private`).
 """
 
 import os
@@ -19,7 +20,15 @@ from pointillist.arguments import seed_of
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.token_losses import TokenObjective
 from pointillist.engine.keys import Stream, key_of
-from pointillist.engine.private import ROWS_AT_ONCE, STEPS_PER_CALL, PrivateMethod, PrivateRecipe, run, start
+from pointillist.engine.private import (
+    ROWS_AT_ONCE,
+    STEPS_PER_CALL,
+    PrivateMethod,
+    PrivateRecipe,
+    run,
+    start,
+    with_bias,
+)
 from pointillist.engine.recipes import AnyObjective, Method, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.gaussian import GaussianProcess
@@ -31,21 +40,22 @@ from pointillist.models.planning import check_label
 from pointillist.models.process import Process
 from pointillist.points import AffineScaling, TableScaling
 from pointillist.points.codec import Codec
-from pointillist.points.domain import ColumnDomain, domain_of, edges_of, moved_text, shares_of
+from pointillist.points.domain import ColumnDomain, domain_of, moved_text
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.frames import table_of
 from pointillist.points.layout import read_numbers
 from pointillist.points.mixed import MixedTable, kind_of
+from pointillist.points.noisy_counts import column_of, counts_of
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.token_codec import TokenCodec
 from pointillist.progress import Bar
 
-SHARE_OF_COUNT, SHARE_OF_INTERVALS = 0.05, 0.1
-"""Share of ε that counts the rows, and share of the budget, in units of 1 / noise², that makes intervals of ranges."""
+SHARE_OF_COUNT, SHARE_OF_COLUMNS = 0.05, 0.1
+"""Share of ε that counts the rows, and share of the budget, in units of 1 / noise², that counts cells by column."""
 
 WIDTH, STEPS = 128, 600
-LEAST_BATCH, LARGEST_BATCH, BATCHES = 32, 512, 8
+LEAST_BATCH, LARGEST_BATCH, BATCHES = 32, 1024, 8
 LEARNING_RATE, CLIP, AVERAGING = 3e-3, 1.0, 0.995
 """Values that None stands for; a batch has an eighth of the rows, from the least to the largest."""
 
@@ -67,12 +77,16 @@ class PrivateTraining:
     method: PrivateMethod
     guarantee: Guarantee
     key: Key[Any, ""]
+    logits: Float[np.ndarray, " slots"] | None
 
     def train(self, plan: Plan, *, is_shown: bool) -> Weights:
         """Returns the trained network, the average of the weights over the steps."""
         architecture = plan.process.architecture
         begin, walk = jax.random.split(self.key)
         state = start(begin, architecture, plan.codec.width)
+        if self.logits is not None:
+            # Before the first step, columns have the distributions that were counted, and are independent.
+            state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
         rows = plan.codec.encode(plan.rows)
         with Bar(Console(stderr=True), self.recipe.steps, is_shown=is_shown) as bar:
             for first in range(0, self.recipe.steps, STEPS_PER_CALL):
@@ -138,16 +152,14 @@ def plan_privately(
     of_count = SHARE_OF_COUNT * asked.epsilon
     n = max(10, len(table) + random.discrete_laplace(of_count))
     delta = asked.delta or 1 / (10 * n)
+    logits: np.ndarray | None = None
     spent, words = [], [f"a count of the rows with discrete Laplace noise, ε = {of_count:g}"]
     if _is_of_tokens(asked.process, domains, types):
-        of_intervals = whole / SHARE_OF_INTERVALS**0.5
+        of_counts = whole / SHARE_OF_COLUMNS**0.5
         layout = _layout(table, kind, headings, domains)
-        of_tokens, rows, n_ranges = _tokens(table, layout, domains, random.host, of_intervals)
-        if n_ranges:
-            spent.append(of_intervals)
-            words.append(
-                f"Gaussian histograms of {n_ranges} range{'s' * (n_ranges > 1)}, noise multiplier {of_intervals:.3g}"
-            )
+        of_tokens, rows, logits, n_histograms = _tokens(table, layout, domains, random.host, of_counts)
+        spent.append(of_counts)
+        words.append(f"{n_histograms} Gaussian histograms of single columns, noise multiplier {of_counts:.3g} in all")
         parameters = deciding(asked, WIDTH) | {"process": "masked"}
         codec: Codec = of_tokens
         masked = MaskedProcess.of(parameters, of_tokens.encoding, has_ranks=True)
@@ -205,7 +217,7 @@ def plan_privately(
         plan,
         classes,
         parameters,
-        PrivateTraining(recipe, PrivateMethod(objective, capacity), guarantee, random.key),
+        PrivateTraining(recipe, PrivateMethod(objective, capacity), guarantee, random.key, logits),
     )
 
 
@@ -214,6 +226,8 @@ def _check(asked: Hyperparameters, y: Any, categorical: Any) -> None:
         raise ValueError("epsilon covers the columns of the table: make y one of them, with a domain, and leave y out")
     if len(categorical):
         raise ValueError("with epsilon, the domain lists the values of categorical columns: leave categorical out")
+    if asked.missing != "value":
+        raise ValueError("with epsilon, the domain says where cells may be missing: leave missing out")
     for name in ("early_stopping", "warm_start"):
         if getattr(asked, name):
             raise ValueError(f"{name} looks at rows without noise, which epsilon does not cover: leave it out")
@@ -248,24 +262,25 @@ def _layout(table: MixedTable, kind: str, headings: Any, domains: list[ColumnDom
 
 def _tokens(
     table: MixedTable, layout: FrameLayout, domains: list[ColumnDomain], rng: np.random.Generator, noise: float
-) -> tuple[TokenCodec, Float[np.ndarray, "n width"], int]:
-    """The codec of a table, its rows, and the number of ranges whose histograms it was made with."""
+) -> tuple[TokenCodec, Float[np.ndarray, "n width"], Float[np.ndarray, " slots"], int]:
+    """The codec of a table, its rows, logarithms of its values' shares, and the number of histograms they are from."""
     types = table.arrow.schema.types
     inside = [own.cells(cells, kind) for own, cells, kind in zip(domains, table.cells, types, strict=True)]
     _warn_of_moved(domains, [n for _, n in inside])
     cells = [each for each, _ in inside]
-    with_edges = [own.needs_edges(kind) for own, kind in zip(domains, types, strict=True)]
-    codes = []
-    for own, kind, column, has_edges in zip(domains, types, cells, with_edges, strict=True):
-        edges = None
-        if has_edges:
-            counts = shares_of(column, *own.code(kind, None).ends)
-            # A row is in one bin of each histogram.
-            edges = edges_of(counts + noise * sum(with_edges) ** 0.5 * rng.normal(size=len(counts)))
-        codes.append(own.code(kind, edges))
-    encoding = TableEncoding(tuple(codes))
+    counts = [counts_of(own, column, kind) for own, column, kind in zip(domains, cells, types, strict=True)]
+    n_histograms = sum(map(len, counts))
+    # A row is in at most one bin of each.
+    deviation = noise * n_histograms**0.5
+    columns = [
+        column_of(own, kind, [each + deviation * rng.normal(size=len(each)) for each in some], deviation)
+        for own, kind, some in zip(domains, types, counts, strict=True)
+    ]
+    encoding = TableEncoding(tuple(column.code for column in columns))
     # Not spread: where a row lies among others must not decide how it is encoded.
-    return TokenCodec(layout, encoding), encoding.encode(cells, dtype=np.float32), sum(with_edges)
+    rows = encoding.encode(cells, dtype=np.float32)
+    logits = np.log(np.concatenate([column.shares for column in columns])).astype(np.float32)
+    return TokenCodec(layout, encoding), rows, logits, n_histograms
 
 
 def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[NumberCodec, Float[np.ndarray, "n d"]]:

@@ -82,7 +82,7 @@ def allowed(code: ColumnCode, kind: "pa.DataType | None", condition: Condition) 
     slots, ranges, limits = own
     if is_missing_allowed:
         if not code.has_missing:
-            raise ValueError(f"column {code.name!r} has no missing cell in the training rows: give a value")
+            raise ValueError(f"column {code.name!r} has no missing cells in the model: give a value")
         slots = np.append(slots, code.n_values)
     if not len(slots):
         raise ValueError(f"column {code.name!r}: no training row is {condition}{_span(code, kind)}")

@@ -4,7 +4,7 @@ A category is a token; so is a number in a column that has few distinct values, 
 than others near it. Of numbers that the other columns explain, few are fewer, since they are learned better together.
 Any other number of theirs has the token that says there is one, and stands beside it as its normal score. Numbers that
 the other columns do not explain have a token by the interval that they lie in, and any place in it. A missing cell is
-one more value of the token.
+one more value of the token, or unknown.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,9 @@ class ColumnCode:
     first: int = 0
 
     @classmethod
-    def fit(cls, name: Any, cells: Cells, *, is_category: bool = False, share: float = 1.0) -> "ColumnCode":
+    def fit(
+        cls, name: Any, cells: Cells, *, is_category: bool = False, share: float = 1.0, is_unknown: bool = False
+    ) -> "ColumnCode":
         """Learns the code of a column.
 
         Args:
@@ -71,8 +73,9 @@ class ColumnCode:
             cells: Its cells.
             is_category: Whether each number is a category.
             share: Share of its variance that the other columns explain.
+            is_unknown: Whether missing cells are unknown, and no value of the token.
         """
-        missing = bool(cells.is_missing.any())
+        missing = bool(cells.is_missing.any()) and not is_unknown
         if cells.categories is not None:
             used = np.unique(cells.values[~cells.is_missing]).astype(np.int64)
             kept = tuple(cells.categories[i] for i in used)
@@ -140,8 +143,8 @@ class ColumnCode:
             places: Place of each number among those that are rounded to it, in [0, 1); the middle by default.
 
         Returns:
-            Tokens, shape (n,), that of an interval plus the place in it, in [0, 1), and NaN for missing cells if no
-            training row had one; and scores, shape (n,), 0 where there are none.
+            Tokens, shape (n,), that of an interval plus the place in it, in [0, 1), and NaN for missing cells if the
+            token has no value for them; and scores, shape (n,), 0 where there are none.
 
         Raises:
             ValueError: If a category is unknown. A number beyond the known range becomes the nearest known one.
@@ -211,7 +214,7 @@ class ColumnCode:
             values[is_number] = found if self.scores.is_discrete else self.rounded(found)
         return values, is_missing
 
-    def rounded(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Rounds numbers to the column's digits, or dates to its step."""
         if self.step:
             return self.first + self.step * np.round((values - self.first) / self.step)

@@ -14,9 +14,6 @@ from pointillist.points.scores import NormalScores
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BINS, INTERVALS = 256, 32
-"""Bins of the noisy histogram of a range, and intervals of about as many rows that are made of it."""
-
 MOST_WHOLE = 64
 """Most integers of a range that are values of their own."""
 
@@ -81,13 +78,19 @@ class ColumnDomain:
         moved = lost | (inside != values)
         return Cells(inside, is_missing, None, cells.is_date), int(moved.sum())
 
-    def code(self, kind: "pa.DataType", edges: Float[np.ndarray, " e"] | None) -> ColumnCode:
-        """Makes the token of the column from what is public, and perhaps from noisy edges of its intervals.
+    def code(
+        self,
+        kind: "pa.DataType",
+        spikes: Sequence[float] | Float[np.ndarray, " a"] = (),
+        edges: Float[np.ndarray, " e"] | None = None,
+    ) -> ColumnCode:
+        """Makes the code of the column from what is public, and perhaps from what is known of a range with noise.
 
         Args:
             kind: Arrow's type of the column.
-            edges: Ends of intervals of about as many rows, increasing, from 0 to 1 in shares of the range; equal
-                intervals by default.
+            spikes: Values of the range that have a token of their own, increasing.
+            edges: Ends of intervals of about as many rows, increasing, from 0 to 1 in shares of the range; the range
+                is one interval by default.
         """
         own = cells_of(self.name, list(self.values), _plain(kind))
         none = np.empty(0)
@@ -101,16 +104,21 @@ class ColumnDomain:
             return ColumnCode(self.name, None, atoms, None, self.has_missing, decimals, step, int(low) if step else 0)
         from scipy.special import ndtri
 
-        shares = np.linspace(0, 1, INTERVALS + 1)
-        points = low + (high - low) * (shares if edges is None else edges)
+        places = np.array([0.0, 1.0]) if edges is None else edges
+        shares = np.linspace(0, 1, len(places))
+        points = low + (high - low) * places
         points[-1] = high
-        levels = ndtri(np.clip(shares, _EDGE, 1 - _EDGE))
-        scores = NormalScores(points, levels, shares)
-        return ColumnCode(self.name, None, none, scores, self.has_missing, decimals, step, int(low) if step else 0)
-
-    def needs_edges(self, kind: "pa.DataType") -> bool:
-        """Whether the column has intervals, whose edges can follow the rows."""
-        return self.code(kind, None).scores is not None
+        scores = NormalScores(points, ndtri(np.clip(shares, _EDGE, 1 - _EDGE)), shares)
+        return ColumnCode(
+            self.name,
+            None,
+            np.asarray(spikes, float),
+            scores,
+            self.has_missing,
+            decimals,
+            step,
+            int(low) if step else 0,
+        )
 
 
 def _plain(kind: "pa.DataType") -> "pa.DataType":
@@ -144,27 +152,6 @@ def domain_of(given: Mapping[Any, Any] | None, names: Sequence[Any], truths: Seq
             )
         domains.append(ColumnDomain.of(name, own))
     return domains
-
-
-def shares_of(cells: Cells, low: float, high: float) -> Float[np.ndarray, " bins"]:
-    """Counts a column's rows in equal bins of its range."""
-    values = (cells.values[~cells.is_missing] - low) / (high - low)
-    return np.bincount(np.clip((values * BINS).astype(np.int64), 0, BINS - 1), minlength=BINS).astype(float)
-
-
-def edges_of(noisy: Float[np.ndarray, " bins"]) -> Float[np.ndarray, " e"]:
-    """Makes intervals of about as many rows from a noisy histogram; increasing, from 0 to 1.
-
-    A hundredth of the rows is spread evenly over the range, so that no interval is without a width.
-    """
-    counts = np.maximum(np.cumsum(noisy), 0)
-    below = np.concatenate([[0.0], np.maximum.accumulate(counts)])
-    shares = np.linspace(0, 1, len(below))
-    if below[-1] > 0:
-        shares = 0.99 * below / below[-1] + 0.01 * shares
-    edges = np.interp(np.linspace(0, 1, INTERVALS + 1), shares, np.linspace(0, 1, len(below)))
-    edges[0], edges[-1] = 0.0, 1.0
-    return edges
 
 
 def moved_text(moved: Mapping[Any, int]) -> str | None:

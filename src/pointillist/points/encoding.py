@@ -15,6 +15,9 @@ from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.names import check_names
 from pointillist.points.repeats import are_few
 
+MISSING = ("value", "unknown")
+"""What a missing cell is: one more value of its column, or a value that nobody knows."""
+
 MOST_COMPARED = 128
 """Most columns of a table in which each is compared with all others."""
 
@@ -30,8 +33,13 @@ class TableEncoding:
     columns: tuple[ColumnCode, ...]
 
     @classmethod
-    def fit(cls, table: MixedTable, categorical: Sequence[Any] = ()) -> "TableEncoding":
+    def fit(cls, table: MixedTable, categorical: Sequence[Any] = (), *, missing: str = "value") -> "TableEncoding":
         """Learns the tokens of all columns.
+
+        Args:
+            table: The table.
+            categorical: Columns whose numbers are categories.
+            missing: One of `MISSING`; missing labels are values all the same.
 
         Raises:
             ValueError: If nothing can be learned from a column: its text differs in nearly every row, or it is empty.
@@ -44,7 +52,10 @@ class TableEncoding:
         for name, cells, share in zip(table.names, table.cells, shares, strict=True):
             _check_use(name, cells, is_category=name in categorical)
             is_category = name in categorical or (name == table.label and are_few(_values(cells), len(table)))
-            codes.append(ColumnCode.fit(name, cells, is_category=is_category, share=float(share)))
+            is_unknown = missing == "unknown" and name != table.label
+            codes.append(
+                ColumnCode.fit(name, cells, is_category=is_category, share=float(share), is_unknown=is_unknown)
+            )
         if all(code.size == 1 and code.scores is None for code in codes):
             raise ValueError("every column is constant, so there is nothing to learn: give rows that differ")
         return cls(tuple(codes))

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.points.codec import Codec, Ends, Given
-from pointillist.points.encoding import TableEncoding
+from pointillist.points.encoding import MISSING, TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.mixed import Cells, MixedTable, kind_of
 from pointillist.points.relations import Relation, restored
@@ -25,11 +25,13 @@ class TokenCodec(Codec):
         layout: Container, names and types of the table.
         encoding: Tokens of each column: those of the table, and perhaps one more for labels that are not in the table.
         relations: Relations that the rows obey.
+        missing: What a missing cell is, one of `encoding.MISSING`.
     """
 
     layout: FrameLayout
     encoding: TableEncoding
     relations: tuple[Relation, ...] = ()
+    missing: str = "value"
 
     @property
     def names(self) -> tuple[Any, ...]:
@@ -82,12 +84,13 @@ class TokenCodec(Codec):
         return decoded.columns
 
     def facts(self) -> dict[str, Any]:
-        """Returns the layout, the encoding and the relations."""
+        """Returns the layout, the encoding, the relations and what a missing cell is."""
         return {
             "layout": self.layout.to_json(),
             "encoding": self.encoding.to_json(),
             "relations": [relation.to_json() for relation in self.relations],
             "scaling": "tokens",
+            "missing": self.missing,
         }
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -110,8 +113,11 @@ class TokenCodec(Codec):
             raise ValueError("its columns are not those of its layout")
         for code, field in zip(encoding.columns, layout.schema, strict=False):
             layout.check_code(code, field)
+        if facts["missing"] not in MISSING:
+            raise ValueError(f"missing cells are no {facts['missing']!r:.40}")
         n = len(layout.names)
-        codec = cls(layout, encoding, tuple(Relation.from_json(each, n) for each in facts["relations"]))
+        found = tuple(Relation.from_json(each, n) for each in facts["relations"])
+        codec = cls(layout, encoding, found, facts["missing"])
         if tensors is not None:
             codec._check_values()
         return codec

@@ -17,6 +17,7 @@ from pointillist.engine.keys import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.row_model import RowModel
+from pointillist.points.token_codec import TokenCodec
 
 DRAWS = 64
 """Number of draws of noise, or of hidden cells, over which the loss of a row is averaged."""
@@ -28,7 +29,8 @@ def objective_of(model: RowModel) -> AnyObjective:
     """Returns the objective that a model was trained for."""
     if isinstance(model.process, MaskedProcess):
         tokens = model.process.architecture.tokens
-        return MixedObjective(tokens) if tokens.with_number else TokenObjective(tokens)
+        has_gaps = isinstance(model.codec, TokenCodec) and model.codec.missing == "unknown"
+        return MixedObjective(tokens, has_gaps=has_gaps) if tokens.with_number else TokenObjective(tokens, has_gaps)
     asked = model.asked
     return Objective(model.trained_with["prediction"], asked["weighting"], asked["noise_levels"])
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
+from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.models.drawing import Draw
 from pointillist.models.gaussian import GaussianProcess
@@ -166,8 +167,10 @@ def _of_tokens(codec: TokenCodec, table: MixedTable, indices: Int[np.ndarray, " 
         values = np.where(unknown, len(own.categories), own.values)
         cells[place] = Cells(values, own.is_missing, (*own.categories, code.categories[0]))
     rows = codec.encoding.encode(cells)
-    is_foreign |= np.isnan(rows).any(axis=1)
-    return Side(columns, np.nan_to_num(rows).astype(np.float32), None, is_foreign)
+    is_unknown = np.isnan(rows)
+    if codec.missing != "unknown":
+        is_foreign |= is_unknown.any(axis=1)
+    return Side(columns, np.where(is_unknown, HIDDEN, rows).astype(np.float32), None, is_foreign)
 
 
 def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:

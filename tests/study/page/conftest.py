@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from live_study import put_study
 from made_up import CLASSIFIER, FLOOR, GUIDANCE, STEPS, dataset, emd_of, fill
 
 from pointillist.study.page import write_page
@@ -42,11 +43,19 @@ def make(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def live_results(tmp_path_factory):
+    """The study whose networks have random weights."""
+    with Store(tmp_path_factory.mktemp("live") / "study.db") as store:
+        put_study(store)
+        yield Results(store)
+
+
+@pytest.fixture(scope="session")
 def written(tmp_path_factory):
     """Writes a study's page once; gives its path."""
     paths = {}
 
-    def write(results, precision="float16"):
+    def write(results, precision="int8"):
         if (results, precision) not in paths:
             paths[results, precision] = tmp_path_factory.mktemp("page") / "index.html"
             write_page(results, paths[results, precision], precision=precision)
@@ -59,7 +68,7 @@ def written(tmp_path_factory):
 def page_of(opened, written):
     """Opens a study's page from the disk; an error in it, or a request to anywhere else, fails the test."""
 
-    def build(results, fragment="", precision="float16", **options):
+    def build(results, fragment="", precision="int8", **options):
         return opened(written(results, precision), fragment, **options)
 
     return build

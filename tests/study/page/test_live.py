@@ -4,15 +4,12 @@ import base64
 import csv
 import io
 import json
-from dataclasses import replace
-from functools import partial
 from importlib.resources import files
 
-import jax
 import numpy as np
 import pytest
 import wasmtime
-from made_up import FLOOR, dataset, emd_of, fill
+from live_study import COLUMNS, SECTIONS, template
 
 from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.solvers import sampler_named
@@ -20,65 +17,10 @@ from pointillist.engine import weights
 from pointillist.engine.sampling import sample_rows
 from pointillist.engine.training import sigma_data_of
 from pointillist.metrics import energy_distance
-from pointillist.study.grid import Cell
 from pointillist.study.page.live import live_content
 from pointillist.study.page.views import view_name
-from pointillist.study.results import Results
-from pointillist.study.settings import Settings
-from pointillist.study.spec import Column, Section, Spec, to_json
-from pointillist.study.store import Model, Store
 
 ASSETS = files("pointillist.page") / "assets" / "engine"
-
-SMALL = Settings(timesteps=60, beta_range=(1e-3, 0.1), width=32, depth=2, time_embedding=8, epochs=4, n_samples=120)
-CLASSES = {"method": "guidance", "class_embedding": 8, "p_uncond": 0.2}
-RESIDUAL = {"network": "residual", "prediction": "edm", "schedule": "cosine"}
-
-
-def section(name, datasets, *changes):
-    columns = tuple(Column(label, replace(SMALL, **change)) for label, change in changes)
-    return Section(name, name, datasets, (), columns)
-
-
-COLUMNS = {"names": ["width", "height, in m", "depth"], "centre": [100.0, 0.0, 0.0], "unit": [2.0, 1.0, 0.5]}
-
-SECTIONS = (
-    section("plain", ("moons", "space"), ("10", {}), ("500", {"width": 24})),
-    section("residual", ("moons",), ("residual", RESIDUAL)),
-    section("guided", ("moons",), ("0", CLASSES), ("1", CLASSES | {"guidance": 1.0})),
-)
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """A made-up study whose networks have random weights: what they predict is as good as anything."""
-    with Store(tmp_path_factory.mktemp("live") / "study.db") as store:
-        names = ("moons", "space")
-        datasets = {name: dataset(name) for name in names}
-        store.set_fact("spec", to_json(Spec("live", "Live", 1, SECTIONS)))
-        store.set_fact("fingerprints", {name: of.fingerprint for name, of in datasets.items()})
-        store.set_fact("columns", {"space": COLUMNS})
-        store.set_fact("machine", {"processor": "x86_64", "devices": 2})
-        store.set_fact("versions", {"pointillist": "0.1.0", "jax": "0.10"})
-        rng = np.random.default_rng(0)
-        for part in SECTIONS:
-            for name in part.datasets:
-                store.add_dataset(datasets[name])
-                for column in part.columns:
-                    fill(store, part, column, datasets[name], emd_of(name, column), 1, FLOOR)
-                    cell = Cell(datasets[name].fingerprint, column.settings, 0)
-                    network = template(column.settings, datasets[name])
-                    drawn = jax.tree.map(partial(normal, rng), network)
-                    store.add_models({cell.model_key: Model(np.ones(4, np.float32), weights.to_bytes(drawn))})
-        yield Results(store)
-
-
-def normal(rng, leaf):
-    return rng.normal(size=leaf.shape, scale=leaf.shape[0] ** -0.5).astype(np.float32)
-
-
-def template(settings, of):
-    return jax.eval_shape(lambda: settings.architecture.build(jax.random.key(0), of.rows.shape[1]))
 
 
 def network_of(results, model):
@@ -108,8 +50,8 @@ def denoiser_of(results, model):
     return settings.architecture.denoiser(*parts), schedule
 
 
-def test_every_model_travels_once_the_best_of_each_set_first(results):
-    content = live_content(results)
+def test_every_model_travels_once_the_best_of_each_set_first(live_results):
+    content = live_content(live_results)
     titles = [(m["dataset"], m["network"], m["class_embedding"]) for m in content["models"]]
     # Two of each plain set, the residual one, and one conditional model for both scales of guidance.
     assert sorted(titles) == sorted(
@@ -117,23 +59,22 @@ def test_every_model_travels_once_the_best_of_each_set_first(results):
     )
     assert content["n_finished"] == 6
     for model in content["models"][:2]:
-        (row,) = (
-            r for r in results.rows(results.spec.sections[0]) if r.dataset == model["dataset"] and r.metric == "emd"
-        )
+        rows = live_results.rows(live_results.spec.sections[0])
+        (row,) = (r for r in rows if r.dataset == model["dataset"] and r.metric == "emd")
         best = int(np.argmin([s.value for s in row.summaries]))
-        assert cell_of(results, model)[1].settings == results.spec.sections[0].columns[best].settings
+        assert cell_of(live_results, model)[1].settings == live_results.spec.sections[0].columns[best].settings
 
 
-def test_models_beyond_the_budget_stay_at_home(results):
-    content = live_content(results)
-    first = len(content["models"][0]["weights"])
-    few = live_content(results, budget=first)
+def test_models_beyond_the_budget_stay_at_home(live_results):
+    content = live_content(live_results)
+    first = sum(len(content["models"][0][part]) for part in ("weights", "rest"))
+    few = live_content(live_results, budget=first)
     assert [m["id"] for m in few["models"]] == [content["models"][0]["id"]] and few["n_finished"] == 6
-    assert live_content(results, budget=0) is None
+    assert live_content(live_results, budget=0) is None
 
 
-def test_weights_are_the_trained_ones_inputs_first(results):
-    model = next(m for m in live_content(results, precision="float32")["models"] if m["network"] == "mlp")
+def test_weights_are_the_trained_ones_inputs_first(live_results):
+    model = next(m for m in live_content(live_results, precision="float32")["models"] if m["network"] == "mlp")
     flat = np.frombuffer(base64.b64decode(model["weights"]), "<f4")
     names = [name for name, _ in model["shapes"]]
     assert sum(int(np.prod(shape)) for _, shape in model["shapes"]) == len(flat)
@@ -141,7 +82,7 @@ def test_weights_are_the_trained_ones_inputs_first(results):
     first = sum(int(np.prod(shape)) for _, shape in model["shapes"][:at])
     shape = model["shapes"][at][1]
     found = flat[first : first + int(np.prod(shape))].reshape(shape)
-    np.testing.assert_array_equal(found, network_of(results, model).input.weight.T)
+    np.testing.assert_array_equal(found, network_of(live_results, model).input.weight.T)
 
 
 def test_the_kernel_is_compiled_from_its_source():
@@ -175,13 +116,13 @@ CASES = [
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("float16", 1e-2), pytest.param("float32", 1e-4, marks=pytest.mark.slow)]
 )
-def test_the_pages_rows_are_pythons(results, page_of, precision, tolerance):
+def test_the_pages_rows_are_pythons(live_results, page_of, precision, tolerance):
     """The same prior rows, without noise: ancestral steps leave theirs out."""
-    page = page_of(results, precision=precision)
+    page = page_of(live_results, precision=precision)
     rng = np.random.default_rng(0)
-    models = live_content(results)["models"]
+    models = live_content(live_results)["models"]
     for model in models:
-        denoiser, schedule = denoiser_of(results, model)
+        denoiser, schedule = denoiser_of(live_results, model)
         prior = rng.normal(size=(200, model["columns"])).astype(np.float32)
         for sampler, steps, label, guidance in CASES:
             if label is not None and not model["class_embedding"]:
@@ -217,10 +158,10 @@ def test_the_pages_rows_are_pythons(results, page_of, precision, tolerance):
 
 
 @pytest.mark.slow
-def test_the_pages_noise_is_normal_and_each_rows_own(results, page_of):
-    page = page_of(results)
-    for model in live_content(results)["models"][:3]:
-        denoiser, schedule = denoiser_of(results, model)
+def test_the_pages_noise_is_normal_and_each_rows_own(live_results, page_of):
+    page = page_of(live_results)
+    for model in live_content(live_results)["models"][:3]:
+        denoiser, schedule = denoiser_of(live_results, model)
         options = {"id": model["id"], "sampler": "ancestral", "steps": 60, "variance": "beta", "label": None}
         found = drawn(page, **options, seed=1, rows=2000)
         np.testing.assert_array_equal(drawn(page, **options, seed=1, rows=700), found[:700])
@@ -231,8 +172,8 @@ def test_the_pages_noise_is_normal_and_each_rows_own(results, page_of):
         assert abs(distance) < 2 * distance.null_standard_error, model["title"]
 
 
-def test_a_view_is_played_scrubbed_and_restored(results, page_of):
-    page = page_of(results)
+def test_a_view_is_played_scrubbed_and_restored(live_results, page_of):
+    page = page_of(live_results)
     page.select_option("#live-set", "space")
     page.select_option("#live-speed", "2")
     page.fill("#live-seed", "7")
@@ -247,7 +188,7 @@ def test_a_view_is_played_scrubbed_and_restored(results, page_of):
     moment = page.inner_text("#live-moment")
     assert "step 8 of 20" in moment
     rows = page.evaluate("Array.from(pointillist.live.scene.x)")
-    other = page_of(results, fragment=page.url[page.url.index("#") :])
+    other = page_of(live_results, fragment=page.url[page.url.index("#") :])
     other.wait_for_function(f"() => document.querySelector('#live-moment').textContent === {json.dumps(moment)}")
     assert other.input_value("#live-set") == "space" and other.input_value("#live-seed") == "7"
     assert other.is_checked("#live-field") and other.is_checked("#live-density")
@@ -257,8 +198,8 @@ def test_a_view_is_played_scrubbed_and_restored(results, page_of):
 FINISHED = "() => document.querySelector('#live-moment').textContent.includes('t = 0 of 60')"
 
 
-def test_a_finished_run_plays_again(results, page_of):
-    page = page_of(results)
+def test_a_finished_run_plays_again(live_results, page_of):
+    page = page_of(live_results)
     # As in a browser that is late: a frame's time is earlier than that of the click before it.
     page.evaluate(
         """() => {
@@ -275,23 +216,29 @@ def test_a_finished_run_plays_again(results, page_of):
     page.wait_for_function(FINISHED)
 
 
-def test_dragging_before_the_first_frame_begins_one_run(results, page_of):
-    page = page_of(results)
+def test_dragging_before_the_first_frame_begins_one_run(live_results, page_of):
+    page = page_of(live_results)
     page.evaluate(
-        """for (let i = 1; i <= 20; i++) {
+        """window.runs = 0;
+           const run = pointillist.pool.run;
+           pointillist.pool.run = function (options, onFrame, channel) {
+             window.runs += channel === "live";
+             return run.call(this, options, onFrame, channel);
+           };
+           for (let i = 1; i <= 20; i++) {
              const time = document.querySelector("#live-time");
              time.value = 20 * i;
              time.dispatchEvent(new Event("input"));
            }"""
     )
     page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
-    assert page.evaluate("pointillist.pool.nextRun") == 1
+    assert page.evaluate("runs") == 1
     assert "step 8 of 20" in page.inner_text("#live-moment")
 
 
-def test_every_run_settles(results, page_of):
-    page = page_of(results)
-    model = live_content(results)["models"][0]["id"]
+def test_every_run_settles(live_results, page_of):
+    page = page_of(live_results)
+    model = live_content(live_results)["models"][0]["id"]
     ends = page.evaluate(
         """async (id) => {
              const asked = { id, sampler: "ancestral", steps: 60, seed: 0, rows: 2000 };
@@ -304,32 +251,32 @@ def test_every_run_settles(results, page_of):
     assert ends == [False, False, False, True]
 
 
-def test_a_link_with_a_field_shows_that_of_its_moment(results, page_of):
-    model = next(m for m in live_content(results)["models"] if m["dataset"] == "moons")["id"]
-    page = page_of(results, f"#live?model={model}&sampler=dpm&steps=20&seed=1&t=0.4&field=1")
+def test_a_link_with_a_field_shows_that_of_its_moment(live_results, page_of):
+    model = next(m for m in live_content(live_results)["models"] if m["dataset"] == "moons")["id"]
+    page = page_of(live_results, f"#live?model={model}&sampler=dpm&steps=20&seed=1&t=0.4&field=1")
     page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
     page.wait_for_function("() => pointillist.live.scene.field?.t === pointillist.live.scene.level.t", timeout=5000)
     assert "step 8 of 20" in page.inner_text("#live-moment")
 
 
-def test_links_with_what_there_is_not_change_nothing(results, page_of):
-    guided = next(m for m in live_content(results)["models"] if m["class_embedding"])["id"]
-    page = page_of(results, f"#live?model={guided}&class=99&sampler=constructor&steps=12")
+def test_links_with_what_there_is_not_change_nothing(live_results, page_of):
+    guided = next(m for m in live_content(live_results)["models"] if m["class_embedding"])["id"]
+    page = page_of(live_results, f"#live?model={guided}&class=99&sampler=constructor&steps=12")
     assert page.input_value("#live-class") == "all" and page.input_value("#live-sampler") == "dpm"
     assert page.input_value("#live-steps") == "12"
     view = view_name(SECTIONS[0])
-    page = page_of(results, f"#{view}?figure=__proto__")
+    page = page_of(live_results, f"#{view}?figure=__proto__")
     assert page.locator(f"[id='{view}'] .rows select").input_value() == "moons"
 
 
-def test_a_copied_link_is_said_to_be(results, page_of):
-    page = page_of(results)
+def test_a_copied_link_is_said_to_be(live_results, page_of):
+    page = page_of(live_results)
     page.click("#live-link")
     page.wait_for_function("() => document.querySelector('#live-link').textContent === 'Copied'")
 
 
-def test_rows_go_out_as_the_last_ones_in_the_tables_units(results, page_of, tmp_path):
-    page = page_of(results)
+def test_rows_go_out_as_the_last_ones_in_the_tables_units(live_results, page_of, tmp_path):
+    page = page_of(live_results)
     page.select_option("#live-set", "space")
     page.click("#live-play")
     page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")

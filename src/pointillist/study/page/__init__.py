@@ -6,20 +6,28 @@ from pathlib import Path
 from markupsafe import Markup
 
 from pointillist.files import write_whole
-from pointillist.page.parts import ENGINE, SECURITY, Precision, as_json, asset, environment, kernel, text_of
+from pointillist.page.parts import ENGINE, SECURITY, as_json, asset, environment, kernel, text_of
 from pointillist.study.page.content import page_content
-from pointillist.study.page.live import live_content
+from pointillist.study.page.live import Precision, live_content, training_schedule
 from pointillist.study.page.table import BANDS
 from pointillist.study.results import Results
 
-SCRIPTS = ("fragment.js", "page.js", "tables.js", "plot.js", "charts.js", "rows.js")
+SCRIPTS = ("fragment.js", "page.js", "shapes.js", "tables.js", "vector.js", "plot.js", "charts.js", "rows.js")
 """Scripts of `assets`, in the order in which the page runs them."""
 
-LIVE_SCRIPTS = ("live/pool.js", "live/scene.js", "live/live.js")
+WORKER = tuple(f"assets/{name}.js" for name in ("live/worker", "train/backward", "train/training"))
+"""Scripts of the page's workers, besides those of the engine."""
+
+LIVE_SCRIPTS = (
+    *(f"live/{name}.js" for name in ("pool", "models", "frames", "clock", "dots", "density", "view", "scene", "stage")),
+    *(f"explain/{name}.js" for name in ("curves", "distance", "duel", "steps", "compare", "hero", "explain")),
+    *(f"train/{name}.js" for name in ("columns", "pad", "train")),
+    "live/live.js",
+)
 """Further scripts, if models are in the page."""
 
 
-def write_page(results: Results, path: Path, *, precision: Precision = "float16") -> None:
+def write_page(results: Results, path: Path, *, precision: Precision = "int8") -> None:
     """Writes the page, whole or not at all.
 
     Args:
@@ -33,7 +41,7 @@ def write_page(results: Results, path: Path, *, precision: Precision = "float16"
     write_whole(path, render(results, precision=precision))
 
 
-def render(results: Results, *, precision: Precision = "float16") -> str:
+def render(results: Results, *, precision: Precision = "int8") -> str:
     """Renders the page's HTML; the same store gives the same text."""
     live = live_content(results, precision=precision)
     if live is not None:
@@ -42,11 +50,12 @@ def render(results: Results, *, precision: Precision = "float16") -> str:
     templates.globals["asset"] = _asset
     templates.filters["unbroken"] = _unbroken
     return templates.get_template("page.html.j2").render(
-        content=page_content(results),
+        content=page_content(results, [] if live is None else [model["id"] for model in live["models"]]),
         live=live,
         live_data=None if live is None else as_json(live),
-        worker=Markup("\n").join([*map(asset, ENGINE), _asset("assets/live/worker.js")]),
+        worker=Markup("\n").join([*map(asset, ENGINE), *map(_asset, WORKER)]),
         scripts=SCRIPTS + (() if live is None else LIVE_SCRIPTS),
+        trainer=as_json(training_schedule()),
         security=SECURITY,
         bands=BANDS,
     )

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from markupsafe import Markup
 from pointillist.page.parts import as_json
 from pointillist.study.page.charts import chart, losses
 from pointillist.study.page.conclusions import Statement, conclude
+from pointillist.study.page.finding import Finding, finding
 from pointillist.study.page.glance import Glance, glance
 from pointillist.study.page.rows import draw_keys, pictures
 from pointillist.study.page.table import Table, page_table
@@ -64,6 +66,7 @@ class Content:
         summary: Two or three lines.
         terms: What stands for what: names of metrics and other words, with their definitions.
         glance: The best setting of every section and set.
+        finding: One finding for the top of the page; None if there is none.
         agreement: How many cells agree with numbers reported elsewhere; empty if there are none.
         sections: Its sections.
         data: JSON for a script element.
@@ -73,22 +76,24 @@ class Content:
     summary: list[str]
     terms: dict[str, str]
     glance: Glance
+    finding: Finding | None
     agreement: str
     sections: list[SectionContent]
     data: Markup
 
 
-def page_content(results: Results) -> Content:
-    """Makes everything that the page says about a study."""
+def page_content(results: Results, live: Collection[str] = ()) -> Content:
+    """Makes everything that the page says about a study; `live` are the names of the models in it."""
     rows = pictures(results)
     of_sections = [_section_data(results, section) for section in results.spec.sections]
     data = {"study": results.spec.name, "sets": rows.sets, "draws": rows.draws, "sections": of_sections}
-    sections = [_section(results, *pair) for pair in zip(results.spec.sections, of_sections, strict=True)]
+    sections = [_section(results, *pair, live) for pair in zip(results.spec.sections, of_sections, strict=True)]
     return Content(
         results.spec.title,
         _summary(results),
         _terms(results),
         glance(results),
+        finding(results),
         _agreement(results),
         sections,
         as_json(data),
@@ -113,14 +118,14 @@ def _section_data(results: Results, section: Section) -> dict[str, Any]:
     }
 
 
-def _section(results: Results, section: Section, data: dict[str, Any]) -> SectionContent:
+def _section(results: Results, section: Section, data: dict[str, Any], live: Collection[str]) -> SectionContent:
     return SectionContent(
         data["view"],
         section.name,
         section.title,
         _detail(results, section),
         conclude(results, section),
-        page_table(results, section),
+        page_table(results, section, live),
         notes(results, section),
         [short_name(name) for name in section.datasets],
         data["chart"]["heads"],

@@ -2,35 +2,46 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from pointillist.diffusion.schedules import cosine
 from pointillist.engine.training import sigma_data_of
 from pointillist.page.network import network_content
-from pointillist.page.parts import Precision, packed
+from pointillist.page.parts import packed
 from pointillist.points import AffineScaling
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
+from pointillist.study.page.quantised import quantised
+from pointillist.study.page.views import live_name
 from pointillist.study.results import Results
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section, short_name
 
-BUDGET = 4_500_000
-"""Most characters that all models may take together, which keeps the page of the built-in study below 8 MB."""
+Precision = Literal["int8", "float16", "float32"]
+"""Precision of weights; int8: that of wide layers."""
+
+BUDGET = 4_000_000
+"""Most characters that all models may take together, which keeps the page of the built-in study below 6 MB."""
+
+TRAINING_TIMESTEPS = 200
+"""T of networks that are trained in the page."""
 
 MOST_REAL_ROWS = 1000
 """Most rows of a data set that are shown behind the generated ones."""
 
 
 @dataclass(frozen=True)
-class _Choice:
+class Choice:
+    """A trained network that the page may hold: the name of its data set, its column, and its cell of seed 0."""
+
     name: str
     column: Column
     cell: Cell
 
 
-def live_content(results: Results, *, precision: Precision = "float16", budget: int = BUDGET) -> dict[str, Any] | None:
+def live_content(results: Results, *, precision: Precision = "int8", budget: int = BUDGET) -> dict[str, Any] | None:
     """Collects models of seed 0 and their data sets, as JSON values; None if no model is finished.
 
     For every section and data set, the setting with the lowest EMD comes first, then the others, as many as the budget
@@ -43,12 +54,12 @@ def live_content(results: Results, *, precision: Precision = "float16", budget: 
     """
     models: dict[str, dict[str, Any]] = {}
     n_finished, spent = 0, 0
-    for choice in _choices(results):
+    for choice in choices(results):
         model = _model(results, choice, precision)
         if model is None:
             continue
         n_finished += 1
-        spent += len(model["weights"])
+        spent += len(model["weights"]) + len(model.get("rest", ""))
         if spent <= budget:
             models[model["id"]] = model
     if not models:
@@ -61,8 +72,14 @@ def live_content(results: Results, *, precision: Precision = "float16", budget: 
     }
 
 
-def _choices(results: Results) -> Iterator[_Choice]:
-    """Lists every trained model once: the best of each section and data set first, then the rest."""
+def training_schedule() -> dict[str, str]:
+    """The schedule of networks that are trained in the page."""
+    schedule = cosine(TRAINING_TIMESTEPS)
+    return {"alpha": packed([schedule.alpha], "float32"), "sigma": packed([schedule.sigma], "float32")}
+
+
+def choices(results: Results) -> Iterator[Choice]:
+    """Lists every model once: the best of each section and data set first, then the rest."""
     ranked = [
         (name, _ranked(results, section, name))
         for section in results.spec.sections
@@ -76,7 +93,7 @@ def _choices(results: Results) -> Iterator[_Choice]:
                 cell = results.cells(name, columns[rank].settings)[0]
                 if cell.model_key not in seen:
                     seen.add(cell.model_key)
-                    yield _Choice(name, columns[rank], cell)
+                    yield Choice(name, columns[rank], cell)
 
 
 def _ranked(results: Results, section: Section, name: str) -> list[Column]:
@@ -89,7 +106,7 @@ def _ranked(results: Results, section: Section, name: str) -> list[Column]:
     return [section.columns[i] for i in sorted(range(len(section.columns)), key=emd)]
 
 
-def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str, Any] | None:
+def _model(results: Results, choice: Choice, precision: Precision) -> dict[str, Any] | None:
     kept = results.store.model(choice.cell.model_key)
     if kept is None:
         return None
@@ -102,16 +119,19 @@ def _model(results: Results, choice: _Choice, precision: Precision) -> dict[str,
         settings.noise_schedule(),
         sigma_data_of(dataset.rows),
         dataset.n_classes,
-        precision,
+        "float32" if precision == "int8" else precision,
     )
     if content is None:
         return None
+    if precision == "int8":
+        content = quantised(content)
     return {
-        "id": choice.cell.model_key[:12],
+        "id": live_name(choice.cell),
         "name": choice.name,
         "dataset": short_name(choice.name),
         "title": _title(settings, choice.column.label),
         "variance": settings.variance or "posterior",
+        "prior_kl": float(results.prior_kl(choice.name, settings) / dataset.rows.shape[1]),
         **content,
     }
 
@@ -132,6 +152,7 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
     chosen = np.arange(min(n, MOST_REAL_ROWS)) * n // min(n, MOST_REAL_ROWS)
     shown = (dataset.rows.astype(np.float64) - window.origin) @ window.directions
     d = dataset.rows.shape[1]
+    low, high = shown.min(axis=0), shown.max(axis=0)
     scaling = dataset.scaling or AffineScaling.identity(d)
     return {
         "names": [str(column) for column in range(d)] if dataset.names is None else list(dataset.names),
@@ -143,6 +164,7 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
         "axes": window.labels,
         "origin": window.origin.tolist(),
         "directions": window.directions.T.tolist(),
-        # Three columns can be turned.
-        "extent": float(np.linalg.norm(shown, axis=1).max() * 0.85 if window.dimensions == 3 else np.abs(shown).max()),
+        "box": [low.tolist(), high.tolist()],
+        # Three columns can be turned, with the box around them.
+        "extent": float(np.linalg.norm(np.maximum(-low, high)) if window.dimensions == 3 else np.abs(shown).max()),
     }

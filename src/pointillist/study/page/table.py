@@ -1,10 +1,13 @@
 """A section's table on the page: every number with its distance from the floor, the real-data baseline."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
-from pointillist.study.page.views import column_head
+from pointillist.study.page.views import column_head, live_name
 from pointillist.study.results import Results, Row
-from pointillist.study.spec import Section
+from pointillist.study.settings import Settings
+from pointillist.study.spec import Section, short_name
 from pointillist.study.tables import Entry, Line, table_lines
 
 BANDS = {"floor": "no test distinguishes it from the floor", "near": "under 5", "off": "5 to 20", "far": "over 20"}
@@ -21,11 +24,13 @@ class TableCell:
         entry: The entry that it shows.
         band: One of `BANDS`; empty if there is no floor.
         distance: Distance from the floor in words; empty if there is none.
+        live: What the live stage is asked for to show its network; empty if the page does not hold it.
     """
 
     entry: Entry
     band: str = ""
     distance: str = ""
+    live: str = ""
 
     @property
     def value(self) -> str:
@@ -81,19 +86,41 @@ class Table:
         return any(cell.entry.reported for line in self.lines for cell in line.cells)
 
 
-def page_table(results: Results, section: Section) -> Table:
-    """Makes the section's table, including the lines of single classes."""
+def page_table(results: Results, section: Section, live: Collection[str] = ()) -> Table:
+    """Makes the section's table, including the lines of single classes.
+
+    Args:
+        results: The study.
+        section: The section.
+        live: The models that the page holds, as it names them.
+    """
     heads = (*(column_head(section, column) for column in section.columns), "floor")
-    return Table(heads, tuple(map(_line, table_lines(results, section, by_class=True))))
+    requests = {
+        short_name(name): [_request(results, name, column.settings, live) for column in section.columns]
+        for name in (section.datasets if live and section.kind != "classifier" else ())
+    }
+    lines = table_lines(results, section, by_class=True)
+    return Table(heads, tuple(_line(line, requests.get(line.dataset, [""] * len(line.cells))) for line in lines))
 
 
-def _line(line: Line) -> TableLine:
-    cells = tuple(_cell(line, i, entry) for i, entry in enumerate(line.cells))
+def _request(results: Results, name: str, settings: Settings, live: Collection[str]) -> str:
+    """How the live stage draws a cell's rows; rows that a reward steers cannot be drawn there."""
+    model = live_name(results.cells(name, settings)[0])
+    if model not in live or settings.method not in ("plain", "guidance"):
+        return ""
+    asked = {"model": model, "sampler": settings.sampler, "steps": settings.steps or settings.timesteps, "play": 1}
+    return urlencode(asked | ({"class": "all", "w": settings.guidance} if settings.method == "guidance" else {}))
+
+
+def _line(line: Line, requests: list[str]) -> TableLine:
+    cells = tuple(
+        _cell(line, i, entry, request) for i, (entry, request) in enumerate(zip(line.cells, requests, strict=True))
+    )
     return TableLine(line.dataset, line.title, line.is_of_class, (*cells, TableCell(line.floor)))
 
 
-def _cell(line: Line, i: int, entry: Entry) -> TableCell:
-    return TableCell(entry) if line.row is None else TableCell(entry, *standing(line.row, i))
+def _cell(line: Line, i: int, entry: Entry, request: str) -> TableCell:
+    return TableCell(entry, live=request) if line.row is None else TableCell(entry, *standing(line.row, i), request)
 
 
 def standing(row: Row, i: int) -> tuple[str, str]:

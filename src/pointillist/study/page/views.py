@@ -1,6 +1,7 @@
 """The page's names of sections and their columns."""
 
 from pointillist.study.figures.panels import column_title
+from pointillist.study.grid import Cell
 from pointillist.study.spec import Column, Section
 
 
@@ -12,3 +13,8 @@ def view_name(section: Section) -> str:
 def column_head(section: Section, column: Column) -> str:
     """A column's heading, which names the setting that varies if it fits on a line."""
     return column_title(section, column) if len(section.varied) == 1 else column.label
+
+
+def live_name(cell: Cell) -> str:
+    """The name of a cell's model among those that a page holds."""
+    return cell.model_key[:12]

@@ -1,27 +1,10 @@
 "use strict";
 /** Metric against setting, one series a data set; training losses, one series a setting. */
 (() => {
-  const { fragment, sections, colour, seriesColour, onTheme, element, plot, picture, saveCanvas, fileName } = pointillist;
+  const { fragment, sections, colour, seriesColour, onTheme, element, plot, picture, save, saveCanvas, fileName } = pointillist;
+  const { DASHES, SHAPES, sample, vector } = pointillist;
 
   const range = (n) => Array.from({ length: n }, (_, i) => i);
-
-  /** Series differ by shape too: not everyone can distinguish their colours. */
-  const SHAPES = [
-    (c, r) => c.arc(0, 0, r, 0, 2 * Math.PI),
-    (c, r) => c.rect(-r * 0.9, -r * 0.9, 1.8 * r, 1.8 * r),
-    (c, r) => polygon(c, r * 1.2, 3, -Math.PI / 2),
-    (c, r) => polygon(c, r * 1.2, 4, 0),
-    (c, r) => polygon(c, r * 1.2, 3, Math.PI / 2),
-    (c, r) => polygon(c, r * 1.1, 6, 0),
-  ];
-
-  function polygon(context, radius, n, start) {
-    for (const i of range(n)) {
-      const angle = start + (2 * Math.PI * i) / n;
-      context.lineTo(radius * Math.cos(angle), radius * Math.sin(angle));
-    }
-    context.closePath();
-  }
 
   function line(context, points) {
     context.beginPath();
@@ -84,7 +67,7 @@
       if (row.diverged[i]) cross(ctx, place(i, 1)[0] + dodge, u.bbox.top + u.bbox.height - 10 * scale, 4 * scale);
       if (withReported && row.reported[i] !== null) {
         const [x, y] = place(i, row.reported[i]);
-        mark(ctx, [x + dodge, y], (c, r) => polygon(c, 1.6 * r, 4, 0), 4 * scale, "transparent");
+        mark(ctx, [x + dodge, y], SHAPES[3], 5 * scale, "transparent");
       }
     });
   }
@@ -186,14 +169,18 @@
       });
       for (const key of keys.children) {
         key.setAttribute("aria-pressed", String(!hidden.has(key.dataset.set)));
-        key.firstChild.style.background = seriesColour(sets.indexOf(key.dataset.set));
       }
     }
 
     const write = () => fragment.change(section.view, { chart: select.value, hide: [...hidden].join(",") });
 
     for (const set of sets) {
-      const key = element("button", { type: "button" }, element("i", {}), set);
+      const key = element(
+        "button",
+        { type: "button" },
+        sample({ colour: `var(--series-${(sets.indexOf(set) % 8) + 1})`, shape: sets.indexOf(set), dash: null }),
+        set,
+      );
       key.dataset.set = set;
       key.addEventListener("click", () => {
         if (!hidden.delete(set)) hidden.add(set);
@@ -210,6 +197,11 @@
       const title = `${section.title}: ${select.selectedOptions[0].textContent}`;
       const names = shownRows().map((row) => ({ name: row.set, colour: seriesColour(sets.indexOf(row.set)) }));
       saveCanvas(picture(drawn.canvas(), title, names), `${fileName(section, select.value)}.png`);
+    });
+    panel.querySelector(".svg").addEventListener("click", () => {
+      const title = `${section.title}: ${select.selectedOptions[0].textContent}`;
+      const names = shownRows().map((row) => ({ name: row.set, index: sets.indexOf(row.set), hasMark: true }));
+      save(vector(drawn.parts, title, names), `${fileName(section, select.value)}.svg`);
     });
     section.root.querySelector("[name=reported]")?.addEventListener("change", draw);
     onTheme(draw);
@@ -241,9 +233,7 @@
       if (!panel.open || !shown.length) return;
       keys.replaceChildren(
         ...shown.map(({ name, i }) => {
-          const dot = element("i", {});
-          dot.style.background = seriesColour(i);
-          return element("span", {}, dot, name);
+          return element("span", {}, sample({ colour: `var(--series-${(i % 8) + 1})`, shape: null, dash: i }), name);
         }),
       );
       const x = [...new Set(shown.flatMap(({ curve }) => curve[0]))].sort((a, b) => a - b);
@@ -260,7 +250,7 @@
           for (const one of shown) {
             u.ctx.strokeStyle = u.ctx.fillStyle = seriesColour(one.i);
             u.ctx.lineWidth = 1.5 * devicePixelRatio;
-            u.ctx.setLineDash(one.i < 8 ? [] : [4 * devicePixelRatio, 3 * devicePixelRatio]);
+            u.ctx.setLineDash(DASHES[one.i % DASHES.length].split(" ").map((length) => Number(length) * devicePixelRatio));
             const points = x.map((_, i) => (at(one, i) === null ? null : place(i, at(one, i))));
             line(u.ctx, points);
             if (x.length === 1) mark(u.ctx, points[0], SHAPES[0], 3 * devicePixelRatio, u.ctx.strokeStyle);
@@ -291,6 +281,11 @@
       const names = curves().map(({ name, i }) => ({ name, colour: seriesColour(i) }));
       const title = `Training loss, ${select.value}: ${section.title}`;
       saveCanvas(picture(drawn.canvas(), title, names), `${fileName(section, "loss", select.value)}.png`);
+    });
+    panel.querySelector(".svg").addEventListener("click", () => {
+      const names = curves().map(({ name, i }) => ({ name, index: i, hasMark: false }));
+      const title = `Training loss, ${select.value}: ${section.title}`;
+      save(vector(drawn.parts, title, names), `${fileName(section, "loss", select.value)}.svg`);
     });
     onTheme(draw);
     fragment.onRestore(section.view, (params) => {

@@ -83,7 +83,7 @@
   document.addEventListener("click", (event) => {
     const link = event.target.closest('a[href^="#"]');
     const view = link && decodeURIComponent(link.hash.slice(1));
-    if (!view || view.startsWith("page.")) return;
+    if (!view || view.startsWith("page.") || view.includes("?")) return;
     event.preventDefault();
     openMenu(false);
     fragment.change(view, {});

@@ -49,7 +49,7 @@
    * @param {number[]} options.inSight values that the y axis has to show
    * @param {(u: uPlot, place: (i: number, value: number) => [number, number]) => void} options.paint
    * @param {(i: number) => {head: string, lines: {colour: string, name: string, text: string, more?: string}[]}} options.describe
-   * @returns {{destroy: () => void, canvas: () => HTMLCanvasElement}}
+   * @returns {{destroy: () => void, canvas: () => HTMLCanvasElement, parts: object}}
    */
   function plot(holder, options) {
     const { x, ticks, isCategory, isLogX } = options;
@@ -190,6 +190,8 @@
 
     return {
       canvas: () => u.ctx.canvas,
+      /** What a picture of the chart in vectors needs. */
+      parts: { ...options, xRange: xRange(), yRange: y.range, isLogY: y.isLog },
       redraw: () => u.redraw(),
       destroy() {
         watch.disconnect();

@@ -1,7 +1,7 @@
 "use strict";
 /** Tables: sorting, filters, reported numbers, CSV. */
 (() => {
-  const { fragment, sections, save, fileName, say } = pointillist;
+  const { fragment, sections, element, save, fileName, say } = pointillist;
 
   /** The section's lines of results.csv, byte for byte. */
   async function csv(packed) {
@@ -20,6 +20,14 @@
       if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
       return sign * (x - y);
     };
+  }
+
+  /** A cell whose network is in the page opens it in the live stage; by keyboard, the first line of a set does. */
+  function linkLive(cell, isFirst) {
+    const value = cell.querySelector(".value");
+    const link = element("a", { href: `#live?${cell.dataset.live}`, className: "open-live", tabIndex: isFirst ? 0 : -1 });
+    link.append(value.textContent, element("span", { className: "hidden-text" }, ", draw its rows live"));
+    value.replaceChildren(link);
   }
 
   function setUp(section) {
@@ -61,6 +69,15 @@
       ]);
       fragment.change(section.view, { ...state, sort: sort ? String(sort) : "" });
     }
+
+    // Without scripts there is nothing to click.
+    for (const head of heads) {
+      head.replaceChildren(element("button", { type: "button", className: "sort" }, head.textContent.trim()));
+    }
+    rows.forEach((row, i) => {
+      const isFirst = row.dataset.set !== rows[i - 1]?.dataset.set;
+      for (const cell of row.querySelectorAll("[data-live]")) linkLive(cell, isFirst);
+    });
 
     heads.forEach((head, i) =>
       head.querySelector("button").addEventListener("click", () => {

@@ -2,8 +2,38 @@
 /* Runs that draw rows in the page's workers, with the states that rows pass. */
 
 (() => {
-  class Pool extends window.pointillist.Workers {
+  const { Workers, unpackNumbers } = window.pointillist;
+
+  /** What the workers need of a model, its weights unpacked: those of wide layers are bytes, scaled for each output. */
+  function unpacked(model) {
+    if (model.tensors) return model;
+    const { weights, scales, rest: exact, shapes, ...others } = model;
+    const isBytes = model.weights_type === "int8";
+    const bytes = isBytes ? Int8Array.from(atob(weights), (character) => character.charCodeAt(0)) : null;
+    const steps = isBytes ? unpackNumbers(scales, "float32") : null;
+    const numbers = isBytes ? unpackNumbers(exact, "float32") : unpackNumbers(weights, model.weights_type);
+    let [byte, step, number] = [0, 0, 0];
+    const tensors = {};
+    for (const [name, shape, isByte] of shapes) {
+      const length = shape.reduce((a, b) => a * b, 1);
+      if (isByte) {
+        const outputs = shape.at(-1);
+        const [first, scale] = [byte, step];
+        tensors[name] = Float32Array.from({ length }, (_, i) => bytes[first + i] * steps[scale + (i % outputs)]);
+        byte += length;
+        step += outputs;
+      } else {
+        tensors[name] = numbers.subarray(number, number + length);
+        number += length;
+      }
+    }
+    const [alpha, sigma] = model.schedule;
+    return { ...others, tensors, alpha, sigma };
+  }
+
+  class Pool extends Workers {
     runs = new Map();
+    latest = new Map();
     nextRun = 0;
 
     receive(data) {
@@ -11,20 +41,38 @@
       else super.receive(data);
     }
 
+    load(id) {
+      if (!this.loaded.has(id)) {
+        const model = unpacked(this.models.get(id));
+        const given = this.kernel.then((kernel) =>
+          Promise.all(this.workers.map((worker) => this.call(worker, { type: "load", id, model, kernel }))),
+        );
+        this.loaded.set(id, given);
+      }
+      return this.loaded.get(id);
+    }
+
+    /** Adds a model whose weights are unpacked, or replaces one. */
+    put(model) {
+      this.models.set(model.id, model);
+      this.loaded.delete(model.id);
+    }
+
     /**
-     * Draws rows; a run that goes on is stopped.
+     * Draws rows; a run of the same channel that goes on is stopped.
      *
      * @param {{id: string, sampler: string, steps: number, seed: number, rows: number, variance?: string,
      *   guidance?: number, labels?: Int32Array, prior?: Float32Array}} options labels in order of the classes; prior
      *   rows × columns
      * @param {(index: number, level: object, x: Float32Array) => void} onFrame called in order of index, from x_T on
+     * @param {string} channel
      * @returns {Promise<Float32Array|null>} the rows, rows × columns; null if it was stopped
      */
-    async run(options, onFrame = () => {}) {
+    async run(options, onFrame = () => {}, channel = "live") {
       const run = this.nextRun++;
-      this.latest = run;
+      this.latest.set(channel, run);
       await this.load(options.id);
-      if (this.latest !== run) return null;
+      if (this.latest.get(channel) !== run) return null;
       const { columns } = this.models.get(options.id);
       const { prior, labels, rows, ...rest } = options;
       const share = (i) => Math.round((rows * i) / this.workers.length);
@@ -37,6 +85,7 @@
         return this.call(worker, {
           type: "run",
           run,
+          channel,
           variance: "posterior",
           guidance: 0,
           ...rest,
@@ -60,10 +109,10 @@
       return ends.some((end) => end.stopped) ? null : frames.at(-1).x;
     }
 
-    /** Ends the run that goes on, if there is one. */
-    stop() {
-      this.latest = -1;
-      this.workers.forEach((worker) => this.call(worker, { type: "stop" }));
+    /** Ends the run of a channel that goes on, if there is one. */
+    stop(channel = "live") {
+      this.latest.delete(channel);
+      this.workers.forEach((worker) => this.call(worker, { type: "stop", channel }));
     }
 
     /** x̂_0 of a few rows at a noise level λ. */
@@ -73,5 +122,5 @@
     }
   }
 
-  window.pointillist.Pool = Pool;
+  Object.assign(window.pointillist, { Pool, unpackModel: unpacked });
 })();

@@ -1,36 +1,45 @@
 "use strict";
-/* Drawing rows at one moment of their walk: points, the rows' density, the denoiser's field. */
+/* Drawing rows at one moment of their walk: points, a row's whole path, the rows' density, the denoiser's field. */
 
 (() => {
-  const BINS = 96;
-  /** Of the density's kernel, in bins. */
-  const BANDWIDTH = 1.5;
+  const { Dots, View, LAYERS, densityOf } = window.pointillist;
   const FIELD_ARROWS = 18;
-  const POINT = 2.2;
-
-  /** How far a picture of x_t reaches: the data's extent, and three standard deviations of noise. */
-  function halfWidth(extent, { alpha, sigma }) {
-    return Math.hypot(1.15 * alpha * extent, 3 * sigma);
-  }
+  const CLEAN = { alpha: 1, sigma: 0, t: 0, lambda: Infinity };
+  /** How near a click has to be to a row, in pixels of the page. */
+  const REACH = 26;
 
   class Scene {
     /** @param {HTMLCanvasElement} canvas */
     constructor(canvas) {
       this.canvas = canvas;
       this.context = canvas.getContext("2d");
-      this.turn = { yaw: -0.6, pitch: 0.45 };
-      this.blurred = document.createElement("canvas");
-      this.blurred.width = this.blurred.height = BINS;
-      this.show = { field: false, density: false, real: true };
-      this.sprites = new Map();
+      this.dots = new Dots();
+      this.show = { field: false, density: false, real: true, ground: true, scale: true };
+      this.size = 1;
+      this.margin = 1;
       new ResizeObserver(() => this.#resize()).observe(canvas);
+      document.addEventListener("pointillist:theme", () => {
+        this.dots.clear();
+        this.palette = null;
+        this.draw();
+      });
+    }
+
+    get isSolid() {
+      return this.view?.isSolid ?? false;
+    }
+
+    get turn() {
+      return this.view.turn;
     }
 
     /** @param {object} dataset as the page holds it, with `real`: its rows */
     setDataset(dataset, columns) {
-      this.dataset = dataset;
-      this.columns = columns;
-      this.isSolid = columns === 3;
+      if (this.view?.dataset === dataset && this.view.columns === columns) return;
+      const turn = this.view?.turn;
+      this.view = new View(dataset, columns);
+      if (turn) this.view.turn = turn;
+      Object.assign(this, { dataset, columns, x: null, field: null, path: null, guess: null });
       this.draw();
     }
 
@@ -58,116 +67,125 @@
       }
     }
 
-    /** Two coordinates of each row, as they are looked at. */
     project(x) {
-      const { origin, directions } = this.dataset;
-      const rows = x.length / this.columns;
-      const out = new Float32Array(2 * rows);
-      const axes = this.#axes(directions);
-      const across = axes.length > 1 ? axes[1] : null;
-      for (let r = 0; r < rows; r++) {
-        let [a, b] = [0, 0];
-        for (let c = 0; c < this.columns; c++) {
-          const value = x[r * this.columns + c] - origin[c];
-          a += value * axes[0][c];
-          if (across) b += value * across[c];
-        }
-        out[2 * r] = a;
-        // A single column is spread out, so that its rows do not hide each other.
-        out[2 * r + 1] = across ? b : 0.8 * ((r * 0.618034) % 1) - 0.4;
+      return this.view.project(x);
+    }
+
+    #colour(name) {
+      this.palette ??= getComputedStyle(document.documentElement);
+      return this.palette.getPropertyValue(name).trim() || "#4477aa";
+    }
+
+    /** Colours and shapes of the rows: of their classes, of a given ramp, or one for all. */
+    #styles() {
+      const count = this.ramp ? this.ramp.count : 8;
+      if (this.ramp) {
+        const stops = ["--series-1", "--series-4", "--series-2"].map((name) => rgb(this.#colour(name)));
+        const mixed = (share) => {
+          const [first, part] = [Math.min(1, Math.floor(2 * share)), 2 * share - Math.min(1, Math.floor(2 * share))];
+          return `rgb(${stops[first].map((a, c) => Math.round(a + part * (stops[first + 1][c] - a))).join(" ")})`;
+        };
+        return Array.from({ length: count }, (_, i) => [mixed(i / (count - 1)), 0]);
       }
-      return out;
-    }
-
-    #axes(directions) {
-      if (directions.length < 3) return directions;
-      const { yaw, pitch } = this.turn;
-      const right = [Math.cos(yaw), Math.sin(yaw), 0];
-      const up = [Math.sin(yaw) * Math.sin(pitch), -Math.cos(yaw) * Math.sin(pitch), Math.cos(pitch)];
-      return [right, up].map((axis) => axis.map((_, c) => axis.reduce((sum, a, k) => sum + a * directions[k][c], 0)));
-    }
-
-    #style(name) {
-      return getComputedStyle(this.canvas).getPropertyValue(name).trim();
-    }
-
-    /** A dot of a colour, drawn once: two thousand of them are then copies. */
-    #sprite(colour, scale) {
-      const key = `${colour} ${scale}`;
-      if (!this.sprites.has(key)) {
-        const sprite = document.createElement("canvas");
-        const radius = POINT * scale;
-        sprite.width = sprite.height = Math.ceil(2 * radius + 2);
-        const context = sprite.getContext("2d");
-        context.fillStyle = colour;
-        context.globalAlpha = 0.75;
-        context.arc(sprite.width / 2, sprite.width / 2, radius, 0, 2 * Math.PI);
-        context.fill();
-        this.sprites.set(key, sprite);
-      }
-      return this.sprites.get(key);
-    }
-
-    colours() {
-      return Array.from({ length: 8 }, (_, i) => this.#style(`--series-${i + 1}`) || "#4477aa");
+      return Array.from({ length: count }, (_, i) => [this.#colour(`--series-${i + 1}`), i]);
     }
 
     draw() {
-      const { context, canvas } = this;
-      if (!this.dataset || !canvas.width) return;
+      const { context, canvas, view } = this;
+      if (!view || !canvas.width) return;
       const size = canvas.width;
       const scale = Math.min(2, window.devicePixelRatio || 1);
       context.setTransform(1, 0, 0, 1, 0, 0);
-      context.fillStyle = this.#style("--panel") || "#fff";
-      context.fillRect(0, 0, size, size);
-      const level = this.level ?? { alpha: 1, sigma: 0 };
-      const half = halfWidth(this.dataset.extent, level);
-      const place = (points) => points.map((value, i) => size / 2 + ((i % 2 ? -value : value) * size) / 2 / half);
-      const points = this.x && place(this.project(this.x));
-      if (points && this.show.density) this.#drawDensity(points, size);
+      context.clearRect(0, 0, size, size);
+      if (this.show.ground) {
+        context.fillStyle = this.#colour("--panel");
+        context.fillRect(0, 0, size, size);
+      }
+      const level = this.level ?? CLEAN;
+      const half = this.margin * view.halfWidth(level);
+      this.place = (points) => points.map((value, i) => size / 2 + ((i % 2 ? -value : value) * size) / 2 / half);
+      const points = this.x && this.place(view.project(this.x));
+      this.points = points;
+      if (points && this.show.density) {
+        context.imageSmoothingEnabled = true;
+        context.drawImage(densityOf(points, size, rgb(this.#colour("--series-1"))), 0, 0, size, size);
+      }
+      if (view.isSolid && this.show.ground) this.#drawBox(level.alpha, scale);
       if (this.show.real) {
         const real = this.dataset.real.map((value) => value * level.alpha);
-        this.#dots(place(this.project(real)), () => this.#style("--muted") || "#999", scale * 0.7, 0.35);
+        this.#scatter(this.place(view.project(real)), null, [[this.#colour("--muted"), 0]], null, 0.7 * scale, 0.35);
       }
       if (points) {
-        const colours = this.colours();
-        this.#dots(points, (r) => colours[this.labels ? this.labels[r] % colours.length : 0], scale, 1);
+        const styles = this.#styles();
+        const kinds = this.ramp?.of ?? this.labels;
+        this.#scatter(points, kinds, styles, view.layers(this.x, half), this.size * scale, 1);
       }
-      if (this.show.field && this.field) this.#drawField(place(this.field.from), place(this.field.to), scale);
-      this.#drawScale(half, size, scale);
+      if (this.show.field && this.field) this.#drawField(this.place(this.field.from), this.place(this.field.to), scale);
+      if (points && this.path) this.#drawPath(scale);
+      if (this.guess) this.#drawGuess(scale);
+      if (this.show.scale && !view.isSolid) this.#drawScale(half, size, scale);
     }
 
-    #dots(points, colour, scale, opacity) {
+    /** Points in their colours; of solid rows those behind first, smaller and paler. */
+    #scatter(points, kinds, styles, layers, scale, opacity) {
       const { context } = this;
-      context.globalAlpha = opacity;
-      for (let r = 0; 2 * r < points.length; r++) {
-        const sprite = this.#sprite(colour(r), scale);
-        context.drawImage(sprite, points[2 * r] - sprite.width / 2, points[2 * r + 1] - sprite.width / 2);
+      const rows = points.length / 2;
+      const dotOf = (r, size) => {
+        const [colour, shape] = styles[kinds ? kinds[r] % styles.length : 0];
+        return this.dots.get(colour, size, shape);
+      };
+      for (let layer = 0; layer < (layers ? LAYERS : 1); layer++) {
+        const near = layers ? layer / (LAYERS - 1) : 1;
+        const size = layers ? scale * (0.65 + 0.5 * near) : scale;
+        context.globalAlpha = opacity * (layers ? 0.4 + 0.6 * near : 1);
+        for (let r = 0; r < rows; r++) {
+          if (layers && layers[r] !== layer) continue;
+          const dot = dotOf(r, size);
+          context.drawImage(dot, points[2 * r] - dot.width / 2, points[2 * r + 1] - dot.width / 2);
+        }
       }
       context.globalAlpha = 1;
     }
 
-    /** A kernel estimate of the density of the rows that are shown. */
-    #drawDensity(points, size) {
-      let bins = new Float32Array(BINS * BINS);
-      for (let i = 0; i < points.length; i += 2) {
-        const [a, b] = [Math.floor((points[i] / size) * BINS), Math.floor((points[i + 1] / size) * BINS)];
-        if (a >= 0 && a < BINS && b >= 0 && b < BINS) bins[b * BINS + a]++;
+    #drawBox(alpha, scale) {
+      const { context, view } = this;
+      const edges = view.edges(alpha);
+      context.lineWidth = scale;
+      for (const { ends, isBack } of edges) {
+        const [x0, y0, x1, y1] = this.place(ends);
+        context.strokeStyle = this.#colour(isBack ? "--line" : "--muted");
+        context.globalAlpha = isBack ? 1 : 0.55;
+        context.setLineDash(isBack ? [3 * scale, 3 * scale] : []);
+        context.beginPath();
+        context.moveTo(x0, y0);
+        context.lineTo(x1, y1);
+        context.stroke();
       }
-      bins = blur(blur(bins, 1), BINS);
-      const most = bins.reduce((a, b) => Math.max(a, b), 1e-9);
-      const image = new ImageData(BINS, BINS);
-      const [red, green, blue] = rgb(this.#style("--series-1") || "#4477aa");
-      bins.forEach((value, i) => image.data.set([red, green, blue, 200 * Math.sqrt(value / most)], 4 * i));
-      this.blurred.getContext("2d").putImageData(image, 0, 0);
-      this.context.imageSmoothingEnabled = true;
-      this.context.drawImage(this.blurred, 0, 0, size, size);
+      context.setLineDash([]);
+      context.globalAlpha = 1;
+      context.font = `${11 * scale}px system-ui, sans-serif`;
+      context.fillStyle = this.#colour("--muted");
+      context.textAlign = "center";
+      view.named(edges).forEach(({ ends }, axis) => {
+        const [x0, y0, x1, y1] = this.place(ends);
+        const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];
+        if (axis < 2) {
+          context.fillText(this.dataset.axes[axis], x, Math.min(this.canvas.height - 4 * scale, y + 16 * scale));
+          return;
+        }
+        context.save();
+        context.translate(Math.max(10 * scale, x - 8 * scale), y);
+        context.rotate(-Math.PI / 2);
+        context.fillText(this.dataset.axes[axis], 0, 0);
+        context.restore();
+      });
+      context.textAlign = "start";
     }
 
     #drawField(from, to, scale) {
       const { context } = this;
       const longest = (this.canvas.width / FIELD_ARROWS) * 0.8;
-      context.strokeStyle = this.#style("--fg") || "#222";
+      context.strokeStyle = this.#colour("--fg");
       context.globalAlpha = 0.75;
       context.lineWidth = scale;
       context.beginPath();
@@ -189,13 +207,64 @@
       context.globalAlpha = 1;
     }
 
+    /** All that a row passes, a dot for each state, and a ring where it is now. */
+    #drawPath(scale) {
+      const path = this.place(this.view.project(this.path));
+      this.#line(path, "--bg", 5 * scale);
+      this.#line(path, "--fg", 1.8 * scale);
+      if (path.length < 140) this.#scatter(path, null, [[this.#colour("--fg"), 0]], null, 0.9 * scale, 1);
+      this.#ring(this.points[2 * this.chosen], this.points[2 * this.chosen + 1], scale);
+    }
+
+    #line(points, colour, width) {
+      const { context } = this;
+      context.strokeStyle = this.#colour(colour);
+      context.lineWidth = width;
+      context.lineJoin = "round";
+      context.beginPath();
+      for (let i = 0; i < points.length; i += 2) context.lineTo(points[i], points[i + 1]);
+      context.stroke();
+    }
+
+    #ring(x, y, scale) {
+      const { context } = this;
+      for (const [colour, width] of [["--bg", 5], ["--fg", 2.2]]) {
+        context.strokeStyle = this.#colour(colour);
+        context.lineWidth = width * scale;
+        context.beginPath();
+        context.arc(x, y, 7 * scale, 0, 2 * Math.PI);
+        context.stroke();
+      }
+    }
+
+    /** A point x_t, and where the denoiser would put it. */
+    #drawGuess(scale) {
+      const [from, to] = [this.guess.from, this.guess.to].map((point) => this.place(this.view.project(point)));
+      this.#line(Float32Array.of(...from, ...to), "--bg", 6 * scale);
+      this.#line(Float32Array.of(...from, ...to), "--series-2", 2.4 * scale);
+      this.#ring(from[0], from[1], scale);
+      const { context } = this;
+      context.fillStyle = this.#colour("--series-2");
+      context.beginPath();
+      context.arc(to[0], to[1], 6 * scale, 0, 2 * Math.PI);
+      context.fill();
+      context.font = `600 ${14 * scale}px system-ui, sans-serif`;
+      for (const [text, [x, y]] of [["x_t", from], ["x̂₀", to]]) {
+        context.lineWidth = 4 * scale;
+        context.strokeStyle = this.#colour("--panel");
+        context.strokeText(text, x + 11 * scale, y - 9 * scale);
+        context.fillStyle = this.#colour("--fg");
+        context.fillText(text, x + 11 * scale, y - 9 * scale);
+      }
+    }
+
     /** How long one unit is, at the lower left. */
     #drawScale(half, size, scale) {
       const { context } = this;
       const unit = [0.1, 0.2, 0.5, 1, 2].find((u) => u >= half / 6) ?? 2;
       const length = (unit * size) / 2 / half;
       const [x, y] = [12 * scale, size - 12 * scale];
-      context.strokeStyle = context.fillStyle = this.#style("--muted") || "#666";
+      context.strokeStyle = context.fillStyle = this.#colour("--muted");
       context.lineWidth = scale;
       context.beginPath();
       context.moveTo(x, y);
@@ -205,10 +274,34 @@
       context.fillText(String(unit), x, y - 5 * scale);
     }
 
+    /** The row nearest to a place of the page; null if none is near. */
+    nearest(clientX, clientY) {
+      if (!this.points) return null;
+      const box = this.canvas.getBoundingClientRect();
+      const scale = this.canvas.width / box.width;
+      const [x, y] = [(clientX - box.left) * scale, (clientY - box.top) * scale];
+      let [best, least] = [null, (REACH * scale) ** 2];
+      for (let r = 0; 2 * r < this.points.length; r++) {
+        const distance = (this.points[2 * r] - x) ** 2 + (this.points[2 * r + 1] - y) ** 2;
+        if (distance < least) [best, least] = [r, distance];
+      }
+      return best;
+    }
+
+    /** The two coordinates at a place of the page, of flat rows of two columns. */
+    at(clientX, clientY) {
+      const box = this.canvas.getBoundingClientRect();
+      const half = this.view.halfWidth(this.level ?? CLEAN);
+      return [
+        (2 * (clientX - box.left)) / box.width - 1,
+        1 - (2 * (clientY - box.top)) / box.height,
+      ].map((value) => value * half);
+    }
+
     /** Where to ask for the denoiser's field: on a grid in two columns, else at some of the rows. */
     fieldPoints() {
       if (this.columns !== 2) return this.x ? this.x.slice(0, 300 * this.columns) : null;
-      const half = halfWidth(this.dataset.extent, this.level);
+      const half = this.view.halfWidth(this.level);
       const points = new Float32Array(2 * FIELD_ARROWS ** 2);
       for (let i = 0; i < FIELD_ARROWS ** 2; i++) {
         points[2 * i] = half * ((2 * (i % FIELD_ARROWS) + 1) / FIELD_ARROWS - 1);
@@ -218,26 +311,10 @@
     }
   }
 
-  /** One pass of a Gaussian kernel along an axis. */
-  function blur(bins, stride) {
-    const reach = Math.ceil(3 * BANDWIDTH);
-    const kernel = Float32Array.from({ length: 2 * reach + 1 }, (_, k) => Math.exp(-0.5 * ((k - reach) / BANDWIDTH) ** 2));
-    const out = new Float32Array(bins.length);
-    for (let i = 0; i < bins.length; i++) {
-      if (bins[i] === 0) continue;
-      const along = Math.floor(i / stride) % BINS;
-      for (let k = -reach; k <= reach; k++) {
-        if (along + k >= 0 && along + k < BINS) out[i + k * stride] += bins[i] * kernel[k + reach];
-      }
-    }
-    return out;
-  }
-
   function rgb(hex) {
     const digits = hex.length === 4 ? [...hex.slice(1)].map((d) => d + d).join("") : hex.slice(1);
     return [0, 2, 4].map((i) => parseInt(digits.slice(i, i + 2), 16));
   }
 
-  window.pointillist ??= {};
   window.pointillist.Scene = Scene;
 })();

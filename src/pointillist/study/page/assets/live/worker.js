@@ -5,7 +5,8 @@
 const MOST_FRAMES = 200;
 
 const denoisers = new Map();
-let current = -1;
+/** The run of each channel that goes on. */
+const current = new Map();
 
 Object.assign(handlers, {
   async load({ id, model, kernel }) {
@@ -14,8 +15,8 @@ Object.assign(handlers, {
   },
 
   /** Posts a frame for the start and for each kept state, then answers. */
-  async run({ run, place, id, sampler, steps, variance, guidance, labels, seed, firstRow, rows, prior }) {
-    current = run;
+  async run({ run, channel, place, id, sampler, steps, variance, guidance, labels, seed, firstRow, rows, prior }) {
+    current.set(channel, run);
     const denoiser = denoisers.get(id);
     const noise = new Noise(seed, firstRow, rows, denoiser.columns);
     const x = prior ?? noise.draw();
@@ -28,7 +29,7 @@ Object.assign(handlers, {
       step++;
       if (step === steps || step % every === 0) post(Math.ceil(step / every), state);
       await breath();
-      if (current !== run) return { stopped: true };
+      if (current.get(channel) !== run) return { stopped: true };
     }
     return { stopped: false };
   },
@@ -39,8 +40,8 @@ Object.assign(handlers, {
     return { x0: denoiser.predict(x, denoiser.schedule.atLambda(lambda), { label, guidance }) };
   },
 
-  async stop() {
-    current = -1;
+  async stop({ channel }) {
+    current.delete(channel);
     return {};
   },
 });

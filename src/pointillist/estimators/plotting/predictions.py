@@ -1,0 +1,80 @@
+"""Plots the distribution of a column given the others, row by row."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.arguments import is_number
+from pointillist.estimators.asking import Fitted, fitted_model
+from pointillist.estimators.plotting.views import axes_or_new, check_axes
+from pointillist.foreign_text import figure_text
+from pointillist.models.conditional import conditional_of
+from pointillist.models.given_numbers import rows_with_gaps
+from pointillist.models.row_model import RowModel
+from pointillist.points.frames import aligned
+from pointillist.points.number_codec import NumberCodec
+from pointillist.points.token_codec import TokenCodec
+
+
+def plot_predictions(  # noqa: D417
+    model: Fitted,
+    X: Any,
+    target: Any,
+    ax: Any = None,
+    *,
+    by: Any = None,
+    levels: Sequence[float] = (0.5, 0.9),
+) -> Any:
+    """Draws predicted distributions of a column of numbers given the others, as bands, and its values as dots.
+
+    Args:
+        X: A table with the columns of `fit`, in any container; it may lack the target.
+        target: The column, by name, or by position in an array.
+        ax: Matplotlib axes to draw on; by default those of a new figure.
+        by: A column of numbers in whose order rows are drawn; by default that of the predicted medians.
+        levels: Levels of the central intervals that are drawn, in (0, 1).
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: If a column does not hold numbers, or an argument cannot be used.
+    """
+    check_axes(ax, is_3d=False)
+    asked = sorted(levels)
+    if not asked or not all(is_number(level) and 0 < level < 1 for level in asked):
+        raise ValueError(f"levels of intervals must be numbers between 0 and 1, not {levels!r}")
+    fitted = fitted_model(model)
+    values = _numbers(fitted, X, target, absent=[target])
+    x = None if by is None else _numbers(fitted, X, by, absent=[target])
+    sides = [(1 - level) / 2 for level in reversed(asked)]
+    quantiles = conditional_of(fitted, target).quantiles(X, [*sides, 0.5, *(1 - side for side in reversed(sides))])
+    middle = quantiles[:, len(asked)]
+    order = np.argsort(middle if x is None else x, kind="stable")
+    place = np.arange(len(order)) if x is None else x[order]
+    ax = axes_or_new(ax, is_3d=False)
+    for i, level in enumerate(reversed(asked)):
+        low, high = quantiles[order, i], quantiles[order, -1 - i]
+        ax.fill_between(place, low, high, color="#1f5fa8", alpha=0.25, linewidth=0, label=f"central {level:.0%}")
+    ax.plot(place, middle[order], color="#1f5fa8", linewidth=1, label="median")
+    if not np.isnan(values).all():
+        ax.scatter(place, values[order], s=4, color="0.2", linewidths=0, label="values", zorder=3)
+    ax.set_xlabel("rows, by predicted median" if by is None else figure_text(str(by)))
+    ax.set_ylabel(figure_text(str(target)))
+    ax.legend()
+    return ax
+
+
+def _numbers(model: RowModel, X: Any, name: Any, absent: list[Any]) -> Float[np.ndarray, " n"]:
+    """The numbers of a column, NaN where they are missing."""
+    codec = model.codec
+    if isinstance(codec, NumberCodec):
+        return rows_with_gaps(codec, X, absent)[:, codec.place(name)]
+    assert isinstance(codec, TokenCodec)
+    place = codec.encoding.place(name)
+    cells = aligned(X, codec.layout, absent=absent).cells[place] if place < len(codec.names) else None
+    if cells is None or cells.categories is not None or cells.is_date:
+        raise ValueError(f"column {name!r} does not hold numbers: take another")
+    return np.where(cells.is_missing, np.nan, cells.values)

@@ -1,0 +1,105 @@
+"""Calibration: whether predicted distributions of a number fit what came, beside the data's own distribution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pointillist.evaluation.report import Cells, filled, rounded
+from pointillist.metrics import Estimate, crps, interval_coverage, pit
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+"""Levels of the central intervals whose coverage is measured."""
+
+BINS = 10
+"""Number of bins of the PIT histogram."""
+
+POINTS = 99
+"""Number of evenly spaced quantiles that stand for the data's own distribution."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How well predicted distributions of a column fit its values.
+
+    Attributes:
+        target: Name of the column.
+        n_rows: Number of values.
+        crps: Mean continuous ranked probability score, in the unit of the column; lower is better.
+        marginal_crps: That of one distribution for all rows: the column in the data, whatever the other columns.
+        coverage: Share of the values in the central interval of each of `LEVELS`.
+        pit: Share of the values in each tenth of their predicted distributions; all 0.1 if calibrated.
+    """
+
+    target: str
+    n_rows: int
+    crps: Estimate
+    marginal_crps: Estimate
+    coverage: tuple[Estimate, ...]
+    pit: tuple[float, ...]
+
+    def table(self) -> Table:
+        """Make a table for the terminal."""
+        rows: list[Cells] = [
+            ("CRPS, best 0", rounded(self.crps), rounded(self.marginal_crps)),
+            *(
+                (f"in the central {level:.0%}", rounded(share), f"{level:g}")
+                for level, share in zip(LEVELS, self.coverage, strict=True)
+            ),
+            ("in each tenth of it", " ".join(f"{share:.2f}" for share in self.pit), f"{1 / BINS:g}"),
+        ]
+        title = f"{self.target} in {self.n_rows:,} held-out rows, predicted by the model"
+        table = filled(title, "measure", ("model", "compare"), rows)
+        table.caption = (
+            "Compare: for the CRPS, that of the column's distribution in the data; else, what calibrated distributions "
+            "of numbers without ties have. A hump in the tenths shows distributions that are too wide, a trough ones "
+            "that are too narrow."
+        )
+        return table
+
+
+def calibration(points: ArrayLike, values: ArrayLike, data: ArrayLike, *, target: str = "target") -> Calibration:
+    """Measure predicted distributions of a number against what came.
+
+    Args:
+        points: Shape `(n, m)`: points of equal weight of each row's distribution, such as evenly spaced quantiles, at
+            levels (i - 1/2) / m, or draws.
+        values: Shape `(n,)`: what came.
+        data: Values of the column in the data, to compare with what is known without the other columns.
+        target: Name of the column.
+
+    Raises:
+        ValueError: In one line, if the shapes do not fit, or a number is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from scipy.stats import norm
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 1000))
+        >>> quantiles = x[:, None] + norm.ppf((np.arange(99) + 0.5) / 99)
+        >>> found = calibration(quantiles, x + noise, x + noise)
+        >>> bool(found.crps < found.marginal_crps)
+        True
+    """
+    found = np.asarray(values, np.float64)
+    own = np.asarray(points, np.float64)
+    score, shares = crps(own, found), pit(own, found)
+    covered = []
+    for level in LEVELS:
+        # Points at levels (i - 1/2) / m are these quantiles.
+        low, high = np.quantile(own, [(1 - level) / 2, (1 + level) / 2], axis=1, method="hazen")
+        covered.append(interval_coverage(low, high, found))
+    marginal = np.quantile(np.asarray(data, np.float64), (np.arange(POINTS) + 0.5) / POINTS)
+    return Calibration(
+        target=target,
+        n_rows=len(found),
+        crps=score,
+        marginal_crps=crps(np.tile(marginal, (len(found), 1)), found),
+        coverage=tuple(covered),
+        pit=tuple((np.histogram(shares, BINS, (0, 1))[0] / len(found)).tolist()),
+    )

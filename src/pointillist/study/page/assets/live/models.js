@@ -1,0 +1,102 @@
+"use strict";
+/* The models and data sets of the page, those that were trained in it too, and the workers that compute with them. */
+
+(() => {
+  const { Pool, unpackNumbers } = window.pointillist;
+
+  /** Of what is left of the data in x_T, in nats per column. */
+  const LARGE_KL = 0.05;
+
+  class Models {
+    #listeners = [];
+
+    /** @param {{models: object[], datasets: Object<string, object>}} content as the page holds it */
+    constructor(content) {
+      this.datasets = content.datasets;
+      this.all = content.models;
+      for (const dataset of Object.values(this.datasets)) dataset.real = unpackNumbers(dataset.rows, "float16");
+      for (const model of this.all) Models.#prepare(model);
+    }
+
+    static #prepare(model) {
+      if (typeof model.alpha === "string") {
+        model.schedule = [model.alpha, model.sigma].map((numbers) => unpackNumbers(numbers, "float32"));
+      } else model.schedule = [model.alpha, model.sigma];
+      model.timesteps = model.schedule[0].length - 1;
+    }
+
+    get(id) {
+      return id === this.previewed?.model.id ? this.previewed.model : this.all.find((model) => model.id === id);
+    }
+
+    datasetOf(model) {
+      return model === this.previewed?.model ? this.previewed.dataset : this.datasets[model.dataset];
+    }
+
+    of(set) {
+      return this.all.filter((model) => model.dataset === set);
+    }
+
+    /** The best model of a set without classes, of those that start from little else than noise if there are any. */
+    plain(set) {
+      const plain = this.of(set).filter((model) => !model.class_embedding);
+      return plain.find(({ prior_kl }) => !(prior_kl > LARGE_KL)) ?? plain[0] ?? this.of(set)[0];
+    }
+
+    /** The first model of a set that knows its classes. */
+    conditional(set) {
+      return this.of(set).find((model) => model.class_embedding);
+    }
+
+    /** Adds a model that goes on changing, or replaces one of the same name: it is not offered yet. */
+    preview(model, dataset) {
+      Models.#prepare(model);
+      this.previewed = { model, dataset };
+      pointillist.pool.put(model);
+    }
+
+    /** Adds a model, or replaces one of the same name, and its data set. */
+    add(model, dataset) {
+      this.preview(model, dataset);
+      this.datasets[model.dataset] = dataset;
+      this.all = [...this.all.filter(({ id }) => id !== model.id), model];
+      for (const listener of this.#listeners) listener(model);
+    }
+
+    /** Calls back when a model was added. */
+    onAdded(listener) {
+      this.#listeners.push(listener);
+    }
+  }
+
+  /** The noise level at a time between 0 and T, which need not be whole. */
+  function levelAt(model, t) {
+    const [alphas, sigmas] = model.schedule;
+    const [low, share] = [Math.min(Math.floor(t), model.timesteps), t % 1];
+    const between = (table) => table[low] + (share ? share * (table[low + 1] - table[low]) : 0);
+    const [alpha, sigma] = [between(alphas), between(sigmas)];
+    return { t, alpha, sigma, lambda: Math.log(alpha / sigma) };
+  }
+
+  /** Classes of some rows, in their order: all in the data's proportions, or one alone; null for none. */
+  function labelsFor(dataset, rows, chosen) {
+    if (chosen === "none") return null;
+    if (chosen !== "all") return new Int32Array(rows).fill(Number(chosen));
+    const sizes = dataset.class_sizes;
+    const all = sizes.reduce((a, b) => a + b, 0);
+    let [label, until] = [0, sizes[0]];
+    return Int32Array.from({ length: rows }, (_, r) => {
+      while (((r + 0.5) / rows) * all > until) until += sizes[++label];
+      return label;
+    });
+  }
+
+  const content = JSON.parse(document.getElementById("live-content").textContent);
+  const source = document.getElementById("worker-source").textContent;
+  Object.assign(window.pointillist, {
+    pool: new Pool(source, content.kernel, content.models),
+    models: new Models(content),
+    levelAt,
+    labelsFor,
+  });
+})();

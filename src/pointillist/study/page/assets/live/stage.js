@@ -1,0 +1,100 @@
+"use strict";
+/* A picture of rows that walk: what they are drawn with, the frames of their walk, and a row whose path is shown. */
+
+(() => {
+  const { Scene, framesOf, momentOf, pathOf } = window.pointillist;
+
+  class Stage {
+    frames = [];
+    total = 1;
+
+    /**
+     * @param {HTMLCanvasElement} canvas
+     * @param {object} options
+     * @param {string} options.channel runs of a channel replace each other
+     * @param {number} options.rows
+     * @param {() => void} options.onFrame after each new frame
+     * @param {(row: number|null) => void} options.onPick a row was clicked
+     * @param {object} options.show what the scene shows
+     */
+    constructor(canvas, { channel, rows = 1000, onFrame = () => {}, onPick = null, show = {} }) {
+      this.scene = new Scene(canvas);
+      Object.assign(this.scene.show, show);
+      Object.assign(this, { canvas, channel, rows, onFrame });
+      onDrag(canvas, this, onPick ?? ((row) => this.pick(row)));
+    }
+
+    /** Draws rows anew; gives them once all are there, null if another run came first. */
+    async run({ id, ...choices }) {
+      const { pool, models } = window.pointillist;
+      const model = models.get(id);
+      const frames = [];
+      Object.assign(this, { model, frames, total: framesOf(choices.steps), labels: choices.labels ?? null });
+      this.scene.setDataset(models.datasetOf(model), model.columns);
+      const asked = { id, variance: model.variance, rows: this.rows, seed: 0, ...choices };
+      return pool.run(
+        asked,
+        (index, level, x) => {
+          frames.push({ level, x });
+          if (frames === this.frames) this.onFrame();
+        },
+        this.channel,
+      );
+    }
+
+    /** How far the walk is known, as a share of it. */
+    get ready() {
+      return Math.max(0, this.frames.length - 1) / this.total;
+    }
+
+    get isReady() {
+      return this.frames.length > this.total;
+    }
+
+    /** Shows the moment at a share of the walk. */
+    show(share) {
+      if (!this.frames.length) return;
+      const { level, x } = momentOf(this.frames, Math.min(share * this.total, this.frames.length - 1));
+      this.level = level;
+      this.#tracePath();
+      this.scene.setRows(x, level, this.labels);
+    }
+
+    /** Shows a row's whole path; null for none. */
+    pick(row) {
+      this.scene.chosen = row;
+      this.#tracePath();
+      this.scene.draw();
+    }
+
+    #tracePath() {
+      const { scene } = this;
+      scene.path = (scene.chosen ?? null) === null ? null : pathOf(this.frames, scene.chosen, this.model.columns);
+    }
+  }
+
+  /** A click picks the row under it; of solid rows dragging turns the picture. */
+  function onDrag(canvas, stage, onPick) {
+    let [from, last] = [null, null];
+    canvas.addEventListener("pointerdown", (event) => {
+      from = last = [event.clientX, event.clientY];
+      canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", ({ clientX, clientY }) => {
+      if (!last || !stage.scene.isSolid) return;
+      const { turn } = stage.scene;
+      turn.yaw += (clientX - last[0]) * 0.01;
+      turn.pitch = Math.min(1.5, Math.max(-1.5, turn.pitch + (clientY - last[1]) * 0.01));
+      last = [clientX, clientY];
+      stage.scene.draw();
+    });
+    canvas.addEventListener("pointercancel", () => (from = last = null));
+    canvas.addEventListener("pointerup", ({ clientX, clientY }) => {
+      const isClick = from && Math.hypot(clientX - from[0], clientY - from[1]) < 6;
+      from = last = null;
+      if (isClick) onPick(stage.scene.nearest(clientX, clientY), clientX, clientY);
+    });
+  }
+
+  window.pointillist.Stage = Stage;
+})();

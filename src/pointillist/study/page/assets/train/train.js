@@ -1,0 +1,224 @@
+"use strict";
+/* Training in the page: rows that are drawn, dropped or chosen, a network, and how far it has come. */
+
+(() => {
+  const { Pad, Stage, curves, datasetOf, energyDistance, models, pool, readColumns, unpackNumbers } = window.pointillist;
+
+  const ID = "trained here";
+  const NAME = "yours";
+  const SETTINGS = { width: 64, depth: 3, batch: 256, rate: 3e-3 };
+  const TIME_EMBEDDING = 16;
+  const HELD_OUT = 0.2;
+  /** Rows that distances are measured with, on each side at most. */
+  const MEASURED = 400;
+  const LEAST_POINTS = 30;
+
+  class Trainer {
+    constructor(root, { schedule, kernel, source }) {
+      Object.assign(this, { schedule, source, kernel });
+      const find = (selector) => root.querySelector(selector);
+      const [left, right] = root.querySelectorAll("canvas");
+      this.pad = new Pad(left, () => this.#padChanged());
+      this.data = new Stage(right.cloneNode(), { show: { real: false } });
+      this.ofData = this.data.canvas;
+      this.ofData.setAttribute("aria-label", "The rows to learn from");
+      left.after(this.ofData);
+      this.stage = new Stage(right, { channel: "train", rows: MEASURED, onFrame: () => this.stage.show(1) });
+      [this.choice, this.button, this.clear, this.file] = [
+        find("[name=source]"), find(".start"), find(".clear"), find("input[type=file]"),
+      ];
+      [this.readout, this.lossChart, this.distanceChart] = [
+        find(".readout"), find(".loss-curve"), find(".distance-curve"),
+      ];
+      this.done = find(".done");
+      const sets = Object.keys(models.datasets).map((name) => new Option(`the set ${name}`, name));
+      this.choice.replaceChildren(new Option("points that you draw", "draw"), new Option("a CSV file", "csv"), ...sets);
+      this.choice.addEventListener("change", () => this.choose(this.choice.value));
+      this.button.addEventListener("click", () => (this.worker ? this.stop() : this.start()));
+      this.clear.addEventListener("click", () => this.pad.clear());
+      this.file.addEventListener("change", () => this.#read(this.file.files[0]));
+      root.addEventListener("dragover", (event) => event.preventDefault());
+      root.addEventListener("drop", (event) => {
+        event.preventDefault();
+        if (event.dataTransfer.files.length) this.#read(event.dataTransfer.files[0]);
+      });
+      this.choose("draw");
+    }
+
+    say(text) {
+      this.readout.textContent = text;
+    }
+
+    /** @param {string} source "draw", "csv" or the name of a set */
+    choose(source) {
+      this.stop();
+      this.choice.value = source;
+      this.done.hidden = true;
+      this.pad.isOpen = source === "draw";
+      this.pad.canvas.hidden = source !== "draw";
+      this.ofData.hidden = source === "draw";
+      this.clear.hidden = source !== "draw";
+      this.file.closest("label").hidden = source !== "csv";
+      this.dataset = null;
+      if (source === "draw") {
+        this.pad.draw();
+        this.#padChanged();
+      } else if (source === "csv") {
+        this.#show(null);
+        this.say("Choose a file of two or three columns of numbers, or drop one here.");
+      } else this.#show(models.datasets[source], source);
+    }
+
+    #padChanged() {
+      const count = this.pad.points.length;
+      this.button.disabled = count < LEAST_POINTS;
+      this.say(count ? `${count.toLocaleString("en")} points` : "Draw some points on the left, with a mouse or a finger.");
+    }
+
+    async #read(file) {
+      try {
+        const { names, rows } = readColumns(await file.text());
+        this.choose("csv");
+        this.#show(datasetOf(rows, names));
+      } catch (error) {
+        this.say(error.message);
+      }
+    }
+
+    /** Shows the rows that will be learned. */
+    #show(dataset, set = null) {
+      Object.assign(this, { dataset, set });
+      this.button.disabled = !dataset;
+      if (!dataset) return;
+      const columns = dataset.directions[0].length;
+      this.data.scene.setDataset(dataset, columns);
+      this.data.scene.setRows(dataset.real, { alpha: 1, sigma: 0, t: 0, lambda: Infinity }, null);
+      this.say(`${(dataset.real.length / columns).toLocaleString("en")} rows of ${columns} columns`);
+    }
+
+    start() {
+      if (this.pad.isOpen) this.dataset = datasetOf(this.pad.points, ["x", "y"], { together: true });
+      const { dataset } = this;
+      const columns = dataset.names.length;
+      const [held, rest] = split(dataset.real, columns);
+      const model = {
+        id: ID, dataset: NAME, title: "trained here", network: "mlp", prediction: "edm", columns, n_classes: 0,
+        time_embedding: TIME_EMBEDDING, class_embedding: 0, variance: "posterior",
+        hidden: Array.from({ length: SETTINGS.depth }, (_, i) => `hidden.${i}`),
+        sigma_data: rootMeanSquares(rest, columns),
+        alpha: this.schedule[0], sigma: this.schedule[1],
+      };
+      const training = { model, dataset, held: held.subarray(0, MEASURED * columns), losses: [], distances: [], begin: performance.now() };
+      this.training = training;
+      this.button.textContent = "Stop";
+      this.done.hidden = true;
+      // A worker of its own: the others draw its rows meanwhile.
+      this.worker = new Worker(URL.createObjectURL(new Blob([this.source], { type: "text/javascript" })));
+      this.worker.onmessage = ({ data }) => {
+        if (data.error) this.#fail(data.error);
+        else if (data.progress && training === this.training) this.#report(training, data);
+      };
+      this.kernel.then((compiled) => {
+        const settings = { ...SETTINGS, seed: 0 };
+        this.worker?.postMessage({ call: 0, type: "train", model, settings, data: rest, kernel: compiled, steps: 6000 });
+      });
+      this.say("starting …");
+      this.#compare(training);
+    }
+
+    stop() {
+      this.worker?.postMessage({ call: 1, type: "stopTraining" });
+    }
+
+    #fail(text) {
+      this.#end();
+      this.say(`cannot train here: ${text}`);
+    }
+
+    #end() {
+      this.worker?.terminate();
+      this.worker = null;
+      this.button.textContent = "Train";
+    }
+
+    /** The distance of the page's own model of the set, drawn and measured in the same way. */
+    async #compare(training) {
+      const own = this.set && models.plain(this.set);
+      if (!own || this.set === NAME) return;
+      const asked = { id: own.id, sampler: "dpm", steps: 20, variance: own.variance, seed: 2, rows: MEASURED };
+      const rows = await pool.run(asked, undefined, "compare");
+      if (!rows) return;
+      training.theirs = Math.max(1e-4, energyDistance(rows, training.held, own.columns).value);
+      training.theirName = own.title;
+    }
+
+    async #report(training, { step, loss, tensors, isDone }) {
+      const seconds = (performance.now() - training.begin) / 1000;
+      training.losses.push([seconds, loss]);
+      if (isDone) this.#end();
+      // The last report always counts; others are left out while one is drawn.
+      if (training.isMeasuring && !isDone) return;
+      training.isMeasuring = true;
+      const model = { ...training.model, tensors };
+      if (isDone) this.#keep(model, training.dataset);
+      else models.preview(model, training.dataset);
+      const rows = await this.stage.run({ id: ID, sampler: "dpm", steps: 20, seed: 2 });
+      training.isMeasuring = false;
+      if (!rows || training !== this.training) return;
+      const { value, nullError } = energyDistance(rows, training.held, model.columns);
+      training.distances.push([seconds, value]);
+      Object.assign(training, { nullError });
+      this.say(
+        `${isDone ? "Done: " : ""}${step.toLocaleString("en")} steps in ${seconds.toFixed(1)} s; ` +
+          `energy distance to held-out rows ${value.toFixed(4)} (two draws of the data: 0 ± ${nullError.toFixed(4)})`,
+      );
+      this.#draw(training);
+    }
+
+    #draw({ losses, distances, theirs, theirName, nullError }) {
+      const x = { range: [0, Math.max(5, losses.at(-1)[0])], name: "seconds" };
+      const of = (points) => points.map(([, value]) => value).filter(Number.isFinite);
+      const [low, high] = [Math.min(...of(losses)), Math.max(...of(losses))];
+      const loss = { name: "training loss", colour: 0, isLine: true, points: losses };
+      curves(this.lossChart, {
+        label: "Training loss against seconds", x, series: [loss],
+        y: { range: [low - 0.1 * (high - low) - 0.005, high + 0.1 * (high - low) + 0.005], name: "training loss" },
+      });
+      const distance = { name: "energy distance", colour: 1, points: distances.map(([s, value]) => [s, Math.max(value, 1e-4)]) };
+      const levels = [{ at: 2 * nullError, name: "twice the error of two draws of the data" }];
+      if (theirs) levels.push({ at: theirs, name: `the page's own: ${theirName}` });
+      curves(this.distanceChart, {
+        label: "Energy distance to held-out rows against seconds", x, series: [distance], levels,
+        y: { range: [1e-4, 1], log: true, name: "energy distance to held-out rows", ticks: [1e-4, 1e-3, 1e-2, 1e-1, 1] },
+      });
+    }
+
+    /** From now on it is one of the page's models. */
+    #keep(model, dataset) {
+      models.add(model, dataset);
+      this.done.hidden = false;
+    }
+  }
+
+  /** Held-out rows and the others, the same for the same rows. */
+  function split(rows, columns) {
+    const n = rows.length / columns;
+    const parts = [[], []];
+    // Multiples of the golden ratio: evenly spread, whatever the rows' order.
+    for (let r = 0; r < n; r++) parts[(r * 0.618034) % 1 < HELD_OUT ? 0 : 1].push(...rows.subarray(r * columns, (r + 1) * columns));
+    return parts.map((part) => Float32Array.from(part));
+  }
+
+  function rootMeanSquares(rows, columns) {
+    const sums = new Float64Array(columns);
+    rows.forEach((value, i) => (sums[i % columns] += value * value));
+    return Array.from(sums, (sum) => Math.sqrt((sum * columns) / rows.length) || 1);
+  }
+
+  const content = JSON.parse(document.getElementById("trainer-content").textContent);
+  window.pointillist.trainer = new Trainer(document.getElementById("page.train"), {
+    schedule: [content.alpha, content.sigma].map((numbers) => unpackNumbers(numbers, "float32")),
+    source: document.getElementById("worker-source").textContent,
+    kernel: pool.kernel,
+  });
+})();

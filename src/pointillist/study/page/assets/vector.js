@@ -1,0 +1,159 @@
+"use strict";
+/** Charts as SVG: what paints on a canvas paints on a recorder, and axes are set as text. */
+(() => {
+  const { DASHES, colour, shapePath, svg, FONT } = pointillist;
+  const [WIDTH, HEIGHT] = [760, 440];
+  const AREA = { left: 64, top: 44, right: WIDTH - 16, bottom: HEIGHT - 84 };
+
+  /** The part of a canvas's context that the charts' painters use; each stroke and each fill becomes a path. */
+  class Recorder {
+    strokeStyle = "#000";
+    fillStyle = "#000";
+    lineWidth = 1;
+    globalAlpha = 1;
+    #dash = [];
+    #path = "";
+    #at = [0, 0];
+    #kept = [];
+
+    constructor(group) {
+      this.group = group;
+    }
+
+    #place(x, y) {
+      return `${(x + this.#at[0]).toFixed(2)} ${(y + this.#at[1]).toFixed(2)}`;
+    }
+
+    beginPath() {
+      this.#path = "";
+    }
+
+    moveTo(x, y) {
+      this.#path += `M${this.#place(x, y)}`;
+    }
+
+    lineTo(x, y) {
+      this.#path += `${this.#path ? "L" : "M"}${this.#place(x, y)}`;
+    }
+
+    closePath() {
+      this.#path += "Z";
+    }
+
+    rect(x, y, width, height) {
+      this.#path += `M${this.#place(x, y)}h${width}v${height}h${-width}Z`;
+    }
+
+    arc(x, y, r) {
+      this.#path += `M${this.#place(x - r, y)}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
+    }
+
+    setLineDash(lengths) {
+      this.#dash = lengths;
+    }
+
+    translate(x, y) {
+      this.#at = [this.#at[0] + x, this.#at[1] + y];
+    }
+
+    save() {
+      const { strokeStyle, fillStyle, lineWidth, globalAlpha } = this;
+      this.#kept.push([{ strokeStyle, fillStyle, lineWidth, globalAlpha }, this.#at]);
+    }
+
+    restore() {
+      const [styles, at] = this.#kept.pop();
+      Object.assign(this, styles);
+      this.#at = at;
+    }
+
+    #add(attributes) {
+      if (this.#path) this.group.append(svg("path", { d: this.#path, opacity: this.globalAlpha, ...attributes }));
+    }
+
+    stroke() {
+      const dash = this.#dash.join(" ");
+      this.#add({ fill: "none", stroke: this.strokeStyle, "stroke-width": this.lineWidth, "stroke-dasharray": dash });
+    }
+
+    fill() {
+      if (this.fillStyle !== "transparent") this.#add({ fill: this.fillStyle });
+    }
+  }
+
+  const number = (value) => String(Number(value.toPrecision(4)));
+
+  function ticksOf([low, high], isLog) {
+    const factors = isLog ? (high / low < 30 ? [1, 2, 5] : [1]) : [];
+    const ticks = [];
+    if (isLog) {
+      for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++) for (const f of factors) ticks.push(f * 10 ** e);
+    } else {
+      const power = 10 ** Math.floor(Math.log10((high - low) / 5));
+      const step = power * [1, 2, 5, 10].find((f) => f * power >= (high - low) / 6);
+      for (let value = Math.ceil(low / step) * step; value <= high; value += step) ticks.push(value);
+    }
+    return ticks.filter((value) => value >= low && value <= high);
+  }
+
+  /**
+   * A chart as an SVG file.
+   *
+   * @param {object} parts those of a chart by `plot`
+   * @param {string} title
+   * @param {{name: string, index: number, hasMark: boolean}[]} names of the series
+   * @returns {Blob}
+   */
+  function vector({ x, ticks, isLogX, xName, xRange, yRange, isLogY, paint }, title, names) {
+    const scale = ([low, high], isLog, from, to) => {
+      const of = isLog ? Math.log : (value) => value;
+      return (value) => from + ((of(value) - of(low)) / (of(high) - of(low))) * (to - from);
+    };
+    const ratio = devicePixelRatio;
+    const toX = scale(xRange, isLogX, AREA.left, AREA.right);
+    const toY = scale(yRange, isLogY, AREA.bottom, AREA.top);
+    const picture = svg("svg", {
+      xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT,
+      "font-family": FONT, "font-size": 12, fill: colour("--muted"),
+    });
+    picture.append(
+      svg("rect", { width: WIDTH, height: HEIGHT, fill: colour("--panel") }),
+      svg("text", { x: 16, y: 24, "font-size": 14, "font-weight": 600, fill: colour("--fg") }, title),
+    );
+    for (const value of ticksOf(yRange, isLogY)) {
+      const at = toY(value);
+      picture.append(
+        svg("path", { d: `M${AREA.left} ${at}H${AREA.right}`, stroke: colour("--line") }),
+        svg("text", { x: AREA.left - 8, y: at + 4, "text-anchor": "end" }, number(value)),
+      );
+    }
+    const across = ticks ? x.map((value, i) => [value, ticks[i]]) : ticksOf(xRange, isLogX).map((value) => [value, number(value)]);
+    for (const [value, text] of across) {
+      picture.append(svg("text", { x: toX(value), y: AREA.bottom + 20, "text-anchor": "middle" }, text));
+    }
+    picture.append(svg("text", { x: AREA.right, y: AREA.bottom + 40, "text-anchor": "end" }, xName ?? ""));
+    // Painters think in the screen's pixels.
+    const group = svg("g", { transform: `scale(${1 / ratio})` });
+    const bbox = {
+      left: AREA.left * ratio,
+      top: AREA.top * ratio,
+      width: (AREA.right - AREA.left) * ratio,
+      height: (AREA.bottom - AREA.top) * ratio,
+    };
+    paint({ ctx: new Recorder(group), bbox }, (i, value) => [toX(x[i]) * ratio, toY(value) * ratio]);
+    picture.append(group);
+    let at = AREA.left;
+    for (const { name, index, hasMark } of names) {
+      const own = colour(`--series-${(index % 8) + 1}`);
+      const place = `translate(${at} ${HEIGHT - 18})`;
+      const dashes = hasMark ? "" : DASHES[index % DASHES.length];
+      picture.append(svg("path", { d: "M0 0H28", transform: place, stroke: own, "stroke-width": 2, "stroke-dasharray": dashes }));
+      if (hasMark) picture.append(svg("path", { d: shapePath(index, 4.5), transform: `translate(${at + 14} ${HEIGHT - 18})`, fill: own }));
+      picture.append(svg("text", { x: at + 34, y: HEIGHT - 14, fill: colour("--fg") }, name));
+      at += 54 + 7 * name.length;
+    }
+    return new Blob([new XMLSerializer().serializeToString(picture)], { type: "image/svg+xml" });
+  }
+
+  pointillist.vector = vector;
+})();

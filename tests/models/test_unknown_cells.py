@@ -1,0 +1,82 @@
+"""Models of tables whose missing cells are unknown, against the law of the complete rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pointillist import Diffusion, missing
+
+N = 2000
+RNG = np.random.default_rng(0)
+P_KIND = np.array([0.6, 0.4])
+P_FLAG = np.array([0.9, 0.2])
+KIND = RNG.choice(2, N, p=P_KIND)
+X = KIND * 2.0 + RNG.normal(size=N)
+FULL = pd.DataFrame(
+    {
+        "kind": np.array(["a", "b"])[KIND],
+        "flag": np.where(RNG.random(N) < P_FLAG[KIND], "yes", "no"),
+        "x": X,
+        "y": 0.8 * X + 0.6 * RNG.normal(size=N),
+    }
+)
+GAPS = FULL.mask(RNG.random(FULL.shape) < 0.25)
+GAPS = GAPS[GAPS.notna().any(axis=1)]
+RECIPE = {"width": 32, "depth": 1, "epochs": 50, "batch_size": 50, "learning_rate": 4e-3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Diffusion(missing="unknown", **RECIPE).fit(GAPS)
+
+
+def test_rows_have_no_missing_cells_and_the_law_of_complete_rows(model):
+    rows = model.sample(N, random_state=0)
+    assert not rows.isna().any().any()
+    # Standard errors of draws and of training rows, and what a small network learns in some seconds.
+    error = 4 * (0.25 / N + 0.25 / (0.75 * N)) ** 0.5
+    of_kind = rows["kind"] == "b"
+    assert of_kind.mean() == pytest.approx(P_KIND[1], abs=error)
+    for own, p in zip((~of_kind, of_kind), P_FLAG, strict=True):
+        assert (rows["flag"][own] == "yes").mean() == pytest.approx(p, abs=error + 0.04)
+    for own, mean in zip((~of_kind, of_kind), (0.0, 2.0), strict=True):
+        assert rows["x"][own].mean() == pytest.approx(mean, abs=0.25)
+    assert rows[["x", "y"]].corr().iloc[0, 1] == pytest.approx(FULL[["x", "y"]].corr().iloc[0, 1], abs=0.05)
+    np.testing.assert_allclose(rows[["x", "y"]].std(), FULL[["x", "y"]].std(), rtol=0.12)
+
+
+def test_the_density_is_that_of_the_cells_that_are_there(model):
+    x = np.linspace(-8, 10, 1200)
+    given = {"kind": ["b"] * len(x), "flag": pd.array([None] * len(x), "str"), "x": x, "y": np.nan}
+    density = np.exp(model.score_samples(pd.DataFrame(given)))
+    of_kind = np.exp(model.score_samples(pd.DataFrame(given).assign(x=np.nan))[0])
+    assert of_kind == pytest.approx(P_KIND[1], abs=0.06)
+    # What is missing is summed over, so that x alone is integrated over to have the probability of the kind.
+    assert density.sum() * (x[1] - x[0]) == pytest.approx(of_kind, rel=0.02)
+    assert (x * density).sum() / density.sum() == pytest.approx(2.0, abs=0.2)
+
+
+def test_a_file_keeps_what_a_missing_cell_is(model, tmp_path):
+    model.save(tmp_path / "m")
+    again = Diffusion.load(tmp_path / "m")
+    assert again.missing == "unknown" and again.model_.codec.missing == "unknown"
+    np.testing.assert_array_equal(again.score_samples(GAPS[:20]), model.score_samples(GAPS[:20]))
+    with pytest.raises(ValueError, match="column 'x' has no missing cells in the model"):
+        again.sample(2, where={"x": missing})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "row 3 has only missing cells"),
+        ({"missing": "gap"}, "missing must be one of 'value', 'unknown', not 'gap'"),
+        ({"process": "gaussian"}, "missing='unknown' is for masked diffusion: leave process='gaussian' out"),
+        ({"epsilon": 1.0, "domain": {}}, "the domain says where cells may be missing"),
+    ],
+)
+def test_what_cannot_be_unknown(options, message):
+    rows = GAPS.reset_index(drop=True)
+    rows.loc[3] = None
+    with pytest.raises(ValueError, match=message) as raised:
+        Diffusion(**{"missing": "unknown", **RECIPE, **options}).fit(rows)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,229 @@
+"""The explainer and training in the page, in a browser, against Python."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_live import network_of
+
+from pointillist.diffusion.networks import MLP, sinusoidal_embedding
+from pointillist.diffusion.schedules import cosine
+from pointillist.engine.weights import named
+from pointillist.metrics import energy_distance
+from pointillist.study.page.finding import finding
+from pointillist.study.page.live import TRAINING_TIMESTEPS, live_content
+
+
+@pytest.fixture
+def page(page_of, live_results):
+    return page_of(live_results)
+
+
+def seen(page, step):
+    """Scrolls to a step of the explainer, until it shows something."""
+    part = page.locator(f"[data-step={step}]")
+    part.scroll_into_view_if_needed()
+    page.wait_for_function(f"() => document.querySelector('[data-step={step}] .readout').textContent")
+    return part
+
+
+def test_one_finding_says_what_a_test_distinguishes(make):
+    results = make()
+    found = finding(results)
+    assert found.view == "steps"
+    assert found.text == (
+        "On moons, generated rows come closest to the data with T = 500: a distance (EMD) of 20.0 ± 1.0. "
+        "With T = 10 it is 40.0 ± 1.0. Between two sets of real rows it is 20.0 ± 1.0."
+    )
+    assert "no test distinguishes" in finding(make(value=lambda *_: 25.0)).text
+
+
+def test_wide_layers_travel_as_bytes(live_results, page):
+    (model,) = (m for m in live_content(live_results)["models"] if m["network"] == "residual")
+    read = """id => Object.entries(pointillist.unpackModel(pointillist.pool.models.get(id)).tensors)
+        .map(([name, values]) => [name, Array.from(values)])"""
+    found = dict(page.evaluate(read, model["id"]))
+    n_wide = 0
+    for name, expected in named(network_of(live_results, model)).items():
+        is_wide = expected.ndim == 2 and min(expected.shape) >= 64
+        n_wide += is_wide
+        step = np.abs(expected).max(axis=0) / 127 if is_wide else 1e-7
+        off = np.abs(np.array(found[name]).reshape(expected.shape) - expected)
+        assert (off <= step * 0.501 + 1e-7).all(), name
+    assert n_wide >= 2
+
+
+def test_the_steps_share_a_set_and_a_time(page):
+    noise = seen(page, "noise")
+    assert "27 of 60" in noise.inner_text()
+    noise.locator("[name=t]").fill("1000")
+    assert "alpha_t = 0.208" in noise.locator(".readout").inner_text()
+    denoise = seen(page, "denoise")
+    page.wait_for_function(
+        "() => document.querySelector('[data-step=denoise] .readout').textContent.includes('At t = 60')"
+    )
+    before = denoise.locator(".readout").inner_text()
+    denoise.locator("canvas").first.click(position={"x": 40, "y": 60})
+    page.wait_for_function(
+        "before => document.querySelector('[data-step=denoise] .readout').textContent !== before", arg=before
+    )
+    schedule = seen(page, "schedule")
+    assert "At T = 60" in schedule.locator(".readout").inner_text() and schedule.locator("svg .line").count() >= 2
+    page.locator(".how-head [data-sets] button", has_text="space").click()
+    page.wait_for_function(
+        "() => document.querySelector('[data-step=denoise] .readout').textContent.split(',').length === 5"
+    )
+
+
+def test_two_sides_start_from_one_noise_and_keep_one_clock(page):
+    guidance = seen(page, "guidance")
+    duel = "pointillist.explain.shown.find(step => step.scales).duel"
+    page.wait_for_function(f"() => {duel}.stages.every(stage => stage.isReady)")
+    guidance.locator(".time").fill("0")
+    first, second = (np.array(page.evaluate(f"Array.from({duel}.stages[{i}].scene.x)")) for i in (0, 1))
+    np.testing.assert_array_equal(first, second)
+    guidance.locator(".time").fill("1000")
+    first, second = (np.array(page.evaluate(f"Array.from({duel}.stages[{i}].scene.x)")) for i in (0, 1))
+    assert np.abs(first - second).max() > 0.01
+    box = guidance.locator("canvas").first.bounding_box()
+    x, y = page.evaluate(
+        f"""() => {{ const {{ scene }} = {duel}.stages[0]; const k = scene.canvas.clientWidth / scene.canvas.width;
+             const inside = v => v > 20 && v < scene.canvas.width - 20;
+             for (let r = 0; ; r++) {{ const p = [scene.points[2 * r], scene.points[2 * r + 1]];
+               if (p.every(inside)) return p.map(v => v * k); }} }}"""
+    )
+    page.mouse.click(box["x"] + x, box["y"] + y)
+    lengths = page.evaluate(f"{duel}.stages.map(stage => stage.scene.path.length)")
+    assert lengths == [2 * 25] * 2
+
+
+def test_without_motion_the_hero_waits_for_a_button(page_of, live_results):
+    page = page_of(live_results, reduced_motion="reduce")
+    button = page.locator(".hero-stage .play")
+    hero = "pointillist.explain.shown.find(step => 'place' in step)"
+    page.wait_for_function(f"() => {hero}?.isReady")
+    assert button.inner_text() == "Play"
+    place = f"{hero}.place"
+    assert page.evaluate(place) == 1
+    button.click()
+    page.wait_for_function(f"() => {place} < 1")
+    assert button.inner_text() == "Pause"
+
+
+def test_a_cell_opens_its_network_in_the_live_stage(page):
+    link = page.locator("[id='section-plain'], #plain").first.locator(".open-live").first
+    wanted = link.get_attribute("href")
+    link.click()
+    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
+    assert page.input_value("#live-model") in wanted and page.input_value("#live-sampler") == "ancestral"
+    page.wait_for_function("() => document.querySelector('#live').getBoundingClientRect().top < innerHeight / 2")
+
+
+def test_distances_are_pythons(page):
+    rng = np.random.default_rng(0)
+    A, B = rng.normal(size=(60, 3)), rng.normal(0.2, 1, size=(45, 3))
+    compute = "([a, b]) => pointillist.energyDistance(Float32Array.from(a), Float32Array.from(b), 3)"
+    found = page.evaluate(compute, [A.ravel().tolist(), B.ravel().tolist()])
+    expected = energy_distance(A, B)
+    wanted = [float(expected), expected.standard_error, expected.null_standard_error]
+    np.testing.assert_allclose([found[name] for name in ("value", "error", "nullError")], wanted, rtol=1e-4)
+
+
+def test_gradients_are_those_of_jax(page):
+    """Of the network that is trained in the page, for the same weights, rows, times and noise."""
+    columns, width, depth, features, rows = 3, 20, 3, 8, 16
+    rng = np.random.default_rng(1)
+    network = MLP(jax.random.key(0), columns=columns, features=features, width=width, depth=depth)
+    x0, noise = rng.normal(size=(2, rows, columns)).astype(np.float32)
+    times = rng.integers(1, TRAINING_TIMESTEPS + 1, rows)
+    schedule, sigma_data = cosine(TRAINING_TIMESTEPS), np.array([0.5, 0.4, 0.7])
+
+    def loss(network):
+        alpha, sigma = (np.asarray(of, np.float64)[times, None] for of in (schedule.alpha, schedule.sigma))
+        x_t = alpha * x0 + sigma * noise
+        total = sigma**2 + (alpha * sigma_data) ** 2
+        wanted = (x0 - alpha * sigma_data**2 / total * x_t) / (sigma * sigma_data / np.sqrt(total))
+        seen = sinusoidal_embedding(jnp.asarray(times), features)
+        predicted = jax.vmap(network)(jnp.asarray(x_t / np.sqrt(total), jnp.float32), seen)
+        return jnp.mean((predicted - jnp.asarray(wanted, jnp.float32)) ** 2)
+
+    value, gradients = jax.value_and_grad(loss)(network)
+    tensors = {name: (a.T if a.ndim == 2 else a).ravel().tolist() for name, a in named(network).items()}
+    found = page.evaluate(
+        """async ({ tensors, x0, times, noise, sigma_data, settings }) => {
+             const numbers = values => Float32Array.from(values);
+             const [alpha, sigma] = pointillist.trainer.schedule;
+             const model = { columns: 3, time_embedding: 8, sigma_data, alpha, sigma };
+             const { pool } = pointillist;
+             const answer = await pool.call(pool.workers[0], {
+               type: "gradients", model, settings, kernel: await pool.kernel,
+               x0: numbers(x0), noise: numbers(noise), times,
+               tensors: Object.fromEntries(Object.entries(tensors).map(([name, values]) => [name, numbers(values)])),
+             });
+             const gradients = Object.entries(answer.gradients).map(([name, values]) => [name, Array.from(values)]);
+             return { loss: answer.loss, gradients: Object.fromEntries(gradients) };
+           }""",
+        {
+            "tensors": tensors,
+            "x0": x0.ravel().tolist(),
+            "noise": noise.ravel().tolist(),
+            "times": times.tolist(),
+            "sigma_data": sigma_data.tolist(),
+            "settings": {"width": width, "depth": depth, "batch": rows, "rate": 1e-3, "seed": 0},
+        },
+    )
+    assert found["loss"] == pytest.approx(float(value), rel=1e-5)
+    for name, expected in named(gradients).items():
+        wanted = expected.T if expected.ndim == 2 else expected
+        np.testing.assert_allclose(
+            np.array(found["gradients"][name]).reshape(wanted.shape), wanted, atol=1e-4, rtol=1e-4
+        )
+
+
+def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
+    """A ring, from a file."""
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 800)
+    lines = "\n".join(f"{100 + 5 * np.cos(a)};{np.sin(a)}" for a in angle)
+    (tmp_path / "ring.csv").write_text(f"width;height\n{lines}\n")
+    page.locator("[name=source]").select_option("csv")
+    page.locator("input[type=file]").set_input_files(tmp_path / "ring.csv")
+    page.wait_for_function("() => document.querySelector('.train .readout').textContent === '800 rows of 2 columns'")
+    page.locator(".train .start").click()
+    page.wait_for_function("() => pointillist.trainer.training?.distances.length > 2", timeout=20_000)
+    page.locator(".train .start").click()
+    page.wait_for_function(
+        "() => document.querySelector('.train .readout').textContent.startsWith('Done')", timeout=20_000
+    )
+    losses, distances = page.evaluate("[pointillist.trainer.training.losses, pointillist.trainer.training.distances]")
+    assert losses[-1][1] < losses[0][1] and distances[-1][1] < distances[0][1]
+    assert page.evaluate("pointillist.explain.state.set") == "yours"
+    page.select_option("#live-set", "yours")
+    page.click("#live-play")
+    page.wait_for_function("() => document.querySelector('#live-status').textContent.includes('rows in')")
+    with page.expect_download() as download:
+        page.click("#live-csv")
+    rows = np.loadtxt(download.value.path(), delimiter=",", skiprows=1)
+    assert rows.mean(axis=0) == pytest.approx([100, 0], abs=0.5) and rows[:, 0].max() > 103
+
+
+def test_tables_that_cannot_be_learned_are_refused_in_a_line(page):
+    read = "text => { try { return pointillist.readColumns(text).rows.length } catch (error) { return error.message } }"
+    lines = "\n".join("1.5,2" for _ in range(40))
+    assert page.evaluate(read, f"a,b\n{lines}") == 40 and page.evaluate(read, lines) == 40
+    assert page.evaluate(read, "a,b,c,d\n1,2,3,4") == "The file has 4 columns; it takes two or three."
+    assert page.evaluate(read, "a,b\n1,2") == "The file has 1 rows; it takes 30 or more."
+    assert page.evaluate(read, f"a,b\n1,x\n{lines}").startswith("Line 2 does not hold 2 numbers: 1,x")
+
+
+def test_points_are_drawn_by_hand(page):
+    pad = page.locator(".pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    for i in range(8):
+        page.mouse.move(box["x"] + 60 + 20 * i, box["y"] + 70)
+    page.mouse.up()
+    assert page.evaluate("pointillist.trainer.pad.points.length") >= 30 and page.locator(".train .start").is_enabled()
+    page.locator(".train .clear").click()
+    assert not page.locator(".train .start").is_enabled()

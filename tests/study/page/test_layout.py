@@ -1,0 +1,82 @@
+"""How the page is laid out: what is in sight, what a finger hits, what is left without scripts or colours."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def results(make):
+    return make()
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_the_baseline_is_in_sight(page_of, results, width):
+    page = page_of(results, viewport={"width": width, "height": 900})
+    # As wide as the widest of usual fonts.
+    page.add_style_tag(content="table { font-family: 'DejaVu Sans', sans-serif; letter-spacing: 0.4px }")
+    hidden = """() => [...document.querySelectorAll('.numbers tr > :last-child')].filter(cell => {
+        const [own, panel] = [cell, cell.closest('.scroll')].map(of => of.getBoundingClientRect());
+        return cell.checkVisibility() && own.width && own.right > panel.right + 1;
+    }).length"""
+    assert page.evaluate(hidden) == 0
+
+
+def test_fingers_hit_what_they_aim_at(page_of, live_results):
+    page = page_of(live_results, viewport={"width": 390, "height": 844}, has_touch=True)
+    small = """() => [...document.querySelectorAll('button, select, input, summary, .button, .menu a, .open-live')]
+        .filter(of => of.checkVisibility() && !of.closest('.hidden-text'))
+        .map(of => of.closest('td') ?? (of.type === 'checkbox' ? of.closest('label') : of))
+        .filter(of => of.getBoundingClientRect().height < 43.5).map(of => of.outerHTML.slice(0, 80))"""
+    assert page.evaluate(small) == []
+    page.locator(".menu-button").click()
+    assert page.evaluate(small) == []
+    # The first live picture is on the first screen, or begins there.
+    assert page.evaluate("document.querySelector('.hero-stage canvas').getBoundingClientRect().top") < 844
+
+
+def test_without_scripts_nothing_pretends_to_work(page_of, live_results):
+    page = page_of(live_results, java_script_enabled=False)
+    for control in page.locator("button, select, input, canvas").all():
+        assert not control.is_visible()
+    assert page.get_by_text("A network learns one thing").is_visible()
+
+
+def test_keys_differ_in_shape(page_of, results):
+    page = page_of(results)
+    marks = page.locator("#steps .chart .keys .mark").evaluate_all("marks => marks.map(mark => mark.getAttribute('d'))")
+    assert len(marks) == len(set(marks)) == 3
+
+
+@pytest.mark.parametrize("part", [".chart", ".losses"])
+def test_charts_are_saved_as_vectors(page_of, results, part):
+    page = page_of(results, "#steps?loss=moons")
+    with page.expect_download() as download:
+        page.locator(f"#steps {part} .svg").click()
+    assert download.value.suggested_filename.endswith(".svg")
+    root = ElementTree.parse(download.value.path()).getroot()
+    texts = [of.text for of in root.iter("{http://www.w3.org/2000/svg}text")]
+    paths = list(root.iter("{http://www.w3.org/2000/svg}path"))
+    assert any("Number of steps" in text for text in texts) and len(paths) > 8
+    assert all("NaN" not in of.get("d") for of in paths)
+    assert ("moons" if part == ".chart" else "T = 100") in texts
+
+
+def test_a_solid_stays_in_its_box_however_it_is_turned(page_of, live_results):
+    page = page_of(live_results)
+    farthest = page.evaluate(
+        """() => {
+             const [view, half] = [pointillist.View, []];
+             const dataset = pointillist.models.datasets.space;
+             const solid = new view(dataset, 3);
+             const reach = solid.halfWidth({ alpha: 1, sigma: 0 });
+             for (let yaw = 0; yaw < 6.3; yaw += 0.3) for (let pitch = -1.5; pitch <= 1.5; pitch += 0.3) {
+               solid.turn = { yaw, pitch };
+               const points = [...solid.edges(1).flatMap(({ ends }) => [...ends]), ...solid.project(dataset.real)];
+               half.push(Math.max(...points.map(Math.abs)) / reach);
+             }
+             return Math.max(...half);
+           }"""
+    )
+    assert 0.5 < farthest <= 1
+    assert page.evaluate("new pointillist.View(pointillist.models.datasets.space, 3).edges(1).length") == 12
