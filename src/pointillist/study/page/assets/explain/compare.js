@@ -2,7 +2,8 @@
 /* The last two steps, each two stages in lockstep: samplers, and scales of guidance. */
 
 (() => {
-  const { Duel, curves, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } = window.pointillist;
+  const { Duel, curves, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
+    window.pointillist;
   const NAMES = { dpm: "DPM-Solver++(2M)", heun: "Heun", ddim: "DDIM", ancestral: "ancestral (DDPM)" };
   /** Evaluations at which distances are measured. */
   const BUDGETS = [3, 5, 8, 12, 20, 32, 50];
@@ -94,7 +95,11 @@
           const side = this.#side(i, budget);
           const labels = side.labels && labelsFor(models.datasets[this.set], MEASURED_ROWS, "all");
           const { variance } = models.get(side.id);
-          const rows = await pool.run({ ...side, variance, labels, rows: MEASURED_ROWS, seed: 1 }, undefined, "measure");
+          const rows = await pool.run(
+            { ...side, variance, labels, rows: MEASURED_ROWS, seed: 1 },
+            undefined,
+            "measure",
+          );
           if (!rows || this.measuring !== now) return;
           const { value, error } = energyDistance(rows, real, columns);
           const evaluations = evaluationsOf(side.sampler, side.steps);
@@ -176,5 +181,5 @@
     }
   }
 
-  Object.assign(window.pointillist, { SamplerStep, GuidanceStep, debounced });
+  Object.assign(window.pointillist, { SamplerStep, GuidanceStep });
 })();
