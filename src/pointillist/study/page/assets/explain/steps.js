@@ -157,7 +157,8 @@
       this.answers.scene.setDataset(dataset, model.columns);
       this.answers.scene.setRows(ofRows.slice(), { ...level, alpha: 1, sigma: 0 }, null);
       const text = (values) => `(${Array.from(values, (value) => value.toFixed(2)).join(", ")})`;
-      this.readout.textContent = `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
+      this.readout.textContent =
+        `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
     }
   }
 

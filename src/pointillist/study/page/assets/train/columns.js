@@ -40,11 +40,12 @@
       throw new Error(`The file has ${names.length} column${names.length === 1 ? "" : "s"}; it takes two or three.`);
     }
     const rows = [];
-    for (const [i, line] of table.slice(hasNames ? 1 : 0).entries()) {
+    const first = hasNames ? 1 : 0;
+    for (const [i, line] of table.slice(first).entries()) {
       const numbers = numbersOf(line);
       if (numbers.length !== names.length || !numbers.every(Number.isFinite)) {
         throw new Error(
-          `Line ${i + (hasNames ? 2 : 1)} does not hold ${names.length} numbers: ${lines[i + (hasNames ? 1 : 0)].slice(0, 40)}`,
+          `Line ${i + first + 1} does not hold ${names.length} numbers: ${lines[i + first].slice(0, 40)}`,
         );
       }
       rows.push(numbers);
