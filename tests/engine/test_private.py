@@ -26,7 +26,7 @@ from pointillist.engine.private import (
 from pointillist.engine.recipes import Architecture, TokenArchitecture
 from pointillist.engine.row_norms import squared_norm, with_taps
 
-TOKENS = Tokens((3, 4, 2), (-1, -1, -1, 0.125, 0.375, 0.625, 0.875, -1, -1))
+TOKENS = Tokens((3, 4, 2), (*3 * (-1.0,), 0.125, 0.375, 0.625, 0.875, -1.0, -1.0))
 RNG = np.random.default_rng(0)
 
 

@@ -2,7 +2,7 @@
 /* The first three steps, which share a time t: what noise does, what the network answers, how fast it goes. */
 
 (() => {
-  const { Stage, View, calm, curves, keyOf, levelAt, pool } = window.pointillist;
+  const { Stage, curves, keyOf, levelAt, pool } = window.pointillist;
 
   /** Normal numbers, the same for a seed: mulberry32 and Box and Muller. */
   function normals(length, seed) {
@@ -13,7 +13,10 @@
       value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
       return ((value ^ (value >>> 14)) >>> 0) / 4294967296;
     };
-    return Float32Array.from({ length }, () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
+    return Float32Array.from(
+      { length },
+      () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
+    );
   }
 
   const noised = (rows, noise, { alpha, sigma }) => rows.map((value, i) => alpha * value + sigma * noise[i]);
@@ -101,7 +104,8 @@
       this.answers = new Stage(answers, { onPick: () => {}, show: { ...show, real: true } });
       this.update = latest((state) => this.#update(state));
       asked.addEventListener("keydown", (event) => {
-        const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [];
+        const [dx, dy] =
+          { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [];
         if (dx === undefined || this.state.model.columns !== 2) return;
         event.preventDefault();
         this.point = [this.point[0] + 0.05 * dx, this.point[1] + 0.05 * dy];
@@ -134,7 +138,9 @@
       scene.setDataset(dataset, model.columns);
       Object.assign(scene, { x, level, labels: null });
       const field = scene.fieldPoints();
-      const point = Float32Array.from(this.point ?? x.subarray(this.row * model.columns, (this.row + 1) * model.columns));
+      const point = Float32Array.from(
+        this.point ?? x.subarray(this.row * model.columns, (this.row + 1) * model.columns),
+      );
       const all = new Float32Array(x.length + field.length + point.length);
       all.set(x);
       all.set(field, x.length);
@@ -151,7 +157,8 @@
       this.answers.scene.setDataset(dataset, model.columns);
       this.answers.scene.setRows(ofRows.slice(), { ...level, alpha: 1, sigma: 0 }, null);
       const text = (values) => `(${Array.from(values, (value) => value.toFixed(2)).join(", ")})`;
-      this.readout.textContent = `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
+      this.readout.textContent =
+        `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
     }
   }
 
@@ -166,7 +173,9 @@
 
     show({ dataset, model, t }) {
       const T = model.timesteps;
-      const times = Array.from({ length: Math.min(T, 200) + 1 }, (_, i, n = Math.min(T, 200)) => Math.round((i * T) / n));
+      const times = Array.from({ length: Math.min(T, 200) + 1 }, (_, i, n = Math.min(T, 200)) =>
+        Math.round((i * T) / n),
+      );
       const series = model.schedule.map((table, i) => ({
         name: ["alpha_t: the data's share", "sigma_t: the noise's share"][i],
         colour: i,
@@ -192,13 +201,19 @@
       both.set(normals(half, 7));
       both.set(noised(dataset.real, noise, last), half);
       const rows = half / model.columns;
-      scene.setRows(both, last, Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)));
+      scene.setRows(
+        both,
+        last,
+        Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)),
+      );
       const kl = model.prior_kl;
       this.readout.textContent =
         `At T = ${T}, alpha_T = ${last.alpha.toFixed(3)}: ${percent(last.alpha)} of each row is still in x_T.` +
-        (kl === undefined ? "" : ` N(0, I) is off by ${kl.toPrecision(2)} nats per column.`);
+        (kl === undefined
+          ? ""
+          : ` N(0, I) is off by ${kl < 0.001 ? "less than 0.001" : kl.toPrecision(2)} nats per column.`);
     }
   }
 
-  Object.assign(window.pointillist, { NoiseStep, DenoiseStep, ScheduleStep, View, calm });
+  Object.assign(window.pointillist, { NoiseStep, DenoiseStep, ScheduleStep });
 })();

@@ -7,7 +7,7 @@
   const SECONDS = 4;
   const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ancestral: [1, 1000, 1000] };
 
-  const { Clock, Stage, evaluationsOf, labelsFor, models, pool, save, saveCanvas } = window.pointillist;
+  const { Clock, Stage, evaluationsOf, labelsFor, later, models, pool, save, saveCanvas } = window.pointillist;
 
   const byId = (id) => document.getElementById(`live-${id}`);
 
@@ -51,7 +51,10 @@
 
     #fillSets() {
       const chosen = byId("set").value;
-      this.#options("set", Object.keys(models.datasets).map((name) => [name, name]));
+      this.#options(
+        "set",
+        Object.keys(models.datasets).map((name) => [name, name]),
+      );
       if (chosen) byId("set").value = chosen;
     }
 
@@ -60,7 +63,10 @@
     }
 
     #chooseSet() {
-      this.#options("model", models.of(byId("set").value).map((model) => [model.id, model.title]));
+      this.#options(
+        "model",
+        models.of(byId("set").value).map((model) => [model.id, model.title]),
+      );
       this.#chooseModel();
     }
 
@@ -252,7 +258,8 @@
         this.#seek(Number(byId("time").value) / 1000 + (clientX - last) / canvas.clientWidth);
         last = clientX;
       });
-      for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (start = null, this.#write()));
+      for (const end of ["pointerup", "pointercancel"])
+        canvas.addEventListener(end, () => ((start = null), this.#write()));
       canvas.addEventListener("keydown", (event) => {
         const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: 0, ArrowDown: 0 }[event.key];
         if (event.key === " ") byId("play").click();
@@ -283,7 +290,10 @@
       const { names, centre, unit } = this.dataset;
       const field = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
       const lines = Array.from({ length: ROWS }, (_, r) => {
-        const row = Array.from(frame.x.subarray(r * columns, (r + 1) * columns), (value, c) => value * unit[c] + centre[c]);
+        const row = Array.from(
+          frame.x.subarray(r * columns, (r + 1) * columns),
+          (value, c) => value * unit[c] + centre[c],
+        );
         return (labels ? [...row, labels[r]] : row).join(",");
       });
       const heads = labels ? [...names, "label"] : names;
@@ -345,5 +355,5 @@
     }
   }
 
-  window.pointillist.live = new Live();
+  later(() => (window.pointillist.live = new Live()));
 })();

@@ -228,7 +228,10 @@
 
     #ring(x, y, scale) {
       const { context } = this;
-      for (const [colour, width] of [["--bg", 5], ["--fg", 2.2]]) {
+      for (const [colour, width] of [
+        ["--bg", 5],
+        ["--fg", 2.2],
+      ]) {
         context.strokeStyle = this.#colour(colour);
         context.lineWidth = width * scale;
         context.beginPath();
@@ -249,7 +252,10 @@
       context.arc(to[0], to[1], 6 * scale, 0, 2 * Math.PI);
       context.fill();
       context.font = `600 ${14 * scale}px system-ui, sans-serif`;
-      for (const [text, [x, y]] of [["x_t", from], ["x̂₀", to]]) {
+      for (const [text, [x, y]] of [
+        ["x_t", from],
+        ["x̂₀", to],
+      ]) {
         context.lineWidth = 4 * scale;
         context.strokeStyle = this.#colour("--panel");
         context.strokeText(text, x + 11 * scale, y - 9 * scale);
@@ -292,10 +298,9 @@
     at(clientX, clientY) {
       const box = this.canvas.getBoundingClientRect();
       const half = this.view.halfWidth(this.level ?? CLEAN);
-      return [
-        (2 * (clientX - box.left)) / box.width - 1,
-        1 - (2 * (clientY - box.top)) / box.height,
-      ].map((value) => value * half);
+      return [(2 * (clientX - box.left)) / box.width - 1, 1 - (2 * (clientY - box.top)) / box.height].map(
+        (value) => value * half,
+      );
     }
 
     /** Where to ask for the denoiser's field: on a grid in two columns, else at some of the rows. */
