@@ -117,8 +117,8 @@ def _seconds_to_use(browser: Browser, path: Path) -> float:
 
 def _draw(browser: Browser, path: Path, folder: Path) -> None:
     """Writes six pictures."""
-    page = _open(browser, path)
-    page.wait_for_function("() => pointillist.explain.shown.find(step => 'place' in step)?.place > 0.93")
+    page = _open(browser, path, viewport={"width": 1280, "height": 840})
+    page.wait_for_function("() => pointillist.explain.shown.find(step => 'place' in step)?.place >= 1")
     page.locator(".hero-stage .play").click()
     _save(page.screenshot(), folder / "page.png")
     for step, wait in (("denoise", 2500), ("sampler", 12_000), ("guidance", 8000)):
@@ -126,6 +126,7 @@ def _draw(browser: Browser, path: Path, folder: Path) -> None:
         part.scroll_into_view_if_needed()
         page.wait_for_timeout(wait)
         _save(part.screenshot(), folder / f"page_{step}.png")
+    page.set_viewport_size({"width": 1280, "height": 1200})
     page.evaluate(TRAIN, "moons")
     page.wait_for_timeout(2500)
     _save(page.locator("[id='page.train']").screenshot(), folder / "page_train.png")
@@ -143,7 +144,7 @@ def _draw(browser: Browser, path: Path, folder: Path) -> None:
 def _save(png: bytes, path: Path) -> None:
     """Writes a picture with few colours: a fraction of the bytes."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    picture.quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,8 @@ def test_two_sides_start_from_one_noise_and_keep_one_clock(page):
     page.mouse.click(box["x"] + x, box["y"] + y)
     lengths = page.evaluate(f"{duel}.stages.map(stage => stage.scene.path.length)")
     assert lengths == [2 * 25] * 2
+    guidance.locator("canvas").first.press("Enter")
+    assert page.evaluate(f"{duel}.stages[0].scene.chosen === {duel}.stages[1].scene.chosen")
 
 
 def test_without_motion_the_hero_waits_for_a_button(page_of, live_results):

@@ -101,7 +101,7 @@
       const [asked, answers] = root.querySelectorAll("canvas");
       const show = { real: false };
       this.asked = new Stage(asked, { onPick: (row, x, y) => this.#ask(row, x, y), show: { ...show, field: true } });
-      this.answers = new Stage(answers, { onPick: () => {}, show: { ...show, real: true } });
+      this.answers = new Stage(answers, { onPick: () => {}, hasKeys: false, show: { ...show, real: true } });
       this.update = latest((state) => this.#update(state));
       asked.addEventListener("keydown", (event) => {
         const [dx, dy] =
@@ -123,10 +123,14 @@
       this.update(state);
     }
 
+    /** Asks about a place, or about a row that has none: by keyboard, or in three columns. */
     #ask(row, x, y) {
-      if (this.state?.model.columns === 2) this.point = this.asked.scene.at(x, y);
-      else if (row !== null) this.row = row;
-      if (this.state) this.update(this.state);
+      if (!this.state || (row === null && x === undefined)) return;
+      const { scene } = this.asked;
+      scene.chosen = row;
+      if (this.state.model.columns !== 2) this.row = row ?? this.row;
+      else this.point = x === undefined ? Array.from(scene.x.subarray(2 * row, 2 * row + 2)) : scene.at(x, y);
+      this.update(this.state);
     }
 
     async #update(state) {
@@ -151,14 +155,13 @@
         x0.subarray(x.length, x.length + field.length),
         x0.subarray(x.length + field.length),
       ];
-      scene.setField({ from: scene.project(field), to: scene.project(ofField.map((value) => value * level.alpha)) });
+      scene.setField({ from: field, to: ofField.map((value) => value * level.alpha) });
       scene.guess = { from: point, to: ofPoint };
       scene.setRows(x, level, null);
       this.answers.scene.setDataset(dataset, model.columns);
       this.answers.scene.setRows(ofRows.slice(), { ...level, alpha: 1, sigma: 0 }, null);
       const text = (values) => `(${Array.from(values, (value) => value.toFixed(2)).join(", ")})`;
-      this.readout.textContent =
-        `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
+      this.readout.textContent = `At t = ${Math.round(level.t)} the network answers x̂_0 = ${text(ofPoint)} for x_t = ${text(point)}.`;
     }
   }
 
@@ -168,7 +171,7 @@
       this.readout = root.querySelector(".readout");
       this.chart = root.querySelector(".curve");
       this.keys = root.querySelector(".keys");
-      this.stage = new Stage(root.querySelector("canvas"), { onPick: () => {}, show: { real: false } });
+      this.stage = new Stage(root.querySelector("canvas"), { onPick: () => {}, hasKeys: false, show: { real: false } });
     }
 
     show({ dataset, model, t }) {

@@ -13,7 +13,12 @@
 
   class Live {
     constructor() {
-      this.stage = new Stage(byId("canvas"), { channel: "live", rows: ROWS, onFrame: () => this.#onFrame() });
+      this.stage = new Stage(byId("canvas"), {
+        channel: "live",
+        rows: ROWS,
+        onFrame: () => this.#onFrame(),
+        hasKeys: false,
+      });
       this.clock = new Clock({
         ready: () => this.stage.ready,
         show: () => this.#show(),
@@ -208,7 +213,7 @@
       const lambda = Math.min(level.lambda, 10);
       const x0 = await pool.predict(this.model.id, lambda, points, condition);
       const to = x0.map((value) => value * level.alpha);
-      return { t: level.t, from: this.scene.project(points), to: this.scene.project(to) };
+      return { t: level.t, from: points, to };
     }
 
     #seek(share) {
@@ -264,19 +269,12 @@
         const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: 0, ArrowDown: 0 }[event.key];
         if (event.key === " ") byId("play").click();
         else if (event.shiftKey && this.scene.isSolid && step !== undefined) {
-          this.#turn(0.1 * step, { ArrowUp: -0.1, ArrowDown: 0.1 }[event.key] ?? 0);
+          this.scene.turnBy(0.1 * step, { ArrowUp: -0.1, ArrowDown: 0.1 }[event.key] ?? 0);
         } else if (step) this.#seek((Math.round(this.position) + step) / Math.max(1, this.total));
         else return;
         event.preventDefault();
       });
       canvas.addEventListener("keyup", (event) => event.key.startsWith("Arrow") && this.#write());
-    }
-
-    #turn(yaw, pitch) {
-      const { turn } = this.scene;
-      turn.yaw += yaw;
-      turn.pitch = Math.min(1.5, Math.max(-1.5, turn.pitch + pitch));
-      this.scene.draw();
     }
 
     #saveRows() {

@@ -20,7 +20,7 @@
       const find = (selector) => root.querySelector(selector);
       const [left, right] = root.querySelectorAll("canvas");
       this.pad = new Pad(left, () => this.#padChanged());
-      this.data = new Stage(right.cloneNode(), { show: { real: false } });
+      this.data = new Stage(right.cloneNode(), { show: { real: false }, hasKeys: false });
       this.ofData = this.data.canvas;
       this.ofData.setAttribute("aria-label", "The rows to learn from");
       left.after(this.ofData);
