@@ -40,6 +40,7 @@ PLAY = """async () => {
 
 TRAIN = """async (set) => {
   const { trainer } = pointillist;
+  document.getElementById("page.train").scrollIntoView();
   trainer.choose(set);
   trainer.start();
   const { training } = trainer;
@@ -102,6 +103,7 @@ def main() -> None:
 def _open(browser: Browser, path: Path, fragment: str = "", **options: object) -> Page:
     page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
     page.goto(path.resolve().as_uri() + fragment)
+    page.wait_for_function("() => document.documentElement.dataset.isReady")
     return page
 
 
