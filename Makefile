@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-privacy bench-small-tables bench-regression clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-privacy bench-small-tables bench-regression clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
@@ -22,6 +22,11 @@ test: .venv/dev browser
 
 test-slow: .venv/dev browser
 	$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow"
+
+# Kills, faults at system calls, flipped bits, hostile files and races; ARGUMENTS="--kills 5 --faults 1 --flips 20
+# --hostile 10 --races 2" is a short run. Faults want a C compiler.
+torture: .venv/core
+	PYTHONPATH=tools $(BIN)/python -m torture $(ARGUMENTS)
 
 # With the lowest versions that pyproject.toml allows, a part of the tests. One example's last digit is another there.
 LOWEST := tests/points tests/metrics tests/diffusion tests/estimators/test_mixed.py tests/test_rows_cli.py \

@@ -1,0 +1,157 @@
+"""Files of which one bit has changed: the same result as before, or a clear refusal."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import equinox as eqx
+
+from pointillist.models import training
+from pointillist.models.checkpoint import Checkpoint, CheckpointError, Progress, previous
+from pointillist.models.container import ModelFileError
+from pointillist.models.saving import load_model, save_model
+from pointillist.study.database import StoreError
+from pointillist.study.store import Store
+from torture.changes import flip
+from torture.in_process import Reached, accepts
+from torture.jobs import FIT_MIXED, FIT_NUMBERS, STUDY, Job, dump, tables
+from torture.kills import Bench
+from torture.tally import Failed, Tally
+
+
+def run(root: Path, n: int, seed: int, tally: Tally) -> None:
+    """Flips n bits in each kind of file."""
+    for job in (FIT_NUMBERS, FIT_MIXED):
+        folder = root / f"flips-{job.folder}"
+        folder.mkdir()
+        job.prepare(folder)
+        flip(f"bits of a model file: {job.name}", model_of(job, folder), n, seed, tally, same_model(folder))
+        kept, progress = unfinished(job, folder)
+        check = same_progress(kept, progress)
+        flip(f"bits of a checkpoint: {job.name}", kept.path.read_bytes(), n, seed, tally, check)
+    study = Bench(STUDY, root)
+    folder = study.folder()
+    if (ended := study.start(folder).end()).status:
+        raise RuntimeError(ended.text)
+    store = folder / "results" / "study.db"
+    whole = store.read_bytes()
+    flip("bits of a store", whole, n, seed, tally, same_store(store))
+    flip("bits of a store, and the study goes on", whole, -(-n // 20), seed + 1, tally, same_study(study, store))
+
+
+def refusing(error: Exception, path: Path) -> None:
+    """Checks that an error is a clear line that names the file."""
+    text = str(error)
+    if not text.startswith(f"{path}: ") or "\n" in text or len(text) > 1000:
+        raise Failed(f"unclear: {text!r:.500}")
+
+
+def model_of(job: Job, folder: Path) -> bytes:
+    """Fits a job's model in this process."""
+    arguments = [str(folder / text) if (folder / text).exists() else text for text in job.arguments[:-1]]
+    if not accepts([*arguments, str(folder / "m")], folder):
+        raise RuntimeError(f"{job.name} was refused")
+    return (folder / "m").read_bytes()
+
+
+def same_model(folder: Path) -> Callable[[bytes], None]:
+    """Checks a model file: it is refused, or loads as a model that is saved as before."""
+    whole, path, again = (folder / "m").read_bytes(), folder / "flipped", folder / "again"
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            model = load_model(path)
+        except ModelFileError as error:
+            return refusing(error, path)
+        save_model(model, again)
+        if again.read_bytes() != whole:
+            raise Failed("loads as another model")
+
+    return check
+
+
+def unfinished(job: Job, folder: Path) -> tuple[Checkpoint, Progress]:
+    """The second checkpoint of a fit that was stopped then, and what it holds; the first is its previous one."""
+    written: list[tuple[Checkpoint, Progress]] = []
+
+    def write(self: Checkpoint, progress: Progress) -> None:
+        before[0](self, progress)
+        written.append((self, progress))
+        if len(written) == 2:
+            raise Reached
+
+    before = Checkpoint.write, training.CHECKPOINT_EVERY, training.STEPS_PER_CALL
+    Checkpoint.write, training.CHECKPOINT_EVERY, training.STEPS_PER_CALL = write, 0.0, 24
+    try:
+        model_of(job, folder)
+    finally:
+        Checkpoint.write, training.CHECKPOINT_EVERY, training.STEPS_PER_CALL = before
+    return written[1]
+
+
+def same_progress(kept: Checkpoint, progress: Progress) -> Callable[[bytes], None]:
+    """Checks a checkpoint: it is refused, or holds what it held; with the one before it, that is taken and said."""
+    earlier = previous(kept.path).read_bytes()
+    first = kept.read(progress) if not kept.path.unlink() else None
+
+    def check(data: bytes) -> None:
+        for before in (earlier, None):
+            kept.path.write_bytes(data)
+            previous(kept.path).unlink(missing_ok=True)
+            if before is not None:
+                previous(kept.path).write_bytes(before)
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                try:
+                    found = kept.read(progress)
+                except CheckpointError as error:
+                    refusing(error, kept.path)
+                    continue
+            wanted = first if said else progress
+            if not eqx.tree_equal(found, wanted, typematch=False):
+                raise Failed("holds another state")
+
+    return check
+
+
+def same_store(path: Path) -> Callable[[bytes], None]:
+    """Checks a store: it is refused or holds what it held; mended, it holds nothing else."""
+    whole, everything = dump(path), tables(path)
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            Store(path).close()
+        except StoreError as error:
+            refusing(error, path)
+        else:
+            if dump(path) != whole:
+                raise Failed("holds other rows")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                Store(path, mend=True).close()
+            except StoreError as error:
+                return refusing(error, path)
+        for name, rows in tables(path).items():
+            if not {*rows} <= {*everything[name]}:
+                raise Failed(f"mended, the table of {name} holds other rows")
+
+    return check
+
+
+def same_study(study: Bench, store: Path) -> Callable[[bytes], None]:
+    """Checks that a study goes on from a store to the same bits, or refuses it."""
+
+    def check(data: bytes) -> None:
+        store.write_bytes(data)
+        folder = store.parents[1]
+        ended = study.start(folder).end()
+        if ended.is_refusal and store.name in ended.text:
+            return
+        if ended.status != 0:
+            raise Failed(f"ended with {ended.status}: {ended.text[-2000:]}")
+        study.check(folder)
+
+    return check
