@@ -86,7 +86,7 @@
         curves(this.chart, {
           label: `Energy distance to the data against evaluations: ${series.map(({ name }) => name).join(", ")}`,
           x: { range: [2.7, 56], log: true, name: "evaluations of the network per row", ticks: BUDGETS },
-          y: { range: [5e-4, 2], log: true, name: "energy distance to the data", ticks: [0.001, 0.01, 0.1, 1] },
+          y: { range: [5e-4, 20], log: true, name: "energy distance to the data", ticks: [0.001, 0.01, 0.1, 1, 10] },
           series,
           marker: Number(this.evaluations.value),
         });

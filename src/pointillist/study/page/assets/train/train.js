@@ -79,7 +79,7 @@
       const count = this.pad.points.length;
       this.button.disabled = count < LEAST_POINTS;
       this.say(
-        count ? `${count.toLocaleString("en")} points` : "Draw some points on the left, with a mouse or a finger.",
+        count ? `${count.toLocaleString("en")} points` : "Draw some points on the empty picture, with a mouse or a finger.",
       );
     }
 
