@@ -63,6 +63,10 @@ def test_packed_files_that_become_much_larger(run, monkeypatch):
     assert "unpack it first" in error
     parquet.write_table(pa.table({"a": np.zeros(2**22), "b": ["x"] * 2**22}), "zeros.parquet")
     assert "times its size of" in refused(run, "fit", "zeros.parquet", "--out", "m")
+    for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary()):
+        texts = pa.table({"a": pa.array(["x" * 2**16] * 64, kind), "b": [1, 2] * 32})
+        parquet.write_table(texts, "texts.parquet")
+        assert "times its size of" in refused(run, "fit", "texts.parquet", "--out", "m")
     parquet.write_table(pa.table({"a": np.zeros(2**22)}), "numbers.parquet")
     assert "times its size of" in refused(run, "fit", "numbers.parquet", "--out", "m")
 

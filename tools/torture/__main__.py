@@ -27,18 +27,24 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     tally = Tally(lambda line: print(line, flush=True))
-    with tempfile.TemporaryDirectory(prefix="torture-") as name:
-        root = Path(name).resolve()
-        library = faults.build(root) if "faults" in asked.only else None
-        start_server(root / "cache", library)
-        if {"kills", "faults", "races"} & {*asked.only}:
-            _disturb(asked, root, library, tally)
-        if "flips" in asked.only:
-            flips.run(root, asked.flips, asked.seed, tally)
-        if "hostile" in asked.only:
-            hostile.run(root, asked.hostile, asked.seed, tally)
+    try:
+        with tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True) as name:
+            _run(asked, Path(name).resolve(), tally)
+    except KeyboardInterrupt:
+        print("stopped: what was tried until then is")
     print(tally.table())
     return 1 if tally.failed else 0
+
+
+def _run(asked: argparse.Namespace, root: Path, tally: Tally) -> None:
+    library = faults.build(root) if "faults" in asked.only else None
+    start_server(root / "cache", library)
+    if {"kills", "faults", "races"} & {*asked.only}:
+        _disturb(asked, root, library, tally)
+    if "flips" in asked.only:
+        flips.run(root, asked.flips, asked.seed, tally)
+    if "hostile" in asked.only:
+        hostile.run(root, asked.hostile, asked.seed, tally)
 
 
 def _disturb(asked: argparse.Namespace, root: Path, library: str | None, tally: Tally) -> None:

@@ -77,7 +77,7 @@ def start_server(cache: Path, library: str | None) -> None:
     """Prepares the process that all others are forked from; with a library that is loaded before all others."""
     tools, source = Path(__file__).parents[1], Path(pointillist.__file__).parents[1]
     os.environ["PYTHONPATH"] = f"{tools}{os.pathsep}{source}"
-    os.environ["POINTILLIST_CACHE"] = str(cache)
+    os.environ.setdefault("POINTILLIST_CACHE", str(cache))
     if library is not None:
         os.environ["LD_PRELOAD"] = library
     multiprocessing.get_context("forkserver").set_forkserver_preload(["torture.children"])

@@ -27,8 +27,8 @@ def run(root: Path, n: int, seed: int, tally: Tally) -> None:
         job.prepare(folder)
         flip(f"bits of a model file: {job.name}", model_of(job, folder), n, seed, tally, same_model(folder))
         kept, progress = unfinished(job, folder)
-        check = same_progress(kept, progress)
-        flip(f"bits of a checkpoint: {job.name}", kept.path.read_bytes(), n, seed, tally, check)
+        state = kept.path.read_bytes()
+        flip(f"bits of a checkpoint: {job.name}", state, n, seed, tally, same_progress(kept, progress))
     study = Bench(STUDY, root)
     folder = study.folder()
     if (ended := study.start(folder).end()).status:

@@ -2,8 +2,8 @@
 
 import multiprocessing
 import resource
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
@@ -84,7 +84,7 @@ def _read_on(kind: str, first: int, n: int, good: Path, root: Path, seed: int, t
         why = "ended the process"
     process.kill()
     process.join()
-    print(f"{name}: {n_accepted} of {first} accepted, the others refused", flush=True)
+    print(f"{name}: {n_accepted} accepted, the others refused", flush=True)
     if first < n:
         if what == "start":
             raise RuntimeError(f"the good file of {kind}: {why}")
@@ -105,6 +105,8 @@ def _read(kind: str, first: int, n: int, good: Path, root: Path, seed: int, pipe
     path.parent.mkdir(parents=True, exist_ok=True)
     given = path.parent if kind == "stores" else path
     arguments = [text.format(given=given, folder=folder) for text in command.split()]
+    # Whether data fit a spec is said of its name.
+    named = path.with_suffix("") if kind == "specs" else path
     with ExitStack() as stack:
         for long in ("pointillist.models.fitting.fit", "pointillist.study.runner.compute"):
             stack.enter_context(patch(long, side_effect=Reached))
@@ -112,21 +114,32 @@ def _read(kind: str, first: int, n: int, good: Path, root: Path, seed: int, pipe
         for name in (source, "rows.npy"):
             (folder / name).write_bytes((good / name).read_bytes())
         beside = {*root.iterdir()}
-        if not accepts(arguments, path):
+        if not accepts(arguments, named):
             raise RuntimeError(f"the good file of {kind} was refused")
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
         for i in range(first, n):
             what = _made(make, [seed, i], good, path)
             pipe.send(what)
             try:
-                is_accepted = accepts(arguments, path)
+                with _memory(taken + MEMORY):
+                    is_accepted = accepts(arguments, named)
                 if more := {*root.iterdir()} - beside:
                     raise Failed(f"wrote outside of its folder: {more}")
             except Failed as error:
                 pipe.send((str(error), False))
             else:
                 pipe.send(("", is_accepted))
+
+
+@contextmanager
+def _memory(most: int) -> Iterator[None]:
+    """Limits the addresses of this process in a block."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _made(make: Maker, seed: list[int], good: Path, path: Path) -> str:

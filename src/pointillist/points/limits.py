@@ -30,4 +30,9 @@ def check_parquet(path: Path, metadata: Any) -> None:
     """Does what `check_expansion` does by the metadata of a Parquet file; a cell takes 8 bytes."""
     cells = 8 * metadata.num_rows * metadata.num_columns
     pages = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    check_expansion(path, max(cells, pages), path.stat().st_size, "write it as CSV first if it is one")
+    check_unpacked(path, max(cells, pages))
+
+
+def check_unpacked(path: Path, size: int) -> None:
+    """Does what `check_expansion` does for the bytes that a Parquet file's cells take in memory."""
+    check_expansion(path, size, path.stat().st_size, "write it as CSV first if it is one")

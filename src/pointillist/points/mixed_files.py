@@ -10,7 +10,7 @@ from pointillist.points.columns import check_distinct, check_enough, listed, sho
 from pointillist.points.csv_files import CsvFile
 from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
-from pointillist.points.limits import check_parquet
+from pointillist.points.limits import check_parquet, check_unpacked
 from pointillist.points.mixed import MixedTable, kind_of, refusal
 from pointillist.points.texts import TYPES, typed
 
@@ -120,17 +120,47 @@ def _parquet(path: Path, asked: Sequence[str], drop: Sequence[str], types: Mappi
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
+        # A text that a file holds once may stand in all of its rows: it is counted before it is repeated.
+        schema = parquet.read_schema(path)
+        texts = [field.name for field in schema if _is_text(field.type)]
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
+            names = schema.names
             _check_columns(names, asked, drop, path)
             check_parquet(path, file.metadata)
             table = file.read([name for name in names if name not in drop])
+        kept = [name for name in texts if name not in drop]
+        check_unpacked(path, sum(_size(table[name]) for name in kept))
+        for name in kept:
+            column = table[name]
+            # Not every type of text can be made of a dictionary in one step.
+            plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+            table = table.set_column(table.column_names.index(name), name, plain.cast(schema.field(name).type))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is not a whole Parquet file ({shown(' '.join(str(error).split()))})") from error
     for name, kind in types.items():
         place = table.column_names.index(name)
         table = table.set_column(place, name, _as_type(path, name, table.column(place), kind))
     return table
+
+
+def _is_text(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary
+    return any(test(kind) for test in tests)
+
+
+def _size(texts: "pa.ChunkedArray") -> int:
+    """Number of bytes of a column of texts, which may be read as a dictionary, once all are written out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(texts.type):
+        return int(texts.nbytes)
+    size = 0
+    for chunk in texts.chunks:
+        size += pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
+    return size
 
 
 def _as_type(path: Path, name: str, column: Any, kind: str) -> Any:

@@ -20,7 +20,7 @@ def check_data(spec: Spec, datasets: dict[str, Dataset]) -> None:
     for section in spec.sections:
         for name in section.datasets:
             for column in section.columns:
-                _check_sizes(datasets[name], column.settings, _place(section, name, datasets[name]))
+                _check_sizes(datasets[name], column.settings, _place(spec, section, name, datasets[name]))
 
 
 def check_kinds(spec: Spec, datasets: dict[str, Dataset]) -> None:
@@ -32,13 +32,13 @@ def check_kinds(spec: Spec, datasets: dict[str, Dataset]) -> None:
     for section in spec.sections:
         for name in section.datasets:
             if section.kind != "rows":
-                _check_classes(datasets[name], section.kind, _place(section, name, datasets[name]))
+                _check_classes(datasets[name], section.kind, _place(spec, section, name, datasets[name]))
         for column in section.columns:
-            _check_method(column.settings, f"{section.name}, {column.label}")
+            _check_method(column.settings, f"{spec.name}: {section.name}, {column.label}")
 
 
-def _place(section: Section, name: str, dataset: Dataset) -> str:
-    return f"{section.name}, {short_name(name)} ({len(dataset.rows)} rows)"
+def _place(spec: Spec, section: Section, name: str, dataset: Dataset) -> str:
+    return f"{spec.name}: {section.name}, {short_name(name)} ({len(dataset.rows)} rows)"
 
 
 def _check_classes(dataset: Dataset, kind: str, where: str) -> None:
