@@ -104,7 +104,7 @@ bench-startup: .venv/core
 
 # On the page of the study that `make study` leaves.
 bench-page: .venv/dev browser
-	$(BIN)/python benchmarks/page.py results/report/index.html --figure docs/images/page.png
+	$(BIN)/python benchmarks/page.py results/report/index.html --figures docs/images
 
 bench-peers: .venv/core .venv-peers/installed
 	$(BIN)/python benchmarks/peers.py

@@ -2,7 +2,8 @@
 
 `--data FOLDER` names a folder with the tables of Jolicoeur-Martineau et al. 2024 (arXiv 2309.09968) as CSV files, with
 `types.json` and `published_imputation.csv` (what others report). A fifth of all cells are removed completely at random.
-A model is fitted to the table with gaps, and fills it `DRAWS` times. Cells are compared by Gower's distance: for
+A model is fitted to the table with gaps, to which missing
+cells are unknown, and fills it `DRAWS` times. Cells are compared by Gower's distance: for
 numbers |a - b| divided by the column's range in the complete table, for categories 0 or 1. MinMAE and AvgMAE are the
 least and the mean distance of a removed cell's draws from what it held, averaged over the removed cells; W is the mean
 distance of a filled row from the row of the complete table that it is matched with (optimal matching), summed over
@@ -67,7 +68,7 @@ def measured(table: Table, settings: dict[str, Any], seed: int) -> dict[str, flo
     gaps = table.rows.mask(is_removed)
     jax.clear_caches()
     start = time.perf_counter()
-    model = Diffusion(process="masked", **settings, random_state=seed).fit(gaps)
+    model = Diffusion(**{"process": "masked", "missing": "unknown", **settings}, random_state=seed).fit(gaps)
     filled = model.impute(gaps, n_draws=DRAWS, random_state=seed)
     seconds = time.perf_counter() - start
     own = np.stack([cell_distances(table, each)[is_removed] for each in filled])

@@ -1,11 +1,16 @@
-"""A study's page in headless Chromium: size, seconds until rows move and are ready, frames per second of playback."""
+"""A study's page in headless Chromium: size, seconds until it can be used, and frames per second of playback.
+
+Also the seconds until rows move and are ready, and until a network that is trained in the page is as good as its own.
+"""
 
 import argparse
+import io
 import shutil
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from machine import median_and_range, report
 
@@ -33,43 +38,115 @@ PLAY = """async () => {
   return { first: moved[0] - begin, ready, frames };
 }"""
 
+TRAIN = """async (set) => {
+  const { trainer } = pointillist;
+  document.getElementById("page.train").scrollIntoView();
+  trainer.choose(set);
+  trainer.start();
+  const { training } = trainer;
+  const reached = () => training.distances.find(([, value]) => training.theirs && value <= training.theirs);
+  await new Promise((resolve) => {
+    const wait = () => (reached() || !trainer.worker ? resolve() : setTimeout(wait, 50));
+    wait();
+  });
+  trainer.stop();
+  return { theirs: training.theirs, seconds: reached()?.[0] ?? null };
+}"""
+
+THROTTLE = 4
+"""How many times slower the processor is made for the time until the page can be used."""
+
 
 def main() -> None:
     """Prints all measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("page", type=Path, help="a study's index.html")
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--figure", type=Path, help="where to write a picture of the page")
+    parser.add_argument("--train", default="moons", help="the set on which a network is trained")
+    parser.add_argument("--figures", type=Path, help="a folder for pictures of the page")
     options = parser.parse_args()
-    print(f"{options.page.name}: {options.page.stat().st_size / 1e6:.2f} MB")
-    first, ready, rates = [], [], []
+    size = options.page.stat().st_size
+    print(f"{options.page.name}: {size / 1e6:.2f} MB")
+    loaded, first, ready, rates, trained = [], [], [], [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for _ in range(options.repeats):
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.goto(f"{options.page.resolve().as_uri()}#live")
+            loaded.append(_seconds_to_use(browser, options.page))
+            page = _open(browser, options.page, "#live")
             found = page.evaluate(PLAY)
             first.append(found["first"] / 1e3)
             ready.append(found["ready"] / 1e3)
             rates.append(1e3 / float(np.median(np.diff(found["frames"]))))
             page.close()
-        if options.figure is not None:
-            _draw(browser.new_page(viewport={"width": 1280, "height": 900}), options.page, options.figure)
+        for _ in range(min(3, options.repeats)):
+            page = _open(browser, options.page)
+            trained.append(page.evaluate(TRAIN, options.train))
+            page.close()
+        if options.figures is not None:
+            _draw(browser, options.page, options.figures)
         browser.close()
     for name, unit, values in (
+        (f"until it can be used, processor {THROTTLE} times slower", "s", loaded),
         ("from play to the first picture", "s", first),
         ("to all 2,000 rows, 20 evaluations", "s", ready),
         ("playback, median of a run", "frames/s", rates),
     ):
         median, low, high = median_and_range(values)
         print(f"{name}: {median:.2f} {unit} ({low:.2f} to {high:.2f})")
-    report("page", {"bytes": options.page.stat().st_size, "first_s": first, "ready_s": ready, "frames_a_second": rates})
+    for one in trained:
+        reached = "not reached" if one["seconds"] is None else f"{one['seconds']:.1f} s"
+        print(f"training on {options.train} to the page's own energy distance of {one['theirs']:.4f}: {reached}")
+    numbers = {"first_s": first, "ready_s": ready, "frames_a_second": rates, "loaded_s": loaded, "trained": trained}
+    report("page", {"bytes": size, **numbers})
 
 
-def _draw(page: Page, path: Path, figure: Path) -> None:
+def _open(browser: Browser, path: Path, fragment: str = "", **options: object) -> Page:
+    page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
+    page.goto(path.resolve().as_uri() + fragment)
+    page.wait_for_function("() => document.documentElement.dataset.isReady")
+    return page
+
+
+def _seconds_to_use(browser: Browser, path: Path) -> float:
+    """Seconds from the navigation until all scripts have run."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": THROTTLE})
     page.goto(path.resolve().as_uri())
-    page.wait_for_timeout(1000)
-    page.screenshot(path=figure)
+    seconds = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd") / 1e3
+    page.close()
+    return seconds
+
+
+def _draw(browser: Browser, path: Path, folder: Path) -> None:
+    """Writes six pictures."""
+    page = _open(browser, path, viewport={"width": 1280, "height": 840})
+    page.wait_for_function("() => pointillist.explain.shown.find(step => 'place' in step)?.place >= 1")
+    page.locator(".hero-stage .play").click()
+    _save(page.screenshot(), folder / "page.png")
+    for step, wait in (("denoise", 2500), ("sampler", 12_000), ("guidance", 8000)):
+        part = page.locator(f"[data-step={step}]")
+        part.scroll_into_view_if_needed()
+        page.wait_for_timeout(wait)
+        _save(part.screenshot(), folder / f"page_{step}.png")
+    page.set_viewport_size({"width": 1280, "height": 1200})
+    page.evaluate(TRAIN, "moons")
+    page.wait_for_timeout(2500)
+    _save(page.locator("[id='page.train']").screenshot(), folder / "page_train.png")
+    page.close()
+    narrow = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "device_scale_factor": 2}
+    page = _open(browser, path, **narrow)
+    page.locator(".hero [data-sets] button", has_text="helix").click()
+    part = page.locator("[data-step=guidance]")
+    part.scroll_into_view_if_needed()
+    page.wait_for_timeout(8000)
+    part.locator(".step-stages").scroll_into_view_if_needed()
+    _save(page.screenshot(), folder / "page_phone.png")
+
+
+def _save(png: bytes, path: Path) -> None:
+    """Writes a picture with few colours: a fraction of the bytes."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

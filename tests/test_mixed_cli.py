@@ -1,6 +1,7 @@
 """Tables of mixed columns on the command line: from a file to new rows and a verdict."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,18 @@ SMALL = ("--width", 32, "--depth", 1, "--batch-size", 32)
 N = 400
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def call(*arguments):
+    """Runs a command in this process; its exit status."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        patch.setattr("sys.argv", ["pointillist", *map(str, arguments)])
+        main()
+    return stopped.value.code or 0
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Tables of pets, and a model of them."""
+    folder = tmp_path_factory.mktemp("pets")
     rng = np.random.default_rng(0)
     kind = rng.choice(["cat", "dog"], N)
     table = pa.table(
@@ -34,18 +44,26 @@ def run(tmp_path, monkeypatch, capsys):
             "note": [f"n{i}" for i in range(N)],
         }
     )
-    csv.write_csv(table.drop_columns(["note"]), "pets.csv")
-    csv.write_csv(table, "notes.csv")
-    parquet.write_table(table.drop_columns(["note"]), "pets.parquet")
+    csv.write_csv(table.drop_columns(["note"]), folder / "pets.csv")
+    csv.write_csv(table, folder / "notes.csv")
+    parquet.write_table(table.drop_columns(["note"]), folder / "pets.parquet")
+    assert call("fit", folder / "pets.csv", "--out", folder / "pets.model", "--epochs", 20, *SMALL) == 0
+    return folder
 
-    def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["pointillist", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
+
+@pytest.fixture
+def run(files, tmp_path, monkeypatch, capsys):
+    """Runs a command beside the files."""
+    shutil.copytree(files, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+
+    def run(*arguments):
+        code = call(*arguments)
         shown = capsys.readouterr()
-        return stopped.value.code or 0, shown.out, shown.err
+        return code, shown.out, shown.err
 
-    return call
+    return run
 
 
 @pytest.mark.parametrize("ending", ["csv", pytest.param("parquet", marks=pytest.mark.slow)])
@@ -117,11 +135,9 @@ def test_labels_and_given_cells(run):
 
 
 def test_conditions(run):
-    assert run("fit", "pets.csv", "--out", "m", "--epochs", 20, *SMALL)[0] == 0
-
     def rows(*conditions):
         where = [part for each in conditions for part in ("--where", each)]
-        code, _, shown = run("sample", "m", "-n", 30, "--out", "new.csv", *where)
+        code, _, shown = run("sample", "pets.model", "-n", 30, "--out", "new.csv", *where)
         assert code == 0, shown
         return csv.read_csv("new.csv").to_pydict(), shown
 
@@ -144,32 +160,31 @@ def test_conditions(run):
         ("colour=red", "there is no column 'colour': the model's columns are"),
         ("code=", "--where takes COLUMN=VALUE"),
     ):
-        code, _, shown = run("sample", "m", "-n", 3, "--out", "new.csv", "--where", condition)
+        code, _, shown = run("sample", "pets.model", "-n", 3, "--out", "new.csv", "--where", condition)
         assert code == 2 and shown.count("\n") == 1 and message in shown, shown
-    code, _, shown = run("sample", "m", "-n", 3, "--out", "new.csv", "--where", "legs=3", "--where", "legs=4")
+    code, _, shown = run("sample", "pets.model", "-n", 3, "--out", "new.csv", "--where", "legs=3", "--where", "legs=4")
     assert code == 2 and "--where gives column 'legs' twice" in shown
 
 
 def test_gaps_are_filled(run):
-    assert run("fit", "pets.csv", "--out", "m", "--epochs", 5, *SMALL)[0] == 0
     old = csv.read_csv("pets.csv")
-    assert run("impute", "m", "pets.csv", "-o", "filled.csv") == (0, "", "")
+    assert run("impute", "pets.model", "pets.csv", "-o", "filled.csv") == (0, "", "")
     new = csv.read_csv("filled.csv")
     assert new.schema.equals(old.schema) and not new["legs"].null_count
     for name in old.column_names:
         known = old[name].is_valid()
         assert new[name].filter(known).to_pylist() == old[name].filter(known).to_pylist()
-    assert run("impute", "m", "pets.csv", "-o", "draws.parquet", "--draws", 3, "--seed", 1)[0] == 0
+    assert run("impute", "pets.model", "pets.csv", "-o", "draws.parquet", "--draws", 3, "--seed", 1)[0] == 0
     drawn = parquet.read_table("draws.parquet")
     assert drawn.column_names == ["draw", *old.column_names] and drawn["draw"].to_pylist() == [
         *[1] * N,
         *[2] * N,
         *[3] * N,
     ]
-    code, _, error = run("impute", "m", "pets.csv", "-o", "pets.csv")
+    code, _, error = run("impute", "pets.model", "pets.csv", "-o", "pets.csv")
     assert code == 2 and "would be overwritten" in error
     csv.write_csv(old.drop_columns(["legs"]), "few.csv")
-    code, _, error = run("impute", "m", "few.csv", "-o", "filled.csv")
+    code, _, error = run("impute", "pets.model", "few.csv", "-o", "filled.csv")
     assert code == 2 and error.count("\n") == 1 and "has no column 'legs'" in error
 
 
@@ -224,16 +239,13 @@ def test_keys_are_left_out_and_said_to_be(run):
     ],
 )
 def test_what_cannot_be_done_is_one_line(run, arguments, message):
-    if "pets.model" in arguments:
-        assert run("fit", "pets.csv", "--out", "pets.model", "--epochs", 1, *SMALL)[0] == 0
     code, out, error = run(*arguments.split())
     last = error.splitlines()[-1]
     assert code == 2 and not out and last.startswith("pointillist: ") and message in last
 
 
 def test_a_damaged_model_is_told(run):
-    assert run("fit", "pets.csv", "--out", "m", "--epochs", 1, *SMALL)[0] == 0
-    content = Path("m").read_bytes()
+    content = Path("pets.model").read_bytes()
     changes = {"cut": content[:-8], "other": content.replace(b'"is_discrete": false', b'"is_discrete": true ', 1)}
     for name, new in changes.items():
         assert new != content
@@ -262,24 +274,28 @@ def test_a_csv_of_another_form(run):
 
 
 def test_a_column_is_predicted_and_rows_are_scored(run):
-    assert run("fit", "pets.csv", "--out", "m", "--epochs", 3, *SMALL)[0] == 0
     csv.write_csv(csv.read_csv("pets.csv").slice(0, 7).drop_columns(["weight"]), "some.csv")
-    assert run("predict", "m", "some.csv", "-o", "p.csv", "--target", "weight", "--quantiles", "0.05,0.5")[0] == 0
+    assert (
+        run("predict", "pets.model", "some.csv", "-o", "p.csv", "--target", "weight", "--quantiles", "0.05,0.5")[0] == 0
+    )
     found = csv.read_csv("p.csv")
     assert found.column_names == ["weight_0.05", "weight_0.5"] and found.num_rows == 7
-    assert run("predict", "m", "pets.csv", "-o", "p.csv", "--target", "kind", "--probabilities")[0] == 0
+    assert run("predict", "pets.model", "pets.csv", "-o", "p.csv", "--target", "kind", "--probabilities")[0] == 0
     found = csv.read_csv("p.csv")
     assert found.column_names == ["kind=cat", "kind=dog"]
     assert np.allclose(sum(column.to_numpy() for column in found.columns), 1, atol=1e-4)
-    assert run("predict", "m", "pets.csv", "-o", "p.parquet", "--target", "born")[0] == 0
-    assert run("score", "m", "pets.csv", "-o", "s.csv")[0] == 0
+    assert run("predict", "pets.model", "pets.csv", "-o", "p.parquet", "--target", "born")[0] == 0
+    assert run("score", "pets.model", "pets.csv", "-o", "s.csv")[0] == 0
     scores = csv.read_csv("s.csv")["log_density"].to_numpy()
-    assert np.array_equal(scores, Diffusion.load("m").score_samples(csv.read_csv("pets.csv")))
+    assert np.array_equal(scores, Diffusion.load("pets.model").score_samples(csv.read_csv("pets.csv")))
     for arguments, message in [
-        (("predict", "m", "pets.csv", "-o", "p.csv", "--target", "colour"), "there is no column 'colour'"),
-        (("predict", "m", "some.csv", "-o", "p.csv", "--target", "kind"), "X has no column 'weight'"),
-        (("predict", "m", "some.csv", "-o", "p.csv", "--target", "weight", "--quantiles", "x"), "takes levels such as"),
-        (("score", "m", "some.csv", "-o", "s.csv"), "X has no column 'weight'"),
+        (("predict", "pets.model", "pets.csv", "-o", "p.csv", "--target", "colour"), "there is no column 'colour'"),
+        (("predict", "pets.model", "some.csv", "-o", "p.csv", "--target", "kind"), "X has no column 'weight'"),
+        (
+            ("predict", "pets.model", "some.csv", "-o", "p.csv", "--target", "weight", "--quantiles", "x"),
+            "takes levels such as",
+        ),
+        (("score", "pets.model", "some.csv", "-o", "s.csv"), "X has no column 'weight'"),
     ]:
         code, _, error = run(*arguments)
         assert code == 2 and message in error and error.count("\n") == 1

@@ -108,6 +108,20 @@ def test_numbered_labels_of_an_array(run):
     assert new.shape == (30, 3) and (new[:, 2] == 2).all()
 
 
+def test_labels_of_a_table_are_given_where_cells_are_filled(run):
+    rows = pandas.DataFrame({"x": np.arange(60.0), "kind": ["a", "b"] * 30, "y": np.arange(60.0) ** 0.5})
+    rows.to_csv("rows.csv", index=False)
+    gaps = rows.assign(x=rows["x"].where(rows.index > 9), kind=rows["kind"].where(rows.index != 3))
+    gaps.to_csv("gaps.csv", index=False)
+    run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
+    run("impute", "m", "gaps.csv", "--out", "filled.csv")
+    model, labels = Diffusion.load("m"), [label if isinstance(label, str) else None for label in gaps["kind"]]
+    filled = pandas.read_csv("filled.csv")
+    expected = model.impute(gaps[["x", "y"]], labels=labels, random_state=0)
+    np.testing.assert_allclose(filled["x"], np.asarray(expected)[:, 0], rtol=1e-6)
+    assert filled["kind"].isna().sum() == 1
+
+
 def test_labels_that_differ_in_nothing_but_capitals(run):
     rows = pyarrow.table({"x": np.arange(30.0), "kind": np.array(["A", "a", "b"])[np.arange(30) % 3]})
     pyarrow.csv.write_csv(rows, "rows.csv")

@@ -1,4 +1,4 @@
-"""DP-SGD: batches, clipping and noise, against loops by hand and the laws that they should have."""
+"""DP-SGD: batches, clipping and noise, against loops by hand and the distributions that they should have."""
 
 from functools import partial
 
@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import kstest
 
 from pointillist.diffusion.losses import Objective
+from pointillist.diffusion.networks import MLP
 from pointillist.diffusion.schedules import cosine
 from pointillist.diffusion.token_losses import TokenObjective
 from pointillist.diffusion.tokens import Tokens
@@ -23,8 +24,9 @@ from pointillist.engine.private import (
     with_noise,
 )
 from pointillist.engine.recipes import Architecture, TokenArchitecture
+from pointillist.engine.row_norms import squared_norm, with_taps
 
-TOKENS = Tokens((3, 4, 2))
+TOKENS = Tokens((3, 4, 2), (*3 * (-1.0,), 0.125, 0.375, 0.625, 0.875, -1.0, -1.0))
 RNG = np.random.default_rng(0)
 
 
@@ -84,6 +86,13 @@ def test_the_sum_is_that_of_gradients_clipped_by_hand(setting):
     found = summed(setting, key, places, clip)
     for one, two in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4 * clip)
+
+
+def test_networks_without_taps_have_the_norm_of_their_gradients():
+    network = MLP(jax.random.key(0), columns=2, features=4, width=8, depth=2)
+    slopes = jax.grad(lambda network: jnp.sum(network(jnp.ones(2), jnp.ones(4)) ** 2))(network)
+    assert float(squared_norm(slopes)) == pytest.approx(norm_of(slopes) ** 2, rel=1e-5)
+    assert with_taps(network) is network
 
 
 def test_no_row_moves_the_sum_by_more_than_the_clip(setting):

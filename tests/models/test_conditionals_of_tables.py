@@ -127,6 +127,7 @@ def test_values_are_of_the_digits_of_the_column_and_means_are_not():
         (lambda m: Conditional(m, "size").sample(EXTRA[:2], 0), "n_draws must be an integer"),
         (lambda m: Conditional(m, "size").log_prob(EXTRA[:2].assign(size=np.nan)), "is missing in row 0"),
         (lambda m: Conditional(m, "size").predict(EXTRA[:2].map(lambda x: None)), "row 0 has only missing cells"),
+        (lambda m: Conditional(m, "size").predict(EXTRA[:0]), "X has no rows: give one"),
         (lambda m: Conditional(m, ["size", "kind"]).classes_, "for one target"),
         (lambda m: Conditional(untrained(EXTRA[["size", "other"]]), "size"), "this one is of numbers"),
     ],

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.arguments import RandomState, is_number, is_whole, seed_of
 from pointillist.engine.devices import configure
-from pointillist.models.predictive import Predictive
+from pointillist.models.predictive import Predictive, checked_draws, checked_levels
 from pointillist.models.regression import Fitting, Regression, fit_regression
 
 
@@ -105,19 +105,15 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
 
     def quantiles(self, X: ArrayLike, levels: Sequence[float]) -> Float[np.ndarray, "n levels"]:
         """Computes quantiles of y for each row, shape (n, levels), for levels in (0, 1)."""
-        asked = np.asarray(levels, float)
-        if asked.ndim != 1 or not len(asked) or not ((asked > 0) & (asked < 1)).all():
-            raise ValueError(f"levels of quantiles must be numbers between 0 and 1, not {levels!r}")
-        return self._points(X).quantiles(asked)
+        return self._points(X).quantiles(checked_levels(levels))
 
     def sample(
         self, X: ArrayLike, n_draws: int = 1, *, random_state: RandomState = None
     ) -> Float[np.ndarray, "n draws"]:
         """Draws y for each row, shape (n, n_draws)."""
-        if not is_whole(n_draws, 1):
-            raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
+        n = checked_draws(n_draws)
         model, rows = self._checked(X)
-        return model.sample(rows, int(n_draws), np.random.default_rng(seed_of(random_state)))
+        return model.sample(rows, n, np.random.default_rng(seed_of(random_state)))
 
     def log_prob(self, X: ArrayLike, y: ArrayLike) -> Float[np.ndarray, " n"]:
         """Computes log p(y | x) of each row in nats, shape (n,): of a density in the units of y, or of a mass.

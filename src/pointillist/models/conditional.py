@@ -1,39 +1,29 @@
 """`Conditional`: the distribution of some columns of a table given the others."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.arguments import RandomState, is_whole
+from pointillist.arguments import RandomState
 from pointillist.diffusion.mixed_likelihood import NumberQuantiles, TokenProbabilities
 from pointillist.diffusion.mixed_sampling import LARGEST_SCORE, SCHEDULE, MixedDenoiser
 from pointillist.engine.mapping import map_rows
+from pointillist.models import predictive
 from pointillist.models.drawing import completed
 from pointillist.models.given import Given, conditional_parts, given_cells
 from pointillist.models.mixed_density import log_probability
 from pointillist.models.number_conditional import NumberConditional
-from pointillist.models.predictive import Predictive
+from pointillist.models.predictive import COMPLETIONS, DRAWS, LEVELS, Predictive, summarized
 from pointillist.models.process import Learned
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells, MixedTable, kind_of, to_arrow
 from pointillist.points.number_codec import NumberCodec
 
-LEVELS = 50
-"""Number of quantiles of a number that stand for its distribution."""
-
 PLACES = 4
 """Number of places in an interval of numbers that stand for it."""
-
-COMPLETIONS = 32
-"""Number of draws of the missing cells of a row over which distributions of its other cells are averaged."""
-
-DRAWS = 200
-"""Number of draws that stand for the distribution of several columns."""
-
-STATISTICS = ("mean", "median", "mode")
 
 
 class Conditional:
@@ -57,9 +47,7 @@ class Conditional:
         codec, _ = conditional_parts(model)
         self._model, self._codec = model, codec
         self._is_one = not isinstance(target, list)
-        self.targets: tuple[Any, ...] = (target,) if self._is_one else tuple(target)
-        if not self.targets or len(set(self.targets)) < len(self.targets):
-            raise ValueError(f"conditional takes one column or several different ones, not {target!r}")
+        self.targets = predictive.checked_targets(target)
         self._codes = [codec.encoding.code(name) for name in self.targets]
         self._labels = labels
         column = None if labels is None or model.classes is None else model.classes.column
@@ -90,8 +78,7 @@ class Conditional:
         Returns:
             Shape (n,); for several targets, a dictionary of such arrays by column.
         """
-        if statistic is not None and statistic not in STATISTICS:
-            raise ValueError(f"statistic must be 'mean', 'median' or 'mode', not {statistic!r}")
+        predictive.checked_statistic(statistic)
         for code in self._codes:
             if code.categories is not None and statistic in ("mean", "median"):
                 raise ValueError(f"column {code.name!r} holds categories, which have no {statistic}: take 'mode'")
@@ -119,9 +106,7 @@ class Conditional:
         Returns:
             Shape (n, levels); for several targets, a dictionary of such arrays by column.
         """
-        asked = np.asarray(levels, float)
-        if asked.ndim != 1 or not len(asked) or not ((asked > 0) & (asked < 1)).all():
-            raise ValueError(f"levels of quantiles must be numbers between 0 and 1, not {levels!r}")
+        asked = predictive.checked_levels(levels)
         for code in self._codes:
             if code.categories is not None:
                 raise ValueError(f"column {code.name!r} holds categories, which have no quantiles: take predict_proba")
@@ -142,10 +127,8 @@ class Conditional:
         Returns:
             Shape (n, n_draws); for several targets, a dictionary of such arrays by column, drawn together.
         """
-        if not is_whole(n_draws, 1):
-            raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
         given = given_cells(self._model, X, self.targets, self._labels)
-        values = self._drawn(given, n_draws, random_state)
+        values = self._drawn(given, predictive.checked_draws(n_draws), random_state)
         return self._collected([self._typed(code, own) for code, own in zip(self._codes, values, strict=True)])
 
     def log_prob(self, X: Any) -> Float[np.ndarray, " n"]:
@@ -178,13 +161,8 @@ class Conditional:
         """What a function makes of the distribution of each target."""
         given = given_cells(self._model, X, self.targets, self._labels)
         if self._is_one:
-            parts, code = [], self._codes[0]
-            places = np.flatnonzero(given.is_whole), np.flatnonzero(~given.is_whole)
-            for rows, distribution in zip(places, (self._of_complete, self._of_incomplete), strict=True):
-                if len(rows):
-                    parts.append(summary(code, distribution(given.known[rows])))
-            found = np.concatenate(parts)
-            return found[np.argsort(np.concatenate(places), kind="stable")]
+            of_one = partial(summary, self._codes[0])
+            return summarized(given.known, given.is_whole, self._of_complete, self._of_incomplete, of_one)
         equal = np.full((len(given.known), DRAWS), 1 / DRAWS)
         values = self._drawn(given, DRAWS, 0)
         distributions = [
@@ -227,12 +205,7 @@ class Conditional:
             return self._of_complete(known)
         draws = self._completions(known)
         own = self._of_complete(draws.reshape(-1, draws.shape[2]), levels=max(2, 4 * LEVELS // len(draws)))
-
-        def together(part: np.ndarray) -> np.ndarray:
-            return part.reshape(len(draws), len(known), -1).swapaxes(0, 1).reshape(len(known), -1)
-
-        weights = together(own.weights) / len(draws)
-        return Predictive(together(own.values), weights, np.tile(own.is_atom, len(draws)))
+        return own.pooled(len(draws))
 
     def _completions(self, known: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "draws n width"]:
         """Draws of the missing cells of rows, with the targets hidden again."""

@@ -7,27 +7,17 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import ndtri
 
-from pointillist.arguments import RandomState, is_whole
+from pointillist.arguments import RandomState
 from pointillist.diffusion.given_sampling import ColumnDensity, ColumnQuantiles
 from pointillist.engine.mapping import map_rows
+from pointillist.models import predictive
 from pointillist.models.drawing import completed
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.given import with_labels
 from pointillist.models.given_numbers import known_numbers, rows_with_gaps
-from pointillist.models.predictive import Predictive
+from pointillist.models.predictive import COMPLETIONS, DRAWS, LEVELS, Predictive, summarized
 from pointillist.models.process import Learned
 from pointillist.points.number_codec import NumberCodec
-
-LEVELS = 50
-"""Number of quantiles that stand for the distribution of a number."""
-
-COMPLETIONS = 32
-"""Number of draws of the missing cells of a row over which distributions of its other cells are averaged."""
-
-DRAWS = 200
-"""Number of draws that stand for the distribution of several columns."""
-
-STATISTICS = ("mean", "median", "mode")
 
 
 class NumberConditional:
@@ -49,9 +39,7 @@ class NumberConditional:
         assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
         self._model, self._codec, self._process = model, codec, process
         self._is_one = not isinstance(target, list)
-        self.targets: tuple[Any, ...] = (target,) if self._is_one else tuple(target)
-        if not self.targets or len(set(self.targets)) < len(self.targets):
-            raise ValueError(f"conditional takes one column or several different ones, not {target!r}")
+        self.targets = predictive.checked_targets(target)
         self._places = [codec.place(name) for name in self.targets]
         self._labels = labels
         process.check_asked(model, "conditional", has_label=labels is not None)
@@ -81,8 +69,7 @@ class NumberConditional:
         Returns:
             Shape (n,); for several targets, a dictionary of such arrays by column.
         """
-        if statistic is not None and statistic not in STATISTICS:
-            raise ValueError(f"statistic must be 'mean', 'median' or 'mode', not {statistic!r}")
+        predictive.checked_statistic(statistic)
         if statistic == "median":
             return self._of_each(X, lambda distribution: distribution.quantiles(np.array([0.5]))[:, 0])
         return self._of_each(X, lambda distribution: getattr(distribution, statistic or "mean")())
@@ -101,9 +88,7 @@ class NumberConditional:
         Returns:
             Shape (n, levels); for several targets, a dictionary of such arrays by column.
         """
-        asked = np.asarray(levels, float)
-        if asked.ndim != 1 or not len(asked) or not ((asked > 0) & (asked < 1)).all():
-            raise ValueError(f"levels of quantiles must be numbers between 0 and 1, not {levels!r}")
+        asked = predictive.checked_levels(levels)
         return self._of_each(X, lambda distribution: distribution.quantiles(asked))
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Any:
@@ -117,9 +102,7 @@ class NumberConditional:
         Returns:
             Shape (n, n_draws); for several targets, a dictionary of such arrays by column, drawn together.
         """
-        if not is_whole(n_draws, 1):
-            raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
-        return self._collected(self._drawn(self._known(X), n_draws, random_state))
+        return self._collected(self._drawn(self._known(X), predictive.checked_draws(n_draws), random_state))
 
     def log_prob(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes the log-density of the targets of each row given its other cells, in nats and in their units.
@@ -182,14 +165,8 @@ class NumberConditional:
         """What a function makes of the distribution of each target."""
         known = self._known(X)
         if self._is_one:
-            is_whole_row = ~np.isnan(np.delete(known, self._own, axis=1)).any(axis=1)
-            parts, places = [], [np.flatnonzero(is_whole_row), np.flatnonzero(~is_whole_row)]
-            for rows, distribution in zip(places, (self._of_complete, self._of_incomplete), strict=True):
-                if len(rows):
-                    parts.append(summary(distribution(known[rows])))
-            if not parts:
-                raise ValueError("X has no rows: give one")
-            return np.concatenate(parts)[np.argsort(np.concatenate(places), kind="stable")]
+            is_whole = ~np.isnan(np.delete(known, self._own, axis=1)).any(axis=1)
+            return summarized(known, is_whole, self._of_complete, self._of_incomplete, summary)
         equal = np.full((len(known), DRAWS), 1 / DRAWS)
         drawn = self._drawn(known, DRAWS, 0)
         distributions = [
@@ -212,10 +189,7 @@ class NumberConditional:
         """The distribution of the single target of rows of which other cells are missing too."""
         draws = self._completions(known)
         own = self._of_complete(draws.reshape(-1, draws.shape[2]), levels=max(2, 4 * LEVELS // len(draws)))
-        values = own.values.reshape(len(draws), len(known), -1).swapaxes(0, 1).reshape(len(known), -1)
-        return Predictive(
-            values, np.full(values.shape, 1 / values.shape[1]), self._is_atom(self._places[0], values.shape[1])
-        )
+        return own.pooled(len(draws))
 
     def _completions(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
         """Draws of the missing cells of rows, given those of the other columns alone."""

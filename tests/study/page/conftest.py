@@ -69,6 +69,9 @@ def page_of(opened, written):
     """Opens a study's page from the disk; an error in it, or a request to anywhere else, fails the test."""
 
     def build(results, fragment="", precision="int8", **options):
-        return opened(written(results, precision), fragment, **options)
+        page = opened(written(results, precision), fragment, **options)
+        if options.get("java_script_enabled", True):
+            page.wait_for_function("() => document.documentElement.dataset.isReady")
+        return page
 
     return build

@@ -14,9 +14,17 @@ from pointillist.study.page.finding import finding
 from pointillist.study.page.live import TRAINING_TIMESTEPS, live_content
 
 
-@pytest.fixture
-def page(page_of, live_results):
-    return page_of(live_results)
+@pytest.fixture(scope="module")
+def page(chromium, written, live_results):
+    """One page for all tests: each works on a part of its own."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(written(live_results).as_uri())
+    page.wait_for_function("() => document.documentElement.dataset.isReady")
+    yield page
+    page.close()
+    assert not wrong
 
 
 def seen(page, step):
@@ -95,6 +103,8 @@ def test_two_sides_start_from_one_noise_and_keep_one_clock(page):
     page.mouse.click(box["x"] + x, box["y"] + y)
     lengths = page.evaluate(f"{duel}.stages.map(stage => stage.scene.path.length)")
     assert lengths == [2 * 25] * 2
+    guidance.locator("canvas").first.press("Enter")
+    assert page.evaluate(f"{duel}.stages[0].scene.chosen === {duel}.stages[1].scene.chosen")
 
 
 def test_without_motion_the_hero_waits_for_a_button(page_of, live_results):
@@ -180,6 +190,29 @@ def test_gradients_are_those_of_jax(page):
         )
 
 
+def test_tables_that_cannot_be_learned_are_refused_in_a_line(page):
+    read = "text => { try { return pointillist.readColumns(text).rows.length } catch (error) { return error.message } }"
+    lines = "\n".join("1.5,2" for _ in range(40))
+    assert page.evaluate(read, f"a,b\n{lines}") == 40 and page.evaluate(read, lines) == 40
+    assert page.evaluate(read, "a,b,c,d\n1,2,3,4") == "The file has 4 columns; it takes two or three."
+    assert page.evaluate(read, "a,b\n1,2") == "The file has 1 rows; it takes 30 or more."
+    assert page.evaluate(read, f"a,b\n1,x\n{lines}").startswith("Line 2 does not hold 2 numbers: 1,x")
+
+
+def test_points_are_drawn_by_hand(page):
+    pad = page.locator(".pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    for i in range(8):
+        page.mouse.move(box["x"] + 60 + 20 * i, box["y"] + 70)
+    page.mouse.up()
+    assert page.evaluate("pointillist.trainer.pad.points.length") >= 30 and page.locator(".train .start").is_enabled()
+    page.locator(".train .clear").click()
+    assert not page.locator(".train .start").is_enabled()
+
+
 def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
     """A ring, from a file."""
     angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 800)
@@ -204,26 +237,3 @@ def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
         page.click("#live-csv")
     rows = np.loadtxt(download.value.path(), delimiter=",", skiprows=1)
     assert rows.mean(axis=0) == pytest.approx([100, 0], abs=0.5) and rows[:, 0].max() > 103
-
-
-def test_tables_that_cannot_be_learned_are_refused_in_a_line(page):
-    read = "text => { try { return pointillist.readColumns(text).rows.length } catch (error) { return error.message } }"
-    lines = "\n".join("1.5,2" for _ in range(40))
-    assert page.evaluate(read, f"a,b\n{lines}") == 40 and page.evaluate(read, lines) == 40
-    assert page.evaluate(read, "a,b,c,d\n1,2,3,4") == "The file has 4 columns; it takes two or three."
-    assert page.evaluate(read, "a,b\n1,2") == "The file has 1 rows; it takes 30 or more."
-    assert page.evaluate(read, f"a,b\n1,x\n{lines}").startswith("Line 2 does not hold 2 numbers: 1,x")
-
-
-def test_points_are_drawn_by_hand(page):
-    pad = page.locator(".pad")
-    pad.scroll_into_view_if_needed()
-    box = pad.bounding_box()
-    page.mouse.move(box["x"] + 60, box["y"] + 60)
-    page.mouse.down()
-    for i in range(8):
-        page.mouse.move(box["x"] + 60 + 20 * i, box["y"] + 70)
-    page.mouse.up()
-    assert page.evaluate("pointillist.trainer.pad.points.length") >= 30 and page.locator(".train .start").is_enabled()
-    page.locator(".train .clear").click()
-    assert not page.locator(".train .start").is_enabled()

@@ -1,7 +1,20 @@
 "use strict";
 /** Metric against setting, one series a data set; training losses, one series a setting. */
 (() => {
-  const { fragment, sections, colour, seriesColour, onTheme, element, plot, picture, save, saveCanvas, fileName } = pointillist;
+  const {
+    fragment,
+    later,
+    sections,
+    colour,
+    seriesColour,
+    onTheme,
+    element,
+    plot,
+    picture,
+    save,
+    saveCanvas,
+    fileName,
+  } = pointillist;
   const { DASHES, SHAPES, sample, vector } = pointillist;
 
   const range = (n) => Array.from({ length: n }, (_, i) => i);
@@ -37,7 +50,10 @@
     ctx.fill();
     ctx.globalAlpha = 0.8;
     ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
-    line(ctx, edges.map(([middle]) => middle));
+    line(
+      ctx,
+      edges.map(([middle]) => middle),
+    );
     ctx.setLineDash([]);
     ctx.globalAlpha = 1;
   }
@@ -58,9 +74,18 @@
       const [low, high] = [-half, half].map((by) => place(i, row.value[i] + by)[1]);
       const cap = 3 * scale;
       const foot = Number.isFinite(low) ? low : u.bbox.top + u.bbox.height;
-      line(ctx, [[point[0], foot], [point[0], high]]);
-      line(ctx, [[point[0] - cap, high], [point[0] + cap, high]]);
-      line(ctx, [[point[0] - cap, foot], [point[0] + cap, foot]]);
+      line(ctx, [
+        [point[0], foot],
+        [point[0], high],
+      ]);
+      line(ctx, [
+        [point[0] - cap, high],
+        [point[0] + cap, high],
+      ]);
+      line(ctx, [
+        [point[0] - cap, foot],
+        [point[0] + cap, foot],
+      ]);
     });
     points.forEach((point, i) => {
       if (point) mark(ctx, point, shape, 4 * scale, row.best[i] ? ctx.strokeStyle : colour("--panel"));
@@ -84,8 +109,14 @@
   }
 
   function cross(context, x, y, r) {
-    line(context, [[x - r, y - r], [x + r, y + r]]);
-    line(context, [[x - r, y + r], [x + r, y - r]]);
+    line(context, [
+      [x - r, y - r],
+      [x + r, y + r],
+    ]);
+    line(context, [
+      [x - r, y + r],
+      [x + r, y - r],
+    ]);
   }
 
   function setUpMetrics(section) {
@@ -224,7 +255,8 @@
     const { heads } = section.chart;
     let drawn = null;
 
-    const curves = () => heads.map((name, i) => ({ name, i, curve: section.losses[select.value][i] })).filter((c) => c.curve);
+    const curves = () =>
+      heads.map((name, i) => ({ name, i, curve: section.losses[select.value][i] })).filter((c) => c.curve);
 
     function draw() {
       drawn?.destroy();
@@ -250,7 +282,9 @@
           for (const one of shown) {
             u.ctx.strokeStyle = u.ctx.fillStyle = seriesColour(one.i);
             u.ctx.lineWidth = 1.5 * devicePixelRatio;
-            u.ctx.setLineDash(DASHES[one.i % DASHES.length].split(" ").map((length) => Number(length) * devicePixelRatio));
+            u.ctx.setLineDash(
+              DASHES[one.i % DASHES.length].split(" ").map((length) => Number(length) * devicePixelRatio),
+            );
             const points = x.map((_, i) => (at(one, i) === null ? null : place(i, at(one, i))));
             line(u.ctx, points);
             if (x.length === 1) mark(u.ctx, points[0], SHAPES[0], 3 * devicePixelRatio, u.ctx.strokeStyle);
@@ -297,7 +331,7 @@
   }
 
   for (const section of sections) {
-    setUpMetrics(section);
-    setUpLosses(section);
+    later(() => setUpMetrics(section));
+    later(() => setUpLosses(section));
   }
 })();

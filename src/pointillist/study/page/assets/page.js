@@ -40,8 +40,24 @@
 
   const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
+  /** What the first picture does not need; it is done after it, a piece at a time. */
+  const waiting = [];
+  const later = (work) => waiting.push(work);
+
+  /** Does all that waits, for a link that leads there. */
+  function finish() {
+    while (waiting.length) waiting.shift()();
+    document.documentElement.dataset.isReady = "true";
+  }
+
+  function proceed() {
+    waiting.shift()?.();
+    if (waiting.length) setTimeout(proceed);
+    else finish();
+  }
+
   Object.assign(pointillist, {
-    data, sections, colour, seriesColour, onTheme, say, element, save, saveCanvas, fileName, FONT, copyFrom,
+    later, data, sections, colour, seriesColour, onTheme, say, element, save, saveCanvas, fileName, FONT, copyFrom,
   });
 
   async function copy(text) {
@@ -85,6 +101,7 @@
     const view = link && decodeURIComponent(link.hash.slice(1));
     if (!view || view.startsWith("page.") || view.includes("?")) return;
     event.preventDefault();
+    finish();
     openMenu(false);
     fragment.change(view, {});
     show(view, calm.matches ? "auto" : "smooth");
@@ -94,8 +111,15 @@
   });
 
   // After the parts have taken the room that they need.
-  addEventListener("load", () => requestAnimationFrame(() => show(fragment.read().view, "auto")));
-  addEventListener("hashchange", () => show(fragment.read().view, "auto"));
+  addEventListener("load", () => {
+    if (location.hash) finish();
+    else setTimeout(proceed, 100);
+    requestAnimationFrame(() => show(fragment.read().view, "auto"));
+  });
+  addEventListener("hashchange", () => {
+    finish();
+    show(fragment.read().view, "auto");
+  });
 
   const bar = document.querySelector(".bar");
   new ResizeObserver(() => {

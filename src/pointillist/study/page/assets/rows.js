@@ -1,7 +1,7 @@
 "use strict";
 /** Generated rows beside real ones; rows of three columns turn. */
 (() => {
-  const { fragment, data, sections, colour, seriesColour, onTheme, element, saveCanvas, fileName, FONT } = pointillist;
+  const { fragment, later, data, sections, colour, seriesColour, onTheme, element, saveCanvas, fileName, FONT } = pointillist;
   const START = [-60, 25]; // azimuth and elevation in degrees
   const BINS = 40;
 
@@ -289,7 +289,7 @@
     if (!shown.length) build();
   }
 
-  sections.forEach(setUp);
   onTheme(thumbnails);
-  thumbnails();
+  later(thumbnails);
+  for (const section of sections) later(() => setUp(section));
 })();

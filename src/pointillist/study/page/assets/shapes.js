@@ -58,8 +58,10 @@
   function sample({ colour, shape, dash }) {
     const made = svg("svg", { viewBox: "0 0 28 12", class: "sample", "aria-hidden": "true" });
     const group = svg("g", { style: `--own: ${colour}`, class: "series" });
-    if (dash !== null) group.append(svg("path", { d: "M0 6H28", class: "line", "stroke-dasharray": DASHES[dash % DASHES.length] }));
-    if (shape !== null) group.append(svg("path", { d: shapePath(shape, 4), transform: "translate(14 6)", class: "mark" }));
+    if (dash !== null)
+      group.append(svg("path", { d: "M0 6H28", class: "line", "stroke-dasharray": DASHES[dash % DASHES.length] }));
+    if (shape !== null)
+      group.append(svg("path", { d: shapePath(shape, 4), transform: "translate(14 6)", class: "mark" }));
     made.append(group);
     return made;
   }

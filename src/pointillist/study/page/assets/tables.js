@@ -1,7 +1,7 @@
 "use strict";
 /** Tables: sorting, filters, reported numbers, CSV. */
 (() => {
-  const { fragment, sections, element, save, fileName, say } = pointillist;
+  const { fragment, later, sections, element, save, fileName, say } = pointillist;
 
   /** The section's lines of results.csv, byte for byte. */
   async function csv(packed) {
@@ -25,7 +25,11 @@
   /** A cell whose network is in the page opens it in the live stage; by keyboard, the first line of a set does. */
   function linkLive(cell, isFirst) {
     const value = cell.querySelector(".value");
-    const link = element("a", { href: `#live?${cell.dataset.live}`, className: "open-live", tabIndex: isFirst ? 0 : -1 });
+    const link = element("a", {
+      href: `#live?${cell.dataset.live}`,
+      className: "open-live",
+      tabIndex: isFirst ? 0 : -1,
+    });
     link.append(value.textContent, element("span", { className: "hidden-text" }, ", draw its rows live"));
     value.replaceChildren(link);
   }
@@ -110,5 +114,5 @@
     });
   }
 
-  sections.forEach(setUp);
+  for (const section of sections) later(() => setUp(section));
 })();

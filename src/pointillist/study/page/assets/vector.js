@@ -87,7 +87,8 @@
     const factors = isLog ? (high / low < 30 ? [1, 2, 5] : [1]) : [];
     const ticks = [];
     if (isLog) {
-      for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++) for (const f of factors) ticks.push(f * 10 ** e);
+      for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++)
+        for (const f of factors) ticks.push(f * 10 ** e);
     } else {
       const power = 10 ** Math.floor(Math.log10((high - low) / 5));
       const step = power * [1, 2, 5, 10].find((f) => f * power >= (high - low) / 6);
@@ -113,8 +114,13 @@
     const toX = scale(xRange, isLogX, AREA.left, AREA.right);
     const toY = scale(yRange, isLogY, AREA.bottom, AREA.top);
     const picture = svg("svg", {
-      xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT,
-      "font-family": FONT, "font-size": 12, fill: colour("--muted"),
+      xmlns: "http://www.w3.org/2000/svg",
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      width: WIDTH,
+      height: HEIGHT,
+      "font-family": FONT,
+      "font-size": 12,
+      fill: colour("--muted"),
     });
     picture.append(
       svg("rect", { width: WIDTH, height: HEIGHT, fill: colour("--panel") }),
@@ -127,7 +133,9 @@
         svg("text", { x: AREA.left - 8, y: at + 4, "text-anchor": "end" }, number(value)),
       );
     }
-    const across = ticks ? x.map((value, i) => [value, ticks[i]]) : ticksOf(xRange, isLogX).map((value) => [value, number(value)]);
+    const across = ticks
+      ? x.map((value, i) => [value, ticks[i]])
+      : ticksOf(xRange, isLogX).map((value) => [value, number(value)]);
     for (const [value, text] of across) {
       picture.append(svg("text", { x: toX(value), y: AREA.bottom + 20, "text-anchor": "middle" }, text));
     }
@@ -147,8 +155,13 @@
       const own = colour(`--series-${(index % 8) + 1}`);
       const place = `translate(${at} ${HEIGHT - 18})`;
       const dashes = hasMark ? "" : DASHES[index % DASHES.length];
-      picture.append(svg("path", { d: "M0 0H28", transform: place, stroke: own, "stroke-width": 2, "stroke-dasharray": dashes }));
-      if (hasMark) picture.append(svg("path", { d: shapePath(index, 4.5), transform: `translate(${at + 14} ${HEIGHT - 18})`, fill: own }));
+      picture.append(
+        svg("path", { d: "M0 0H28", transform: place, stroke: own, "stroke-width": 2, "stroke-dasharray": dashes }),
+      );
+      if (hasMark)
+        picture.append(
+          svg("path", { d: shapePath(index, 4.5), transform: `translate(${at + 14} ${HEIGHT - 18})`, fill: own }),
+        );
       picture.append(svg("text", { x: at + 34, y: HEIGHT - 14, fill: colour("--fg") }, name));
       at += 54 + 7 * name.length;
     }

@@ -2,7 +2,8 @@
 /* The last two steps, each two stages in lockstep: samplers, and scales of guidance. */
 
 (() => {
-  const { Duel, curves, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } = window.pointillist;
+  const { Duel, curves, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
+    window.pointillist;
   const NAMES = { dpm: "DPM-Solver++(2M)", heun: "Heun", ddim: "DDIM", ancestral: "ancestral (DDPM)" };
   /** Evaluations at which distances are measured. */
   const BUDGETS = [3, 5, 8, 12, 20, 32, 50];
@@ -67,7 +68,8 @@
         .map((i) => {
           const { value, error } = energyDistance(ends[i].subarray(0, MEASURED_ROWS * columns), real, columns);
           const evaluations = evaluationsOf(sides[i].sampler, sides[i].steps);
-          return `${["Left", "Right"][i]}: ${evaluations} evaluations, energy distance ${value.toFixed(4)} ± ${error.toFixed(4)}`;
+          const distance = `energy distance ${value.toFixed(4)} ± ${error.toFixed(4)}`;
+          return `${["Left", "Right"][i]}: ${evaluations} evaluations, ${distance}`;
         })
         .join(". ");
       await this.#measure(now, real, columns);
@@ -82,9 +84,9 @@
       this.keys.replaceChildren(...keyOf(series));
       const draw = () =>
         curves(this.chart, {
-          label: `Energy distance to rows of the data against evaluations: ${series.map(({ name }) => name).join(", ")}`,
+          label: `Energy distance to the data against evaluations: ${series.map(({ name }) => name).join(", ")}`,
           x: { range: [2.7, 56], log: true, name: "evaluations of the network per row", ticks: BUDGETS },
-          y: { range: [5e-4, 2], log: true, name: "energy distance to the data", ticks: [0.001, 0.01, 0.1, 1] },
+          y: { range: [5e-4, 20], log: true, name: "energy distance to the data", ticks: [0.001, 0.01, 0.1, 1, 10] },
           series,
           marker: Number(this.evaluations.value),
         });
@@ -94,7 +96,11 @@
           const side = this.#side(i, budget);
           const labels = side.labels && labelsFor(models.datasets[this.set], MEASURED_ROWS, "all");
           const { variance } = models.get(side.id);
-          const rows = await pool.run({ ...side, variance, labels, rows: MEASURED_ROWS, seed: 1 }, undefined, "measure");
+          const rows = await pool.run(
+            { ...side, variance, labels, rows: MEASURED_ROWS, seed: 1 },
+            undefined,
+            "measure",
+          );
           if (!rows || this.measuring !== now) return;
           const { value, error } = energyDistance(rows, real, columns);
           const evaluations = evaluationsOf(side.sampler, side.steps);
@@ -141,8 +147,11 @@
       for (const input of [...this.scales, this.classes]) input.addEventListener("input", again);
     }
 
-    show({ set }) {
-      const conditional = models.conditional(set);
+    show({ set: wanted }) {
+      // A set without such a model leaves the last one, or the first that has one.
+      const hasOne = (name) => models.conditional(name);
+      const set = hasOne(wanted) ? wanted : (this.set ?? Object.keys(models.datasets).find(hasOne));
+      const conditional = set && models.conditional(set);
       if (!conditional || (this.set === set && this.model === conditional)) return;
       Object.assign(this, { set, model: conditional });
       const classes = Array.from({ length: conditional.n_classes }, (_, k) => new Option(`class ${k}`, k));
@@ -176,5 +185,5 @@
     }
   }
 
-  Object.assign(window.pointillist, { SamplerStep, GuidanceStep, debounced });
+  Object.assign(window.pointillist, { SamplerStep, GuidanceStep });
 })();

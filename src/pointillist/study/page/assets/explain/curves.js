@@ -54,8 +54,14 @@
     const toX = scale(x, MARGIN.left, width - MARGIN.right);
     const toY = scale(y, height - MARGIN.bottom, MARGIN.top);
     // On an axis of logarithms, what is not positive lies below all.
-    const within = (at) => (Number.isNaN(at) ? height - MARGIN.bottom : Math.min(height - MARGIN.bottom, Math.max(MARGIN.top, at)));
-    const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "curves" });
+    const within = (at) =>
+      Number.isNaN(at) ? height - MARGIN.bottom : Math.min(height - MARGIN.bottom, Math.max(MARGIN.top, at));
+    const picture = svg("svg", {
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      "aria-label": label,
+      class: "curves",
+    });
     for (const value of y.ticks ?? ticksOf(y)) {
       const at = toY(value);
       picture.append(
@@ -64,7 +70,9 @@
       );
     }
     for (const value of x.ticks ?? ticksOf(x)) {
-      picture.append(svg("text", { x: toX(value), y: height - MARGIN.bottom + 18, "text-anchor": "middle" }, number(value)));
+      picture.append(
+        svg("text", { x: toX(value), y: height - MARGIN.bottom + 18, "text-anchor": "middle" }, number(value)),
+      );
     }
     picture.append(
       svg("text", { x: width - MARGIN.right, y: height - 4, "text-anchor": "end", class: "name" }, x.name),
@@ -95,14 +103,22 @@
       points.forEach(([x, y, error], i) => {
         if (error) {
           const [low, high] = [y - error, y + error].map((value) => within(toY(value)));
-          group.append(svg("path", { d: `M${toX(x)} ${low}V${high}M${toX(x) - 3} ${low}h6M${toX(x) - 3} ${high}h6`, class: "bar" }));
+          group.append(
+            svg("path", {
+              d: `M${toX(x)} ${low}V${high}M${toX(x) - 3} ${low}h6M${toX(x) - 3} ${high}h6`,
+              class: "bar",
+            }),
+          );
         }
         const place = `translate(${places[i].map((value) => value.toFixed(1)).join(" ")})`;
         group.append(svg("path", { d: shapePath(colour, 4.2), transform: place, class: "mark" }));
       });
     }
     if (isLine && marker !== undefined) {
-      const next = Math.max(1, points.findIndex(([x]) => x >= marker));
+      const next = Math.max(
+        1,
+        points.findIndex(([x]) => x >= marker),
+      );
       const [[x0, y0], [x1, y1]] = [points[next - 1], points[next]];
       const y = y0 + ((y1 - y0) * (marker - x0)) / (x1 - x0);
       group.append(svg("circle", { cx: toX(marker), cy: within(toY(y)), r: 5, class: "mark" }));

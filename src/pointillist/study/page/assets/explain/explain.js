@@ -52,7 +52,8 @@
     schedules.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
     state.model = models.plain(set);
     schedules.value = state.model.id;
-    part("guidance").hidden = !models.conditional(set) && !Object.keys(models.datasets).some((of) => models.conditional(of));
+    part("guidance").hidden =
+      !models.conditional(set) && !Object.keys(models.datasets).some((of) => models.conditional(of));
     part("guidance").querySelector(".without").hidden = Boolean(models.conditional(set));
     for (const picker of pickers)
       for (const button of picker.children) button.setAttribute("aria-pressed", String(button.dataset.set === set));

@@ -2,7 +2,7 @@
 /* The picture at the top: rows that go from noise to data and back, until they are told to stop. */
 
 (() => {
-  const { Stage, calm, models } = window.pointillist;
+  const { Stage, calm } = window.pointillist;
   const [SECONDS, REST] = [3.6, 1.1];
   const COLOURS = 9;
 
@@ -93,5 +93,5 @@
     }
   }
 
-  Object.assign(window.pointillist, { Hero, models });
+  window.pointillist.Hero = Hero;
 })();

@@ -2,7 +2,7 @@
 /* The first three steps, which share a time t: what noise does, what the network answers, how fast it goes. */
 
 (() => {
-  const { Stage, View, calm, curves, keyOf, levelAt, pool } = window.pointillist;
+  const { Stage, curves, keyOf, levelAt, pool } = window.pointillist;
 
   /** Normal numbers, the same for a seed: mulberry32 and Box and Muller. */
   function normals(length, seed) {
@@ -13,7 +13,10 @@
       value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
       return ((value ^ (value >>> 14)) >>> 0) / 4294967296;
     };
-    return Float32Array.from({ length }, () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
+    return Float32Array.from(
+      { length },
+      () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
+    );
   }
 
   const noised = (rows, noise, { alpha, sigma }) => rows.map((value, i) => alpha * value + sigma * noise[i]);
@@ -98,10 +101,11 @@
       const [asked, answers] = root.querySelectorAll("canvas");
       const show = { real: false };
       this.asked = new Stage(asked, { onPick: (row, x, y) => this.#ask(row, x, y), show: { ...show, field: true } });
-      this.answers = new Stage(answers, { onPick: () => {}, show: { ...show, real: true } });
+      this.answers = new Stage(answers, { onPick: () => {}, hasKeys: false, show: { ...show, real: true } });
       this.update = latest((state) => this.#update(state));
       asked.addEventListener("keydown", (event) => {
-        const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [];
+        const [dx, dy] =
+          { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [];
         if (dx === undefined || this.state.model.columns !== 2) return;
         event.preventDefault();
         this.point = [this.point[0] + 0.05 * dx, this.point[1] + 0.05 * dy];
@@ -119,10 +123,14 @@
       this.update(state);
     }
 
+    /** Asks about a place, or about a row that has none: by keyboard, or in three columns. */
     #ask(row, x, y) {
-      if (this.state?.model.columns === 2) this.point = this.asked.scene.at(x, y);
-      else if (row !== null) this.row = row;
-      if (this.state) this.update(this.state);
+      if (!this.state || (row === null && x === undefined)) return;
+      const { scene } = this.asked;
+      scene.chosen = row;
+      if (this.state.model.columns !== 2) this.row = row ?? this.row;
+      else this.point = x === undefined ? Array.from(scene.x.subarray(2 * row, 2 * row + 2)) : scene.at(x, y);
+      this.update(this.state);
     }
 
     async #update(state) {
@@ -134,7 +142,9 @@
       scene.setDataset(dataset, model.columns);
       Object.assign(scene, { x, level, labels: null });
       const field = scene.fieldPoints();
-      const point = Float32Array.from(this.point ?? x.subarray(this.row * model.columns, (this.row + 1) * model.columns));
+      const point = Float32Array.from(
+        this.point ?? x.subarray(this.row * model.columns, (this.row + 1) * model.columns),
+      );
       const all = new Float32Array(x.length + field.length + point.length);
       all.set(x);
       all.set(field, x.length);
@@ -145,7 +155,7 @@
         x0.subarray(x.length, x.length + field.length),
         x0.subarray(x.length + field.length),
       ];
-      scene.setField({ from: scene.project(field), to: scene.project(ofField.map((value) => value * level.alpha)) });
+      scene.setField({ from: field, to: ofField.map((value) => value * level.alpha) });
       scene.guess = { from: point, to: ofPoint };
       scene.setRows(x, level, null);
       this.answers.scene.setDataset(dataset, model.columns);
@@ -161,12 +171,14 @@
       this.readout = root.querySelector(".readout");
       this.chart = root.querySelector(".curve");
       this.keys = root.querySelector(".keys");
-      this.stage = new Stage(root.querySelector("canvas"), { onPick: () => {}, show: { real: false } });
+      this.stage = new Stage(root.querySelector("canvas"), { onPick: () => {}, hasKeys: false, show: { real: false } });
     }
 
     show({ dataset, model, t }) {
       const T = model.timesteps;
-      const times = Array.from({ length: Math.min(T, 200) + 1 }, (_, i, n = Math.min(T, 200)) => Math.round((i * T) / n));
+      const times = Array.from({ length: Math.min(T, 200) + 1 }, (_, i, n = Math.min(T, 200)) =>
+        Math.round((i * T) / n),
+      );
       const series = model.schedule.map((table, i) => ({
         name: ["alpha_t: the data's share", "sigma_t: the noise's share"][i],
         colour: i,
@@ -192,13 +204,19 @@
       both.set(normals(half, 7));
       both.set(noised(dataset.real, noise, last), half);
       const rows = half / model.columns;
-      scene.setRows(both, last, Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)));
+      scene.setRows(
+        both,
+        last,
+        Uint8Array.from({ length: 2 * rows }, (_, r) => (r < rows ? 7 : 0)),
+      );
       const kl = model.prior_kl;
       this.readout.textContent =
         `At T = ${T}, alpha_T = ${last.alpha.toFixed(3)}: ${percent(last.alpha)} of each row is still in x_T.` +
-        (kl === undefined ? "" : ` N(0, I) is off by ${kl.toPrecision(2)} nats per column.`);
+        (kl === undefined
+          ? ""
+          : ` N(0, I) is off by ${kl < 0.001 ? "less than 0.001" : kl.toPrecision(2)} nats per column.`);
     }
   }
 
-  Object.assign(window.pointillist, { NoiseStep, DenoiseStep, ScheduleStep, View, calm });
+  Object.assign(window.pointillist, { NoiseStep, DenoiseStep, ScheduleStep });
 })();

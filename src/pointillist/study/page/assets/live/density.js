@@ -32,7 +32,9 @@
   /** One pass of a Gaussian kernel along an axis. */
   function blur(bins, stride) {
     const reach = Math.ceil(3 * BANDWIDTH);
-    const kernel = Float32Array.from({ length: 2 * reach + 1 }, (_, k) => Math.exp(-0.5 * ((k - reach) / BANDWIDTH) ** 2));
+    const kernel = Float32Array.from({ length: 2 * reach + 1 }, (_, k) =>
+      Math.exp(-0.5 * ((k - reach) / BANDWIDTH) ** 2),
+    );
     const out = new Float32Array(bins.length);
     for (let i = 0; i < bins.length; i++) {
       if (bins[i] === 0) continue;

@@ -7,13 +7,18 @@
   const SECONDS = 4;
   const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ancestral: [1, 1000, 1000] };
 
-  const { Clock, Stage, evaluationsOf, labelsFor, models, pool, save, saveCanvas } = window.pointillist;
+  const { Clock, Stage, evaluationsOf, labelsFor, later, models, pool, save, saveCanvas } = window.pointillist;
 
   const byId = (id) => document.getElementById(`live-${id}`);
 
   class Live {
     constructor() {
-      this.stage = new Stage(byId("canvas"), { channel: "live", rows: ROWS, onFrame: () => this.#onFrame() });
+      this.stage = new Stage(byId("canvas"), {
+        channel: "live",
+        rows: ROWS,
+        onFrame: () => this.#onFrame(),
+        hasKeys: false,
+      });
       this.clock = new Clock({
         ready: () => this.stage.ready,
         show: () => this.#show(),
@@ -51,7 +56,10 @@
 
     #fillSets() {
       const chosen = byId("set").value;
-      this.#options("set", Object.keys(models.datasets).map((name) => [name, name]));
+      this.#options(
+        "set",
+        Object.keys(models.datasets).map((name) => [name, name]),
+      );
       if (chosen) byId("set").value = chosen;
     }
 
@@ -60,7 +68,10 @@
     }
 
     #chooseSet() {
-      this.#options("model", models.of(byId("set").value).map((model) => [model.id, model.title]));
+      this.#options(
+        "model",
+        models.of(byId("set").value).map((model) => [model.id, model.title]),
+      );
       this.#chooseModel();
     }
 
@@ -202,7 +213,7 @@
       const lambda = Math.min(level.lambda, 10);
       const x0 = await pool.predict(this.model.id, lambda, points, condition);
       const to = x0.map((value) => value * level.alpha);
-      return { t: level.t, from: this.scene.project(points), to: this.scene.project(to) };
+      return { t: level.t, from: points, to };
     }
 
     #seek(share) {
@@ -252,24 +263,18 @@
         this.#seek(Number(byId("time").value) / 1000 + (clientX - last) / canvas.clientWidth);
         last = clientX;
       });
-      for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (start = null, this.#write()));
+      for (const end of ["pointerup", "pointercancel"])
+        canvas.addEventListener(end, () => ((start = null), this.#write()));
       canvas.addEventListener("keydown", (event) => {
         const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: 0, ArrowDown: 0 }[event.key];
         if (event.key === " ") byId("play").click();
         else if (event.shiftKey && this.scene.isSolid && step !== undefined) {
-          this.#turn(0.1 * step, { ArrowUp: -0.1, ArrowDown: 0.1 }[event.key] ?? 0);
+          this.scene.turnBy(0.1 * step, { ArrowUp: -0.1, ArrowDown: 0.1 }[event.key] ?? 0);
         } else if (step) this.#seek((Math.round(this.position) + step) / Math.max(1, this.total));
         else return;
         event.preventDefault();
       });
       canvas.addEventListener("keyup", (event) => event.key.startsWith("Arrow") && this.#write());
-    }
-
-    #turn(yaw, pitch) {
-      const { turn } = this.scene;
-      turn.yaw += yaw;
-      turn.pitch = Math.min(1.5, Math.max(-1.5, turn.pitch + pitch));
-      this.scene.draw();
     }
 
     #saveRows() {
@@ -283,7 +288,10 @@
       const { names, centre, unit } = this.dataset;
       const field = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
       const lines = Array.from({ length: ROWS }, (_, r) => {
-        const row = Array.from(frame.x.subarray(r * columns, (r + 1) * columns), (value, c) => value * unit[c] + centre[c]);
+        const row = Array.from(
+          frame.x.subarray(r * columns, (r + 1) * columns),
+          (value, c) => value * unit[c] + centre[c],
+        );
         return (labels ? [...row, labels[r]] : row).join(",");
       });
       const heads = labels ? [...names, "label"] : names;
@@ -345,5 +353,5 @@
     }
   }
 
-  window.pointillist.live = new Live();
+  later(() => (window.pointillist.live = new Live()));
 })();

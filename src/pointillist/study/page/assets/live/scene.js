@@ -33,6 +33,12 @@
       return this.view.turn;
     }
 
+    turnBy(yaw, pitch) {
+      this.turn.yaw += yaw;
+      this.turn.pitch = Math.min(1.5, Math.max(-1.5, this.turn.pitch + pitch));
+      this.draw();
+    }
+
     /** @param {object} dataset as the page holds it, with `real`: its rows */
     setDataset(dataset, columns) {
       if (this.view?.dataset === dataset && this.view.columns === columns) return;
@@ -53,7 +59,7 @@
       this.draw();
     }
 
-    /** @param {{from: Float32Array, to: Float32Array}|null} field points in the picture's own units, in pairs */
+    /** @param {{from: Float32Array, to: Float32Array}|null} rows, and where they are to go */
     setField(field) {
       this.field = field;
     }
@@ -65,10 +71,6 @@
         this.canvas.width = this.canvas.height = side;
         this.draw();
       }
-    }
-
-    project(x) {
-      return this.view.project(x);
     }
 
     #colour(name) {
@@ -120,7 +122,8 @@
         const kinds = this.ramp?.of ?? this.labels;
         this.#scatter(points, kinds, styles, view.layers(this.x, half), this.size * scale, 1);
       }
-      if (this.show.field && this.field) this.#drawField(this.place(this.field.from), this.place(this.field.to), scale);
+      if (this.show.field && this.field)
+        this.#drawField(...[this.field.from, this.field.to].map((of) => this.place(view.project(of))), scale);
       if (points && this.path) this.#drawPath(scale);
       if (this.guess) this.#drawGuess(scale);
       if (this.show.scale && !view.isSolid) this.#drawScale(half, size, scale);
@@ -228,7 +231,10 @@
 
     #ring(x, y, scale) {
       const { context } = this;
-      for (const [colour, width] of [["--bg", 5], ["--fg", 2.2]]) {
+      for (const [colour, width] of [
+        ["--bg", 5],
+        ["--fg", 2.2],
+      ]) {
         context.strokeStyle = this.#colour(colour);
         context.lineWidth = width * scale;
         context.beginPath();
@@ -249,7 +255,10 @@
       context.arc(to[0], to[1], 6 * scale, 0, 2 * Math.PI);
       context.fill();
       context.font = `600 ${14 * scale}px system-ui, sans-serif`;
-      for (const [text, [x, y]] of [["x_t", from], ["x̂₀", to]]) {
+      for (const [text, [x, y]] of [
+        ["x_t", from],
+        ["x̂₀", to],
+      ]) {
         context.lineWidth = 4 * scale;
         context.strokeStyle = this.#colour("--panel");
         context.strokeText(text, x + 11 * scale, y - 9 * scale);
@@ -292,10 +301,9 @@
     at(clientX, clientY) {
       const box = this.canvas.getBoundingClientRect();
       const half = this.view.halfWidth(this.level ?? CLEAN);
-      return [
-        (2 * (clientX - box.left)) / box.width - 1,
-        1 - (2 * (clientY - box.top)) / box.height,
-      ].map((value) => value * half);
+      return [(2 * (clientX - box.left)) / box.width - 1, 1 - (2 * (clientY - box.top)) / box.height].map(
+        (value) => value * half,
+      );
     }
 
     /** Where to ask for the denoiser's field: on a grid in two columns, else at some of the rows. */

@@ -16,12 +16,15 @@
      * @param {() => void} options.onFrame after each new frame
      * @param {(row: number|null) => void} options.onPick a row was clicked
      * @param {object} options.show what the scene shows
+     * @param {boolean} options.hasKeys whether Enter picks another row and, of solid rows, arrow keys turn the picture
      */
-    constructor(canvas, { channel, rows = 1000, onFrame = () => {}, onPick = null, show = {} }) {
+    constructor(canvas, { channel, rows = 1000, onFrame = () => {}, onPick = null, show = {}, hasKeys = true }) {
       this.scene = new Scene(canvas);
       Object.assign(this.scene.show, show);
       Object.assign(this, { canvas, channel, rows, onFrame });
-      onDrag(canvas, this, onPick ?? ((row) => this.pick(row)));
+      const picked = onPick ?? ((row) => this.pick(row));
+      onDrag(canvas, this, picked);
+      if (hasKeys) onKeys(canvas, this.scene, picked);
     }
 
     /** Draws rows anew; gives them once all are there, null if another run came first. */
@@ -73,6 +76,23 @@
     }
   }
 
+  /** The golden ratio's share of the rows further on: neighbours in the table are often neighbours in space. */
+  const another = ({ chosen, points }) =>
+    ((chosen ?? 0) + Math.floor(0.618034 * (points.length / 2))) % (points.length / 2);
+
+  function onKeys(canvas, scene, onPick) {
+    canvas.tabIndex = 0;
+    canvas.addEventListener("keydown", (event) => {
+      const [yaw, pitch] =
+        { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] }[event.key] ?? [];
+      if (event.key === "Enter" && scene.points) onPick(another(scene));
+      else if (event.key === "Escape") onPick(null);
+      else if (yaw !== undefined && scene.isSolid) scene.turnBy(yaw, pitch);
+      else return;
+      event.preventDefault();
+    });
+  }
+
   /** A click picks the row under it; of solid rows dragging turns the picture. */
   function onDrag(canvas, stage, onPick) {
     let [from, last] = [null, null];
@@ -82,11 +102,8 @@
     });
     canvas.addEventListener("pointermove", ({ clientX, clientY }) => {
       if (!last || !stage.scene.isSolid) return;
-      const { turn } = stage.scene;
-      turn.yaw += (clientX - last[0]) * 0.01;
-      turn.pitch = Math.min(1.5, Math.max(-1.5, turn.pitch + (clientY - last[1]) * 0.01));
+      stage.scene.turnBy((clientX - last[0]) * 0.01, (clientY - last[1]) * 0.01);
       last = [clientX, clientY];
-      stage.scene.draw();
     });
     canvas.addEventListener("pointercancel", () => (from = last = null));
     canvas.addEventListener("pointerup", ({ clientX, clientY }) => {

@@ -74,7 +74,11 @@
         for (let c = 0; c < 3; c++) {
           if ((i >> c) & 1) continue;
           const to = i | (1 << c);
-          edges.push({ axis: c, isBack: i === farthest || to === farthest, ends: this.project([...corner(i), ...corner(to)]) });
+          edges.push({
+            axis: c,
+            isBack: i === farthest || to === farthest,
+            ends: this.project([...corner(i), ...corner(to)]),
+          });
         }
       return edges.sort((a, b) => b.isBack - a.isBack);
     }

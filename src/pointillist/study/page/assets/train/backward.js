@@ -103,7 +103,8 @@ class TrainedMLP {
   begin(uniform) {
     for (const layer of this.layers) {
       const bound = 1 / Math.sqrt(layer.inputs);
-      for (const values of [layer.weight, layer.offset]) for (let i = 0; i < values.length; i++) values[i] = bound * (2 * uniform() - 1);
+      for (const values of [layer.weight, layer.offset])
+        for (let i = 0; i < values.length; i++) values[i] = bound * (2 * uniform() - 1);
       layer.pack();
     }
   }

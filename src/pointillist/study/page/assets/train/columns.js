@@ -10,7 +10,9 @@
   /** Splits a line of CSV; quotes protect delimiters. */
   function cells(line, delimiter) {
     const out = [];
-    for (const [, quoted, plain] of line.matchAll(new RegExp(`(?:^|${delimiter})(?:"((?:[^"]|"")*)"|([^${delimiter}]*))`, "g"))) {
+    for (const [, quoted, plain] of line.matchAll(
+      new RegExp(`(?:^|${delimiter})(?:"((?:[^"]|"")*)"|([^${delimiter}]*))`, "g"),
+    )) {
       out.push((quoted === undefined ? plain : quoted.replaceAll('""', '"')).trim());
     }
     return out;
@@ -24,7 +26,10 @@
    * @throws {Error} that says in one line what is wrong
    */
   function readColumns(text) {
-    const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/).filter((line) => line.trim());
+    const lines = text
+      .replace(/^\uFEFF/, "")
+      .split(/\r\n|\n|\r/)
+      .filter((line) => line.trim());
     if (!lines.length) throw new Error("The file is empty.");
     const delimiter = [";", "\t", ","].find((one) => lines[0].includes(one)) ?? ",";
     const table = lines.map((line) => cells(line, delimiter));
@@ -35,10 +40,13 @@
       throw new Error(`The file has ${names.length} column${names.length === 1 ? "" : "s"}; it takes two or three.`);
     }
     const rows = [];
-    for (const [i, line] of table.slice(hasNames ? 1 : 0).entries()) {
+    const first = hasNames ? 1 : 0;
+    for (const [i, line] of table.slice(first).entries()) {
       const numbers = numbersOf(line);
       if (numbers.length !== names.length || !numbers.every(Number.isFinite)) {
-        throw new Error(`Line ${i + (hasNames ? 2 : 1)} does not hold ${names.length} numbers: ${lines[i + (hasNames ? 1 : 0)].slice(0, 40)}`);
+        throw new Error(
+          `Line ${i + first + 1} does not hold ${names.length} numbers: ${lines[i + first].slice(0, 40)}`,
+        );
       }
       rows.push(numbers);
     }
@@ -58,7 +66,9 @@
     const chosen = Array.from({ length: n }, (_, i) => rows[Math.floor((i * rows.length) / n)]);
     const each = names.map((_, c) => chosen.map((row) => row[c]));
     const centre = each.map((values) => values.reduce((a, b) => a + b, 0) / n);
-    const spread = each.map((values, c) => Math.sqrt(values.reduce((sum, v) => sum + (v - centre[c]) ** 2, 0) / n) || 1);
+    const spread = each.map(
+      (values, c) => Math.sqrt(values.reduce((sum, v) => sum + (v - centre[c]) ** 2, 0) / n) || 1,
+    );
     const widest = Math.max(...spread);
     const unit = spread.map((one) => (together ? widest : one) / SPREAD);
     const real = Float32Array.from(chosen.flatMap((row) => row.map((value, c) => (value - centre[c]) / unit[c])));

@@ -2,7 +2,8 @@
 /* Training in the page: rows that are drawn, dropped or chosen, a network, and how far it has come. */
 
 (() => {
-  const { Pad, Stage, curves, datasetOf, energyDistance, models, pool, readColumns, unpackNumbers } = window.pointillist;
+  const { Pad, Stage, curves, datasetOf, energyDistance, later, models, pool, readColumns, unpackNumbers } =
+    window.pointillist;
 
   const ID = "trained here";
   const NAME = "yours";
@@ -19,16 +20,21 @@
       const find = (selector) => root.querySelector(selector);
       const [left, right] = root.querySelectorAll("canvas");
       this.pad = new Pad(left, () => this.#padChanged());
-      this.data = new Stage(right.cloneNode(), { show: { real: false } });
+      this.data = new Stage(right.cloneNode(), { show: { real: false }, hasKeys: false });
       this.ofData = this.data.canvas;
       this.ofData.setAttribute("aria-label", "The rows to learn from");
       left.after(this.ofData);
       this.stage = new Stage(right, { channel: "train", rows: MEASURED, onFrame: () => this.stage.show(1) });
       [this.choice, this.button, this.clear, this.file] = [
-        find("[name=source]"), find(".start"), find(".clear"), find("input[type=file]"),
+        find("[name=source]"),
+        find(".start"),
+        find(".clear"),
+        find("input[type=file]"),
       ];
       [this.readout, this.lossChart, this.distanceChart] = [
-        find(".readout"), find(".loss-curve"), find(".distance-curve"),
+        find(".readout"),
+        find(".loss-curve"),
+        find(".distance-curve"),
       ];
       this.done = find(".done");
       const sets = Object.keys(models.datasets).map((name) => new Option(`the set ${name}`, name));
@@ -72,7 +78,9 @@
     #padChanged() {
       const count = this.pad.points.length;
       this.button.disabled = count < LEAST_POINTS;
-      this.say(count ? `${count.toLocaleString("en")} points` : "Draw some points on the left, with a mouse or a finger.");
+      this.say(
+        count ? `${count.toLocaleString("en")} points` : "Draw some points on the empty picture, with a mouse or a finger.",
+      );
     }
 
     async #read(file) {
@@ -102,13 +110,29 @@
       const columns = dataset.names.length;
       const [held, rest] = split(dataset.real, columns);
       const model = {
-        id: ID, dataset: NAME, title: "trained here", network: "mlp", prediction: "edm", columns, n_classes: 0,
-        time_embedding: TIME_EMBEDDING, class_embedding: 0, variance: "posterior",
+        id: ID,
+        dataset: NAME,
+        title: "trained here",
+        network: "mlp",
+        prediction: "edm",
+        columns,
+        n_classes: 0,
+        time_embedding: TIME_EMBEDDING,
+        class_embedding: 0,
+        variance: "posterior",
         hidden: Array.from({ length: SETTINGS.depth }, (_, i) => `hidden.${i}`),
         sigma_data: rootMeanSquares(rest, columns),
-        alpha: this.schedule[0], sigma: this.schedule[1],
+        alpha: this.schedule[0],
+        sigma: this.schedule[1],
       };
-      const training = { model, dataset, held: held.subarray(0, MEASURED * columns), losses: [], distances: [], begin: performance.now() };
+      const training = {
+        model,
+        dataset,
+        held: held.subarray(0, MEASURED * columns),
+        losses: [],
+        distances: [],
+        begin: performance.now(),
+      };
       this.training = training;
       this.button.textContent = "Stop";
       this.done.hidden = true;
@@ -120,8 +144,17 @@
       };
       this.kernel.then((compiled) => {
         const settings = { ...SETTINGS, seed: 0 };
-        this.worker?.postMessage({ call: 0, type: "train", model, settings, data: rest, kernel: compiled, steps: 6000 });
+        this.worker?.postMessage({
+          call: 0,
+          type: "train",
+          model,
+          settings,
+          data: rest,
+          kernel: compiled,
+          steps: 6000,
+        });
       });
+      for (const chart of [this.lossChart, this.distanceChart]) chart.closest("figure").hidden = false;
       this.say("starting …");
       this.#compare(training);
     }
@@ -181,15 +214,29 @@
       const [low, high] = [Math.min(...of(losses)), Math.max(...of(losses))];
       const loss = { name: "training loss", colour: 0, isLine: true, points: losses };
       curves(this.lossChart, {
-        label: "Training loss against seconds", x, series: [loss],
+        label: "Training loss against seconds",
+        x,
+        series: [loss],
         y: { range: [low - 0.1 * (high - low) - 0.005, high + 0.1 * (high - low) + 0.005], name: "training loss" },
       });
-      const distance = { name: "energy distance", colour: 1, points: distances.map(([s, value]) => [s, Math.max(value, 1e-4)]) };
+      const distance = {
+        name: "energy distance",
+        colour: 1,
+        points: distances.map(([s, value]) => [s, Math.max(value, 1e-4)]),
+      };
       const levels = [{ at: 2 * nullError, name: "twice the error of two draws of the data" }];
       if (theirs) levels.push({ at: theirs, name: `the page's own: ${theirName}` });
       curves(this.distanceChart, {
-        label: "Energy distance to held-out rows against seconds", x, series: [distance], levels,
-        y: { range: [1e-4, 1], log: true, name: "energy distance to held-out rows", ticks: [1e-4, 1e-3, 1e-2, 1e-1, 1] },
+        label: "Energy distance to held-out rows against seconds",
+        x,
+        series: [distance],
+        levels,
+        y: {
+          range: [1e-4, 1],
+          log: true,
+          name: "energy distance to held-out rows",
+          ticks: [1e-4, 1e-3, 1e-2, 1e-1, 1],
+        },
       });
     }
 
@@ -205,7 +252,8 @@
     const n = rows.length / columns;
     const parts = [[], []];
     // Multiples of the golden ratio: evenly spread, whatever the rows' order.
-    for (let r = 0; r < n; r++) parts[(r * 0.618034) % 1 < HELD_OUT ? 0 : 1].push(...rows.subarray(r * columns, (r + 1) * columns));
+    for (let r = 0; r < n; r++)
+      parts[(r * 0.618034) % 1 < HELD_OUT ? 0 : 1].push(...rows.subarray(r * columns, (r + 1) * columns));
     return parts.map((part) => Float32Array.from(part));
   }
 
@@ -216,9 +264,10 @@
   }
 
   const content = JSON.parse(document.getElementById("trainer-content").textContent);
-  window.pointillist.trainer = new Trainer(document.getElementById("page.train"), {
+  const parts = {
     schedule: [content.alpha, content.sigma].map((numbers) => unpackNumbers(numbers, "float32")),
     source: document.getElementById("worker-source").textContent,
     kernel: pool.kernel,
-  });
+  };
+  later(() => (window.pointillist.trainer = new Trainer(document.getElementById("page.train"), parts)));
 })();

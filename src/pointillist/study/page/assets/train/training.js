@@ -60,7 +60,8 @@ class Training {
         const x_t = alpha * x0[r * columns + c] + sigma * noise[r * columns + c];
         x[c * rows + r] = x_t / Math.sqrt(total);
         // What makes skip x_t + out F equal x_0.
-        wanted[c * rows + r] = (x0[r * columns + c] - ((alpha * s * s) / total) * x_t) / ((sigma * s) / Math.sqrt(total));
+        wanted[c * rows + r] =
+          (x0[r * columns + c] - ((alpha * s * s) / total) * x_t) / ((sigma * s) / Math.sqrt(total));
       }
       const features = this.features[times[r]];
       for (let i = 0; i < features.length; i++) x[(columns + i) * rows + r] = features[i];
@@ -90,7 +91,10 @@ class Training {
     const { first, second, epsilon } = ADAM;
     this.steps++;
     const kept = Math.min(MOST_KEPT, (1 + this.steps) / (10 + this.steps));
-    const rate = this.settings.rate * Math.min(1, this.steps / 100) * (Math.sqrt(1 - second ** this.steps) / (1 - first ** this.steps));
+    const rate =
+      this.settings.rate *
+      Math.min(1, this.steps / 100) *
+      (Math.sqrt(1 - second ** this.steps) / (1 - first ** this.steps));
     this.parts.forEach(([values, gradients], k) => {
       const [m, v] = this.moments[k];
       const average = this.averages[k];
@@ -127,7 +131,13 @@ Object.assign(handlers, {
     isTraining = true;
     let [told, sum, count] = [performance.now(), 0, 0];
     const tell = (isDone) => {
-      self.postMessage({ progress: true, step: training.steps, loss: sum / Math.max(1, count), tensors: training.tensors, isDone });
+      self.postMessage({
+        progress: true,
+        step: training.steps,
+        loss: sum / Math.max(1, count),
+        tensors: training.tensors,
+        isDone,
+      });
       [told, sum, count] = [performance.now(), 0, 0];
     };
     while (isTraining && training.steps < steps) {
