@@ -29,7 +29,7 @@ ROWS_AT_ONCE = 128
 
 STEPS_PER_CALL = 50
 
-_ROUNDING = 1e-5
+_ROUNDING = 1e-4
 """Share of the largest norm that is kept free, so that rounding does not exceed it."""
 
 
