@@ -160,7 +160,7 @@ def test_on_the_command_line(tmp_path, capsys, monkeypatch):
 
 
 def test_columns_are_distributed_as_they_were_counted_whatever_training_does():
-    """With hardly any noise in the counts, and a training that spoils the biases, columns have the table's shares."""
+    """Columns have the table's shares if the counts have hardly any noise, even if training spoils the biases."""
     table = frame(2000)
     asked = Diffusion(epsilon=200.0, domain=DOMAIN, random_state=0, learning_rate=0.1, **SMALL)
     rows = asked.fit(table).sample(4000, random_state=3)

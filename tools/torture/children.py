@@ -40,7 +40,7 @@ class Ended(NamedTuple):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether it ended with one clear line."""
+        """Says whether it ended with one clear line."""
         last = self.text.strip().splitlines()[-1:]
         return self.status == 2 and "Traceback" not in self.text and last[0].startswith("pointillist: ")
 

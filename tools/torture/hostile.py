@@ -27,7 +27,7 @@ SECONDS = 60
 """Seconds after which a file counts as read for ever."""
 
 Maker = Callable[[np.random.Generator, Path, Path], str]
-"""From random numbers, the folder of good files and the path to write: a few words about the file."""
+"""Writes a file: takes random numbers, the folder of good files and the path; returns a few words about the file."""
 
 KINDS: dict[str, tuple[str, Maker, str]] = {
     "model files": ("model", hostile_model, "sample {given} -n 3 --out {folder}/rows.csv"),

@@ -140,7 +140,7 @@ def test_distances_are_pythons(page):
 
 
 def test_gradients_are_those_of_jax(page):
-    """Of the network that is trained in the page, for the same weights, rows, times and noise."""
+    """Gradients of the network that is trained in the page, for the same weights, rows, times and noise."""
     columns, width, depth, features, rows = 3, 20, 3, 8, 16
     rng = np.random.default_rng(1)
     network = MLP(jax.random.key(0), columns=columns, features=features, width=width, depth=depth)
