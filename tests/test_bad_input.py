@@ -416,7 +416,7 @@ def start_long_sample(folder, name):
     return process
 
 
-@pytest.mark.parametrize("name", ["new.csv", "was.csv"])
+@pytest.mark.parametrize("name", [pytest.param("new.csv", marks=pytest.mark.slow), "was.csv"])
 def test_a_terminated_writer(folder, name):
     before = contents(folder)
     process = start_long_sample(folder, name)
@@ -426,7 +426,7 @@ def test_a_terminated_writer(folder, name):
     assert contents(folder) == before
 
 
-@pytest.mark.parametrize("name", ["new.csv", "was.csv"])
+@pytest.mark.parametrize("name", [pytest.param("new.csv", marks=pytest.mark.slow), "was.csv"])
 def test_a_killed_writer(folder, name):
     before = contents(folder)
     process = start_long_sample(folder, name)

@@ -3,10 +3,28 @@ import sys
 
 import pytest
 
+from pointillist.cli import main
+
 
 def command(*arguments, **options):
     full = [sys.executable, "-m", "pointillist", *map(str, arguments)]
     return subprocess.run(full, capture_output=True, text=True, **options)
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Runs the command in this process, in a folder of its own; what `command` returns, in less time."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["pointillist", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, stop.value.code or 0, shown.out, shown.err)
+
+    return run
 
 
 def test_help_loads_no_numerical_library():
@@ -24,7 +42,7 @@ def test_help_loads_no_numerical_library():
 
 
 def test_rows_of_a_file_are_fitted_without_waiting_for_scikit_learn(tmp_path):
-    (tmp_path / "rows.csv").write_text("a,b,kind\n" + "".join(f"{i},{i % 7},{'xy'[i % 2]}\n" for i in range(40)))
+    (tmp_path / "rows.csv").write_text("a,b,kind\n" + "".join(f"{i**0.5},{i / 7},{'xy'[i % 2]}\n" for i in range(40)))
     code = (
         "import sys\n"
         "from pointillist.cli import app\n"
@@ -93,7 +111,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("arguments,message", BAD.values(), ids=BAD)
-def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, message):
+def test_bad_input_is_one_line_and_status_2(run, tmp_path, arguments, message):
     (tmp_path / "bad.toml").write_text('datasets = "moon"')
     (tmp_path / "good.toml").write_text('datasets = "moons"')
     (tmp_path / "nan.toml").write_text('datasets = "nan.npy"\nemd_rows = 2')
@@ -103,7 +121,7 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, message):
     np.save(tmp_path / "nan.npy", np.array([[1, 2], [3, np.nan], [4, 5]]))
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "study.db").write_text("not a database, but as long as a database's head would be" * 9)
-    done = command(*arguments, cwd=tmp_path)
+    done = run(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.startswith("pointillist: ") and done.stderr.count("\n") == 1
@@ -126,9 +144,9 @@ emd_rows = 50
 """
 
 
-def test_a_study_from_toml_to_files_and_again_from_the_store(tmp_path):
+def test_a_study_from_toml_to_files_and_again_from_the_store(run, tmp_path):
     (tmp_path / "my.toml").write_text(TINY)
-    done = command("study", "my.toml", cwd=tmp_path)
+    done = run("study", "my.toml")
     assert done.returncode == 0, done.stderr
     out = tmp_path / "results" / "my"
     names = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
@@ -136,13 +154,13 @@ def test_a_study_from_toml_to_files_and_again_from_the_store(tmp_path):
         "figures/my_digits_rows.png", "figures/my_losses.png", "figures/my_metrics.png",
         "index.html", "results.csv", "study.db", "tables/my.md",
     ]  # fmt: skip
-    shown = command("info", out, cwd=tmp_path).stdout
+    shown = run("info", out).stdout
     assert "2 finished, 0 missing" in shown and "digits" in shown
     assert "C2ST" in done.stdout and "floor" in done.stdout
     before = {name: (out / name).read_bytes() for name in names if name != "study.db"}
     for name in before:
         (out / name).unlink()
-    assert command("report", out, cwd=tmp_path).returncode == 0
+    assert run("report", out).returncode == 0
     assert {name: (out / name).read_bytes() for name in before} == before
-    fresh = command("study", "my.toml", "--fresh", "--epochs", "1", cwd=tmp_path)
+    fresh = run("study", "my.toml", "--fresh", "--epochs", "1")
     assert fresh.returncode == 0 and (out / "results.csv").read_bytes() != before["results.csv"]

@@ -71,6 +71,7 @@ def test_packed_files_that_become_much_larger(run, monkeypatch):
     assert "times its size of" in refused(run, "fit", "numbers.parquet", "--out", "m")
 
 
+@pytest.mark.slow
 def test_rows_that_are_no_numbers_are_not_written(run):
     frame = pandas.DataFrame(X, columns=["a", "b"])
     models = {
@@ -157,7 +158,10 @@ def test_a_forked_child_is_told_rather_than_hangs():
     assert "was forked after JAX had started" in message and "spawn" in message
 
 
-@pytest.mark.parametrize("text", ["1000000", "0", "-1", "many", "1.5", "9" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["1000000", "many", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0", "-1", "1.5", "9" * 5000))],
+)
 def test_numbers_of_devices_that_cannot_be(tmp_path, text):
     np.save(tmp_path / "rows.npy", X)
     command = [sys.executable, "-m", "pointillist", "fit", "rows.npy", *SMALL.split(), "--out", "m"]

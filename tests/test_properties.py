@@ -159,6 +159,7 @@ def pairs(drawn):
     return drawn if isinstance(drawn, tuple) else (drawn, None)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(draw=draws())
 def test_the_same_seed_gives_the_same_rows(draw):

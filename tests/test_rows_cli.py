@@ -224,6 +224,7 @@ def test_info_names_what_a_model_holds(run, capsys):
     assert "numbers (Gaussian diffusion)" in shown and "2: 0 (float64), 1 (float64)" in shown and "3 epochs" in shown
 
 
+@pytest.mark.slow
 def test_check_ends_with_status_1_where_rows_are_distinguishable(run):
     rng = np.random.default_rng(0)
     np.save("data.npy", rng.normal(size=(300, 2)))

@@ -44,6 +44,7 @@ def test_the_prior_is_standard_normal_where_the_solver_begins():
     np.testing.assert_allclose(found, expected, atol=0.005)
 
 
+@pytest.mark.slow
 def test_class_log_densities_are_the_classes_own():
     schedule = cosine(1000)
 
@@ -88,11 +89,13 @@ def test_steps_of_given_number_are_as_good_on_an_oracle():
     np.testing.assert_allclose(by_steps(schedule, 120), at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)
 
 
+@pytest.mark.slow
 def test_a_cut_off_of_next_to_no_noise_is_no_obstacle():
     nearly_0 = linear(200, 1e-16, 0.02)
     assert np.isfinite(by_steps(nearly_0, 40)).all()
 
 
+@pytest.mark.slow
 def test_steps_of_given_number_are_of_third_order():
     coarse, middle, fine = (by_steps(linear(200), steps) for steps in (10, 20, 160))
     assert np.abs(middle - fine).mean() < np.abs(coarse - fine).mean() / 6

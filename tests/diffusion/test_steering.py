@@ -38,7 +38,10 @@ def drawn(law, sampler, n_rows=3000):
     return sample_rows(law.denoiser(SCHEDULE), sampler, columns=2, n_rows=n_rows, seed=0)
 
 
-@pytest.mark.parametrize("potential", ["difference", "max", "sum"])
+@pytest.mark.parametrize(
+    "potential",
+    [pytest.param("difference", marks=pytest.mark.slow), "max", pytest.param("sum", marks=pytest.mark.slow)],
+)
 def test_feynman_kac_samples_the_tilted_mixture(potential):
     rows = drawn(MIXTURE, FeynmanKac(SAMPLER, linear_reward, 1.0, 10, 5000, potential), 2000)
     # 2.5: one ratio in thirty is larger where the laws are equal, and rows of one population are not independent.
@@ -70,6 +73,7 @@ def test_svdd_is_off_a_strongly_tilted_mixture():
     assert apart(rows, MIXTURE.tilted(SLOPE)) > 4
 
 
+@pytest.mark.slow
 def test_a_chain_of_candidates_has_the_variance_of_its_recursion():
     """Of normal data a step is x -> a x + b z, and without a reward each of its M candidates is as likely."""
     variance, n_candidates = 0.09, 5
@@ -129,6 +133,7 @@ def test_where_no_candidate_is_allowed_rows_are_nan():
         assert np.isnan(drawn(MIXTURE, method(SAMPLER, lambda x: jnp.full(len(x), -jnp.inf)), 100)).all()
 
 
+@pytest.mark.slow
 def test_every_place_of_a_population_has_the_same_law():
     """Systematic resampling alone favours the first particle; a draw that is cut short would be off."""
     sampler = FeynmanKac(Ancestral(cosine(20), "posterior"), linear_reward, 1.0, 10, 100)

@@ -24,6 +24,7 @@ def machine():
         yield
 
 
+@pytest.mark.slow
 def test_ranges_of_rows_are_the_rows_drawn_here(monkeypatch):
     monkeypatch.setattr(remote, "CHUNKS_PER_TASK", 1)
     schedule = cosine(20)

@@ -54,6 +54,7 @@ def test_steered_rows_depend_on_seed_and_index_alone(method, reward):
     np.testing.assert_array_equal(np.concatenate(list(rest)), many[start:])
 
 
+@pytest.mark.slow
 def test_a_reward_of_many_columns_on_the_host():
     wide = GaussianMixture.of([1.0], np.zeros((1, 300)), np.eye(300))
     rows = sample_rows(

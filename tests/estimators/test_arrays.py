@@ -62,6 +62,7 @@ def test_tables_too_large_for_memory_are_not_made_tokens(monkeypatch):
     assert is_of_numbers(Diffusion(**QUICK).fit(data))
 
 
+@pytest.mark.slow
 def test_missing_cells_and_text_of_arrays(tmp_path):
     holes = RNG.normal(size=(60, 3))
     holes[::4, 1] = np.nan

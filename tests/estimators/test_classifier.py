@@ -37,6 +37,7 @@ def test_both_methods_agree(model):
     assert np.abs(elbo - exact).sum(axis=1).mean() / 2 < 0.15
 
 
+@pytest.mark.slow
 def test_a_row_is_classified_by_itself(model):
     classifier = DiffusionClassifier(model, random_state=3)
     many = classifier.predict_proba(FRESH)

@@ -61,6 +61,7 @@ def test_the_law_of_a_column_is_that_of_the_normal_distribution(model):
     assert np.abs(density - expected.pdf(grid)).max() < 0.08
 
 
+@pytest.mark.slow
 def test_laws_of_rows_with_gaps_and_of_several_columns(model):
     gap = pd.DataFrame({"b": [2.0, np.nan], "c": [np.nan, np.nan]})
     found = model.conditional("a").quantiles(gap, [0.25, 0.75])

@@ -15,6 +15,7 @@ QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 1, "batch_size": 32, 
 TINY = {"width": 16, "depth": 1, "epochs": 2, "batch_size": 32, "random_state": 0}
 
 
+@pytest.mark.slow
 def test_gaps_are_filled_given_the_other_cells():
     rng = np.random.default_rng(0)
     x = rng.normal(size=1500)

@@ -160,6 +160,7 @@ def test_times_of_every_unit(unit):
         assert data[name].min() <= rows[name].min() and rows[name].max() <= data[name].max()
 
 
+@pytest.mark.slow
 def test_labels_of_their_own_with_guidance(data):
     X, y = data.drop(columns=["kind", "tame", "cost", "size"]), data["kind"].to_numpy()
     model = Diffusion(**FAST).fit(X, y)
@@ -233,6 +234,7 @@ def test_a_frame_of_numbers_can_be_masked_and_filled():
     assert isinstance(plain.model_.codec, NumberCodec)
 
 
+@pytest.mark.slow
 def test_numbers_that_are_categories():
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"code": rng.choice([3.5, 7.25, 100.0], 40), "x": rng.normal(size=40)})

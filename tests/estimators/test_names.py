@@ -52,6 +52,7 @@ def test_names_index_and_given_cells_are_kept(names, tmp_path):
     assert data.fillna(filled).equals(filled)
 
 
+@pytest.mark.slow
 def test_names_of_tables_of_numbers(tmp_path):
     for names in (LEVELS, [0, 1], [1, "1"], [date(2024, 1, 1), date(2024, 1, 2)]):
         data = pandas.DataFrame(RNG.normal(size=(N, 2)), columns=names)
@@ -79,6 +80,7 @@ def test_labels_keep_their_name():
     assert len(model.sample(3, where={"answer": "yes"})) == 3
 
 
+@pytest.mark.slow
 def test_whole_days_stay_whole(tmp_path):
     days = pandas.Series(pandas.to_datetime("2020-01-01") + pandas.to_timedelta(RNG.integers(0, 900, 1000), "D"))
     data = pandas.DataFrame(

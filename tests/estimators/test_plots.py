@@ -242,7 +242,9 @@ def test_frames_go_from_noise_to_the_rows(model, tmp_path, monkeypatch):
     assert sigma == sorted(set(sigma), reverse=True)
 
 
-@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize(
+    "dimensions", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 3]
+)
 def test_a_gif_has_a_frame_for_every_step(model, spatial, line, tmp_path, dimensions):
     of = {1: line, 2: model, 3: spatial}[dimensions]
     path = of.animate(str(tmp_path / "rows.gif"), n_samples=9, fps=20, random_state=0, **FEW)

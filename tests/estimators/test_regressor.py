@@ -51,6 +51,7 @@ def test_draws_quantiles_and_density_are_of_one_law(model):
         assert (np.abs(shares - levels) < 0.04).all()
 
 
+@pytest.mark.slow
 def test_a_target_of_few_values_has_masses():
     y = np.round(Y[:100])
     model = DiffusionRegressor(**QUICK).fit(X[:100], y)

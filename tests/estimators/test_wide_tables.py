@@ -50,6 +50,7 @@ def test_holes_of_a_wide_table_are_filled(model):
     assert filled.where(is_given).equals(data.where(is_given))
 
 
+@pytest.mark.slow
 def test_a_wide_model_survives_its_file(model, tmp_path):
     assert isinstance(model.model_.network, TokenNetwork)
     model.save(tmp_path / "wide.model")

@@ -40,6 +40,7 @@ def test_classes_of_frames_of_numbers():
     assert found.numbers.names == ("p", "q") and found.columns[-1].kind == "label"
 
 
+@pytest.mark.slow
 def test_text_columns_are_compared_too():
     found = evaluate(mixed(300), mixed(200), holdout=mixed(200), target="n")
     assert found.numbers.names == ("x",) and not found.is_distinguishable and found.target == "n"

@@ -138,6 +138,7 @@ def test_few_rows_one_column_and_constants():
         assert math.isfinite(evaluation.rows.two_sample.score)
 
 
+@pytest.mark.slow
 def test_many_columns_show_the_worst():
     rng = np.random.default_rng(6)
     rows, data = ({f"column_{i}": rng.normal(size=40) for i in range(12)} for _ in "12")
@@ -170,6 +171,7 @@ def test_figure(tmp_path):
     assert min(imread(tmp_path / "a.png").shape[:2]) > 300
 
 
+@pytest.mark.slow
 def test_missing_cells_that_one_side_has_more_of():
     data, rows = law(10, 400), law(11, 400)
     rows["[w]"][:200] = np.nan

@@ -111,6 +111,7 @@ def test_shares_of_classes_alone():
     assert result.adjusted_p_values["columns"] < 1e-4 and result.numbers is not None
 
 
+@pytest.mark.slow
 def test_a_target_of_few_integers_is_classes_and_of_many_numbers_is_not():
     rng = np.random.default_rng(15)
     x = rng.normal(size=(3, 300))
@@ -121,6 +122,7 @@ def test_a_target_of_few_integers_is_classes_and_of_many_numbers_is_not():
     assert found.rows.utility.measure == "R²" and found.numbers.names == ("x", "y")
 
 
+@pytest.mark.slow
 def test_correlations_alone():
     rng = np.random.default_rng(9)
     x, y = rng.normal(size=(300, 2)), rng.normal(size=(300, 2))
@@ -133,6 +135,7 @@ def test_correlations_alone():
     assert "no single column differs" in result.verdict
 
 
+@pytest.mark.slow
 def test_many_columns_do_not_drown_the_permutation_tests():
     rng = np.random.default_rng(10)
     rows, data = rng.normal(size=(60, 40)), rng.normal(size=(60, 40)) * 1.6
@@ -155,6 +158,7 @@ def test_json(same, shifted):
     assert same.to_json()["columns"][-1]["rows_mean"] is None  # nan
 
 
+@pytest.mark.slow
 def test_few_rows_one_column_and_constants():
     rng = np.random.default_rng(11)
     for rows, data in (

@@ -19,7 +19,9 @@ def test_matrices_are_numpy_s():
 
 
 @pytest.mark.parametrize(("n", "m", "d"), [pytest.param(12, 12, 3, marks=pytest.mark.slow), (80, 50, 4)])
-@pytest.mark.parametrize("law", ["normal", "heavy", "binary"])
+@pytest.mark.parametrize(
+    "law", [pytest.param("normal", marks=pytest.mark.slow), pytest.param("heavy", marks=pytest.mark.slow), "binary"]
+)
 def test_calibrated_under_one_law(n, m, d, law):
     rng = np.random.default_rng(1)
     draws = {

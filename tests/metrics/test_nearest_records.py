@@ -55,7 +55,15 @@ def test_by_hand():
     assert found.closer_to_training is None
 
 
-@pytest.mark.parametrize(("n", "m", "d"), [(10, 10, 2), (100, 60, 2), (200, 200, 2), (200, 150, 10)])
+@pytest.mark.parametrize(
+    ("n", "m", "d"),
+    [
+        (10, 10, 2),
+        (100, 60, 2),
+        pytest.param(200, 200, 2, marks=pytest.mark.slow),
+        pytest.param(200, 150, 10, marks=pytest.mark.slow),
+    ],
+)
 def test_one_law(n, m, d):
     rng = np.random.default_rng(4)
     found = [
@@ -97,6 +105,7 @@ def test_held_out_rows_tell_copying_from_bunching():
     assert (copied - 0.5) / copied.null_standard_error > 5
 
 
+@pytest.mark.slow
 def test_standard_error_with_held_out_rows():
     rng = np.random.default_rng(10)
 

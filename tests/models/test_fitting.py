@@ -32,6 +32,7 @@ def weights(model):
     )
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_least_held_out_loss():
     # So few rows and so many epochs that the model learns them by heart.
     options = QUICK | {"epochs": 4000, "width": 64, "depth": 2, "batch_size": 64}

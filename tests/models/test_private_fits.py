@@ -79,6 +79,7 @@ def test_the_same_seed_gives_the_same_bits_and_no_seed_another_model():
     assert not np.array_equal(one.network.output.bias, three.network.output.bias)
 
 
+@pytest.mark.slow
 def test_numbers_in_ranges_get_gaussian_diffusion():
     rows = np.clip(RNG.normal(size=(150, 2)), -3, 3)
     model = Diffusion(epsilon=5.0, delta=1e-3, domain={0: (-3.0, 3.0), 1: (-3.0, 3.0)}, random_state=0, **SMALL)
@@ -159,6 +160,7 @@ def test_on_the_command_line(tmp_path, capsys, monkeypatch):
     assert "column 'kind' needs" in run(*fit, "--domain", tmp_path / "d.json")[1].err
 
 
+@pytest.mark.slow
 def test_columns_are_distributed_as_they_were_counted_whatever_training_does():
     """Columns have the table's shares if the counts have hardly any noise, even if training spoils the biases."""
     table = frame(2000)

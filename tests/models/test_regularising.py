@@ -68,6 +68,7 @@ def test_what_is_asked_for_is_not_chosen() -> None:
     assert [plan.process.architecture.frequencies for plan in found] == [4, 2, 6]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights() -> None:
     asked = Hyperparameters(width=16, depth=1, random_state=0)
     first, second = (fit(prepare(asked, table_of_noise(40))) for _ in range(2))

@@ -43,6 +43,7 @@ def test_a_loaded_model_is_the_saved_one(model, path):
     )
 
 
+@pytest.mark.slow
 def test_the_same_rows_in_another_process_on_one_device(model, path, tmp_path):
     script = (
         "import sys, numpy as np; from pointillist import Diffusion; "

@@ -97,6 +97,7 @@ def test_given_cells_and_guidance_are_pythons(model, page):
     assert set(found["<b>kind"]) == {kind} and set(found["label"]) == {"no"}
 
 
+@pytest.mark.slow
 def test_rows_of_wide_tables_are_pythons(opened, tmp_path):
     """More than 128 tokens are drawn several at a time."""
     rng = np.random.default_rng(0)

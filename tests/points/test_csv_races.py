@@ -76,6 +76,7 @@ def slow_disk(tmp_path):
     return {**os.environ, "LD_PRELOAD": str(library)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "times"), [(300_000, 1), pytest.param(500_000, 25, marks=pytest.mark.slow)])
 def test_four_processes_read_every_row_of_a_slow_disk(tmp_path, slow_disk, n, times):
     mixed, numbers = (written(tmp_path / f"{i}.csv", n, is_mixed=i == 0) for i in range(2))

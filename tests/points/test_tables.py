@@ -104,7 +104,7 @@ def test_ways_to_write_one_column(tmp_path, content, ending):
     np.testing.assert_array_equal(table.rows, [[1], [2]])
 
 
-@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+@pytest.mark.parametrize("ending", [".csv", pytest.param(".csv.gz", marks=pytest.mark.slow)])
 def test_a_far_empty_line_of_one_column_is_a_missing_value(tmp_path, ending):
     n = _BLOCK
     path = write(tmp_path / f"a{ending}", "x\n" + "1\n" * n + "\n" * n + "2\n")

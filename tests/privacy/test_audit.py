@@ -59,6 +59,7 @@ def test_rows_that_the_same_model_never_saw_are_not_found(by_heart):
     assert not found.is_exposed and found.verdict.startswith("No attack tells members")
 
 
+@pytest.mark.slow
 def test_p_values_of_members_never_seen_are_uniform(by_heart):
     rng = np.random.default_rng(6)
     model = by_heart.model_
@@ -88,6 +89,7 @@ def of_mixed():
     return frame, Diffusion(epochs=800, width=48, batch_size=80, averaging=0.0, random_state=0).fit(frame)
 
 
+@pytest.mark.slow
 def test_mixed_tables_in_any_container(of_mixed):
     frame, model = of_mixed
     others = mixed(200)
@@ -106,6 +108,7 @@ def test_a_category_that_no_training_row_had_is_no_member(of_mixed):
     assert audit(model, frame, others, n_drawn=300).attacks[-1].other_scores.min() == -5
 
 
+@pytest.mark.slow
 def test_labels_apart_and_as_a_column():
     y = RNG.integers(0, 2, 60)
     model = Diffusion(epochs=3, random_state=0).fit(MEMBERS, y)

@@ -56,6 +56,7 @@ def test_best_is_highest_on_request():
     assert best([cell(0.0, 0.1), cell(1.0, 0.1), None], highest=True) == [False, True, False]
 
 
+@pytest.mark.slow
 def test_holm_keeps_the_level_over_a_row_of_equal_cells():
     """Of rows of six equal cells not much more than 5 % may have a cell that is called worse than a fixed one."""
     rng = np.random.default_rng(1)

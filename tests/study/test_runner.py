@@ -62,6 +62,7 @@ def test_every_cell_is_computed_once_and_kept(tiny, tmp_path, whole):
         assert results.dataset(name).rows.min() == -1 and results.dataset(name).rows.max() == 1
 
 
+@pytest.mark.slow
 def test_the_likelihood_of_held_out_rows(tmp_path):
     text = """
 datasets = ["blobs", "moons"]
@@ -252,6 +253,7 @@ def number(path, query):
         return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stop", [*(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL]
 )
@@ -282,6 +284,7 @@ def test_a_stopped_process_goes_on_to_the_same_bits(tiny, tmp_path, command, sto
     assert [path.name for path in out.rglob("*.part")] == []
 
 
+@pytest.mark.slow
 def test_a_folder_is_one_process_at_a_time(tiny, tmp_path, command):
     tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 1000000"))
     out = tmp_path / "out"
@@ -302,6 +305,7 @@ def test_a_folder_is_one_process_at_a_time(tiny, tmp_path, command):
     assert sorted(path.name for path in out.iterdir()) == ["figures", "index.html", "results.csv", "study.db", "tables"]
 
 
+@pytest.mark.slow
 def test_names_with_markup_are_shown_while_a_study_runs(tiny, tmp_path, monkeypatch):
     update = Progress.update
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from pointillist.diffusion.draws import normal, uniform
 from pointillist.diffusion.parameterisations import coefficients, loss_weight, target
 from pointillist.diffusion.schedules import Schedule, at, at_lambda, lambda_range, time_at
 
@@ -102,7 +103,7 @@ class Objective:
         """The examples with some columns of some rows given: no noised value of these is seen, and none is learned."""
         row_key, column_key = jax.random.split(key)
         share = 1 - jax.random.uniform(row_key, (len(inside), 1)) / self.p_given
-        is_given = (jax.random.uniform(column_key, inside.shape) < share).astype(inside.dtype)
+        is_given = (uniform(column_key, inside.shape) < share).astype(inside.dtype)
         features = jnp.concatenate([features, is_given * clean.x0, is_given], axis=1)
         return inside * (1 - is_given), features, target, weight * (1 - is_given)
 
@@ -126,7 +127,7 @@ class Objective:
         n = len(x0)
         # Strata of equal size, in random order: less noise than independent levels.
         share = (jax.random.permutation(level_key, n) + 0.5) / n
-        eps = jax.random.normal(noise_key, x0.shape)
+        eps = normal(noise_key, x0.shape)
         return denoising_loss(network, *self._examples(clean._replace(x0=x0, labels=labels), eps, share))
 
     def noise(
@@ -134,11 +135,11 @@ class Objective:
     ) -> tuple[Float[Array, " m"], Float[Array, "m d"]]:
         """For every row, its noise level's place in their distribution, in [0, 1), and its noise."""
         if self.noise_levels == "uniform":
-            share = jax.random.uniform(level_key, (steps, batch_size)).ravel()
-            return share, jax.random.normal(noise_key, (steps * batch_size, columns))
+            share = jax.random.uniform(level_key, (steps * batch_size,))
+            return share, normal(noise_key, (steps * batch_size, columns))
         # The rows are in random order; for a gradient that varies less, each has its own stratum of the noise levels,
         # and neighbours have noise of opposite sign, which cancels what is odd in it.
-        half = jax.random.normal(noise_key, (steps, (batch_size + 1) // 2, columns))
+        half = normal(noise_key, (steps, (batch_size + 1) // 2, columns))
         eps = jnp.stack([half, -half], axis=2).reshape(steps, -1, columns)[:, :batch_size]
         return stratified(level_key, steps, batch_size), eps.reshape(-1, columns)
 

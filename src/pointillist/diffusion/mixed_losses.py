@@ -1,6 +1,8 @@
 """The loss of rows of tokens and numbers: of the tokens given some numbers, and of the numbers given all tokens."""
 
+import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,14 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pointillist.diffusion.draws import uniform
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Objective
 from pointillist.diffusion.mixed_networks import MixedNetwork
-from pointillist.diffusion.token_losses import TokenObjective, token_loss
+from pointillist.diffusion.token_losses import TokenObjective, mean_in_turns, token_loss
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.tokens import Tokens, number_features
 
 SHARE_GIVEN = 0.25
 """Share of the rows of which some numbers are given, so that any can be."""
+
+SHARE_FOR_TOKENS = 0.5
+"""Share of a batch from which tokens are learned: they take fewer steps to learn than numbers."""
 
 LOG_NORMAL = (-1.7, 1.8)
 """Mean and standard deviation of log σ. Rows of a table lie close to where numbers determine each other, which only low
@@ -51,7 +57,7 @@ class MixedObjective:
         level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
         share = jax.random.uniform(row_key, (len(rows), 1))
         # Of these rows a share of the numbers, which is uniform too.
-        is_given = jax.random.uniform(number_key, numbers.shape) < 1 - share / SHARE_GIVEN
+        is_given = uniform(number_key, numbers.shape) < 1 - share / SHARE_GIVEN
         is_there = self.tokens.has_number(tokens)
         is_given &= is_there
         places = np.asarray(self.tokens.with_number)
@@ -77,11 +83,7 @@ class MixedObjective:
         keys = jax.random.split(key)
         examples = self.examples((keys[0], keys[1]), clean._replace(x0=x0), len(x0))
 
-        def of_row(row: tuple[Array, ...]) -> Array:
-            return self._loss(network, *(part[None] for part in row))
-
-        # Not all at once: there may be thousands of logits a row.
-        return jax.lax.map(of_row, examples, batch_size=512).mean()
+        return mean_in_turns(partial(self._loss, network, share_for_tokens=1.0), examples)
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Computes the loss of a batch, with the networks' products in a given precision."""
@@ -102,15 +104,17 @@ class MixedObjective:
         is_open: Array,
         lambda_t: Array,
         target: Array,
+        *,
+        share_for_tokens: float = SHARE_FOR_TOKENS,
     ) -> Float[Array, ""]:
         """Negative log-probability of hidden tokens in nats, and squared error of the numbers' prediction, per row.
 
-        The tokens are those of the first half of the rows: they take fewer steps to learn.
+        The tokens are those of the first rows, a share of all.
         """
         own = network.of_numbers
         dtype = own.output.bias.dtype
         shown = number_features(numbers, is_given).astype(dtype)
-        m = -(-len(rows) // 2)
+        m = math.ceil(share_for_tokens * len(rows))
         of_tokens = token_loss(network.of_tokens, self.tokens, rows[:m], is_seen[:m], weight[:m], shown[:m])
         known = jax.vmap(own.known)(self.tokens.one_hot(shown_tokens).astype(dtype), shown)
         found = jax.vmap(own)(inside.astype(dtype), is_open, known, lambda_t[:, 0]).astype(jnp.float32)

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser, Label
+from pointillist.diffusion.draws import normal
 from pointillist.diffusion.populations import shares, systematic
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.schedules import Schedule
@@ -120,7 +121,7 @@ class Steered(Sampler):
         selection_key, noise_key = jax.random.split(jax.random.fold_in(key, t))
         x_t, x0, memory = self._select(selection_key, points, rewards)
         mean, std = jax.vmap(self.sampler.towards, (0, 0, None, None), (0, None))(x0, x_t, t, s)
-        x_s = mean + std * _normal(noise_key, *mean.shape)
+        x_s = mean + std * normal(noise_key, mean.shape)
         return Points(x_s, self._predict(denoiser, x_s, s), memory)
 
     def _predict(self, denoiser: Denoiser, x_t: Float[Array, "k d"], t: Int[Array, ""]) -> Float[Array, "k d"]:
@@ -239,7 +240,7 @@ class ChainedSVDD(SVDD):
                 after = self.sampler.transition(denoiser, candidate, t, s)
                 return after, (candidate, after[0])
 
-            noise = _normal(noise_key, self.candidates, *x_t.shape)
+            noise = normal(noise_key, (self.candidates, *x_t.shape))
             _, (candidates, scored) = jax.lax.scan(link, self.sampler.transition(denoiser, x_t, t, s), noise)
             return self._kept(selection_key, self.reward(scored)) @ candidates
 
@@ -342,8 +343,3 @@ class FeynmanKac(Steered):
 def population(candidates: int) -> int:
     """Size of a population near 500 that is a multiple of the number of particles per row."""
     return max(1, 500 // candidates) * candidates
-
-
-def _normal(key: PRNGKeyArray, rows: int, columns: int) -> Float[Array, "rows columns"]:
-    """Draws from N(0, I); as one long vector, because a few columns alone would not fill a processor's vectors."""
-    return jax.random.normal(key, (rows * columns,)).reshape(rows, columns)

@@ -1,16 +1,22 @@
 """The loss of masked diffusion: which tokens are hidden, and how well they are predicted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from pointillist.diffusion.draws import uniform
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, stratified
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.tokens import Tokens
+
+ROWS_AT_ONCE = 512
+"""Most rows whose losses are computed together where no gradient is wanted."""
 
 
 def hiding(
@@ -99,6 +105,24 @@ def token_loss(
     return (jnp.sum(weight * totals) - jnp.sum(logits * wanted * weight[:, tokens.owner])) / len(rows)
 
 
+def mean_in_turns(
+    loss: Callable[..., Float[Array, ""]], examples: tuple[Array, ...], rows_at_once: int = ROWS_AT_ONCE
+) -> Float[Array, ""]:
+    """Mean loss of examples, a part of them at a time: there may be thousands of logits a row.
+
+    Args:
+        loss: Function of some examples that returns their mean loss, in which one of zeros has none.
+        examples: Arrays of one length.
+        rows_at_once: Most rows in a part.
+    """
+    n = len(examples[0])
+    turns = -(-n // rows_at_once)
+    # All of one size: a shorter last part would be compiled once more.
+    size = -(-n // turns)
+    padded = (jnp.pad(part, ((0, turns * size - n), (0, 0))).reshape(turns, size, -1) for part in examples)
+    return jax.lax.map(lambda batch: loss(*batch), tuple(padded)).sum() * (size / n)
+
+
 @dataclass(frozen=True)
 class TokenObjective:
     """The objective of models of tokens, as `losses.Objective` is that of models of rows of numbers.
@@ -119,7 +143,7 @@ class TokenObjective:
     ) -> tuple[Array, ...]:
         """Makes rows, which of their tokens are seen, and the weights of the others; all of shape (m, T)."""
         share = stratified(keys[0], len(clean.x0) // batch_size, batch_size)
-        order = jax.random.uniform(keys[1], clean.x0.shape)
+        order = uniform(keys[1], clean.x0.shape)
         is_known = clean.x0 != HIDDEN if self.has_gaps else None
         return clean.x0, *hiding(self.tokens, order, share, is_known)
 
@@ -135,11 +159,7 @@ class TokenObjective:
         keys = jax.random.split(key)
         examples = self.examples((keys[0], keys[1]), CleanRows(x0), len(x0))
 
-        def of_row(row: tuple[Array, Array, Array]) -> Array:
-            return token_loss(network, self.tokens, *(part[None] for part in row))
-
-        # Not all at once: there may be thousands of logits a row.
-        return jax.lax.map(of_row, examples, batch_size=512).mean()
+        return mean_in_turns(partial(token_loss, network, self.tokens), examples)
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Computes `token_loss` of a batch, with the network's products in a given precision."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from pointillist.diffusion.draws import normal
 from pointillist.diffusion.networks import Dense, normal_layers
 from pointillist.diffusion.tokens import N_WAVES, RANK, Tokens
 
@@ -49,7 +50,7 @@ class TokenNetwork(eqx.Module):
             inner=tuple(middle[:depth]),
             outer=tuple(middle[depth:]),
             output=Dense(jnp.zeros((width, slots)), jnp.zeros(slots)),
-            input_waves=jax.random.normal(jax.random.fold_in(key, 1), (waves, width)) / (N_WAVES * seen) ** 0.5,
+            input_waves=normal(jax.random.fold_in(key, 1), (waves, width)) / (N_WAVES * seen) ** 0.5,
             output_waves=jnp.zeros((width, waves)),
             tokens=tokens,
         )

@@ -106,6 +106,7 @@ class MaskedProcess(Process):
         n_rows = agreed_length(request.n_samples, lengths)
         codec = _codec(learned)
         given = {name: _cells(codec, name, each) for name, each in values.items()}
+        # Also where no cells are given: with and without would be two programs.
         prior = codec.given_tokens(given, n_rows, HIDDEN)
         seed = seed_of(request.random_state)
         drawing = Drawing(n_rows, seed, self._denoiser(learned, request), self._sampler, prior=prior, given=given)

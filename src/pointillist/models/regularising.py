@@ -8,6 +8,8 @@ than larger tables have at most: the lowest loss of some twenty rows comes too e
 
 from dataclasses import replace
 
+import numpy as np
+
 from pointillist.models.plan import Plan, Stopping, rows_to_hold_out
 from pointillist.models.training import train
 
@@ -27,7 +29,17 @@ def regularised(plan: Plan, *, is_shown: bool = False) -> Plan:
     """
     if not plan.has_trial:
         return plan
-    held_out = rows_to_hold_out(len(plan.rows), None, 0, TRIAL, plan.seed)
-    trial = replace(plan, held_out=held_out, stopping=TRIAL, epochs=LONGEST * plan.most_default_epochs, has_trial=False)
+    n = len(plan.rows)
+    held_out = rows_to_hold_out(n, None, 0, TRIAL, plan.seed)
+    # As many rows as the plan has, some of them twice, so that one compiled program trains both networks.
+    kept = np.resize(np.delete(np.arange(n), held_out), n)
+    trial = replace(
+        plan,
+        rows=plan.rows[np.concatenate([kept, held_out])],
+        held_out=np.arange(n, n + len(held_out)),
+        stopping=TRIAL,
+        epochs=LONGEST * plan.most_default_epochs,
+        has_trial=False,
+    )
     best = train(trial, is_shown=is_shown).best_epochs
     return replace(plan, epochs=max(best, plan.most_default_epochs), has_trial=False)

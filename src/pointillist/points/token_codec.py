@@ -139,13 +139,11 @@ class TokenCodec(Codec):
             return np.array(code.categories)
         return code.atoms.astype(np.int64) if kind is not None and kind_of(kind) == "whole" else code.atoms
 
-    def given_tokens(self, given: Given, n_rows: int, hidden: float) -> Float[np.ndarray, "n width"] | None:
-        """Returns what is known of rows with given cells; None if no cells are given.
+    def given_tokens(self, given: Given, n_rows: int, hidden: float) -> Float[np.ndarray, "n width"]:
+        """Returns what is known of rows with given cells.
 
         Tokens of other cells are `hidden`, and their scores NaN. One row stands for `n_rows` equal ones.
         """
-        if not given:
-            return None
         n = 1 if all(len(cells.values) == 1 for cells in given.values()) else n_rows
         rows = self._unknown(n, hidden)
         for name, cells in given.items():
