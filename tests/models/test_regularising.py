@@ -52,8 +52,8 @@ def test_the_epochs_are_those_of_the_lowest_loss(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(regularising, "train", noted)
     chosen = regularised(plan)
     ((trial, result),) = trials
-    assert len(trial.held_out) == 12
-    per_check = -(-150 // (48 // chosen.method.batch_size))
+    assert len(trial.held_out) == 12 and len(trial.rows) == 72
+    per_check = -(-150 // (60 // chosen.method.batch_size))
     best = per_check * (int(result.validation_history.argmin()) + 1)
     assert result.best_epochs == best and chosen.epochs == max(best, plan.most_default_epochs)
     assert not len(chosen.held_out) and chosen.stopping is None

@@ -135,8 +135,9 @@ class Objective:
     ) -> tuple[Float[Array, " m"], Float[Array, "m d"]]:
         """For every row, its noise level's place in their distribution, in [0, 1), and its noise."""
         if self.noise_levels == "uniform":
-            share = jax.random.uniform(level_key, (steps * batch_size,))
-            return share, normal(noise_key, (steps * batch_size, columns))
+            share = jax.random.uniform(level_key, (steps, batch_size)).ravel()
+            # Not as one vector: in the last bits, published studies depend on how this is compiled.
+            return share, jax.random.normal(noise_key, (steps * batch_size, columns))
         # The rows are in random order; for a gradient that varies less, each has its own stratum of the noise levels,
         # and neighbours have noise of opposite sign, which cancels what is odd in it.
         half = normal(noise_key, (steps, (batch_size + 1) // 2, columns))
