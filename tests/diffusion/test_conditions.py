@@ -77,11 +77,11 @@ def within(found, expected, by_draw):
 @pytest.mark.parametrize(
     ("allowed", "sizes"),
     [
-        ({"b": [1]}, (1, 1)),
         ({"c": [0, 3]}, (1, 1)),
-        ({"a": [0, 2], "c": [1, 2]}, (40, 10)),
         ({"a": [1], "b": [0], "c": [0, 2, 3]}, (40, 10)),
-        ({"a": [2], "c": [1]}, (40, 10)),
+        pytest.param({"b": [1]}, (1, 1), marks=pytest.mark.slow),
+        pytest.param({"a": [0, 2], "c": [1, 2]}, (40, 10), marks=pytest.mark.slow),
+        pytest.param({"a": [2], "c": [1]}, (40, 10), marks=pytest.mark.slow),
     ],
 )
 def test_tokens_in_sets_follow_the_law_given_them(allowed, sizes):
@@ -193,11 +193,12 @@ def walked(keys, ranges, n=100, points=60):
 @pytest.mark.parametrize(
     "ranges",
     [
-        {0: [(-0.5, 0.5)]},
-        {0: [(-0.5, 1.0)], 1: [(0.0, 0.4)]},
         {1: [(-2.0, -0.9), (1.2, 1.5)]},
-        {1: [(2.75, np.inf)]},
         {0: [(2.0, np.inf)], 1: [(0.5, np.inf)]},
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ({0: [(-0.5, 0.5)]}, {0: [(-0.5, 1.0)], 1: [(0.0, 0.4)]}, {1: [(2.75, np.inf)]})
+        ),
     ],
 )
 def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):

@@ -26,7 +26,9 @@ def at_cut_off(law, schedule):
     return law.noised(1.0, float(schedule.sigma[1] / schedule.alpha[1]))
 
 
-@pytest.mark.parametrize("schedule", [cosine(1000), linear(1000)], ids=["cosine", "linear"])
+@pytest.mark.parametrize(
+    "schedule", [cosine(1000), pytest.param(linear(1000), marks=pytest.mark.slow)], ids=["cosine", "linear"]
+)
 def test_log_density_of_an_oracle_is_the_mixtures(schedule):
     found = jax.vmap(lambda x: log_density(MIXTURE.denoiser(schedule), x))(jnp.asarray(ROWS, jnp.float32))
     np.testing.assert_allclose(found, at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)

@@ -168,6 +168,15 @@ def test_values_that_stand_out_are_tokens_and_dense_ones_are_not():
     assert [code.atoms.tolist() for code in codes] == [[], [2000.0]]
 
 
+def test_values_that_repeat_by_chance_do_not_stand_out():
+    columns = [np.round(RNG.normal(13, 0.8, 150), 2) for _ in range(200)]
+    found = [ColumnCode.fit("a", numbers(values)).atoms.tolist() for values in columns]
+    assert sum(map(bool, found)) < 6
+    for values in columns[:20]:
+        values[:20] = 15.0
+    assert all(15.0 in ColumnCode.fit("a", numbers(values)).atoms for values in columns[:20])
+
+
 def test_columns_that_are_no_use_are_named():
     names = pa.table({"id": [f"x{i}" for i in range(200)], "a": RNG.normal(size=200)})
     with pytest.raises(ValueError, match=r"column 'id' has 200 different categories in 200 rows, too many to learn"):

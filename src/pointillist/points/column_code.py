@@ -29,8 +29,8 @@ EXPLAINED = 0.6
 UNEXPLAINED, MAX_INTERVALS = 0.3, 64
 """Share of a column's variance below which its numbers are drawn by intervals, and their largest number."""
 
-NEIGHBOURS, TIMES = 8, 4
-"""A spike has so many times the rows that half of its neighbours on either side have."""
+NEIGHBOURS, TIMES, BY_CHANCE = 8, 4, 0.01
+"""A spike has so many times the rows that half of its neighbours on either side have, and hardly by chance."""
 
 MAX_DECIMALS = 8
 
@@ -287,12 +287,21 @@ class ColumnCode:
 
 
 def _stand_out(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:
-    """Which values of a column of n cells have many more rows than those near them, given how many each has."""
+    """Which values of a column of n cells have many more rows than those near them, given how many each has.
+
+    And more than by chance: were the counts Poisson numbers with the mean of those near, the probability of so large a
+    one among all of them would be below `BY_CHANCE`. In a few hundred rows of rounded numbers, one value or other has
+    four times the rows of its neighbours.
+    """
+    from scipy.special import pdtrc
+
     padded = np.pad(counts.astype(float), NEIGHBOURS, constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
     found = are_spikes(counts, n)
     for place in np.flatnonzero(found):
-        found[place] = counts[place] >= TIMES * np.nanmedian(np.delete(windows[place], NEIGHBOURS))
+        near = np.nanmedian(np.delete(windows[place], NEIGHBOURS))
+        by_chance = len(counts) * pdtrc(counts[place] - 1, near)
+        found[place] = counts[place] >= TIMES * near and by_chance < BY_CHANCE
     return found
 
 
