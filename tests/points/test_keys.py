@@ -54,6 +54,14 @@ def test_what_a_dictionary_lists_is_no_value():
     assert without_keys(frame)[0] is frame
 
 
+@pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pa.table])
+def test_long_integers_are_keys_if_nearly_every_row_has_its_own(make):
+    long = {"id": np.arange(N) + 2**60, "codes": [2**60, 2**61, 2**62] * 40, "x": np.arange(N)}
+    left, reasons = without_keys(make(long))
+    assert names(left) == ["codes", "x"] and reasons == ["column 'id' has 120 different integers beyond 2**53"]
+    assert names(without_keys(make(long), ["id"])[0]) == ["id", "codes", "x"]
+
+
 def test_other_columns_stay():
     kept = {
         "numbers": np.arange(N),

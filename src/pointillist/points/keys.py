@@ -1,4 +1,4 @@
-"""Columns that no model learns: texts of which nearly every row has its own, and columns without a value."""
+"""Columns that no model learns: texts and long integers of which nearly every row has its own, and empty columns."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
+from pointillist.points.columns import LARGEST_INTEGER
 from pointillist.points.headings import Headings
 from pointillist.points.mixed import MixedTable, kind_of
 
@@ -76,6 +77,11 @@ def complaint(name: Any, column: nw.Series) -> str | None:
     n_given = len(column) - int(column.null_count())
     if not n_given:
         return f"column {name!r} has no value at all"
+    if column.dtype.is_integer() and max(-int(column.min()), int(column.max())) > LARGEST_INTEGER:
+        distinct = column.n_unique() - (n_given < len(column))
+        return (
+            f"column {name!r} has {distinct:,} different integers beyond 2**53" if too_many(distinct, n_given) else None
+        )
     if not (column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == nw.Boolean):
         try:
             array = column.to_arrow()

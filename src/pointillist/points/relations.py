@@ -42,18 +42,19 @@ class Relation:
         """Positions of all columns."""
         return (self.column, *self.terms)
 
-    def restored(self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"]) -> None:
-        """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it."""
+    def restored(
+        self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"], *, is_last: bool
+    ) -> None:
+        """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
+
+        Numbers stay within the ranges of their columns, except for the last time that a sum is restored: then it has
+        to hold.
+        """
         there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
         values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
         free = ~is_fixed[:, list(self.places)]
         if self.factors:
-            weights = np.array([-1.0, *self.factors])
-            first = free.argmax(axis=1)
-            for i, place in enumerate(self.places):
-                rows = there & free.any(axis=1) & (first == i)
-                rest = values[rows] @ weights - weights[i] * values[rows, i] + self.constant
-                values[rows, i] = codes[place].rounded(-rest / weights[i])
+            self._restore_sum(values, codes, there, free, is_last=is_last)
         else:
             for i, sign in ((0, 1.0), (1, -1.0)):
                 rows = there & (values[:, 0] < values[:, 1]) & free[:, i]
@@ -64,6 +65,27 @@ class Relation:
                 values[rows, i] = np.where(sign * turned >= sign * other, turned, other)
         for i, place in enumerate(self.places):
             columns[place] = replace(columns[place], values=values[:, i])
+
+    def _restore_sum(
+        self,
+        values: Float[np.ndarray, "n k"],
+        codes: Sequence[ColumnCode],
+        there: Bool[np.ndarray, " n"],
+        free: Bool[np.ndarray, "n k"],
+        *,
+        is_last: bool,
+    ) -> None:
+        weights = np.array([-1.0, *self.factors])
+        is_wrong = there.copy()
+        for i, place in enumerate(self.places):
+            rows = np.flatnonzero(is_wrong & free[:, i])
+            if not len(rows):
+                continue
+            rest = values[rows] @ weights - weights[i] * values[rows, i] + self.constant
+            wanted = codes[place].rounded(-rest / weights[i])
+            # What does not fit in here is left to the next column.
+            values[rows, i] = wanted if is_last else np.clip(wanted, *codes[place].ends)
+            is_wrong[rows] = values[rows, i] != wanted
 
     def text(self, names: Sequence[Any]) -> str:
         """The relation as a formula, with the columns' names."""
@@ -226,8 +248,10 @@ def restored(
 ) -> tuple[Cells, ...]:
     """Returns cells that obey the relations, in rows where none of theirs is missing.
 
-    A sum takes the place of its column, or of the first of its terms that is not fixed if its column is. Of two columns
-    in the wrong order, the one that should be higher moves as far to the other side; or the other one, if it is fixed.
+    A sum takes the place of its column, or of the first of its terms that is not fixed if its column is; where that
+    would leave the column's range, the next ones change as well. A sum that others broke by this, or that no numbers of
+    those ranges make, holds in the end, whatever the range. Of two columns in the wrong order, the one that should be
+    higher moves as far to the other side; or the other one, if it is fixed.
 
     Args:
         columns: The columns.
@@ -236,6 +260,8 @@ def restored(
         is_fixed: Which cells stay as they are.
     """
     cells = list(columns)
-    for relation in found:
-        relation.restored(cells, codes, is_fixed)
+    sums = [relation for relation in found if relation.factors]
+    for part, is_last in ((found, False), (sums, False), (sums, True)):
+        for relation in part:
+            relation.restored(cells, codes, is_fixed, is_last=is_last)
     return tuple(cells)

@@ -124,24 +124,36 @@
    * @param {Set<number>} fixed tokens of columns that stay as they are
    */
   function restore(relations, columns, first, rows, fixed) {
+    const sums = relations.filter(([, , factors]) => factors.length);
+    restoreOnce(relations, columns, first, rows, fixed, false);
+    restoreOnce(sums, columns, first, rows, fixed, false);
+    restoreOnce(sums, columns, first, rows, fixed, true);
+  }
+
+  function restoreOnce(relations, columns, first, rows, fixed, isLast) {
     for (const [column, terms, factors, constant] of relations) {
       const own = [column, ...terms].map((token) => columns[token]);
       const free = [column, ...terms].map((token) => !fixed.has(token));
       for (let r = first; r < first + rows; r++) {
         const values = own.map((each) => each.values[r]);
         if (values.some(Number.isNaN)) continue;
-        if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant);
+        if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, isLast);
         else restoreOrder(values, own, free);
         own.forEach((each, i) => (each.values[r] = values[i]));
       }
     }
   }
 
-  function restoreSum(values, own, free, weights, constant) {
-    const i = free.indexOf(true);
-    if (i < 0) return;
-    const rest = values.reduce((sum, value, k) => (k === i ? sum : sum + weights[k] * value), constant);
-    values[i] = own[i].round(-rest / weights[i]);
+  function restoreSum(values, own, free, weights, constant, isLast) {
+    for (let i = 0; i < own.length; i++) {
+      if (!free[i]) continue;
+      const rest = values.reduce((sum, value, k) => (k === i ? sum : sum + weights[k] * value), constant);
+      const { minimum, maximum, round } = own[i];
+      const wanted = round(-rest / weights[i]);
+      // What does not fit in here is left to the next column.
+      values[i] = isLast ? wanted : clamp(wanted, minimum, maximum);
+      if (values[i] === wanted) return;
+    }
   }
 
   function restoreOrder(values, own, free) {
