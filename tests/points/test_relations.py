@@ -115,6 +115,36 @@ def test_orders_are_found_without_what_they_imply_and_restored(rng):
     np.testing.assert_array_equal(back[0][:300], new[0].values[:300])
 
 
+def test_whole_columns_stay_whole_above_others(rng):
+    low = np.round(rng.gamma(2, 3, N), 1)
+    data = [cells(low), cells(np.ceil(low))]
+    found = of(*data)
+    assert [(relation.terms, relation.column) for relation in found] == [((0,), 1)]
+    drawn = [cells(rng.permutation(column.values)) for column in data]
+    back = [column.values for column in restored(drawn, codes_of(data), found, np.zeros((N, 2), bool))]
+    assert (back[1] >= back[0]).all() and (back[1] % 1 == 0).all() and back[1].max() <= data[1].values.max()
+
+
+def test_what_ranges_do_not_allow(rng):
+    year, month = rng.integers(0, 20, N), rng.integers(1, 13, N)
+    data = [*map(cells, (year, month, 12 * year + month))]
+    found = of(*data)
+    drawn = [cells(rng.permutation(column.values)) for column in data]
+    back = [column.values for column in restored(drawn, codes_of(data), found, np.zeros((N, 3), bool))]
+    np.testing.assert_array_equal(back[2], 12 * back[0] + back[1])
+    assert all(a.min() >= b.values.min() and a.max() <= b.values.max() for a, b in zip(back, data, strict=True))
+    # Of flags, no other values are made: the sum stays broken.
+    flag = cells(np.ones(N))
+    is_fixed = np.zeros((N, 2), bool)
+    is_fixed[:, 1] = True
+    codes = codes_of([cells(rng.integers(0, 2, N)), cells(rng.normal(size=N))])
+    back = restored([flag, cells(np.full(N, 5.0))], codes, (Relation(0, (1,), (1.0,)),), is_fixed)
+    assert back[0].values.max() == 1
+    codes = codes_of([cells(rng.normal(size=N)), cells(rng.normal(size=N))])
+    back = restored([flag, cells(np.full(N, 5.0))], codes, (Relation(0, (1,), (1.0,)),), is_fixed)
+    assert back[0].values.min() == 5
+
+
 def test_dates_are_compared_with_dates_alone(rng):
     days = rng.integers(0, 1000, (2, N)).astype(float)
     first, last = days.min(axis=0), days.max(axis=0)

@@ -13,12 +13,13 @@ from pointillist.points.mixed import MixedTable, kind_of
 MAX_CATEGORIES = 10_000
 """Most categories of a column."""
 
-_MANY = 50
+MANY = 50
+"""Values of a column that are no names or keys, however few the rows."""
 
 
 def too_many(distinct: int, n_given: int) -> bool:
     """Whether so many different values of so many cells are names or keys rather than categories."""
-    return distinct > MAX_CATEGORIES or (distinct > _MANY and 2 * distinct > n_given)
+    return distinct > MAX_CATEGORIES or (distinct > MANY and 2 * distinct > n_given)
 
 
 def few_words(texts: Sequence[str]) -> list[str]:

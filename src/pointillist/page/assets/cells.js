@@ -126,8 +126,7 @@
   function restore(relations, columns, first, rows, fixed) {
     const sums = relations.filter(([, , factors]) => factors.length);
     restoreOnce(relations, columns, first, rows, fixed, false);
-    restoreOnce(sums, columns, first, rows, fixed, false);
-    restoreOnce(sums, columns, first, rows, fixed, true);
+    for (const isLast of [false, false, true]) restoreOnce(sums, columns, first, rows, fixed, isLast);
   }
 
   function restoreOnce(relations, columns, first, rows, fixed, isLast) {
@@ -144,15 +143,19 @@
     }
   }
 
+  const unitOf = ({ step, decimals }) => step || (decimals === null ? 0 : 10 ** -decimals);
+
   function restoreSum(values, own, free, weights, constant, isLast) {
-    for (let i = 0; i < own.length; i++) {
+    const total = () => values.reduce((sum, value, k) => sum + weights[k] * value, constant);
+    const small = own.map(({ minimum, maximum }) => 1e-9 * Math.max(Math.abs(minimum), Math.abs(maximum)));
+    const within = 0.5 * unitOf(own[0]) + small[0];
+    for (let i = 0; i < own.length && Math.abs(total()) > within; i++) {
       if (!free[i]) continue;
-      const rest = values.reduce((sum, value, k) => (k === i ? sum : sum + weights[k] * value), constant);
-      const { minimum, maximum, round } = own[i];
-      const wanted = round(-rest / weights[i]);
+      const { minimum, maximum, round, scores } = own[i];
+      const wanted = round(-(total() - weights[i] * values[i]) / weights[i]);
       // What does not fit in here is left to the next column.
-      values[i] = isLast ? wanted : clamp(wanted, minimum, maximum);
-      if (values[i] === wanted) return;
+      const fits = round(clamp(wanted, minimum, maximum));
+      values[i] = isLast && scores && Math.abs(wanted - fits) > small[i] ? wanted : fits;
     }
   }
 
@@ -166,7 +169,9 @@
       const { minimum, maximum, round } = own[i];
       // As far on the other side, if the column goes so far.
       const turned = round(clamp(2 * other - values[i], minimum, maximum));
-      values[i] = sign * turned >= sign * other ? turned : other;
+      let nearest = round(other);
+      if (sign * nearest < sign * other) nearest = round(nearest + sign * unitOf(own[i]));
+      values[i] = sign * turned >= sign * other ? turned : nearest;
     }
   }
 
