@@ -77,7 +77,7 @@ def _try(frame: pd.DataFrame, say: Callable[[str], None]) -> None:
 
 
 def _inside(model: Diffusion) -> set[str]:
-    """Columns whose numbers stay in the table's range: of tokens, without those of many values that are part of a sum."""
+    """Columns of tokens whose numbers stay in the table's range: all but those of many values of a sum."""
     codec = model.model_.codec
     if not isinstance(codec, TokenCodec):
         return set()
