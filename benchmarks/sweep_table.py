@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pointillist import Diffusion, evaluate
+from pointillist.models.fitting import prepare
+from pointillist.points.codec import Codec
 from pointillist.points.token_codec import TokenCodec
 
 TINY = {"width": 16, "depth": 1, "epochs": 1, "random_state": 0}
@@ -26,12 +28,13 @@ class Wrong(Exception):
     """Raised where something comes back that should not."""
 
 
-def try_table(frame: pd.DataFrame, say: Callable[[str], None]) -> list[str]:
+def try_table(frame: pd.DataFrame, say: Callable[[str], None], *, is_trained: bool = True) -> list[str]:
     """Fits a frame, draws and fills rows, scores, saves and evaluates.
 
     Args:
         frame: The table.
         say: Is told the name of each stage when it begins.
+        is_trained: Whether a network is trained; without one, rows are decoded from random values.
 
     Returns:
         The warnings, each once.
@@ -41,7 +44,7 @@ def try_table(frame: pd.DataFrame, say: Callable[[str], None]) -> list[str]:
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _try(frame, say)
+        (_try if is_trained else _try_untrained)(frame, say)
     found = list(dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught))
     for line in found:
         if not any(own in line for own in OWN_LINES):
@@ -55,8 +58,8 @@ def _try(frame: pd.DataFrame, say: Callable[[str], None]) -> None:
     model = Diffusion(**TINY).fit(frame)
     say("sample")
     rows = model.sample(n, random_state=0)
-    kept = frame[[name for name in frame.columns if name in set(rows.columns)]]
-    inside = _inside(model)
+    kept = _kept(frame, rows)
+    inside = _inside(model.model_.codec)
     _check_rows(rows, kept, inside)
     _same("index of new rows", list(rows.index), list(range(n)))
     say("impute")
@@ -76,9 +79,27 @@ def _try(frame: pd.DataFrame, say: Callable[[str], None]) -> None:
         raise Wrong("there is no verdict")
 
 
-def _inside(model: Diffusion) -> set[str]:
+def _try_untrained(frame: pd.DataFrame, say: Callable[[str], None]) -> None:
+    """Decodes values that fit nothing but the columns: tokens of even chances, and scores beyond those of the table."""
+    say("plan")
+    codec = prepare(Diffusion(**TINY), frame).plan.codec
+    say("decode")
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1.5, (ROWS, codec.width))
+    if isinstance(codec, TokenCodec):
+        for place, code in enumerate(codec.encoding.columns):
+            values[:, place] = rng.integers(0, code.size, ROWS) + code.has_intervals * rng.random(ROWS)
+    rows = codec.restore(codec.decode(values, {}, slice(0, ROWS)))
+    _check_rows(rows, _kept(frame, rows), _inside(codec))
+
+
+def _kept(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns of the table that the rows have as well."""
+    return frame[[name for name in frame.columns if name in set(rows.columns)]]
+
+
+def _inside(codec: Codec) -> set[str]:
     """Columns of tokens whose numbers stay in the table's range: all but those of many values of a sum."""
-    codec = model.model_.codec
     if not isinstance(codec, TokenCodec):
         return set()
     summed = {place for relation in codec.relations if relation.factors for place in relation.places}
