@@ -23,9 +23,10 @@ def too_many(distinct: int, n_given: int) -> bool:
 
 
 def few_words(texts: Sequence[str]) -> list[str]:
-    """Returns the texts that are no numbers, if most of them are numbers; else none."""
+    """Returns the texts that are no numbers, if most of them are; none if they are codes, such as 207 and 207a."""
     words = [text for text in texts if not _is_number(text)]
-    return words if 2 * len(words) < len(texts) else []
+    are_codes = all(map(str.isalnum, texts)) and all(any(map(str.isdigit, word)) for word in words)
+    return words if 2 * len(words) < len(texts) and not are_codes else []
 
 
 def _is_number(text: str) -> bool:
