@@ -92,7 +92,7 @@ class Worker:
         self._process.join()
 
 
-def _work(pipe: Connection, memory: int, is_trained: bool = True) -> None:
+def _work(pipe: Connection, memory: int, is_trained: bool) -> None:
     import jax
 
     from sweep_table import try_table
