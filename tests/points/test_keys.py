@@ -10,7 +10,7 @@ from pointillist.evaluation.sides import columns_of
 from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import Hyperparameters
 from pointillist.points import MixedTable
-from pointillist.points.keys import without_keys
+from pointillist.points.keys import few_words, without_keys
 from pointillist.points.layout import Layout
 
 N = 120
@@ -48,10 +48,26 @@ def test_keys_and_empty_columns_are_left_out(make):
     assert without_keys(X, ["key", "empty"])[0] is X
 
 
+def test_words_among_numbers_and_codes():
+    numbers = [str(i) for i in range(60)]
+    assert few_words([*numbers, "tall"]) == ["tall"] and few_words([*numbers, "1,70", "5.1"]) == ["1,70"]
+    assert few_words([*numbers, "207a", "c118"]) == [] == few_words([*numbers[:1], "tall"])
+    frame = pandas.DataFrame({"x": np.arange(61), "code": [*numbers, "207a"]})
+    assert without_keys(frame)[1] == ["column 'code' has 61 different values in 61 rows, too many to learn"]
+
+
 def test_what_a_dictionary_lists_is_no_value():
     unused = pandas.Categorical(["a", "b", "c"] * 40, categories=[*"abc", *map(str, range(500))])
     frame = pandas.DataFrame({"kind": unused, "x": np.arange(N)})
     assert without_keys(frame)[0] is frame
+
+
+@pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pa.table])
+def test_long_integers_are_keys_if_nearly_every_row_has_its_own(make):
+    long = {"id": np.arange(N) + 2**60, "codes": [2**60, 2**61, 2**62] * 40, "x": np.arange(N)}
+    left, reasons = without_keys(make(long))
+    assert names(left) == ["codes", "x"] and reasons == ["column 'id' has 120 different integers beyond 2**53"]
+    assert names(without_keys(make(long), ["id"])[0]) == ["id", "codes", "x"]
 
 
 def test_other_columns_stay():

@@ -74,10 +74,29 @@ def test_what_is_given_stays_and_another_column_makes_the_sum_right(rng):
     data = [*map(cells, (a, b, c))]
     found = [column.values for column in restored(data, codes_of(data), (relation,), is_fixed)]
     np.testing.assert_array_equal(found[2], c)
-    np.testing.assert_array_equal(found[0][:500], (c - 3 - 2 * b)[:500])
+    np.testing.assert_array_equal(found[0][:500], (c - 3 - 2 * found[1])[:500])
+    stays = np.abs(c - 3 - 2 * b - 49.5) <= 49.5
+    np.testing.assert_array_equal(found[1][:500][stays[:500]], b[:500][stays[:500]])
     np.testing.assert_array_equal(found[1][500:900], np.round((c - 3 - a) / 2)[500:900])
     for own, given in zip(found, (a, b, c), strict=True):
         np.testing.assert_array_equal(own[900:], given[900:])
+
+
+def test_sums_hold_within_the_ranges_of_their_columns(rng):
+    married, single, divorced = rng.multinomial(1, [0.3, 0.5, 0.2], N).T
+    parts = np.round(rng.gamma(2, 10, (2, N)), 2)
+    total = np.round(parts.sum(axis=0), 2)
+    data = [*map(cells, (married, single, divorced, *parts, total, np.round(total - 2 * single, 2)))]
+    found = of(*data)
+    assert {relation.column for relation in found if relation.factors} == {2, 5, 6}
+    drawn = [cells(rng.permutation(column.values)) for column in data]
+    back = np.array([c.values for c in restored(drawn, codes_of(data), found, np.zeros((N, 7), bool))])
+    np.testing.assert_array_equal(back[:3].sum(axis=0), np.ones(N))
+    assert set(back[:3].ravel()) == {0.0, 1.0}
+    np.testing.assert_allclose(back[5], back[3] + back[4], atol=1e-9)
+    np.testing.assert_allclose(back[6], back[5] - 2 * back[1], atol=1e-9)
+    for values, column in zip(back[:6], data, strict=False):
+        assert values.min() >= column.values.min() and values.max() <= column.values.max()
 
 
 def test_orders_are_found_without_what_they_imply_and_restored(rng):
@@ -94,6 +113,36 @@ def test_orders_are_found_without_what_they_imply_and_restored(rng):
     back = [column.values for column in restored(new, codes_of(data), found, is_fixed)]
     assert (back[1][300:] <= back[3][300:]).all() and (back[3] <= back[0]).all()
     np.testing.assert_array_equal(back[0][:300], new[0].values[:300])
+
+
+def test_whole_columns_stay_whole_above_others(rng):
+    low = np.round(rng.gamma(2, 3, N), 1)
+    data = [cells(low), cells(np.ceil(low))]
+    found = of(*data)
+    assert [(relation.terms, relation.column) for relation in found] == [((0,), 1)]
+    drawn = [cells(rng.permutation(column.values)) for column in data]
+    back = [column.values for column in restored(drawn, codes_of(data), found, np.zeros((N, 2), bool))]
+    assert (back[1] >= back[0]).all() and (back[1] % 1 == 0).all() and back[1].max() <= data[1].values.max()
+
+
+def test_what_ranges_do_not_allow(rng):
+    year, month = rng.integers(0, 20, N), rng.integers(1, 13, N)
+    data = [*map(cells, (year, month, 12 * year + month))]
+    found = of(*data)
+    drawn = [cells(rng.permutation(column.values)) for column in data]
+    back = [column.values for column in restored(drawn, codes_of(data), found, np.zeros((N, 3), bool))]
+    np.testing.assert_array_equal(back[2], 12 * back[0] + back[1])
+    assert all(a.min() >= b.values.min() and a.max() <= b.values.max() for a, b in zip(back, data, strict=True))
+    # Of flags, no other values are made: the sum stays broken.
+    flag = cells(np.ones(N))
+    is_fixed = np.zeros((N, 2), bool)
+    is_fixed[:, 1] = True
+    codes = codes_of([cells(rng.integers(0, 2, N)), cells(rng.normal(size=N))])
+    back = restored([flag, cells(np.full(N, 5.0))], codes, (Relation(0, (1,), (1.0,)),), is_fixed)
+    assert back[0].values.max() == 1
+    codes = codes_of([cells(rng.normal(size=N)), cells(rng.normal(size=N))])
+    back = restored([flag, cells(np.full(N, 5.0))], codes, (Relation(0, (1,), (1.0,)),), is_fixed)
+    assert back[0].values.min() == 5
 
 
 def test_dates_are_compared_with_dates_alone(rng):

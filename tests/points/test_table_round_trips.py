@@ -243,7 +243,8 @@ REFUSED = {
         "half a character",
     ),
     "bytes": (lambda: [b"a", b"b"] * 30, "binary, which is not a number"),
-    "complex": (lambda: np.arange(60) * 1j, "values of several kinds"),
+    "complex": (lambda: np.arange(60) * 1j, "complex128: give real and imaginary parts"),
+    "very long integers": (lambda: pandas.Series([10**30, 1] * 30, dtype=object), "integers beyond 64 bits: drop"),
     "infinite categories": (lambda: pandas.Categorical([1.0, np.inf] * 30), "an infinite value"),
 }
 

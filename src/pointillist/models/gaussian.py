@@ -178,6 +178,10 @@ class GaussianProcess(Process):
 
     def check_asked(self, learned: Learned, what: str, *, has_label: bool = False) -> None:
         """Raises a ValueError if no columns can be given to the model, or none without a label."""
+        if not self.architecture.has_given and learned.codec.width == 1:
+            raise ValueError(
+                f"{what} needs columns to be given, and this model is of one that varies: fit it with process='masked'"
+            )
         if not self.architecture.has_given:
             raise ValueError(
                 f"{what} needs a model that has learned from rows with given columns: fit it with p_given above 0 and "

@@ -111,6 +111,8 @@ def _check_columns(frame: Any, headings: Headings) -> None:
     for name, text, kind in zip(headings.names, frame.columns, frame.dtypes, strict=True):
         if str(kind).startswith("Sparse["):
             raise ValueError(f"column {name!r} holds {kind}: make it dense (.sparse.to_dense())")
+        if str(kind).startswith("complex"):
+            raise ValueError(f"column {name!r} holds {kind}: give real and imaginary parts as columns of their own")
         if str(kind) not in ("object", "category"):
             continue
         values = frame[text].cat.categories if str(kind) == "category" else frame[text]
@@ -118,7 +120,9 @@ def _check_columns(frame: Any, headings: Headings) -> None:
             pa.array(values, from_pandas=True)
         except UnicodeEncodeError as error:
             raise ValueError(_NO_UNICODE.format(name)) from error
-        except (pa.ArrowException, TypeError, OverflowError, ValueError):
+        except OverflowError as error:
+            raise ValueError(f"column {name!r} holds integers beyond 64 bits: drop or divide them") from error
+        except (pa.ArrowException, TypeError, ValueError):
             continue
 
 

@@ -1,4 +1,4 @@
-"""Columns that no model learns: texts of which nearly every row has its own, and columns without a value."""
+"""Columns that no model learns: texts and long integers of which nearly every row has its own, and empty columns."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -6,24 +6,27 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
+from pointillist.points.columns import LARGEST_INTEGER
 from pointillist.points.headings import Headings
 from pointillist.points.mixed import MixedTable, kind_of
 
 MAX_CATEGORIES = 10_000
 """Most categories of a column."""
 
-_MANY = 50
+MANY = 50
+"""Values of a column that are no names or keys, however few the rows."""
 
 
 def too_many(distinct: int, n_given: int) -> bool:
     """Whether so many different values of so many cells are names or keys rather than categories."""
-    return distinct > MAX_CATEGORIES or (distinct > _MANY and 2 * distinct > n_given)
+    return distinct > MAX_CATEGORIES or (distinct > MANY and 2 * distinct > n_given)
 
 
 def few_words(texts: Sequence[str]) -> list[str]:
-    """Returns the texts that are no numbers, if most of them are numbers; else none."""
+    """Returns the texts that are no numbers, if most of them are; none if they are codes, such as 207 and 207a."""
     words = [text for text in texts if not _is_number(text)]
-    return words if 2 * len(words) < len(texts) else []
+    are_codes = all(map(str.isalnum, texts)) and all(any(map(str.isdigit, word)) for word in words)
+    return words if 2 * len(words) < len(texts) and not are_codes else []
 
 
 def _is_number(text: str) -> bool:
@@ -76,6 +79,11 @@ def complaint(name: Any, column: nw.Series) -> str | None:
     n_given = len(column) - int(column.null_count())
     if not n_given:
         return f"column {name!r} has no value at all"
+    if column.dtype.is_integer() and max(-int(column.min()), int(column.max())) > LARGEST_INTEGER:
+        distinct = column.n_unique() - (n_given < len(column))
+        return (
+            f"column {name!r} has {distinct:,} different integers beyond 2**53" if too_many(distinct, n_given) else None
+        )
     if not (column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == nw.Boolean):
         try:
             array = column.to_arrow()

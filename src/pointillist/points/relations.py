@@ -42,28 +42,50 @@ class Relation:
         """Positions of all columns."""
         return (self.column, *self.terms)
 
-    def restored(self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"]) -> None:
-        """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it."""
+    def restored(
+        self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"], *, is_last: bool
+    ) -> None:
+        """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
+
+        Numbers stay within the ranges of their columns, except for the last time that a sum is restored: then columns
+        of many values may leave theirs.
+        """
         there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
         values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
         free = ~is_fixed[:, list(self.places)]
+        own = [codes[place] for place in self.places]
         if self.factors:
-            weights = np.array([-1.0, *self.factors])
-            first = free.argmax(axis=1)
-            for i, place in enumerate(self.places):
-                rows = there & free.any(axis=1) & (first == i)
-                rest = values[rows] @ weights - weights[i] * values[rows, i] + self.constant
-                values[rows, i] = codes[place].rounded(-rest / weights[i])
+            self._restore_sum(values, own, there, free, is_last=is_last)
         else:
-            for i, sign in ((0, 1.0), (1, -1.0)):
-                rows = there & (values[:, 0] < values[:, 1]) & free[:, i]
-                own, other = values[rows, i], values[rows, 1 - i]
-                code = codes[self.places[i]]
-                # As far on the other side, if the column goes so far.
-                turned = code.rounded(np.clip(2 * other - own, *code.ends))
-                values[rows, i] = np.where(sign * turned >= sign * other, turned, other)
+            _restore_order(values, own, there, free)
         for i, place in enumerate(self.places):
             columns[place] = replace(columns[place], values=values[:, i])
+
+    def _restore_sum(
+        self,
+        values: Float[np.ndarray, "n k"],
+        codes: Sequence[ColumnCode],
+        there: Bool[np.ndarray, " n"],
+        free: Bool[np.ndarray, "n k"],
+        *,
+        is_last: bool,
+    ) -> None:
+        weights = np.array([-1.0, *self.factors])
+        ends = [code.ends for code in codes]
+        small = [_NULL * max(np.abs(each)) for each in ends]
+        within = 0.5 * codes[0].unit + small[0]
+        is_wrong = there & (np.abs(values @ weights + self.constant) > within)
+        for i, code in enumerate(codes):
+            rows = np.flatnonzero(is_wrong & free[:, i])
+            if not len(rows):
+                continue
+            rest = values[rows] @ weights - weights[i] * values[rows, i] + self.constant
+            wanted = code.rounded(-rest / weights[i])
+            # What does not fit in here is left to the next column.
+            fits = code.rounded(np.clip(wanted, *ends[i]))
+            may_leave = is_last and code.scores is not None
+            values[rows, i] = np.where(may_leave & (np.abs(wanted - fits) > small[i]), wanted, fits)
+            is_wrong[rows] = np.abs(values[rows] @ weights + self.constant) > within
 
     def text(self, names: Sequence[Any]) -> str:
         """The relation as a formula, with the columns' names."""
@@ -97,6 +119,23 @@ class Relation:
         if not all(type(number) is float and abs(number) < np.inf for number in (*factors, constant)) or 0 in factors:
             raise ValueError("a relation has factors that are not numbers, or 0")
         return cls(column, tuple(terms), tuple(factors), constant)
+
+
+def _restore_order(
+    values: Float[np.ndarray, "n 2"],
+    codes: Sequence[ColumnCode],
+    there: Bool[np.ndarray, " n"],
+    free: Bool[np.ndarray, "n 2"],
+) -> None:
+    for i, sign in ((0, 1.0), (1, -1.0)):
+        rows = there & (values[:, 0] < values[:, 1]) & free[:, i]
+        own, other = values[rows, i], values[rows, 1 - i]
+        code = codes[i]
+        # As far on the other side, if the column goes so far.
+        turned = code.rounded(np.clip(2 * other - own, *code.ends))
+        nearest = code.rounded(other)
+        nearest = np.where(sign * nearest >= sign * other, nearest, code.rounded(nearest + sign * code.unit))
+        values[rows, i] = np.where(sign * turned >= sign * other, turned, nearest)
 
 
 def relations(
@@ -226,8 +265,10 @@ def restored(
 ) -> tuple[Cells, ...]:
     """Returns cells that obey the relations, in rows where none of theirs is missing.
 
-    A sum takes the place of its column, or of the first of its terms that is not fixed if its column is. Of two columns
-    in the wrong order, the one that should be higher moves as far to the other side; or the other one, if it is fixed.
+    A sum takes the place of its column, or of the first of its terms that is not fixed if its column is; where that
+    would leave the column's range, the next ones change as well. Where sums cannot hold within those ranges, columns of
+    many values leave theirs; if there is none, a sum stays broken. Of two columns in the wrong order, the one that
+    should be higher moves as far to the other side; or the other one, if it is fixed.
 
     Args:
         columns: The columns.
@@ -236,6 +277,8 @@ def restored(
         is_fixed: Which cells stay as they are.
     """
     cells = list(columns)
-    for relation in found:
-        relation.restored(cells, codes, is_fixed)
+    sums = [relation for relation in found if relation.factors]
+    for part, is_last in ((found, False), (sums, False), (sums, False), (sums, True)):
+        for relation in part:
+            relation.restored(cells, codes, is_fixed, is_last=is_last)
     return tuple(cells)

@@ -124,24 +124,39 @@
    * @param {Set<number>} fixed tokens of columns that stay as they are
    */
   function restore(relations, columns, first, rows, fixed) {
+    const sums = relations.filter(([, , factors]) => factors.length);
+    restoreOnce(relations, columns, first, rows, fixed, false);
+    for (const isLast of [false, false, true]) restoreOnce(sums, columns, first, rows, fixed, isLast);
+  }
+
+  function restoreOnce(relations, columns, first, rows, fixed, isLast) {
     for (const [column, terms, factors, constant] of relations) {
       const own = [column, ...terms].map((token) => columns[token]);
       const free = [column, ...terms].map((token) => !fixed.has(token));
       for (let r = first; r < first + rows; r++) {
         const values = own.map((each) => each.values[r]);
         if (values.some(Number.isNaN)) continue;
-        if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant);
+        if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, isLast);
         else restoreOrder(values, own, free);
         own.forEach((each, i) => (each.values[r] = values[i]));
       }
     }
   }
 
-  function restoreSum(values, own, free, weights, constant) {
-    const i = free.indexOf(true);
-    if (i < 0) return;
-    const rest = values.reduce((sum, value, k) => (k === i ? sum : sum + weights[k] * value), constant);
-    values[i] = own[i].round(-rest / weights[i]);
+  const unitOf = ({ step, decimals }) => step || (decimals === null ? 0 : 10 ** -decimals);
+
+  function restoreSum(values, own, free, weights, constant, isLast) {
+    const total = () => values.reduce((sum, value, k) => sum + weights[k] * value, constant);
+    const small = own.map(({ minimum, maximum }) => 1e-9 * Math.max(Math.abs(minimum), Math.abs(maximum)));
+    const within = 0.5 * unitOf(own[0]) + small[0];
+    for (let i = 0; i < own.length && Math.abs(total()) > within; i++) {
+      if (!free[i]) continue;
+      const { minimum, maximum, round, scores } = own[i];
+      const wanted = round(-(total() - weights[i] * values[i]) / weights[i]);
+      // What does not fit in here is left to the next column.
+      const fits = round(clamp(wanted, minimum, maximum));
+      values[i] = isLast && scores && Math.abs(wanted - fits) > small[i] ? wanted : fits;
+    }
   }
 
   function restoreOrder(values, own, free) {
@@ -154,7 +169,9 @@
       const { minimum, maximum, round } = own[i];
       // As far on the other side, if the column goes so far.
       const turned = round(clamp(2 * other - values[i], minimum, maximum));
-      values[i] = sign * turned >= sign * other ? turned : other;
+      let nearest = round(other);
+      if (sign * nearest < sign * other) nearest = round(nearest + sign * unitOf(own[i]));
+      values[i] = sign * turned >= sign * other ? turned : nearest;
     }
   }
 
