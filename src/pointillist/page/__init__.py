@@ -15,7 +15,7 @@ from pointillist.page.parts import ENGINE, SECURITY, as_json, asset, environment
 WORKER = (*ENGINE, "engine/threefry.js", "drawing.js", "mixed.js")
 """Scripts of the page's workers."""
 
-SCRIPTS = ("engine/workers.js", "classes.js", "table.js", "cells.js", "pictures.js", "model.js")
+SCRIPTS = ("engine/weights.js", "engine/workers.js", "classes.js", "table.js", "cells.js", "pictures.js", "model.js")
 """Scripts of the page, in the order in which it runs them."""
 
 

@@ -29,7 +29,7 @@ def number_content(model: RowModel) -> dict[str, Any]:
     assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
     assert isinstance(model.network, Network)
     parts = model.network, process.architecture, process.prediction, process.schedule, process.sigma_data
-    network = network_content(*parts, process.n_classes, "float16") or network_content(
+    network = network_content(*parts, process.n_classes, "steps") or network_content(
         *parts, process.n_classes, "float32"
     )
     if network is None:
@@ -47,7 +47,7 @@ def number_content(model: RowModel) -> dict[str, Any]:
         "first_rows": FIRST_ROWS,
         "columns": _columns(model, codec),
         "classes": _classes(model, process),
-        "carried": _carried(model, codec, network["weights_type"]),
+        "carried": _carried(model, codec),
         "shown_of_data": _shown_of_data(model, codec),
     }
 
@@ -93,12 +93,12 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
     }
 
 
-def _carried(model: RowModel, codec: NumberCodec, precision: str) -> list[str]:
+def _carried(model: RowModel, codec: NumberCodec) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
     assert isinstance(model.network, Network)
     n_weights = sum(array.size for array in page_tensors(model.network).values())
     lines = [
-        f"{n_weights:,} weights of a network ({precision}), from which it draws rows",
+        f"{n_weights:,} weights of a network, rounded, from which it draws rows",
         "the name, the type, and the lowest and the highest value of each column",
     ]
     varying = codec.scaling.varying

@@ -19,9 +19,6 @@ SECURITY = (
 )
 """A page's content security policy: it may load nothing from outside."""
 
-Precision = Literal["float16", "float32"]
-"""Precision of the numbers in a page."""
-
 
 def asset(name: str) -> Markup:
     """Reads the text of a file in this room's folder `assets`, unchanged."""
