@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from pointillist.files import check_place, write_whole
@@ -10,12 +11,24 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.row_model import RowModel
 from pointillist.page.mixed import mixed_content
 from pointillist.page.numbers import number_content
-from pointillist.page.parts import ENGINE, SECURITY, as_json, asset, environment, kernel
+from pointillist.page.parts import ENGINE, SECURITY, as_json, environment, kernel, script
+from pointillist.page.weights import deflated, planes
 
 WORKER = (*ENGINE, "engine/threefry.js", "drawing.js", "mixed.js")
 """Scripts of the page's workers."""
 
-SCRIPTS = ("engine/weights.js", "engine/workers.js", "classes.js", "table.js", "cells.js", "pictures.js", "model.js")
+SCRIPTS = (
+    "engine/weights.js",
+    "engine/workers.js",
+    "classes.js",
+    "csv.js",
+    "table.js",
+    "cells.js",
+    "texts.js",
+    "pictures.js",
+    "fill.js",
+    "model.js",
+)
 """Scripts of the page, in the order in which it runs them."""
 
 
@@ -50,7 +63,7 @@ def render(model: RowModel, title: str) -> str:
             title=title,
             content=content,
             data=as_json(content),
-            worker=Markup("\n").join(map(asset, WORKER)),
+            worker=Markup("\n").join(map(script, WORKER)),
             scripts=SCRIPTS,
             security=SECURITY,
         )
@@ -59,6 +72,9 @@ def render(model: RowModel, title: str) -> str:
 
 def _content(model: RowModel) -> dict[str, Any]:
     content = number_content(model) if isinstance(model.process, GaussianProcess) else mixed_content(model)
+    arrays: list[np.ndarray] = []
+    content["columns"] = _without_arrays(content["columns"], arrays)
+    content["numbers"] = deflated(planes(np.concatenate([np.empty(0), *arrays])))
     guarantee = model.record.guarantee
     content["privacy"] = None
     if guarantee is not None:
@@ -68,3 +84,14 @@ def _content(model: RowModel) -> dict[str, Any]:
             "with noise"
         ]
     return content
+
+
+def _without_arrays(value: Any, arrays: list[np.ndarray]) -> Any:
+    """JSON values, with the place of the first number and their number instead of arrays, which are appended."""
+    if isinstance(value, np.ndarray):
+        first = sum(map(len, arrays))
+        arrays.append(value)
+        return {"first": first, "length": len(value)}
+    if isinstance(value, dict):
+        return {key: _without_arrays(each, arrays) for key, each in value.items()}
+    return [_without_arrays(each, arrays) for each in value] if isinstance(value, list) else value

@@ -11,7 +11,7 @@ from pointillist.diffusion.mixed_networks import LEVEL_FEATURES, MixedNetwork
 from pointillist.diffusion.mixed_sampling import POINTS, SCHEDULE
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES
 from pointillist.diffusion.token_networks import TokenNetwork
-from pointillist.diffusion.tokens import WIDE, Tokens
+from pointillist.diffusion.tokens import FREQUENCIES_OF_GIVEN, WIDE, Tokens
 from pointillist.engine.weights import named
 from pointillist.models.headings import headings
 from pointillist.models.masked import MaskedProcess
@@ -40,7 +40,7 @@ Rows of tables differ most by errors of the first two, and least by those of the
 RAREST = 1e-3
 """Share of rows of a value that counts no less, however rare it is."""
 
-_OF_SLOTS = "of_tokens.input.weight", "of_numbers.context.weight"
+_OF_SEEN = "of_tokens.input.weight", "of_numbers.context.weight"
 
 
 def mixed_content(model: RowModel) -> dict[str, Any]:
@@ -59,6 +59,8 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "with_number": tokens.with_number,
         "number_values": tokens.number_values,
         "with_intervals": tokens.with_intervals,
+        "missing_values": [code.n_values if code.has_missing else -1 for code in codec.encoding.columns],
+        "given_frequencies": FREQUENCIES_OF_GIVEN,
         "most_steps": WIDE if tokens.is_wide else 0,
         "guided": None if model.classes is None else _label_place(model, codec),
         "depth": process.architecture.depth,
@@ -92,15 +94,13 @@ def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
     tensors = named(model.network)
     if not any(name.startswith("of_tokens.") for name in tensors):
         tensors = {f"of_tokens.{name}": array for name, array in tensors.items()}
-    # No numbers are given in a page, so the weights of theirs are not needed.
-    for name in _OF_SLOTS:
-        if name in tensors:
-            tensors[name] = tensors[name][: tokens.n_slots]
     tensors = {name: array for name, array in sorted(tensors.items()) if array.size}
     scales = {name: np.full((1, 1), OF_NUMBERS if "of_numbers." in name else 1.0) for name in tensors}
     scales |= {name: OF_OUTER * scales[name] for name in tensors if ".outer." in name}
     rare = OF_SLOTS * _rarity(model.network, tokens)[:, None]
-    scales |= {name: scales[name] * rare for name in _OF_SLOTS if name in tensors}
+    # After the slots come features of given numbers.
+    seen = np.concatenate([rare, np.full((tokens.n_shown, 1), OF_SLOTS)])
+    scales |= {name: scales[name] * seen for name in _OF_SEEN if name in tensors}
     scales["of_tokens.output.weight"] = rare.T
     found = weights_content(tensors, "steps", scales) or weights_content(tensors, "float32")
     if found is None:
@@ -152,7 +152,7 @@ def _code(code: ColumnCode) -> dict[str, Any]:
         return column | {"categories": list(code.categories), "can_be_given": code.size <= MOST_CHOICES}
     low, high = code.ends
     column |= {
-        "atoms": packed([code.atoms], "float64"),
+        "atoms": code.atoms,
         "minimum": low,
         "maximum": high,
         "decimals": code.decimals,
@@ -162,9 +162,9 @@ def _code(code: ColumnCode) -> dict[str, Any]:
     }
     if code.scores is not None:
         column["scores"] = {
-            "points": packed([code.scores.points], "float64"),
-            "levels": packed([code.scores.levels], "float64"),
-            "edges": packed([code.scores.edges], "float64"),
+            "points": code.scores.points,
+            "levels": code.scores.levels,
+            "edges": code.scores.edges,
             "is_discrete": code.scores.is_discrete,
             "has_intervals": code.has_intervals,
         }

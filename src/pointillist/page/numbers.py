@@ -8,7 +8,6 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.headings import headings
 from pointillist.models.row_model import RowModel
 from pointillist.page.network import network_content, page_tensors
-from pointillist.page.parts import packed
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.scaling import AffineScaling, QuantileScaling
 
@@ -64,7 +63,7 @@ def _columns(model: RowModel, codec: NumberCodec) -> list[dict[str, Any]]:
             place = int(varies[:i].sum())
             column["place"] = place
             if isinstance(varying, QuantileScaling):
-                column["quantiles"] = packed([varying.quantiles[:, place]], "float64")
+                column["quantiles"] = varying.quantiles[:, place]
             else:
                 assert isinstance(varying, AffineScaling)
                 column |= {"centre": float(varying.centre[place]), "unit": float(varying.unit[place])}

@@ -16,7 +16,7 @@ Precision = Literal["steps", "int8", "float16", "float32"]
 WIDE: dict[Precision, int] = {"int8": 64, "steps": 32}
 """Fewest inputs, and fewest outputs, of a layer that is stored so."""
 
-STEPS = 72
+STEPS = 76
 """Number of steps of "steps" in the root mean square of a layer's weights, about eight bits a weight."""
 
 _EXACT: dict[Precision, Literal["float16", "float32"]] = {
@@ -103,8 +103,13 @@ def _deflated(values: np.ndarray) -> str:
     rest = values >> 2
     # Small ones of either sign become small ones without.
     rest = np.where(rest < 0, -2 * rest - 1, 2 * rest)
-    planes = (low << np.array([0, 2, 4, 6], np.uint8)).sum(axis=1, dtype=np.uint8), rest & 255, rest >> 8
-    return deflated(b"".join(plane.astype(np.uint8).tobytes() for plane in planes))
+    parts = (low << np.array([0, 2, 4, 6], np.uint8)).sum(axis=1, dtype=np.uint8), rest & 255, rest >> 8
+    return deflated(b"".join(plane.astype(np.uint8).tobytes() for plane in parts))
+
+
+def planes(numbers: Float[np.ndarray, " n"]) -> bytes:
+    """Bytes of numbers of double precision, all first bytes before all second ones: neighbours are then alike."""
+    return np.asarray(numbers, "<f8").view(np.uint8).reshape(-1, 8).T.tobytes()
 
 
 def deflated(data: bytes) -> str:

@@ -86,6 +86,20 @@
     return tensors;
   }
 
+  /** Puts views of the numbers of a deflated text where a value names some. */
+  async function withNumbers(value, text) {
+    const planes = await inflated(text);
+    const count = planes.length / 8;
+    const bytes = Uint8Array.from(planes, (_, i) => planes[(i % 8) * count + Math.floor(i / 8)]);
+    const all = new Float64Array(bytes.buffer);
+    const replaced = (each) => {
+      if (!each || typeof each !== "object" || Array.isArray(each)) return each;
+      if ("length" in each) return all.subarray(each.first, each.first + each.length);
+      return Object.fromEntries(Object.entries(each).map(([key, own]) => [key, replaced(own)]));
+    };
+    return value.map(replaced);
+  }
+
   window.pointillist ??= {};
-  Object.assign(window.pointillist, { unpackNumbers: numbers, bytesOf: bytes, inflated, tensorsOf });
+  Object.assign(window.pointillist, { unpackNumbers: numbers, bytesOf: bytes, inflated, tensorsOf, withNumbers });
 })();
