@@ -1,5 +1,6 @@
 """A fitted model as a page: one HTML file that draws rows in a browser, without a server or a network."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +33,50 @@ SCRIPTS = (
 """Scripts of the page, in the order in which it runs them."""
 
 
-def write_page(model: RowModel, path: Path, title: str | None = None) -> None:
+@dataclass(frozen=True)
+class Verdict:
+    """What an evaluation of a model's rows says.
+
+    Attributes:
+        text: Its verdict.
+        is_distinguishable: Whether a test tells the rows from the data.
+    """
+
+    text: str
+    is_distinguishable: bool
+
+    @classmethod
+    def from_json(cls, content: Any) -> "Verdict":
+        """Takes the verdict from what `pointillist evaluate --json` writes.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        found = content if isinstance(content, dict) else {}
+        text, is_distinguishable = found.get("verdict"), found.get("is_distinguishable")
+        if not isinstance(text, str) or not isinstance(is_distinguishable, bool):
+            raise ValueError("holds no verdict: give a file that `pointillist evaluate --json` wrote")
+        return cls(text, is_distinguishable)
+
+
+def write_page(model: RowModel, path: Path, title: str | None = None, verdict: Verdict | None = None) -> None:
     """Writes a model's page, whole or not at all.
 
     Args:
         model: The model.
         path: The HTML file.
         title: Title of the page; the file's name without its ending by default.
+        verdict: What an evaluation says of the model's rows, which the page then shows.
 
     Raises:
         ValueError: If no page can be made of such a model.
         OSError: If the file cannot be written.
     """
     check_place(path)
-    write_whole(path, render(model, path.stem if title is None else title))
+    write_whole(path, render(model, path.stem if title is None else title, verdict))
 
 
-def render(model: RowModel, title: str) -> str:
+def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
     """Renders the HTML of a model's page; the same model gives the same text.
 
     Raises:
@@ -61,6 +89,7 @@ def render(model: RowModel, title: str) -> str:
         .get_template("model.html.j2")
         .render(
             title=title,
+            verdict=verdict,
             content=content,
             data=as_json(content),
             worker=Markup("\n").join(map(script, WORKER)),
