@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 from pyarrow import csv as csv_of
 
-from pointillist import Diffusion
+from pointillist import Diffusion, between
 
 N = 600
 TRAINED = {"width": 32, "depth": 2, "epochs": 30, "batch_size": 32, "random_state": 0}
@@ -155,6 +155,54 @@ def test_what_cannot_be_filled_is_said_in_a_line(page):
         page.click("#fill button[type=submit]")
         assert page.inner_text("#fill-status").startswith(wrong)
         assert page.input_value("#gaps") == text and page.locator("#fill-status b").count() == 0
+
+
+IN_RANGES = """async ([asked, columns]) => {
+  const of = (name) => pointillist.content.columns.find((column) => column.name === name);
+  const conditions = columns.map(([name, condition]) => pointillist.conditionOf(of(name), condition));
+  const table = await pointillist.draw({ ...asked, conditions });
+  return Object.fromEntries(table.columns.map(({ name, values }) => [name, Array.from(values)]));
+}"""
+
+
+def test_rows_meet_conditions_and_come_from_the_distribution_of_those_that_do(model, page):
+    where = {"rooms": between(1, 3)}
+    expected = model.sample(200, where=where, random_state=2)
+    found = page.evaluate(IN_RANGES, [{"rows": 200, "seed": 2}, [["rooms", {"low": 1, "high": 3}]]])
+    assert np.mean(np.array(found["rooms"]) == expected["rooms"].to_numpy()) > 0.98
+    # Two at once are drawn another way than in Python: against the rows that meet them anyway.
+    both = [["rooms", {"low": 1, "high": 3}], ["<b>kind", {"values": [0, 2]}]]
+    every = page.evaluate(IN_RANGES, [{"rows": 2000, "seed": 3}, []])
+    found = page.evaluate(IN_RANGES, [{"rows": 600, "seed": 4}, both])
+    every, found = ({name: np.array(own, float) for name, own in rows.items()} for rows in (every, found))
+    met = (every["rooms"] >= 1) & (every["rooms"] <= 3) & np.isin(every["<b>kind"], [0, 2])
+    assert set(found["rooms"]) <= {1, 2, 3} and set(found["<b>kind"]) <= {0, 2}
+    for one in ({1, 2}, {3}):
+        shares = [np.isin(rows, list(one)) for rows in (every["rooms"][met], found["rooms"])]
+        error = np.sqrt(sum(share.var() / len(share) for share in shares))
+        assert abs(shares[0].mean() - shares[1].mean()) < 3.5 * error
+    kinds = [rows == 0 for rows in (every["<b>kind"][met], found["<b>kind"])]
+    assert abs(kinds[0].mean() - kinds[1].mean()) < 3.5 * np.sqrt(sum(k.var() / len(k) for k in kinds))
+
+
+def test_conditions_are_asked_for_in_the_page(page):
+    page.click("#given summary")
+    page.select_option("#condition-column", label="rooms")
+    low = page.locator("#conditions input").first
+    status = page.locator("#status")
+    for text, wrong in (("90", "rooms: no training row lies there"), ("two", 'rooms: "two" is not a number')):
+        low.fill(text)
+        page.click("#draw")
+        assert status.inner_text().startswith(wrong)
+    low.fill("3")
+    page.select_option("#condition-column", label="<b>kind")
+    page.locator("#conditions .values label", has_text="</script>").locator("input").check()
+    page.fill("#rows", "50")
+    page.click("#draw")
+    page.wait_for_function("() => document.querySelector('#status').textContent.startsWith('50 rows in')")
+    for cells in page.locator("#first-rows tbody tr").all():
+        texts = cells.locator("td").all_inner_texts()
+        assert texts[0] == "</script>" and texts[4] in ("3", "4")
 
 
 @pytest.mark.slow

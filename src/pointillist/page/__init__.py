@@ -26,6 +26,7 @@ SCRIPTS = (
     "table.js",
     "cells.js",
     "texts.js",
+    "conditions.js",
     "pictures.js",
     "fill.js",
     "model.js",

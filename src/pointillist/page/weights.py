@@ -16,7 +16,7 @@ Precision = Literal["steps", "int8", "float16", "float32"]
 WIDE: dict[Precision, int] = {"int8": 64, "steps": 32}
 """Fewest inputs, and fewest outputs, of a layer that is stored so."""
 
-STEPS = 76
+STEPS = 72
 """Number of steps of "steps" in the root mean square of a layer's weights, about eight bits a weight."""
 
 _EXACT: dict[Precision, Literal["float16", "float32"]] = {

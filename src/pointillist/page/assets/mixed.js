@@ -5,6 +5,10 @@ const HIDDEN = -1;
 const LARGEST_PLACE = 1 - 2 ** -12;
 const LARGEST_SCORE = 5.5;
 
+/** Most draws for a row until it meets all conditions, and the smallest mass of a condition. */
+const MOST_TRIES = 300;
+const SMALLEST_MASS = 1e-9;
+
 /** How many hidden tokens of a wide row are drawn by the end of each evaluation. */
 function stepsOf(hidden, most) {
   return Array.from({ length: most }, (_, i) => {
@@ -151,11 +155,13 @@ class MixedModel {
 
   /**
    * @param {{seed: number, firstRow: number, rows: number, given: [number, number][], guidance: number,
-   *   known?: Float32Array}} asked given: tokens with their values, the same in all rows; known: rows × (tokens, then
-   *   numbers), -1 and NaN for those that are drawn, of which then none stands for a missing cell
+   *   known?: Float32Array, conditions?: {token: number, pieces: number[][]}[]}} asked given: tokens with their values, the same in all rows; known: rows × (tokens, then
+   *   numbers), -1 and NaN for those that are drawn, of which then none stands for a missing cell;
+   *   conditions: the pieces that are allowed of a token: a value, its share of the value's mass, and where the place in
+   *   an interval begins and ends
    * @returns {Float32Array} rows × (tokens, then numbers)
    */
-  draw({ seed, firstRow, rows, given = [], guidance, known }) {
+  draw({ seed, firstRow, rows, given = [], guidance, known, conditions = [] }) {
     const n = this.model.sizes.length;
     const width = n + this.columns;
     const key = keyOf(seed, SAMPLING);
@@ -166,6 +172,10 @@ class MixedModel {
       const keys = Array.from({ length: count }, (_, r) => foldIn(key, firstRow + first + r));
       const starts = keys.map((_, r) => this.#start(given, known?.subarray((first + r) * width)));
       const numbers = starts.map(({ numbers }) => numbers);
+      if (conditions.length) {
+        this.#restrict(keys, starts, conditions, guided, guidance);
+        keys.forEach((key, r) => (keys[r] = foldIn(foldIn(key, 1), 0)));
+      }
       const tokens = this.#drawTokens(keys, starts, guided, guidance, Boolean(known));
       const drawn = this.columns ? this.#drawNumbers(keys, tokens, numbers, guided, guidance) : null;
       tokens.forEach((row, r) => {
@@ -181,7 +191,6 @@ class MixedModel {
     const { sizes, with_number: places, number_values: values } = this.model;
     const row = known ? known.slice(0, sizes.length) : new Float32Array(sizes.length).fill(HIDDEN);
     for (const [token, value] of given) row[token] = value;
-    sizes.forEach((size, token) => size === 1 && row[token] === HIDDEN && (row[token] = 0));
     const numbers = new Float32Array(this.columns).fill(NaN);
     places.forEach((token, c) => {
       if (known && row[token] === values[c]) numbers[c] = known[sizes.length + c];
@@ -203,16 +212,73 @@ class MixedModel {
     return this.starts[token] + Math.floor(value);
   }
 
+  /** The sum of what is seen of some rows. */
+  #seen(starts) {
+    const { seen } = this.ofTokens;
+    const sum = seen.start();
+    starts.forEach(({ row, numbers }, r) => {
+      row.forEach((value, token) => value !== HIDDEN && seen.add(sum, r, this.#slot(token, value)));
+      this.#show(seen, sum, r, numbers);
+    });
+    return sum;
+  }
+
+  /**
+   * Draws tokens under conditions: each from what is allowed of it, given those before. A draw counts with the mass that
+   * was allowed, which is the same for all rows for the first token; for the others it is the chance that it is kept.
+   */
+  #restrict(keys, starts, conditions, guided, guidance) {
+    const { seen } = this.ofTokens;
+    const sum = this.#seen(starts);
+    const of = (logits, pieces) => {
+      const highest = Math.max(...logits);
+      const shares = logits.map((logit) => Math.exp(logit - highest));
+      const all = shares.reduce((a, b) => a + b, 0);
+      return pieces.map(([value, share]) => (shares[value] * share) / all);
+    };
+    const massOf = (weights) => weights.reduce((a, b) => a + b, 0);
+    const first = this.#logits(sum, [conditions.map(({ token }) => token)], guided, guidance)[0];
+    const masses = new Map(conditions.map((each, i) => [each, massOf(of(first[i], each.pieces))]));
+    // The rarest first: it is never drawn in vain.
+    const ordered = conditions.slice().sort((a, b) => masses.get(a) - masses.get(b));
+    let open = starts.map((_, r) => r);
+    for (let attempt = 0; open.length; attempt++) {
+      if (attempt === MOST_TRIES || masses.get(ordered[0]) < SMALLEST_MASS) {
+        throw new Error("too few rows meet the conditions together; ask for more than that");
+      }
+      const own = sum.slice();
+      const drawn = starts.map(() => []);
+      let kept = open;
+      ordered.forEach(({ token, pieces }, i) => {
+        const wanted = starts.map((_, r) => (kept.includes(r) ? [token] : []));
+        const logits = this.#logits(own, wanted, guided, guidance);
+        kept = kept.filter((r) => {
+          const weights = of(logits[r][0], pieces);
+          const mass = massOf(weights);
+          const key = foldIn(foldIn(keys[r], 0), attempt * ordered.length + i);
+          const [choice, inside, chance] = uniforms(key, 3);
+          if (i && chance >= mass) return false;
+          let [sum, piece] = [weights[0], 0];
+          while (sum <= choice * mass && piece < pieces.length - 1) sum += weights[++piece];
+          const [value, , low, high] = pieces[piece];
+          const isInterval = this.model.with_intervals.includes(token);
+          drawn[r].push([token, value + (isInterval ? Math.min(low + inside * (high - low), LARGEST_PLACE) : 0)]);
+          seen.add(own, r, this.#slot(token, value));
+          return true;
+        });
+      });
+      for (const r of kept) for (const [token, value] of drawn[r]) starts[r].row[token] = value;
+      open = open.filter((r) => !kept.includes(r));
+    }
+  }
+
   #drawTokens(keys, starts, guided, guidance, isFilling) {
     const { sizes, most_steps: mostSteps, with_intervals: intervals, missing_values: missing } = this.model;
     const n = sizes.length;
     const { seen } = this.ofTokens;
-    const sum = seen.start();
-    const rows = starts.map(({ row, numbers }, r) => {
-      row.forEach((value, token) => value !== HIDDEN && seen.add(sum, r, this.#slot(token, value)));
-      this.#show(seen, sum, r, numbers);
-      return row;
-    });
+    const rows = starts.map(({ row }) => row);
+    for (const row of rows) sizes.forEach((size, token) => size === 1 && row[token] === HIDDEN && (row[token] = 0));
+    const sum = this.#seen(starts);
     const turns = keys.map((key, r) => {
       const order = uniforms(foldIn(key, n), n);
       const hidden = sizes.map((_, token) => token).filter((token) => rows[r][token] === HIDDEN);

@@ -3,7 +3,7 @@
 
 (async () => {
   const { Workers, Table, MixedTable, mixed, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
-  const { setUpFill, withNumbers } = window.pointillist;
+  const { Conditions, setUpFill, withNumbers } = window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
@@ -31,17 +31,18 @@
    * Draws rows in chunks that workers take in turn.
    *
    * @param {{rows: number, seed: number, label?: number|null, guidance?: number, prior?: Float32Array,
-   *   given?: [number, number][], gaps?: object}} asked label: index of the class of all rows; prior: x_T, rows ×
+   *   given?: [number, number][], gaps?: object, conditions?: object[]}} asked label: index of the class of all rows; prior: x_T, rows ×
    *   columns that vary; given: for mixed columns, tokens and their values; gaps: rows to be filled, as `readGaps` has
-   *   them
+   *   them; conditions: as `conditionOf` has them
    * @param {(table: Table, n: number) => void} onPart called with the number of rows that are there from the first on
    * @returns {Promise<Table|null>} null if another run has begun
    */
-  async function draw({ rows, seed, label = null, guidance = 0, prior, given = [], gaps }, onPart = () => {}) {
+  async function draw(asked, onPart = () => {}) {
+    const { rows, seed, label = null, guidance = 0, prior, given = [], gaps, conditions = [] } = asked;
     const kind = gaps ? "fill" : "draw";
     const run = ++latest[kind];
     await workers.load(model.id);
-    const made = isMixed ? new MixedTable(content, rows, { given, gaps }) : new Table(content, rows);
+    const made = isMixed ? new MixedTable(content, rows, { given, gaps, conditions }) : new Table(content, rows);
     let labels;
     if (label !== null) labels = new Int32Array(rows).fill(label);
     else if (classes?.are_drawn) labels = drawnLabels(classes.counts, rows, seed);
@@ -62,6 +63,7 @@
           rows: Math.min(chunk, rows - first),
           labels: own,
           given,
+          conditions,
           guidance,
           prior: prior?.slice(first * width, (first + chunk) * width),
           known: gaps?.known.slice(first * width, (first + chunk) * width),
@@ -89,6 +91,8 @@
 
   const whole = (id, most) => Math.min(most, Math.max(Number(byId(id).min), Math.floor(Number(byId(id).value)) || 0));
 
+  const conditions = isMixed ? new Conditions(columns, element) : null;
+
   /** Selects of cells that may be given, with their tokens. */
   const givenCells = [];
 
@@ -102,13 +106,20 @@
       seed: Number(byId("seed").value),
       label: chosen === "all" ? null : Number(chosen),
       given,
+      conditions: conditions?.asked(given) ?? [],
       guidance: byId("guided") && !byId("guided").hidden ? Number(byId("guidance").value) : 0,
     };
   }
 
   async function start() {
     const begin = performance.now();
-    const choices = asked();
+    let choices;
+    try {
+      choices = asked();
+    } catch (error) {
+      say(error.message);
+      return;
+    }
     [table, ready] = [null, 0];
     setBusy(true);
     byId("progress").value = 0;
@@ -232,7 +243,7 @@
       byId("given-cells").append(element("label", {}, column.name, select));
       givenCells.push({ token: column.token, select });
     }
-    byId("given").hidden = !givenCells.length;
+    byId("given").hidden = !givenCells.length && !conditions.count;
   }
 
   function setUpControls() {

@@ -172,15 +172,17 @@
     /**
      * @param {object} content as the page holds it
      * @param {number} rows
-     * @param {{given?: [number, number][], gaps?: object}} asked given: tokens and their values, the same in all rows;
-     *   gaps: what `readGaps` returned, of which all cells that are there stay
+     * @param {{given?: [number, number][], gaps?: object, conditions?: object[]}} asked given: tokens and their values,
+     *   the same in all rows; gaps: what `readGaps` returned, of which all cells that are there stay; conditions: what
+     *   `conditionOf` returned
      */
-    constructor({ columns, model, relations }, rows, { given = [], gaps = null }) {
+    constructor({ columns, model, relations }, rows, { given = [], gaps = null, conditions = [] }) {
       super({ columns: [] }, rows);
       const { mixed } = window.pointillist;
       this.relations = relations;
       this.gaps = gaps;
-      const fixed = new Set(given.map(([token]) => token));
+      this.ends = new Map(conditions.map(({ token, ends }) => [token, ends]));
+      const fixed = new Set([...given.map(([token]) => token), ...this.ends.keys()]);
       const places = new Map(columns.map(({ token }, c) => [token, c]));
       this.isFixed = (row, token) => (gaps ? this.isGiven(row, places.get(token)) : fixed.has(token));
       this.width = model.width;
@@ -209,11 +211,12 @@
     fill(first, drawn) {
       const rows = drawn.length / this.width;
       this.columns.forEach(({ values, decode, token, score }, c) => {
+        const [low, high] = this.ends.get(token) ?? [-Infinity, Infinity];
         for (let r = 0; r < rows; r++) {
           const start = r * this.width;
           values[first + r] = this.isGiven(first + r, c)
             ? this.gaps.values[first + r][c]
-            : decode(drawn[start + token], score === null ? 0 : drawn[start + score]);
+            : clamp(decode(drawn[start + token], score === null ? 0 : drawn[start + score]), low, high);
         }
       });
       window.pointillist.mixed.restore(this.relations, this.byToken, first, rows, this.isFixed);

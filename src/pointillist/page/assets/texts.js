@@ -139,5 +139,5 @@
     return { texts, values, places, known, gaps };
   }
 
-  Object.assign(window.pointillist, { readGaps, valueOf: parser });
+  Object.assign(window.pointillist, { readGaps, parser });
 })();
