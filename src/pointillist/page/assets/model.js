@@ -139,7 +139,8 @@
       const seconds = (performance.now() - begin) / 1000;
       say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${many(workers.workers.length, "worker")}`);
     } catch (error) {
-      say(`cannot draw rows here: ${error.message}`);
+      latest.draw++;
+      say(`cannot draw rows here: ${error.message.replace(/^Error: /, "")}`);
     }
     setBusy(false);
     show();
