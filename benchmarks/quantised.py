@@ -15,8 +15,8 @@ from pointillist.engine.sampling import sample_rows
 from pointillist.engine.training import sigma_data_of
 from pointillist.engine.weights import from_named, named
 from pointillist.metrics import energy_distance
+from pointillist.page.weights import rounded
 from pointillist.study.page.live import choices
-from pointillist.study.page.quantised import rounded
 from pointillist.study.results import Results
 from pointillist.study.store import Store
 

@@ -396,7 +396,9 @@ FULL = {
 }
 
 
-@pytest.mark.parametrize("arguments,limit,name", FULL.values(), ids=FULL)
+@pytest.mark.parametrize(
+    "arguments,limit,name", [FULL["fit"], pytest.param(*FULL["sample"], marks=pytest.mark.slow)], ids=FULL
+)
 def test_a_full_disk(folder, arguments, limit, name):
     before = contents(folder)
     process = start(folder, limit, arguments)

@@ -29,7 +29,6 @@ def test_every_check_of_scikit_learn(estimator, check):
     [
         estimator_checks.check_estimators_dtypes,
         estimator_checks.check_n_features_in_after_fitting,
-        estimator_checks.check_dataframe_column_names_consistency,
         estimator_checks.check_dict_unchanged,
         estimator_checks.check_fit_idempotent,
     ],

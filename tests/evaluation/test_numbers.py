@@ -228,6 +228,7 @@ def test_report(same, shifted):
     assert "nan" not in text
 
 
+@pytest.mark.slow
 def test_report_shows_the_worst_columns():
     rng = np.random.default_rng(14)
     rows, data = rng.normal(size=(30, 14)), rng.normal(size=(30, 14))

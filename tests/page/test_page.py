@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from pointillist import Diffusion
+from pointillist import Diffusion, evaluate
 from pointillist.cli import app
 from pointillist.models.guarantee import Guarantee
-from pointillist.page import render
+from pointillist.page import Verdict, render
 
 SMALL = {"width": 16, "depth": 2, "epochs": 2, "batch_size": 32, "timesteps": 50, "random_state": 0}
 HOSTILE = '</script><img src=x onerror="alert(1)">'
@@ -128,6 +128,27 @@ def test_a_page_states_what_privacy_is_guaranteed(rows):
     text = render(replace(model, record=replace(model.record, guarantee=guarantee)), "private")
     assert "Differential privacy" in text and "the &lt;b&gt;ranges&lt;/b&gt;" in text
     assert "2.5" in text and "as confidential as the table" not in text
+
+
+def test_a_page_shows_the_verdict_of_an_evaluation(rows, tmp_path):
+    model = Diffusion(**SMALL).fit(rows)
+    model.save(tmp_path / "m.model")
+    path, page = tmp_path / "e.json", tmp_path / "m.html"
+
+    def written(text):
+        path.write_text(text)
+        asked = ["page", str(tmp_path / "m.model"), "-o", str(page), "--evaluation", str(path)]
+        return CliRunner().invoke(app, asked)
+
+    assert written('{"verdict": "Not <b>distinguishable</b>.", "is_distinguishable": false}').exit_code == 0
+    assert '<p class="remark"><b>Evaluation:</b> Not &lt;b&gt;distinguishable' in page.read_text()
+    for text, wrong in (("[]", "e.json: holds no verdict"), ("{", "e.json: is not JSON"), ('{"verdict": 1}', "no ver")):
+        assert wrong in str(written(text).exception)
+    with pytest.raises(ValueError, match="no verdict"):
+        Verdict.from_json({"verdict": "fine"})
+    found = evaluate(rows, model.sample(200, random_state=0))
+    model.page(page, evaluation=found)
+    assert f"{found.verdict[:20]}" in page.read_text()
 
 
 def test_what_cannot_become_a_page_is_refused(rows, tmp_path):

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from pointillist.engine.recipes import Weights
@@ -20,15 +21,15 @@ class Moments(eqx.Module):
         second: Average of its square.
     """
 
-    steps: Int[Array, "*stack"]
+    steps: Int[Array | np.ndarray, "*stack"]
     first: Weights
     second: Weights
 
     @classmethod
-    def of(cls, network: Weights) -> "Moments":
-        """The moments before the first step: zeros."""
-        zeros = jax.tree.map(jnp.zeros_like, network)
-        return cls(jnp.zeros((), jnp.int32), zeros, zeros)
+    def of(cls, network: Weights, stack: tuple[int, ...] = ()) -> "Moments":
+        """The moments before the first step of a network in NumPy, or of a stack of them: zeros."""
+        first, second = (jax.tree.map(np.zeros_like, network) for _ in range(2))
+        return cls(np.zeros(stack, np.int32), first, second)
 
 
 def adam(

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows
@@ -35,7 +36,7 @@ class TrainingState(eqx.Module):
 
     network: Weights
     optimiser: Moments
-    epoch: Int[Array, "*stack"]
+    epoch: Int[AnyArray, "*stack"]
     average: Weights | None = None
 
     @property
@@ -74,11 +75,19 @@ class Data(eqx.Module):
     labels: Int[Array, "sets n"] | None
 
 
-def initial_state(key: PRNGKeyArray, architecture: AnyArchitecture, method: Method, columns: int) -> TrainingState:
-    """A model's state before its first epoch, with the weights that its key decides."""
-    network = architecture.build(jax.random.fold_in(key, 0), columns)
-    average = network if method.is_averaged else None
-    return TrainingState(network, Moments.of(network), jnp.zeros((), jnp.int32), average)
+def first_network(key: PRNGKeyArray, architecture: AnyArchitecture, columns: int) -> Weights:
+    """The weights before a model's first epoch, which its key decides."""
+    return architecture.build(jax.random.fold_in(key, 0), columns)
+
+
+def initial_state(network: Weights, method: Method, stack: tuple[int, ...] = ()) -> TrainingState:
+    """The state before the first epoch of a network, or of a stack of networks.
+
+    In NumPy: zeros and copies in a compiled program take as long to compile as all the weights.
+    """
+    host = jax.device_get(network)
+    average = jax.tree.map(np.copy, host) if method.is_averaged else None
+    return TrainingState(host, Moments.of(host, stack), np.zeros(stack, np.int32), average)
 
 
 def pick(tree: Any, i: AnyArray) -> Any:
@@ -197,7 +206,7 @@ def _clipped(gradient: Weights, largest: Float[AnyArray, ""]) -> Weights:
     return jax.tree.map(lambda g: g * jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12)), gradient)
 
 
-def _learning_rate(fixed: Fixed, step: Float[Array, ""], steps: int) -> Float[Array, ""]:
+def _learning_rate(fixed: Fixed, step: Float[AnyArray, ""], steps: int) -> Float[Array, ""]:
     progress = step / (fixed.epochs.astype(jnp.float32) * steps)
     warm = jnp.minimum(1.0, (step + 1) / jnp.maximum(fixed.warmup, 1.0))
     return warm * fixed.learning_rate * (1 - fixed.decay * 0.5 * (1 - jnp.cos(jnp.pi * progress)))

@@ -20,7 +20,7 @@ from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import AnyArray
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.engine.adam import adam
-from pointillist.engine.epochs import TrainingState, initial_state
+from pointillist.engine.epochs import TrainingState, first_network, initial_state
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Weights
 from pointillist.engine.row_norms import squared_norm, with_taps
 
@@ -152,7 +152,7 @@ def with_noise(key: PRNGKeyArray, total: Any, deviation: float | Array) -> Any:
 
 def start(key: PRNGKeyArray, architecture: AnyArchitecture, width: int) -> TrainingState:
     """The state before the first step, with an average of the weights."""
-    return initial_state(key, architecture, Method(is_averaged=True), width)
+    return initial_state(first_network(key, architecture, width), Method(is_averaged=True))
 
 
 def with_bias(network: Weights, logits: Float[AnyArray, " slots"]) -> Weights:

@@ -25,6 +25,7 @@ from pointillist.engine.epochs import (
     Data,
     Fixed,
     TrainingState,
+    first_network,
     initial_state,
     pick,
     train,
@@ -125,7 +126,8 @@ class StackTrainer:
                 **numbers,
             )
         )
-        self._state = self._sharded(_initial(self._fixed.key, architecture, method, data.shape[2]))
+        networks = _first_networks(self._fixed.key, architecture, data.shape[2])
+        self._state = self._sharded(initial_state(networks, method, (len(in_place),)))
 
     def _sharded(self, tree: Any) -> Any:
         return jax.device_put(tree, NamedSharding(self._mesh, P(_AXIS)))
@@ -244,7 +246,7 @@ def _run(
 _training_keys = jax.jit(jax.vmap(partial(key_of, stream=Stream.TRAINING)))
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3))
-def _initial(keys: Key[Array, " stack"], architecture: AnyArchitecture, method: Method, columns: int) -> TrainingState:
+@partial(jax.jit, static_argnums=(1, 2))
+def _first_networks(keys: Key[Array, " stack"], architecture: AnyArchitecture, columns: int) -> Weights:
     # A loop and not vmap: the bits of a model's first weights must not depend on the stack.
-    return jax.lax.map(lambda key: initial_state(key, architecture, method, columns), keys)
+    return jax.lax.map(lambda key: first_network(key, architecture, columns), keys)

@@ -411,19 +411,21 @@ class Diffusion(Hyperparameters, BaseEstimator):
         """Writes the fitted model as one safetensors file, whole or not at all. Nothing in it can run code."""
         save_model(replace(fitted_model(self), asked=values_of(self)), Path(path))
 
-    def page(self, path: str | Path, *, title: str | None = None) -> None:
+    def page(self, path: str | Path, *, title: str | None = None, evaluation: Any = None) -> None:
         """Writes the model as one HTML file that draws its rows in a browser, without a server or a network.
 
         Args:
             path: The file.
             title: Title of the page; the file's name without its ending by default.
+            evaluation: What `evaluate` returned for rows of the model; the page shows its verdict.
 
         Raises:
             ValueError: In one line, if no page can be made of such a model.
         """
-        from pointillist.page import write_page
+        from pointillist.page import Verdict, write_page
 
-        write_page(fitted_model(self), Path(path), title)
+        verdict = None if evaluation is None else Verdict(evaluation.verdict, evaluation.is_distinguishable)
+        write_page(fitted_model(self), Path(path), title, verdict)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -1,8 +1,10 @@
 """A fitted model as a page: one HTML file that draws rows in a browser, without a server or a network."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from pointillist.files import check_place, write_whole
@@ -10,32 +12,72 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.row_model import RowModel
 from pointillist.page.mixed import mixed_content
 from pointillist.page.numbers import number_content
-from pointillist.page.parts import ENGINE, SECURITY, as_json, asset, environment, kernel
+from pointillist.page.parts import ENGINE, SECURITY, as_json, environment, kernel, script
+from pointillist.page.weights import deflated, planes
 
 WORKER = (*ENGINE, "engine/threefry.js", "drawing.js", "mixed.js")
 """Scripts of the page's workers."""
 
-SCRIPTS = ("engine/workers.js", "classes.js", "table.js", "cells.js", "pictures.js", "model.js")
+SCRIPTS = (
+    "engine/weights.js",
+    "engine/workers.js",
+    "classes.js",
+    "csv.js",
+    "table.js",
+    "cells.js",
+    "texts.js",
+    "conditions.js",
+    "pictures.js",
+    "fill.js",
+    "model.js",
+)
 """Scripts of the page, in the order in which it runs them."""
 
 
-def write_page(model: RowModel, path: Path, title: str | None = None) -> None:
+@dataclass(frozen=True)
+class Verdict:
+    """What an evaluation of a model's rows says.
+
+    Attributes:
+        text: Its verdict.
+        is_distinguishable: Whether a test tells the rows from the data.
+    """
+
+    text: str
+    is_distinguishable: bool
+
+    @classmethod
+    def from_json(cls, content: Any) -> "Verdict":
+        """Takes the verdict from what `pointillist evaluate --json` writes.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        found = content if isinstance(content, dict) else {}
+        text, is_distinguishable = found.get("verdict"), found.get("is_distinguishable")
+        if not isinstance(text, str) or not isinstance(is_distinguishable, bool):
+            raise ValueError("holds no verdict: give a file that `pointillist evaluate --json` wrote")
+        return cls(text, is_distinguishable)
+
+
+def write_page(model: RowModel, path: Path, title: str | None = None, verdict: Verdict | None = None) -> None:
     """Writes a model's page, whole or not at all.
 
     Args:
         model: The model.
         path: The HTML file.
         title: Title of the page; the file's name without its ending by default.
+        verdict: What an evaluation says of the model's rows, which the page then shows.
 
     Raises:
         ValueError: If no page can be made of such a model.
         OSError: If the file cannot be written.
     """
     check_place(path)
-    write_whole(path, render(model, path.stem if title is None else title))
+    write_whole(path, render(model, path.stem if title is None else title, verdict))
 
 
-def render(model: RowModel, title: str) -> str:
+def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
     """Renders the HTML of a model's page; the same model gives the same text.
 
     Raises:
@@ -48,9 +90,10 @@ def render(model: RowModel, title: str) -> str:
         .get_template("model.html.j2")
         .render(
             title=title,
+            verdict=verdict,
             content=content,
             data=as_json(content),
-            worker=Markup("\n").join(map(asset, WORKER)),
+            worker=Markup("\n").join(map(script, WORKER)),
             scripts=SCRIPTS,
             security=SECURITY,
         )
@@ -59,6 +102,9 @@ def render(model: RowModel, title: str) -> str:
 
 def _content(model: RowModel) -> dict[str, Any]:
     content = number_content(model) if isinstance(model.process, GaussianProcess) else mixed_content(model)
+    arrays: list[np.ndarray] = []
+    content["columns"] = _without_arrays(content["columns"], arrays)
+    content["numbers"] = deflated(planes(np.concatenate([np.empty(0), *arrays])))
     guarantee = model.record.guarantee
     content["privacy"] = None
     if guarantee is not None:
@@ -68,3 +114,14 @@ def _content(model: RowModel) -> dict[str, Any]:
             "with noise"
         ]
     return content
+
+
+def _without_arrays(value: Any, arrays: list[np.ndarray]) -> Any:
+    """JSON values, with the place of the first number and their number instead of arrays, which are appended."""
+    if isinstance(value, np.ndarray):
+        first = sum(map(len, arrays))
+        arrays.append(value)
+        return {"first": first, "length": len(value)}
+    if isinstance(value, dict):
+        return {key: _without_arrays(each, arrays) for key, each in value.items()}
+    return [_without_arrays(each, arrays) for each in value] if isinstance(value, list) else value

@@ -3,17 +3,21 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from pointillist.diffusion.mixed_networks import LEVEL_FEATURES
+from pointillist.diffusion.mixed_networks import LEVEL_FEATURES, MixedNetwork
 from pointillist.diffusion.mixed_sampling import POINTS, SCHEDULE
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES
-from pointillist.diffusion.tokens import WIDE, Tokens
+from pointillist.diffusion.token_networks import TokenNetwork
+from pointillist.diffusion.tokens import FREQUENCIES_OF_GIVEN, WIDE, Tokens
 from pointillist.engine.weights import named
 from pointillist.models.headings import headings
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.row_model import RowModel
-from pointillist.page.parts import Precision, packed
+from pointillist.page.parts import packed
+from pointillist.page.weights import weights_content
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import kind_of
 from pointillist.points.token_codec import TokenCodec
@@ -27,6 +31,17 @@ FIRST_ROWS = 250
 MOST_CHOICES = 1000
 """Most values of a column that can be given."""
 
+OF_NUMBERS, OF_SLOTS, OF_OUTER = 0.5, 0.6, 1.5
+"""Steps of the network of numbers, of weights of single values, and of the outer layers, in usual ones.
+
+Rows of tables differ most by errors of the first two, and least by those of the last.
+"""
+
+RAREST = 1e-3
+"""Share of rows of a value that counts no less, however rare it is."""
+
+_OF_SEEN = "of_tokens.input.weight", "of_numbers.context.weight"
+
 
 def mixed_content(model: RowModel) -> dict[str, Any]:
     """Returns a model of mixed columns as JSON values: its network, what becomes of drawn values, and its classes.
@@ -37,7 +52,6 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
     codec, process = model.codec, model.process
     assert isinstance(codec, TokenCodec) and isinstance(process, MaskedProcess)
     tokens = process.architecture.tokens
-    tensors, precision = _weights(model, tokens)
     drawing = {
         "id": "model",
         "kind": "mixed",
@@ -45,6 +59,8 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "with_number": tokens.with_number,
         "number_values": tokens.number_values,
         "with_intervals": tokens.with_intervals,
+        "missing_values": [code.n_values if code.has_missing else -1 for code in codec.encoding.columns],
+        "given_frequencies": FREQUENCIES_OF_GIVEN,
         "most_steps": WIDE if tokens.is_wide else 0,
         "guided": None if model.classes is None else _label_place(model, codec),
         "depth": process.architecture.depth,
@@ -56,9 +72,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "sigma": packed([SCHEDULE.sigma], "float32"),
         "width": codec.width,
         "chunk": CHUNK,
-        "shapes": [[name, array.shape] for name, array in tensors.items()],
-        "weights_type": precision,
-        "weights": packed(tensors.values(), precision),
+        **_weights(model, tokens),
     }
     return {
         "model": drawing,
@@ -66,26 +80,46 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "columns": _columns(model, codec),
         "relations": [relation.to_json() for relation in codec.relations],
         "classes": None,
-        "carried": _carried(model, codec, precision),
+        "carried": _carried(model, codec),
         "shown_of_data": "Line: the numbers of the training data, where the model knows their distribution.",
     }
 
 
-def _weights(model: RowModel, tokens: Tokens) -> tuple[dict[str, np.ndarray], Precision]:
+def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
+    """The weights, whose steps are the finer the more rows they matter to.
+
+    Raises:
+        ValueError: If the weights are not finite.
+    """
     tensors = named(model.network)
     if not any(name.startswith("of_tokens.") for name in tensors):
         tensors = {f"of_tokens.{name}": array for name, array in tensors.items()}
-    # No numbers are given in a page, so the weights of theirs are not needed.
-    for name in ("of_tokens.input.weight", "of_numbers.context.weight"):
-        if name in tensors:
-            tensors[name] = tensors[name][: tokens.n_slots]
     tensors = {name: array for name, array in sorted(tensors.items()) if array.size}
-    precisions: tuple[Precision, ...] = ("float16", "float32")
-    for precision in precisions:
-        with np.errstate(over="ignore"):
-            if all(np.isfinite(array.astype(precision)).all() for array in tensors.values()):
-                return tensors, precision
-    raise ValueError("the model's weights are not finite: fit it again")
+    scales = {name: np.full((1, 1), OF_NUMBERS if "of_numbers." in name else 1.0) for name in tensors}
+    scales |= {name: OF_OUTER * scales[name] for name in tensors if ".outer." in name}
+    rare = OF_SLOTS * _rarity(model.network, tokens)[:, None]
+    # After the slots come features of given numbers.
+    seen = np.concatenate([rare, np.full((tokens.n_shown, 1), OF_SLOTS)])
+    scales |= {name: scales[name] * seen for name in _OF_SEEN if name in tensors}
+    scales["of_tokens.output.weight"] = rare.T
+    found = weights_content(tensors, "steps", scales) or weights_content(tensors, "float32")
+    if found is None:
+        raise ValueError("the model's weights are not finite: fit it again")
+    return found
+
+
+def _rarity(network: Any, tokens: Tokens) -> Float[np.ndarray, " slots"]:
+    """1 / √(share of the rows that have a value) of each slot, over the geometric mean.
+
+    The shares are those that the network gives the values if nothing is known.
+    """
+    of_tokens = network.of_tokens if isinstance(network, MixedNetwork) else network
+    assert isinstance(of_tokens, TokenNetwork)
+    logits = np.asarray(of_tokens(jnp.zeros(of_tokens.input.weight.shape[0])), float)
+    weights = np.exp(logits - np.maximum.reduceat(logits, tokens.starts)[tokens.owner])
+    shares = weights / np.add.reduceat(weights, tokens.starts)[tokens.owner]
+    rarity = -0.5 * np.log(shares + RAREST)
+    return np.exp(rarity - rarity.mean())
 
 
 def _label_place(model: RowModel, codec: TokenCodec) -> int:
@@ -118,7 +152,7 @@ def _code(code: ColumnCode) -> dict[str, Any]:
         return column | {"categories": list(code.categories), "can_be_given": code.size <= MOST_CHOICES}
     low, high = code.ends
     column |= {
-        "atoms": packed([code.atoms], "float64"),
+        "atoms": code.atoms,
         "minimum": low,
         "maximum": high,
         "decimals": code.decimals,
@@ -128,9 +162,9 @@ def _code(code: ColumnCode) -> dict[str, Any]:
     }
     if code.scores is not None:
         column["scores"] = {
-            "points": packed([code.scores.points], "float64"),
-            "levels": packed([code.scores.levels], "float64"),
-            "edges": packed([code.scores.edges], "float64"),
+            "points": code.scores.points,
+            "levels": code.scores.levels,
+            "edges": code.scores.edges,
             "is_discrete": code.scores.is_discrete,
             "has_intervals": code.has_intervals,
         }
@@ -163,12 +197,12 @@ def _written(name: Any, kind: Any) -> dict[str, Any]:
     return {"kind": "category"}
 
 
-def _carried(model: RowModel, codec: TokenCodec, precision: str) -> list[str]:
+def _carried(model: RowModel, codec: TokenCodec) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
     codes = codec.encoding.columns
     n_weights = sum(np.size(leaf) for leaf in jax.tree.leaves(model.network))
     lines = [
-        f"{n_weights:,} weights of networks ({precision}), from which it draws rows",
+        f"{n_weights:,} weights of networks, rounded, from which it draws rows",
         "the name and the type of each column",
     ]
     if any(code.categories is not None for code in codes):

@@ -9,7 +9,11 @@ from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES, ROW_FREQUENC
 from pointillist.diffusion.schedules import Schedule
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.weights import named
-from pointillist.page.parts import Precision, packed
+from pointillist.page.parts import packed
+from pointillist.page.weights import Precision, weights_content
+
+FINE = np.full((1, 1), 0.25)
+"""Steps of the weights of networks of numbers, which are small: rows then keep their second digit."""
 
 
 def network_content(
@@ -36,9 +40,9 @@ def network_content(
     if architecture.network == "mlp":
         # As the other network has them: inputs first.
         tensors = {name: array.T if array.ndim == 2 else array for name, array in tensors.items()}
-    with np.errstate(over="ignore"):
-        if not all(np.isfinite(array.astype(precision)).all() for array in tensors.values()):
-            return None
+    weights = weights_content(tensors, precision, dict.fromkeys(tensors, FINE))
+    if weights is None:
+        return None
     layers = {
         kind: [f"{kind}.{i}" for i in range(architecture.depth) if f"{kind}.{i}.bias" in tensors]
         for kind in ("hidden", "inner", "outer")
@@ -56,9 +60,7 @@ def network_content(
         "alpha": packed([schedule.alpha], "float32"),
         "sigma": packed([schedule.sigma], "float32"),
         **layers,
-        "shapes": [[name, array.shape] for name, array in tensors.items()],
-        "weights_type": precision,
-        "weights": packed(tensors.values(), precision),
+        **weights,
     }
 
 

@@ -8,7 +8,6 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.headings import headings
 from pointillist.models.row_model import RowModel
 from pointillist.page.network import network_content, page_tensors
-from pointillist.page.parts import packed
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.scaling import AffineScaling, QuantileScaling
 
@@ -29,7 +28,7 @@ def number_content(model: RowModel) -> dict[str, Any]:
     assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
     assert isinstance(model.network, Network)
     parts = model.network, process.architecture, process.prediction, process.schedule, process.sigma_data
-    network = network_content(*parts, process.n_classes, "float16") or network_content(
+    network = network_content(*parts, process.n_classes, "steps") or network_content(
         *parts, process.n_classes, "float32"
     )
     if network is None:
@@ -47,7 +46,7 @@ def number_content(model: RowModel) -> dict[str, Any]:
         "first_rows": FIRST_ROWS,
         "columns": _columns(model, codec),
         "classes": _classes(model, process),
-        "carried": _carried(model, codec, network["weights_type"]),
+        "carried": _carried(model, codec),
         "shown_of_data": _shown_of_data(model, codec),
     }
 
@@ -64,7 +63,7 @@ def _columns(model: RowModel, codec: NumberCodec) -> list[dict[str, Any]]:
             place = int(varies[:i].sum())
             column["place"] = place
             if isinstance(varying, QuantileScaling):
-                column["quantiles"] = packed([varying.quantiles[:, place]], "float64")
+                column["quantiles"] = varying.quantiles[:, place]
             else:
                 assert isinstance(varying, AffineScaling)
                 column |= {"centre": float(varying.centre[place]), "unit": float(varying.unit[place])}
@@ -93,12 +92,12 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
     }
 
 
-def _carried(model: RowModel, codec: NumberCodec, precision: str) -> list[str]:
+def _carried(model: RowModel, codec: NumberCodec) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
     assert isinstance(model.network, Network)
     n_weights = sum(array.size for array in page_tensors(model.network).values())
     lines = [
-        f"{n_weights:,} weights of a network ({precision}), from which it draws rows",
+        f"{n_weights:,} weights of a network, rounded, from which it draws rows",
         "the name, the type, and the lowest and the highest value of each column",
     ]
     varying = codec.scaling.varying

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any, Literal
@@ -13,19 +14,26 @@ from markupsafe import Markup
 ENGINE = ("engine/messages.js", "engine/network.js", "engine/samplers.js")
 """Scripts of a page's workers, which compute with networks."""
 
+_NO_CODE = re.compile(r"^[ \t]*(?:/\*(?:[^*]|\*(?!/))*\*/|//.*)?[ \t]*\n?", re.MULTILINE)
+
 SECURITY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; "
     "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 """A page's content security policy: it may load nothing from outside."""
 
-Precision = Literal["float16", "float32"]
-"""Precision of the numbers in a page."""
-
 
 def asset(name: str) -> Markup:
     """Reads the text of a file in this room's folder `assets`, unchanged."""
     return text_of(__package__, f"assets/{name}")
+
+
+def script(name: str) -> Markup:
+    """Reads a script of this room without its comments and indentation, a quarter of its length.
+
+    Comments that follow code in a line stay; no text of the scripts spans lines.
+    """
+    return Markup(_NO_CODE.sub("", asset(name)))
 
 
 def text_of(package: str, name: str) -> Markup:
@@ -39,7 +47,7 @@ def kernel() -> str:
 
 
 def environment(package: str) -> Environment:
-    """Makes templates of a package's folder `assets`, which escape all text; `shared` reads the texts of this room."""
+    """Makes templates of a package's folder `assets`, which escape all text; `shared` and `script` read this room's."""
     made = Environment(
         loader=PackageLoader(package, "assets"),
         autoescape=True,
@@ -47,7 +55,7 @@ def environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["shared"] = asset
+    made.globals |= {"shared": asset, "script": script}
     return made
 
 

@@ -48,7 +48,7 @@ def test_one_finding_says_what_a_test_distinguishes(make):
 
 def test_wide_layers_travel_as_bytes(live_results, page):
     (model,) = (m for m in live_content(live_results)["models"] if m["network"] == "residual")
-    read = """id => Object.entries(pointillist.unpackModel(pointillist.pool.models.get(id)).tensors)
+    read = """async id => Object.entries(await pointillist.tensorsOf(pointillist.pool.models.get(id)))
         .map(([name, values]) => [name, Array.from(values)])"""
     found = dict(page.evaluate(read, model["id"]))
     n_wide = 0

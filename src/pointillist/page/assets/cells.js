@@ -2,7 +2,7 @@
 /* Cells of tables of mixed columns: from tokens and scores to values, and to text; and relations between columns. */
 
 (() => {
-  const { unpackNumbers, normalCdf, normalQuantile, rounded, clamp, shortest } = window.pointillist;
+  const { normalCdf, normalQuantile, rounded, clamp, shortest } = window.pointillist;
 
   /** The last place in increasing values that is not above one; -1 if there is none. */
   function placeOf(values, value) {
@@ -26,7 +26,7 @@
   /** Normal scores of a column's numbers. */
   class Scores {
     constructor({ points, levels, edges, is_discrete, has_intervals }) {
-      [this.points, this.levels, this.edges] = [points, levels, edges].map((text) => unpackNumbers(text, "float64"));
+      Object.assign(this, { points, levels, edges });
       this.isDiscrete = is_discrete;
       this.hasIntervals = has_intervals;
     }
@@ -47,9 +47,14 @@
       return this.ofShare(clamp(low + place * (high - low), low, high * (1 - 2 ** -53)));
     }
 
+    /** The score of a number of a continuous column. */
+    scoreOf(value) {
+      return interpolated(value, this.points, this.levels);
+    }
+
     /** Share of the numbers up to a value. */
     below(value) {
-      if (!this.isDiscrete) return normalCdf(interpolated(value, this.points, this.levels));
+      if (!this.isDiscrete) return normalCdf(this.scoreOf(value));
       return this.levels[placeOf(this.points, value) + 1];
     }
   }
@@ -65,7 +70,7 @@
   function decoder(column) {
     const isMissing = (token) => token >= column.n_values;
     if (column.categories) return (token) => (isMissing(token) ? NaN : token);
-    const atoms = unpackNumbers(column.atoms, "float64");
+    const { atoms } = column;
     column.round = rounder(column);
     if (!column.scores) return (token) => (isMissing(token) ? NaN : atoms[token]);
     const scores = new Scores(column.scores);
@@ -121,19 +126,19 @@
    * @param {[number, number[], number[], number][]} relations column, terms, factors, constant: a column is a sum of
    *   others; without factors it is no less than another
    * @param {object[]} columns by token
-   * @param {Set<number>} fixed tokens of columns that stay as they are
+   * @param {(row: number, token: number) => boolean} isFixed which cells stay as they are
    */
-  function restore(relations, columns, first, rows, fixed) {
+  function restore(relations, columns, first, rows, isFixed) {
     const sums = relations.filter(([, , factors]) => factors.length);
-    restoreOnce(relations, columns, first, rows, fixed, false);
-    for (const isLast of [false, false, true]) restoreOnce(sums, columns, first, rows, fixed, isLast);
+    restoreOnce(relations, columns, first, rows, isFixed, false);
+    for (const isLast of [false, false, true]) restoreOnce(sums, columns, first, rows, isFixed, isLast);
   }
 
-  function restoreOnce(relations, columns, first, rows, fixed, isLast) {
+  function restoreOnce(relations, columns, first, rows, isFixed, isLast) {
     for (const [column, terms, factors, constant] of relations) {
       const own = [column, ...terms].map((token) => columns[token]);
-      const free = [column, ...terms].map((token) => !fixed.has(token));
       for (let r = first; r < first + rows; r++) {
+        const free = [column, ...terms].map((token) => !isFixed(r, token));
         const values = own.map((each) => each.values[r]);
         if (values.some(Number.isNaN)) continue;
         if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, isLast);
@@ -175,5 +180,5 @@
     }
   }
 
-  window.pointillist.mixed = { decoder, writer, choices, restore };
+  window.pointillist.mixed = { Scores, decoder, writer, choices, restore };
 })();

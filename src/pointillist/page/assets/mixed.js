@@ -5,6 +5,10 @@ const HIDDEN = -1;
 const LARGEST_PLACE = 1 - 2 ** -12;
 const LARGEST_SCORE = 5.5;
 
+/** Most draws for a row until it meets all conditions, and the smallest mass of a condition. */
+const MOST_TRIES = 300;
+const SMALLEST_MASS = 1e-9;
+
 /** How many hidden tokens of a wide row are drawn by the end of each evaluation. */
 function stepsOf(hidden, most) {
   return Array.from({ length: most }, (_, i) => {
@@ -150,88 +154,177 @@ class MixedModel {
   }
 
   /**
-   * @param {{seed: number, firstRow: number, rows: number, given: [number, number][], guidance: number}} asked given:
-   *   tokens with their values, the same in all rows
+   * @param {{seed: number, firstRow: number, rows: number, given: [number, number][], guidance: number,
+   *   known?: Float32Array, conditions?: {token: number, pieces: number[][]}[]}} asked given: tokens with their values, the same in all rows; known: rows × (tokens, then
+   *   numbers), -1 and NaN for those that are drawn, of which then none stands for a missing cell;
+   *   conditions: the pieces that are allowed of a token: a value, its share of the value's mass, and where the place in
+   *   an interval begins and ends
    * @returns {Float32Array} rows × (tokens, then numbers)
    */
-  draw({ seed, firstRow, rows, given = [], guidance }) {
-    const width = this.model.sizes.length + this.columns;
+  draw({ seed, firstRow, rows, given = [], guidance, known, conditions = [] }) {
+    const n = this.model.sizes.length;
+    const width = n + this.columns;
     const key = keyOf(seed, SAMPLING);
     const out = new Float32Array(rows * width);
     const guided = guidance ? given.find(([token]) => token === this.model.guided) : undefined;
     for (let first = 0; first < rows; first += BLOCK) {
       const count = Math.min(BLOCK, rows - first);
       const keys = Array.from({ length: count }, (_, r) => foldIn(key, firstRow + first + r));
-      const tokens = this.#drawTokens(keys, given, guided, guidance);
-      const numbers = this.columns ? this.#drawNumbers(keys, tokens, guided, guidance) : null;
+      const starts = keys.map((_, r) => this.#start(given, known?.subarray((first + r) * width)));
+      const numbers = starts.map(({ numbers }) => numbers);
+      if (conditions.length) {
+        this.#restrict(keys, starts, conditions, guided, guidance);
+        keys.forEach((key, r) => (keys[r] = foldIn(foldIn(key, 1), 0)));
+      }
+      const tokens = this.#drawTokens(keys, starts, guided, guidance, Boolean(known));
+      const drawn = this.columns ? this.#drawNumbers(keys, tokens, numbers, guided, guidance) : null;
       tokens.forEach((row, r) => {
         out.set(row, (first + r) * width);
-        if (numbers) {
-          out.set(numbers.subarray(r * this.columns, (r + 1) * this.columns), (first + r) * width + row.length);
-        }
+        if (drawn) out.set(drawn.subarray(r * this.columns, (r + 1) * this.columns), (first + r) * width + n);
       });
     }
     return out;
+  }
+
+  /** Tokens of a row and its numbers, NaN where there are none or they are drawn. */
+  #start(given, known) {
+    const { sizes, with_number: places, number_values: values } = this.model;
+    const row = known ? known.slice(0, sizes.length) : new Float32Array(sizes.length).fill(HIDDEN);
+    for (const [token, value] of given) row[token] = value;
+    const numbers = new Float32Array(this.columns).fill(NaN);
+    places.forEach((token, c) => {
+      if (known && row[token] === values[c]) numbers[c] = known[sizes.length + c];
+    });
+    return { row, numbers };
+  }
+
+  /** Adds what given numbers contribute to a sum. */
+  #show(of, sum, r, numbers) {
+    const [slots, k] = [this.model.sizes.reduce((a, b) => a + b, 0), this.columns];
+    numbers.forEach((x, c) => {
+      if (Number.isNaN(x)) return;
+      const waves = this.model.given_frequencies.flatMap((f) => [Math.sin(f * x), Math.cos(f * x)]);
+      [1, x, ...waves].forEach((feature, i) => of.add(sum, r, slots + i * k + c, feature));
+    });
   }
 
   #slot(token, value) {
     return this.starts[token] + Math.floor(value);
   }
 
-  #drawTokens(keys, given, guided, guidance) {
-    const { sizes, most_steps: mostSteps, with_intervals: intervals } = this.model;
+  /** The sum of what is seen of some rows. */
+  #seen(starts) {
+    const { seen } = this.ofTokens;
+    const sum = seen.start();
+    starts.forEach(({ row, numbers }, r) => {
+      row.forEach((value, token) => value !== HIDDEN && seen.add(sum, r, this.#slot(token, value)));
+      this.#show(seen, sum, r, numbers);
+    });
+    return sum;
+  }
+
+  /**
+   * Draws tokens under conditions: each from what is allowed of it, given those before. A draw counts with the mass that
+   * was allowed, which is the same for all rows for the first token; for the others it is the chance that it is kept.
+   */
+  #restrict(keys, starts, conditions, guided, guidance) {
+    const { seen } = this.ofTokens;
+    const sum = this.#seen(starts);
+    const of = (logits, pieces) => {
+      const highest = Math.max(...logits);
+      const shares = logits.map((logit) => Math.exp(logit - highest));
+      const all = shares.reduce((a, b) => a + b, 0);
+      return pieces.map(([value, share]) => (shares[value] * share) / all);
+    };
+    const massOf = (weights) => weights.reduce((a, b) => a + b, 0);
+    const first = this.#logits(sum, [conditions.map(({ token }) => token)], guided, guidance)[0];
+    const masses = new Map(conditions.map((each, i) => [each, massOf(of(first[i], each.pieces))]));
+    // The rarest first: it is never drawn in vain.
+    const ordered = conditions.slice().sort((a, b) => masses.get(a) - masses.get(b));
+    let open = starts.map((_, r) => r);
+    for (let attempt = 0; open.length; attempt++) {
+      if (attempt === MOST_TRIES || masses.get(ordered[0]) < SMALLEST_MASS) {
+        throw new Error("too few rows meet the conditions together; ask for more than that");
+      }
+      const own = sum.slice();
+      const drawn = starts.map(() => []);
+      let kept = open;
+      ordered.forEach(({ token, pieces }, i) => {
+        const wanted = starts.map((_, r) => (kept.includes(r) ? [token] : []));
+        const logits = this.#logits(own, wanted, guided, guidance);
+        kept = kept.filter((r) => {
+          const weights = of(logits[r][0], pieces);
+          const mass = massOf(weights);
+          const key = foldIn(foldIn(keys[r], 0), attempt * ordered.length + i);
+          const [choice, inside, chance] = uniforms(key, 3);
+          if (i && chance >= mass) return false;
+          let [sum, piece] = [weights[0], 0];
+          while (sum <= choice * mass && piece < pieces.length - 1) sum += weights[++piece];
+          const [value, , low, high] = pieces[piece];
+          const isInterval = this.model.with_intervals.includes(token);
+          drawn[r].push([token, value + (isInterval ? Math.min(low + inside * (high - low), LARGEST_PLACE) : 0)]);
+          seen.add(own, r, this.#slot(token, value));
+          return true;
+        });
+      });
+      for (const r of kept) for (const [token, value] of drawn[r]) starts[r].row[token] = value;
+      open = open.filter((r) => !kept.includes(r));
+    }
+  }
+
+  #drawTokens(keys, starts, guided, guidance, isFilling) {
+    const { sizes, most_steps: mostSteps, with_intervals: intervals, missing_values: missing } = this.model;
     const n = sizes.length;
-    const sum = this.ofTokens.seen.start();
-    const rows = keys.map((_, r) => {
-      const row = Float32Array.from(sizes, (size) => (size > 1 ? HIDDEN : 0));
-      for (const [token, value] of given) row[token] = value;
-      row.forEach((value, token) => value !== HIDDEN && this.ofTokens.seen.add(sum, r, this.#slot(token, value)));
-      return row;
-    });
-    const hidden = sizes.map((_, token) => token).filter((token) => rows[0][token] === HIDDEN);
-    const turns = keys.map((key) => {
+    const { seen } = this.ofTokens;
+    const rows = starts.map(({ row }) => row);
+    for (const row of rows) sizes.forEach((size, token) => size === 1 && row[token] === HIDDEN && (row[token] = 0));
+    const sum = this.#seen(starts);
+    const turns = keys.map((key, r) => {
       const order = uniforms(foldIn(key, n), n);
-      return hidden.slice().sort((a, b) => order[a] - order[b] || a - b);
+      const hidden = sizes.map((_, token) => token).filter((token) => rows[r][token] === HIDDEN);
+      return hidden.sort((a, b) => order[a] - order[b] || a - b);
     });
-    const ends = mostSteps ? stepsOf(hidden.length, mostSteps) : hidden.map((_, i) => i + 1);
-    let begin = 0;
-    for (const end of ends) {
-      if (end === begin) continue;
-      const logits = this.#logits(sum, turns, begin, end, guided, guidance);
+    const ends = turns.map((own) => (mostSteps ? stepsOf(own.length, mostSteps) : own.map((_, i) => i + 1)));
+    const steps = Math.max(...ends.map((own) => own.length));
+    for (let step = 0; step < steps; step++) {
+      const begins = ends.map((own, r) => (step ? (own[step - 1] ?? turns[r].length) : 0));
+      const wanted = turns.map((own, r) => own.slice(begins[r], ends[r][step] ?? own.length));
+      if (wanted.every((own) => !own.length)) continue;
+      const logits = this.#logits(sum, wanted, guided, guidance);
       rows.forEach((row, r) => {
-        for (let turn = begin; turn < end; turn++) {
-          const token = turns[r][turn];
-          const noise = gumbels(foldIn(keys[r], turn), sizes[token]);
+        wanted[r].forEach((token, i) => {
+          const noise = gumbels(foldIn(keys[r], begins[r] + i), sizes[token]);
           let [best, value] = [-Infinity, 0];
-          logits[r][turn - begin].forEach((logit, v) => {
+          logits[r][i].forEach((logit, v) => {
+            if (isFilling && v === missing[token]) return;
             if (logit + noise[v] > best) [best, value] = [logit + noise[v], v];
           });
           row[token] = value;
-          this.ofTokens.seen.add(sum, r, this.#slot(token, value));
-        }
+          seen.add(sum, r, this.#slot(token, value));
+        });
       });
-      begin = end;
     }
     if (intervals.length) {
       keys.forEach((key, r) => {
         const places = uniforms(foldIn(key, n + 2), intervals.length, 0, LARGEST_PLACE);
-        intervals.forEach((token, i) => hidden.includes(token) && (rows[r][token] += places[i]));
+        intervals.forEach((token, i) => turns[r].includes(token) && (rows[r][token] += places[i]));
       });
     }
     return rows;
   }
 
   /** Logits of the tokens whose turn it is, row by row. */
-  #logits(sum, turns, begin, end, guided, guidance) {
+  #logits(sum, wanted, guided, guidance) {
     const { sizes } = this.model;
     const of = (own) => {
       const h = this.ofTokens.through(own);
-      const logits = (token, r) => this.ofTokens.logits(h, r, this.starts[token], sizes[token]);
-      return turns.map((order, r) => order.slice(begin, end).map((token) => logits(token, r)));
+      return wanted.map((tokens, r) =>
+        tokens.map((token) => this.ofTokens.logits(h, r, this.starts[token], sizes[token])),
+      );
     };
     const found = of(sum);
     if (!guided) return found;
-    const without = of(this.#without(this.ofTokens.seen, sum, guided, turns.length));
+    const without = of(this.#without(this.ofTokens.seen, sum, guided, wanted.length));
     return found.map((row, r) =>
       row.map((logits, i) => logits.map((logit, v) => logit + guidance * (logit - without[r][i][v]))),
     );
@@ -244,7 +337,7 @@ class MixedModel {
     return own;
   }
 
-  #drawNumbers(keys, tokens, guided, guidance) {
+  #drawNumbers(keys, tokens, numbers, guided, guidance) {
     const { with_number: places, number_values: values, steps } = this.model;
     const { columns, ofNumbers } = this;
     const n = this.model.sizes.length;
@@ -252,7 +345,10 @@ class MixedModel {
     const isOpen = new Uint8Array(columns * BLOCK);
     tokens.forEach((row, r) => {
       row.forEach((value, token) => ofNumbers.context.add(known, r, this.#slot(token, value)));
-      places.forEach((token, c) => (isOpen[c * BLOCK + r] = row[token] === values[c]));
+      this.#show(ofNumbers.context, known, r, numbers[r]);
+      places.forEach((token, c) => {
+        isOpen[c * BLOCK + r] = row[token] === values[c] && Number.isNaN(numbers[r][c]);
+      });
     });
     const without = guided && this.#without(ofNumbers.context, known, guided, keys.length);
     const own = keys.map((key) => foldIn(key, n + 1));
@@ -266,7 +362,10 @@ class MixedModel {
     };
     let x = normal((key) => key);
     for (const state of dpmSde(this.schedule, x, predict, { steps, noise })) x = state.x;
-    return x;
+    return x.map((value, i) => {
+      const own = numbers[Math.floor(i / columns)][i % columns];
+      return Number.isNaN(own) ? value : own;
+    });
   }
 
   /** x̂_0 of the numbers that are drawn, 0 for others. */

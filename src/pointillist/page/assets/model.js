@@ -1,14 +1,16 @@
 "use strict";
 /* A model's page: what is asked for, the rows that are drawn, and what is shown of them. */
 
-(() => {
+(async () => {
   const { Workers, Table, MixedTable, mixed, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
+  const { Conditions, setUpFill, withNumbers } = window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
 
   const byId = (id) => document.getElementById(id);
   const content = JSON.parse(byId("content").textContent);
+  content.columns = await withNumbers(content.columns, content.numbers);
   const { columns, classes, model } = content;
   const isMixed = model.kind === "mixed";
   const workers = new Workers(byId("worker-source").textContent, content.kernel, [model]);
@@ -20,7 +22,8 @@
   };
   const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
-  let latest = 0;
+  /** The last run of each kind. */
+  const latest = { draw: 0, fill: 0 };
   let table = null;
   let ready = 0;
 
@@ -28,23 +31,27 @@
    * Draws rows in chunks that workers take in turn.
    *
    * @param {{rows: number, seed: number, label?: number|null, guidance?: number, prior?: Float32Array,
-   *   given?: [number, number][]}} asked label: index of the class of all rows; prior: x_T, rows × columns that vary;
-   *   given: for mixed columns, tokens and their values
+   *   given?: [number, number][], gaps?: object, conditions?: object[]}} asked label: index of the class of all rows; prior: x_T, rows ×
+   *   columns that vary; given: for mixed columns, tokens and their values; gaps: rows to be filled, as `readGaps` has
+   *   them; conditions: as `conditionOf` has them
    * @param {(table: Table, n: number) => void} onPart called with the number of rows that are there from the first on
    * @returns {Promise<Table|null>} null if another run has begun
    */
-  async function draw({ rows, seed, label = null, guidance = 0, prior, given = [] }, onPart = () => {}) {
-    const run = ++latest;
+  async function draw(asked, onPart = () => {}) {
+    const { rows, seed, label = null, guidance = 0, prior, given = [], gaps, conditions = [] } = asked;
+    const kind = gaps ? "fill" : "draw";
+    const run = ++latest[kind];
     await workers.load(model.id);
-    const made = isMixed ? new MixedTable(content, rows, given) : new Table(content, rows);
+    const made = isMixed ? new MixedTable(content, rows, { given, gaps, conditions }) : new Table(content, rows);
     let labels;
     if (label !== null) labels = new Int32Array(rows).fill(label);
     else if (classes?.are_drawn) labels = drawnLabels(classes.counts, rows, seed);
-    const { chunk, columns: width } = model;
+    const { chunk } = model;
+    const width = isMixed ? model.width : model.columns;
     const done = new Set();
     let [next, whole] = [0, 0];
     const work = async (worker) => {
-      while (next < rows && run === latest) {
+      while (next < rows && run === latest[kind]) {
         const first = next;
         next += chunk;
         const own = labels?.slice(first, next);
@@ -56,10 +63,12 @@
           rows: Math.min(chunk, rows - first),
           labels: own,
           given,
+          conditions,
           guidance,
           prior: prior?.slice(first * width, (first + chunk) * width),
+          known: gaps?.known.slice(first * width, (first + chunk) * width),
         });
-        if (run !== latest) return;
+        if (run !== latest[kind]) return;
         if (!drawn.every(Number.isFinite)) throw new Error("some are not numbers; guidance may be too strong");
         made.fill(first, drawn, own);
         done.add(first);
@@ -68,7 +77,7 @@
       }
     };
     await Promise.all(workers.workers.map(work));
-    return run === latest ? made : null;
+    return run === latest[kind] ? made : null;
   }
 
   const say = (text) => (byId("status").textContent = text);
@@ -81,6 +90,8 @@
   }
 
   const whole = (id, most) => Math.min(most, Math.max(Number(byId(id).min), Math.floor(Number(byId(id).value)) || 0));
+
+  const conditions = isMixed ? new Conditions(columns, element) : null;
 
   /** Selects of cells that may be given, with their tokens. */
   const givenCells = [];
@@ -95,13 +106,20 @@
       seed: Number(byId("seed").value),
       label: chosen === "all" ? null : Number(chosen),
       given,
+      conditions: conditions?.asked(given) ?? [],
       guidance: byId("guided") && !byId("guided").hidden ? Number(byId("guidance").value) : 0,
     };
   }
 
   async function start() {
     const begin = performance.now();
-    const choices = asked();
+    let choices;
+    try {
+      choices = asked();
+    } catch (error) {
+      say(error.message);
+      return;
+    }
     [table, ready] = [null, 0];
     setBusy(true);
     byId("progress").value = 0;
@@ -121,14 +139,15 @@
       const seconds = (performance.now() - begin) / 1000;
       say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${many(workers.workers.length, "worker")}`);
     } catch (error) {
-      say(`cannot draw rows here: ${error.message}`);
+      latest.draw++;
+      say(`cannot draw rows here: ${error.message.replace(/^Error: /, "")}`);
     }
     setBusy(false);
     show();
   }
 
   function stop() {
-    latest++;
+    latest.draw++;
     table = null;
     setBusy(false);
     say("Stopped.");
@@ -209,10 +228,10 @@
     byId("first-rows").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
   }
 
-  async function saveCsv() {
+  async function save(table, name) {
     if (!table) return;
     const url = URL.createObjectURL(await table.csv());
-    element("a", { href: url, download: "rows.csv" }).click();
+    element("a", { href: url, download: name }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   }
 
@@ -225,7 +244,7 @@
       byId("given-cells").append(element("label", {}, column.name, select));
       givenCells.push({ token: column.token, select });
     }
-    byId("given").hidden = !givenCells.length;
+    byId("given").hidden = !givenCells.length && !conditions.count;
   }
 
   function setUpControls() {
@@ -249,11 +268,12 @@
       if (byId("draw").dataset.busy) stop();
       else start();
     });
-    byId("csv").addEventListener("click", saveCsv);
+    byId("csv").addEventListener("click", () => save(table, "rows.csv"));
   }
 
   setUpControls();
   setUpPictures();
+  if (isMixed) setUpFill({ content, draw, save, element, many, seed: () => whole("seed", 2 ** 32 - 1) });
   Object.assign(window.pointillist, { draw, workers, content });
   start();
 })();

@@ -2,7 +2,7 @@
 /* Drawn rows as columns of the table, in its units, and as CSV. */
 
 (() => {
-  const { unpackNumbers } = window.pointillist;
+  const { csvField: field } = window.pointillist;
 
   /** The standard normal distribution function: by a series in the middle, by a continued fraction in the tails. */
   function normalCdf(z) {
@@ -49,7 +49,7 @@
     if (column.place === undefined) return () => column.minimum;
     let inverse = (value) => value * column.unit + column.centre;
     if (column.quantiles) {
-      column.known = unpackNumbers(column.quantiles, "float64");
+      column.known = column.quantiles;
       const last = column.known.length - 1;
       inverse = (value) => {
         const at = normalCdf(value) * last;
@@ -108,9 +108,6 @@
     return (low + (value - known[low]) / (known[high] - known[low])) / last;
   }
 
-  /** A field of CSV. */
-  const field = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-
   const ROWS_AT_ONCE = 5000;
 
   /** Rows of numbers. */
@@ -137,6 +134,11 @@
       this.width = columns.filter((column) => column.place !== undefined).length;
     }
 
+    /** Columns in the order of a file. */
+    get order() {
+      return this.columns.map((_, c) => c);
+    }
+
     /** Puts scaled rows in their place. */
     fill(first, drawn, labels) {
       const rows = drawn.length / this.width;
@@ -153,10 +155,11 @@
 
     /** The table as a file; the page can answer while it is written. */
     async csv() {
-      const parts = [`${this.columns.map(({ name }) => field(name)).join(",")}\n`];
+      const { order } = this;
+      const parts = [`${order.map((c) => field(this.columns[c].name)).join(",")}\n`];
       for (let first = 0; first < this.rows; first += ROWS_AT_ONCE) {
         const rows = Math.min(ROWS_AT_ONCE, this.rows - first);
-        const line = (_, r) => this.columns.map((_, c) => field(this.text(c, first + r))).join(",");
+        const line = (_, r) => order.map((c) => field(this.text(c, first + r))).join(",");
         parts.push(`${Array.from({ length: rows }, line).join("\n")}\n`);
         await new Promise((resume) => setTimeout(resume));
       }
@@ -166,12 +169,22 @@
 
   /** Rows of mixed columns. */
   class MixedTable extends Table {
-    /** @param {[number, number][]} given tokens and their values, the same in all rows */
-    constructor({ columns, model, relations }, rows, given) {
+    /**
+     * @param {object} content as the page holds it
+     * @param {number} rows
+     * @param {{given?: [number, number][], gaps?: object, conditions?: object[]}} asked given: tokens and their values,
+     *   the same in all rows; gaps: what `readGaps` returned, of which all cells that are there stay; conditions: what
+     *   `conditionOf` returned
+     */
+    constructor({ columns, model, relations }, rows, { given = [], gaps = null, conditions = [] }) {
       super({ columns: [] }, rows);
       const { mixed } = window.pointillist;
       this.relations = relations;
-      this.fixed = new Set(given.map(([token]) => token));
+      this.gaps = gaps;
+      this.ends = new Map(conditions.map(({ token, ends }) => [token, ends]));
+      const fixed = new Set([...given.map(([token]) => token), ...this.ends.keys()]);
+      const places = new Map(columns.map(({ token }, c) => [token, c]));
+      this.isFixed = (row, token) => (gaps ? this.isGiven(row, places.get(token)) : fixed.has(token));
       this.width = model.width;
       this.columns = columns.map((column) => ({
         ...column,
@@ -187,15 +200,30 @@
       for (const column of this.columns) this.byToken[column.token] = column;
     }
 
+    get order() {
+      return this.gaps?.places ?? super.order;
+    }
+
+    isGiven(row, column) {
+      return Boolean(this.gaps) && this.gaps.texts[row][column] !== null;
+    }
+
     fill(first, drawn) {
       const rows = drawn.length / this.width;
-      for (const { values, decode, token, score } of this.columns) {
+      this.columns.forEach(({ values, decode, token, score }, c) => {
+        const [low, high] = this.ends.get(token) ?? [-Infinity, Infinity];
         for (let r = 0; r < rows; r++) {
           const start = r * this.width;
-          values[first + r] = decode(drawn[start + token], score === null ? 0 : drawn[start + score]);
+          values[first + r] = this.isGiven(first + r, c)
+            ? this.gaps.values[first + r][c]
+            : clamp(decode(drawn[start + token], score === null ? 0 : drawn[start + score]), low, high);
         }
-      }
-      window.pointillist.mixed.restore(this.relations, this.byToken, first, rows, this.fixed);
+      });
+      window.pointillist.mixed.restore(this.relations, this.byToken, first, rows, this.isFixed);
+    }
+
+    text(column, row) {
+      return this.gaps?.texts[row][column] ?? super.text(column, row);
     }
   }
 

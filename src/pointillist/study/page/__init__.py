@@ -7,8 +7,9 @@ from markupsafe import Markup
 
 from pointillist.files import write_whole
 from pointillist.page.parts import ENGINE, SECURITY, as_json, asset, environment, kernel, text_of
+from pointillist.page.weights import Precision
 from pointillist.study.page.content import page_content
-from pointillist.study.page.live import Precision, live_content, training_schedule
+from pointillist.study.page.live import live_content, training_schedule
 from pointillist.study.page.table import BANDS
 from pointillist.study.results import Results
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -10,17 +10,14 @@ from pointillist.diffusion.schedules import cosine
 from pointillist.engine.training import sigma_data_of
 from pointillist.page.network import network_content
 from pointillist.page.parts import packed
+from pointillist.page.weights import Precision
 from pointillist.points import AffineScaling
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
-from pointillist.study.page.quantised import quantised
 from pointillist.study.page.views import live_name
 from pointillist.study.results import Results
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section, short_name
-
-Precision = Literal["int8", "float16", "float32"]
-"""Precision of weights; int8: that of wide layers."""
 
 BUDGET = 4_000_000
 """Most characters that all models may take together, which keeps the page of the built-in study below 6 MB."""
@@ -119,12 +116,10 @@ def _model(results: Results, choice: Choice, precision: Precision) -> dict[str, 
         settings.noise_schedule(),
         sigma_data_of(dataset.rows),
         dataset.n_classes,
-        "float32" if precision == "int8" else precision,
+        precision,
     )
     if content is None:
         return None
-    if precision == "int8":
-        content = quantised(content)
     return {
         "id": live_name(choice.cell),
         "name": choice.name,

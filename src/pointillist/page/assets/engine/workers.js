@@ -2,42 +2,8 @@
 /* The models of a page, and the workers that compute with them. */
 
 (() => {
+  const { bytesOf, tensorsOf, unpackNumbers } = window.pointillist;
   const MOST_WORKERS = 4;
-
-  function bytes(base64) {
-    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  }
-
-  /** float16 as float32: sign, 5 bits of exponent, 10 of fraction. */
-  function widened(halves) {
-    return Float32Array.from(halves, (half) => {
-      const [sign, exponent, fraction] = [half & 0x8000 ? -1 : 1, (half >> 10) & 31, half & 1023];
-      if (exponent === 0) return sign * fraction * 2 ** -24;
-      if (exponent === 31) return fraction ? NaN : sign * Infinity;
-      return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-    });
-  }
-
-  function numbers(base64, type) {
-    const { buffer } = bytes(base64);
-    if (type === "float16") return widened(new Uint16Array(buffer));
-    return type === "float64" ? new Float64Array(buffer) : new Float32Array(buffer);
-  }
-
-  /** What the workers need of a model, its weights unpacked. */
-  function unpacked(model) {
-    const all = numbers(model.weights, model.weights_type);
-    let first = 0;
-    const tensors = {};
-    for (const [name, shape] of model.shapes) {
-      const length = shape.reduce((a, b) => a * b, 1);
-      tensors[name] = all.subarray(first, first + length);
-      first += length;
-    }
-    const [alpha, sigma] = [numbers(model.alpha, "float32"), numbers(model.sigma, "float32")];
-    const { weights, shapes, ...rest } = model;
-    return { ...rest, tensors, alpha, sigma };
-  }
 
   class Workers {
     /**
@@ -57,7 +23,7 @@
         worker.onmessage = ({ data }) => this.receive(data);
         return worker;
       });
-      this.kernel = WebAssembly.compile(bytes(kernel));
+      this.kernel = WebAssembly.compile(bytesOf(kernel));
     }
 
     /** Sends a worker a message; gives its answer. */
@@ -76,18 +42,22 @@
 
     /** Hands a model to all workers, once. */
     load(id) {
-      if (!this.loaded.has(id)) {
-        const model = unpacked(this.models.get(id));
-        const given = this.kernel.then((kernel) =>
-          Promise.all(this.workers.map((worker) => this.call(worker, { type: "load", id, model, kernel }))),
-        );
-        this.loaded.set(id, given);
-      }
+      if (!this.loaded.has(id)) this.loaded.set(id, this.#hand(id, this.models.get(id)));
       return this.loaded.get(id);
+    }
+
+    async #hand(id, held) {
+      const [model, kernel] = await Promise.all([this.unpacked(held), this.kernel]);
+      await Promise.all(this.workers.map((worker) => this.call(worker, { type: "load", id, model, kernel })));
+    }
+
+    /** What the workers need of a model, its weights unpacked. */
+    async unpacked(model) {
+      const { weights, shapes, scales, rest, ...others } = model;
+      const [alpha, sigma] = [model.alpha, model.sigma].map((numbers) => unpackNumbers(numbers, "float32"));
+      return { ...others, tensors: await tensorsOf(model), alpha, sigma };
     }
   }
 
-  window.pointillist ??= {};
   window.pointillist.Workers = Workers;
-  window.pointillist.unpackNumbers = numbers;
 })();

@@ -2,34 +2,7 @@
 /* Runs that draw rows in the page's workers, with the states that rows pass. */
 
 (() => {
-  const { Workers, unpackNumbers } = window.pointillist;
-
-  /** What the workers need of a model, its weights unpacked: those of wide layers are bytes, scaled for each output. */
-  function unpacked(model) {
-    if (model.tensors) return model;
-    const { weights, scales, rest: exact, shapes, ...others } = model;
-    const isBytes = model.weights_type === "int8";
-    const bytes = isBytes ? Int8Array.from(atob(weights), (character) => character.charCodeAt(0)) : null;
-    const steps = isBytes ? unpackNumbers(scales, "float32") : null;
-    const numbers = isBytes ? unpackNumbers(exact, "float32") : unpackNumbers(weights, model.weights_type);
-    let [byte, step, number] = [0, 0, 0];
-    const tensors = {};
-    for (const [name, shape, isByte] of shapes) {
-      const length = shape.reduce((a, b) => a * b, 1);
-      if (isByte) {
-        const outputs = shape.at(-1);
-        const [first, scale] = [byte, step];
-        tensors[name] = Float32Array.from({ length }, (_, i) => bytes[first + i] * steps[scale + (i % outputs)]);
-        byte += length;
-        step += outputs;
-      } else {
-        tensors[name] = numbers.subarray(number, number + length);
-        number += length;
-      }
-    }
-    const [alpha, sigma] = model.schedule;
-    return { ...others, tensors, alpha, sigma };
-  }
+  const { Workers, tensorsOf } = window.pointillist;
 
   class Pool extends Workers {
     runs = new Map();
@@ -41,15 +14,12 @@
       else super.receive(data);
     }
 
-    load(id) {
-      if (!this.loaded.has(id)) {
-        const model = unpacked(this.models.get(id));
-        const given = this.kernel.then((kernel) =>
-          Promise.all(this.workers.map((worker) => this.call(worker, { type: "load", id, model, kernel }))),
-        );
-        this.loaded.set(id, given);
-      }
-      return this.loaded.get(id);
+    /** A model that was trained in the page has its tensors. */
+    async unpacked(model) {
+      if (model.tensors) return model;
+      const { weights, shapes, scales, rest, schedule, ...others } = model;
+      const [alpha, sigma] = schedule;
+      return { ...others, tensors: await tensorsOf(model), alpha, sigma };
     }
 
     /** Adds a model whose weights are unpacked, or replaces one. */
@@ -122,5 +92,5 @@
     }
   }
 
-  Object.assign(window.pointillist, { Pool, unpackModel: unpacked });
+  window.pointillist.Pool = Pool;
 })();

@@ -1,0 +1,148 @@
+"use strict";
+/* Conditions on cells: ranges of numbers and sets of categories, as pieces of tokens. */
+
+(() => {
+  const { normalCdf, clamp, mixed, parser } = window.pointillist;
+  const byId = (id) => document.getElementById(id);
+
+  /** Columns that are tokens alone: a normal score beside them cannot be restricted exactly. */
+  const canBeAsked = (column) => column.score === null;
+
+  /**
+   * What a condition allows of a column.
+   *
+   * @param {object} column
+   * @param {{values?: number[], low?: number, high?: number}} asked values: tokens
+   * @returns {{token: number, pieces: number[][], ends: [number, number]}}
+   * @throws {Error} that says in one line that nothing is allowed
+   */
+  function conditionOf(column, { values, low = -Infinity, high = Infinity }) {
+    const { token, atoms } = column;
+    if (values) return { token, pieces: values.map((value) => [value, 1, 0, 1]), ends: [-Infinity, Infinity] };
+    const pieces = [];
+    atoms.forEach((atom, i) => atom >= low && atom <= high && pieces.push([i, 1, 0, 1]));
+    if (column.scores) {
+      const scores = new mixed.Scores(column.scores);
+      const span = spanOf(scores, low, high, column.step || (column.decimals === null ? 0 : 10 ** -column.decimals));
+      for (let i = 0; span && i < scores.edges.length - 1; i++) {
+        const [first, last] = [scores.edges[i], scores.edges[i + 1]];
+        const [begin, end] = span.map((share) => clamp((share - first) / (last - first), 0, 1));
+        if (end > begin) pieces.push([atoms.length + i, end - begin, begin, end]);
+      }
+    }
+    if (!pieces.length) {
+      const write = mixed.writer(column);
+      throw new Error(
+        `${column.name}: no training row lies there; its values go from ${write(column.minimum)} to ${write(column.maximum)}`,
+      );
+    }
+    return { token, pieces, ends: [low, high] };
+  }
+
+  /** Shares of the rows below the lowest and up to the highest number of a range; null if there are none. */
+  function spanOf(scores, low, high, unit) {
+    const { points, levels } = scores;
+    if (scores.isDiscrete) {
+      const inside = [...points.keys()].filter((i) => points[i] >= low && points[i] <= high);
+      return inside.length ? [levels[inside[0]], levels[inside.at(-1) + 1]] : null;
+    }
+    [low, high] = [low - 0.499 * unit, high + 0.499 * unit];
+    const last = points[points.length - 1];
+    if (high < points[0] || low > last) return null;
+    const share = (value, beyond) => (beyond === null ? normalCdf(scores.scoreOf(value)) : beyond);
+    const span = [share(low, low <= points[0] ? 0 : null), share(high, high >= last ? 1 : null)];
+    return span[0] < span[1] ? span : null;
+  }
+
+  /** The conditions of a form. */
+  class Conditions {
+    #rows = [];
+
+    constructor(columns, element) {
+      this.element = element;
+      const some = columns.filter(canBeAsked);
+      this.count = some.length;
+      const select = byId("condition-column");
+      select.append(new Option("a column …", ""), ...some.map((column, i) => new Option(column.name, i)));
+      select.addEventListener("change", () => {
+        if (select.value !== "") this.#add(some[Number(select.value)]);
+        select.value = "";
+      });
+    }
+
+    #add(column) {
+      const { element } = this;
+      if (this.#rows.some((row) => row.column === column)) return;
+      const remove = element("button", { type: "button", textContent: "Remove" });
+      const [fields, read] = column.categories ? this.#set(column) : this.#range(column);
+      const box = element("fieldset", {}, element("legend", {}, column.name), ...fields, remove);
+      const row = { column, read };
+      remove.addEventListener("click", () => {
+        this.#rows = this.#rows.filter((each) => each !== row);
+        box.remove();
+        byId("condition-column").focus();
+      });
+      this.#rows.push(row);
+      byId("conditions").append(box);
+      box.querySelector("input").focus();
+    }
+
+    #set(column) {
+      const { element } = this;
+      const boxes = mixed.choices(column).map(([value, text]) => {
+        const input = element("input", { type: "checkbox", value });
+        return { input, label: element("label", {}, input, text) };
+      });
+      const read = () => {
+        const values = boxes.filter(({ input }) => input.checked).map(({ input }) => Number(input.value));
+        return values.length && values.length < boxes.length ? { values } : null;
+      };
+      return [[element("div", { className: "values" }, ...boxes.map(({ label }) => label))], read];
+    }
+
+    #range(column) {
+      const { element } = this;
+      const write = mixed.writer(column);
+      const field = (text, end) => {
+        const input = element("input", { type: "text", placeholder: write(end), autocomplete: "off" });
+        return { input, label: element("label", {}, text, input) };
+      };
+      const [from, to] = [field("from", column.minimum), field("to", column.maximum)];
+      const kind = column.kind === "whole" || column.kind === "decimal" ? "number" : column.kind;
+      const parse = parser({ ...column, kind });
+      const end = ({ input }) => {
+        if (!input.value.trim()) return undefined;
+        try {
+          return parse(input.value);
+        } catch (error) {
+          throw new Error(`${column.name}: ${error.message}`);
+        }
+      };
+      const read = () => {
+        const [low, high] = [end(from), end(to)];
+        if (low > high) throw new Error(`${column.name}: from ${from.input.value} to ${to.input.value} is empty`);
+        return low === undefined && high === undefined ? null : { low, high };
+      };
+      return [[from.label, to.label], read];
+    }
+
+    /**
+     * What is asked, without conditions that every row meets.
+     *
+     * @param {[number, number][]} given tokens that have a value
+     * @throws {Error} that says in one line what is wrong
+     */
+    asked(given) {
+      return this.#rows.flatMap(({ column, read }) => {
+        const own = read();
+        if (!own) return [];
+        if (given.some(([token]) => token === column.token)) {
+          throw new Error(`${column.name} has a value and a condition: leave one of them out`);
+        }
+        return [conditionOf(column, own)];
+      });
+    }
+  }
+
+  Object.assign(window.pointillist, { Conditions, conditionOf });
+})();

@@ -1,0 +1,101 @@
+"use strict";
+/* Tables with gaps: from a field or a file to a table without, and what is shown of it. */
+
+(() => {
+  const { readGaps } = window.pointillist;
+  const FIRST_ROWS = 8;
+  /** A field of more characters is slow. */
+  const MOST_SHOWN = 200_000;
+
+  const byId = (id) => document.getElementById(id);
+
+  /**
+   * @param {{content: object, draw: Function, save: Function, element: Function, many: Function, seed: () => number}}
+   *   parts of the page
+   */
+  function setUpFill({ content, draw, save, element, many, seed }) {
+    const { columns } = content;
+    const [form, field] = [byId("fill"), byId("gaps")];
+    let [held, filled, isBusy] = [null, null, 0];
+    field.placeholder = `${columns.map(({ name }) => name).join(",")}\n…`;
+
+    const say = (text, isWrong = false) => {
+      byId("fill-status").textContent = text;
+      byId("fill-status").classList.toggle("wrong", isWrong);
+    };
+
+    async function take(file) {
+      if (!file) return;
+      const text = await file.text();
+      const isShown = text.length <= MOST_SHOWN;
+      field.value = isShown ? text : "";
+      held = isShown ? null : { text, name: file.name };
+      if (held) say(`${file.name} is too long to be shown here, and is ready to be filled.`);
+      else fill();
+    }
+
+    async function fill() {
+      let gaps;
+      try {
+        gaps = readGaps(held?.text ?? field.value, content);
+      } catch (error) {
+        say(error.message, true);
+        return;
+      }
+      const begin = performance.now();
+      const rows = gaps.texts.length;
+      const run = ++isBusy;
+      byId("fill-progress").hidden = false;
+      byId("fill-progress").value = 0;
+      say(`filling ${many(gaps.gaps, "cell")} of ${many(rows, "row")} …`);
+      try {
+        const made = await draw({ rows, seed: seed(), gaps }, (_, n) => (byId("fill-progress").value = n / rows));
+        if (!made) return;
+        filled = made;
+        show();
+        const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+        say(`${many(gaps.gaps, "cell")} of ${many(rows, "row")} filled in ${seconds} s`);
+      } catch (error) {
+        say(`cannot fill cells here: ${error.message}`, true);
+      } finally {
+        if (run === isBusy) byId("fill-progress").hidden = true;
+        byId("filled-csv").disabled = !filled;
+      }
+    }
+
+    function show() {
+      const { order, rows } = filled;
+      const cell = (r) => (c) => {
+        const text = filled.text(c, r);
+        return element("td", {}, filled.isGiven(r, c) ? text : element("mark", {}, text));
+      };
+      const head = element("tr", {}, ...order.map((c) => element("th", { scope: "col" }, columns[c].name)));
+      const body = Array.from({ length: Math.min(FIRST_ROWS, rows) }, (_, r) => element("tr", {}, ...order.map(cell(r))));
+      byId("filled-rows").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
+      byId("filled-note").hidden = false;
+      const first = rows > FIRST_ROWS ? `The first ${FIRST_ROWS} rows; the CSV has all ${rows.toLocaleString("en")}. ` : "";
+      byId("filled-note").textContent = `${first}Marked cells were empty.`;
+    }
+
+    field.addEventListener("input", () => (held = null));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      fill();
+    });
+    byId("gaps-open").addEventListener("click", () => byId("gaps-file").click());
+    byId("gaps-file").addEventListener("change", ({ target }) => {
+      take(target.files[0]);
+      target.value = "";
+    });
+    byId("filled-csv").addEventListener("click", () => save(filled, "filled.csv"));
+    for (const [type, isOver] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
+      form.addEventListener(type, (event) => {
+        event.preventDefault();
+        form.classList.toggle("over", isOver);
+        if (type === "drop") take(event.dataTransfer.files[0]);
+      });
+    }
+  }
+
+  window.pointillist.setUpFill = setUpFill;
+})();

@@ -1,0 +1,119 @@
+"""Weights of networks as texts of a page: as they are, as bytes, or as whole multiples of steps, deflated."""
+
+import base64
+import zlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.page.parts import packed
+
+Precision = Literal["steps", "int8", "float16", "float32"]
+"""How weights are stored. Of "int8" and "steps", only those of wide layers are: all others keep their digits."""
+
+WIDE: dict[Precision, int] = {"int8": 64, "steps": 32}
+"""Fewest inputs, and fewest outputs, of a layer that is stored so."""
+
+STEPS = 72
+"""Number of steps of "steps" in the root mean square of a layer's weights, about eight bits a weight."""
+
+_EXACT: dict[Precision, Literal["float16", "float32"]] = {
+    "steps": "float16",
+    "int8": "float32",
+    "float16": "float16",
+    "float32": "float32",
+}
+_LARGEST = 127
+_MOST = 2**17 - 1
+
+_TEXT = bytes.maketrans(b"<", b",")
+"""A page's JSON would write the first in six characters."""
+
+Scales = Mapping[str, Float[np.ndarray, "n m"]]
+"""Steps of a tensor, shape (1, 1), or of its inputs, shape (n, 1), or of its outputs, shape (1, m), in usual ones."""
+
+
+def weights_content(
+    tensors: Mapping[str, np.ndarray], precision: Precision, scales: Scales | None = None
+) -> dict[str, Any] | None:
+    """Returns weights as JSON values; None if they are not finite in this precision.
+
+    Args:
+        tensors: The weights by name; matrices have inputs first.
+        precision: How they are stored.
+        scales: Steps of tensors by their names, for "steps".
+
+    Returns:
+        `shapes` (of every tensor its name, its shape, and perhaps along what its steps change: null for one that keeps
+        its digits), `weights`, and for "int8" and "steps" `scales`, the steps, and `rest`, the tensors that keep their
+        digits.
+    """
+    exact = _EXACT[precision]
+    with np.errstate(over="ignore"):
+        if not all(np.isfinite(array.astype(exact)).all() for array in tensors.values()):
+            return None
+    shapes: list[list[Any]] = []
+    whole, steps, rest = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)], [np.zeros(0)]
+    for name, array in tensors.items():
+        is_wide = array.ndim == 2 and min(array.shape) >= WIDE.get(precision, np.inf)
+        if not is_wide:
+            shapes.append([name, array.shape] if precision not in WIDE else [name, array.shape, None])
+            rest.append(array)
+            continue
+        step = _outputs(array) if precision == "int8" else _steps(array, (scales or {}).get(name))
+        shapes.append([name, array.shape, "all" if step.size == 1 else "outputs" if len(step) == 1 else "inputs"])
+        whole.append(np.round(array / step).astype(np.int32).ravel())
+        steps.append(step.ravel())
+    content: dict[str, Any] = {"weights_type": precision, "shapes": shapes}
+    if precision not in WIDE:
+        return content | {"weights": packed(rest, exact)}
+    values = np.concatenate(whole)
+    if np.abs(values).max(initial=0) > _MOST:
+        return None
+    weights = _deflated(values) if precision == "steps" else base64.b64encode(values.astype(np.int8).tobytes()).decode()
+    return content | {"weights": weights, "scales": packed(steps, "float32"), "rest": packed(rest, exact)}
+
+
+def rounded(array: np.ndarray) -> np.ndarray:
+    """A tensor of a network as "int8" has it; matrices have outputs first, as in `equinox.nn.Linear`."""
+    if array.ndim != 2 or min(array.shape) < WIDE["int8"]:
+        return array
+    step = _outputs(array.T)
+    return np.ascontiguousarray((np.round(array.T / step) * step).T, np.float32)
+
+
+def _outputs(array: np.ndarray) -> Float[np.ndarray, "1 m"]:
+    """For each output, the step that makes a byte of its largest weight."""
+    step = np.abs(array).max(axis=0, keepdims=True).astype(np.float32) / _LARGEST
+    step[step == 0] = 1
+    return step
+
+
+def _steps(array: np.ndarray, scale: Float[np.ndarray, "n m"] | None) -> Float[np.ndarray, "n m"]:
+    step = np.sqrt(np.mean(array.astype(float) ** 2, keepdims=True)) / STEPS
+    step[step == 0] = 1
+    return (step if scale is None else step * scale).astype(np.float32)
+
+
+def _deflated(values: np.ndarray) -> str:
+    """Encodes whole numbers as planes of bytes: the last two bits of four of them, and the rest in two planes."""
+    low = np.pad((values & 3).astype(np.uint8), (0, -len(values) % 4)).reshape(-1, 4)
+    rest = values >> 2
+    # Small ones of either sign become small ones without.
+    rest = np.where(rest < 0, -2 * rest - 1, 2 * rest)
+    parts = (low << np.array([0, 2, 4, 6], np.uint8)).sum(axis=1, dtype=np.uint8), rest & 255, rest >> 8
+    return deflated(b"".join(plane.astype(np.uint8).tobytes() for plane in parts))
+
+
+def planes(numbers: Float[np.ndarray, " n"]) -> bytes:
+    """Bytes of numbers of double precision, all first bytes before all second ones: neighbours are then alike."""
+    return np.asarray(numbers, "<f8").view(np.uint8).reshape(-1, 8).T.tobytes()
+
+
+def deflated(data: bytes) -> str:
+    """Encodes bytes as text of 85 characters, of which five stand for four bytes."""
+    # What looks random has no repetitions but by chance.
+    deflate = zlib.compressobj(9, strategy=zlib.Z_RLE)
+    return base64.b85encode(deflate.compress(data) + deflate.flush()).translate(_TEXT).decode()

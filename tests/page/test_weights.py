@@ -1,0 +1,43 @@
+"""Weights as texts of a page."""
+
+import base64
+import zlib
+
+import numpy as np
+
+from pointillist.page.weights import STEPS, rounded, weights_content
+
+
+def whole(text, count):
+    """Whole numbers of a text, by Python's own decoders."""
+    planes = zlib.decompress(base64.b85decode(text.replace(",", "<")))
+    planes = np.frombuffer(planes, np.uint8).astype(np.int64)
+    n = -(-count // 4)
+    low = (planes[:n, None] >> np.array([0, 2, 4, 6]) & 3).ravel()[:count]
+    folded = planes[n : n + count] + 256 * planes[n + count :]
+    return 4 * np.where(folded % 2, -(folded + 1) // 2, folded // 2) + low
+
+
+def test_weights_are_whole_multiples_of_their_steps():
+    rng = np.random.default_rng(0)
+    tensors = {"a": rng.normal(size=(40, 33)).astype(np.float32), "b": rng.normal(size=33).astype(np.float32)}
+    tensors["a"][3, 5] = -90.0
+    scale = rng.uniform(0.5, 2, size=(40, 1))
+    content = weights_content(tensors, "steps", {"a": scale})
+    assert content["shapes"] == [["a", (40, 33), "inputs"], ["b", (33,), None]]
+    step = np.frombuffer(base64.b64decode(content["scales"]), "<f4")
+    np.testing.assert_allclose(step, np.sqrt(np.mean(tensors["a"] ** 2)) / STEPS * scale[:, 0], rtol=1e-5)
+    found = whole(content["weights"], 40 * 33).reshape(40, 33) * step[:, None]
+    assert (np.abs(found - tensors["a"]) <= 0.501 * step[:, None]).all()
+    rest = np.frombuffer(base64.b64decode(content["rest"]), "<f2")
+    np.testing.assert_array_equal(rest, tensors["b"].astype(np.float16))
+    assert len(content["weights"]) < 1.25 * 40 * 33 * 1.2
+
+
+def test_what_is_not_finite_has_no_text():
+    assert weights_content({"a": np.array([np.nan], np.float32)}, "float32") is None
+    assert weights_content({"a": np.array([1e6], np.float32)}, "steps") is None
+    lone = np.zeros((600, 600), np.float32)
+    lone[0, 0] = 1.0
+    assert weights_content({"a": lone}, "steps") is not None
+    assert rounded(np.ones(3)).tolist() == [1, 1, 1]
