@@ -3,10 +3,12 @@
 import csv
 import io
 
+import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import scipy.stats
 from pyarrow import csv as csv_of
 
 from pointillist import Diffusion, between
@@ -170,19 +172,41 @@ def test_rows_meet_conditions_and_come_from_the_distribution_of_those_that_do(mo
     expected = model.sample(200, where=where, random_state=2)
     found = page.evaluate(IN_RANGES, [{"rows": 200, "seed": 2}, [["rooms", {"low": 1, "high": 3}]]])
     assert np.mean(np.array(found["rooms"]) == expected["rooms"].to_numpy()) > 0.98
-    # Two at once are drawn another way than in Python: against the rows that meet them anyway.
+    # Two at once are drawn another way than in Python: against all pairs of their values.
     both = [["rooms", {"low": 1, "high": 3}], ["<b>kind", {"values": [0, 2]}]]
-    every = page.evaluate(IN_RANGES, [{"rows": 2000, "seed": 3}, []])
-    found = page.evaluate(IN_RANGES, [{"rows": 600, "seed": 4}, both])
-    every, found = ({name: np.array(own, float) for name, own in rows.items()} for rows in (every, found))
-    met = (every["rooms"] >= 1) & (every["rooms"] <= 3) & np.isin(every["<b>kind"], [0, 2])
-    assert set(found["rooms"]) <= {1, 2, 3} and set(found["<b>kind"]) <= {0, 2}
-    for one in ({1, 2}, {3}):
-        shares = [np.isin(rows, list(one)) for rows in (every["rooms"][met], found["rooms"])]
-        error = np.sqrt(sum(share.var() / len(share) for share in shares))
-        assert abs(shares[0].mean() - shares[1].mean()) < 3.5 * error
-    kinds = [rows == 0 for rows in (every["<b>kind"][met], found["<b>kind"])]
-    assert abs(kinds[0].mean() - kinds[1].mean()) < 3.5 * np.sqrt(sum(k.var() / len(k) for k in kinds))
+    found = page.evaluate(IN_RANGES, [{"rows": 1000, "seed": 4}, both])
+    shares = exact_shares(model, {"rooms": (1, 2, 3), "<b>kind": (0, 2)})
+    pairs = list(zip(found["rooms"], found["<b>kind"], strict=True))
+    counts = np.array([pairs.count(pair) for pair in shares])
+    assert counts.sum() == 1000
+    assert scipy.stats.chisquare(counts, 1000 * np.array(list(shares.values()))).pvalue > 0.001
+
+
+def exact_shares(model, allowed):
+    """Shares of all pairs of allowed values, by the network: of the rarer condition first, then of the other given it.
+
+    The values of both columns are their tokens.
+    """
+    encoding = model.model_.codec.encoding
+    n = len(encoding.columns)
+    of_tokens = model.model_.process.plain(model.model_).of_tokens.beside(jnp.zeros(6 * (encoding.width - n)))
+
+    def weights(name, known):
+        row = np.full(n, -1.0, np.float32)
+        for other, value in known.items():
+            row[encoding.place(other)] = value
+        first = sum(encoding.sizes[: encoding.place(name)])
+        own = np.array(of_tokens.logits(jnp.asarray(row)), float)[first : first + encoding.code(name).size]
+        own = np.exp(own - own.max())
+        return {value: own[value] / own.sum() for value in allowed[name]}
+
+    rare, other = sorted(allowed, key=lambda name: sum(weights(name, {}).values()))
+    shares = {
+        (one, two) if rare == "rooms" else (two, one): share * part
+        for one, share in weights(rare, {}).items()
+        for two, part in weights(other, {rare: one}).items()
+    }
+    return {pair: share / sum(shares.values()) for pair, share in shares.items()}
 
 
 def test_conditions_are_asked_for_in_the_page(page):

@@ -33,7 +33,8 @@
     if (!pieces.length) {
       const write = mixed.writer(column);
       throw new Error(
-        `${column.name}: no training row lies there; its values go from ${write(column.minimum)} to ${write(column.maximum)}`,
+        `${column.name}: no training row lies there; its values go from ${write(column.minimum)} to ` +
+          write(column.maximum),
       );
     }
     return { token, pieces, ends: [low, high] };

@@ -70,10 +70,12 @@
         return element("td", {}, filled.isGiven(r, c) ? text : element("mark", {}, text));
       };
       const head = element("tr", {}, ...order.map((c) => element("th", { scope: "col" }, columns[c].name)));
-      const body = Array.from({ length: Math.min(FIRST_ROWS, rows) }, (_, r) => element("tr", {}, ...order.map(cell(r))));
+      const line = (_, r) => element("tr", {}, ...order.map(cell(r)));
+      const body = Array.from({ length: Math.min(FIRST_ROWS, rows) }, line);
       byId("filled-rows").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
       byId("filled-note").hidden = false;
-      const first = rows > FIRST_ROWS ? `The first ${FIRST_ROWS} rows; the CSV has all ${rows.toLocaleString("en")}. ` : "";
+      const all = rows.toLocaleString("en");
+      const first = rows > FIRST_ROWS ? `The first ${FIRST_ROWS} rows; the CSV has all ${all}. ` : "";
       byId("filled-note").textContent = `${first}Marked cells were empty.`;
     }
 

@@ -155,10 +155,11 @@ class MixedModel {
 
   /**
    * @param {{seed: number, firstRow: number, rows: number, given: [number, number][], guidance: number,
-   *   known?: Float32Array, conditions?: {token: number, pieces: number[][]}[]}} asked given: tokens with their values, the same in all rows; known: rows × (tokens, then
+   *   known?: Float32Array, conditions?: {token: number, pieces: number[][]}[]}} asked given: tokens with their
+   *   values, the same in all rows; known: rows × (tokens, then
    *   numbers), -1 and NaN for those that are drawn, of which then none stands for a missing cell;
-   *   conditions: the pieces that are allowed of a token: a value, its share of the value's mass, and where the place in
-   *   an interval begins and ends
+   *   conditions: the pieces that are allowed of a token: a value, its share of the value's mass, and where the place
+   *   in an interval begins and ends
    * @returns {Float32Array} rows × (tokens, then numbers)
    */
   draw({ seed, firstRow, rows, given = [], guidance, known, conditions = [] }) {
@@ -224,8 +225,8 @@ class MixedModel {
   }
 
   /**
-   * Draws tokens under conditions: each from what is allowed of it, given those before. A draw counts with the mass that
-   * was allowed, which is the same for all rows for the first token; for the others it is the chance that it is kept.
+   * Draws tokens under conditions: each from what is allowed of it, given those before. A draw counts with the mass
+   * that was allowed, which is the same for all rows for the first token; for the others it is the chance that it is kept.
    */
   #restrict(keys, starts, conditions, guided, guidance) {
     const { seen } = this.ofTokens;

@@ -31,8 +31,8 @@
    * Draws rows in chunks that workers take in turn.
    *
    * @param {{rows: number, seed: number, label?: number|null, guidance?: number, prior?: Float32Array,
-   *   given?: [number, number][], gaps?: object, conditions?: object[]}} asked label: index of the class of all rows; prior: x_T, rows ×
-   *   columns that vary; given: for mixed columns, tokens and their values; gaps: rows to be filled, as `readGaps` has
+   *   given?: [number, number][], gaps?: object, conditions?: object[]}} asked label: index of the class of all rows;
+   *   prior: x_T, rows × columns that vary; given: for mixed columns, tokens and their values; gaps: rows to be filled, as `readGaps` has
    *   them; conditions: as `conditionOf` has them
    * @param {(table: Table, n: number) => void} onPart called with the number of rows that are there from the first on
    * @returns {Promise<Table|null>} null if another run has begun

@@ -20,7 +20,10 @@
     return best;
   };
 
-  const listed = (texts) => texts.slice(0, FEW).map((text) => `"${text}"`).join(", ") + (texts.length > FEW ? ", …" : "");
+  const listed = (texts) => {
+    const few = texts.slice(0, FEW).map((text) => `"${text}"`);
+    return few.join(", ") + (texts.length > FEW ? ", …" : "");
+  };
 
   /** The number of a date or a time in a column's unit; null if the text is none. */
   function moment(text, { kind, per_second: perSecond }) {
@@ -49,7 +52,8 @@
     if (kind === "day" || kind === "time") {
       return (text) => {
         const value = moment(text.trim(), column);
-        if (value === null) throw new Error(`"${text}" is no ${kind === "day" ? "date" : "date or time"} such as 2024-05-31`);
+        const what = kind === "day" ? "date" : "date or time";
+        if (value === null) throw new Error(`"${text}" is no ${what} such as 2024-05-31`);
         return value;
       };
     }
@@ -91,8 +95,8 @@
    *
    * @param {string} text
    * @param {object} content as the page holds it
-   * @returns {{texts: string[][], values: number[][], places: number[], known: Float32Array, gaps: number}} texts: cells
-   *   as they came, by the model's columns, null for a gap; places: columns in the order of the file, then those that
+   * @returns {{texts: string[][], values: number[][], places: number[], known: Float32Array, gaps: number}} texts:
+   *   cells as they came, by the model's columns, null for a gap; places: columns in the order of the file, then those that
    *   it lacks; known: rows × width
    * @throws {Error} that says in one line what is wrong
    */
