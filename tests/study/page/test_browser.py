@@ -107,7 +107,7 @@ def test_fragment_restores_every_view(page_of, results):
     page.locator(f"{STEPS} select[name=loss]").select_option("wide")
     state = "[...document.querySelectorAll('#steps :is(select, input)')].map(e => [e.name, e.value, e.checked])"
     pressed = "[...document.querySelectorAll('#steps [aria-pressed]')].map(e => e.ariaPressed)"
-    page.wait_for_function("location.hash.includes('loss=wide')")
+    page.wait_for_function("() => location.hash.includes('loss=wide')")
     link = fragment(page)
     assert "angle=-55.25" in link and "hide=wide" in link and "settings=data.0.2" in link
     again = page_of(results, link)
@@ -118,7 +118,7 @@ def test_fragment_restores_every_view(page_of, results):
     assert again.locator(f"{STEPS} thead th").nth(3).get_attribute("aria-sort") == "ascending"
     # Another view's state leaves this one's alone, and comes back by the browser's own means too.
     again.evaluate("location.hash = '#guidance?chart=spread'")
-    again.wait_for_function("document.querySelector('#guidance select[name=chart]').value === 'spread'")
+    again.wait_for_function("() => document.querySelector('#guidance select[name=chart]').value === 'spread'")
     assert again.evaluate(state) == page.evaluate(state)
 
 
@@ -137,7 +137,7 @@ def test_links_copy_and_keep_what_was_chosen(page_of, results):
     page.locator(".menu a", has_text="guidance").click()
     assert fragment(page) == "#guidance?chart=coverage"
     page.locator("#guidance .copy-link").click()
-    page.wait_for_function("document.querySelector('#guidance .copy-link').textContent === 'Copied'")
+    page.wait_for_function("() => document.querySelector('#guidance .copy-link').textContent === 'Copied'")
     assert page.evaluate("navigator.clipboard.readText()").endswith("index.html#guidance?chart=coverage")
 
 
@@ -234,7 +234,7 @@ def test_rows_turn_by_keys_and_by_dragging(page_of, results):
     views = {page.evaluate(picture)}
     panels.focus()
     page.keyboard.press("ArrowUp")
-    page.wait_for_function("location.hash.includes('angle=-60.30')")
+    page.wait_for_function("() => location.hash.includes('angle=-60.30')")
     page.evaluate("new Promise(requestAnimationFrame)")
     views.add(page.evaluate(picture))
     box = panels.locator("canvas").first.bounding_box()
