@@ -143,7 +143,9 @@ def test_every_place_of_a_population_has_the_same_law():
     assert (np.abs(of_places - score.mean()) < 4 * score.std(axis=0) / np.sqrt(800)).all()
 
 
-@pytest.mark.parametrize("potential", ["difference", "max", "sum"])
+@pytest.mark.parametrize(
+    "potential", ["max", *(pytest.param(each, marks=pytest.mark.slow) for each in ("difference", "sum"))]
+)
 def test_a_nan_on_the_way_is_not_forgotten(potential):
     def nan_far_out(x):
         return jnp.where((x[:, 0] > 0.5).any(), jnp.nan, x[:, 0])

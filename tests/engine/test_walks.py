@@ -24,7 +24,9 @@ def whole(sampler):
     return Walk(sampler, np.arange(int(sampler.n_steps), dtype=np.int32))
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("ancestral", "dpm-sde"))) for name in SAMPLERS]
+)
 def test_a_walk_ends_in_the_row_that_the_sampler_draws(name):
     sampler = sampler_named(name, SCHEDULE, 6)
     walks = sample_walks(GUIDED, whole(sampler), **OPTIONS)

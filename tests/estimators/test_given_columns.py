@@ -39,6 +39,7 @@ def test_rows_given_a_value_have_the_conditional_mean_and_variance(model, value)
         assert rows[name].std() == pytest.approx(expected.std(), abs=4 * expected.std() / 4000**0.5 + 0.08)
 
 
+@pytest.mark.slow
 def test_values_go_with_ranges_and_may_differ_by_row(model):
     values = [-0.5, 2.5] * 10
     rows = model.sample(where={"b": values, "a": between(0, None)}, random_state=0)
@@ -110,6 +111,7 @@ def test_a_file_gives_the_same_rows(model, tmp_path):
     assert longer[:20].equals(rows[0])
 
 
+@pytest.mark.slow
 def test_columns_of_an_array_are_named_by_place():
     model = Diffusion(process="gaussian", width=8, depth=1, epochs=1, random_state=0).fit(ROWS[:200])
     assert (model.sample(5, where={1: 2.0}, random_state=0)[:, 1] == 2.0).all()
@@ -146,6 +148,7 @@ def test_what_conditional_cannot_be_asked(model):
         model.conditional("a").log_prob(FRAME[:3].assign(a=[1.0, np.nan, 2.0]))
 
 
+@pytest.mark.slow
 def test_labels_are_given_too():
     labels = np.repeat([0, 1], 1000)
     rows = pd.DataFrame({"a": 3.0 * labels + ROWS[:, 0], "b": ROWS[:, 2]})

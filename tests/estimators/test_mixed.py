@@ -150,7 +150,7 @@ def test_polars_and_arrow_frames_come_back_as_such():
     assert isinstance(rows, pa.Table) and rows.schema == arrow.schema
 
 
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("unit", ["ns", *(pytest.param(each, marks=pytest.mark.slow) for each in ("s", "ms", "us"))])
 def test_times_of_every_unit(unit):
     born = (pd.Timestamp("2020-01-01") + pd.to_timedelta(RNG.integers(0, 1000, 100), "D")).as_unit(unit)
     data = pd.DataFrame({"born": born, "age": (pd.Timestamp("2024-01-01") - born).as_unit(unit)})

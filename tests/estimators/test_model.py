@@ -94,7 +94,7 @@ def test_autoguidance_leads_away_from_a_worse_model(plain, conditional):
         plain.sample(5, worse=other, guidance=1.0)
 
 
-@pytest.mark.parametrize("steering", ["svdd_pm", "feynman_kac"])
+@pytest.mark.parametrize("steering", ["svdd_pm", pytest.param("feynman_kac", marks=pytest.mark.slow)])
 def test_a_reward_is_of_rows_in_the_units_of_the_data(plain, steering):
     def high(x):
         assert x.shape[1] == 2
