@@ -148,6 +148,7 @@
     }
   }
 
+  /** What a column's numbers are whole multiples of; 0 if of nothing. */
   const unitOf = ({ step, decimals }) => step || (decimals === null ? 0 : 10 ** -decimals);
 
   function restoreSum(values, own, free, weights, constant, isLast) {
@@ -180,5 +181,5 @@
     }
   }
 
-  window.pointillist.mixed = { Scores, decoder, writer, choices, restore };
+  window.pointillist.mixed = { Scores, decoder, writer, choices, restore, unitOf };
 })();

@@ -23,7 +23,7 @@
     atoms.forEach((atom, i) => atom >= low && atom <= high && pieces.push([i, 1, 0, 1]));
     if (column.scores) {
       const scores = new mixed.Scores(column.scores);
-      const span = spanOf(scores, low, high, column.step || (column.decimals === null ? 0 : 10 ** -column.decimals));
+      const span = spanOf(scores, low, high, mixed.unitOf(column));
       for (let i = 0; span && i < scores.edges.length - 1; i++) {
         const [first, last] = [scores.edges[i], scores.edges[i + 1]];
         const [begin, end] = span.map((share) => clamp((share - first) / (last - first), 0, 1));

@@ -286,7 +286,7 @@
       const { columns } = this.model;
       const { labels } = this.stage;
       const { names, centre, unit } = this.dataset;
-      const field = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+      const { csvField: field } = window.pointillist;
       const lines = Array.from({ length: ROWS }, (_, r) => {
         const row = Array.from(
           frame.x.subarray(r * columns, (r + 1) * columns),

@@ -2,21 +2,12 @@
 /* Tables of two or three columns of numbers from text, and data sets from rows. */
 
 (() => {
+  const { readCsv } = window.pointillist;
+
   const MOST_ROWS = 5000;
   const LEAST_ROWS = 30;
   /** Root mean square of a scaled column, about that of the study's sets. */
   const SPREAD = 0.5;
-
-  /** Splits a line of CSV; quotes protect delimiters. */
-  function cells(line, delimiter) {
-    const out = [];
-    for (const [, quoted, plain] of line.matchAll(
-      new RegExp(`(?:^|${delimiter})(?:"((?:[^"]|"")*)"|([^${delimiter}]*))`, "g"),
-    )) {
-      out.push((quoted === undefined ? plain : quoted.replaceAll('""', '"')).trim());
-    }
-    return out;
-  }
 
   /**
    * Reads a CSV of two or three columns of numbers, with or without a line of names.
@@ -26,27 +17,19 @@
    * @throws {Error} that says in one line what is wrong
    */
   function readColumns(text) {
-    const lines = text
-      .replace(/^\uFEFF/, "")
-      .split(/\r\n|\n|\r/)
-      .filter((line) => line.trim());
-    if (!lines.length) throw new Error("The file is empty.");
-    const delimiter = [";", "\t", ","].find((one) => lines[0].includes(one)) ?? ",";
-    const table = lines.map((line) => cells(line, delimiter));
-    const numbersOf = (line) => line.map((cell) => (cell === "" ? NaN : Number(cell)));
-    const hasNames = numbersOf(table[0]).every(Number.isNaN);
-    const names = hasNames ? table[0] : table[0].map((_, i) => `column ${i + 1}`);
+    const table = readCsv(text).map(({ cells, line }) => ({ cells: cells.map((cell) => cell.trim()), line }));
+    if (!table.length) throw new Error("The file is empty.");
+    const numbersOf = (cells) => cells.map((cell) => (cell === "" ? NaN : Number(cell)));
+    const hasNames = numbersOf(table[0].cells).every(Number.isNaN);
+    const names = hasNames ? table[0].cells : table[0].cells.map((_, i) => `column ${i + 1}`);
     if (names.length < 2 || names.length > 3) {
       throw new Error(`The file has ${names.length} column${names.length === 1 ? "" : "s"}; it takes two or three.`);
     }
     const rows = [];
-    const first = hasNames ? 1 : 0;
-    for (const [i, line] of table.slice(first).entries()) {
-      const numbers = numbersOf(line);
+    for (const { cells, line } of table.slice(hasNames ? 1 : 0)) {
+      const numbers = numbersOf(cells);
       if (numbers.length !== names.length || !numbers.every(Number.isFinite)) {
-        throw new Error(
-          `Line ${i + first + 1} does not hold ${names.length} numbers: ${lines[i + first].slice(0, 40)}`,
-        );
+        throw new Error(`Line ${line} does not hold ${names.length} numbers: ${cells.join(",").slice(0, 40)}`);
       }
       rows.push(numbers);
     }
