@@ -114,6 +114,22 @@ def test_given_tokens_are_seen_and_count_in_no_mass():
     np.testing.assert_allclose(np.exp(found[:, 3]), own.sum() / LAW[CELLS[:, 0] == 1].sum(), rtol=1e-4)
 
 
+class Beside(eqx.Module):
+    """Logits of a token of two values beside one of a single value: .8 for the first one if that is seen, else .5."""
+
+    def __call__(self, seen):
+        return jnp.log(4.0) * jnp.array([0.0, 1.0, 0.0]) * seen[0]
+
+
+def test_tokens_of_a_single_value_are_seen():
+    sampler = RestrictedSampler(
+        2, Restriction((1,), np.array([[0]]), np.zeros((1, 1)), np.zeros((1, 1)), np.ones((1, 1)))
+    )
+    denoiser = TokenDenoiser(Beside(), Tokens((1, 2)))
+    found = sampler.draw(jax.random.key(0), denoiser, jnp.full(2, -1.0))[0]
+    np.testing.assert_allclose(found[:3], [0, 0, np.log(0.8)], atol=1e-6)
+
+
 def test_moments_of_a_normal_distribution_in_ranges():
     for mean, variance, low, high in [
         (0, 1, -1, 2),

@@ -17,7 +17,7 @@ from pointillist.diffusion.mixed_sampling import POINTS, MixedDenoiser, NumberDe
 from pointillist.diffusion.populations import NOTES, Weighted, chosen, resampled, systematic
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
-from pointillist.diffusion.token_sampling import HIDDEN, LARGEST_PLACE, TokenDenoiser, draw_tokens
+from pointillist.diffusion.token_sampling import HIDDEN, LARGEST_PLACE, TokenDenoiser, decided, draw_tokens
 from pointillist.diffusion.tokens import number_features
 from pointillist.diffusion.twisting import Ranges, walk
 
@@ -97,10 +97,9 @@ class RestrictedSampler(Sampler):
         """
         of_tokens = denoiser.of_tokens if isinstance(denoiser, MixedDenoiser) else denoiser
         first_key, token_key, number_key, choice_key = (jax.random.fold_in(key, i) for i in range(4))
-        x_T = jnp.broadcast_to(x_T, (self.population, len(x_T)))
-        rows, numbers, weighted = self._restricted(
-            first_key, of_tokens, x_T[:, : self.n_tokens], x_T[:, self.n_tokens :]
-        )
+        row, numbers = decided(of_tokens.tokens, x_T[: self.n_tokens]), x_T[self.n_tokens :]
+        rows, numbers = (jnp.tile(part, (self.population, 1)) for part in (row, numbers))
+        rows, numbers, weighted = self._restricted(first_key, of_tokens, rows, numbers)
         if self.restriction.ranges is None and self.population > self.kept:
             # Nothing weighs them any more.
             places = systematic(jax.random.uniform(choice_key), weighted.log_weights, self.kept)

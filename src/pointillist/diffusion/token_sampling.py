@@ -115,10 +115,9 @@ def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " 
     """Draws the hidden tokens of a row; see `TokenSampler.draw`."""
     tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
     order = jax.random.uniform(jax.random.fold_in(key, n), (n,))
-    has_choice = np.asarray(tokens.sizes) > 1
-    x_T = jnp.where((x_T == HIDDEN) & ~has_choice, 0.0, x_T)
+    x_T = decided(tokens, x_T)
     # The given ones last, where there is nothing left to draw.
-    turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))[: int(has_choice.sum())]
+    turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))[: sum(size > 1 for size in tokens.sizes)]
     draw_all = _in_steps if tokens.is_wide else _one_by_one
     row = draw_all(key, denoiser, turns, x_T) if len(turns) else x_T
     if tokens.with_intervals:
@@ -126,6 +125,11 @@ def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " 
         places = jax.random.uniform(jax.random.fold_in(key, n + 2), some.shape, maxval=LARGEST_PLACE)
         row = row.at[some].add(jnp.where(x_T[some] == HIDDEN, places, 0.0))
     return jnp.where(jnp.isnan(row).any(), jnp.nan, row)
+
+
+def decided(tokens: Tokens, row: Float[Array, " T"]) -> Float[Array, " T"]:
+    """Shows the hidden tokens that have a single value."""
+    return jnp.where((row == HIDDEN) & (np.asarray(tokens.sizes) == 1), 0.0, row)
 
 
 def _one_by_one(

@@ -191,6 +191,7 @@ class MixedModel {
   #start(given, known) {
     const { sizes, with_number: places, number_values: values } = this.model;
     const row = known ? known.slice(0, sizes.length) : new Float32Array(sizes.length).fill(HIDDEN);
+    sizes.forEach((size, token) => size === 1 && row[token] === HIDDEN && (row[token] = 0));
     for (const [token, value] of given) row[token] = value;
     const numbers = new Float32Array(this.columns).fill(NaN);
     places.forEach((token, c) => {
@@ -278,7 +279,6 @@ class MixedModel {
     const n = sizes.length;
     const { seen } = this.ofTokens;
     const rows = starts.map(({ row }) => row);
-    for (const row of rows) sizes.forEach((size, token) => size === 1 && row[token] === HIDDEN && (row[token] = 0));
     const sum = this.#seen(starts);
     const turns = keys.map((key, r) => {
       const order = uniforms(foldIn(key, n), n);
