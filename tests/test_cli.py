@@ -144,6 +144,7 @@ emd_rows = 50
 """
 
 
+@pytest.mark.slow
 def test_a_study_from_toml_to_files_and_again_from_the_store(run, tmp_path):
     (tmp_path / "my.toml").write_text(TINY)
     done = run("study", "my.toml")

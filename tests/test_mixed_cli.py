@@ -66,7 +66,8 @@ def run(files, tmp_path, monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize("ending", ["csv", pytest.param("parquet", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_from_a_file_to_a_verdict(run, ending):
     code, _, shown = run("fit", f"pets.{ending}", "--out", "m", "--epochs", 30, *SMALL)
     assert code == 0

@@ -39,7 +39,7 @@ def assert_same(first, second):
 
 
 @pytest.mark.parametrize(
-    "architecture", [pytest.param(SMALL, marks=pytest.mark.slow), Architecture()], ids=["small", "report"]
+    "architecture", [SMALL, pytest.param(Architecture(), marks=pytest.mark.slow)], ids=["small", "report"]
 )
 def test_stacked_equals_single_to_the_last_bit(architecture):
     stacked, losses = trained(RECIPES, architecture=architecture)
@@ -108,14 +108,18 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
     if not is_best:
         alpha, sigma = (jnp.asarray(table)[noised.t, None] for table in (schedule.alpha, schedule.sigma))
         np.testing.assert_allclose(noised.inside, alpha * x0 + sigma * eps, atol=1e-6)
+
+    @jax.jit
+    def stepped(network, average, state, kept, *examples):
+        updates, state = optimiser.update(jax.grad(denoising_loss)(network, *examples), state)
+        network = jax.tree.map(jnp.add, network, updates)
+        return network, jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, average, network), state
+
     for i in range(6):
         batch = slice(32 * i, 32 * (i + 1))
         features = sinusoidal_embedding(noised.t[batch], 8)
         examples = noised.inside[batch], features, noised.target[batch], noised.weight[batch]
-        updates, state = optimiser.update(jax.grad(denoising_loss)(network, *examples), state)
-        network = jax.tree.map(jnp.add, network, updates)
-        kept = min(0.5, (i + 1) / (i + 10))
-        average = jax.tree.map(lambda a, w, kept=kept: kept * a + (1 - kept) * w, average, network)
+        network, average, state = stepped(network, average, state, min(0.5, (i + 1) / (i + 10)), *examples)
     trainer.run(1)
     (found,) = trainer.states()
     pairs = [(found.network, network), (trainer.networks()[0], average if is_best else network)]
@@ -125,7 +129,9 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
     assert (found.average is not None) == is_best
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 256, 2**16, 2**16 + 1])
+@pytest.mark.parametrize(
+    "n", [1, 7, 2**16 + 1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 256, 2**16))]
+)
 def test_an_order_has_every_row_once(n):
     order = np.asarray(shuffled(jax.random.key(0), n))
     assert order.dtype == np.int32
@@ -217,7 +223,7 @@ def test_what_a_method_cannot_be():
         Method(precision="float8")
 
 
-@pytest.mark.parametrize("capacity", [None, 5])
+@pytest.mark.parametrize("capacity", [None, pytest.param(5, marks=pytest.mark.slow)])
 def test_models_side_by_side_are_those_one_after_another(capacity):
     """What a GPU does, on this machine's devices: the same to rounding, each for its own number of epochs."""
     one_by_one, losses = trained(RECIPES)

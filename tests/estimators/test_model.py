@@ -110,6 +110,7 @@ def test_a_reward_is_of_rows_in_the_units_of_the_data(plain, steering):
     assert np.isclose(host, compiled, rtol=1e-3).all(axis=1).mean() >= wanted
 
 
+@pytest.mark.slow
 def test_populations_of_several_labels(conditional):
     asked = np.array(["right", "left", "right"] * 40)
     rows = conditional.sample(labels=asked, reward=lambda x: 0 * x[:, 0], steering="feynman_kac", random_state=0)
@@ -155,7 +156,9 @@ def test_a_reward_under_every_scaling(scaling):
     np.testing.assert_allclose(host, compiled, rtol=5e-3, atol=5e-3)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpm", "dpm-sde", "heun"])
+@pytest.mark.parametrize(
+    "sampler", ["ddim", *(pytest.param(each, marks=pytest.mark.slow) for each in ("dpm", "dpm-sde", "heun"))]
+)
 def test_other_samplers_draw_the_same_law(conditional, sampler):
     rows = conditional.sample(600, sampler=sampler, random_state=0)
     asked = conditional.sample(300, labels="right", sampler=sampler, guidance=1.0, random_state=0)
@@ -234,13 +237,15 @@ def test_the_defaults_make_rows_that_a_forest_cannot_tell():
     assert float(found) < 0.5 + 3 * found.null_standard_error
 
 
-@pytest.mark.parametrize("prediction", ["x0", *(pytest.param(p, marks=pytest.mark.slow) for p in ("eps", "v", "edm"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("prediction", ["x0", "eps", "v", "edm"])
 def test_every_prediction_learns(prediction):
     options = QUICK | {"prediction": prediction, "weighting": "min-snr", "network": "mlp", "noise_levels": "uniform"}
     rows = Diffusion(**options, random_state=0).fit(X).sample(500, random_state=1)
     assert float(metrics.energy_distance(X, rows)) < 0.1
 
 
+@pytest.mark.slow
 def test_the_rows_come_from_the_averaged_weights():
     """With an average that keeps nothing of itself, the weights are the last ones; else they are not."""
     options = QUICK | {"epochs": 3, "decay": False}

@@ -102,7 +102,11 @@ def test_every_check_of_scikit_learn(estimator, check):
 
 
 @pytest.mark.parametrize(
-    "check", [estimator_checks.check_n_features_in_after_fitting, estimator_checks.check_fit_idempotent]
+    "check",
+    [
+        estimator_checks.check_n_features_in_after_fitting,
+        pytest.param(estimator_checks.check_fit_idempotent, marks=pytest.mark.slow),
+    ],
 )
 def test_some_checks_of_scikit_learn(check):
     check("DiffusionRegressor", DiffusionRegressor(**QUICK))

@@ -138,6 +138,7 @@ def test_the_audit_never_exceeds_what_is_stated():
         assert found.stated[0] == epsilon and found.epsilon <= epsilon
 
 
+@pytest.mark.slow
 def test_on_the_command_line(tmp_path, capsys, monkeypatch):
     from pointillist.cli import main
 

@@ -41,6 +41,7 @@ def test_training_ends_before_single_rows_are_learned() -> None:
     assert of_short < of_long - 0.1
 
 
+@pytest.mark.slow
 def test_the_epochs_are_those_of_the_lowest_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of(table_of_noise(60))
     trials = []

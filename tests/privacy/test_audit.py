@@ -46,6 +46,7 @@ def report(by_heart):
     return audit(by_heart, MEMBERS, OTHERS, n_drawn=1000)
 
 
+@pytest.mark.slow
 def test_members_of_a_model_that_knows_them_are_found(report):
     assert report.is_exposed and report.epsilon > 0.2
     loss = report.attacks[-1]
@@ -54,6 +55,7 @@ def test_members_of_a_model_that_knows_them_are_found(report):
     assert {row.row for row in report.exposed} <= set(range(60)) and report.exposed[0].false_positives <= 0.01
 
 
+@pytest.mark.slow
 def test_rows_that_the_same_model_never_saw_are_not_found(by_heart):
     found = audit(by_heart, numbers(60), OTHERS, n_drawn=1000)
     assert not found.is_exposed and found.verdict.startswith("No attack tells members")

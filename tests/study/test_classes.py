@@ -71,6 +71,7 @@ def assert_refused(tmp_path, text, message):
         run(load_spec(str(path)), tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_study_of_classes(small, tmp_path):
     whole = run(small, tmp_path / "out")
     # Two conditional models and a plain one; two rows each of w = 0 and 2, and two steered ones.

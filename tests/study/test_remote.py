@@ -33,6 +33,7 @@ def workers():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Exception ignored in.*_at_fork")
 def test_a_study_survives_a_killed_worker_and_is_the_same_bit_for_bit(tiny, tmp_path):
     spec = load_spec(str(tiny))

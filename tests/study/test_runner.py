@@ -106,13 +106,14 @@ def test_sections_alone_give_the_same_cells(tiny, tmp_path, whole):
     assert len(part["cells"]) == 3 and set(part["cells"]) < set(whole["cells"])
 
 
-@pytest.mark.parametrize("models_per_stack", [pytest.param(1, marks=pytest.mark.slow), 4])
+@pytest.mark.slow
+@pytest.mark.parametrize("models_per_stack", [1, 4])
 def test_stacks_change_nothing(tiny, tmp_path, whole, monkeypatch, models_per_stack):
     monkeypatch.setattr(training, "MODELS_PER_STACK", models_per_stack)
     assert run(load_spec(str(tiny)), tmp_path / "stacks") == whole
 
 
-@pytest.mark.parametrize("calls", [1, 2, 4])
+@pytest.mark.parametrize("calls", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))])
 def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeypatch, calls):
     """Stops after so many device calls, with checkpoints kept, then goes on."""
     train, left = StackTrainer.run, [calls]
@@ -134,7 +135,7 @@ def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeyp
     assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, pytest.param(SystemExit, marks=pytest.mark.slow)])
 def test_whoever_stops_it_the_state_is_kept(tiny, tmp_path, whole, monkeypatch, stop):
     train = StackTrainer.run
 
@@ -152,7 +153,10 @@ def test_whoever_stops_it_the_state_is_kept(tiny, tmp_path, whole, monkeypatch, 
     assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
 
 
-@pytest.mark.parametrize("table", ["models", "rows", "cells", "floors", "datasets", "facts"])
+@pytest.mark.parametrize(
+    "table",
+    ["models", "floors", *(pytest.param(t, marks=pytest.mark.slow) for t in ("rows", "cells", "datasets", "facts"))],
+)
 def test_what_is_damaged_is_computed_anew_to_the_same_bits(tiny, tmp_path, whole, table):
     with closing(sqlite3.connect(tmp_path / "whole" / "study.db")) as connection:
         connection.execute(f"UPDATE {table} SET checksum = zeroblob(32) WHERE rowid = 1")
