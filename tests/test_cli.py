@@ -46,14 +46,15 @@ def test_rows_of_a_file_are_fitted_without_waiting_for_scikit_learn(tmp_path):
     code = (
         "import sys\n"
         "from pointillist.cli import app\n"
-        "app(sys.argv[1:], standalone_mode=False)\n"
+        "for arguments in sys.argv[1:]:\n"
+        "    app(arguments.split(), standalone_mode=False)\n"
         "heavy = {'sklearn', 'scipy.stats', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    fit = "fit", "rows.csv", "--target", "kind", "--epochs", "1", "--batch-size", "40", "--out", "rows.model"
-    for arguments in (fit, ("sample", "rows.model", "-n", "3", "--out", "new.csv")):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+    fit = "fit rows.csv --target kind --epochs 1 --batch-size 40 --width 8 --depth 1 --timesteps 5 --out rows.model"
+    commands = fit, "sample rows.model -n 3 --out new.csv"
+    done = subprocess.run([sys.executable, "-c", code, *commands], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "new.csv").read_text().startswith("a,b,kind\n")
 
 
@@ -128,9 +129,10 @@ def test_bad_input_is_one_line_and_status_2(run, tmp_path, arguments, message):
     assert not list(tmp_path.rglob("results.csv"))
 
 
-def test_debug_shows_the_traceback(tmp_path):
-    done = command("--debug", "report", ".", cwd=tmp_path)
-    assert done.returncode == 1 and "Traceback" in done.stderr and "holds no study.db" in done.stderr
+def test_debug_before_the_command_lets_the_error_through(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["pointillist", "--debug", "report", str(tmp_path)])
+    with pytest.raises(Exception, match=r"holds no study\.db"):
+        main()
 
 
 TINY = """

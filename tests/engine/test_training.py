@@ -129,9 +129,7 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
     assert (found.average is not None) == is_best
 
 
-@pytest.mark.parametrize(
-    "n", [1, 7, 2**16 + 1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 256, 2**16))]
-)
+@pytest.mark.parametrize("n", [1, 7, 2**16 + 1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 256, 2**16))])
 def test_an_order_has_every_row_once(n):
     order = np.asarray(shuffled(jax.random.key(0), n))
     assert order.dtype == np.int32
