@@ -160,7 +160,7 @@ def test_a_forked_child_is_told_rather_than_hangs():
 
 @pytest.mark.parametrize(
     "text",
-    ["1000000", "many", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0", "-1", "1.5", "9" * 5000))],
+    ["many", *(pytest.param(each, marks=pytest.mark.slow) for each in ("1000000", "0", "-1", "1.5", "9" * 5000))],
 )
 def test_numbers_of_devices_that_cannot_be(tmp_path, text):
     np.save(tmp_path / "rows.npy", X)

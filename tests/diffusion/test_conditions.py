@@ -209,11 +209,15 @@ def walked(keys, ranges, n=100, points=60):
 @pytest.mark.parametrize(
     "ranges",
     [
-        {1: [(-2.0, -0.9), (1.2, 1.5)]},
         {0: [(2.0, np.inf)], 1: [(0.5, np.inf)]},
         *(
             pytest.param(each, marks=pytest.mark.slow)
-            for each in ({0: [(-0.5, 0.5)]}, {0: [(-0.5, 1.0)], 1: [(0.0, 0.4)]}, {1: [(2.75, np.inf)]})
+            for each in (
+                {1: [(-2.0, -0.9), (1.2, 1.5)]},
+                {0: [(-0.5, 0.5)]},
+                {0: [(-0.5, 1.0)], 1: [(0.0, 0.4)]},
+                {1: [(2.75, np.inf)]},
+            )
         ),
     ],
 )
@@ -223,13 +227,13 @@ def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):
     table = np.full((len(ranges), longest, 2), np.inf, np.float32)
     for row, own in zip(table, ranges.values(), strict=True):
         row[: len(own)] = own
-    keys = jax.random.split(jax.random.key(2), 60)
+    keys = jax.random.split(jax.random.key(2), 30)
     x0, log_weights, _ = (
         np.asarray(part, np.float64) for part in walked(keys, Ranges((*ranges,), table[..., 0], table[..., 1]))
     )
     weights = np.exp(log_weights)
     found = np.stack([weights, *(weights * x0[..., i] for i in (0, 1))], axis=-1).mean(axis=1)
-    edges = np.linspace(-5, 6, 2201)
+    edges = np.linspace(-5, 6, 1101)
     middle = (edges[1:] + edges[:-1]) / 2
     grid = np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1)
     parts = zip(MIXTURE.weights, MIXTURE.means, MIXTURE.covariances, strict=True)

@@ -18,7 +18,7 @@ MIXTURE = GaussianMixture.of(
     [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.03, 0.01])],
     labels=[0, 1, 1],
 )
-ROWS, LABELS = MIXTURE.sample(200, 0)
+ROWS, LABELS = MIXTURE.sample(80, 0)
 
 
 def at_cut_off(law, schedule):
@@ -135,6 +135,6 @@ def test_wide_rows_are_estimated_and_others_are_exact():
     assert probes.shape == (PROBES, 65) and set(np.unique(probes)) == {-1.0, 1.0}
     law = GaussianMixture.of([1.0], np.zeros((1, 65)), 0.25 * np.eye(65))
     schedule = cosine(1000)
-    x = law.sample(3, 1)[0]
+    x = law.sample(1, 1)[0]
     found = [log_density(law.denoiser(schedule), jnp.asarray(row, jnp.float32), probes=probes) for row in x]
     np.testing.assert_allclose(found, at_cut_off(law, schedule).log_density(x), atol=0.02)

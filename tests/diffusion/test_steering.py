@@ -38,10 +38,8 @@ def drawn(law, sampler, n_rows=3000):
     return sample_rows(law.denoiser(SCHEDULE), sampler, columns=2, n_rows=n_rows, seed=0)
 
 
-@pytest.mark.parametrize(
-    "potential",
-    [pytest.param("difference", marks=pytest.mark.slow), "max", pytest.param("sum", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("potential", ["difference", "max", "sum"])
 def test_feynman_kac_samples_the_tilted_mixture(potential):
     rows = drawn(MIXTURE, FeynmanKac(SAMPLER, linear_reward, 1.0, 10, 5000, potential), 2000)
     # 2.5: one ratio in thirty is larger where the laws are equal, and rows of one population are not independent.
@@ -118,7 +116,13 @@ def test_one_candidate_is_the_sampler_itself():
     assert apart(drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 0.01, 1)), MIXTURE) < 2.5
 
 
-@pytest.mark.parametrize("sampler", [SVDD(SAMPLER, linear_reward, 1.0, 20), FeynmanKac(SAMPLER, linear_reward, 1.0)])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        SVDD(SAMPLER, linear_reward, 1.0, 20),
+        pytest.param(FeynmanKac(SAMPLER, linear_reward, 1.0), marks=pytest.mark.slow),
+    ],
+)
 def test_a_forbidden_half_is_empty(sampler):
     def left_alone(x):
         return jnp.where(x[:, 0] > 0, -jnp.inf, 0.0)

@@ -25,7 +25,7 @@ def whole(sampler):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("ancestral", "dpm-sde"))) for name in SAMPLERS]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "ancestral")) for name in SAMPLERS]
 )
 def test_a_walk_ends_in_the_row_that_the_sampler_draws(name):
     sampler = sampler_named(name, SCHEDULE, 6)
@@ -36,7 +36,7 @@ def test_a_walk_ends_in_the_row_that_the_sampler_draws(name):
 
 
 def test_some_points_of_a_walk_are_those_of_the_whole():
-    sampler = sampler_named("dpm-sde", SCHEDULE, 6)
+    sampler = sampler_named("ancestral", SCHEDULE, 6)
     walks = sample_walks(GUIDED, whole(sampler), **OPTIONS)
     few = sample_walks(GUIDED, Walk(sampler, np.array([1, 3], np.int32)), **OPTIONS)
     np.testing.assert_allclose(few, walks[[1, 3, 6]], atol=1e-5)
@@ -44,7 +44,9 @@ def test_some_points_of_a_walk_are_those_of_the_whole():
     np.testing.assert_allclose(from_given, walks, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("ancestral", "dpm-sde"))) for name in SAMPLERS]
+)
 def test_the_points_of_walks_have_the_law_of_their_noise_level(name):
     """Of normal data, x_t is N(alpha_t mean, alpha_t² covariance + sigma_t² I)."""
     schedule = cosine(100)

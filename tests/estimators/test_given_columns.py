@@ -124,7 +124,7 @@ def test_columns_of_an_array_are_named_by_place():
         alone.impute(holes[:, :1])
 
 
-@pytest.mark.parametrize("options", [{"p_given": 0}, {"network": "mlp"}])
+@pytest.mark.parametrize("options", [{"p_given": 0}, pytest.param({"network": "mlp"}, marks=pytest.mark.slow)])
 def test_a_model_without_given_columns_says_so_in_one_line(options):
     model = Diffusion(process="gaussian", width=8, depth=1, epochs=1, random_state=0, **options).fit(FRAME[:200])
     asks = (

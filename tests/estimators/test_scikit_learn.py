@@ -83,6 +83,7 @@ def test_verbose_shows_a_bar_and_is_silent_by_default(capsys):
 def test_predictions_do_not_depend_on_the_rows_beside():
     classifier = DiffusionClassifier(LEARNING, n_times=8).fit(X, Y)
     together = classifier.predict_proba(X)
+    assert (together.argmax(axis=1) == Y).mean() > 0.8
     np.testing.assert_allclose(classifier.predict_proba(X[100:103]), together[100:103], rtol=1e-5)
     np.testing.assert_allclose(classifier.predict_proba(X[::-1]), together[::-1], rtol=1e-5)
 
@@ -94,4 +95,5 @@ def test_a_label_of_one_kind():
         Diffusion(**QUICK).fit(X, np.array(["a", None] * 150, dtype=object))
     with pytest.raises(ValueError, match="y has missing labels"):
         Diffusion(**QUICK).fit(X, pandas.array(["a", None] * 150, dtype="string"))
-    assert Diffusion(**QUICK).fit(X, np.array(["a", "b"] * 150, dtype=object)).classes_.tolist() == ["a", "b"]
+    model = clone(LEARNING).set_params(epochs=1).fit(X, np.array(["a", "b"] * 150, dtype=object))
+    assert model.classes_.tolist() == ["a", "b"]

@@ -60,10 +60,9 @@ CONDITIONS = [
 ]
 
 
-# Each is a program of its own; the last one holds most of what the others do.
-@pytest.mark.parametrize(
-    "where", [pytest.param(each, marks=[pytest.mark.slow] * (each in CONDITIONS[:4])) for each in CONDITIONS], ids=str
-)
+# Each is a program of its own.
+@pytest.mark.slow
+@pytest.mark.parametrize("where", CONDITIONS, ids=str)
 def test_rows_are_as_by_rejection_from_the_model(model, pool, where):
     """Within 4 standard errors, and what the network's orders differ by, some percent of a standard deviation."""
     rows = model.sample(600, where=where, random_state=1)
@@ -81,6 +80,7 @@ def test_rows_are_as_by_rejection_from_the_model(model, pool, where):
         assert abs(one - other) < 4 * error + 0.04
 
 
+@pytest.mark.slow
 def test_one_in_ten_thousand(model, data):
     """A range that no draw of a few thousand rows would hold."""
     low = float(np.quantile(data["pay"], 0.9997))
@@ -90,19 +90,19 @@ def test_one_in_ten_thousand(model, data):
     assert 2 < model.effective_sample_size_ <= 40
 
 
-def test_the_same_seed_gives_the_same_rows_and_a_longer_draw_begins_with_them(model):
-    where = CONDITIONS[-1]
-    few, many = (model.sample(n, where=where, random_state=3) for n in (30, 130))
+def test_values_of_each_row_under_a_condition_for_the_same_seed(model):
+    """A longer draw begins with a shorter one, and parts of a draw are the draw."""
+    truths = [True, False] * 65
+
+    def where(n):
+        return {"sure": truths[:n], "pay": between(1000, 1500), "rent": between(380, None)}
+
+    few, many = (model.sample(where=where(n), random_state=3) for n in (30, 130))
+    assert many["sure"].tolist() == truths and 2 < model.effective_sample_size_ <= 130
+    assert meets(many, {name: where(1)[name] for name in ("pay", "rent")}).all()
     pd.testing.assert_frame_equal(few, many.head(30))
-    parts = pd.concat(model.sample_batches(130, where=where, random_state=3), ignore_index=True)
+    parts = pd.concat(model.sample_batches(where=where(130), random_state=3), ignore_index=True)
     pd.testing.assert_frame_equal(parts, many)
-
-
-def test_each_row_may_have_values_of_its_own_under_a_condition(model):
-    cities = ["Paris", "Lyon"] * 10
-    where = {"city": cities, "pay": between(1000, 1300), "rent": between(300, None)}
-    rows = model.sample(where=where, random_state=0)
-    assert rows["city"].tolist() == cities and meets(rows, {name: where[name] for name in ("pay", "rent")}).all()
 
 
 def test_conditions_without_mass_are_refused_in_one_line(model, monkeypatch):
@@ -122,21 +122,28 @@ def of_numbers():
     rows = pd.DataFrame(
         {"x": x, "y": 0.8 * x + rng.normal(0, 1, N), "z": np.round(50 + 10 * x + rng.normal(0, 5, N)).astype(int)}
     )
-    model = Diffusion(process="gaussian", width=64, depth=2, epochs=60, random_state=0).fit(rows)
-    return model, model.sample(10_000, random_state=5)
+    return Diffusion(process="gaussian", width=64, depth=2, epochs=60, random_state=0).fit(rows)
 
 
+@pytest.fixture(scope="module")
+def pool_of_numbers(of_numbers):
+    return of_numbers.sample(10_000, random_state=5)
+
+
+def test_rows_of_numbers_meet_ranges(of_numbers):
+    where = {"x": between(None, -2), "z": between(31, None)}
+    rows = of_numbers.sample(60, where=where, random_state=1)
+    assert len(rows) == 60 and meets(rows, where).all() and 20 < of_numbers.effective_sample_size_ <= 60
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where",
-    [
-        pytest.param({"y": between(1, 2)}, marks=pytest.mark.slow),
-        {"x": between(None, -2), "z": between(31, None)},
-        pytest.param({"z": one_of(40, 41, 60)}, marks=pytest.mark.slow),
-    ],
+    [{"y": between(1, 2)}, {"x": between(None, -2), "z": between(31, None)}, {"z": one_of(40, 41, 60)}],
     ids=str,
 )
-def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, where):
-    model, pool = of_numbers
+def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, pool_of_numbers, where):
+    model, pool = of_numbers, pool_of_numbers
     rows = model.sample(400, where=where, random_state=1)
     assert meets(rows, where).all()
     kept = pool[meets(pool, where)]
@@ -166,5 +173,5 @@ def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, where):
 )
 def test_what_numbers_cannot_be_asked(of_numbers, where, options, message):
     with pytest.raises(ValueError, match=message) as raised:
-        of_numbers[0].sample(3, where=where, **options)
+        of_numbers.sample(3, where=where, **options)
     assert "\n" not in str(raised.value)

@@ -99,6 +99,7 @@ def test_json(same, halves):
     assert halves.to_json()["rows"]["nearest"] is None
 
 
+@pytest.mark.slow
 def test_seed(halves):
     data = law(3, 400)
     again = evaluate_tables(data, permuted(data))
@@ -127,15 +128,25 @@ def test_report(same, halves):
     assert "predicted" not in text
 
 
-def test_few_rows_one_column_and_constants():
-    one = {"c": np.array(["a"] * 9 + [None], object)}
-    empty = {"x": np.full(12, np.nan), "y": np.ones(12), "c": np.full(12, None, object)}
-    for rows, data, holdout in ((one, one, None), (one, one, one), (empty, empty, None), (empty, empty, empty)):
-        evaluation = evaluate_tables(data, rows, holdout=holdout)
-        json.dumps(evaluation.to_json(), allow_nan=False)
-        text_of(evaluation)
-        assert not evaluation.is_distinguishable
-        assert math.isfinite(evaluation.rows.two_sample.score)
+ONE = {"c": np.array(["a"] * 9 + [None], object)}
+EMPTY = {"x": np.full(12, np.nan), "y": np.ones(12), "c": np.full(12, None, object)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "holdout"),
+    [
+        (ONE, ONE),
+        pytest.param(ONE, None, marks=pytest.mark.slow),
+        (EMPTY, None),
+        pytest.param(EMPTY, EMPTY, marks=pytest.mark.slow),
+    ],
+)
+def test_few_rows_one_column_and_constants(rows, holdout):
+    evaluation = evaluate_tables(rows, rows, holdout=holdout)
+    json.dumps(evaluation.to_json(), allow_nan=False)
+    text_of(evaluation)
+    assert not evaluation.is_distinguishable
+    assert math.isfinite(evaluation.rows.two_sample.score)
 
 
 @pytest.mark.slow

@@ -85,6 +85,7 @@ def test_exact_copies():
     assert result.numbers.copies_p_value < 1e-6
 
 
+@pytest.mark.slow
 def test_noisy_copies():
     data, holdout = law(5, 300), law(6, 300)
     rows = data[:150] + 1e-4 * np.random.default_rng(7).normal(size=(150, 3))
@@ -104,6 +105,7 @@ def test_rows_that_bunch_up_are_not_called_copies():
     assert abs(with_holdout.rows.nearest.share - 0.5) < 0.15
 
 
+@pytest.mark.slow
 def test_shares_of_classes_alone():
     kinds = np.repeat(["x", "y"], [150, 50]), np.repeat(["x", "y"], [150, 150])
     result = evaluate(law(0, 200), law(1, 300), kinds=kinds, target="kind")

@@ -155,12 +155,11 @@ def test_a_warm_start_widens_the_range():
     assert model.model_.codec.scaling.maximum.tolist() == [rows[:, 0].max() + 3, 24]
 
 
-def test_few_rows_of_many_columns(monkeypatch):
+@pytest.mark.parametrize("n", [pytest.param(20, marks=pytest.mark.slow), 100])
+def test_few_rows_of_many_columns(monkeypatch, n):
     monkeypatch.setattr(plans, "SHARD_VALUES", 2000)
-    for n in (20, 100):
-        assert np.isfinite(
-            Diffusion(**QUICK | {"epochs": 2}).fit(np.random.default_rng(0).normal(size=(n, 50))).history_
-        ).all()
+    rows = np.random.default_rng(0).normal(size=(n, 50))
+    assert np.isfinite(Diffusion(**QUICK | {"epochs": 2}).fit(rows).history_).all()
 
 
 def test_what_cannot_be_held_out_or_counted():

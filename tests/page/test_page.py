@@ -157,6 +157,10 @@ def test_what_cannot_become_a_page_is_refused(rows, tmp_path):
     done = CliRunner().invoke(app, ["page", str(tmp_path / "m.model"), "-o", str(tmp_path / "m.model")])
     assert "is the model and would be overwritten" in str(done.exception)
     assert Diffusion.load(tmp_path / "m.model").model_.codec.width == 3
+
+
+@pytest.mark.slow
+def test_types_that_no_page_can_write(tmp_path):
     times = pa.array(np.arange(200, dtype=np.int32) * 60, pa.time32("s"))
     mixed = Diffusion(**SMALL | {"epochs": 1}).fit(pa.table({"at": times, "kind": ["a", "b"] * 100}))
     with pytest.raises(ValueError, match=r"a page cannot write time32\[s\], which column 'at' holds"):
@@ -164,6 +168,7 @@ def test_what_cannot_become_a_page_is_refused(rows, tmp_path):
     assert not (tmp_path / "m.html").exists()
 
 
+@pytest.mark.slow
 def test_a_default_model_takes_less_than_a_megabyte(rows, tmp_path):
     model = Diffusion(epochs=1, random_state=0).fit(rows)
     model.save(tmp_path / "m.model")
