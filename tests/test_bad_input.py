@@ -396,9 +396,8 @@ FULL = {
 }
 
 
-@pytest.mark.parametrize(
-    "arguments,limit,name", [FULL["fit"], pytest.param(*FULL["sample"], marks=pytest.mark.slow)], ids=FULL
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments,limit,name", FULL.values(), ids=FULL)
 def test_a_full_disk(folder, arguments, limit, name):
     before = contents(folder)
     process = start(folder, limit, arguments)
@@ -418,7 +417,8 @@ def start_long_sample(folder, name):
     return process
 
 
-@pytest.mark.parametrize("name", [pytest.param("new.csv", marks=pytest.mark.slow), "was.csv"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["new.csv", "was.csv"])
 def test_a_terminated_writer(folder, name):
     before = contents(folder)
     process = start_long_sample(folder, name)

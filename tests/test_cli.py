@@ -41,6 +41,20 @@ def test_help_loads_no_numerical_library():
     assert "study" in done.stdout and "report" in done.stdout
 
 
+def test_a_model_is_made_without_waiting_for_scikit_learn():
+    code = (
+        "import sys\n"
+        "import pointillist.models.fitting, pointillist.cli.tables\n"
+        "from pointillist import Diffusion\n"
+        "Diffusion(epochs=1)\n"
+        "heavy = {'sklearn', 'scipy.stats', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 def test_rows_of_a_file_are_fitted_without_waiting_for_scikit_learn(tmp_path):
     (tmp_path / "rows.csv").write_text("a,b,kind\n" + "".join(f"{i**0.5},{i / 7},{'xy'[i % 2]}\n" for i in range(40)))
     code = (

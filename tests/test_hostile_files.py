@@ -100,7 +100,7 @@ def test_long_lists_of_categories_are_read_again(tmp_path):
 
 def test_lists_that_no_file_can_hold_are_refused_before_training():
     long = "x" * (MAX_DESCRIPTION // 2)
-    frame = pandas.DataFrame({"name": [f"{i % 3}{long}" for i in range(12)], "n": np.arange(12) % 2})
+    frame = pandas.DataFrame({"name": [f"{i % 3}{long}" for i in range(6)], "n": np.arange(6) % 2})
     with pytest.raises(ValueError, match=r"categories take .* MiB, and a model file holds at most 32 MiB"):
         Diffusion(**QUICK | {"epochs": 10**6}).fit(frame)
 

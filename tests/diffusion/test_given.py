@@ -69,6 +69,7 @@ def test_rows_in_ranges_have_the_truncated_conditional_law():
     assert np.exp(rows[:, 2]).mean() == pytest.approx(0.1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_quantiles_and_the_density_of_a_column_are_those_of_the_law():
     levels = np.array([0.05, 0.5, 0.9])
     function = ColumnQuantiles(Normal(), DPMSolver2M(SCHEDULE, 100), 0, norm.ppf(levels).astype(np.float32))

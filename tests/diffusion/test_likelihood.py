@@ -34,6 +34,7 @@ def test_log_density_of_an_oracle_is_the_mixtures(schedule):
     np.testing.assert_allclose(found, at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_prior_is_standard_normal_where_the_solver_begins():
     """The flow of a normal law N(m, s²) is y_1 = m + (y_T - m) √((s² + σ_1²) / (s² + σ_T²)), y_T = x_T / alpha_T."""
     schedule, lowest, mean, variance = cosine(1000), -0.5, 0.7, 0.04

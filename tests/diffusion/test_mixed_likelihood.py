@@ -113,6 +113,7 @@ def test_a_number_that_is_not_there_is_not_in_the_density():
     assert np.abs(of(Normal(), [True, True], rows) - expected).max() < 0.02
 
 
+@pytest.mark.slow
 def test_a_given_number_is_a_condition():
     rows, mean = rows_of(1, 2)
     slope = COVARIANCE[0, 1] / COVARIANCE[1, 1]

@@ -173,7 +173,7 @@ SAMPLERS = {
 
 MADE = {name: case.make(SCHEDULE, STEPS) for name, case in SAMPLERS.items()}
 DETERMINISTIC = [name for name, case in SAMPLERS.items() if case.is_deterministic]
-ROWS = 2000
+ROWS = 1000
 
 
 @jax.jit
@@ -205,7 +205,12 @@ def test_names_stand_for_these_samplers(name):
     assert eqx.tree_equal(one, other)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+VARIANTS = "ancestral, beta", "ancestral, zero", "ddim, with noise"
+"""Samplers of a kind that has another, which take as long to compile."""
+SOME = [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in SAMPLERS]
+
+
+@pytest.mark.parametrize("name", SOME)
 def test_a_draw_is_of_its_number_of_rows(name):
     sampler, rows = MADE[name], drawn(name)
     assert rows.shape == (ROWS // sampler.rows_per_draw, sampler.rows_per_draw, 2) and rows.dtype == np.float32
@@ -215,7 +220,7 @@ def test_a_draw_is_of_its_number_of_rows(name):
         assert start.shape == (2,) and sampler.width == sampler.rows_per_draw == 1
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", SOME)
 def test_rows_have_the_laws_mean_and_covariance(name):
     law, rows = SAMPLERS[name].law, drawn(name).astype(np.float64)
     assert np.isfinite(rows).all()
@@ -235,7 +240,7 @@ def test_rows_have_the_laws_mean_and_covariance(name):
 UPPER = ((0, 0), (0, 1), (1, 1))
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", SOME)
 def test_a_draw_is_of_its_own_key_alone(name):
     half = ROWS // MADE[name].rows_per_draw // 2
     mixed = jnp.concatenate([keys(name, 0)[:half], keys(name, 1)[half:]])
@@ -252,7 +257,7 @@ def are_other(some, others, name):
     return (np.abs(some - others).max(axis=(1, 2)) > 0).mean() > (0.5 if name in DISCRETE else 0.95)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", SOME)
 def test_deterministic_ones_alone_depend_on_x_T_alone(name):
     rows, others = drawn(name), drawn(name, own=1)
     if SAMPLERS[name].is_deterministic:

@@ -27,7 +27,7 @@ def drawn(sampler, n_rows=500, prior=PRIOR, schedule=SCHEDULE):
     return sample_rows(denoiser, sampler, columns=2, n_rows=n_rows, seed=0, prior=prior).astype(np.float64)
 
 
-@pytest.mark.parametrize("points", [4, 1000, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("points", [4, *(pytest.param(n, marks=pytest.mark.slow) for n in (20, 1000))])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("name", SOLVERS)
 def test_finite_on_every_schedule(name, schedule, points):

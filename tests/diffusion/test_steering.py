@@ -94,6 +94,7 @@ def test_a_chain_of_candidates_has_the_variance_of_its_recursion():
     assert abs(found - expected) < 4 * float((rows**2).std()) / np.sqrt(len(rows))
 
 
+@pytest.mark.slow
 def test_a_chain_keeps_the_candidate_whose_next_step_is_best():
     def to_the_right(x):
         return x[:, 0]
@@ -112,6 +113,7 @@ def test_temperature_0_keeps_the_best():
     assert best[:, 0].mean() > mild[:, 0].mean() + 0.1
 
 
+@pytest.mark.slow
 def test_one_candidate_is_the_sampler_itself():
     assert apart(drawn(MIXTURE, SVDD(SAMPLER, linear_reward, 0.01, 1)), MIXTURE) < 2.5
 
@@ -147,9 +149,8 @@ def test_every_place_of_a_population_has_the_same_law():
     assert (np.abs(of_places - score.mean()) < 4 * score.std(axis=0) / np.sqrt(800)).all()
 
 
-@pytest.mark.parametrize(
-    "potential", ["max", *(pytest.param(each, marks=pytest.mark.slow) for each in ("difference", "sum"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("potential", ["max", "difference", "sum"])
 def test_a_nan_on_the_way_is_not_forgotten(potential):
     def nan_far_out(x):
         return jnp.where((x[:, 0] > 0.5).any(), jnp.nan, x[:, 0])

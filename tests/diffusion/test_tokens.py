@@ -182,7 +182,7 @@ MIXED = Tokens(
 
 def factored():
     """A network whose output is not 0, as it is at first."""
-    network = FactoredNetwork.build(jax.random.key(0), tokens=MIXED, width=16, depth=2)
+    network = FactoredNetwork.build(jax.random.key(0), tokens=MIXED, width=16, depth=1)
     keys = iter(jax.random.split(jax.random.key(1)))
     for where in (lambda n: n.output, lambda n: n.bias):
         network = eqx.tree_at(where, network, jax.random.normal(next(keys), where(network).shape))

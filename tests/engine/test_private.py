@@ -42,7 +42,9 @@ def tokens():
     return TokenArchitecture(TOKENS, 8, 1), TokenObjective(TOKENS), rows, (None, None)
 
 
-@pytest.fixture(params=[numbers, tokens], ids=["numbers", "tokens"], scope="module")
+@pytest.fixture(
+    params=[pytest.param(numbers, marks=pytest.mark.slow), tokens], ids=["numbers", "tokens"], scope="module"
+)
 def setting(request):
     architecture, objective, rows, noise = request.param()
     network = architecture.build(jax.random.key(1), rows.shape[1])

@@ -104,7 +104,7 @@ def test_one_epoch_against_a_plain_optax_loop(is_best):
         eps = eps.reshape(192, 2)
     sigma_data = jnp.asarray(np.sqrt((ROWS[0] ** 2).mean(axis=0)))
     x0 = jnp.asarray(ROWS[0])[order]
-    noised = method.objective.noised(x0, eps, share, schedule, sigma_data)
+    noised = jax.jit(method.objective.noised)(x0, eps, share, schedule, sigma_data)
     if not is_best:
         alpha, sigma = (jnp.asarray(table)[noised.t, None] for table in (schedule.alpha, schedule.sigma))
         np.testing.assert_allclose(noised.inside, alpha * x0 + sigma * eps, atol=1e-6)

@@ -35,6 +35,7 @@ def test_a_walk_ends_in_the_row_that_the_sampler_draws(name):
     assert (np.abs(np.diff(walks, axis=0)).max(axis=(1, 2)) > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_some_points_of_a_walk_are_those_of_the_whole():
     sampler = sampler_named("ancestral", SCHEDULE, 6)
     walks = sample_walks(GUIDED, whole(sampler), **OPTIONS)

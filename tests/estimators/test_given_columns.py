@@ -54,6 +54,12 @@ def test_the_law_of_a_column_is_that_of_the_normal_distribution(model):
     expected = law(0, b=2.0, c=1.5)
     assert view.predict(row)[0] == pytest.approx(expected.mean(), abs=0.12)
     np.testing.assert_allclose(view.quantiles(row, [0.1, 0.5, 0.9])[0], expected.ppf([0.1, 0.5, 0.9]), atol=0.15)
+
+
+@pytest.mark.slow
+def test_draws_and_the_density_of_a_column_are_those_of_the_normal_distribution(model):
+    view, row = model.conditional("a"), pd.DataFrame({"b": [2.0], "c": [1.5]})
+    expected = law(0, b=2.0, c=1.5)
     drawn = view.sample(row, 1500, random_state=0)
     assert drawn.shape == (1, 1500) and drawn.mean() == pytest.approx(view.predict(row)[0], abs=0.08)
     grid = np.linspace(-4, 6, 200)

@@ -131,6 +131,7 @@ def test_missing_cells_are_filled_and_the_others_stay(model):
     assert (draws[0]["weight"][150:] != draws[1]["weight"][150:]).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_polars_and_arrow_frames_come_back_as_such():
     rng = np.random.default_rng(0)
     kinds = rng.choice(["a", "b"], 200)

@@ -65,6 +65,7 @@ def test_names_of_tables_of_numbers(tmp_path):
             model.score_samples(data[data.columns[::-1]])
 
 
+@pytest.mark.slow
 def test_a_series_comes_back_as_one():
     data = frame(["kind", "size"])["kind"].sample(frac=1, random_state=1)
     model = Diffusion(**QUICK).fit(data)

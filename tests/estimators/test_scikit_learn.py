@@ -24,18 +24,14 @@ def test_every_check_of_scikit_learn(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "check",
     [
+        estimator_checks.check_estimators_dtypes,
         estimator_checks.check_n_features_in_after_fitting,
-        *(
-            pytest.param(each, marks=pytest.mark.slow)
-            for each in (
-                estimator_checks.check_estimators_dtypes,
-                estimator_checks.check_dict_unchanged,
-                estimator_checks.check_fit_idempotent,
-            )
-        ),
+        estimator_checks.check_dict_unchanged,
+        estimator_checks.check_fit_idempotent,
     ],
 )
 def test_some_checks_of_scikit_learn(check):

@@ -32,6 +32,7 @@ def model():
     return Diffusion(width=32, depth=1, epochs=2, random_state=0).fit(frame())
 
 
+@pytest.mark.slow
 def test_a_wide_table_is_fitted_and_drawn_and_given_cells_stay(model):
     data = frame()
     rows = model.sample(20, where={"k0": "b"}, random_state=1)
@@ -42,6 +43,7 @@ def test_a_wide_table_is_fitted_and_drawn_and_given_cells_stay(model):
     pd.testing.assert_frame_equal(rows, model.sample(40, where={"k0": "b"}, random_state=1)[:20])
 
 
+@pytest.mark.slow
 def test_holes_of_a_wide_table_are_filled(model):
     data = frame()
     filled = model.impute(data, random_state=0)

@@ -34,6 +34,7 @@ def test_arrays_and_frames_of_numbers_are_the_same():
     assert numbers(evaluate(DATA, frames[1], holdout=HOLDOUT)) == numbers(expected)
 
 
+@pytest.mark.slow
 def test_classes_of_frames_of_numbers():
     frames = [pandas.DataFrame(rows, columns=["p", "q"]).assign(y=np.arange(len(rows)) % 2) for rows in (DATA, LIKE)]
     found = evaluate(*frames, target="y")

@@ -79,6 +79,7 @@ def test_independent_columns(halves):
         assert table.nearest is table.utility is None
 
 
+@pytest.mark.slow
 def test_copies():
     data, holdout = law(4, 300), law(5, 300)
     exact = evaluate_tables(data, take(data, slice(150)), holdout=holdout)

@@ -237,6 +237,7 @@ def test_boosted_trees_tell_far_laws():
     assert boosted_two_sample(data, rows).score < 0.5
 
 
+@pytest.mark.slow
 def test_boosted_trees_take_many_categories_and_seeds():
     rng = np.random.default_rng(3)
     names = np.array([str(i) for i in range(2 * MAX_CATEGORIES)], object)

@@ -82,12 +82,14 @@ def test_dates_come_back_as_dates(model):
     assert found.dtype.kind == "M" and found.shape == (3, 1)
 
 
+@pytest.mark.slow
 def test_arrays_have_columns_by_position():
     array = np.column_stack([TABLE["legs"], (TABLE["kind"] == "a"), TABLE["size"]]).astype(float)
     view = Conditional(untrained(array, process="masked"), 1)
     assert np.array_equal(view.predict_proba(array[:5]), view.predict_proba(array[:5, [0, 2]]))
 
 
+@pytest.mark.slow
 def test_labels_apart_from_the_table_are_a_column():
     own = untrained(TABLE, RNG.choice(["x", "y"], N), process="masked")
     assert Conditional(own, "label").predict_proba(TABLE[:3]).shape == (3, 2)

@@ -58,9 +58,10 @@ def test_held_out_rows_do_not_count_in_training():
 
 def test_training_keeps_a_row_of_every_class():
     y = np.repeat(np.arange(5), 2)
-    options = QUICK | {"epochs": 1}
-    model = Diffusion(**options, early_stopping=True, validation_fraction=0.9).fit(X[:10], y)
-    assert model.class_counts_.tolist() == [2] * 5
+    asked = Diffusion(**QUICK, early_stopping=True, validation_fraction=0.9)
+    plan, classes, _ = plan_numbers(asked, *as_numbers(X[:10]), y)
+    assert classes.counts.tolist() == [2] * 5 and len(plan.held_out) == 5
+    assert sorted(y[np.delete(np.arange(10), plan.held_out)]) == list(range(5))
 
 
 @pytest.fixture
@@ -155,7 +156,8 @@ def test_a_warm_start_widens_the_range():
     assert model.model_.codec.scaling.maximum.tolist() == [rows[:, 0].max() + 3, 24]
 
 
-@pytest.mark.parametrize("n", [pytest.param(20, marks=pytest.mark.slow), 100])
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [20, 100])
 def test_few_rows_of_many_columns(monkeypatch, n):
     monkeypatch.setattr(plans, "SHARD_VALUES", 2000)
     rows = np.random.default_rng(0).normal(size=(n, 50))
@@ -331,6 +333,7 @@ def test_large_batches_of_wide_networks_are_cut_into_parts(batch_size, width, pa
     assert parts_of(batch_size, width) == parts
 
 
+@pytest.mark.slow
 def test_clipped_fits_differ():
     plain, clipped = (Diffusion(**QUICK | {"epochs": 1, "gradient_clip": c}).fit(X) for c in (None, 1e-3))
     assert not np.array_equal(weights(plain), weights(clipped))

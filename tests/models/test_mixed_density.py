@@ -56,6 +56,7 @@ def test_a_law_of_tokens_and_intervals_sums_and_integrates_to_one():
     assert total == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_law_of_two_numbers_beside_tokens_integrates_to_one(model):
     assert len(model.codec.encoding.with_number) == 2
     (x, dx), (y, dy) = (nodes(model, column, ROWS) for column in ("size", "other"))

@@ -167,6 +167,7 @@ IN_RANGES = """async ([asked, columns]) => {
 }"""
 
 
+@pytest.mark.slow
 def test_rows_meet_conditions_and_come_from_the_distribution_of_those_that_do(model, page):
     where = {"rooms": between(1, 3)}
     expected = model.sample(200, where=where, random_state=2)

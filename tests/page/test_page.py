@@ -146,7 +146,7 @@ def test_a_page_shows_the_verdict_of_an_evaluation(rows, tmp_path):
         assert wrong in str(written(text).exception)
     with pytest.raises(ValueError, match="no verdict"):
         Verdict.from_json({"verdict": "fine"})
-    found = evaluate(rows, model.sample(200, random_state=0))
+    found = evaluate(rows[:50], model.sample(50, random_state=0))
     model.page(page, evaluation=found)
     assert f"{found.verdict[:20]}" in page.read_text()
 

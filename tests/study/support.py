@@ -1,6 +1,42 @@
 """What several test files of the study use."""
 
+import numpy as np
+
 from pointillist.study.store import Model
+
+TINY = """
+title = "A tiny study"
+seeds = 1
+width = 8
+depth = 1
+time_embedding = 4
+epochs = 3
+batch_size = 32
+n_samples = 100
+emd_rows = 20
+
+[sections.steps]
+datasets = ["rows.npy", "other.csv"]
+timesteps = [5, 9]
+reference = "reported.csv"
+
+[sections.kinds]
+datasets = ["rows.npy"]
+timesteps = 5
+schedule = ["linear", "cosine", "sigmoid"]
+"""
+
+
+def write_tiny(folder):
+    """Writes a spec of five distinct models and its two small files to a folder; the spec's path."""
+    rng = np.random.default_rng(0)
+    np.save(folder / "rows.npy", rng.normal(size=(300, 2)))
+    lines = "\n".join(f"{a},{b},{c}" for a, b, c in rng.normal(size=(200, 3)).round(4))
+    (folder / "other.csv").write_text(f"x,y,z\n{lines}\n")
+    (folder / "reported.csv").write_text("dataset,metric,timesteps,value\nrows,EMD,5,20.5\nrows,NLL,9,1.0\n")
+    path = folder / "tiny.toml"
+    path.write_text(TINY)
+    return path
 
 
 def dump(store):

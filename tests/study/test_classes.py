@@ -129,7 +129,7 @@ def test_labels_are_drawn_in_equal_shares():
 
 @pytest.fixture(scope="module", params=["moons", pytest.param("manycircles", marks=pytest.mark.slow)])
 def scored(request):
-    dataset = load_dataset(request.param)
+    dataset = Dataset(request.param, *load_pointset(request.param, 1000))
     return dataset, Scorer.fit(dataset)
 
 
@@ -145,7 +145,7 @@ def test_the_reward_is_the_classifiers_probability(scored):
 def test_the_classifiers_own_accuracy_is_on_fresh_rows(scored):
     dataset, scorer = scored
     rows, labels = held_out(dataset.name)
-    assert len(rows) == 8000 and not (rows == dataset.rows).all()
+    assert len(rows) == 8000 and not (rows[:1000] == dataset.rows).all()
     assert scorer.held_out_accuracy == scorer.classifier.score(rows, labels)
 
 

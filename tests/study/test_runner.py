@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from rich.progress import Progress
-from support import dump
+from support import dump, write_tiny
 
 from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
@@ -38,9 +39,20 @@ def run(spec, folder, **options):
         return dump(store)
 
 
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """The spec of `tiny` and its data, and the study that was computed of them: a folder, and what the store holds."""
+    folder = tmp_path_factory.mktemp("computed")
+    write_tiny(folder)
+    return folder / "whole", run(load_spec(str(folder / "tiny.toml")), folder / "whole")
+
+
 @pytest.fixture
-def whole(tiny, tmp_path):
-    return run(load_spec(str(tiny)), tmp_path / "whole")
+def whole(computed, tmp_path):
+    """A copy of the computed study."""
+    folder, content = computed
+    shutil.copytree(folder, tmp_path / "whole")
+    return content
 
 
 def test_every_cell_is_computed_once_and_kept(tiny, tmp_path, whole):
@@ -101,6 +113,7 @@ def test_more_seeds_add_cells_and_change_none(tiny, tmp_path, whole):
     assert len(more["cells"]) == 12 and set(whole["cells"]) < set(more["cells"])
 
 
+@pytest.mark.slow
 def test_sections_alone_give_the_same_cells(tiny, tmp_path, whole):
     part = run(load_spec(str(tiny)).only(["kinds"]), tmp_path / "part")
     assert len(part["cells"]) == 3 and set(part["cells"]) < set(whole["cells"])
@@ -169,9 +182,9 @@ def test_what_is_damaged_is_computed_anew_to_the_same_bits(tiny, tmp_path, whole
         assert Results(store).finished_and_missing() == (6, 0)
 
 
-def test_networks_and_rows_of_another_study_are_refused(tiny, tmp_path, whole):
+def test_networks_and_rows_of_another_study_are_refused(computed, tmp_path, whole):
     path = tmp_path / "whole" / "study.db"
-    spec = load_spec(str(tiny))
+    spec = load_spec(str(computed[0].parent / "tiny.toml"))
     with Store(path) as store:
         (cell, *_) = study_cells(spec, Results(store).fingerprints)
         store._connection.execute("DELETE FROM cells")
