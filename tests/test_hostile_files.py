@@ -105,6 +105,7 @@ def test_lists_that_no_file_can_hold_are_refused_before_training():
         Diffusion(**QUICK | {"epochs": 10**6}).fit(frame)
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_read_back_keeps_its_checkpoint(run, monkeypatch):
     np.save("rows.npy", X)
 
@@ -132,8 +133,7 @@ def test_names_and_categories_of_any_text_reach_the_terminal_as_text(run):
         assert name in shown
     code, shown = run("fit", "table.csv", *SMALL.split(), "--out", "[b] \x1b[2J")
     assert code == 0 and "[b] \\x1b[2J: 40 rows" in " ".join(shown.split()) and "\x1b" not in shown
-    assert run("sample", "m", "-n", 3, "--out", "rows.csv")[0] == 0
-    assert sorted(pandas.read_csv("rows.csv").columns) == sorted([*HOSTILE, "n"])
+    assert list(Diffusion.load("m").feature_names_in_) == [*HOSTILE, "n"]
     error = refused(run, "sample", "m", "-n", 3, "--out", "rows.csv", "--where", "[red]=\x1b[2J")
     assert "\x1b" not in error
     error = refused(run, "fit", "table.csv", "--drop", "\x1b[2J", "--out", "m2")

@@ -149,6 +149,7 @@ def test_a_column_called_label_stays_apart_from_the_labels(run):
     assert table.names == ("label", "label_1") and set(table.label.values) <= {0, 1}
 
 
+@pytest.mark.slow
 def test_a_prior_of_one_row_and_one_column(run, capsys):
     np.save("rows.npy", np.arange(30.0)[:, None])
     np.save("prior.npy", np.zeros((1, 1)))

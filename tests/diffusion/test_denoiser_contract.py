@@ -113,6 +113,14 @@ MADE = {name: case.make(SCHEDULE) for name, case in DENOISERS.items()}
 N_CLASSES = {name: each.n_classes for name, each in MADE.items() if isinstance(each, ConditionalDenoiser)}
 CONDITIONAL = [name for name, n in N_CLASSES.items() if n is not None]
 GUIDED = [name for name, each in MADE.items() if hasattr(each, "guidance")]
+VARIANTS = "network, bounded", "network of classes, MLP", "classifier-free, of a mixture", "autoguided, no classes"
+
+
+def quick(names):
+    """The names, of which second ones of a class are left to the slow tests."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in names]
+
+
 ORACLES = [name for name, case in DENOISERS.items() if case.law is not None]
 
 N = 12
@@ -156,7 +164,7 @@ def test_no_denoiser_is_missing():
     assert {type(each) for each in MADE.values()} == concrete(Denoiser)
 
 
-@pytest.mark.parametrize("name", DENOISERS)
+@pytest.mark.parametrize("name", quick(DENOISERS))
 def test_a_row_gives_a_finite_row(name):
     denoiser = MADE[name]
     assert denoiser.schedule is SCHEDULE
@@ -167,7 +175,7 @@ def test_a_row_gives_a_finite_row(name):
             assert found.shape == (N, 2) and found.dtype == np.float32 and np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("name", DENOISERS)
+@pytest.mark.parametrize("name", quick(DENOISERS))
 def test_many_rows_at_once_are_each_row_alone(name):
     """Also: compiled or not."""
     denoiser = MADE[name]
@@ -179,7 +187,7 @@ def test_many_rows_at_once_are_each_row_alone(name):
             np.testing.assert_allclose(found[i], alone, rtol=2e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", DENOISERS)
+@pytest.mark.parametrize("name", quick(DENOISERS))
 def test_a_time_between_integers_lies_between_them(name):
     denoiser = MADE[name]
     x_t = np.repeat(X_T[3:4], N, axis=0)
@@ -224,7 +232,7 @@ def test_with_little_noise_x_0_is_what_is_seen(name):
     assert np.max(errors) < np.abs(eps).max() + 0.01
 
 
-@pytest.mark.parametrize("name", CONDITIONAL)
+@pytest.mark.parametrize("name", quick(CONDITIONAL))
 def test_no_class_is_the_denoiser_of_all_classes(name):
     denoiser = MADE[name]
     assert int(denoiser.n_classes) == CLASSES
@@ -240,7 +248,7 @@ def test_a_class_is_refused_in_one_line_where_there_are_none(name):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", CONDITIONAL)
+@pytest.mark.parametrize("name", quick(CONDITIONAL))
 def test_a_class_is_bound_anew_and_by_its_condition(name):
     denoiser, label = MADE[name], jnp.asarray(1)
     for same in (denoiser.given(jnp.asarray(0)).given(label), denoiser.under(denoiser.condition(label))):

@@ -87,6 +87,7 @@ def by_steps(schedule, steps):
     return np.asarray(jax.vmap(one)(jnp.asarray(ROWS, jnp.float32)))
 
 
+@pytest.mark.slow
 def test_steps_of_given_number_are_as_good_on_an_oracle():
     schedule = cosine(1000)
     np.testing.assert_allclose(by_steps(schedule, 120), at_cut_off(MIXTURE, schedule).log_density(ROWS), atol=0.01)

@@ -36,6 +36,7 @@ def test_finite_on_every_schedule(name, schedule, points):
     assert np.isfinite(rows).all() and np.abs(rows).max() < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOLVERS)
 def test_few_points_sample_the_mixture(name):
     law = MIXTURE.sample(4000, 1)[0]

@@ -273,7 +273,7 @@ class Broken(eqx.Module):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("tokens", [Tokens((2, 3)), Tokens((2, *[3] * WIDE))])
+@pytest.mark.parametrize("tokens", [Tokens((2, 3)), pytest.param(Tokens((2, *[3] * WIDE)), marks=pytest.mark.slow)])
 def test_rows_whose_logits_are_not_numbers_are_none(value, tokens):
     n = len(tokens.sizes)
     prior = np.full((2, n), HIDDEN)

@@ -206,6 +206,7 @@ def test_a_clipped_gradient_has_the_norm_asked_for():
     assert_same(found, gradient)
 
 
+@pytest.mark.slow
 def test_lower_precision_learns_about_the_same_and_keeps_float32_weights():
     exact, losses = shared_out(2)
     lower, lower_losses = shared_out(2, precision="bfloat16")

@@ -46,7 +46,7 @@ def test_some_points_of_a_walk_are_those_of_the_whole():
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("ancestral", "dpm-sde"))) for name in SAMPLERS]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "ancestral")) for name in SAMPLERS]
 )
 def test_the_points_of_walks_have_the_law_of_their_noise_level(name):
     """Of normal data, x_t is N(alpha_t mean, alpha_t² covariance + sigma_t² I)."""

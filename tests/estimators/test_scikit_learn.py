@@ -16,6 +16,7 @@ X, Y = load_pointset("blobs", 300)
 QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 2, "random_state": 0}
 # Some checks ask for an accuracy.
 LEARNING = Diffusion(**QUICK | {"epochs": 60, "width": 16, "batch_size": 16, "learning_rate": 0.01})
+HASTY = clone(LEARNING).set_params(epochs=1)
 
 
 @pytest.mark.slow
@@ -59,19 +60,19 @@ def test_in_a_grid_search():
 
 
 def test_a_clone_is_not_fitted():
-    model = Diffusion(**QUICK).fit(X)
+    model = clone(HASTY).fit(X, Y)
     copy = clone(model)
     assert copy.get_params() == model.get_params() and not hasattr(copy, "model_")
 
 
 def test_what_a_notebook_shows():
-    assert "Diffusion(depth=1, epochs=2" in Diffusion(**QUICK).fit(X)._repr_html_()
+    assert "Diffusion(batch_size=16, depth=1, epochs=1" in clone(HASTY).fit(X, Y)._repr_html_()
 
 
 def test_verbose_shows_a_bar_and_is_silent_by_default(capsys):
-    Diffusion(**QUICK).fit(X)
+    clone(HASTY).fit(X, Y)
     assert capsys.readouterr() == ("", "")
-    Diffusion(**QUICK, verbose=True).fit(X)
+    clone(HASTY).set_params(verbose=True).fit(X, Y)
     shown = capsys.readouterr()
     assert shown.out == ""
 
@@ -91,5 +92,5 @@ def test_a_label_of_one_kind():
         Diffusion(**QUICK).fit(X, np.array(["a", None] * 150, dtype=object))
     with pytest.raises(ValueError, match="y has missing labels"):
         Diffusion(**QUICK).fit(X, pandas.array(["a", None] * 150, dtype="string"))
-    model = clone(LEARNING).set_params(epochs=1).fit(X, np.array(["a", "b"] * 150, dtype=object))
+    model = clone(HASTY).fit(X, np.array(["a", "b"] * 150, dtype=object))
     assert model.classes_.tolist() == ["a", "b"]

@@ -108,7 +108,9 @@ def test_one_law_by_simulation(n, m, k):
     assert abs(covered.mean() - expected_coverage(n, m, k)) < 3 * covered.std() / math.sqrt(400)
 
 
-@pytest.mark.parametrize(("n", "m", "shift", "scale"), [(200, 200, 1.0, 1.0), (240, 160, 0.0, 1.7)])
+@pytest.mark.parametrize(
+    ("n", "m", "shift", "scale"), [pytest.param(200, 200, 1.0, 1.0, marks=pytest.mark.slow), (240, 160, 0.0, 1.7)]
+)
 def test_standard_errors_are_those_of_new_draws(n, m, shift, scale):
     rng = np.random.default_rng(11)
 

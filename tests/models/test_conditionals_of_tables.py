@@ -49,6 +49,7 @@ def test_quantiles_and_means_are_those_of_draws(model, target):
     assert np.array_equal(view.quantiles(rows, [0.5])[:, 0], view.predict(rows, "median"))
 
 
+@pytest.mark.slow
 def test_the_conditional_density_integrates_to_one(model):
     view = Conditional(model, "size")
     grid = np.linspace(-12, 14, 1200)
@@ -56,6 +57,7 @@ def test_the_conditional_density_integrates_to_one(model):
     assert np.exp(view.log_prob(rows)).sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_the_mass_of_several_columns_is_that_of_the_joint_law():
     frame = TABLE[["kind", "legs"]]
     joint = untrained(frame.assign(other=KIND), process="masked")

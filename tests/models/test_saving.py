@@ -38,8 +38,13 @@ def test_a_loaded_model_is_the_saved_one(model, path):
     np.testing.assert_array_equal(again.history_, model.history_)
     options = {"labels": "right", "guidance": 1.0, "random_state": 3}
     np.testing.assert_array_equal(again.sample(20, **options), model.sample(20, **options))
+
+
+@pytest.mark.slow
+def test_a_classifier_of_a_loaded_model_is_that_of_the_saved_one(model, path):
+    again = Diffusion.load(path)
     np.testing.assert_array_equal(
-        *(DiffusionClassifier(each, n_times=4).predict_proba(X[:50]) for each in (again, model))
+        DiffusionClassifier(again).predict_proba(X), DiffusionClassifier(model).predict_proba(X)
     )
 
 

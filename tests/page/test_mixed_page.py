@@ -92,6 +92,7 @@ def test_rows_are_pythons_for_the_same_seed(model, page):
     assert np.mean(np.array(found["label"]) == labels) > 0.99
 
 
+@pytest.mark.slow
 def test_given_cells_and_guidance_are_pythons(model, page):
     codec = model.model_.codec.encoding
     given = [[codec.place("<b>kind"), 1], [codec.place("label"), 0]]

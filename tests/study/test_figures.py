@@ -130,6 +130,7 @@ def test_labels_with_an_underscore_have_a_place_in_the_legend(make):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [" _10", " _50", " _200"]
 
 
+@pytest.mark.slow
 def test_same_store_gives_same_bytes(make, tmp_path):
     results = make(section=replace(STEPS, datasets=("wide",)))
     first, second = (write_figures(results, tmp_path / name) for name in "ab")
