@@ -117,7 +117,9 @@ def test_each_row_may_have_values_of_its_own_under_a_condition(hasty):
 def test_conditions_without_mass_are_refused_in_one_line(hasty, monkeypatch):
     monkeypatch.setattr(conditioning, "MOST_TRIES", 3)
     with pytest.raises(ValueError, match="too few rows meet 'pay' between\\(500, 600\\) and 'rent'") as raised:
-        hasty.sample(5, where={"pay": between(500, 600), "rent": between(900, None), "bonus": missing})
+        # The program of the test above: values of each row's own.
+        where = {"sure": [True, False] * 2, "pay": between(500, 600), "rent": between(900, None)}
+        hasty.sample(where=where)
     assert "\n" not in str(raised.value) and "its estimated mass is" in str(raised.value)
     with pytest.raises(ValueError, match="column 'pay': no training row is between\\(1000000, None\\)"):
         hasty.sample(5, where={"pay": between(1_000_000, None)})
