@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-privacy bench-small-tables bench-regression clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-privacy bench-small-tables bench-regression bench-imputation clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
@@ -131,6 +131,10 @@ bench-small-tables: .venv/dev .venv-peers/installed
 bench-regression: .venv/core .venv-peers/installed .venv-regression/installed
 	$(BIN)/python benchmarks/regression.py --data $(DATA)/regression --peers ngboost treeffuser ensemble
 
+bench-imputation: .venv/dev .venv-imputation/installed
+	$(BIN)/python benchmarks/imputation.py --data $(DATA)/small --peers missforest miceforest \
+		--adult $(DATA)/adult --beijing $(DATA)/beijing
+
 bench-gpu: .venv/core
 	$(BIN)/python benchmarks/gpu.py
 
@@ -168,10 +172,15 @@ bench-scaling: .venv/core
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
 	touch $@
 
-# These two need an older NumPy than the others.
+# These need an older NumPy than the others.
 .venv-regression/installed: benchmarks/peers/regression-requirements.txt
 	$(PYTHON) -m venv .venv-regression
 	.venv-regression/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/regression-requirements.txt
+	touch $@
+
+.venv-imputation/installed: benchmarks/peers/imputation-requirements.txt
+	$(PYTHON) -m venv .venv-imputation
+	.venv-imputation/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/imputation-requirements.txt
 	touch $@
 
 # Tables alone, beside the libraries of .venv.
@@ -181,4 +190,4 @@ bench-scaling: .venv/core
 	touch $@
 
 clean:
-	rm -rf .venv .venv-peers .venv-regression .venv-lowest .venv-sweep build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-peers .venv-regression .venv-imputation .venv-lowest .venv-sweep build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

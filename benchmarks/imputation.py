@@ -9,12 +9,19 @@ least and the mean distance of a removed cell's draws from what it held, average
 distance of a filled row from the row of the complete table that it is matched with (optimal matching), summed over
 columns, averaged over draws. The published columns are beside; their coverage rate, of regression coefficients, is not
 repeated here. Seconds are those of a fit and all draws, with compilation.
+
+`--peers` runs MissForest and miceforest on the same gaps (`peers/imputation.py`). `--adult` and `--beijing` name
+folders as for `mixed.py`: of `ROWS` training rows, cells of all columns but the target are removed, completely at
+random, by the rank of the first column, which stays whole (MAR), or by each cell's own (MNAR); boosted trees that are
+trained on the filled rows then predict the target of all held-out rows.
 """
 
 import argparse
 import csv
 import json
 import os
+import subprocess
+import tempfile
 
 # Fits are timed with what a first fit takes.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
@@ -29,8 +36,10 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from machine import report
+from machine import HERE, report
+from mixed import uci
 from pointillist import Diffusion
+from pointillist.metrics import utility
 from small_tables import Table
 
 DRAWS = 5
@@ -39,15 +48,58 @@ DRAWS = 5
 SHARE = 0.2
 """Share of the cells that are removed."""
 
-PEERS = "MissForest", "miceforest"
+PUBLISHED = "MissForest", "miceforest"
+
+PEERS = "missforest", "miceforest"
+
+ROWS = 10_000
+"""Number of training rows of the larger tables."""
+
+MECHANISMS = "MCAR", "MAR", "MNAR"
 
 
-def removed(rows: pd.DataFrame, seed: int) -> np.ndarray:
+def removed(rows: pd.DataFrame, seed: int, mechanism: str = "MCAR") -> np.ndarray:
     """Chooses cells to remove, shape (n, d); a row keeps at least one."""
     rng = np.random.default_rng(seed)
-    is_removed = rng.random(rows.shape) < SHARE
+    is_removed = rng.random(rows.shape) < chances(rows, mechanism)
     is_removed[np.arange(len(rows)), rng.integers(0, rows.shape[1], len(rows))] = False
     return is_removed
+
+
+def chances(rows: pd.DataFrame, mechanism: str) -> np.ndarray:
+    """Chance of each cell to be removed, shape (n, d), `SHARE` on average: by ranks for MAR and MNAR."""
+    chance = np.full(rows.shape, SHARE)
+    if mechanism == "MCAR":
+        return chance
+    ranks = rows.rank(pct=True).to_numpy()
+    if mechanism == "MAR":
+        ranks = np.tile(ranks[:, :1], (1, rows.shape[1]))
+        ranks[:, 0] = 0
+    return 2 * chance * ranks
+
+
+def filled_by(method: str, gaps: pd.DataFrame, n_draws: int, seed: int) -> tuple[list[pd.DataFrame], float]:
+    """Fills a table several times by a peer; also returns the seconds."""
+    python = HERE.parent / ".venv-imputation" / "bin" / "python"
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder, "gaps.parquet"), Path(folder, "filled.parquet")
+        gaps.to_parquet(before, index=False)
+        command = [python, HERE / "peers" / "imputation.py", method, before, after, "--draws", n_draws, "--seed", seed]
+        done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
+        filled = pd.read_parquet(after)
+    draws = [filled.iloc[i * len(gaps) : (i + 1) * len(gaps)].reset_index(drop=True) for i in range(n_draws)]
+    return draws, json.loads(done.stdout.splitlines()[-1])["seconds"]
+
+
+def filled_here(
+    gaps: pd.DataFrame, settings: dict[str, Any], n_draws: int, seed: int
+) -> tuple[list[pd.DataFrame], float]:
+    """Fills a table several times; also returns the seconds."""
+    jax.clear_caches()
+    start = time.perf_counter()
+    model = Diffusion(**{"process": "masked", "missing": "unknown", **settings}, random_state=seed).fit(gaps)
+    filled = model.impute(gaps, n_draws=n_draws, random_state=seed)
+    return (filled if n_draws > 1 else [filled]), time.perf_counter() - start
 
 
 def cell_distances(table: Table, filled: pd.DataFrame) -> np.ndarray:
@@ -62,26 +114,41 @@ def cell_distances(table: Table, filled: pd.DataFrame) -> np.ndarray:
     return np.stack(parts, axis=1)
 
 
-def measured(table: Table, settings: dict[str, Any], seed: int) -> dict[str, float]:
-    """Measures a table with the gaps of one seed."""
-    is_removed = removed(table.rows, seed)
-    gaps = table.rows.mask(is_removed)
-    jax.clear_caches()
-    start = time.perf_counter()
-    model = Diffusion(**{"process": "masked", "missing": "unknown", **settings}, random_state=seed).fit(gaps)
-    filled = model.impute(gaps, n_draws=DRAWS, random_state=seed)
-    seconds = time.perf_counter() - start
+def measured(table: Table, is_removed: np.ndarray, filled: list[pd.DataFrame]) -> dict[str, float]:
+    """Measures filled tables."""
     own = np.stack([cell_distances(table, each)[is_removed] for each in filled])
     truth, distances = table.points(table.rows, table.rows), []
     for each in filled:
         costs = cdist(table.points(each, table.rows), truth, "cityblock")
         distances.append(costs[linear_sum_assignment(costs)].mean())
-    return {
-        "MinMAE": float(own.min(axis=0).mean()),
-        "AvgMAE": float(own.mean()),
-        "W": float(np.mean(distances)),
-        "seconds": seconds,
-    }
+    return {"MinMAE": float(own.min(axis=0).mean()), "AvgMAE": float(own.mean()), "W": float(np.mean(distances))}
+
+
+def usefulness(
+    name: str, folder: Path, settings: dict[str, Any], peers: list[str], seed: int
+) -> dict[str, dict[str, float]]:
+    """The utility of filled rows of a larger table by mechanism and method, beside that of the complete rows."""
+    train, test, target = uci(name, folder)
+    order = np.random.default_rng(seed).permutation(len(train))[:ROWS]
+    rows, held_out = train.take(np.sort(order)).to_pandas(), test.to_pandas()
+    features = rows.drop(columns=target)
+
+    def score(filled: pd.DataFrame) -> float:
+        sides = [{column: side[column].to_numpy() for column in rows} for side in (rows, filled, held_out)]
+        return float(utility(*sides, target).of_rows)
+
+    found: dict[str, dict[str, float]] = {}
+    for mechanism in MECHANISMS:
+        gaps = rows.copy()
+        gaps[features.columns] = features.mask(removed(features, seed, mechanism))
+        ways = {"pointillist": filled_here(gaps, settings, 1, seed)}
+        ways |= {peer: filled_by(peer, gaps, 1, seed) for peer in peers}
+        found[mechanism] = {"complete": score(rows), "gaps as they are": score(gaps)}
+        found[mechanism] |= {way: score(filled[0]) for way, (filled, _) in ways.items()}
+        cells = [f"{way} {value:.3f}" for way, value in found[mechanism].items()]
+        seconds = ", ".join(f"{way} {own:.0f}" for way, (_, own) in ways.items())
+        print(f"| {name} | {mechanism} | {' | '.join(cells)} | {seconds} |", flush=True)
+    return found
 
 
 def main() -> None:
@@ -93,26 +160,39 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--settings", type=json.loads, default={}, help="parameters of Diffusion, as JSON")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=[], help="peers to run on the same gaps")
+    parser.add_argument("--adult", type=Path, metavar="FOLDER")
+    parser.add_argument("--beijing", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     kinds = json.loads((options.data / "types.json").read_text())
     with (options.data / "published_imputation.csv").open() as file:
         reported = {(row["dataset"], row["method"]): row for row in csv.DictReader(file)}
-    own = "table", "MinMAE", "AvgMAE", "W", "s"
-    print(f"| {' | '.join([*own, *(f'{peer}: MinMAE, AvgMAE, W' for peer in PEERS)])} |")
-    print(f"|{'---|' * (len(own) + len(PEERS))}")
-    results = {}
+    print(f"| table | method | MinMAE | AvgMAE | W | s | {' | '.join(f'{each}, published' for each in PUBLISHED)} |")
+    print(f"|{'---|' * (6 + len(PUBLISHED))}")
+    results: dict[str, Any] = {}
     for name in options.tables or sorted(kinds):
         table = Table(options.data, name, kinds[name])
-        runs = [measured(table, options.settings, seed) for seed in range(options.repeats)]
-        found = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
+        runs: dict[str, list[dict[str, float]]] = {}
+        for seed in range(options.repeats):
+            is_removed = removed(table.rows, seed)
+            gaps = table.rows.mask(is_removed)
+            ways = {"pointillist": filled_here(gaps, options.settings, DRAWS, seed)}
+            ways |= {peer: filled_by(peer, gaps, DRAWS, seed) for peer in options.peers}
+            for way, (filled, seconds) in ways.items():
+                runs.setdefault(way, []).append(measured(table, is_removed, filled) | {"seconds": seconds})
         theirs = []
-        for peer in PEERS:
+        for peer in PUBLISHED:
             row = reported.get((name, peer))
             values = [] if row is None else [f"{float(row[key]):.3f}" for key in ("MinMAE", "AvgMAE", "W_train")]
             theirs.append(", ".join(values))
-        cells = [*(f"{found[key]:.3f}" for key in ("MinMAE", "AvgMAE", "W")), f"{found['seconds']:.0f}"]
-        print(f"| {' | '.join([name, *cells, *theirs])} |", flush=True)
+        for way, own in runs.items():
+            found = {key: float(np.mean([run[key] for run in own])) for key in own[0]}
+            cells = [*(f"{found[key]:.3f}" for key in ("MinMAE", "AvgMAE", "W")), f"{found['seconds']:.0f}"]
+            print(f"| {' | '.join([name, way, *cells, *theirs])} |", flush=True)
         results[name] = runs
+    for name, folder in (("adult", options.adult), ("beijing", options.beijing)):
+        if folder is not None:
+            results[name] = usefulness(name, folder, options.settings, options.peers, 0)
     report("imputation", results)
 
 

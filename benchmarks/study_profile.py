@@ -89,7 +89,7 @@ def main() -> None:
     from pointillist.study import outputs, runner
     from pointillist.study.grid import load_dataset, section_cells
     from pointillist.study.scorer import Scorer
-    from pointillist.study.spec import load_spec
+    from pointillist.study.spec_files import load_spec
     from pointillist.study.store import Store
 
     spec = load_spec("report")

@@ -103,6 +103,20 @@ def opened(chromium):
     assert not wrong
 
 
+@pytest.fixture
+def violations():
+    """What axe-core finds wrong with a page: rules, with the elements that break them."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    def found(page):
+        # Hidden parts are not looked at.
+        page.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
+        broken = Axe().run(page).response["violations"]
+        return {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in broken}
+
+    return found
+
+
 LIGHT = ("tests/evaluation", "tests/metrics", "tests/points")
 
 

@@ -85,7 +85,7 @@ def within(found, expected, by_draw):
     ],
 )
 def test_tokens_in_sets_follow_the_law_given_them(allowed, sizes):
-    found = drawn(RestrictedSampler(3, restriction(**allowed), None, *sizes), draws=2000 // sizes[1])
+    found = drawn(RestrictedSampler(*sizes, 3, restriction(**allowed)), draws=2000 // sizes[1])
     inside = np.all([np.isin(CELLS[:, "abc".index(name)], own) for name, own in allowed.items()], axis=0)
     mass = LAW[inside].sum()
     rows = found[..., :3]
@@ -98,7 +98,7 @@ def test_tokens_in_sets_follow_the_law_given_them(allowed, sizes):
 
 def test_a_part_of_an_interval_counts_by_its_length():
     tokens = Tokens(SIZES, with_intervals=(2,))
-    found = drawn(RestrictedSampler(3, restriction(c=[(0, 0.25), 3])), tokens, draws=2000)[:, 0]
+    found = drawn(RestrictedSampler(1, 1, 3, restriction(c=[(0, 0.25), 3])), tokens, draws=2000)[:, 0]
     by_value = np.array([LAW[CELLS[:, 2] == value].sum() for value in range(4)]) * [0.25, 0, 0, 1]
     is_first = np.floor(found[:, 2:3]) == 0
     assert within(is_first.mean(axis=0), by_value[0] / by_value.sum(), is_first)
@@ -107,7 +107,7 @@ def test_a_part_of_an_interval_counts_by_its_length():
 
 
 def test_given_tokens_are_seen_and_count_in_no_mass():
-    found = drawn(RestrictedSampler(3, restriction(c=[1, 2])), given=[1, -1, -1], draws=1000)[:, 0]
+    found = drawn(RestrictedSampler(1, 1, 3, restriction(c=[1, 2])), given=[1, -1, -1], draws=1000)[:, 0]
     own = np.where((CELLS[:, 0] == 1) & np.isin(CELLS[:, 2], [1, 2]), LAW, 0)
     by_cell = (found[:, None, :3] == CELLS).all(axis=2)
     assert within(by_cell.mean(axis=0), own / own.sum(), by_cell)
@@ -122,9 +122,8 @@ class Beside(eqx.Module):
 
 
 def test_tokens_of_a_single_value_are_seen():
-    sampler = RestrictedSampler(
-        2, Restriction((1,), np.array([[0]]), np.zeros((1, 1)), np.zeros((1, 1)), np.ones((1, 1)))
-    )
+    first = Restriction((1,), np.array([[0]]), np.zeros((1, 1)), np.zeros((1, 1)), np.ones((1, 1)))
+    sampler = RestrictedSampler(1, 1, 2, first)
     denoiser = TokenDenoiser(Beside(), Tokens((1, 2)))
     found = sampler.draw(jax.random.key(0), denoiser, jnp.full(2, -1.0))[0]
     np.testing.assert_allclose(found[:3], [0, 0, np.log(0.8)], atol=1e-6)

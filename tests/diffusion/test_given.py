@@ -60,7 +60,7 @@ def test_rows_have_the_conditional_law():
 
 def test_rows_in_ranges_have_the_truncated_conditional_law():
     ranges = Ranges((0,), np.array([[LAW.ppf(0.9)]], np.float32), np.array([[np.inf]], np.float32))
-    sampler = GivenSampler(RangedSampler(ranges, SCHEDULE, 250, 50, 60))
+    sampler = GivenSampler(RangedSampler(250, 50, ranges, SCHEDULE, 60))
     assert (sampler.rows_per_draw, sampler.width, sampler.n_notes) == (50, 250, 2)
     rows = sample_rows(Normal(), sampler, columns=4, n_rows=2000, seed=0, prior=ROW[None]).astype(float)
     assert (rows[:, 1] == np.float32(GIVEN)).all() and (rows[:, 0] >= np.float32(LAW.ppf(0.9))).all()

@@ -163,9 +163,9 @@ SAMPLERS = {
     "mixed": Case(lambda schedule, n: MixedSampler(1, schedule, n), MIXED_LAW, denoiser=MIXED_ORACLE),
     "given": Case(lambda schedule, n: GivenSampler(DPMSolver2M(schedule, n)), denoiser=Unknowing()),
     # A range that holds all of the law.
-    "ranged": Case(lambda schedule, n: RangedSampler(Ranges((0,), WHOLE[0], WHOLE[1]), schedule, 20, 5, n // 4)),
+    "ranged": Case(lambda schedule, n: RangedSampler(20, 5, Ranges((0,), WHOLE[0], WHOLE[1]), schedule, n // 4)),
     "restricted": Case(
-        lambda schedule, n: RestrictedSampler(1, RESTRICTION, schedule, 10, 5, n), RESTRICTED_LAW, denoiser=MIXED_ORACLE
+        lambda schedule, n: RestrictedSampler(10, 5, 1, RESTRICTION, schedule, n), RESTRICTED_LAW, denoiser=MIXED_ORACLE
     ),
 }
 """Every sampler, as a function of a schedule and a number of steps; what is before a comma is its name in the room."""

@@ -260,3 +260,15 @@ def test_a_page_gives_cells_and_writes_csv(model, table, page, tmp_path):
     columns = dict(zip(names, zip(*cells, strict=True), strict=True))
     assert set(columns["is_new"]) == {"true"} and "" in columns["rooms"]
     assert set(columns["<b>kind"]) == {"one", "two, or more", "</script>"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_breaks_no_rule_of_accessibility(model, opened, tmp_path, violations, scheme):
+    model.page(tmp_path / "model.html")
+    narrow = {"width": 390, "height": 900}
+    page = opened(tmp_path / "model.html", viewport=narrow, color_scheme=scheme, bypass_csp=True)
+    page.wait_for_function("() => !document.querySelector('#csv').disabled")
+    page.fill("#gaps", "hours,rooms\n7.5,\n")
+    page.click("#fill button[type=submit]")
+    page.wait_for_function("() => document.querySelector('#filled-rows tr')")
+    assert violations(page) == {}

@@ -225,6 +225,15 @@ def test_points_on_a_circle_explain_each_other():
     assert shares[0] > 0.8 and shares[1] > 0.8 and abs(shares[2]) < 0.05
 
 
+def test_columns_of_a_few_rows_explain_each_other():
+    rng = np.random.default_rng(0)
+    walk = np.cumsum(rng.normal(size=(60, 30)), axis=1) + 10 * rng.normal(size=(60, 1))
+    columns = [numbers(side) for side in (*walk.T, *rng.normal(size=(10, 60)))]
+    shares = explained(columns)
+    # Of 240 squared correlations that are 0, the largest of 60 rows is about .2.
+    assert shares[:30].min() > 0.8 and shares[30:].max() < 0.3
+
+
 def test_a_columns_ends_have_the_rows_that_keep_its_range():
     for values in (RNG.lognormal(size=20_000), np.round(RNG.normal(0, 100, 20_000))):
         code = ColumnCode.fit("a", numbers(values))

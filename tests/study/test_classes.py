@@ -14,7 +14,8 @@ from pointillist.study.outputs import write_outputs
 from pointillist.study.results import Results, protocol
 from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import Settings
-from pointillist.study.spec import SpecError, load_spec
+from pointillist.study.spec import SpecError
+from pointillist.study.spec_files import load_spec
 from pointillist.study.store import Store
 from pointillist.study.tables import markdown
 

@@ -12,7 +12,7 @@ from support import dump
 
 from pointillist.study.remote import run_study_on_ray
 from pointillist.study.runner import run_study
-from pointillist.study.spec import load_spec
+from pointillist.study.spec_files import load_spec
 from pointillist.study.store import Store
 
 ray = pytest.importorskip("ray")

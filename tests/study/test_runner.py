@@ -25,7 +25,8 @@ from pointillist.study.measuring import measure_rows
 from pointillist.study.outputs import write_outputs
 from pointillist.study.results import Results
 from pointillist.study.scorer import held_out
-from pointillist.study.spec import SpecError, load_spec, parse_spec
+from pointillist.study.spec import SpecError
+from pointillist.study.spec_files import load_spec, parse_spec
 from pointillist.study.store import Model, Store
 from pointillist.study.tables import markdown
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pointillist.study.grid import study_cells
-from pointillist.study.spec import SpecError, from_json, load_spec, parse_spec, to_json
+from pointillist.study.spec import SpecError, from_json, to_json
+from pointillist.study.spec_files import load_spec, parse_spec
 
 
 def parsed(text, folder=Path("nowhere")):

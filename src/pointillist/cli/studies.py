@@ -41,7 +41,7 @@ def study(
     from rich.console import Console
 
     from pointillist.engine.cluster import check_engine
-    from pointillist.study.spec import load_spec
+    from pointillist.study.spec_files import load_spec
 
     check_engine(engine, address)
     plan = load_spec(spec)

@@ -7,15 +7,48 @@ anew by their weights when few of them carry most of it.
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from pointillist.diffusion.samplers import Sampler
 
 THRESHOLD = 0.5
 """Share of a population's size below which its effective size calls for resampling."""
 
 NOTES = 2
 """Number of columns beside a conditioned row: the log of the mass that the condition allows, and the effective size."""
+
+
+class PopulationSampler(Sampler):
+    """Draws rows under conditions: a draw is a population of candidates, of which some are kept as their weights say.
+
+    Its rows share ancestors: they are not independent. Beside each row are the `NOTES` of its population; a log-mass of
+    -inf says that no candidate met the conditions.
+
+    Attributes:
+        population: Number of candidates.
+        kept: Number of rows that are kept.
+    """
+
+    population: int = eqx.field(static=True)
+    kept: int = eqx.field(static=True)
+
+    @property
+    def n_notes(self) -> int:
+        """Number of columns that say how a draw went."""
+        return NOTES
+
+    @property
+    def rows_per_draw(self) -> int:
+        """Number of rows that are kept."""
+        return self.kept
+
+    @property
+    def width(self) -> int:
+        """Number of candidates."""
+        return self.population
 
 
 class Weighted(NamedTuple):

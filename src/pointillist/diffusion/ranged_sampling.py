@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.populations import NOTES, Weighted, chosen
-from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.populations import NOTES, PopulationSampler, Weighted, chosen
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.twisting import Ranges, walk
 
@@ -17,40 +16,18 @@ POINTS = 60
 """Default number of points of the solver, whose steps add noise and are weighed."""
 
 
-class RangedSampler(Sampler):
+class RangedSampler(PopulationSampler):
     """Draws rows of which some numbers lie in ranges, by `twisting.walk`.
-
-    A draw is a population of candidates, of which some are kept as their weights say. Beside each row are the `NOTES`
-    of its population; a log-mass of -inf says that no candidate met the ranges.
 
     Attributes:
         ranges: The ranges.
         schedule: The noise schedule.
-        population: Number of candidates.
-        kept: Number of rows that are kept.
         points: Number of points of the solver, at least 2.
     """
 
     ranges: Ranges
     schedule: Schedule
-    population: int = eqx.field(static=True, default=250)
-    kept: int = eqx.field(static=True, default=50)
     points: int = eqx.field(static=True, default=POINTS)
-
-    @property
-    def n_notes(self) -> int:
-        """Number of columns that say how a draw went."""
-        return NOTES
-
-    @property
-    def rows_per_draw(self) -> int:
-        """Number of rows that are kept."""
-        return self.kept
-
-    @property
-    def width(self) -> int:
-        """Number of candidates."""
-        return self.population
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "n k"]:
         """Draws x_T of each candidate with `fold_in(key, 0)`."""

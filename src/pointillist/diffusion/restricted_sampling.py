@@ -14,8 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.mixed_sampling import POINTS, MixedDenoiser, NumberDenoiser, joined
-from pointillist.diffusion.populations import NOTES, Weighted, chosen, resampled, systematic
-from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.populations import NOTES, PopulationSampler, Weighted, chosen, resampled, systematic
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.token_sampling import HIDDEN, LARGEST_PLACE, TokenDenoiser, decided, draw_tokens
 from pointillist.diffusion.tokens import number_features
@@ -44,43 +43,20 @@ class Restriction(eqx.Module):
     ranges: Ranges | None = None
 
 
-class RestrictedSampler(Sampler):
+class RestrictedSampler(PopulationSampler):
     """Draws rows of tokens, and of numbers beside them, under a `Restriction`.
-
-    A draw is a population of candidates, of which some are kept as their weights say. Its rows share ancestors: they
-    are not independent. Beside each row are the `NOTES` of its population; a log-mass of -inf says that no candidate
-    met the conditions.
 
     Attributes:
         n_tokens: Number of tokens of a row.
         restriction: The restriction.
         schedule: The noise schedule of the numbers; None without numbers.
-        population: Number of candidates.
-        kept: Number of rows that are kept.
         points: Number of points of the numbers' solver.
     """
 
     n_tokens: int = eqx.field(static=True)
     restriction: Restriction
     schedule: Schedule | None = None
-    population: int = eqx.field(static=True, default=1)
-    kept: int = eqx.field(static=True, default=1)
     points: int = eqx.field(static=True, default=POINTS)
-
-    @property
-    def n_notes(self) -> int:
-        """Number of columns that say how a draw went."""
-        return NOTES
-
-    @property
-    def rows_per_draw(self) -> int:
-        """Number of rows that are kept."""
-        return self.kept
-
-    @property
-    def width(self) -> int:
-        """Number of candidates."""
-        return self.population
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " n"]:
         """Start of a draw, with all tokens hidden and no number known."""

@@ -30,14 +30,14 @@ class Sampler(eqx.Module):
         return 0
 
     @property
-    @abstractmethod
     def rows_per_draw(self) -> int:
         """Number of rows that one draw makes together."""
+        return 1
 
     @property
-    @abstractmethod
     def width(self) -> int:
         """Number of network evaluations that a step of one draw makes in parallel."""
+        return 1
 
     @abstractmethod
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, "*walks d"]:
@@ -79,16 +79,6 @@ class RowSampler(Sampler):
 
     order: ClassVar[int] = 1
     evaluations_per_step: ClassVar[int] = 1
-
-    @property
-    def rows_per_draw(self) -> int:
-        """Number of rows per draw: one."""
-        return 1
-
-    @property
-    def width(self) -> int:
-        """Number of network evaluations in parallel: one."""
-        return 1
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
         """Draws x_T with `fold_in(key, 0)`."""

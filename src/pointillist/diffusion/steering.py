@@ -172,11 +172,6 @@ class SVDD(Steered):
         _check_stochastic(self.sampler, "SVDD", "all candidates are the same row")
 
     @property
-    def rows_per_draw(self) -> int:
-        """Number of rows per draw: one."""
-        return 1
-
-    @property
     def width(self) -> int:
         """Number of candidates, M."""
         return self.candidates

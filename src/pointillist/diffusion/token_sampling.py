@@ -83,16 +83,6 @@ class TokenSampler(Sampler):
     little is seen, and most tokens at the end.
     """
 
-    @property
-    def rows_per_draw(self) -> int:
-        """Number of rows per draw: one."""
-        return 1
-
-    @property
-    def width(self) -> int:
-        """Number of network evaluations in parallel: one."""
-        return 1
-
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " T"]:
         """Start of a draw, with all tokens hidden."""
         return jnp.full(columns, HIDDEN)

@@ -123,7 +123,7 @@ class MaskedProcess(Process):
         schedule = SCHEDULE if tokens.with_number else None
         return replace(
             drawing,
-            sampler=RestrictedSampler(len(tokens.sizes), restriction, schedule, population, kept),
+            sampler=RestrictedSampler(population, kept, len(tokens.sizes), restriction, schedule),
             ends={own.name: own.ends for own in cells if own.ends != (-np.inf, np.inf)},
             conditions=" and ".join(f"{own.name!r} {own.text}" for own in cells),
             has_own_rows=has_own_rows,

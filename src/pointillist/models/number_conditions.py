@@ -64,7 +64,7 @@ def in_ranges(
     of_classes = drawing.labels is not None and len(np.unique(drawing.labels)) > 1
     has_own_rows = drawing.has_own_rows or of_classes
     ranges = replace(ranges_of(asked), scale=np.asarray(sigma_data, np.float32))
-    sampler = RangedSampler(ranges, schedule, *sizes(False, has_own_rows), request.steps or POINTS)
+    sampler = RangedSampler(*sizes(False, has_own_rows), ranges, schedule, request.steps or POINTS)
     text = " and ".join(f"{name!r} {conditions[name]}" for name in ends)
     return replace(drawing, sampler=sampler, ends=ends, conditions=text, has_own_rows=has_own_rows)
 

@@ -18,7 +18,8 @@ def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
     Categories enter as one column per value, unless they have more than 64; numbers by their scores and, unless they
     have at most 32 values, by how far their rank is from the middle. If the share of the latter is the larger one, it
     counts: of points on a circle, no coordinate has a mean that depends on the other. The share is adjusted for the
-    number of columns (Ezekiel 1930), of at most 5,000 rows, and 0 for columns of categories.
+    number of columns (Ezekiel 1930), of at most 5,000 rows, and 0 for columns of categories. In a table with too few
+    rows for that, it is what the best single column explains.
     """
     from scipy.special import ndtri
 
@@ -45,6 +46,10 @@ def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
     features /= np.where(spread > 0, spread, 1)
     n, p = len(features), int((spread > 0).sum())
     if n <= p + 1:
+        correlation = features.T @ features / n
+        for j, place in own.items():
+            others = np.delete(correlation[place], range(place, place + 3))
+            found[j] = 1 - (n - 1) / max(n - 2, 1) * (1 - (others**2).max(initial=0))
         return found
     inverse = np.linalg.inv(features.T @ features / n + _RIDGE * np.eye(features.shape[1]))
     for j, place in own.items():

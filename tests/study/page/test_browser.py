@@ -273,3 +273,9 @@ def test_nasty_names_work(page_of, make):
     )
     page.locator("#steps .keys button").first.click()
     assert page.locator("img").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_breaks_no_rule_of_accessibility(page_of, results, violations, scheme):
+    page = page_of(results, viewport={"width": 390, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    assert violations(page) == {}
