@@ -234,6 +234,14 @@ def test_columns_of_a_few_rows_explain_each_other():
     assert shares[:30].min() > 0.8 and shares[30:].max() < 0.3
 
 
+def test_numbers_of_wide_tables_hang_together_too():
+    rng = np.random.default_rng(0)
+    sides = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 200)) + 0.1 * rng.normal(size=(300, 200))
+    columns = {f"x{j}": side for j, side in enumerate(sides.T)} | {"kind": rng.choice(["a", "b"], 300)}
+    encoding = TableEncoding.fit(MixedTable(pa.table(columns)))
+    assert len(encoding.with_number) > 190 and not encoding.with_intervals
+
+
 def test_a_columns_ends_have_the_rows_that_keep_its_range():
     for values in (RNG.lognormal(size=20_000), np.round(RNG.normal(0, 100, 20_000))):
         code = ColumnCode.fit("a", numbers(values))

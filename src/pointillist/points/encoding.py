@@ -18,7 +18,7 @@ from pointillist.points.repeats import are_few
 MISSING = ("value", "unknown")
 """What a missing cell is: one more value of its column, or a value that nobody knows."""
 
-MOST_COMPARED = 128
+MOST_COMPARED = 512
 """Most columns of a table in which each is compared with all others."""
 
 
