@@ -17,8 +17,8 @@ from pointillist.diffusion.token_losses import TokenObjective, mean_in_turns, to
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.tokens import Tokens, number_features
 
-SHARE_GIVEN = 0.25
-"""Share of the rows of which some numbers are given, so that any can be."""
+SHARE_GIVEN, SHARE_GIVEN_WITH_GAPS = 0.25, 0.9
+"""Share of the rows of which some numbers are given, so that any can be; and that in tables with gaps to fill."""
 
 SHARE_FOR_TOKENS = 0.5
 """Share of a batch from which tokens are learned: they take fewer steps to learn than numbers."""
@@ -38,6 +38,7 @@ class MixedObjective:
         p_uncond: Share of the rows in which the network of numbers is not shown that token.
         of_numbers: The objective of the numbers.
         has_gaps: Whether tokens of the rows may be unknown; see `TokenObjective`. So are the numbers beside them.
+        share_given: Share of the rows of which some numbers are given.
     """
 
     tokens: Tokens
@@ -47,6 +48,7 @@ class MixedObjective:
         default_factory=lambda: Objective("edm", "uniform", "log-normal", log_normal=LOG_NORMAL)
     )
     has_gaps: bool = False
+    share_given: float = SHARE_GIVEN
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
         """Makes the examples of an epoch, row by row: the arguments of `_loss` except the network, each (m, …)."""
@@ -57,7 +59,7 @@ class MixedObjective:
         level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
         share = jax.random.uniform(row_key, (len(rows), 1))
         # Of these rows a share of the numbers, which is uniform too.
-        is_given = uniform(number_key, numbers.shape) < 1 - share / SHARE_GIVEN
+        is_given = uniform(number_key, numbers.shape) < 1 - share / self.share_given
         is_there = self.tokens.has_number(tokens)
         is_given &= is_there
         places = np.asarray(self.tokens.with_number)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from pointillist.arguments import seed_of
 from pointillist.diffusion.losses import Objective
-from pointillist.diffusion.mixed_losses import MixedObjective
+from pointillist.diffusion.mixed_losses import SHARE_GIVEN, SHARE_GIVEN_WITH_GAPS, MixedObjective
 from pointillist.diffusion.schedules import Schedule, prior_kl
 from pointillist.diffusion.token_losses import TokenObjective
 from pointillist.diffusion.token_sampling import HIDDEN
@@ -40,10 +40,10 @@ BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
 DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 8000
 """Number of training steps if `epochs` is None: the first is that of 80 epochs over 8,000 rows."""
 
-MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS = 400, 60, 150
+MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_GAPS = 400, 60, 150, 600
 """Most epochs if `epochs` is None: a small table is memorized long before it has made the default number of steps, and
 with more epochs of tokens, held-out rows of tables of 1,000 to 32,000 rows become less likely. Of tokens beside numbers
-an epoch has half."""
+an epoch has half. With gaps, cells of new rows too are filled more accurately after four times as many."""
 
 LEARNING_RATE, MIXED_LEARNING_RATE = 1e-3, 3e-3
 """Learning rates if `learning_rate` is None: the second for tokens beside numbers in the largest batch. In smaller ones
@@ -189,7 +189,13 @@ def plan_tokens(
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         guided = None if label is None else encoding.place(label)
         p_uncond = 0.0 if label is None else asked.p_uncond
-        objective = MixedObjective(process.architecture.tokens, guided, p_uncond, has_gaps=has_gaps)
+        share = SHARE_GIVEN_WITH_GAPS if has_gaps else SHARE_GIVEN
+        objective = MixedObjective(process.architecture.tokens, guided, p_uncond, has_gaps=has_gaps, share_given=share)
+    most_epochs, has_trial = MOST_EPOCHS_OF_TOKENS, FEWEST_ROWS <= len(rows) <= MOST_ROWS
+    if encoding.with_number:
+        most_epochs = MOST_EPOCHS_WITH_GAPS if has_gaps else MOST_MIXED_EPOCHS
+        # The loss of numbers is lowest long before they are filled best.
+        has_trial = has_trial and not has_gaps
     plan = Plan(
         rows=rows,
         labels=None,
@@ -197,12 +203,12 @@ def plan_tokens(
         process=process,
         method=training_method(asked, objective, batch_size),
         default_steps=DEFAULT_MIXED_STEPS if encoding.with_number else DEFAULT_STEPS,
-        most_default_epochs=MOST_MIXED_EPOCHS if encoding.with_number else MOST_EPOCHS_OF_TOKENS,
+        most_default_epochs=most_epochs,
         **learning(asked, rate),
         seed=seed,
         held_out=rows_to_hold_out(len(rows), None, 0, stopping, seed),
         stopping=stopping,
-        has_trial=asked.epochs is None and not asked.early_stopping and FEWEST_ROWS <= len(rows) <= MOST_ROWS,
+        has_trial=has_trial and asked.epochs is None and not asked.early_stopping,
     )
     classes = None
     if label is not None:
