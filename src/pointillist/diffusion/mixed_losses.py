@@ -38,7 +38,6 @@ class MixedObjective:
         p_uncond: Share of the rows in which the network of numbers is not shown that token.
         of_numbers: The objective of the numbers.
         has_gaps: Whether tokens of the rows may be unknown; see `TokenObjective`. So are the numbers beside them.
-        share_given: Share of the rows of which some numbers are given.
     """
 
     tokens: Tokens
@@ -48,7 +47,6 @@ class MixedObjective:
         default_factory=lambda: Objective("edm", "uniform", "log-normal", log_normal=LOG_NORMAL)
     )
     has_gaps: bool = False
-    share_given: float = SHARE_GIVEN
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
         """Makes the examples of an epoch, row by row: the arguments of `_loss` except the network, each (m, …)."""
@@ -59,7 +57,8 @@ class MixedObjective:
         level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
         share = jax.random.uniform(row_key, (len(rows), 1))
         # Of these rows a share of the numbers, which is uniform too.
-        is_given = uniform(number_key, numbers.shape) < 1 - share / self.share_given
+        most = SHARE_GIVEN_WITH_GAPS if self.has_gaps else SHARE_GIVEN
+        is_given = uniform(number_key, numbers.shape) < 1 - share / most
         is_there = self.tokens.has_number(tokens)
         is_given &= is_there
         places = np.asarray(self.tokens.with_number)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from pointillist.arguments import seed_of
 from pointillist.diffusion.losses import Objective
-from pointillist.diffusion.mixed_losses import SHARE_GIVEN, SHARE_GIVEN_WITH_GAPS, MixedObjective
+from pointillist.diffusion.mixed_losses import MixedObjective
 from pointillist.diffusion.schedules import Schedule, prior_kl
 from pointillist.diffusion.token_losses import TokenObjective
 from pointillist.diffusion.token_sampling import HIDDEN
@@ -189,8 +189,7 @@ def plan_tokens(
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         guided = None if label is None else encoding.place(label)
         p_uncond = 0.0 if label is None else asked.p_uncond
-        share = SHARE_GIVEN_WITH_GAPS if has_gaps else SHARE_GIVEN
-        objective = MixedObjective(process.architecture.tokens, guided, p_uncond, has_gaps=has_gaps, share_given=share)
+        objective = MixedObjective(process.architecture.tokens, guided, p_uncond, has_gaps=has_gaps)
     most_epochs, has_trial = MOST_EPOCHS_OF_TOKENS, FEWEST_ROWS <= len(rows) <= MOST_ROWS
     if encoding.with_number:
         most_epochs = MOST_EPOCHS_WITH_GAPS if has_gaps else MOST_MIXED_EPOCHS
