@@ -23,6 +23,8 @@ MEANS = np.array([[0.3, -0.4], [-0.6, 0.2], [0.5, 0.1], [-0.2, 0.7], [0.4, -0.1]
 COVARIANCE = np.array([[0.8, 0.63], [0.63, 0.5]], np.float32)
 """Of a correlation of 0.996."""
 
+INDEPENDENT = np.eye(2, dtype=np.float32)
+
 
 class Normal(eqx.Module):
     """The network of numbers that are normal around a sum of means of the tokens' values."""
@@ -70,7 +72,9 @@ NO_TOKENS = TokenDenoiser(Linear(np.zeros((5, 5), np.float32)), MIXED)
 
 
 def of(denoiser, is_asked, rows):
-    function = NumberLogDensity(MixedDenoiser(NO_TOKENS, denoiser), SCHEDULE, tuple(np.flatnonzero(is_asked).tolist()))
+    function = NumberLogDensity(
+        MixedDenoiser(NO_TOKENS, denoiser, INDEPENDENT), SCHEDULE, tuple(np.flatnonzero(is_asked).tolist())
+    )
     return map_rows(function, np.asarray(rows, np.float32))
 
 
@@ -129,7 +133,8 @@ def test_quantiles_of_a_number_are_those_of_the_law():
     starts = norm.ppf(levels).astype(np.float32)
     is_asked = np.array([True, False])
     found = map_rows(
-        NumberQuantiles(MixedDenoiser(NO_TOKENS, Normal()), SCHEDULE, is_asked, starts), rows.astype(np.float32)
+        NumberQuantiles(MixedDenoiser(NO_TOKENS, Normal(), INDEPENDENT), SCHEDULE, is_asked, starts),
+        rows.astype(np.float32),
     )
     slope = COVARIANCE[0, 1] / COVARIANCE[1, 1]
     variance = COVARIANCE[0, 0] - slope * COVARIANCE[0, 1]

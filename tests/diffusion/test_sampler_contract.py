@@ -86,7 +86,7 @@ NUMBER = 0.4, 0.09
 MIXED_LAW = GaussianMixture.of(
     [0.3, 0.2, 0.5], [[0, 0], [1, 0], [2, NUMBER[0]]], [np.eye(2) * 1e-9] * 2 + [np.diag([1e-9, NUMBER[1]])]
 )
-MIXED_ORACLE = MixedDenoiser(TokenDenoiser(Chances(), Tokens((3,), (), (0,), (2,))), NumberOracle())
+MIXED_ORACLE = MixedDenoiser(TokenDenoiser(Chances(), Tokens((3,), (), (0,), (2,))), NumberOracle(), np.eye(1))
 
 WHOLE = np.array([[[-np.inf]], [[np.inf]]], np.float32)
 RESTRICTION = Restriction((0,), np.array([[0, 2]]), np.zeros((1, 2)), np.zeros((1, 2)), np.ones((1, 2)))

@@ -85,16 +85,16 @@ def test_programs_for_more_columns_have_no_more_equations():
         keys = jax.eval_shape(lambda: tuple(jax.random.split(jax.random.key(0))))
         rows = jax.ShapeDtypeStruct((4, width), jnp.float32)
         examples = jax.eval_shape(
-            lambda k, x: objective.examples(k, CleanRows(x, None, SCHEDULE, jnp.ones(width)), 4), keys, rows
+            lambda k, x: objective.examples(k, CleanRows(x, None, SCHEDULE, jnp.eye(n_numbers)), 4), keys, rows
         )
         trained = equations(jax.grad(lambda w, *batch: objective.loss(w, batch, "float32")), network, *examples)
         folded = jax.eval_shape(lambda network: network.folded(), network)
         row, key = jax.ShapeDtypeStruct((width,), jnp.float32), jax.eval_shape(lambda: jax.random.key(0))
 
         def draw(k, w, r):
-            denoiser = MixedDenoiser(TokenDenoiser(w.of_tokens, folded.tokens), w.of_numbers)
+            denoiser = MixedDenoiser(TokenDenoiser(w.of_tokens, folded.tokens), w.of_numbers, jnp.eye(n_numbers))
             return MixedSampler(n, SCHEDULE).draw(k, denoiser, r)
 
         return trained, equations(draw, key, folded, row)
 
-    assert programs(1000) == programs(COLUMNS)
+    assert all(more <= fewer for more, fewer in zip(programs(1000), programs(COLUMNS), strict=True))

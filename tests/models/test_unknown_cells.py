@@ -80,3 +80,17 @@ def test_what_cannot_be_unknown(options, message):
     with pytest.raises(ValueError, match=message) as raised:
         Diffusion(**{"missing": "unknown", **RECIPE, **options}).fit(rows)
     assert "\n" not in str(raised.value)
+
+
+def test_numbers_that_hang_together_are_filled_as_by_regression_before_a_network_has_learned_it():
+    rng = np.random.default_rng(1)
+    hidden, noise = rng.normal(size=(600, 1)), 0.05 * rng.normal(size=(600, 4))
+    full = pd.DataFrame(hidden + noise, columns=list("abcd")).assign(kind=np.where(rng.random(600) < 0.5, "u", "v"))
+    is_gap = rng.random((600, 4)) < 0.2
+    gaps = full.copy()
+    gaps[list("abcd")] = full[list("abcd")].mask(is_gap)
+    model = Diffusion(missing="unknown", **RECIPE | {"epochs": 2}).fit(gaps)
+    filled = np.mean([each[list("abcd")].to_numpy() for each in model.impute(gaps, n_draws=8, random_state=0)], axis=0)
+    # A number given three others has a standard deviation of 0.05 (1 + 1/3)^½.
+    error = (filled - full[list("abcd")].to_numpy())[is_gap & ~is_gap.all(axis=1, keepdims=True)]
+    assert np.median(np.abs(error)) < 2 * 0.6745 * 0.05 * (4 / 3) ** 0.5

@@ -44,7 +44,8 @@ class CleanRows(NamedTuple):
         x0: Rows as the network sees them, shape (m, d), batch after batch.
         labels: Indices of classes, shape (m,); None without classes.
         schedule: The noise schedule; None for tokens, which are hidden instead.
-        sigma_data: Root mean square of each column, shape (d,); None for tokens.
+        sigma_data: Root mean square of each column, shape (d,); of rows of tokens and numbers, the covariance of the
+            numbers, shape (k, k); None for tokens.
         features: Function of (times, log(alpha_t / sigma_t), labels) that returns the conditioning features; None for
             tokens, of which the hidden ones themselves show the noise level.
     """
@@ -52,7 +53,7 @@ class CleanRows(NamedTuple):
     x0: Float[Array, "m d"]
     labels: Int[Array, " m"] | None = None
     schedule: Schedule | None = None
-    sigma_data: Float[Array, " d"] | None = None
+    sigma_data: Float[Array, "..."] | None = None
     features: Callable[[Array, Array, Array | None], Array] | None = None
 
 
@@ -158,7 +159,7 @@ class Objective:
         eps: Float[Array, "m d"],
         share: Float[Array, " m"],
         schedule: Schedule,
-        sigma_data: Float[Array, " d"],
+        sigma_data: Float[Array, " d"] | Float[Array, "m d"],
     ) -> Noised:
         """Adds noise to rows, and computes targets and weights.
 
@@ -167,7 +168,8 @@ class Objective:
             eps: ε, shape (m, d).
             share: Quantile of each row's noise level in the distribution of noise levels, in [0, 1).
             schedule: The noise schedule.
-            sigma_data: Root mean square of each column, shape (d,).
+            sigma_data: Root mean square of each column, shape (d,), or of each number, shape (m, d), about which a
+                row's mean square is taken to be 1.
         """
         t: Array
         if self.noise_levels == "uniform":
@@ -177,7 +179,7 @@ class Objective:
             lambda_t = jnp.log(alpha_t / sigma_t)
         else:
             mean, std = self.log_normal
-            log_sigma_data = 0.5 * jnp.log(jnp.mean(sigma_data**2))
+            log_sigma_data = 0.5 * jnp.log(jnp.mean(sigma_data**2)) if sigma_data.ndim == 1 else 0.0
             # ndtri is infinite at 0 and at 1.
             z = jax.scipy.special.ndtri(jnp.clip(share, 1e-6, 1 - 1e-6))
             lambda_t = jnp.clip(-(log_sigma_data + mean + std * z), *lambda_range(schedule))
@@ -185,7 +187,7 @@ class Objective:
             alpha_t, sigma_t = at_lambda(lambda_t)
         alpha_t, sigma_t = alpha_t[:, None], sigma_t[:, None]
         x_t = alpha_t * x0 + sigma_t * eps
-        sigma_data = sigma_data[None]
+        sigma_data = jnp.atleast_2d(sigma_data)
         levels = self.prediction, alpha_t, sigma_t, sigma_data
         return Noised(
             inside=coefficients(*levels).inside * x_t,

@@ -311,7 +311,4 @@ def open_numbers(
     """The denoiser of the numbers of a row that are asked for and that there are, and all its numbers."""
     tokens = denoiser.tokens
     row, numbers = x[: len(tokens.sizes)], x[len(tokens.sizes) :]
-    is_there = tokens.has_number(row)
-    shown = number_features(numbers, is_there & ~jnp.asarray(is_asked))
-    known = denoiser.of_numbers.known(tokens.one_hot(row), shown)
-    return NumberDenoiser(denoiser.of_numbers, schedule, is_there & jnp.asarray(is_asked), known), numbers
+    return denoiser.of_row(row, numbers, tokens.has_number(row) & ~jnp.asarray(is_asked), schedule), numbers

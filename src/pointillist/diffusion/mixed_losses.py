@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from pointillist.diffusion.conditional_normal import conditional_normal
 from pointillist.diffusion.draws import uniform
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Objective
 from pointillist.diffusion.mixed_networks import MixedNetwork
@@ -26,6 +27,8 @@ SHARE_FOR_TOKENS = 0.5
 LOG_NORMAL = (-1.7, 1.8)
 """Mean and standard deviation of log σ. Rows of a table lie close to where numbers determine each other, which only low
 noise shows; at high noise, the tokens decide."""
+
+_ROWS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class MixedObjective:
             is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
             shown_tokens = tokens.at[:, self.guided].set(jnp.where(is_dropped, HIDDEN, tokens[:, self.guided]))
         noise = self.of_numbers.noise(level_key, noise_key, len(rows) // batch_size, batch_size, numbers.shape[1])
-        noised = self.of_numbers.noised(numbers, noise[1], noise[0], clean.schedule, clean.sigma_data[n:])
+        centre, sigma_data = _in_turns(clean.sigma_data, numbers, is_given)
+        noised = self.of_numbers.noised(numbers - centre, noise[1], noise[0], clean.schedule, sigma_data)
         of_tokens = rows, is_seen, jnp.where(is_seen, 0.0, weight), numbers, is_given
         return *of_tokens, shown_tokens, noised.inside, is_there & ~is_given, noised.lambda_t[:, None], noised.target
 
@@ -120,3 +124,15 @@ class MixedObjective:
         known = jax.vmap(own.known)(self.tokens.one_hot(shown_tokens).astype(dtype), shown)
         found = jax.vmap(own)(inside.astype(dtype), is_open, known, lambda_t[:, 0]).astype(jnp.float32)
         return of_tokens + jnp.sum(is_open.astype(jnp.float32) * (found - target) ** 2) / len(rows)
+
+
+def _in_turns(
+    covariance: Float[Array, "k k"], numbers: Float[Array, "m k"], is_given: Bool[Array, "m k"]
+) -> tuple[Float[Array, "m k"], Float[Array, "m k"]]:
+    """`conditional_normal` of rows, a few at a time: each takes a matrix."""
+    padding = (0, -len(numbers) % _ROWS_AT_ONCE), (0, 0)
+    parts = [jnp.pad(of, padding).reshape(-1, _ROWS_AT_ONCE, numbers.shape[1]) for of in (numbers, is_given)]
+    of_rows = jax.vmap(partial(conditional_normal, covariance))
+    found = jax.lax.map(lambda part: of_rows(*part), tuple(parts))
+    mean, deviation = (of.reshape(-1, numbers.shape[1])[: len(numbers)] for of in found)
+    return mean, deviation

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from pointillist.diffusion.conditional_normal import conditional_normal
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.parameterisations import coefficients
+from pointillist.diffusion.parameterisations import SigmaData, coefficients
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser, TokenSampler, draw_tokens
@@ -39,6 +40,8 @@ class NumberDenoiser(Denoiser):
         is_open: Which numbers are drawn.
         known: What is known, as `NumberNetwork.known` returns it.
         without: The same without the token that guidance leaves out, and w; None without guidance.
+        centre: What the numbers are near to, by those that are given.
+        sigma_data: How near: σ_d of what is left of each number.
     """
 
     network: Any
@@ -46,15 +49,18 @@ class NumberDenoiser(Denoiser):
     is_open: Bool[Array, " k"]
     known: Float[Array, " width"]
     without: tuple[Float[Array, " width"], Any] | None = None
+    centre: Float[Array, " k"] | float = 0.0
+    sigma_data: SigmaData = 1.0
 
     def __call__(self, x_t: Float[Array, " k"], t: Time) -> Float[Array, " k"]:
         """E[x_0 | x_t], 0 for numbers that are not drawn."""
         alpha_t, sigma_t = alpha_sigma(self.schedule, t)
-        inside, skip, out = coefficients("edm", alpha_t, sigma_t)
+        inside, skip, out = coefficients("edm", alpha_t, sigma_t, self.sigma_data)
+        left = x_t - alpha_t * self.centre
 
         def predicted(known: Float[Array, " width"]) -> Float[Array, " k"]:
-            found = self.network(inside * x_t, self.is_open, known, jnp.log(alpha_t / sigma_t))
-            return jnp.clip(skip * x_t + out * found, -LARGEST_SCORE, LARGEST_SCORE)
+            found = self.network(inside * left, self.is_open, known, jnp.log(alpha_t / sigma_t))
+            return jnp.clip(self.centre + skip * left + out * found, -LARGEST_SCORE, LARGEST_SCORE)
 
         x0 = predicted(self.known)
         if self.without is not None:
@@ -69,12 +75,14 @@ class MixedDenoiser(eqx.Module):
     Attributes:
         of_tokens: Denoiser of the tokens.
         of_numbers: Network of the numbers, a `NumberNetwork` or what has its methods.
+        covariance: Covariance of the numbers, shape (k, k).
         guided: Position of the token towards whose value rows are guided; None without guidance.
         guidance: w, at least 0.
     """
 
     of_tokens: TokenDenoiser
     of_numbers: Any
+    covariance: Float[Array | np.ndarray, "k k"]
     guided: int | None = eqx.field(static=True, default=None)
     guidance: Float[Array | np.ndarray, ""] | float = 0.0
 
@@ -95,6 +103,7 @@ class MixedDenoiser(eqx.Module):
             schedule: The noise schedule.
         """
         one_hot, shown = self.tokens.one_hot(row), number_features(numbers, is_given)
+        centre, sigma_data = conditional_normal(self.covariance, numbers, is_given)
         without = None
         if self.guided is not None:
             hidden = jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, one_hot)
@@ -105,6 +114,8 @@ class MixedDenoiser(eqx.Module):
             is_open=self.tokens.has_number(row) & ~is_given,
             known=self.of_numbers.known(one_hot, shown),
             without=without,
+            centre=centre,
+            sigma_data=sigma_data,
         )
 
 

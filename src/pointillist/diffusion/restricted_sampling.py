@@ -142,14 +142,14 @@ class RestrictedSampler(PopulationSampler):
         tokens = denoiser.tokens
         is_given = jnp.isfinite(numbers) & tokens.has_number(rows)
 
-        def known(row: Array, numbers: Array, is_given: Array) -> tuple[Array, Array, Any]:
+        def known(row: Array, numbers: Array, is_given: Array) -> tuple[Any, ...]:
             own = denoiser.of_row(row, numbers, is_given, schedule)
-            return own.is_open, own.known, None if own.without is None else own.without[0]
+            return own.is_open, own.known, None if own.without is None else own.without[0], own.centre, own.sigma_data
 
         def denoise(context: tuple[Any, ...], x_t: Array, t: Array) -> Array:
-            is_open, known, without = context[0]
+            is_open, known, without, *near = context[0]
             pair = None if without is None else (without, denoiser.guidance)
-            return NumberDenoiser(denoiser.of_numbers, schedule, is_open, known, pair)(x_t, t)
+            return NumberDenoiser(denoiser.of_numbers, schedule, is_open, known, pair, *near)(x_t, t)
 
         start_key, walk_key = jax.random.split(key)
         x_T = jax.random.normal(start_key, numbers.shape)

@@ -68,10 +68,10 @@ class Fixed(eqx.Module):
 
 
 class Data(eqx.Module):
-    """Data sets of one shape, their columns' root mean squares, and their labels if the models have classes."""
+    """Data sets of one shape, the `CleanRows.sigma_data` of each, and their labels if the models have classes."""
 
     rows: Float[Array, "sets n d"]
-    sigma_data: Float[Array, "sets d"] | None
+    sigma_data: Float[Array, "sets ..."] | None
     labels: Int[Array, "sets n"] | None
 
 

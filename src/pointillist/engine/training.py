@@ -67,7 +67,8 @@ class StackTrainer:
         method: How the models are trained. An epoch is n // batch_size steps over rows in a new random order; the rows
             that remain are left out of that epoch.
         labels: Indices of classes, shape (number of data sets, n); needed with an embedding of the class.
-        sigma_data: Root mean square of each column, shape (number of data sets, d); that of `data` by default.
+        sigma_data: What `CleanRows` says of the columns' spread, a data set after another; the root mean square of each
+            column of `data` by default.
         devices: Devices to use, all by default; only one of the cores if batches are cut into parts.
         capacity: Number of models that the compiled program has room for, at least as many as there are; stacks of one
             capacity share a program.
@@ -83,7 +84,7 @@ class StackTrainer:
         architecture: AnyArchitecture,
         method: Method,
         labels: Int[np.ndarray, "sets n"] | None = None,
-        sigma_data: Float[np.ndarray, "sets d"] | None = None,
+        sigma_data: Float[np.ndarray, "sets ..."] | None = None,
         devices: Sequence[jax.Device] | None = None,
         capacity: int | None = None,
         is_side_by_side: bool | None = None,

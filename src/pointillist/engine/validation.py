@@ -18,7 +18,7 @@ def held_out_loss(
     architecture: AnyArchitecture,
     objective: AnyObjective,
     schedule: Schedule | None,
-    sigma_data: Float[np.ndarray, " d"] | None,
+    sigma_data: Float[np.ndarray, "..."] | None,
     rows: Float[np.ndarray, "n d"],
     labels: Int[np.ndarray, " n"] | None,
     seed: int,
@@ -32,7 +32,7 @@ def held_out_loss(
         architecture: Its architecture.
         objective: The objective that it is trained for.
         schedule: The schedule that it is trained with; None for tokens.
-        sigma_data: Root mean square of each column in training; None for tokens.
+        sigma_data: See `CleanRows`.
         rows: Rows, shape (n, d), scaled.
         labels: Indices of classes, shape (n,), for a model with classes; each row is shown with its own label.
         seed: Seed, 0 … 2³² - 1.
@@ -48,7 +48,7 @@ def _loss(
     key: PRNGKeyArray,
     network: Any,
     schedule: Schedule | None,
-    sigma_data: Float[Array, " d"] | None,
+    sigma_data: Float[Array, "..."] | None,
     rows: Float[Array, "n d"],
     labels: Int[Array, " n"] | None,
     *,

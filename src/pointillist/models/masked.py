@@ -37,17 +37,27 @@ class MaskedProcess(Process):
 
     Attributes:
         architecture: The network's architecture, with the tokens.
+        covariance: Covariance of the numbers, shape (k, k).
     """
 
     architecture: TokenArchitecture
+    covariance: Float[np.ndarray, "k k"]
 
     @classmethod
-    def of(cls, parameters: dict[str, Any], encoding: TableEncoding, *, has_ranks: bool = False) -> "MaskedProcess":
+    def of(
+        cls,
+        parameters: dict[str, Any],
+        encoding: TableEncoding,
+        covariance: Float[np.ndarray, "k k"] | None = None,
+        *,
+        has_ranks: bool = False,
+    ) -> "MaskedProcess":
         """Makes the process that hyperparameters describe.
 
         Args:
             parameters: The hyperparameters.
             encoding: The tokens of a table.
+            covariance: Covariance of the numbers, shape (k, k); that of independent ones by default.
             has_ranks: Whether the network learns what ordered values have in common, as it does in training.
         """
         tokens = Tokens(
@@ -57,14 +67,15 @@ class MaskedProcess(Process):
             encoding.number_values,
             encoding.with_intervals,
         )
-        return cls(TokenArchitecture(tokens, *(parameters[name] for name in ("width", "depth", "frequencies"))))
+        architecture = TokenArchitecture(tokens, *(parameters[name] for name in ("width", "depth", "frequencies")))
+        return cls(
+            architecture, np.eye(len(tokens.with_number), dtype=np.float32) if covariance is None else covariance
+        )
 
     @property
-    def noise(self) -> tuple[Schedule | None, Float[np.ndarray, " k"] | None]:
-        """The noise schedule of the numbers, whose root mean square is 1; tokens are hidden, whatever theirs."""
-        tokens = self.architecture.tokens
-        n_numbers = len(tokens.with_number)
-        return (SCHEDULE, np.ones(len(tokens.sizes) + n_numbers, np.float32)) if n_numbers else (None, None)
+    def noise(self) -> tuple[Schedule | None, Float[np.ndarray, "k k"] | None]:
+        """The noise schedule of the numbers, and their covariance; tokens are hidden, whatever theirs."""
+        return (SCHEDULE, self.covariance) if len(self.covariance) else (None, None)
 
     def finished(self, network: Weights) -> tuple["MaskedProcess", Weights]:
         """Returns the network with its two kinds of weights merged, and the process without ranks."""
@@ -142,7 +153,9 @@ class MaskedProcess(Process):
         guidance, guided = np.asarray(request.guidance, np.float32), _label_token(learned)
         of_tokens, of_numbers = _networks(learned)
         denoiser = GuidedTokenDenoiser(of_tokens, self.architecture.tokens, guided=guided, guidance=guidance)
-        return denoiser if of_numbers is None else MixedDenoiser(denoiser, of_numbers, guided, guidance)
+        return (
+            denoiser if of_numbers is None else MixedDenoiser(denoiser, of_numbers, self.covariance, guided, guidance)
+        )
 
     def plain(
         self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None
@@ -150,7 +163,7 @@ class MaskedProcess(Process):
         """Returns the denoiser without guidance, which gives forbidden values of tokens no probability."""
         of_tokens, of_numbers = _networks(learned)
         denoiser = TokenDenoiser(of_tokens, self.architecture.tokens, forbidden=forbidden)
-        return denoiser if of_numbers is None else MixedDenoiser(denoiser, of_numbers)
+        return denoiser if of_numbers is None else MixedDenoiser(denoiser, of_numbers, self.covariance)
 
     def filling(
         self, learned: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any

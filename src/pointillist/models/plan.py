@@ -216,7 +216,7 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
         "codec": [fingerprint(tensor.reshape(-1, 1)) for tensor in plan.codec.tensors().values()],
         "architecture": asdict(plan.process.architecture),
         "method": asdict(plan.method),
-        "sigma_data": None if sigma_data is None else fingerprint(sigma_data[:, None]),
+        "sigma_data": None if sigma_data is None else fingerprint(sigma_data.reshape(-1, 1)),
         "stopping": None if plan.stopping is None else asdict(plan.stopping),
         "start": None if plan.start is None else hashlib.sha256(weights.to_bytes(plan.start)).hexdigest(),
         "shards": plan.shards.limit,

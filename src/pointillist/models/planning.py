@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import seed_of
+from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.mixed_losses import MixedObjective
 from pointillist.diffusion.schedules import Schedule, prior_kl
@@ -24,6 +25,7 @@ from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data
 from pointillist.models.row_model import RowModel
 from pointillist.points import TableScaling, column_range, rows_at
 from pointillist.points.column_code import ColumnCode
+from pointillist.points.covariance import covariance_of
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.headings import Headings
@@ -179,7 +181,7 @@ def plan_tokens(
     seed = seed_of(asked.random_state) if seed is None else seed
     stopping = _stopping(asked)
     parameters = deciding(asked, WIDTH_OF_TOKENS, FREQUENCIES if len(rows) > MOST_ROWS else FREQUENCIES_OF_FEW)
-    process = MaskedProcess.of(parameters, encoding, has_ranks=True)
+    process = MaskedProcess.of(parameters, encoding, _covariance(rows, encoding), has_ranks=True)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
     # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
     batch_size = asked.batch_size or int(np.clip(len(rows) // 16, 8, largest))
@@ -232,6 +234,15 @@ def _without_gaps(rows: Float[np.ndarray, "n width"], table: MixedTable) -> bool
         raise ValueError(f"row {empty[0]} has only missing cells, of which nothing can be learned: drop such rows")
     rows[is_unknown] = HIDDEN
     return True
+
+
+def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoding) -> Float[np.ndarray, "k k"] | None:
+    """The covariance of the numbers beside tokens; None if there are none, or too many."""
+    n, k = len(encoding.sizes), len(encoding.with_number)
+    if not 0 < k <= MOST_NUMBERS:
+        return None
+    is_there = rows[:, encoding.with_number] == encoding.number_values
+    return covariance_of(np.where(is_there, rows[:, n:], np.nan))
 
 
 def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:

@@ -55,8 +55,11 @@ class Process(ABC):
 
     @property
     @abstractmethod
-    def noise(self) -> tuple[Schedule | None, Float[np.ndarray, " k"] | None]:
-        """The noise schedule, and the root mean square of each column; None where rows are hidden, not noised."""
+    def noise(self) -> tuple[Schedule | None, Float[np.ndarray, "..."] | None]:
+        """The noise schedule, and the root mean square of each column or the covariance of the numbers beside tokens.
+
+        None where rows are hidden, not noised.
+        """
 
     @abstractmethod
     def finished(self, network: Weights) -> "tuple[Process, Weights]":

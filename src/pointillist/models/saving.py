@@ -1,7 +1,7 @@
 """Saves a fitted model as the description and the tensors of a model file, and loads it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ _SINGLE = np.dtype("f4")
 _LARGEST_SIGMA = 1e18
 """Largest sigma_data, whose square float32 still holds."""
 
+_LARGEST_COVARIANCE = 100.0
+"""Largest covariance of two normal scores."""
+
 Tensors = dict[str, np.ndarray]
 
 
@@ -67,6 +70,8 @@ def save_model(model: RowModel, path: Path) -> None:
     if isinstance(model.process, GaussianProcess):
         facts["classes"] = None if classes is None else classes.labels.tolist()
         tensors["spread"] = model.process.sigma_data
+    elif isinstance(model.process, MaskedProcess):
+        tensors["covariance"] = model.process.covariance
     if classes is not None:
         tensors["class_counts"] = classes.counts.astype(np.int64)
     write_model(path, facts, tensors)
@@ -165,11 +170,14 @@ def _of_tokens(
         raise ValueError("it has more columns than its layout")
     process = MaskedProcess.of(trained_with, codec.encoding)
     shapes: dict[str, Shape] = {name: ((n,), _VALUES) for name, n in lengths.items()}
+    shapes["covariance"] = (process.covariance.shape, _SINGLE)
 
     def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
         codec = TokenCodec.from_facts(facts, tensors)
         labels = np.empty(0) if column is None else codec.labels(column[0])
-        return codec, process, labels
+        if not (np.abs(tensors["covariance"]) <= _LARGEST_COVARIANCE).all():
+            raise ValueError("the covariance of its numbers is not finite, or beyond use")
+        return codec, replace(process, covariance=tensors["covariance"]), labels
 
     return _Claim(process.architecture, codec.width, n_classes, shapes, assemble)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.mixed_networks import LEVEL_FEATURES, MixedNetwork
 from pointillist.diffusion.mixed_sampling import POINTS, SCHEDULE
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES
@@ -70,6 +71,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "noise_level_frequencies": NOISE_LEVEL_FREQUENCIES,
         "alpha": packed([SCHEDULE.alpha], "float32"),
         "sigma": packed([SCHEDULE.sigma], "float32"),
+        "covariance": packed([process.covariance], "float32") if 0 < len(process.covariance) <= MOST_NUMBERS else None,
         "width": codec.width,
         "chunk": CHUNK,
         **_weights(model, tokens),
@@ -214,6 +216,8 @@ def _carried(model: RowModel, codec: TokenCodec) -> list[str]:
             "of each other column of numbers its distribution: its values, or up to 1,001 quantiles, which are values "
             "of training rows or lie between two, and the lowest and the highest value"
         )
+    if sum(code.scores is not None and not code.has_intervals for code in codes) > 1:
+        lines.append("how those numbers vary together, two by two")
     if codec.relations:
         lines.append("sums and orders of columns that all training rows obey")
     return lines

@@ -5,6 +5,28 @@ const HIDDEN = -1;
 const LARGEST_PLACE = 1 - 2 ** -12;
 const LARGEST_SCORE = 5.5;
 
+/** Variance of the noise that a number is given with, and smallest variance of one that is not. */
+const GIVEN_NOISE = 1e-5;
+
+/** Mean and standard deviation of each number of x ~ N(0, C), given those that are not NaN; without C, of N(0, I). */
+function conditionalNormal(covariance, numbers) {
+  const k = numbers.length;
+  const [mean, left] = [new Float64Array(k), Float64Array.from(covariance ?? [])];
+  if (!covariance) return [mean, mean.map(() => 1)];
+  numbers.forEach((x, i) => {
+    if (Number.isNaN(x)) return;
+    const column = left.slice(i * k, (i + 1) * k);
+    const variance = column[i] + GIVEN_NOISE;
+    const gain = column.map((value) => value / variance);
+    const off = x - mean[i];
+    for (let a = 0; a < k; a++) {
+      mean[a] += gain[a] * off;
+      for (let b = 0; b < k; b++) left[a * k + b] -= gain[a] * column[b];
+    }
+  });
+  return [mean, mean.map((_, a) => Math.sqrt(Math.max(left[a * k + a], GIVEN_NOISE)))];
+}
+
 /** Most draws for a row until it meets all conditions, and the smallest mass of a condition. */
 const MOST_TRIES = 300;
 const SMALLEST_MASS = 1e-9;
@@ -339,7 +361,7 @@ class MixedModel {
   }
 
   #drawNumbers(keys, tokens, numbers, guided, guidance) {
-    const { with_number: places, number_values: values, steps } = this.model;
+    const { with_number: places, number_values: values, steps, covariance } = this.model;
     const { columns, ofNumbers } = this;
     const n = this.model.sizes.length;
     const known = ofNumbers.context.start();
@@ -355,10 +377,11 @@ class MixedModel {
     const own = keys.map((key) => foldIn(key, n + 1));
     const normal = (of) => Float32Array.from(own.flatMap((key) => [...normals(of(key), columns)]));
     const noise = { step: (i) => normal((key) => foldIn(key, i)) };
+    const near = numbers.map((row) => conditionalNormal(covariance, row));
     const predict = (x, level) => {
-      const x0 = this.#predict(x, level, isOpen, known);
+      const x0 = this.#predict(x, level, isOpen, known, near);
       if (!guided) return x0;
-      const free = this.#predict(x, level, isOpen, without);
+      const free = this.#predict(x, level, isOpen, without, near);
       return x0.map((value, i) => value + guidance * (value - free[i]));
     };
     let x = normal((key) => key);
@@ -369,22 +392,31 @@ class MixedModel {
     });
   }
 
-  /** x̂_0 of the numbers that are drawn, 0 for others. */
-  #predict(x, { alpha, sigma, lambda }, isOpen, known) {
+  /** x̂_0 of the numbers that are drawn, 0 for others. near: of each row, what `conditionalNormal` returned. */
+  #predict(x, { alpha, sigma, lambda }, isOpen, known, near) {
     const { columns, ofNumbers, memory } = this;
-    const total = sigma ** 2 + alpha ** 2;
-    const [inside, skip, out] = [1 / Math.sqrt(total), alpha / total, sigma / Math.sqrt(total)];
     const level = noiseLevelEmbedding(lambda, this.model.level_features, this.model.noise_level_frequencies);
     const block = memory.view(this.block, columns * BLOCK);
     block.fill(0);
     const rows = x.length / columns;
-    for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) block[c * BLOCK + r] = inside * x[r * columns + c];
+    for (let r = 0; r < rows; r++) {
+      const [centre, deviation] = near[r];
+      for (let c = 0; c < columns; c++) {
+        const total = Math.hypot(sigma, alpha * deviation[c]);
+        block[c * BLOCK + r] = (x[r * columns + c] - alpha * centre[c]) / total;
+      }
+    }
     ofNumbers.given(isOpen, known);
     const found = memory.view(ofNumbers.apply(this.block, ofNumbers.share(level)), columns * BLOCK);
     return x.map((value, i) => {
-      const place = (i % columns) * BLOCK + Math.floor(i / columns);
+      const [r, c] = [Math.floor(i / columns), i % columns];
+      const place = c * BLOCK + r;
       if (!isOpen[place]) return 0;
-      return Math.min(LARGEST_SCORE, Math.max(-LARGEST_SCORE, skip * value + out * found[place]));
+      const [centre, deviation] = [near[r][0][c], near[r][1][c]];
+      const total = sigma ** 2 + (alpha * deviation) ** 2;
+      const kept = (alpha * deviation ** 2 * (value - alpha * centre)) / total;
+      const x0 = centre + kept + ((sigma * deviation) / Math.sqrt(total)) * found[place];
+      return Math.min(LARGEST_SCORE, Math.max(-LARGEST_SCORE, x0));
     });
   }
 }

@@ -54,8 +54,9 @@
     /** What the workers need of a model, its weights unpacked. */
     async unpacked(model) {
       const { weights, shapes, scales, rest, ...others } = model;
-      const [alpha, sigma] = [model.alpha, model.sigma].map((numbers) => unpackNumbers(numbers, "float32"));
-      return { ...others, tensors: await tensorsOf(model), alpha, sigma };
+      const parts = [model.alpha, model.sigma, model.covariance];
+      const [alpha, sigma, covariance] = parts.map((numbers) => numbers && unpackNumbers(numbers, "float32"));
+      return { ...others, tensors: await tensorsOf(model), alpha, sigma, covariance };
     }
   }
 

@@ -1,0 +1,37 @@
+"""Numbers given others, against the textbook's formula by NumPy's solver."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pointillist.diffusion.conditional_normal import MOST_NUMBERS, NOISE, conditional_normal
+
+
+def some_covariance(k, seed=0):
+    loadings = np.random.default_rng(seed).normal(size=(k, 3))
+    return loadings @ loadings.T / 3 + 0.05 * np.eye(k)
+
+
+@pytest.mark.parametrize(("k", "given"), [(1, []), (5, [1, 3]), (8, [0, 7]), (19, range(0, 19, 2)), (3, [0, 1, 2])])
+def test_mean_and_deviation_are_the_textbooks(k, given):
+    covariance, given = some_covariance(k), np.asarray(given, int)
+    values = np.random.default_rng(1).normal(size=k)
+    is_given = np.isin(np.arange(k), given)
+    shown = np.where(is_given, values, np.nan)
+
+    found = conditional_normal(
+        jnp.asarray(covariance, jnp.float32), jnp.asarray(shown, jnp.float32), jnp.asarray(is_given)
+    )
+
+    known = covariance[np.ix_(given, given)] + NOISE * np.eye(len(given))
+    gain = np.linalg.solve(known, covariance[given]).T
+    variance = np.diag(covariance - gain @ covariance[given])
+    np.testing.assert_allclose(found[0], gain @ values[given], atol=2e-4)
+    np.testing.assert_allclose(found[1], np.sqrt(np.maximum(variance, NOISE)), atol=2e-4)
+
+
+def test_of_more_numbers_none_says_anything():
+    k = MOST_NUMBERS + 1
+    mean, deviation = conditional_normal(jnp.ones((k, k)), jnp.ones(k), jnp.ones(k, bool))
+
+    assert not mean.any() and (deviation == 1).all()
