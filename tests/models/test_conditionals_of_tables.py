@@ -6,7 +6,7 @@ import pytest
 from test_mixed_density import KIND, RNG, SIZE, TABLE, N, density, smooth
 from test_process_contract import untrained
 
-from pointillist.models.conditional import Conditional
+from pointillist.models.conditionals import conditional_of
 from pointillist.models.predictive import Predictive
 
 EXTRA = TABLE.assign(
@@ -22,7 +22,7 @@ def model():
 
 
 def test_probabilities_sum_to_one_and_are_those_of_log_prob(model):
-    view = Conditional(model, "kind")
+    view = conditional_of(model, "kind")
     rows = EXTRA[:20]
     p = view.predict_proba(rows.drop(columns="kind"))
     assert view.classes_.tolist() == ["a", "b"] and np.allclose(p.sum(axis=1), 1, atol=1e-5)
@@ -33,7 +33,7 @@ def test_probabilities_sum_to_one_and_are_those_of_log_prob(model):
 
 @pytest.mark.parametrize("target", ["size", "spiky", "alone", "legs"])
 def test_quantiles_and_means_are_those_of_draws(model, target):
-    view, rows = Conditional(model, target), EXTRA[:2]
+    view, rows = conditional_of(model, target), EXTRA[:2]
     draws = view.sample(rows, 1500, random_state=0)
     assert draws.shape == (2, 1500)
     error = draws.std(axis=1) / 1500**0.5
@@ -51,7 +51,7 @@ def test_quantiles_and_means_are_those_of_draws(model, target):
 
 @pytest.mark.slow
 def test_the_conditional_density_integrates_to_one(model):
-    view = Conditional(model, "size")
+    view = conditional_of(model, "size")
     grid = np.linspace(-12, 14, 1200)
     rows = pd.concat([EXTRA[:1]] * len(grid), ignore_index=True).assign(size=grid)
     assert np.exp(view.log_prob(rows)).sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=0.05)
@@ -62,51 +62,51 @@ def test_the_mass_of_several_columns_is_that_of_the_joint_law():
     frame = TABLE[["kind", "legs"]]
     joint = untrained(frame.assign(other=KIND), process="masked")
     rows = pd.DataFrame([(k, n) for k in "ab" for n in (2, 4, 6)], columns=["kind", "legs"]).assign(other="a")
-    found = Conditional(joint, ["kind", "legs"]).log_prob(rows)
+    found = conditional_of(joint, ["kind", "legs"]).log_prob(rows)
     assert np.exp(found).sum() == pytest.approx(1, abs=1e-4)
-    both = Conditional(joint, ["kind", "legs"]).sample(rows, 3, random_state=0)
+    both = conditional_of(joint, ["kind", "legs"]).sample(rows, 3, random_state=0)
     assert both["kind"].shape == both["legs"].shape == (6, 3)
-    assert set(Conditional(joint, ["kind", "legs"]).predict(rows[:2])) == {"kind", "legs"}
+    assert set(conditional_of(joint, ["kind", "legs"]).predict(rows[:2])) == {"kind", "legs"}
     assert np.isfinite(density(joint, rows)).all()
 
 
 def test_missing_cells_are_unknown(model):
     rows = EXTRA[:4].copy()
     rows.loc[1, "kind"], rows.loc[2, "other"] = None, np.nan
-    view = Conditional(model, "size")
+    view = conditional_of(model, "size")
     assert np.isfinite(view.predict(rows)).all() and np.isfinite(view.log_prob(rows)).all()
     whole = view.predict(EXTRA[:4])
     assert np.array_equal(view.predict(rows)[[0, 3]], whole[[0, 3]])
 
 
 def test_dates_come_back_as_dates(model):
-    found = Conditional(model, "born").quantiles(EXTRA[:3], [0.5])
+    found = conditional_of(model, "born").quantiles(EXTRA[:3], [0.5])
     assert found.dtype.kind == "M" and found.shape == (3, 1)
 
 
 @pytest.mark.slow
 def test_arrays_have_columns_by_position():
     array = np.column_stack([TABLE["legs"], (TABLE["kind"] == "a"), TABLE["size"]]).astype(float)
-    view = Conditional(untrained(array, process="masked"), 1)
+    view = conditional_of(untrained(array, process="masked"), 1)
     assert np.array_equal(view.predict_proba(array[:5]), view.predict_proba(array[:5, [0, 2]]))
 
 
 @pytest.mark.slow
 def test_labels_apart_from_the_table_are_a_column():
     own = untrained(TABLE, RNG.choice(["x", "y"], N), process="masked")
-    assert Conditional(own, "label").predict_proba(TABLE[:3]).shape == (3, 2)
+    assert conditional_of(own, "label").predict_proba(TABLE[:3]).shape == (3, 2)
     of_x, of_y, of_each, of_none = (
-        Conditional(own, "kind", labels).predict_proba(TABLE[:3]) for labels in ("x", "y", ["x", "y", None], None)
+        conditional_of(own, "kind", labels).predict_proba(TABLE[:3]) for labels in ("x", "y", ["x", "y", None], None)
     )
     np.testing.assert_allclose(of_each, [of_x[0], of_y[1], of_none[2]], rtol=1e-5)
     assert np.abs(of_x - of_y).max() > 1e-4
     with pytest.raises(ValueError, match="target 'label' is given by labels too"):
-        Conditional(own, "label", "x")
+        conditional_of(own, "label", "x")
 
 
 def test_values_are_of_the_digits_of_the_column_and_means_are_not():
     table = TABLE.assign(size=TABLE["size"].round(1))
-    view = Conditional(untrained(table, process="masked"), "size")
+    view = conditional_of(untrained(table, process="masked"), "size")
     for found in (
         view.quantiles(table[:9], [0.1, 0.5]),
         view.predict(table[:9], "median"),
@@ -119,21 +119,20 @@ def test_values_are_of_the_digits_of_the_column_and_means_are_not():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: Conditional(m, "colour"), "there is no column 'colour'"),
-        (lambda m: Conditional(m, ["kind", "kind"]), "one column or several different ones"),
-        (lambda m: Conditional(m, list(EXTRA)), "all are targets"),
-        (lambda m: Conditional(m, "kind").predict(EXTRA.drop(columns="size")), "X has no column 'size'"),
-        (lambda m: Conditional(m, "kind").predict(EXTRA[:2], "mean"), "have no mean: take 'mode'"),
-        (lambda m: Conditional(m, "kind").predict(EXTRA[:2], "best"), "statistic must be"),
-        (lambda m: Conditional(m, "kind").quantiles(EXTRA[:2], [0.5]), "have no quantiles: take predict_proba"),
-        (lambda m: Conditional(m, "size").predict_proba(EXTRA[:2]), "ask for quantiles"),
-        (lambda m: Conditional(m, "size").quantiles(EXTRA[:2], [5]), "between 0 and 1"),
-        (lambda m: Conditional(m, "size").sample(EXTRA[:2], 0), "n_draws must be an integer"),
-        (lambda m: Conditional(m, "size").log_prob(EXTRA[:2].assign(size=np.nan)), "is missing in row 0"),
-        (lambda m: Conditional(m, "size").predict(EXTRA[:2].map(lambda x: None)), "row 0 has only missing cells"),
-        (lambda m: Conditional(m, "size").predict(EXTRA[:0]), "X has no rows: give one"),
-        (lambda m: Conditional(m, ["size", "kind"]).classes_, "for one target"),
-        (lambda m: Conditional(untrained(EXTRA[["size", "other"]]), "size"), "this one is of numbers"),
+        (lambda m: conditional_of(m, "colour"), "there is no column 'colour'"),
+        (lambda m: conditional_of(m, ["kind", "kind"]), "one column or several different ones"),
+        (lambda m: conditional_of(m, list(EXTRA)), "all are targets"),
+        (lambda m: conditional_of(m, "kind").predict(EXTRA.drop(columns="size")), "X has no column 'size'"),
+        (lambda m: conditional_of(m, "kind").predict(EXTRA[:2], "mean"), "have no mean: take 'mode'"),
+        (lambda m: conditional_of(m, "kind").predict(EXTRA[:2], "best"), "statistic must be"),
+        (lambda m: conditional_of(m, "kind").quantiles(EXTRA[:2], [0.5]), "have no quantiles: take predict_proba"),
+        (lambda m: conditional_of(m, "size").predict_proba(EXTRA[:2]), "ask for quantiles"),
+        (lambda m: conditional_of(m, "size").quantiles(EXTRA[:2], [5]), "between 0 and 1"),
+        (lambda m: conditional_of(m, "size").sample(EXTRA[:2], 0), "n_draws must be an integer"),
+        (lambda m: conditional_of(m, "size").log_prob(EXTRA[:2].assign(size=np.nan)), "is missing in row 0"),
+        (lambda m: conditional_of(m, "size").predict(EXTRA[:2].map(lambda x: None)), "row 0 has only missing cells"),
+        (lambda m: conditional_of(m, "size").predict(EXTRA[:0]), "X has no rows: give one"),
+        (lambda m: conditional_of(m, ["size", "kind"]).classes_, "for one target"),
     ],
 )
 def test_what_cannot_be_asked_for(model, call, message):

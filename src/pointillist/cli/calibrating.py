@@ -28,7 +28,7 @@ def calibrated(
     """
     from pointillist.cli.predictions import column_named, labels_in
     from pointillist.evaluation.calibration import POINTS, calibration
-    from pointillist.models.conditional import conditional_of
+    from pointillist.models.conditionals import conditional_of
     from pointillist.models.saving import load_model
     from pointillist.points import MixedTable, read_any
     from pointillist.points.frames import mixed_table

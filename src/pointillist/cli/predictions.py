@@ -34,7 +34,7 @@ def predict(
     import numpy as np
 
     from pointillist.files import check_place
-    from pointillist.models.conditional import conditional_of
+    from pointillist.models.conditionals import conditional_of
     from pointillist.models.saving import load_model
     from pointillist.points import read_any
     from pointillist.points.frames import mixed_table

@@ -21,14 +21,14 @@ from pointillist.estimators.asking import draw_of, fitted_model
 from pointillist.estimators.reading import checked_rows
 from pointillist.files import checking
 from pointillist.models.checkpoint import forget
-from pointillist.models.conditional import Conditional, conditional_of
+from pointillist.models.conditional import Conditional
+from pointillist.models.conditionals import conditional_of
 from pointillist.models.container import ModelFileError
 from pointillist.models.density import log_density
 from pointillist.models.drawing import imputed, imputed_numbers
 from pointillist.models.fitting import fit, prepare
 from pointillist.models.given_numbers import rows_with_gaps
 from pointillist.models.hyperparameters import Hyperparameters, values_of
-from pointillist.models.number_conditional import NumberConditional
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.points.frames import aligned
@@ -356,7 +356,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         restored = [codec.restore(rows, index) for rows in filled]
         return restored[0] if n_draws is None else restored
 
-    def conditional(self, target: Any, *, labels: Any = None) -> Conditional | NumberConditional:
+    def conditional(self, target: Any, *, labels: Any = None) -> Conditional:
         """Returns the distribution of one column, or of several, given the others.
 
         It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`. A

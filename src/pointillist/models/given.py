@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.diffusion.token_sampling import HIDDEN
-from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Learned
 from pointillist.points.frames import aligned
 from pointillist.points.mixed import MixedTable
@@ -30,24 +29,11 @@ class Given:
     is_whole: Bool[np.ndarray, " n"]
 
 
-def conditional_parts(model: Learned) -> tuple[TokenCodec, MaskedProcess]:
-    """Returns codec and process of a model whose cells can be given.
-
-    Raises:
-        ValueError: If no cells can be given to the model.
-    """
-    if not isinstance(model.codec, TokenCodec) or not isinstance(model.process, MaskedProcess):
-        raise ValueError(
-            "conditional is for models of tokens, and this one is of numbers: fit the table with process='masked'"
-        )
-    return model.codec, model.process
-
-
 def given_cells(model: Learned, X: Any, targets: Sequence[Any], labels: Any = None) -> Given:
     """Reads a table as what is given of its rows.
 
     Args:
-        model: The model.
+        model: The model, of tokens.
         X: A table with the model's columns, in any container; those that are asked for may be left out.
         targets: Names of the columns that are asked for.
         labels: Labels that have no column in the table; see `with_labels`.
@@ -56,7 +42,8 @@ def given_cells(model: Learned, X: Any, targets: Sequence[Any], labels: Any = No
         ValueError: In one line, if X lacks another column, holds a category that no training row had, or if a row has
             no cell but those that are asked for.
     """
-    codec, _ = conditional_parts(model)
+    codec = model.codec
+    assert isinstance(codec, TokenCodec)
     encoding = codec.encoding
     table = aligned(X, codec.layout, absent=targets)
     hidden = [encoding.place(name) for name in targets]

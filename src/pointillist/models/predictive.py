@@ -1,8 +1,7 @@
 """Distributions of one value as weighted points: mean, quantiles and mode; and what is asked of them, checked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -87,26 +86,6 @@ class Predictive:
         return np.take_along_axis(self.values, order, 1), np.take_along_axis(self.weights, order, 1), order
 
 
-def summarized(
-    known: Float[np.ndarray, "n width"],
-    is_whole: Bool[np.ndarray, " n"],
-    of_whole: Callable[[np.ndarray], Predictive],
-    of_rest: Callable[[np.ndarray], Predictive],
-    summary: Callable[[Predictive], np.ndarray],
-) -> np.ndarray:
-    """Computes what a function makes of the distribution of each row, by one way for whole rows and another for others.
-
-    Raises:
-        ValueError: If there are no rows.
-    """
-    places = np.flatnonzero(is_whole), np.flatnonzero(~is_whole)
-    both = zip(places, (of_whole, of_rest), strict=True)
-    parts = [summary(distribution(known[rows])) for rows, distribution in both if len(rows)]
-    if not parts:
-        raise ValueError("X has no rows: give one")
-    return np.concatenate(parts)[np.argsort(np.concatenate(places), kind="stable")]
-
-
 def checked_levels(levels: Sequence[float]) -> Float[np.ndarray, " levels"]:
     """Returns levels of quantiles; raises a ValueError if they are not numbers between 0 and 1."""
     asked = np.asarray(levels, float)
@@ -115,22 +94,8 @@ def checked_levels(levels: Sequence[float]) -> Float[np.ndarray, " levels"]:
     return asked
 
 
-def checked_statistic(statistic: str | None) -> None:
-    """Raises a ValueError if what is asked of distributions is none of `STATISTICS`; None stands for one of them."""
-    if statistic is not None and statistic not in STATISTICS:
-        raise ValueError(f"statistic must be 'mean', 'median' or 'mode', not {statistic!r}")
-
-
 def checked_draws(n_draws: int) -> int:
     """Returns a number of draws; raises a ValueError if it is not an integer of at least 1."""
     if not is_whole(n_draws, 1):
         raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
     return int(n_draws)
-
-
-def checked_targets(target: Any) -> tuple[Any, ...]:
-    """Returns the columns that are asked for, one or those of a list; raises a ValueError if one comes twice."""
-    targets = tuple(target) if isinstance(target, list) else (target,)
-    if not targets or len(set(targets)) < len(targets):
-        raise ValueError(f"conditional takes one column or several different ones, not {target!r}")
-    return targets

@@ -10,7 +10,7 @@ from pointillist.arguments import is_number
 from pointillist.estimators.asking import Fitted, fitted_model
 from pointillist.estimators.plotting.views import axes_or_new, check_axes
 from pointillist.foreign_text import figure_text
-from pointillist.models.conditional import conditional_of
+from pointillist.models.conditionals import conditional_of
 from pointillist.models.given_numbers import rows_with_gaps
 from pointillist.models.row_model import RowModel
 from pointillist.points.frames import aligned
