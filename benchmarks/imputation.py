@@ -124,6 +124,13 @@ def measured(table: Table, is_removed: np.ndarray, filled: list[pd.DataFrame]) -
     return {"MinMAE": float(own.min(axis=0).mean()), "AvgMAE": float(own.mean()), "W": float(np.mean(distances))}
 
 
+def plain(cells: pd.Series) -> np.ndarray:
+    """Cells of a column as float64 numbers, NaN where one is missing, or as text, None where it is."""
+    if pd.api.types.is_numeric_dtype(cells):
+        return cells.to_numpy(float)
+    return cells.astype(object).where(cells.notna(), None).to_numpy()
+
+
 def usefulness(
     name: str, folder: Path, settings: dict[str, Any], peers: list[str], seed: int
 ) -> dict[str, dict[str, float]]:
@@ -134,7 +141,7 @@ def usefulness(
     features = rows.drop(columns=target)
 
     def score(filled: pd.DataFrame) -> float:
-        sides = [{column: side[column].to_numpy() for column in rows} for side in (rows, filled, held_out)]
+        sides = [{column: plain(side[column]) for column in rows} for side in (rows, filled, held_out)]
         return float(utility(*sides, target).of_rows)
 
     found: dict[str, dict[str, float]] = {}

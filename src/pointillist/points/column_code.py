@@ -20,8 +20,9 @@ from pointillist.points.names import name_from_json, name_to_json
 from pointillist.points.repeats import MAX_ATOMS, are_few, are_spikes
 from pointillist.points.scores import NormalScores
 
-FEW_TOKENS = 32
-"""Most values of a column of numbers that has a token for each although the other columns explain it."""
+FEW_TOKENS, FEW_WITH_GAPS = 32, 12
+"""Most values of a column of numbers that has a token for each although the other columns explain it; and of one in a
+table with gaps."""
 
 EXPLAINED = 0.6
 """Share of a column's variance that a regression on the other columns explains if they explain it."""
@@ -73,7 +74,7 @@ class ColumnCode:
             cells: Its cells.
             is_category: Whether each number is a category.
             share: Share of its variance that the other columns explain.
-            is_unknown: Whether missing cells are unknown, and no value of the token.
+            is_unknown: Whether the table has missing cells that are unknown, and no value of a token.
         """
         missing = bool(cells.is_missing.any()) and not is_unknown
         if cells.categories is not None:
@@ -82,7 +83,7 @@ class ColumnCode:
             return cls(name, kept, np.empty(0), None, missing, None)
         given = cells.values[~cells.is_missing]
         values, counts = np.unique(given, return_counts=True)
-        most = FEW_TOKENS if share >= EXPLAINED else MAX_ATOMS
+        most = FEW_WITH_GAPS if is_unknown else FEW_TOKENS if share >= EXPLAINED else MAX_ATOMS
         steps = (0, 0)
         if cells.is_date:
             # Whole days stay whole: generated dates have no times of day if none of the table's has.

@@ -48,11 +48,13 @@ class TableEncoding:
             if name not in table.names:
                 raise ValueError(f"there is no column {name!r} to be categorical: the columns are {table.listed()}")
         codes = []
-        shares = _shares(table)
+        own = (cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label)
+        has_gaps = missing == "unknown" and any(cells.is_missing.any() for cells in own)
+        shares = _shares(table, has_gaps)
         for name, cells, share in zip(table.names, table.cells, shares, strict=True):
             _check_use(name, cells, is_category=name in categorical)
             is_category = name in categorical or (name == table.label and are_few(_values(cells), len(table)))
-            is_unknown = missing == "unknown" and name != table.label
+            is_unknown = has_gaps and name != table.label
             codes.append(
                 ColumnCode.fit(name, cells, is_category=is_category, share=float(share), is_unknown=is_unknown)
             )
@@ -193,14 +195,17 @@ class TableEncoding:
         return tuple(cells)
 
 
-def _shares(table: MixedTable) -> np.ndarray:
+def _shares(table: MixedTable, has_gaps: bool) -> np.ndarray:
     """How well the other columns explain each column; 0 for all if they explain less than two columns of many values.
 
-    Numbers of few values, and single ones, are learned more exactly as tokens.
+    Numbers of few values, and single ones, are learned more exactly as tokens. In tables with gaps it is 1: what is not
+    known hides how well columns explain each other, and numbers that are given are seen more exactly than tokens.
     """
     none = np.zeros(len(table.names))
     if not 0 < len(none) <= MOST_COMPARED:
         return none
+    if has_gaps:
+        return np.ones(len(none))
     shares = explained(table.cells)
     are_many = [not are_few(_values(cells), int((~cells.is_missing).sum())) for cells in table.cells]
     return shares if np.count_nonzero(are_many & (shares >= EXPLAINED)) > 1 else none
