@@ -62,7 +62,7 @@ wheel: .venv/dev
 
 # Installs the wheel outside of the checkout, and runs the README's first example and the notebooks with it there.
 check-newcomer: wheel
-	$(BIN)/python tools/check_wheel.py dist
+	XLA_FLAGS="$(QUICK_XLA)" $(BIN)/python tools/check_wheel.py dist
 
 # The page of all commands, by what the code says of them.
 reference: .venv/dev
