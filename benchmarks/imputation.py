@@ -99,7 +99,7 @@ def filled_here(
     start = time.perf_counter()
     model = Diffusion(**{"process": "masked", "missing": "unknown", **settings}, random_state=seed).fit(gaps)
     filled = model.impute(gaps, n_draws=n_draws, random_state=seed)
-    return (filled if n_draws > 1 else [filled]), time.perf_counter() - start
+    return filled, time.perf_counter() - start
 
 
 def cell_distances(table: Table, filled: pd.DataFrame) -> np.ndarray:

@@ -66,10 +66,10 @@ class MixedObjective:
         is_given &= is_there
         places = np.asarray(self.tokens.with_number)
         is_seen = is_seen.at[:, places].set(is_seen[:, places] | is_given)
-        shown_tokens = tokens
+        shown_tokens = rows
         if self.guided is not None:
             is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
-            shown_tokens = tokens.at[:, self.guided].set(jnp.where(is_dropped, HIDDEN, tokens[:, self.guided]))
+            shown_tokens = rows.at[:, self.guided].set(jnp.where(is_dropped, HIDDEN, rows[:, self.guided]))
         noise = self.of_numbers.noise(level_key, noise_key, len(rows) // batch_size, batch_size, numbers.shape[1])
         centre, sigma_data = _in_turns(clean.sigma_data, numbers, is_given)
         noised = self.of_numbers.noised(numbers - centre, noise[1], noise[0], clean.schedule, sigma_data)

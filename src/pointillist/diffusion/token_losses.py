@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from pointillist.diffusion.draws import uniform
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, stratified
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.token_sampling import HIDDEN
+from pointillist.diffusion.token_sampling import HIDDEN, decided
 from pointillist.diffusion.tokens import Tokens
 
 ROWS_AT_ONCE = 512
@@ -145,7 +145,9 @@ class TokenObjective:
         share = stratified(keys[0], len(clean.x0) // batch_size, batch_size)
         order = uniform(keys[1], clean.x0.shape)
         is_known = clean.x0 != HIDDEN if self.has_gaps else None
-        return clean.x0, *hiding(self.tokens, order, share, is_known)
+        is_seen, weight = hiding(self.tokens, order, share, is_known)
+        # As in drawing, where a token of a single value is known from the start.
+        return decided(self.tokens, clean.x0), is_seen | self.tokens.is_single[None], weight
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
         """Computes the mean loss of rows, each with `HELD_OUT_DRAWS` orders of its tokens and numbers of hidden ones.

@@ -117,9 +117,10 @@ def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " 
     return jnp.where(jnp.isnan(row).any(), jnp.nan, row)
 
 
-def decided(tokens: Tokens, row: Float[Array, " T"]) -> Float[Array, " T"]:
+def decided(tokens: Tokens, rows: Float[Array, "*rows T"]) -> Float[Array, "*rows T"]:
     """Shows the hidden tokens that have a single value."""
-    return jnp.where((row == HIDDEN) & (np.asarray(tokens.sizes) == 1), 0.0, row)
+    is_single = tokens.is_single.reshape((1,) * (rows.ndim - 1) + (-1,))
+    return jnp.where((rows == HIDDEN) & is_single, 0.0, rows)
 
 
 def _one_by_one(

@@ -96,6 +96,11 @@ class Tokens:
         """The token that each slot is a value of."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
+    @property
+    def is_single(self) -> Bool[np.ndarray, " tokens"]:
+        """Which tokens have a single value."""
+        return np.asarray(self.sizes) == 1
+
     @cached_property
     def value(self) -> Int[np.ndarray, " slots"]:
         """The value that each slot stands for."""
@@ -154,7 +159,10 @@ class Tokens:
     def one_hot(self, tokens: Float[Array, "*rows T"]) -> Float[Array, "*rows slots"]:
         """One-hot encoding: 1 in the slot of each token's value, 0 elsewhere; all 0 for hidden tokens.
 
-        A token of an interval may have the place in it added, a number in [0, 1).
+        A token of a single value is known though it is hidden. One of an interval may have the place in it added, a
+        number in [0, 1).
         """
-        value = jnp.asarray(self.value, tokens.dtype).reshape((1,) * (tokens.ndim - 1) + (-1,))
-        return (jnp.floor(tokens)[..., self.owner] == value).astype(jnp.float32)
+        shape = (1,) * (tokens.ndim - 1) + (-1,)
+        value = jnp.asarray(self.value, tokens.dtype).reshape(shape)
+        is_known = (jnp.floor(tokens)[..., self.owner] == value) | self.is_single[self.owner].reshape(shape)
+        return is_known.astype(jnp.float32)
