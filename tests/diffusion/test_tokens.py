@@ -293,3 +293,14 @@ def test_networks_of_weights_that_overflow_give_no_row(number):
 def test_too_much_guidance_gives_no_row():
     denoiser = GuidedTokenDenoiser(Exact(LAW), TOKENS, guided=0, guidance=float("inf"))
     assert np.isnan(drawn(denoiser, n=2, prior=np.array([[1, HIDDEN, HIDDEN]]))).all()
+
+
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_a_token_of_a_single_value_is_seen_in_training_as_it_is_in_drawing(has_gaps):
+    tokens = Tokens((2, 1, 3))
+    rows = jnp.asarray([[1.0, HIDDEN if has_gaps else 0.0, 2.0]] * 50)
+    keys = jax.random.split(jax.random.key(0))
+    shown, is_seen, weight = TokenObjective(tokens, has_gaps).examples((keys[0], keys[1]), CleanRows(rows), 10)
+    assert is_seen[:, 1].all() and (shown[:, 1] == 0).all()
+    assert not is_seen[:, 0].all() and not is_seen[:, 2].all() and not (has_gaps and weight[:, 1].any())
+    assert (tokens.one_hot(jnp.full(3, float(HIDDEN))) == jnp.asarray([0, 0, 1, 0, 0, 0])).all()
