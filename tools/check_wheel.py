@@ -41,7 +41,7 @@ SHORTER = {
     "Diffusion(random_state=0).fit(": "Diffusion(random_state=0, epochs=3).fit(",
     "width = [4, 16, 128]": "width = [4, 16]",
     "epochs = 15": "epochs = 1",
-    "n_samples = 2000": "n_samples = 200",
+    "n_samples = 2000": "n_samples = 300",
     "n_held_out = 500": "n_held_out = 100",
 }
 """What notebooks ask for, and what is enough to see that their cells run; `make notebooks` runs them whole."""
