@@ -115,19 +115,51 @@ def large_fit(folder: Path, n_rows: int, results: dict[str, object]) -> None:
         show(f"fit {n_rows:,} × 16, {ending} of {size:,.0f} MB, 1 epoch", *measured, results)
 
 
+def mixed_fit(folder: Path, n_rows: int, results: dict[str, object]) -> None:
+    """Fits a large table of twelve columns: numbers, one with gaps; categories; integers; and dates."""
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    rng = np.random.default_rng(0)
+    causes = rng.standard_normal((n_rows, 4))
+    columns = {f"number{j}": causes[:, j] + 0.3 * rng.standard_normal(n_rows) for j in range(4)}
+    columns["holed"] = pa.array(causes[:, 3], mask=rng.random(n_rows) < 0.2)
+    for j in range(3):
+        columns[f"kind{j}"] = np.array(list("abcdefgh"))[np.clip(2 * causes[:, j] + 4, 0, 7).astype(int)]
+        columns[f"count{j}"] = np.floor(np.abs(4 * causes[:, j] + rng.standard_normal(n_rows))).astype(int)
+    columns["day"] = (np.datetime64("2020-01-01") + rng.integers(0, 900, n_rows)).astype("M8[D]")
+    table = pa.table(columns)
+    csv.write_csv(table, folder / "mixed.csv")
+    parquet.write_table(table, folder / "mixed.parquet")
+    del table, columns
+    for ending in (".csv", ".parquet"):
+        measured = run("fit", folder / f"mixed{ending}", "--out", folder / "m", "--epochs", 1, "--quiet")
+        show(f"fit {n_rows:,} × 12 of many kinds, {ending}, 1 epoch", *measured, results)
+
+
+PARTS = "draw", "digits", "numbers", "mixed"
+
+
 def main() -> None:
-    """Runs the three parts."""
+    """Runs the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the large draw")
     parser.add_argument("--steps", type=int, default=5, help="sampling steps of the large draw")
     parser.add_argument("--table", type=int, default=3_000_000, help="rows of the large table")
+    parser.add_argument("--mixed", type=int, default=1_000_000, help="rows of the large table of many kinds of columns")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="parts to measure")
     options = parser.parse_args()
     results: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        large_draw(folder, options.rows, options.steps, results)
-        report_job(folder, results)
-        large_fit(folder, options.table, results)
+        if "draw" in options.only:
+            large_draw(folder, options.rows, options.steps, results)
+        if "digits" in options.only:
+            report_job(folder, results)
+        if "numbers" in options.only:
+            large_fit(folder, options.table, results)
+        if "mixed" in options.only:
+            mixed_fit(folder, options.mixed, results)
     report("rows", results)
 
 

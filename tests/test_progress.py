@@ -1,10 +1,11 @@
 import io
 import sys
+import time
 
 import pytest
 from rich.console import Console
 
-from pointillist.progress import Bar
+from pointillist.progress import Bar, waiting
 
 
 class Clock:
@@ -66,3 +67,22 @@ def test_a_terminal_gets_a_bar():
         bar.say("sampling")
         bar.advance(5)
     assert "━" in out.getvalue() and "sampling" in out.getvalue()
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_a_file_is_told_of_long_waiting_and_not_of_short(monkeypatch, is_shown):
+    monkeypatch.setattr("pointillist.progress._LINE_EVERY", 0.05)
+    out, what = io.StringIO(), "reading [/b]\x1b[2J.csv"
+    with waiting(Console(file=out, width=200), what, is_shown=is_shown):
+        pass
+    assert out.getvalue() == ""
+    with waiting(Console(file=out, width=200), what, is_shown=is_shown):
+        time.sleep(0.3)
+    assert (r"reading [/b]\x1b[2J.csv, 0 s" in out.getvalue()) is is_shown
+
+
+def test_a_terminal_is_told_of_waiting_at_once():
+    out = io.StringIO()
+    with waiting(Console(file=out, width=90, force_terminal=True), "reading [/b].csv"):
+        pass
+    assert "reading [/b].csv" in out.getvalue()

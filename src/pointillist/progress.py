@@ -10,6 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from pointillist.foreign_text import printable
 
@@ -92,6 +93,36 @@ class Bar:
         # Plain text with a carriage return: widgets need a package that not every notebook has.
         sys.stderr.write(f"\r{line:<79}\r" if not line else f"\r{line:<79}")
         sys.stderr.flush()
+
+
+@contextmanager
+def waiting(console: Console, what: str, *, is_shown: bool = True) -> Iterator[None]:
+    """Shows work of which nobody knows how much there is: a spinner; elsewhere a line every 15 seconds.
+
+    Args:
+        console: The console that shows it.
+        what: What is done, such as "reading rows.csv".
+        is_shown: Whether to show anything at all.
+    """
+    what, started, ended = printable(what), time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(_LINE_EVERY):
+            console.print(f"{what}, {time.monotonic() - started:.0f} s", highlight=False, markup=False)
+
+    if not is_shown:
+        yield
+    elif console.is_terminal and not console.is_jupyter:
+        with console.status(Text(what)):
+            yield
+    else:
+        thread = threading.Thread(target=tell, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 class Interruption:

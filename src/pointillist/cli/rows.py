@@ -1,5 +1,6 @@
 """`pointillist fit` and `pointillist sample`: models of a user's own tables."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -117,6 +118,7 @@ def fit(
     from pointillist.models.saving import load_model, save_model
     from pointillist.points import read_any
     from pointillist.points.token_codec import TokenCodec
+    from pointillist.progress import waiting
 
     # First, as the name of a folder may be empty.
     check_place(out)
@@ -154,14 +156,16 @@ def fit(
         raise ValueError("--checkpoint: a private fit keeps no state, which would tell of single rows: leave it out")
     chosen = categorical or []
     form, types = form_of(delimiter, encoding, decimal), types_of(type or ())
-    table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(chosen) or is_private, form=form)
+    console = Console(stderr=True, quiet=quiet)
+    with waiting(console, f"reading {data}", is_shown=not quiet):
+        table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(chosen) or is_private, form=form)
     if not resume:
         remove_checkpoint(kept)
-    console = Console(stderr=True, quiet=quiet)
     started = time.monotonic()
     try:
         check_columns(table, keep or (), "--keep")
-        task = prepare(asked, table, categorical=chosen, keep=keep or (), checkpoint=None if is_private else kept)
+        with waiting(console, f"encoding {data}", is_shown=not quiet):
+            task = prepare(asked, table, categorical=chosen, keep=keep or (), checkpoint=None if is_private else kept)
         if task.private is not None:
             console.print(terminal_text(task.private.guarantee.line), soft_wrap=True)
         if task.table is not None and isinstance(task.plan.codec, TokenCodec):
@@ -169,6 +173,7 @@ def fit(
         # A large table is not to be held beside its tokens.
         task = task.without_table()
         del table
+        _give_back_memory()
         model = fit_model(task, None if is_private else kept)
     except (KeyboardInterrupt, SystemExit):
         if kept.exists():
@@ -294,6 +299,19 @@ def sample(
             bar.advance(len(part))
     if draw.effective_sample_size is not None:
         console.print(f"effective sample size {draw.effective_sample_size:,.0f} of {n_rows:,}", highlight=False)
+
+
+def _give_back_memory() -> None:
+    """Returns freed memory to the system: of a large table, what reading it took would else stay with the process."""
+    import ctypes
+
+    import pyarrow
+
+    pyarrow.default_memory_pool().release_unused()
+    # Only the GNU C library has it.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _check_apart(place: Path, data: Path) -> None:

@@ -34,7 +34,7 @@ from pointillist.models.saving import load_model, save_model
 from pointillist.points.frames import aligned
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.token_codec import TokenCodec
-from pointillist.progress import Bar
+from pointillist.progress import Bar, waiting
 
 
 class Diffusion(Hyperparameters, BaseEstimator):
@@ -193,7 +193,9 @@ class Diffusion(Hyperparameters, BaseEstimator):
         read = partial(checked_rows, type(self)(**self.get_params()), reset=True)
         if y is not None and np.asarray(y).ndim == 2:
             y = column_or_1d(y, warn=True)
-        task = prepare(self, X, y, categorical=categorical, checkpoint=path, before=before, read=read).without_table()
+        with waiting(Console(stderr=True), "encoding X", is_shown=bool(self.verbose)):
+            task = prepare(self, X, y, categorical=categorical, checkpoint=path, before=before, read=read)
+            task = task.without_table()
         self._hold(fit(task, path))
         if path is not None:
             forget(path)
