@@ -132,6 +132,7 @@ def test_values_are_of_the_digits_of_the_column_and_means_are_not():
         (lambda m: conditional_of(m, "size").log_prob(EXTRA[:2].assign(size=np.nan)), "is missing in row 0"),
         (lambda m: conditional_of(m, "size").predict(EXTRA[:2].map(lambda x: None)), "row 0 has only missing cells"),
         (lambda m: conditional_of(m, "size").predict(EXTRA[:0]), "X has no rows: give one"),
+        (lambda m: conditional_of(m, "kind").predict_proba(EXTRA[:0]), "X has no rows: give one"),
         (lambda m: conditional_of(m, ["size", "kind"]).classes_, "for one target"),
     ],
 )

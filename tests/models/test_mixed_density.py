@@ -81,6 +81,10 @@ def test_rows_that_cannot_be_have_no_density(model):
     assert (found[:2] == -np.inf).all() and np.isfinite(found[2])
 
 
+def test_no_rows_have_no_densities(model):
+    assert density(model, TABLE[:0]).shape == (0,)
+
+
 @pytest.mark.slow
 def test_labels_apart_from_the_table_are_summed_over():
     labels = RNG.choice(["x", "y"], N)

@@ -86,7 +86,7 @@ class Conditional(ABC):
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`, by one evaluation of the network; shape (n, classes)."""
         n_classes = len(self.classes_)
-        return self._of_complete(self._known(X)[0]).weights[:, :n_classes]
+        return self._of_complete(self._of_rows(X)[0]).weights[:, :n_classes]
 
     def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
         """Computes quantiles of a target of numbers.
@@ -141,7 +141,7 @@ class Conditional(ABC):
 
     def _of_each(self, X: Any, summary: Callable[[Any, Predictive], np.ndarray]) -> Any:
         """What a function makes of the name and the distribution of each target."""
-        known, is_whole = self._known(X)
+        known, is_whole = self._of_rows(X)
         if not self._is_one:
             equal = np.full((len(known), DRAWS), 1 / DRAWS)
             return {
@@ -154,10 +154,14 @@ class Conditional(ABC):
             draws = self._completions(known[rest])
             of_draws = self._of_complete(draws.reshape(-1, draws.shape[2]), levels=max(2, 4 * LEVELS // len(draws)))
             parts.append(of_draws.pooled(len(draws)))
-        if not parts:
-            raise ValueError("X has no rows: give one")
         found = np.concatenate([summary(self.targets[0], part) for part in parts])
         return found[np.argsort(np.concatenate([whole, rest]), kind="stable")]
+
+    def _of_rows(self, X: Any) -> Known:
+        known, is_whole = self._known(X)
+        if len(known) == 0:
+            raise ValueError("X has no rows: give one")
+        return known, is_whole
 
     def _check_numbers(self, what: str) -> None:
         for name in self.targets:

@@ -84,6 +84,8 @@ def log_probability(
     """
     codec, process = of_tokens(model, "this needs")
     encoding, n = codec.encoding, len(known)
+    if n == 0:
+        return np.zeros(0)
     denoiser = process.plain(model, codec.stands_for_missing if is_present else None)
     of_mixed = denoiser if isinstance(denoiser, MixedDenoiser) else None
     is_asked = np.array([place in cells for place in encoding.with_number], bool)
