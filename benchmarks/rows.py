@@ -5,10 +5,12 @@ Each measurement runs in its own process. Its peak is the most memory that the s
 
 import argparse
 import hashlib
+import multiprocessing
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,15 @@ def run(*arguments: object, devices: int | None = None) -> tuple[float, float]:
     if status:
         raise SystemExit(f"{' '.join(map(str, arguments))} ended with status {os.waitstatus_to_exitcode(status)}")
     return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def apart(make: Callable[..., None], *arguments: object) -> None:
+    """Makes tables in a process of its own: what this one has held counts to the peak of those that it starts."""
+    process = multiprocessing.get_context("spawn").Process(target=make, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f"{make.__name__} ended with status {process.exitcode}")
 
 
 def show(what: str, seconds: float, megabytes: float, results: dict[str, object]) -> None:
@@ -99,8 +110,8 @@ def report_job(folder: Path, results: dict[str, object]) -> None:
         results[f"{name} same bits"] = same
 
 
-def large_fit(folder: Path, n_rows: int, results: dict[str, object]) -> None:
-    """Fits a table that is not held in memory."""
+def numbers_table(folder: Path, n_rows: int) -> None:
+    """Writes a table of sixteen columns of numbers."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -108,15 +119,19 @@ def large_fit(folder: Path, n_rows: int, results: dict[str, object]) -> None:
     columns = {f"x{j}": rng.standard_normal(n_rows) for j in range(16)}
     csv.write_csv(pa.table(columns), folder / "large.csv")
     np.save(folder / "large.npy", np.stack(list(columns.values()), axis=1))
-    del columns
+
+
+def large_fit(folder: Path, n_rows: int, results: dict[str, object]) -> None:
+    """Fits a table that is not held in memory."""
+    apart(numbers_table, folder, n_rows)
     for ending in (".npy", ".csv"):
         size = (folder / f"large{ending}").stat().st_size / 2**20
         measured = run("fit", folder / f"large{ending}", "--out", folder / "m", "--batch-size", 1024, "--epochs", 1)
         show(f"fit {n_rows:,} × 16, {ending} of {size:,.0f} MB, 1 epoch", *measured, results)
 
 
-def mixed_fit(folder: Path, n_rows: int, results: dict[str, object]) -> None:
-    """Fits a large table of twelve columns: numbers, one with gaps; categories; integers; and dates."""
+def mixed_table(folder: Path, n_rows: int) -> None:
+    """Writes a table of twelve columns: numbers, one with gaps; categories; integers; and dates."""
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -131,7 +146,11 @@ def mixed_fit(folder: Path, n_rows: int, results: dict[str, object]) -> None:
     table = pa.table(columns)
     csv.write_csv(table, folder / "mixed.csv")
     parquet.write_table(table, folder / "mixed.parquet")
-    del table, columns
+
+
+def mixed_fit(folder: Path, n_rows: int, results: dict[str, object]) -> None:
+    """Fits a large table of many kinds of columns."""
+    apart(mixed_table, folder, n_rows)
     for ending in (".csv", ".parquet"):
         measured = run("fit", folder / f"mixed{ending}", "--out", folder / "m", "--epochs", 1, "--quiet")
         show(f"fit {n_rows:,} × 12 of many kinds, {ending}, 1 epoch", *measured, results)
