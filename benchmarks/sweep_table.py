@@ -64,7 +64,7 @@ def _try(frame: pd.DataFrame, say: Callable[[str], None]) -> None:
     _same("index of new rows", list(rows.index), list(range(n)))
     say("impute")
     some = kept.sample(n, random_state=0)
-    _check_filled(model, some, kept, inside)
+    _check_filled(model, some, kept, _inside(model.model_.codec, are_given=True))
     say("score")
     if not np.isfinite(model.score_samples(some.head(50))).all():
         raise Wrong("log-densities of training rows are not finite")
@@ -98,13 +98,18 @@ def _kept(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return frame[[name for name in frame.columns if name in set(rows.columns)]]
 
 
-def _inside(codec: Codec) -> set[str]:
-    """Columns of tokens whose numbers stay in the table's range: all but those of many values of a sum."""
+def _inside(codec: Codec, *, are_given: bool = False) -> set[str]:
+    """Columns of tokens whose numbers stay in the table's range: all but those of many values of a sum.
+
+    If cells are given, they stand above the range too: a part is no more than a total that is below all others.
+    """
     if not isinstance(codec, TokenCodec):
         return set()
     summed = {place for relation in codec.relations if relation.factors for place in relation.places}
+    ordered = {place for relation in codec.relations if not relation.factors for place in relation.places}
     codes = enumerate(codec.encoding.columns)
-    return {code.name for place, code in codes if code.scores is None or place not in summed}
+    kept = {code.name for place, code in codes if code.scores is None or place not in summed}
+    return kept - {codec.encoding.columns[place].name for place in ordered} if are_given else kept
 
 
 def _check_filled(model: Diffusion, rows: pd.DataFrame, known: pd.DataFrame, inside: set[str]) -> None:

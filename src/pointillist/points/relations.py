@@ -47,8 +47,8 @@ class Relation:
     ) -> None:
         """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
 
-        Numbers stay within the ranges of their columns, except for the last time that a sum is restored: then columns
-        of many values may leave theirs.
+        Numbers stay within the ranges of their columns, except where a fixed one leaves an order no other way, and
+        for the last time that a sum is restored: then columns of many values may leave theirs.
         """
         there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
         values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
@@ -268,7 +268,7 @@ def restored(
     A sum takes the place of its column, or of the first of its terms that is not fixed if its column is; where that
     would leave the column's range, the next ones change as well. Where sums cannot hold within those ranges, columns of
     many values leave theirs; if there is none, a sum stays broken. Of two columns in the wrong order, the one that
-    should be higher moves as far to the other side; or the other one, if it is fixed.
+    should be higher moves as far to the other side; or the other one, if it is fixed, beyond its range if need be.
 
     Args:
         columns: The columns.
