@@ -101,7 +101,7 @@ def _kept(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 def _inside(codec: Codec, *, are_given: bool = False) -> set[str]:
     """Columns of tokens whose numbers stay in the table's range: all but those of many values of a sum.
 
-    If cells are given, they stand above the range too: a part is no more than a total that is below all others.
+    If cells are given, one in an order may leave it: a part is no more than a given total, however small that is.
     """
     if not isinstance(codec, TokenCodec):
         return set()

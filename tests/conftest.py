@@ -22,7 +22,6 @@ def _with_arrays(*rooms):
 install_import_hook(_with_arrays("points", "diffusion", "engine", "metrics"), "beartype.beartype")
 install_import_hook(_with_arrays("models", "estimators", "evaluation", "page", "study"), "shapes.check")
 
-import ctypes  # noqa: E402
 import gc  # noqa: E402
 import resource  # noqa: E402
 import shutil  # noqa: E402
@@ -36,6 +35,7 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 
 from pointillist.engine.devices import configure  # noqa: E402
+from pointillist.memory import give_back  # noqa: E402
 
 # The same examples in every run, so that a run says what the last one said.
 hypothesis.settings.register_profile("fixed", derandomize=True)
@@ -47,12 +47,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 LARGE_MB = 1000
 
 
-def _give_back():
-    """Gives free memory back to the system, which glibc does not do by itself."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _forget_programs():
     """Lets go of compiled programs once they take much memory: they would take gigabytes by the end of a run."""
@@ -60,7 +54,7 @@ def _forget_programs():
     if _held_mb() > LARGE_MB:
         jax.clear_caches()
         gc.collect()
-        _give_back()
+        give_back()
 
 
 @pytest.fixture(scope="session")

@@ -71,11 +71,11 @@ def test_a_terminal_gets_a_bar():
 
 @pytest.mark.parametrize("is_shown", [True, False])
 def test_a_file_is_told_of_long_waiting_and_not_of_short(monkeypatch, is_shown):
-    monkeypatch.setattr("pointillist.progress._LINE_EVERY", 0.05)
     out, what = io.StringIO(), "reading [/b]\x1b[2J.csv"
     with waiting(Console(file=out, width=200), what, is_shown=is_shown):
         pass
     assert out.getvalue() == ""
+    monkeypatch.setattr("pointillist.progress._LINE_EVERY", 0.05)
     with waiting(Console(file=out, width=200), what, is_shown=is_shown):
         time.sleep(0.3)
     assert (r"reading [/b]\x1b[2J.csv, 0 s" in out.getvalue()) is is_shown

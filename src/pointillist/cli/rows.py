@@ -1,6 +1,5 @@
 """`pointillist fit` and `pointillist sample`: models of a user's own tables."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -111,6 +110,7 @@ def fit(
     from pointillist.engine.devices import configure
     from pointillist.files import check_place
     from pointillist.foreign_text import terminal_text
+    from pointillist.memory import give_back
     from pointillist.models.checkpoint import CheckpointError, forget, previous, remove_checkpoint
     from pointillist.models.fitting import fit as fit_model
     from pointillist.models.fitting import prepare
@@ -173,7 +173,8 @@ def fit(
         # A large table is not to be held beside its tokens.
         task = task.without_table()
         del table
-        _give_back_memory()
+        # Nor what reading it took and freed.
+        give_back()
         model = fit_model(task, None if is_private else kept)
     except (KeyboardInterrupt, SystemExit):
         if kept.exists():
@@ -299,19 +300,6 @@ def sample(
             bar.advance(len(part))
     if draw.effective_sample_size is not None:
         console.print(f"effective sample size {draw.effective_sample_size:,.0f} of {n_rows:,}", highlight=False)
-
-
-def _give_back_memory() -> None:
-    """Returns freed memory to the system: of a large table, what reading it took would else stay with the process."""
-    import ctypes
-
-    import pyarrow
-
-    pyarrow.default_memory_pool().release_unused()
-    # Only the GNU C library has it.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
 
 
 def _check_apart(place: Path, data: Path) -> None:
