@@ -16,7 +16,7 @@ _AT_ONCE = 8
 
 
 def conditional_normal(
-    covariance: Float[Array | np.ndarray, "k k"], numbers: Float[Array, " k"], is_given: Bool[Array, " k"]
+    covariance: Float[Array | np.ndarray, "c c"], numbers: Float[Array, " k"], is_given: Bool[Array, " k"]
 ) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
     """Mean and standard deviation of each number of x ~ N(0, C), given some of them.
 
@@ -24,7 +24,7 @@ def conditional_normal(
     for Machine Learning).
 
     Args:
-        covariance: C, shape (k, k).
+        covariance: C, shape (k, k); not looked at if there are more than `MOST_NUMBERS`.
         numbers: The numbers, anything where none is given, shape (k,).
         is_given: Which are given.
     """

@@ -1,4 +1,8 @@
-"""The loss of rows of tokens and numbers: of the tokens given some numbers, and of the numbers given all tokens."""
+"""The loss of rows of tokens and numbers: of the tokens given some numbers, and of the numbers given all tokens.
+
+Where all numbers together have a network of their own, it learns from all rows of a batch; that of numbers given others
+learns from some, at fixed places, so that no product is computed from which nothing is learned.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -12,14 +16,18 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.conditional_normal import conditional_normal
 from pointillist.diffusion.draws import uniform
-from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Objective
-from pointillist.diffusion.mixed_networks import MixedNetwork
+from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Noised, Objective
+from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
+from pointillist.diffusion.mixed_sampling import turned
 from pointillist.diffusion.token_losses import TokenObjective, mean_in_turns, token_loss
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.tokens import Tokens, number_features
 
 SHARE_GIVEN, SHARE_GIVEN_WITH_GAPS = 0.25, 0.9
 """Share of the rows of which some numbers are given, so that any can be; and that in tables with gaps to fill."""
+
+GIVEN, SHOWN = 0.5, 0.25
+"""Shares of a batch of which some numbers are given to a network that learns nothing else, and of which to tokens."""
 
 SHARE_FOR_TOKENS = 0.5
 """Share of a batch from which tokens are learned: they take fewer steps to learn than numbers."""
@@ -41,6 +49,7 @@ class MixedObjective:
         p_uncond: Share of the rows in which the network of numbers is not shown that token.
         of_numbers: The objective of the numbers.
         has_gaps: Whether tokens of the rows may be unknown; see `TokenObjective`. So are the numbers beside them.
+        is_paired: Whether all numbers together have a network of their own; see `MixedNetwork`.
     """
 
     tokens: Tokens
@@ -50,31 +59,48 @@ class MixedObjective:
         default_factory=lambda: Objective("edm", "uniform", "log-normal", log_normal=LOG_NORMAL)
     )
     has_gaps: bool = False
+    is_paired: bool = False
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
         """Makes the examples of an epoch, row by row: the arguments of `_loss` except the network, each (m, …)."""
-        assert clean.schedule is not None and clean.sigma_data is not None
+        spread, schedule = clean.sigma_data, clean.schedule
+        assert schedule is not None and spread is not None
         n = len(self.tokens.sizes)
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
         rows, is_seen, weight = TokenObjective(self.tokens, self.has_gaps).examples(keys, CleanRows(tokens), batch_size)
         level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
         share = jax.random.uniform(row_key, (len(rows), 1))
         # Of these rows a share of the numbers, which is uniform too.
-        most = SHARE_GIVEN_WITH_GAPS if self.has_gaps else SHARE_GIVEN
-        is_given = uniform(number_key, numbers.shape) < 1 - share / most
+        if self.is_paired:
+            is_given = (uniform(number_key, numbers.shape) < share) & _repeated(GIVEN, batch_size, len(rows))
+        else:
+            most = SHARE_GIVEN_WITH_GAPS if self.has_gaps else SHARE_GIVEN
+            is_given = uniform(number_key, numbers.shape) < 1 - share / most
         is_there = self.tokens.has_number(tokens)
         is_given &= is_there
         places = np.asarray(self.tokens.with_number)
-        is_seen = is_seen.at[:, places].set(is_seen[:, places] | is_given)
+        is_shown = is_given & _repeated(SHOWN, batch_size, len(rows)) if self.is_paired else is_given
+        is_seen = is_seen.at[:, places].set(is_seen[:, places] | is_shown)
         shown_tokens = rows
         if self.guided is not None:
             is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
             shown_tokens = rows.at[:, self.guided].set(jnp.where(is_dropped, HIDDEN, rows[:, self.guided]))
-        noise = self.of_numbers.noise(level_key, noise_key, len(rows) // batch_size, batch_size, numbers.shape[1])
-        centre, sigma_data = _in_turns(clean.sigma_data, numbers, is_given)
-        noised = self.of_numbers.noised(numbers - centre, noise[1], noise[0], clean.schedule, sigma_data)
+        level, eps = self.of_numbers.noise(level_key, noise_key, len(rows) // batch_size, batch_size, numbers.shape[1])
+
+        def noised(numbers: Array, sigma_data: Array) -> Noised:
+            return self.of_numbers.noised(numbers, eps, level, schedule, sigma_data)
+
+        centre, sigma_data = _in_turns(spread[0] if self.is_paired else spread, numbers, is_given)
+        own = noised(numbers - centre, sigma_data)
         of_tokens = rows, is_seen, jnp.where(is_seen, 0.0, weight), numbers, is_given
-        return *of_tokens, shown_tokens, noised.inside, is_there & ~is_given, noised.lambda_t[:, None], noised.target
+        examples = *of_tokens, shown_tokens, own.inside, is_there, own.lambda_t[:, None], own.target
+        if not self.is_paired:
+            return examples
+        axes, sigma_data = turned(spread[1], numbers.shape[1])
+        # Noise that is the same in all directions is the same along all axes.
+        along = numbers if axes is None else numbers @ axes
+        of_all = noised(along, jnp.broadcast_to(sigma_data[None], along.shape))
+        return *examples, of_all.inside, of_all.target
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
         """Computes the mean loss of rows, each with `HELD_OUT_DRAWS` draws of all that is random.
@@ -106,24 +132,50 @@ class MixedObjective:
         is_given: Array,
         shown_tokens: Array,
         inside: Array,
-        is_open: Array,
+        is_there: Array,
         lambda_t: Array,
         target: Array,
-        *,
+        *of_all: Array,
         share_for_tokens: float = SHARE_FOR_TOKENS,
     ) -> Float[Array, ""]:
         """Negative log-probability of hidden tokens in nats, and squared error of the numbers' prediction, per row.
 
         The tokens are those of the first rows, a share of all.
         """
-        own = network.of_numbers
-        dtype = own.output.bias.dtype
+        dtype, n = network.of_numbers.output.bias.dtype, len(rows)
+        one_hot = self.tokens.one_hot(shown_tokens).astype(dtype)
         shown = number_features(numbers, is_given).astype(dtype)
-        m = math.ceil(share_for_tokens * len(rows))
-        of_tokens = token_loss(network.of_tokens, self.tokens, rows[:m], is_seen[:m], weight[:m], shown[:m])
-        known = jax.vmap(own.known)(self.tokens.one_hot(shown_tokens).astype(dtype), shown)
-        found = jax.vmap(own)(inside.astype(dtype), is_open, known, lambda_t[:, 0]).astype(jnp.float32)
-        return of_tokens + jnp.sum(is_open.astype(jnp.float32) * (found - target) ** 2) / len(rows)
+        m = math.ceil(share_for_tokens * n)
+        to_tokens = jnp.where(_chosen(SHOWN, n)[:, None], shown, 0) if self.is_paired else shown
+        of_tokens = token_loss(network.of_tokens, self.tokens, rows[:m], is_seen[:m], weight[:m], to_tokens[:m])
+
+        def error(
+            own: NumberNetwork, known: Array, inside: Array, is_open: Array, level: Array, target: Array
+        ) -> Array:
+            found = jax.vmap(own)(inside.astype(dtype), is_open, known, level).astype(jnp.float32)
+            return jnp.mean(jnp.sum(is_open.astype(jnp.float32) * (found - target) ** 2, axis=1))
+
+        places = _chosen(GIVEN, n) if self.is_paired else slice(None)
+        known = jax.vmap(network.of_numbers.known)(one_hot[places], shown[places])
+        given = inside, is_there & ~is_given, lambda_t[:, 0], target
+        total = of_tokens + error(network.of_numbers, known, *(each[places] for each in given))
+        if network.of_all is not None:
+            known = jax.vmap(network.of_all.known)(one_hot)
+            total += error(network.of_all, known, of_all[0], is_there, lambda_t[:, 0], of_all[1])
+        return total
+
+
+def _chosen(share: float, batch_size: int) -> Bool[np.ndarray, " batch"]:
+    """The rows of a batch, a share of them, evenly spaced, but at least one."""
+    # Neighbours have noise of opposite sign, of which the effects cancel.
+    n = -(-batch_size // 2)
+    is_chosen = np.diff(np.floor(max(share, 1 / n) * np.arange(n + 1))) > 0
+    return np.repeat(is_chosen, 2)[:batch_size]
+
+
+def _repeated(share: float, batch_size: int, n: int) -> Bool[Array, "n 1"]:
+    """The same rows of every batch."""
+    return jnp.tile(jnp.asarray(_chosen(share, batch_size)), n // batch_size)[:, None]
 
 
 def _in_turns(

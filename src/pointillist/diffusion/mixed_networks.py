@@ -1,4 +1,4 @@
-"""Networks of rows of tokens and numbers: one of the tokens, given some numbers; and one of the numbers, given all."""
+"""Networks of rows of tokens and numbers: of the tokens, given some numbers; and of the numbers, given all tokens."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ class NumberNetwork(eqx.Module):
 
     Attributes:
         input: Layer features of noised numbers → width.
-        context: Layer one-hot tokens and features of given numbers → width.
+        context: Layer one-hot tokens and features of given numbers, if some can be given → width.
         modulation: Layer from features of the noise level to the scale and the shift of every block.
         inner: The `depth` layers width → width.
         outer: The `depth` layers width → width.
@@ -39,9 +39,18 @@ class NumberNetwork(eqx.Module):
     frequencies: int = eqx.field(static=True)
 
     @classmethod
-    def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int, frequencies: int) -> "NumberNetwork":
-        """A fresh network."""
-        numbers, known = len(tokens.with_number), tokens.n_slots + tokens.n_shown
+    def build(
+        cls,
+        key: PRNGKeyArray,
+        *,
+        tokens: Tokens,
+        width: int,
+        depth: int,
+        frequencies: int,
+        has_given: bool = True,
+    ) -> "NumberNetwork":
+        """A fresh network, to which numbers can be given or not."""
+        numbers, known = len(tokens.with_number), tokens.n_slots + (tokens.n_shown if has_given else 0)
         # A row has one value of each token, whatever their number.
         shapes = [
             ((2 + 2 * frequencies) * numbers, width, 1.0),
@@ -52,9 +61,9 @@ class NumberNetwork(eqx.Module):
         output = Dense(jnp.zeros((width, numbers)), jnp.zeros(numbers))
         return cls(first, context, modulation, tuple(middle[:depth]), tuple(middle[depth:]), output, frequencies)
 
-    def known(self, one_hot: Float[Array, " slots"], shown: Float[Array, " f"]) -> Float[Array, " width"]:
+    def known(self, one_hot: Float[Array, " slots"], shown: Float[Array, " f"] | None = None) -> Float[Array, " width"]:
         """What the tokens and the given numbers contribute, the same at every noise level."""
-        return self.context(jnp.concatenate([one_hot, shown]))
+        return self.context(one_hot if shown is None else jnp.concatenate([one_hot, shown]))
 
     def __call__(
         self, inside: Float[Array, " k"], is_open: Bool[Array, " k"], known: Float[Array, " width"], lambda_t: Array
@@ -79,15 +88,18 @@ class NumberNetwork(eqx.Module):
 
 
 class MixedNetwork(eqx.Module):
-    """Both networks.
+    """The networks of tokens and of numbers.
 
     Attributes:
         of_tokens: The network of tokens.
-        of_numbers: The network of numbers.
+        of_numbers: The network of numbers given others.
+        of_all: The network of all numbers together, none of which is given; None where the former has that task too.
+            One network for both is less precise in both.
     """
 
     of_tokens: TokenNetwork | FactoredNetwork
     of_numbers: NumberNetwork
+    of_all: NumberNetwork | None = None
 
     def folded(self) -> "MixedNetwork":
         """The same networks, with the two kinds of weights of the one of tokens merged."""

@@ -41,7 +41,8 @@ class NumberDenoiser(Denoiser):
         known: What is known, as `NumberNetwork.known` returns it.
         without: The same without the token that guidance leaves out, and w; None without guidance.
         centre: What the numbers are near to, by those that are given.
-        sigma_data: How near: σ_d of what is left of each number.
+        sigma_data: How near: σ_d of what is left of each number, or along each axis.
+        axes: Orthonormal axes along which the network sees the numbers, in columns; None for the numbers themselves.
     """
 
     network: Any
@@ -51,16 +52,20 @@ class NumberDenoiser(Denoiser):
     without: tuple[Float[Array, " width"], Any] | None = None
     centre: Float[Array, " k"] | float = 0.0
     sigma_data: SigmaData = 1.0
+    axes: Float[Array, "k k"] | None = None
 
     def __call__(self, x_t: Float[Array, " k"], t: Time) -> Float[Array, " k"]:
         """E[x_0 | x_t], 0 for numbers that are not drawn."""
         alpha_t, sigma_t = alpha_sigma(self.schedule, t)
         inside, skip, out = coefficients("edm", alpha_t, sigma_t, self.sigma_data)
         left = x_t - alpha_t * self.centre
+        along = left if self.axes is None else left @ self.axes
 
         def predicted(known: Float[Array, " width"]) -> Float[Array, " k"]:
-            found = self.network(inside * left, self.is_open, known, jnp.log(alpha_t / sigma_t))
-            return jnp.clip(self.centre + skip * left + out * found, -LARGEST_SCORE, LARGEST_SCORE)
+            found = self.network(inside * along, self.is_open, known, jnp.log(alpha_t / sigma_t))
+            moved = skip * along + out * found
+            x0 = self.centre + (moved if self.axes is None else self.axes @ moved)
+            return jnp.clip(x0, -LARGEST_SCORE, LARGEST_SCORE)
 
         x0 = predicted(self.known)
         if self.without is not None:
@@ -75,14 +80,17 @@ class MixedDenoiser(eqx.Module):
     Attributes:
         of_tokens: Denoiser of the tokens.
         of_numbers: Network of the numbers, a `NumberNetwork` or what has its methods.
-        covariance: Covariance of the numbers, shape (k, k).
+        covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are too many of them.
+        basis: Axes along which the network sees the numbers, as `turned` takes them, if it is that of all numbers
+            together; else None.
         guided: Position of the token towards whose value rows are guided; None without guidance.
         guidance: w, at least 0.
     """
 
     of_tokens: TokenDenoiser
     of_numbers: Any
-    covariance: Float[Array | np.ndarray, "k k"]
+    covariance: Float[Array | np.ndarray, "c c"]
+    basis: Float[Array | np.ndarray, "c c"] | None = None
     guided: int | None = eqx.field(static=True, default=None)
     guidance: Float[Array | np.ndarray, ""] | float = 0.0
 
@@ -102,9 +110,14 @@ class MixedDenoiser(eqx.Module):
             is_given: Which of them are given.
             schedule: The noise schedule.
         """
-        one_hot, shown = self.tokens.one_hot(row), number_features(numbers, is_given)
-        centre, sigma_data = conditional_normal(self.covariance, numbers, is_given)
-        without = None
+        one_hot = self.tokens.one_hot(row)
+        centre: Any = 0.0
+        axes = shown = without = None
+        if self.basis is None:
+            shown = number_features(numbers, is_given)
+            centre, sigma_data = conditional_normal(self.covariance, numbers, is_given)
+        else:
+            axes, sigma_data = turned(self.basis, len(numbers))
         if self.guided is not None:
             hidden = jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, one_hot)
             without = self.of_numbers.known(hidden, shown), self.guidance
@@ -116,7 +129,23 @@ class MixedDenoiser(eqx.Module):
             without=without,
             centre=centre,
             sigma_data=sigma_data,
+            axes=axes,
         )
+
+
+def turned(
+    basis: Float[Array | np.ndarray, "c c"], n_numbers: int
+) -> tuple[Float[Array, "c c"] | None, Float[Array, " k"]]:
+    """Axes along which numbers are seen, and σ_d along each.
+
+    Args:
+        basis: The axes in columns, each as long as its σ_d; shape (0, 0) for the numbers themselves.
+        n_numbers: k, the number of numbers.
+    """
+    if not len(basis):
+        return None, jnp.ones(n_numbers)
+    sigma_data = jnp.linalg.norm(jnp.asarray(basis), axis=0)
+    return jnp.asarray(basis) / sigma_data[None], sigma_data
 
 
 class MixedSampler(TokenSampler):

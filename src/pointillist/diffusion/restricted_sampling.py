@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.mixed_sampling import POINTS, MixedDenoiser, NumberDenoiser, joined
+from pointillist.diffusion.mixed_sampling import POINTS, MixedDenoiser, NumberDenoiser, joined, turned
 from pointillist.diffusion.populations import NOTES, PopulationSampler, Weighted, chosen, resampled, systematic
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.token_sampling import HIDDEN, LARGEST_PLACE, TokenDenoiser, decided, draw_tokens
@@ -139,6 +139,7 @@ class RestrictedSampler(PopulationSampler):
     ) -> tuple[Float[Array, "n T_and_k"], Weighted]:
         assert self.schedule is not None
         schedule, ranges = self.schedule, self.restriction.ranges
+        axes = None if denoiser.basis is None else turned(denoiser.basis, numbers.shape[1])[0]
         tokens = denoiser.tokens
         is_given = jnp.isfinite(numbers) & tokens.has_number(rows)
 
@@ -147,9 +148,9 @@ class RestrictedSampler(PopulationSampler):
             return own.is_open, own.known, None if own.without is None else own.without[0], own.centre, own.sigma_data
 
         def denoise(context: tuple[Any, ...], x_t: Array, t: Array) -> Array:
-            is_open, known, without, *near = context[0]
+            is_open, known, without, centre, sigma_data = context[0]
             pair = None if without is None else (without, denoiser.guidance)
-            return NumberDenoiser(denoiser.of_numbers, schedule, is_open, known, pair, *near)(x_t, t)
+            return NumberDenoiser(denoiser.of_numbers, schedule, is_open, known, pair, centre, sigma_data, axes)(x_t, t)
 
         start_key, walk_key = jax.random.split(key)
         x_T = jax.random.normal(start_key, numbers.shape)

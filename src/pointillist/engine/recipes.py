@@ -102,12 +102,14 @@ class TokenArchitecture:
         depth: Number of hidden blocks.
         frequencies: Number of frequencies 1, 2, 4, … of noised numbers, whose standard deviation is about 1, that the
             network sees.
+        is_paired: Whether a network of its own draws all numbers together; see `MixedNetwork`.
     """
 
     tokens: Tokens
     width: int = 256
     depth: int = 3
     frequencies: int = 6
+    is_paired: bool = False
 
     class_embedding: ClassVar[int] = 0
     n_features: ClassVar[int] = 0
@@ -122,8 +124,12 @@ class TokenArchitecture:
         of_tokens = kind.build(key, **shape)
         if not tokens.with_number:
             return of_tokens
-        own_key = jax.random.fold_in(key, 3)
-        return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape, frequencies=self.frequencies))
+        shape["frequencies"] = self.frequencies
+        of_numbers = NumberNetwork.build(jax.random.fold_in(key, 3), **shape)
+        if not self.is_paired:
+            return MixedNetwork(of_tokens, of_numbers)
+        of_all = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_given=False)
+        return MixedNetwork(of_tokens, of_numbers, of_all)
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.private import NOT_LEARNED, PrivateTraining, plan_privately
 from pointillist.models.private_columns import with_counted_columns
-from pointillist.models.regularising import regularised
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.training import train
+from pointillist.models.trials import tried
 from pointillist.points import Table
 from pointillist.points.keys import without_keys
 from pointillist.points.layout import Layout, check_finite, read_numbers
@@ -134,7 +134,7 @@ def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
     """
     if task.private is not None:
         return _private(task, task.private)
-    plan, before = regularised(task.plan, is_shown=bool(task.asked.verbose)), task.before
+    plan, before = tried(task.plan, is_shown=bool(task.asked.verbose)), task.before
     mark = fingerprint(plan.rows)
     file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, mark), plan.seed)
     trained = train(plan, checkpoint=file, is_shown=bool(task.asked.verbose))

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import seed_of
-from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
+from pointillist.diffusion.conditional_normal import MOST_NUMBERS, NOISE
+from pointillist.diffusion.mixed_networks import MixedNetwork
 from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
 from pointillist.diffusion.restricted_sampling import RestrictedSampler
 from pointillist.diffusion.samplers import Sampler
@@ -37,20 +38,24 @@ class MaskedProcess(Process):
 
     Attributes:
         architecture: The network's architecture, with the tokens.
-        covariance: Covariance of the numbers, shape (k, k).
+        covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are too many of them.
+        basis: Axes along which the network of all numbers together sees them, each as long as its σ_d; None if there
+            is no such network.
     """
 
     architecture: TokenArchitecture
-    covariance: Float[np.ndarray, "k k"]
+    covariance: Float[np.ndarray, "c c"]
+    basis: Float[np.ndarray, "c c"] | None
 
     @classmethod
     def of(
         cls,
         parameters: dict[str, Any],
         encoding: TableEncoding,
-        covariance: Float[np.ndarray, "k k"] | None = None,
+        covariance: Float[np.ndarray, "c c"] | None = None,
         *,
         has_ranks: bool = False,
+        has_gaps: bool = False,
     ) -> "MaskedProcess":
         """Makes the process that hyperparameters describe.
 
@@ -59,6 +64,8 @@ class MaskedProcess(Process):
             encoding: The tokens of a table.
             covariance: Covariance of the numbers, shape (k, k); that of independent ones by default.
             has_ranks: Whether the network learns what ordered values have in common, as it does in training.
+            has_gaps: Whether cells of training rows may be unknown. Rows are then given what they have, and one
+                network draws the numbers that they lack, be it all.
         """
         tokens = Tokens(
             encoding.sizes,
@@ -67,15 +74,20 @@ class MaskedProcess(Process):
             encoding.number_values,
             encoding.with_intervals,
         )
-        architecture = TokenArchitecture(tokens, *(parameters[name] for name in ("width", "depth", "frequencies")))
-        return cls(
-            architecture, np.eye(len(tokens.with_number), dtype=np.float32) if covariance is None else covariance
-        )
+        k = len(tokens.with_number)
+        is_paired = k > 1 and not has_gaps
+        width, depth, frequencies = (parameters[name] for name in ("width", "depth", "frequencies"))
+        if covariance is None:
+            covariance = np.eye(k if k <= MOST_NUMBERS else 0, dtype=np.float32)
+        basis = np.diag(np.sqrt(np.maximum(np.diag(covariance), NOISE))) if is_paired else None
+        return cls(TokenArchitecture(tokens, width, depth, frequencies, is_paired), covariance, basis)
 
     @property
-    def noise(self) -> tuple[Schedule | None, Float[np.ndarray, "k k"] | None]:
-        """The noise schedule of the numbers, and their covariance; tokens are hidden, whatever theirs."""
-        return (SCHEDULE, self.covariance) if len(self.covariance) else (None, None)
+    def noise(self) -> tuple[Schedule | None, Float[np.ndarray, "..."] | None]:
+        """The noise schedule of the numbers, and their covariance and basis; tokens are hidden, whatever theirs."""
+        if not self.architecture.tokens.with_number:
+            return None, None
+        return SCHEDULE, self.covariance if self.basis is None else np.stack([self.covariance, self.basis])
 
     def finished(self, network: Weights) -> tuple["MaskedProcess", Weights]:
         """Returns the network with its two kinds of weights merged, and the process without ranks."""
@@ -120,7 +132,9 @@ class MaskedProcess(Process):
         # Also where no cells are given: with and without would be two programs.
         prior = codec.given_tokens(given, n_rows, HIDDEN)
         seed = seed_of(request.random_state)
-        drawing = Drawing(n_rows, seed, self._denoiser(learned, request), self._sampler, prior=prior, given=given)
+        has_given = bool(np.isfinite(prior[:, len(self.architecture.tokens.sizes) :]).any())
+        denoiser = self._denoiser(learned, request, has_given=has_given)
+        drawing = Drawing(n_rows, seed, denoiser, self._sampler, prior=prior, given=given)
         return self._restricted(drawing, codec, allowed_cells(codec, conditions))
 
     def _restricted(self, drawing: Drawing, codec: TokenCodec, cells: tuple[Allowed, ...]) -> Drawing:
@@ -145,43 +159,53 @@ class MaskedProcess(Process):
         tokens = self.architecture.tokens
         return MixedSampler(len(tokens.sizes), SCHEDULE) if tokens.with_number else TokenSampler()
 
-    def _denoiser(self, learned: Learned, request: Request) -> TokenDenoiser | MixedDenoiser:
+    def _denoiser(self, learned: Learned, request: Request, *, has_given: bool) -> TokenDenoiser | MixedDenoiser:
         if request.guidance == 0:
-            return self.plain(learned)
+            return self.plain(learned, has_given=has_given)
         if request.labels is None:
             raise ValueError("guidance needs a class to guide to: give labels")
         guidance, guided = np.asarray(request.guidance, np.float32), _label_token(learned)
-        of_tokens, of_numbers = _networks(learned)
-        denoiser = GuidedTokenDenoiser(of_tokens, self.architecture.tokens, guided=guided, guidance=guidance)
-        return (
-            denoiser if of_numbers is None else MixedDenoiser(denoiser, of_numbers, self.covariance, guided, guidance)
-        )
+        denoiser = GuidedTokenDenoiser(_of_tokens(learned), self.architecture.tokens, guided=guided, guidance=guidance)
+        return self._beside(denoiser, learned, has_given=has_given, guided=guided, guidance=guidance)
 
     def plain(
-        self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None
+        self, learned: Learned, forbidden: Bool[np.ndarray, " slots"] | None = None, *, has_given: bool
     ) -> TokenDenoiser | MixedDenoiser:
-        """Returns the denoiser without guidance, which gives forbidden values of tokens no probability."""
-        of_tokens, of_numbers = _networks(learned)
-        denoiser = TokenDenoiser(of_tokens, self.architecture.tokens, forbidden=forbidden)
-        return denoiser if of_numbers is None else MixedDenoiser(denoiser, of_numbers, self.covariance)
+        """Returns the denoiser without guidance.
+
+        Args:
+            learned: The model.
+            forbidden: Values of tokens to which it gives no probability.
+            has_given: Whether numbers may be given to it.
+        """
+        denoiser = TokenDenoiser(_of_tokens(learned), self.architecture.tokens, forbidden=forbidden)
+        return self._beside(denoiser, learned, has_given=has_given)
+
+    def _beside(
+        self, of_tokens: TokenDenoiser, learned: Learned, *, has_given: bool, **guided: Any
+    ) -> TokenDenoiser | MixedDenoiser:
+        """A denoiser of tokens, with that of numbers if there are some."""
+        network = learned.network
+        if not isinstance(network, MixedNetwork):
+            return of_tokens
+        if has_given or network.of_all is None:
+            return MixedDenoiser(of_tokens, network.of_numbers, self.covariance, **guided)
+        return MixedDenoiser(of_tokens, network.of_all, self.covariance, self.basis, **guided)
 
     def filling(
         self, learned: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
     ) -> Drawing:
         """Returns what draws all cells of rows but those that are known, `n_draws` times over; none is missing."""
         prior = np.tile(known, (n_draws, 1))
-        denoiser = self.plain(learned, _codec(learned).stands_for_missing)
+        denoiser = self.plain(learned, _codec(learned).stands_for_missing, has_given=True)
         return Drawing(len(prior), seed_of(random_state), denoiser, self._sampler, prior=prior)
 
 
-def _networks(learned: Learned) -> tuple[TokenNetwork, NumberNetwork | None]:
-    """The network of tokens, and that of numbers if there are some."""
-    network = learned.network
-    of_tokens, of_numbers = (
-        (network.of_tokens, network.of_numbers) if isinstance(network, MixedNetwork) else (network, None)
-    )
+def _of_tokens(learned: Learned) -> TokenNetwork:
+    """The network of tokens."""
+    of_tokens = learned.network.of_tokens if isinstance(learned.network, MixedNetwork) else learned.network
     assert isinstance(of_tokens, TokenNetwork)
-    return of_tokens, of_numbers
+    return of_tokens
 
 
 def _codec(learned: Learned) -> TokenCodec:

@@ -86,9 +86,10 @@ def log_probability(
     encoding, n = codec.encoding, len(known)
     if n == 0:
         return np.zeros(0)
-    denoiser = process.plain(model, codec.stands_for_missing if is_present else None)
-    of_mixed = denoiser if isinstance(denoiser, MixedDenoiser) else None
     is_asked = np.array([place in cells for place in encoding.with_number], bool)
+    forbidden = codec.stands_for_missing if is_present else None
+    denoiser = process.plain(model, forbidden, has_given=not is_asked.all())
+    of_mixed = denoiser if isinstance(denoiser, MixedDenoiser) else None
     codes = {place: encoding.columns[place] for place in cells}
     masses = [place for place, code in codes.items() if has_masses(code)]
     of_numbers = []

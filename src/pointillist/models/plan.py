@@ -70,6 +70,7 @@ class Plan:
         stopping: When to stop early; None to train to the end.
         start: Weights to continue from; None to start anew.
         has_trial: Whether a trial on some of the rows is to choose the number of epochs.
+        alternative: A process that a trial may choose in place of `process`; None for none.
     """
 
     rows: Float[np.ndarray, "n columns"]
@@ -92,11 +93,32 @@ class Plan:
     stopping: Stopping | None = None
     start: Weights | None = None
     has_trial: bool = False
+    alternative: Process | None = None
 
     @cached_property
     def shards(self) -> "Shards":
         """The rows that training sees."""
         return Shards(self)
+
+    @cached_property
+    def calls(self) -> int:
+        """Number of shards to train on, one after another; those of a pass over the rows are `shards.count`.
+
+        Raises:
+            ValueError: If they cannot be counted.
+        """
+        shards = self.shards
+        epochs = self.epochs
+        if epochs is None:
+            epochs = min(-(-self.default_steps // (self.steps * shards.count)), self.most_default_epochs)
+        if epochs * shards.count >= 2**31:
+            raise ValueError(f"epochs = {epochs} is more than can be counted: give fewer")
+        return epochs * shards.count
+
+    @property
+    def steps(self) -> int:
+        """Number of training steps on a shard, of which the rows may be a single batch."""
+        return self.shards.size // min(self.method.batch_size, self.shards.size)
 
     def recipe(self, epochs: int, steps: int) -> Recipe:
         """Returns what the engine is told, for a number of epochs of some steps each."""

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, count
 from typing import Any
 
@@ -25,7 +26,7 @@ from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data
 from pointillist.models.row_model import RowModel
 from pointillist.points import TableScaling, column_range, rows_at
 from pointillist.points.column_code import ColumnCode
-from pointillist.points.covariance import covariance_of
+from pointillist.points.covariance import SMALLEST_VARIANCE, covariance_of, principal_axes
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.headings import Headings
@@ -58,6 +59,9 @@ FREQUENCIES, FREQUENCIES_OF_FEW = 6, 2
 """Frequencies that the network sees of noised numbers if `frequencies` is None: high ones show where numbers determine
 each other precisely. By those, the single rows of a small table would be known; on six tables of 103 to 990 rows, the
 loss of held-out rows was lower with two, or the same."""
+
+DETERMINED = 0.1
+"""Largest share of its variance that numbers leave of a combination of them for their principal axes to be tried."""
 
 PRIOR_KL = 0.01
 """Most nats per column of signal left at T that are not worth a warning."""
@@ -181,7 +185,8 @@ def plan_tokens(
     seed = seed_of(asked.random_state) if seed is None else seed
     stopping = _stopping(asked)
     parameters = deciding(asked, WIDTH_OF_TOKENS, FREQUENCIES if len(rows) > MOST_ROWS else FREQUENCIES_OF_FEW)
-    process = MaskedProcess.of(parameters, encoding, _covariance(rows, encoding), has_ranks=True)
+    covariance, is_unknown = _covariance(rows, encoding), asked.missing == "unknown"
+    process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_gaps=is_unknown)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
     # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
     batch_size = asked.batch_size or int(np.clip(len(rows) // 16, 8, largest))
@@ -191,7 +196,8 @@ def plan_tokens(
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
         guided = None if label is None else encoding.place(label)
         p_uncond = 0.0 if label is None else asked.p_uncond
-        objective = MixedObjective(process.architecture.tokens, guided, p_uncond, has_gaps=has_gaps)
+        of_tokens, is_paired = process.architecture.tokens, process.architecture.is_paired
+        objective = MixedObjective(of_tokens, guided, p_uncond, has_gaps=has_gaps, is_paired=is_paired)
     most_epochs, has_trial = MOST_EPOCHS_OF_TOKENS, FEWEST_ROWS <= len(rows) <= MOST_ROWS
     if encoding.with_number:
         most_epochs = MOST_EPOCHS_WITH_GAPS if has_gaps else MOST_MIXED_EPOCHS
@@ -210,6 +216,7 @@ def plan_tokens(
         held_out=rows_to_hold_out(len(rows), None, 0, stopping, seed),
         stopping=stopping,
         has_trial=has_trial and asked.epochs is None and not asked.early_stopping,
+        alternative=None if asked.early_stopping else _turned(process, encoding),
     )
     classes = None
     if label is not None:
@@ -243,6 +250,18 @@ def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoding) -> 
         return None
     is_there = rows[:, encoding.with_number] == encoding.number_values
     return covariance_of(np.where(is_there, rows[:, n:], np.nan))
+
+
+def _turned(process: MaskedProcess, encoding: TableEncoding) -> MaskedProcess | None:
+    """The process that sees numbers that all rows have along their principal axes; None if that is not to be tried."""
+    is_turned = np.array([encoding.columns[place].size == 1 for place in encoding.with_number], bool)
+    if process.basis is None or not len(process.basis) or is_turned.sum() < 2:
+        return None
+    own = process.covariance[np.ix_(is_turned, is_turned)].astype(np.float64)
+    deviation = np.sqrt(np.maximum(own.diagonal(), SMALLEST_VARIANCE))
+    if np.linalg.eigvalsh(own / deviation / deviation[:, None])[0] > DETERMINED:
+        return None
+    return replace(process, basis=principal_axes(process.covariance, is_turned))
 
 
 def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:

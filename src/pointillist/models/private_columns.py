@@ -32,7 +32,9 @@ def with_counted_columns(model: RowModel, logits: Float[np.ndarray, " slots"]) -
     tokens = process.architecture.tokens
     for i in range(ROUNDS):
         assert isinstance(model.network, TokenNetwork)
-        drawn = sample_rows(process.plain(model), TokenSampler(), columns=model.codec.width, n_rows=DRAWN, seed=i)
+        drawn = sample_rows(
+            process.plain(model, has_given=False), TokenSampler(), columns=model.codec.width, n_rows=DRAWN, seed=i
+        )
         slots = (np.floor(drawn) + tokens.starts).astype(np.int64)
         shares = np.bincount(slots.ravel(), minlength=tokens.n_slots) / DRAWN
         # A value that no row has is not moved much further than to that of one row.

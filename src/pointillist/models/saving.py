@@ -40,6 +40,9 @@ _LARGEST_SIGMA = 1e18
 _LARGEST_COVARIANCE = 100.0
 """Largest covariance of two normal scores."""
 
+_SMALLEST_AXIS = 1e-4
+"""Smallest σ_d along an axis."""
+
 Tensors = dict[str, np.ndarray]
 
 
@@ -71,7 +74,7 @@ def save_model(model: RowModel, path: Path) -> None:
         facts["classes"] = None if classes is None else classes.labels.tolist()
         tensors["spread"] = model.process.sigma_data
     elif isinstance(model.process, MaskedProcess):
-        tensors["covariance"] = model.process.covariance
+        tensors |= _spread_of(model.process)
     if classes is not None:
         tensors["class_counts"] = classes.counts.astype(np.int64)
     write_model(path, facts, tensors)
@@ -168,18 +171,28 @@ def _of_tokens(
     n_classes = 0 if column is None else codec.encoding.code(column[0]).n_values
     if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):
         raise ValueError("it has more columns than its layout")
-    process = MaskedProcess.of(trained_with, codec.encoding)
+    process = MaskedProcess.of(trained_with, codec.encoding, has_gaps=codec.missing == "unknown")
     shapes: dict[str, Shape] = {name: ((n,), _VALUES) for name, n in lengths.items()}
-    shapes["covariance"] = (process.covariance.shape, _SINGLE)
+    spread = _spread_of(process)
+    shapes |= {name: (array.shape, _SINGLE) for name, array in spread.items()}
 
     def assemble(tensors: Tensors) -> tuple[Codec, Process, np.ndarray]:
         codec = TokenCodec.from_facts(facts, tensors)
         labels = np.empty(0) if column is None else codec.labels(column[0])
-        if not (np.abs(tensors["covariance"]) <= _LARGEST_COVARIANCE).all():
+        found = {name: tensors[name] for name in spread}
+        if not all((np.abs(array) <= _LARGEST_COVARIANCE).all() for array in found.values()):
             raise ValueError("the covariance of its numbers is not finite, or beyond use")
-        return codec, replace(process, covariance=tensors["covariance"]), labels
+        if "basis" in found and not (np.linalg.norm(found["basis"], axis=0) >= _SMALLEST_AXIS).all():
+            raise ValueError("an axis of its numbers has no length")
+        return codec, replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
 
     return _Claim(process.architecture, codec.width, n_classes, shapes, assemble)
+
+
+def _spread_of(process: MaskedProcess) -> Tensors:
+    """How the numbers of a table of tokens are spread, as far as a file says so."""
+    found = {"covariance": process.covariance, "basis": process.basis}
+    return {name: array for name, array in found.items() if array is not None}
 
 
 def _column(facts: dict[str, Any]) -> tuple[Any, int] | None:

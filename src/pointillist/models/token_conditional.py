@@ -78,7 +78,7 @@ class TokenConditional(Conditional):
         model, encoding, name, n = self._model, self._codec.encoding, self.targets[0], len(known)
         code, place, rows = self._codes[name], encoding.place(name), known.astype(np.float32)
         assert isinstance(model.process, MaskedProcess)
-        denoiser = model.process.plain(model, self._codec.stands_for_missing)
+        denoiser = model.process.plain(model, self._codec.stands_for_missing, has_given=True)
         of_tokens = denoiser.of_tokens if isinstance(denoiser, MixedDenoiser) else denoiser
         is_asked = np.array([encoding.columns[number] is code for number in encoding.with_number], bool)
         p = np.exp(map_rows(TokenProbabilities(of_tokens, is_asked, (place,)), rows).astype(np.float64))

@@ -49,12 +49,8 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
     method = plan.method
     if shards.size < method.batch_size:
         method = replace(method, batch_size=shards.size, parts=1)
-    steps = shards.size // method.batch_size
-    by_default = min(-(-plan.default_steps // (steps * shards.count)), plan.most_default_epochs)
-    epochs = by_default if plan.epochs is None else plan.epochs
-    if epochs * shards.count >= 2**31:
-        raise ValueError(f"epochs = {epochs} is more than can be counted: give fewer")
-    recipe = plan.recipe(epochs * shards.count, steps)
+    steps = plan.steps
+    recipe = plan.recipe(plan.calls, steps)
     rows, labels = shards.get(0)
     sigma_data = plan.process.noise[1]
     trainer = StackTrainer(

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.mixed_networks import LEVEL_FEATURES, MixedNetwork
 from pointillist.diffusion.mixed_sampling import POINTS, SCHEDULE
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES
@@ -41,7 +40,7 @@ Rows of tables differ most by errors of the first two, and least by those of the
 RAREST = 1e-3
 """Share of rows of a value that counts no less, however rare it is."""
 
-_OF_SEEN = "of_tokens.input.weight", "of_numbers.context.weight"
+_OF_SEEN = "of_tokens.input.weight", "of_numbers.context.weight", "of_all.context.weight"
 
 
 def mixed_content(model: RowModel) -> dict[str, Any]:
@@ -71,7 +70,9 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "noise_level_frequencies": NOISE_LEVEL_FREQUENCIES,
         "alpha": packed([SCHEDULE.alpha], "float32"),
         "sigma": packed([SCHEDULE.sigma], "float32"),
-        "covariance": packed([process.covariance], "float32") if 0 < len(process.covariance) <= MOST_NUMBERS else None,
+        "covariance": _packed(process.covariance),
+        "is_paired": process.basis is not None,
+        "basis": _packed(process.basis),
         "width": codec.width,
         "chunk": CHUNK,
         **_weights(model, tokens),
@@ -87,6 +88,10 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
     }
 
 
+def _packed(spread: Float[np.ndarray, "c c"] | None) -> str | None:
+    return None if spread is None or not len(spread) else packed([spread], "float32")
+
+
 def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
     """The weights, whose steps are the finer the more rows they matter to.
 
@@ -97,12 +102,12 @@ def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
     if not any(name.startswith("of_tokens.") for name in tensors):
         tensors = {f"of_tokens.{name}": array for name, array in tensors.items()}
     tensors = {name: array for name, array in sorted(tensors.items()) if array.size}
-    scales = {name: np.full((1, 1), OF_NUMBERS if "of_numbers." in name else 1.0) for name in tensors}
+    scales = {name: np.full((1, 1), 1.0 if name.startswith("of_tokens.") else OF_NUMBERS) for name in tensors}
     scales |= {name: OF_OUTER * scales[name] for name in tensors if ".outer." in name}
     rare = OF_SLOTS * _rarity(model.network, tokens)[:, None]
     # After the slots come features of given numbers.
     seen = np.concatenate([rare, np.full((tokens.n_shown, 1), OF_SLOTS)])
-    scales |= {name: scales[name] * seen for name in _OF_SEEN if name in tensors}
+    scales |= {name: scales[name] * seen[: len(tensors[name])] for name in _OF_SEEN if name in tensors}
     scales["of_tokens.output.weight"] = rare.T
     found = weights_content(tensors, "steps", scales) or weights_content(tensors, "float32")
     if found is None:

@@ -1,7 +1,7 @@
 """The covariance of numbers of which some may not be there, as if they were jointly normal."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 MOST_ROWS = 2000
 """Most rows that a covariance is learned from."""
@@ -14,6 +14,9 @@ SHARES = (1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0)
 
 HELD_OUT = 5
 """One of so many rows is held out for that."""
+
+SMALLEST_VARIANCE = 1e-5
+"""Smallest variance of a number along an axis."""
 
 _NOISE = 1e-6
 """Variance of the noise that a number is known with, which keeps systems of equations regular."""
@@ -43,6 +46,23 @@ def covariance_of(numbers: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k k"]
     share = max(SHARES, key=lambda share: _moments(rows[:m], _less(learned, share))[1])
     # The last digits of sums are not the same with every number of threads, and a stopped fit goes on with the same.
     return _less(_most_likely(rows), share).round(6).astype(np.float32)
+
+
+def principal_axes(covariance: Float[np.ndarray, "k k"], is_turned: Bool[np.ndarray, " k"]) -> Float[np.ndarray, "k k"]:
+    """Principal axes of some numbers together, in columns, each as long as its standard deviation; own ones of others.
+
+    Args:
+        covariance: The covariance of all numbers.
+        is_turned: Which have axes together.
+    """
+    variance = covariance.diagonal().astype(np.float64)
+    axes = np.eye(len(covariance))
+    places = np.flatnonzero(is_turned)
+    block = np.ix_(places, places)
+    variance[places], own = np.linalg.eigh(covariance[block].astype(np.float64))
+    # The last digits are not the same with every number of threads.
+    axes[block] = own.round(7)
+    return (axes * np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))).astype(np.float32)
 
 
 def _less(covariance: np.ndarray, share: float) -> np.ndarray:

@@ -30,7 +30,9 @@ def objective_of(model: RowModel) -> AnyObjective:
     if isinstance(model.process, MaskedProcess):
         tokens = model.process.architecture.tokens
         has_gaps = isinstance(model.codec, TokenCodec) and model.codec.missing == "unknown"
-        return MixedObjective(tokens, has_gaps=has_gaps) if tokens.with_number else TokenObjective(tokens, has_gaps)
+        if not tokens.with_number:
+            return TokenObjective(tokens, has_gaps)
+        return MixedObjective(tokens, has_gaps=has_gaps, is_paired=model.process.architecture.is_paired)
     asked = model.asked
     return Objective(model.trained_with["prediction"], asked["weighting"], asked["noise_levels"])
 

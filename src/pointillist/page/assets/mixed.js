@@ -27,6 +27,17 @@ function conditionalNormal(covariance, numbers) {
   return [mean, mean.map((_, a) => Math.sqrt(Math.max(left[a * k + a], GIVEN_NOISE)))];
 }
 
+/**
+ * Centre 0 of numbers, their deviations along axes, and the axes, [number][axis].
+ * @param {Float32Array | null} basis the axes, each as long as its deviation; null for the numbers themselves
+ */
+function axesOf(basis, columns) {
+  const centre = new Float64Array(columns);
+  if (!basis) return [centre, centre.map(() => 1), null];
+  const deviation = centre.map((_, a) => Math.hypot(...centre.map((_, c) => basis[c * columns + a])));
+  return [centre, deviation, Float64Array.from(basis, (value, i) => value / deviation[i % columns])];
+}
+
 /** Most draws for a row until it meets all conditions, and the smallest mass of a condition. */
 const MOST_TRIES = 300;
 const SMALLEST_MASS = 1e-9;
@@ -124,10 +135,11 @@ function normalise(h, out, width) {
 
 /** The network of numbers: residual blocks that the noise level modulates, beside what the tokens contribute. */
 class NumberNetwork extends ResidualMLP {
-  constructor(memory, model) {
+  /** @param {string} part what the names of its tensors begin with */
+  constructor(memory, model, part) {
     const own = Object.entries(model.tensors)
-      .filter(([name]) => name.startsWith("of_numbers."))
-      .map(([name, values]) => [name.replace("of_numbers.", ""), values]);
+      .filter(([name]) => name.startsWith(part))
+      .map(([name, values]) => [name.slice(part.length), values]);
     const layers = (kind) => Array.from({ length: model.depth }, (_, i) => `${kind}.${i}`);
     super(memory, { ...model, tensors: Object.fromEntries(own), inner: layers("inner"), outer: layers("outer") });
     const tensors = Object.fromEntries(own);
@@ -167,7 +179,12 @@ class MixedModel {
     this.ofTokens = new TokenNetwork(memory, model);
     this.columns = model.with_number.length;
     if (this.columns) {
-      this.ofNumbers = new NumberNetwork(memory, { ...model, columns: this.columns });
+      const network = (part) => new NumberNetwork(memory, { ...model, columns: this.columns }, part);
+      this.ofNumbers = network("of_numbers.");
+      if (model.is_paired) {
+        this.ofAll = network("of_all.");
+        this.basis = axesOf(model.basis, this.columns);
+      }
       this.block = memory.take(this.columns * BLOCK);
     }
     let first = 0;
@@ -200,7 +217,7 @@ class MixedModel {
         keys.forEach((key, r) => (keys[r] = foldIn(foldIn(key, 1), 0)));
       }
       const tokens = this.#drawTokens(keys, starts, guided, guidance, Boolean(known));
-      const drawn = this.columns ? this.#drawNumbers(keys, tokens, numbers, guided, guidance) : null;
+      const drawn = this.columns ? this.#drawNumbers(keys, tokens, numbers, guided, guidance, Boolean(known)) : null;
       tokens.forEach((row, r) => {
         out.set(row, (first + r) * width);
         if (drawn) out.set(drawn.subarray(r * this.columns, (r + 1) * this.columns), (first + r) * width + n);
@@ -360,28 +377,30 @@ class MixedModel {
     return own;
   }
 
-  #drawNumbers(keys, tokens, numbers, guided, guidance) {
+  #drawNumbers(keys, tokens, numbers, guided, guidance, isFilling) {
     const { with_number: places, number_values: values, steps, covariance } = this.model;
-    const { columns, ofNumbers } = this;
+    const { columns } = this;
     const n = this.model.sizes.length;
-    const known = ofNumbers.context.start();
+    const isOfAll = this.ofAll && !isFilling;
+    const network = isOfAll ? this.ofAll : this.ofNumbers;
+    const known = network.context.start();
     const isOpen = new Uint8Array(columns * BLOCK);
     tokens.forEach((row, r) => {
-      row.forEach((value, token) => ofNumbers.context.add(known, r, this.#slot(token, value)));
-      this.#show(ofNumbers.context, known, r, numbers[r]);
+      row.forEach((value, token) => network.context.add(known, r, this.#slot(token, value)));
+      this.#show(network.context, known, r, numbers[r]);
       places.forEach((token, c) => {
         isOpen[c * BLOCK + r] = row[token] === values[c] && Number.isNaN(numbers[r][c]);
       });
     });
-    const without = guided && this.#without(ofNumbers.context, known, guided, keys.length);
+    const without = guided && this.#without(network.context, known, guided, keys.length);
     const own = keys.map((key) => foldIn(key, n + 1));
     const normal = (of) => Float32Array.from(own.flatMap((key) => [...normals(of(key), columns)]));
     const noise = { step: (i) => normal((key) => foldIn(key, i)) };
-    const near = numbers.map((row) => conditionalNormal(covariance, row));
+    const near = numbers.map((row) => (isOfAll ? this.basis : conditionalNormal(covariance, row)));
     const predict = (x, level) => {
-      const x0 = this.#predict(x, level, isOpen, known, near);
+      const x0 = this.#predict(network, x, level, isOpen, known, near);
       if (!guided) return x0;
-      const free = this.#predict(x, level, isOpen, without, near);
+      const free = this.#predict(network, x, level, isOpen, without, near);
       return x0.map((value, i) => value + guidance * (value - free[i]));
     };
     let x = normal((key) => key);
@@ -392,32 +411,40 @@ class MixedModel {
     });
   }
 
-  /** x̂_0 of the numbers that are drawn, 0 for others. near: of each row, what `conditionalNormal` returned. */
-  #predict(x, { alpha, sigma, lambda }, isOpen, known, near) {
-    const { columns, ofNumbers, memory } = this;
+  /**
+   * x̂_0 of the numbers that are drawn, 0 for others.
+   * near: of each row, its centre, the deviations from it, and the axes of these; null for the numbers themselves.
+   */
+  #predict(network, x, { alpha, sigma, lambda }, isOpen, known, near) {
+    const { columns, memory } = this;
     const level = noiseLevelEmbedding(lambda, this.model.level_features, this.model.noise_level_frequencies);
     const block = memory.view(this.block, columns * BLOCK);
     block.fill(0);
     const rows = x.length / columns;
-    for (let r = 0; r < rows; r++) {
-      const [centre, deviation] = near[r];
-      for (let c = 0; c < columns; c++) {
-        const total = Math.hypot(sigma, alpha * deviation[c]);
-        block[c * BLOCK + r] = (x[r * columns + c] - alpha * centre[c]) / total;
-      }
-    }
-    ofNumbers.given(isOpen, known);
-    const found = memory.view(ofNumbers.apply(this.block, ofNumbers.share(level)), columns * BLOCK);
-    return x.map((value, i) => {
-      const [r, c] = [Math.floor(i / columns), i % columns];
-      const place = c * BLOCK + r;
-      if (!isOpen[place]) return 0;
-      const [centre, deviation] = [near[r][0][c], near[r][1][c]];
-      const total = sigma ** 2 + (alpha * deviation) ** 2;
-      const kept = (alpha * deviation ** 2 * (value - alpha * centre)) / total;
-      const x0 = centre + kept + ((sigma * deviation) / Math.sqrt(total)) * found[place];
-      return Math.min(LARGEST_SCORE, Math.max(-LARGEST_SCORE, x0));
+    const along = near.slice(0, rows).map(([centre, , axes], r) => {
+      const left = Float64Array.from(centre, (value, c) => x[r * columns + c] - alpha * value);
+      return axes ? left.map((_, a) => left.reduce((sum, value, c) => sum + value * axes[c * columns + a], 0)) : left;
     });
+    along.forEach((own, r) => {
+      own.forEach((value, a) => (block[a * BLOCK + r] = value / Math.hypot(sigma, alpha * near[r][1][a])));
+    });
+    network.given(isOpen, known);
+    const found = memory.view(network.apply(this.block, network.share(level)), columns * BLOCK);
+    const x0 = new Float32Array(x.length);
+    along.forEach((own, r) => {
+      const [centre, deviation, axes] = near[r];
+      const moved = own.map((value, a) => {
+        const total = sigma ** 2 + (alpha * deviation[a]) ** 2;
+        const kept = (alpha * deviation[a] ** 2 * value) / total;
+        return kept + ((sigma * deviation[a]) / Math.sqrt(total)) * found[a * BLOCK + r];
+      });
+      for (let c = 0; c < columns; c++) {
+        if (!isOpen[c * BLOCK + r]) continue;
+        const back = axes ? moved.reduce((sum, value, a) => sum + value * axes[c * columns + a], 0) : moved[c];
+        x0[r * columns + c] = Math.min(LARGEST_SCORE, Math.max(-LARGEST_SCORE, centre[c] + back));
+      }
+    });
+    return x0;
   }
 }
 

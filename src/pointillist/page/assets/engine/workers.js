@@ -54,9 +54,9 @@
     /** What the workers need of a model, its weights unpacked. */
     async unpacked(model) {
       const { weights, shapes, scales, rest, ...others } = model;
-      const parts = [model.alpha, model.sigma, model.covariance];
-      const [alpha, sigma, covariance] = parts.map((numbers) => numbers && unpackNumbers(numbers, "float32"));
-      return { ...others, tensors: await tensorsOf(model), alpha, sigma, covariance };
+      const parts = [model.alpha, model.sigma, model.covariance, model.basis];
+      const [alpha, sigma, covariance, basis] = parts.map((numbers) => numbers && unpackNumbers(numbers, "float32"));
+      return { ...others, tensors: await tensorsOf(model), alpha, sigma, covariance, basis };
     }
   }
 

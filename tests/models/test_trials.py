@@ -9,11 +9,11 @@ import pytest
 
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.engine.validation import held_out_loss
-from pointillist.models import regularising
+from pointillist.models import trials
 from pointillist.models.fitting import fit, prepare
 from pointillist.models.hyperparameters import Hyperparameters
-from pointillist.models.regularising import LONGEST, regularised
 from pointillist.models.training import train
+from pointillist.models.trials import LONGEST, tried
 from pointillist.points.frames import table_of
 
 
@@ -31,7 +31,7 @@ def plan_of(frame: pd.DataFrame, width: int = 32, **asked: Any) -> Any:
 @pytest.mark.slow
 def test_training_ends_before_single_rows_are_learned() -> None:
     plan = plan_of(table_of_noise(30), width=256)
-    chosen = regularised(plan)
+    chosen = tried(plan)
     assert chosen.epochs is not None and 0 < chosen.epochs < LONGEST * plan.most_default_epochs
     long = train(replace(chosen, epochs=LONGEST * plan.most_default_epochs)).network
     short = train(chosen).network
@@ -44,15 +44,15 @@ def test_training_ends_before_single_rows_are_learned() -> None:
 @pytest.mark.slow
 def test_the_epochs_are_those_of_the_lowest_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of(table_of_noise(60))
-    trials = []
+    noted_trials = []
 
     def noted(plan: Any, **options: Any) -> Any:
-        trials.append((plan, train(plan, **options)))
-        return trials[-1][1]
+        noted_trials.append((plan, train(plan, **options)))
+        return noted_trials[-1][1]
 
-    monkeypatch.setattr(regularising, "train", noted)
-    chosen = regularised(plan)
-    ((trial, result),) = trials
+    monkeypatch.setattr(trials, "train", noted)
+    chosen = tried(plan)
+    ((trial, result),) = noted_trials
     assert len(trial.held_out) == 12 and len(trial.rows) == 72
     per_check = -(-150 // (60 // chosen.method.batch_size))
     best = per_check * (int(result.validation_history.argmin()) + 1)
@@ -75,3 +75,49 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     first, second = (fit(prepare(asked, table_of_noise(40))) for _ in range(2))
     assert first.trained_with["frequencies"] == 2
     assert np.array_equal(first.record.history, second.record.history)
+
+
+def errors_of(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], Any]:
+    """The errors of the axes that are tried on a table, and the plan that is chosen."""
+    plan, found, own = plan_of(frame, width=64, batch_size=32, epochs=100), [], trials._error
+
+    def noted(plan: Any, **options: Any) -> float:
+        found.append(own(plan, **options))
+        return found[-1]
+
+    monkeypatch.setattr(trials, "_error", noted)
+    return found, tried(plan)
+
+
+def test_axes_are_those_of_the_lower_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    thin = pd.DataFrame(rng.normal(size=(1000, 2)) @ rng.normal(size=(2, 4)), columns=list("abcd"))
+    thin = (thin + 0.02 * rng.normal(size=(1000, 4))).assign(kind=rng.choice(["x", "y"], 1000))
+    plan = plan_of(thin, epochs=100)
+    assert plan.alternative is not None
+    found, chosen = errors_of(thin, monkeypatch)
+    assert found[1] < 0.95 * found[0] and chosen.alternative is None and not len(chosen.held_out)
+    np.testing.assert_array_equal(chosen.process.noise[1][1], plan.alternative.noise[1][1])
+    assert len(chosen.rows) == 1000
+
+
+def test_own_axes_stay_where_others_do_not_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "_error", lambda plan, **options: 1.0)
+    plan = plan_of(table_of_noise(200), width=16, batch_size=8, epochs=100)
+    alternative = replace(plan.process, basis=plan.process.noise[1][1][::-1])
+    chosen = tried(replace(plan, alternative=alternative))
+    assert chosen.process is plan.process and chosen.alternative is None
+
+
+def test_axes_are_not_tried_where_nothing_depends_on_them() -> None:
+    rng = np.random.default_rng(0)
+    free = pd.DataFrame(rng.normal(size=(300, 3)), columns=list("abc")).assign(kind=rng.choice(["x", "y"], 300))
+    near = free.assign(b=free["a"] + 0.01 * rng.normal(size=300))
+    spiky = near.assign(a=np.where(rng.random(300) < 0.3, 0.0, near["a"]))
+    assert plan_of(near).alternative is not None
+    for frame, asked in ((free, {}), (spiky, {}), (near, {"missing": "unknown"}), (near, {"early_stopping": True})):
+        assert plan_of(frame, **asked).alternative is None
+    # Of few steps, none are spent on a trial.
+    short = plan_of(near, epochs=2)
+    chosen = tried(short)
+    assert chosen.alternative is None and chosen.process is short.process

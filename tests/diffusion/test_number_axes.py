@@ -1,0 +1,155 @@
+"""Numbers along their axes, against the normal distribution that a network of zeros stands for."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from test_mixed_likelihood import Linear, started
+
+from pointillist.diffusion.conditional_normal import MOST_NUMBERS
+from pointillist.diffusion.losses import CleanRows
+from pointillist.diffusion.mixed_likelihood import NumberLogDensity
+from pointillist.diffusion.mixed_losses import GIVEN, SHOWN, MixedObjective, _chosen
+from pointillist.diffusion.mixed_networks import MixedNetwork
+from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler, turned
+from pointillist.diffusion.number_error import LEVELS, NumberError
+from pointillist.diffusion.schedules import at_lambda
+from pointillist.diffusion.token_sampling import TokenDenoiser
+from pointillist.diffusion.tokens import Tokens
+from pointillist.engine.mapping import map_rows
+from pointillist.engine.recipes import TokenArchitecture
+from pointillist.engine.sampling import sample_rows
+from pointillist.points.covariance import principal_axes
+
+TOKENS = Tokens((2, 1, 1, 1), (), (1, 2, 3), (0, 0, 0))
+"""A class, and three numbers that every row has."""
+
+COVARIANCE = np.array([[1.0, 0.99, 0.3], [0.99, 1.0, 0.35], [0.3, 0.35, 1.0]], np.float32)
+BASIS = principal_axes(COVARIANCE, np.ones(3, bool))
+OWN = principal_axes(COVARIANCE, np.zeros(3, bool))
+
+
+class Zeros(eqx.Module):
+    """The network of numbers that are normal, with variances along the axes that it sees them along."""
+
+    def known(self, one_hot, shown=None):
+        return one_hot
+
+    def __call__(self, inside, is_open, known, lambda_t):
+        return jnp.zeros_like(inside)
+
+
+def denoiser(basis):
+    of_tokens = Linear(np.zeros((TOKENS.n_slots + TOKENS.n_shown, TOKENS.n_slots), np.float32))
+    return MixedDenoiser(TokenDenoiser(of_tokens, TOKENS), Zeros(), COVARIANCE, basis)
+
+
+def normal_rows(n, seed=0):
+    numbers = np.random.default_rng(seed).multivariate_normal(np.zeros(3), COVARIANCE, n)
+    return np.hstack([np.zeros((n, 4)), numbers]).astype(np.float32)
+
+
+def test_predictions_are_means_of_the_normal_distribution():
+    numbers = jnp.array([0.4, -0.2, 1.0])
+    own = denoiser(BASIS).of_row(jnp.zeros(4), numbers, jnp.zeros(3, bool), SCHEDULE)
+    for t in (1, 30, 60, 100):
+        alpha, sigma = float(SCHEDULE.alpha[t]), float(SCHEDULE.sigma[t])
+        expected = alpha * COVARIANCE @ np.linalg.solve(alpha**2 * COVARIANCE + sigma**2 * np.eye(3), numbers)
+        np.testing.assert_allclose(own(numbers, jnp.asarray(t)), expected, atol=2e-5 * max(1, 1 / sigma / 30))
+
+
+def test_rows_and_densities_are_those_of_the_normal_distribution():
+    drawn = sample_rows(denoiser(BASIS), MixedSampler(4, SCHEDULE), columns=7, n_rows=4000, seed=0)[:, 4:]
+    # Each number, and the small difference of two, have their variances: 4 standard errors.
+    for direction in (*np.eye(3), [1, -1, 0]):
+        variance = direction @ COVARIANCE @ direction
+        assert abs((drawn @ direction).var() / variance - 1) < 4 * np.sqrt(2 / 4000)
+    rows = normal_rows(20)
+    found = map_rows(NumberLogDensity(denoiser(BASIS), SCHEDULE, (0, 1, 2)), rows)
+    np.testing.assert_allclose(found, started(np.zeros(3), COVARIANCE).logpdf(rows[:, 4:]), atol=0.02)
+
+
+@pytest.mark.parametrize("basis", [BASIS, OWN], ids=["principal", "own"])
+def test_errors_of_noise_are_those_of_the_normal_distribution(basis):
+    n = 2000
+    found = map_rows(NumberError(denoiser(basis), SCHEDULE), normal_rows(n))
+    axes, sigma_data = (np.asarray(part, float) for part in turned(basis, 3))
+    expected = []
+    for level in LEVELS:
+        alpha, sigma = (float(part) for part in at_lambda(jnp.asarray(level)))
+        gain = axes @ np.diag(alpha * sigma_data**2 / (sigma**2 + (alpha * sigma_data) ** 2)) @ axes.T
+        left = np.eye(3) - alpha * gain
+        error = left @ COVARIANCE @ left.T + sigma**2 * gain @ gain.T
+        expected.append((alpha / sigma) ** 2 * np.trace(error) / 3)
+    assert abs(found.mean() - np.mean(expected)) < 4 * found.std() / np.sqrt(n)
+
+
+def test_of_independent_numbers_an_own_axis_is_as_good():
+    rows = np.hstack([np.zeros((500, 4)), np.random.default_rng(0).normal(size=(500, 3))]).astype(np.float32)
+    errors = [map_rows(NumberError(denoiser(basis), SCHEDULE), rows).mean() for basis in (np.eye(3, dtype="f4"), BASIS)]
+    assert errors[0] < errors[1]
+
+
+def test_principal_axes():
+    np.testing.assert_allclose(BASIS @ BASIS.T, COVARIANCE, atol=1e-6)
+    part = principal_axes(COVARIANCE, np.array([True, True, False]))
+    np.testing.assert_allclose((part @ part.T)[:2, :2], COVARIANCE[:2, :2], atol=1e-6)
+    np.testing.assert_allclose(part[2], [0, 0, 1], atol=1e-7)
+    assert (part[:2, 2] == 0).all()
+    same = principal_axes(np.ones((2, 2), np.float32), np.ones(2, bool))
+    assert (np.linalg.norm(same, axis=0) > 0.003).all()
+
+
+def test_too_many_numbers_have_no_axes_but_their_own():
+    axes, sigma_data = turned(np.zeros((0, 0), np.float32), MOST_NUMBERS + 1)
+    assert axes is None and (sigma_data == 1).all() and len(sigma_data) == MOST_NUMBERS + 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 7, 8, 64, 500])
+def test_rows_of_a_batch_that_are_chosen(batch_size):
+    given, shown = _chosen(GIVEN, batch_size), _chosen(SHOWN, batch_size)
+    assert len(given) == len(shown) == batch_size and given.any() and shown.any()
+    if batch_size >= 8:
+        assert abs(given.mean() - GIVEN) <= 2 / batch_size and abs(shown.mean() - SHOWN) <= 2 / batch_size
+        assert (given >= shown).all()
+
+
+def test_networks_learn_from_their_own_rows_alone():
+    network = TokenArchitecture(TOKENS, 8, 1, 2, is_paired=True).build(jax.random.key(0), 7)
+    assert isinstance(network, MixedNetwork)
+    filled = jax.tree.map(lambda leaf: leaf + 0.1, network)
+    objective = MixedObjective(TOKENS, is_paired=True)
+    clean = CleanRows(jnp.asarray(normal_rows(16)), None, SCHEDULE, jnp.stack([COVARIANCE, BASIS]))
+    examples = objective.examples((jax.random.key(1), jax.random.key(2)), clean, 16)
+    is_for_given = _chosen(GIVEN, 16)
+    is_given = np.asarray(examples[4])
+    assert is_given[is_for_given].any() and not is_given[~is_for_given].any()
+
+    def slopes(examples):
+        return jax.grad(lambda network: objective.loss(network, examples, "float32"))(filled)
+
+    before, of_given, of_all = slopes(examples), 9, 11
+    for place, rows, changed in (
+        (of_given, is_for_given, {"of_numbers"}),
+        (of_given, ~is_for_given, set()),
+        (of_all, is_for_given, {"of_all"}),
+        (of_all, ~is_for_given, {"of_all"}),
+    ):
+        target = examples[place].at[rows].add(1.0)
+        after = slopes((*examples[:place], target, *examples[place + 1 :]))
+        for name in ("of_tokens", "of_numbers", "of_all"):
+            pairs = zip(*(jax.tree.leaves(getattr(of, name)) for of in (before, after)), strict=True)
+            assert all(np.array_equal(a, b) for a, b in pairs) == (name not in changed)
+
+
+def test_what_a_network_sees_of_numbers_has_variance_one():
+    """So it is of inputs and targets, along the axes of a normal distribution, at every noise level."""
+    objective, n = MixedObjective(TOKENS, is_paired=True), 4000
+    clean = CleanRows(jnp.asarray(normal_rows(n)), None, SCHEDULE, jnp.stack([COVARIANCE, BASIS]))
+    *_, inside, target = objective.examples((jax.random.key(1), jax.random.key(2)), clean, 400)
+    for of_rows in (np.asarray(inside), np.asarray(target)):
+        assert (np.abs(of_rows.var(axis=0) - 1) < 5 * np.sqrt(2 / n)).all()
+        # Neighbours have noise of opposite sign.
+        assert scipy.stats.kstest(of_rows[::2].ravel(), "norm").pvalue > 0.001
