@@ -111,13 +111,13 @@ class MixedDenoiser(eqx.Module):
             schedule: The noise schedule.
         """
         one_hot = self.tokens.one_hot(row)
-        centre: Any = 0.0
         axes = shown = without = None
         if self.basis is None:
             shown = number_features(numbers, is_given)
             centre, sigma_data = conditional_normal(self.covariance, numbers, is_given)
         else:
             axes, sigma_data = turned(self.basis, len(numbers))
+            centre = jnp.zeros(len(numbers))
         if self.guided is not None:
             hidden = jnp.where(jnp.asarray(self.tokens.owner == self.guided), 0.0, one_hot)
             without = self.of_numbers.known(hidden, shown), self.guidance
