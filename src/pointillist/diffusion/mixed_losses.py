@@ -1,8 +1,4 @@
-"""The loss of rows of tokens and numbers: of the tokens given some numbers, and of the numbers given all tokens.
-
-Where all numbers together have a network of their own, it learns from all rows of a batch; that of numbers given others
-learns from some, at fixed places, so that no product is computed from which nothing is learned.
-"""
+"""The loss of rows of tokens and numbers: of the tokens given some numbers, and of the numbers given all tokens."""
 
 import math
 from dataclasses import dataclass, field
@@ -24,10 +20,8 @@ from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.tokens import Tokens, number_features
 
 SHARE_GIVEN, SHARE_GIVEN_WITH_GAPS = 0.25, 0.9
-"""Share of the rows of which some numbers are given, so that any can be; and that in tables with gaps to fill."""
-
-GIVEN, SHOWN = 0.5, 0.25
-"""Shares of a batch of which some numbers are given to a network that learns nothing else, and of which to tokens."""
+"""Share of the rows of which some numbers are given, so that any can be; and that in tables with gaps to fill. To a
+network of numbers that does not draw all of them together, some of every row are given."""
 
 SHARE_FOR_TOKENS = 0.5
 """Share of a batch from which tokens are learned: they take fewer steps to learn than numbers."""
@@ -71,15 +65,12 @@ class MixedObjective:
         level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
         share = jax.random.uniform(row_key, (len(rows), 1))
         # Of these rows a share of the numbers, which is uniform too.
-        if self.is_paired:
-            is_given = (uniform(number_key, numbers.shape) < share) & _repeated(GIVEN, batch_size, len(rows))
-        else:
-            most = SHARE_GIVEN_WITH_GAPS if self.has_gaps else SHARE_GIVEN
-            is_given = uniform(number_key, numbers.shape) < 1 - share / most
+        most = SHARE_GIVEN_WITH_GAPS if self.has_gaps else SHARE_GIVEN
+        place = uniform(number_key, numbers.shape)
         is_there = self.tokens.has_number(tokens)
-        is_given &= is_there
+        is_shown = is_there & (place < 1 - share / most)
+        is_given = is_there & (place < 1 - share) if self.is_paired else is_shown
         places = np.asarray(self.tokens.with_number)
-        is_shown = is_given & _repeated(SHOWN, batch_size, len(rows)) if self.is_paired else is_given
         is_seen = is_seen.at[:, places].set(is_seen[:, places] | is_shown)
         shown_tokens = rows
         if self.guided is not None:
@@ -92,8 +83,8 @@ class MixedObjective:
 
         centre, sigma_data = _in_turns(spread[0] if self.is_paired else spread, numbers, is_given)
         own = noised(numbers - centre, sigma_data)
-        of_tokens = rows, is_seen, jnp.where(is_seen, 0.0, weight), numbers, is_given
-        examples = *of_tokens, shown_tokens, own.inside, is_there, own.lambda_t[:, None], own.target
+        of_tokens = rows, is_seen, jnp.where(is_seen, 0.0, weight), numbers, is_shown
+        examples = *of_tokens, shown_tokens, own.inside, is_there, is_given, own.lambda_t[:, None], own.target
         if not self.is_paired:
             return examples
         axes, sigma_data = turned(spread[1], numbers.shape[1])
@@ -129,10 +120,11 @@ class MixedObjective:
         is_seen: Array,
         weight: Array,
         numbers: Array,
-        is_given: Array,
+        is_shown: Array,
         shown_tokens: Array,
         inside: Array,
         is_there: Array,
+        is_given: Array,
         lambda_t: Array,
         target: Array,
         *of_all: Array,
@@ -142,40 +134,22 @@ class MixedObjective:
 
         The tokens are those of the first rows, a share of all.
         """
-        dtype, n = network.of_numbers.output.bias.dtype, len(rows)
+        dtype = network.of_numbers.output.bias.dtype
+        m = math.ceil(share_for_tokens * len(rows))
+        shown = number_features(numbers[:m], is_shown[:m]).astype(dtype)
+        of_tokens = token_loss(network.of_tokens, self.tokens, rows[:m], is_seen[:m], weight[:m], shown)
+
+        def error(own: NumberNetwork, known: Array, inside: Array, is_open: Array, target: Array) -> Array:
+            found = jax.vmap(own)(inside.astype(dtype), is_open, known, lambda_t[:, 0]).astype(jnp.float32)
+            return jnp.sum(is_open.astype(jnp.float32) * (found - target) ** 2) / len(rows)
+
         one_hot = self.tokens.one_hot(shown_tokens).astype(dtype)
-        shown = number_features(numbers, is_given).astype(dtype)
-        m = math.ceil(share_for_tokens * n)
-        to_tokens = jnp.where(_chosen(SHOWN, n)[:, None], shown, 0) if self.is_paired else shown
-        of_tokens = token_loss(network.of_tokens, self.tokens, rows[:m], is_seen[:m], weight[:m], to_tokens[:m])
-
-        def error(
-            own: NumberNetwork, known: Array, inside: Array, is_open: Array, level: Array, target: Array
-        ) -> Array:
-            found = jax.vmap(own)(inside.astype(dtype), is_open, known, level).astype(jnp.float32)
-            return jnp.mean(jnp.sum(is_open.astype(jnp.float32) * (found - target) ** 2, axis=1))
-
-        places = _chosen(GIVEN, n) if self.is_paired else slice(None)
-        known = jax.vmap(network.of_numbers.known)(one_hot[places], shown[places])
-        given = inside, is_there & ~is_given, lambda_t[:, 0], target
-        total = of_tokens + error(network.of_numbers, known, *(each[places] for each in given))
+        known = jax.vmap(network.of_numbers.known)(one_hot, number_features(numbers, is_given).astype(dtype))
+        total = of_tokens + error(network.of_numbers, known, inside, is_there & ~is_given, target)
         if network.of_all is not None:
             known = jax.vmap(network.of_all.known)(one_hot)
-            total += error(network.of_all, known, of_all[0], is_there, lambda_t[:, 0], of_all[1])
+            total += error(network.of_all, known, of_all[0], is_there, of_all[1])
         return total
-
-
-def _chosen(share: float, batch_size: int) -> Bool[np.ndarray, " batch"]:
-    """The rows of a batch, a share of them, evenly spaced, but at least one."""
-    # Neighbours have noise of opposite sign, of which the effects cancel.
-    n = -(-batch_size // 2)
-    is_chosen = np.diff(np.floor(max(share, 1 / n) * np.arange(n + 1))) > 0
-    return np.repeat(is_chosen, 2)[:batch_size]
-
-
-def _repeated(share: float, batch_size: int, n: int) -> Bool[Array, "n 1"]:
-    """The same rows of every batch."""
-    return jnp.tile(jnp.asarray(_chosen(share, batch_size)), n // batch_size)[:, None]
 
 
 def _in_turns(

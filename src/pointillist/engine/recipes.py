@@ -102,7 +102,8 @@ class TokenArchitecture:
         depth: Number of hidden blocks.
         frequencies: Number of frequencies 1, 2, 4, … of noised numbers, whose standard deviation is about 1, that the
             network sees.
-        is_paired: Whether a network of its own draws all numbers together; see `MixedNetwork`.
+        is_paired: Whether a network of its own draws all numbers together; see `MixedNetwork`. That of numbers given
+            others then has half the width: its task is easier.
     """
 
     tokens: Tokens
@@ -125,11 +126,12 @@ class TokenArchitecture:
         if not tokens.with_number:
             return of_tokens
         shape["frequencies"] = self.frequencies
-        of_numbers = NumberNetwork.build(jax.random.fold_in(key, 3), **shape)
+        own_key = jax.random.fold_in(key, 3)
         if not self.is_paired:
-            return MixedNetwork(of_tokens, of_numbers)
+            return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape))
         of_all = NumberNetwork.build(jax.random.fold_in(key, 4), **shape, has_given=False)
-        return MixedNetwork(of_tokens, of_numbers, of_all)
+        shape["width"] = -(-self.width // 2)
+        return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape), of_all)
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ TRIAL = Stopping(validation_fraction=0.2, n_iter_no_change=5, steps_per_check=15
 LONGEST = 3
 """Longest such trial, as a multiple of the epochs that a larger table has at most."""
 
-SHARE, FEWEST_STEPS = 0.1, 500
-"""Share of the training that the trial of each kind of axes has, and its fewest steps."""
+STEPS = 500
+"""Number of steps of the trial of each kind of axes: a sixteenth of a training on many rows."""
 
 MOST_COMPARED = 4000
 """Most held-out rows of which errors are compared."""
@@ -52,7 +52,7 @@ def tried(plan: Plan, *, is_shown: bool = False) -> Plan:
 
 def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
     """A plan with the process, of two, whose network has the lower error on held-out rows."""
-    calls = max(round(SHARE * plan.calls), -(-FEWEST_STEPS // plan.steps))
+    calls = -(-STEPS // plan.steps)
     settled = replace(plan, alternative=None)
     if calls >= plan.calls or plan.alternative is None:
         return settled
