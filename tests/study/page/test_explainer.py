@@ -222,13 +222,15 @@ def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
     page.locator("input[type=file]").set_input_files(tmp_path / "ring.csv")
     page.wait_for_function("() => document.querySelector('.train .readout').textContent === '800 rows of 2 columns'")
     page.locator(".train .start").click()
-    page.wait_for_function("() => pointillist.trainer.training?.distances.length > 2", timeout=20_000)
+    # From one measurement to the next, the distance may rise.
+    is_nearer = "(found) => found?.length > 2 && found.at(-1)[1] < found[0][1]"
+    page.wait_for_function(f"() => ({is_nearer})(pointillist.trainer.training?.distances)", timeout=60_000)
     page.locator(".train .start").click()
     page.wait_for_function(
         "() => document.querySelector('.train .readout').textContent.startsWith('Done')", timeout=20_000
     )
-    losses, distances = page.evaluate("[pointillist.trainer.training.losses, pointillist.trainer.training.distances]")
-    assert losses[-1][1] < losses[0][1] and distances[-1][1] < distances[0][1]
+    losses = page.evaluate("pointillist.trainer.training.losses")
+    assert losses[-1][1] < losses[0][1]
     assert page.evaluate("pointillist.explain.state.set") == "yours"
     page.select_option("#live-set", "yours")
     page.click("#live-play")
