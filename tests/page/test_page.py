@@ -147,6 +147,8 @@ def test_a_page_shows_the_verdict_of_an_evaluation(rows, tmp_path):
     with pytest.raises(ValueError, match="no verdict"):
         Verdict.from_json({"verdict": "fine"})
     found = evaluate(rows[:50], model.sample(50, random_state=0))
+    with pytest.raises(TypeError, match="evaluation must be what evaluate returned, not 'fine'"):
+        model.page(page, evaluation="fine")
     model.page(page, evaluation=found)
     assert f"{found.verdict[:20]}" in page.read_text()
 

@@ -422,10 +422,13 @@ class Diffusion(Hyperparameters, BaseEstimator):
             evaluation: What `evaluate` returned for rows of the model; the page shows its verdict.
 
         Raises:
+            TypeError: In one line, if `evaluation` is not what `evaluate` returned.
             ValueError: In one line, if no page can be made of such a model.
         """
         from pointillist.page import Verdict, write_page
 
+        if evaluation is not None and not isinstance(getattr(evaluation, "verdict", None), str):
+            raise TypeError(f"evaluation must be what evaluate returned, not {evaluation!r:.60}: leave it out")
         verdict = None if evaluation is None else Verdict(evaluation.verdict, evaluation.is_distinguishable)
         write_page(fitted_model(self), Path(path), title, verdict)
 

@@ -1,6 +1,7 @@
 """`DiffusionRegressor`: p(y | x) of a number, as a scikit-learn regressor."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -124,6 +125,43 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         rows, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
         return self.model_.log_prob(rows, np.asarray(target, np.float64))
+
+    def plot_predictions(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        ax: Any = None,
+        *,
+        by: int | None = None,
+        levels: Sequence[float] = (0.5, 0.9),
+    ) -> Any:
+        """Draws predicted distributions of y as bands between quantiles about the median, and what came as dots.
+
+        Args:
+            X: Rows, shape (n, d).
+            y: What came, shape (n,); None for no dots.
+            ax: Matplotlib axes to draw on; by default those of a new figure.
+            by: Position of the column of X in whose order rows are drawn; by default that of the predicted medians.
+            levels: Levels of the central intervals that are drawn, in (0, 1).
+
+        Returns:
+            The axes.
+
+        Raises:
+            ValueError: In one line, if an argument cannot be used.
+        """
+        from pointillist.estimators.plotting.predictions import draw_bands
+
+        rows = self._checked(X)[1]
+        values = None if y is None else np.asarray(y, np.float64)
+        if values is not None and values.shape != (len(rows),):
+            raise ValueError(f"X has {len(rows)} rows, and y the shape {values.shape}: give one number per row")
+        if by is not None and not (is_whole(by, 0) and by < rows.shape[1]):
+            raise ValueError(f"by must be the position of one of {rows.shape[1]} columns, not {by!r}")
+        ax = draw_bands(partial(self.quantiles, X), values, None if by is None else rows[:, by], ax, levels)
+        ax.set_xlabel("rows, by predicted median" if by is None else f"column {by}")
+        ax.set_ylabel("y")
+        return ax
 
     def _points(self, X: ArrayLike) -> Predictive:
         model, rows = self._checked(X)

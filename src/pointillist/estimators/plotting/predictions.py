@@ -1,6 +1,7 @@
 """Plots the distribution of a column given the others, row by row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,15 +43,40 @@ def plot_predictions(  # noqa: D417
     Raises:
         ValueError: If a column does not hold numbers, or an argument cannot be used.
     """
+    fitted = fitted_model(model)
+    values = _numbers(fitted, X, target, absent=[target])
+    x = None if by is None else _numbers(fitted, X, by, absent=[target])
+    ax = draw_bands(partial(conditional_of(fitted, target).quantiles, X), values, x, ax, levels)
+    ax.set_xlabel("rows, by predicted median" if by is None else figure_text(str(by)))
+    ax.set_ylabel(figure_text(str(target)))
+    return ax
+
+
+def draw_bands(
+    quantiles_of: Callable[[Sequence[float]], Float[np.ndarray, "n levels"]],
+    values: Float[np.ndarray, " n"] | None,
+    x: Float[np.ndarray, " n"] | None,
+    ax: Any,
+    levels: Sequence[float],
+) -> Any:
+    """Draws central intervals of predicted distributions, with their medians, and returns the axes.
+
+    Args:
+        quantiles_of: Function that computes quantiles of each row.
+        values: What came, NaN where that is not known; None for nothing.
+        x: Where each row stands; by default they stand side by side, by their medians.
+        ax: Matplotlib axes; those of a new figure for None.
+        levels: Levels of the intervals.
+
+    Raises:
+        ValueError: If an argument cannot be used.
+    """
     check_axes(ax, is_3d=False)
     asked = sorted(levels)
     if not asked or not all(is_number(level) and 0 < level < 1 for level in asked):
         raise ValueError(f"levels of intervals must be numbers between 0 and 1, not {levels!r}")
-    fitted = fitted_model(model)
-    values = _numbers(fitted, X, target, absent=[target])
-    x = None if by is None else _numbers(fitted, X, by, absent=[target])
     sides = [(1 - level) / 2 for level in reversed(asked)]
-    quantiles = conditional_of(fitted, target).quantiles(X, [*sides, 0.5, *(1 - side for side in reversed(sides))])
+    quantiles = quantiles_of([*sides, 0.5, *(1 - side for side in reversed(sides))])
     middle = quantiles[:, len(asked)]
     order = np.argsort(middle if x is None else x, kind="stable")
     place = np.arange(len(order)) if x is None else x[order]
@@ -59,10 +85,8 @@ def plot_predictions(  # noqa: D417
         low, high = quantiles[order, i], quantiles[order, -1 - i]
         ax.fill_between(place, low, high, color="#1f5fa8", alpha=0.25, linewidth=0, label=f"central {level:.0%}")
     ax.plot(place, middle[order], color="#1f5fa8", linewidth=1, label="median")
-    if not np.isnan(values).all():
+    if values is not None and not np.isnan(values).all():
         ax.scatter(place, values[order], s=4, color="0.2", linewidths=0, label="values", zorder=3)
-    ax.set_xlabel("rows, by predicted median" if by is None else figure_text(str(by)))
-    ax.set_ylabel(figure_text(str(target)))
     ax.legend()
     return ax
 
