@@ -2,10 +2,11 @@
 
 There are three tables of the UCI Machine Learning Repository (CC BY 4.0), Adult (Becker & Kohavi 1996), Beijing's air
 (Chen 2015) and the default of credit cards (Yeh 2009), whose folders with train.csv.gz and test.csv.gz the options
-give; and the diamonds that plotnine ships (53,940 × 10; a fifth is held out). `--ways` adds other ways, with one seed
-each: all numbers by intervals, as tokens; all at once, even those that nothing explains; and categories in a diffusion
-of numbers, as one-hot columns or as analog bits (Chen et al. 2022, arXiv 2208.04202), with numbers by their normal
-scores and the width of the masked process.
+give; the dry beans (Koklu & Özkan 2020), of one CSV file whose last column, the class, is held as text; and the
+diamonds that plotnine ships (53,940 × 10). Of the last two a fifth is held out. `--ways` adds other ways, with one seed
+each: all numbers by intervals, as tokens; all at once, even those that nothing explains; without principal axes; and
+categories in a diffusion of numbers, as one-hot columns or as analog bits (Chen et al. 2022, arXiv 2208.04202), with
+numbers by their normal scores and the width of the masked process.
 
 `--libraries` adds other libraries, with one seed each, each in a process of the environment that is given for it, as in
 `mostly=.venv-mostly/bin/python`; "pointillist" among them measures its memory in the same way.
@@ -31,6 +32,7 @@ from pyarrow import csv
 from machine import report
 from pointillist import Diffusion
 from pointillist.evaluation import Evaluation, evaluate_tables
+from pointillist.models import planning
 from pointillist.points import QuantileScaling, column_code
 from pointillist.points.mixed import Cells, MixedTable, to_arrow
 
@@ -48,7 +50,7 @@ SCORES = {
 }
 
 
-WAYS = "masked", "intervals", "at once", "one-hot", "bits"
+WAYS = "masked", "intervals", "at once", "own axes", "one-hot", "bits"
 TARGETS = {"adult": "income", "beijing": "pm2.5", "default": "target"}
 CODES = {
     "adult": (),
@@ -73,9 +75,21 @@ def diamonds() -> tuple[pa.Table, pa.Table, str]:
         code = f"from plotnine.data import diamonds; diamonds.to_csv({str(path)!r}, index=False)"
         subprocess.run([python, "-c", code], check=True)
         table = csv.read_csv(path)
+    return *split(table), "cut"
+
+
+def beans(path: Path) -> tuple[pa.Table, pa.Table, str]:
+    """Reads the same of the dry beans."""
+    name = csv.open_csv(path).schema.names[-1]
+    table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types={name: pa.string()}))
+    return *split(table), name
+
+
+def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Holds a fifth of the rows out."""
     order = np.random.default_rng(0).permutation(len(table))
     cut = len(table) * 4 // 5
-    return table.take(np.sort(order[:cut])), table.take(np.sort(order[cut:])), "cut"
+    return table.take(np.sort(order[:cut])), table.take(np.sort(order[cut:]))
 
 
 class Numbers:
@@ -120,14 +134,15 @@ class Numbers:
 
 
 @contextmanager
-def by_intervals(share: float | None) -> Iterator[None]:
-    """Sets the share of its variance below which a column is drawn by intervals; leaves it if the share is None."""
-    before = column_code.UNEXPLAINED
-    column_code.UNEXPLAINED = before if share is None else share
+def having(way: str) -> Iterator[None]:
+    """Sets the share of its variance below which a column is drawn by intervals, and that for principal axes."""
+    before = column_code.UNEXPLAINED, planning.DETERMINED
+    column_code.UNEXPLAINED = {"intervals": 2.0, "at once": -1.0}.get(way, before[0])
+    planning.DETERMINED = -1.0 if way == "own axes" else before[1]
     try:
         yield
     finally:
-        column_code.UNEXPLAINED = before
+        column_code.UNEXPLAINED, planning.DETERMINED = before
 
 
 def generated(way: str, train: pa.Table, seed: int) -> tuple[pa.Table, dict[str, float]]:
@@ -136,7 +151,7 @@ def generated(way: str, train: pa.Table, seed: int) -> tuple[pa.Table, dict[str,
     rows: Any = train if numbers is None else numbers.encode()
     options = {} if numbers is None else {"scaling": None, "width": 256, "batch_size": 256, "epochs": 160}
     started = time.perf_counter()
-    with by_intervals({"intervals": 2.0, "at once": -1.0}.get(way)):
+    with having(way):
         model = Diffusion(random_state=seed, **options).fit(rows)
     fitted = time.perf_counter()
     new = model.sample(len(train), random_state=seed)
@@ -234,10 +249,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in TARGETS:
         parser.add_argument(f"--{name}", type=Path, metavar="FOLDER", help="train.csv.gz and test.csv.gz")
+    parser.add_argument("--beans", type=Path, metavar="FILE", help="the dry beans")
     parser.add_argument("--diamonds", action="store_true", help="the table that plotnine ships")
-    parser.add_argument(
-        "--ways", nargs="*", choices=("masked", "intervals", "at once", "one-hot", "bits"), default=["masked"]
-    )
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=["masked"])
     parser.add_argument("--libraries", nargs="+", default=[], metavar="NAME=PYTHON", help="pointillist, mostly, forest")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
@@ -245,10 +259,12 @@ def main() -> None:
     for name in TARGETS:
         if folder := getattr(options, name):
             tables[name.capitalize()] = uci(name, folder)
+    if options.beans:
+        tables["beans"] = beans(options.beans)
     if options.diamonds:
         tables["diamonds"] = diamonds()
     if not tables:
-        parser.error("give --adult FOLDER, --beijing FOLDER, --default FOLDER or --diamonds")
+        parser.error("give --adult FOLDER, --beijing FOLDER, --default FOLDER, --beans FILE or --diamonds")
     found = {}
     for name, data in tables.items():
         for way in options.ways:
