@@ -100,6 +100,35 @@ def test_the_true_one_is_read(saved):
     assert Diffusion.load(path).sample(5, random_state=0).dtypes.tolist() == FRAME.dtypes.tolist()
 
 
+def huge(spread):
+    spread[0, 0] = 1e6
+
+
+def with_no_axis(spread):
+    spread[:, 1] = 0
+
+
+@pytest.mark.parametrize(
+    "name,change,message",
+    [
+        ("covariance", huge, "the spread of its numbers is beyond use"),
+        ("basis", huge, "the spread of its numbers is beyond use"),
+        ("basis", with_no_axis, "an axis of its numbers has no length"),
+    ],
+)
+def test_false_spreads_of_numbers_are_refused(saved, name, change, message):
+    numbers = np.random.default_rng(0).normal(size=(N, 1)) + 0.1 * np.random.default_rng(1).normal(size=(N, 2))
+    path = saved.with_name("spread")
+    table = pandas.DataFrame(numbers, columns=["a", "b"]).assign(kind=FRAME["text"])
+    Diffusion(width=8, depth=1, epochs=1, random_state=0).fit(table).save(path)
+    facts, shapes = read_description(path)
+    tensors = read_tensors(path, shapes)
+    change(tensors[name])
+    write_model(path, facts, tensors)
+    with pytest.raises(ModelFileError, match=f"spread: .*{message}"):
+        Diffusion.load(path)
+
+
 @pytest.mark.parametrize("kind,least,most", [(pa.uint8(), 0, 255), (pa.int8(), -128, 127), (pa.time32("s"), 0, 86_399)])
 def test_numbers_beyond_a_type_become_its_ends(kind, least, most):
     cells = Cells(np.array([-1e6, 1e6]), np.zeros(2, bool))

@@ -181,7 +181,7 @@ def _of_tokens(
         labels = np.empty(0) if column is None else codec.labels(column[0])
         found = {name: tensors[name] for name in spread}
         if not all((np.abs(array) <= _LARGEST_COVARIANCE).all() for array in found.values()):
-            raise ValueError("the covariance of its numbers is not finite, or beyond use")
+            raise ValueError("the spread of its numbers is beyond use")
         if "basis" in found and not (np.linalg.norm(found["basis"], axis=0) >= _SMALLEST_AXIS).all():
             raise ValueError("an axis of its numbers has no length")
         return codec, replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
