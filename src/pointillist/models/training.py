@@ -38,8 +38,14 @@ class Trained:
     best_epochs: int
 
 
-def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = False) -> Trained:
+def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = False, what: str = "loss") -> Trained:
     """Trains the model of a plan; resumes from the checkpoint if it holds a state of the same plan.
+
+    Args:
+        plan: The plan.
+        checkpoint: File of the state of training.
+        is_shown: Whether to show a progress bar.
+        what: What the bar says before the loss.
 
     Raises:
         ValueError: If training diverges.
@@ -62,7 +68,7 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         sigma_data=None if sigma_data is None else sigma_data[None],
     )
     per_check = 1 if plan.stopping is None else -(-plan.stopping.steps_per_check // steps)
-    run = _Run(plan, trainer, recipe.epochs, per_check)
+    run = _Run(plan, trainer, recipe.epochs, per_check, what)
     console = Console(stderr=True)
     with Bar(console, recipe.epochs, is_shown=is_shown) as bar:
         epochs_per_call = min(MAX_EPOCHS_PER_CALL, max(1, STEPS_PER_CALL // steps))
@@ -80,10 +86,11 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
 class _Run:
     """A training run under way."""
 
-    def __init__(self, plan: Plan, trainer: StackTrainer, epochs: int, epochs_per_check: int) -> None:
+    def __init__(self, plan: Plan, trainer: StackTrainer, epochs: int, epochs_per_check: int, what: str) -> None:
         self._plan = plan
         self._trainer = trainer
         self._epochs_per_check = epochs_per_check
+        self._what = what
         self._held_out = plan.seen(plan.held_out) if plan.stopping is not None else None
         if plan.start is not None:
             (state,) = trainer.states()
@@ -125,7 +132,7 @@ class _Run:
             if self._held_out is not None:
                 self._check()
             bar.advance(len(new))
-            bar.say(f"loss {new[-1]:.4f}")
+            bar.say(f"{self._what} {new[-1]:.4f}")
             after_a_call()
 
     def _check(self) -> None:

@@ -46,7 +46,7 @@ def tried(plan: Plan, *, is_shown: bool = False) -> Plan:
     if not plan.has_trial:
         return plan
     trial = replace(_held_out(plan), stopping=TRIAL, epochs=LONGEST * plan.most_default_epochs)
-    best = train(trial, is_shown=is_shown).best_epochs
+    best = train(trial, is_shown=is_shown, what="trial of the length: loss").best_epochs
     return replace(plan, epochs=max(best, plan.most_default_epochs), has_trial=False)
 
 
@@ -74,7 +74,7 @@ def _held_out(plan: Plan) -> Plan:
 
 def _error(plan: Plan, *, is_shown: bool) -> float:
     """The error of a trained network of all numbers on the held-out rows."""
-    process, network = plan.process.finished(train(plan, is_shown=is_shown).network)
+    process, network = plan.process.finished(train(plan, is_shown=is_shown, what="trial of axes: loss").network)
     assert isinstance(process, MaskedProcess)
     denoiser = process.plain(Learned(plan.codec, process, network, None), has_given=False)
     assert isinstance(denoiser, MixedDenoiser)
