@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import seed_of
-from pointillist.diffusion.conditional_normal import MOST_NUMBERS, NOISE
+from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.mixed_networks import MixedNetwork
 from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
 from pointillist.diffusion.restricted_sampling import RestrictedSampler
@@ -24,6 +24,7 @@ from pointillist.models.conditioning import allowed_cells, restriction_of, sizes
 from pointillist.models.process import Drawing, Learned, Process
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
 from pointillist.points.allowed import Allowed
+from pointillist.points.covariance import principal_axes
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.mixed import Cells, cells_of
 from pointillist.points.token_codec import TokenCodec
@@ -79,7 +80,7 @@ class MaskedProcess(Process):
         width, depth, frequencies = (parameters[name] for name in ("width", "depth", "frequencies"))
         if covariance is None:
             covariance = np.eye(k if k <= MOST_NUMBERS else 0, dtype=np.float32)
-        basis = np.diag(np.sqrt(np.maximum(np.diag(covariance), NOISE))) if is_paired else None
+        basis = principal_axes(covariance, np.zeros(len(covariance), bool)) if is_paired else None
         return cls(TokenArchitecture(tokens, width, depth, frequencies, is_paired), covariance, basis)
 
     @property

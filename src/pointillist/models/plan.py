@@ -101,8 +101,8 @@ class Plan:
         return Shards(self)
 
     @cached_property
-    def calls(self) -> int:
-        """Number of shards to train on, one after another; those of a pass over the rows are `shards.count`.
+    def shard_epochs(self) -> int:
+        """Number of epochs of one shard each: `shards.count` of them are a pass over the rows.
 
         Raises:
             ValueError: If they cannot be counted.

@@ -26,7 +26,7 @@ from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data
 from pointillist.models.row_model import RowModel
 from pointillist.points import TableScaling, column_range, rows_at
 from pointillist.points.column_code import ColumnCode
-from pointillist.points.covariance import SMALLEST_VARIANCE, covariance_of, principal_axes
+from pointillist.points.covariance import covariance_of, principal_axes
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.headings import Headings
@@ -61,7 +61,8 @@ each other precisely. By those, the single rows of a small table would be known;
 loss of held-out rows was lower with two, or the same."""
 
 DETERMINED = 0.1
-"""Largest share of its variance that numbers leave of a combination of them for their principal axes to be tried."""
+"""Largest variance along the thinnest of the principal axes of normal scores, whose own is about 1, for these to be
+tried."""
 
 PRIOR_KL = 0.01
 """Most nats per column of signal left at T that are not worth a warning."""
@@ -216,7 +217,7 @@ def plan_tokens(
         held_out=rows_to_hold_out(len(rows), None, 0, stopping, seed),
         stopping=stopping,
         has_trial=has_trial and asked.epochs is None and not asked.early_stopping,
-        alternative=None if asked.early_stopping else _turned(process, encoding),
+        alternative=None if asked.early_stopping else _turned(process),
     )
     classes = None
     if label is not None:
@@ -252,16 +253,15 @@ def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoding) -> 
     return covariance_of(np.where(is_there, rows[:, n:], np.nan))
 
 
-def _turned(process: MaskedProcess, encoding: TableEncoding) -> MaskedProcess | None:
+def _turned(process: MaskedProcess) -> MaskedProcess | None:
     """The process that sees numbers that all rows have along their principal axes; None if that is not to be tried."""
-    is_turned = np.array([encoding.columns[place].size == 1 for place in encoding.with_number], bool)
+    tokens = process.architecture.tokens
+    is_turned = tokens.is_single[np.asarray(tokens.with_number, int)]
     if process.basis is None or not len(process.basis) or is_turned.sum() < 2:
         return None
-    own = process.covariance[np.ix_(is_turned, is_turned)].astype(np.float64)
-    deviation = np.sqrt(np.maximum(own.diagonal(), SMALLEST_VARIANCE))
-    if np.linalg.eigvalsh(own / deviation / deviation[:, None])[0] > DETERMINED:
-        return None
-    return replace(process, basis=principal_axes(process.covariance, is_turned))
+    basis = principal_axes(process.covariance, is_turned)
+    thinnest = np.linalg.norm(basis[:, is_turned], axis=0).min()
+    return None if thinnest**2 > DETERMINED else replace(process, basis=basis)
 
 
 def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:

@@ -56,7 +56,7 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
     if shards.size < method.batch_size:
         method = replace(method, batch_size=shards.size, parts=1)
     steps = plan.steps
-    recipe = plan.recipe(plan.calls, steps)
+    recipe = plan.recipe(plan.shard_epochs, steps)
     rows, labels = shards.get(0)
     sigma_data = plan.process.noise[1]
     trainer = StackTrainer(

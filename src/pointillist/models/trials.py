@@ -52,14 +52,16 @@ def tried(plan: Plan, *, is_shown: bool = False) -> Plan:
 
 def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
     """A plan with the process, of two, whose network has the lower error on held-out rows."""
-    calls = -(-STEPS // plan.steps)
+    epochs = -(-STEPS // plan.steps)
     settled = replace(plan, alternative=None)
-    if calls >= plan.calls or plan.alternative is None:
+    if epochs >= plan.shard_epochs or plan.alternative is None:
         return settled
-    trial = replace(_held_out(settled), epochs=calls)
-    processes = plan.process, plan.alternative
-    errors = [_error(replace(trial, process=process), is_shown=is_shown) for process in processes]
-    return replace(settled, process=processes[int(np.argmin(errors))])
+    trial = replace(_held_out(settled), epochs=epochs)
+    own, others = (
+        _error(replace(trial, process=process), is_shown=is_shown) for process in (plan.process, plan.alternative)
+    )
+    # An error that is not a number is not lower.
+    return replace(settled, process=plan.alternative) if others < own else settled
 
 
 def _held_out(plan: Plan) -> Plan:
