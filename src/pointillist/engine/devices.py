@@ -78,6 +78,12 @@ def are_cores() -> bool:
     return jax.devices()[0].platform == "cpu"
 
 
+def first() -> list[jax.Device]:
+    """The first device alone; a program for it is compiled faster than one for several."""
+    configure()
+    return jax.devices()[:1]
+
+
 def mesh(axis: str, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Makes a mesh of one axis over the given devices, all by default."""
     configure()

@@ -129,7 +129,8 @@ def _epoch(
     n = len(data.rows)
     steps = n // method.batch_size
     epoch_key = jax.random.fold_in(fixed.key, state.epoch + 1)
-    order_key, level_key, noise_key, label_key = (jax.random.fold_in(epoch_key, i) for i in range(4))
+    # All at once, which is compiled faster than one after another.
+    order_key, level_key, noise_key, label_key = jax.vmap(jax.random.fold_in, (None, 0))(epoch_key, jnp.arange(4))
     # One epoch's rows and noise are drawn at once: a step is then nothing but the network.
     order = shuffled(order_key, n)[: steps * method.batch_size]
     labels = None

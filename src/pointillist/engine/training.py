@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from pointillist.diffusion import schedules
 from pointillist.engine import devices as engine_devices
+from pointillist.engine.compiled import QUICKLY
 from pointillist.engine.epochs import (
     MAX_EPOCHS_PER_CALL,
     PARTS_AXIS,
@@ -98,7 +99,7 @@ class StackTrainer:
         self.recipes = tuple(recipes)
         if devices is None and method.parts > 1 and engine_devices.are_cores():
             # A product that is worth sharing is on all cores as it is, and every device would hold a state.
-            devices = jax.devices()[:1]
+            devices = engine_devices.first()
         self._mesh = _mesh(method.parts, max(capacity or 0, len(recipes)), devices)
         n_devices = self._mesh.shape[_AXIS]
         on_cpu = self._mesh.devices.flat[0].platform == "cpu"
@@ -247,7 +248,7 @@ def _run(
 _training_keys = jax.jit(jax.vmap(partial(key_of, stream=Stream.TRAINING)))
 
 
-@partial(jax.jit, static_argnums=(1, 2))
+@partial(jax.jit, static_argnums=(1, 2), compiler_options=QUICKLY)
 def _first_networks(keys: Key[Array, " stack"], architecture: AnyArchitecture, columns: int) -> Weights:
     # A loop and not vmap: the bits of a model's first weights must not depend on the stack.
     return jax.lax.map(lambda key: first_network(key, architecture, columns), keys)

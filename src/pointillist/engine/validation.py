@@ -1,6 +1,5 @@
 """The training loss on held-out rows."""
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -9,8 +8,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import Schedule
+from pointillist.engine.compiled import QUICKLY
 from pointillist.engine.keys import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Weights
+
+FEW = 500
+"""Most rows of which a loss takes less time than optimising its program would."""
 
 
 def held_out_loss(
@@ -38,12 +41,12 @@ def held_out_loss(
         seed: Seed, 0 … 2³² - 1.
     """
     key = key_of(seed, Stream.HELD_OUT_LOSS)
+    compute = _loss_of_few if len(rows) <= FEW else _loss_of_many
     return float(
-        _loss(key, network, schedule, sigma_data, rows, labels, architecture=architecture, objective=objective)
+        compute(key, network, schedule, sigma_data, rows, labels, architecture=architecture, objective=objective)
     )
 
 
-@partial(jax.jit, static_argnames=("architecture", "objective"))
 def _loss(
     key: PRNGKeyArray,
     network: Any,
@@ -56,3 +59,7 @@ def _loss(
     objective: AnyObjective,
 ) -> Float[Array, ""]:
     return objective.held_out_loss(key, network, CleanRows(rows, labels, schedule, sigma_data, architecture.features))
+
+
+_loss_of_many = jax.jit(_loss, static_argnames=("architecture", "objective"))
+_loss_of_few = jax.jit(_loss, static_argnames=("architecture", "objective"), compiler_options=QUICKLY)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
+from pointillist.engine.devices import first
 from pointillist.engine.epochs import MAX_EPOCHS_PER_CALL
 from pointillist.engine.recipes import Weights
 from pointillist.engine.training import StackTrainer
@@ -66,6 +67,7 @@ def train(plan: Plan, *, checkpoint: Checkpoint | None = None, is_shown: bool = 
         method,
         labels=labels,
         sigma_data=None if sigma_data is None else sigma_data[None],
+        devices=first() if method.parts == 1 else None,
     )
     per_check = 1 if plan.stopping is None else -(-plan.stopping.steps_per_check // steps)
     run = _Run(plan, trainer, recipe.epochs, per_check, what)
