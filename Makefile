@@ -74,9 +74,11 @@ notebooks: .venv/docs
 	cd build/notebooks && PATH="$(CURDIR)/$(BIN):$$PATH" jupyter execute --inplace *.ipynb
 	cp build/notebooks/*.ipynb docs/tutorials
 
-# The tests open a study's page in Chromium, Debian's own.
+# The tests open pages in Chromium and in Firefox, Debian's own.
 browser:
-	@command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium > /dev/null; } || echo "*** THE TESTS OF THE PAGE IN A BROWSER ARE SKIPPED: install Chromium (Debian: apt-get install chromium), so that \`chromium\` is on the path"
+	@missing=; for name in chromium firefox-esr; do command -v $$name > /dev/null || missing="$$missing $$name"; done; \
+	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing > /dev/null; } || \
+	echo "*** THE TESTS OF PAGES ARE SKIPPED IN$$missing (Debian: apt-get install$$missing)"
 
 # Each prints a table and writes JSON to benchmarks/output/.
 bench: bench-startup bench-training bench-study bench-guidance bench-classifier bench-rows bench-recipe bench-peers bench-scaling

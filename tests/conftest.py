@@ -24,9 +24,7 @@ install_import_hook(_with_arrays("models", "estimators", "evaluation", "page", "
 
 import gc  # noqa: E402
 import resource  # noqa: E402
-import shutil  # noqa: E402
 import sys  # noqa: E402
-import warnings  # noqa: E402
 from collections import Counter  # noqa: E402
 from contextlib import suppress  # noqa: E402
 
@@ -34,6 +32,7 @@ import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+from browsers import launched  # noqa: E402
 from pointillist.engine.devices import configure  # noqa: E402
 from pointillist.memory import give_back  # noqa: E402
 
@@ -58,22 +57,31 @@ def _forget_programs():
 
 
 @pytest.fixture(scope="session")
-def chromium():
-    """Debian's Chromium, one for all tests."""
-    path = shutil.which("chromium")
-    if path is None:
-        warnings.warn("NO CHROMIUM: PAGES ARE NOT TESTED IN A BROWSER; `apt-get install chromium`", stacklevel=1)
-        pytest.skip("NO CHROMIUM: PAGES ARE NOT TESTED IN A BROWSER; `apt-get install chromium`")
+def started():
+    """Starts browsers, each one once for all tests."""
     from playwright.sync_api import sync_playwright
 
+    running = {}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+
+        def start(name):
+            if name not in running:
+                running[name] = launched(playwright, name)
+            return running[name]
+
+        yield start
+        for browser in running.values():
+            browser.close()
+
+
+@pytest.fixture(scope="module", params=["chromium", pytest.param("firefox", marks=pytest.mark.slow)])
+def browser(request, started):
+    """A browser to test a page in."""
+    return started(request.param)
 
 
 @pytest.fixture
-def opened(chromium):
+def opened(browser):
     """Opens a page from the disk; an error in it, or a request to anywhere else, fails the test."""
     contexts, wrong = [], []
 
@@ -82,7 +90,7 @@ def opened(chromium):
             wrong.append(request.url)
 
     def build(path, fragment="", **options):
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)

@@ -12,6 +12,7 @@ import pytest
 import scipy.stats
 from pyarrow import csv as csv_of
 
+from browsers import IN_BOTH, IN_CHROMIUM
 from pointillist import Diffusion, between
 from pointillist.points.covariance import principal_axes
 
@@ -92,6 +93,7 @@ def check(found, expected, least_sums=1.0):
     assert (np.abs(rest) < 0.0501).all() and (np.abs(rest) < 1e-6).mean() >= least_sums
 
 
+@IN_BOTH
 def test_rows_are_pythons_for_the_same_seed(model, page):
     expected, labels = model.sample(400, return_labels=True, random_state=4)
     found = drawn(page, rows=400, seed=4)
@@ -126,6 +128,7 @@ def as_csv(table):
     return text.getvalue().decode()
 
 
+@IN_CHROMIUM
 def test_filled_cells_are_pythons_for_the_same_seed(model, table, page, tmp_path):
     gappy, gaps = with_gaps(table)
     text = as_csv(gappy)
@@ -220,6 +223,7 @@ def exact_shares(model, allowed):
     return {pair: share / sum(shares.values()) for pair, share in shares.items()}
 
 
+@IN_CHROMIUM
 def test_conditions_are_asked_for_in_the_page(page):
     page.click("#given summary")
     page.select_option("#condition-column", label="rooms")
@@ -254,6 +258,7 @@ def test_rows_of_wide_tables_are_pythons(opened, tmp_path):
     assert np.mean(same) > 0.99
 
 
+@IN_CHROMIUM
 def test_a_page_gives_cells_and_writes_csv(model, table, page, tmp_path):
     assert page.evaluate("document.querySelectorAll('b').length") == len(table.column_names) + 1
     page.click("#given summary")
@@ -271,6 +276,7 @@ def test_a_page_gives_cells_and_writes_csv(model, table, page, tmp_path):
     assert set(columns["<b>kind"]) == {"one", "two, or more", "</script>"}
 
 
+@IN_CHROMIUM
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_breaks_no_rule_of_accessibility(model, opened, tmp_path, violations, scheme):
     model.page(tmp_path / "model.html")

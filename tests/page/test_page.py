@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+from browsers import IN_CHROMIUM
 from pointillist import Diffusion, evaluate
 from pointillist.cli import app
 from pointillist.models.guarantee import Guarantee
@@ -86,6 +87,7 @@ def test_classes_and_guidance_are_pythons(rows, page_of):
         assert (found[:, 2] == label).all()
 
 
+@IN_CHROMIUM
 def test_a_page_is_asked_for_rows_and_gives_csv_in_the_tables_types(rows, page_of, tmp_path):
     table = pa.table(
         {

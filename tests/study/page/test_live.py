@@ -11,6 +11,7 @@ import pytest
 import wasmtime
 from live_study import COLUMNS, SECTIONS, template
 
+from browsers import IN_BOTH, IN_CHROMIUM
 from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.solvers import sampler_named
 from pointillist.engine import weights
@@ -171,6 +172,7 @@ def test_the_pages_noise_is_normal_and_each_rows_own(live_results, page_of):
         assert abs(distance) < 2 * distance.null_standard_error, model["title"]
 
 
+@IN_CHROMIUM
 def test_a_view_is_played_scrubbed_and_restored(live_results, page_of):
     page = page_of(live_results)
     page.select_option("#live-set", "space")
@@ -197,6 +199,7 @@ def test_a_view_is_played_scrubbed_and_restored(live_results, page_of):
 FINISHED = "() => document.querySelector('#live-moment').textContent.includes('t = 0 of 60')"
 
 
+@IN_BOTH
 def test_a_finished_run_plays_again(live_results, page_of):
     page = page_of(live_results)
     # As in a browser that is late: a frame's time is earlier than that of the click before it.
@@ -274,6 +277,7 @@ def test_a_copied_link_is_said_to_be(live_results, page_of):
     page.wait_for_function("() => document.querySelector('#live-link').textContent === 'Copied'")
 
 
+@IN_CHROMIUM
 def test_rows_go_out_as_the_last_ones_in_the_tables_units(live_results, page_of, tmp_path):
     page = page_of(live_results)
     page.select_option("#live-set", "space")

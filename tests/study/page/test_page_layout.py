@@ -4,6 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from browsers import IN_CHROMIUM
+
 
 @pytest.fixture(scope="module")
 def results(make):
@@ -36,6 +38,7 @@ def test_fingers_hit_what_they_aim_at(page_of, live_results):
     assert page.evaluate("document.querySelector('.hero-stage canvas').getBoundingClientRect().top") < 844
 
 
+@IN_CHROMIUM
 def test_without_scripts_nothing_pretends_to_work(page_of, live_results):
     page = page_of(live_results, java_script_enabled=False)
     for control in page.locator("button, select, input, canvas").all():
@@ -43,6 +46,7 @@ def test_without_scripts_nothing_pretends_to_work(page_of, live_results):
     assert page.get_by_text("A network learns one thing").is_visible()
 
 
+@IN_CHROMIUM
 def test_charts_are_saved_as_vectors(page_of, results):
     page = page_of(results, "#steps?loss=moons")
     for part, name in ((".chart", "moons"), (".losses", "T = 100")):
