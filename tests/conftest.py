@@ -43,17 +43,22 @@ configure()
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-LARGE_MB = 1000
+LARGE_MB, LEAST_MB = 800, 150
+"""Memory at which programs are let go of; and how much must have come since that was last done."""
+
+_left_mb = 0.0
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _forget_programs():
     """Lets go of compiled programs once they take much memory: they would take gigabytes by the end of a run."""
+    global _left_mb
     yield
-    if _held_mb() > LARGE_MB:
+    if _held_mb() > max(LARGE_MB, _left_mb + LEAST_MB):
         jax.clear_caches()
         gc.collect()
         give_back()
+        _left_mb = _held_mb()
 
 
 @pytest.fixture(scope="session")

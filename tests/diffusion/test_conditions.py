@@ -125,7 +125,7 @@ def test_tokens_of_a_single_value_are_seen():
     first = Restriction((1,), np.array([[0]]), np.zeros((1, 1)), np.zeros((1, 1)), np.ones((1, 1)))
     sampler = RestrictedSampler(1, 1, 2, first)
     denoiser = TokenDenoiser(Beside(), Tokens((1, 2)))
-    found = sampler.draw(jax.random.key(0), denoiser, jnp.full(2, -1.0))[0]
+    found = eqx.filter_jit(sampler.draw)(jax.random.key(0), denoiser, jnp.full(2, -1.0))[0]
     np.testing.assert_allclose(found[:3], [0, 0, np.log(0.8)], atol=1e-6)
 
 
@@ -139,7 +139,7 @@ def test_moments_of_a_normal_distribution_in_ranges():
     ]:
         std = variance**0.5
         own = truncnorm((low - mean) / std, (high - mean) / std, mean, std)
-        log_z, first, second = truncated(
+        log_z, first, second = jax.jit(truncated)(
             *map(jnp.float32, (mean, variance)), *(jnp.full(1, float(x)) for x in (low, high))
         )
         expected = np.logaddexp(norm.logsf((low - mean) / std), -np.inf)

@@ -108,16 +108,18 @@ def test_too_many_numbers_have_no_axes_but_their_own():
 
 
 def test_networks_learn_from_their_own_targets_alone():
-    network = TokenArchitecture(TOKENS, 8, 1, 2, is_paired=True).build(jax.random.key(0), 7)
+    architecture = TokenArchitecture(TOKENS, 8, 1, 2, is_paired=True)
+    network = jax.jit(lambda key: architecture.build(key, 7))(jax.random.key(0))
     assert isinstance(network, MixedNetwork) and network.of_all is not None
     assert network.of_all.output.weight.shape == (8, 3) and network.of_numbers.output.weight.shape == (4, 3)
-    filled = jax.tree.map(lambda leaf: leaf + 0.1, network)
+    filled = jax.tree.map(lambda leaf: np.asarray(leaf) + np.float32(0.1), network)
     objective = MixedObjective(TOKENS, is_paired=True)
     clean = CleanRows(jnp.asarray(normal_rows(64)), None, SCHEDULE, jnp.stack([COVARIANCE, BASIS]))
-    examples = objective.examples((jax.random.key(1), jax.random.key(2)), clean, 64)
+    examples = jax.jit(lambda *keys: objective.examples(keys, clean, 64))(jax.random.key(1), jax.random.key(2))
     is_shown, is_given = np.asarray(examples[4]), np.asarray(examples[8])
     assert (is_shown <= is_given).all() and 0.05 < is_shown.mean() < 0.2 and 0.4 < is_given.mean() < 0.6
 
+    @jax.jit
     def slopes(examples):
         return jax.grad(lambda network: objective.loss(network, examples, "float32"))(filled)
 
@@ -135,7 +137,8 @@ def test_what_a_network_sees_of_numbers_has_variance_one():
     """So it is of inputs and targets, along the axes of a normal distribution, at every noise level."""
     objective, n = MixedObjective(TOKENS, is_paired=True), 4000
     clean = CleanRows(jnp.asarray(normal_rows(n)), None, SCHEDULE, jnp.stack([COVARIANCE, BASIS]))
-    *_, inside, target = objective.examples((jax.random.key(1), jax.random.key(2)), clean, 400)
+    examples = jax.jit(lambda *keys: objective.examples(keys, clean, 400))
+    *_, inside, target = examples(jax.random.key(1), jax.random.key(2))
     for of_rows in (np.asarray(inside), np.asarray(target)):
         # Neighbors have noise of opposite sign, so that half of the rows count; 4 standard errors.
         assert (np.abs(of_rows.var(axis=0) - 1) < 4 * np.sqrt(2 / (n / 2))).all()

@@ -133,12 +133,14 @@ def test_the_loss_is_the_cross_entropy_of_each_token():
     is_seen = jnp.array([[True, False, False], [False, False, False]])
     weight = jnp.array([[0.0, 1.5, 1.5], [1.0, 1.0, 1.0]])
     expected = 0.0
+    apply = eqx.filter_jit(network)
     for row, seen, own in zip(np.asarray(rows, int), np.asarray(is_seen), np.asarray(weight), strict=True):
         shown = np.concatenate([np.eye(size)[v] * s for size, v, s in zip(TOKENS.sizes, row, seen, strict=True)])
-        parts = np.split(np.asarray(network(jnp.asarray(shown, jnp.float32))), TOKENS.splits)
+        parts = np.split(np.asarray(apply(jnp.asarray(shown, jnp.float32))), TOKENS.splits)
         for part, v, w in zip(parts, row, own, strict=True):
             expected -= w * (part[v] - np.log(np.exp(part).sum()))
-    assert float(token_loss(network, TOKENS, rows, is_seen, weight)) == pytest.approx(expected / 2, rel=1e-5)
+    loss = jax.jit(lambda *batch: token_loss(network, TOKENS, *batch))
+    assert float(loss(rows, is_seen, weight)) == pytest.approx(expected / 2, rel=1e-5)
 
 
 def test_rows_are_those_of_their_seed_whatever_their_number():
@@ -300,7 +302,8 @@ def test_a_token_of_a_single_value_is_seen_in_training_as_it_is_in_drawing(has_g
     tokens = Tokens((2, 1, 3))
     rows = jnp.asarray([[1.0, HIDDEN if has_gaps else 0.0, 2.0]] * 50)
     keys = jax.random.split(jax.random.key(0))
-    shown, is_seen, weight = TokenObjective(tokens, has_gaps).examples((keys[0], keys[1]), CleanRows(rows), 10)
+    examples = jax.jit(lambda *keys: TokenObjective(tokens, has_gaps).examples(keys, CleanRows(rows), 10))
+    shown, is_seen, weight = examples(keys[0], keys[1])
     assert is_seen[:, 1].all() and (shown[:, 1] == 0).all()
     assert not is_seen[:, 0].all() and not is_seen[:, 2].all() and not (has_gaps and weight[:, 1].any())
     np.testing.assert_array_equal(tokens.one_hot(jnp.full(3, float(HIDDEN))), [0, 0, 1, 0, 0, 0])
