@@ -160,6 +160,29 @@ def test_numbers_that_others_explain_are_numbers_and_the_rest_of_few_values_are_
     assert encoding.with_number == (0, 1, 4, 5) and encoding.sizes == (1, 1, 60, 2, 1, 1) and encoding.width == 10
 
 
+def test_in_small_tables_numbers_are_numbers_if_others_explain_a_part_of_them():
+    """A regression explains half of `warm` and of `day`."""
+    rng = np.random.default_rng(1)
+    n = 1500
+    day = rng.integers(0, 60, n)
+    warm = np.round(day / 2 + rng.normal(0, 8, n))
+    exact = warm + rng.normal(0, 0.01, n)
+    others = {"kind": rng.choice(["a", "b"], n), "dice": rng.integers(0, 6, n), "noise": rng.normal(size=n)}
+
+    def found(columns, times=1):
+        table = MixedTable(pa.table({name: np.tile(values, times) for name, values in (columns | others).items()}))
+        encoding = TableEncoding.fit(table)
+        return [encoding.columns[i].name for i in encoding.with_number], encoding.with_intervals
+
+    # A value of 60 has 25 rows, of which a single column keeps its tokens.
+    assert found({"day": day, "warm": warm}) == (["day", "warm"], (4,))
+    assert found({"warm": warm, "is_late": day > 30}) == ([], (4,))
+    # Of a number that is nearly each row's own there would be intervals.
+    assert found({"is_late": day > 30, "warm": exact}) == (["warm"], (4,))
+    # In a larger table, less than 60 % is little.
+    assert found({"day": day, "warm": exact}, 2)[0] == []
+
+
 def test_values_that_stand_out_are_tokens_and_dense_ones_are_not():
     n = 20_000
     dense = np.round(RNG.normal(0, 8, n))

@@ -16,6 +16,7 @@ from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.schedules import LOWEST_LAMBDA
 from pointillist.engine import devices as engine_devices
+from pointillist.engine.compiled import QUICKLY
 from pointillist.engine.keys import Stream, key_of
 from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK
 
@@ -96,6 +97,7 @@ def map_rows(
     *,
     seed: int = 0,
     devices: Sequence[jax.Device] | None = None,
+    is_brief: bool = False,
 ) -> Float[np.ndarray, "n *values"]:  # noqa: F821 - a shape
     """Computes function(key of the row, row) for every row.
 
@@ -106,8 +108,10 @@ def map_rows(
         rows: Rows, shape (n, d), scaled as the model sees them.
         seed: Seed, 0 … 2³² - 1.
         devices: Devices to use, all by default.
+        is_brief: Whether the program is not worth optimising; values may then differ in the last bits.
     """
     mesh = engine_devices.mesh(_AXIS, devices)
+    mapped = _mapped_briefly if is_brief else _mapped
     n, columns = rows.shape
     chunk_rows = max(1, ROWS_PER_CHUNK // function.width(columns))
     per_call = mesh.size * CHUNKS_PER_CALL * chunk_rows
@@ -119,13 +123,12 @@ def map_rows(
         padded = np.pad(part, ((0, per_call - len(part)), (0, 0)), mode="edge")
         # Devices share what there is, so that a few rows are not all on the first.
         in_turn = padded.reshape(CHUNKS_PER_CALL, mesh.size, chunk_rows, columns).swapaxes(0, 1)
-        values = np.asarray(_mapped(key, function, in_turn.astype(np.float32), np.int32(chunks), mesh=mesh))
+        values = np.asarray(mapped(key, function, in_turn.astype(np.float32), np.int32(chunks), mesh=mesh))
         parts.append(values.swapaxes(0, 1).reshape(per_call, *values.shape[3:])[: len(part)])
     return np.concatenate(parts) if parts else np.empty((0,), np.float32)
 
 
-@partial(jax.jit, static_argnames="mesh")
-def _mapped(
+def _map(
     key: PRNGKeyArray,
     function: Any,
     rows: Float[Array, "devices chunks rows d"],
@@ -150,6 +153,10 @@ def _mapped(
         out_specs=P(_AXIS),
         check_vma=False,
     )(key, function, rows, chunks)
+
+
+_mapped = jax.jit(_map, static_argnames="mesh")
+_mapped_briefly = jax.jit(_map, static_argnames="mesh", compiler_options=QUICKLY)
 
 
 def _hashes(rows: Float[Array, "m d"]) -> UInt32[Array, " m"]:

@@ -27,7 +27,7 @@ from pointillist.models.row_model import RowModel
 from pointillist.points import TableScaling, column_range, rows_at
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.covariance import covariance_of, principal_axes
-from pointillist.points.encoding import TableEncoding
+from pointillist.points.encoding import SMALL, TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.headings import Headings
 from pointillist.points.layout import Layout
@@ -52,8 +52,8 @@ LEARNING_RATE, MIXED_LEARNING_RATE = 1e-3, 3e-3
 """Learning rates if `learning_rate` is None: the second for tokens beside numbers in the largest batch. In smaller ones
 it is smaller, by the root of the batch size, but not below the first."""
 
-FEWEST_ROWS, MOST_ROWS = 20, 2000
-"""Fewest and most rows of a table whose number of epochs is chosen by held-out rows."""
+FEWEST_ROWS = 20
+"""Fewest rows of a small table whose number of epochs is chosen by held-out rows."""
 
 FREQUENCIES, FREQUENCIES_OF_FEW = 6, 2
 """Frequencies that the network sees of noised numbers if `frequencies` is None: high ones show where numbers determine
@@ -185,7 +185,7 @@ def plan_tokens(
         raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
     seed = seed_of(asked.random_state) if seed is None else seed
     stopping = _stopping(asked)
-    parameters = deciding(asked, WIDTH_OF_TOKENS, FREQUENCIES if len(rows) > MOST_ROWS else FREQUENCIES_OF_FEW)
+    parameters = deciding(asked, WIDTH_OF_TOKENS, FREQUENCIES if len(rows) > SMALL else FREQUENCIES_OF_FEW)
     covariance, is_unknown = _covariance(rows, encoding), asked.missing == "unknown"
     process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_gaps=is_unknown)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
@@ -199,7 +199,7 @@ def plan_tokens(
         p_uncond = 0.0 if label is None else asked.p_uncond
         of_tokens, is_paired = process.architecture.tokens, process.architecture.is_paired
         objective = MixedObjective(of_tokens, guided, p_uncond, has_gaps=has_gaps, is_paired=is_paired)
-    most_epochs, has_trial = MOST_EPOCHS_OF_TOKENS, FEWEST_ROWS <= len(rows) <= MOST_ROWS
+    most_epochs, has_trial = MOST_EPOCHS_OF_TOKENS, FEWEST_ROWS <= len(rows) <= SMALL
     if encoding.with_number:
         most_epochs = MOST_EPOCHS_WITH_GAPS if has_gaps else MOST_MIXED_EPOCHS
         # The loss of numbers is lowest long before they are filled best.

@@ -16,6 +16,7 @@ import numpy as np
 from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser
 from pointillist.diffusion.number_error import NumberError
 from pointillist.engine.mapping import map_rows
+from pointillist.engine.validation import FEW
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.plan import Plan, Stopping, rows_to_hold_out
 from pointillist.models.process import Learned
@@ -81,4 +82,4 @@ def _error(plan: Plan, *, is_shown: bool) -> float:
     denoiser = process.plain(Learned(plan.codec, process, network, None), has_given=False)
     assert isinstance(denoiser, MixedDenoiser)
     rows, _ = plan.seen(plan.held_out[:MOST_COMPARED])
-    return float(map_rows(NumberError(denoiser, SCHEDULE), rows).mean())
+    return float(map_rows(NumberError(denoiser, SCHEDULE), rows, is_brief=len(rows) <= FEW).mean())

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.points.column_code import ARRAYS, EXPLAINED, ColumnCode, array_lengths
+from pointillist.points.column_code import (
+    ARRAYS,
+    EXPLAINED,
+    FEW_TOKENS,
+    UNEXPLAINED,
+    ColumnCode,
+    array_lengths,
+)
 from pointillist.points.dependence import explained
 from pointillist.points.keys import MANY, few_words, too_many
 from pointillist.points.mixed import Cells, MixedTable
@@ -20,6 +27,9 @@ MISSING = ("value", "unknown")
 
 MOST_COMPARED = 512
 """Most columns of a table in which each is compared with all others."""
+
+SMALL = 2000
+"""Most rows of a small table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,8 +208,10 @@ class TableEncoding:
 def _shares(table: MixedTable, has_gaps: bool) -> np.ndarray:
     """How well the other columns explain each column; 0 for all if they explain less than two columns of many values.
 
-    Numbers of few values, and single ones, are learned more exactly as tokens. In tables with gaps it is 1: what is not
-    known hides how well columns explain each other, and numbers that are given are seen more exactly than tokens.
+    Numbers of few values, and single ones, are learned more exactly as tokens. In a small table a token has few rows,
+    and it is 1 for columns that are explained in part, unless that is a single column with a few rows of each value. In
+    tables with gaps it is 1: what is not known hides how well columns explain each other, and numbers that are given
+    are seen more exactly than tokens.
     """
     none = np.zeros(len(table.names))
     if not 0 < len(none) <= MOST_COMPARED:
@@ -207,8 +219,13 @@ def _shares(table: MixedTable, has_gaps: bool) -> np.ndarray:
     if has_gaps:
         return np.ones(len(none))
     shares = explained(table.cells)
-    are_many = [not are_few(_values(cells), int((~cells.is_missing).sum())) for cells in table.cells]
-    return shares if np.count_nonzero(are_many & (shares >= EXPLAINED)) > 1 else none
+    are_many = np.array([not are_few(_values(cells), int((~cells.is_missing).sum())) for cells in table.cells])
+    if len(table.cells[0].values) > SMALL:
+        return shares if np.count_nonzero(are_many & (shares >= EXPLAINED)) > 1 else none
+    are_more = np.array([len(_values(cells)) > FEW_TOKENS for cells in table.cells])
+    in_part = shares >= UNEXPLAINED
+    is_enough = np.count_nonzero(are_more & in_part) > 1 or (are_many & in_part).any()
+    return np.where(in_part, 1.0, shares) if is_enough else none
 
 
 def _values(cells: Cells) -> np.ndarray:
