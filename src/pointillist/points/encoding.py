@@ -209,7 +209,7 @@ def _shares(table: MixedTable, has_gaps: bool) -> np.ndarray:
     """How well the other columns explain each column; 0 for all if they explain less than two columns of many values.
 
     Numbers of few values, and single ones, are learned more exactly as tokens. In a small table a token has few rows,
-    and it is 1 for columns that are explained in part, unless that is a single column with a few rows of each value. In
+    and it is 1 for columns that are explained in part, unless that is a single column whose values repeat. In
     tables with gaps it is 1: what is not known hides how well columns explain each other, and numbers that are given
     are seen more exactly than tokens.
     """
