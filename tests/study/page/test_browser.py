@@ -257,10 +257,11 @@ def test_rows_turn_by_keys_and_by_dragging(page_of, results):
 def test_rows_say_what_they_are(page_of, results):
     page = page_of(results)
     legend = page.locator(f"{STEPS} .rows .legend")
-    assert "principal" not in legend.text_content()
-    assert page.locator(f"{STEPS} .remark").all_text_contents() == ["7 of 120 outside"] * 3
+    legend.scroll_into_view_if_needed()
+    assert "principal" not in legend.inner_text()
+    assert page.locator(f"{STEPS} .remark").all_inner_texts() == ["7 of 120 outside"] * 3
     page.locator(f"{STEPS} select[name=figure]").select_option("wide")
-    assert "first two principal components" in legend.text_content()
+    assert "first two principal components" in legend.inner_text()
     assert "Colour: the class" in page.locator("#guidance .rows .legend").text_content()
 
 
