@@ -163,6 +163,7 @@ def main() -> int:
     """Tries the tables that the arguments ask for, and prints the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, help="number of tables, the first of a random order; all by default")
+    parser.add_argument("--first", type=int, default=0, help="number of tables of that order that are passed over")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="names of tables, such as datasets/iris")
     parser.add_argument("--untrained", action="store_true", help="train nothing, and decode random values: much faster")
     parser.add_argument("--seconds", type=float, default=120, help="longest time for a table")
@@ -174,11 +175,11 @@ def main() -> int:
     asked = parser.parse_args()
     os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
     tables = _tables()
-    chosen = [each for each in tables if each[0] in asked.only] if asked.only else tables[: asked.tables]
+    chosen = [each for each in tables if each[0] in asked.only] if asked.only else tables[asked.first : asked.tables]
     kept = RESULTS[not asked.untrained]
     known, worker, start = _results(kept), None, time.monotonic()
     OUTPUT.mkdir(exist_ok=True)
-    for place, (name, path, shape) in enumerate(chosen, 1):
+    for place, (name, path, shape) in enumerate(chosen, asked.first + 1):
         if name in known and known[name]["outcome"] not in asked.again and not asked.only:
             continue
         if time.monotonic() - start > 60 * asked.minutes:
