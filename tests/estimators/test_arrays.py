@@ -1,5 +1,7 @@
 """What an array holds decides how it is modeled, not that it is an array."""
 
+import warnings
+
 import numpy as np
 import pandas
 import pytest
@@ -28,9 +30,9 @@ def skewed(n):
     )
 
 
-def is_of_numbers(rows):
+def is_of_numbers(rows, **chosen):
     """What a fit would make of rows."""
-    return isinstance(prepare(Diffusion(**QUICK), rows).plan.codec, NumberCodec)
+    return isinstance(prepare(Diffusion(**QUICK, **chosen), rows).plan.codec, NumberCodec)
 
 
 def as_table(rows):
@@ -56,6 +58,17 @@ def test_the_container_does_not_matter():
     for smooth in (RNG.normal(size=(300, 2)), skewed(100)):
         assert is_of_numbers(smooth) == is_of_numbers(pandas.DataFrame(smooth))
     assert is_of_numbers(RNG.normal(size=(300, 2))) and is_of_numbers(skewed(100)) and not is_of_numbers(data)
+
+
+@pytest.mark.parametrize("chosen", [{"timesteps": 150}, {"schedule": "sigmoid"}, {"scaling": None}, {"p_given": 0.0}])
+def test_what_only_gaussian_diffusion_uses_chooses_it_or_is_said_to_be_unused(chosen):
+    data = skewed(300)
+    with warnings.catch_warnings(action="error"):
+        for rows in (data, pandas.DataFrame(data)):
+            assert is_of_numbers(rows, **chosen) and not is_of_numbers(rows)
+    mixed = pandas.DataFrame(data).assign(kind=list("xyz") * 100)
+    with pytest.warns(UserWarning, match=f"one of tokens, which does not use {next(iter(chosen))}$"):
+        assert not is_of_numbers(mixed, **chosen)
 
 
 def test_tables_too_large_for_memory_are_not_made_tokens(monkeypatch):

@@ -101,7 +101,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
             hold, not at the container: it chooses Gaussian diffusion for tables of numbers and booleans in which no
             cell is missing and values do not repeat, and masked diffusion for all others, arrays included. Values
             repeat if the table has at least 200 rows and, in some column, more than 5 % of the cells hold values that
-            many rows share.
+            many rows share; they do not count if a parameter is set that only Gaussian diffusion uses.
         missing: What a missing cell is: "value", one more value of its column, which new rows have as often as the
             training rows and which tells of the other columns; or "unknown", a value that nobody knows, which is
             neither learned nor drawn, so that new rows have no missing cells. "unknown" assumes that cells are missing

@@ -18,7 +18,7 @@ _ROWS_FOR_KIND = 20_000
 
 
 def as_mixed(
-    process: str, X: Any, categorical: Sequence[str | int] = ()
+    process: str, X: Any, categorical: Sequence[str | int] = (), *, prefers_gaussian: bool = False
 ) -> "tuple[MixedTable, str, Headings | None] | None":
     """Returns X as a table for tokens, its kind of container and its headings; None if it is for Gaussian diffusion.
 
@@ -26,6 +26,7 @@ def as_mixed(
         process: One of `hyperparameters.PROCESSES`; for "auto", what the columns hold decides, not their container.
         X: The table, in any container.
         categorical: Columns whose numbers are categories.
+        prefers_gaussian: Whether "auto" leaves a table of numbers alone to Gaussian diffusion though its values repeat.
     """
     if process == "gaussian":
         if len(categorical):
@@ -42,7 +43,7 @@ def as_mixed(
         return None
     if is_asked or not found[0].is_plain:
         return found
-    return found if has_repeats(_some_numbers(found[0])) else None
+    return found if not prefers_gaussian and has_repeats(_some_numbers(found[0])) else None
 
 
 def _is_mixed_array(X: Any) -> bool:

@@ -13,7 +13,7 @@ from pointillist.engine.devices import configure
 from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import as_mixed
 from pointillist.models.classes import Classes
-from pointillist.models.hyperparameters import Hyperparameters, check_hyperparameters, values_of
+from pointillist.models.hyperparameters import Hyperparameters, asked_of_gaussian, check_hyperparameters, values_of
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.private import NOT_LEARNED, PrivateTraining, plan_privately
@@ -91,7 +91,8 @@ def prepare(
         ValueError: In one line, if the rows, the labels or a hyperparameter cannot be used.
 
     Warns:
-        UserWarning: If columns are left out, of which nearly every row has a value of its own, or none has one.
+        UserWarning: If columns are left out, of which nearly every row has a value of its own, or none has one; or if
+            hyperparameters are set that the model does not use.
     """
     configure()
     check_hyperparameters(asked)
@@ -109,11 +110,16 @@ def prepare(
                 f"{reason}, and is left out (categorical=, or --keep, insists on it)", UserWarning, stacklevel=3
             )
     seed = None if checkpoint is None or asked.random_state is not None else seed_in(checkpoint)
-    mixed = as_mixed(asked.process, X, categorical)
+    unused = asked_of_gaussian(asked)
+    mixed = as_mixed(asked.process, X, categorical, prefers_gaussian=bool(unused))
     if mixed is not None:
         if before is not None:
             raise ValueError("warm_start is only for tables of numbers: give warm_start=False")
-        return Task(asked, *plan_tokens(asked, *mixed, y, categorical=categorical, seed=seed), table=mixed[0])
+        own, classes, trained_with = plan_tokens(asked, *mixed, y, categorical=categorical, seed=seed)
+        if unused:
+            message = f"the model of this table is one of tokens, which does not use {', '.join(unused)}"
+            warnings.warn(message, UserWarning, stacklevel=3)
+        return Task(asked, own, classes, trained_with, table=mixed[0])
     rows = X.plain() if isinstance(X, MixedTable) else X
     label = None
     if isinstance(rows, Table):

@@ -27,6 +27,12 @@ DECIDING = (
 )  # fmt: skip
 """Parameters of which a fitted model keeps the values, whatever they are set to later."""
 
+OF_GAUSSIAN = (
+    "timesteps", "schedule", "beta_start", "beta_end", "scaling", "network", "prediction", "weighting", "noise_levels",
+    "time_embedding", "class_embedding", "p_given", "variance",
+)  # fmt: skip
+"""Parameters that masked diffusion does not use."""
+
 PROCESSES = ("auto", "gaussian", "masked")
 """Kinds of diffusion: of numbers, or of tokens for tables of mixed columns; "auto" chooses one."""
 
@@ -102,6 +108,11 @@ DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Hyperp
 def values_of(asked: Hyperparameters) -> dict[str, Any]:
     """Returns all values by name, in alphabetical order."""
     return {name: getattr(asked, name) for name in sorted(DEFAULTS)}
+
+
+def asked_of_gaussian(asked: Hyperparameters) -> list[str]:
+    """Returns the parameters that only Gaussian diffusion uses and that do not have their default values."""
+    return [name for name in OF_GAUSSIAN if getattr(asked, name) != DEFAULTS[name]]
 
 
 def deciding(asked: Hyperparameters, width: int, frequencies: int = 1) -> dict[str, Any]:
