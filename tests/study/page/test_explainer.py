@@ -1,13 +1,13 @@
 """The explainer and training in the page, in a browser, against Python."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference import loss_of, trained
 from test_live import network_of
 
 from browsers import IN_CHROMIUM
-from pointillist.diffusion.networks import MLP, sinusoidal_embedding
+from pointillist.diffusion.networks import MLP
 from pointillist.diffusion.schedules import cosine
 from pointillist.engine.weights import named
 from pointillist.metrics import energy_distance
@@ -141,55 +141,75 @@ def test_distances_are_pythons(page):
     np.testing.assert_allclose([found[name] for name in ("value", "error", "nullError")], wanted, rtol=1e-4)
 
 
+SETTINGS = {"width": 20, "depth": 3, "batch": 16, "rate": 1e-3, "seed": 7}
+SIGMA_DATA = np.array([0.5, 0.4, 0.7])
+FEATURES = 8
+
+
+def of_page(page, message, **arrays):
+    """What a worker of its own says last to a message about a network of three columns."""
+    return page.evaluate(
+        """({ message, arrays, sigma_data, features }) => new Promise((resolve, reject) => {
+             const [alpha, sigma] = pointillist.trainer.schedule;
+             const each = (own, change) =>
+               Object.fromEntries(Object.entries(own).map(([key, value]) => [key, change(value)]));
+             const numbers = (own) => Array.isArray(own) ? Float32Array.from(own) : each(own, numbers);
+             const plain = (own) =>
+               ArrayBuffer.isView(own) ? Array.from(own) : Object(own) === own ? each(own, plain) : own;
+             const model = { columns: 3, time_embedding: features, sigma_data, alpha, sigma };
+             const source = new Blob([pointillist.trainer.source], { type: "text/javascript" });
+             const worker = new Worker(URL.createObjectURL(source));
+             worker.onmessage = ({ data }) => {
+               if (data.error) reject(new Error(data.error));
+               else if (data.isDone || "loss" in data && !data.progress) resolve(plain(data)), worker.terminate();
+             };
+             pointillist.trainer.kernel.then((kernel) =>
+               worker.postMessage({ call: 0, ...message, model, kernel, ...numbers(arrays) }));
+           })""",
+        {"message": message, "arrays": arrays, "sigma_data": SIGMA_DATA.tolist(), "features": FEATURES},
+    )
+
+
+def by_inputs(array):
+    """A matrix with inputs first, as pages have it."""
+    return array.T if array.ndim == 2 else array
+
+
 def test_gradients_are_those_of_jax(page):
     """Gradients of the network that is trained in the page, for the same weights, rows, times and noise."""
-    columns, width, depth, features, rows = 3, 20, 3, 8, 16
     rng = np.random.default_rng(1)
-    network = MLP(jax.random.key(0), columns=columns, features=features, width=width, depth=depth)
-    x0, noise = rng.normal(size=(2, rows, columns)).astype(np.float32)
-    times = rng.integers(1, TRAINING_TIMESTEPS + 1, rows)
-    schedule, sigma_data = cosine(TRAINING_TIMESTEPS), np.array([0.5, 0.4, 0.7])
-
-    def loss(network):
-        alpha, sigma = (np.asarray(of, np.float64)[times, None] for of in (schedule.alpha, schedule.sigma))
-        x_t = alpha * x0 + sigma * noise
-        total = sigma**2 + (alpha * sigma_data) ** 2
-        wanted = (x0 - alpha * sigma_data**2 / total * x_t) / (sigma * sigma_data / np.sqrt(total))
-        seen = sinusoidal_embedding(jnp.asarray(times), features)
-        predicted = jax.vmap(network)(jnp.asarray(x_t / np.sqrt(total), jnp.float32), seen)
-        return jnp.mean((predicted - jnp.asarray(wanted, jnp.float32)) ** 2)
-
-    value, gradients = jax.value_and_grad(loss)(network)
-    tensors = {name: (a.T if a.ndim == 2 else a).ravel().tolist() for name, a in named(network).items()}
-    found = page.evaluate(
-        """async ({ tensors, x0, times, noise, sigma_data, settings }) => {
-             const numbers = values => Float32Array.from(values);
-             const [alpha, sigma] = pointillist.trainer.schedule;
-             const model = { columns: 3, time_embedding: 8, sigma_data, alpha, sigma };
-             const { pool } = pointillist;
-             const answer = await pool.call(pool.workers[0], {
-               type: "gradients", model, settings, kernel: await pool.kernel,
-               x0: numbers(x0), noise: numbers(noise), times,
-               tensors: Object.fromEntries(Object.entries(tensors).map(([name, values]) => [name, numbers(values)])),
-             });
-             const gradients = Object.entries(answer.gradients).map(([name, values]) => [name, Array.from(values)]);
-             return { loss: answer.loss, gradients: Object.fromEntries(gradients) };
-           }""",
-        {
-            "tensors": tensors,
-            "x0": x0.ravel().tolist(),
-            "noise": noise.ravel().tolist(),
-            "times": times.tolist(),
-            "sigma_data": sigma_data.tolist(),
-            "settings": {"width": width, "depth": depth, "batch": rows, "rate": 1e-3, "seed": 0},
-        },
+    size = {"width": SETTINGS["width"], "depth": SETTINGS["depth"]}
+    network = MLP(jax.random.key(0), columns=3, features=FEATURES, **size)
+    x0, noise = rng.normal(size=(2, SETTINGS["batch"], 3)).astype(np.float32)
+    times = rng.integers(1, TRAINING_TIMESTEPS + 1, SETTINGS["batch"])
+    value, gradients = loss_of(network, cosine(TRAINING_TIMESTEPS), SIGMA_DATA, x0, times, noise, FEATURES)
+    found = of_page(
+        page,
+        {"type": "gradients", "settings": SETTINGS, "times": times.tolist()},
+        x0=x0.ravel().tolist(),
+        noise=noise.ravel().tolist(),
+        tensors={name: by_inputs(array).ravel().tolist() for name, array in named(network).items()},
     )
     assert found["loss"] == pytest.approx(float(value), rel=1e-5)
     for name, expected in named(gradients).items():
-        wanted = expected.T if expected.ndim == 2 else expected
+        wanted = by_inputs(expected)
         np.testing.assert_allclose(
             np.array(found["gradients"][name]).reshape(wanted.shape), wanted, atol=1e-4, rtol=1e-4
         )
+
+
+def test_a_seed_trains_the_network_that_it_trains_in_python(page):
+    """From the first weights on: the same batches, noise, steps of Adam and averages."""
+    data = (np.random.default_rng(2).normal(size=(50, 3)) * SIGMA_DATA).astype(np.float32)
+    message = {"type": "train", "settings": SETTINGS, "steps": 20}
+    found = of_page(page, message, data=data.ravel().tolist())
+    schedule = cosine(TRAINING_TIMESTEPS)
+    expected, loss = trained(data, schedule, SIGMA_DATA, 20, features=FEATURES, **SETTINGS)
+    assert found["step"] == 20 and found["loss"] == pytest.approx(loss, rel=1e-5)
+    assert set(found["tensors"]) == set(expected)
+    for name, array in expected.items():
+        wanted = by_inputs(array)
+        np.testing.assert_allclose(np.array(found["tensors"][name]).reshape(wanted.shape), wanted, atol=1e-5)
 
 
 def test_tables_that_cannot_be_learned_are_refused_in_a_line(page):
