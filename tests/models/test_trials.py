@@ -65,6 +65,8 @@ def test_what_is_asked_for_is_not_chosen() -> None:
     assert not plan_of(table_of_noise(60), early_stopping=True).has_trial
     assert not plan_of(table_of_noise(19)).has_trial and not plan_of(table_of_noise(2001)).has_trial
     assert plan_of(table_of_noise(2000)).has_trial
+    wide = pd.DataFrame(np.random.default_rng(0).integers(0, 3, (60, 129)))
+    assert not plan_of(wide, process="masked").has_trial and plan_of(wide.iloc[:, 1:], process="masked").has_trial
     found = [plan_of(table_of_noise(n), **asked) for n, asked in ((60, {"frequencies": 4}), (60, {}), (2001, {}))]
     assert [plan.process.architecture.frequencies for plan in found] == [4, 2, 6]
 

@@ -199,7 +199,9 @@ def plan_tokens(
         p_uncond = 0.0 if label is None else asked.p_uncond
         of_tokens, is_paired = process.architecture.tokens, process.architecture.is_paired
         objective = MixedObjective(of_tokens, guided, p_uncond, has_gaps=has_gaps, is_paired=is_paired)
-    most_epochs, has_trial = MOST_EPOCHS_OF_TOKENS, FEWEST_ROWS <= len(rows) <= SMALL
+    # Of a wide table, the trial would take minutes.
+    has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not process.architecture.tokens.is_wide
+    most_epochs = MOST_EPOCHS_OF_TOKENS
     if encoding.with_number:
         most_epochs = MOST_EPOCHS_WITH_GAPS if has_gaps else MOST_MIXED_EPOCHS
         # The loss of numbers is lowest long before they are filled best.
