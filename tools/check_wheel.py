@@ -154,9 +154,10 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
         (place / notebook.name).write_text(shortened(notebook.read_text(encoding="utf-8")), encoding="utf-8")
     python, command = str(place / "venv/bin/python"), str(place / "venv/bin/pointillist")
     pip, constraints = [python, "-m", "pip", "--disable-pip-version-check"], str(ROOT / "constraints.txt")
+    install = [*pip, "install", "--quiet", "--no-compile", "--constraint", constraints]
     steps: dict[str, list[str]] = {
         "a new environment": [sys.executable, "-m", "venv", str(place / "venv")],
-        "install": [*pip, "install", "--quiet", "--no-compile", "--constraint", constraints, str(wheel)],
+        "install": [*install, str(wheel)],
         "pip check": [*pip, "check"],
         EXAMPLE: [python, "-I", "example.py"],
         "pointillist --help": [command, "--help"],
@@ -164,7 +165,7 @@ def use(wheel: Path, place: Path, version: str, data: list[str]) -> None:
         "pointillist sample": [command, "sample", "rows.model", "-n", "50", "--out", "new.csv"],
         "pointillist study": [command, "study", "tiny.toml"],
         "import pointillist": [python, "-I", "-c", INSIDE, version, " ".join(data), " ".join(sorted(LICENCES))],
-        "install what notebooks need": [*pip, "install", "--quiet", "--constraint", constraints, f"{wheel}[notebooks]"],
+        "install what notebooks need": [*install, f"{wheel}[notebooks]"],
         "notebooks": [str(place / "venv/bin/jupyter"), "execute", *(notebook.name for notebook in notebooks)],
     }
     # Nothing of the checkout, and no compiled program that an earlier version left.
