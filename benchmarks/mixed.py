@@ -145,14 +145,15 @@ def having(way: str) -> Iterator[None]:
         column_code.UNEXPLAINED, planning.DETERMINED = before
 
 
-def generated(way: str, train: pa.Table, seed: int) -> tuple[pa.Table, dict[str, float]]:
+def generated(way: str, train: pa.Table, seed: int, settings: dict[str, Any]) -> tuple[pa.Table, dict[str, float]]:
     """Draws as many rows as there are training rows, and measures the seconds of fitting and sampling."""
     numbers = Numbers(MixedTable(train), way) if way in ("one-hot", "bits") else None
     rows: Any = train if numbers is None else numbers.encode()
-    options = {} if numbers is None else {"scaling": None, "width": 256, "batch_size": 256, "epochs": 160}
+    if numbers is not None:
+        settings = {"scaling": None, "width": 256, "batch_size": 256, "epochs": 160}
     started = time.perf_counter()
     with having(way):
-        model = Diffusion(random_state=seed, **options).fit(rows)
+        model = Diffusion(random_state=seed, **settings).fit(rows)
     fitted = time.perf_counter()
     new = model.sample(len(train), random_state=seed)
     seconds = {"fit_s": fitted - started, "sample_s": time.perf_counter() - fitted}
@@ -213,13 +214,20 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def measured(
-    name: str, data: tuple[pa.Table, pa.Table, str], way: str, seeds: int, python: str | None = None
+    name: str,
+    data: tuple[pa.Table, pa.Table, str],
+    way: str,
+    seeds: int,
+    settings: dict[str, Any],
+    python: str | None = None,
 ) -> list[dict[str, Any]]:
     """Fits, samples and scores with each seed, and prints the table; with another library if its Python is given."""
     train, test, target = data
     runs = []
     for seed in range(seeds):
-        rows, seconds = generated(way, train, seed) if python is None else by_library(way, python, train, seed)
+        rows, seconds = (
+            generated(way, train, seed, settings) if python is None else by_library(way, python, train, seed)
+        )
         sides = [MixedTable(table).arrays() for table in (rows, train, test)]
         evaluation = evaluate_tables(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
         runs.append({**seconds, **scores(evaluation), "detection": detection(train, rows)})
@@ -254,6 +262,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=["masked"])
     parser.add_argument("--libraries", nargs="+", default=[], metavar="NAME=PYTHON", help="pointillist, mostly, forest")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--settings", type=json.loads, default={}, help="parameters of Diffusion, as JSON")
     options = parser.parse_args()
     tables = {}
     for name in TARGETS:
@@ -269,10 +278,10 @@ def main() -> None:
     for name, data in tables.items():
         for way in options.ways:
             seeds = options.seeds if way == "masked" else 1
-            found[f"{name}, {way}"] = measured(name, data, way, seeds)
+            found[f"{name}, {way}"] = measured(name, data, way, seeds, options.settings)
         for library in options.libraries:
             own, python = library.split("=", 1)
-            found[f"{name}, {own}"] = measured(name, data, own, 1, python)
+            found[f"{name}, {own}"] = measured(name, data, own, 1, {}, python)
     report("mixed", {"tables": found})
 
 
