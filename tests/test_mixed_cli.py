@@ -91,6 +91,7 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
 
 
+@pytest.mark.slow
 def test_missing_cells_may_be_unknown_and_columns_given(run):
     fitted = run("fit", "pets.csv", "-o", "m", "--epochs", 1, "--missing", "unknown", "--p-given", 0.4, *SMALL)
     model = Diffusion.load("m")
@@ -110,6 +111,7 @@ def test_tables_of_which_one_alone_is_mixed_are_compared_as_mixed(run):
         assert code == 0 and "tame" in shown, error
 
 
+@pytest.mark.slow
 def test_labels_and_given_cells(run):
     assert run("fit", "pets.csv", "--target", "kind", "--out", "m", "--epochs", 30, *SMALL)[0] == 0
     model = Diffusion.load("m")

@@ -207,7 +207,16 @@ def test_names_stand_for_these_samplers(name):
 
 VARIANTS = "ancestral, beta", "ancestral, zero", "ddim, with noise"
 """Samplers of a kind that has another, which take as long to compile."""
-SOME = [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in SAMPLERS]
+WITH_CANDIDATES = "ranged", "restricted"
+"""Samplers whose draws take long."""
+
+
+def but(*slow):
+    """All samplers, of which some are left to the slow tests."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in SAMPLERS]
+
+
+SOME, ONCE_MORE = but(*VARIANTS), but(*VARIANTS, *WITH_CANDIDATES)
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -240,7 +249,7 @@ def test_rows_have_the_laws_mean_and_covariance(name):
 UPPER = ((0, 0), (0, 1), (1, 1))
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", ONCE_MORE)
 def test_a_draw_is_of_its_own_key_alone(name):
     half = ROWS // MADE[name].rows_per_draw // 2
     mixed = jnp.concatenate([keys(name, 0)[:half], keys(name, 1)[half:]])
@@ -257,7 +266,7 @@ def are_other(some, others, name):
     return (np.abs(some - others).max(axis=(1, 2)) > 0).mean() > (0.5 if name in DISCRETE else 0.95)
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", ONCE_MORE)
 def test_deterministic_ones_alone_depend_on_x_T_alone(name):
     rows, others = drawn(name), drawn(name, own=1)
     if SAMPLERS[name].is_deterministic:

@@ -198,6 +198,7 @@ def some_rows(n=50):
     return rows, *hiding(MIXED, order, jnp.arange(n, dtype=jnp.float32) / n)
 
 
+@pytest.mark.slow
 def test_a_factored_network_has_the_loss_and_the_gradient_of_the_folded_one():
     def dense(network, *batch):
         return token_loss(network.folded(), MIXED, *batch)

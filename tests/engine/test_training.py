@@ -186,6 +186,7 @@ def test_cores_do_not_share_a_batch_unless_they_are_told_to():
     assert StackTrainer(ROWS, [recipe], SMALL, method, devices=jax.devices()[:2])._mesh.size == 2
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_are_the_batch():
     """The mean of the parts' gradients is the gradient of their mean loss."""
     in_parts, losses = shared_out(2)
@@ -222,7 +223,8 @@ def test_what_a_method_cannot_be():
         Method(precision="float8")
 
 
-@pytest.mark.parametrize("capacity", [None, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("capacity", [None, 5])
 def test_models_side_by_side_are_those_one_after_another(capacity):
     """What a GPU does, on this machine's devices: the same to rounding, each for its own number of epochs."""
     one_by_one, losses = trained(RECIPES)

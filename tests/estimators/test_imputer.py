@@ -46,6 +46,7 @@ def test_frames_and_pipelines():
         fitted[0].transform(numbers[:, :1])
 
 
+@pytest.mark.slow
 def test_rows_without_gaps_may_have_gaussian_diffusion():
     rows = np.random.default_rng(0).normal(size=(200, 2))
     imputer = DiffusionImputer(Diffusion(**QUICK)).fit(rows)

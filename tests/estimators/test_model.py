@@ -144,6 +144,7 @@ def test_log_density_is_of_the_units(plain):
     assert plain.score(UNITS[:50]) == pytest.approx(found.mean())
 
 
+@pytest.mark.slow
 def test_values_that_repeat_have_no_density_by_quantiles():
     rows = np.column_stack([X[:, 0], Y])
     model = Diffusion(**QUICK | {"epochs": 2}, scaling="quantile", process="gaussian").fit(rows)

@@ -71,6 +71,7 @@ def test_a_target_of_few_values_has_masses():
     assert set(model.sample(X[:5], 3, random_state=0).ravel()) <= set(known)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_model_in_other_units(quick):
     again = clone(quick).fit(X[:100], Y[:100])
     assert np.array_equal(quick.predict(X[:9]), again.predict(X[:9]))

@@ -106,6 +106,7 @@ def test_the_same_seed_gives_the_same_rows_and_a_longer_draw_begins_with_them(ha
     pd.testing.assert_frame_equal(parts, many)
 
 
+@pytest.mark.slow
 def test_each_row_may_have_values_of_its_own_under_a_condition(hasty):
     truths = [True, False] * 2
     where = {"sure": truths, "pay": between(1000, 1300), "rent": between(300, None)}
@@ -114,6 +115,7 @@ def test_each_row_may_have_values_of_its_own_under_a_condition(hasty):
     assert rows["sure"].tolist() == truths and meets(rows, {name: where[name] for name in ("pay", "rent")}).all()
 
 
+@pytest.mark.slow
 def test_conditions_without_mass_are_refused_in_one_line(hasty, monkeypatch):
     monkeypatch.setattr(conditioning, "MOST_TRIES", 3)
     with pytest.raises(ValueError, match="too few rows meet 'pay' between\\(500, 600\\) and 'rent'") as raised:

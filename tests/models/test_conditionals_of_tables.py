@@ -70,6 +70,7 @@ def test_the_mass_of_several_columns_is_that_of_the_joint_law():
     assert np.isfinite(density(joint, rows)).all()
 
 
+@pytest.mark.slow
 def test_missing_cells_are_unknown(model):
     rows = EXTRA[:4].copy()
     rows.loc[1, "kind"], rows.loc[2, "other"] = None, np.nan

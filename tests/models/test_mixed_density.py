@@ -69,6 +69,7 @@ def test_a_law_of_two_numbers_beside_tokens_integrates_to_one(model):
     assert total == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_unit_of_half_the_length_doubles_the_density():
     frame = TABLE.assign(size=2 * TABLE["size"])
     one, two = (density(smooth(untrained(each, process="masked")), each[:20]) for each in (TABLE, frame))

@@ -76,6 +76,7 @@ def test_one_row_more_changes_nothing_that_is_not_noised():
     np.testing.assert_array_equal(one.rows, two.rows[:100])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_no_seed_another_model(fitted):
     same, other = fit(0).model_, fit(None).model_
     assert not other.record.guarantee.is_seeded

@@ -45,6 +45,7 @@ def test_rows_have_no_missing_cells_and_the_law_of_complete_rows(model):
     np.testing.assert_allclose(rows[["x", "y"]].std(), FULL[["x", "y"]].std(), rtol=0.12)
 
 
+@pytest.mark.slow
 def test_the_density_is_that_of_the_cells_that_are_there(model):
     # In the middle between any two quantiles, where the density has its steps.
     ends = model.model_.codec.encoding.code("x").scores.points
@@ -84,6 +85,7 @@ def test_what_cannot_be_unknown(options, message):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_numbers_that_hang_together_are_filled_as_by_regression_before_a_network_has_learned_it():
     rng = np.random.default_rng(1)
     hidden, noise = rng.normal(size=(600, 1)), 0.05 * rng.normal(size=(600, 4))

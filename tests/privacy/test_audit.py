@@ -53,6 +53,7 @@ def report(model):
     return audit(model, MEMBERS, OTHERS, n_drawn=1000)
 
 
+@pytest.mark.slow
 def test_members_of_a_small_model_are_found(report):
     assert report.is_exposed and report.epsilon > 0.2
     assert report.attacks[-1].name == "loss" and report.attacks[-1].auc > 0.65

@@ -108,6 +108,7 @@ def test_two_sides_start_from_one_noise_and_keep_one_clock(page):
     assert page.evaluate(f"{duel}.stages[0].scene.chosen === {duel}.stages[1].scene.chosen")
 
 
+@pytest.mark.slow
 @IN_CHROMIUM
 def test_without_motion_the_hero_waits_for_a_button(page_of, live_results):
     page = page_of(live_results, reduced_motion="reduce")

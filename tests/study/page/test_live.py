@@ -11,7 +11,7 @@ import pytest
 import wasmtime
 from live_study import COLUMNS, SECTIONS, template
 
-from browsers import IN_BOTH, IN_CHROMIUM
+from browsers import IN_CHROMIUM
 from pointillist.diffusion.guidance import ClassifierFree
 from pointillist.diffusion.solvers import sampler_named
 from pointillist.engine import weights
@@ -199,7 +199,6 @@ def test_a_view_is_played_scrubbed_and_restored(live_results, page_of):
 FINISHED = "() => document.querySelector('#live-moment').textContent.includes('t = 0 of 60')"
 
 
-@IN_BOTH
 def test_a_finished_run_plays_again(live_results, page_of):
     page = page_of(live_results)
     # As in a browser that is late: a frame's time is earlier than that of the click before it.
