@@ -29,11 +29,16 @@ def asset(name: str) -> Markup:
 
 
 def script(name: str) -> Markup:
-    """Reads a script of this room without its comments and indentation, a quarter of its length.
+    """Reads a script of this room without its comments and indentation."""
+    return without_comments(asset(name))
+
+
+def without_comments(text: str) -> Markup:
+    """Takes comments and indentation from a script, a quarter of its length.
 
     Comments that follow code in a line stay; no text of the scripts spans lines.
     """
-    return Markup(_NO_CODE.sub("", asset(name)))
+    return Markup(_NO_CODE.sub("", text))
 
 
 def text_of(package: str, name: str) -> Markup:
