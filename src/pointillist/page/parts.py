@@ -69,9 +69,9 @@ def as_json(data: Any) -> Markup:
     return Markup(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
 
 
-def packed(arrays: Iterable[Any], precision: Literal["float16", "float32", "float64"]) -> str:
+def packed(arrays: Iterable[Any], precision: Literal["float16", "float32"]) -> str:
     """Encodes numbers, one array after another, as base64."""
     # Little-endian, as every browser's typed arrays are.
-    kind = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}[precision]
+    kind = {"float16": "<f2", "float32": "<f4"}[precision]
     flat = np.concatenate([np.asarray(array, kind).ravel() for array in arrays])
     return base64.b64encode(flat.tobytes()).decode()

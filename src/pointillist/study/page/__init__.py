@@ -13,6 +13,12 @@ from pointillist.study.page.live import live_content, training_schedule
 from pointillist.study.page.table import BANDS
 from pointillist.study.results import Results
 
+SHARED = ("elements.js",)
+"""Scripts of all pages, which this one runs first."""
+
+LIVE_SHARED = ("csv.js", "engine/weights.js", "engine/workers.js")
+"""Further ones, if models are in the page."""
+
 SCRIPTS = ("fragment.js", "page.js", "shapes.js", "tables.js", "vector.js", "plot.js", "charts.js", "rows.js")
 """Scripts of `assets`, in the order in which the page runs them."""
 
@@ -55,6 +61,7 @@ def render(results: Results, *, precision: Precision = "int8") -> str:
         live=live,
         live_data=None if live is None else as_json(live),
         worker=Markup("\n").join([*map(script, ENGINE), *map(_script, WORKER)]),
+        shared_scripts=SHARED + (() if live is None else LIVE_SHARED),
         scripts=SCRIPTS + (() if live is None else LIVE_SCRIPTS),
         trainer=as_json(training_schedule()),
         security=SECURITY,
