@@ -46,6 +46,7 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_tracked.py
+	$(BIN)/python tools/check_scripts.py
 
 format: .venv/dev
 	$(BIN)/ruff check --fix $(CHECKED)

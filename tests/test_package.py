@@ -46,6 +46,30 @@ def test_every_direct_dependency_has_a_lower_bound_and_a_pinned_version_above_it
         assert requirement.specifier.contains(pinned[requirement.name.lower()]), requirement
 
 
+def test_errors_in_the_pages_scripts_are_found_with_their_file_and_line(tmp_path):
+    tool = runpy.run_path(str(ROOT / "tools" / "check_scripts.py"))
+    if tool["deno"]() is None:
+        pytest.skip("needs deno")
+    planted = {
+        "csv.js": ("rows.push({ cells, line", "rows.push({ cells, lien"),
+        "mixed_table.js": ("mixed.restore(", "mixed.restor("),  # what another script handed on
+        "table.js": ("const ROWS_AT_ONCE", "const UNUSED = 1;\n  const ROWS_AT_ONCE"),
+    }
+    scripts, expected = [], []
+    for script in tool["PROGRAMS"]["model"]:
+        text = script.read_text(encoding="utf-8")
+        if script.name in planted:
+            right, wrong = planted[script.name]
+            assert text.count(right) == 1
+            expected.append(f"{tmp_path / script.name}:{text[: text.index(right)].count(chr(10)) + 1}")
+            text = text.replace(right, wrong)
+        scripts.append(tmp_path / script.name)
+        scripts[-1].write_text(text, encoding="utf-8")
+    found = list(tool["errors"]({"model": scripts}, tool["deno"]()))
+    assert [place for place, _ in (error.split(": ", 1) for error in found)] == sorted(expected), found
+    assert ["lien" in found[0], "restor" in found[1], "UNUSED" in found[2]] == [True] * 3
+
+
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """A function that tracks files of an own repository, and gives what tools/check_tracked.py says of it."""

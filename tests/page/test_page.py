@@ -88,6 +88,16 @@ def test_classes_and_guidance_are_pythons(rows, page_of):
 
 
 @IN_CHROMIUM
+def test_the_first_rows_too_are_shown_beside_the_quantiles_of_the_data(rows, page_of):
+    page = page_of(fitted(rows, scaling="quantile"))
+    picture = "document.querySelector('#marginals canvas').toDataURL()"
+    first = page.evaluate(picture)
+    page.click("#draw")
+    page.wait_for_function("() => !document.querySelector('#csv').disabled")
+    assert page.evaluate(picture) == first
+
+
+@IN_CHROMIUM
 def test_a_page_is_asked_for_rows_and_gives_csv_in_the_tables_types(rows, page_of, tmp_path):
     table = pa.table(
         {

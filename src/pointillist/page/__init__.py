@@ -19,12 +19,14 @@ WORKER = (*ENGINE, "engine/threefry.js", "drawing.js", "mixed.js")
 """Scripts of the page's workers."""
 
 SCRIPTS = (
+    "elements.js",
     "engine/weights.js",
     "engine/workers.js",
     "classes.js",
     "csv.js",
     "table.js",
     "cells.js",
+    "mixed_table.js",
     "texts.js",
     "conditions.js",
     "pictures.js",

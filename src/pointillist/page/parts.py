@@ -29,11 +29,16 @@ def asset(name: str) -> Markup:
 
 
 def script(name: str) -> Markup:
-    """Reads a script of this room without its comments and indentation, a quarter of its length.
+    """Reads a script of this room without its comments and indentation."""
+    return without_comments(asset(name))
+
+
+def without_comments(text: str) -> Markup:
+    """Takes comments and indentation from a script, a quarter of its length.
 
     Comments that follow code in a line stay; no text of the scripts spans lines.
     """
-    return Markup(_NO_CODE.sub("", asset(name)))
+    return Markup(_NO_CODE.sub("", text))
 
 
 def text_of(package: str, name: str) -> Markup:
@@ -64,9 +69,9 @@ def as_json(data: Any) -> Markup:
     return Markup(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
 
 
-def packed(arrays: Iterable[Any], precision: Literal["float16", "float32", "float64"]) -> str:
+def packed(arrays: Iterable[Any], precision: Literal["float16", "float32"]) -> str:
     """Encodes numbers, one array after another, as base64."""
     # Little-endian, as every browser's typed arrays are.
-    kind = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}[precision]
+    kind = {"float16": "<f2", "float32": "<f4"}[precision]
     flat = np.concatenate([np.asarray(array, kind).ravel() for array in arrays])
     return base64.b64encode(flat.tobytes()).decode()

@@ -95,6 +95,15 @@ def test_pictures_are_saved(page_of, results, part):
     assert re.fullmatch(r"made-up-steps-\w+(-rows)?\.png", download.value.suggested_filename)
 
 
+def test_losses_that_are_not_there_are_not_saved(page_of, make):
+    page = page_of(make(value=lambda name, column: None if name == "space" else made_up.emd_of(name, column)))
+    losses = page.locator(f"{STEPS} .losses")
+    losses.locator("summary").click()
+    losses.locator("select[name=loss]").select_option("space")
+    for button in (".save", ".svg"):
+        losses.locator(button).click()
+
+
 def test_fragment_restores_every_view(page_of, results):
     page = page_of(results)
     page.locator(f"{STEPS} select[name=set]").select_option("moons")

@@ -25,8 +25,11 @@
 
   /** Normal scores of a column's numbers. */
   class Scores {
+    /** @param {ScoresContent} content */
     constructor({ points, levels, edges, is_discrete, has_intervals }) {
-      Object.assign(this, { points, levels, edges });
+      this.points = points;
+      this.levels = levels;
+      this.edges = edges;
       this.isDiscrete = is_discrete;
       this.hasIntervals = has_intervals;
     }
@@ -59,19 +62,30 @@
     }
   }
 
-  /** Rounds to the column's digits, or to its step. */
+  /**
+   * Rounds to the column's digits, or to its step.
+   *
+   * @param {Column} column
+   * @returns {(value: number) => number}
+   */
   function rounder({ step, first, decimals }) {
     if (step) return (value) => first + step * rounded((value - first) / step);
     if (decimals === null) return (value) => value;
     return (value) => rounded(value * 10 ** decimals) / 10 ** decimals;
   }
 
-  /** From a token and a score to a value: the index of a category, a number, or NaN if the cell is missing. */
+  /**
+   * From a token and a score to a value: the index of a category, a number, or NaN if the cell is missing.
+   *
+   * @param {Partial<DrawnColumn> & Column} column
+   * @returns {(token: number, score?: number) => number}
+   */
   function decoder(column) {
     const isMissing = (token) => token >= column.n_values;
     if (column.categories) return (token) => (isMissing(token) ? NaN : token);
     const { atoms } = column;
-    column.round = rounder(column);
+    const round = rounder(column);
+    column.round = round;
     if (!column.scores) return (token) => (isMissing(token) ? NaN : atoms[token]);
     const scores = new Scores(column.scores);
     if (!atoms.length && !column.has_missing) column.below = (value) => scores.below(value);
@@ -80,7 +94,7 @@
       if (isMissing(value)) return NaN;
       if (value < atoms.length) return atoms[value];
       const found = scores.hasIntervals ? scores.within(value - atoms.length, token - value) : scores.ofScore(score);
-      return scores.isDiscrete ? found : column.round(found);
+      return scores.isDiscrete ? found : round(found);
     };
   }
 
@@ -99,23 +113,36 @@
     return `${day(1000 * seconds)} ${clock}${digits ? `.${part}` : ""}`;
   }
 
-  /** How a cell of a column is written; a missing one is empty. */
+  /**
+   * How a cell of a column is written; a missing one is empty.
+   *
+   * @param {Column} column
+   * @returns {(value: number) => string}
+   */
   function writer(column) {
-    const of = {
+    /** @type {Record<NonNullable<Column["kind"]>, (value: number) => string>} */
+    const writers = {
       category: (value) => String(column.categories ? column.categories[value] : value),
       whole: (value) => String(rounded(value)),
       number: (value) => shortest(value, column.type),
       decimal: (value) => value.toFixed(column.scale),
       day: (value) => day((1000 * value) / column.per_second),
       time: (value) => time(value, column.per_second),
-    }[column.kind];
+    };
+    const of = writers[column.kind ?? "number"];
     return (value) => (Number.isNaN(value) ? "" : of(value));
   }
 
-  /** Values that a column may be given, with their tokens. */
+  /**
+   * Values that a column may be given, with their tokens.
+   *
+   * @param {Column} column
+   * @returns {[token: number, text: string][]}
+   */
   function choices(column) {
     const write = writer(column);
     const decode = decoder(column);
+    /** @type {[number, string][]} */
     const known = Array.from({ length: column.n_values }, (_, token) => [token, write(decode(token))]);
     return column.has_missing ? [...known, [column.n_values, "(missing)"]] : known;
   }
@@ -123,9 +150,10 @@
   /**
    * Restores relations in some rows.
    *
-   * @param {[number, number[], number[], number][]} relations column, terms, factors, constant: a column is a sum of
-   *   others; without factors it is no less than another
-   * @param {object[]} columns by token
+   * @param {Relation[]} relations
+   * @param {DrawnColumn[]} columns by token
+   * @param {number} first
+   * @param {number} rows
    * @param {(row: number, token: number) => boolean} isFixed which cells stay as they are
    */
   function restore(relations, columns, first, rows, isFixed) {
@@ -134,6 +162,10 @@
     for (const isLast of [false, false, true]) restoreOnce(sums, columns, first, rows, isFixed, isLast);
   }
 
+  /**
+   * @param {Relation[]} relations
+   * @param {DrawnColumn[]} columns
+   */
   function restoreOnce(relations, columns, first, rows, isFixed, isLast) {
     for (const [column, terms, factors, constant] of relations) {
       const own = [column, ...terms].map((token) => columns[token]);
@@ -181,5 +213,5 @@
     }
   }
 
-  window.pointillist.mixed = { Scores, decoder, writer, choices, restore, unitOf };
+  Object.assign(window.pointillist, { mixed: { Scores, decoder, writer, choices, restore, unitOf } });
 })();

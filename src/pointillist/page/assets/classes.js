@@ -57,5 +57,5 @@
     });
   }
 
-  window.pointillist.drawnLabels = drawnLabels;
+  Object.assign(window.pointillist, { drawnLabels });
 })();

@@ -2,8 +2,7 @@
 /* Conditions on cells: ranges of numbers and sets of categories, as pieces of tokens. */
 
 (() => {
-  const { normalCdf, clamp, mixed, parser } = window.pointillist;
-  const byId = (id) => document.getElementById(id);
+  const { normalCdf, byId, clamp, element, mixed, parser } = window.pointillist;
 
   /** Columns that are tokens alone: a normal score beside them cannot be restricted exactly. */
   const canBeAsked = (column) => column.score === null;
@@ -11,14 +10,15 @@
   /**
    * What a condition allows of a column.
    *
-   * @param {object} column
+   * @param {Column} column
    * @param {{values?: number[], low?: number, high?: number}} asked values: tokens
-   * @returns {{token: number, pieces: number[][], ends: [number, number]}}
+   * @returns {Condition}
    * @throws {Error} that says in one line that nothing is allowed
    */
   function conditionOf(column, { values, low = -Infinity, high = Infinity }) {
     const { token, atoms } = column;
     if (values) return { token, pieces: values.map((value) => [value, 1, 0, 1]), ends: [-Infinity, Infinity] };
+    /** @type {Condition["pieces"]} */
     const pieces = [];
     atoms.forEach((atom, i) => atom >= low && atom <= high && pieces.push([i, 1, 0, 1]));
     if (column.scores) {
@@ -57,14 +57,15 @@
 
   /** The conditions of a form. */
   class Conditions {
+    /** @type {{column: Column, read: () => Parameters<typeof conditionOf>[1] | null}[]} */
     #rows = [];
 
-    constructor(columns, element) {
-      this.element = element;
+    /** @param {Column[]} columns */
+    constructor(columns) {
       const some = columns.filter(canBeAsked);
       this.count = some.length;
       const select = byId("condition-column");
-      select.append(new Option("a column …", ""), ...some.map((column, i) => new Option(column.name, i)));
+      select.append(new Option("a column …", ""), ...some.map((column, i) => new Option(column.name, String(i))));
       select.addEventListener("change", () => {
         if (select.value !== "") this.#add(some[Number(select.value)]);
         select.value = "";
@@ -72,10 +73,9 @@
     }
 
     #add(column) {
-      const { element } = this;
       if (this.#rows.some((row) => row.column === column)) return;
       const remove = element("button", { type: "button", textContent: "Remove" });
-      const [fields, read] = column.categories ? this.#set(column) : this.#range(column);
+      const { fields, read } = column.categories ? this.#set(column) : this.#range(column);
       const box = element("fieldset", {}, element("legend", {}, column.name), ...fields, remove);
       const row = { column, read };
       remove.addEventListener("click", () => {
@@ -89,20 +89,18 @@
     }
 
     #set(column) {
-      const { element } = this;
       const boxes = mixed.choices(column).map(([value, text]) => {
-        const input = element("input", { type: "checkbox", value });
+        const input = element("input", { type: "checkbox", value: String(value) });
         return { input, label: element("label", {}, input, text) };
       });
       const read = () => {
         const values = boxes.filter(({ input }) => input.checked).map(({ input }) => Number(input.value));
         return values.length && values.length < boxes.length ? { values } : null;
       };
-      return [[element("div", { className: "values" }, ...boxes.map(({ label }) => label))], read];
+      return { fields: [element("div", { className: "values" }, ...boxes.map(({ label }) => label))], read };
     }
 
     #range(column) {
-      const { element } = this;
       const write = mixed.writer(column);
       const field = (text, end) => {
         const input = element("input", { type: "text", placeholder: write(end), autocomplete: "off" });
@@ -124,7 +122,7 @@
         if (low > high) throw new Error(`${column.name}: from ${from.input.value} to ${to.input.value} is empty`);
         return low === undefined && high === undefined ? null : { low, high };
       };
-      return [[from.label, to.label], read];
+      return { fields: [from.label, to.label], read };
     }
 
     /**

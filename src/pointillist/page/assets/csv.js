@@ -21,8 +21,11 @@
   function readCsv(text) {
     const whole = text.replace(/^\uFEFF/, "");
     const delimiter = delimiterOf(whole);
+    /** @type {{cells: string[], line: number}[]} */
     const rows = [];
-    let [cells, cell, isQuoted, line, start] = [[], "", false, 1, 1];
+    /** @type {string[]} */
+    let cells = [];
+    let [cell, isQuoted, line, start] = ["", false, 1, 1];
     const endRow = () => {
       cells.push(cell);
       if (cells.length > 1 || cells[0].trim()) rows.push({ cells, line: start });
@@ -45,6 +48,5 @@
     return rows;
   }
 
-  window.pointillist ??= {};
   Object.assign(window.pointillist, { csvField, readCsv });
 })();

@@ -6,6 +6,10 @@ const SAMPLING = 1;
 
 /** Rows of numbers, all columns at once. */
 class NumberModel {
+  /**
+   * @param {Memory} memory
+   * @param {NumberNetworkContent & {sampler: keyof typeof SAMPLERS, steps: number}} model
+   */
   constructor(memory, model) {
     this.model = model;
     this.denoiser = new Denoiser(memory, model);
@@ -40,11 +44,13 @@ class NumberModel {
   }
 }
 
+/** @type {Record<string, new (memory: Memory, model: any) => {draw: (asked: any) => Float32Array}>} */
 const KINDS = { numbers: NumberModel };
 
 const models = new Map();
 
 Object.assign(handlers, {
+  /** @param {{id: string, model: any, kernel: WebAssembly.Module}} message */
   async load({ id, model, kernel }) {
     models.set(id, new KINDS[model.kind](new Memory(await WebAssembly.instantiate(kernel)), model));
     return {};

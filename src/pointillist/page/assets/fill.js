@@ -2,21 +2,29 @@
 /* Tables with gaps: from a field or a file to a table without, and what is shown of it. */
 
 (() => {
-  const { readGaps } = window.pointillist;
+  const { byId, element, readGaps } = window.pointillist;
   const FIRST_ROWS = 8;
   /** A field of more characters is slow. */
   const MOST_SHOWN = 200_000;
-
-  const byId = (id) => document.getElementById(id);
+  /** @type {("dragover" | "dragleave" | "drop")[]} */
+  const DRAGGING = ["dragover", "dragleave", "drop"];
 
   /**
-   * @param {{content: object, draw: Function, save: Function, element: Function, many: Function, seed: () => number}}
-   *   parts of the page
+   * @param {object} page parts of it
+   * @param {PageContent} page.content
+   * @param {(asked: Asked, onPart: (table: DrawnTable, n: number) => void) => Promise<DrawnTable | null>} page.draw
+   * @param {(table: DrawnTable | null, name: string) => void} page.save
+   * @param {(n: number, noun: string) => string} page.many
+   * @param {() => number} page.seed
    */
-  function setUpFill({ content, draw, save, element, many, seed }) {
+  function setUpFill({ content, draw, save, many, seed }) {
     const { columns } = content;
     const [form, field] = [byId("fill"), byId("gaps")];
-    let [held, filled, isBusy] = [null, null, 0];
+    /** @type {{text: string, name: string} | null} */
+    let held = null;
+    /** @type {DrawnTable | null} */
+    let filled = null;
+    let isBusy = 0;
     field.placeholder = `${columns.map(({ name }) => name).join(",")}\n…`;
 
     const say = (text, isWrong = false) => {
@@ -52,7 +60,7 @@
         const made = await draw({ rows, seed: seed(), gaps }, (_, n) => (byId("fill-progress").value = n / rows));
         if (!made) return;
         filled = made;
-        show();
+        show(made);
         const seconds = ((performance.now() - begin) / 1000).toFixed(1);
         say(`${many(gaps.gaps, "cell")} of ${many(rows, "row")} filled in ${seconds} s`);
       } catch (error) {
@@ -63,11 +71,12 @@
       }
     }
 
-    function show() {
-      const { order, rows } = filled;
+    /** @param {DrawnTable} table */
+    function show(table) {
+      const { order, rows } = table;
       const cell = (r) => (c) => {
-        const text = filled.text(c, r);
-        return element("td", {}, filled.isGiven(r, c) ? text : element("mark", {}, text));
+        const text = table.text(c, r);
+        return element("td", {}, table.isGiven(r, c) ? text : element("mark", {}, text));
       };
       const head = element("tr", {}, ...order.map((c) => element("th", { scope: "col" }, columns[c].name)));
       const line = (_, r) => element("tr", {}, ...order.map(cell(r)));
@@ -84,20 +93,21 @@
       event.preventDefault();
       fill();
     });
-    byId("gaps-open").addEventListener("click", () => byId("gaps-file").click());
-    byId("gaps-file").addEventListener("change", ({ target }) => {
-      take(target.files[0]);
-      target.value = "";
+    const picker = byId("gaps-file");
+    byId("gaps-open").addEventListener("click", () => picker.click());
+    picker.addEventListener("change", () => {
+      take(picker.files?.[0]);
+      picker.value = "";
     });
     byId("filled-csv").addEventListener("click", () => save(filled, "filled.csv"));
-    for (const [type, isOver] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
+    for (const type of DRAGGING) {
       form.addEventListener(type, (event) => {
         event.preventDefault();
-        form.classList.toggle("over", isOver);
-        if (type === "drop") take(event.dataTransfer.files[0]);
+        form.classList.toggle("over", type === "dragover");
+        if (type === "drop") take(event.dataTransfer?.files[0]);
       });
     }
   }
 
-  window.pointillist.setUpFill = setUpFill;
+  Object.assign(window.pointillist, { setUpFill });
 })();

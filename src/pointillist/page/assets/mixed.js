@@ -81,6 +81,10 @@ class Sum {
 
 /** The network of tokens, from the sum of those that are seen to what logits are made of. */
 class TokenNetwork {
+  /**
+   * @param {Memory} memory
+   * @param {MixedContent} model
+   */
   constructor(memory, { tensors, depth }) {
     const layer = (name) => new Dense(memory, tensors[`${name}.weight`], tensors[`${name}.bias`]);
     const names = (kind) => Array.from({ length: depth }, (_, i) => `of_tokens.${kind}.${i}`);
@@ -135,7 +139,16 @@ function normalise(h, out, width) {
 
 /** The network of numbers: residual blocks that the noise level modulates, beside what the tokens contribute. */
 class NumberNetwork extends ResidualMLP {
-  /** @param {string} part what the names of its tensors begin with */
+  /** @type {Uint8Array} */
+  isOpen = new Uint8Array();
+  /** @type {Float32Array} */
+  known = new Float32Array();
+
+  /**
+   * @param {Memory} memory
+   * @param {MixedContent & {columns: number}} model
+   * @param {string} part what the names of its tensors begin with
+   */
   constructor(memory, model, part) {
     const own = Object.entries(model.tensors)
       .filter(([name]) => name.startsWith(part))
@@ -148,9 +161,11 @@ class NumberNetwork extends ResidualMLP {
 
   /** @param {Uint8Array} isOpen which numbers are drawn, [number][row] */
   given(isOpen, known) {
-    Object.assign(this, { isOpen, known });
+    this.isOpen = isOpen;
+    this.known = known;
   }
 
+  /** @override */
   begin(x) {
     const size = this.columns * BLOCK;
     const row = this.memory.view(x, size);
@@ -172,6 +187,10 @@ class NumberNetwork extends ResidualMLP {
 }
 
 class MixedModel {
+  /**
+   * @param {Memory} memory
+   * @param {MixedContent} model
+   */
   constructor(memory, model) {
     this.model = model;
     this.memory = memory;
@@ -180,8 +199,10 @@ class MixedModel {
     this.columns = model.with_number.length;
     if (this.columns) {
       const network = (part) => new NumberNetwork(memory, { ...model, columns: this.columns }, part);
+      /** @type {NumberNetwork} there if there are numbers */
       this.ofNumbers = network("of_numbers.");
       if (model.is_paired) {
+        /** @type {NumberNetwork} there if the numbers have a basis */
         this.ofAll = network("of_all.");
         this.basis = axesOf(model.basis, this.columns);
       }
@@ -194,7 +215,7 @@ class MixedModel {
 
   /**
    * @param {{seed: number, firstRow: number, rows: number, given: [number, number][], guidance: number,
-   *   known?: Float32Array, conditions?: {token: number, pieces: number[][]}[]}} asked given: tokens with their
+   *   known?: Float32Array, conditions?: Condition[]}} asked given: tokens with their
    *   values, the same in all rows; known: rows × (tokens, then
    *   numbers), -1 and NaN for those that are drawn, of which then none stands for a missing cell;
    *   conditions: the pieces that are allowed of a token: a value, its share of the value's mass, and where the place
@@ -389,7 +410,7 @@ class MixedModel {
       row.forEach((value, token) => network.context.add(known, r, this.#slot(token, value)));
       this.#show(network.context, known, r, numbers[r]);
       places.forEach((token, c) => {
-        isOpen[c * BLOCK + r] = row[token] === values[c] && Number.isNaN(numbers[r][c]);
+        isOpen[c * BLOCK + r] = Number(row[token] === values[c] && Number.isNaN(numbers[r][c]));
       });
     });
     const without = guided && this.#without(network.context, known, guided, keys.length);
@@ -403,6 +424,7 @@ class MixedModel {
       const free = this.#predict(network, x, level, isOpen, without, near);
       return x0.map((value, i) => value + guidance * (value - free[i]));
     };
+    /** @type {Float32Array} */
     let x = normal((key) => key);
     for (const state of dpmSde(this.schedule, x, predict, { steps, noise })) x = state.x;
     return x.map((value, i) => {

@@ -3,39 +3,33 @@
 
 (async () => {
   const { Workers, Table, MixedTable, mixed, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
-  const { Conditions, setUpFill, withNumbers } = window.pointillist;
+  const { Conditions, byId, element, setUpFill, withNumbers } = window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
 
-  const byId = (id) => document.getElementById(id);
+  /** @type {PageContent} */
   const content = JSON.parse(byId("content").textContent);
   content.columns = await withNumbers(content.columns, content.numbers);
   const { columns, classes, model } = content;
   const isMixed = model.kind === "mixed";
   const workers = new Workers(byId("worker-source").textContent, content.kernel, [model]);
 
-  const element = (tag, properties = {}, ...children) => {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
-  };
   const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
   /** The last run of each kind. */
   const latest = { draw: 0, fill: 0 };
+  /** @type {DrawnTable | null} */
   let table = null;
   let ready = 0;
 
   /**
    * Draws rows in chunks that workers take in turn.
    *
-   * @param {{rows: number, seed: number, label?: number|null, guidance?: number, prior?: Float32Array,
-   *   given?: [number, number][], gaps?: object, conditions?: object[]}} asked label: index of the class of all rows;
-   *   prior: x_T, rows × columns that vary; given: for mixed columns, tokens and their values; gaps: rows to be filled, as `readGaps` has
-   *   them; conditions: as `conditionOf` has them
-   * @param {(table: Table, n: number) => void} onPart called with the number of rows that are there from the first on
-   * @returns {Promise<Table|null>} null if another run has begun
+   * @param {Asked} asked
+   * @param {(table: DrawnTable, n: number) => void} onPart called with the number of rows that are there from the first
+   *   on
+   * @returns {Promise<DrawnTable | null>} null if another run has begun
    */
   async function draw(asked, onPart = () => {}) {
     const { rows, seed, label = null, guidance = 0, prior, given = [], gaps, conditions = [] } = asked;
@@ -43,6 +37,7 @@
     const run = ++latest[kind];
     await workers.load(model.id);
     const made = isMixed ? new MixedTable(content, rows, { given, gaps, conditions }) : new Table(content, rows);
+    /** @type {Int32Array | undefined} */
     let labels;
     if (label !== null) labels = new Int32Array(rows).fill(label);
     else if (classes?.are_drawn) labels = drawnLabels(classes.counts, rows, seed);
@@ -89,25 +84,32 @@
     byId("draw").dataset.busy = isBusy ? "1" : "";
   }
 
+  /**
+   * @param {"rows" | "seed"} id
+   * @param {number} most
+   */
   const whole = (id, most) => Math.min(most, Math.max(Number(byId(id).min), Math.floor(Number(byId(id).value)) || 0));
 
-  const conditions = isMixed ? new Conditions(columns, element) : null;
+  const conditions = isMixed ? new Conditions(columns) : null;
+  const guided = byId("guided");
 
-  /** Selects of cells that may be given, with their tokens. */
+  /** @type {{token: number, select: HTMLSelectElement}[]} selects of cells that may be given */
   const givenCells = [];
 
+  /** @returns {Asked} */
   function asked() {
     const chosen = byId("class")?.value ?? "all";
+    /** @type {[number, number][]} */
     const given = givenCells.filter(({ select }) => select.value).map(({ token, select }) => [token, Number(select.value)]);
-    byId("rows").value = whole("rows", MOST_ROWS);
-    byId("seed").value = whole("seed", 2 ** 32 - 1);
+    byId("rows").value = String(whole("rows", MOST_ROWS));
+    byId("seed").value = String(whole("seed", 2 ** 32 - 1));
     return {
       rows: Number(byId("rows").value),
       seed: Number(byId("seed").value),
       label: chosen === "all" ? null : Number(chosen),
       given,
       conditions: conditions?.asked(given) ?? [],
-      guidance: byId("guided") && !byId("guided").hidden ? Number(byId("guidance").value) : 0,
+      guidance: guided && !guided.hidden ? Number(byId("guidance").value) : 0,
     };
   }
 
@@ -155,7 +157,9 @@
 
   /* What is shown. */
 
+  /** @type {{i: number, canvas: HTMLCanvasElement, note: HTMLElement}[]} */
   const marginals = [];
+  const axes = [byId("x"), byId("y")];
 
   function setUpPictures() {
     for (const [i, column] of columns.slice(0, MOST_MARGINALS).entries()) {
@@ -167,12 +171,12 @@
       marginals.push({ i, canvas, note });
     }
     byId("more").hidden = columns.length <= MOST_MARGINALS;
-    const options = () => columns.map((column, i) => new Option(column.name, i));
+    const options = () => columns.map((column, i) => new Option(column.name, String(i)));
     byId("x").replaceChildren(...options());
     byId("y").replaceChildren(...options());
     byId("y").value = columns.length > 1 ? "1" : "0";
     byId("pair").hidden = columns.length < 2;
-    for (const id of ["x", "y"]) byId(id).addEventListener("change", show);
+    for (const axis of axes) axis.addEventListener("change", show);
     new ResizeObserver(() => show()).observe(byId("marginals"));
     document.addEventListener("pointillist:theme", show);
   }
@@ -191,6 +195,7 @@
 
   const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 
+  /** @param {DrawnColumn} column */
   function remark({ values, nominal, kind, ...column }) {
     const [n, mean, deviation] = moments(values);
     const missing = n < ready ? `; ${percent(1 - n / ready)} missing` : "";
@@ -209,21 +214,22 @@
   }
 
   function show() {
-    if (!table || !ready) return;
+    const drawn = table;
+    if (!drawn || !ready) return;
     for (const { i, canvas, note } of marginals) {
-      histogram(canvas, table.columns[i], ready);
-      note.textContent = remark(table.columns[i]);
+      histogram(canvas, drawn.columns[i], ready);
+      note.textContent = remark(drawn.columns[i]);
     }
     if (columns.length > 1) {
-      const label = table.columns.find((column) => column.is_label || (isMixed && column.token === model.guided));
-      const [x, y] = ["x", "y"].map((id) => table.columns[Number(byId(id).value)]);
+      const label = drawn.columns.find((column) => column.is_label || (isMixed && column.token === model.guided));
+      const [x, y] = axes.map(({ value }) => drawn.columns[Number(value)]);
       pair(byId("scatter"), x, y, label, ready);
       const n = Math.min(ready, MOST_POINTS);
       byId("scatter-note").textContent = `${n < ready ? "The first " : ""}${many(n, "row")}${label ? "; colour: the class" : ""}.`;
     }
     const head = element("tr", {}, ...columns.map(({ name }) => element("th", { scope: "col" }, name)));
     const body = Array.from({ length: Math.min(FIRST_ROWS, ready) }, (_, r) =>
-      element("tr", {}, ...columns.map((_, c) => element("td", {}, table.text(c, r)))),
+      element("tr", {}, ...columns.map((_, c) => element("td", {}, drawn.text(c, r)))),
     );
     byId("first-rows").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
   }
@@ -240,26 +246,27 @@
   /** A choice for every column whose cells may be given. */
   function setUpGiven() {
     for (const column of columns.filter((each) => each.can_be_given)) {
-      const select = element("select", {}, new Option("drawn", ""), ...mixed.choices(column).map(([v, text]) => new Option(text, v)));
+      const choices = mixed.choices(column).map(([value, text]) => new Option(text, String(value)));
+      const select = element("select", {}, new Option("drawn", ""), ...choices);
       byId("given-cells").append(element("label", {}, column.name, select));
       givenCells.push({ token: column.token, select });
     }
-    byId("given").hidden = !givenCells.length && !conditions.count;
+    byId("given").hidden = !givenCells.length && !conditions?.count;
   }
 
   function setUpControls() {
     if (classes) {
       const all = classes.are_drawn ? "all, in the data's shares" : "not chosen";
-      const each = classes.labels.map((label, i) => new Option(String(label), i));
-      byId("class").replaceChildren(new Option(all, "all"), ...each);
+      const each = classes.labels.map((label, i) => new Option(String(label), String(i)));
+      byId("class")?.replaceChildren(new Option(all, "all"), ...each);
     }
     if (isMixed) setUpGiven();
     const update = () => {
-      const isChosen = isMixed ? givenCells.some(isGuided) : classes?.can_guide && byId("class").value !== "all";
-      byId("guided").hidden = !isChosen;
+      const isChosen = isMixed ? givenCells.some(isGuided) : classes?.can_guide && byId("class")?.value !== "all";
+      if (guided) guided.hidden = !isChosen;
       byId("guidance-value").textContent = byId("guidance").value;
     };
-    if (byId("guided")) {
+    if (guided) {
       byId("form").addEventListener("input", update);
       update();
     }
@@ -273,7 +280,7 @@
 
   setUpControls();
   setUpPictures();
-  if (isMixed) setUpFill({ content, draw, save, element, many, seed: () => whole("seed", 2 ** 32 - 1) });
+  if (isMixed) setUpFill({ content, draw, save, many, seed: () => whole("seed", 2 ** 32 - 1) });
   Object.assign(window.pointillist, { draw, workers, content });
   start();
 })();

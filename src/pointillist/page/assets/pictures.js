@@ -2,6 +2,7 @@
 /* Pictures of drawn rows: a histogram of each column beside what the model knows of the data, and pairs of columns. */
 
 (() => {
+  const { contextOf } = window.pointillist;
   const BINS = 40;
   /** Most categories, or integers, that have a bar each. */
   const MOST_BARS = 60;
@@ -25,12 +26,18 @@
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     canvas.width = Math.round(width * scale);
     canvas.height = Math.round(height * scale);
-    const context = canvas.getContext("2d");
+    const context = contextOf(canvas);
     context.scale(scale, scale);
     return { context, width, height };
   }
 
-  /** The ends of a column's axis. */
+  /**
+   * The ends of a column's axis.
+   *
+   * @param {DrawnColumn} column
+   * @param {number} rows
+   * @returns {[number, number]}
+   */
   function ends({ nominal, isWhole, minimum, maximum, values }, rows) {
     if (nominal) return [-0.5, Math.min(MOST_BARS, nominal.length) - 0.5];
     let [low, high] = [minimum, maximum];
@@ -50,7 +57,13 @@
     return column.below ? edges.slice(1).map((edge, i) => column.below(edge) - column.below(edges[i])) : null;
   }
 
-  /** Draws a histogram of the first rows of a column. */
+  /**
+   * Draws a histogram of the first rows of a column.
+   *
+   * @param {HTMLCanvasElement} canvas
+   * @param {DrawnColumn} column
+   * @param {number} rows
+   */
   function histogram(canvas, column, rows) {
     const { context, width, height } = sized(canvas);
     if (!width) return;
@@ -132,7 +145,15 @@
     return (column.isWhole ? [Math.ceil(low), Math.floor(high)] : [low, high]).map(shown);
   }
 
-  /** Draws the first rows of a pair of columns, with the class as the colour if there is one. */
+  /**
+   * Draws the first rows of a pair of columns, with the class as the colour if there is one.
+   *
+   * @param {HTMLCanvasElement} canvas
+   * @param {DrawnColumn} x
+   * @param {DrawnColumn} y
+   * @param {DrawnColumn | undefined} label
+   * @param {number} rows
+   */
   function pair(canvas, x, y, label, rows) {
     const { context, width, height } = sized(canvas);
     if (!width) return;

@@ -20,7 +20,12 @@
     return z < 0 ? tail / 2 : 1 - tail / 2;
   }
 
-  /** Its inverse, by Newton's method on the logarithm of the share. */
+  /**
+   * Its inverse, by Newton's method on the logarithm of the share.
+   *
+   * @param {number} share
+   * @returns {number}
+   */
   function normalQuantile(share) {
     if (share <= 0 || share >= 1) return share <= 0 ? -Infinity : Infinity;
     if (share > 0.5) return -normalQuantile(1 - share);
@@ -44,17 +49,22 @@
 
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-  /** From a scaled value to the column's units. */
+  /**
+   * From a scaled value to the column's units.
+   *
+   * @param {Column} column
+   * @returns {(value: number) => number}
+   */
   function decoder(column) {
     if (column.place === undefined) return () => column.minimum;
     let inverse = (value) => value * column.unit + column.centre;
-    if (column.quantiles) {
-      column.known = column.quantiles;
-      const last = column.known.length - 1;
+    const known = column.quantiles;
+    if (known) {
+      const last = known.length - 1;
       inverse = (value) => {
         const at = normalCdf(value) * last;
         const i = Math.min(last - 1, Math.floor(at));
-        return column.known[i] + (at - i) * (column.known[i + 1] - column.known[i]);
+        return known[i] + (at - i) * (known[i + 1] - known[i]);
       };
     }
     if (!column.is_whole) return inverse;
@@ -68,6 +78,7 @@
     return rounded(value / step) * step;
   }
 
+  /** @type {Record<string, [round: (value: number) => number, digits: number]>} */
   const TYPES = { float16: [half, 3], float32: [Math.fround, 6] };
 
   /** A number in the fewest digits that its type needs. */
@@ -82,7 +93,13 @@
     return String(own);
   }
 
-  /** How a cell of a column is written. */
+  /**
+   * How a cell of a column is written.
+   *
+   * @param {Column} column
+   * @param {(string | number)[]} labels
+   * @returns {(value: number) => string}
+   */
   function writer(column, labels) {
     if (column.is_label) return (value) => String(labels[value]);
     if (column.type === "bool") return (value) => String(value !== 0);
@@ -110,15 +127,20 @@
 
   const ROWS_AT_ONCE = 5000;
 
-  /** Rows of numbers. */
+  /**
+   * Rows of numbers.
+   *
+   * @implements {DrawnTable}
+   */
   class Table {
     /**
-     * @param {object} content as the page holds it
+     * @param {{columns: Column[], classes: PageContent["classes"]}} content
      * @param {number} rows
      */
     constructor({ columns, classes }, rows) {
-      const labels = classes?.labels;
+      const { labels, counts } = classes ?? { labels: [], counts: [] };
       this.rows = rows;
+      /** @type {DrawnColumn[]} */
       this.columns = columns.map((column) => ({
         ...column,
         values: new Float64Array(rows),
@@ -128,8 +150,9 @@
         write: writer(column, labels),
       }));
       for (const column of this.columns) {
-        if (column.is_label) column.shares = shares(classes.counts);
-        else if (column.known) column.below = (value) => shareBelow(column.known, value);
+        const known = column.quantiles;
+        if (column.is_label) column.shares = shares(counts);
+        else if (known && column.place !== undefined) column.below = (value) => shareBelow(known, value);
       }
       this.width = columns.filter((column) => column.place !== undefined).length;
     }
@@ -139,10 +162,15 @@
       return this.columns.map((_, c) => c);
     }
 
+    /** Whether a cell was there before. */
+    isGiven(row, column) {
+      return false;
+    }
+
     /** Puts scaled rows in their place. */
     fill(first, drawn, labels) {
       const rows = drawn.length / this.width;
-      for (const { values, decode, place, is_label } of this.columns) {
+      for (const { values, decode, place = 0, is_label } of this.columns) {
         for (let r = 0; r < rows; r++) {
           values[first + r] = is_label ? labels[r] : decode(drawn[r * this.width + place]);
         }
@@ -167,65 +195,5 @@
     }
   }
 
-  /** Rows of mixed columns. */
-  class MixedTable extends Table {
-    /**
-     * @param {object} content as the page holds it
-     * @param {number} rows
-     * @param {{given?: [number, number][], gaps?: object, conditions?: object[]}} asked given: tokens and their values,
-     *   the same in all rows; gaps: what `readGaps` returned, of which all cells that are there stay; conditions: what
-     *   `conditionOf` returned
-     */
-    constructor({ columns, model, relations }, rows, { given = [], gaps = null, conditions = [] }) {
-      super({ columns: [] }, rows);
-      const { mixed } = window.pointillist;
-      this.relations = relations;
-      this.gaps = gaps;
-      this.ends = new Map(conditions.map(({ token, ends }) => [token, ends]));
-      const fixed = new Set([...given.map(([token]) => token), ...this.ends.keys()]);
-      const places = new Map(columns.map(({ token }, c) => [token, c]));
-      this.isFixed = (row, token) => (gaps ? this.isGiven(row, places.get(token)) : fixed.has(token));
-      this.width = model.width;
-      this.columns = columns.map((column) => ({
-        ...column,
-        values: new Float64Array(rows),
-        nominal: column.categories?.map(String) ?? null,
-        isWhole: column.kind === "whole",
-      }));
-      for (const column of this.columns) {
-        column.decode = mixed.decoder(column);
-        column.write = mixed.writer(column);
-      }
-      this.byToken = [];
-      for (const column of this.columns) this.byToken[column.token] = column;
-    }
-
-    get order() {
-      return this.gaps?.places ?? super.order;
-    }
-
-    isGiven(row, column) {
-      return Boolean(this.gaps) && this.gaps.texts[row][column] !== null;
-    }
-
-    fill(first, drawn) {
-      const rows = drawn.length / this.width;
-      this.columns.forEach(({ values, decode, token, score }, c) => {
-        const [low, high] = this.ends.get(token) ?? [-Infinity, Infinity];
-        for (let r = 0; r < rows; r++) {
-          const start = r * this.width;
-          values[first + r] = this.isGiven(first + r, c)
-            ? this.gaps.values[first + r][c]
-            : clamp(decode(drawn[start + token], score === null ? 0 : drawn[start + score]), low, high);
-        }
-      });
-      window.pointillist.mixed.restore(this.relations, this.byToken, first, rows, this.isFixed);
-    }
-
-    text(column, row) {
-      return this.gaps?.texts[row][column] ?? super.text(column, row);
-    }
-  }
-
-  Object.assign(window.pointillist, { Table, MixedTable, normalCdf, normalQuantile, rounded, clamp, shortest });
+  Object.assign(window.pointillist, { Table, normalCdf, normalQuantile, rounded, clamp, shortest });
 })();

@@ -94,10 +94,8 @@
    * Reads CSV as rows with gaps.
    *
    * @param {string} text
-   * @param {object} content as the page holds it
-   * @returns {{texts: string[][], values: number[][], places: number[], known: Float32Array, gaps: number}} texts:
-   *   cells as they came, by the model's columns, null for a gap; places: columns in the order of the file, then those that
-   *   it lacks; known: rows × width
+   * @param {Pick<PageContent, "columns" | "model">} content
+   * @returns {Gaps}
    * @throws {Error} that says in one line what is wrong
    */
   function readGaps(text, { columns, model }) {
@@ -120,6 +118,7 @@
       }
       const row = known.subarray(r * model.width, (r + 1) * model.width);
       row.fill(-1, 0, columns.length).fill(NaN, columns.length);
+      /** @type {(string | null)[]} */
       const given = columns.map(() => null);
       own.forEach((place, i) => {
         const cell = cells[i];

@@ -1,4 +1,7 @@
 "use strict";
+/** What scripts of the page hand on to those after them. */
+window.pointillist = {};
+
 /** Dark and light: the system's choice, until the button makes another one. Runs before anything is drawn. */
 (() => {
   const KEY = "pointillist-theme";

@@ -6,17 +6,23 @@ from pathlib import Path
 from markupsafe import Markup
 
 from pointillist.files import write_whole
-from pointillist.page.parts import ENGINE, SECURITY, as_json, asset, environment, kernel, text_of
+from pointillist.page.parts import ENGINE, SECURITY, as_json, environment, kernel, script, text_of, without_comments
 from pointillist.page.weights import Precision
 from pointillist.study.page.content import page_content
 from pointillist.study.page.live import live_content, training_schedule
 from pointillist.study.page.table import BANDS
 from pointillist.study.results import Results
 
+SHARED = ("elements.js",)
+"""Scripts of all pages, which this one runs first."""
+
+LIVE_SHARED = ("csv.js", "engine/weights.js", "engine/workers.js")
+"""Further ones, if models are in the page."""
+
 SCRIPTS = ("fragment.js", "page.js", "shapes.js", "tables.js", "vector.js", "plot.js", "charts.js", "rows.js")
 """Scripts of `assets`, in the order in which the page runs them."""
 
-WORKER = tuple(f"assets/{name}.js" for name in ("live/worker", "train/backward", "train/training"))
+WORKER = ("live/worker.js", "train/backward.js", "train/training.js")
 """Scripts of the page's workers, besides those of the engine."""
 
 LIVE_SCRIPTS = (
@@ -48,13 +54,14 @@ def render(results: Results, *, precision: Precision = "int8") -> str:
     if live is not None:
         live["kernel"] = kernel()
     templates = environment(__package__)
-    templates.globals["asset"] = _asset
+    templates.globals |= {"asset": _asset, "own_script": _script}
     templates.filters["unbroken"] = _unbroken
     return templates.get_template("page.html.j2").render(
         content=page_content(results, [] if live is None else [model["id"] for model in live["models"]]),
         live=live,
         live_data=None if live is None else as_json(live),
-        worker=Markup("\n").join([*map(asset, ENGINE), *map(_asset, WORKER)]),
+        worker=Markup("\n").join([*map(script, ENGINE), *map(_script, WORKER)]),
+        shared_scripts=SHARED + (() if live is None else LIVE_SHARED),
         scripts=SCRIPTS + (() if live is None else LIVE_SCRIPTS),
         trainer=as_json(training_schedule()),
         security=SECURITY,
@@ -71,3 +78,8 @@ def _unbroken(text: str) -> str:
 def _asset(name: str) -> Markup:
     """Reads the text of a file below this folder unchanged."""
     return text_of(__package__, name)
+
+
+def _script(name: str) -> Markup:
+    """Reads a script of the folder `assets` without its comments and indentation."""
+    return without_comments(_asset(f"assets/{name}"))

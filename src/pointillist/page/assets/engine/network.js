@@ -6,8 +6,11 @@ const BLOCK = 64;
 
 /** The kernel's memory, handed out from the front; nothing is given back but all at once. */
 class Memory {
+  /** @param {{exports: any}} instance of the kernel */
   constructor(instance) {
+    /** @type {KernelDense} */
     this.dense = instance.exports.dense;
+    /** @type {WebAssembly.Memory} */
     this.memory = instance.exports.memory;
     this.top = 16;
   }
@@ -94,6 +97,10 @@ function product(vector, weight, outputs, first) {
 
 /** Input layer on (row, features), blocks of linear and ReLU, output layer. */
 class MLP {
+  /**
+   * @param {Memory} memory
+   * @param {NumberNetworkContent} model
+   */
   constructor(memory, model) {
     const { tensors, columns } = model;
     const first = tensors["input.weight"];
@@ -135,6 +142,10 @@ class MLP {
 
 /** Fourier features of the row, residual blocks that the noise level and the class modulate, output layer. */
 class ResidualMLP {
+  /**
+   * @param {Memory} memory
+   * @param {ResidualContent} model
+   */
   constructor(memory, model) {
     const { tensors } = model;
     const layer = (name) => new Dense(memory, tensors[`${name}.weight`], tensors[`${name}.bias`]);

@@ -11,6 +11,10 @@ function atLambda(lambda) {
 
 /** The table of alpha_t and sigma_t, t = 0 … T. */
 class Schedule {
+  /**
+   * @param {Float32Array} alpha
+   * @param {Float32Array} sigma
+   */
   constructor(alpha, sigma) {
     this.alpha = alpha;
     this.sigma = sigma;
@@ -46,6 +50,10 @@ class Schedule {
 
 /** E[x_0 | x_t] by a network, for rows that lie row after row: Float32Array(rows × columns). */
 class Denoiser {
+  /**
+   * @param {Memory} memory
+   * @param {NumberNetworkContent} model
+   */
   constructor(memory, model) {
     this.memory = memory;
     this.model = model;
@@ -53,6 +61,7 @@ class Denoiser {
     this.schedule = new Schedule(model.alpha, model.sigma);
     this.network = new NETWORKS[model.network](memory, model);
     this.block = memory.take(this.columns * BLOCK);
+    /** @type {Float64Array[]} */
     this.classShares = [];
   }
 
@@ -88,8 +97,8 @@ class Denoiser {
 
   /**
    * @param {Float32Array} x rows × columns
-   * @param {{t: number, lambda: number, alpha: number, sigma: number}} level
-   * @param {{label: (number|null), guidance: number}} condition the label null is "no class"
+   * @param {Level} level
+   * @param {{label?: number | null, guidance?: number}} condition the label null is "no class"
    */
   predict(x, level, { label = null, guidance = 0 } = {}) {
     const none = this.model.n_classes;
@@ -173,6 +182,15 @@ function* byTransitions(schedule, x, predict, steps, transition) {
   }
 }
 
+/**
+ * Steps by the chance of x at a time given x at a later one and x_0.
+ *
+ * @param {Schedule} schedule
+ * @param {Float32Array} x
+ * @param {(x: Float32Array, level: Level) => Float32Array} predict
+ * @param {{steps: number, noise?: any, variance: "beta" | "posterior" | "zero"}} settings noise: a `Noise`, if there is
+ *   variance
+ */
 function ancestral(schedule, x, predict, { steps, noise, variance }) {
   const shares = { beta: () => 1, posterior: (from, to) => (to.sigma / from.sigma) ** 2, zero: () => 0 };
   return byTransitions(schedule, x, predict, steps, (x0, x, from, to) => {
@@ -199,14 +217,23 @@ function lambdas(schedule, points) {
   return Float64Array.from({ length: points }, (_, i) => lowest + (i / (points - 1)) * (highest - lowest));
 }
 
-/** DPM-Solver++(2M). */
+/**
+ * DPM-Solver++(2M).
+ *
+ * @param {Schedule} schedule
+ * @param {Float32Array} x
+ * @param {(x: Float32Array, level: Level) => Float32Array} predict
+ * @param {{steps: number}} settings
+ */
 function* dpm(schedule, x, predict, { steps }) {
   const points = lambdas(schedule, steps);
-  let before = null;
+  /** @type {Float32Array | undefined} */
+  let before;
   for (let i = 0; i < steps - 1; i++) {
     const x0 = predict(x, schedule.atLambda(points[i]));
     const [from, to] = [atLambda(points[i]), schedule.atLambda(points[i + 1])];
-    const D = before ? x0.map((value, k) => 1.5 * value - 0.5 * before[k]) : x0;
+    const last = before;
+    const D = last ? x0.map((value, k) => 1.5 * value - 0.5 * last[k]) : x0;
     const [ofX, ofD] = [to.sigma / from.sigma, -to.alpha * Math.expm1(points[i] - points[i + 1])];
     x = x.map((value, k) => ofX * value + ofD * D[k]);
     before = x0;
@@ -215,10 +242,18 @@ function* dpm(schedule, x, predict, { steps }) {
   yield { level: schedule.at(0), x: predict(x, schedule.atLambda(points[steps - 1])) };
 }
 
-/** DPM-Solver++(2M) with noise: `noise.step(i)` gives that of the step to point i, rows × columns. */
+/**
+ * DPM-Solver++(2M) with noise: `noise.step(i)` gives that of the step to point i, rows × columns.
+ *
+ * @param {Schedule} schedule
+ * @param {Float32Array} x
+ * @param {(x: Float32Array, level: Level) => Float32Array} predict
+ * @param {{steps: number, noise: {step: (i: number) => Float32Array}}} settings
+ */
 function* dpmSde(schedule, x, predict, { steps, noise }) {
   const points = lambdas(schedule, steps);
-  let before = null;
+  /** @type {Float32Array | undefined} */
+  let before;
   for (let i = 0; i < steps - 1; i++) {
     const x0 = predict(x, schedule.atLambda(points[i]));
     const [from, to] = [atLambda(points[i]), schedule.atLambda(points[i + 1])];
@@ -226,7 +261,8 @@ function* dpmSde(schedule, x, predict, { steps, noise }) {
     const z = noise.step(i + 1);
     const [ofX, ofD] = [(to.sigma / from.sigma) * Math.exp(-h), -to.alpha * Math.expm1(-2 * h)];
     const ofZ = to.sigma * Math.sqrt(-Math.expm1(-2 * h));
-    const D = before ? x0.map((value, k) => 1.5 * value - 0.5 * before[k]) : x0;
+    const last = before;
+    const D = last ? x0.map((value, k) => 1.5 * value - 0.5 * last[k]) : x0;
     x = x.map((value, k) => ofX * value + ofD * D[k] + ofZ * z[k]);
     before = x0;
     yield { level: to, x };
@@ -261,11 +297,6 @@ const SAMPLERS = { ancestral, ddim, dpm, heun };
 function startOf(sampler, schedule) {
   if (sampler === "ancestral" || sampler === "ddim") return schedule.at(schedule.timesteps);
   return schedule.atLambda(Math.max(schedule.range[0], LOWEST_LAMBDA));
-}
-
-/** Evaluations of the network for a row, without guidance. */
-function evaluationsOf(sampler, steps) {
-  return sampler === "heun" ? 2 * steps - 1 : steps;
 }
 
 /** Rows of one label after another are predicted together. */

@@ -42,7 +42,7 @@
   function numbers(base64, type) {
     const { buffer } = bytes(base64);
     if (type === "float16") return widened(new Uint16Array(buffer));
-    return type === "float64" ? new Float64Array(buffer) : new Float32Array(buffer);
+    return new Float32Array(buffer);
   }
 
   const sizeOf = (shape) => shape.reduce((a, b) => a * b, 1);
@@ -58,16 +58,24 @@
     });
   }
 
-  /** The tensors of a model, by name. */
+  /**
+   * The tensors of a model, by name.
+   *
+   * @param {PackedWeights} model
+   */
   async function tensorsOf({ shapes, weights, weights_type: type, scales, rest }) {
-    let whole;
+    const isRounded = type === "int8" || type === "steps";
+    /** @type {Int8Array | Int32Array} */
+    let whole = new Int8Array();
     if (type === "int8") whole = new Int8Array(bytes(weights).buffer);
     if (type === "steps") {
       const count = shapes.reduce((sum, [, shape, along]) => sum + (along ? sizeOf(shape) : 0), 0);
       whole = wholeOf(await inflated(weights), count);
     }
-    const exact = numbers(whole ? rest : weights, { int8: "float32", steps: "float16" }[type] ?? type);
-    const steps = whole && numbers(scales, "float32");
+    const exactType = { int8: "float32", steps: "float16", float16: "float16", float32: "float32" }[type];
+    const exact = numbers(isRounded ? rest : weights, exactType);
+    const steps = numbers(isRounded ? scales : "", "float32");
+    /** @type {Tensors} */
     const tensors = {};
     let [w, s, e] = [0, 0, 0];
     for (const [name, shape, along] of shapes) {
@@ -92,6 +100,7 @@
     const count = planes.length / 8;
     const bytes = Uint8Array.from(planes, (_, i) => planes[(i % 8) * count + Math.floor(i / 8)]);
     const all = new Float64Array(bytes.buffer);
+    /** @type {(each: any) => any} */
     const replaced = (each) => {
       if (!each || typeof each !== "object" || Array.isArray(each)) return each;
       if ("length" in each) return all.subarray(each.first, each.first + each.length);
@@ -100,6 +109,5 @@
     return value.map(replaced);
   }
 
-  window.pointillist ??= {};
   Object.assign(window.pointillist, { unpackNumbers: numbers, bytesOf: bytes, inflated, tensorsOf, withNumbers });
 })();

@@ -9,7 +9,7 @@
     /**
      * @param {string} source the workers' program
      * @param {string} kernel WebAssembly, base64
-     * @param {object[]} models as the page holds them
+     * @param {(PackedWeights & {id: string, columns: number})[]} models as the page holds them
      */
     constructor(source, kernel, models) {
       this.models = new Map(models.map((model) => [model.id, model]));
@@ -26,7 +26,13 @@
       this.kernel = WebAssembly.compile(bytesOf(kernel));
     }
 
-    /** Sends a worker a message; gives its answer. */
+    /**
+     * Sends a worker a message; gives its answer.
+     *
+     * @param {Worker} worker
+     * @param {object} message
+     * @returns {Promise<any>}
+     */
     call(worker, message) {
       return new Promise((resolve, reject) => {
         const call = this.nextCall++;
@@ -60,5 +66,5 @@
     }
   }
 
-  window.pointillist.Workers = Workers;
+  Object.assign(window.pointillist, { Workers });
 })();

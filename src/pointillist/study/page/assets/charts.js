@@ -14,8 +14,8 @@
     save,
     saveCanvas,
     fileName,
-  } = pointillist;
-  const { DASHES, SHAPES, sample, vector } = pointillist;
+  } = window.pointillist;
+  const { DASHES, SHAPES, sample, vector } = window.pointillist;
 
   const range = (n) => Array.from({ length: n }, (_, i) => i);
 
@@ -119,6 +119,7 @@
     ]);
   }
 
+  /** @param {ShownSection} section */
   function setUpMetrics(section) {
     const panel = section.root.querySelector(".chart");
     const holder = panel.querySelector(".plot");
@@ -127,9 +128,10 @@
     const { chart } = section;
     const sets = [...new Set(chart.rows.map((row) => row.set))];
     const isCategory = chart.x === null;
-    const isLogX = !isCategory && Math.min(...chart.x) > 0 && Math.max(...chart.x) >= 10 * Math.min(...chart.x);
+    const places = chart.x ?? range(chart.heads.length);
+    const isLogX = !isCategory && Math.min(...places) > 0 && Math.max(...places) >= 10 * Math.min(...places);
     // uPlot wants its x upwards, whatever the order of the table's columns.
-    const order = range(chart.heads.length).sort((a, b) => (isCategory ? a - b : chart.x[a] - chart.x[b]));
+    const order = range(chart.heads.length).sort((a, b) => places[a] - places[b]);
     const inOrder = (row) =>
       Object.fromEntries(
         Object.entries(row).map(([key, value]) => [key, Array.isArray(value) ? order.map((i) => value[i]) : value]),
@@ -137,6 +139,7 @@
     const rows = chart.rows.map(inOrder);
     const [heads, labels] = [chart.heads, chart.labels].map((texts) => order.map((i) => texts[i]));
     const hidden = new Set();
+    /** @type {Plot | null} */
     let drawn = null;
 
     const withReported = () => section.root.querySelector("[name=reported]")?.checked ?? false;
@@ -189,7 +192,7 @@
       const title = select.selectedOptions[0].textContent;
       drawn = plot(holder, {
         label: `${title} against ${chart.xName || "setting"}`,
-        x: isCategory ? range(heads.length) : order.map((i) => chart.x[i]),
+        x: order.map((i) => places[i]),
         ticks: labels,
         isCategory,
         isLogX,
@@ -198,7 +201,7 @@
         paint: (u, place) => paint(u, place, shown),
         describe: describe(shown),
       });
-      for (const key of keys.children) {
+      for (const key of keys.querySelectorAll("button")) {
         key.setAttribute("aria-pressed", String(!hidden.has(key.dataset.set)));
       }
     }
@@ -227,18 +230,18 @@
     panel.querySelector(".save").addEventListener("click", () => {
       const title = `${section.title}: ${select.selectedOptions[0].textContent}`;
       const names = shownRows().map((row) => ({ name: row.set, colour: seriesColour(sets.indexOf(row.set)) }));
-      saveCanvas(picture(drawn.canvas(), title, names), `${fileName(section, select.value)}.png`);
+      if (drawn) saveCanvas(picture(drawn.canvas(), title, names), `${fileName(section, select.value)}.png`);
     });
     panel.querySelector(".svg").addEventListener("click", () => {
       const title = `${section.title}: ${select.selectedOptions[0].textContent}`;
       const names = shownRows().map((row) => ({ name: row.set, index: sets.indexOf(row.set), hasMark: true }));
-      save(vector(drawn.parts, title, names), `${fileName(section, select.value)}.svg`);
+      if (drawn) save(vector(drawn.parts, title, names), `${fileName(section, select.value)}.svg`);
     });
     section.root.querySelector("[name=reported]")?.addEventListener("change", draw);
     onTheme(draw);
     fragment.onRestore(section.view, (params) => {
       const wanted = params.get("chart");
-      select.value = chart.metrics.some(([name]) => name === wanted) ? wanted : chart.metrics[0][0];
+      [select.value] = chart.metrics.find(([name]) => name === wanted) ?? chart.metrics[0];
       hidden.clear();
       for (const set of (params.get("hide") ?? "").split(",")) if (sets.includes(set)) hidden.add(set);
       draw();
@@ -246,23 +249,29 @@
     if (!drawn) draw();
   }
 
+  /** @param {ShownSection} section */
   function setUpLosses(section) {
     const panel = section.root.querySelector(".losses");
-    if (!panel) return;
+    const { losses } = section;
+    if (!panel || !losses) return;
     const holder = panel.querySelector(".plot");
     const select = panel.querySelector("select");
     const keys = panel.querySelector(".keys");
     const { heads } = section.chart;
+    /** @type {Plot | null} */
     let drawn = null;
 
     const curves = () =>
-      heads.map((name, i) => ({ name, i, curve: section.losses[select.value][i] })).filter((c) => c.curve);
+      heads.flatMap((name, i) => {
+        const curve = losses[select.value][i];
+        return curve ? [{ name, i, curve }] : [];
+      });
 
     function draw() {
       drawn?.destroy();
       drawn = null;
       const shown = curves();
-      if (!panel.open || !shown.length) return;
+      if (!panel?.open || !shown.length) return;
       keys.replaceChildren(
         ...shown.map(({ name, i }) => {
           return element("span", {}, sample({ colour: `var(--series-${(i % 8) + 1})`, shape: null, dash: i }), name);
@@ -287,7 +296,7 @@
             );
             const points = x.map((_, i) => (at(one, i) === null ? null : place(i, at(one, i))));
             line(u.ctx, points);
-            if (x.length === 1) mark(u.ctx, points[0], SHAPES[0], 3 * devicePixelRatio, u.ctx.strokeStyle);
+            if (x.length === 1 && points[0]) mark(u.ctx, points[0], SHAPES[0], 3 * devicePixelRatio, u.ctx.strokeStyle);
           }
         },
         describe: (i) => ({
@@ -314,18 +323,18 @@
     panel.querySelector(".save").addEventListener("click", () => {
       const names = curves().map(({ name, i }) => ({ name, colour: seriesColour(i) }));
       const title = `Training loss, ${select.value}: ${section.title}`;
-      saveCanvas(picture(drawn.canvas(), title, names), `${fileName(section, "loss", select.value)}.png`);
+      if (drawn) saveCanvas(picture(drawn.canvas(), title, names), `${fileName(section, "loss", select.value)}.png`);
     });
     panel.querySelector(".svg").addEventListener("click", () => {
       const names = curves().map(({ name, i }) => ({ name, index: i, hasMark: false }));
       const title = `Training loss, ${select.value}: ${section.title}`;
-      save(vector(drawn.parts, title, names), `${fileName(section, "loss", select.value)}.svg`);
+      if (drawn) save(vector(drawn.parts, title, names), `${fileName(section, "loss", select.value)}.svg`);
     });
     onTheme(draw);
     fragment.onRestore(section.view, (params) => {
       const wanted = params.get("loss");
-      panel.open = Object.hasOwn(section.losses, wanted);
-      if (panel.open) select.value = wanted;
+      panel.open = wanted !== null && Object.hasOwn(losses, wanted);
+      if (wanted !== null && panel.open) select.value = wanted;
       draw();
     });
   }

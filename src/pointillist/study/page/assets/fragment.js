@@ -1,9 +1,9 @@
 "use strict";
 /** The page's state in the URL's fragment, `#view?key=value&key=value`: a link restores what its sender saw. */
-window.pointillist ??= {};
 (() => {
   /** What each view was last given, so that going to another view and back loses nothing. */
   const kept = new Map();
+  /** @type {{view: string, callback: (params: URLSearchParams) => void}[]} */
   const listeners = [];
 
   const decoded = (text) => {
@@ -26,7 +26,12 @@ window.pointillist ??= {};
 
   const hash = (view, params) => `#${encodeURIComponent(view)}${String(params) && `?${params}`}`;
 
-  /** Makes `params` all that the fragment says of the view. */
+  /**
+   * Makes `params` all that the fragment says of the view.
+   *
+   * @param {string} view
+   * @param {URLSearchParams} params
+   */
   const write = (view, params) => {
     kept.set(view, new URLSearchParams(params));
     try {
@@ -36,7 +41,12 @@ window.pointillist ??= {};
     }
   };
 
-  /** Changes some of a view's keys; null or "" takes one away. */
+  /**
+   * Changes some of a view's keys; null or "" takes one away.
+   *
+   * @param {string} view
+   * @param {Record<string, string | null>} changes
+   */
   const change = (view, changes) => {
     const params = new URLSearchParams(kept.get(view));
     for (const [key, value] of Object.entries(changes)) {
@@ -49,7 +59,12 @@ window.pointillist ??= {};
   /** The URL that restores a view as it is now. */
   const link = (view) => location.href.split("#")[0] + hash(view, kept.get(view) ?? new URLSearchParams());
 
-  /** Calls back at once and whenever the fragment changes, if it names the view. */
+  /**
+   * Calls back at once and whenever the fragment changes, if it names the view.
+   *
+   * @param {string} view
+   * @param {(params: URLSearchParams) => void} callback
+   */
   const onRestore = (view, callback) => {
     listeners.push({ view, callback });
     const now = read();
@@ -64,5 +79,5 @@ window.pointillist ??= {};
 
   restore();
   addEventListener("hashchange", restore);
-  pointillist.fragment = { read, write, change, link, onRestore };
+  Object.assign(window.pointillist, { fragment: { read, write, change, link, onRestore } });
 })();

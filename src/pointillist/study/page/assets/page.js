@@ -1,7 +1,8 @@
 "use strict";
 /** What the page's parts share, its navigation and its links. */
 (() => {
-  const { fragment } = pointillist;
+  const { element, fragment } = window.pointillist;
+  /** @type {StudyContent} */
   const data = JSON.parse(document.getElementById("page.data").textContent);
 
   /** The value of one of the style's colours, such as "--accent". */
@@ -10,18 +11,12 @@
   /** The colour of the i-th series; they repeat. */
   const seriesColour = (i) => colour(`--series-${(i % 8) + 1}`);
 
+  /** @param {() => void} callback */
   const onTheme = (callback) => document.addEventListener("pointillist:theme", callback);
 
   /** Tells a screen reader. */
   const say = (text) => {
     document.getElementById("page.status").textContent = text;
-  };
-
-  /** An element with properties and children. */
-  const element = (tag, properties = {}, ...children) => {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
   };
 
   const save = (blob, name) => {
@@ -32,21 +27,34 @@
 
   const saveCanvas = (canvas, name) => canvas.toBlob((blob) => save(blob, name), "image/png");
 
-  /** Each section's element beside its data. */
-  const sections = data.sections.map((of) => ({ ...of, root: document.getElementById(of.view) }));
+  /**
+   * Each section's element beside its data.
+   *
+   * @type {ShownSection[]}
+   */
+  const sections = data.sections.flatMap((of) => {
+    const root = document.getElementById(of.view);
+    return root ? [{ ...of, root }] : [];
+  });
 
+  /**
+   * @param {ShownSection} section
+   * @param {string[]} parts
+   */
   const fileName = (section, ...parts) =>
     [data.study, section.name, ...parts].join("-").replace(/[^\w.-]+/g, "_");
 
   const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
   /** What the first picture does not need; it is done after it, a piece at a time. */
+  /** @type {(() => void)[]} */
   const waiting = [];
+  /** @param {() => void} work */
   const later = (work) => waiting.push(work);
 
   /** Does all that waits, for a link that leads there. */
   function finish() {
-    while (waiting.length) waiting.shift()();
+    while (waiting.length) waiting.shift()?.();
     document.documentElement.dataset.isReady = "true";
   }
 
@@ -55,10 +63,6 @@
     if (waiting.length) setTimeout(proceed);
     else finish();
   }
-
-  Object.assign(pointillist, {
-    later, data, sections, colour, seriesColour, onTheme, say, element, save, saveCanvas, fileName, FONT, copyFrom,
-  });
 
   async function copy(text) {
     try {
@@ -97,7 +101,7 @@
 
   // A link to a view keeps what was chosen there; the browser's own jump would restore its defaults.
   document.addEventListener("click", (event) => {
-    const link = event.target.closest('a[href^="#"]');
+    const link = event.target instanceof Element ? event.target.closest('a[href^="#"]') : null;
     const view = link && decodeURIComponent(link.hash.slice(1));
     if (!view || view.startsWith("page.") || view.includes("?")) return;
     event.preventDefault();
@@ -106,6 +110,7 @@
     fragment.change(view, {});
     show(view, calm.matches ? "auto" : "smooth");
     const target = document.getElementById(view);
+    if (!target) return;
     target.tabIndex = -1;
     target.focus({ preventScroll: true });
   });
@@ -138,5 +143,12 @@
     },
     { rootMargin: "-30% 0px -69% 0px" },
   );
-  for (const view of links.keys()) observer.observe(document.getElementById(view));
+  for (const view of links.keys()) {
+    const target = document.getElementById(view);
+    if (target) observer.observe(target);
+  }
+
+  Object.assign(window.pointillist, {
+    later, data, sections, colour, seriesColour, onTheme, say, save, saveCanvas, fileName, FONT, copyFrom,
+  });
 })();

@@ -1,11 +1,16 @@
 "use strict";
 /** A chart by uPlot, with what all charts of the page have: values by mouse, touch and keyboard, themes, pictures. */
 (() => {
-  const { colour, element, onTheme, say, FONT } = pointillist;
+  const { colour, contextOf, element, say, FONT } = window.pointillist;
 
   const number = (value) => (value === null ? "" : String(Number(value.toPrecision(4))));
 
-  /** The ends of an axis that shows all values; wide ranges of positive ones are shown by their logarithms. */
+  /**
+   * The ends of an axis that shows all values; wide ranges of positive ones are shown by their logarithms.
+   *
+   * @param {number[]} values
+   * @returns {{range: [number, number], isLog: boolean}}
+   */
   function axisOf(values) {
     const finite = values.filter(Number.isFinite);
     if (!finite.length) return { range: [0, 1], isLog: false };
@@ -39,17 +44,8 @@
    * Draws a chart into an element.
    *
    * @param {HTMLElement} holder
-   * @param {object} options
-   * @param {string} options.label what the chart shows, for those who cannot see it
-   * @param {number[]} options.x ascending
-   * @param {string[]|null} options.ticks a label for each x; null for an axis of numbers with round ones
-   * @param {boolean} options.isCategory whether the ticks are names, which stand side by side
-   * @param {boolean} options.isLogX
-   * @param {string} options.xName
-   * @param {number[]} options.inSight values that the y axis has to show
-   * @param {(u: uPlot, place: (i: number, value: number) => [number, number]) => void} options.paint
-   * @param {(i: number) => {head: string, lines: {colour: string, name: string, text: string, more?: string}[]}} options.describe
-   * @returns {{destroy: () => void, canvas: () => HTMLCanvasElement, parts: object}}
+   * @param {PlotOptions} options
+   * @returns {Plot}
    */
   function plot(holder, options) {
     const { x, ticks, isCategory, isLogX } = options;
@@ -57,10 +53,12 @@
     const tip = element("div", { className: "tip", hidden: true });
     const longest = ticks ? Math.max(...ticks.map((tick) => tick.length)) * 6.2 : 0;
     const isTurned = isCategory && longest + 8 > (holder.clientWidth - 60) / x.length;
+    /** @type {number | null} */
     let chosen = null;
 
+    /** @returns {[number, number]} */
     const xRange = () => {
-      const [low, high] = [x[0], x.at(-1)];
+      const [low, high] = [x[0], x[x.length - 1]];
       if (isCategory) return [-0.5, x.length - 0.5];
       if (isLogX) return [low / (high / low) ** 0.06, high * (high / low) ** 0.06];
       const margin = (high - low) * 0.05 || 1;
@@ -166,12 +164,14 @@
 
     const keys = (event) => {
       const last = x.length - 1;
-      const to = {
+      /** @type {Record<string, number | undefined>} */
+      const targets = {
         ArrowLeft: chosen === null ? last : Math.max(0, chosen - 1),
         ArrowRight: chosen === null ? 0 : Math.min(last, chosen + 1),
         Home: 0,
         End: last,
-      }[event.key];
+      };
+      const to = targets[event.key];
       if (to !== undefined) {
         event.preventDefault();
         read(to);
@@ -207,7 +207,7 @@
     const scale = devicePixelRatio || 1;
     const [top, bottom] = [34 * scale, 30 * scale];
     const made = element("canvas", { width: canvas.width, height: canvas.height + top + bottom });
-    const context = made.getContext("2d");
+    const context = contextOf(made);
     context.fillStyle = colour("--panel");
     context.fillRect(0, 0, made.width, made.height);
     context.drawImage(canvas, 0, top);
@@ -227,5 +227,5 @@
     return made;
   }
 
-  Object.assign(pointillist, { plot, picture });
+  Object.assign(window.pointillist, { plot, picture });
 })();

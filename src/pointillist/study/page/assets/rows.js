@@ -1,7 +1,8 @@
 "use strict";
 /** Generated rows beside real ones; rows of three columns turn. */
 (() => {
-  const { fragment, later, data, sections, colour, seriesColour, onTheme, element, saveCanvas, fileName, FONT } = pointillist;
+  const { contextOf, element, fragment, later, data, sections } = window.pointillist;
+  const { colour, seriesColour, onTheme, saveCanvas, fileName, FONT } = window.pointillist;
   const START = [-60, 25]; // azimuth and elevation in degrees
   const BINS = 40;
 
@@ -95,14 +96,14 @@
   function sized(canvas, side) {
     const scale = devicePixelRatio || 1;
     canvas.width = canvas.height = Math.round(side * scale);
-    const context = canvas.getContext("2d");
+    const context = contextOf(canvas);
     context.scale(scale, scale);
     return context;
   }
 
   function thumbnails() {
     for (const canvas of document.querySelectorAll(".thumbnail")) {
-      const set = data.sets[canvas.dataset.set];
+      const set = data.sets[canvas.dataset.set ?? ""];
       canvas.hidden = !set;
       if (!set || set.real.lost) continue;
       const real = set.axes.length > 1 && set.real.classes ? classColours() : [colour("--accent")];
@@ -110,6 +111,7 @@
     }
   }
 
+  /** @param {ShownSection} section */
   function setUp(section) {
     const figure = section.root.querySelector(".rows");
     if (!figure) return;
@@ -121,6 +123,11 @@
     const { heads } = section.chart;
     const main = section.chart.metrics[0];
     let angles = START;
+    /**
+     * The panels in sight.
+     *
+     * @type {{panel: string, title: string, draw: Draw, canvas: HTMLCanvasElement, box: HTMLElement, note: string}[]}
+     */
     let shown = [];
 
     const isChosen = (chip) => chip.getAttribute("aria-pressed") === "true";
@@ -129,7 +136,8 @@
     function caption(panel) {
       if (panel === "data") return `${set().real.n.toLocaleString("en")} rows`;
       const row = section.chart.rows.find((one) => one.set === select.value && one.metric === main[0]);
-      return row.text[panel] === "not yet" ? "" : `${main[1]} ${row.text[panel]}`;
+      const text = row?.text[panel] ?? "not yet";
+      return text === "not yet" ? "" : `${main[1]} ${text}`;
     }
 
     function remark(draw) {
@@ -139,9 +147,9 @@
     }
 
     function build() {
-      shown = chips.filter(isChosen).map(({ dataset: { panel } }) => {
-        const draw = panel === "data" ? set().real : data.draws[section.draws[select.value][panel]];
-        const title = panel === "data" ? "data" : heads[panel];
+      shown = chips.filter(isChosen).map(({ dataset: { panel = "data" } }) => {
+        const draw = panel === "data" ? set().real : data.draws[section.draws[select.value][Number(panel)]];
+        const title = panel === "data" ? "data" : heads[Number(panel)];
         const canvas = element("canvas", {});
         canvas.setAttribute("role", "img");
         canvas.setAttribute("aria-label", `${panel === "data" ? "Real" : "Generated"} rows of ${select.value}, ${title}`);
@@ -201,6 +209,7 @@
       requestAnimationFrame(draw);
     }
 
+    /** @type {Record<string, [azimuth: number, elevation: number]>} */
     const STEPS = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] };
     holder.addEventListener("keydown", (event) => {
       if (!holder.classList.contains("turns") || !(event.key in STEPS)) return;
@@ -208,9 +217,10 @@
       turn(...STEPS[event.key]);
       write();
     });
+    /** @type {[number, number] | null} */
     let from = null;
     holder.addEventListener("pointerdown", (event) => {
-      if (!holder.classList.contains("turns") || event.target.tagName !== "CANVAS") return;
+      if (!holder.classList.contains("turns") || !(event.target instanceof HTMLCanvasElement)) return;
       from = [event.clientX, event.clientY];
       holder.setPointerCapture(event.pointerId);
     });
@@ -250,7 +260,7 @@
         width: scale * (across * (side + gap) + gap),
         height: scale * (down * (side + head + gap) + gap + 24),
       });
-      const context = made.getContext("2d");
+      const context = contextOf(made);
       context.scale(scale, scale);
       context.fillStyle = colour("--panel");
       context.fillRect(0, 0, made.width, made.height);
@@ -279,9 +289,11 @@
     onTheme(draw);
     fragment.onRestore(section.view, (params) => {
       const wanted = params.get("figure");
-      select.value = Object.hasOwn(section.draws, wanted) ? wanted : select.options[0].value;
+      select.value = wanted !== null && Object.hasOwn(section.draws, wanted) ? wanted : select.options[0].value;
       const chosen = params.get("settings")?.split(".");
-      for (const chip of chips) chip.setAttribute("aria-pressed", String(!chosen || chosen.includes(chip.dataset.panel)));
+      for (const chip of chips) {
+        chip.setAttribute("aria-pressed", String(!chosen || chosen.includes(chip.dataset.panel ?? "")));
+      }
       const turned = (params.get("angle") ?? "").split(".").map(Number);
       angles = params.has("angle") && turned.length === 2 && turned.every(Number.isFinite) ? turned : START;
       build();

@@ -47,6 +47,11 @@
     return path.text;
   }
 
+  /**
+   * @param {string} tag
+   * @param {Record<string, any>} attributes
+   * @param {(Node | string)[]} children
+   */
   function svg(tag, attributes = {}, ...children) {
     const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
     for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -66,5 +71,5 @@
     return made;
   }
 
-  Object.assign(pointillist, { DASHES, SHAPES, sample, shapePath, svg });
+  Object.assign(window.pointillist, { DASHES, SHAPES, sample, shapePath, svg });
 })();

@@ -1,7 +1,7 @@
 "use strict";
 /** Tables: sorting, filters, reported numbers, CSV. */
 (() => {
-  const { fragment, later, sections, element, save, fileName, say } = pointillist;
+  const { fragment, later, sections, element, save, fileName, say } = window.pointillist;
 
   /** The section's lines of results.csv, byte for byte. */
   async function csv(packed) {
@@ -17,7 +17,7 @@
     const number = (row) => Number(row.cells[column].dataset.number ?? NaN);
     return (a, b) => {
       const [x, y] = [number(a), number(b)];
-      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y));
       return sign * (x - y);
     };
   }
@@ -34,14 +34,15 @@
     value.replaceChildren(link);
   }
 
+  /** @param {ShownSection} section */
   function setUp(section) {
     const panel = section.root.querySelector(".table-panel");
     const body = panel.querySelector("tbody");
     const rows = [...body.rows];
     const heads = [...panel.querySelectorAll("thead th")];
-    const control = (name) => panel.querySelector(`[name=${name}]`);
-    const filters = ["set", "metric"].map(control);
-    const checks = ["reported", "classes"].map(control).filter(Boolean);
+    const filters = [panel.querySelector("[name=set]"), panel.querySelector("[name=metric]")];
+    const ofClasses = panel.querySelector("[name=classes]");
+    const checks = [panel.querySelector("[name=reported]"), ofClasses].filter((check) => check !== null);
     let sort = 0; // 1, 2, …: by that column, upwards; negative: downwards
 
     function show() {
@@ -53,7 +54,7 @@
       let previous = null;
       for (const row of ordered) {
         row.hidden = !isShown(row);
-        const isSeen = !row.hidden && (!row.classList.contains("of-class") || control("classes")?.checked);
+        const isSeen = !row.hidden && (!row.classList.contains("of-class") || ofClasses?.checked);
         if (!isSeen) continue;
         row.classList.toggle("first", row.dataset.set !== previous);
         previous = row.dataset.set;

@@ -1,7 +1,7 @@
 "use strict";
 /** Charts as SVG: what paints on a canvas paints on a recorder, and axes are set as text. */
 (() => {
-  const { DASHES, colour, shapePath, svg, FONT } = pointillist;
+  const { DASHES, colour, shapePath, svg, FONT } = window.pointillist;
   const [WIDTH, HEIGHT] = [760, 440];
   const AREA = { left: 64, top: 44, right: WIDTH - 16, bottom: HEIGHT - 84 };
 
@@ -11,9 +11,11 @@
     fillStyle = "#000";
     lineWidth = 1;
     globalAlpha = 1;
+    /** @type {number[]} */
     #dash = [];
     #path = "";
     #at = [0, 0];
+    /** @type {[object, number[]][]} */
     #kept = [];
 
     constructor(group) {
@@ -62,7 +64,7 @@
     }
 
     restore() {
-      const [styles, at] = this.#kept.pop();
+      const [styles, at] = this.#kept.pop() ?? [{}, [0, 0]];
       Object.assign(this, styles);
       this.#at = at;
     }
@@ -91,7 +93,7 @@
         for (const f of factors) ticks.push(f * 10 ** e);
     } else {
       const power = 10 ** Math.floor(Math.log10((high - low) / 5));
-      const step = power * [1, 2, 5, 10].find((f) => f * power >= (high - low) / 6);
+      const step = power * ([1, 2, 5].find((f) => f * power >= (high - low) / 6) ?? 10);
       for (let value = Math.ceil(low / step) * step; value <= high; value += step) ticks.push(value);
     }
     return ticks.filter((value) => value >= low && value <= high);
@@ -100,7 +102,7 @@
   /**
    * A chart as an SVG file.
    *
-   * @param {object} parts those of a chart by `plot`
+   * @param {PlotParts} parts
    * @param {string} title
    * @param {{name: string, index: number, hasMark: boolean}[]} names of the series
    * @returns {Blob}
@@ -133,6 +135,7 @@
         svg("text", { x: AREA.left - 8, y: at + 4, "text-anchor": "end" }, number(value)),
       );
     }
+    /** @type {[number, string][]} */
     const across = ticks
       ? x.map((value, i) => [value, ticks[i]])
       : ticksOf(xRange, isLogX).map((value) => [value, number(value)]);
@@ -168,5 +171,5 @@
     return new Blob([new XMLSerializer().serializeToString(picture)], { type: "image/svg+xml" });
   }
 
-  pointillist.vector = vector;
+  Object.assign(window.pointillist, { vector });
 })();

@@ -4,6 +4,7 @@
 (() => {
   const { Duel, curves, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
     window.pointillist;
+  /** @type {Record<string, string>} */
   const NAMES = { dpm: "DPM-Solver++(2M)", heun: "Heun", ddim: "DDIM", ancestral: "ancestral (DDPM)" };
   /** Evaluations at which distances are measured. */
   const BUDGETS = [3, 5, 8, 12, 20, 32, 50];
@@ -24,6 +25,12 @@
   };
 
   class SamplerStep {
+    /** @type {string} there once something is shown */
+    set;
+    /** @type {object | undefined} */
+    measuring;
+
+    /** @param {HTMLElement} root */
     constructor(root) {
       this.duel = new Duel(root, "sampler");
       this.models = [...root.querySelectorAll("[name=model]")];
@@ -38,6 +45,7 @@
       this.evaluations.addEventListener("input", () => (this.output.textContent = this.evaluations.value));
     }
 
+    /** @param {Shown} shown */
     show({ set, model }) {
       if (this.set === set && this.models[0].options.length === models.of(set).length) return;
       this.set = set;
@@ -60,8 +68,8 @@
       const [before, now] = [this.measuring, {}];
       this.measuring = now;
       if (before) pool.stop("measure");
-      const ends = await this.duel.run(sides);
-      if (this.measuring !== now || ends.includes(null)) return;
+      const ends = (await this.duel.run(sides)).filter((rows) => rows !== null);
+      if (this.measuring !== now || ends.length < sides.length) return;
       const { columns } = models.get(sides[0].id);
       const real = models.datasets[this.set].real.subarray(0, MEASURED_ROWS * columns);
       this.readout.textContent = [0, 1]
@@ -77,6 +85,7 @@
 
     /** Distances of both sides at all budgets, one after another. */
     async #measure(now, real, columns) {
+      /** @type {Curve[]} */
       const series = [0, 1].map((i) => ({ name: NAMES[this.samplers[i].value], colour: i, points: [] }));
       if (this.models[0].value !== this.models[1].value) {
         series.forEach((one, i) => (one.name += `, ${models.get(this.models[i].value).title}`));
@@ -116,24 +125,33 @@
     const section = sections.find(({ kind, chart }) => kind === "classes" && chart.x && chart.xName === "guidance");
     if (!section) return null;
     const { chart } = section;
-    const rows = ["accuracy", "coverage"]
-      .map((metric) => chart.rows.find((row) => row.metric === metric && row.set === set))
-      .filter(Boolean);
+    const scales = chart.x ?? [];
+    const rows = ["accuracy", "coverage"].flatMap(
+      (metric) => chart.rows.find((row) => row.metric === metric && row.set === set) ?? [],
+    );
     if (!rows.length) return null;
     return {
-      most: Math.max(...chart.x),
+      most: Math.max(...scales),
       series: rows.map((row, i) => ({
         name: row.metric,
         colour: i,
-        points: chart.x
-          .map((w, k) => [w, row.value[k], chart.halfLength * (row.error[k] ?? 0)])
-          .filter(([, value]) => value !== null)
+        points: scales
+          .flatMap((w, k) => {
+            const value = row.value[k];
+            return value === null ? [] : [[w, value, chart.halfLength * (row.error[k] ?? 0)]];
+          })
           .sort((a, b) => a[0] - b[0]),
       })),
     };
   }
 
   class GuidanceStep {
+    /** @type {string | undefined} as the model, there once something is shown */
+    set;
+    /** @type {StudyModel} */
+    model;
+
+    /** @param {HTMLElement} root */
     constructor(root) {
       this.root = root;
       this.duel = new Duel(root, "guidance");
@@ -147,14 +165,16 @@
       for (const input of [...this.scales, this.classes]) input.addEventListener("input", again);
     }
 
+    /** @param {Shown} shown */
     show({ set: wanted }) {
       // A set without such a model leaves the last one, or the first that has one.
       const hasOne = (name) => models.conditional(name);
       const set = hasOne(wanted) ? wanted : (this.set ?? Object.keys(models.datasets).find(hasOne));
       const conditional = set && models.conditional(set);
       if (!conditional || (this.set === set && this.model === conditional)) return;
-      Object.assign(this, { set, model: conditional });
-      const classes = Array.from({ length: conditional.n_classes }, (_, k) => new Option(`class ${k}`, k));
+      this.set = set;
+      this.model = conditional;
+      const classes = Array.from({ length: conditional.n_classes }, (_, k) => new Option(`class ${k}`, String(k)));
       this.classes.replaceChildren(new Option("all classes", "all"), ...classes);
       const measured = measuredGuidance(set);
       this.chart.closest("figure").hidden = !measured;
@@ -171,8 +191,8 @@
     }
 
     #run() {
-      const labels = labelsFor(models.datasets[this.set], 1000, this.classes.value);
-      this.scales.forEach((scale, i) => (this.outputs[i].textContent = Number(scale.value)));
+      const labels = labelsFor(models.datasetOf(this.model), 1000, this.classes.value);
+      this.scales.forEach((scale, i) => (this.outputs[i].textContent = String(Number(scale.value))));
       const shown = this.scales.map((scale) => ({
         id: this.model.id,
         sampler: "dpm",

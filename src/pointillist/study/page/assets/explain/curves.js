@@ -2,8 +2,10 @@
 /* Small charts as SVG: curves with error bars, named where they end. */
 
 (() => {
-  const { DASHES, sample, shapePath, svg } = window.pointillist;
+  const { DASHES, element, sample, shapePath, svg } = window.pointillist;
   const MARGIN = { top: 16, right: 14, bottom: 40, left: 48 };
+
+  /** @param {CurveAxis} axis */
   function ticksOf({ range: [low, high], log }) {
     if (log) {
       const decades = [];
@@ -13,7 +15,7 @@
     }
     const rough = (high - low) / 5;
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * [1, 2, 5, 10].find((m) => m * power >= rough);
+    const step = power * ([1, 2, 5].find((m) => m * power >= rough) ?? 10);
     const ticks = [];
     for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + step * 1e-6; value += step) ticks.push(value);
     return ticks;
@@ -24,15 +26,8 @@
   /**
    * Draws a chart into an element, anew whenever its width changes.
    *
-   * @param {HTMLElement} holder
-   * @param {object} options
-   * @param {string} options.label what it shows, for those who cannot see it
-   * @param {{range: number[], log?: boolean, name: string, ticks?: number[]}} options.x
-   * @param {{range: number[], log?: boolean, name: string}} options.y
-   * @param {{name: string, colour: number, points: number[][]}[]} options.series points: x, y and, if known, half of an
-   *   error bar
-   * @param {{at: number, name: string}[]} [options.levels] dashed horizontal lines
-   * @param {number} [options.marker] an x that is marked
+   * @param {CurveHolder} holder
+   * @param {CurveOptions} options
    */
   function curves(holder, options) {
     holder.chart = options;
@@ -43,10 +38,17 @@
     draw(holder);
   }
 
+  /** @param {CurveHolder} holder */
   function draw(holder) {
+    if (!holder.chart) return;
     const { label, x, y, series, levels = [], marker } = holder.chart;
     const [width, height] = [holder.clientWidth, holder.clientHeight];
     if (!width || !height) return;
+    /**
+     * @param {CurveAxis} axis
+     * @param {number} from
+     * @param {number} to
+     */
     const scale = ({ range: [low, high], log }, from, to) => {
       const of = log ? Math.log : (value) => value;
       return (value) => from + ((of(value) - of(low)) / (of(high) - of(low))) * (to - from);
@@ -93,6 +95,10 @@
     holder.replaceChildren(picture);
   }
 
+  /**
+   * @param {SVGElement} picture
+   * @param {Curve} one
+   */
   function drawSeries(picture, { name, colour, points, isLine }, toX, toY, within, marker) {
     if (!points.length) return;
     const group = svg("g", { style: `--own: var(--series-${colour + 1})`, class: "series" });
@@ -126,11 +132,15 @@
     picture.append(group);
   }
 
-  /** Names of series, each with its line and mark as the chart has them. */
+  /**
+   * Names of series, each with its line and mark as the chart has them.
+   *
+   * @param {Curve[]} series
+   */
   function keyOf(series) {
     return series.map(({ name, colour, isLine }) => {
       const shown = sample({ colour: `var(--series-${colour + 1})`, shape: isLine ? null : colour, dash: colour });
-      return pointillist.element("span", { className: "key" }, shown, name);
+      return element("span", { className: "key" }, shown, name);
     });
   }
 

@@ -68,5 +68,5 @@
     return { value, error: Math.sqrt(Math.max(jackknife - second, second)), nullError: Math.sqrt(second) };
   }
 
-  window.pointillist.energyDistance = energyDistance;
+  Object.assign(window.pointillist, { energyDistance });
 })();

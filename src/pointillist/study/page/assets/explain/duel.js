@@ -27,10 +27,14 @@
         seconds: 5,
       });
       this.button.addEventListener("click", () => (this.clock.isPlaying ? this.clock.pause() : this.clock.play()));
-      this.time.addEventListener("input", () => this.clock.seek(this.time.value / 1000));
+      this.time.addEventListener("input", () => this.clock.seek(Number(this.time.value) / 1000));
     }
 
-    /** Draws both sides anew, and plays them. */
+    /**
+     * Draws both sides anew, and plays them.
+     *
+     * @param {Pick<Run, "id" | "sampler" | "steps" | "guidance" | "labels">[]} sides
+     */
     async run(sides) {
       this.clock.pause();
       this.clock.share = 0;
@@ -46,9 +50,9 @@
 
     #show(share) {
       this.stages.forEach((stage) => stage.show(share));
-      this.time.value = Math.round(1000 * share);
+      this.time.value = String(Math.round(1000 * share));
     }
   }
 
-  window.pointillist.Duel = Duel;
+  Object.assign(window.pointillist, { Duel });
 })();

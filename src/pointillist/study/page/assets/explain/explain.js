@@ -5,8 +5,11 @@
   const { Hero, NoiseStep, DenoiseStep, ScheduleStep, SamplerStep, GuidanceStep, element, models } = window.pointillist;
 
   const root = document.getElementById("page.how");
+  const first = Object.keys(models.datasets)[0];
+  const state = { set: first, model: models.plain(first), share: 0.45 };
+  /** @param {string} name */
   const part = (name) => root.querySelector(`[data-step="${name}"]`);
-  const state = { set: "", model: null, share: 0.45 };
+  /** @type {{show: (shown: Shown) => void}[]} */
   const shown = [];
 
   /** Makes a step when it comes near, and shows the state in it from then on. */
@@ -24,6 +27,7 @@
     watch.observe(target);
   }
 
+  /** @returns {Shown} */
   const current = () => ({
     set: state.set,
     model: state.model,
@@ -38,7 +42,7 @@
   function update() {
     const t = Math.round(state.share * state.model.timesteps);
     for (const time of times) {
-      time.value = Math.round(1000 * state.share);
+      time.value = String(Math.round(1000 * state.share));
       time.closest("label").querySelector("output").textContent = `${t} of ${state.model.timesteps}`;
       time.setAttribute("aria-valuetext", `t = ${t} of ${state.model.timesteps}`);
     }
@@ -56,7 +60,8 @@
       !models.conditional(set) && !Object.keys(models.datasets).some((of) => models.conditional(of));
     part("guidance").querySelector(".without").hidden = Boolean(models.conditional(set));
     for (const picker of pickers)
-      for (const button of picker.children) button.setAttribute("aria-pressed", String(button.dataset.set === set));
+      for (const button of picker.querySelectorAll("button"))
+        button.setAttribute("aria-pressed", String(button.dataset.set === set));
     update();
   }
 
@@ -75,7 +80,7 @@
 
   for (const time of times) {
     time.addEventListener("input", () => {
-      state.share = time.value / 1000;
+      state.share = Number(time.value) / 1000;
       update();
     });
   }
@@ -89,12 +94,12 @@
   });
 
   fillPickers();
-  chooseSet(Object.keys(models.datasets)[0]);
+  chooseSet(first);
   whenNear(document.querySelector(".hero-stage"), (target) => new Hero(target));
   whenNear(part("noise"), (target) => new NoiseStep(target));
   whenNear(part("denoise"), (target) => new DenoiseStep(target));
   whenNear(part("schedule"), (target) => new ScheduleStep(target));
   whenNear(part("sampler"), (target) => new SamplerStep(target));
   whenNear(part("guidance"), (target) => new GuidanceStep(target));
-  window.pointillist.explain = { chooseSet, state, shown };
+  Object.assign(window.pointillist, { explain: { chooseSet, state, shown } });
 })();

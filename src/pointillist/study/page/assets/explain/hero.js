@@ -10,7 +10,15 @@
     place = 0;
     direction = 1;
     rest = 0;
+    isReady = false;
+    isSeen = false;
+    isMoving = false;
+    /** @type {string | null} */
+    set = null;
+    /** @type {string | null} of the model */
+    id = null;
 
+    /** @param {HTMLElement} root */
     constructor(root) {
       this.root = root;
       this.button = root.querySelector(".play");
@@ -26,9 +34,11 @@
       }).observe(this.stage.canvas);
     }
 
+    /** @param {Shown} shown */
     async show({ set, model }) {
       if (this.set === set && this.id === model.id) return;
-      Object.assign(this, { set, id: model.id });
+      this.set = set;
+      this.id = model.id;
       this.isReady = false;
       const rows = await this.stage.run({ id: model.id, sampler: "dpm", steps: 32, seed: 3 });
       if (!rows) return;
@@ -58,6 +68,7 @@
       this.button.textContent = this.wants ? "Pause" : "Play";
       if (!this.wants || !this.isSeen || !this.isReady || this.isMoving) return;
       this.isMoving = true;
+      /** @type {number | null} */
       let before = null;
       const tick = (now) => {
         if (!this.wants || !this.isSeen || !this.isReady) {
@@ -93,5 +104,5 @@
     }
   }
 
-  window.pointillist.Hero = Hero;
+  Object.assign(window.pointillist, { Hero });
 })();

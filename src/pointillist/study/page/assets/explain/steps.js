@@ -21,6 +21,9 @@
 
   const noised = (rows, noise, { alpha, sigma }) => rows.map((value, i) => alpha * value + sigma * noise[i]);
 
+  /** @type {Record<string, [number, number]>} */
+  const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
   const percent = (share) => `${(100 * share).toFixed(share < 0.095 ? 1 : 0)} %`;
 
   /** Does what is asked for last, once what goes on is done. */
@@ -44,6 +47,14 @@
 
   /** Real rows beside the same rows with noise. */
   class NoiseStep {
+    /** @type {StudyDataset} as the others below, there once something is shown */
+    dataset;
+    /** @type {StudyModel} */
+    model;
+    /** @type {Level} */
+    level;
+
+    /** @param {HTMLElement} root */
     constructor(root) {
       this.readout = root.querySelector(".readout");
       const pick = (row) => this.#pick(row);
@@ -51,6 +62,7 @@
       this.stages = [...root.querySelectorAll("canvas")].map((canvas) => new Stage(canvas, { onPick: pick, show }));
     }
 
+    /** @param {Shown} shown */
     show({ dataset, model, t }) {
       if (this.dataset !== dataset) {
         this.dataset = dataset;
@@ -61,7 +73,8 @@
         }
       }
       const level = levelAt(model, t);
-      Object.assign(this, { model, level });
+      this.model = model;
+      this.level = level;
       const [clean, noisy] = this.stages.map(({ scene }) => scene);
       for (const scene of [clean, noisy]) scene.setDataset(dataset, model.columns);
       clean.setRows(dataset.real, { alpha: 1, sigma: 0, t: 0, lambda: Infinity }, null);
@@ -82,11 +95,12 @@
     #trace() {
       const [clean, noisy] = this.stages.map(({ scene }) => scene);
       const { columns, timesteps } = this.model;
-      if ((clean.chosen ?? null) === null) {
+      const { chosen } = clean;
+      if (chosen === null) {
         clean.path = noisy.path = null;
         return;
       }
-      const of = (numbers) => numbers.subarray(clean.chosen * columns, (clean.chosen + 1) * columns);
+      const of = (numbers) => numbers.subarray(chosen * columns, (chosen + 1) * columns);
       clean.path = of(this.dataset.real);
       const times = Array.from({ length: 41 }, (_, i) => (this.level.t * i) / 40).map((t) => Math.min(timesteps, t));
       const points = times.map((t) => noised(of(this.dataset.real), of(this.noise), levelAt(this.model, t)));
@@ -96,6 +110,15 @@
 
   /** Noisy rows with the network's answers: of one point, as a field, and of all rows. */
   class DenoiseStep {
+    /** @type {StudyDataset} there once something is shown */
+    dataset;
+    /** @type {Shown} there once something is shown */
+    state;
+    /** @type {ArrayLike<number> | null} x_t that is asked about; null for the one of a row */
+    point = null;
+    row = 0;
+
+    /** @param {HTMLElement} root */
     constructor(root) {
       this.readout = root.querySelector(".readout");
       const [asked, answers] = root.querySelectorAll("canvas");
@@ -104,15 +127,15 @@
       this.answers = new Stage(answers, { onPick: () => {}, hasKeys: false, show: { ...show, real: true } });
       this.update = latest((state) => this.#update(state));
       asked.addEventListener("keydown", (event) => {
-        const [dx, dy] =
-          { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [];
-        if (dx === undefined || this.state.model.columns !== 2) return;
+        const [dx, dy] = MOVES[event.key] ?? [];
+        if (dx === undefined || !this.point || this.state.model.columns !== 2) return;
         event.preventDefault();
         this.point = [this.point[0] + 0.05 * dx, this.point[1] + 0.05 * dy];
         this.update(this.state);
       });
     }
 
+    /** @param {Shown} state */
     show(state) {
       if (this.dataset !== state.dataset) {
         this.dataset = state.dataset;
@@ -123,16 +146,24 @@
       this.update(state);
     }
 
-    /** Asks about a place, or about a row that has none: by keyboard, or in three columns. */
+    /**
+     * Asks about a place, or about a row that has none: by keyboard, or in three columns.
+     *
+     * @param {number | null} row
+     * @param {number} [x]
+     * @param {number} [y]
+     */
     #ask(row, x, y) {
       if (!this.state || (row === null && x === undefined)) return;
       const { scene } = this.asked;
       scene.chosen = row;
       if (this.state.model.columns !== 2) this.row = row ?? this.row;
-      else this.point = x === undefined ? Array.from(scene.x.subarray(2 * row, 2 * row + 2)) : scene.at(x, y);
+      else if (x !== undefined) this.point = scene.at(x, y);
+      else if (row !== null && scene.x) this.point = Array.from(scene.x.subarray(2 * row, 2 * row + 2));
       this.update(this.state);
     }
 
+    /** @param {Shown} state */
     async #update(state) {
       const { dataset, model } = state;
       const level = levelAt(model, Math.max(1, state.t));
@@ -167,6 +198,10 @@
 
   /** alpha_t and sigma_t, and what is left of the data at T. */
   class ScheduleStep {
+    /** @type {StudyModel} there once something is shown */
+    model;
+
+    /** @param {HTMLElement} root */
     constructor(root) {
       this.readout = root.querySelector(".readout");
       this.chart = root.querySelector(".curve");
@@ -174,6 +209,7 @@
       this.stage = new Stage(root.querySelector("canvas"), { onPick: () => {}, hasKeys: false, show: { real: false } });
     }
 
+    /** @param {Shown} shown */
     show({ dataset, model, t }) {
       const T = model.timesteps;
       const times = Array.from({ length: Math.min(T, 200) + 1 }, (_, i, n = Math.min(T, 200)) =>

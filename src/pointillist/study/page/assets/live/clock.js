@@ -13,10 +13,13 @@
      * @param {() => number} options.ready how far it may go at present
      * @param {(share: number) => void} options.show
      * @param {(isPlaying: boolean) => void} options.changed
-     * @param {number} options.seconds from 0 to 1
+     * @param {number} [options.seconds] from 0 to 1
      */
     constructor({ ready, show, changed, seconds = 4 }) {
-      Object.assign(this, { ready, show, changed, seconds });
+      this.ready = ready;
+      this.show = show;
+      this.changed = changed;
+      this.seconds = seconds;
     }
 
     /** Plays to the end, from the beginning if it is there; where motion is not wanted, goes to the end at once. */
@@ -28,6 +31,7 @@
       }
       if (this.isPlaying) return;
       this.#set(true);
+      /** @type {number | null} */
       let before = null;
       const tick = (now) => {
         if (!this.isPlaying) return;

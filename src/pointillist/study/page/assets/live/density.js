@@ -2,6 +2,7 @@
 /* A kernel estimate of the density of the dots of a picture. */
 
 (() => {
+  const { contextOf } = window.pointillist;
   const BINS = 96;
   /** Of the kernel, in bins. */
   const BANDWIDTH = 1.5;
@@ -25,7 +26,7 @@
     const most = bins.reduce((a, b) => Math.max(a, b), 1e-9);
     const image = new ImageData(BINS, BINS);
     bins.forEach((value, i) => image.data.set([red, green, blue, 200 * Math.sqrt(value / most)], 4 * i));
-    holder.getContext("2d").putImageData(image, 0, 0);
+    contextOf(holder).putImageData(image, 0, 0);
     return holder;
   }
 
@@ -46,5 +47,5 @@
     return out;
   }
 
-  window.pointillist.densityOf = densityOf;
+  Object.assign(window.pointillist, { densityOf });
 })();

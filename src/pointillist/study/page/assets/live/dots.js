@@ -2,7 +2,7 @@
 /* Dots as small pictures, drawn once each: thousands of them are then copies. Classes differ in shape too. */
 
 (() => {
-  const { SHAPES } = window.pointillist;
+  const { SHAPES, contextOf } = window.pointillist;
   const RADIUS = 2.2;
   const OPACITY = 0.78;
 
@@ -16,7 +16,7 @@
         const made = document.createElement("canvas");
         const radius = RADIUS * size;
         made.width = made.height = Math.ceil(2.6 * radius + 2);
-        const context = made.getContext("2d");
+        const context = contextOf(made);
         context.translate(made.width / 2, made.height / 2);
         context.fillStyle = colour;
         context.globalAlpha = OPACITY;
@@ -33,5 +33,5 @@
     }
   }
 
-  window.pointillist.Dots = Dots;
+  Object.assign(window.pointillist, { Dots });
 })();

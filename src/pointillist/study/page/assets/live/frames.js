@@ -5,7 +5,13 @@
   /** Frames after the first one of a run of so many steps: of long runs not every state is kept. */
   const framesOf = (steps) => Math.ceil(steps / Math.ceil(steps / 200));
 
-  /** The level and the rows at a place between two frames. */
+  /**
+   * The level and the rows at a place between two frames.
+   *
+   * @param {Frame[]} frames
+   * @param {number} position
+   * @returns {Frame}
+   */
   function momentOf(frames, position) {
     const [first, share] = [Math.floor(position), position % 1];
     const from = frames[first];

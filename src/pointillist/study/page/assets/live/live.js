@@ -5,13 +5,26 @@
   const ROWS = 2000;
   /** Of a whole walk at speed 1. */
   const SECONDS = 4;
+  /** @type {("real" | "density" | "field")[]} */
+  const SHOWN = ["real", "density", "field"];
+  /** @type {("steps" | "guidance" | "class" | "seed")[]} */
+  const CHOICES = ["steps", "guidance", "class", "seed"];
+  /** @type {Record<string, [least: number, most: number, usual: number]>} */
   const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ancestral: [1, 1000, 1000] };
 
   const { Clock, Stage, evaluationsOf, labelsFor, later, models, pool, save, saveCanvas } = window.pointillist;
 
+  /** @type {<Id extends keyof LiveElements>(id: Id) => LiveElements[Id]} */
   const byId = (id) => document.getElementById(`live-${id}`);
 
   class Live {
+    hasBegun = false;
+    wasPlayed = false;
+    isAsking = false;
+    waiting = 0;
+    /** @type {Level | null} */
+    wantedField = null;
+
     constructor() {
       this.stage = new Stage(byId("canvas"), {
         channel: "live",
@@ -63,6 +76,10 @@
       if (chosen) byId("set").value = chosen;
     }
 
+    /**
+     * @param {"set" | "model" | "class"} id
+     * @param {[value: string, text: string][]} pairs
+     */
     #options(id, pairs) {
       byId(id).replaceChildren(...pairs.map(([value, text]) => new Option(text, value)));
     }
@@ -79,7 +96,8 @@
       const { model } = this;
       const isConditional = model.class_embedding > 0;
       byId("conditional").hidden = !isConditional;
-      const classes = Array.from({ length: model.n_classes }, (_, k) => [k, `class ${k}`]);
+      /** @type {[string, string][]} */
+      const classes = Array.from({ length: model.n_classes }, (_, k) => [String(k), `class ${k}`]);
       this.#options("class", [["all", "all, in the data's proportions"], ...classes, ["none", "no class"]]);
       this.scene.setDataset(this.dataset, model.columns);
       this.#chooseSampler();
@@ -89,8 +107,8 @@
       const [least, most, usual] = STEPS[byId("sampler").value];
       const { timesteps } = this.model;
       const byTimes = ["ddim", "ancestral"].includes(byId("sampler").value);
-      Object.assign(byId("steps"), { min: least, max: byTimes ? Math.min(most, timesteps) : most });
-      byId("steps").value = usual;
+      const [min, max] = [least, byTimes ? Math.min(most, timesteps) : most].map(String);
+      Object.assign(byId("steps"), { min, max, value: String(usual) });
       this.#forget();
     }
 
@@ -177,7 +195,7 @@
       stage.show(clock.share);
       const { level } = stage;
       const position = Math.min(this.position, this.frames.length - 1);
-      byId("time").value = Math.round((1000 * position) / this.total);
+      byId("time").value = String(Math.round((1000 * position) / this.total));
       byId("moment").textContent =
         `t = ${level.t.toFixed(level.t % 1 ? 1 : 0)} of ${model.timesteps}, ` +
         `noise sigma_t / alpha_t = ${(level.sigma / level.alpha).toPrecision(2)}, ` +
@@ -185,13 +203,18 @@
       if (this.scene.show.field) this.#askField(level);
     }
 
-    /** Asks for the field at a noise level; of those wanted while one is computed, only the last counts. */
+    /**
+     * Asks for the field at a noise level; of those wanted while one is computed, only the last counts.
+     *
+     * @param {Level} level
+     */
     async #askField(level) {
       this.wantedField = level;
       if (this.isAsking) return;
       this.isAsking = true;
       try {
         while (this.wantedField) {
+          /** @type {Level} */
           const wanted = this.wantedField;
           const field = await this.#field(wanted);
           if (this.wantedField === wanted) this.wantedField = null;
@@ -203,6 +226,7 @@
       if (!this.clock.isPlaying) this.scene.draw();
     }
 
+    /** @param {Level} level */
     async #field(level) {
       const points = this.scene.fieldPoints();
       const label = byId("class").value;
@@ -226,16 +250,21 @@
     }
 
     #listen() {
+      /**
+       * @param {keyof LiveElements} id
+       * @param {string} type
+       * @param {() => void} act
+       */
       const on = (id, type, act) => byId(id).addEventListener(type, act);
       on("set", "change", () => (this.#chooseSet(), this.#write()));
       on("model", "change", () => (this.#chooseModel(), this.#write()));
       on("sampler", "change", () => (this.#chooseSampler(), this.#write()));
-      for (const id of ["steps", "guidance", "class", "seed"]) on(id, "input", () => (this.#forget(), this.#write()));
+      for (const id of CHOICES) on(id, "input", () => (this.#forget(), this.#write()));
       on("play", "click", () => (this.clock.isPlaying ? this.clock.pause() : this.play()));
       on("speed", "change", () => (this.clock.seconds = SECONDS / Number(byId("speed").value)));
-      on("time", "input", () => this.#seek(byId("time").value / 1000));
+      on("time", "input", () => this.#seek(Number(byId("time").value) / 1000));
       on("time", "change", () => this.#write());
-      for (const id of ["real", "density", "field"]) {
+      for (const id of SHOWN) {
         on(id, "change", () => {
           this.scene.show[id] = byId(id).checked;
           this.#show();
@@ -254,8 +283,11 @@
       window.pointillist.fragment.onRestore("live", (params) => this.#restore(params));
     }
 
+    /** @param {HTMLCanvasElement} canvas */
     #listenToCanvas(canvas) {
-      let [start, last] = [null, null];
+      /** @type {number | null} */
+      let start = null;
+      let last = 0;
       canvas.addEventListener("pointerdown", ({ clientX }) => (start = last = clientX));
       canvas.addEventListener("pointermove", ({ clientX }) => {
         // What hardly moves is a click.
@@ -311,7 +343,7 @@
         params.set("w", byId("guidance").value);
       }
       if (this.frames.length) params.set("t", this.clock.share.toFixed(3));
-      for (const id of ["density", "field"]) if (byId(id).checked) params.set(id, "1");
+      for (const id of SHOWN) if (id !== "real" && byId(id).checked) params.set(id, "1");
       if (!byId("real").checked) params.set("real", "0");
       if (this.scene.isSolid) {
         params.set("turn", [this.scene.turn.yaw, this.scene.turn.pitch].map((a) => a.toFixed(2)).join(","));
@@ -319,26 +351,24 @@
       window.pointillist.fragment.write("live", params);
     }
 
+    /** @param {URLSearchParams} params */
     #restore(params) {
-      const model = models.get(params.get("model"));
+      const model = models.find(params.get("model"));
       if (!model) return;
       this.wasPlayed = false;
       byId("set").value = model.dataset;
       this.#chooseSet();
       byId("model").value = model.id;
       this.#chooseModel();
-      if (Object.hasOwn(STEPS, params.get("sampler") ?? "")) byId("sampler").value = params.get("sampler");
+      const sampler = params.get("sampler") ?? "";
+      if (Object.hasOwn(STEPS, sampler)) byId("sampler").value = sampler;
       this.#chooseSampler();
-      const set = (id, key) => {
-        const [input, wanted] = [byId(id), params.get(key)];
-        const isKnown = !input.options || [...input.options].some(({ value }) => value === wanted);
+      for (const id of CHOICES) {
+        const [input, wanted] = [byId(id), params.get(id === "guidance" ? "w" : id)];
+        const isKnown = !("options" in input) || [...input.options].some(({ value }) => value === wanted);
         if (wanted !== null && isKnown) input.value = wanted;
-      };
-      set("steps", "steps");
-      set("seed", "seed");
-      set("class", "class");
-      set("guidance", "w");
-      for (const id of ["density", "field", "real"]) {
+      }
+      for (const id of SHOWN) {
         byId(id).checked = params.has(id) ? params.get(id) === "1" : id === "real";
         this.scene.show[id] = byId(id).checked;
       }
@@ -353,5 +383,5 @@
     }
   }
 
-  later(() => (window.pointillist.live = new Live()));
+  later(() => Object.assign(window.pointillist, { live: new Live() }));
 })();

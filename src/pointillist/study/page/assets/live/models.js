@@ -8,31 +8,49 @@
   const LARGE_KL = 0.05;
 
   class Models {
+    /** @type {((model: StudyModel) => void)[]} */
     #listeners = [];
 
-    /** @param {{models: object[], datasets: Object<string, object>}} content as the page holds it */
+    /** @type {{model: StudyModel, dataset: StudyDataset} | undefined} a model that goes on changing */
+    previewed;
+
+    /** @param {{models: StudyModelContent[], datasets: Record<string, StudyDataset>}} content as the page holds it */
     constructor(content) {
       this.datasets = content.datasets;
-      this.all = content.models;
+      this.all = content.models.map(Models.#prepare);
       for (const dataset of Object.values(this.datasets)) dataset.real = unpackNumbers(dataset.rows, "float16");
-      for (const model of this.all) Models.#prepare(model);
     }
 
+    /**
+     * @param {StudyModelContent} model
+     * @returns {StudyModel} the same one
+     */
     static #prepare(model) {
-      if (typeof model.alpha === "string") {
-        model.schedule = [model.alpha, model.sigma].map((numbers) => unpackNumbers(numbers, "float32"));
-      } else model.schedule = [model.alpha, model.sigma];
-      model.timesteps = model.schedule[0].length - 1;
+      const tables = [model.alpha, model.sigma];
+      const schedule = tables.map((table) => (typeof table === "string" ? unpackNumbers(table, "float32") : table));
+      return Object.assign(model, { schedule, timesteps: schedule[0].length - 1 });
     }
 
+    /** @param {string | null} id */
+    find(id) {
+      const { previewed } = this;
+      return id === previewed?.model.id ? previewed?.model : this.all.find((model) => model.id === id);
+    }
+
+    /** @param {string} id of one of the models */
     get(id) {
-      return id === this.previewed?.model.id ? this.previewed.model : this.all.find((model) => model.id === id);
+      const found = this.find(id);
+      if (!found) throw new Error(`there is no model ${id}`);
+      return found;
     }
 
+    /** @param {StudyModel} model */
     datasetOf(model) {
-      return model === this.previewed?.model ? this.previewed.dataset : this.datasets[model.dataset];
+      const { previewed } = this;
+      return model === previewed?.model ? previewed.dataset : this.datasets[model.dataset];
     }
 
+    /** @param {string} set */
     of(set) {
       return this.all.filter((model) => model.dataset === set);
     }
@@ -40,7 +58,7 @@
     /** The best model of a set without classes, of those that start from little else than noise if there are any. */
     plain(set) {
       const plain = this.of(set).filter((model) => !model.class_embedding);
-      return plain.find(({ prior_kl }) => !(prior_kl > LARGE_KL)) ?? plain[0] ?? this.of(set)[0];
+      return plain.find(({ prior_kl = 0 }) => prior_kl <= LARGE_KL) ?? plain[0] ?? this.of(set)[0];
     }
 
     /** The first model of a set that knows its classes. */
@@ -48,28 +66,49 @@
       return this.of(set).find((model) => model.class_embedding);
     }
 
-    /** Adds a model that goes on changing, or replaces one of the same name: it is not offered yet. */
-    preview(model, dataset) {
-      Models.#prepare(model);
+    /**
+     * Adds a model that goes on changing, or replaces one of the same name: it is not offered yet.
+     *
+     * @param {StudyModelContent} content
+     * @param {StudyDataset} dataset
+     */
+    preview(content, dataset) {
+      const model = Models.#prepare(content);
       this.previewed = { model, dataset };
-      pointillist.pool.put(model);
+      pool.put(model);
+      return model;
     }
 
-    /** Adds a model, or replaces one of the same name, and its data set. */
-    add(model, dataset) {
-      this.preview(model, dataset);
+    /**
+     * Adds a model, or replaces one of the same name, and its data set.
+     *
+     * @param {StudyModelContent} content
+     * @param {StudyDataset} dataset
+     */
+    add(content, dataset) {
+      const model = this.preview(content, dataset);
       this.datasets[model.dataset] = dataset;
       this.all = [...this.all.filter(({ id }) => id !== model.id), model];
       for (const listener of this.#listeners) listener(model);
     }
 
-    /** Calls back when a model was added. */
+    /**
+     * Calls back when a model was added.
+     *
+     * @param {(model: StudyModel) => void} listener
+     */
     onAdded(listener) {
       this.#listeners.push(listener);
     }
   }
 
-  /** The noise level at a time between 0 and T, which need not be whole. */
+  /**
+   * The noise level at a time between 0 and T, which need not be whole.
+   *
+   * @param {StudyModel} model
+   * @param {number} t
+   * @returns {Level}
+   */
   function levelAt(model, t) {
     const [alphas, sigmas] = model.schedule;
     const [low, share] = [Math.min(Math.floor(t), model.timesteps), t % 1];
@@ -78,7 +117,13 @@
     return { t, alpha, sigma, lambda: Math.log(alpha / sigma) };
   }
 
-  /** Classes of some rows, in their order: all in the data's proportions, or one alone; null for none. */
+  /**
+   * Classes of some rows, in their order: all in the data's proportions, or one alone; null for none.
+   *
+   * @param {StudyDataset} dataset
+   * @param {number} rows
+   * @param {string} chosen
+   */
   function labelsFor(dataset, rows, chosen) {
     if (chosen === "none") return null;
     if (chosen !== "all") return new Int32Array(rows).fill(Number(chosen));
@@ -93,10 +138,6 @@
 
   const content = JSON.parse(document.getElementById("live-content").textContent);
   const source = document.getElementById("worker-source").textContent;
-  Object.assign(window.pointillist, {
-    pool: new Pool(source, content.kernel, content.models),
-    models: new Models(content),
-    levelAt,
-    labelsFor,
-  });
+  const pool = new Pool(source, content.kernel, content.models);
+  Object.assign(window.pointillist, { pool, models: new Models(content), levelAt, labelsFor });
 })();

@@ -9,12 +9,17 @@
     latest = new Map();
     nextRun = 0;
 
+    /** @override */
     receive(data) {
       if (data.frame) this.runs.get(data.run)?.(data);
       else super.receive(data);
     }
 
-    /** A model that was trained in the page has its tensors. */
+    /**
+     * A model that was trained in the page has its tensors.
+     *
+     * @override
+     */
     async unpacked(model) {
       if (model.tensors) return model;
       const { weights, shapes, scales, rest, schedule, ...others } = model;
@@ -31,10 +36,8 @@
     /**
      * Draws rows; a run of the same channel that goes on is stopped.
      *
-     * @param {{id: string, sampler: string, steps: number, seed: number, rows: number, variance?: string,
-     *   guidance?: number, labels?: Int32Array, prior?: Float32Array}} options labels in order of the classes; prior
-     *   rows × columns
-     * @param {(index: number, level: object, x: Float32Array) => void} onFrame called in order of index, from x_T on
+     * @param {Run} options
+     * @param {(index: number, level: Level, x: Float32Array) => void} onFrame called in order of index, from x_T on
      * @param {string} channel
      * @returns {Promise<Float32Array|null>} the rows, rows × columns; null if it was stopped
      */
@@ -43,11 +46,13 @@
       this.latest.set(channel, run);
       await this.load(options.id);
       if (this.latest.get(channel) !== run) return null;
-      const { columns } = this.models.get(options.id);
+      const columns = this.models.get(options.id)?.columns ?? 0;
       const { prior, labels, rows, ...rest } = options;
       const share = (i) => Math.round((rows * i) / this.workers.length);
+      /** @type {(Frame & {parts: number})[]} */
       const frames = [];
       let shown = 0;
+      /** @type {number[]} */
       const firstOf = [];
       const answers = this.workers.map((worker, i) => {
         const [first, last] = [share(i), share(i + 1)];
@@ -76,7 +81,7 @@
       });
       const ends = await Promise.all(answers);
       this.runs.delete(run);
-      return ends.some((end) => end.stopped) ? null : frames.at(-1).x;
+      return ends.some((end) => end.stopped) ? null : frames[frames.length - 1].x;
     }
 
     /** Ends the run of a channel that goes on, if there is one. */
@@ -85,12 +90,21 @@
       this.workers.forEach((worker) => this.call(worker, { type: "stop", channel }));
     }
 
-    /** x̂_0 of a few rows at a noise level λ. */
+    /**
+     * x̂_0 of a few rows at a noise level λ.
+     *
+     * @param {string} id
+     * @param {number} lambda
+     * @param {Float32Array} x
+     * @param {{label?: number | null, guidance?: number}} condition
+     * @returns {Promise<Float32Array>}
+     */
     async predict(id, lambda, x, { label = null, guidance = 0 } = {}) {
       await this.load(id);
-      return (await this.call(this.workers.at(-1), { type: "predict", id, lambda, x, label, guidance })).x0;
+      const last = this.workers[this.workers.length - 1];
+      return (await this.call(last, { type: "predict", id, lambda, x, label, guidance })).x0;
     }
   }
 
-  window.pointillist.Pool = Pool;
+  Object.assign(window.pointillist, { Pool });
 })();

@@ -2,17 +2,46 @@
 /* Drawing rows at one moment of their walk: points, a row's whole path, the rows' density, the denoiser's field. */
 
 (() => {
-  const { Dots, View, LAYERS, densityOf } = window.pointillist;
+  const { Dots, View, LAYERS, contextOf, densityOf } = window.pointillist;
   const FIELD_ARROWS = 18;
   const CLEAN = { alpha: 1, sigma: 0, t: 0, lambda: Infinity };
   /** How near a click has to be to a row, in pixels of the page. */
   const REACH = 26;
 
   class Scene {
+    /** @type {InstanceType<typeof View>} as the others below, there once there is a data set */
+    view;
+    /** @type {StudyDataset} */
+    dataset;
+    /** @type {number} */
+    columns;
+    /** @type {Float32Array | null} rows × columns */
+    x = null;
+    /** @type {Level} there once there are rows */
+    level;
+    /** @type {ArrayLike<number> | null} classes of the rows */
+    labels = null;
+    /** @type {{count: number, of: Uint8Array} | null} colours of rows instead of their classes' */
+    ramp = null;
+    /** @type {Float32Array | null} places of the rows on the picture, in pairs */
+    points = null;
+    /** @type {number | null} a row */
+    chosen = null;
+    /** @type {Float32Array | null} all that the row passes */
+    path = null;
+    /** @type {{from: Float32Array, to: Float32Array} | null} */
+    field = null;
+    /** @type {{from: Float32Array, to: Float32Array} | null} */
+    guess = null;
+    /** @type {(points: Float32Array) => Float32Array} from coordinates to the picture's, there once it is drawn */
+    place;
+    /** @type {CSSStyleDeclaration | null} */
+    palette = null;
+
     /** @param {HTMLCanvasElement} canvas */
     constructor(canvas) {
       this.canvas = canvas;
-      this.context = canvas.getContext("2d");
+      this.context = contextOf(canvas);
       this.dots = new Dots();
       this.show = { field: false, density: false, real: true, ground: true, scale: true };
       this.size = 1;
@@ -39,7 +68,10 @@
       this.draw();
     }
 
-    /** @param {object} dataset as the page holds it, with `real`: its rows */
+    /**
+     * @param {StudyDataset} dataset
+     * @param {number} columns
+     */
     setDataset(dataset, columns) {
       if (this.view?.dataset === dataset && this.view.columns === columns) return;
       const turn = this.view?.turn;
@@ -51,15 +83,15 @@
 
     /**
      * @param {Float32Array} x rows × columns
-     * @param {{alpha: number, sigma: number}} level
-     * @param {Int32Array|null} labels
+     * @param {Level} level
+     * @param {ArrayLike<number> | null} labels
      */
     setRows(x, level, labels) {
       Object.assign(this, { x, level, labels });
       this.draw();
     }
 
-    /** @param {{from: Float32Array, to: Float32Array}|null} rows, and where they are to go */
+    /** @param {{from: Float32Array, to: Float32Array} | null} field points, and where they are to go */
     setField(field) {
       this.field = field;
     }
@@ -122,10 +154,9 @@
         const kinds = this.ramp?.of ?? this.labels;
         this.#scatter(points, kinds, styles, view.layers(this.x, half), this.size * scale, 1);
       }
-      if (this.show.field && this.field)
-        this.#drawField(...[this.field.from, this.field.to].map((of) => this.place(view.project(of))), scale);
-      if (points && this.path) this.#drawPath(scale);
-      if (this.guess) this.#drawGuess(scale);
+      if (this.show.field && this.field) this.#drawField(this.field, scale);
+      if (this.path) this.#drawPath(this.path, scale);
+      if (this.guess) this.#drawGuess(this.guess, scale);
       if (this.show.scale && !view.isSolid) this.#drawScale(half, size, scale);
     }
 
@@ -185,7 +216,12 @@
       context.textAlign = "start";
     }
 
-    #drawField(from, to, scale) {
+    /**
+     * @param {{from: Float32Array, to: Float32Array}} field
+     * @param {number} scale
+     */
+    #drawField(field, scale) {
+      const [from, to] = [field.from, field.to].map((points) => this.place(this.view.project(points)));
       const { context } = this;
       const longest = (this.canvas.width / FIELD_ARROWS) * 0.8;
       context.strokeStyle = this.#colour("--fg");
@@ -210,13 +246,20 @@
       context.globalAlpha = 1;
     }
 
-    /** All that a row passes, a dot for each state, and a ring where it is now. */
-    #drawPath(scale) {
-      const path = this.place(this.view.project(this.path));
+    /**
+     * All that a row passes, a dot for each state, and a ring where it is now.
+     *
+     * @param {Float32Array} states
+     * @param {number} scale
+     */
+    #drawPath(states, scale) {
+      const { chosen, points } = this;
+      if (chosen === null || !points) return;
+      const path = this.place(this.view.project(states));
       this.#line(path, "--bg", 5 * scale);
       this.#line(path, "--fg", 1.8 * scale);
       if (path.length < 140) this.#scatter(path, null, [[this.#colour("--fg"), 0]], null, 0.9 * scale, 1);
-      this.#ring(this.points[2 * this.chosen], this.points[2 * this.chosen + 1], scale);
+      this.#ring(points[2 * chosen], points[2 * chosen + 1], scale);
     }
 
     #line(points, colour, width) {
@@ -231,21 +274,23 @@
 
     #ring(x, y, scale) {
       const { context } = this;
-      for (const [colour, width] of [
-        ["--bg", 5],
-        ["--fg", 2.2],
-      ]) {
+      for (const [i, colour] of ["--bg", "--fg"].entries()) {
         context.strokeStyle = this.#colour(colour);
-        context.lineWidth = width * scale;
+        context.lineWidth = [5, 2.2][i] * scale;
         context.beginPath();
         context.arc(x, y, 7 * scale, 0, 2 * Math.PI);
         context.stroke();
       }
     }
 
-    /** A point x_t, and where the denoiser would put it. */
-    #drawGuess(scale) {
-      const [from, to] = [this.guess.from, this.guess.to].map((point) => this.place(this.view.project(point)));
+    /**
+     * A point x_t, and where the denoiser would put it.
+     *
+     * @param {{from: Float32Array, to: Float32Array}} guess
+     * @param {number} scale
+     */
+    #drawGuess(guess, scale) {
+      const [from, to] = [guess.from, guess.to].map((point) => this.place(this.view.project(point)));
       this.#line(Float32Array.of(...from, ...to), "--bg", 6 * scale);
       this.#line(Float32Array.of(...from, ...to), "--series-2", 2.4 * scale);
       this.#ring(from[0], from[1], scale);
@@ -255,10 +300,12 @@
       context.arc(to[0], to[1], 6 * scale, 0, 2 * Math.PI);
       context.fill();
       context.font = `600 ${14 * scale}px system-ui, sans-serif`;
-      for (const [text, [x, y]] of [
+      /** @type {[string, Float32Array][]} */
+      const named = [
         ["x_t", from],
         ["x̂₀", to],
-      ]) {
+      ];
+      for (const [text, [x, y]] of named) {
         context.lineWidth = 4 * scale;
         context.strokeStyle = this.#colour("--panel");
         context.strokeText(text, x + 11 * scale, y - 9 * scale);
@@ -289,6 +336,7 @@
       const box = this.canvas.getBoundingClientRect();
       const scale = this.canvas.width / box.width;
       const [x, y] = [(clientX - box.left) * scale, (clientY - box.top) * scale];
+      /** @type {[number | null, number]} */
       let [best, least] = [null, (REACH * scale) ** 2];
       for (let r = 0; 2 * r < this.points.length; r++) {
         const distance = (this.points[2 * r] - x) ** 2 + (this.points[2 * r + 1] - y) ** 2;
@@ -308,7 +356,7 @@
 
     /** Where to ask for the denoiser's field: on a grid in two columns, else at some of the rows. */
     fieldPoints() {
-      if (this.columns !== 2) return this.x ? this.x.slice(0, 300 * this.columns) : null;
+      if (this.columns !== 2) return (this.x ?? new Float32Array()).slice(0, 300 * this.columns);
       const half = this.view.halfWidth(this.level);
       const points = new Float32Array(2 * FIELD_ARROWS ** 2);
       for (let i = 0; i < FIELD_ARROWS ** 2; i++) {
@@ -324,5 +372,5 @@
     return [0, 2, 4].map((i) => parseInt(digits.slice(i, i + 2), 16));
   }
 
-  window.pointillist.Scene = Scene;
+  Object.assign(window.pointillist, { Scene });
 })();

@@ -2,37 +2,56 @@
 /* A picture of rows that walk: what they are drawn with, the frames of their walk, and a row whose path is shown. */
 
 (() => {
-  const { Scene, framesOf, momentOf, pathOf } = window.pointillist;
+  const { Scene, framesOf, models, momentOf, pathOf, pool } = window.pointillist;
 
   class Stage {
+    /** @type {Frame[]} */
     frames = [];
     total = 1;
+    /** @type {StudyModel} there once rows are drawn */
+    model;
+    /** @type {Int32Array | null} */
+    labels = null;
+    /** @type {Level} there once rows are shown */
+    level;
 
     /**
      * @param {HTMLCanvasElement} canvas
      * @param {object} options
-     * @param {string} options.channel runs of a channel replace each other
-     * @param {number} options.rows
-     * @param {() => void} options.onFrame after each new frame
-     * @param {(row: number|null) => void} options.onPick a row was clicked
-     * @param {object} options.show what the scene shows
-     * @param {boolean} options.hasKeys whether Enter picks another row and, of solid rows, arrow keys turn the picture
+     * @param {string} [options.channel] runs of a channel replace each other
+     * @param {number} [options.rows]
+     * @param {() => void} [options.onFrame] after each new frame
+     * @param {(row: number | null, clientX?: number, clientY?: number) => void} [options.onPick] a row was clicked, or
+     *   chosen by keyboard
+     * @param {Partial<InstanceType<typeof Scene>["show"]>} [options.show] what the scene shows
+     * @param {boolean} [options.hasKeys] whether Enter picks another row and, of solid rows, arrow keys turn the
+     *   picture
      */
-    constructor(canvas, { channel, rows = 1000, onFrame = () => {}, onPick = null, show = {}, hasKeys = true }) {
+    constructor(canvas, { channel, rows = 1000, onFrame = () => {}, onPick, show = {}, hasKeys = true }) {
       this.scene = new Scene(canvas);
       Object.assign(this.scene.show, show);
-      Object.assign(this, { canvas, channel, rows, onFrame });
+      this.canvas = canvas;
+      this.channel = channel;
+      this.rows = rows;
+      this.onFrame = onFrame;
       const picked = onPick ?? ((row) => this.pick(row));
       onDrag(canvas, this, picked);
       if (hasKeys) onKeys(canvas, this.scene, picked);
     }
 
-    /** Draws rows anew; gives them once all are there, null if another run came first. */
+    /**
+     * Draws rows anew; gives them once all are there, null if another run came first.
+     *
+     * @param {Omit<Run, "rows" | "seed"> & {seed?: number}} choices
+     */
     async run({ id, ...choices }) {
-      const { pool, models } = window.pointillist;
       const model = models.get(id);
+      /** @type {Frame[]} */
       const frames = [];
-      Object.assign(this, { model, frames, total: framesOf(choices.steps), labels: choices.labels ?? null });
+      this.model = model;
+      this.frames = frames;
+      this.total = framesOf(choices.steps);
+      this.labels = choices.labels ?? null;
       this.scene.setDataset(models.datasetOf(model), model.columns);
       const asked = { id, variance: model.variance, rows: this.rows, seed: 0, ...choices };
       return pool.run(
@@ -72,7 +91,7 @@
 
     #tracePath() {
       const { scene } = this;
-      scene.path = (scene.chosen ?? null) === null ? null : pathOf(this.frames, scene.chosen, this.model.columns);
+      scene.path = scene.chosen === null ? null : pathOf(this.frames, scene.chosen, this.model.columns);
     }
   }
 
@@ -80,11 +99,18 @@
   const another = ({ chosen, points }) =>
     ((chosen ?? 0) + Math.floor(0.618034 * (points.length / 2))) % (points.length / 2);
 
+  /** @type {Record<string, [yaw: number, pitch: number]>} */
+  const TURNS = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] };
+
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {InstanceType<typeof Scene>} scene
+   * @param {(row: number | null) => void} onPick
+   */
   function onKeys(canvas, scene, onPick) {
     canvas.tabIndex = 0;
     canvas.addEventListener("keydown", (event) => {
-      const [yaw, pitch] =
-        { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] }[event.key] ?? [];
+      const [yaw, pitch] = TURNS[event.key] ?? [];
       if (event.key === "Enter" && scene.points) onPick(another(scene));
       else if (event.key === "Escape") onPick(null);
       else if (yaw !== undefined && scene.isSolid) scene.turnBy(yaw, pitch);
@@ -93,9 +119,18 @@
     });
   }
 
-  /** A click picks the row under it; of solid rows dragging turns the picture. */
+  /**
+   * A click picks the row under it; of solid rows dragging turns the picture.
+   *
+   * @param {HTMLCanvasElement} canvas
+   * @param {Stage} stage
+   * @param {(row: number | null, clientX: number, clientY: number) => void} onPick
+   */
   function onDrag(canvas, stage, onPick) {
-    let [from, last] = [null, null];
+    /** @type {[number, number] | null} */
+    let from = null;
+    /** @type {[number, number] | null} */
+    let last = null;
     canvas.addEventListener("pointerdown", (event) => {
       from = last = [event.clientX, event.clientY];
       canvas.setPointerCapture(event.pointerId);
@@ -113,5 +148,5 @@
     });
   }
 
-  window.pointillist.Stage = Stage;
+  Object.assign(window.pointillist, { Stage });
 })();

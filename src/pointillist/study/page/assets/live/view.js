@@ -6,14 +6,22 @@
   const LAYERS = 6;
 
   class View {
-    /** @param {object} dataset as the page holds it; columns: of its rows */
+    /**
+     * @param {StudyDataset} dataset
+     * @param {number} columns of its rows
+     */
     constructor(dataset, columns) {
-      Object.assign(this, { dataset, columns });
+      this.dataset = dataset;
+      this.columns = columns;
       this.isSolid = columns === 3;
       this.turn = { yaw: -0.6, pitch: 0.42 };
     }
 
-    /** How far a picture of x_t reaches: the data's extent, and three standard deviations of noise. */
+    /**
+     * How far a picture of x_t reaches: the data's extent, and three standard deviations of noise.
+     *
+     * @param {Pick<Level, "alpha" | "sigma">} level
+     */
     halfWidth({ alpha, sigma }) {
       return Math.hypot((this.isSolid ? 1.02 : 1.15) * alpha * this.dataset.extent, 3 * sigma);
     }
@@ -80,7 +88,7 @@
             ends: this.project([...corner(i), ...corner(to)]),
           });
         }
-      return edges.sort((a, b) => b.isBack - a.isBack);
+      return edges.sort((a, b) => Number(b.isBack) - Number(a.isBack));
     }
 
     /** For each axis the edge that its name stands at: the lowest of those in front. */

@@ -9,14 +9,21 @@ const denoisers = new Map();
 const current = new Map();
 
 Object.assign(handlers, {
+  /** @param {{id: string, model: NumberNetworkContent, kernel: WebAssembly.Module}} message */
   async load({ id, model, kernel }) {
     denoisers.set(id, new Denoiser(new Memory(await WebAssembly.instantiate(kernel)), model));
     return {};
   },
 
-  /** Posts a frame for the start and for each kept state, then answers. */
+  /**
+   * Posts a frame for the start and for each kept state, then answers.
+   *
+   * @param {Run & {run: number, channel: string, place: number, firstRow: number, variance: any,
+   *   sampler: keyof typeof SAMPLERS}} message
+   */
   async run({ run, channel, place, id, sampler, steps, variance, guidance, labels, seed, firstRow, rows, prior }) {
     current.set(channel, run);
+    /** @type {Denoiser} */
     const denoiser = denoisers.get(id);
     const noise = new Noise(seed, firstRow, rows, denoiser.columns);
     const x = prior ?? noise.draw();
@@ -36,6 +43,7 @@ Object.assign(handlers, {
 
   /** x̂_0 of some rows at the time of a frame. */
   async predict({ id, lambda, x, label, guidance }) {
+    /** @type {Denoiser} */
     const denoiser = denoisers.get(id);
     return { x0: denoiser.predict(x, denoiser.schedule.atLambda(lambda), { label, guidance }) };
   },

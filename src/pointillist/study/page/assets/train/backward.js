@@ -14,8 +14,15 @@ class TrainedLayer {
    * @param {number} rows of a batch, a multiple of 8
    */
   constructor(memory, inputs, outputs, rows) {
-    Object.assign(this, { memory, inputs, outputs, rows });
-    [this.padIn, this.padOut] = [upTo(inputs, 8), upTo(outputs, 4)];
+    this.memory = memory;
+    this.inputs = inputs;
+    this.outputs = outputs;
+    this.rows = rows;
+    this.padIn = upTo(inputs, 8);
+    this.padOut = upTo(outputs, 4);
+    /** Place of the input of the last batch. */
+    this.x = 0;
+    this.relu = false;
     this.forwards = memory.take(this.padOut * inputs);
     this.backwards = memory.take(upTo(inputs, 4) * this.padOut);
     this.bias = memory.take(this.padOut);
@@ -45,9 +52,13 @@ class TrainedLayer {
     memory.view(this.bias, outputs).set(this.offset);
   }
 
-  /** @param {number} x place of [inputs][rows] */
+  /**
+   * @param {number} x place of [inputs][rows]
+   * @param {boolean} relu
+   */
   forward(x, relu) {
-    Object.assign(this, { x, relu });
+    this.x = x;
+    this.relu = relu;
     this.memory.dense(this.forwards, this.bias, x, this.y, this.inputs, this.padOut, this.rows, relu ? 1 : 0);
     return this.y;
   }
@@ -88,8 +99,12 @@ class TrainedLayer {
 
 /** The network of `MLP`, for training: a linear layer on (row, features), blocks of linear and ReLU, a linear layer. */
 class TrainedMLP {
+  /**
+   * @param {Memory} memory
+   * @param {{columns: number, features: number, width: number, depth: number, rows: number}} sizes
+   */
   constructor(memory, { columns, features, width, depth, rows }) {
-    Object.assign(this, { memory, columns, rows });
+    this.memory = memory;
     this.inputs = columns + features;
     this.x = memory.take(upTo(this.inputs, 4) * rows);
     const layer = (inputs, outputs) => new TrainedLayer(memory, inputs, outputs, rows);
@@ -109,7 +124,11 @@ class TrainedMLP {
     }
   }
 
-  /** Weights by the names that a page's models have. */
+  /**
+   * Weights by the names that a page's models have.
+   *
+   * @param {Tensors} tensors
+   */
   set tensors(tensors) {
     this.layers.forEach((layer, i) => {
       layer.weight.set(tensors[`${this.names[i]}.weight`]);
@@ -126,7 +145,7 @@ class TrainedMLP {
   loss(wanted) {
     let at = this.x;
     this.layers.forEach((layer, i) => (at = layer.forward(at, i > 0 && i < this.layers.length - 1)));
-    const last = this.layers.at(-1);
+    const last = this.layers[this.layers.length - 1];
     const y = this.memory.view(last.y, wanted.length);
     const dy = this.memory.view(last.dy, wanted.length);
     let sum = 0;

@@ -2,18 +2,23 @@
 /* A canvas to draw points on, with a mouse, a pen or a finger. */
 
 (() => {
-  const { Dots } = window.pointillist;
+  const { Dots, contextOf } = window.pointillist;
   /** Points for each move, and how far they scatter, of half the width. */
   const [EACH, SCATTER] = [5, 0.028];
   const MOST = 5000;
 
   class Pad {
+    /** @type {[number, number][]} */
     points = [];
     isOpen = false;
 
-    /** @param {HTMLCanvasElement} canvas; changed: called after each change */
+    /**
+     * @param {HTMLCanvasElement} canvas
+     * @param {() => void} changed called after each change
+     */
     constructor(canvas, changed) {
-      Object.assign(this, { canvas, changed });
+      this.canvas = canvas;
+      this.changed = changed;
       this.dots = new Dots();
       let isDown = false;
       canvas.addEventListener("pointerdown", (event) => {
@@ -55,7 +60,7 @@
       const side = Math.round(canvas.clientWidth * scale);
       if (!side) return;
       canvas.width = canvas.height = side;
-      const context = canvas.getContext("2d");
+      const context = contextOf(canvas);
       const style = getComputedStyle(canvas);
       if (!this.points.length) {
         context.fillStyle = style.getPropertyValue("--muted");
@@ -70,5 +75,5 @@
     }
   }
 
-  window.pointillist.Pad = Pad;
+  Object.assign(window.pointillist, { Pad });
 })();

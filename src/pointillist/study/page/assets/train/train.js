@@ -2,7 +2,7 @@
 /* Training in the page: rows that are drawn, dropped or chosen, a network, and how far it has come. */
 
 (() => {
-  const { Pad, Stage, curves, datasetOf, energyDistance, later, models, pool, readColumns, unpackNumbers } =
+  const { Pad, Stage, curves, datasetOf, element, energyDistance, later, models, pool, readColumns, unpackNumbers } =
     window.pointillist;
 
   const ID = "trained here";
@@ -15,38 +15,49 @@
   const LEAST_POINTS = 30;
 
   class Trainer {
+    /** @type {StudyDataset | null} */
+    dataset = null;
+    /** @type {string | null} name of the page's own set */
+    set = null;
+    /** @type {Progress | null} */
+    training = null;
+    /** @type {Worker | null} */
+    worker = null;
+
+    /**
+     * @param {HTMLElement} root
+     * @param {{schedule: Float32Array[], kernel: Promise<WebAssembly.Module>, source: string}} parts
+     */
     constructor(root, { schedule, kernel, source }) {
-      Object.assign(this, { schedule, source, kernel });
-      const find = (selector) => root.querySelector(selector);
+      this.schedule = schedule;
+      this.source = source;
+      this.kernel = kernel;
       const [left, right] = root.querySelectorAll("canvas");
       this.pad = new Pad(left, () => this.#padChanged());
-      this.data = new Stage(right.cloneNode(), { show: { real: false }, hasKeys: false });
+      this.data = new Stage(element("canvas"), { show: { real: false }, hasKeys: false });
       this.ofData = this.data.canvas;
+      this.ofData.setAttribute("role", "img");
       this.ofData.setAttribute("aria-label", "The rows to learn from");
       left.after(this.ofData);
       this.stage = new Stage(right, { channel: "train", rows: MEASURED, onFrame: () => this.stage.show(1) });
-      [this.choice, this.button, this.clear, this.file] = [
-        find("[name=source]"),
-        find(".start"),
-        find(".clear"),
-        find("input[type=file]"),
-      ];
-      [this.readout, this.lossChart, this.distanceChart] = [
-        find(".readout"),
-        find(".loss-curve"),
-        find(".distance-curve"),
-      ];
-      this.done = find(".done");
+      this.choice = root.querySelector("[name=source]");
+      this.button = root.querySelector(".start");
+      this.clear = root.querySelector(".clear");
+      this.file = root.querySelector("input[type=file]");
+      this.readout = root.querySelector(".readout");
+      this.lossChart = root.querySelector(".loss-curve");
+      this.distanceChart = root.querySelector(".distance-curve");
+      this.done = root.querySelector(".done");
       const sets = Object.keys(models.datasets).map((name) => new Option(`the set ${name}`, name));
       this.choice.replaceChildren(new Option("points that you draw", "draw"), new Option("a CSV file", "csv"), ...sets);
       this.choice.addEventListener("change", () => this.choose(this.choice.value));
       this.button.addEventListener("click", () => (this.worker ? this.stop() : this.start()));
       this.clear.addEventListener("click", () => this.pad.clear());
-      this.file.addEventListener("change", () => this.#read(this.file.files[0]));
+      this.file.addEventListener("change", () => this.#read(this.file.files?.[0]));
       root.addEventListener("dragover", (event) => event.preventDefault());
       root.addEventListener("drop", (event) => {
         event.preventDefault();
-        if (event.dataTransfer.files.length) this.#read(event.dataTransfer.files[0]);
+        this.#read(event.dataTransfer?.files[0]);
       });
       this.choose("draw");
     }
@@ -83,7 +94,9 @@
       );
     }
 
+    /** @param {File | undefined} file */
     async #read(file) {
+      if (!file) return;
       try {
         const { names, rows } = readColumns(await file.text());
         this.choose("csv");
@@ -93,9 +106,15 @@
       }
     }
 
-    /** Shows the rows that will be learned. */
+    /**
+     * Shows the rows that will be learned.
+     *
+     * @param {StudyDataset | null} dataset
+     * @param {string | null} set
+     */
     #show(dataset, set = null) {
-      Object.assign(this, { dataset, set });
+      this.dataset = dataset;
+      this.set = set;
       this.button.disabled = !dataset;
       if (!dataset) return;
       const columns = dataset.directions[0].length;
@@ -107,6 +126,7 @@
     start() {
       if (this.pad.isOpen) this.dataset = datasetOf(this.pad.points, ["x", "y"], { together: true });
       const { dataset } = this;
+      if (!dataset) return;
       const columns = dataset.names.length;
       const [held, rest] = split(dataset.real, columns);
       const model = {
@@ -125,6 +145,7 @@
         alpha: this.schedule[0],
         sigma: this.schedule[1],
       };
+      /** @type {Progress} */
       const training = {
         model,
         dataset,
@@ -132,6 +153,9 @@
         losses: [],
         distances: [],
         begin: performance.now(),
+        isMeasuring: false,
+        nullError: 0,
+        theirName: "",
       };
       this.training = training;
       this.button.textContent = "Stop";
@@ -174,7 +198,11 @@
       this.button.textContent = "Train";
     }
 
-    /** The distance of the page's own model of the set, drawn and measured in the same way. */
+    /**
+     * The distance of the page's own model of the set, drawn and measured in the same way.
+     *
+     * @param {Progress} training
+     */
     async #compare(training) {
       const own = this.set && models.plain(this.set);
       if (!own || this.set === NAME) return;
@@ -185,6 +213,10 @@
       training.theirName = own.title;
     }
 
+    /**
+     * @param {Progress} training
+     * @param {{step: number, loss: number, tensors: Tensors, isDone: boolean}} message
+     */
     async #report(training, { step, loss, tensors, isDone }) {
       const seconds = (performance.now() - training.begin) / 1000;
       training.losses.push([seconds, loss]);
@@ -200,7 +232,7 @@
       if (!rows || training !== this.training) return;
       const { value, nullError } = energyDistance(rows, training.held, model.columns);
       training.distances.push([seconds, value]);
-      Object.assign(training, { nullError });
+      training.nullError = nullError;
       this.say(
         `${isDone ? "Done: " : ""}${step.toLocaleString("en")} steps in ${seconds.toFixed(1)} s; ` +
           `energy distance to held-out rows ${value.toFixed(4)} (two draws of the data: 0 ± ${nullError.toFixed(4)})`,
@@ -208,8 +240,10 @@
       this.#draw(training);
     }
 
+    /** @param {Progress} training */
     #draw({ losses, distances, theirs, theirName, nullError }) {
-      const x = { range: [0, Math.max(5, losses.at(-1)[0])], name: "seconds" };
+      /** @type {CurveAxis} */
+      const x = { range: [0, Math.max(5, losses[losses.length - 1][0])], name: "seconds" };
       const of = (points) => points.map(([, value]) => value).filter(Number.isFinite);
       const [low, high] = [Math.min(...of(losses)), Math.max(...of(losses))];
       const loss = { name: "training loss", colour: 0, isLine: true, points: losses };
@@ -240,7 +274,12 @@
       });
     }
 
-    /** From now on it is one of the page's models. */
+    /**
+     * From now on it is one of the page's models.
+     *
+     * @param {StudyModelContent} model
+     * @param {StudyDataset} dataset
+     */
     #keep(model, dataset) {
       models.add(model, dataset);
       this.done.hidden = false;
@@ -250,6 +289,7 @@
   /** Held-out rows and the others, the same for the same rows. */
   function split(rows, columns) {
     const n = rows.length / columns;
+    /** @type {[number[], number[]]} */
     const parts = [[], []];
     // Multiples of the golden ratio: evenly spread, whatever the rows' order.
     for (let r = 0; r < n; r++)
@@ -269,5 +309,6 @@
     source: document.getElementById("worker-source").textContent,
     kernel: pool.kernel,
   };
-  later(() => (window.pointillist.trainer = new Trainer(document.getElementById("page.train"), parts)));
+  const root = document.getElementById("page.train");
+  later(() => Object.assign(window.pointillist, { trainer: new Trainer(root, parts) }));
 })();

@@ -20,11 +20,13 @@ const MOST_KEPT = 0.999;
 class Training {
   /**
    * @param {Memory} memory
-   * @param {object} model as a page holds it, without weights: columns, sigma_data, alpha, sigma, time_embedding
-   * @param {{width: number, depth: number, batch: number, rate: number, seed: number}} settings
+   * @param {Learned} model
+   * @param {Settings} settings
    */
   constructor(memory, model, settings) {
-    Object.assign(this, { memory, model, settings });
+    this.memory = memory;
+    this.model = model;
+    this.settings = settings;
     this.uniform = uniforms(settings.seed);
     this.noise = new Noise(settings.seed, 0, settings.batch, model.columns);
     this.network = new TrainedMLP(memory, {
@@ -125,7 +127,12 @@ const REPORT = 400;
 let isTraining = false;
 
 Object.assign(handlers, {
-  /** Trains until it is stopped or has done all steps; tells the loss and the weights now and then, and at the end. */
+  /**
+   * Trains until it is stopped or has done all steps; tells the loss and the weights now and then, and at the end.
+   *
+   * @param {{model: Learned, settings: Settings, data: Float32Array, kernel: WebAssembly.Module,
+   *   steps: number}} message
+   */
   async train({ model, settings, data, kernel, steps }) {
     const training = new Training(new Memory(await WebAssembly.instantiate(kernel)), model, settings);
     isTraining = true;
@@ -157,7 +164,12 @@ Object.assign(handlers, {
     return {};
   },
 
-  /** The loss and the gradients of a network with given weights. */
+  /**
+   * The loss and the gradients of a network with given weights.
+   *
+   * @param {{model: Learned, settings: Settings, tensors: Tensors, x0: Float32Array, times: Int32Array,
+   *   noise: Float32Array, kernel: WebAssembly.Module}} message
+   */
   async gradients({ model, settings, tensors, x0, times, noise, kernel }) {
     const training = new Training(new Memory(await WebAssembly.instantiate(kernel)), model, settings);
     training.network.tensors = tensors;

@@ -1,0 +1,70 @@
+"use strict";
+/* Drawn rows of mixed columns, or rows whose gaps are filled, as a table. */
+
+(() => {
+  const { Table, clamp, mixed } = window.pointillist;
+
+  /** Rows of mixed columns. */
+  class MixedTable extends Table {
+    /**
+     * @param {PageContent} content
+     * @param {number} rows
+     * @param {Pick<Asked, "given" | "gaps" | "conditions">} asked
+     */
+    constructor({ columns, model, relations }, rows, { given = [], gaps, conditions = [] }) {
+      super({ columns: [], classes: null }, rows);
+      this.relations = relations;
+      this.gaps = gaps;
+      this.ends = new Map(conditions.map(({ token, ends }) => [token, ends]));
+      const fixed = new Set([...given.map(([token]) => token), ...this.ends.keys()]);
+      const places = new Map(columns.map(({ token }, c) => [token, c]));
+      this.isFixed = (row, token) => (gaps ? this.isGiven(row, places.get(token)) : fixed.has(token));
+      this.width = model.width;
+      this.columns = columns.map((each) => {
+        const column = {
+          ...each,
+          values: new Float64Array(rows),
+          nominal: each.categories?.map(String) ?? null,
+          isWhole: each.kind === "whole",
+        };
+        return Object.assign(column, { decode: mixed.decoder(column), write: mixed.writer(column) });
+      });
+      /** @type {DrawnColumn[]} */
+      this.byToken = [];
+      for (const column of this.columns) this.byToken[column.token] = column;
+    }
+
+    /** @override */
+    get order() {
+      return this.gaps?.places ?? super.order;
+    }
+
+    /** @override */
+    isGiven(row, column) {
+      return this.gaps ? this.gaps.texts[row][column] !== null : false;
+    }
+
+    /** @override */
+    fill(first, drawn) {
+      const rows = drawn.length / this.width;
+      const { gaps } = this;
+      this.columns.forEach(({ values, decode, token, score }, c) => {
+        const [low, high] = this.ends.get(token) ?? [-Infinity, Infinity];
+        for (let r = 0; r < rows; r++) {
+          const start = r * this.width;
+          values[first + r] = gaps && this.isGiven(first + r, c)
+            ? gaps.values[first + r][c]
+            : clamp(decode(drawn[start + token], score === null ? 0 : drawn[start + score]), low, high);
+        }
+      });
+      mixed.restore(this.relations, this.byToken, first, rows, this.isFixed);
+    }
+
+    /** @override */
+    text(column, row) {
+      return this.gaps?.texts[row][column] ?? super.text(column, row);
+    }
+  }
+
+  Object.assign(window.pointillist, { MixedTable });
+})();

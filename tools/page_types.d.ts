@@ -1,0 +1,612 @@
+/* What the checker cannot read from the pages' scripts: what Python puts into a page, and the elements of its HTML. */
+
+declare global {
+  /** A noise level; t is the time, from 0 to T, which need not be whole. */
+  interface Level {
+    alpha: number;
+    sigma: number;
+    lambda: number;
+    t: number;
+  }
+
+  type Tensors = Record<string, Float32Array>;
+
+  /** Weights as a page holds them. */
+  interface PackedWeights {
+    shapes: [name: string, shape: number[], along: "all" | "inputs" | "outputs" | null][];
+    weights: string;
+    weights_type: "int8" | "steps" | "float16" | "float32";
+    scales?: string;
+    rest?: string;
+  }
+
+  /** A network of rows of numbers, as a worker has it: its weights unpacked. */
+  interface NumberNetworkContent {
+    network: "mlp" | "residual";
+    prediction: "eps" | "v" | "x0" | "edm";
+    columns: number;
+    n_classes: number;
+    time_embedding: number;
+    class_embedding: number;
+    row_frequencies: number[];
+    noise_level_frequencies: [number, number];
+    sigma_data: number[];
+    alpha: Float32Array;
+    sigma: Float32Array;
+    hidden: string[];
+    inner: string[];
+    outer: string[];
+    bounds?: [number[], number[]];
+    tensors: Tensors;
+  }
+
+  type ResidualContent = Pick<
+    NumberNetworkContent,
+    "columns" | "row_frequencies" | "noise_level_frequencies" | "inner" | "outer" | "tensors"
+  >;
+
+  /** W x + b of rows, all at places of the kernel's memory. */
+  type KernelDense = (
+    weight: number,
+    bias: number,
+    x: number,
+    y: number,
+    inputs: number,
+    outputs: number,
+    rows: number,
+    relu: 0 | 1,
+  ) => void;
+
+  /** What a network that is trained in a page learns, and how. */
+  type Learned = Pick<NumberNetworkContent, "columns" | "sigma_data" | "alpha" | "sigma" | "time_embedding">;
+  interface Settings {
+    width: number;
+    depth: number;
+    batch: number;
+    rate: number;
+    seed: number;
+  }
+
+  /** A model of mixed columns, as a worker has it. */
+  interface MixedContent {
+    sizes: number[];
+    with_number: number[];
+    number_values: number[];
+    with_intervals: number[];
+    missing_values: number[];
+    given_frequencies: number[];
+    most_steps: number;
+    guided: number | null;
+    depth: number;
+    steps: number;
+    row_frequencies: number[];
+    level_features: number;
+    noise_level_frequencies: [number, number];
+    alpha: Float32Array;
+    sigma: Float32Array;
+    covariance: Float32Array | null;
+    is_paired: boolean;
+    basis: Float32Array | null;
+    width: number;
+    tensors: Tensors;
+  }
+
+  /** Normal scores of a column. */
+  interface ScoresContent {
+    points: Float64Array;
+    levels: Float64Array;
+    edges: Float64Array;
+    is_discrete: boolean;
+    has_intervals: boolean;
+  }
+
+  /** A column of a model's page. */
+  interface Column {
+    name: string;
+    kind?: "category" | "whole" | "number" | "decimal" | "day" | "time";
+    type: string;
+    minimum: number;
+    maximum: number;
+    // Of a model of numbers.
+    is_label?: boolean;
+    is_whole?: boolean;
+    is_standard?: boolean;
+    place?: number;
+    quantiles?: Float64Array;
+    centre: number;
+    unit: number;
+    // Of a model of mixed columns.
+    token: number;
+    score: number | null;
+    n_values: number;
+    has_missing: boolean;
+    can_be_given: boolean;
+    categories?: (string | boolean)[];
+    atoms: Float64Array;
+    scores?: ScoresContent;
+    decimals: number | null;
+    step: number;
+    first: number;
+    scale: number;
+    per_second: number;
+  }
+
+  /** A column with drawn values, and what becomes of them. */
+  interface DrawnColumn extends Column {
+    values: Float64Array;
+    nominal: string[] | null;
+    isWhole: boolean | undefined;
+    decode: (value: number, score?: number) => number;
+    write: (value: number) => string;
+    /** Rounds to what the column can be; of mixed columns of numbers. */
+    round?: (value: number) => number;
+    /** Shares of the classes in the training rows. */
+    shares?: number[];
+    /** Share of the training rows up to a value. */
+    below?: (value: number) => number;
+  }
+
+  /** A column is a sum of others; without factors it is no less than another. */
+  type Relation = [column: number, terms: number[], factors: number[], constant: number];
+
+  /** What a condition allows of a token: values, shares of their mass, and ends of the place in an interval. */
+  interface Condition {
+    token: number;
+    pieces: [value: number, share: number, low: number, high: number][];
+    ends: [number, number];
+  }
+
+  interface Gaps {
+    /** Cells as they came, by the model's columns; null for a gap. */
+    texts: (string | null)[][];
+    values: number[][];
+    /** Columns in the order of the file, then those that it lacks. */
+    places: number[];
+    /** rows × width */
+    known: Float32Array;
+    gaps: number;
+  }
+
+  /** Drawn rows as columns of the table, in its units. */
+  interface DrawnTable {
+    rows: number;
+    columns: DrawnColumn[];
+    /** Columns in the order of a file. */
+    order: number[];
+    /** Whether a cell was there before. */
+    isGiven(row: number, column: number): boolean;
+    fill(first: number, drawn: Float32Array, labels?: Int32Array): void;
+    text(column: number, row: number): string;
+    csv(): Promise<Blob>;
+  }
+
+  /** What a model's page is asked to draw. */
+  interface Asked {
+    rows: number;
+    seed: number;
+    /** Index of the class of all rows. */
+    label?: number | null;
+    guidance?: number;
+    /** x_T, rows × columns that vary. */
+    prior?: Float32Array;
+    /** Of mixed columns, tokens and their values. */
+    given?: [number, number][];
+    gaps?: Gaps;
+    conditions?: Condition[];
+  }
+
+  /** What a model's page holds. */
+  interface PageContent {
+    kernel: string;
+    numbers: string;
+    columns: Column[];
+    relations: Relation[];
+    classes: { labels: (string | number)[]; counts: number[]; are_drawn: boolean; can_guide: boolean } | null;
+    model: PackedWeights & {
+      id: string;
+      kind: "numbers" | "mixed";
+      columns: number;
+      width: number;
+      chunk: number;
+      guided: number | null;
+    };
+  }
+
+  /** A model in a study's page, which was held in it or trained in it. */
+  interface StudyModelContent {
+    id: string;
+    dataset: string;
+    title: string;
+    network: string;
+    prediction: string;
+    columns: number;
+    n_classes: number;
+    time_embedding: number;
+    class_embedding: number;
+    variance: string;
+    prior_kl?: number;
+    sigma_data: number[];
+    /** Base64, or numbers if it was trained in the page. */
+    alpha: string | Float32Array;
+    sigma: string | Float32Array;
+    tensors?: Tensors;
+  }
+
+  interface StudyModel extends StudyModelContent {
+    /** alpha and sigma, t = 0 … T. */
+    schedule: Float32Array[];
+    /** T */
+    timesteps: number;
+  }
+
+  /** Rows that are drawn in a study's page. */
+  interface Run {
+    id: string;
+    sampler: string;
+    steps: number;
+    seed: number;
+    rows: number;
+    variance?: string;
+    guidance?: number;
+    /** In order of the classes. */
+    labels?: Int32Array | null;
+    /** x_T, rows × columns. */
+    prior?: Float32Array;
+  }
+
+  /** A training in the page. */
+  interface Progress {
+    model: StudyModelContent;
+    dataset: StudyDataset;
+    /** Held-out rows. */
+    held: Float32Array;
+    /** Seconds and losses. */
+    losses: [number, number][];
+    /** Seconds and energy distances. */
+    distances: [number, number][];
+    /** Standard error of the distance of two draws of the data. */
+    nullError: number;
+    /** Distance of the page's own model, and its name. */
+    theirs?: number;
+    theirName: string;
+    begin: number;
+    isMeasuring: boolean;
+  }
+
+  /** What all steps of the explainer share; t is the time. */
+  interface Shown {
+    set: string;
+    model: StudyModel;
+    dataset: StudyDataset;
+    t: number;
+  }
+
+  /** Rows at one moment of their walk. */
+  interface Frame {
+    level: Level;
+    x: Float32Array;
+  }
+
+  interface StudyDataset {
+    names: string[];
+    centre: number[];
+    unit: number[];
+    /** Base64. */
+    rows?: string;
+    /** rows × columns; the page adds them. */
+    real: Float32Array;
+    class_sizes: number[];
+    axes: string[];
+    origin: number[];
+    directions: number[][];
+    box: number[][];
+    extent: number;
+  }
+
+  /** Rows of one draw: base64, unless some are not finite. */
+  interface Draw {
+    n: number;
+    lost?: number;
+    outside?: number;
+    classes?: number[];
+    rows?: string;
+  }
+
+  /** Values of a metric and a set, by setting. */
+  interface Series {
+    metric: string;
+    set: string;
+    value: (number | null)[];
+    error: (number | null)[];
+    floor: (number | null)[];
+    spread: (number | null)[];
+    reported: (number | null)[];
+    best: boolean[];
+    diverged: boolean[];
+    text: string[];
+    floorText: string[];
+  }
+
+  interface Section {
+    view: string;
+    name: string;
+    title: string;
+    kind: "rows" | "classes" | "classifier";
+    csv: string;
+    chart: {
+      x: number[] | null;
+      xName: string;
+      heads: string[];
+      labels: string[];
+      halfLength: number;
+      metrics: [name: string, title: string][];
+      rows: Series[];
+    };
+    /** Epochs and losses of each setting, by set. */
+    losses: Record<string, ([number[], (number | null)[]] | null)[]> | null;
+    draws: Record<string, string[]>;
+  }
+
+  interface ShownSection extends Section {
+    root: HTMLElement;
+  }
+
+  /** An axis of a small chart. */
+  interface CurveAxis {
+    range: [number, number];
+    log?: boolean;
+    name: string;
+    ticks?: number[];
+  }
+
+  /** A curve, or points: x, y and, if known, half of an error bar. */
+  interface Curve {
+    name: string;
+    colour: number;
+    isLine?: boolean;
+    points: number[][];
+  }
+
+  interface CurveOptions {
+    /** What it shows, for those who cannot see it. */
+    label: string;
+    x: CurveAxis;
+    y: CurveAxis;
+    series: Curve[];
+    /** Dashed horizontal lines. */
+    levels?: { at: number; name: string }[];
+    /** An x that is marked. */
+    marker?: number;
+  }
+
+  /** What charts are painted on: a canvas, or a recorder of its paths. */
+  type Painter = Pick<
+    CanvasRenderingContext2D,
+    | "strokeStyle"
+    | "fillStyle"
+    | "lineWidth"
+    | "globalAlpha"
+    | "beginPath"
+    | "moveTo"
+    | "lineTo"
+    | "closePath"
+    | "rect"
+    | "arc"
+    | "setLineDash"
+    | "translate"
+    | "save"
+    | "restore"
+    | "stroke"
+    | "fill"
+  >;
+
+  /** What a chart by `plot` is made of. */
+  interface PlotOptions {
+    /** What the chart shows, for those who cannot see it. */
+    label: string;
+    /** Ascending. */
+    x: number[];
+    /** A label for each x; null for an axis of numbers with round ones. */
+    ticks: string[] | null;
+    /** Whether the ticks are names, which stand side by side. */
+    isCategory: boolean;
+    isLogX: boolean;
+    xName: string;
+    /** Values that the y axis has to show. */
+    inSight: number[];
+    paint: (u: { ctx: Painter; bbox: uPlot["bbox"] }, place: (i: number, value: number) => [number, number]) => void;
+    describe: (i: number) => {
+      head: string;
+      lines: { colour: string; name: string; text: string; more?: string }[];
+    };
+  }
+
+  /** What a picture of a chart in vectors needs. */
+  interface PlotParts extends PlotOptions {
+    xRange: [number, number];
+    yRange: [number, number];
+    isLogY: boolean;
+  }
+
+  interface Plot {
+    parts: PlotParts;
+    canvas(): HTMLCanvasElement;
+    redraw(): void;
+    destroy(): void;
+  }
+
+  interface CurveHolder extends HTMLElement {
+    chart?: CurveOptions;
+    watch?: ResizeObserver;
+  }
+
+  interface StudyContent {
+    study: string;
+    sets: Record<string, { axes: string[]; projected: boolean; real: Draw }>;
+    draws: Record<string, Draw>;
+    sections: Section[];
+  }
+
+  /** The part of uPlot that the charts use. */
+  class uPlot {
+    constructor(options: object, data: (number | null)[][], holder: HTMLElement);
+    ctx: CanvasRenderingContext2D;
+    bbox: { left: number; top: number; width: number; height: number };
+    over: HTMLElement;
+    cursor: { left: number; idx?: number | null };
+    valToPos(value: number, scale: string, isOfCanvas?: boolean): number;
+    posToIdx(left: number): number;
+    setCursor(at: { left: number; top: number }): void;
+    setSize(size: { width: number; height: number }): void;
+    redraw(): void;
+    destroy(): void;
+  }
+
+  /** Elements that have an id. */
+  interface PageElements {
+    // Of a model's page; null: not in all of them.
+    content: HTMLElement;
+    "worker-source": HTMLElement;
+    form: HTMLFormElement;
+    rows: HTMLInputElement;
+    class: HTMLSelectElement | null;
+    guided: HTMLElement | null;
+    guidance: HTMLInputElement;
+    "guidance-value": HTMLElement;
+    seed: HTMLInputElement;
+    draw: HTMLButtonElement;
+    csv: HTMLButtonElement;
+    progress: HTMLProgressElement;
+    status: HTMLElement;
+    given: HTMLElement;
+    "given-cells": HTMLElement;
+    conditions: HTMLElement;
+    "condition-column": HTMLSelectElement;
+    pair: HTMLElement;
+    x: HTMLSelectElement;
+    y: HTMLSelectElement;
+    scatter: HTMLCanvasElement;
+    "scatter-note": HTMLElement;
+    "first-rows": HTMLTableElement;
+    marginals: HTMLElement;
+    more: HTMLElement;
+    fill: HTMLFormElement;
+    gaps: HTMLTextAreaElement;
+    "gaps-open": HTMLButtonElement;
+    "gaps-file": HTMLInputElement;
+    "filled-csv": HTMLButtonElement;
+    "fill-progress": HTMLProgressElement;
+    "fill-status": HTMLElement;
+    "filled-rows": HTMLTableElement;
+    "filled-note": HTMLElement;
+    // Of a study's page.
+    "page.data": HTMLElement;
+    "page.status": HTMLElement;
+    "page.how": HTMLElement;
+    "page.train": HTMLElement;
+    "live-content": HTMLElement;
+    "trainer-content": HTMLElement;
+  }
+
+  /** Elements of the live model, whose ids begin with `live-`. */
+  interface LiveElements {
+    canvas: HTMLCanvasElement;
+    play: HTMLButtonElement;
+    time: HTMLInputElement;
+    speed: HTMLSelectElement;
+    moment: HTMLElement;
+    status: HTMLElement;
+    set: HTMLSelectElement;
+    model: HTMLSelectElement;
+    sampler: HTMLSelectElement;
+    steps: HTMLInputElement;
+    "steps-value": HTMLElement;
+    conditional: HTMLElement;
+    class: HTMLSelectElement;
+    guidance: HTMLInputElement;
+    "guidance-value": HTMLElement;
+    seed: HTMLInputElement;
+    real: HTMLInputElement;
+    density: HTMLInputElement;
+    field: HTMLInputElement;
+    link: HTMLButtonElement;
+    png: HTMLButtonElement;
+    csv: HTMLButtonElement;
+  }
+
+  /** Elements that are there wherever a script looks for them by such a selector, unless null is said. */
+  interface PageParts {
+    ".bar": HTMLElement;
+    ".chart": HTMLElement;
+    ".clear": HTMLButtonElement;
+    ".copy-link": HTMLButtonElement;
+    ".curve": HTMLElement;
+    ".distance-curve": HTMLElement;
+    ".done": HTMLElement;
+    ".hero-stage": HTMLElement;
+    ".keys": HTMLElement;
+    ".legend": HTMLElement;
+    ".loss-curve": HTMLElement;
+    ".losses": HTMLDetailsElement | null;
+    ".menu a": HTMLAnchorElement;
+    ".menu-button": HTMLButtonElement;
+    ".panels": HTMLElement;
+    ".play": HTMLButtonElement;
+    ".plot": HTMLElement;
+    ".progress span": HTMLElement;
+    ".readout": HTMLElement;
+    ".rows": HTMLElement | null;
+    ".save": HTMLButtonElement;
+    ".start": HTMLButtonElement;
+    ".svg": HTMLButtonElement;
+    ".table-panel": HTMLElement;
+    ".theme-button": HTMLButtonElement;
+    ".thumbnail": HTMLCanvasElement;
+    ".time": HTMLInputElement;
+    ".value": HTMLElement;
+    ".without": HTMLElement;
+    "[data-live]": HTMLElement;
+    "[data-panel]": HTMLButtonElement;
+    "[data-sets]": HTMLElement;
+    "[name=class]": HTMLSelectElement;
+    "[name=evaluations]": HTMLInputElement;
+    "[name=metric]": HTMLSelectElement;
+    "[name=model]": HTMLSelectElement;
+    "[name=reported]": HTMLInputElement | null;
+    "[name=classes]": HTMLInputElement | null;
+    "[name=sampler]": HTMLSelectElement;
+    "[name=schedule]": HTMLSelectElement;
+    "[name=set]": HTMLSelectElement;
+    "[name=source]": HTMLSelectElement;
+    "[name=t]": HTMLInputElement;
+    "[name=w]": HTMLInputElement;
+    "input[type=file]": HTMLInputElement;
+    "thead th": HTMLTableCellElement;
+    button: HTMLButtonElement;
+    canvas: HTMLCanvasElement;
+    input: HTMLInputElement;
+    output: HTMLOutputElement;
+    select: HTMLSelectElement;
+    tbody: HTMLTableSectionElement;
+  }
+
+  interface Document {
+    getElementById<Id extends keyof PageElements>(id: Id): PageElements[Id];
+    getElementById<Id extends keyof LiveElements>(id: `live-${Id}`): LiveElements[Id];
+  }
+
+  interface ParentNode {
+    querySelector<Selector extends keyof PageParts>(selector: Selector): PageParts[Selector];
+    querySelector<Step extends string>(selector: `[data-step="${Step}"]`): HTMLElement;
+    querySelectorAll<Selector extends keyof PageParts>(
+      selector: Selector,
+    ): NodeListOf<NonNullable<PageParts[Selector]>>;
+  }
+
+  interface Element {
+    closest(selector: "figure" | "label"): HTMLElement;
+    closest(selector: 'a[href^="#"]'): HTMLAnchorElement | null;
+  }
+}
+
+export {};
