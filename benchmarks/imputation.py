@@ -35,6 +35,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
+from scipy.stats import rankdata
 
 from machine import HERE, report
 from mixed import uci
@@ -158,6 +159,16 @@ def usefulness(
     return found
 
 
+def mean_ranks(results: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, dict[str, float]]:
+    """The mean rank of each method over the tables, by measure; 1 is the best."""
+    ways = list(next(iter(results.values())))
+    found = {}
+    for measure in ("MinMAE", "AvgMAE", "W"):
+        values = [[np.mean([run[measure] for run in runs[way]]) for way in ways] for runs in results.values()]
+        found[measure] = dict(zip(ways, rankdata(values, axis=1).mean(axis=0).tolist(), strict=True))
+    return found
+
+
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -197,6 +208,9 @@ def main() -> None:
             cells = [*(f"{found[key]:.3f}" for key in ("MinMAE", "AvgMAE", "W")), f"{found['seconds']:.0f}"]
             print(f"| {' | '.join([name, way, *cells, *theirs])} |", flush=True)
         results[name] = runs
+    if options.peers:
+        for measure, ranks in mean_ranks(results).items():
+            print(f"mean rank by {measure}: {', '.join(f'{way} {rank:.2f}' for way, rank in ranks.items())}")
     for name, folder in (("adult", options.adult), ("beijing", options.beijing)):
         if folder is not None:
             results[name] = usefulness(name, folder, options.settings, options.peers, 0)
