@@ -189,7 +189,7 @@ declare global {
     guidance?: number;
     /** x_T, rows × columns that vary. */
     prior?: Float32Array;
-    /** Of mixed columns, tokens and their values. */
+    /** Tokens of mixed columns, or places of numbers among those that vary, with their values. */
     given?: [number, number][];
     gaps?: Gaps;
     conditions?: Condition[];
@@ -209,6 +209,7 @@ declare global {
       width: number;
       chunk: number;
       guided: number | null;
+      bounds: [number[], number[]];
     };
   }
 

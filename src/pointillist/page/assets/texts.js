@@ -65,6 +65,12 @@
     };
   }
 
+  /** The parser of a column of a model of numbers; truth values are 0 and 1. */
+  function numberParser(column) {
+    const categories = column.type === "bool" ? [false, true] : undefined;
+    return parser({ ...column, kind: column.is_whole ? "whole" : "number", categories });
+  }
+
   /** From a value to a token and, where it has one, a normal score. */
   function encoder(column) {
     if (column.categories) return (value) => [value, NaN];
@@ -142,5 +148,5 @@
     return { texts, values, places, known, gaps };
   }
 
-  Object.assign(window.pointillist, { readGaps, parser });
+  Object.assign(window.pointillist, { readGaps, parser, numberParser });
 })();
