@@ -164,6 +164,8 @@ declare global {
     places: number[];
     /** rows × width */
     known: Float32Array;
+    /** Index of each row's class, one more than the last for none; null if the model is shown no class beside a row. */
+    labels: Int32Array | null;
     gaps: number;
   }
 
@@ -201,7 +203,13 @@ declare global {
     numbers: string;
     columns: Column[];
     relations: Relation[];
-    classes: { labels: (string | number)[]; counts: number[]; are_drawn: boolean; can_guide: boolean } | null;
+    classes: {
+      labels: (string | number | boolean)[];
+      counts: number[];
+      are_drawn: boolean;
+      can_guide: boolean;
+    } | null;
+    can_fill: boolean;
     model: PackedWeights & {
       id: string;
       kind: "numbers" | "mixed";

@@ -56,7 +56,8 @@
       : new Table(content, rows, { given, gaps });
     /** @type {Int32Array | undefined} */
     let labels;
-    if (label !== null) labels = new Int32Array(rows).fill(label);
+    if (gaps) labels = gaps.labels ?? undefined;
+    else if (label !== null) labels = new Int32Array(rows).fill(label);
     else if (classes?.are_drawn && !given.length) labels = drawnLabels(classes.counts, rows, seed);
     const { chunk } = model;
     const row = knownRow(given);
@@ -114,16 +115,22 @@
   /** @type {{place: number, read: () => number | null}[]} what is said of cells that may be given */
   const givenCells = [];
 
+  /** The index of the class that is chosen. */
+  function chosenClass() {
+    const chosen = byId("class")?.value ?? "all";
+    return chosen === "all" ? null : Number(chosen);
+  }
+
   /** @returns {Asked} */
   function asked() {
-    const chosen = byId("class")?.value ?? "all";
+    const label = chosenClass();
     const given = givenCells.flatMap(({ place, read }) => {
       const value = read();
       /** @type {[number, number][]} */
       const own = value === null ? [] : [[place, value]];
       return own;
     });
-    if (given.length && classes?.are_drawn && chosen === "all") {
+    if (given.length && classes?.are_drawn && label === null) {
       throw new Error("classes are not known before the given cells: choose one");
     }
     byId("rows").value = String(whole("rows", MOST_ROWS));
@@ -131,7 +138,7 @@
     return {
       rows: Number(byId("rows").value),
       seed: Number(byId("seed").value),
-      label: chosen === "all" ? null : Number(chosen),
+      label,
       given,
       conditions: conditions?.asked(given) ?? [],
       guidance: guided && !guided.hidden ? Number(byId("guidance").value) : 0,
@@ -286,7 +293,7 @@
     }
     setUpGiven();
     const update = () => {
-      const isChosen = isMixed ? givenCells.some(isGuided) : classes?.can_guide && byId("class")?.value !== "all";
+      const isChosen = isMixed ? givenCells.some(isGuided) : classes?.can_guide && chosenClass() !== null;
       if (guided) guided.hidden = !isChosen;
       byId("guidance-value").textContent = byId("guidance").value;
     };
@@ -304,7 +311,8 @@
 
   setUpControls();
   setUpPictures();
-  if (isMixed) setUpFill({ content, draw, save, many, seed: () => whole("seed", 2 ** 32 - 1) });
+  const seed = () => whole("seed", 2 ** 32 - 1);
+  if (content.can_fill) setUpFill({ content, draw, save, many, seed, label: chosenClass });
   Object.assign(window.pointillist, { draw, workers, content });
   start();
 })();

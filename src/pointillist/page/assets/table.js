@@ -97,7 +97,7 @@
    * How a cell of a column is written.
    *
    * @param {Column} column
-   * @param {(string | number)[]} labels
+   * @param {(string | number | boolean)[]} labels
    * @returns {(value: number) => string}
    */
   function writer(column, labels) {
