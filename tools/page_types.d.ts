@@ -164,6 +164,8 @@ declare global {
     places: number[];
     /** rows × width */
     known: Float32Array;
+    /** Index of each row's class, one more than the last for none; null if the model is shown no class beside a row. */
+    labels: Int32Array | null;
     gaps: number;
   }
 
@@ -189,7 +191,7 @@ declare global {
     guidance?: number;
     /** x_T, rows × columns that vary. */
     prior?: Float32Array;
-    /** Of mixed columns, tokens and their values. */
+    /** Tokens of mixed columns, or places of numbers among those that vary, with their values. */
     given?: [number, number][];
     gaps?: Gaps;
     conditions?: Condition[];
@@ -201,7 +203,13 @@ declare global {
     numbers: string;
     columns: Column[];
     relations: Relation[];
-    classes: { labels: (string | number)[]; counts: number[]; are_drawn: boolean; can_guide: boolean } | null;
+    classes: {
+      labels: (string | number | boolean)[];
+      counts: number[];
+      are_drawn: boolean;
+      can_guide: boolean;
+    } | null;
+    can_fill: boolean;
     model: PackedWeights & {
       id: string;
       kind: "numbers" | "mixed";
@@ -209,6 +217,7 @@ declare global {
       width: number;
       chunk: number;
       guided: number | null;
+      bounds: [number[], number[]];
     };
   }
 

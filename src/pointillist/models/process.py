@@ -25,7 +25,7 @@ class Drawing:
         denoiser: The denoiser.
         sampler: The sampler.
         labels: Index of each row's class, which the denoiser is shown; None if it is shown none.
-        prior: Where each row's walk starts; drawn by default.
+        prior: Where each row's walk starts, or what is given of it, one row for all or one each; drawn by default.
         given: Cells that are given rather than drawn.
         ends: Lowest and highest value of columns in ranges, in the units of the table.
         conditions: What rows have to meet besides, for messages; "" for nothing.
@@ -37,7 +37,7 @@ class Drawing:
     denoiser: Any
     sampler: Sampler
     labels: Int[np.ndarray, " n"] | None = None
-    prior: Float[np.ndarray, "n width"] | None = None
+    prior: Float[np.ndarray, "starts width"] | None = None
     given: Given = field(default_factory=dict)
     ends: Ends = field(default_factory=dict)
     conditions: str = ""

@@ -15,7 +15,7 @@ from pointillist.page.numbers import number_content
 from pointillist.page.parts import ENGINE, SECURITY, as_json, environment, kernel, script
 from pointillist.page.weights import deflated, planes
 
-WORKER = (*ENGINE, "engine/threefry.js", "drawing.js", "mixed.js")
+WORKER = (*ENGINE, "engine/threefry.js", "known.js", "drawing.js", "mixed.js")
 """Scripts of the page's workers."""
 
 SCRIPTS = (
@@ -25,9 +25,11 @@ SCRIPTS = (
     "classes.js",
     "csv.js",
     "table.js",
+    "scaled.js",
     "cells.js",
     "mixed_table.js",
     "texts.js",
+    "given.js",
     "conditions.js",
     "pictures.js",
     "fill.js",

@@ -24,6 +24,8 @@ def network_content(
     sigma_data: Float[np.ndarray, " k"],
     n_classes: int,
     precision: Precision,
+    *,
+    has_given: bool = False,
 ) -> dict[str, Any] | None:
     """Returns the network as JSON values; None if its weights are not finite in this precision.
 
@@ -35,8 +37,9 @@ def network_content(
         sigma_data: Root mean square of each column, shape (k,).
         n_classes: Number of classes; 0 without.
         precision: Precision of the weights.
+        has_given: Whether weights of given columns are among them.
     """
-    tensors = page_tensors(network)
+    tensors = page_tensors(network, has_given=has_given)
     if architecture.network == "mlp":
         # As the other network has them: inputs first.
         tensors = {name: array.T if array.ndim == 2 else array for name, array in tensors.items()}
@@ -64,6 +67,6 @@ def network_content(
     }
 
 
-def page_tensors(network: Network) -> dict[str, np.ndarray]:
-    """Returns the weights that a page needs: no column of its rows is given, so those of given ones multiply zeros."""
-    return {name: array for name, array in sorted(named(network).items()) if name != "given"}
+def page_tensors(network: Network, *, has_given: bool) -> dict[str, np.ndarray]:
+    """Returns the weights that a page needs: those of given columns multiply zeros where no column is given."""
+    return {name: array for name, array in sorted(named(network).items()) if has_given or name != "given"}

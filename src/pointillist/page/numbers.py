@@ -28,8 +28,9 @@ def number_content(model: RowModel) -> dict[str, Any]:
     assert isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
     assert isinstance(model.network, Network)
     parts = model.network, process.architecture, process.prediction, process.schedule, process.sigma_data
-    network = network_content(*parts, process.n_classes, "steps") or network_content(
-        *parts, process.n_classes, "float32"
+    has_given = process.architecture.has_given
+    network = network_content(*parts, process.n_classes, "steps", has_given=has_given) or network_content(
+        *parts, process.n_classes, "float32", has_given=has_given
     )
     if network is None:
         raise ValueError("the model's weights are not finite: fit it again")
@@ -44,14 +45,15 @@ def number_content(model: RowModel) -> dict[str, Any]:
     return {
         "model": {"id": "model", **network, **drawing},
         "first_rows": FIRST_ROWS,
-        "columns": _columns(model, codec),
+        "can_fill": has_given,
+        "columns": _columns(model, codec, has_given),
         "classes": _classes(model, process),
-        "carried": _carried(model, codec),
+        "carried": _carried(model, process, codec),
         "shown_of_data": _shown_of_data(model, codec),
     }
 
 
-def _columns(model: RowModel, codec: NumberCodec) -> list[dict[str, Any]]:
+def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[dict[str, Any]]:
     names, types = headings(model)
     scaling, varies = codec.scaling, codec.scaling.varies
     varying = scaling.varying
@@ -61,7 +63,7 @@ def _columns(model: RowModel, codec: NumberCodec) -> list[dict[str, Any]]:
         column |= {"is_whole": bool(scaling.is_whole[i]), "type": codec.types[i]}
         if varies[i]:
             place = int(varies[:i].sum())
-            column["place"] = place
+            column |= {"place": place, "can_be_given": can_be_given}
             if isinstance(varying, QuantileScaling):
                 column["quantiles"] = varying.quantiles[:, place]
             else:
@@ -92,10 +94,11 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
     }
 
 
-def _carried(model: RowModel, codec: NumberCodec) -> list[str]:
+def _carried(model: RowModel, process: GaussianProcess, codec: NumberCodec) -> list[str]:
     """What a page holds of the model and of its training data, a line each."""
     assert isinstance(model.network, Network)
-    n_weights = sum(array.size for array in page_tensors(model.network).values())
+    tensors = page_tensors(model.network, has_given=process.architecture.has_given)
+    n_weights = sum(array.size for array in tensors.values())
     lines = [
         f"{n_weights:,} weights of a network, rounded, from which it draws rows",
         "the name, the type, and the lowest and the highest value of each column",

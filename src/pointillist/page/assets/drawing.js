@@ -17,10 +17,11 @@ class NumberModel {
 
   /**
    * @param {{seed: number, firstRow: number, rows: number, labels?: Int32Array, guidance: number,
-   *   prior?: Float32Array}} asked labels: index of each row's class; prior: x_T, rows × columns
+   *   prior?: Float32Array, known?: Float32Array}} asked labels: index of each row's class; prior: x_T, rows × columns;
+   *   known: values that are given, scaled, NaN where none is, rows × columns, or one row for all
    * @returns {Float32Array} rows × columns, scaled
    */
-  draw({ seed, firstRow, rows, labels, guidance, prior }) {
+  draw({ seed, firstRow, rows, labels, guidance, prior, known }) {
     const { denoiser } = this;
     const { columns, schedule } = denoiser;
     const key = keyOf(seed, SAMPLING);
@@ -35,12 +36,22 @@ class NumberModel {
         : normals(foldIn(foldIn(key, firstRow + r), 0), columns);
       x.set(start, place * columns);
     });
-    const predict = (x_t, level) => predictByLabel(denoiser, x_t, level, sorted, guidance);
+    const given = known && new KnownRows(denoiser, this.#sorted(known, order), sorted, guidance);
+    const predict = (x_t, level) =>
+      given ? given.predict(x_t, level) : predictByLabel(denoiser, x_t, level, sorted, guidance);
     const { sampler, steps } = this.model;
     for (const state of SAMPLERS[sampler](schedule, x, predict, { steps, variance: "zero" })) x = state.x;
+    x = given?.whole(x) ?? x;
     const out = new Float32Array(x.length);
     order.forEach((r, place) => out.set(x.subarray(place * columns, (place + 1) * columns), r * columns));
     return out;
+  }
+
+  /** Rows, or one row for all, in an order. */
+  #sorted(known, order) {
+    const { columns } = this.denoiser;
+    const place = (i) => (order[Math.floor(i / columns)] * columns + (i % columns)) % known.length;
+    return Float32Array.from({ length: order.length * columns }, (_, i) => known[place(i)]);
   }
 }
 

@@ -16,8 +16,9 @@
    * @param {(table: DrawnTable | null, name: string) => void} page.save
    * @param {(n: number, noun: string) => string} page.many
    * @param {() => number} page.seed
+   * @param {() => number | null} page.label
    */
-  function setUpFill({ content, draw, save, many, seed }) {
+  function setUpFill({ content, draw, save, many, seed, label }) {
     const { columns } = content;
     const [form, field] = [byId("fill"), byId("gaps")];
     /** @type {{text: string, name: string} | null} */
@@ -45,7 +46,7 @@
     async function fill() {
       let gaps;
       try {
-        gaps = readGaps(held?.text ?? field.value, content);
+        gaps = readGaps(held?.text ?? field.value, content, label());
       } catch (error) {
         say(error.message, true);
         return;

@@ -12,9 +12,8 @@
      * @param {Pick<Asked, "given" | "gaps" | "conditions">} asked
      */
     constructor({ columns, model, relations }, rows, { given = [], gaps, conditions = [] }) {
-      super({ columns: [], classes: null }, rows);
+      super({ columns: [], classes: null }, rows, { given, gaps });
       this.relations = relations;
-      this.gaps = gaps;
       this.ends = new Map(conditions.map(({ token, ends }) => [token, ends]));
       const fixed = new Set([...given.map(([token]) => token), ...this.ends.keys()]);
       const places = new Map(columns.map(({ token }, c) => [token, c]));
@@ -35,16 +34,6 @@
     }
 
     /** @override */
-    get order() {
-      return this.gaps?.places ?? super.order;
-    }
-
-    /** @override */
-    isGiven(row, column) {
-      return this.gaps ? this.gaps.texts[row][column] !== null : false;
-    }
-
-    /** @override */
     fill(first, drawn) {
       const rows = drawn.length / this.width;
       const { gaps } = this;
@@ -58,11 +47,6 @@
         }
       });
       mixed.restore(this.relations, this.byToken, first, rows, this.isFixed);
-    }
-
-    /** @override */
-    text(column, row) {
-      return this.gaps?.texts[row][column] ?? super.text(column, row);
     }
   }
 

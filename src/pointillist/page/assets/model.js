@@ -2,8 +2,8 @@
 /* A model's page: what is asked for, the rows that are drawn, and what is shown of them. */
 
 (async () => {
-  const { Workers, Table, MixedTable, mixed, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
-  const { Conditions, byId, element, setUpFill, withNumbers } = window.pointillist;
+  const { Workers, Table, MixedTable, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
+  const { Conditions, byId, element, givenCell, scaler, setUpFill, withNumbers } = window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
@@ -16,6 +16,21 @@
   const workers = new Workers(byId("worker-source").textContent, content.kernel, [model]);
 
   const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+
+  /**
+   * One row of a model of numbers as its network sees it, NaN where no value is given; undefined if none is.
+   *
+   * @param {[place: number, value: number][]} given
+   */
+  function knownRow(given) {
+    if (isMixed || !given.length) return undefined;
+    const values = new Map(given);
+    const varying = columns.filter(({ place }) => place !== undefined);
+    return Float32Array.from(varying, (column, place) => {
+      const value = values.get(place);
+      return value === undefined ? NaN : scaler(column, model.bounds)(value);
+    });
+  }
 
   /** The last run of each kind. */
   const latest = { draw: 0, fill: 0 };
@@ -36,12 +51,16 @@
     const kind = gaps ? "fill" : "draw";
     const run = ++latest[kind];
     await workers.load(model.id);
-    const made = isMixed ? new MixedTable(content, rows, { given, gaps, conditions }) : new Table(content, rows);
+    const made = isMixed
+      ? new MixedTable(content, rows, { given, gaps, conditions })
+      : new Table(content, rows, { given, gaps });
     /** @type {Int32Array | undefined} */
     let labels;
-    if (label !== null) labels = new Int32Array(rows).fill(label);
-    else if (classes?.are_drawn) labels = drawnLabels(classes.counts, rows, seed);
+    if (gaps) labels = gaps.labels ?? undefined;
+    else if (label !== null) labels = new Int32Array(rows).fill(label);
+    else if (classes?.are_drawn && !given.length) labels = drawnLabels(classes.counts, rows, seed);
     const { chunk } = model;
+    const row = knownRow(given);
     const width = isMixed ? model.width : model.columns;
     const done = new Set();
     let [next, whole] = [0, 0];
@@ -61,7 +80,7 @@
           conditions,
           guidance,
           prior: prior?.slice(first * width, (first + chunk) * width),
-          known: gaps?.known.slice(first * width, (first + chunk) * width),
+          known: gaps?.known.slice(first * width, (first + chunk) * width) ?? row,
         });
         if (run !== latest[kind]) return;
         if (!drawn.every(Number.isFinite)) throw new Error("some are not numbers; guidance may be too strong");
@@ -93,20 +112,33 @@
   const conditions = isMixed ? new Conditions(columns) : null;
   const guided = byId("guided");
 
-  /** @type {{token: number, select: HTMLSelectElement}[]} selects of cells that may be given */
+  /** @type {{place: number, read: () => number | null}[]} what is said of cells that may be given */
   const givenCells = [];
+
+  /** The index of the class that is chosen. */
+  function chosenClass() {
+    const chosen = byId("class")?.value ?? "all";
+    return chosen === "all" ? null : Number(chosen);
+  }
 
   /** @returns {Asked} */
   function asked() {
-    const chosen = byId("class")?.value ?? "all";
-    /** @type {[number, number][]} */
-    const given = givenCells.filter(({ select }) => select.value).map(({ token, select }) => [token, Number(select.value)]);
+    const label = chosenClass();
+    const given = givenCells.flatMap(({ place, read }) => {
+      const value = read();
+      /** @type {[number, number][]} */
+      const own = value === null ? [] : [[place, value]];
+      return own;
+    });
+    if (given.length && classes?.are_drawn && label === null) {
+      throw new Error("classes are not known before the given cells: choose one");
+    }
     byId("rows").value = String(whole("rows", MOST_ROWS));
     byId("seed").value = String(whole("seed", 2 ** 32 - 1));
     return {
       rows: Number(byId("rows").value),
       seed: Number(byId("seed").value),
-      label: chosen === "all" ? null : Number(chosen),
+      label,
       given,
       conditions: conditions?.asked(given) ?? [],
       guidance: guided && !guided.hidden ? Number(byId("guidance").value) : 0,
@@ -241,17 +273,16 @@
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   }
 
-  const isGuided = ({ token, select }) => token === model.guided && select.value !== "";
+  const isGuided = ({ place, read }) => place === model.guided && read() !== null;
 
-  /** A choice for every column whose cells may be given. */
+  /** A field for every column whose cells may be given. */
   function setUpGiven() {
     for (const column of columns.filter((each) => each.can_be_given)) {
-      const choices = mixed.choices(column).map(([value, text]) => new Option(text, String(value)));
-      const select = element("select", {}, new Option("drawn", ""), ...choices);
-      byId("given-cells").append(element("label", {}, column.name, select));
-      givenCells.push({ token: column.token, select });
+      const { field, read } = givenCell(column, isMixed);
+      byId("given-cells").append(element("label", {}, column.name, field));
+      givenCells.push({ place: isMixed ? column.token : column.place ?? 0, read });
     }
-    byId("given").hidden = !givenCells.length && !conditions?.count;
+    if (isMixed) byId("given").hidden = !givenCells.length && !conditions?.count;
   }
 
   function setUpControls() {
@@ -260,9 +291,9 @@
       const each = classes.labels.map((label, i) => new Option(String(label), String(i)));
       byId("class")?.replaceChildren(new Option(all, "all"), ...each);
     }
-    if (isMixed) setUpGiven();
+    setUpGiven();
     const update = () => {
-      const isChosen = isMixed ? givenCells.some(isGuided) : classes?.can_guide && byId("class")?.value !== "all";
+      const isChosen = isMixed ? givenCells.some(isGuided) : classes?.can_guide && chosenClass() !== null;
       if (guided) guided.hidden = !isChosen;
       byId("guidance-value").textContent = byId("guidance").value;
     };
@@ -280,7 +311,8 @@
 
   setUpControls();
   setUpPictures();
-  if (isMixed) setUpFill({ content, draw, save, many, seed: () => whole("seed", 2 ** 32 - 1) });
+  const seed = () => whole("seed", 2 ** 32 - 1);
+  if (content.can_fill) setUpFill({ content, draw, save, many, seed, label: chosenClass });
   Object.assign(window.pointillist, { draw, workers, content });
   start();
 })();

@@ -97,7 +97,7 @@
    * How a cell of a column is written.
    *
    * @param {Column} column
-   * @param {(string | number)[]} labels
+   * @param {(string | number | boolean)[]} labels
    * @returns {(value: number) => string}
    */
   function writer(column, labels) {
@@ -136,10 +136,13 @@
     /**
      * @param {{columns: Column[], classes: PageContent["classes"]}} content
      * @param {number} rows
+     * @param {Pick<Asked, "given" | "gaps">} asked
      */
-    constructor({ columns, classes }, rows) {
+    constructor({ columns, classes }, rows, { given = [], gaps } = {}) {
       const { labels, counts } = classes ?? { labels: [], counts: [] };
       this.rows = rows;
+      this.given = new Map(given);
+      this.gaps = gaps;
       /** @type {DrawnColumn[]} */
       this.columns = columns.map((column) => ({
         ...column,
@@ -159,26 +162,34 @@
 
     /** Columns in the order of a file. */
     get order() {
-      return this.columns.map((_, c) => c);
+      return this.gaps?.places ?? this.columns.map((_, c) => c);
     }
 
     /** Whether a cell was there before. */
     isGiven(row, column) {
-      return false;
+      return this.gaps ? this.gaps.texts[row][column] !== null : false;
+    }
+
+    /** The value of a cell, if that was there before; else undefined. */
+    #known(row, column, place) {
+      if (!this.gaps) return this.given.get(place);
+      return this.isGiven(row, column) ? this.gaps.values[row][column] : undefined;
     }
 
     /** Puts scaled rows in their place. */
     fill(first, drawn, labels) {
       const rows = drawn.length / this.width;
-      for (const { values, decode, place = 0, is_label } of this.columns) {
+      this.columns.forEach(({ values, decode, place, is_label }, c) => {
         for (let r = 0; r < rows; r++) {
-          values[first + r] = is_label ? labels[r] : decode(drawn[r * this.width + place]);
+          values[first + r] = is_label
+            ? labels[r]
+            : this.#known(first + r, c, place) ?? decode(drawn[r * this.width + (place ?? 0)]);
         }
-      }
+      });
     }
 
     text(column, row) {
-      return this.columns[column].write(this.columns[column].values[row]);
+      return this.gaps?.texts[row][column] ?? this.columns[column].write(this.columns[column].values[row]);
     }
 
     /** The table as a file; the page can answer while it is written. */

@@ -1,8 +1,8 @@
 "use strict";
-/* From texts of cells to what a model of mixed columns is given: the inverse of cells.js. */
+/* From texts of cells to what a model is given: the inverse of cells.js, and of what table.js does with numbers. */
 
 (() => {
-  const { normalCdf, normalQuantile, clamp, mixed, readCsv } = window.pointillist;
+  const { normalCdf, normalQuantile, clamp, mixed, readCsv, scaler } = window.pointillist;
 
   /** Words for a missing cell, as the command line has them, in lower case. */
   const MISSING = new Set(
@@ -65,6 +65,12 @@
     };
   }
 
+  /** The parser of a column of a model of numbers; truth values are 0 and 1. */
+  function numberParser(column) {
+    const categories = column.type === "bool" ? [false, true] : undefined;
+    return parser({ ...column, kind: column.is_whole ? "whole" : "number", categories });
+  }
+
   /** From a value to a token and, where it has one, a normal score. */
   function encoder(column) {
     if (column.categories) return (value) => [value, NaN];
@@ -90,15 +96,49 @@
     return normalQuantile(clamp(low + 0.5 * (high - low), EDGE, 1 - EDGE));
   }
 
+  /** The parser of a column of classes, which may be numbers that a file writes in another way. */
+  function classParser(column, labels) {
+    const parse = parser({ ...column, categories: labels });
+    if (labels.some((label) => typeof label !== "number")) return parse;
+    return (text) => parse(Number.isNaN(Number(text)) ? text : String(Number(text)));
+  }
+
+  /**
+   * How a cell's text becomes a value, and how a row that the model is given is told of it.
+   *
+   * @param {Column} column
+   * @param {Pick<PageContent, "classes" | "model">} content
+   * @returns {{parse: (text: string) => number, tell: (row: Float32Array, value: number) => void}}
+   */
+  function cellOf(column, { classes, model }) {
+    if (model.kind === "mixed") {
+      const encode = encoder(column);
+      const tell = (row, value) => {
+        const [token, score] = encode(value);
+        row[column.token] = token;
+        if (column.score !== null) row[column.score] = score;
+      };
+      return { parse: parser(column), tell };
+    }
+    if (column.is_label) return { parse: classParser(column, classes?.labels ?? []), tell: () => {} };
+    const { place } = column;
+    if (place === undefined) return { parse: numberParser(column), tell: () => {} };
+    const scale = scaler(column, model.bounds);
+    return { parse: numberParser(column), tell: (row, value) => (row[place] = scale(value)) };
+  }
+
   /**
    * Reads CSV as rows with gaps.
    *
    * @param {string} text
-   * @param {Pick<PageContent, "columns" | "model">} content
+   * @param {Pick<PageContent, "columns" | "model" | "classes">} content
+   * @param {number | null} label index of the class of rows of which the file says none
    * @returns {Gaps}
    * @throws {Error} that says in one line what is wrong
    */
-  function readGaps(text, { columns, model }) {
+  function readGaps(text, content, label = null) {
+    const { columns, model, classes } = content;
+    const [isMixed, width] = model.kind === "mixed" ? [true, model.width] : [false, model.columns];
     const [head, ...rows] = readCsv(text);
     if (!head || !rows.length) throw new Error("There are no rows: give a line of column names, and rows below it.");
     if (rows.length > MOST_ROWS) throw new Error(`There are ${rows.length} rows; a page fills at most ${MOST_ROWS}.`);
@@ -108,39 +148,51 @@
     if (unknown.length) throw new Error(`Unknown column ${listed(unknown)}: the model's columns are ${listed(names)}.`);
     const twice = head.cells.filter((_, i) => own.indexOf(own[i]) < i);
     if (twice.length) throw new Error(`Column ${listed(twice)} is there twice.`);
-    const tools = columns.map((column) => ({ parse: parser(column), encode: encoder(column) }));
-    const known = new Float32Array(rows.length * model.width);
+    const tools = columns.map((column) => cellOf(column, content));
+    const known = new Float32Array(rows.length * width).fill(NaN);
+    const labels = classes && new Int32Array(rows.length);
+    const ofClass = columns.findIndex((column) => column.is_label);
     let gaps = 0;
     const values = rows.map(() => columns.map(() => NaN));
     const texts = rows.map(({ cells, line }, r) => {
       if (cells.length !== own.length) {
         throw new Error(`Line ${line} has ${cells.length} cells, and the first line ${own.length}.`);
       }
-      const row = known.subarray(r * model.width, (r + 1) * model.width);
-      row.fill(-1, 0, columns.length).fill(NaN, columns.length);
+      const row = known.subarray(r * width, (r + 1) * width);
+      if (isMixed) row.fill(-1, 0, columns.length);
       /** @type {(string | null)[]} */
       const given = columns.map(() => null);
       own.forEach((place, i) => {
         const cell = cells[i];
+        // No class is drawn: a cell without one stays as it is.
+        if (place === ofClass) given[place] = cell;
         if (MISSING.has(cell.trim().toLowerCase())) return;
         const column = columns[place];
         try {
           values[r][place] = tools[place].parse(cell);
-          const [token, score] = tools[place].encode(values[r][place]);
-          row[column.token] = token;
-          if (column.score !== null) row[column.score] = score;
+          tools[place].tell(row, values[r][place]);
         } catch (error) {
           throw new Error(`Line ${line}, column "${column.name}": ${error.message}.`);
         }
         given[place] = cell;
       });
-      gaps += given.filter((cell) => cell === null).length;
+      if (labels) labels[r] = classOf(values[r][ofClass] ?? NaN, label, classes, line);
+      gaps += given.filter((cell, c) => cell === null && c !== ofClass).length;
       return given;
     });
     if (!gaps) throw new Error("No cell is empty, so there is nothing to fill.");
-    const places = [...own, ...names.map((_, i) => i).filter((i) => !own.includes(i))];
-    return { texts, values, places, known, gaps };
+    const lacking = names.map((_, i) => i).filter((i) => !own.includes(i) && i !== ofClass);
+    return { texts, values, places: [...own, ...lacking], known, labels, gaps };
   }
 
-  Object.assign(window.pointillist, { readGaps, parser });
+  /** The index of a row's class: that of its cell, or else the one that is chosen, or else one more than the last. */
+  function classOf(value, chosen, { labels, can_guide: canBeUnknown }, line) {
+    const label = Number.isNaN(value) ? chosen : value;
+    if (label === null && !canBeUnknown) {
+      throw new Error(`Line ${line} has no class, which this model needs: write it there, or choose one above.`);
+    }
+    return label ?? labels.length;
+  }
+
+  Object.assign(window.pointillist, { readGaps, parser, numberParser });
 })();

@@ -1,0 +1,114 @@
+"use strict";
+/* Rows of numbers of which some are given: what a network is told of them, and a denoiser of the others. */
+
+/** A residual network of which columns may be given, if it has weights for them. */
+class GivenMLP extends ResidualMLP {
+  /**
+   * What given columns add to the first layer of a block of rows, [unit][row]; empty if none are given.
+   *
+   * @type {Float32Array}
+   */
+  known = new Float32Array();
+
+  /**
+   * @param {Memory} memory
+   * @param {ResidualContent} model
+   */
+  constructor(memory, model) {
+    super(memory, model);
+    const weight = model.tensors.given;
+    this.given = weight && new Dense(memory, weight, new Float32Array(this.width));
+    this.told = memory.take(weight ? this.given.inputs * BLOCK : 0);
+  }
+
+  /**
+   * What given columns add, for at most a block of rows.
+   *
+   * @param {Float32Array} values rows × columns, NaN where none is given
+   */
+  of(values) {
+    const size = this.columns * BLOCK;
+    const told = this.memory.view(this.told, this.given.inputs * BLOCK);
+    const { row_frequencies: frequencies } = this.model;
+    told.fill(0);
+    values.forEach((value, i) => {
+      if (Number.isNaN(value)) return;
+      const place = (i % this.columns) * BLOCK + Math.floor(i / this.columns);
+      const waves = frequencies.flatMap((frequency) => [Math.sin(frequency * value), Math.cos(frequency * value)]);
+      [value, ...waves, 1].forEach((feature, k) => (told[k * size + place] = feature));
+    });
+    this.given.apply(this.told, this.u);
+    return this.memory.view(this.u, this.width * BLOCK).slice();
+  }
+
+  /** @override */
+  begin(x) {
+    super.begin(x);
+    const h = this.memory.view(this.h, this.known.length);
+    for (let i = 0; i < h.length; i++) h[i] += this.known[i];
+  }
+}
+
+NETWORKS.residual = GivenMLP;
+
+/**
+ * The denoiser of rows of which some values are given, less their centre: what it predicts where there is most noise. A
+ * solver starts from N(0, I), and the mean of such rows need not be near 0.
+ */
+class KnownRows {
+  /**
+   * @param {Denoiser} denoiser
+   * @param {Float32Array} values rows × columns, NaN where none is given
+   * @param {Int32Array | undefined} labels equal ones together
+   * @param {number} guidance
+   */
+  constructor(denoiser, values, labels, guidance) {
+    const { columns, network, schedule } = denoiser;
+    if (!(network instanceof GivenMLP)) throw new Error("this model has not learned from rows with given columns");
+    this.denoiser = denoiser;
+    this.network = network;
+    this.values = values;
+    this.guidance = guidance;
+    /** @type {{first: number, last: number, label: number | null, known: Float32Array}[]} */
+    this.blocks = [];
+    const rows = values.length / columns;
+    for (let first = 0, last; first < rows; first = last) {
+      const label = labels ? labels[first] : null;
+      const isTogether = (r) => r < rows && r - first < BLOCK && (!labels || labels[r] === label);
+      for (last = first; isTogether(last); last++);
+      const known = network.of(values.subarray(first * columns, last * columns));
+      this.blocks.push({ first: first * columns, last: last * columns, label, known });
+    }
+    const lowest = Math.max(schedule.range[0], LOWEST_LAMBDA);
+    this.centre = this.#mean(new Float32Array(values.length), schedule.atLambda(lowest));
+  }
+
+  /** E[x_0 | x_t, given values], whatever x_t has where one is given. */
+  #mean(x, level) {
+    const { denoiser, network, values, guidance } = this;
+    const shown = x.map((value, i) => (Number.isNaN(values[i]) ? value : 0));
+    const x0 = new Float32Array(x.length);
+    for (const { first, last, label, known } of this.blocks) {
+      network.known = known;
+      x0.set(denoiser.predict(shown.subarray(first, last), level, { label, guidance }), first);
+    }
+    network.known = new Float32Array();
+    return this.#withGiven(x0);
+  }
+
+  #withGiven(x) {
+    return x.map((value, i) => (Number.isNaN(this.values[i]) ? value : this.values[i]));
+  }
+
+  /** E[x_0 | x_t, given values], of rows less their centre. */
+  predict(x, level) {
+    const { centre } = this;
+    const noised = x.map((value, i) => value + level.alpha * centre[i]);
+    return this.#mean(noised, level).map((value, i) => value - centre[i]);
+  }
+
+  /** Rows with their centre, in which given values are as they were given. */
+  whole(x) {
+    return this.#withGiven(x.map((value, i) => value + this.centre[i]));
+  }
+}

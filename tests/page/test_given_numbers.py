@@ -1,0 +1,228 @@
+"""Given cells in the page of a model of numbers, against the rows that Python draws."""
+
+import csv
+import io
+from copy import copy
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import csv as csv_of
+
+from browsers import IN_CHROMIUM
+from pointillist import Diffusion
+from pointillist.page import render
+from pointillist.points.table_scaling import TableScaling
+
+SMALL = {"width": 16, "depth": 2, "epochs": 1, "batch_size": 32, "timesteps": 50, "random_state": 0}
+HIGH, LOW = 0, 1
+
+
+def normal(rng, leaf):
+    return rng.normal(size=leaf.shape, scale=leaf.shape[0] ** -0.5 if leaf.ndim > 1 else 0.1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Correlated numbers, whole ones that repeat, truth values and a constant."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(2, 3, size=200)
+    count = np.clip(np.round(a + rng.normal(size=200)), 0, 6).astype(int)
+    columns = {"<b>a": a, "count": count, "c": rng.exponential(size=200), "same": np.full(200, 7), "is_new": a > 2}
+    return pa.table(columns)
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return np.where(np.random.default_rng(1).random(200) < 0.4, "high", "low")
+
+
+@pytest.fixture(scope="module")
+def model(table, labels):
+    """A model of random weights: what they predict is as good as anything, and depends on every one of them."""
+    model = Diffusion(process="gaussian", scaling="quantile", **SMALL).fit(table, labels)
+    rng = np.random.default_rng(0)
+    object.__setattr__(model.model_, "network", jax.tree.map(lambda leaf: normal(rng, leaf), model.model_.network))
+    return model
+
+
+def scaled_by(model, table, method):
+    """The same network, of columns that are scaled in another way."""
+    codec = model.model_.codec
+    rows = np.stack([column.to_numpy() for column in table.columns], axis=1).astype(float)
+    scaling = TableScaling.fit(rows, method, codec.scaling.is_whole)
+    other = copy(model)
+    trained_with = model.model_.trained_with | {"scaling": method}
+    other.model_ = replace(model.model_, codec=replace(codec, scaling=scaling), trained_with=trained_with)
+    return other
+
+
+@pytest.fixture
+def page_of(opened, tmp_path):
+    def build(model, **options):
+        model.page(tmp_path / "model.html")
+        page = opened(tmp_path / "model.html", **options)
+        page.wait_for_function("() => !document.querySelector('#csv').disabled")
+        return page
+
+    return build
+
+
+def drawn(page, **asked):
+    """Columns of rows that the page draws, by name."""
+    return page.evaluate(
+        """async (asked) => {
+             const { columns } = await pointillist.draw(asked);
+             return Object.fromEntries(columns.map(({ name, values }) => [name, Array.from(values)]));
+           }""",
+        asked,
+    )
+
+
+def check(model, found, expected):
+    """All numbers are near, but for rounded ones that lie between two."""
+    scaling = model.model_.codec.scaling
+    rows = [np.stack([np.array(of[name], float) for name in expected.column_names], 1) for of in (found, expected)]
+    found, expected = (np.where(scaling.is_whole[scaling.varies], np.nan, scaling.transform(each)) for each in rows)
+    np.testing.assert_allclose(found, expected, atol=1e-2)
+    whole = scaling.is_whole
+    assert (rows[0][:, whole] == rows[1][:, whole]).mean() > 0.99
+
+
+CASES = [
+    ("quantile", {"<b>a": 9.5, "count": 3}, LOW, 0.0),
+    ("standard", {"c": 0.25}, HIGH, 0.0),
+    pytest.param("standard", {"count": 6}, LOW, 1.0, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("scaling", "where", "label", "guidance"), CASES)
+def test_rows_with_given_cells_are_pythons_for_the_same_seed(model, table, page_of, scaling, where, label, guidance):
+    model = scaled_by(model, table, scaling)
+    expected = model.sample(600, where=where, labels=["high", "low"][label], guidance=guidance, random_state=4)
+    given = [[table.column_names.index(name), value] for name, value in where.items()]
+    found = drawn(page_of(model), rows=600, seed=4, given=given, label=label, guidance=guidance)
+    assert all(set(found[name]) == {value} for name, value in where.items())
+    check(model, found, expected)
+
+
+@IN_CHROMIUM
+def test_given_cells_are_asked_for_in_the_page(model, page_of):
+    page = page_of(model)
+    assert page.evaluate("document.querySelectorAll('#given-cells b').length") == 0
+    page.click("#given summary")
+    status, fields = page.locator("#status"), page.locator("#given-cells label")
+    assert fields.count() == 4
+    count = fields.filter(has_text="count").locator("input")
+    for text, wrong in (("1.5", 'count: "1.5" is not a whole number'), ("two", 'count: "two" is not a number')):
+        count.fill(text)
+        page.click("#draw")
+        assert status.inner_text() == wrong
+    count.fill("4")
+    fields.filter(has_text="is_new").locator("select").select_option(label="true")
+    page.click("#draw")
+    assert status.inner_text() == "classes are not known before the given cells: choose one"
+    page.select_option("#class", label="low")
+    page.locator("#guidance").press("End")
+    page.locator("#given-cells input").nth(0).press("Enter")
+    page.wait_for_function("() => document.querySelector('#status').textContent.startsWith('1,000 rows in')")
+    for cells in page.locator("#first-rows tbody tr").all():
+        texts = cells.locator("td").all_inner_texts()
+        assert texts[1] == "4" and texts[4:] == ["true", "low"]
+
+
+def with_gaps(table, labels):
+    """The first rows of a table, with gaps in a third of the cells that are not constant, and some labels."""
+    rng = np.random.default_rng(3)
+    columns = {name: table[name].to_numpy()[:150] for name in table.column_names}
+    gaps = {name: rng.random(150) < 0.33 for name in columns}
+    arrays = {name: pa.array(columns[name], mask=gaps[name]) for name in columns}
+    return pa.table(arrays), gaps, np.where(rng.random(150) < 0.3, None, labels[:150])
+
+
+def as_csv(table):
+    text = io.BytesIO()
+    csv_of.write_csv(table, text)
+    return text.getvalue().decode()
+
+
+@IN_CHROMIUM
+def test_filled_cells_are_pythons_for_the_same_seed(model, table, labels, page_of, tmp_path):
+    gappy, gaps, known = with_gaps(table, labels)
+    expected = model.impute(gappy, labels=known.tolist(), random_state=5)
+    page = page_of(model)
+    page.fill("#seed", "5")
+    text = as_csv(gappy.append_column("label", pa.array(known.tolist())))
+    page.fill("#gaps", text)
+    page.click("#fill button[type=submit]")
+    n_gaps = sum(each.sum() for each in gaps.values())
+    page.wait_for_function("() => document.querySelector('#fill-status').textContent.includes('filled in')")
+    assert page.inner_text("#fill-status").startswith(f"{n_gaps} cells of 150 rows filled")
+    assert page.locator("#filled-rows mark").count() == sum(each[:8].sum() for each in gaps.values())
+    with page.expect_download() as download:
+        page.click("#filled-csv")
+    download.value.save_as(tmp_path / "filled.csv")
+    names, *cells = csv.reader(io.StringIO((tmp_path / "filled.csv").read_text()))
+    assert names == [*table.column_names, "label"]
+    given = list(csv.reader(io.StringIO(text)))[1:]
+    for own, row in zip(given, cells, strict=True):
+        assert all(cell in ("", filled) for cell, filled in zip(own, row, strict=True))
+    assert [row[5] for row in cells] == [label or "" for label in known]
+    found = dict(zip(names, zip(*cells, strict=True), strict=True))
+    check(model, found | {"is_new": np.array(found["is_new"]) == "true"}, expected)
+
+
+WRONG = [
+    ("count,hue\n1,\n", 'Unknown column "hue"'),
+    ("count,c\n1,2\n1.5,\n", 'Line 3, column "count": "1.5" is not a whole number.'),
+    ("c,is_new\n,perhaps\n", 'Line 2, column "is_new": "perhaps" is no category of it: "false", "true".'),
+    ("c,label\n,medium\n", 'Line 2, column "label": "medium" is no category of it: "high", "low".'),
+    ("c,label\n1e999,\n", 'Line 2, column "c": "1e999" is not a number.'),
+]
+
+
+def test_what_cannot_be_filled_is_said_in_a_line(model, page_of):
+    page = page_of(model)
+    for text, wrong in WRONG:
+        page.fill("#gaps", text)
+        page.click("#fill button[type=submit]")
+        assert page.inner_text("#fill-status").startswith(wrong)
+
+
+def test_rows_without_a_class_are_of_the_chosen_one(model, table, page_of):
+    process = replace(model.model_.process, p_uncond=0.0)
+    other = copy(model)
+    other.model_ = replace(model.model_, process=process)
+    page = page_of(other)
+    page.fill("#gaps", "c,count\n0.5,\n")
+    page.click("#fill button[type=submit]")
+    wrong = "Line 2 has no class, which this model needs: write it there, or choose one above."
+    assert page.inner_text("#fill-status") == wrong
+    page.select_option("#class", label="low")
+    page.click("#fill button[type=submit]")
+    page.wait_for_function("() => document.querySelector('#fill-status').textContent.includes('filled in')")
+    expected = model.impute(pa.Table.from_pylist([{"c": 0.5}], schema=table.schema), labels="low", random_state=0)
+    names, cells = (page.locator(f"#filled-rows {cell}").all_inner_texts() for cell in ("th", "td"))
+    assert names == ["c", "count", "<b>a", "same", "is_new"]
+    assert cells[0] == "0.5" and float(cells[2]) == pytest.approx(expected["<b>a"][0].as_py(), abs=0.05)
+
+
+@IN_CHROMIUM
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_breaks_no_rule_of_accessibility(model, page_of, violations, scheme):
+    page = page_of(model, viewport={"width": 390, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    page.fill("#gaps", "c,count\n0.5,\n")
+    page.click("#fill button[type=submit]")
+    page.wait_for_function("() => document.querySelector('#filled-rows tr')")
+    assert violations(page) == {}
+
+
+def test_a_model_that_cannot_be_given_cells_is_asked_for_none(model):
+    process = model.model_.process
+    plain = replace(process, architecture=replace(process.architecture, has_given=False))
+    parts = 'id="given-cells"', "<textarea", '["given",', '"can_be_given":true'
+    for of, is_asked in ((model.model_, True), (replace(model.model_, process=plain), False)):
+        text = render(of, "")
+        assert all((part in text) == is_asked for part in parts)
