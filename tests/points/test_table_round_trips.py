@@ -291,3 +291,13 @@ def test_decimals_of_an_array_stay_so():
     codec, table = codec_of(rows)
     assert {type(cell) for cell in through(codec, table)[:, 1]} == {Decimal}
     assert as_mixed("auto", rows) is not None
+
+
+@pytest.mark.parametrize("kind", ["float32", "decimal"])
+def test_digits_of_single_precision_and_of_decimals_are_seen(kind):
+    hundredths = np.arange(-5000, 5000)
+    decimals = pa.array([Decimal(i).scaleb(-2) for i in hundredths.tolist()])
+    column = decimals if kind == "decimal" else pa.array((hundredths / 100).astype(np.float32))
+    table = MixedTable(pa.table({"x": column, "y": hundredths % 7}))
+    assert np.array_equal(table.cells[0].values, hundredths / 100)
+    assert TableEncoding.fit(table).columns[0].decimals == 2

@@ -162,7 +162,11 @@ def _cells(name: Any, column: "pa.ChunkedArray") -> Cells:
         array = _local(array)
         array = pc.divide(pc.cast(array, _whole_type(array.type), safe=False), _fineness(array.type))
     is_missing = np.asarray(array.is_null(nan_is_null=True))
-    values = np.asarray(pc.cast(pc.fill_null(array, 0), pa.float64(), safe=False))
+    array = pc.fill_null(array, 0)
+    if pa.types.is_decimal(array.type) or pa.types.is_float32(array.type):
+        # As they are written: a cast takes them to other numbers than those with their digits.
+        array = pc.cast(array, pa.string())
+    values = np.asarray(pc.cast(array, pa.float64(), safe=False))
     if kind in ("whole", "date") and (np.abs(values) > LARGEST_INTEGER).any():
         raise ValueError(f"column {name!r} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
     if not np.isfinite(values[~is_missing]).all():
