@@ -312,3 +312,12 @@ def test_a_column_is_predicted_and_rows_are_scored(run):
     ]:
         code, _, error = run(*arguments)
         assert code == 2 and message in error and error.count("\n") == 1
+
+
+def test_predicted_times_are_in_the_time_zone_of_their_column(run):
+    hours = pa.array(np.arange(200) % 3 * 3_600_000_000 * 5, pa.timestamp("us", "America/New_York"))
+    parquet.write_table(pa.table({"kind": ["a", "b"] * 100, "fed": hours}), "fed.parquet")
+    run("fit", "fed.parquet", "-o", "m", "--epochs", 1, *SMALL)
+    assert run("predict", "m", "fed.parquet", "-o", "p.parquet", "--target", "fed", "--quantiles", 0.5)[0] == 0
+    found = parquet.read_table("p.parquet")["fed_0.5"]
+    assert found.type == hours.type and set(found.to_pylist()) <= set(hours.to_pylist())
