@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from pyarrow import csv, parquet
 from pointillist import Diffusion
 from pointillist.cli import main
 from pointillist.cli.calibrating import calibrated
+from pointillist.cli.conditions import where_of
+from pointillist.models.saving import load_model
 from pointillist.points import CsvForm
 from pointillist.points.number_codec import NumberCodec
 
@@ -312,3 +315,14 @@ def test_a_column_is_predicted_and_rows_are_scored(run):
     ]:
         code, _, error = run(*arguments)
         assert code == 2 and message in error and error.count("\n") == 1
+
+
+def test_times_are_in_the_time_zone_of_their_column(run):
+    hours = pa.array(np.arange(200) % 3 * 3_600_000_000 * 5, pa.timestamp("us", "America/New_York"))
+    parquet.write_table(pa.table({"kind": ["a", "b"] * 100, "fed": hours}), "fed.parquet")
+    run("fit", "fed.parquet", "-o", "m", "--epochs", 1, *SMALL)
+    assert run("predict", "m", "fed.parquet", "-o", "p.parquet", "--target", "fed", "--quantiles", 0.5)[0] == 0
+    found = parquet.read_table("p.parquet")["fed_0.5"]
+    assert found.type == hours.type and set(found.to_pylist()) <= set(hours.to_pylist())
+    asked = where_of(load_model(Path("m")), ["fed=1970-01-02..1970-01-03T12:00:00+01:00"])["fed"]
+    assert asked.low == datetime(1970, 1, 2, 5, tzinfo=UTC) and asked.high == datetime(1970, 1, 3, 11, tzinfo=UTC)

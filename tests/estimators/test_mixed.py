@@ -310,7 +310,7 @@ def test_tables_that_cannot_be_fitted(table, message):
 
 
 def test_a_model_that_cannot_go_on(data, model):
-    with pytest.raises(ValueError, match="warm_start is only for tables of numbers"):
+    with pytest.raises(ValueError, match="warm_start is only for models of numbers"):
         copy(model).set_params(warm_start=True).fit(data)
 
 

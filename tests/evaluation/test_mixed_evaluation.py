@@ -4,11 +4,13 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
 from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
+from pointillist.evaluation.sides import columns_of
 
 
 def law(seed, n):
@@ -189,3 +191,20 @@ def test_missing_cells_that_one_side_has_more_of():
     rows["[w]"][:200] = np.nan
     worst = evaluate_tables(data, rows).worst_columns[0]
     assert worst.name == "[w]" and worst.kind == "label" and worst.p_value < 1e-6
+
+
+def test_times_are_compared_in_one_unit_and_zone():
+    moments = np.arange(50).astype("datetime64[D]").astype("datetime64[s]")
+    kinds = pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("ns"), pa.date32(), pa.date64()
+    noon = pa.array(moments + np.timedelta64(12, "h")).cast(pa.timestamp("s", "UTC"))
+    tables = [
+        pa.table({"day": pa.array(moments).cast(kind), "took": pa.array(np.arange(50)).cast(pa.duration(unit))})
+        .append_column("at", noon.cast(pa.timestamp("us", zone)))
+        .append_column("same", pa.array(moments))
+        for kind, unit, zone in zip(kinds, ("s",) * 5, ("Asia/Tokyo", "UTC", "UTC", "UTC", "UTC"), strict=True)
+    ]
+    tables[1] = tables[1].set_column(1, "took", tables[1]["took"].cast(pa.duration("ms")))
+    first, *others = columns_of({str(i): table for i, table in enumerate(tables)}).values()
+    for other in others:
+        assert all(np.array_equal(first[name], other[name]) for name in first)
+    assert first["same"][1] == 86_400

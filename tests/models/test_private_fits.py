@@ -9,6 +9,7 @@ import pytest
 
 from pointillist import Diffusion, audit
 from pointillist.models.container import read_description
+from pointillist.models.fitting import prepare
 from pointillist.models.private import plan_privately
 from pointillist.points.domain import domain_from_json, domain_to_json
 
@@ -124,6 +125,19 @@ def test_what_would_tell_of_single_rows_is_refused_in_one_line(options, fit, mes
     with pytest.raises(ValueError, match=message) as caught:
         Diffusion(**({"epsilon": 3.0} | options)).fit(frame(), **fit)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("domain", "message"),
+    [
+        ({0: (-4.0, 4.0), 1: (-4.0, 4.0)}, "numbers, which does not use scaling$"),
+        ({0: (-4.0, 4.0), 1: [-1, 1]}, "tokens, which does not use timesteps, scaling$"),
+    ],
+)
+def test_options_that_a_private_fit_does_not_use_are_named(domain, message):
+    asked = Diffusion(epsilon=3.0, domain=domain, timesteps=50, scaling="quantile", random_state=0)
+    with pytest.warns(UserWarning, match=message):
+        prepare(asked, np.stack([RNG.normal(size=100), RNG.choice([-1.0, 1.0], 100)], axis=1))
 
 
 def test_domains_go_to_json_and_back():

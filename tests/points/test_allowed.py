@@ -1,5 +1,7 @@
 """What conditions allow in a column, against the cells that a code decodes."""
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -75,6 +77,16 @@ def test_values_of_a_set():
     assert len(allowed(SPIKED, DOUBLE, between(0, 0)).ranges) == 0
     values, _ = decoded(BY_INTERVALS, allowed(BY_INTERVALS, DOUBLE, between(20, 20.5)))
     assert values.min() >= 20 - 1e-4 and values.max() <= 20.5 + 1e-4
+
+
+def test_ends_of_ranges_need_be_no_values_of_the_column():
+    money = pa.decimal128(5, 2)
+    for low, high in ((5, 9), (4.999, 9.001), (Decimal(5), Decimal("9.0"))):
+        values, _ = decoded(ROUNDED, allowed(ROUNDED, money, between(low, high)))
+        assert values.min() >= 5 and values.max() <= 9
+    assert allowed(FEW, money, one_of(2, 9)).slots.tolist() == [1, 3]
+    for kind in (money, DOUBLE, pa.int64()):
+        assert allowed(FEW, kind, between(2, np.inf)).slots.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

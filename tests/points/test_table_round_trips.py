@@ -18,7 +18,7 @@ from pointillist.models.choosing import as_mixed
 from pointillist.points import TableWriter, read_any
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
-from pointillist.points.mixed import MixedTable
+from pointillist.points.mixed import MixedTable, cells_of, to_arrow
 from pointillist.points.token_codec import TokenCodec
 
 DAY = date(2024, 1, 1)
@@ -291,3 +291,44 @@ def test_decimals_of_an_array_stay_so():
     codec, table = codec_of(rows)
     assert {type(cell) for cell in through(codec, table)[:, 1]} == {Decimal}
     assert as_mixed("auto", rows) is not None
+
+
+@pytest.mark.parametrize("kind", ["float32", "decimal"])
+def test_digits_of_single_precision_and_of_decimals_are_seen(kind):
+    hundredths = np.arange(-5000, 5000)
+    decimals = pa.array([Decimal(i).scaleb(-2) for i in hundredths.tolist()])
+    column = decimals if kind == "decimal" else pa.array((hundredths / 100).astype(np.float32))
+    table = MixedTable(pa.table({"x": column, "y": hundredths % 7}))
+    assert np.array_equal(table.cells[0].values, hundredths / 100)
+    assert TableEncoding.fit(table).columns[0].decimals == 2
+
+
+NEW_YORK = pa.timestamp("us", "America/New_York")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "same"),
+    [
+        (DAY, pa.timestamp("us"), datetime(2024, 1, 1)),
+        (np.datetime64(DAY, "ns"), pa.timestamp("us"), datetime(2024, 1, 1)),
+        (np.datetime64(DAY), pa.date32(), DAY),
+        (np.timedelta64(3, "m"), pa.duration("ms"), timedelta(minutes=3)),
+        (datetime(2024, 1, 1, 10), NEW_YORK, datetime(2024, 1, 1, 15, tzinfo=UTC)),
+        (DAY, NEW_YORK, datetime(2024, 1, 1, 5, tzinfo=UTC)),
+        (3, pa.decimal128(4, 2), Decimal(3)),
+        (0.1, pa.decimal128(4, 2), Decimal("0.1")),
+        (np.float32(0.1), pa.float32(), 0.1),
+    ],
+    ids=repr,
+)
+def test_values_of_python_are_read_as_their_column_holds_them(value, kind, same):
+    one, other = (cells_of("x", [each], kind) for each in (value, same))
+    assert one.values.tolist() == other.values.tolist() and not one.is_missing.any()
+    assert to_arrow([one], pa.schema([("x", kind)]))["x"].to_pylist() == pa.array([same], kind).to_pylist()
+
+
+def test_what_a_column_of_decimals_cannot_hold_is_refused():
+    for value in (1.555, Decimal("1.555"), 1000, True, np.inf):
+        with pytest.raises(ValueError, match="column 'x' holds decimal128"):
+            cells_of("x", [value], pa.decimal128(4, 2))
+    assert cells_of("x", [np.nan], pa.decimal128(4, 2)).is_missing.all()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pointillist.points import read_table, spool
+from pointillist.points import read_any, read_table, spool
 from pointillist.points.csv_files import _BLOCK
 
 
@@ -405,6 +405,17 @@ def test_bad_parquet_labels(tmp_path):
     assert about([0.5, np.inf]) == "an infinite value in row 2, column 'kind'; drop or fill such rows first"
     assert about(pa.array([1, 2**64 - 1], pa.uint64())).startswith("the label column 'kind' is not int64: ")
     assert about(pa.array([1, 2], pa.timestamp("ms"))).startswith("the label column 'kind' holds timestamp[ms]; labels")
+
+
+def test_an_index_of_pandas_without_a_name_is_no_column(tmp_path):
+    import pandas
+
+    frame = pandas.DataFrame({"x": [0.5, 1.5, 2.5], "y": [1.0, 2.0, 4.0]}, index=[7, 3, 5])
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert read_any(tmp_path / "t.parquet").names == ("x", "y")
+    assert read_any(tmp_path / "t.parquet", types={"__index_level_0__": "text"}).names[-1] == "__index_level_0__"
+    frame.rename_axis("row").to_parquet(tmp_path / "t.parquet")
+    assert read_any(tmp_path / "t.parquet").names == ("x", "y", "row")
 
 
 def test_broken_parquet(tmp_path):

@@ -1,5 +1,6 @@
 """What `--where` says of columns."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +61,15 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, Cal
 
     def date(text: str) -> Any:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
+        zone, value = getattr(kind, "tz", None), pa.scalar(text)
         try:
-            return pa.scalar(text).cast(kind).as_py()
+            if zone is None or re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]):
+                return value.cast(kind).as_py()
+            # Without an offset, it is a time in the column's time zone.
+            local = value.cast(pa.timestamp(kind.unit))
+            return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest").as_py()
         except (ValueError, OverflowError, pa.ArrowException) as error:
             raise ValueError(f"column {shown(str(name))} holds {kind}, and {shown(text)} is not that") from error
 

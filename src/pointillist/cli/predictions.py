@@ -38,6 +38,7 @@ def predict(
     from pointillist.models.saving import load_model
     from pointillist.points import read_any
     from pointillist.points.frames import mixed_table
+    from pointillist.points.token_codec import TokenCodec
 
     check_place(out)
     if quantiles is not None and probabilities:
@@ -54,7 +55,10 @@ def predict(
         names = [f"{target}_{level:g}" for level in levels]
     else:
         values, names = view.predict(rows)[:, None], [target]
-    _write(out, dict(zip(names, np.asarray(values).T, strict=True)))
+    zone = None
+    if isinstance(fitted.codec, TokenCodec) and not probabilities:
+        zone = getattr(fitted.codec.layout.type_of(view.targets[0]), "tz", None)
+    _write(out, dict(zip(names, np.asarray(values).T, strict=True)), zone)
 
 
 @exclusive
@@ -150,9 +154,11 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _write(out: Path, columns: dict[str, Any]) -> None:
+def _write(out: Path, columns: dict[str, Any], zone: str | None = None) -> None:
+    """Writes columns, of which times are in UTC if they have a time zone."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     from pointillist.points import TableWriter
 
@@ -160,5 +166,7 @@ def _write(out: Path, columns: dict[str, Any]) -> None:
         pa.array(own.tolist()) if own.dtype == object else pa.array(np.ascontiguousarray(own))
         for own in columns.values()
     ]
+    if zone is not None:
+        arrays = [pc.assume_timezone(array, "UTC").cast(pa.timestamp(array.type.unit, zone)) for array in arrays]
     with TableWriter(out, list(columns), [array.type for array in arrays], len(arrays[0])) as writer:
         writer.write([pa.chunked_array([array]) for array in arrays])

@@ -12,6 +12,7 @@ from pointillist.points import MixedTable, Table
 from pointillist.points.frames import mixed_table, table_of
 from pointillist.points.headings import is_frame
 from pointillist.points.keys import without_keys
+from pointillist.points.mixed import kind_of
 
 
 def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Columns]:
@@ -40,7 +41,7 @@ def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
     Warns:
         UserWarning: If columns of names or keys are left out, which generated rows have not.
     """
-    sides = _without_keys(sides)
+    sides = _with_times_of_one_unit(_without_keys(sides))
     mixed = [side for side in sides.values() if isinstance(side, MixedTable)]
     if not all(side.is_plain for side in mixed):
         return {name: mixed_table(side).arrays() for name, side in sides.items()}
@@ -78,6 +79,39 @@ def _without_keys(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTab
             side = MixedTable(side.arrow.drop_columns([each for each in side.names if each in gone]), side.label)
         found[name] = side
     return found
+
+
+def _with_times_of_one_unit(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTable | Table]:
+    """The tables with dates, times and durations in microseconds where their units differ, and in one time zone."""
+    found = dict(sides)
+    mixed = {side: table for side, table in sides.items() if isinstance(table, MixedTable)}
+    for column in dict.fromkeys(name for table in mixed.values() for name in table.names):
+        types = [table.arrow.schema.field(column).type for table in mixed.values() if column in table.names]
+        if len(set(types)) == 1 or not all(kind_of(kind) == "date" for kind in types):
+            continue
+        zone = next((kind.tz for kind in types if getattr(kind, "tz", None) is not None), None)
+        for side in mixed:
+            table = found[side]
+            if isinstance(table, MixedTable) and column in table.names:
+                place = table.names.index(column)
+                cells = _in_microseconds(table.arrow.column(place), zone)
+                found[side] = MixedTable(table.arrow.set_column(place, column, cells), table.label)
+    return found
+
+
+def _in_microseconds(column: Any, zone: str | None) -> Any:
+    """Dates and times as timestamps without a time zone, in that zone if they have one; others in their own type."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_duration(kind):
+        return column.cast(pa.duration("us"), safe=False)
+    if pa.types.is_time(kind):
+        return column.cast(pa.time64("us"), safe=False)
+    if getattr(kind, "tz", None) is not None:
+        column = pc.local_timestamp(column.cast(pa.timestamp(kind.unit, zone)))
+    return column.cast(pa.timestamp("us"), safe=False)
 
 
 def _label_texts(values: np.ndarray) -> np.ndarray:

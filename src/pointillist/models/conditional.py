@@ -25,7 +25,7 @@ class Conditional(ABC):
     Missing cells of the others are unknown: the distribution is then a mean over `COMPLETIONS` draws of them, except
     for the probabilities of single values, which a network of tokens gives as they are. The cells that are asked for
     are not missing: where training rows lacked them, the distribution is that of the others. It leaves relations
-    between columns out.
+    between columns out. Times with a time zone are in UTC, as those of NumPy have none.
 
     Args:
         model: The model; one of numbers, if it was fitted with `p_given` above 0.
@@ -99,7 +99,7 @@ class Conditional(ABC):
             Shape (n, levels); for several targets, a dictionary of such arrays by column.
         """
         asked = checked_levels(levels)
-        self._check_numbers("quantiles: take predict_proba")
+        self._check_numbers("quantiles: take predict_proba (--probabilities)")
         return self._of_each(X, lambda name, each: self._typed(name, each.quantiles(asked), is_rounded=True))
 
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> Any:

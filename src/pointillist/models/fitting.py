@@ -102,6 +102,10 @@ def prepare(
                 "a private fit cannot be continued, as its state tells of single rows: leave checkpoint out"
             )
         own, classes, trained_with, private = plan_privately(asked, X, y, categorical)
+        is_gaussian = trained_with["process"] == "gaussian"
+        # The domain scales numbers, and the network learns from no rows of which some are given.
+        unused = [name for name in asked_of_gaussian(asked) if not is_gaussian or name in ("scaling", "p_given")]
+        _warn_of_unused(unused, f"private model of this table is one of {'numbers' if is_gaussian else 'tokens'}")
         return Task(asked, own, classes, trained_with, private=private)
     if asked.process != "gaussian":
         X, left_out = without_keys(X, {*categorical, *keep})
@@ -114,17 +118,22 @@ def prepare(
     mixed = as_mixed(asked.process, X, categorical, prefers_gaussian=bool(unused))
     if mixed is not None:
         if before is not None:
-            raise ValueError("warm_start is only for tables of numbers: give warm_start=False")
+            raise ValueError(
+                "warm_start is only for models of numbers, and this one is of tokens: give warm_start=False"
+            )
         own, classes, trained_with = plan_tokens(asked, *mixed, y, categorical=categorical, seed=seed)
-        if unused:
-            message = f"the model of this table is one of tokens, which does not use {', '.join(unused)}"
-            warnings.warn(message, UserWarning, stacklevel=3)
+        _warn_of_unused(unused, "model of this table is one of tokens")
         return Task(asked, own, classes, trained_with, table=mixed[0])
     rows = X.plain() if isinstance(X, MixedTable) else X
     label = None
     if isinstance(rows, Table):
         read, label = numbers_of, rows.label
     return Task(asked, *plan_numbers(asked, *read(rows), y, label=label, before=before, seed=seed), before=before)
+
+
+def _warn_of_unused(names: Sequence[str], model: str) -> None:
+    if names:
+        warnings.warn(f"the {model}, which does not use {', '.join(names)}", UserWarning, stacklevel=4)
 
 
 def fit(task: Task, checkpoint: Path | None = None) -> RowModel:

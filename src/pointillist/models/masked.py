@@ -238,7 +238,8 @@ def _of_labels(values: Sequence[Any]) -> Cells:
 def _values(name: Any, value: Any) -> Sequence[Any]:
     """Values given for a column: one for all rows, or one per row."""
     if isinstance(value, str) or np.ndim(value) == 0:
-        return [value.item() if isinstance(value, np.generic) else value]
+        is_moment = isinstance(value, np.datetime64 | np.timedelta64)
+        return [value.item() if isinstance(value, np.generic) and not is_moment else value]
     if np.ndim(value) > 1:
         raise ValueError(f"column {name!r} takes one value, or one value per row, not shape {np.shape(value)}")
     return list(value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,11 +73,9 @@ def allowed(code: ColumnCode, kind: "pa.DataType | None", condition: Condition) 
             raise ValueError(
                 f"column {code.name!r} holds categories, which have no order: take one_of in place of {condition}"
             )
-        ends = [
-            value if value is None else _cells(code.name, [value], kind) for value in (condition.low, condition.high)
-        ]
         low, high = (
-            default if end is None else float(end.values[0]) for end, default in zip(ends, _WHOLE, strict=True)
+            default if value is None else _end(code.name, value, kind)
+            for value, default in zip((condition.low, condition.high), _WHOLE, strict=True)
         )
         own = _of_ends(code, low, high)
     slots, ranges, limits = own
@@ -89,9 +88,16 @@ def allowed(code: ColumnCode, kind: "pa.DataType | None", condition: Condition) 
     return _in_pieces(code, str(condition), slots, ranges, limits)
 
 
+def _end(name: Any, value: Any, kind: "pa.DataType | None") -> float:
+    """An end of a range, which need not be a number that the column can hold."""
+    if kind is not None and kind_of(kind) == "number" and isinstance(value, int | float | np.number | Decimal):
+        return float(value)
+    return float(_cells(name, [value], kind).values[0])
+
+
 def _cells(name: Any, values: Sequence[Any], kind: "pa.DataType | None") -> Cells:
     if kind is not None:
-        # A bound of a column of integers may be a fraction.
+        # An end of a range of integers may be a fraction.
         if kind_of(kind) == "whole" and all(isinstance(v, int | float | np.number) for v in values):
             return Cells(np.asarray(values, np.float64), np.zeros(len(values), bool))
         return cells_of(name, values, kind)

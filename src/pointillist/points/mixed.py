@@ -5,6 +5,8 @@ They are passed around as Arrow tables, whose schema gives each column's type.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +164,11 @@ def _cells(name: Any, column: "pa.ChunkedArray") -> Cells:
         array = _local(array)
         array = pc.divide(pc.cast(array, _whole_type(array.type), safe=False), _fineness(array.type))
     is_missing = np.asarray(array.is_null(nan_is_null=True))
-    values = np.asarray(pc.cast(pc.fill_null(array, 0), pa.float64(), safe=False))
+    array = pc.fill_null(array, 0)
+    if pa.types.is_decimal(array.type) or pa.types.is_float32(array.type):
+        # As they are written: a cast takes them to other numbers than those with their digits.
+        array = pc.cast(array, pa.string())
+    values = np.asarray(pc.cast(array, pa.float64(), safe=False))
     if kind in ("whole", "date") and (np.abs(values) > LARGEST_INTEGER).any():
         raise ValueError(f"column {name!r} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
     if not np.isfinite(values[~is_missing]).all():
@@ -297,16 +303,16 @@ def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
 def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Cells:
     """Converts Python values, None where one is missing, to the cells of a column.
 
+    A day is its midnight in a column of times, and a time without a time zone is in that of its column.
+
     Raises:
         ValueError: If a value is not of the column's type, or the column cannot hold it exactly.
     """
     import pyarrow as pa
 
     of_values = kind.value_type if pa.types.is_dictionary(kind) else kind
-    # Of what they are by themselves, as Arrow makes integers of fractions where it is told a type.
-    first = None if kind_of(of_values) in ("whole", "number") else of_values
     try:
-        array = pa.array(values, first, from_pandas=True).cast(of_values)
+        array = _of_python(values, of_values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"column {name!r} holds {of_values}, and {values!r:.60} is not that") from error
     array = array.dictionary_encode() if pa.types.is_dictionary(kind) else array
@@ -314,3 +320,44 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Cells:
     if kind_of(of_values) == "date" and not _array(cells, of_values, False).equals(array):
         raise ValueError(f"column {name!r} holds times to the microsecond, and {values!r:.60} is finer: round it")
     return cells
+
+
+def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
+    """An array of a type of Python values; an error of Arrow's or a ValueError if one is not of it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_decimal(kind):
+        values = [_digits(value) for value in values]
+    if kind_of(kind) in ("whole", "number"):
+        # Of what they are by themselves, as Arrow makes integers of fractions where it is told a type.
+        return pa.array(values, from_pandas=True).cast(kind)
+    if kind_of(kind) != "date":
+        return pa.array(values, kind, from_pandas=True).cast(kind)
+    values = [_moment(value, kind) for value in values]
+    zone = getattr(kind, "tz", None)
+    if zone is None or any(getattr(value, "tzinfo", None) is not None for value in values):
+        return pa.array(values, kind, from_pandas=True)
+    local = pa.array(values, pa.timestamp(kind.unit), from_pandas=True)
+    return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest")
+
+
+def _digits(value: Any) -> Any:
+    """A number as its decimals."""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and value == value
+    return Decimal(str(value)) if is_number else value
+
+
+def _moment(value: Any, kind: "pa.DataType") -> Any:
+    """A date, a time or a duration as Arrow takes it, whatever its precision."""
+    import pyarrow as pa
+
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        if np.isnat(value):
+            return None
+        exact = value.astype(f"{value.dtype.kind}8[us]")
+        if exact != value:
+            raise ValueError(f"{value} is finer than a microsecond")
+        value = exact.item()
+    is_day = isinstance(value, date) and not isinstance(value, datetime)
+    return datetime.combine(value, time()) if is_day and pa.types.is_timestamp(kind) else value

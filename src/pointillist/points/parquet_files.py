@@ -1,5 +1,6 @@
 """Reads tables from `.parquet` files, batch by batch."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.files import check_regular
 from pointillist.points.columns import Columns, NotNumbers, Table, check_enough, shown
 from pointillist.points.labels import Labels
 from pointillist.points.limits import check_parquet
@@ -50,6 +52,21 @@ def read_parquet(path: Path, label: str | None, min_rows: int) -> Table:
             start += batch.num_rows
     check_enough(start - 1, path, min_rows)
     return Table(spool.rows(), columns.kept_names, types, None if labels is None else labels.column())
+
+
+def unnamed_index(path: Path) -> list[str]:
+    """Names of the columns of a file that are no columns, but an index of pandas that has no name."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    check_regular(path)
+    try:
+        names = parquet.read_schema(path).names
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        # Whoever reads the rows says why.
+        return []
+    found = [name for name in names if re.fullmatch(r"__index_level_\d+__", name)]
+    return found if len(found) < len(names) else []
 
 
 def _type_name(columns: Columns, position: int, kind: "pa.DataType") -> str:

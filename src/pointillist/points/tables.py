@@ -11,7 +11,7 @@ from pointillist.points.endings import ending_of
 from pointillist.points.mixed import MixedTable
 from pointillist.points.mixed_files import read_mixed
 from pointillist.points.npy_files import read_npy
-from pointillist.points.parquet_files import read_parquet
+from pointillist.points.parquet_files import read_parquet, unnamed_index
 
 
 def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2, form: CsvForm = NOTHING_SAID) -> Table:
@@ -88,6 +88,8 @@ def read_any(
     if form != NOTHING_SAID and not ending_of(path).startswith(".csv"):
         raise ValueError(f"{path}: only a CSV file has a delimiter, an encoding or a decimal mark: leave them out")
     is_mixed = is_mixed or form.decimal == ","
+    if ending_of(path) == ".parquet":
+        drop = [*drop, *(name for name in unnamed_index(path) if name != label and name not in (types or ()))]
     if not drop and not types and (not is_mixed or path.suffix == ".npy"):
         try:
             return read_table(path, label, min_rows=min_rows, form=form)
