@@ -59,17 +59,6 @@ def scaled_by(model, table, method):
     return other
 
 
-@pytest.fixture
-def page_of(opened, tmp_path):
-    def build(model, **options):
-        model.page(tmp_path / "model.html")
-        page = opened(tmp_path / "model.html", **options)
-        page.wait_for_function("() => !document.querySelector('#csv').disabled")
-        return page
-
-    return build
-
-
 def drawn(page, **asked):
     """Columns of rows that the page draws, by name."""
     return page.evaluate(

@@ -39,17 +39,6 @@ def rows():
     return np.stack([a, 0.5 * a + rng.normal(size=200), rng.exponential(size=200)], axis=1)
 
 
-@pytest.fixture
-def page_of(opened, tmp_path):
-    def build(model, **options):
-        model.page(tmp_path / "model.html")
-        page = opened(tmp_path / "model.html", **options)
-        page.wait_for_function("() => !document.querySelector('#csv').disabled")
-        return page
-
-    return build
-
-
 def drawn(page, **asked):
     """Columns of rows that the page draws."""
     return np.array(

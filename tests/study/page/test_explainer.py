@@ -200,7 +200,7 @@ def test_gradients_are_those_of_jax(page):
 
 
 def test_a_seed_trains_the_network_that_it_trains_in_python(page):
-    """From the first weights on: the same batches, noise, steps of Adam and averages."""
+    """Compares weights after steps of Adam on the same batches with the same noise, from the first weights on."""
     data = (np.random.default_rng(2).normal(size=(50, 3)) * SIGMA_DATA).astype(np.float32)
     message = {"type": "train", "settings": SETTINGS, "steps": 20}
     found = of_page(page, message, data=data.ravel().tolist())
