@@ -262,7 +262,9 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=["masked"])
     parser.add_argument("--libraries", nargs="+", default=[], metavar="NAME=PYTHON", help="pointillist, mostly, forest")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--settings", type=json.loads, default={}, help="parameters of Diffusion, as JSON")
+    parser.add_argument(
+        "--settings", type=json.loads, default={}, help="parameters of Diffusion, as JSON, but of one-hot and bits"
+    )
     options = parser.parse_args()
     tables = {}
     for name in TARGETS:

@@ -1,5 +1,7 @@
 """The training of a page, in Python: the same network, seed, batches and optimizer."""
 
+from itertools import count
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +26,7 @@ def mulberry32(seed):
 def sfc32(seed, row):
     """C. Doty-Humphrey's small fast counting generator of a row: whole numbers below 2^32."""
     a, b, c, counter = seed, row, 0x9E3779B9, 1
-    for i in range(2**62):
+    for i in count():
         total = (a + b + counter) & M32
         counter = (counter + 1) & M32
         a, b = b ^ (b >> 9), (c + (c << 3)) & M32

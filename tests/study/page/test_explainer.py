@@ -210,7 +210,8 @@ def test_a_seed_trains_the_network_that_it_trains_in_python(page):
     assert set(found["tensors"]) == set(expected)
     for name, array in expected.items():
         wanted = by_inputs(array)
-        np.testing.assert_allclose(np.array(found["tensors"][name]).reshape(wanted.shape), wanted, atol=1e-5)
+        # A hundredth of what the steps change: another decay of Adam's, or another first batch, is farther off.
+        np.testing.assert_allclose(np.array(found["tensors"][name]).reshape(wanted.shape), wanted, atol=1e-5, rtol=0)
 
 
 def test_tables_that_cannot_be_learned_are_refused_in_a_line(page):
