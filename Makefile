@@ -4,7 +4,8 @@ BIN := .venv/bin
 # A file of tests stays in one process: its tests share models and compiled programs.
 # One that dies ends the run, which would else wait for it.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Modules are compiled when they are first imported: compiling all takes longer than installing.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
 .PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-privacy bench-small-tables bench-regression bench-imputation clean
@@ -150,13 +151,15 @@ bench-scaling: .venv/core
 	$(PYTHON) -m venv .venv
 
 # The installed version is the one of __init__.py.
-.venv/core: .venv/bin/python pyproject.toml constraints.txt src/pointillist/__init__.py
+INSTALLED_FROM := .venv/bin/python pyproject.toml constraints.txt src/pointillist/__init__.py
+.venv/core: $(INSTALLED_FROM)
 	$(INSTALL) --editable .
 	touch $@
 
-.venv/dev: .venv/core
+# The package is a part of it.
+.venv/dev: $(INSTALLED_FROM)
 	$(INSTALL) --editable '.[dev]'
-	touch $@
+	touch .venv/core $@
 
 .venv/docs: .venv/core
 	$(INSTALL) --editable '.[docs]'
