@@ -41,7 +41,7 @@ REUSED = 25
 LONGEST = 400
 """Most characters of a refusal."""
 
-_START_S = 120
+_START_S = 600
 
 
 class Worker:
