@@ -2,7 +2,8 @@
 /* Conditions on cells: what a form asks for, and what it allows of tokens, in pieces. */
 
 (() => {
-  const { normalCdf, byId, clamp, element, fewValues, mixed, nothing, parser, rangesOf } = window.pointillist;
+  const { normalCdf, byId, clamp, element, mixed, parser } = window.pointillist;
+  const { endWriter, fewValues, nothing, rangesOf } = window.pointillist;
 
   /** Numbers that vary, and tokens alone: a normal score beside them cannot be restricted exactly. */
   const canBeAsked = (column) => column.place !== undefined || column.score === null;
@@ -99,7 +100,7 @@
     }
 
     #range(column) {
-      const write = mixed.writer(column);
+      const write = endWriter(column);
       const field = (text, end) => {
         const input = element("input", { type: "text", placeholder: write(end), autocomplete: "off" });
         return { input, label: element("label", {}, text, input) };

@@ -2,7 +2,7 @@
 /* Ranges of the numbers of a model of numbers: from what a form says to what workers are told, and their rows. */
 
 (() => {
-  const { clamp, mixed, scaler } = window.pointillist;
+  const { clamp, mixed, scaler, short } = window.pointillist;
 
   /** Most whole numbers that are offered one by one. */
   const MOST_VALUES = 12;
@@ -22,9 +22,12 @@
     return Array.from({ length: maximum - minimum + 1 }, (_, i) => [minimum + i, write(minimum + i)]);
   }
 
+  /** How the ends of a column are written. */
+  const endWriter = (column) => (column.place === undefined ? mixed.writer(column) : short);
+
   /** The error of a condition that allows nothing. */
   function nothing(column) {
-    const write = mixed.writer(column);
+    const write = endWriter(column);
     const span = `${write(column.minimum)} to ${write(column.maximum)}`;
     return new Error(`${column.name}: no training row lies there; its values go from ${span}`);
   }
@@ -90,5 +93,5 @@
     return effective;
   }
 
-  Object.assign(window.pointillist, { fewValues, nothing, rangesOf, inRanges });
+  Object.assign(window.pointillist, { endWriter, fewValues, nothing, rangesOf, inRanges });
 })();
