@@ -153,6 +153,7 @@ def test_ranges_are_asked_for_in_the_page(model, page_of):
 
 def test_ranges_that_too_few_rows_meet_are_said_in_a_line(model, page_of, monkeypatch):
     monkeypatch.setitem(numbers.RANGES, "smallest_mass", 0.5)
+    monkeypatch.setitem(numbers.RANGES, "most_tries", 3)
     page = page_of(model)
     page.click("#given summary")
     page.select_option("#class", label="low")
