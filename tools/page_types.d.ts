@@ -156,6 +156,33 @@ declare global {
     ends: [number, number];
   }
 
+  /** What a condition allows of a number: ranges as the network sees them, and their ends in the table's units. */
+  interface InRanges {
+    /** Among the columns that vary. */
+    place: number;
+    ranges: [number, number][];
+    ends: [number, number];
+  }
+
+  /** How populations of rows in ranges are drawn. */
+  interface RangedContent {
+    points: number;
+    population: number;
+    kept: number;
+    most_tries: number;
+    smallest_mass: number;
+  }
+
+  /** What is kept of a population. */
+  interface Population {
+    /** rows × columns, scaled */
+    drawn: Float32Array;
+    /** The log of the mass of the ranges, as it estimates it. */
+    logMass: number;
+    /** Effective number of the rows. */
+    effective: number;
+  }
+
   interface Gaps {
     /** Cells as they came, by the model's columns; null for a gap. */
     texts: (string | null)[][];
@@ -175,6 +202,8 @@ declare global {
     columns: DrawnColumn[];
     /** Columns in the order of a file. */
     order: number[];
+    /** Effective number of rows in ranges. */
+    effective?: number;
     /** Whether a cell was there before. */
     isGiven(row: number, column: number): boolean;
     fill(first: number, drawn: Float32Array, labels?: Int32Array): void;
@@ -194,7 +223,10 @@ declare global {
     /** Tokens of mixed columns, or places of numbers among those that vary, with their values. */
     given?: [number, number][];
     gaps?: Gaps;
+    /** Of a model of mixed columns. */
     conditions?: Condition[];
+    /** Of a model of numbers. */
+    ranges?: InRanges[];
   }
 
   /** What a model's page holds. */
@@ -210,6 +242,7 @@ declare global {
       can_guide: boolean;
     } | null;
     can_fill: boolean;
+    can_restrict: boolean;
     model: PackedWeights & {
       id: string;
       kind: "numbers" | "mixed";
@@ -218,6 +251,7 @@ declare global {
       chunk: number;
       guided: number | null;
       bounds: [number[], number[]];
+      ranges: RangedContent;
     };
   }
 
@@ -487,7 +521,7 @@ declare global {
     csv: HTMLButtonElement;
     progress: HTMLProgressElement;
     status: HTMLElement;
-    given: HTMLElement;
+    given: HTMLElement | null;
     "given-cells": HTMLElement;
     conditions: HTMLElement;
     "condition-column": HTMLSelectElement;

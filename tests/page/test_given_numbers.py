@@ -205,6 +205,9 @@ def test_the_page_breaks_no_rule_of_accessibility(model, page_of, violations, sc
     page.fill("#gaps", "c,count\n0.5,\n")
     page.click("#fill button[type=submit]")
     page.wait_for_function("() => document.querySelector('#filled-rows tr')")
+    page.click("#given summary")
+    for column in ("<b>a", "count"):
+        page.select_option("#condition-column", label=column)
     assert violations(page) == {}
 
 
@@ -215,3 +218,4 @@ def test_a_model_that_cannot_be_given_cells_is_asked_for_none(model):
     for of, is_asked in ((model.model_, True), (replace(model.model_, process=plain), False)):
         text = render(of, "")
         assert all((part in text) == is_asked for part in parts)
+        assert 'id="condition-column"' in text

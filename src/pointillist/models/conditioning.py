@@ -99,7 +99,7 @@ def restriction_of(codec: TokenCodec, tokens: Tokens, cells: Sequence[Allowed]) 
     )
 
 
-def ranges_of(asked: Sequence[tuple[int, Float[np.ndarray, "r 2"]]]) -> Ranges:
+def ranges_of(asked: Sequence[tuple[int, Float[np.ndarray, "_ 2"]]]) -> Ranges:
     """Returns the ranges of some numbers, given their positions and ranges."""
     longest = max(len(own) for _, own in asked)
     table = np.full((len(asked), longest, 2), np.inf)

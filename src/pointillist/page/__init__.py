@@ -15,7 +15,7 @@ from pointillist.page.numbers import number_content
 from pointillist.page.parts import ENGINE, SECURITY, as_json, environment, kernel, script
 from pointillist.page.weights import deflated, planes
 
-WORKER = (*ENGINE, "engine/threefry.js", "known.js", "drawing.js", "mixed.js")
+WORKER = (*ENGINE, "engine/threefry.js", "known.js", "populations.js", "twisting.js", "drawing.js", "mixed.js")
 """Scripts of the page's workers."""
 
 SCRIPTS = (
@@ -30,6 +30,7 @@ SCRIPTS = (
     "mixed_table.js",
     "texts.js",
     "given.js",
+    "ranges.js",
     "conditions.js",
     "pictures.js",
     "fill.js",

@@ -81,6 +81,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "model": drawing,
         "first_rows": FIRST_ROWS,
         "can_fill": True,
+        "can_restrict": True,
         "columns": _columns(model, codec),
         "relations": [relation.to_json() for relation in codec.relations],
         "classes": None,

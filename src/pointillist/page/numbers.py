@@ -3,7 +3,9 @@
 from typing import Any
 
 from pointillist.diffusion.networks import Network
+from pointillist.diffusion.ranged_sampling import POINTS
 from pointillist.diffusion.solvers import DPM_POINTS
+from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLEST_MASS
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.headings import headings
 from pointillist.models.row_model import RowModel
@@ -16,6 +18,15 @@ CHUNK = 512
 
 FIRST_ROWS = 1000
 """Rows that a page draws when it opens."""
+
+RANGES = {
+    "points": POINTS,
+    "population": POPULATION,
+    "kept": KEPT,
+    "most_tries": MOST_TRIES,
+    "smallest_mass": SMALLEST_MASS,
+}
+"""How populations of rows in ranges are drawn."""
 
 
 def number_content(model: RowModel) -> dict[str, Any]:
@@ -41,11 +52,13 @@ def number_content(model: RowModel) -> dict[str, Any]:
         "steps": DPM_POINTS if timesteps > 1 else 1,
         "bounds": codec.scaling.bounds.astype(float).tolist(),
         "chunk": CHUNK,
+        "ranges": RANGES,
     }
     return {
         "model": {"id": "model", **network, **drawing},
         "first_rows": FIRST_ROWS,
         "can_fill": has_given,
+        "can_restrict": timesteps > 1,
         "columns": _columns(model, codec, has_given),
         "classes": _classes(model, process),
         "carried": _carried(model, process, codec),

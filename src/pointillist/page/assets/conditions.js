@@ -1,11 +1,12 @@
 "use strict";
-/* Conditions on cells: ranges of numbers and sets of categories, as pieces of tokens. */
+/* Conditions on cells: what a form asks for, and what it allows of tokens, in pieces. */
 
 (() => {
   const { normalCdf, byId, clamp, element, mixed, parser } = window.pointillist;
+  const { endWriter, fewValues, nothing, rangesOf } = window.pointillist;
 
-  /** Columns that are tokens alone: a normal score beside them cannot be restricted exactly. */
-  const canBeAsked = (column) => column.score === null;
+  /** Numbers that vary, and tokens alone: a normal score beside them cannot be restricted exactly. */
+  const canBeAsked = (column) => column.place !== undefined || column.score === null;
 
   /**
    * What a condition allows of a column.
@@ -30,13 +31,7 @@
         if (end > begin) pieces.push([atoms.length + i, end - begin, begin, end]);
       }
     }
-    if (!pieces.length) {
-      const write = mixed.writer(column);
-      throw new Error(
-        `${column.name}: no training row lies there; its values go from ${write(column.minimum)} to ` +
-          write(column.maximum),
-      );
-    }
+    if (!pieces.length) throw nothing(column);
     return { token, pieces, ends: [low, high] };
   }
 
@@ -60,9 +55,10 @@
     /** @type {{column: Column, read: () => Parameters<typeof conditionOf>[1] | null}[]} */
     #rows = [];
 
-    /** @param {Column[]} columns */
-    constructor(columns) {
+    /** @param {Pick<PageContent, "columns" | "model">} content */
+    constructor({ columns, model }) {
       const some = columns.filter(canBeAsked);
+      this.model = model;
       this.count = some.length;
       const select = byId("condition-column");
       select.append(new Option("a column …", ""), ...some.map((column, i) => new Option(column.name, String(i))));
@@ -75,7 +71,9 @@
     #add(column) {
       if (this.#rows.some((row) => row.column === column)) return;
       const remove = element("button", { type: "button", textContent: "Remove" });
-      const { fields, read } = column.categories ? this.#set(column) : this.#range(column);
+      const isMixed = this.model.kind === "mixed";
+      const choices = isMixed ? column.categories && mixed.choices(column) : fewValues(column);
+      const { fields, read } = choices ? this.#set(choices) : this.#range(column);
       const box = element("fieldset", {}, element("legend", {}, column.name), ...fields, remove);
       const row = { column, read };
       remove.addEventListener("click", () => {
@@ -88,8 +86,9 @@
       box.querySelector("input").focus();
     }
 
-    #set(column) {
-      const boxes = mixed.choices(column).map(([value, text]) => {
+    /** @param {[value: number, text: string][]} choices */
+    #set(choices) {
+      const boxes = choices.map(([value, text]) => {
         const input = element("input", { type: "checkbox", value: String(value) });
         return { input, label: element("label", {}, input, text) };
       });
@@ -101,7 +100,7 @@
     }
 
     #range(column) {
-      const write = mixed.writer(column);
+      const write = endWriter(column);
       const field = (text, end) => {
         const input = element("input", { type: "text", placeholder: write(end), autocomplete: "off" });
         return { input, label: element("label", {}, text, input) };
@@ -128,18 +127,24 @@
     /**
      * What is asked, without conditions that every row meets.
      *
-     * @param {[number, number][]} given tokens that have a value
+     * @param {[number, number][]} given tokens or places that have a value
+     * @returns {Pick<Asked, "conditions" | "ranges">}
      * @throws {Error} that says in one line what is wrong
      */
     asked(given) {
-      return this.#rows.flatMap(({ column, read }) => {
+      const { kind, bounds } = this.model;
+      /** @type {{conditions: Condition[], ranges: InRanges[]}} */
+      const found = { conditions: [], ranges: [] };
+      for (const { column, read } of this.#rows) {
         const own = read();
-        if (!own) return [];
-        if (given.some(([token]) => token === column.token)) {
+        if (!own) continue;
+        if (given.some(([place]) => place === (kind === "mixed" ? column.token : column.place))) {
           throw new Error(`${column.name} has a value and a condition: leave one of them out`);
         }
-        return [conditionOf(column, own)];
-      });
+        if (kind === "mixed") found.conditions.push(conditionOf(column, own));
+        else found.ranges.push(rangesOf(column, own, bounds));
+      }
+      return found;
     }
   }
 

@@ -8,7 +8,7 @@ const SAMPLING = 1;
 class NumberModel {
   /**
    * @param {Memory} memory
-   * @param {NumberNetworkContent & {sampler: keyof typeof SAMPLERS, steps: number}} model
+   * @param {NumberNetworkContent & {sampler: keyof typeof SAMPLERS, steps: number, ranges: RangedContent}} model
    */
   constructor(memory, model) {
     this.model = model;
@@ -47,6 +47,27 @@ class NumberModel {
     return out;
   }
 
+  /**
+   * Draws a population of candidates of one class and given values, and keeps some of its rows.
+   *
+   * @param {{seed: number, index: number, label: number | null, guidance: number, known?: Float32Array,
+   *   ranges: InRanges[]}} asked index: of the population; known: see above, one row
+   * @returns {Population}
+   */
+  population({ seed, index, label, guidance, known, ranges }) {
+    const { denoiser, model } = this;
+    const rows = model.ranges.population;
+    /** @type {(x: Float32Array, level: Level) => Float32Array} */
+    let predict = (x, level) => denoiser.predict(x, level, { label, guidance });
+    if (known) {
+      const order = Array.from({ length: rows }, (_, r) => r);
+      const labels = label === null ? undefined : new Int32Array(rows).fill(label);
+      const given = new KnownRows(denoiser, this.#sorted(known, order), labels, guidance);
+      predict = (x, level) => given.mean(x, level);
+    }
+    return new Twisting(denoiser, predict, model.ranges, ranges).draw(foldIn(keyOf(seed, SAMPLING), index));
+  }
+
   /** Rows, or one row for all, in an order. */
   #sorted(known, order) {
     const { columns } = this.denoiser;
@@ -69,5 +90,9 @@ Object.assign(handlers, {
 
   async draw({ id, ...asked }) {
     return { drawn: models.get(id).draw(asked) };
+  },
+
+  async population({ id, ...asked }) {
+    return models.get(id).population(asked);
   },
 });

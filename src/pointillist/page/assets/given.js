@@ -59,5 +59,5 @@
     return isBoolean ? choice([false, true].map((value) => [Number(value), String(value)])) : numberField(column);
   }
 
-  Object.assign(window.pointillist, { givenCell });
+  Object.assign(window.pointillist, { givenCell, short });
 })();

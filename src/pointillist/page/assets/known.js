@@ -80,11 +80,11 @@ class KnownRows {
       this.blocks.push({ first: first * columns, last: last * columns, label, known });
     }
     const lowest = Math.max(schedule.range[0], LOWEST_LAMBDA);
-    this.centre = this.#mean(new Float32Array(values.length), schedule.atLambda(lowest));
+    this.centre = this.mean(new Float32Array(values.length), schedule.atLambda(lowest));
   }
 
   /** E[x_0 | x_t, given values], whatever x_t has where one is given. */
-  #mean(x, level) {
+  mean(x, level) {
     const { denoiser, network, values, guidance } = this;
     const shown = x.map((value, i) => (Number.isNaN(values[i]) ? value : 0));
     const x0 = new Float32Array(x.length);
@@ -104,7 +104,7 @@ class KnownRows {
   predict(x, level) {
     const { centre } = this;
     const noised = x.map((value, i) => value + level.alpha * centre[i]);
-    return this.#mean(noised, level).map((value, i) => value - centre[i]);
+    return this.mean(noised, level).map((value, i) => value - centre[i]);
   }
 
   /** Rows with their centre, in which given values are as they were given. */

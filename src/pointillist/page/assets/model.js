@@ -3,7 +3,7 @@
 
 (async () => {
   const { Workers, Table, MixedTable, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
-  const { Conditions, byId, element, givenCell, scaler, setUpFill, withNumbers } = window.pointillist;
+  const { Conditions, byId, element, givenCell, inRanges, scaler, setUpFill, withNumbers } = window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
@@ -47,51 +47,62 @@
    * @returns {Promise<DrawnTable | null>} null if another run has begun
    */
   async function draw(asked, onPart = () => {}) {
-    const { rows, seed, label = null, guidance = 0, prior, given = [], gaps, conditions = [] } = asked;
+    const { rows, seed, label = null, guidance = 0, prior, given = [], gaps, conditions = [], ranges = [] } = asked;
     const kind = gaps ? "fill" : "draw";
     const run = ++latest[kind];
     await workers.load(model.id);
     const made = isMixed
       ? new MixedTable(content, rows, { given, gaps, conditions })
-      : new Table(content, rows, { given, gaps });
+      : new Table(content, rows, { given, gaps, ranges });
     /** @type {Int32Array | undefined} */
     let labels;
     if (gaps) labels = gaps.labels ?? undefined;
     else if (label !== null) labels = new Int32Array(rows).fill(label);
-    else if (classes?.are_drawn && !given.length) labels = drawnLabels(classes.counts, rows, seed);
+    else if (classes?.are_drawn && !given.length && !ranges.length) labels = drawnLabels(classes.counts, rows, seed);
     const { chunk } = model;
     const row = knownRow(given);
     const width = isMixed ? model.width : model.columns;
+    const isWanted = () => run === latest[kind];
+    const put = (first, drawn) => {
+      if (!drawn.every(Number.isFinite)) throw new Error("some are not numbers; guidance may be too strong");
+      made.fill(first, drawn, labels?.subarray(first));
+    };
+    if (ranges.length) {
+      const message = { type: "population", id: model.id, seed, label, guidance, known: row, ranges };
+      made.effective = await inRanges(workers, model, rows, message, isWanted, (first, drawn) => {
+        put(first, drawn);
+        onPart(made, first + drawn.length / width);
+      });
+      return isWanted() ? made : null;
+    }
     const done = new Set();
     let [next, whole] = [0, 0];
     const work = async (worker) => {
-      while (next < rows && run === latest[kind]) {
+      while (next < rows && isWanted()) {
         const first = next;
         next += chunk;
-        const own = labels?.slice(first, next);
         const { drawn } = await workers.call(worker, {
           type: "draw",
           id: model.id,
           seed,
           firstRow: first,
           rows: Math.min(chunk, rows - first),
-          labels: own,
+          labels: labels?.slice(first, next),
           given,
           conditions,
           guidance,
           prior: prior?.slice(first * width, (first + chunk) * width),
           known: gaps?.known.slice(first * width, (first + chunk) * width) ?? row,
         });
-        if (run !== latest[kind]) return;
-        if (!drawn.every(Number.isFinite)) throw new Error("some are not numbers; guidance may be too strong");
-        made.fill(first, drawn, own);
+        if (!isWanted()) return;
+        put(first, drawn);
         done.add(first);
         for (; done.has(whole); whole += chunk) done.delete(whole);
         onPart(made, Math.min(whole, rows));
       }
     };
     await Promise.all(workers.workers.map(work));
-    return run === latest[kind] ? made : null;
+    return isWanted() ? made : null;
   }
 
   const say = (text) => (byId("status").textContent = text);
@@ -109,7 +120,7 @@
    */
   const whole = (id, most) => Math.min(most, Math.max(Number(byId(id).min), Math.floor(Number(byId(id).value)) || 0));
 
-  const conditions = isMixed ? new Conditions(columns) : null;
+  const conditions = content.can_restrict ? new Conditions(content) : null;
   const guided = byId("guided");
 
   /** @type {{place: number, read: () => number | null}[]} what is said of cells that may be given */
@@ -130,8 +141,9 @@
       const own = value === null ? [] : [[place, value]];
       return own;
     });
-    if (given.length && classes?.are_drawn && label === null) {
-      throw new Error("classes are not known before the given cells: choose one");
+    const restricted = conditions?.asked(given);
+    if ((given.length || restricted?.ranges?.length) && classes?.are_drawn && label === null) {
+      throw new Error(`classes are not known before the ${given.length ? "given cells" : "ranges"}: choose one`);
     }
     byId("rows").value = String(whole("rows", MOST_ROWS));
     byId("seed").value = String(whole("seed", 2 ** 32 - 1));
@@ -140,7 +152,7 @@
       seed: Number(byId("seed").value),
       label,
       given,
-      conditions: conditions?.asked(given) ?? [],
+      ...restricted,
       guidance: guided && !guided.hidden ? Number(byId("guidance").value) : 0,
     };
   }
@@ -171,7 +183,10 @@
       if (!made) return;
       [table, ready] = [made, choices.rows];
       const seconds = (performance.now() - begin) / 1000;
-      say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${many(workers.workers.length, "worker")}`);
+      const by = many(workers.workers.length, "worker");
+      const size = made.effective && Math.round(made.effective).toLocaleString("en");
+      const effective = size ? `; effective sample size ${size}` : "";
+      say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${by}${effective}`);
     } catch (error) {
       latest.draw++;
       say(`cannot draw rows here: ${error.message.replace(/^Error: /, "")}`);
@@ -282,7 +297,8 @@
       byId("given-cells").append(element("label", {}, column.name, field));
       givenCells.push({ place: isMixed ? column.token : column.place ?? 0, read });
     }
-    if (isMixed) byId("given").hidden = !givenCells.length && !conditions?.count;
+    const form = byId("given");
+    if (form) form.hidden = !givenCells.length && !conditions?.count;
   }
 
   function setUpControls() {

@@ -136,13 +136,17 @@
     /**
      * @param {{columns: Column[], classes: PageContent["classes"]}} content
      * @param {number} rows
-     * @param {Pick<Asked, "given" | "gaps">} asked
+     * @param {Pick<Asked, "given" | "gaps" | "ranges">} asked
      */
-    constructor({ columns, classes }, rows, { given = [], gaps } = {}) {
+    constructor({ columns, classes }, rows, { given = [], gaps, ranges = [] } = {}) {
       const { labels, counts } = classes ?? { labels: [], counts: [] };
       this.rows = rows;
       this.given = new Map(given);
       this.gaps = gaps;
+      /** @type {Map<number | undefined, [number, number]>} by place */
+      this.ends = new Map(ranges.map(({ place, ends }) => [place, ends]));
+      /** @type {number | undefined} */
+      this.effective = undefined;
       /** @type {DrawnColumn[]} */
       this.columns = columns.map((column) => ({
         ...column,
@@ -180,10 +184,11 @@
     fill(first, drawn, labels) {
       const rows = drawn.length / this.width;
       this.columns.forEach(({ values, decode, place, is_label }, c) => {
+        const [low, high] = this.ends.get(place) ?? [-Infinity, Infinity];
         for (let r = 0; r < rows; r++) {
           values[first + r] = is_label
             ? labels[r]
-            : this.#known(first + r, c, place) ?? decode(drawn[r * this.width + (place ?? 0)]);
+            : this.#known(first + r, c, place) ?? clamp(decode(drawn[r * this.width + (place ?? 0)]), low, high);
         }
       });
     }

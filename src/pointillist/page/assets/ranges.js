@@ -1,0 +1,97 @@
+"use strict";
+/* Ranges of the numbers of a model of numbers: from what a form says to what workers are told, and their rows. */
+
+(() => {
+  const { clamp, mixed, scaler, short } = window.pointillist;
+
+  /** Most whole numbers that are offered one by one. */
+  const MOST_VALUES = 12;
+
+  /** A whole number stands for all that are rounded to it. */
+  const HALF = 0.499;
+
+  /**
+   * The values of a column that has few, with their texts; null if it has many.
+   *
+   * @param {Column} column
+   * @returns {[value: number, text: string][] | null}
+   */
+  function fewValues({ is_whole, minimum, maximum, type }) {
+    if (!is_whole || maximum - minimum >= MOST_VALUES) return null;
+    const write = (value) => String(type === "bool" ? value !== 0 : value);
+    return Array.from({ length: maximum - minimum + 1 }, (_, i) => [minimum + i, write(minimum + i)]);
+  }
+
+  /** How the ends of a column are written. */
+  const endWriter = (column) => (column.place === undefined ? mixed.writer(column) : short);
+
+  /** The error of a condition that allows nothing. */
+  function nothing(column) {
+    const write = endWriter(column);
+    const span = `${write(column.minimum)} to ${write(column.maximum)}`;
+    return new Error(`${column.name}: no training row lies there; its values go from ${span}`);
+  }
+
+  /**
+   * What a condition allows of a number.
+   *
+   * @param {Column} column one that varies
+   * @param {{values?: number[], low?: number, high?: number}} asked
+   * @param {[number[], number[]]} bounds lowest and highest scaled values
+   * @returns {InRanges}
+   * @throws {Error} that says in one line that nothing is allowed
+   */
+  function rangesOf(column, { values, low = -Infinity, high = Infinity }, bounds) {
+    const { is_whole: isWhole, minimum, maximum, place = 0 } = column;
+    /** @type {[number, number][]} */
+    const asked = values ? values.map((value) => [value, value]) : [[low, high]];
+    const kept = asked
+      .map(([first, last]) => (isWhole ? [Math.ceil(first), Math.floor(last)] : [first, last]))
+      .filter(([first, last]) => (isWhole ? first <= last : first < last) && first <= maximum && last >= minimum);
+    if (!kept.length) throw nothing(column);
+    const scale = scaler(column, bounds);
+    const half = isWhole ? HALF : 0;
+    const scaled = (value) => Math.fround(scale(clamp(value, minimum - 0.5, maximum + 0.5)));
+    return {
+      place,
+      ranges: kept.map(([first, last]) => [
+        first <= minimum ? -Infinity : scaled(first - half),
+        last >= maximum ? Infinity : scaled(last + half),
+      ]),
+      ends: [Math.min(...kept.map(([first]) => first)), Math.max(...kept.map(([, last]) => last))],
+    };
+  }
+
+  /**
+   * Draws populations, one after another, until enough rows are in their ranges.
+   *
+   * @param {{workers: Worker[], call: (worker: Worker, message: object) => Promise<Population>}} workers
+   * @param {PageContent["model"]} model
+   * @param {number} rows
+   * @param {object} message what a worker is told of each population
+   * @param {() => boolean} isWanted whether to go on
+   * @param {(first: number, drawn: Float32Array) => void} put called with the rows from the first on
+   * @returns {Promise<number>} effective number of rows
+   * @throws {Error} if too few rows are in the ranges
+   */
+  async function inRanges(workers, { columns, ranges: settings }, rows, message, isWanted, put) {
+    let [next, found, effective] = [0, 0, 0];
+    while (found < rows && isWanted()) {
+      if (next >= settings.most_tries * (1 + found / settings.kept)) {
+        throw new Error("too few rows meet the conditions together; ask for more than that");
+      }
+      const most = Math.ceil((rows - found) / settings.kept);
+      const calls = workers.workers.slice(0, most).map((worker) => workers.call(worker, { ...message, index: next++ }));
+      for (const { drawn, logMass, effective: own } of await Promise.all(calls)) {
+        if (!isWanted() || logMass < Math.log(settings.smallest_mass)) continue;
+        const count = Math.min(settings.kept, rows - found);
+        put(found, drawn.subarray(0, count * columns));
+        found += count;
+        effective += (own * count) / settings.kept;
+      }
+    }
+    return effective;
+  }
+
+  Object.assign(window.pointillist, { endWriter, fewValues, nothing, rangesOf, inRanges });
+})();

@@ -1,0 +1,191 @@
+"use strict";
+/* Numbers in ranges: candidates walk towards them and are weighed, which keeps rows exact; twisting.py says how. */
+
+/** Smallest variance of x_0 given x_t, as a share of that for normal data. */
+const SMALLEST_VARIANCE = 0.1;
+
+const ERFC = [
+  0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368,
+  -1.26551223,
+];
+
+/**
+ * log Φ(x), to single precision, also far out: Press et al. 1992, "Numerical Recipes in C", section 6.2.
+ *
+ * @param {number} x
+ * @returns {number}
+ */
+function logCdf(x) {
+  if (x > 0) return Math.log1p(-Math.exp(logCdf(-x)));
+  const z = -x / Math.SQRT2;
+  const t = 1 / (1 + z / 2);
+  return Math.log(t / 2) + ERFC.reduce((sum, term) => sum * t + term) - z * z;
+}
+
+/** log(Φ(b) - Φ(a)) */
+function logInterval(a, b) {
+  const [low, high] = (a > 0 ? [-b, -a] : [a, b]).map(logCdf);
+  return high + Math.log1p(-Math.exp(Math.min(low - high, 0)));
+}
+
+const within = (value, low, high) => Math.min(high, Math.max(low, value));
+
+/** φ(x) / z and x φ(x) / z */
+function edge(x, logZ) {
+  if (!Number.isFinite(x) || !Number.isFinite(logZ)) return [0, 0];
+  const ratio = Math.exp(within(-0.5 * x * x - 0.5 * Math.log(2 * Math.PI) - logZ, -80, 80));
+  return [ratio, x * ratio];
+}
+
+/**
+ * Log-mass, mean and variance of a normal distribution within ranges that do not overlap.
+ *
+ * @param {number} mean
+ * @param {number} variance
+ * @param {[number, number][]} ranges
+ */
+function truncated(mean, variance, ranges) {
+  const std = Math.sqrt(variance);
+  const parts = ranges.map((range) => {
+    const [a, b] = range.map((end) => (end - mean) / std);
+    const logZ = logInterval(a, b);
+    const [[atA, firstA], [atB, firstB]] = [edge(a, logZ), edge(b, logZ)];
+    // By rounding, the mean of a narrow range far out may leave it.
+    const first = within(atA - atB, Math.min(a, 1e6), Math.max(b, -1e6));
+    return { logZ, first, second: within(1 + firstA - firstB - first ** 2, 0, 1) + first ** 2 };
+  });
+  const total = logSum(parts.map(({ logZ }) => logZ));
+  const shares = parts.map(({ logZ }) => (Number.isFinite(total) ? Math.exp(logZ - total) : 0));
+  const first = parts.reduce((sum, part, i) => sum + shares[i] * part.first, 0);
+  const second = parts.reduce((sum, part, i) => sum + shares[i] * part.second, 0);
+  return { logZ: total, mean: mean + std * first, variance: variance * Math.max(second - first ** 2, 0) };
+}
+
+/**
+ * Log-probability that x_0 lies in the ranges, by a normal distribution, whose mean becomes that of x_0 if it does.
+ *
+ * @param {Float64Array} x0 its mean
+ * @param {Float64Array[]} covariances with each number that has ranges
+ * @param {InRanges[]} ranges
+ * @param {number[]} smallest variance of each number
+ * @param {number[]} largest
+ */
+function twist(x0, covariances, ranges, smallest, largest) {
+  let logPsi = 0;
+  ranges.forEach(({ place, ranges: allowed }, j) => {
+    const own = covariances[j].slice();
+    const variance = within(own[place], smallest[place], largest[place]);
+    const found = truncated(x0[place], variance, allowed);
+    const moved = found.mean - x0[place];
+    own.forEach((value, c) => {
+      const most = Math.sqrt(largest[c] / variance);
+      x0[c] += (c === place ? 1 : within(value / variance, -most, most)) * moved;
+    });
+    const lost = (1 - found.variance / variance) / variance;
+    for (const each of covariances) {
+      const factor = lost * each[place];
+      own.forEach((value, c) => (each[c] -= factor * value));
+    }
+    logPsi += found.logZ;
+  });
+  return logPsi;
+}
+
+/** A population of candidates that walk by DPM-Solver++(2M) with noise. */
+class Twisting {
+  /**
+   * @param {Denoiser} denoiser
+   * @param {(x: Float32Array, level: Level) => Float32Array} predict E[x_0 | x_t] of all candidates
+   * @param {RangedContent} settings
+   * @param {InRanges[]} ranges
+   */
+  constructor({ columns, schedule, model }, predict, settings, ranges) {
+    this.columns = columns;
+    this.schedule = schedule;
+    this.predict = predict;
+    this.ranges = ranges;
+    this.settings = settings;
+    this.variances = model.sigma_data.map((deviation) => deviation ** 2);
+  }
+
+  /** E[x_0 | x_t], log ψ, and the mean in the ranges, of each candidate. */
+  #at(x, level) {
+    const { columns, ranges, variances, predict } = this;
+    const { alpha, sigma } = level;
+    const x0 = predict(x, level);
+    const spreads = ranges.map(({ place }) => {
+      const beside = (far) => predict(x.map((value, i) => (i % columns === place ? value + far : value)), level);
+      const [above, below] = [beside(sigma), beside(-sigma)];
+      return above.map((value, i) => (sigma / (2 * alpha)) * (value - below[i]));
+    });
+    const smallest = variances.map((v) => (SMALLEST_VARIANCE * v * sigma ** 2) / (alpha ** 2 * v + sigma ** 2));
+    const wanted = new Float32Array(x.length);
+    const logPsi = Float64Array.from({ length: x.length / columns }, (_, r) => {
+      const [first, last] = [r * columns, (r + 1) * columns];
+      const mean = Float64Array.from(x0.subarray(first, last));
+      const covariances = spreads.map((spread) => Float64Array.from(spread.subarray(first, last)));
+      const own = twist(mean, covariances, ranges, smallest, variances);
+      wanted.set(mean, first);
+      return own;
+    });
+    return { x0, logPsi, wanted };
+  }
+
+  /**
+   * Rows that are kept of one population.
+   *
+   * @param {number[]} key
+   * @returns {Population}
+   */
+  draw(key) {
+    const { columns, schedule, ranges } = this;
+    const { population: n, kept, points } = this.settings;
+    const [walkKey, choiceKey] = [foldIn(key, 1), foldIn(key, 2)];
+    const at = lambdas(schedule, points);
+    const weighted = new Weighted(n);
+    /** @type {Float32Array} */
+    let x = normals(foldIn(key, 0), n * columns);
+    /** @type {Float32Array | undefined} */
+    let before;
+    for (let i = 0; i < points - 1; i++) {
+      const [from, to] = [schedule.atLambda(at[i]), schedule.atLambda(at[i + 1])];
+      let { x0, logPsi, wanted } = this.#at(x, from);
+      if (logPsi.every((value) => value === -Infinity)) logPsi.fill(0);
+      const z = normals(foldIn(walkKey, i), n * columns + 1);
+      weighted.times(logPsi);
+      const parents = weighted.resampled(Math.exp(logCdf(z[n * columns])));
+      if (parents) {
+        const own = (rows) => rows.map((_, k) => rows[parents[Math.floor(k / columns)] * columns + (k % columns)]);
+        [x, x0, wanted, before] = [own(x), own(x0), own(wanted), before && own(before)];
+        logPsi = logPsi.map((_, r) => logPsi[parents[r]]);
+      }
+      const h = at[i + 1] - at[i];
+      const ofX = (to.sigma / from.sigma) * Math.exp(-h);
+      const towards = -to.alpha * Math.expm1(-2 * h);
+      const std = to.sigma * Math.sqrt(-Math.expm1(-2 * h));
+      const ratios = logPsi.map((value) => -value);
+      const last = before;
+      x = x.map((value, k) => {
+        const D = last ? 1.5 * x0[k] - 0.5 * last[k] : x0[k];
+        const moved = (towards * (wanted[k] - x0[k])) / std;
+        ratios[Math.floor(k / columns)] -= moved * z[k] + 0.5 * moved ** 2;
+        return ofX * value + towards * D + std * (moved + z[k]);
+      });
+      weighted.times(ratios);
+      before = x0;
+    }
+    x = this.predict(x, schedule.atLambda(at[points - 1]));
+    const holds = (r) => ({ place, ranges }) => {
+      const value = x[r * columns + place];
+      return ranges.some(([low, high]) => value >= low && value <= high);
+    };
+    weighted.times(weighted.logs.map((_, r) => (ranges.every(holds(r)) ? 0 : -Infinity)));
+    weighted.measure();
+    const drawn = uniforms(choiceKey, kept + 1);
+    const places = weighted.systematic(drawn[0], kept);
+    const order = places.map((_, i) => i).sort((a, b) => drawn[a + 1] - drawn[b + 1] || a - b);
+    const rows = new Float32Array(kept * columns);
+    order.forEach((i, r) => rows.set(x.subarray(places[i] * columns, (places[i] + 1) * columns), r * columns));
+    return { drawn: rows, logMass: weighted.logMass, effective: Math.min(weighted.effective, kept) };
+  }
+}

@@ -1,0 +1,176 @@
+"""Ranges in the page of a model of numbers, against the rows that Python draws."""
+
+from copy import copy
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from browsers import IN_CHROMIUM
+from pointillist import Diffusion, between, one_of
+from pointillist.page import numbers
+
+SMALL = {"width": 16, "depth": 1, "epochs": 20, "batch_size": 32, "timesteps": 50, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Correlated numbers, few whole ones, truth values and a constant."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(2, 3, size=400)
+    b, count = a + rng.normal(size=400), np.clip(np.round(a + rng.normal(size=400)), 0, 6).astype(int)
+    columns = {"<b>a": a, "b": b, "same": np.full(400, 7), "count": count, "c": rng.exponential(size=400)}
+    return pa.table(columns | {"is_new": a > 2})
+
+
+@pytest.fixture(scope="module")
+def model(table):
+    labels = np.where(np.random.default_rng(1).random(400) < 0.4, "high", "low")
+    return Diffusion(process="gaussian", scaling="quantile", **SMALL).fit(table, labels)
+
+
+IN_RANGES = """async ([asked, where, given]) => {
+  const { content, draw, rangesOf } = pointillist;
+  const of = (name) => content.columns.find((column) => column.name === name);
+  const ranges = Object.entries(where).map(([name, own]) => rangesOf(of(name), own, content.model.bounds));
+  const places = Object.entries(given).map(([name, value]) => [of(name).place, value]);
+  const { columns, effective } = await draw({ ...asked, given: places, ranges });
+  return [Object.fromEntries(columns.map(({ name, values }) => [name, Array.from(values)])), effective];
+}"""
+
+
+HIGH, LOW = 0, 1
+
+
+def drawn(page, where, given=None, label=LOW, **asked):
+    """Columns of rows of a class that the page draws, by name, and their effective number."""
+    return page.evaluate(IN_RANGES, [asked | {"label": label}, where, given or {}])
+
+
+def as_condition(asked):
+    return one_of(*asked["values"]) if "values" in asked else between(asked.get("low"), asked.get("high"))
+
+
+RANGE, SET = {"<b>a": {"low": 4, "high": 5.5}}, {"count": {"values": [0, 3, 4, 6]}}
+CASES = [
+    (RANGE | SET, {}, LOW, 0.0),
+    pytest.param(RANGE, {"b": 3.5}, HIGH, 1.0, marks=pytest.mark.slow),
+    pytest.param({"<b>a": {"low": 7.5}}, {}, HIGH, 0.0, marks=pytest.mark.slow),
+    pytest.param({"count": {"low": 1.5, "high": 3}, "c": {"high": 0.5}}, {}, LOW, 0.0, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("where", "given", "label", "guidance"), CASES)
+def test_rows_in_ranges_are_pythons_for_the_same_seed(
+    model, table, page_of, monkeypatch, where, given, label, guidance
+):
+    """Of weights that are not rounded: which candidates go on may turn on the last digits of their weights."""
+    content = numbers.network_content
+    monkeypatch.setattr(numbers, "network_content", lambda *parts, **more: content(*parts[:6], "float32", **more))
+    conditions = {name: as_condition(own) for name, own in where.items()}
+    of_class = {"labels": ["high", "low"][label], "guidance": guidance}
+    expected = model.sample(130, where=conditions | given, random_state=4, **of_class)
+    found, effective = drawn(page_of(model), where, given, label, rows=130, seed=4, guidance=guidance)
+    assert effective == pytest.approx(model.effective_sample_size_, rel=1e-2)
+    scaling = model.model_.codec.scaling
+    rows = [np.stack([np.array(of[name], float) for name in table.column_names], 1) for of in (found, expected)]
+    assert (np.abs(np.subtract(*map(scaling.transform, rows))) < 1e-2).all(axis=1).mean() > 0.98
+    check_inside(found, where)
+    assert all(set(found[name]) == {value} for name, value in given.items())
+
+
+def check_inside(found, where):
+    for name, own in where.items():
+        cells = np.array(found[name])
+        assert np.isin(cells, own["values"]).all() if "values" in own else True
+        assert (cells >= own.get("low", -np.inf)).all() and (cells <= own.get("high", np.inf)).all()
+
+
+def test_rows_in_ranges_come_from_the_distribution_of_those_that_are(model, page_of):
+    """By rejection of rows that the same solver draws without ranges."""
+    where = {"<b>a": {"low": 1, "high": 5}, "is_new": {"values": [1]}}
+    free = model.sample(6000, labels="low", sampler="dpm-sde", steps=numbers.RANGES["points"], random_state=1)
+    is_kept = [1 <= a <= 5 and is_new for a, is_new in zip(*(free[name].to_pylist() for name in where), strict=True)]
+    found, effective = drawn(page_of(model), where, rows=500, seed=2)
+    check_inside(found, where)
+    assert 250 < effective <= 500
+    for name in ("<b>a", "b", "count", "c"):
+        own, other = np.array(found[name]), np.array(free[name])[is_kept]
+        error = other.std() * (1 / effective + 1 / len(other)) ** 0.5
+        assert abs(own.mean() - other.mean()) < 4 * error
+        assert abs(np.mean(own > np.median(other)) - np.mean(other > np.median(other))) < 2 * error / other.std()
+
+
+def ask(page, name):
+    """Adds a condition; gives its fields."""
+    page.select_option("#condition-column", label=name)
+    return page.locator("#conditions fieldset").last.locator("input")
+
+
+WRONG = [
+    ("90", "", "<b>a: no training row lies there; its values go from -"),
+    ("5", "5", "<b>a: no training row lies there; its values go from -"),
+    ("5", "4", "<b>a: from 5 to 4 is empty"),
+    ("five", "", '<b>a: "five" is not a number'),
+]
+
+
+@IN_CHROMIUM
+def test_ranges_are_asked_for_in_the_page(model, page_of):
+    page = page_of(model)
+    page.click("#given summary")
+    assert page.locator("#condition-column option").all_inner_texts()[1:] == ["<b>a", "b", "count", "c", "is_new"]
+    low, high = ask(page, "<b>a").all()
+    assert low.evaluate("field => field === document.activeElement")
+    status = page.locator("#status")
+    for first, last, wrong in WRONG:
+        low.fill(first)
+        high.fill(last)
+        page.click("#draw")
+        assert status.inner_text().startswith(wrong)
+    low.fill("4")
+    high.fill("")
+    cell = page.locator("#given-cells input").first
+    cell.fill("4.5")
+    page.click("#draw")
+    assert status.inner_text() == "<b>a has a value and a condition: leave one of them out"
+    cell.fill("")
+    page.click("#draw")
+    assert status.inner_text() == "classes are not known before the ranges: choose one"
+    page.select_option("#class", label="low")
+    values = ask(page, "count")
+    assert values.count() == 7
+    for place in (3, 5):
+        values.nth(place).check()
+    page.fill("#rows", "70")
+    page.click("#draw")
+    page.wait_for_function("() => /^70 rows in .*; effective sample size \\d+$/.test(document.all.status.textContent)")
+    for cells in page.locator("#first-rows tbody tr").all():
+        texts = cells.locator("td").all_inner_texts()
+        assert float(texts[0]) >= 4 and texts[3] in ("3", "5") and texts[6] == "low"
+
+
+def test_ranges_that_too_few_rows_meet_are_said_in_a_line(model, page_of, monkeypatch):
+    monkeypatch.setitem(numbers.RANGES, "smallest_mass", 0.5)
+    monkeypatch.setitem(numbers.RANGES, "most_tries", 3)
+    page = page_of(model)
+    page.click("#given summary")
+    page.select_option("#class", label="low")
+    ask(page, "<b>a").first.fill("7.5")
+    page.click("#draw")
+    page.wait_for_function("() => !document.querySelector('#draw').dataset.busy")
+    wrong = "cannot draw rows here: too few rows meet the conditions together; ask for more than that"
+    assert page.inner_text("#status") == wrong
+
+
+def test_a_model_that_cannot_be_given_cells_takes_ranges(model, page_of):
+    plain = copy(model)
+    process = model.model_.process
+    plain.model_ = replace(
+        model.model_, process=replace(process, architecture=replace(process.architecture, has_given=False))
+    )
+    page = page_of(plain)
+    assert page.inner_text("#given summary") == "Give ranges or sets"
+    found, _ = drawn(page, RANGE, rows=50, seed=0)
+    check_inside(found, RANGE)
