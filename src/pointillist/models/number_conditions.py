@@ -47,8 +47,8 @@ def in_ranges(
         raise ValueError(f"ranges of numbers are drawn by sampler='dpm-sde', not {request.sampler!r}: leave it out")
     if int(schedule.timesteps) < 2:
         raise ValueError("ranges of numbers need a model of at least 2 timesteps")
-    if request.return_labels and request.labels is None:
-        raise ValueError("classes are not known before the ranges: give labels, or leave return_labels out")
+    if drawing.labels is not None and request.labels is None:
+        raise ValueError("classes are not known before the ranges: give labels")
     asked: list[tuple[int, Float[np.ndarray, "r 2"]]] = []
     ends: dict[Any, Ends] = {}
     places = np.cumsum(codec.scaling.varies) - 1
