@@ -4,8 +4,7 @@ BIN := .venv/bin
 # A file of tests stays in one process: its tests share models and compiled programs.
 # One that dies ends the run, which would else wait for it.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
-# Modules are compiled when they are first imported: compiling all takes longer than installing.
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
 .PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-privacy bench-small-tables bench-regression bench-imputation clean
