@@ -41,6 +41,8 @@ hypothesis.settings.register_profile("fixed", derandomize=True)
 hypothesis.settings.load_profile("fixed")
 configure()
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Tracing makes many objects that live on: the collector would look through all of them often, and find nothing.
+gc.set_threshold(100_000, 50, 100)
 
 
 LARGE_MB, LEAST_MB = 800, 150

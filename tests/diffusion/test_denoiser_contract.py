@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,11 +47,15 @@ EVERYWHERE = interval(0.0, np.inf)
 GUIDANCE = np.asarray(1.5, np.float32), EVERYWHERE
 
 
-def some(kind, features, seed=0):
+def random(build, seed=0, **shape):
     """A network with random weights everywhere: a fresh one's output may be 0."""
-    network = kind(jax.random.key(0), columns=2, features=features, width=6, depth=1)
+    network = eqx.filter_eval_shape(build, jax.random.key(0), width=6, depth=1, **shape)
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), network)
+
+
+def some(kind, features, seed=0):
+    return random(kind, seed, columns=2, features=features)
 
 
 def of_classes(schedule, kind=ResidualMLP, prediction="edm", seed=0):
@@ -68,18 +73,14 @@ def of_classes(schedule, kind=ResidualMLP, prediction="edm", seed=0):
 def knowing(schedule, *values):
     """The denoiser of rows of which some values are given."""
     n = len(values)
-    network = ResidualMLP(jax.random.key(0), columns=n, features=8, width=6, depth=1, has_given=True)
-    rng = np.random.default_rng(0)
-    network = jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), network)
+    network = random(ResidualMLP, columns=n, features=8, has_given=True)
     return NetworkDenoiser(network, schedule, np.resize(SIGMA_DATA, n), "edm").knowing(jnp.array(values, jnp.float32))
 
 
 def numbers(schedule):
     """The denoiser of two numbers beside a token."""
     tokens = Tokens((3, 1), (), (0, 1), (2, 0))
-    network = NumberNetwork.build(jax.random.key(0), tokens=tokens, width=6, depth=1, frequencies=3)
-    rng = np.random.default_rng(0)
-    network = jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), network)
+    network = random(NumberNetwork.build, tokens=tokens, frequencies=3)
     return NumberDenoiser(network, schedule, jnp.ones(2, bool), jnp.linspace(-1.0, 1.0, 6))
 
 

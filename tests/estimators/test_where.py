@@ -199,7 +199,9 @@ def test_what_numbers_cannot_be_asked(hasty_of_numbers, where, options, message)
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("p_uncond", "options"), [(0.0, {}), (0.2, {"return_labels": True})])
+@pytest.mark.parametrize(
+    ("p_uncond", "options"), [(0.0, {}), pytest.param(0.2, {"return_labels": True}, marks=pytest.mark.slow)]
+)
 def test_classes_are_not_drawn_before_the_ranges_that_tell_of_them(numbers, p_uncond, options):
     of_classes = Diffusion(process="gaussian", width=16, depth=1, epochs=1, p_uncond=p_uncond, random_state=0)
     model = of_classes.fit(numbers[:200], (numbers["x"] > 0)[:200])

@@ -91,6 +91,7 @@ def errors_of(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> tuple[lis
     return found, tried(plan)
 
 
+@pytest.mark.slow
 def test_axes_are_those_of_the_lower_error(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     thin = pd.DataFrame(rng.normal(size=(1000, 2)) @ rng.normal(size=(2, 4)), columns=list("abcd"))
