@@ -2,7 +2,7 @@
 /* Drawing rows at one moment of their walk: points, a row's whole path, the rows' density, the denoiser's field. */
 
 (() => {
-  const { Dots, View, LAYERS, contextOf, densityOf } = window.pointillist;
+  const { Dots, View, LAYERS, contextOf, densityOf, rgb } = window.pointillist;
   const FIELD_ARROWS = 18;
   const CLEAN = { alpha: 1, sigma: 0, t: 0, lambda: Infinity };
   /** How near a click has to be to a row, in pixels of the page. */
@@ -48,7 +48,6 @@
       this.margin = 1;
       new ResizeObserver(() => this.#resize()).observe(canvas);
       document.addEventListener("pointillist:theme", () => {
-        this.dots.clear();
         this.palette = null;
         this.draw();
       });
@@ -110,18 +109,22 @@
       return this.palette.getPropertyValue(name).trim() || "#4477aa";
     }
 
+    #rgb(name) {
+      return rgb(this.#colour(name));
+    }
+
     /** Colours and shapes of the rows: of their classes, of a given ramp, or one for all. */
     #styles() {
       const count = this.ramp ? this.ramp.count : 8;
       if (this.ramp) {
-        const stops = ["--series-1", "--series-4", "--series-2"].map((name) => rgb(this.#colour(name)));
+        const stops = ["--series-1", "--series-4", "--series-2"].map((name) => this.#rgb(name));
         const mixed = (share) => {
           const [first, part] = [Math.min(1, Math.floor(2 * share)), 2 * share - Math.min(1, Math.floor(2 * share))];
-          return `rgb(${stops[first].map((a, c) => Math.round(a + part * (stops[first + 1][c] - a))).join(" ")})`;
+          return stops[first].map((a, c) => a + part * (stops[first + 1][c] - a));
         };
         return Array.from({ length: count }, (_, i) => [mixed(i / (count - 1)), 0]);
       }
-      return Array.from({ length: count }, (_, i) => [this.#colour(`--series-${i + 1}`), i]);
+      return Array.from({ length: count }, (_, i) => [this.#rgb(`--series-${i + 1}`), i]);
     }
 
     draw() {
@@ -130,11 +133,10 @@
       const size = canvas.width;
       const scale = Math.min(2, window.devicePixelRatio || 1);
       context.setTransform(1, 0, 0, 1, 0, 0);
-      context.clearRect(0, 0, size, size);
-      if (this.show.ground) {
-        context.fillStyle = this.#colour("--panel");
-        context.fillRect(0, 0, size, size);
-      }
+      const isBelow = view.isSolid || this.show.density || !this.show.ground;
+      this.dots.begin(size, isBelow ? null : this.#rgb("--panel"));
+      context.fillStyle = this.#colour("--panel");
+      if (isBelow) context[this.show.ground ? "fillRect" : "clearRect"](0, 0, size, size);
       const level = this.level ?? CLEAN;
       const half = this.margin * view.halfWidth(level);
       this.place = (points) => points.map((value, i) => size / 2 + ((i % 2 ? -value : value) * size) / 2 / half);
@@ -142,18 +144,19 @@
       this.points = points;
       if (points && this.show.density) {
         context.imageSmoothingEnabled = true;
-        context.drawImage(densityOf(points, size, rgb(this.#colour("--series-1"))), 0, 0, size, size);
+        context.drawImage(densityOf(points, size, this.#rgb("--series-1")), 0, 0, size, size);
       }
       if (view.isSolid && this.show.ground) this.#drawBox(level.alpha, scale);
       if (this.show.real) {
         const real = this.dataset.real.map((value) => value * level.alpha);
-        this.#scatter(this.place(view.project(real)), null, [[this.#colour("--muted"), 0]], null, 0.7 * scale, 0.35);
+        this.#scatter(this.place(view.project(real)), null, [[this.#rgb("--muted"), 0]], null, 0.7 * scale, 0.35);
       }
       if (points) {
         const styles = this.#styles();
         const kinds = this.ramp?.of ?? this.labels;
         this.#scatter(points, kinds, styles, view.layers(this.x, half), this.size * scale, 1);
       }
+      this.dots.paint(context);
       if (this.show.field && this.field) this.#drawField(this.field, scale);
       if (this.path) this.#drawPath(this.path, scale);
       if (this.guess) this.#drawGuess(this.guess, scale);
@@ -162,23 +165,17 @@
 
     /** Points in their colours; of solid rows those behind first, smaller and paler. */
     #scatter(points, kinds, styles, layers, scale, opacity) {
-      const { context } = this;
       const rows = points.length / 2;
-      const dotOf = (r, size) => {
-        const [colour, shape] = styles[kinds ? kinds[r] % styles.length : 0];
-        return this.dots.get(colour, size, shape);
-      };
       for (let layer = 0; layer < (layers ? LAYERS : 1); layer++) {
         const near = layers ? layer / (LAYERS - 1) : 1;
         const size = layers ? scale * (0.65 + 0.5 * near) : scale;
-        context.globalAlpha = opacity * (layers ? 0.4 + 0.6 * near : 1);
+        const own = opacity * (layers ? 0.4 + 0.6 * near : 1);
         for (let r = 0; r < rows; r++) {
           if (layers && layers[r] !== layer) continue;
-          const dot = dotOf(r, size);
-          context.drawImage(dot, points[2 * r] - dot.width / 2, points[2 * r + 1] - dot.width / 2);
+          const [colour, shape] = styles[kinds ? kinds[r] % styles.length : 0];
+          this.dots.add(points[2 * r], points[2 * r + 1], colour, size, shape, own);
         }
       }
-      context.globalAlpha = 1;
     }
 
     #drawBox(alpha, scale) {
@@ -258,7 +255,11 @@
       const path = this.place(this.view.project(states));
       this.#line(path, "--bg", 5 * scale);
       this.#line(path, "--fg", 1.8 * scale);
-      if (path.length < 140) this.#scatter(path, null, [[this.#colour("--fg"), 0]], null, 0.9 * scale, 1);
+      if (path.length < 140) {
+        this.dots.begin(this.canvas.width);
+        this.#scatter(path, null, [[this.#rgb("--fg"), 0]], null, 0.9 * scale, 1);
+        this.dots.paint(this.context);
+      }
       this.#ring(points[2 * chosen], points[2 * chosen + 1], scale);
     }
 
@@ -365,11 +366,6 @@
       }
       return points;
     }
-  }
-
-  function rgb(hex) {
-    const digits = hex.length === 4 ? [...hex.slice(1)].map((d) => d + d).join("") : hex.slice(1);
-    return [0, 2, 4].map((i) => parseInt(digits.slice(i, i + 2), 16));
   }
 
   Object.assign(window.pointillist, { Scene });

@@ -2,7 +2,7 @@
 /* A canvas to draw points on, with a mouse, a pen or a finger. */
 
 (() => {
-  const { Dots, contextOf } = window.pointillist;
+  const { Dots, contextOf, rgb } = window.pointillist;
   /** Points for each move, and how far they scatter, of half the width. */
   const [EACH, SCATTER] = [5, 0.028];
   const MOST = 5000;
@@ -32,7 +32,7 @@
       });
       for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (isDown = false));
       new ResizeObserver(() => this.draw()).observe(canvas);
-      document.addEventListener("pointillist:theme", () => (this.dots.clear(), this.draw()));
+      document.addEventListener("pointillist:theme", () => this.draw());
     }
 
     #add({ clientX, clientY }) {
@@ -68,10 +68,10 @@
         context.textAlign = "center";
         context.fillText("Draw here", side / 2, side / 2);
       }
-      const dot = this.dots.get(style.getPropertyValue("--series-1").trim(), scale);
-      for (const [x, y] of this.points) {
-        context.drawImage(dot, ((x + 1) * side) / 2 - dot.width / 2, ((1 - y) * side) / 2 - dot.width / 2);
-      }
+      const colour = rgb(style.getPropertyValue("--series-1").trim());
+      this.dots.begin(side);
+      for (const [x, y] of this.points) this.dots.add(((x + 1) * side) / 2, ((1 - y) * side) / 2, colour, scale, 0, 1);
+      this.dots.paint(context);
     }
   }
 
