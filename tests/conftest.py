@@ -36,8 +36,8 @@ from browsers import launched  # noqa: E402
 from pointillist.engine.devices import configure  # noqa: E402
 from pointillist.memory import give_back  # noqa: E402
 
-# The same examples in every run, so that a run says what the last one said.
-hypothesis.settings.register_profile("fixed", derandomize=True)
+# The same examples in every run, however busy the machine is, so that a run says what the last one said.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("fixed")
 configure()
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,6 +1,7 @@
 """Tables of every type that pandas, Polars and Arrow have: through the codec and back, or refused in one line."""
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -315,6 +316,7 @@ NEW_YORK = pa.timestamp("us", "America/New_York")
         (np.timedelta64(3, "m"), pa.duration("ms"), timedelta(minutes=3)),
         (datetime(2024, 1, 1, 10), NEW_YORK, datetime(2024, 1, 1, 15, tzinfo=UTC)),
         (DAY, NEW_YORK, datetime(2024, 1, 1, 5, tzinfo=UTC)),
+        (datetime(2024, 1, 1), pa.date32(), DAY),
         (3, pa.decimal128(4, 2), Decimal(3)),
         (0.1, pa.decimal128(4, 2), Decimal("0.1")),
         (np.float32(0.1), pa.float32(), 0.1),
@@ -332,3 +334,20 @@ def test_what_a_column_of_decimals_cannot_hold_is_refused():
         with pytest.raises(ValueError, match="column 'x' holds decimal128"):
             cells_of("x", [value], pa.decimal128(4, 2))
     assert cells_of("x", [np.nan], pa.decimal128(4, 2)).is_missing.all()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (datetime(2024, 1, 1, 13), pa.date32()),
+        (datetime(2024, 1, 1, 13), pa.date64()),
+        (datetime(2024, 1, 1, 1, 2, 3, 5000), pa.timestamp("s")),
+        (datetime(2024, 1, 1, 1, 2, 3, 5), pa.timestamp("ms", "Asia/Tokyo")),
+        (datetime(2024, 1, 1, 1, 2, 3, 5000).time(), pa.time32("s")),
+        (timedelta(milliseconds=5), pa.duration("s")),
+    ],
+    ids=repr,
+)
+def test_no_part_of_a_time_is_dropped(value, kind):
+    with pytest.raises(ValueError, match=f"column 'x' holds {re.escape(str(kind))}, and .* is not that"):
+        cells_of("x", [value], kind)

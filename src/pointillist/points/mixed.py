@@ -303,7 +303,8 @@ def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
 def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Cells:
     """Converts Python values, None where one is missing, to the cells of a column.
 
-    A day is its midnight in a column of times, and a time without a time zone is in that of its column.
+    A day is its midnight in a column of times, and midnight a day in one of days; a time without a time zone is in that
+    of its column.
 
     Raises:
         ValueError: If a value is not of the column's type, or the column cannot hold it exactly.
@@ -335,11 +336,22 @@ def _of_python(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
     if kind_of(kind) != "date":
         return pa.array(values, kind, from_pandas=True).cast(kind)
     values = [_moment(value, kind) for value in values]
-    zone = getattr(kind, "tz", None)
+    zone, exact = getattr(kind, "tz", None), _to_the_microsecond(kind)
     if zone is None or any(getattr(value, "tzinfo", None) is not None for value in values):
-        return pa.array(values, kind, from_pandas=True)
-    local = pa.array(values, pa.timestamp(kind.unit), from_pandas=True)
-    return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest")
+        return pa.array(values, exact, from_pandas=True).cast(kind)
+    local = pa.array(values, pa.timestamp(exact.unit), from_pandas=True)
+    return pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest").cast(kind)
+
+
+def _to_the_microsecond(kind: "pa.DataType") -> "pa.DataType":
+    """The type that holds what Python's values say: Arrow would cut their digits, but casts to a type without loss."""
+    import pyarrow as pa
+
+    if pa.types.is_time32(kind):
+        return pa.time64("us")
+    if getattr(kind, "unit", None) not in ("s", "ms"):
+        return kind
+    return pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("us")
 
 
 def _digits(value: Any) -> Any:
@@ -359,5 +371,8 @@ def _moment(value: Any, kind: "pa.DataType") -> Any:
         if exact != value:
             raise ValueError(f"{value} is finer than a microsecond")
         value = exact.item()
-    is_day = isinstance(value, date) and not isinstance(value, datetime)
-    return datetime.combine(value, time()) if is_day and pa.types.is_timestamp(kind) else value
+    if isinstance(value, datetime):
+        if pa.types.is_date(kind) and value.time() != time():
+            raise ValueError(f"{value} is no whole day")
+        return value
+    return datetime.combine(value, time()) if isinstance(value, date) and pa.types.is_timestamp(kind) else value
