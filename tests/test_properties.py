@@ -78,7 +78,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(table=tables(), labels=st.sampled_from(list(LABELS)), scaling=st.sampled_from(SCALINGS), n=st.integers(0, 40))
 def test_a_model_comes_back_from_its_file(tmp_path_factory, table, labels, scaling, n):
     _, rows = table
@@ -104,7 +104,7 @@ def test_a_model_comes_back_from_its_file(tmp_path_factory, table, labels, scali
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(table=tables(), n=st.integers(0, 1200), seed=st.integers(0, 2**32 - 1))
 def test_rows_are_drawn_as_the_rows_were_that_were_given(table, n, seed):
     kind, rows = table
@@ -160,7 +160,7 @@ def pairs(drawn):
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(draw=draws())
 def test_the_same_seed_gives_the_same_rows(draw):
     which, n, options, few, first = draw
@@ -181,7 +181,7 @@ def test_the_same_seed_gives_the_same_rows(draw):
 
 
 @pytest.mark.parametrize("method", ["minmax", "standard", "quantile"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     scale=st.floats(-12, 12).map(lambda power: 10.0**power),
     offset=st.floats(-1e3, 1e3),

@@ -183,7 +183,7 @@ def through(codec, table):
     return codec.restore(codec.decode(codec.encode(codec.encoding.encode(table.cells)), {}, slice(0, n)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(X=tables())
 def test_every_type_comes_back(X):
     try:
@@ -209,7 +209,7 @@ def test_every_type_comes_back(X):
     assert types_of(filled) == types_of(X)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(X=tables(), ending=st.sampled_from(["csv", "parquet"]))
 def test_every_type_is_written_and_shown(tmp_path_factory, X, ending):
     from rich.console import Console
