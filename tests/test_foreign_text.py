@@ -29,7 +29,7 @@ def test_what_can_be_read_stays():
     assert printable("\x1b]0;title\x07\u202e\n\ud800") == r"\x1b]0;title\x07\u202e\n\ud800"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(TEXTS)
 def test_figure(text):
     from matplotlib.cbook import is_math_text
