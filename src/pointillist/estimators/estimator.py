@@ -406,7 +406,11 @@ class Diffusion(Hyperparameters, BaseEstimator):
         return log_density(model, checked_rows(self, X)[1])
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
-        """Computes the mean of `score_samples`, in nats; y is not used."""
+        """Computes the mean of `score_samples`, in nats; y is not used.
+
+        Of values that repeat, masked diffusion gives probabilities and Gaussian diffusion densities, which do not
+        compare: a search over parameters states `process`, since some parameters choose it.
+        """
         return float(np.mean(self.score_samples(X)))
 
     def save(self, path: str | Path) -> None:
