@@ -21,10 +21,10 @@ ROWS = 32
 
 
 def smooth(model):
-    """The model with a network of numbers whose flow is smooth, as a trained one's is."""
+    """The model with networks of numbers whose flow is smooth, as a trained one's is."""
     network = model.network
-    of_numbers = jax.tree.map(lambda leaf: 0.03 * leaf, network.of_numbers)
-    return replace(model, network=replace(network, of_numbers=of_numbers))
+    of_numbers, of_all = jax.tree.map(lambda leaf: 0.03 * leaf, (network.of_numbers, network.of_all))
+    return replace(model, network=replace(network, of_numbers=of_numbers, of_all=of_all))
 
 
 def density(model, frame):
