@@ -65,7 +65,7 @@ CASES = [
 def test_rows_in_ranges_are_pythons_for_the_same_seed(
     model, table, page_of, monkeypatch, where, given, label, guidance
 ):
-    """Of weights that are not rounded: which candidates go on may turn on the last digits of their weights."""
+    """Compares draws of weights that are not rounded: their last digits may decide which candidates go on."""
     content = numbers.network_content
     monkeypatch.setattr(numbers, "network_content", lambda *parts, **more: content(*parts[:6], "float32", **more))
     conditions = {name: as_condition(own) for name, own in where.items()}
