@@ -128,6 +128,8 @@ declare global {
     step: number;
     first: number;
     scale: number;
+    /** The lowest and the highest whole number that it can hold. */
+    limits?: [number, number];
     per_second: number;
   }
 
@@ -220,7 +222,7 @@ declare global {
     guidance?: number;
     /** x_T, rows × columns that vary. */
     prior?: Float32Array;
-    /** Tokens of mixed columns, or places of numbers among those that vary, with their values. */
+    /** Tokens of mixed columns, or places of numbers among those that vary, with values in the table's units. */
     given?: [number, number][];
     gaps?: Gaps;
     /** Of a model of mixed columns. */

@@ -1,6 +1,48 @@
-"""The page of a model, opened in a browser."""
+"""Models of mixed columns, and the page of a model, opened in a browser."""
 
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
 import pytest
+
+from pointillist import Diffusion
+from pointillist.points.covariance import principal_axes
+
+N = 600
+TRAINED = {"width": 32, "depth": 2, "epochs": 30, "batch_size": 32, "random_state": 0}
+
+
+@pytest.fixture(scope="session")
+def mixed_table():
+    """Categories, few-valued and many-valued numbers, dates, gaps, a sum and spikes."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, N)
+    hours = np.round(rng.gamma(4, 2, N) + kind, 1)
+    extra = np.where(rng.random(N) < 0.4, 0.0, np.round(rng.exponential(3, N), 2))
+    days = np.datetime64("2024-01-01") + rng.integers(0, 500, N)
+    return pa.table(
+        {
+            "<b>kind": np.array(["one", "two, or more", "</script>"])[kind],
+            "hours": hours,
+            "extra": extra,
+            "sum": hours + extra,
+            "rooms": pa.array(np.clip(kind + rng.integers(0, 3, N), 0, 4), mask=rng.random(N) < 0.1),
+            "day": days,
+            "is_new": rng.random(N) < 0.3,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def mixed_model(mixed_table):
+    rng = np.random.default_rng(1)
+    model = Diffusion(**TRAINED).fit(mixed_table, np.where(rng.random(N) < 0.5, "yes", "no"))
+    # Whatever a trial has chosen, numbers have axes that are not their own.
+    process = model.model_.process
+    turned = principal_axes(process.covariance, np.ones(len(process.covariance), bool))
+    model.model_ = replace(model.model_, process=replace(process, basis=turned))
+    return model
 
 
 @pytest.fixture

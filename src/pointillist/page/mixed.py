@@ -19,6 +19,7 @@ from pointillist.models.row_model import RowModel
 from pointillist.page.parts import packed
 from pointillist.page.weights import weights_content
 from pointillist.points.column_code import ColumnCode
+from pointillist.points.columns import LARGEST_INTEGER
 from pointillist.points.mixed import kind_of
 from pointillist.points.token_codec import TokenCodec
 
@@ -29,7 +30,7 @@ FIRST_ROWS = 250
 """Rows that a page draws when it opens: these models take many evaluations of their networks for a row."""
 
 MOST_CHOICES = 1000
-"""Most values of a column that can be given."""
+"""Most values of a column of which one can be chosen."""
 
 OF_NUMBERS, OF_SLOTS, OF_OUTER = 0.5, 0.6, 1.5
 """Steps of the network of numbers, of weights of single values, and of the outer layers, in usual ones.
@@ -167,7 +168,7 @@ def _code(code: ColumnCode) -> dict[str, Any]:
         "decimals": code.decimals,
         "step": code.step,
         "first": code.first,
-        "can_be_given": code.scores is None and code.size <= MOST_CHOICES,
+        "can_be_given": code.scores is not None or code.size <= MOST_CHOICES,
     }
     if code.scores is not None:
         column["scores"] = {
@@ -198,12 +199,18 @@ def _written(name: Any, kind: Any) -> dict[str, Any]:
         # Nanoseconds are known to the microsecond.
         return {"kind": "time", "per_second": {"s": 1, "ms": 1000}.get(kind.unit, 1_000_000)}
     if of == "whole":
-        return {"kind": "whole"}
+        return {"kind": "whole", "limits": _limits(kind)}
     if types.is_decimal(kind):
         return {"kind": "decimal", "scale": kind.scale}
     if of == "number":
         return {"kind": "number", "type": {16: "float16", 32: "float32"}.get(kind.bit_width, "float64")}
     return {"kind": "category"}
+
+
+def _limits(kind: Any) -> list[int]:
+    """The lowest and the highest number that a column of whole numbers holds, and a model reads."""
+    own = np.iinfo(kind.to_pandas_dtype())
+    return [max(int(own.min), -LARGEST_INTEGER), min(int(own.max), LARGEST_INTEGER)]
 
 
 def _carried(model: RowModel, codec: TokenCodec) -> list[str]:

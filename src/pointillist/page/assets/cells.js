@@ -134,17 +134,17 @@
   }
 
   /**
-   * Values that a column may be given, with their tokens.
+   * Values that a column may be given, NaN for a missing cell, with their texts.
    *
    * @param {Column} column
-   * @returns {[token: number, text: string][]}
+   * @returns {[value: number, text: string][]}
    */
   function choices(column) {
     const write = writer(column);
     const decode = decoder(column);
     /** @type {[number, string][]} */
-    const known = Array.from({ length: column.n_values }, (_, token) => [token, write(decode(token))]);
-    return column.has_missing ? [...known, [column.n_values, "(missing)"]] : known;
+    const known = Array.from({ length: column.n_values }, (_, token) => [decode(token), write(decode(token))]);
+    return column.has_missing ? [...known, [NaN, "(missing)"]] : known;
   }
 
   /**

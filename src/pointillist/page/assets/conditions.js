@@ -12,15 +12,18 @@
    * What a condition allows of a column.
    *
    * @param {Column} column
-   * @param {{values?: number[], low?: number, high?: number}} asked values: tokens
+   * @param {{values?: number[], low?: number, high?: number}} asked values: of categories, NaN for a missing cell
    * @returns {Condition}
    * @throws {Error} that says in one line that nothing is allowed
    */
   function conditionOf(column, { values, low = -Infinity, high = Infinity }) {
     const { token, atoms } = column;
-    if (values) return { token, pieces: values.map((value) => [value, 1, 0, 1]), ends: [-Infinity, Infinity] };
     /** @type {Condition["pieces"]} */
     const pieces = [];
+    if (values) {
+      for (const value of values) pieces.push([Number.isNaN(value) ? column.n_values : value, 1, 0, 1]);
+      return { token, pieces, ends: [-Infinity, Infinity] };
+    }
     atoms.forEach((atom, i) => atom >= low && atom <= high && pieces.push([i, 1, 0, 1]));
     if (column.scores) {
       const scores = new mixed.Scores(column.scores);

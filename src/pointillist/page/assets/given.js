@@ -2,7 +2,7 @@
 /* Cells that are given: a form's field for a column, and what it says. */
 
 (() => {
-  const { element, mixed, numberParser } = window.pointillist;
+  const { element, mixed, numberParser, givenParser } = window.pointillist;
 
   /** @typedef {{field: HTMLElement, read: () => number | null}} GivenCell read: null if nothing is given */
 
@@ -21,21 +21,22 @@
   const short = (value) => String(Number(value.toPrecision(4)));
 
   /**
-   * A field for a number; what it says may be refused by an error of one line.
+   * A field for a number or a date; what it says may be refused by an error of one line.
    *
    * @param {Column} column
+   * @param {(text: string) => number} parse
+   * @param {(value: number) => string} write
    * @returns {GivenCell}
    */
-  function numberField(column) {
-    const { name, minimum, maximum } = column;
+  function numberField({ name, minimum, maximum, has_missing: hasMissing, kind }, parse, write) {
+    const isDate = kind === "day" || kind === "time";
     const field = element("input", {
       type: "text",
       // Keyboards for numbers may lack a minus sign.
-      inputMode: minimum < 0 ? "text" : "decimal",
-      placeholder: `${short(minimum)} … ${short(maximum)}`,
+      inputMode: minimum < 0 || hasMissing || isDate ? "text" : "decimal",
+      placeholder: `${write(minimum)} … ${write(maximum)}${hasMissing ? ", or missing" : ""}`,
       autocomplete: "off",
     });
-    const parse = numberParser(column);
     const read = () => {
       if (!field.value.trim()) return null;
       try {
@@ -54,9 +55,14 @@
    * @param {boolean} isMixed whether it is one of a model of mixed columns
    */
   function givenCell(column, isMixed) {
-    if (isMixed) return choice(mixed.choices(column));
+    if (isMixed) {
+      return column.scores
+        ? numberField(column, givenParser(column), mixed.writer(column))
+        : choice(mixed.choices(column));
+    }
     const isBoolean = column.type === "bool";
-    return isBoolean ? choice([false, true].map((value) => [Number(value), String(value)])) : numberField(column);
+    if (isBoolean) return choice([false, true].map((value) => [Number(value), String(value)]));
+    return numberField(column, numberParser(column), short);
   }
 
   Object.assign(window.pointillist, { givenCell, short });

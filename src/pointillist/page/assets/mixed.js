@@ -214,31 +214,33 @@ class MixedModel {
   }
 
   /**
-   * @param {{seed: number, firstRow: number, rows: number, given: [number, number][], guidance: number,
-   *   known?: Float32Array, conditions?: Condition[]}} asked given: tokens with their
-   *   values, the same in all rows; known: rows × (tokens, then
-   *   numbers), -1 and NaN for those that are drawn, of which then none stands for a missing cell;
-   *   conditions: the pieces that are allowed of a token: a value, its share of the value's mass, and where the place
-   *   in an interval begins and ends
+   * @param {{seed: number, firstRow: number, rows: number, guidance: number, known?: Float32Array,
+   *   isFilling: boolean, conditions?: Condition[]}} asked known: rows × (tokens, then numbers), or one row for all,
+   *   -1 and NaN for those that are drawn; isFilling: whether none of these stands for a missing cell; conditions: the
+   *   pieces that are allowed of a token: a value, its share of the value's mass, and where the place in an interval
+   *   begins and ends
    * @returns {Float32Array} rows × (tokens, then numbers)
    */
-  draw({ seed, firstRow, rows, given = [], guidance, known, conditions = [] }) {
+  draw({ seed, firstRow, rows, guidance, known, isFilling, conditions = [] }) {
     const n = this.model.sizes.length;
     const width = n + this.columns;
     const key = keyOf(seed, SAMPLING);
     const out = new Float32Array(rows * width);
-    const guided = guidance ? given.find(([token]) => token === this.model.guided) : undefined;
+    const { guided: place, with_number: places } = this.model;
+    /** @type {[number, number] | undefined} */
+    const guided = guidance && known && place !== null ? [place, known[place]] : undefined;
+    const isOfAll = !isFilling && !(known && places.some((token) => known[token] !== HIDDEN));
     for (let first = 0; first < rows; first += BLOCK) {
       const count = Math.min(BLOCK, rows - first);
       const keys = Array.from({ length: count }, (_, r) => foldIn(key, firstRow + first + r));
-      const starts = keys.map((_, r) => this.#start(given, known?.subarray((first + r) * width)));
+      const starts = keys.map((_, r) => this.#start(known?.subarray(((first + r) * width) % known.length)));
       const numbers = starts.map(({ numbers }) => numbers);
       if (conditions.length) {
         this.#restrict(keys, starts, conditions, guided, guidance);
         keys.forEach((key, r) => (keys[r] = foldIn(foldIn(key, 1), 0)));
       }
-      const tokens = this.#drawTokens(keys, starts, guided, guidance, Boolean(known));
-      const drawn = this.columns ? this.#drawNumbers(keys, tokens, numbers, guided, guidance, Boolean(known)) : null;
+      const tokens = this.#drawTokens(keys, starts, guided, guidance, isFilling);
+      const drawn = this.columns ? this.#drawNumbers(keys, tokens, numbers, guided, guidance, isOfAll) : null;
       tokens.forEach((row, r) => {
         out.set(row, (first + r) * width);
         if (drawn) out.set(drawn.subarray(r * this.columns, (r + 1) * this.columns), (first + r) * width + n);
@@ -248,11 +250,10 @@ class MixedModel {
   }
 
   /** Tokens of a row and its numbers, NaN where there are none or they are drawn. */
-  #start(given, known) {
+  #start(known) {
     const { sizes, with_number: places, number_values: values } = this.model;
     const row = known ? known.slice(0, sizes.length) : new Float32Array(sizes.length).fill(HIDDEN);
     sizes.forEach((size, token) => size === 1 && row[token] === HIDDEN && (row[token] = 0));
-    for (const [token, value] of given) row[token] = value;
     const numbers = new Float32Array(this.columns).fill(NaN);
     places.forEach((token, c) => {
       if (known && row[token] === values[c]) numbers[c] = known[sizes.length + c];
@@ -398,12 +399,11 @@ class MixedModel {
     return own;
   }
 
-  #drawNumbers(keys, tokens, numbers, guided, guidance, isFilling) {
+  #drawNumbers(keys, tokens, numbers, guided, guidance, isOfAll) {
     const { with_number: places, number_values: values, steps, covariance } = this.model;
     const { columns } = this;
     const n = this.model.sizes.length;
-    const isOfAll = this.ofAll && !isFilling;
-    const network = isOfAll ? this.ofAll : this.ofNumbers;
+    const network = isOfAll && this.ofAll ? this.ofAll : this.ofNumbers;
     const known = network.context.start();
     const isOpen = new Uint8Array(columns * BLOCK);
     tokens.forEach((row, r) => {
@@ -417,7 +417,7 @@ class MixedModel {
     const own = keys.map((key) => foldIn(key, n + 1));
     const normal = (of) => Float32Array.from(own.flatMap((key) => [...normals(of(key), columns)]));
     const noise = { step: (i) => normal((key) => foldIn(key, i)) };
-    const near = numbers.map((row) => (isOfAll ? this.basis : conditionalNormal(covariance, row)));
+    const near = numbers.map((row) => (network === this.ofAll ? this.basis : conditionalNormal(covariance, row)));
     const predict = (x, level) => {
       const x0 = this.#predict(network, x, level, isOpen, known, near);
       if (!guided) return x0;

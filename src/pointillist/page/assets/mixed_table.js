@@ -36,14 +36,13 @@
     /** @override */
     fill(first, drawn) {
       const rows = drawn.length / this.width;
-      const { gaps } = this;
       this.columns.forEach(({ values, decode, token, score }, c) => {
         const [low, high] = this.ends.get(token) ?? [-Infinity, Infinity];
         for (let r = 0; r < rows; r++) {
           const start = r * this.width;
-          values[first + r] = gaps && this.isGiven(first + r, c)
-            ? gaps.values[first + r][c]
-            : clamp(decode(drawn[start + token], score === null ? 0 : drawn[start + score]), low, high);
+          values[first + r] =
+            this.known(first + r, c, token) ??
+            clamp(decode(drawn[start + token], score === null ? 0 : drawn[start + score]), low, high);
         }
       });
       mixed.restore(this.relations, this.byToken, first, rows, this.isFixed);

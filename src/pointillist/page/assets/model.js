@@ -3,7 +3,7 @@
 
 (async () => {
   const { Workers, Table, MixedTable, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
-  const { Conditions, byId, element, givenCell, inRanges, scaler, setUpFill, withNumbers } = window.pointillist;
+  const { Conditions, byId, element, givenCell, inRanges, knownRow, setUpFill, withNumbers } = window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
@@ -16,21 +16,6 @@
   const workers = new Workers(byId("worker-source").textContent, content.kernel, [model]);
 
   const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
-
-  /**
-   * One row of a model of numbers as its network sees it, NaN where no value is given; undefined if none is.
-   *
-   * @param {[place: number, value: number][]} given
-   */
-  function knownRow(given) {
-    if (isMixed || !given.length) return undefined;
-    const values = new Map(given);
-    const varying = columns.filter(({ place }) => place !== undefined);
-    return Float32Array.from(varying, (column, place) => {
-      const value = values.get(place);
-      return value === undefined ? NaN : scaler(column, model.bounds)(value);
-    });
-  }
 
   /** The last run of each kind. */
   const latest = { draw: 0, fill: 0 };
@@ -60,7 +45,7 @@
     else if (label !== null) labels = new Int32Array(rows).fill(label);
     else if (classes?.are_drawn && !given.length && !ranges.length) labels = drawnLabels(classes.counts, rows, seed);
     const { chunk } = model;
-    const row = knownRow(given);
+    const row = knownRow(given, content);
     const width = isMixed ? model.width : model.columns;
     const isWanted = () => run === latest[kind];
     const put = (first, drawn) => {
@@ -88,9 +73,9 @@
           firstRow: first,
           rows: Math.min(chunk, rows - first),
           labels: labels?.slice(first, next),
-          given,
           conditions,
           guidance,
+          isFilling: Boolean(gaps),
           prior: prior?.slice(first * width, (first + chunk) * width),
           known: gaps?.known.slice(first * width, (first + chunk) * width) ?? row,
         });

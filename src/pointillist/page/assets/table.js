@@ -175,7 +175,7 @@
     }
 
     /** The value of a cell, if that was there before; else undefined. */
-    #known(row, column, place) {
+    known(row, column, place) {
       if (!this.gaps) return this.given.get(place);
       return this.isGiven(row, column) ? this.gaps.values[row][column] : undefined;
     }
@@ -188,7 +188,7 @@
         for (let r = 0; r < rows; r++) {
           values[first + r] = is_label
             ? labels[r]
-            : this.#known(first + r, c, place) ?? clamp(decode(drawn[r * this.width + (place ?? 0)]), low, high);
+            : this.known(first + r, c, place) ?? clamp(decode(drawn[r * this.width + (place ?? 0)]), low, high);
         }
       });
     }

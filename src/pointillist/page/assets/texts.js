@@ -71,6 +71,27 @@
     return parser({ ...column, kind: column.is_whole ? "whole" : "number", categories });
   }
 
+  /**
+   * The parser of a cell that is given: NaN for a missing one, and no number that the column cannot hold.
+   *
+   * @param {Column} column
+   * @returns {(text: string) => number}
+   */
+  function givenParser(column) {
+    const { kind, scale, limits = [-Infinity, Infinity], has_missing: hasMissing } = column;
+    const parse = parser(column);
+    const [low, high] = limits;
+    return (text) => {
+      if (hasMissing && text.trim().toLowerCase() === "missing") return NaN;
+      const value = parse(text);
+      if (value < low || value > high) throw new Error(`the column holds numbers from ${low} to ${high}`);
+      if (kind === "decimal" && Number(value.toFixed(scale)) !== value) {
+        throw new Error(`the column holds ${scale} digits after the point`);
+      }
+      return value;
+    };
+  }
+
   /** From a value to a token and, where it has one, a normal score. */
   function encoder(column) {
     if (column.categories) return (value) => [value, NaN];
@@ -114,7 +135,7 @@
     if (model.kind === "mixed") {
       const encode = encoder(column);
       const tell = (row, value) => {
-        const [token, score] = encode(value);
+        const [token, score] = Number.isNaN(value) ? [column.n_values, NaN] : encode(value);
         row[column.token] = token;
         if (column.score !== null) row[column.score] = score;
       };
@@ -128,6 +149,36 @@
   }
 
   /**
+   * Rows as the model is told of them, of which nothing is known.
+   *
+   * @param {Pick<PageContent, "columns" | "model">} content
+   * @param {number} rows
+   */
+  function unknownRows({ columns, model }, rows) {
+    const [isMixed, width] = model.kind === "mixed" ? [true, model.width] : [false, model.columns];
+    const known = new Float32Array(rows * width).fill(NaN);
+    if (isMixed) for (let r = 0; r < rows; r++) known.fill(-1, r * width, r * width + columns.length);
+    return { known, width };
+  }
+
+  /**
+   * A row as the model is told of it; undefined if no cell is given.
+   *
+   * @param {[place: number, value: number][]} given
+   * @param {PageContent} content
+   */
+  function knownRow(given, content) {
+    if (!given.length) return undefined;
+    const { known } = unknownRows(content, 1);
+    const isMixed = content.model.kind === "mixed";
+    for (const [place, value] of given) {
+      const column = content.columns.find((each) => (isMixed ? each.token : each.place) === place);
+      if (column) cellOf(column, content).tell(known, value);
+    }
+    return known;
+  }
+
+  /**
    * Reads CSV as rows with gaps.
    *
    * @param {string} text
@@ -137,8 +188,7 @@
    * @throws {Error} that says in one line what is wrong
    */
   function readGaps(text, content, label = null) {
-    const { columns, model, classes } = content;
-    const [isMixed, width] = model.kind === "mixed" ? [true, model.width] : [false, model.columns];
+    const { columns, classes } = content;
     const [head, ...rows] = readCsv(text);
     if (!head || !rows.length) throw new Error("There are no rows: give a line of column names, and rows below it.");
     if (rows.length > MOST_ROWS) throw new Error(`There are ${rows.length} rows; a page fills at most ${MOST_ROWS}.`);
@@ -149,7 +199,7 @@
     const twice = head.cells.filter((_, i) => own.indexOf(own[i]) < i);
     if (twice.length) throw new Error(`Column ${listed(twice)} is there twice.`);
     const tools = columns.map((column) => cellOf(column, content));
-    const known = new Float32Array(rows.length * width).fill(NaN);
+    const { known, width } = unknownRows(content, rows.length);
     const labels = classes && new Int32Array(rows.length);
     const ofClass = columns.findIndex((column) => column.is_label);
     let gaps = 0;
@@ -159,7 +209,6 @@
         throw new Error(`Line ${line} has ${cells.length} cells, and the first line ${own.length}.`);
       }
       const row = known.subarray(r * width, (r + 1) * width);
-      if (isMixed) row.fill(-1, 0, columns.length);
       /** @type {(string | null)[]} */
       const given = columns.map(() => null);
       own.forEach((place, i) => {
@@ -194,5 +243,5 @@
     return label ?? labels.length;
   }
 
-  Object.assign(window.pointillist, { readGaps, parser, numberParser });
+  Object.assign(window.pointillist, { readGaps, knownRow, parser, numberParser, givenParser });
 })();
