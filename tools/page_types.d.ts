@@ -78,7 +78,7 @@ declare global {
     most_steps: number;
     guided: number | null;
     depth: number;
-    steps: number;
+    ranges: RangedContent;
     row_frequencies: number[];
     level_features: number;
     noise_level_frequencies: [number, number];
@@ -151,10 +151,14 @@ declare global {
   /** A column is a sum of others; without factors it is no less than another. */
   type Relation = [column: number, terms: number[], factors: number[], constant: number];
 
-  /** What a condition allows of a token: values, shares of their mass, and ends of the place in an interval. */
+  /** What a condition allows of a token, and of the number beside it. */
   interface Condition {
     token: number;
+    /** Values, shares of their mass, and ends of the place in an interval. */
     pieces: [value: number, share: number, low: number, high: number][];
+    /** Of the normal score; none if each is allowed. */
+    ranges?: [number, number][];
+    /** In the table's units. */
     ends: [number, number];
   }
 

@@ -3,16 +3,14 @@
 import csv
 import io
 
-import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-import scipy.stats
 from pyarrow import csv as csv_of
 
 from browsers import IN_BOTH, IN_CHROMIUM
-from pointillist import Diffusion, between
+from pointillist import Diffusion
 
 
 @pytest.fixture(scope="module")
@@ -141,59 +139,6 @@ def test_what_cannot_be_filled_is_said_in_a_line(page):
         page.click("#fill button[type=submit]")
         assert page.inner_text("#fill-status").startswith(wrong)
         assert page.input_value("#gaps") == text and page.locator("#fill-status b").count() == 0
-
-
-IN_RANGES = """async ([asked, columns]) => {
-  const of = (name) => pointillist.content.columns.find((column) => column.name === name);
-  const conditions = columns.map(([name, condition]) => pointillist.conditionOf(of(name), condition));
-  const table = await pointillist.draw({ ...asked, conditions });
-  return Object.fromEntries(table.columns.map(({ name, values }) => [name, Array.from(values)]));
-}"""
-
-
-@pytest.mark.slow
-def test_rows_meet_conditions_and_come_from_the_distribution_of_those_that_do(model, page):
-    where = {"rooms": between(1, 3)}
-    expected = model.sample(200, where=where, random_state=2)
-    found = page.evaluate(IN_RANGES, [{"rows": 200, "seed": 2}, [["rooms", {"low": 1, "high": 3}]]])
-    assert np.mean(np.array(found["rooms"]) == expected["rooms"].to_numpy()) > 0.98
-    # Two at once are drawn another way than in Python: against all pairs of their values.
-    both = [["rooms", {"low": 1, "high": 3}], ["<b>kind", {"values": [0, 2]}]]
-    found = page.evaluate(IN_RANGES, [{"rows": 1000, "seed": 4}, both])
-    shares = exact_shares(model, {"rooms": (1, 2, 3), "<b>kind": (0, 2)})
-    pairs = list(zip(found["rooms"], found["<b>kind"], strict=True))
-    counts = np.array([pairs.count(pair) for pair in shares])
-    assert counts.sum() == 1000
-    assert scipy.stats.chisquare(counts, 1000 * np.array(list(shares.values()))).pvalue > 0.001
-
-
-def exact_shares(model, allowed):
-    """Shares of all pairs of allowed values, by the network: of the rarer condition first, then of the other given it.
-
-    The values of both columns are their tokens.
-    """
-    encoding = model.model_.codec.encoding
-    n = len(encoding.columns)
-    of_tokens = model.model_.process.plain(model.model_, has_given=True).of_tokens.beside(
-        jnp.zeros(6 * (encoding.width - n))
-    )
-
-    def weights(name, known):
-        row = np.full(n, -1.0, np.float32)
-        for other, value in known.items():
-            row[encoding.place(other)] = value
-        first = sum(encoding.sizes[: encoding.place(name)])
-        own = np.array(of_tokens.logits(jnp.asarray(row)), float)[first : first + encoding.code(name).size]
-        own = np.exp(own - own.max())
-        return {value: own[value] / own.sum() for value in allowed[name]}
-
-    rare, other = sorted(allowed, key=lambda name: sum(weights(name, {}).values()))
-    shares = {
-        (one, two) if rare == "rooms" else (two, one): share * part
-        for one, share in weights(rare, {}).items()
-        for two, part in weights(other, {rare: one}).items()
-    }
-    return {pair: share / sum(shares.values()) for pair, share in shares.items()}
 
 
 @IN_CHROMIUM

@@ -15,7 +15,17 @@ from pointillist.page.numbers import number_content
 from pointillist.page.parts import ENGINE, SECURITY, as_json, environment, kernel, script
 from pointillist.page.weights import deflated, planes
 
-WORKER = (*ENGINE, "engine/threefry.js", "known.js", "populations.js", "twisting.js", "drawing.js", "mixed.js")
+WORKER = (
+    *ENGINE,
+    "engine/threefry.js",
+    "known.js",
+    "populations.js",
+    "twisting.js",
+    "drawing.js",
+    "numbers.js",
+    "mixed_networks.js",
+    "mixed.js",
+)
 """Scripts of the page's workers."""
 
 SCRIPTS = (

@@ -16,6 +16,7 @@ from pointillist.engine.weights import named
 from pointillist.models.headings import headings
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.row_model import RowModel
+from pointillist.page.numbers import RANGES
 from pointillist.page.parts import packed
 from pointillist.page.weights import weights_content
 from pointillist.points.column_code import ColumnCode
@@ -65,7 +66,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "most_steps": WIDE if tokens.is_wide else 0,
         "guided": None if model.classes is None else _label_place(model, codec),
         "depth": process.architecture.depth,
-        "steps": POINTS,
+        "ranges": RANGES | {"points": POINTS},
         "row_frequencies": [2.0**i for i in range(process.architecture.frequencies)],
         "level_features": LEVEL_FEATURES,
         "noise_level_frequencies": NOISE_LEVEL_FREQUENCIES,

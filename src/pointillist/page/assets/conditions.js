@@ -2,11 +2,11 @@
 /* Conditions on cells: what a form asks for, and what it allows of tokens, in pieces. */
 
 (() => {
-  const { normalCdf, byId, clamp, element, mixed, parser } = window.pointillist;
+  const { normalCdf, normalQuantile, byId, clamp, element, mixed, parser } = window.pointillist;
   const { endWriter, fewValues, nothing, rangesOf } = window.pointillist;
 
-  /** Numbers that vary, and tokens alone: a normal score beside them cannot be restricted exactly. */
-  const canBeAsked = (column) => column.place !== undefined || column.score === null;
+  /** Columns of tokens, and numbers that vary. */
+  const canBeAsked = (column) => column.token !== undefined || column.place !== undefined;
 
   /**
    * What a condition allows of a column.
@@ -25,9 +25,15 @@
       return { token, pieces, ends: [-Infinity, Infinity] };
     }
     atoms.forEach((atom, i) => atom >= low && atom <= high && pieces.push([i, 1, 0, 1]));
+    /** @type {Condition["ranges"]} */
+    let ranges;
     if (column.scores) {
       const scores = new mixed.Scores(column.scores);
-      const span = spanOf(scores, low, high, mixed.unitOf(column));
+      let span = spanOf(scores, low, high, mixed.unitOf(column));
+      if (span && !scores.hasIntervals && (span[0] > 0 || span[1] < 1)) {
+        ranges = [[Math.fround(normalQuantile(span[0])), Math.fround(normalQuantile(span[1]))]];
+        span = [0, 1];
+      }
       for (let i = 0; span && i < scores.edges.length - 1; i++) {
         const [first, last] = [scores.edges[i], scores.edges[i + 1]];
         const [begin, end] = span.map((share) => clamp((share - first) / (last - first), 0, 1));
@@ -35,7 +41,18 @@
       }
     }
     if (!pieces.length) throw nothing(column);
-    return { token, pieces, ends: [low, high] };
+    return { token, pieces, ranges, ends: [low, high] };
+  }
+
+  /**
+   * Whether every row meets a condition.
+   *
+   * @param {Column} column
+   * @param {Condition} condition
+   */
+  function isMetByAll({ n_values: values, has_missing: hasMissing }, { pieces, ranges }) {
+    const isWhole = pieces.every(([, , low, high]) => high - low === 1);
+    return !ranges && isWhole && pieces.length === values + Number(hasMissing);
   }
 
   /** Shares of the rows below the lowest and up to the highest number of a range; null if there are none. */
@@ -128,24 +145,28 @@
     }
 
     /**
-     * What is asked, without conditions that every row meets.
+     * What is asked, without conditions that every row meets. A single category is given.
      *
      * @param {[number, number][]} given tokens or places that have a value
-     * @returns {Pick<Asked, "conditions" | "ranges">}
+     * @returns {Pick<Asked, "given" | "conditions" | "ranges">}
      * @throws {Error} that says in one line what is wrong
      */
     asked(given) {
       const { kind, bounds } = this.model;
-      /** @type {{conditions: Condition[], ranges: InRanges[]}} */
-      const found = { conditions: [], ranges: [] };
+      /** @type {{given: [number, number][], conditions: Condition[], ranges: InRanges[]}} */
+      const found = { given: [...given], conditions: [], ranges: [] };
       for (const { column, read } of this.#rows) {
         const own = read();
         if (!own) continue;
         if (given.some(([place]) => place === (kind === "mixed" ? column.token : column.place))) {
           throw new Error(`${column.name} has a value and a condition: leave one of them out`);
         }
-        if (kind === "mixed") found.conditions.push(conditionOf(column, own));
-        else found.ranges.push(rangesOf(column, own, bounds));
+        if (kind !== "mixed") found.ranges.push(rangesOf(column, own, bounds));
+        else if (own.values?.length === 1) found.given.push([column.token, own.values[0]]);
+        else {
+          const condition = conditionOf(column, own);
+          if (!isMetByAll(column, condition)) found.conditions.push(condition);
+        }
       }
       return found;
     }

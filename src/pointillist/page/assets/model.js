@@ -52,9 +52,10 @@
       if (!drawn.every(Number.isFinite)) throw new Error("some are not numbers; guidance may be too strong");
       made.fill(first, drawn, labels?.subarray(first));
     };
-    if (ranges.length) {
-      const message = { type: "population", id: model.id, seed, label, guidance, known: row, ranges };
-      made.effective = await inRanges(workers, model, rows, message, isWanted, (first, drawn) => {
+    // A single restricted token is drawn as it is; rows of all else are weighed.
+    if (ranges.length || conditions.length > 1 || conditions[0]?.ranges) {
+      const message = { type: "population", id: model.id, seed, label, guidance, known: row, ranges, conditions };
+      made.effective = await inRanges(workers, model.ranges, width, rows, message, isWanted, (first, drawn) => {
         put(first, drawn);
         onPart(made, first + drawn.length / width);
       });

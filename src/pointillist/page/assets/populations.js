@@ -53,6 +53,34 @@ class Weighted {
     });
   }
 
+  /** Equal weights of `count` candidates that were drawn by these. */
+  settled(count) {
+    this.measure();
+    const made = new Weighted(count);
+    made.logs.fill(this.logMass);
+    made.effective = this.effective;
+    return made;
+  }
+
+  /**
+   * Rows that are drawn by the weights, in random order.
+   *
+   * @param {number[]} key
+   * @param {Float32Array} rows one of each candidate
+   * @param {number} width
+   * @param {number} kept
+   * @returns {Population}
+   */
+  chosen(key, rows, width, kept) {
+    this.measure();
+    const drawn = uniforms(key, kept + 1);
+    const places = this.systematic(drawn[0], kept);
+    const order = places.map((_, i) => i).sort((a, b) => drawn[a + 1] - drawn[b + 1] || a - b);
+    const out = new Float32Array(kept * width);
+    order.forEach((i, r) => out.set(rows.subarray(places[i] * width, (places[i] + 1) * width), r * width));
+    return { drawn: out, logMass: this.logMass, effective: Math.min(this.effective, kept) };
+  }
+
   /** Indices of those that go on in each place, if few candidates carry most of the weight; null if all do. */
   resampled(u) {
     const n = this.logs.length;

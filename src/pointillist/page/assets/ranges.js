@@ -1,5 +1,5 @@
 "use strict";
-/* Ranges of the numbers of a model of numbers: from what a form says to what workers are told, and their rows. */
+/* Ranges of the numbers of a model of numbers, from what a form says to what workers are told; and rows in ranges. */
 
 (() => {
   const { clamp, mixed, scaler, short } = window.pointillist;
@@ -66,7 +66,8 @@
    * Draws populations, one after another, until enough rows are in their ranges.
    *
    * @param {{workers: Worker[], call: (worker: Worker, message: object) => Promise<Population>}} workers
-   * @param {PageContent["model"]} model
+   * @param {RangedContent} settings
+   * @param {number} width of a row
    * @param {number} rows
    * @param {object} message what a worker is told of each population
    * @param {() => boolean} isWanted whether to go on
@@ -74,7 +75,7 @@
    * @returns {Promise<number>} effective number of rows
    * @throws {Error} if too few rows are in the ranges
    */
-  async function inRanges(workers, { columns, ranges: settings }, rows, message, isWanted, put) {
+  async function inRanges(workers, settings, width, rows, message, isWanted, put) {
     let [next, found, effective] = [0, 0, 0];
     while (found < rows && isWanted()) {
       if (next >= settings.most_tries * (1 + found / settings.kept)) {
@@ -85,7 +86,7 @@
       for (const { drawn, logMass, effective: own } of await Promise.all(calls)) {
         if (!isWanted() || logMass < Math.log(settings.smallest_mass)) continue;
         const count = Math.min(settings.kept, rows - found);
-        put(found, drawn.subarray(0, count * columns));
+        put(found, drawn.subarray(0, count * width));
         found += count;
         effective += (own * count) / settings.kept;
       }

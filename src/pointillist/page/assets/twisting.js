@@ -66,13 +66,15 @@ function truncated(mean, variance, ranges) {
  *
  * @param {Float64Array} x0 its mean
  * @param {Float64Array[]} covariances with each number that has ranges
- * @param {InRanges[]} ranges
+ * @param {Walk["ranges"]} ranges
+ * @param {(place: number) => boolean} isAsked whether there is such a number
  * @param {number[]} smallest variance of each number
  * @param {number[]} largest
  */
-function twist(x0, covariances, ranges, smallest, largest) {
+function twist(x0, covariances, ranges, isAsked, smallest, largest) {
   let logPsi = 0;
   ranges.forEach(({ place, ranges: allowed }, j) => {
+    if (!isAsked(place)) return;
     const own = covariances[j].slice();
     const variance = within(own[place], smallest[place], largest[place]);
     const found = truncated(x0[place], variance, allowed);
@@ -91,101 +93,94 @@ function twist(x0, covariances, ranges, smallest, largest) {
   return logPsi;
 }
 
-/** A population of candidates that walk by DPM-Solver++(2M) with noise. */
-class Twisting {
-  /**
-   * @param {Denoiser} denoiser
-   * @param {(x: Float32Array, level: Level) => Float32Array} predict E[x_0 | x_t] of all candidates
-   * @param {RangedContent} settings
-   * @param {InRanges[]} ranges
-   */
-  constructor({ columns, schedule, model }, predict, settings, ranges) {
-    this.columns = columns;
-    this.schedule = schedule;
-    this.predict = predict;
-    this.ranges = ranges;
-    this.settings = settings;
-    this.variances = model.sigma_data.map((deviation) => deviation ** 2);
-  }
+/**
+ * @typedef {object} Walk of a population of candidates
+ * @property {Schedule} schedule
+ * @property {number} points
+ * @property {number[]} variances of each number
+ * @property {Pick<InRanges, "place" | "ranges">[]} ranges
+ * @property {(x: Float32Array, level: Level) => Float32Array} predict E[x_0 | x_t] of all candidates
+ * @property {(row: number, place: number) => boolean} isAsked whether a candidate has a number
+ * @property {(parents: number[]) => void} follow is told which candidates go on in each place
+ */
 
-  /** E[x_0 | x_t], log ψ, and the mean in the ranges, of each candidate. */
-  #at(x, level) {
-    const { columns, ranges, variances, predict } = this;
-    const { alpha, sigma } = level;
-    const x0 = predict(x, level);
-    const spreads = ranges.map(({ place }) => {
-      const beside = (far) => predict(x.map((value, i) => (i % columns === place ? value + far : value)), level);
-      const [above, below] = [beside(sigma), beside(-sigma)];
-      return above.map((value, i) => (sigma / (2 * alpha)) * (value - below[i]));
-    });
-    const smallest = variances.map((v) => (SMALLEST_VARIANCE * v * sigma ** 2) / (alpha ** 2 * v + sigma ** 2));
-    const wanted = new Float32Array(x.length);
-    const logPsi = Float64Array.from({ length: x.length / columns }, (_, r) => {
-      const [first, last] = [r * columns, (r + 1) * columns];
-      const mean = Float64Array.from(x0.subarray(first, last));
-      const covariances = spreads.map((spread) => Float64Array.from(spread.subarray(first, last)));
-      const own = twist(mean, covariances, ranges, smallest, variances);
-      wanted.set(mean, first);
-      return own;
-    });
-    return { x0, logPsi, wanted };
-  }
+/**
+ * E[x_0 | x_t], log ψ, and the mean in the ranges, of each candidate.
+ *
+ * @param {Walk} walk
+ * @param {Float32Array} x
+ * @param {Level} level
+ */
+function twisted({ variances, ranges, predict, isAsked }, x, level) {
+  const columns = variances.length;
+  const { alpha, sigma } = level;
+  const x0 = predict(x, level);
+  const spreads = ranges.map(({ place }) => {
+    const beside = (far) => predict(x.map((value, i) => (i % columns === place ? value + far : value)), level);
+    const [above, below] = [beside(sigma), beside(-sigma)];
+    return above.map((value, i) => (sigma / (2 * alpha)) * (value - below[i]));
+  });
+  const smallest = variances.map((v) => (SMALLEST_VARIANCE * v * sigma ** 2) / (alpha ** 2 * v + sigma ** 2));
+  const wanted = new Float32Array(x.length);
+  const logPsi = Float64Array.from({ length: x.length / columns }, (_, r) => {
+    const [first, last] = [r * columns, (r + 1) * columns];
+    const mean = Float64Array.from(x0.subarray(first, last));
+    const covariances = spreads.map((spread) => Float64Array.from(spread.subarray(first, last)));
+    const own = twist(mean, covariances, ranges, (place) => isAsked(r, place), smallest, variances);
+    wanted.set(mean, first);
+    return own;
+  });
+  return { x0, logPsi, wanted };
+}
 
-  /**
-   * Rows that are kept of one population.
-   *
-   * @param {number[]} key
-   * @returns {Population}
-   */
-  draw(key) {
-    const { columns, schedule, ranges } = this;
-    const { population: n, kept, points } = this.settings;
-    const [walkKey, choiceKey] = [foldIn(key, 1), foldIn(key, 2)];
-    const at = lambdas(schedule, points);
-    const weighted = new Weighted(n);
-    /** @type {Float32Array} */
-    let x = normals(foldIn(key, 0), n * columns);
-    /** @type {Float32Array | undefined} */
-    let before;
-    for (let i = 0; i < points - 1; i++) {
-      const [from, to] = [schedule.atLambda(at[i]), schedule.atLambda(at[i + 1])];
-      let { x0, logPsi, wanted } = this.#at(x, from);
-      if (logPsi.every((value) => value === -Infinity)) logPsi.fill(0);
-      const z = normals(foldIn(walkKey, i), n * columns + 1);
-      weighted.times(logPsi);
-      const parents = weighted.resampled(Math.exp(logCdf(z[n * columns])));
-      if (parents) {
-        const own = (rows) => rows.map((_, k) => rows[parents[Math.floor(k / columns)] * columns + (k % columns)]);
-        [x, x0, wanted, before] = [own(x), own(x0), own(wanted), before && own(before)];
-        logPsi = logPsi.map((_, r) => logPsi[parents[r]]);
-      }
-      const h = at[i + 1] - at[i];
-      const ofX = (to.sigma / from.sigma) * Math.exp(-h);
-      const towards = -to.alpha * Math.expm1(-2 * h);
-      const std = to.sigma * Math.sqrt(-Math.expm1(-2 * h));
-      const ratios = logPsi.map((value) => -value);
-      const last = before;
-      x = x.map((value, k) => {
-        const D = last ? 1.5 * x0[k] - 0.5 * last[k] : x0[k];
-        const moved = (towards * (wanted[k] - x0[k])) / std;
-        ratios[Math.floor(k / columns)] -= moved * z[k] + 0.5 * moved ** 2;
-        return ofX * value + towards * D + std * (moved + z[k]);
-      });
-      weighted.times(ratios);
-      before = x0;
+/**
+ * Walks a population to numbers in ranges, by DPM-Solver++(2M) with noise.
+ *
+ * @param {Walk} walk
+ * @param {number[]} key
+ * @param {Float32Array} x where the candidates start
+ * @param {Weighted} weighted their weights, which become those of the numbers: 0 outside of the ranges
+ * @returns {Float32Array}
+ */
+function walkInto(walk, key, x, weighted) {
+  const { schedule, points, variances, ranges, predict, isAsked } = walk;
+  const columns = variances.length;
+  const at = lambdas(schedule, points);
+  /** @type {Float32Array | undefined} */
+  let before;
+  for (let i = 0; i < points - 1; i++) {
+    const [from, to] = [schedule.atLambda(at[i]), schedule.atLambda(at[i + 1])];
+    let { x0, logPsi, wanted } = twisted(walk, x, from);
+    if (logPsi.every((value) => value === -Infinity)) logPsi.fill(0);
+    const z = normals(foldIn(key, i), x.length + 1);
+    weighted.times(logPsi);
+    const parents = weighted.resampled(Math.exp(logCdf(z[x.length])));
+    if (parents) {
+      const own = (rows) => rows.map((_, k) => rows[parents[Math.floor(k / columns)] * columns + (k % columns)]);
+      [x, x0, wanted, before] = [own(x), own(x0), own(wanted), before && own(before)];
+      logPsi = logPsi.map((_, r) => logPsi[parents[r]]);
+      walk.follow(parents);
     }
-    x = this.predict(x, schedule.atLambda(at[points - 1]));
-    const holds = (r) => ({ place, ranges }) => {
-      const value = x[r * columns + place];
-      return ranges.some(([low, high]) => value >= low && value <= high);
-    };
-    weighted.times(weighted.logs.map((_, r) => (ranges.every(holds(r)) ? 0 : -Infinity)));
-    weighted.measure();
-    const drawn = uniforms(choiceKey, kept + 1);
-    const places = weighted.systematic(drawn[0], kept);
-    const order = places.map((_, i) => i).sort((a, b) => drawn[a + 1] - drawn[b + 1] || a - b);
-    const rows = new Float32Array(kept * columns);
-    order.forEach((i, r) => rows.set(x.subarray(places[i] * columns, (places[i] + 1) * columns), r * columns));
-    return { drawn: rows, logMass: weighted.logMass, effective: Math.min(weighted.effective, kept) };
+    const h = at[i + 1] - at[i];
+    const ofX = (to.sigma / from.sigma) * Math.exp(-h);
+    const towards = -to.alpha * Math.expm1(-2 * h);
+    const std = to.sigma * Math.sqrt(-Math.expm1(-2 * h));
+    const ratios = logPsi.map((value) => -value);
+    const last = before;
+    x = x.map((value, k) => {
+      const D = last ? 1.5 * x0[k] - 0.5 * last[k] : x0[k];
+      const moved = (towards * (wanted[k] - x0[k])) / std;
+      ratios[Math.floor(k / columns)] -= moved * z[k] + 0.5 * moved ** 2;
+      return ofX * value + towards * D + std * (moved + z[k]);
+    });
+    weighted.times(ratios);
+    before = x0;
   }
+  x = predict(x, schedule.atLambda(at[points - 1]));
+  const holds = (r) => ({ place, ranges }) => {
+    const value = x[r * columns + place];
+    return !isAsked(r, place) || ranges.some(([low, high]) => value >= low && value <= high);
+  };
+  weighted.times(weighted.logs.map((_, r) => (ranges.every(holds(r)) ? 0 : -Infinity)));
+  return x;
 }

@@ -1,0 +1,167 @@
+"use strict";
+/* Networks of tokens, and of the numbers beside them; and what numbers are near to, given others. */
+
+/** Variance of the noise that a number is given with, and smallest variance of one that is not. */
+const GIVEN_NOISE = 1e-5;
+
+/** Mean and standard deviation of each number of x ~ N(0, C), given those that are not NaN; without C, of N(0, I). */
+function conditionalNormal(covariance, numbers) {
+  const k = numbers.length;
+  const [mean, left] = [new Float64Array(k), Float64Array.from(covariance ?? [])];
+  if (!covariance) return [mean, mean.map(() => 1)];
+  numbers.forEach((x, i) => {
+    if (Number.isNaN(x)) return;
+    const column = left.slice(i * k, (i + 1) * k);
+    const variance = column[i] + GIVEN_NOISE;
+    const gain = column.map((value) => value / variance);
+    const off = x - mean[i];
+    for (let a = 0; a < k; a++) {
+      mean[a] += gain[a] * off;
+      for (let b = 0; b < k; b++) left[a * k + b] -= gain[a] * column[b];
+    }
+  });
+  return [mean, mean.map((_, a) => Math.sqrt(Math.max(left[a * k + a], GIVEN_NOISE)))];
+}
+
+/**
+ * Centre 0 of numbers, their deviations along axes, and the axes, [number][axis].
+ * @param {Float32Array | null} basis the axes, each as long as its deviation; null for the numbers themselves
+ */
+function axesOf(basis, columns) {
+  const centre = new Float64Array(columns);
+  if (!basis) return [centre, centre.map(() => 1), null];
+  const deviation = centre.map((_, a) => Math.hypot(...centre.map((_, c) => basis[c * columns + a])));
+  return [centre, deviation, Float64Array.from(basis, (value, i) => value / deviation[i % columns])];
+}
+
+/** A sum of rows of a weight, one for each one-hot input, kept for a block of rows. */
+class Sum {
+  /**
+   * @param {Float32Array} weight shape (inputs, width)
+   * @param {Float32Array} bias shape (width,)
+   */
+  constructor(weight, bias) {
+    this.weight = weight;
+    this.bias = bias;
+    this.width = bias.length;
+  }
+
+  /** The bias for every row: [width][row]. */
+  start() {
+    const sum = new Float32Array(this.width * BLOCK);
+    for (let j = 0; j < this.width; j++) sum.fill(this.bias[j], j * BLOCK, (j + 1) * BLOCK);
+    return sum;
+  }
+
+  add(sum, row, input, factor = 1) {
+    const first = input * this.width;
+    for (let j = 0; j < this.width; j++) sum[j * BLOCK + row] += factor * this.weight[first + j];
+  }
+}
+
+/** The network of tokens, from the sum of those that are seen to what logits are made of. */
+class TokenNetwork {
+  /**
+   * @param {Memory} memory
+   * @param {MixedContent} model
+   */
+  constructor(memory, { tensors, depth }) {
+    const layer = (name) => new Dense(memory, tensors[`${name}.weight`], tensors[`${name}.bias`]);
+    const names = (kind) => Array.from({ length: depth }, (_, i) => `of_tokens.${kind}.${i}`);
+    this.memory = memory;
+    this.seen = new Sum(tensors["of_tokens.input.weight"], tensors["of_tokens.input.bias"]);
+    this.inner = names("inner").map(layer);
+    this.outer = names("outer").map(layer);
+    this.weight = tensors["of_tokens.output.weight"];
+    this.bias = tensors["of_tokens.output.bias"];
+    this.width = this.seen.width;
+    this.u = memory.take(this.width * BLOCK);
+    this.v = memory.take(this.width * BLOCK);
+  }
+
+  /** The last hidden layer, [width][row]. */
+  through(sum) {
+    const size = this.width * BLOCK;
+    const h = sum.slice();
+    for (let block = 0; block < this.inner.length; block++) {
+      normalise(h, this.memory.view(this.u, size), this.width);
+      this.inner[block].apply(this.u, this.v);
+      const v = this.memory.view(this.v, size);
+      for (let i = 0; i < size; i++) v[i] /= 1 + Math.exp(-v[i]);
+      this.outer[block].apply(this.v, this.u);
+      const u = this.memory.view(this.u, size);
+      for (let i = 0; i < size; i++) h[i] += u[i];
+    }
+    normalise(h, h, this.width);
+    return h;
+  }
+
+  /** Logits of some slots for a row. */
+  logits(h, row, first, count) {
+    const slots = this.bias.length;
+    const out = new Float64Array(count);
+    for (let s = 0; s < count; s++) out[s] = this.bias[first + s];
+    for (let j = 0; j < this.width; j++) {
+      const [value, at] = [h[j * BLOCK + row], j * slots + first];
+      for (let s = 0; s < count; s++) out[s] += value * this.weight[at + s];
+    }
+    return out;
+  }
+}
+
+/** h / rms(h), row by row. */
+function normalise(h, out, width) {
+  const norm = new Float64Array(BLOCK);
+  for (let i = 0; i < h.length; i++) norm[i % BLOCK] += h[i] * h[i];
+  for (let r = 0; r < BLOCK; r++) norm[r] = 1 / Math.sqrt(norm[r] / width + 1e-6);
+  for (let i = 0; i < h.length; i++) out[i] = h[i] * norm[i % BLOCK];
+}
+
+/** The network of numbers: residual blocks that the noise level modulates, beside what the tokens contribute. */
+class NumberNetwork extends ResidualMLP {
+  /** @type {Uint8Array} */
+  isOpen = new Uint8Array();
+  /** @type {Float32Array} */
+  known = new Float32Array();
+
+  /**
+   * @param {Memory} memory
+   * @param {MixedContent & {columns: number}} model
+   * @param {string} part what the names of its tensors begin with
+   */
+  constructor(memory, model, part) {
+    const own = Object.entries(model.tensors)
+      .filter(([name]) => name.startsWith(part))
+      .map(([name, values]) => [name.slice(part.length), values]);
+    const layers = (kind) => Array.from({ length: model.depth }, (_, i) => `${kind}.${i}`);
+    super(memory, { ...model, tensors: Object.fromEntries(own), inner: layers("inner"), outer: layers("outer") });
+    const tensors = Object.fromEntries(own);
+    this.context = new Sum(tensors["context.weight"], tensors["context.bias"]);
+  }
+
+  /** @param {Uint8Array} isOpen which numbers are drawn, [number][row] */
+  given(isOpen, known) {
+    this.isOpen = isOpen;
+    this.known = known;
+  }
+
+  /** @override */
+  begin(x) {
+    const size = this.columns * BLOCK;
+    const row = this.memory.view(x, size);
+    const seen = this.memory.view(this.seen, this.input.inputs * BLOCK);
+    seen.fill(0);
+    for (let i = 0; i < size; i++) {
+      if (!this.isOpen[i]) continue;
+      seen[i] = 1;
+      seen[size + i] = row[i];
+      this.model.row_frequencies.forEach((frequency, k) => {
+        seen[(2 * k + 2) * size + i] = Math.sin(frequency * row[i]);
+        seen[(2 * k + 3) * size + i] = Math.cos(frequency * row[i]);
+      });
+    }
+    this.input.apply(this.seen, this.h);
+    const h = this.memory.view(this.h, this.width * BLOCK);
+    for (let i = 0; i < h.length; i++) h[i] += this.known[i];
+  }
+}

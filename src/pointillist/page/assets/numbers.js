@@ -1,0 +1,81 @@
+"use strict";
+/* Rows of numbers: all columns are drawn at once. */
+
+class NumberModel {
+  /**
+   * @param {Memory} memory
+   * @param {NumberNetworkContent & {sampler: keyof typeof SAMPLERS, steps: number, ranges: RangedContent}} model
+   */
+  constructor(memory, model) {
+    this.model = model;
+    this.denoiser = new Denoiser(memory, model);
+  }
+
+  /**
+   * @param {{seed: number, firstRow: number, rows: number, labels?: Int32Array, guidance: number,
+   *   prior?: Float32Array, known?: Float32Array}} asked labels: index of each row's class; prior: x_T, rows × columns;
+   *   known: values that are given, scaled, NaN where none is, rows × columns, or one row for all
+   * @returns {Float32Array} rows × columns, scaled
+   */
+  draw({ seed, firstRow, rows, labels, guidance, prior, known }) {
+    const { denoiser } = this;
+    const { columns, schedule } = denoiser;
+    const key = keyOf(seed, SAMPLING);
+    // Rows of one class after another, which are predicted together.
+    const order = Array.from({ length: rows }, (_, r) => r);
+    if (labels) order.sort((a, b) => labels[a] - labels[b] || a - b);
+    const sorted = labels && Int32Array.from(order, (r) => labels[r]);
+    let x = new Float32Array(rows * columns);
+    order.forEach((r, place) => {
+      const start = prior
+        ? prior.subarray(r * columns, (r + 1) * columns)
+        : normals(foldIn(foldIn(key, firstRow + r), 0), columns);
+      x.set(start, place * columns);
+    });
+    const given = known && new KnownRows(denoiser, this.#sorted(known, order), sorted, guidance);
+    const predict = (x_t, level) =>
+      given ? given.predict(x_t, level) : predictByLabel(denoiser, x_t, level, sorted, guidance);
+    const { sampler, steps } = this.model;
+    for (const state of SAMPLERS[sampler](schedule, x, predict, { steps, variance: "zero" })) x = state.x;
+    x = given?.whole(x) ?? x;
+    const out = new Float32Array(x.length);
+    order.forEach((r, place) => out.set(x.subarray(place * columns, (place + 1) * columns), r * columns));
+    return out;
+  }
+
+  /**
+   * Draws a population of candidates of one class and given values, and keeps some of its rows.
+   *
+   * @param {{seed: number, index: number, label: number | null, guidance: number, known?: Float32Array,
+   *   ranges: InRanges[]}} asked index: of the population; known: see above, one row
+   * @returns {Population}
+   */
+  population({ seed, index, label, guidance, known, ranges }) {
+    const { denoiser, model } = this;
+    const { population: rows, kept, points } = model.ranges;
+    /** @type {(x: Float32Array, level: Level) => Float32Array} */
+    let predict = (x, level) => denoiser.predict(x, level, { label, guidance });
+    if (known) {
+      const order = Array.from({ length: rows }, (_, r) => r);
+      const labels = label === null ? undefined : new Int32Array(rows).fill(label);
+      const given = new KnownRows(denoiser, this.#sorted(known, order), labels, guidance);
+      predict = (x, level) => given.mean(x, level);
+    }
+    const key = foldIn(keyOf(seed, SAMPLING), index);
+    const { columns, schedule } = denoiser;
+    const variances = denoiser.model.sigma_data.map((deviation) => deviation ** 2);
+    const walk = { schedule, points, variances, ranges, predict, isAsked: () => true, follow: () => {} };
+    const weighted = new Weighted(rows);
+    const x = walkInto(walk, foldIn(key, 1), normals(foldIn(key, 0), rows * columns), weighted);
+    return weighted.chosen(foldIn(key, 2), x, columns, kept);
+  }
+
+  /** Rows, or one row for all, in an order. */
+  #sorted(known, order) {
+    const { columns } = this.denoiser;
+    const place = (i) => (order[Math.floor(i / columns)] * columns + (i % columns)) % known.length;
+    return Float32Array.from({ length: order.length * columns }, (_, i) => known[place(i)]);
+  }
+}
+
+KINDS.numbers = NumberModel;

@@ -1,0 +1,163 @@
+"""Ranges and sets in the page of a model of mixed columns, against the rows that Python draws."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from browsers import IN_CHROMIUM
+from pointillist import Diffusion, between, one_of
+from pointillist.page import mixed, numbers
+
+DRAWN = """async ([asked, where, given]) => {
+  const { conditionOf, content, draw } = pointillist;
+  const of = (name) => content.columns.find((column) => column.name === name);
+  const conditions = Object.entries(where).map(([name, own]) => conditionOf(of(name), own));
+  const tokens = Object.entries(given).map(([name, value]) => [of(name).token, value]);
+  const { columns, effective } = await draw({ ...asked, given: tokens, conditions });
+  return [Object.fromEntries(columns.map(({ name, values }) => [name, Array.from(values)])), effective ?? null];
+}"""
+
+
+def drawn(page, where, given, **asked):
+    """Columns of rows that the page draws, by name, and their effective number."""
+    return page.evaluate(DRAWN, [asked, where, given])
+
+
+def as_condition(name, asked, encoding):
+    if "values" in asked:
+        return one_of(*(encoding.code(name).categories[value] for value in asked["values"]))
+    low, high = (asked.get(end) for end in ("low", "high"))
+    return between(as_day(low), as_day(high)) if name == "day" else between(low, high)
+
+
+def as_day(number):
+    return None if number is None else (np.datetime64("1970-01-01") + number).item()
+
+
+def as_numbers(name, column, encoding):
+    """Cells as a page has them: places of categories, days as their number, and NaN for missing ones."""
+    if name == "day":
+        return column.to_numpy().astype("M8[D]").astype(int)
+    cells = column.to_pylist()
+    places = encoding.code(name).categories
+    return np.array([np.nan if each is None else places.index(each) if places else each for each in cells], float)
+
+
+def check_inside(found, where):
+    for name, own in where.items():
+        cells = np.array(found[name])
+        assert np.isin(cells, own["values"]).all() if "values" in own else True
+        assert (cells >= own.get("low", -np.inf)).all() and (cells <= own.get("high", np.inf)).all()
+
+
+HOURS, LITTLE = {"hours": {"low": 11, "high": 12.5}}, {"extra": {"high": 1}}
+ROOMS, KIND, DAY = {"rooms": {"low": 1, "high": 3}}, {"<b>kind": {"values": [0, 2]}}, {"day": {"low": 19_800}}
+CASES = [
+    # A value with a token of its own is allowed beside a range of numbers.
+    (HOURS | KIND | LITTLE, {}, None, 0.0),
+    (DAY, {"extra": 0.5}, None, 0.0),
+    pytest.param(HOURS, {"rooms": 2}, "yes", 1.0, marks=pytest.mark.slow),
+    pytest.param({"hours": {"low": 14}}, {"sum": 16.25}, None, 0.0, marks=pytest.mark.slow),
+    pytest.param(ROOMS | KIND | DAY, {}, None, 0.0, marks=pytest.mark.slow),
+    pytest.param(ROOMS, {}, "no", 2.0, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("where", "given", "label", "guidance"), CASES)
+def test_rows_in_ranges_are_pythons_for_the_same_seed(mixed_model, page_of, monkeypatch, where, given, label, guidance):
+    """Compares draws of weights that are not rounded: their last digits may decide which candidates go on."""
+    content = mixed.weights_content
+    monkeypatch.setattr(mixed, "weights_content", lambda tensors, *_: content(tensors, "float32"))
+    encoding = mixed_model.model_.codec.encoding
+    conditions = {name: as_condition(name, own, encoding) for name, own in where.items()}
+    expected = mixed_model.sample(80, where=conditions | given, labels=label, guidance=guidance, random_state=4)
+    of_class = {} if label is None else {"label": encoding.code("label").categories.index(label)}
+    found, effective = drawn(page_of(mixed_model), where, given | of_class, rows=80, seed=4, guidance=guidance)
+    # A single restricted token is drawn as it is.
+    assert (effective or 80) == pytest.approx(mixed_model.effective_sample_size_, rel=1e-2)
+    names = expected.column_names
+    own = np.stack([as_numbers(name, expected[name], encoding) for name in names], 1)
+    rows = np.array([found[name] for name in names], float).T
+    assert np.isclose(rows, own, rtol=0, atol=1e-2, equal_nan=True).all(axis=1).mean() > 0.96
+    check_inside(found, where)
+    assert all(set(found[name]) == {value} for name, value in given.items())
+
+
+def test_sets_in_a_table_without_continuous_numbers_are_pythons(page_of, monkeypatch):
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, 4, (300, 3))
+    cells[:, 1] = (cells[:, 0] + cells[:, 1] // 3) % 4
+    table = pa.table({name: np.array(list("abcd"))[cells[:, i]] for i, name in enumerate("xyz")})
+    model = Diffusion(width=16, depth=1, epochs=5, random_state=0).fit(table)
+    content = mixed.weights_content
+    monkeypatch.setattr(mixed, "weights_content", lambda tensors, *_: content(tensors, "float32"))
+    expected = model.sample(100, where={"x": one_of("a", "b"), "y": one_of("b", "c")}, random_state=1)
+    found, effective = drawn(page_of(model), {"x": {"values": [0, 1]}, "y": {"values": [1, 2]}}, {}, rows=100, seed=1)
+    assert effective == pytest.approx(model.effective_sample_size_, rel=1e-2)
+    for name in "xyz":
+        assert ["abcd"[int(value)] for value in found[name]] == expected[name].to_pylist()
+
+
+def ask(page, name):
+    """Adds a condition; gives its fields."""
+    page.select_option("#condition-column", label=name)
+    return page.locator("#conditions fieldset").last.locator("input")
+
+
+WRONG = [
+    ("90", "", "sum: no training row lies there; its values go from "),
+    ("5", "5", "sum: no training row lies there; its values go from "),
+    ("9", "8", "sum: from 9 to 8 is empty"),
+    ("five", "", 'sum: "five" is not a number'),
+]
+
+
+@IN_CHROMIUM
+def test_ranges_are_asked_for_in_the_page(mixed_model, page_of):
+    page = page_of(mixed_model)
+    page.click("#given summary")
+    names = [*mixed_model.model_.codec.names, "label"]
+    assert page.locator("#condition-column option").all_inner_texts()[1:] == names
+    low, high = ask(page, "sum").all()
+    status = page.locator("#status")
+    for first, last, wrong in WRONG:
+        low.fill(first)
+        high.fill(last)
+        page.click("#draw")
+        assert status.inner_text().startswith(wrong)
+    # A condition that all rows meet.
+    low.fill("-1")
+    high.fill("")
+    ask(page, "hours").first.fill("11.5")
+    cell = page.locator("#given-cells input").first
+    cell.fill("12")
+    page.click("#draw")
+    assert status.inner_text() == "hours has a value and a condition: leave one of them out"
+    cell.fill("")
+    ask(page, "<b>kind").nth(2).check()
+    page.fill("#rows", "70")
+    page.click("#draw")
+    page.wait_for_function("() => /^70 rows in .*; effective sample size \\d+$/.test(document.all.status.textContent)")
+    for cells in page.locator("#first-rows tbody tr").all():
+        texts = cells.locator("td").all_inner_texts()
+        assert float(texts[1]) >= 11.5 and texts[0] == "two, or more"
+        assert float(texts[3]) == pytest.approx(float(texts[1]) + float(texts[2]))
+
+
+def test_ranges_that_too_few_rows_meet_are_said_in_a_line(mixed_model, page_of, monkeypatch):
+    monkeypatch.setitem(numbers.RANGES, "smallest_mass", 0.7)
+    monkeypatch.setitem(numbers.RANGES, "most_tries", 1)
+    page = page_of(mixed_model)
+    page.click("#given summary")
+    days = ask(page, "day")
+    for first, wrong in (
+        ("2025-04-01", "too few rows meet the condition; "),
+        (None, "too few rows meet the conditions"),
+    ):
+        if first:
+            days.first.fill(first)
+        else:
+            ask(page, "hours").first.fill("14")
+        page.click("#draw")
+        page.wait_for_function("() => !document.querySelector('#draw').dataset.busy")
+        assert page.inner_text("#status").startswith(f"cannot draw rows here: {wrong}")
