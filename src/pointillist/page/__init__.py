@@ -1,5 +1,6 @@
 """A fitted model as a page: one HTML file that draws rows in a browser, without a server or a network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,12 @@ SCRIPTS = (
     "model.js",
 )
 """Scripts of the page, in the order in which it runs them."""
+
+OF_KIND = {
+    "numbers": {"known.js", "numbers.js", "classes.js", "scaled.js"},
+    "mixed": {"mixed_networks.js", "mixed.js", "cells.js", "mixed_table.js"},
+}
+"""Scripts that only pages of one kind of model need."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +115,19 @@ def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
             verdict=verdict,
             content=content,
             data=as_json(content),
-            worker=Markup("\n").join(map(script, WORKER)),
-            scripts=SCRIPTS,
+            worker=Markup("\n").join(map(script, _needed(WORKER, content["model"]))),
+            scripts=_needed(SCRIPTS, content["model"]),
             security=SECURITY,
         )
     )
+
+
+def _needed(scripts: Sequence[str], model: dict[str, Any]) -> list[str]:
+    """Those of some scripts that a model's page needs."""
+    unused = {name for kind, names in OF_KIND.items() if kind != model["kind"] for name in names}
+    if model["kind"] == "mixed" and not model["with_number"]:
+        unused.add("twisting.js")
+    return [name for name in scripts if name not in unused]
 
 
 def _content(model: RowModel) -> dict[str, Any]:
