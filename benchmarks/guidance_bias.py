@@ -81,7 +81,7 @@ def _rejected(w: float) -> np.ndarray:
 
 def _steered(temperature: float, m: int, method: str) -> dict:
     slope = np.array([1.0, 2.0])
-    law = GaussianMixture.of(
+    distribution = GaussianMixture.of(
         [0.5, 0.3, 0.2],
         [[-0.5, -0.3], [0.5, 0.4], [0.6, -0.6]],
         [np.diag([0.02, 0.05]), [[0.04, 0.02], [0.02, 0.03]], np.diag([0.03, 0.01])],
@@ -92,8 +92,8 @@ def _steered(temperature: float, m: int, method: str) -> dict:
         if method == "SVDD"
         else FeynmanKac(sampler, _linear, temperature, m, 100 * m)
     )
-    rows = sample_rows(law.denoiser(SCHEDULE), steered, columns=2, n_rows=N_ROWS, seed=0)
-    distance = energy_distance(rows, law.tilted(slope / temperature).sample(2 * N_ROWS, 3)[0])
+    rows = sample_rows(distribution.denoiser(SCHEDULE), steered, columns=2, n_rows=N_ROWS, seed=0)
+    distance = energy_distance(rows, distribution.tilted(slope / temperature).sample(2 * N_ROWS, 3)[0])
     return {
         "temperature": temperature,
         "m": m,

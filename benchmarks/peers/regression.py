@@ -36,8 +36,8 @@ def ngboost(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray
     model = NGBRegressor(n_estimators=2000, random_state=seed, verbose=False)
     model.fit(X[rest], y[rest], X_val=X[held_out], Y_val=y[held_out], early_stopping_rounds=50)
     seconds = time.perf_counter() - start
-    law = model.pred_dist(X_test).params
-    loc, scale = law["loc"], law["scale"]
+    found = model.pred_dist(X_test).params
+    loc, scale = found["loc"], found["scale"]
     return norm.ppf(POINTS, loc[:, None], scale[:, None]), norm.logpdf(y_test, loc, scale), loc, seconds
 
 
@@ -63,7 +63,7 @@ def ensemble(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarra
     unit = X.std(axis=0)
     x_mean, x_unit, y_mean, y_unit = X.mean(axis=0), np.where(unit > 0, unit, 1), y.mean(), y.std()
     own, target = (torch.tensor(each, dtype=torch.float32) for each in ((X - x_mean) / x_unit, (y - y_mean) / y_unit))
-    laws = []
+    networks = []
     for member in range(NETWORKS):
         torch.manual_seed(NETWORKS * seed + member)
         network = torch.nn.Sequential(torch.nn.Linear(X.shape[1], UNITS), torch.nn.ReLU(), torch.nn.Linear(UNITS, 2))
@@ -76,11 +76,11 @@ def ensemble(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarra
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-        laws.append(network)
+        networks.append(network)
     seconds = time.perf_counter() - start
     asked = torch.tensor((X_test - x_mean) / x_unit, dtype=torch.float32)
     with torch.no_grad():
-        found = np.stack([network(asked).numpy().astype(float) for network in laws])
+        found = np.stack([network(asked).numpy().astype(float) for network in networks])
     loc, scale = found[:, :, 0] * y_unit + y_mean, np.sqrt(np.logaddexp(0, found[:, :, 1]) + 1e-6) * y_unit
     few = (np.arange(20) + 0.5) / 20
     points = np.concatenate(norm.ppf(few, loc[:, :, None], scale[:, :, None]), axis=1)

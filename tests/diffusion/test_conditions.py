@@ -1,4 +1,4 @@
-"""Rows under conditions, against exact laws: a Bayesian network of tokens, and mixtures of normals in ranges."""
+"""Rows under conditions, against exact ones: a Bayesian network of tokens, and mixtures of normals in ranges."""
 
 from functools import partial
 from itertools import product
@@ -23,7 +23,7 @@ TOKENS = Tokens(SIZES)
 CELLS = np.array(list(product(*map(range, SIZES))))
 
 
-def network_law():
+def network_distribution():
     """p(a) p(b | a) p(c | a, b), with a cell of 1 in 10,000."""
     rng = np.random.default_rng(0)
     a = np.array([0.6, 0.3999, 0.0001])
@@ -32,7 +32,7 @@ def network_law():
     return np.array([a[i] * b[i, j] * c[i, j, k] for i, j, k in CELLS])
 
 
-LAW = network_law()
+DISTRIBUTION = network_distribution()
 
 
 class Oracle(eqx.Module):
@@ -42,7 +42,7 @@ class Oracle(eqx.Module):
 
     def __call__(self, seen):
         one_hot = self.tokens.one_hot(jnp.asarray(CELLS, jnp.float32))
-        possible = jnp.where(one_hot @ seen >= seen.sum() - 0.5, jnp.asarray(LAW, jnp.float32), 0.0)
+        possible = jnp.where(one_hot @ seen >= seen.sum() - 0.5, jnp.asarray(DISTRIBUTION, jnp.float32), 0.0)
         return jnp.log(possible @ one_hot + 1e-30)
 
 
@@ -84,13 +84,13 @@ def within(found, expected, by_draw):
         pytest.param({"a": [2], "c": [1]}, (40, 10), marks=pytest.mark.slow),
     ],
 )
-def test_tokens_in_sets_follow_the_law_given_them(allowed, sizes):
+def test_tokens_in_sets_follow_the_distribution_given_them(allowed, sizes):
     found = drawn(RestrictedSampler(*sizes, 3, restriction(**allowed)), draws=2000 // sizes[1])
     inside = np.all([np.isin(CELLS[:, "abc".index(name)], own) for name, own in allowed.items()], axis=0)
-    mass = LAW[inside].sum()
+    mass = DISTRIBUTION[inside].sum()
     rows = found[..., :3]
     by_cell = (rows[:, :, None] == CELLS).all(axis=3).mean(axis=1)
-    assert within(by_cell.mean(axis=0), np.where(inside, LAW, 0) / mass, by_cell)
+    assert within(by_cell.mean(axis=0), np.where(inside, DISTRIBUTION, 0) / mass, by_cell)
     masses = np.exp(found[:, 0, 3:4].astype(np.float64))
     assert within(masses.mean(axis=0), mass, masses)
     assert (found[..., 4] <= sizes[1]).all() and (found[..., 4] > 0).all()
@@ -99,7 +99,7 @@ def test_tokens_in_sets_follow_the_law_given_them(allowed, sizes):
 def test_a_part_of_an_interval_counts_by_its_length():
     tokens = Tokens(SIZES, with_intervals=(2,))
     found = drawn(RestrictedSampler(1, 1, 3, restriction(c=[(0, 0.25), 3])), tokens, draws=2000)[:, 0]
-    by_value = np.array([LAW[CELLS[:, 2] == value].sum() for value in range(4)]) * [0.25, 0, 0, 1]
+    by_value = np.array([DISTRIBUTION[CELLS[:, 2] == value].sum() for value in range(4)]) * [0.25, 0, 0, 1]
     is_first = np.floor(found[:, 2:3]) == 0
     assert within(is_first.mean(axis=0), by_value[0] / by_value.sum(), is_first)
     assert found[is_first[:, 0], 2].max() < 0.25 and set(np.floor(found[:, 2])) == {0.0, 3.0}
@@ -108,10 +108,10 @@ def test_a_part_of_an_interval_counts_by_its_length():
 
 def test_given_tokens_are_seen_and_count_in_no_mass():
     found = drawn(RestrictedSampler(1, 1, 3, restriction(c=[1, 2])), given=[1, -1, -1], draws=1000)[:, 0]
-    own = np.where((CELLS[:, 0] == 1) & np.isin(CELLS[:, 2], [1, 2]), LAW, 0)
+    own = np.where((CELLS[:, 0] == 1) & np.isin(CELLS[:, 2], [1, 2]), DISTRIBUTION, 0)
     by_cell = (found[:, None, :3] == CELLS).all(axis=2)
     assert within(by_cell.mean(axis=0), own / own.sum(), by_cell)
-    np.testing.assert_allclose(np.exp(found[:, 3]), own.sum() / LAW[CELLS[:, 0] == 1].sum(), rtol=1e-4)
+    np.testing.assert_allclose(np.exp(found[:, 3]), own.sum() / DISTRIBUTION[CELLS[:, 0] == 1].sum(), rtol=1e-4)
 
 
 class Beside(eqx.Module):
@@ -168,8 +168,8 @@ def test_a_mass_far_out_has_a_logarithm():
     np.testing.assert_allclose(log_interval(a, b), expected, rtol=1e-3)
 
 
-def test_ranges_of_a_normal_law_are_met_exactly_by_its_own_moments():
-    """Two correlated numbers, one in a range: ψ and the mean in the range are those of the bivariate normal law."""
+def test_ranges_of_a_normal_distribution_are_met_exactly_by_its_own_moments():
+    """Two correlated numbers, one in a range: ψ and the mean in the range are those of the bivariate normal."""
     covariance = np.array([[1.0, 0.8], [0.8, 2.0]])
     ranges = Ranges((0,), np.array([[1.0]]), np.array([[2.0]]))
     log_psi, x0 = twisted(
@@ -221,7 +221,7 @@ def walked(keys, ranges, n=100, points=60):
     ],
 )
 def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):
-    """Against the law by quadrature: the mass, also of 1 in 10,000, and the means in the ranges."""
+    """Against the distribution by quadrature: the mass, also of 1 in 10,000, and the means in the ranges."""
     longest = max(map(len, ranges.values()))
     table = np.full((len(ranges), longest, 2), np.inf, np.float32)
     for row, own in zip(table, ranges.values(), strict=True):

@@ -86,10 +86,10 @@ def numbers(schedule):
 
 @dataclass(frozen=True)
 class Case:
-    """A denoiser of a schedule, and the law whose exact denoiser it is, if it is one's."""
+    """A denoiser of a schedule, and the distribution whose exact denoiser it is, if it is one's."""
 
     make: Callable
-    law: GaussianMixture | EmpiricalLaw | None = None
+    distribution: GaussianMixture | EmpiricalLaw | None = None
 
 
 DENOISERS = {
@@ -122,7 +122,7 @@ def quick(names):
     return [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in names]
 
 
-ORACLES = [name for name, case in DENOISERS.items() if case.law is not None]
+ORACLES = [name for name, case in DENOISERS.items() if case.distribution is not None]
 
 N = 12
 X_T = np.random.default_rng(1).normal(0, 0.7, (N, 2)).astype(np.float32)
@@ -147,14 +147,14 @@ def values(denoiser, t=WHOLE, label=None, x_t=X_T):
     return np.asarray(bound(denoiser, np.asarray(label, np.int32), x_t, t))
 
 
-def tweedie(law, label, x_t, alpha, sigma):
+def tweedie(distribution, label, x_t, alpha, sigma):
     """E[x_0 | x_t] = (x_t + sigma_t² ∇ log p(x_t)) / alpha_t (Efron 2011), the gradient by differences in float64."""
-    law = law if label is None or label == CLASSES else law.given(label)
+    distribution = distribution if label is None or label == CLASSES else distribution.given(label)
 
     def log_density(x):
-        if isinstance(law, EmpiricalLaw):
-            return law.noised_log_density(x, alpha, sigma)
-        return law.noised(alpha, sigma).log_density(x)
+        if isinstance(distribution, EmpiricalLaw):
+            return distribution.noised_log_density(x, alpha, sigma)
+        return distribution.noised(alpha, sigma).log_density(x)
 
     step = 1e-5 * sigma
     score = [(log_density(x_t + step * e) - log_density(x_t - step * e)) / (2 * step) for e in np.eye(2)]
@@ -205,22 +205,22 @@ def test_a_time_between_integers_lies_between_them(name):
 
 @pytest.mark.parametrize("name", ORACLES)
 def test_oracles_are_tweedies_formula(name):
-    law, denoiser = DENOISERS[name].law, MADE[name]
+    distribution, denoiser = DENOISERS[name].distribution, MADE[name]
     labels = [None, 0, 1, CLASSES] if name in CONDITIONAL else [None]
     for label in labels:
         for t in (WHOLE, BETWEEN):
             found = values(denoiser, t, label)
             for x_t, one, row in zip(X_T.astype(np.float64), t, found, strict=True):
                 alpha, sigma = (float(each) for each in alpha_sigma(SCHEDULE, jnp.asarray(one)))
-                expected = tweedie(law, label, x_t[None], alpha, sigma)[0]
+                expected = tweedie(distribution, label, x_t[None], alpha, sigma)[0]
                 np.testing.assert_allclose(row, expected, rtol=3e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ORACLES)
 def test_with_little_noise_x_0_is_what_is_seen(name):
     """E[x_0 | x_t] → x_t / alpha_t, with an error of at most the order of the noise."""
-    law = DENOISERS[name].law
-    sample = law.sample(N, 0)
+    distribution = DENOISERS[name].distribution
+    sample = distribution.sample(N, 0)
     x_0, eps = sample if isinstance(sample, np.ndarray) else sample[0], np.random.default_rng(2).normal(size=(N, 2))
     errors = []
     for beta in (1e-4, 1e-6, 1e-8):
@@ -261,7 +261,7 @@ def test_a_class_is_bound_anew_and_by_its_condition(name):
 @pytest.mark.parametrize("label", range(CLASSES))
 @pytest.mark.parametrize("name", [name for name in CONDITIONAL if name in ORACLES])
 def test_a_class_of_an_oracle_is_the_oracle_of_that_class(name, label):
-    alone = DENOISERS[name].law.given(label).denoiser(SCHEDULE)
+    alone = DENOISERS[name].distribution.given(label).denoiser(SCHEDULE)
     for t in (WHOLE, BETWEEN):
         np.testing.assert_allclose(values(MADE[name], t, label), values(alone, t), rtol=1e-4, atol=1e-5)
 

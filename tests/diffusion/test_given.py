@@ -1,4 +1,4 @@
-"""Rows with given values, and laws of one column, against those of a normal distribution in closed form."""
+"""Rows with given values, and distributions of one column, against those of a normal distribution in closed form."""
 
 import equinox as eqx
 import jax
@@ -25,7 +25,7 @@ SCHEDULE = cosine(1000)
 MEAN, COVARIANCE = np.array([0.3, -0.2]), np.array([[1.0, 0.7], [0.7, 0.8]])
 GIVEN = 1.1
 SLOPE = COVARIANCE[0, 1] / COVARIANCE[1, 1]
-LAW = norm(MEAN[0] + SLOPE * (GIVEN - MEAN[1]), (COVARIANCE[0, 0] - SLOPE * COVARIANCE[0, 1]) ** 0.5)
+DISTRIBUTION = norm(MEAN[0] + SLOPE * (GIVEN - MEAN[1]), (COVARIANCE[0, 0] - SLOPE * COVARIANCE[0, 1]) ** 0.5)
 ROW = np.array([np.nan, GIVEN], np.float32)
 
 
@@ -45,38 +45,38 @@ class Normal(Denoiser):
         alpha, sigma = alpha_sigma(SCHEDULE, t)
         if self.values is None:
             return GaussianMixture.of([1.0], [MEAN], [COVARIANCE]).denoiser(SCHEDULE)(x_t, t)
-        mean, variance = MEAN[0] + SLOPE * (self.values[1] - MEAN[1]), LAW.var()
+        mean, variance = MEAN[0] + SLOPE * (self.values[1] - MEAN[1]), DISTRIBUTION.var()
         first = mean + alpha * variance / (alpha**2 * variance + sigma**2) * (x_t[0] - alpha * mean)
         return jnp.stack([first, self.values[1]])
 
 
-def test_rows_have_the_conditional_law():
+def test_rows_have_the_conditional_distribution():
     sampler = GivenSampler(DPMSolver2M(SCHEDULE, 60))
     rows = sample_rows(Normal(), sampler, columns=2, n_rows=2000, seed=0, prior=ROW[None]).astype(float)
     assert (rows[:, 1] == np.float32(GIVEN)).all()
-    assert rows[:, 0].mean() == pytest.approx(LAW.mean(), abs=4 * LAW.std() / 2000**0.5)
-    assert rows[:, 0].std() == pytest.approx(LAW.std(), abs=4 * LAW.std() / 4000**0.5)
+    assert rows[:, 0].mean() == pytest.approx(DISTRIBUTION.mean(), abs=4 * DISTRIBUTION.std() / 2000**0.5)
+    assert rows[:, 0].std() == pytest.approx(DISTRIBUTION.std(), abs=4 * DISTRIBUTION.std() / 4000**0.5)
 
 
-def test_rows_in_ranges_have_the_truncated_conditional_law():
-    ranges = Ranges((0,), np.array([[LAW.ppf(0.9)]], np.float32), np.array([[np.inf]], np.float32))
+def test_rows_in_ranges_have_the_truncated_conditional_distribution():
+    ranges = Ranges((0,), np.array([[DISTRIBUTION.ppf(0.9)]], np.float32), np.array([[np.inf]], np.float32))
     sampler = GivenSampler(RangedSampler(250, 50, ranges, SCHEDULE, 60))
     assert (sampler.rows_per_draw, sampler.width, sampler.n_notes) == (50, 250, 2)
     rows = sample_rows(Normal(), sampler, columns=4, n_rows=2000, seed=0, prior=ROW[None]).astype(float)
-    assert (rows[:, 1] == np.float32(GIVEN)).all() and (rows[:, 0] >= np.float32(LAW.ppf(0.9))).all()
-    assert LAW.expect(lb=LAW.ppf(0.9), conditional=True) == pytest.approx(rows[:, 0].mean(), abs=0.03)
+    assert (rows[:, 1] == np.float32(GIVEN)).all() and (rows[:, 0] >= np.float32(DISTRIBUTION.ppf(0.9))).all()
+    assert DISTRIBUTION.expect(lb=DISTRIBUTION.ppf(0.9), conditional=True) == pytest.approx(rows[:, 0].mean(), abs=0.03)
     # The mass of the range.
     assert np.exp(rows[:, 2]).mean() == pytest.approx(0.1, abs=0.01)
 
 
 @pytest.mark.slow
-def test_quantiles_and_the_density_of_a_column_are_those_of_the_law():
+def test_quantiles_and_the_density_of_a_column_are_those_of_the_distribution():
     levels = np.array([0.05, 0.5, 0.9])
     function = ColumnQuantiles(Normal(), DPMSolver2M(SCHEDULE, 100), 0, norm.ppf(levels).astype(np.float32))
-    np.testing.assert_allclose(map_rows(function, ROW[None])[0], LAW.ppf(levels), atol=0.02)
-    rows = np.stack([LAW.ppf(levels), np.full(3, GIVEN)], axis=1)
+    np.testing.assert_allclose(map_rows(function, ROW[None])[0], DISTRIBUTION.ppf(levels), atol=0.02)
+    rows = np.stack([DISTRIBUTION.ppf(levels), np.full(3, GIVEN)], axis=1)
     found = map_rows(ColumnDensity(Normal(), (0,)), rows)
-    np.testing.assert_allclose(found, LAW.logpdf(rows[:, 0]), atol=0.01)
+    np.testing.assert_allclose(found, DISTRIBUTION.logpdf(rows[:, 0]), atol=0.01)
 
 
 def network(seed=0):

@@ -21,9 +21,9 @@ MIXTURE = GaussianMixture.of(
 ROWS, LABELS = MIXTURE.sample(80, 0)
 
 
-def at_cut_off(law, schedule):
-    """The law of data with the noise of t = 1 added."""
-    return law.noised(1.0, float(schedule.sigma[1] / schedule.alpha[1]))
+def at_cut_off(distribution, schedule):
+    """The distribution of data with the noise of t = 1 added."""
+    return distribution.noised(1.0, float(schedule.sigma[1] / schedule.alpha[1]))
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,13 @@ def test_log_density_of_an_oracle_is_the_mixtures(schedule):
 
 @pytest.mark.slow
 def test_the_prior_is_standard_normal_where_the_solver_begins():
-    """The flow of a normal law N(m, s²) is y_1 = m + (y_T - m) √((s² + σ_1²) / (s² + σ_T²)), y_T = x_T / alpha_T."""
+    """The flow of N(m, s²) is y_1 = m + (y_T - m) √((s² + σ_1²) / (s² + σ_T²)), y_T = x_T / alpha_T."""
     schedule, lowest, mean, variance = cosine(1000), -0.5, 0.7, 0.04
-    law = GaussianMixture.of([1.0], [[mean]], [[[variance]]])
+    distribution = GaussianMixture.of([1.0], [[mean]], [[[variance]]])
     x = np.linspace(0.2, 1.2, 11)[:, None]
-    found = jax.vmap(lambda x: log_density(law.denoiser(schedule), x, lowest=lowest))(jnp.asarray(x, jnp.float32))
+    found = jax.vmap(lambda x: log_density(distribution.denoiser(schedule), x, lowest=lowest))(
+        jnp.asarray(x, jnp.float32)
+    )
     alpha_T, sigma_1 = 1 / np.sqrt(1 + np.exp(-2 * lowest)), float(schedule.sigma[1] / schedule.alpha[1])
     scale = np.sqrt((variance + sigma_1**2) / (variance + np.exp(-2 * lowest)))
     expected = norm(mean - scale * mean, scale / alpha_T).logpdf(x[:, 0])
@@ -131,12 +133,12 @@ def test_hutchinsons_estimate_has_the_right_mean():
 
 
 def test_wide_rows_are_estimated_and_others_are_exact():
-    """65 independent columns of a normal law, whose Jacobian is diagonal: Hutchinson's estimate has no error."""
+    """65 independent normal columns, whose Jacobian is diagonal: Hutchinson's estimate has no error."""
     assert hutchinson_probes(jax.random.key(0), 64) is None
     probes = hutchinson_probes(jax.random.key(0), 65)
     assert probes.shape == (PROBES, 65) and set(np.unique(probes)) == {-1.0, 1.0}
-    law = GaussianMixture.of([1.0], np.zeros((1, 65)), 0.25 * np.eye(65))
+    distribution = GaussianMixture.of([1.0], np.zeros((1, 65)), 0.25 * np.eye(65))
     schedule = cosine(1000)
-    x = law.sample(1, 1)[0]
-    found = [log_density(law.denoiser(schedule), jnp.asarray(row, jnp.float32), probes=probes) for row in x]
-    np.testing.assert_allclose(found, at_cut_off(law, schedule).log_density(x), atol=0.02)
+    x = distribution.sample(1, 1)[0]
+    found = [log_density(distribution.denoiser(schedule), jnp.asarray(row, jnp.float32), probes=probes) for row in x]
+    np.testing.assert_allclose(found, at_cut_off(distribution, schedule).log_density(x), atol=0.02)

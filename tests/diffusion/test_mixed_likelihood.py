@@ -1,4 +1,4 @@
-"""Probabilities of tokens and densities of numbers, against a law of both that is known."""
+"""Probabilities of tokens and densities of numbers, against a distribution of both that is known."""
 
 import equinox as eqx
 import jax
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
-from test_tokens import LAW, ROWS, TOKENS, Exact
+from test_tokens import DISTRIBUTION, ROWS, TOKENS, Exact
 
 from pointillist.diffusion.mixed_likelihood import NumberLogDensity, NumberQuantiles, TokenLogProbability
 from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser
@@ -60,7 +60,7 @@ class Linear(eqx.Module):
 
 
 def started(mean, covariance):
-    """The law that the flow of a normal one takes N(0, I) to, which it starts from at a noise of 10."""
+    """The distribution that the flow of a normal one takes N(0, I) to, which it starts from at a noise of 10."""
     lambda_T = jnp.asarray(LOWEST_LAMBDA)
     alpha, sigma = (float(part) for part in at_lambda(lambda_T))
     size, axes = np.linalg.eigh(np.atleast_2d(covariance) + 0.002**2 * np.eye(len(mean)))
@@ -85,28 +85,28 @@ def rows_of(first, second, n=40, seed=0):
     return np.hstack([np.tile([first, second], (n, 1)), numbers]), mean
 
 
-def test_the_tokens_of_a_row_have_the_probability_of_the_law_in_every_order():
+def test_the_tokens_of_a_row_have_the_probability_of_the_distribution_in_every_order():
     steps = np.array([[1, 2, 3], [3, 1, 2], [2, 3, 1]], np.int32)
-    function = TokenLogProbability(TokenDenoiser(Exact(LAW), TOKENS), steps, np.zeros(0, bool), 3)
+    function = TokenLogProbability(TokenDenoiser(Exact(DISTRIBUTION), TOKENS), steps, np.zeros(0, bool), 3)
     found = map_rows(function, ROWS.astype(np.float32))
-    assert np.abs(np.exp(found) - LAW[:, None]).max() < 1e-5
+    assert np.abs(np.exp(found) - DISTRIBUTION[:, None]).max() < 1e-5
 
 
 def test_tokens_that_are_given_or_hidden_are_conditions():
     function = TokenLogProbability(
-        TokenDenoiser(Exact(LAW), TOKENS), np.array([[0, 1, 0]], np.int32), np.zeros(0, bool), 1
+        TokenDenoiser(Exact(DISTRIBUTION), TOKENS), np.array([[0, 1, 0]], np.int32), np.zeros(0, bool), 1
     )
     rows = np.array([[1, k, HIDDEN] for k in range(3)], np.float32)
-    expected = np.array([LAW[(ROWS[:, 0] == 1) & (ROWS[:, 1] == k)].sum() for k in range(3)])
+    expected = np.array([DISTRIBUTION[(ROWS[:, 0] == 1) & (ROWS[:, 1] == k)].sum() for k in range(3)])
     assert np.abs(np.exp(map_rows(function, rows)[:, 0]) - expected / expected.sum()).max() < 1e-5
 
 
-def test_numbers_have_the_density_of_the_law_though_they_nearly_determine_each_other():
+def test_numbers_have_the_density_of_the_distribution_though_they_nearly_determine_each_other():
     rows, mean = rows_of(1, 2)
     found = of(Normal(), [True, True], rows)
     expected = started(mean, COVARIANCE).logpdf(rows[:, 2:])
     assert np.abs(found - expected).max() < 0.02
-    # The law that the model was given is another by what it starts from.
+    # The distribution that the model was given is another by what it starts from.
     assert abs(np.mean(found - multivariate_normal(mean, COVARIANCE).logpdf(rows[:, 2:]))) < 0.02
 
 
@@ -127,7 +127,7 @@ def test_a_given_number_is_a_condition():
     assert np.abs(of(Normal(), [True, False], rows) - expected).max() < 0.02
 
 
-def test_quantiles_of_a_number_are_those_of_the_law():
+def test_quantiles_of_a_number_are_those_of_the_distribution():
     rows, mean = rows_of(1, 2, n=5)
     levels = np.array([0.05, 0.3, 0.5, 0.95])
     starts = norm.ppf(levels).astype(np.float32)
@@ -139,8 +139,8 @@ def test_quantiles_of_a_number_are_those_of_the_law():
     slope = COVARIANCE[0, 1] / COVARIANCE[1, 1]
     variance = COVARIANCE[0, 0] - slope * COVARIANCE[0, 1]
     for row, own in zip(rows, found, strict=True):
-        law = started(np.array([mean[0] + slope * (row[3] - mean[1])]), variance)
-        expected = norm(law.mean[0], law.cov[0, 0] ** 0.5).ppf(levels)
+        distribution = started(np.array([mean[0] + slope * (row[3] - mean[1])]), variance)
+        expected = norm(distribution.mean[0], distribution.cov[0, 0] ** 0.5).ppf(levels)
         assert np.abs(own - expected).max() < 0.05 * variance**0.5
 
 

@@ -56,21 +56,21 @@ ROWS = np.random.default_rng(5).normal(size=(40, 2))
 
 
 @pytest.mark.parametrize("t", [1, 60, 200, 99.5])
-def test_the_empirical_law_is_the_mixture_of_points(t):
-    law = EmpiricalLaw(ROWS)
+def test_the_empirical_distribution_is_the_mixture_of_points(t):
+    distribution = EmpiricalLaw(ROWS)
     points = GaussianMixture.of(np.ones(40), ROWS, np.zeros((2, 2)))
     t = jnp.asarray(t)
     alpha, sigma = (float(v) for v in alpha_sigma(SCHEDULE, t))
     x_t = alpha * ROWS[:8] + sigma * np.random.default_rng(6).normal(size=(8, 2))
     np.testing.assert_allclose(
-        law.noised_log_density(x_t, alpha, sigma), points.noised(alpha, sigma).log_density(x_t), rtol=1e-9
+        distribution.noised_log_density(x_t, alpha, sigma), points.noised(alpha, sigma).log_density(x_t), rtol=1e-9
     )
-    ours, theirs = law.denoiser(SCHEDULE), points.denoiser(SCHEDULE)
+    ours, theirs = distribution.denoiser(SCHEDULE), points.denoiser(SCHEDULE)
     for row in jnp.asarray(x_t, jnp.float32):
         np.testing.assert_allclose(ours(row, t), theirs(row, t), atol=2e-3)
 
 
-def test_rows_of_the_empirical_law_are_its_rows():
+def test_rows_of_the_empirical_distribution_are_its_rows():
     drawn = EmpiricalLaw(ROWS).sample(2000, 0)
     places = (drawn[:, None] == ROWS).all(axis=2)
     assert (places.sum(axis=1) == 1).all()

@@ -1,4 +1,4 @@
-"""What every sampler promises: rows of the denoiser's law, by their keys alone, at the order that it claims."""
+"""Promises of every sampler: rows of the denoiser's distribution, by their keys alone, at the order that it claims."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,11 +45,11 @@ TILTED = MIXTURE.tilted(SLOPE / TEMPERATURE)
 TOKENS = Tokens((2, 3))
 TOKEN_ROWS = np.array(list(product(range(2), range(3))))
 SHARES = np.array([0.02, 0.08, 0.5, 0.03, 0.12, 0.25])
-TOKEN_LAW = GaussianMixture.of(SHARES, TOKEN_ROWS, np.eye(2) * 1e-9)
+TOKEN_DISTRIBUTION = GaussianMixture.of(SHARES, TOKEN_ROWS, np.eye(2) * 1e-9)
 
 
 class TokenOracle(eqx.Module):
-    """The logits of a law of rows of tokens: log p(token | what is seen)."""
+    """The logits of a distribution of rows of tokens: log p(token | what is seen)."""
 
     shares: np.ndarray
 
@@ -83,14 +83,14 @@ class NumberOracle(eqx.Module):
 NUMBER = 0.4, 0.09
 """Mean and variance of the number."""
 
-MIXED_LAW = GaussianMixture.of(
+MIXED_DISTRIBUTION = GaussianMixture.of(
     [0.3, 0.2, 0.5], [[0, 0], [1, 0], [2, NUMBER[0]]], [np.eye(2) * 1e-9] * 2 + [np.diag([1e-9, NUMBER[1]])]
 )
 MIXED_ORACLE = MixedDenoiser(TokenDenoiser(Chances(), Tokens((3,), (), (0,), (2,))), NumberOracle(), np.eye(1))
 
 WHOLE = np.array([[[-np.inf]], [[np.inf]]], np.float32)
 RESTRICTION = Restriction((0,), np.array([[0, 2]]), np.zeros((1, 2)), np.zeros((1, 2)), np.ones((1, 2)))
-RESTRICTED_LAW = GaussianMixture.of(
+RESTRICTED_DISTRIBUTION = GaussianMixture.of(
     [0.375, 0.625], [[0, 0], [2, NUMBER[0]]], [np.eye(2) * 1e-9, np.diag([1e-9, NUMBER[1]])]
 )
 
@@ -118,10 +118,12 @@ def steered(method):
     return lambda schedule, n: STEERING[method](Ancestral(schedule, "beta", n // 8), reward, TEMPERATURE, 10)
 
 
-def pooled(*laws):
-    """The law of rows of which each of some laws gives an equal share."""
+def pooled(*distributions):
+    """The distribution of rows of which each of some distributions gives an equal share."""
     parts = ("weights", "means", "covariances")
-    return GaussianMixture.of(*(np.concatenate([getattr(law, part) for law in laws]) for part in parts))
+    return GaussianMixture.of(
+        *(np.concatenate([getattr(distribution, part) for distribution in distributions]) for part in parts)
+    )
 
 
 def walk(schedule, steps):
@@ -137,10 +139,10 @@ ORACLE = MIXTURE.denoiser(SCHEDULE)
 
 @dataclass(frozen=True)
 class Case:
-    """A sampler of a schedule and a number of steps, and the law of its rows; None if it says that they have none."""
+    """A sampler of a schedule and a number of steps, and the distribution of its rows; None for those without one."""
 
     make: Callable
-    law: GaussianMixture | None = MIXTURE
+    distribution: GaussianMixture | None = MIXTURE
     is_deterministic: bool = False
     denoiser: eqx.Module = ORACLE
 
@@ -148,24 +150,28 @@ class Case:
 SAMPLERS = {
     "ancestral": Case(lambda schedule, n: Ancestral(schedule, "posterior", n)),
     "ancestral, beta": Case(lambda schedule, n: Ancestral(schedule, "beta", n)),
-    "ancestral, zero": Case(lambda schedule, n: Ancestral(schedule, "zero", n), law=None, is_deterministic=True),
+    "ancestral, zero": Case(
+        lambda schedule, n: Ancestral(schedule, "zero", n), distribution=None, is_deterministic=True
+    ),
     "ddim": Case(lambda schedule, n: DDIM(schedule, steps=n), is_deterministic=True),
     "ddim, with noise": Case(lambda schedule, n: DDIM(schedule, 0.5, n)),
     "dpm": Case(lambda schedule, n: DPMSolver2M(schedule, n), is_deterministic=True),
     "dpm-sde": Case(lambda schedule, n: DPMSolver2M(schedule, n, is_stochastic=True)),
     "heun": Case(lambda schedule, n: Heun(schedule, n), is_deterministic=True),
-    "svdd_pm": Case(steered("svdd_pm"), law=TILTED),
-    "feynman_kac": Case(steered("feynman_kac"), law=TILTED),
-    # Of a single candidate a chain is a plain walk; longer ones leave the law, as their test says.
+    "svdd_pm": Case(steered("svdd_pm"), distribution=TILTED),
+    "feynman_kac": Case(steered("feynman_kac"), distribution=TILTED),
+    # Of a single candidate a chain is a plain walk; longer ones leave the distribution, as their test says.
     "svdd_pm as published": Case(lambda schedule, n: ChainedSVDD(Ancestral(schedule, "beta", n), reward, 1.0, 1)),
-    "walk": Case(walk, law=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
-    "tokens": Case(lambda *_: TokenSampler(), TOKEN_LAW, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
-    "mixed": Case(lambda schedule, n: MixedSampler(1, schedule, n), MIXED_LAW, denoiser=MIXED_ORACLE),
+    "walk": Case(walk, distribution=pooled(noised(STEPS), noised(STEPS // 2), MIXTURE)),
+    "tokens": Case(lambda *_: TokenSampler(), TOKEN_DISTRIBUTION, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
+    "mixed": Case(lambda schedule, n: MixedSampler(1, schedule, n), MIXED_DISTRIBUTION, denoiser=MIXED_ORACLE),
     "given": Case(lambda schedule, n: GivenSampler(DPMSolver2M(schedule, n)), denoiser=Unknowing()),
-    # A range that holds all of the law.
+    # A range that holds all of the distribution.
     "ranged": Case(lambda schedule, n: RangedSampler(20, 5, Ranges((0,), WHOLE[0], WHOLE[1]), schedule, n // 4)),
     "restricted": Case(
-        lambda schedule, n: RestrictedSampler(10, 5, 1, RESTRICTION, schedule, n), RESTRICTED_LAW, denoiser=MIXED_ORACLE
+        lambda schedule, n: RestrictedSampler(10, 5, 1, RESTRICTION, schedule, n),
+        RESTRICTED_DISTRIBUTION,
+        denoiser=MIXED_ORACLE,
     ),
 }
 """Every sampler, as a function of a schedule and a number of steps; what is before a comma is its name in the room."""
@@ -230,13 +236,17 @@ def test_a_draw_is_of_its_number_of_rows(name):
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_rows_have_the_laws_mean_and_covariance(name):
-    law, rows = SAMPLERS[name].law, drawn(name).astype(np.float64)
+def test_rows_have_the_distributions_mean_and_covariance(name):
+    distribution, rows = SAMPLERS[name].distribution, drawn(name).astype(np.float64)
     assert np.isfinite(rows).all()
-    if law is None:
+    if distribution is None:
         return
-    mean = law.weights @ law.means
-    covariance = np.einsum("k,kij->ij", law.weights, law.covariances + law.means[:, :, None] * law.means[:, None])
+    mean = distribution.weights @ distribution.means
+    covariance = np.einsum(
+        "k,kij->ij",
+        distribution.weights,
+        distribution.covariances + distribution.means[:, :, None] * distribution.means[:, None],
+    )
     covariance -= np.outer(mean, mean)
     offset = rows - mean
     found = np.stack([*np.moveaxis(offset, -1, 0), *(offset[..., i] * offset[..., j] for i, j in UPPER)], axis=-1)

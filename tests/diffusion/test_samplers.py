@@ -17,7 +17,7 @@ MEAN = np.array([0.4, -0.3])
 COVARIANCE = np.array([[0.3, 0.12], [0.12, 0.1]])
 
 
-def exact_law(schedule, variance, steps=None):
+def exact_distribution(schedule, variance, steps=None):
     """Mean and covariance of the sampler's x_0, carried through its affine steps in float64."""
     alpha, sigma = np.asarray(schedule.alpha, np.float64), np.asarray(schedule.sigma, np.float64)
     mean, covariance = np.zeros(2), np.eye(2)
@@ -46,7 +46,7 @@ def test_ancestral_against_an_exact_gaussian_denoiser(name, variance, steps):
     denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
     sampler = Ancestral(schedule, variance, steps)
     rows = sample_rows(denoiser, sampler, columns=2, n_rows=20_000, seed=3).astype(np.float64)
-    mean, covariance = exact_law(schedule, variance, steps)
+    mean, covariance = exact_distribution(schedule, variance, steps)
     n = len(rows)
     assert (np.abs(rows.mean(0) - mean) < 4 * np.sqrt(np.diag(covariance) / n)).all()
     # The standard error of a normal covariance: √((c_ii c_jj + c_ij²) / n).
@@ -57,12 +57,12 @@ def test_ancestral_against_an_exact_gaussian_denoiser(name, variance, steps):
 def test_many_cosine_steps_reach_the_data_itself():
     schedule = SCHEDULES["cosine"](1000)
     for variance in ("beta", "posterior"):
-        mean, covariance = exact_law(schedule, variance)
+        mean, covariance = exact_distribution(schedule, variance)
         np.testing.assert_allclose(mean, MEAN, atol=0.01)
         np.testing.assert_allclose(covariance, COVARIANCE, atol=0.01)
 
 
-def test_few_steps_of_ddim_keep_a_normal_law_closer_than_ancestral_ones():
+def test_few_steps_of_ddim_keep_a_normal_distribution_closer_than_ancestral_ones():
     schedule = SCHEDULES["cosine"](100)
     denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
     errors = {}

@@ -146,7 +146,7 @@ def test_padding_and_stacking_change_no_value(schedule):
     np.testing.assert_allclose(np.transpose(mapped), expected, rtol=8 * ULP)
 
 
-def test_the_signal_left_at_the_end_is_the_divergence_of_two_normal_laws(made):
+def test_the_signal_left_at_the_end_is_the_divergence_of_two_normal_distributions(made):
     rows = np.array([[0.5, -1.0, 2.0], [0.2, 0.9, -0.1]])
     for timesteps in (2, T):
         schedule = made(timesteps)

@@ -39,8 +39,8 @@ def test_finite_on_every_schedule(name, schedule, points):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SOLVERS)
 def test_few_points_sample_the_mixture(name):
-    law = MIXTURE.sample(4000, 1)[0]
-    distance = energy_distance(drawn(SOLVERS[name](SCHEDULE, 40), 4000, None), law)
+    distribution = MIXTURE.sample(4000, 1)[0]
+    distance = energy_distance(drawn(SOLVERS[name](SCHEDULE, 40), 4000, None), distribution)
     assert float(distance) / distance.null_standard_error < 2.5
 
 

@@ -28,27 +28,27 @@ def linear_reward(x):
     return x @ jnp.asarray(SLOPE, jnp.float32)
 
 
-def apart(rows, law, seed=1):
-    """Energy distance from an exact sample, in standard errors of equal laws."""
-    distance = energy_distance(rows, law.sample(4000, seed)[0])
+def apart(rows, distribution, seed=1):
+    """Energy distance from an exact sample, in standard errors of equal distributions."""
+    distance = energy_distance(rows, distribution.sample(4000, seed)[0])
     return float(distance) / distance.null_standard_error
 
 
-def drawn(law, sampler, n_rows=3000):
-    return sample_rows(law.denoiser(SCHEDULE), sampler, columns=2, n_rows=n_rows, seed=0)
+def drawn(distribution, sampler, n_rows=3000):
+    return sample_rows(distribution.denoiser(SCHEDULE), sampler, columns=2, n_rows=n_rows, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("potential", ["difference", "max", "sum"])
 def test_feynman_kac_samples_the_tilted_mixture(potential):
     rows = drawn(MIXTURE, FeynmanKac(SAMPLER, linear_reward, 1.0, 10, 5000, potential), 2000)
-    # 2.5: one ratio in thirty is larger where the laws are equal, and rows of one population are not independent.
+    # 2.5: one ratio in thirty is larger where they are equal, and rows of one population are not independent.
     assert apart(rows, MIXTURE.tilted(SLOPE)) < 2.5
     assert apart(rows, MIXTURE) > 100
 
 
 @pytest.mark.slow
-def test_svdd_samples_the_tilted_law_where_its_value_function_is_exact():
+def test_svdd_samples_the_tilted_distribution_where_its_value_function_is_exact():
     """A linear reward and normal data: the soft value is r(x̂_0) and a constant."""
     rows = drawn(NORMAL, SVDD(Ancestral(SCHEDULE, "beta"), linear_reward, 1.0, 100))
     assert apart(rows, NORMAL.tilted(SLOPE)) < 2.5
@@ -140,7 +140,7 @@ def test_where_no_candidate_is_allowed_rows_are_nan():
 
 
 @pytest.mark.slow
-def test_every_place_of_a_population_has_the_same_law():
+def test_every_place_of_a_population_has_the_same_distribution():
     """Systematic resampling alone favours the first particle; a draw that is cut short would be off."""
     sampler = FeynmanKac(Ancestral(cosine(20), "posterior"), linear_reward, 1.0, 10, 100)
     rows = sample_rows(NORMAL.denoiser(cosine(20)), sampler, columns=2, n_rows=8000, seed=0).reshape(800, 10, 2)

@@ -1,4 +1,4 @@
-"""Masked diffusion of tokens, against a law whose every conditional is known."""
+"""Masked diffusion of tokens, against a distribution whose every conditional is known."""
 
 from itertools import product
 
@@ -24,21 +24,23 @@ from pointillist.engine.sampling import sample_rows
 
 TOKENS = Tokens((2, 3, 2))
 ROWS = np.array(list(product(range(2), range(3), range(2))))
-LAW = np.random.default_rng(0).dirichlet(np.full(len(ROWS), 0.7))
+DISTRIBUTION = np.random.default_rng(0).dirichlet(np.full(len(ROWS), 0.7))
 
 
 ONE_HOT = np.concatenate([np.eye(size, dtype=np.float32)[ROWS[:, i]] for i, size in enumerate(TOKENS.sizes)], axis=1)
 
 
 class Exact(eqx.Module):
-    """The logits of a law over all rows: log p(token | what is seen)."""
+    """The logits of a distribution over all rows: log p(token | what is seen)."""
 
-    law: np.ndarray
+    distribution: np.ndarray
 
     def __call__(self, seen):
         one_hot = jnp.asarray(ONE_HOT)
         # A row is possible if it agrees with all that is seen.
-        possible = (one_hot @ seen >= jnp.sum(seen) - 0.5).astype(jnp.float32) * jnp.asarray(self.law, jnp.float32)
+        possible = (one_hot @ seen >= jnp.sum(seen) - 0.5).astype(jnp.float32) * jnp.asarray(
+            self.distribution, jnp.float32
+        )
         return jnp.log(possible @ one_hot + 1e-30) - jnp.log(jnp.sum(possible))
 
 
@@ -51,15 +53,15 @@ def drawn(denoiser, n=20_000, prior=None, seed=0):
     return sample_rows(denoiser, TokenSampler(), columns=3, n_rows=n, seed=seed, prior=prior)
 
 
-def test_rows_follow_the_law_whose_conditionals_are_asked_for():
-    found = frequencies(drawn(TokenDenoiser(Exact(LAW), TOKENS)))
-    assert np.abs((found - LAW) / np.sqrt(LAW * (1 - LAW) / 20_000)).max() < 4
+def test_rows_follow_the_distribution_whose_conditionals_are_asked_for():
+    found = frequencies(drawn(TokenDenoiser(Exact(DISTRIBUTION), TOKENS)))
+    assert np.abs((found - DISTRIBUTION) / np.sqrt(DISTRIBUTION * (1 - DISTRIBUTION) / 20_000)).max() < 4
 
 
-def test_given_tokens_stay_and_the_others_follow_their_conditional_law():
-    rows = drawn(TokenDenoiser(Exact(LAW), TOKENS), prior=np.array([[HIDDEN, 2, HIDDEN]]))
+def test_given_tokens_stay_and_the_others_follow_their_conditional_distribution():
+    rows = drawn(TokenDenoiser(Exact(DISTRIBUTION), TOKENS), prior=np.array([[HIDDEN, 2, HIDDEN]]))
     assert (rows[:, 1] == 2).all()
-    expected = np.where(ROWS[:, 1] == 2, LAW, 0)
+    expected = np.where(ROWS[:, 1] == 2, DISTRIBUTION, 0)
     expected /= expected.sum()
     error = np.sqrt(expected * (1 - expected) / 20_000)
     assert (np.abs(frequencies(rows) - expected) <= 4 * error).all()
@@ -67,10 +69,10 @@ def test_given_tokens_stay_and_the_others_follow_their_conditional_law():
 
 def test_guidance_raises_the_ratio_of_the_conditional_to_the_unconditional_to_a_power():
     w = 1.5
-    denoiser = GuidedTokenDenoiser(Exact(LAW), TOKENS, guided=0, guidance=w)
+    denoiser = GuidedTokenDenoiser(Exact(DISTRIBUTION), TOKENS, guided=0, guidance=w)
     found = drawn(denoiser, prior=np.array([[1, HIDDEN, 0]]))
-    given = [LAW[(ROWS[:, 0] == 1) & (ROWS[:, 2] == 0) & (ROWS[:, 1] == k)].sum() for k in range(3)]
-    without = [LAW[(ROWS[:, 2] == 0) & (ROWS[:, 1] == k)].sum() for k in range(3)]
+    given = [DISTRIBUTION[(ROWS[:, 0] == 1) & (ROWS[:, 2] == 0) & (ROWS[:, 1] == k)].sum() for k in range(3)]
+    without = [DISTRIBUTION[(ROWS[:, 2] == 0) & (ROWS[:, 1] == k)].sum() for k in range(3)]
     given, without = (np.array(p) / np.sum(p) for p in (given, without))
     expected = given ** (1 + w) / without**w
     expected /= expected.sum()
@@ -80,38 +82,38 @@ def test_guidance_raises_the_ratio_of_the_conditional_to_the_unconditional_to_a_
 
 def test_forbidden_values_are_never_drawn():
     forbidden = (TOKENS.owner == 1) & (TOKENS.value == 2)
-    rows = drawn(TokenDenoiser(Exact(LAW), TOKENS, forbidden=forbidden), n=2000)
+    rows = drawn(TokenDenoiser(Exact(DISTRIBUTION), TOKENS, forbidden=forbidden), n=2000)
     assert np.floor(rows[:, 1]).max() == 1
 
 
-def test_the_loss_of_the_exact_law_is_its_entropy():
+def test_the_loss_of_the_exact_distribution_is_its_entropy():
     """The mean over orders and places of weighted losses is the negative log-likelihood of a row."""
     rng = np.random.default_rng(1)
-    rows = jnp.asarray(ROWS[rng.choice(len(ROWS), 40_000, p=LAW)], jnp.float32)
+    rows = jnp.asarray(ROWS[rng.choice(len(ROWS), 40_000, p=DISTRIBUTION)], jnp.float32)
     keys = jax.random.split(jax.random.key(0))
     rows, is_seen, weight = TokenObjective(TOKENS).examples((keys[0], keys[1]), CleanRows(rows), 100)
-    network = Exact(LAW)
+    network = Exact(DISTRIBUTION)
     wanted = TOKENS.one_hot(rows)
     logits = jax.vmap(network)(wanted * is_seen[:, TOKENS.owner].astype(jnp.float32))
     losses = -np.sum(np.asarray(logits) * np.asarray(wanted) * np.asarray(weight)[:, TOKENS.owner], axis=1)
-    entropy = -np.sum(LAW * np.log(LAW))
+    entropy = -np.sum(DISTRIBUTION * np.log(DISTRIBUTION))
     assert abs(float(losses.mean()) - entropy) < 4 * float(losses.std()) / 200
 
 
 def test_the_loss_of_rows_with_gaps_is_the_entropy_of_what_they_hold():
-    """Unknown tokens are summed over: the exact law's loss is the mean -log of the probability of the others."""
+    """Unknown tokens are summed over: the exact loss is the mean -log of the probability of the others."""
     rng = np.random.default_rng(1)
-    own = ROWS[rng.choice(len(ROWS), 40_000, p=LAW)].astype(np.float32)
+    own = ROWS[rng.choice(len(ROWS), 40_000, p=DISTRIBUTION)].astype(np.float32)
     gaps = rng.random(own.shape) < [0.2, 0.5, 0.3]
     own[gaps] = HIDDEN
     possible = ((own[:, None] == ROWS[None]) | gaps[:, None]).all(axis=2)
-    expected = -np.log(possible @ LAW)
+    expected = -np.log(possible @ DISTRIBUTION)
     keys = jax.random.split(jax.random.key(0))
     objective = TokenObjective(TOKENS, has_gaps=True)
     rows, is_seen, weight = objective.examples((keys[0], keys[1]), CleanRows(jnp.asarray(own)), 100)
     assert not np.asarray(is_seen)[gaps].any() and not np.asarray(weight)[gaps].any()
     wanted = TOKENS.one_hot(rows)
-    logits = jax.vmap(Exact(LAW))(wanted * is_seen[:, TOKENS.owner].astype(jnp.float32))
+    logits = jax.vmap(Exact(DISTRIBUTION))(wanted * is_seen[:, TOKENS.owner].astype(jnp.float32))
     losses = -np.sum(np.asarray(logits) * np.asarray(wanted) * np.asarray(weight)[:, TOKENS.owner], axis=1)
     assert abs(float(losses.mean() - expected.mean())) < 4 * float((losses - expected).std()) / 200
 
@@ -144,7 +146,7 @@ def test_the_loss_is_the_cross_entropy_of_each_token():
 
 
 def test_rows_are_those_of_their_seed_whatever_their_number():
-    denoiser = TokenDenoiser(Exact(LAW), TOKENS)
+    denoiser = TokenDenoiser(Exact(DISTRIBUTION), TOKENS)
     np.testing.assert_array_equal(drawn(denoiser, 700), drawn(denoiser, 1600)[:700])
     assert not np.array_equal(drawn(denoiser, 700), drawn(denoiser, 700, seed=1))
 
@@ -253,7 +255,7 @@ class Apart(eqx.Module):
         return jnp.stack([jnp.log(1 - self.shares), jnp.log(self.shares)], axis=1).ravel()
 
 
-def test_wide_rows_follow_a_law_and_keep_what_is_given():
+def test_wide_rows_follow_a_distribution_and_keep_what_is_given():
     n, n_rows = 2 * WIDE, 1000
     shares = np.random.default_rng(0).uniform(0.2, 0.8, n).astype(np.float32)
     prior = np.full((1, n), HIDDEN)
@@ -294,7 +296,7 @@ def test_networks_of_weights_that_overflow_give_no_row(number):
 
 
 def test_too_much_guidance_gives_no_row():
-    denoiser = GuidedTokenDenoiser(Exact(LAW), TOKENS, guided=0, guidance=float("inf"))
+    denoiser = GuidedTokenDenoiser(Exact(DISTRIBUTION), TOKENS, guided=0, guidance=float("inf"))
     assert np.isnan(drawn(denoiser, n=2, prior=np.array([[1, HIDDEN, HIDDEN]]))).all()
 
 

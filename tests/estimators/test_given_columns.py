@@ -1,4 +1,4 @@
-"""Given values, gaps and laws of one column of tables of numbers, against a normal distribution in closed form."""
+"""Given values, gaps and one column of tables of numbers, against a normal distribution in closed form."""
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,8 @@ FRAME = pd.DataFrame(ROWS, columns=list("abc"))
 GAPS = FRAME[:40].mask(np.random.default_rng(1).random((40, 3)) < 0.3).set_axis(range(100, 140))
 
 
-def law(place, **given):
-    """The law of a column given others."""
+def distribution(place, **given):
+    """The distribution of a column given others."""
     others = ["abc".index(name) for name in given]
     slope = np.linalg.solve(COVARIANCE[np.ix_(others, others)], COVARIANCE[others, place])
     mean = MEAN[place] + slope @ (np.array([*given.values()]) - MEAN[others])
@@ -33,7 +33,7 @@ def test_rows_given_a_value_have_the_conditional_mean_and_variance(model, value)
     rows = model.sample(2000, where={"b": value}, random_state=0)
     assert (rows["b"] == value).all()
     for place, name in ((0, "a"), (2, "c")):
-        expected = law(place, b=value)
+        expected = distribution(place, b=value)
         # Standard errors of draws, and what a small network has learned of 2,000 rows.
         assert rows[name].mean() == pytest.approx(expected.mean(), abs=4 * expected.std() / 2000**0.5 + 0.08)
         assert rows[name].std() == pytest.approx(expected.std(), abs=4 * expected.std() / 4000**0.5 + 0.08)
@@ -45,13 +45,13 @@ def test_values_go_with_ranges_and_may_differ_by_row(model):
     rows = model.sample(where={"b": values, "a": between(0, None)}, random_state=0)
     assert rows["b"].tolist() == values and (rows["a"] >= 0).all()
     rows = model.sample(1000, where={"b": 2.5, "a": between(1, None)}, random_state=0)
-    expected = law(0, b=2.5).expect(lb=1, conditional=True)
+    expected = distribution(0, b=2.5).expect(lb=1, conditional=True)
     assert (rows["b"] == 2.5).all() and rows["a"].mean() == pytest.approx(expected, abs=0.12)
 
 
-def test_the_law_of_a_column_is_that_of_the_normal_distribution(model):
+def test_the_distribution_of_a_column_is_that_of_the_normal_distribution(model):
     view, row = model.conditional("a"), pd.DataFrame({"b": [2.0], "c": [1.5]})
-    expected = law(0, b=2.0, c=1.5)
+    expected = distribution(0, b=2.0, c=1.5)
     assert view.predict(row)[0] == pytest.approx(expected.mean(), abs=0.12)
     np.testing.assert_allclose(view.quantiles(row, [0.1, 0.5, 0.9])[0], expected.ppf([0.1, 0.5, 0.9]), atol=0.15)
 
@@ -59,7 +59,7 @@ def test_the_law_of_a_column_is_that_of_the_normal_distribution(model):
 @pytest.mark.slow
 def test_draws_and_the_density_of_a_column_are_those_of_the_normal_distribution(model):
     view, row = model.conditional("a"), pd.DataFrame({"b": [2.0], "c": [1.5]})
-    expected = law(0, b=2.0, c=1.5)
+    expected = distribution(0, b=2.0, c=1.5)
     drawn = view.sample(row, 1500, random_state=0)
     assert drawn.shape == (1, 1500) and drawn.mean() == pytest.approx(view.predict(row)[0], abs=0.08)
     grid = np.linspace(-4, 6, 200)
@@ -69,17 +69,17 @@ def test_draws_and_the_density_of_a_column_are_those_of_the_normal_distribution(
 
 
 @pytest.mark.slow
-def test_laws_of_rows_with_gaps_and_of_several_columns(model):
+def test_distributions_of_rows_with_gaps_and_of_several_columns(model):
     gap = pd.DataFrame({"b": [2.0, np.nan], "c": [np.nan, np.nan]})
     found = model.conditional("a").quantiles(gap, [0.25, 0.75])
-    # The law is a mean over 32 draws of the missing cells, whose own mean of the target is off by up to 4 * 0.57 / √32.
-    for own, expected in zip(found, (law(0, b=2.0), norm(MEAN[0], 1.0)), strict=True):
+    # It is a mean over 32 draws of the missing cells, whose own mean of the target is off by up to 4 * 0.57 / √32.
+    for own, expected in zip(found, (distribution(0, b=2.0), norm(MEAN[0], 1.0)), strict=True):
         np.testing.assert_allclose(own, expected.ppf([0.25, 0.75]), atol=0.4)
     view = model.conditional(["c", "a"])
     together = view.sample(pd.DataFrame({"b": [2.0]}), 300, random_state=0)
     assert together["a"].shape == (1, 300) and list(together) == ["c", "a"]
     rows = pd.DataFrame({"a": [0.3], "b": [2.0], "c": [1.5]})
-    chained = law(0, b=2.0).logpdf(0.3) + law(2, a=0.3, b=2.0).logpdf(1.5)
+    chained = distribution(0, b=2.0).logpdf(0.3) + distribution(2, a=0.3, b=2.0).logpdf(1.5)
     assert view.log_prob(rows)[0] == pytest.approx(chained, abs=0.25)
 
 
@@ -103,7 +103,7 @@ def test_gaps_are_filled_and_nothing_else(model):
     is_kept = GAPS.notna()
     assert (one.where(is_kept) == GAPS)[is_kept].stack().all() and not one.equals(two)
     only = pd.DataFrame({"a": np.nan, "b": 2.5, "c": FRAME["c"][:400]})
-    filled = model.impute(only, random_state=0)["a"] - [law(0, b=2.5, c=c).mean() for c in only["c"]]
+    filled = model.impute(only, random_state=0)["a"] - [distribution(0, b=2.5, c=c).mean() for c in only["c"]]
     assert filled.mean() == pytest.approx(0, abs=0.15)
 
 

@@ -167,7 +167,7 @@ def test_a_reward_under_every_scaling(scaling):
 @pytest.mark.parametrize(
     "sampler", ["ddim", *(pytest.param(each, marks=pytest.mark.slow) for each in ("dpm", "dpm-sde", "heun"))]
 )
-def test_other_samplers_draw_the_same_law(conditional, sampler):
+def test_other_samplers_draw_the_same_distribution(conditional, sampler):
     rows = conditional.sample(600, sampler=sampler, random_state=0)
     asked = conditional.sample(300, labels="right", sampler=sampler, guidance=1.0, random_state=0)
     assert float(metrics.energy_distance(X, (rows - [100.0, -5.0]) / [10.0, 0.1])) < 0.05

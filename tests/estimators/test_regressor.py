@@ -1,4 +1,4 @@
-"""`DiffusionRegressor`: laws of a number given others, against a law that is known, and scikit-learn's checks."""
+"""`DiffusionRegressor`: distributions of a number given others, against known ones, and scikit-learn's checks."""
 
 import numpy as np
 import pytest
@@ -29,12 +29,12 @@ def model():
 
 @pytest.fixture(scope="module")
 def quick():
-    """A model that has hardly learned: of what holds for every law."""
+    """A model that has hardly learned: of what holds for every distribution."""
     return DiffusionRegressor(**QUICK).fit(X[:100], Y[:100])
 
 
 @pytest.mark.slow
-def test_the_law_is_near_that_of_the_data_and_integrates_to_one(model):
+def test_the_distribution_is_near_that_of_the_data_and_integrates_to_one(model):
     x = np.random.default_rng(1).uniform(-0.9, 0.9, (200, 2))
     mean, std = 10 + 3 * np.sin(2 * x[:, 0]), spread(x)
     y = mean + std * np.random.default_rng(2).normal(size=200)
@@ -47,7 +47,7 @@ def test_the_law_is_near_that_of_the_data_and_integrates_to_one(model):
     assert density.sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=0.01)
 
 
-def test_draws_quantiles_and_means_are_of_one_law(quick):
+def test_draws_quantiles_and_means_are_of_one_distribution(quick):
     draws = quick.sample(X[:2], 2000, random_state=0)
     assert np.array_equal(draws, quick.sample(X[:2], 2000, random_state=0))
     error = draws.std(axis=1) / 2000**0.5

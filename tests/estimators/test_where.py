@@ -1,4 +1,4 @@
-"""Rows of mixed tables under conditions: they meet them, follow the model's law, and are the same for the same seed."""
+"""Rows of mixed tables under conditions: they meet them, fit the model's distribution, and are the same for a seed."""
 
 import numpy as np
 import pandas as pd

@@ -13,7 +13,7 @@ from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evalu
 from pointillist.evaluation.sides import columns_of
 
 
-def law(seed, n):
+def sampled(seed, n):
     """Related columns of both kinds, some of their cells missing."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=n)
@@ -36,16 +36,16 @@ def permuted(table):
 
 @pytest.fixture(scope="module")
 def same():
-    return evaluate_tables(law(1, 400), law(0, 300), holdout=law(2, 350), target="y")
+    return evaluate_tables(sampled(1, 400), sampled(0, 300), holdout=sampled(2, 350), target="y")
 
 
 @pytest.fixture(scope="module")
 def halves():
-    data = law(3, 400)
+    data = sampled(3, 400)
     return evaluate_tables(data, permuted(data))
 
 
-def test_same_law(same):
+def test_same_distribution(same):
     assert same.verdict.startswith(
         "Not distinguishable from the data at the 1 % level (300 rows, 400 rows of data). AUC "
     )
@@ -83,7 +83,7 @@ def test_independent_columns(halves):
 
 @pytest.mark.slow
 def test_copies():
-    data, holdout = law(4, 300), law(5, 300)
+    data, holdout = sampled(4, 300), sampled(5, 300)
     exact = evaluate_tables(data, take(data, slice(150)), holdout=holdout)
     assert "The rows look copied: 9" in exact.verdict or "The rows look copied: 100%" in exact.verdict
     assert "150 of 150 equal a data row, and 0.0% of the held-out rows do (p < 0.0001)." in exact.verdict
@@ -104,7 +104,7 @@ def test_json(same, halves):
 
 @pytest.mark.slow
 def test_seed(halves):
-    data = law(3, 400)
+    data = sampled(3, 400)
     again = evaluate_tables(data, permuted(data))
     assert replace(again, seconds=0).to_json() == replace(halves, seconds=0).to_json()
 
@@ -164,7 +164,7 @@ def test_many_columns_show_the_worst():
 
 
 def test_errors():
-    rows = law(7, 20)
+    rows = sampled(7, 20)
     for options, message in [
         ({"target": "z", "holdout": rows}, r"^target='z' is not a column of data: use one of 'x', '\[w\]', 'c', 'y'$"),
         ({"holdout": take(rows, slice(9))}, r"^holdout has 9 row\(s\) but needs at least 10: pass more rows$"),
@@ -179,7 +179,7 @@ def test_errors():
 
 
 def test_figure(tmp_path):
-    draw_evaluation(law(8, 200), law(9, 150), tmp_path / "a.png")
+    draw_evaluation(sampled(8, 200), sampled(9, 150), tmp_path / "a.png")
     many = {"c": np.array([f"${i}\x1b$" for i in range(30)], object), "x": np.r_[np.full(28, np.nan), 1.0, 2.0]}
     draw_evaluation(many, many, tmp_path / "b.png")
     assert min(imread(tmp_path / "a.png").shape[:2]) > 300
@@ -187,7 +187,7 @@ def test_figure(tmp_path):
 
 @pytest.mark.slow
 def test_missing_cells_that_one_side_has_more_of():
-    data, rows = law(10, 400), law(11, 400)
+    data, rows = sampled(10, 400), sampled(11, 400)
     rows["[w]"][:200] = np.nan
     worst = evaluate_tables(data, rows).worst_columns[0]
     assert worst.name == "[w]" and worst.kind == "label" and worst.p_value < 1e-6

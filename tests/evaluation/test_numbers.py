@@ -17,7 +17,7 @@ from pointillist.evaluation.numbers import _copies_p_value
 from pointillist.metrics import Estimate, nearest_records
 
 
-def law(seed, n, d=3):
+def sampled(seed, n, d=3):
     """Rows of correlated columns, the last of whole numbers."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(n, d))
@@ -42,12 +42,19 @@ def evaluate(rows, data, *, names=None, holdout=None, kinds=(None, None, None), 
 def same():
     kinds = ["x", "y"] * 100, ["x", "y"] * 150, ["x", "y"] * 75
     names = ["a", "b", "c"]
-    return evaluate(law(0, 200), law(1, 300), names=names, holdout=law(2, 150), kinds=kinds, target="kind")
+    return evaluate(
+        sampled(0, 200),
+        sampled(1, 300),
+        names=names,
+        holdout=sampled(2, 150),
+        kinds=kinds,
+        target="kind",
+    )
 
 
 @pytest.fixture(scope="module")
 def shifted():
-    return evaluate(law(3, 200) + np.array([0.0, 25.0, 0.0]), law(1, 300), names=["a", "[b]", "c"])
+    return evaluate(sampled(3, 200) + np.array([0.0, 25.0, 0.0]), sampled(1, 300), names=["a", "[b]", "c"])
 
 
 def test_same_distribution(same):
@@ -78,7 +85,7 @@ def test_shifted(shifted):
 
 
 def test_exact_copies():
-    data = law(4, 200)
+    data = sampled(4, 200)
     result = evaluate(data[:100], data)
     assert "The rows look copied: 100 of 100 equal a data row (0.0% of the data equal another)" in result.verdict
     assert result.verdict.startswith("Not distinguishable")
@@ -87,7 +94,7 @@ def test_exact_copies():
 
 @pytest.mark.slow
 def test_noisy_copies():
-    data, holdout = law(5, 300), law(6, 300)
+    data, holdout = sampled(5, 300), sampled(6, 300)
     rows = data[:150] + 1e-4 * np.random.default_rng(7).normal(size=(150, 3))
     rows[:, -1] = np.round(rows[:, -1])
     result = evaluate(rows, data, holdout=holdout)
@@ -108,7 +115,7 @@ def test_rows_that_bunch_up_are_not_called_copies():
 @pytest.mark.slow
 def test_shares_of_classes_alone():
     kinds = np.repeat(["x", "y"], [150, 50]), np.repeat(["x", "y"], [150, 150])
-    result = evaluate(law(0, 200), law(1, 300), kinds=kinds, target="kind")
+    result = evaluate(sampled(0, 200), sampled(1, 300), kinds=kinds, target="kind")
     assert "the worst column is 'kind' (total variation 0.25)" in result.verdict
     assert result.adjusted_p_values["columns"] < 1e-4 and result.numbers is not None
 
@@ -175,7 +182,7 @@ def test_few_rows_one_column_and_constants():
 
 @pytest.mark.slow
 def test_scaled_by_the_data():
-    rows, data = law(0, 60), law(1, 80)
+    rows, data = sampled(0, 60), sampled(1, 80)
     one, two = evaluate(rows, data), evaluate(rows * [1e6, 1.0, 1e-6], data * [1e6, 1.0, 1e-6])
     assert one.numbers.energy.distance == pytest.approx(two.numbers.energy.distance, rel=1e-9)
     assert one.numbers.energy.p_value == two.numbers.energy.p_value
@@ -206,7 +213,7 @@ def test_false_alarms_are_rare():
     results = []
     for i in range(120):
         kinds = [[str(kind) for kind in rng.integers(0, 3, n)] for n in (40, 60)]
-        rows, data = law(rng.integers(2**31), 40), law(rng.integers(2**31), 60)
+        rows, data = sampled(rng.integers(2**31), 40), sampled(rng.integers(2**31), 60)
         results.append(evaluate(rows, data, kinds=kinds, target="kind", random_state=i))
     assert sum(result.is_distinguishable for result in results) <= 5  # 1.2 are expected at the most: p < 0.002
     assert sum("copied" in result.verdict for result in results) <= 5
@@ -251,7 +258,7 @@ def test_report_without_standard_errors(same):
 def test_figure(tmp_path, d):
     path = tmp_path / "new" / "columns.png"
     names = [f"$x_{i}$" for i in range(d)]
-    sides = [columns(law(seed, n, max(d, 2))[:, :d], names) for seed, n in ((16, 150), (15, 100))]
+    sides = [columns(sampled(seed, n, max(d, 2))[:, :d], names) for seed, n in ((16, 150), (15, 100))]
     draw_evaluation(*sides, path)
     image = imread(path)
     assert min(image.shape[:2]) > 300
@@ -260,11 +267,11 @@ def test_figure(tmp_path, d):
 
 def test_figure_of_rows_gone_astray(tmp_path):
     draw_evaluation(np.zeros((20, 2)), np.full((20, 2), 1e9), tmp_path / "a.png")
-    draw_evaluation(law(16, 30), 1e12 * law(15, 30), tmp_path / "b.png")
+    draw_evaluation(sampled(16, 30), 1e12 * sampled(15, 30), tmp_path / "b.png")
 
 
 def test_errors(tmp_path):
-    rows = law(0, 20)
+    rows = sampled(0, 20)
     with pytest.raises(ValueError, match=r"^holdout has no column '2', which data has: "):
         evaluate_tables(columns(rows, "012"), columns(rows, "012"), holdout=columns(rows[:, :2], "01"))
     with pytest.raises(ValueError, match=r"^rows has 9 row\(s\) but needs at least 10: pass more rows$"):

@@ -44,9 +44,9 @@ def test_discrete_is_fisher_where_counts_are_small():
 
 
 @pytest.mark.parametrize("draw", ["continuous", "many", "few"])
-def test_calibrated_under_one_law(draw):
+def test_calibrated_under_one_distribution(draw):
     rng = np.random.default_rng(1)
-    laws = {
+    distributions = {
         "continuous": lambda n: rng.normal(size=(n, 30)),
         "many": lambda n: rng.integers(0, 3, (n, 30)),
         "few": lambda n: rng.poisson(1.0, (n, 30)),
@@ -54,7 +54,10 @@ def test_calibrated_under_one_law(draw):
     sizes = (60, 90) if draw != "few" else (25, 40)
     p = np.concatenate(
         [
-            [column.p_value for column in column_differences(laws[draw](sizes[1]), laws[draw](sizes[0]))]
+            [
+                column.p_value
+                for column in column_differences(distributions[draw](sizes[1]), distributions[draw](sizes[0]))
+            ]
             for _ in range(14)
         ]
     )

@@ -45,7 +45,7 @@ def test_returns_an_estimate_with_a_standard_error(score):
     assert estimate.degrees_of_freedom > 0
 
 
-def test_same_law_is_at_the_floor(metric, score):
+def test_same_distribution_is_at_the_floor(metric, score):
     options = OPTIONS.get(metric.name, {})
     at_best = floor(metric.name, normal_rows(2, 600), n_rows=200, n_repeats=30, **options)
     estimate = score(normal_rows(3, 200), normal_rows(4, 200))
@@ -54,7 +54,7 @@ def test_same_law_is_at_the_floor(metric, score):
     assert shifted - at_best.value > 4 * at_best.spread
 
 
-def test_symmetric_in_law(score):
+def test_symmetric_in_distribution(score):
     A, B = normal_rows(5, 200), normal_rows(6, 260, shift=0.7)
     one, two = score(A, B), score(B, A)
     assert abs(one - two) <= 3 * math.hypot(one.standard_error, two.standard_error)

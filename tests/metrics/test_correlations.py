@@ -20,9 +20,10 @@ def test_matrices_are_numpy_s():
 
 @pytest.mark.parametrize(("n", "m", "d"), [pytest.param(12, 12, 3, marks=pytest.mark.slow), (80, 50, 4)])
 @pytest.mark.parametrize(
-    "law", [pytest.param("normal", marks=pytest.mark.slow), pytest.param("heavy", marks=pytest.mark.slow), "binary"]
+    "distribution",
+    [pytest.param("normal", marks=pytest.mark.slow), pytest.param("heavy", marks=pytest.mark.slow), "binary"],
 )
-def test_calibrated_under_one_law(n, m, d, law):
+def test_calibrated_under_one_distribution(n, m, d, distribution):
     rng = np.random.default_rng(1)
     draws = {
         "normal": lambda k: rng.normal(size=(k, d)),
@@ -30,7 +31,8 @@ def test_calibrated_under_one_law(n, m, d, law):
         "binary": lambda k: (rng.uniform(size=(k, d)) < 0.3).astype(float),
     }
     found = [
-        correlation_differences(draws[law](n), draws[law](m), n_permutations=49, random_state=rng) for _ in range(250)
+        correlation_differences(draws[distribution](n), draws[distribution](m), n_permutations=49, random_state=rng)
+        for _ in range(250)
     ]
     found = [result for result in found if result.pair is not None]  # few binary rows may all be equal
     p = np.array([result.p_value for result in found])

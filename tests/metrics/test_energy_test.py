@@ -36,7 +36,7 @@ def test_all_divisions_by_hand():
 
 
 @pytest.mark.parametrize("heavy", [False, True])
-def test_uniform_under_one_law(heavy):
+def test_uniform_under_one_distribution(heavy):
     rng = np.random.default_rng(2)
     draw = rng.standard_cauchy if heavy else rng.normal
     p = [energy_test(draw(size=(12, 2)), draw(size=(20, 2)), n_permutations=99, random_state=rng) for _ in range(800)]

@@ -18,7 +18,7 @@ from pointillist.metrics.mixed_nearest import _distances, _embed, _nearest, mixe
 from pointillist.metrics.mixed_tables import check_tables, encode
 
 
-def law(seed, n, shift=0.0, missing=0.0):
+def sampled(seed, n, shift=0.0, missing=0.0):
     """Two related numbers, one of few values, two related categories and a yes or no of all of them."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=n) + shift
@@ -49,13 +49,13 @@ def metadata(table):
 
 
 TABLES = [
-    (law(0, 400), law(1, 500)),
-    (law(2, 300, shift=0.4, missing=0.15), law(3, 450, missing=0.1)),
-    (law(4, 60, shift=-2.0, missing=0.3), law(5, 40)),
+    (sampled(0, 400), sampled(1, 500)),
+    (sampled(2, 300, shift=0.4, missing=0.15), sampled(3, 450, missing=0.1)),
+    (sampled(4, 60, shift=-2.0, missing=0.3), sampled(5, 40)),
     # A constant on one side, a column that is missing on one side, categories and numbers of one side only.
     (
-        {**law(6, 80), "constant": np.ones(80), "gone": np.full(80, np.nan), "far": np.arange(80.0) + 1e6},
-        {**law(7, 90), "constant": np.arange(90.0), "gone": np.arange(90.0), "far": np.arange(90.0) * 0.1},
+        {**sampled(6, 80), "constant": np.ones(80), "gone": np.full(80, np.nan), "far": np.arange(80.0) + 1e6},
+        {**sampled(7, 90), "constant": np.arange(90.0), "gone": np.arange(90.0), "far": np.arange(90.0) * 0.1},
     ),
 ]
 
@@ -152,7 +152,7 @@ def test_strengths_are_cramers():
 
 
 def test_identical_tables():
-    table = law(8, 200, missing=0.1)
+    table = sampled(8, 200, missing=0.1)
     assert set(column_shapes(table, table).values()) == {1.0}
     trends = pair_trends(table, table)
     assert (trends.mean, trends.related_mean, len(trends.pairs)) == (1.0, 1.0, 10)
@@ -171,7 +171,7 @@ def test_known_distances():
 
 
 def test_independent_columns_have_the_shapes_but_not_the_trends():
-    data, rng = law(9, 2000), np.random.default_rng(0)
+    data, rng = sampled(9, 2000), np.random.default_rng(0)
     rows = {name: rng.permutation(column) for name, column in data.items()}
     assert mean_score(column_shapes(data, rows)) == 1
     trends = pair_trends(data, rows)
@@ -191,7 +191,7 @@ def test_contingencies_of_many_categories_are_the_same(monkeypatch):
 
 
 def test_an_outlier_moves_the_bins_of_its_side_only():
-    data, rows = law(36, 500), law(37, 500)
+    data, rows = sampled(36, 500), sampled(37, 500)
     far = {**rows, "x": np.append(rows["x"][:-1], 1000.0)}
     own, common = (
         {pair.names: pair.score for pair in pair_trends(data, far, bins=bins).pairs} for bins in ("own", "data")
@@ -218,8 +218,8 @@ def test_codes():
     assert second[:, 1].tolist() == [1, 0, 1]
 
 
-def test_boosted_trees_cannot_tell_one_law():
-    found = boosted_two_sample(law(11, 2000, missing=0.1), law(10, 1500, missing=0.1))
+def test_boosted_trees_cannot_tell_one_distribution():
+    found = boosted_two_sample(sampled(11, 2000, missing=0.1), sampled(10, 1500, missing=0.1))
     assert found.n_rows == 1500
     assert abs(found.auc - 0.5) < 3 * found.auc.null_standard_error
     assert found.score == 1 - 2 * max(0, found.auc - 0.5)
@@ -227,12 +227,12 @@ def test_boosted_trees_cannot_tell_one_law():
     assert found.score.degrees_of_freedom == 4
 
 
-def test_boosted_trees_tell_far_laws():
-    far = boosted_two_sample(law(13, 400), law(12, 400, shift=5.0))
+def test_boosted_trees_tell_far_distributions():
+    far = boosted_two_sample(sampled(13, 400), sampled(12, 400, shift=5.0))
     assert far.score < 0.02
-    missing = boosted_two_sample(law(15, 400), law(14, 400, missing=0.5))
+    missing = boosted_two_sample(sampled(15, 400), sampled(14, 400, missing=0.5))
     assert missing.score < 0.2
-    data, rng = law(16, 1000), np.random.default_rng(2)
+    data, rng = sampled(16, 1000), np.random.default_rng(2)
     rows = {name: rng.permutation(column) for name, column in data.items()}
     assert boosted_two_sample(data, rows).score < 0.5
 
@@ -249,14 +249,14 @@ def test_boosted_trees_take_many_categories_and_seeds():
 
 @pytest.mark.slow
 def test_null_standard_error_of_boosted_trees():
-    found = [boosted_two_sample(law(500 + i, 300), law(100 + i, 300), random_state=i).auc for i in range(80)]
+    found = [boosted_two_sample(sampled(500 + i, 300), sampled(100 + i, 300), random_state=i).auc for i in range(80)]
     assert abs(np.mean(found) - 0.5) < 0.02
     assert 0.7 < np.std(found, ddof=1) / found[0].null_standard_error < 1.2
 
 
 def test_utility_of_a_category():
-    data, test = law(17, 1500), law(18, 1000, missing=0.02)
-    found = utility(data, law(19, 1200), test, "y")
+    data, test = sampled(17, 1500), sampled(18, 1000, missing=0.02)
+    found = utility(data, sampled(19, 1200), test, "y")
     assert (found.target, found.measure, found.n_rows) == ("y", "AUC", 1200)
     assert found.of_rows > 0.75
     assert abs(found.difference) < 4 * found.difference.standard_error
@@ -269,15 +269,15 @@ def test_utility_of_a_category():
 
 
 def test_utility_of_several_classes_and_of_one():
-    data, test = law(20, 600), law(21, 400)
+    data, test = sampled(20, 600), sampled(21, 400)
     assert utility(data, data, test, "c").of_rows > 0.95
     constant = {**data, "c": np.full(600, "a", object)}
     assert utility(data, constant, test, "c").of_rows == 0.5
 
 
 def test_utility_of_a_number():
-    data, test = law(22, 600), law(23, 400)
-    found = utility(data, law(24, 600), test, "few")
+    data, test = sampled(22, 600), sampled(23, 400)
+    found = utility(data, sampled(24, 600), test, "few")
     assert found.measure == "R²"
     assert 0.6 < found.of_rows < 0.9
     assert abs(found.difference) < 4 * found.difference.standard_error
@@ -327,7 +327,7 @@ def gower(one, two, train):
 
 
 def test_distances_by_the_definition():
-    train, rows = law(25, 30, missing=0.2), law(26, 20, missing=0.2)
+    train, rows = sampled(25, 30, missing=0.2), sampled(26, 20, missing=0.2)
     points = _embed(*encode(train, rows))
     expected = [[gower(take(rows, i), take(train, j), train) for j in range(30)] for i in range(20)]
     assert _distances(points[1], points[0]) == pytest.approx(np.array(expected), abs=1e-12)
@@ -340,7 +340,7 @@ def test_numbers_far_outside_count_as_half_a_range_outside():
 
 
 def test_nearest_by_all_pairs(monkeypatch):
-    train, rows = law(27, 300, missing=0.1), law(28, 100, missing=0.1)
+    train, rows = sampled(27, 300, missing=0.1), sampled(28, 100, missing=0.1)
     records, queries = _embed(*encode(train, rows))
     everything = _distances(queries, records)
     monkeypatch.setattr("pointillist.metrics.mixed_nearest.TILE_ROWS", 7)
@@ -350,10 +350,10 @@ def test_nearest_by_all_pairs(monkeypatch):
     assert everything[np.arange(100), indices] == pytest.approx(distances, abs=1e-12)
 
 
-def test_rows_of_one_law_are_inside():
+def test_rows_of_one_distribution_are_inside():
     inside, shares = 0, []
     for seed in range(60):
-        found = nearest_share(law(2000 + seed, 300), law(1000 + seed, 200), law(3000 + seed, 250))
+        found = nearest_share(sampled(2000 + seed, 300), sampled(1000 + seed, 200), sampled(3000 + seed, 250))
         inside += found.is_inside
         shares.append((found.share, found.share.null_standard_error))
         assert (found.n_rows, found.n_records) == (200, 250)
@@ -365,7 +365,7 @@ def test_rows_of_one_law_are_inside():
 
 
 def test_copies_are_found():
-    train, holdout = law(29, 300, missing=0.1), law(30, 300, missing=0.1)
+    train, holdout = sampled(29, 300, missing=0.1), sampled(30, 300, missing=0.1)
     exact = nearest_share(train, take(train, slice(0, 200)), holdout)
     assert (exact.exact_copies, exact.copy_share) == (200, 1.0)
     assert exact.holdout_copy_share < 0.05
@@ -388,7 +388,7 @@ def test_ties_count_half_and_equal_rows_are_counted():
 
 
 def test_manifold_by_the_definition():
-    rows, data = law(31, 90, shift=0.5, missing=0.1), law(32, 90, missing=0.1)
+    rows, data = sampled(31, 90, shift=0.5, missing=0.1), sampled(32, 90, missing=0.1)
     found = mixed_manifold(data, rows, k=3)
     records, some = _embed(*encode(data, rows))
     within, across = _distances(records, records), _distances(some, records)
@@ -413,8 +413,8 @@ def test_manifold_of_numbers_is_that_of_rows():
 
 
 def test_manifold_of_far_and_bunched_rows():
-    data = law(33, 300)
-    far = {**law(34, 300), "x": np.full(300, 9.0), "c": np.full(300, "new", object)}
+    data = sampled(33, 300)
+    far = {**sampled(34, 300), "x": np.full(300, 9.0), "c": np.full(300, "new", object)}
     assert mixed_manifold(data, far).precision < 0.1
     bunched = take(data, np.zeros(300, int))
     found = mixed_manifold(data, bunched)
@@ -431,7 +431,7 @@ def test_embedding_leaves_whole_columns_alone():
 
 
 def test_errors():
-    table = law(35, 20)
+    table = sampled(35, 20)
     without = {name: column for name, column in table.items() if name != "c"}
     for rows, message in [
         (without, r"^rows has no column 'c', which data has: pass the same columns$"),

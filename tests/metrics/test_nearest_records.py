@@ -64,7 +64,7 @@ def test_by_hand():
         pytest.param(200, 150, 10, marks=pytest.mark.slow),
     ],
 )
-def test_one_law(n, m, d):
+def test_one_distribution(n, m, d):
     rng = np.random.default_rng(4)
     found = [
         nearest_records(rng.normal(size=(n, d)), rng.normal(size=(m, d)), random_state=rng).share_closer

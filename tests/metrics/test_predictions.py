@@ -1,4 +1,4 @@
-"""Scores of predicted laws against closed forms."""
+"""Scores of predicted distributions against closed forms."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from pointillist.metrics import crps, interval_coverage, pit
 RNG = np.random.default_rng(0)
 
 
-def test_the_score_of_a_normal_law_is_that_of_its_closed_form():
+def test_the_score_of_a_normal_distribution_is_that_of_its_closed_form():
     y = RNG.normal(size=500)
     quantiles = np.tile(norm.ppf((np.arange(400) + 0.5) / 400), (500, 1))
     exact = y * (2 * norm.cdf(y) - 1) + 2 * norm.pdf(y) - 1 / np.pi**0.5  # Gneiting & Raftery 2007, section 4.2
@@ -18,7 +18,7 @@ def test_the_score_of_a_normal_law_is_that_of_its_closed_form():
     assert found.standard_error == pytest.approx(exact.std(ddof=1) / 500**0.5, rel=0.02)
 
 
-def test_a_calibrated_law_covers_what_it_says_and_has_uniform_shares():
+def test_a_calibrated_distribution_covers_what_it_says_and_has_uniform_shares():
     y, draws = RNG.normal(size=4000), RNG.normal(size=(4000, 99))
     low, high = norm.ppf([0.05, 0.95])
     covered = interval_coverage(np.full(4000, low), np.full(4000, high), y)

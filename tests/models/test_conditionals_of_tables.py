@@ -1,4 +1,4 @@
-"""The law of some columns given the others, against its own draws and its own joint law."""
+"""The distribution of some columns given the others, against its own draws and its own joint distribution."""
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,7 @@ def test_the_conditional_density_integrates_to_one(model):
 
 
 @pytest.mark.slow
-def test_the_mass_of_several_columns_is_that_of_the_joint_law():
+def test_the_mass_of_several_columns_is_that_of_the_joint_distribution():
     frame = TABLE[["kind", "legs"]]
     joint = untrained(frame.assign(other=KIND), process="masked")
     rows = pd.DataFrame([(k, n) for k in "ab" for n in (2, 4, 6)], columns=["kind", "legs"]).assign(other="a")

@@ -1,4 +1,4 @@
-"""Models of tables whose missing cells are unknown, against the law of the complete rows."""
+"""Models of tables whose missing cells are unknown, against the distribution of the complete rows."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def model():
     return Diffusion(missing="unknown", **RECIPE).fit(GAPS)
 
 
-def test_rows_have_no_missing_cells_and_the_law_of_complete_rows(model):
+def test_rows_have_no_missing_cells_and_the_distribution_of_complete_rows(model):
     rows = model.sample(N, random_state=0)
     assert not rows.isna().any().any()
     # Standard errors of draws and of training rows, and what a small network learns in some seconds.

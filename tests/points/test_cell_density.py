@@ -69,7 +69,7 @@ def test_values_of_a_discrete_column_have_the_mass_of_their_scores():
     code = fitted(values)
     assert has_masses(code)
     known = code.scores.points
-    # Under the normal law of the scores, of which a value's mass is the mean over its places.
+    # Under the normal distribution of the scores, of which a value's mass is the mean over its places.
     mass = np.mean(
         [np.exp(own.log_factors + norm.logpdf(own.scores)) for own in (at(code, known, u) for u in (0.2, 0.8))], axis=0
     )

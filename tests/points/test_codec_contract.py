@@ -93,7 +93,7 @@ def numbers(X, scaling="standard"):
 
     layout, rows = read_numbers(X)[0], read(X)
     codec = NumberCodec(layout, TableScaling.fit(rows, scaling, layout.is_whole))
-    # By quantiles, shares of rows below 1e-7 of them are not told apart.
+    # By quantiles, shares of rows below 1e-7 of them are not distinguished.
     return Case(codec, X, read, rebuild, around, 1e-7 * len(rows) if scaling == "quantile" else 1e-12)
 
 

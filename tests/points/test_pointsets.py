@@ -146,7 +146,7 @@ INDEPENDENT = {
 
 
 @pytest.mark.parametrize("name", INDEPENDENT)
-def test_law_equals_an_independent_construction(name):
+def test_distribution_equals_an_independent_construction(name):
     """Moments within 4 standard errors, columns by Kolmogorov-Smirnov, labels by chi-square."""
     pointset = POINTSETS[name]
     rows, labels = pointset.draw(20_000, 7)
@@ -166,7 +166,7 @@ def test_law_equals_an_independent_construction(name):
 
 
 @pytest.mark.parametrize("name", ["blobs", "manycircles"])
-def test_true_log_density_is_the_laws(name):
+def test_true_log_density_is_the_distributions(name):
     rows = load_pointset(name, 5000, random_state=3)[0]
     found = true_log_density(name, rows)
     axis = np.linspace(-1.6, 1.6, 401)

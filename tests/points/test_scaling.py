@@ -60,7 +60,7 @@ def test_quantile_scaling_is_scikit_learns():
 def test_quantile_round_trip(rows):
     scaling = QuantileScaling.fit(rows)
     back = scaling.inverse(scaling.transform(rows))
-    # Towards an end of the normal law a float32 leaves 1e-6 of the distribution.
+    # Towards an end of the normal distribution a float32 leaves 1e-6 of the distribution.
     assert (np.abs(back - rows) <= 1e-5 * np.ptp(rows, axis=0) * len(rows) + 1e-9 * np.abs(rows)).all()
     assert (back >= rows.min(axis=0)).all() and (back <= rows.max(axis=0)).all()
 

@@ -99,7 +99,7 @@ steps = 5
         fresh = held_out("blobs", 40)[0]
         assert rows["moons"].floor is None
         assert rows["blobs"].floor.value == pytest.approx(-true_log_density("blobs", fresh).mean())
-        # A model that has hardly learned: far above the law's own.
+        # A model that has hardly learned: far above the distribution's own.
         assert rows["blobs"].floor.value + 0.5 < rows["blobs"].summaries[0].value < 10
         assert "held-out NLL (nats)" in markdown(results, results.spec.sections[0])
 

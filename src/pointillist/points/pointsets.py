@@ -92,9 +92,9 @@ def _blobs_of(component: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
 def _blobs_log_joint(rows: np.ndarray) -> np.ndarray:
     from scipy.stats import multivariate_normal
 
-    laws = zip(_BLOBS_MEANS, _BLOBS_COVARIANCES, strict=True)
+    distributions = zip(_BLOBS_MEANS, _BLOBS_COVARIANCES, strict=True)
     # SciPy makes a number of a single row's.
-    label_0, low, high = (np.atleast_1d(multivariate_normal(mean, cov).logpdf(rows)) for mean, cov in laws)
+    label_0, low, high = (np.atleast_1d(multivariate_normal(mean, cov).logpdf(rows)) for mean, cov in distributions)
     return np.stack([np.log(0.8) + label_0, np.log(0.2) + np.logaddexp(np.log(0.2) + low, np.log(0.8) + high)], axis=1)
 
 

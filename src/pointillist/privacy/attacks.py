@@ -55,7 +55,7 @@ class Knowledge:
     Attributes:
         model: The model.
         drawn: Rows drawn from it.
-        reference: Rows of the population that were not in training, and are not among those to tell apart.
+        reference: Rows of the population that were not in training, and are not among those to distinguish.
         seed: Seed of noise and hidden cells.
     """
 

@@ -23,7 +23,7 @@ MIN_ROWS = 30
 """Fewest members, and fewest non-members."""
 
 MOST_ROWS = 10_000
-"""Most members, and most non-members, that are told apart by default."""
+"""Most members, and most non-members, that are distinguished by default."""
 
 MOST_REFERENCE = 5000
 """Most non-members that attacks may compare with."""
@@ -147,7 +147,7 @@ def audit(
             model does, and then the audit means nothing. A third of them is kept as reference.
         labels: Labels of members and of non-members, if they are no column of them.
         n_drawn: Number of rows to draw from the model; by default four for each member, from 2,000 to 20,000.
-        max_rows: Most members, and most non-members, to tell apart; drawn at random if there are more.
+        max_rows: Most members, and most non-members, to distinguish; drawn at random if there are more.
         delta: δ of the lower bounds of ε. By default that of the model's own guarantee, or 0 if it has none.
         random_state: Seed, 0 … 2³² - 1, of the generated rows, of noise, and of random choices of rows.
 
