@@ -50,7 +50,8 @@ def check_inside(found, where):
         assert (cells >= own.get("low", -np.inf)).all() and (cells <= own.get("high", np.inf)).all()
 
 
-HOURS, LITTLE = {"hours": {"low": 11, "high": 12.5}}, {"extra": {"high": 1}}
+# Ends with more digits than the columns.
+HOURS, LITTLE = {"hours": {"low": 10.96, "high": 12.54}}, {"extra": {"high": 1}}
 ROOMS, KIND, DAY = {"rooms": {"low": 1, "high": 3}}, {"<b>kind": {"values": [0, 2]}}, {"day": {"low": 19_800}}
 CASES = [
     # A value with a token of its own is allowed beside a range of numbers.
@@ -81,6 +82,7 @@ def test_rows_in_ranges_are_pythons_for_the_same_seed(mixed_model, page_of, monk
     assert np.isclose(rows, own, rtol=0, atol=1e-2, equal_nan=True).all(axis=1).mean() > 0.96
     check_inside(found, where)
     assert all(set(found[name]) == {value} for name, value in given.items())
+    assert np.array_equal(np.round(found["hours"], 1), found["hours"])
 
 
 def test_sets_in_a_table_without_continuous_numbers_are_pythons(page_of, monkeypatch):

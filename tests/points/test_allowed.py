@@ -1,5 +1,6 @@
 """What conditions allow in a column, against the cells that a code decodes."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -27,6 +28,8 @@ FEW = code(RNG.choice([1, 2, 5, 9], N))
 MANY = code(RNG.integers(0, 1000, N))
 SPIKED = code(np.where(RNG.random(N) < 0.3, 0.0, RNG.gamma(3, 20, N)), RNG.random(N) < 0.1)
 BY_INTERVALS = code(RNG.gamma(3, 20, N), share=0.0)
+DATE, DAY = datetime(2020, 1, 1, tzinfo=UTC), 86_400
+DAYS = ColumnCode.fit("x", Cells(DATE.timestamp() + DAY * RNG.integers(0, 900, N), WHOLE, is_date=True))
 TEXTS = ColumnCode.fit("x", Cells(RNG.integers(0, 3, N), RNG.random(N) < 0.2, ("Lyon", "Nice", "Paris")))
 DOUBLE = pa.float64()
 
@@ -84,6 +87,10 @@ def test_ends_of_ranges_need_be_no_values_of_the_column():
     for low, high in ((5, 9), (4.999, 9.001), (Decimal(5), Decimal("9.0"))):
         values, _ = decoded(ROUNDED, allowed(ROUNDED, money, between(low, high)))
         assert values.min() >= 5 and values.max() <= 9
+    own = allowed(MANY, pa.int64(), between(3.2, 5.7))
+    assert set(decoded(MANY, own)[0]) == {4, 5} and own.ends == (4, 5)
+    own = allowed(DAYS, pa.timestamp("s", "UTC"), between(DATE + timedelta(hours=5), DATE + timedelta(days=2, hours=5)))
+    assert set(decoded(DAYS, own)[0] - DATE.timestamp()) == {DAY, 2 * DAY}
     assert allowed(FEW, money, one_of(2, 9)).slots.tolist() == [1, 3]
     for kind in (money, DOUBLE, pa.int64()):
         assert allowed(FEW, kind, between(2, np.inf)).slots.tolist() == [1, 2, 3]
@@ -98,6 +105,9 @@ def test_ends_of_ranges_need_be_no_values_of_the_column():
         (FEW, DOUBLE, one_of(3, 4), "no training row is one_of\\(3, 4\\)"),
         (CONTINUOUS, DOUBLE, between(100, None), "no training row is between\\(100, None\\)"),
         (CONTINUOUS, DOUBLE, between(10, 10), "no training row is between\\(10, 10\\)"),
+        (ROUNDED, DOUBLE, between(5.021, 5.024), "no training row is between\\(5.021, 5.024\\)"),
+        (ROUNDED, DOUBLE, one_of(5.021, 5.024), "no training row is one_of\\(5.021, 5.024\\)"),
+        (MANY, pa.int64(), between(3.2, 3.8), "no training row is between\\(3.2, 3.8\\)"),
         (CONTINUOUS, DOUBLE, one_of(9, 10), "no training row is one_of\\(9, 10\\)"),
         (CONTINUOUS, DOUBLE, missing, "has no missing cells in the model"),
         (CONTINUOUS, DOUBLE, between("a", "b"), "column 'x' holds double, and \\['a'\\] is not that"),

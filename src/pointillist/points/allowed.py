@@ -121,6 +121,7 @@ def _of_values(code: ColumnCode, cells: Cells, condition: OneOf) -> tuple[np.nda
 
 def _of_ends(code: ColumnCode, low: float, high: float) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """Values of the token, and a range of scores, from a lowest to a highest number."""
+    low, high = code.inside(low, high)
     slots = np.flatnonzero((code.atoms >= low) & (code.atoms <= high))
     span = None if code.scores is None else code.scores.span(low, high, code.unit)
     if span is None:
@@ -154,5 +155,5 @@ def _in_pieces(
 def _span(code: ColumnCode, kind: Any) -> str:
     if code.categories is not None or kind is None or kind_of(kind) not in ("whole", "number"):
         return ""
-    low, high = code.ends
+    low, high = code.rounded(np.array(code.ends))
     return f"; its values go from {low:g} to {high:g}"

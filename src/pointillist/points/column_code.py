@@ -221,6 +221,13 @@ class ColumnCode:
             return self.first + self.step * np.round((values - self.first) / self.step)
         return values if self.decimals is None else np.round(values, self.decimals)
 
+    def inside(self, low: float, high: float) -> tuple[float, float]:
+        """The lowest and the highest number in a range that has the column's digits, or step; they cross if none has."""
+        nearest = self.rounded(np.array([low, high], float))
+        steps = np.array([float(nearest[0] < low), -float(nearest[1] > high)])
+        first, last = self.rounded(nearest + self.unit * steps)
+        return float(first), float(last)
+
     @property
     def ends(self) -> tuple[float, float]:
         """The lowest and the highest number of the column."""

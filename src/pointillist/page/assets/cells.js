@@ -75,6 +75,17 @@
   }
 
   /**
+   * The lowest and the highest number of a range that has the column's digits, or step; they cross if none has.
+   *
+   * @param {Column} column
+   */
+  function inside(column, low, high) {
+    const [round, unit] = [rounder(column), unitOf(column)];
+    const [first, last] = [round(low), round(high)];
+    return [first < low ? round(first + unit) : first, last > high ? round(last - unit) : last];
+  }
+
+  /**
    * From a token and a score to a value: the index of a category, a number, or NaN if the cell is missing.
    *
    * @param {Partial<DrawnColumn> & Column} column
@@ -213,5 +224,5 @@
     }
   }
 
-  Object.assign(window.pointillist, { mixed: { Scores, decoder, writer, choices, restore, unitOf } });
+  Object.assign(window.pointillist, { mixed: { Scores, decoder, writer, choices, inside, restore, unitOf } });
 })();

@@ -18,6 +18,7 @@
    */
   function conditionOf(column, { values, low = -Infinity, high = Infinity }) {
     const { token, atoms } = column;
+    if (atoms) [low, high] = mixed.inside(column, low, high);
     /** @type {Condition["pieces"]} */
     const pieces = [];
     if (values) {
