@@ -222,7 +222,7 @@ class ColumnCode:
         return values if self.decimals is None else np.round(values, self.decimals)
 
     def inside(self, low: float, high: float) -> tuple[float, float]:
-        """The lowest and the highest number in a range that has the column's digits, or step; they cross if none has."""
+        """The lowest and the highest number of a range with the column's digits or step; they cross if it has none."""
         nearest = self.rounded(np.array([low, high], float))
         steps = np.array([float(nearest[0] < low), -float(nearest[1] > high)])
         first, last = self.rounded(nearest + self.unit * steps)
