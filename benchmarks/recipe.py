@@ -51,8 +51,8 @@ def main() -> None:
     print(f"{'set':>16}{'seed':>6}{'fit':>8}{'W1/floor':>10}{'forest':>9}{'energy':>8}{'closer':>8}{'KS p':>8}")
     results = {}
     for name in options.sets:
-        floor, of_truth = _floor(name)
-        print(f"{name:>16}  true{'':>8}{of_truth:>10.3f}")
+        floor, of_data = _floor(name)
+        print(f"{name:>16}  true{'':>8}{of_data:>10.3f}")
         runs = [_run(name, seed, floor, options.published) for seed in range(options.seeds)]
         means = {key: statistics.mean(run[key] for run in runs) for key in COLUMNS}
         errors = {key: statistics.stdev(run[key] for run in runs) / len(runs) ** 0.5 for key in COLUMNS}
@@ -60,7 +60,7 @@ def main() -> None:
         _show("", "± se", errors)
         results[name] = {
             "floor": floor,
-            "w1_of_truth": of_truth,
+            "w1_of_data": of_data,
             "runs": runs,
             "means": means,
             "standard_errors": errors,
@@ -90,13 +90,13 @@ def _floor(name: str) -> tuple[float, float]:
     Some generators lay rows out evenly (moons, circles), so that draws are nearer to each other than independent rows
     of the same distribution are. No model's rows can be nearer than those.
     """
-    distribution = np.random.default_rng(0).permutation(load_pointset(name, 2000 * FLOOR_PAIRS, random_state=9)[0])
-    independent = distribution.astype(np.float64).reshape(FLOOR_PAIRS, 2000, -1)
+    rows = np.random.default_rng(0).permutation(load_pointset(name, 2000 * FLOOR_PAIRS, random_state=9)[0])
+    independent = rows.astype(np.float64).reshape(FLOOR_PAIRS, 2000, -1)
     with ThreadPoolExecutor(2) as pool:
         drawn = pool.map(lambda i: _w1(_fresh(name, 2 * i), _fresh(name, 2 * i + 1)), range(FLOOR_PAIRS))
-        of_truth = pool.map(lambda i: _w1(independent[i], _fresh(name, 500 + i)), range(FLOOR_PAIRS))
+        of_data = pool.map(lambda i: _w1(independent[i], _fresh(name, 500 + i)), range(FLOOR_PAIRS))
         floor = statistics.mean(drawn)
-        return floor, statistics.mean(of_truth) / floor
+        return floor, statistics.mean(of_data) / floor
 
 
 def _run(name: str, seed: int, floor: float, is_published: bool) -> dict[str, float]:

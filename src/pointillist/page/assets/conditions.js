@@ -18,13 +18,13 @@
    */
   function conditionOf(column, { values, low = -Infinity, high = Infinity }) {
     const { token, atoms } = column;
-    if (atoms) [low, high] = mixed.inside(column, low, high);
     /** @type {Condition["pieces"]} */
     const pieces = [];
     if (values) {
       for (const value of values) pieces.push([Number.isNaN(value) ? column.n_values : value, 1, 0, 1]);
       return { token, pieces, ends: [-Infinity, Infinity] };
     }
+    [low, high] = mixed.inside(column, low, high);
     atoms.forEach((atom, i) => atom >= low && atom <= high && pieces.push([i, 1, 0, 1]));
     /** @type {Condition["ranges"]} */
     let ranges;
