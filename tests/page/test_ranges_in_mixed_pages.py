@@ -56,7 +56,7 @@ ROOMS, KIND, DAY = {"rooms": {"low": 1, "high": 3}}, {"<b>kind": {"values": [0, 
 CASES = [
     # A value with a token of its own is allowed beside a range of numbers.
     (HOURS | KIND | LITTLE, {}, None, 0.0),
-    (DAY, {"extra": 0.5}, None, 0.0),
+    pytest.param(DAY, {"extra": 0.5}, None, 0.0, marks=pytest.mark.slow),
     pytest.param(HOURS, {"rooms": 2}, "yes", 1.0, marks=pytest.mark.slow),
     pytest.param({"hours": {"low": 14}}, {"sum": 16.25}, None, 0.0, marks=pytest.mark.slow),
     pytest.param(ROOMS | KIND | DAY, {}, None, 0.0, marks=pytest.mark.slow),
