@@ -56,3 +56,14 @@ def page_of(opened, tmp_path):
         return page
 
     return build
+
+
+@pytest.fixture
+def ask():
+    """Adds a condition to a page, by the name of its column; gives its fields."""
+
+    def add(page, name):
+        page.select_option("#condition-column", label=name)
+        return page.locator("#conditions fieldset").last.locator("input")
+
+    return add

@@ -105,12 +105,6 @@ def test_sets_in_a_table_without_continuous_numbers_are_pythons(page_of, monkeyp
         assert ["abcd"[int(value)] for value in found[name]] == expected[name].to_pylist()
 
 
-def ask(page, name):
-    """Adds a condition; gives its fields."""
-    page.select_option("#condition-column", label=name)
-    return page.locator("#conditions fieldset").last.locator("input")
-
-
 WRONG = [
     ("90", "", "sum: no training row lies there; its values go from "),
     ("5", "5", "sum: no training row lies there; its values go from "),
@@ -120,7 +114,7 @@ WRONG = [
 
 
 @IN_CHROMIUM
-def test_ranges_are_asked_for_in_the_page(mixed_model, page_of):
+def test_ranges_are_asked_for_in_the_page(ask, mixed_model, page_of):
     page = page_of(mixed_model)
     page.click("#given summary")
     names = [*mixed_model.model_.codec.names, "label"]
@@ -151,7 +145,7 @@ def test_ranges_are_asked_for_in_the_page(mixed_model, page_of):
         assert float(texts[3]) == pytest.approx(float(texts[1]) + float(texts[2]))
 
 
-def test_ranges_that_too_few_rows_meet_are_said_in_a_line(mixed_model, page_of, monkeypatch):
+def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, mixed_model, page_of, monkeypatch):
     monkeypatch.setitem(numbers.RANGES, "smallest_mass", 0.7)
     monkeypatch.setitem(numbers.RANGES, "most_tries", 1)
     page = page_of(mixed_model)

@@ -102,12 +102,6 @@ def test_rows_in_ranges_come_from_the_distribution_of_those_that_are(model, page
         assert abs(np.mean(own > np.median(other)) - np.mean(other > np.median(other))) < 2 * error / other.std()
 
 
-def ask(page, name):
-    """Adds a condition; gives its fields."""
-    page.select_option("#condition-column", label=name)
-    return page.locator("#conditions fieldset").last.locator("input")
-
-
 WRONG = [
     ("90", "", "<b>a: no training row lies there; its values go from -"),
     ("5", "5", "<b>a: no training row lies there; its values go from -"),
@@ -117,7 +111,7 @@ WRONG = [
 
 
 @IN_CHROMIUM
-def test_ranges_are_asked_for_in_the_page(model, page_of):
+def test_ranges_are_asked_for_in_the_page(ask, model, page_of):
     page = page_of(model)
     page.click("#given summary")
     assert page.locator("#condition-column option").all_inner_texts()[1:] == ["<b>a", "b", "count", "c", "is_new"]
@@ -151,7 +145,7 @@ def test_ranges_are_asked_for_in_the_page(model, page_of):
         assert float(texts[0]) >= 4 and texts[3] in ("3", "5") and texts[6] == "low"
 
 
-def test_ranges_that_too_few_rows_meet_are_said_in_a_line(model, page_of, monkeypatch):
+def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, model, page_of, monkeypatch):
     monkeypatch.setitem(numbers.RANGES, "smallest_mass", 0.5)
     monkeypatch.setitem(numbers.RANGES, "most_tries", 3)
     page = page_of(model)

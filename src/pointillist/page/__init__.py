@@ -123,7 +123,7 @@ def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
 
 
 def _needed(scripts: Sequence[str], model: dict[str, Any]) -> list[str]:
-    """Those of some scripts that a model's page needs."""
+    """Returns the scripts, among some, that the page of a model needs."""
     unused = {name for kind, names in OF_KIND.items() if kind != model["kind"] for name in names}
     if model["kind"] == "mixed" and not model["with_number"]:
         unused.add("twisting.js")
