@@ -121,7 +121,7 @@ def _of_values(code: ColumnCode, cells: Cells, condition: OneOf) -> tuple[np.nda
 
 def _of_ends(code: ColumnCode, low: float, high: float) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """Values of the token, and a range of scores, from a lowest to a highest number."""
-    low, high = code.inside(low, high)
+    low, high = (code.bounded(np.array([end]), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
     slots = np.flatnonzero((code.atoms >= low) & (code.atoms <= high))
     span = None if code.scores is None else code.scores.span(low, high, code.unit)
     if span is None:

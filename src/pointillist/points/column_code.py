@@ -221,12 +221,10 @@ class ColumnCode:
             return self.first + self.step * np.round((values - self.first) / self.step)
         return values if self.decimals is None else np.round(values, self.decimals)
 
-    def inside(self, low: float, high: float) -> tuple[float, float]:
-        """The lowest and the highest number of a range with the column's digits or step; they cross if it has none."""
-        nearest = self.rounded(np.array([low, high], float))
-        steps = np.array([float(nearest[0] < low), -float(nearest[1] > high)])
-        first, last = self.rounded(nearest + self.unit * steps)
-        return float(first), float(last)
+    def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
+        """Returns the nearest numbers with the column's digits or step that are not below bounds, or (-1) not above."""
+        nearest = self.rounded(bounds)
+        return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(nearest + sign * self.unit))
 
     @property
     def ends(self) -> tuple[float, float]:

@@ -133,9 +133,7 @@ def _restore_order(
         code = codes[i]
         # As far on the other side, if the column goes so far.
         turned = code.rounded(np.clip(2 * other - own, *code.ends))
-        nearest = code.rounded(other)
-        nearest = np.where(sign * nearest >= sign * other, nearest, code.rounded(nearest + sign * code.unit))
-        values[rows, i] = np.where(sign * turned >= sign * other, turned, nearest)
+        values[rows, i] = np.where(sign * turned >= sign * other, turned, code.bounded(other, sign))
 
 
 def relations(

@@ -75,14 +75,14 @@
   }
 
   /**
-   * The lowest and the highest number of a range that has the column's digits, or step; they cross if none has.
+   * The nearest number with the column's digits, or step, that is not below a bound, or (-1) not above.
    *
    * @param {Column} column
    */
-  function inside(column, low, high) {
-    const [round, unit] = [rounder(column), unitOf(column)];
-    const [first, last] = [round(low), round(high)];
-    return [first < low ? round(first + unit) : first, last > high ? round(last - unit) : last];
+  function bounded(column, bound, sign) {
+    const round = rounder(column);
+    const nearest = round(bound);
+    return sign * nearest < sign * bound ? round(nearest + sign * unitOf(column)) : nearest;
   }
 
   /**
@@ -218,11 +218,9 @@
       const { minimum, maximum, round } = own[i];
       // As far on the other side, if the column goes so far.
       const turned = round(clamp(2 * other - values[i], minimum, maximum));
-      let nearest = round(other);
-      if (sign * nearest < sign * other) nearest = round(nearest + sign * unitOf(own[i]));
-      values[i] = sign * turned >= sign * other ? turned : nearest;
+      values[i] = sign * turned >= sign * other ? turned : bounded(own[i], other, sign);
     }
   }
 
-  Object.assign(window.pointillist, { mixed: { Scores, decoder, writer, choices, inside, restore, unitOf } });
+  Object.assign(window.pointillist, { mixed: { Scores, decoder, writer, bounded, choices, restore, unitOf } });
 })();

@@ -24,7 +24,7 @@
       for (const value of values) pieces.push([Number.isNaN(value) ? column.n_values : value, 1, 0, 1]);
       return { token, pieces, ends: [-Infinity, Infinity] };
     }
-    [low, high] = mixed.inside(column, low, high);
+    [low, high] = [mixed.bounded(column, low, 1), mixed.bounded(column, high, -1)];
     atoms.forEach((atom, i) => atom >= low && atom <= high && pieces.push([i, 1, 0, 1]));
     /** @type {Condition["ranges"]} */
     let ranges;
