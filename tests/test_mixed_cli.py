@@ -2,15 +2,17 @@
 
 import json
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
-from pointillist import Diffusion
+from pointillist import Diffusion, between
 from pointillist.cli import main
 from pointillist.cli.calibrating import calibrated
 from pointillist.cli.conditions import where_of
@@ -326,3 +328,31 @@ def test_times_are_in_the_time_zone_of_their_column(run):
     assert found.type == hours.type and set(found.to_pylist()) <= set(hours.to_pylist())
     asked = where_of(load_model(Path("m")), ["fed=1970-01-02..1970-01-03T12:00:00+01:00"])["fed"]
     assert asked.low == datetime(1970, 1, 2, 5, tzinfo=UTC) and asked.high == datetime(1970, 1, 3, 11, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_orders_of_categories_and_durations_are_asked_for(run, kind):
+    sizes, minutes = ["S", "M", "L", "XL"], np.arange(200)
+    own, took = np.array(sizes)[minutes % 3], (60_000 * minutes).astype("timedelta64[ms]")
+    if kind == "polars":
+        frame = pl.DataFrame({"size": pl.Series(own, dtype=pl.Enum(sizes)), "took": took})
+        parquet.write_table(frame.to_arrow(), "t.parquet")
+    else:
+        pd.DataFrame({"size": pd.Categorical(own, sizes, ordered=True), "took": took}).to_parquet("t.parquet")
+    run("fit", "t.parquet", "-o", "m", "--epochs", 1, *SMALL)
+    conditions = ["size=M..XL", "took=50min..2h"]
+    asked = where_of(load_model(Path("m")), conditions)
+    assert str(asked["size"]) == "between('M', 'XL')"
+    assert asked["took"] == between(timedelta(seconds=3000), timedelta(hours=2))
+    options = [part for condition in conditions for part in ("--where", condition)]
+    assert run("sample", "m", "-n", 60, "-o", "rows.parquet", *options)[0] == 0
+    rows = parquet.read_table("rows.parquet")
+    assert set(rows["size"].to_pylist()) == {"M", "L"} and pa.types.is_duration(rows["took"].type)
+    assert min(rows["took"].to_pylist()).seconds >= 3000 and max(rows["took"].to_pylist()).seconds <= 7200
+    for condition, message in [
+        ("size=XL..M", "column 'size': between('XL', 'M') is empty: its categories in order are S, M, L, XL"),
+        ("size=M..huge", "column 'size' has no 'huge': its categories in order are S, M, L, XL"),
+        ("took=long", "column 'took' holds duration["),
+    ]:
+        code, _, error = run("sample", "m", "-n", 3, "-o", "rows.parquet", "--where", condition)
+        assert code == 2 and message in error and error.count("\n") == 1

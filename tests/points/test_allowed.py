@@ -82,6 +82,23 @@ def test_values_of_a_set():
     assert values.min() >= 20 - 1e-4 and values.max() <= 20.5 + 1e-4
 
 
+def test_categories_from_one_to_another():
+    order = ("Nice", "Rome", "Lyon", "Paris")
+    for (low, high), slots in [(("Rome", "Lyon"), [0]), ((None, "Lyon"), [0, 1]), (("Lyon", None), [0, 2])]:
+        own = allowed(TEXTS, pa.dictionary(pa.int8(), pa.string(), ordered=True), between(low, high), order)
+        assert own.slots.tolist() == slots and not len(own.ranges)
+    for (low, high), message in [
+        (("Rome", "Rome"), "column 'x': no training row is between"),
+        (
+            ("Lyon", "Rome"),
+            "between\\('Lyon', 'Rome'\\) is empty: its categories in order are Nice, Rome, Lyon, P",
+        ),
+        ((None, "Oslo"), "column 'x' has no 'Oslo': its categories in order are Nice"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            allowed(TEXTS, pa.string(), between(low, high), order)
+
+
 def test_ends_of_ranges_need_be_no_values_of_the_column():
     money = pa.decimal128(5, 2)
     for low, high in ((5, 9), (4.999, 9.001), (Decimal(5), Decimal("9.0"))):

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pointillist.points.columns import listed, shown
 from pointillist.points.conditions import between, missing, one_of, present
 from pointillist.points.mixed import kind_of
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 FORMS = "COLUMN=VALUE, COLUMN=LOW..HIGH, COLUMN=A|B|C, COLUMN=? (missing) or COLUMN=!? (present)"
 """The forms of `--where`."""
+
+UNITS: dict[str, Any] = {"d": "D", "h": "h", "min": "m", "s": "s", "ms": "ms", "us": "us", "ns": "ns"}
+"""NumPy's name of each unit of a duration."""
 
 
 def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
@@ -28,18 +33,18 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
         column, is_pair, value = text.partition("=")
         if not is_pair or not value:
             raise ValueError(f"--where takes {FORMS}, not {shown(text)}")
-        name, known, parse = _reading(model, column)
+        name, known, has_order, parse = _reading(model, column)
         if name in where:
             raise ValueError(f"--where gives column {shown(column)} twice: leave one of them out")
         try:
-            where[name] = _asked(value, known, parse)
+            where[name] = _asked(value, known, has_order, parse)
         except ValueError as error:
             raise ValueError(f"--where {shown(text)}: {error}") from error
     return where or None
 
 
-def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, Callable[[str], Any]]:
-    """A column's name, its values if it has no others, and what reads a value."""
+def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, bool, Callable[[str], Any]]:
+    """A column's name, its values if it has no others, whether values have an order, and what reads a value."""
     codec = model.codec
     if isinstance(codec, NumberCodec):
         names = list(range(codec.n_columns)) if codec.names is None else list(codec.names)
@@ -48,16 +53,17 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, Cal
             raise ValueError(
                 f"--where: there is no column {shown(column)}; the columns are {listed([str(each) for each in names])}"
             )
-        return found[0], None, lambda text: _number(column, codec.types[names.index(found[0])], text)
+        return found[0], None, True, lambda text: _number(column, codec.types[names.index(found[0])], text)
     assert isinstance(codec, TokenCodec)
     # The names of a data frame need not be text.
     name = next((code.name for code in codec.encoding.columns if str(code.name) == column), column)
     code, kind = codec.encoding.code(name), codec.layout.type_of(name)
     if code.categories is not None or kind is None:
-        known = list(code.atoms.tolist() if code.categories is None else code.categories)
-        return name, known, lambda text: _category(text, known)
+        order = codec.layout.order_of(name)
+        known = list(code.atoms.tolist() if code.categories is None else order or code.categories)
+        return name, known, order is not None, lambda text: _category(text, known)
     if kind_of(kind) in ("whole", "number"):
-        return name, None, lambda text: _number(column, kind, text)
+        return name, None, True, lambda text: _number(column, kind, text)
 
     def date(text: str) -> Any:
         import pyarrow as pa
@@ -65,6 +71,8 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, Cal
 
         zone, value = getattr(kind, "tz", None), pa.scalar(text)
         try:
+            if pa.types.is_duration(kind):
+                return _duration(text, kind.unit)
             if zone is None or re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]):
                 return value.cast(kind).as_py()
             # Without an offset, it is a time in the column's time zone.
@@ -73,20 +81,28 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, Cal
         except (ValueError, OverflowError, pa.ArrowException) as error:
             raise ValueError(f"column {shown(str(name))} holds {kind}, and {shown(text)} is not that") from error
 
-    return name, None, date
+    return name, None, True, date
 
 
-def _asked(text: str, known: list[Any] | None, parse: Callable[[str], Any]) -> Any:
+def _asked(text: str, known: list[Any] | None, has_order: bool, parse: Callable[[str], Any]) -> Any:
     if known is not None and any(_is_same(each, text) for each in known):
         return parse(text)
     if text in ("?", "!?"):
         return missing if text == "?" else present
-    if known is None and ".." in text:
+    if has_order and ".." in text:
         low, _, high = text.partition("..")
         return between(parse(low) if low.strip() else None, parse(high) if high.strip() else None)
     if "|" in text:
         return one_of(*(None if part == "?" else parse(part) for part in text.split("|")))
     return parse(text)
+
+
+def _duration(text: str, unit: str) -> np.timedelta64:
+    """A whole number of the unit that follows it, or of the column's."""
+    parts = re.fullmatch(rf"([+-]?\d+) *({'|'.join(UNITS)})?", text.strip())
+    if parts is None:
+        raise ValueError
+    return np.timedelta64(int(parts[1]), UNITS[parts[2] or unit])
 
 
 def _is_same(category: Any, text: str) -> bool:

@@ -67,7 +67,7 @@ def allowed_cells(codec: TokenCodec, conditions: Mapping[Any, Condition]) -> tup
     found = []
     for name, condition in conditions.items():
         code = codec.encoding.code(name)
-        own = allowed(code, codec.layout.type_of(name), condition)
+        own = allowed(code, codec.layout.type_of(name), condition, codec.layout.order_of(name))
         is_whole = len(own.slots) == code.size and (own.low == 0).all() and (own.high == 1).all()
         if not is_whole or (len(own.ranges) and not own.is_whole_score):
             found.append(own)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.points.column_code import ColumnCode
+from pointillist.points.columns import listed
 from pointillist.points.conditions import Between, Condition, Missing, OneOf, Present
 from pointillist.points.mixed import Cells, cells_of, kind_of
 
@@ -48,13 +49,16 @@ class Allowed:
         return len(self.ranges) == 1 and tuple(self.ranges[0]) == _WHOLE
 
 
-def allowed(code: ColumnCode, kind: "pa.DataType | None", condition: Condition) -> Allowed:
+def allowed(
+    code: ColumnCode, kind: "pa.DataType | None", condition: Condition, order: tuple[Any, ...] | None = None
+) -> Allowed:
     """Returns what a condition allows in a column.
 
     Args:
         code: The column's code.
         kind: Arrow's type of the column; None for labels that have no column in the table.
         condition: The condition.
+        order: All categories of the column, in their order; None if they have none.
 
     Raises:
         ValueError: In one line, if the condition cannot be put to the column, or allows nothing.
@@ -70,14 +74,13 @@ def allowed(code: ColumnCode, kind: "pa.DataType | None", condition: Condition) 
             own = _of_values(code, _cells(code.name, given, kind), condition)
     elif isinstance(condition, Between):
         if code.categories is not None:
-            raise ValueError(
-                f"column {code.name!r} holds categories, which have no order: take one_of in place of {condition}"
+            own = _of_order(code, condition, order), *own[1:]
+        else:
+            low, high = (
+                default if value is None else _end(code.name, value, kind)
+                for value, default in zip((condition.low, condition.high), _WHOLE, strict=True)
             )
-        low, high = (
-            default if value is None else _end(code.name, value, kind)
-            for value, default in zip((condition.low, condition.high), _WHOLE, strict=True)
-        )
-        own = _of_ends(code, low, high)
+            own = _of_ends(code, low, high)
     slots, ranges, limits = own
     if is_missing_allowed:
         if not code.has_missing:
@@ -117,6 +120,24 @@ def _of_values(code: ColumnCode, cells: Cells, condition: OneOf) -> tuple[np.nda
             f"column {code.name!r} holds continuous numbers, of which {condition} has mass 0: take between"
         )
     return slots, ranges, (float(cells.values.min()), float(cells.values.max()))
+
+
+def _of_order(code: ColumnCode, condition: Between, order: tuple[Any, ...] | None) -> np.ndarray:
+    """Values of the token that stand for categories from one to another."""
+    if order is None:
+        raise ValueError(
+            f"column {code.name!r} holds categories, which have no order: take one_of in place of {condition}"
+        )
+    known = f"its categories in order are {listed([str(each) for each in order])}"
+    for end in (condition.low, condition.high):
+        if end is not None and end not in order:
+            raise ValueError(f"column {code.name!r} has no {end!r}: {known}")
+    low = 0 if condition.low is None else order.index(condition.low)
+    high = len(order) if condition.high is None else order.index(condition.high)
+    if low > high:
+        raise ValueError(f"column {code.name!r}: {condition} is empty: {known}")
+    assert code.categories is not None
+    return np.array([i for i, each in enumerate(code.categories) if low <= order.index(each) <= high], int)
 
 
 def _of_ends(code: ColumnCode, low: float, high: float) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:

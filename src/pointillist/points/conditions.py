@@ -64,7 +64,8 @@ def between(low: Any = None, high: Any = None) -> Between:
     """A cell from `low` to `high`, both included, in the units of the table.
 
     Args:
-        low: Lowest value, a number or a date; None for no lower end.
+        low: Lowest value: a number, a date, or a category of a column whose categories have an order; None for no lower
+            end.
         high: Highest value; None for no upper end.
 
     Raises:
@@ -80,7 +81,8 @@ def between(low: Any = None, high: Any = None) -> Between:
     if any(end is not None and end != end for end in (low, high)):
         raise ValueError("an end of between is NaN: give a number, or None for no end")
     try:
-        is_empty = low is not None and high is not None and low > high
+        # The order of texts is that of their column's categories.
+        is_empty = None not in (low, high) and not (isinstance(low, str) and isinstance(high, str)) and low > high
     except TypeError as error:
         raise ValueError(f"the ends of between must be of one kind, not {low!r} and {high!r}") from error
     if is_empty:

@@ -127,6 +127,11 @@ class FrameLayout:
         """Returns Arrow's type of a column; None if there is no column of that name."""
         return self.schema.field(self.names.index(name)).type if name in self.names else None
 
+    def order_of(self, name: Any) -> tuple[Any, ...] | None:
+        """Returns all categories of a column in their order; None if they have none, or there is no such column."""
+        is_ordered = getattr(self.type_of(name), "ordered", False)
+        return self.categories[self.names.index(name)] if is_ordered else None
+
     @property
     def file_schema(self) -> "pa.Schema":
         """The schema, with the columns' own names as text."""
