@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from browsers import IN_CHROMIUM
-from pointillist import Diffusion, between, one_of
+from pointillist import Diffusion, between, one_of, present
 from pointillist.page import mixed, numbers, render
 
 DRAWN = """async ([asked, where, given]) => {
@@ -25,7 +25,10 @@ def drawn(page, where, given, **asked):
 
 def as_condition(name, asked, encoding):
     if "values" in asked:
-        return one_of(*(encoding.code(name).categories[value] for value in asked["values"]))
+        known = encoding.code(name).categories
+        return one_of(*(None if np.isnan(v) else known[v] if known else v for v in asked["values"]))
+    if not asked:
+        return present
     low, high = (asked.get(end) for end in ("low", "high"))
     return between(as_day(low), as_day(high)) if name == "day" else between(low, high)
 
@@ -46,8 +49,10 @@ def as_numbers(name, column, encoding):
 def check_inside(found, where):
     for name, own in where.items():
         cells = np.array(found[name])
-        assert np.isin(cells, own["values"]).all() if "values" in own else True
-        assert (cells >= own.get("low", -np.inf)).all() and (cells <= own.get("high", np.inf)).all()
+        if "values" in own:
+            assert all(np.isin(cell, own["values"]) or (np.isnan(cell) and np.nan in own["values"]) for cell in cells)
+        else:
+            assert (cells >= own.get("low", -np.inf)).all() and (cells <= own.get("high", np.inf)).all()
 
 
 # Ends with more digits than the columns.
@@ -60,6 +65,8 @@ CASES = [
     pytest.param(HOURS, {"rooms": 2}, "yes", 1.0, marks=pytest.mark.slow),
     pytest.param({"hours": {"low": 14}}, {"sum": 16.25}, None, 0.0, marks=pytest.mark.slow),
     pytest.param(ROOMS | KIND | DAY, {}, None, 0.0, marks=pytest.mark.slow),
+    pytest.param({"rooms": {"values": [1, 4, np.nan]}} | HOURS, {}, None, 0.0, marks=pytest.mark.slow),
+    pytest.param({"rooms": {}} | HOURS, {}, None, 0.0, marks=pytest.mark.slow),
     pytest.param(ROOMS, {}, "no", 2.0, marks=pytest.mark.slow),
 ]
 
@@ -143,6 +150,23 @@ def test_ranges_are_asked_for_in_the_page(ask, mixed_model, page_of):
         texts = cells.locator("td").all_inner_texts()
         assert float(texts[1]) >= 11.5 and texts[0] == "two, or more"
         assert float(texts[3]) == pytest.approx(float(texts[1]) + float(texts[2]))
+
+
+@IN_CHROMIUM
+def test_numbers_that_are_not_missing_are_asked_for_in_the_page(ask, page_of):
+    rng = np.random.default_rng(0)
+    table = pa.table({"x": pa.array(rng.normal(0, 1, 200), mask=rng.random(200) < 0.5), "y": ["a", "b"] * 100})
+    page = page_of(Diffusion(width=16, depth=1, epochs=5, random_state=0).fit(table))
+    page.click("#given summary")
+    fields = ask(page, "x")
+    assert fields.count() == 3 and ask(page, "y").count() == 2
+    fields = page.locator("#conditions fieldset").first.locator("input")
+    for is_checked in (False, True):
+        fields.last.set_checked(is_checked)
+        page.click("#draw")
+        page.wait_for_function("() => !document.querySelector('#draw').dataset.busy")
+        cells = page.locator("#first-rows tbody tr td:first-child").all_inner_texts()
+        assert all(cells) == is_checked
 
 
 def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, mixed_model, page_of, monkeypatch):

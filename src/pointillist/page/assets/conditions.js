@@ -12,7 +12,8 @@
    * What a condition allows of a column.
    *
    * @param {Column} column
-   * @param {{values?: number[], low?: number, high?: number}} asked values: of categories, NaN for a missing cell
+   * @param {{values?: number[], low?: number, high?: number}} asked values: those of a set, NaN for a missing cell; without
+   *   ends, all that are not missing
    * @returns {Condition}
    * @throws {Error} that says in one line that nothing is allowed
    */
@@ -21,7 +22,8 @@
     /** @type {Condition["pieces"]} */
     const pieces = [];
     if (values) {
-      for (const value of values) pieces.push([Number.isNaN(value) ? column.n_values : value, 1, 0, 1]);
+      const of = (value) => (column.categories ? value : atoms.indexOf(value));
+      for (const value of values) pieces.push([Number.isNaN(value) ? column.n_values : of(value), 1, 0, 1]);
       return { token, pieces, ends: [-Infinity, Infinity] };
     }
     [low, high] = [mixed.bounded(column, low, 1), mixed.bounded(column, high, -1)];
@@ -71,6 +73,14 @@
     return span[0] < span[1] ? span : null;
   }
 
+  function checkbox(text, value = "") {
+    const input = element("input", { type: "checkbox", value });
+    return { input, label: element("label", {}, input, text) };
+  }
+
+  /** @param {ReturnType<typeof checkbox>[]} boxes */
+  const valuesOf = (...boxes) => element("div", { className: "values" }, ...boxes.map(({ label }) => label));
+
   /** The conditions of a form. */
   class Conditions {
     /** @type {{column: Column, read: () => Parameters<typeof conditionOf>[1] | null}[]} */
@@ -92,8 +102,7 @@
     #add(column) {
       if (this.#rows.some((row) => row.column === column)) return;
       const remove = element("button", { type: "button", textContent: "Remove" });
-      const isMixed = this.model.kind === "mixed";
-      const choices = isMixed ? column.categories && mixed.choices(column) : fewValues(column);
+      const choices = fewValues(column);
       const { fields, read } = choices ? this.#set(choices) : this.#range(column);
       const box = element("fieldset", {}, element("legend", {}, column.name), ...fields, remove);
       const row = { column, read };
@@ -109,15 +118,12 @@
 
     /** @param {[value: number, text: string][]} choices */
     #set(choices) {
-      const boxes = choices.map(([value, text]) => {
-        const input = element("input", { type: "checkbox", value: String(value) });
-        return { input, label: element("label", {}, input, text) };
-      });
+      const boxes = choices.map(([value, text]) => checkbox(text, String(value)));
       const read = () => {
         const values = boxes.filter(({ input }) => input.checked).map(({ input }) => Number(input.value));
         return values.length && values.length < boxes.length ? { values } : null;
       };
-      return { fields: [element("div", { className: "values" }, ...boxes.map(({ label }) => label))], read };
+      return { fields: [valuesOf(...boxes)], read };
     }
 
     #range(column) {
@@ -137,12 +143,13 @@
           throw new Error(`${column.name}: ${error.message}`);
         }
       };
+      const present = column.has_missing ? checkbox("not missing") : null;
       const read = () => {
         const [low, high] = [end(from), end(to)];
         if (low > high) throw new Error(`${column.name}: from ${from.input.value} to ${to.input.value} is empty`);
-        return low === undefined && high === undefined ? null : { low, high };
+        return low === undefined && high === undefined && !present?.input.checked ? null : { low, high };
       };
-      return { fields: [from.label, to.label], read };
+      return { fields: [from.label, to.label, ...(present ? [valuesOf(present)] : [])], read };
     }
 
     /**

@@ -4,19 +4,21 @@
 (() => {
   const { clamp, mixed, scaler, short } = window.pointillist;
 
-  /** Most whole numbers that are offered one by one. */
+  /** Most numbers that are offered one by one. */
   const MOST_VALUES = 12;
 
   /** A whole number stands for all that are rounded to it. */
   const HALF = 0.499;
 
   /**
-   * The values of a column that has few, with their texts; null if it has many.
+   * The values of a column of categories or few numbers, with their texts; null if it has others.
    *
    * @param {Column} column
    * @returns {[value: number, text: string][] | null}
    */
-  function fewValues({ is_whole, minimum, maximum, type }) {
+  function fewValues(column) {
+    const { is_whole, minimum, maximum, type, token, categories, scores, n_values: count } = column;
+    if (token !== undefined) return categories || (!scores && count <= MOST_VALUES) ? mixed.choices(column) : null;
     if (!is_whole || maximum - minimum >= MOST_VALUES) return null;
     const write = (value) => String(type === "bool" ? value !== 0 : value);
     return Array.from({ length: maximum - minimum + 1 }, (_, i) => [minimum + i, write(minimum + i)]);
