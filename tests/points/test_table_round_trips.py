@@ -19,6 +19,7 @@ from pointillist.models.choosing import as_mixed
 from pointillist.points import TableWriter, read_any
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
+from pointillist.points.frames import aligned
 from pointillist.points.mixed import MixedTable, cells_of, to_arrow
 from pointillist.points.token_codec import TokenCodec
 
@@ -351,3 +352,28 @@ def test_what_a_column_of_decimals_cannot_hold_is_refused():
 def test_no_part_of_a_time_is_dropped(value, kind):
     with pytest.raises(ValueError, match=f"column 'x' holds {re.escape(str(kind))}, and .* is not that"):
         cells_of("x", [value], kind)
+
+
+@pytest.mark.parametrize(
+    ("values", "cells", "tokens"),
+    [
+        ([3, 1, 2], [1, 3, 2], [1, 0, 2]),
+        ([3, 1, 2], [1.0, np.nan, 3.0], [1, np.nan, 0]),
+        ([3, 1, 2], ["2", None, "1"], [2, np.nan, 1]),
+        ([3, 1, 2], pandas.Categorical([2, 3]), [2, 0]),
+        ([0.5, 2.0, 1.0], [1.0, np.nan, 0.5], [2, np.nan, 0]),
+        ([0.5, 2.0, 1.0], [2, 1, 1], [1, 2, 2]),
+        ([True, False], [False, True], [1, 0]),
+        (["b", "a"], ["a", None, "b"], [1, np.nan, 0]),
+        (["b", "a"], pandas.Categorical([None, None]), [np.nan, np.nan]),
+        ([2, 1], pandas.Categorical([None, None]), [np.nan, np.nan]),
+    ],
+    ids=repr,
+)
+def test_categories_of_any_values_are_read_from_columns_that_are_plain_or_absent(values, cells, tokens):
+    frame = pandas.DataFrame({"g": pandas.Categorical(values * 10, values), "y": np.arange(10 * len(values)) / 3})
+    codec, _ = codec_of(frame)
+    read = aligned(pandas.DataFrame({"g": cells, "y": 0.0}), codec.layout).cells[0]
+    assert np.array_equal(codec.encoding.code("g").encode(read)[0], tokens, equal_nan=True)
+    absent = aligned(pandas.DataFrame({"y": [1.0, 2.0]}), codec.layout, absent=["g"])
+    assert codec.known_tokens(absent, -1.0)[:, 0].tolist() == [-1, -1]

@@ -147,7 +147,7 @@ def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = ()) -> Mix
         names = tuple(name for name in layout.names if name not in absent)
     for name, field in zip(layout.names, layout.schema, strict=True):
         if name not in names and name in absent:
-            columns.append(pa.chunked_array([pa.nulls(len(found[0]), _plain(field.type))]))
+            columns.append(pa.chunked_array([pa.nulls(len(found[0]), field.type)]))
             continue
         if name not in names:
             raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
@@ -164,22 +164,15 @@ def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if (pa.types.is_dictionary(wanted) or column.type == wanted) and not pa.types.is_null(column.type):
+    is_category = pa.types.is_dictionary(wanted)
+    has_categories = pa.types.is_dictionary(column.type) and not pa.types.is_null(column.type.value_type)
+    if column.type == wanted or (is_category and has_categories):
         return column
+    kind = wanted.value_type if is_category else wanted
     try:
         # A column that is empty, or of integers with missing cells, comes as another type.
-        held = column.cast(_plain(wanted))
-        if pa.types.is_integer(wanted):
-            pc.if_else(pc.is_nan(held), None, held).cast(wanted)
-        return held
+        held = column.cast(pa.float64() if pa.types.is_integer(kind) or pa.types.is_floating(kind) else kind)
+        exact = pc.if_else(pc.is_nan(held), None, held).cast(kind) if pa.types.is_integer(kind) else held
+        return exact.cast(kind).dictionary_encode() if is_category else held
     except pa.ArrowException as error:
         raise ValueError(f"column {name!r} of X holds {column.type}, and it held {wanted} in fit") from error
-
-
-def _plain(kind: "pa.DataType") -> "pa.DataType":
-    """The type in which cells may be read: integers too may have stood beside missing cells as NaN."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(kind):
-        return kind.value_type
-    return pa.float64() if pa.types.is_integer(kind) or pa.types.is_floating(kind) else kind
