@@ -492,7 +492,6 @@ declare global {
   interface StudyContent {
     study: string;
     sets: Record<string, { axes: string[]; projected: boolean; real: Draw }>;
-    draws: Record<string, Draw>;
     sections: Section[];
   }
 
@@ -550,6 +549,8 @@ declare global {
     "filled-note": HTMLElement;
     // Of a study's page.
     "page.data": HTMLElement;
+    "page.draws": HTMLElement;
+    "page.uplot": HTMLElement;
     "page.status": HTMLElement;
     "page.how": HTMLElement;
     "page.train": HTMLElement;

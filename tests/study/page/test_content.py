@@ -238,12 +238,12 @@ def test_rows_survive_their_packing(make, name, dimensions):
 
 def test_generated_rows_are_counted_where_they_are_not_shown(make):
     results = make(value=lambda _, c: np.nan if c.label == "10" else None if c.label == "100" else 20.0)
-    data = page_content(results).data
-    found = json.loads(str(data))
-    lost, unfinished, drawn = (found["draws"].get(key) for key in found["sections"][0]["draws"]["moons"])
+    content = page_content(results)
+    sections, draws = json.loads(content.data)["sections"], json.loads(content.draws)
+    lost, unfinished, drawn = (draws.get(key) for key in sections[0]["draws"]["moons"])
     assert lost == {"n": 120, "lost": 3} and unfinished is None
     assert drawn["outside"] == 7 and len(unpack(drawn, 2)) == 113 and "classes" not in drawn
-    guided = found["draws"][found["sections"][1]["draws"]["moons"][0]]
+    guided = draws[sections[1]["draws"]["moons"][0]]
     assert sum(guided["classes"]) == len(unpack(guided, 2))
 
 

@@ -49,8 +49,10 @@ def test_one_finding_says_what_a_test_distinguishes(make):
 
 def test_wide_layers_travel_as_bytes(live_results, page):
     (model,) = (m for m in live_content(live_results)["models"] if m["network"] == "residual")
-    read = """async id => Object.entries(await pointillist.tensorsOf(pointillist.pool.models.get(id)))
-        .map(([name, values]) => [name, Array.from(values)])"""
+    read = """async id => {
+      const { tensors } = await pointillist.pool.unpacked(pointillist.pool.models.get(id));
+      return Object.entries(tensors).map(([name, values]) => [name, Array.from(values)]);
+    }"""
     found = dict(page.evaluate(read, model["id"]))
     n_wide = 0
     for name, expected in named(network_of(live_results, model)).items():

@@ -21,9 +21,10 @@ window.pointillist = {};
 
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
 
+  const mark = () => document.querySelector(".theme-button")?.setAttribute("aria-pressed", String(isDark()));
+
   const announce = () => {
-    const button = document.querySelector(".theme-button");
-    button?.setAttribute("aria-pressed", String(isDark()));
+    mark();
     document.dispatchEvent(new Event("pointillist:theme"));
   };
 
@@ -36,6 +37,6 @@ window.pointillist = {};
       stored(root.dataset.theme);
       announce();
     });
-    announce();
+    mark();
   });
 })();

@@ -13,6 +13,9 @@ from pointillist.study.page.live import live_content, training_schedule
 from pointillist.study.page.table import BANDS
 from pointillist.study.results import Results
 
+WEIGHTS = "weights", "scales", "rest"
+"""What the page reads of a model when it is first used: these texts are most of the page."""
+
 SHARED = ("elements.js",)
 """Scripts of all pages, which this one runs first."""
 
@@ -51,15 +54,18 @@ def write_page(results: Results, path: Path, *, precision: Precision = "int8") -
 def render(results: Results, *, precision: Precision = "int8") -> str:
     """Renders the page's HTML; the same store gives the same text."""
     live = live_content(results, precision=precision)
+    models = [] if live is None else live["models"]
     if live is not None:
         live["kernel"] = kernel()
+    weights = {m["id"]: as_json({part: m.pop(part) for part in WEIGHTS if part in m}) for m in models}
     templates = environment(__package__)
     templates.globals |= {"asset": _asset, "own_script": _script}
     templates.filters["unbroken"] = _unbroken
     return templates.get_template("page.html.j2").render(
-        content=page_content(results, [] if live is None else [model["id"] for model in live["models"]]),
+        content=page_content(results, list(weights)),
         live=live,
         live_data=None if live is None else as_json(live),
+        weights=weights,
         worker=Markup("\n").join([*map(script, ENGINE), *map(_script, WORKER)]),
         shared_scripts=SHARED + (() if live is None else LIVE_SHARED),
         scripts=SCRIPTS + (() if live is None else LIVE_SCRIPTS),

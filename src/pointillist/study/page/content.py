@@ -70,6 +70,7 @@ class Content:
         agreement: How many cells agree with numbers reported elsewhere; empty if there are none.
         sections: Its sections.
         data: JSON for a script element.
+        draws: JSON of the rows that it shows, for another.
     """
 
     title: str
@@ -80,13 +81,14 @@ class Content:
     agreement: str
     sections: list[SectionContent]
     data: Markup
+    draws: Markup
 
 
 def page_content(results: Results, live: Collection[str] = ()) -> Content:
     """Makes everything that the page says about a study; `live` are the names of the models in it."""
     rows = pictures(results)
     of_sections = [_section_data(results, section) for section in results.spec.sections]
-    data = {"study": results.spec.name, "sets": rows.sets, "draws": rows.draws, "sections": of_sections}
+    data = {"study": results.spec.name, "sets": rows.sets, "sections": of_sections}
     sections = [_section(results, *pair, live) for pair in zip(results.spec.sections, of_sections, strict=True)]
     return Content(
         results.spec.title,
@@ -97,6 +99,7 @@ def page_content(results: Results, live: Collection[str] = ()) -> Content:
         _agreement(results),
         sections,
         as_json(data),
+        as_json(rows.draws),
     )
 
 

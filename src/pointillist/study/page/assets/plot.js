@@ -40,6 +40,12 @@
     return shown;
   }
 
+  /** As it starts, uPlot asks for the time zone, which takes a while: the first picture needs no chart. */
+  function provideUPlot() {
+    const source = document.getElementById("page.uplot").textContent;
+    if (!("uPlot" in window)) document.head.append(element("script", { textContent: source }));
+  }
+
   /**
    * Draws a chart into an element.
    *
@@ -113,6 +119,7 @@
       tip.style.left = `${Math.max(-40, Math.min(left, width - tip.offsetWidth))}px`;
     }
 
+    provideUPlot();
     const u = new uPlot(
       {
         width: Math.max(holder.clientWidth, 200),

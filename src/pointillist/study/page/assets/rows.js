@@ -13,6 +13,11 @@
     return Float32Array.from({ length: bytes.length / 2 }, (_, i) => view.getInt16(2 * i, true) / 32767);
   }
 
+  /** @type {Record<string, Draw> | undefined} */
+  let draws;
+  /** Generated rows by their key, which are read when they are first shown. */
+  const drawOf = (key) => (draws ??= JSON.parse(document.getElementById("page.draws").textContent))[key];
+
   const cache = new WeakMap();
   function points(draw) {
     if (!cache.has(draw)) cache.set(draw, unpacked(draw.rows));
@@ -148,7 +153,7 @@
 
     function build() {
       shown = chips.filter(isChosen).map(({ dataset: { panel = "data" } }) => {
-        const draw = panel === "data" ? set().real : data.draws[section.draws[select.value][Number(panel)]];
+        const draw = panel === "data" ? set().real : drawOf(section.draws[select.value][Number(panel)]);
         const title = panel === "data" ? "data" : heads[Number(panel)];
         const canvas = element("canvas", {});
         canvas.setAttribute("role", "img");

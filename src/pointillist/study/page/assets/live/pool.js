@@ -22,9 +22,10 @@
      */
     async unpacked(model) {
       if (model.tensors) return model;
-      const { weights, shapes, scales, rest, schedule, ...others } = model;
+      const { shapes, schedule, ...others } = model;
       const [alpha, sigma] = schedule;
-      return { ...others, tensors: await tensorsOf(model), alpha, sigma };
+      const packed = JSON.parse(document.getElementById(`weights.${model.id}`)?.textContent ?? "{}");
+      return { ...others, tensors: await tensorsOf({ ...model, ...packed }), alpha, sigma };
     }
 
     /** Adds a model whose weights are unpacked, or replaces one. */
