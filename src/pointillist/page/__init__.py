@@ -13,7 +13,7 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.row_model import RowModel
 from pointillist.page.mixed import mixed_content
 from pointillist.page.numbers import number_content
-from pointillist.page.parts import ENGINE, SECURITY, as_json, environment, kernel, script
+from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel
 from pointillist.page.weights import deflated, planes
 
 WORKER = (
@@ -115,7 +115,7 @@ def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
             verdict=verdict,
             content=content,
             data=as_json(content),
-            worker=Markup("\n").join(map(script, _needed(WORKER, content["model"]))),
+            worker=Markup("\n").join(map(code, _needed(WORKER, content["model"]))),
             scripts=_needed(SCRIPTS, content["model"]),
             security=SECURITY,
         )

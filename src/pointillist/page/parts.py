@@ -23,22 +23,12 @@ SECURITY = (
 """A page's content security policy: it may load nothing from outside."""
 
 
-def asset(name: str) -> Markup:
-    """Reads the text of a file in this room's folder `assets`, unchanged."""
-    return text_of(__package__, f"assets/{name}")
-
-
-def script(name: str) -> Markup:
-    """Reads a script of this room without its comments and indentation."""
-    return without_comments(asset(name))
-
-
-def without_comments(text: str) -> Markup:
-    """Takes comments and indentation from a script, a quarter of its length.
+def code(name: str, package: str = __package__) -> Markup:
+    """Reads a script or a style of a folder `assets` without comments and indentation, a quarter of its length.
 
     Comments that follow code in a line stay; no text of the scripts spans lines.
     """
-    return Markup(_NO_CODE.sub("", text))
+    return Markup(_NO_CODE.sub("", text_of(package, f"assets/{name}")))
 
 
 def text_of(package: str, name: str) -> Markup:
@@ -52,7 +42,7 @@ def kernel() -> str:
 
 
 def environment(package: str) -> Environment:
-    """Makes templates of a package's folder `assets`, which escape all text; `shared` and `script` read this room's."""
+    """Makes templates of a package's folder `assets`, which escape all text; `code` reads this room's."""
     made = Environment(
         loader=PackageLoader(package, "assets"),
         autoescape=True,
@@ -60,7 +50,7 @@ def environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"shared": asset, "script": script}
+    made.globals |= {"code": code}
     return made
 
 

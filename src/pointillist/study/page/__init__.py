@@ -6,7 +6,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from pointillist.files import write_whole
-from pointillist.page.parts import ENGINE, SECURITY, as_json, environment, kernel, script, text_of, without_comments
+from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, text_of
 from pointillist.page.weights import Precision
 from pointillist.study.page.content import page_content
 from pointillist.study.page.live import live_content, training_schedule
@@ -59,14 +59,14 @@ def render(results: Results, *, precision: Precision = "int8") -> str:
         live["kernel"] = kernel()
     weights = {m["id"]: as_json({part: m.pop(part) for part in WEIGHTS if part in m}) for m in models}
     templates = environment(__package__)
-    templates.globals |= {"asset": _asset, "own_script": _script}
+    templates.globals |= {"vendored": _vendored, "own_code": _code}
     templates.filters["unbroken"] = _unbroken
     return templates.get_template("page.html.j2").render(
         content=page_content(results, list(weights)),
         live=live,
         live_data=None if live is None else as_json(live),
         weights=weights,
-        worker=Markup("\n").join([*map(script, ENGINE), *map(_script, WORKER)]),
+        worker=Markup("\n").join([*map(code, ENGINE), *map(_code, WORKER)]),
         shared_scripts=SHARED + (() if live is None else LIVE_SHARED),
         scripts=SCRIPTS + (() if live is None else LIVE_SCRIPTS),
         trainer=as_json(training_schedule()),
@@ -81,11 +81,11 @@ def _unbroken(text: str) -> str:
     return re.sub(r"(?<=\de)-(?=\d)", "-\u2060", together)
 
 
-def _asset(name: str) -> Markup:
-    """Reads the text of a file below this folder unchanged."""
-    return text_of(__package__, name)
+def _vendored(name: str) -> Markup:
+    """Reads the text of a file that others wrote, unchanged."""
+    return text_of(__package__, f"vendor/{name}")
 
 
-def _script(name: str) -> Markup:
-    """Reads a script of the folder `assets` without its comments and indentation."""
-    return without_comments(_asset(f"assets/{name}"))
+def _code(name: str) -> Markup:
+    """Reads a script or a style of this room."""
+    return code(name, __package__)
