@@ -201,6 +201,12 @@ def test_gaps_are_filled(run):
     ]
     code, _, error = run("impute", "pets.model", "pets.csv", "-o", "pets.csv")
     assert code == 2 and "would be overwritten" in error
+    # Columns that the model lacks stay where they are.
+    csv.write_csv(old.add_column(1, "owner", [[f"o{i}" for i in range(N)]]), "wide.csv")
+    assert run("impute", "pets.model", "wide.csv", "-o", "wide_filled.csv")[0] == 0
+    wide = csv.read_csv("wide_filled.csv")
+    assert wide.column_names == csv.read_csv("wide.csv").column_names and wide["owner"].to_pylist()[-1] == f"o{N - 1}"
+    assert wide.drop_columns(["owner"]).equals(new)
     csv.write_csv(old.drop_columns(["legs"]), "few.csv")
     code, _, error = run("impute", "pets.model", "few.csv", "-o", "filled.csv")
     assert code == 2 and error.count("\n") == 1 and "has no column 'legs'" in error

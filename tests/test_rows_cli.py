@@ -113,6 +113,7 @@ def test_labels_of_a_table_are_given_where_cells_are_filled(run):
     rows = pandas.DataFrame({"x": np.arange(60.0), "kind": ["a", "b", "c"] * 20, "y": np.arange(60.0) ** 0.5})
     rows.to_csv("rows.csv", index=False)
     gaps = rows.assign(x=rows["x"].where(rows.index > 9), kind=rows["kind"].where(rows.index != 3))
+    gaps.insert(1, "id", [f"r{i}" for i in gaps.index])
     gaps.to_csv("gaps.csv", index=False)
     run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
     run("impute", "m", "gaps.csv", "--out", "filled.csv")
@@ -121,6 +122,7 @@ def test_labels_of_a_table_are_given_where_cells_are_filled(run):
     expected = model.impute(gaps[["x", "y"]], labels=labels, random_state=0)
     np.testing.assert_allclose(filled["x"], np.asarray(expected)[:, 0], rtol=1e-6)
     assert filled["kind"].isna().sum() == 1
+    assert list(filled) == list(gaps) and filled["id"].tolist() == gaps["id"].tolist()
 
 
 def test_labels_that_differ_in_nothing_but_capitals(run):

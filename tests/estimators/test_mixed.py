@@ -131,6 +131,25 @@ def test_missing_cells_are_filled_and_the_others_stay(model):
     assert (draws[0]["weight"][150:] != draws[1]["weight"][150:]).mean() > 0.5
 
 
+@pytest.mark.parametrize(
+    "convert", [lambda each: each, pl.from_pandas, pa.Table.from_pandas], ids=["pandas", "polars", "arrow"]
+)
+def test_filled_tables_keep_the_columns_that_the_model_lacks(model, convert):
+    holes = frame(20, seed=5)
+    holes.loc[:9, "kind"] = None
+    names = [f"p{i}" for i in range(20)]
+    wide = holes.assign(when=pd.Timestamp("2024-01-01", tz="Asia/Tokyo"), few=pd.array([1, None] * 10, "Int8"))
+    wide.insert(0, "owner", names)
+    wide.index = np.arange(20) // 2
+    filled = model.impute(convert(wide), random_state=0)
+    assert list(filled) == [*holes, "owner", "when", "few"] and filled["owner"].tolist() == names
+    assert not filled[list(holes)].isna().any().any() and filled["few"].isna().tolist() == [False, True] * 10
+    if convert(wide) is wide:
+        assert (filled.index == wide.index).all()
+        pd.testing.assert_frame_equal(filled[["when", "few"]], wide[["when", "few"]])
+    assert list(model.impute(wide.rename(columns={"owner": 7}), n_draws=2)[1])[-3:] == [7, "when", "few"]
+
+
 @pytest.mark.slow
 def test_polars_and_arrow_frames_come_back_as_such():
     rng = np.random.default_rng(0)

@@ -288,6 +288,14 @@ def test_decimals_of_a_file_stay_so(tmp_path):
     assert through(codec, table).column("m").type == decimals.type
 
 
+def test_an_array_of_another_width_is_refused():
+    codec, _ = codec_of(np.array([["a", 1.5], ["b", 2.0]] * 5, object))
+    wide = np.array([["a", 1.5, 3.0]], object)
+    with pytest.raises(ValueError, match="X has 3 columns, and the model has 2: give all columns of fit"):
+        aligned(wide, codec.layout)
+    assert len(aligned(wide[:, :1], codec.layout, absent=[1])) == 1
+
+
 def test_decimals_of_an_array_stay_so():
     rows = np.array([[1.5, Decimal("1.5")], [2.5, Decimal("2.5")], [3.5, Decimal("4.5")]] * 5, object)
     codec, table = codec_of(rows)

@@ -41,29 +41,28 @@ def impute(
         raise ValueError(f"{out}: is the table to read and would be overwritten: give another name")
     fitted = load_model(model)
     codec, rows = fitted.codec, mixed_table(read_any(table, is_mixed=True, min_rows=1))
-    labels: list[Any] = []
     tables: list[Any]
     if isinstance(codec, TokenCodec):
-        own, types = [str(name) for name in codec.names], list[Any](codec.types)
+        own, kinds = [str(name) for name in codec.names], list[Any](codec.types)
+        names = own if codec.layout.kind == "array" else list(rows.names)
         tables = imputed(fitted, aligned(rows, codec.layout), draws, seed, labels_in(fitted, rows))
     else:
         assert isinstance(codec, NumberCodec)
-        found, kinds = headings(fitted)
-        own, types = [str(name) for name in range(len(kinds)) if found is None] or [*map(str, found or ())], [*kinds]
-        place = fitted.label_place
-        if place is not None:
-            if own[place] not in rows.names:
-                raise ValueError(f"{table}: has no column {own[place]!r}: give all columns, which impute keeps")
-            labels = [rows.arrow.column(rows.names.index(own[place]))]
-            types[place] = labels[0].type
+        found, types = headings(fitted)
+        own, kinds = [str(name) for name in (range(len(types)) if found is None else found)], list[Any](types)
+        names = list(own) if codec.names is None else list(rows.names)
+        if fitted.label_place is not None:
+            label = own.pop(fitted.label_place)
+            kinds.pop(fitted.label_place)
+            if label not in rows.names:
+                raise ValueError(f"{table}: has no column {label!r}: give all columns, which impute keeps")
         tables = imputed_numbers(fitted, rows_with_gaps(codec, rows), draws, seed, labels_in(fitted, rows))
-    names = own
-    if draws > 1:
-        names.insert(0, free_name(["draw"], names))
-        types.insert(0, "int64")
-    with TableWriter(out, names, types, draws * len(rows)) as writer:
+    # Labels, and columns that the model lacks.
+    others = {name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in own}
+    type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in others.items()}
+    numbered = [free_name(["draw"], names)] if draws > 1 else []
+    types_written = [*(["int64"] * len(numbered)), *(type_of[name] for name in names)]
+    with TableWriter(out, [*numbered, *names], types_written, draws * len(rows)) as writer:
         for number, filled in enumerate(tables, 1):
-            columns: list[Any] = codec.columns(filled)
-            if labels:
-                columns.insert(fitted.label_place or 0, labels[0])
-            writer.write([np.full(len(filled), number), *columns] if draws > 1 else columns)
+            columns = dict(zip(own, codec.columns(filled), strict=True)) | others
+            writer.write([*(np.full(len(filled), number) for _ in numbered), *(columns[name] for name in names)])

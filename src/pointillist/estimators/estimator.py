@@ -31,7 +31,7 @@ from pointillist.models.given_numbers import rows_with_gaps
 from pointillist.models.hyperparameters import Hyperparameters, values_of
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
-from pointillist.points.frames import aligned
+from pointillist.points.frames import aligned, with_others
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.token_codec import TokenCodec
 from pointillist.progress import Bar, waiting
@@ -329,19 +329,19 @@ class Diffusion(Hyperparameters, BaseEstimator):
         A model of numbers can do this if it was fitted with `p_given` above 0.
 
         Args:
-            X: A table with the columns of `fit`: an array, or a data frame with its columns in any order. Cells that
-                are not missing stay as they are.
+            X: A table with the columns of `fit`: an array, or a data frame with its columns in any order, and perhaps
+                others. Cells that are not missing stay as they are.
             labels: Labels of the rows that are no column of X, one for all or one per row, None or NaN where a label is
                 not known. Without them, cells have their distribution over all classes.
             n_draws: Number of tables to draw independently, for multiple imputation; None for one.
             random_state: Seed.
 
         Returns:
-            A table in the container that `fit` was given, with its columns in the order of `fit` and, for pandas, the
-            index of X; a list of such tables if `n_draws` is given.
+            A table in the container that `fit` was given, with its columns in the order of `fit`, then those of X
+            that the model lacks, and, for pandas, the index of X; a list of such tables if `n_draws` is given.
 
         Raises:
-            ValueError: In one line, if X has other columns, or a category that no training row had.
+            ValueError: In one line, if X lacks a column, or has a category that no training row had.
         """
         model = fitted_model(self)
         if n_draws is not None and not is_whole(n_draws, 1):
@@ -355,7 +355,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
             filled = imputed(model, aligned(X, codec.layout), *asked)
         else:
             filled = imputed_numbers(model, rows_with_gaps(codec, X), *asked)
-        restored = [codec.restore(rows, index) for rows in filled]
+        restored = [with_others(codec.restore(rows, index), X, codec.names or ()) for rows in filled]
         return restored[0] if n_draws is None else restored
 
     def conditional(self, target: Any, *, labels: Any = None) -> Conditional:

@@ -143,8 +143,13 @@ def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = ()) -> Mix
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     names, columns = found[0].names, []
-    if absent and found[1] == "array" and len(names) == len(layout.names) - len(absent):
-        names = tuple(name for name in layout.names if name not in absent)
+    if found[1] == "array" and layout.kind == "array":
+        kept = tuple(name for name in layout.names if name not in absent)
+        if len(names) not in (len(kept), len(layout.names)):
+            raise ValueError(
+                f"X has {len(names)} columns, and the model has {len(layout.names)}: give all columns of fit"
+            )
+        names = kept if len(names) == len(kept) else layout.names
     for name, field in zip(layout.names, layout.schema, strict=True):
         if name not in names and name in absent:
             columns.append(pa.chunked_array([pa.nulls(len(found[0]), field.type)]))
@@ -153,6 +158,32 @@ def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = ()) -> Mix
             raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
         columns.append(_as_in_fit(name, found[0].arrow.column(names.index(name)), field.type))
     return MixedTable(pa.table(columns, names=layout.schema.names), own_names=layout.names)
+
+
+def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
+    """Appends to a frame the columns of X that it lacks, as they are there.
+
+    Args:
+        filled: A data frame with the rows of X, for pandas with its index.
+        X: A data frame of any library; an array has no other columns.
+        known: Names of the columns of X that `filled` has.
+    """
+    if not nw.dependencies.is_into_dataframe(X) or not nw.dependencies.is_into_dataframe(filled):
+        return filled
+    if nw.dependencies.is_pandas_dataframe(X):
+        others = X.loc[:, [name not in known for name in X.columns.tolist()]]
+        if nw.dependencies.is_pandas_dataframe(filled):
+            import pandas
+
+            return pandas.concat([filled, others], axis=1) if others.shape[1] else filled
+        # Other libraries have names of text alone.
+        X = others.rename(columns=str)
+    own, given = (nw.from_native(each, eager_only=True) for each in (filled, X))
+    others = given.select([name for name in given.columns if name not in known])
+    if others.implementation != own.implementation:
+        converted = {"pandas": others.to_pandas, "polars": others.to_polars, "pyarrow": others.to_arrow}
+        others = nw.from_native(converted[own.implementation.value](), eager_only=True)
+    return nw.concat([own, others], how="horizontal").to_native() if others.columns else filled
 
 
 def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
