@@ -9,8 +9,8 @@ import scipy.stats
 from test_mixed_likelihood import Linear, started
 
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
-from pointillist.diffusion.losses import CleanRows
-from pointillist.diffusion.mixed_likelihood import NumberLogDensity
+from pointillist.diffusion.losses import CleanRows, stratified
+from pointillist.diffusion.mixed_likelihood import NumberLogDensity, NumberQuantiles
 from pointillist.diffusion.mixed_losses import MixedObjective
 from pointillist.diffusion.mixed_networks import MixedNetwork
 from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler, turned
@@ -69,6 +69,22 @@ def test_rows_and_densities_are_those_of_the_normal_distribution():
     rows = normal_rows(20)
     found = map_rows(NumberLogDensity(denoiser(BASIS), SCHEDULE, (0, 1, 2)), rows)
     np.testing.assert_allclose(found, started(np.zeros(3), COVARIANCE).logpdf(rows[:, 4:]), atol=0.02)
+
+
+@pytest.mark.parametrize("given", [(3.0, 0.5), (-2.5, -2.5), (0.0, 0.0)])
+def test_quantiles_and_densities_given_others_are_those_of_the_normal_distribution(given):
+    """Also where the mean, of which a tenth is left in x_T, is far from 0."""
+    row = np.array([[0, 0, 0, 0, 0, *given]], np.float32)
+    gain = np.linalg.solve(COVARIANCE[1:, 1:].astype(float), COVARIANCE[1:, 0].astype(float))
+    mean, std = gain @ given, np.sqrt(COVARIANCE[0, 0] - gain @ COVARIANCE[1:, 0])
+    starts = np.linspace(-2, 2, 5).astype(np.float32)
+    quantiles = map_rows(NumberQuantiles(denoiser(None), SCHEDULE, np.array([True, False, False]), starts), row)
+    np.testing.assert_allclose((quantiles[0] - mean) / std, starts, rtol=0.02, atol=0.005)
+    rows = np.repeat(row, 5, axis=0)
+    rows[:, 4] = mean + std * starts
+    found = map_rows(NumberLogDensity(denoiser(None), SCHEDULE, (0,)), rows)
+    np.testing.assert_allclose(found, scipy.stats.norm.logpdf(starts) - np.log(std), atol=0.03)
+    np.testing.assert_allclose(found, found[::-1], atol=0.005)
 
 
 @pytest.mark.parametrize("basis", [BASIS, OWN], ids=["principal", "own"])
@@ -131,6 +147,28 @@ def test_networks_learn_from_their_own_targets_alone():
             for name in ("of_tokens", "of_numbers", "of_all"):
                 pairs = zip(*(jax.tree.leaves(getattr(of, name)) for of in (before, after)), strict=True)
                 assert all(np.array_equal(a, b) for a, b in pairs) == (name != changed or not is_learned)
+
+
+def test_tokens_are_learned_however_many_are_seen():
+    tokens = Tokens((3,) * 8 + (1,), (), (8,), (0,))
+    network = jax.jit(lambda key: TokenArchitecture(tokens, 8, 1, 2).build(key, 10))(jax.random.key(0))
+    objective, n = MixedObjective(tokens), 64
+    rows = np.hstack([np.random.default_rng(0).integers(0, 3, (n, 8)), np.zeros((n, 2))]).astype(np.float32)
+    clean = CleanRows(jnp.asarray(rows), None, SCHEDULE, jnp.eye(1))
+    keys = jax.random.split(jax.random.key(1))
+    _, is_seen, weight, *rest = jax.jit(lambda *keys: objective.examples(keys, clean, n))(*keys)
+    n_seen = np.asarray(is_seen)[:, :8].sum(axis=1)
+    first = jnp.asarray(rows[:, :9])
+    loss = jax.jit(lambda weight: objective.loss(network, (first, is_seen, weight, *rest), "float32"))
+    without = loss(0 * weight)
+    shares = [loss(weight * jnp.asarray(n_seen == v, jnp.float32)[:, None]) - without for v in range(8)]
+    # Each number has an eighth of the rows, of 8 log 3 nats in all for a network that knows nothing.
+    assert min(shares) > 0.5 * np.log(3) and sum(shares) == pytest.approx(8 * np.log(3), rel=0.1)
+
+
+def test_strata_end_below_one():
+    """A row of which all tokens are seen has nothing to learn, and weights that are infinite."""
+    assert float(stratified(jax.random.key(0), 4, 2**21).max()) < 1
 
 
 def test_what_a_network_sees_of_numbers_has_variance_one():

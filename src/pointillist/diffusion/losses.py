@@ -201,7 +201,9 @@ class Objective:
 def stratified(key: PRNGKeyArray, steps: int, batch_size: int) -> Float[Array, " m"]:
     """Draws numbers in [0, 1) for the rows of some batches; each batch has one in every stratum of 1 / batch_size."""
     shift = jax.random.uniform(key, (steps, 1))
-    return ((jnp.arange(batch_size, dtype=jnp.float32)[None] + shift) / batch_size).ravel()
+    drawn = (jnp.arange(batch_size, dtype=jnp.float32)[None] + shift) / batch_size
+    # The last sum may be rounded to the number of rows.
+    return jnp.minimum(drawn, 1 - 2.0**-24).ravel()
 
 
 def denoising_loss(

@@ -108,7 +108,7 @@ def number_log_density(
 
     y, total = jax.lax.fori_loop(0, steps, step, (jnp.where(denoiser.is_open, numbers, 0.0), jnp.zeros(())))
     total = flow.h / 3 * (total + node(flow.place(jnp.asarray(steps)), y)[1])
-    x_T = flow.alpha_T * y
+    x_T = flow.alpha_T * y - noised_mean(denoiser)
     return total - 0.5 * (x_T @ x_T + size * jnp.log(2 * jnp.pi)) + size * jnp.log(flow.alpha_T)
 
 
@@ -162,6 +162,8 @@ class _Flow:
 def flow_to_prior(denoiser: NumberDenoiser, numbers: Float[Array, " k"], steps: int = STEPS) -> Float[Array, " k"]:
     """What the probability-flow ODE takes the open numbers of a row to, at `LOWEST_LAMBDA`, where they are N(0, I).
 
+    That is, less their `noised_mean`.
+
     Its steps are those of `number_log_density`.
 
     Args:
@@ -171,7 +173,17 @@ def flow_to_prior(denoiser: NumberDenoiser, numbers: Float[Array, " k"], steps: 
     """
     flow = _Flow.of(denoiser, steps)
     last = jax.lax.fori_loop(0, steps, lambda i, y: flow.step(i, y, flow.drift(flow.place(i), y)), numbers)
-    return flow.alpha_T * last
+    return flow.alpha_T * last - noised_mean(denoiser)
+
+
+def noised_mean(denoiser: NumberDenoiser) -> Float[Array, " k"]:
+    """The mean of the open numbers with the noise that flows begin and end with: alpha_T E[x_0 | x_T = 0].
+
+    Numbers given others need not have a mean near 0, and at σ = 10 a tenth of it is left.
+    """
+    lambda_T = jnp.maximum(lambda_range(denoiser.schedule)[0], LOWEST_LAMBDA)
+    t = time_at(denoiser.schedule, lambda_T)
+    return alpha_sigma(denoiser.schedule, t)[0] * denoiser(jnp.zeros(denoiser.is_open.shape), t)
 
 
 class TokenLogProbability(eqx.Module):
@@ -280,10 +292,10 @@ class NumberQuantiles(eqx.Module):
         """Computes the quantiles; the key decides nothing."""
         own, _ = open_numbers(self.denoiser, self.schedule, x, self.is_asked)
         is_asked = jnp.asarray(self.is_asked)
-        solver = DPMSolver2M(self.schedule, FLOW_POINTS)
+        solver, mean = DPMSolver2M(self.schedule, FLOW_POINTS), noised_mean(own)
 
         def flowed(start: Array) -> Array:
-            found = solver.draw(key, own, jnp.where(is_asked, start, 0.0))[0]
+            found = solver.draw(key, own, jnp.where(is_asked, start + mean, 0.0))[0]
             return jnp.sum(jnp.where(is_asked, found, 0.0))
 
         return jax.vmap(flowed)(jnp.asarray(self.starts))

@@ -1,6 +1,5 @@
 """The loss of rows of tokens and numbers: of the tokens given some numbers, and of the numbers given all tokens."""
 
-import math
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,8 +22,8 @@ SHARE_GIVEN, SHARE_GIVEN_WITH_GAPS = 0.25, 0.9
 """Share of the rows of which some numbers are given, so that any can be; and that in tables with gaps to fill. To a
 network of numbers that does not draw all of them together, some of every row are given."""
 
-SHARE_FOR_TOKENS = 0.5
-"""Share of a batch from which tokens are learned: they take fewer steps to learn than numbers."""
+ROWS_PER_TOKENS = 2
+"""Of so many rows of a batch tokens are learned from one: they take fewer steps to learn than numbers."""
 
 LOG_NORMAL = (-1.7, 1.8)
 """Mean and standard deviation of log σ. Rows of a table lie close to where numbers determine each other, which only low
@@ -105,7 +104,7 @@ class MixedObjective:
         keys = jax.random.split(key)
         examples = self.examples((keys[0], keys[1]), clean._replace(x0=x0), len(x0))
 
-        return mean_in_turns(partial(self._loss, network, share_for_tokens=1.0), examples)
+        return mean_in_turns(partial(self._loss, network, rows_per_tokens=1), examples)
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Computes the loss of a batch, with the networks' products in a given precision."""
@@ -128,16 +127,16 @@ class MixedObjective:
         lambda_t: Array,
         target: Array,
         *of_all: Array,
-        share_for_tokens: float = SHARE_FOR_TOKENS,
+        rows_per_tokens: int = ROWS_PER_TOKENS,
     ) -> Float[Array, ""]:
         """Negative log-probability of hidden tokens in nats, and squared error of the numbers' prediction, per row.
 
-        The tokens are those of the first rows, a share of all.
+        Tokens are learned from one of so many rows: evenly, as the rows of a batch have ever more tokens that are seen.
         """
         dtype = network.of_numbers.output.bias.dtype
-        m = math.ceil(share_for_tokens * len(rows))
-        shown = number_features(numbers[:m], is_shown[:m]).astype(dtype)
-        of_tokens = token_loss(network.of_tokens, self.tokens, rows[:m], is_seen[:m], weight[:m], shown)
+        seen, own_weight, own_numbers, is_own = (of[::rows_per_tokens] for of in (is_seen, weight, numbers, is_shown))
+        shown = number_features(own_numbers, is_own).astype(dtype)
+        of_tokens = token_loss(network.of_tokens, self.tokens, rows[::rows_per_tokens], seen, own_weight, shown)
 
         def error(own: NumberNetwork, known: Array, inside: Array, is_open: Array, target: Array) -> Array:
             found = jax.vmap(own)(inside.astype(dtype), is_open, known, lambda_t[:, 0]).astype(jnp.float32)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Objective
-from pointillist.diffusion.mixed_likelihood import FLOW_POINTS, STEPS, flow_to_prior, number_log_density
+from pointillist.diffusion.mixed_likelihood import FLOW_POINTS, STEPS, flow_to_prior, noised_mean, number_log_density
 from pointillist.diffusion.mixed_losses import LOG_NORMAL
 from pointillist.diffusion.mixed_networks import NumberNetwork
 from pointillist.diffusion.mixed_sampling import SCHEDULE, NumberDenoiser
@@ -162,7 +162,8 @@ class TargetFlow(eqx.Module):
 
         def of_one(network: NumberNetwork) -> Array:
             own = self.target.denoiser(network, x[:k])
-            return jax.vmap(lambda start: solver.draw(key, own, _first(start, self.target))[0, 0])(x[k:])
+            mean = noised_mean(own)[0]
+            return jax.vmap(lambda start: solver.draw(key, own, _first(start + mean, self.target))[0, 0])(x[k:])
 
         return jax.vmap(of_one)(self.target.networks)
 
