@@ -3,6 +3,7 @@
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from pyarrow import csv, parquet
 from pointillist import Diffusion, between
 from pointillist.cli import main
 from pointillist.cli.calibrating import calibrated
-from pointillist.cli.conditions import where_of
+from pointillist.cli.conditions import _category, where_of
 from pointillist.models.saving import load_model
 from pointillist.points import CsvForm
 from pointillist.points.number_codec import NumberCodec
@@ -323,6 +324,46 @@ def test_a_column_is_predicted_and_rows_are_scored(run):
     ]:
         code, _, error = run(*arguments)
         assert code == 2 and message in error and error.count("\n") == 1
+
+
+def test_what_is_read_is_not_written_over(run):
+    before = Path("pets.csv").read_bytes(), Path("pets.model").read_bytes()
+    for arguments in (
+        ("predict", "pets.model", "pets.csv", "-o", "pets.csv", "--target", "kind"),
+        ("score", "pets.model", "pets.csv", "-o", "pets.csv"),
+        ("score", "pets.model", "pets.csv", "-o", "pets.model"),
+        ("impute", "pets.model", "pets.csv", "-o", "pets.model"),
+        ("sample", "pets.model", "-n", 3, "-o", "pets.model"),
+        ("page", "pets.model", "-o", "pets.model"),
+    ):
+        code, _, error = run(*arguments)
+        assert code == 2 and "would be overwritten: give another name" in error and error.count("\n") == 1
+    assert before == (Path("pets.csv").read_bytes(), Path("pets.model").read_bytes())
+
+
+def test_codes_that_look_like_numbers_are_read_as_the_model_has_them(run):
+    codes = ["1.1", "1.10", "2.0rc", "0x1F"] * 20
+    table = pa.table({"code": codes, "big": np.resize([1_000_001, 1_000_002], 80), "x": np.arange(80) / 7})
+    csv.write_csv(table, "codes.csv")
+    run("fit", "codes.csv", "-o", "m", "--epochs", 1, "--categorical", "big", *SMALL)
+    Path("new.csv").write_text("id;code;big;x\n+491;1.10;1000001;\n1.50;1.1;1000002;0,5\n")
+    form = "--delimiter", ";", "--decimal", ","
+    assert run("impute", "m", "new.csv", "-o", "filled.csv", *form)[0] == 0
+    found = csv.read_csv(
+        "filled.csv", convert_options=csv.ConvertOptions(column_types={"id": pa.string(), "code": pa.string()})
+    )
+    assert found["id"].to_pylist() == ["+491", "1.50"] and found["code"].to_pylist() == ["1.10", "1.1"]
+    assert found["x"][1].as_py() == 0.5
+    assert run("predict", "m", "codes.csv", "-o", "p.csv", "--target", "big", "--probabilities")[0] == 0
+    assert csv.read_csv("p.csv").column_names == ["big=1000001", "big=1000002"]
+    assert run("score", "m", "codes.csv", "-o", "s.csv")[0] == 0
+    assert np.isfinite(csv.read_csv("s.csv")["log_density"].to_numpy()).all()
+
+
+def test_categories_that_differ_in_capitals_are_asked_for_by_their_own():
+    parse = partial(_category, known=["A", "a", "b"])
+    assert [parse(text) for text in ("A", "a", "B", " b ")] == ["A", "a", "b", "b"]
+    assert _category(" A", ["A", "a"]) == " A"
 
 
 def test_times_are_in_the_time_zone_of_their_column(run):

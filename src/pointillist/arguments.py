@@ -29,3 +29,19 @@ def seed_of(random_state: RandomState) -> int:
     if not 0 <= random_state < 2**32:
         raise ValueError(f"random_state must lie between 0 and 2**32 - 1, not {random_state}")
     return int(random_state)
+
+
+def check_unmasked(**arrays: Any) -> None:
+    """Raises a ValueError that names an array with masked values: scikit-learn reads what is below the mask."""
+    for name, each in arrays.items():
+        if np.ma.is_masked(each):
+            raise ValueError(f"{name} has masked values: drop or fill such rows first")
+
+
+def is_missing(label: Any) -> bool:
+    """Says whether a label is None, NaN or pandas' NA."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        # pandas' NA is neither equal to itself nor not.
+        return True

@@ -58,6 +58,12 @@ def check_place(path: Path) -> None:
         pass
 
 
+def check_apart(out: Path, read: Path, what: str = "the table to read") -> None:
+    """Raises a ValueError if a file to write is one that is read."""
+    if out.exists() and read.exists() and out.samefile(read):
+        raise ValueError(f"{out}: is {what} and would be overwritten: give another name")
+
+
 def check_regular(path: Path) -> None:
     """Raises an OSError, in one line that starts with the path, if there is no regular file to read.
 

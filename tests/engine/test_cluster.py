@@ -39,6 +39,16 @@ def test_ranges_of_rows_are_the_rows_drawn_here(monkeypatch):
         np.testing.assert_array_equal(np.concatenate(there), np.concatenate(here))
 
 
+def test_labels_of_later_rows_are_theirs(monkeypatch):
+    monkeypatch.setattr(remote, "CHUNKS_PER_TASK", 1)
+    schedule = cosine(2)
+    parts = MIXTURE.denoiser(schedule), Ancestral(schedule, "posterior")
+    labels = np.ones(600, np.int32)
+    options = {"columns": 2, "n_rows": 1600, "first_row": 1000, "seed": 3, "labels": labels}
+    there = np.concatenate(list(remote.stream_rows_on_ray(*parts, **options)))
+    np.testing.assert_array_equal(there, np.concatenate(list(stream_rows(*parts, **options))))
+
+
 TEXT = "a task is any function that the workers can import"
 
 

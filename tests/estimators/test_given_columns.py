@@ -6,6 +6,9 @@ import pytest
 from scipy.stats import norm
 
 from pointillist import Diffusion, between
+from pointillist.models.given_numbers import column_values, rows_with_gaps
+from pointillist.points.layout import Layout
+from pointillist.points.number_codec import NumberCodec
 
 MEAN = np.array([0.0, 1.0, 2.0])
 COVARIANCE = np.array([[1.0, 0.8, 0.2], [0.8, 2.0, 0.5], [0.2, 0.5, 1.0]])
@@ -118,6 +121,26 @@ def test_a_file_gives_the_same_rows(model, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "value", "message"),
+    [
+        ("int64", 30.5, "holds int64, and 30.5 is not that"),
+        ("uint8", 300, "holds uint8, and 300 is not that"),
+        ("bool", 5, "holds bool, and 5 is not that"),
+        ("int8", -129, "holds int8, and -129 is not that"),
+    ],
+)
+def test_numbers_that_a_column_cannot_hold_are_refused(kind, value, message):
+    codec = NumberCodec.of(np.array([[0.0, 1], [1, 2], [1, 3]]), Layout("array", (kind, "float64")), "standard")
+    with pytest.raises(ValueError, match=message):
+        rows_with_gaps(codec, np.array([[value, np.nan], [1, 2]]))
+    with pytest.raises(ValueError, match=f"{message}|holds whole numbers, and 30.5 is none"):
+        column_values(codec, 0, value)
+    assert rows_with_gaps(codec, np.array([[np.nan, 0.5]]))[0, 1] == 0.5
+    with pytest.raises(ValueError, match="has no missing cells in the model"):
+        column_values(codec, 1, [0.5, pd.NA])
+
+
 def test_columns_of_an_array_are_named_by_place():
     model = Diffusion(process="gaussian", width=8, depth=1, epochs=1, random_state=0).fit(ROWS[:200])
     assert (model.sample(5, where={1: 2.0}, random_state=0)[:, 1] == 2.0).all()

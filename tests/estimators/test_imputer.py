@@ -15,6 +15,15 @@ QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 1, "batch_size": 32, 
 TINY = {"width": 16, "depth": 1, "epochs": 2, "batch_size": 32, "random_state": 0}
 
 
+def test_masked_cells_are_filled():
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    is_gap = np.zeros((60, 2), bool)
+    is_gap[:20, 1] = True
+    gaps = np.ma.array(np.where(is_gap, -999.0, rows), mask=is_gap)
+    filled = DiffusionImputer(Diffusion(**TINY)).fit_transform(gaps)
+    assert filled.min() > -10 and np.array_equal(filled[~is_gap], rows[~is_gap])
+
+
 @pytest.mark.slow
 def test_gaps_are_filled_given_the_other_cells():
     rng = np.random.default_rng(0)

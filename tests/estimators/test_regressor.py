@@ -111,6 +111,8 @@ def test_what_cannot_be_asked_for(quick):
         (lambda: quick.quantiles(X[:2], [1.5]), "between 0 and 1"),
         (lambda: quick.sample(X[:2], 0), "n_draws must be an integer"),
         (lambda: quick.predict(X[:2, :1]), "X has 1 features"),
+        (lambda: quick.predict(np.ma.masked_greater(X, 0)), "X has masked values"),
+        (lambda: quick.log_prob(X[:2], np.ma.array(Y[:2], mask=[0, 1])), "y has masked values"),
         (lambda: quick.plot_predictions(X[:2], Y[:3]), "X has 2 rows, and y the shape"),
         (lambda: quick.plot_predictions(X[:2], by=2), "by must be the position of one of 2 columns, not 2"),
         (lambda: quick.plot_predictions(X[:2], levels=[2]), "levels of intervals"),

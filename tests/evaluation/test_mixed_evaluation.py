@@ -10,6 +10,7 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
+from pointillist.evaluation.marginals import compare_columns
 from pointillist.evaluation.sides import columns_of
 
 
@@ -32,6 +33,18 @@ def take(table, index):
 def permuted(table):
     rng = np.random.default_rng(0)
     return {name: rng.permutation(column) for name, column in table.items()}
+
+
+def test_gaps_of_either_side_and_values_are_one_test():
+    rng = np.random.default_rng(0)
+    full, gaps = rng.normal(size=400), np.where(rng.random(400) < 0.3, np.nan, rng.normal(size=400))
+    for data, rows in ((full, gaps), (gaps, full)):
+        (found,) = compare_columns({"x": data}, {"x": rows}, 0)
+        assert found.kind == "label" and found.p_value < 0.01
+    (one,) = compare_columns({"x": full}, {"x": full[::-1] + 0.05}, 0)
+    few = [np.append(side, np.nan) for side in (full, full[::-1] + 0.05)]
+    (two,) = compare_columns({"x": few[0]}, {"x": few[1]}, 0)
+    assert two.kind == "continuous" and two.p_value == pytest.approx(min(1, 2 * one.p_value), rel=0.05)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from pointillist.metrics import mixed_models
 from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
 from pointillist.metrics.mixed_models import (
     MAX_CATEGORIES,
@@ -268,8 +269,12 @@ def test_utility_of_a_category():
     assert nothing.difference < -4 * nothing.difference.standard_error
 
 
-def test_utility_of_several_classes_and_of_one():
+def test_utility_of_several_classes_and_of_one(monkeypatch):
     data, test = sampled(20, 600), sampled(21, 400)
+    # Beyond so many rows, trees hold out some of each class.
+    monkeypatch.setattr(mixed_models, "MOST_WITHOUT_STOPPING", 100)
+    rare = {**data, "c": np.where(np.arange(600) == 5, "once", data["c"]).astype(object)}
+    assert utility(rare, rare, test, "c").of_rows > 0.95
     assert utility(data, data, test, "c").of_rows > 0.95
     constant = {**data, "c": np.full(600, "a", object)}
     assert utility(data, constant, test, "c").of_rows == 0.5

@@ -149,5 +149,7 @@ def test_quantiles_of_points_are_between_numbers_and_at_values():
     values = Predictive(np.array([[3.0, 1.0, 2.0]]), np.array([[0.2, 0.5, 0.3]]), np.ones(3, bool))
     assert values.quantiles(np.array([0.3, 0.5, 0.6, 0.9]))[0].tolist() == [1, 1, 2, 3]
     assert values.mode() == 1 and values.mean() == pytest.approx(1.7)
+    again = Predictive(np.array([[2.0, 0.0, 1.0, 0.0], [1.0, 1.0, 3.0, 0.0]]), np.full((2, 4), 0.25), np.ones(4, bool))
+    assert again.mode().tolist() == [0, 1]
     spike = Predictive(np.array([[0.0, 1.0, 2.0]]), np.array([[0.6, 0.2, 0.2]]), np.array([True, False, False]))
     assert spike.quantiles(np.array([0.1, 0.59, 0.7]))[0].tolist() == pytest.approx([0, 0, 1])

@@ -17,6 +17,7 @@ from pointillist.models.fitting import fit, prepare
 from pointillist.models.hyperparameters import Hyperparameters, parts_of
 from pointillist.models.planning import plan_numbers
 from pointillist.points.layout import Layout
+from pointillist.points.token_codec import TokenCodec
 
 X, Y = load_pointset("blobs", 600)
 QUICK = {"timesteps": 20, "width": 16, "depth": 1, "epochs": 12, "learning_rate": 3e-3, "random_state": 0}
@@ -109,6 +110,24 @@ def test_the_default_number_of_epochs(monkeypatch):
     monkeypatch.setattr("pointillist.models.planning.MOST_EPOCHS", 7)
     for n, epochs in ((600, 5), (64, 7)):  # 9 steps an epoch, and 1
         assert len(Diffusion(**QUICK | {"epochs": None}).fit(X[:n]).history_) == epochs
+
+
+def test_a_warm_start_on_integers_draws_integers():
+    rows = np.random.default_rng(0).normal(0, 5, (60, 2))
+    model = Diffusion(**QUICK, process="gaussian", warm_start=True).fit(rows)
+    whole = model.fit(np.round(rows).astype(int)).sample(200, random_state=0)
+    assert whole.dtype.kind == "i" and model.model_.codec.scaling.is_whole.all()
+    decoded = model.model_.codec.scaling.inverse(np.full((1, 2), 0.11, np.float32))
+    assert np.array_equal(decoded, np.round(decoded))
+    assert (model.fit(rows).sample(50, random_state=0) % 1 != 0).any()
+
+
+def test_ends_of_another_schedule_are_said_to_be_unused():
+    values = np.resize([1.0, 2.0, 3.0], (400, 2))
+    with pytest.warns(UserWarning, match="the noise schedule is 'cosine', which does not use beta_end"):
+        task = prepare(Hyperparameters(beta_end=0.05), values)
+    # And do not choose the process.
+    assert isinstance(task.plan.codec, TokenCodec)
 
 
 def test_warm_start_goes_on():

@@ -20,7 +20,8 @@ from pointillist.points import TableWriter, read_any
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.frames import aligned
-from pointillist.points.mixed import MixedTable, cells_of, to_arrow
+from pointillist.points.mixed import MixedTable, cells_of, kind_of, to_arrow
+from pointillist.points.texts import typed
 from pointillist.points.token_codec import TokenCodec
 
 DAY = date(2024, 1, 1)
@@ -360,6 +361,48 @@ def test_what_a_column_of_decimals_cannot_hold_is_refused():
 def test_no_part_of_a_time_is_dropped(value, kind):
     with pytest.raises(ValueError, match=f"column 'x' holds {re.escape(str(kind))}, and .* is not that"):
         cells_of("x", [value], kind)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "given", "held"),
+    [
+        (pa.timestamp("us", "Europe/Berlin"), [datetime(2024, 7, 1, 12)], datetime(2024, 7, 1, 12)),
+        (pa.timestamp("us", "Europe/Berlin"), [DAY], datetime(2024, 1, 1)),
+        (pa.timestamp("us"), pa.array([datetime(2024, 7, 1, 10)], pa.timestamp("us", "UTC")), datetime(2024, 7, 1, 10)),
+        (pa.timestamp("ms"), [DAY], datetime(2024, 1, 1)),
+        (pa.date32(), [datetime(2024, 1, 1)], datetime(2024, 1, 1)),
+        (pa.date32(), [datetime(2024, 1, 1, 5)], None),
+        (pa.timestamp("s"), [2024], None),
+        (pa.duration("s"), [2024.0], None),
+        (pa.bool_(), [1.0], True),
+        (pa.bool_(), [0.7], None),
+        (pa.bool_(), [5], None),
+        (pa.decimal128(4, 2), [0.5], 0.5),
+        (pa.decimal128(4, 2), [1.239], None),
+        (pa.int64(), [3.5], None),
+    ],
+    ids=repr,
+)
+def test_cells_of_another_type_are_held_as_they_are_or_refused(fitted, given, held):
+    known = {"date": [datetime(2024, 1, 1), datetime(2024, 5, 1)], "truth": [True, False]}.get(kind_of(fitted), [1, 2])
+    known = [timedelta(1), timedelta(2)] if pa.types.is_duration(fitted) else known
+    known = [Decimal(1), Decimal(2)] if pa.types.is_decimal(fitted) else known
+    codec, _ = codec_of(pa.table({"g": pa.array(known * 10).cast(fitted), "y": np.arange(20) / 3}))
+    frame = pa.table({"g": given, "y": [0.0]})
+    if held is None:
+        with pytest.raises(ValueError, match=r"column 'g' of X holds .*, and it held"):
+            aligned(frame, codec.layout)
+        return
+    cells = aligned(frame, codec.layout).cells[0]
+    expected = cells_of("g", [held.date() if fitted == pa.date32() else held], fitted)
+    assert cells.values.tolist() == expected.values.tolist() and not cells.is_missing.any()
+
+
+def test_long_decimals_and_hexadecimal_digits_are_no_numbers():
+    long = pa.table({"x": pa.array([Decimal(1234567890123456789), Decimal(1)], pa.decimal128(38, 0))})
+    with pytest.raises(ValueError, match=r"column 'x' holds integers beyond 2\*\*53"):
+        _ = MixedTable(long).cells
+    assert typed("x", pa.chunked_array([["10", "0x1F"]])).to_pylist() == ["10", "0x1F"]
 
 
 @pytest.mark.parametrize(

@@ -27,14 +27,15 @@ def calibrated(
         seed: Seed of the choice of rows.
     """
     from pointillist.cli.predictions import column_named, labels_in
+    from pointillist.cli.tables import read_for
     from pointillist.evaluation.calibration import POINTS, calibration
     from pointillist.models.conditionals import conditional_of
     from pointillist.models.saving import load_model
-    from pointillist.points import MixedTable, read_any
+    from pointillist.points import MixedTable
     from pointillist.points.frames import mixed_table
 
     fitted = load_model(model)
-    table = mixed_table(read_any(holdout, is_mixed=True, min_rows=1, form=form))
+    table = mixed_table(read_for(fitted, holdout, form))
     values = table.arrays()[target]
     there = np.flatnonzero(~np.isnan(values))
     places = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_ROWS])

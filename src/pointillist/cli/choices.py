@@ -29,22 +29,22 @@ def target(text: str) -> Any:
     return typer.Option("--target", metavar="COLUMN", help=f"{text}; in a .npy file, its number.")
 
 
-def delimiter() -> Any:
+def delimiter(of: str = "DATA") -> Any:
     """Returns the option for what separates the fields of a CSV file."""
     return typer.Option(
         metavar="CHARACTER",
-        help="What separates the fields of DATA, a CSV file.",
+        help=f"What separates the fields of {of}, a CSV file.",
         show_default="as its first rows show",
     )
 
 
-def encoding() -> Any:
+def encoding(of: str = "DATA") -> Any:
     """Returns the option for the encoding of a CSV file."""
-    return typer.Option(metavar="NAME", help="Encoding of DATA, such as cp1252 or utf-16.", show_default="utf-8")
+    return typer.Option(metavar="NAME", help=f"Encoding of {of}, such as cp1252 or utf-16.", show_default="utf-8")
 
 
-def decimal() -> Any:
+def decimal(of: str = "DATA") -> Any:
     """Returns the option for the mark of decimals in a CSV file."""
     return typer.Option(
-        metavar="MARK", help="What marks decimals in DATA: a point or a comma.", show_default="as each column shows"
+        metavar="MARK", help=f"What marks decimals in {of}: a point or a comma.", show_default="as each column shows"
     )

@@ -110,8 +110,10 @@ def _is_same(category: Any, text: str) -> bool:
 
 
 def _category(text: str, known: list[Any]) -> Any:
-    """The category that a text stands for; an unknown one as it is."""
-    return next((each for each in known if _is_same(each, text)), text)
+    """The category that a text stands for; an unknown one, or one that may be two, as it is."""
+    exact = [each for each in known if str(each) == text]
+    similar = [each for each in known if _is_same(each, text)]
+    return exact[0] if exact else similar[0] if len(similar) == 1 else text
 
 
 def _number(column: str, kind: Any, text: str) -> int | float:

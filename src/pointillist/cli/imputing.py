@@ -19,28 +19,33 @@ def impute(
         int,
         typer.Option(min=1, help="Number of tables to draw; more than one are written below each other, by a column."),
     ] = 1,
+    delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
+    encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
+    decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
     seed: Annotated[int, choices.seed("Same seed, same cells.")] = 0,
 ) -> None:
     """Fills the missing cells of a table, each row's given its other cells; all others stay as they are."""
     import numpy as np
 
     from pointillist.cli.predictions import labels_in
-    from pointillist.files import check_place
+    from pointillist.cli.tables import form_of, read_for
+    from pointillist.files import check_apart, check_place
     from pointillist.models.drawing import imputed, imputed_numbers
     from pointillist.models.given_numbers import rows_with_gaps
     from pointillist.models.headings import headings
     from pointillist.models.planning import free_name
     from pointillist.models.saving import load_model
-    from pointillist.points import TableWriter, read_any
+    from pointillist.points import TableWriter
     from pointillist.points.frames import aligned, mixed_table
     from pointillist.points.number_codec import NumberCodec
     from pointillist.points.token_codec import TokenCodec
 
     check_place(out)
-    if out.exists() and table.exists() and out.samefile(table):
-        raise ValueError(f"{out}: is the table to read and would be overwritten: give another name")
+    check_apart(out, table)
+    check_apart(out, model, "the model")
     fitted = load_model(model)
-    codec, rows = fitted.codec, mixed_table(read_any(table, is_mixed=True, min_rows=1))
+    form, keeps_others = form_of(delimiter, encoding, decimal), out.name.endswith((".csv", ".csv.gz"))
+    codec, rows = fitted.codec, mixed_table(read_for(fitted, table, form, keeps_others=keeps_others))
     tables: list[Any]
     if isinstance(codec, TokenCodec):
         own, kinds = [str(name) for name in codec.names], list[Any](codec.types)

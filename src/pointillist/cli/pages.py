@@ -29,14 +29,16 @@ def page(
     """Writes a model as one HTML file that draws rows in a browser, without a server or a network."""
     from rich.console import Console
 
+    from pointillist.files import check_apart
     from pointillist.foreign_text import terminal_text
     from pointillist.models.saving import load_model
     from pointillist.page import write_page
 
     verdict = None if evaluation is None else _verdict(evaluation)
     fitted = load_model(model)
-    if out.exists() and out.samefile(model):
-        raise ValueError(f"{out}: is the model and would be overwritten: give another name")
+    check_apart(out, model, "the model")
+    if evaluation is not None:
+        check_apart(out, evaluation, "the evaluation")
     try:
         write_page(fitted, out, model.stem if title is None else title, verdict)
     except ValueError as error:

@@ -1,5 +1,6 @@
 """`pointillist predict` and `pointillist score`: what a model says of the rows of a table."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from pointillist.cli.locks import exclusive
 
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
-    from pointillist.points import MixedTable
+    from pointillist.points import CsvForm, MixedTable
 
 
 @exclusive
@@ -29,23 +30,28 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write the probability of each value of a column of few.")
     ] = False,
+    delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
+    encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
+    decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
 ) -> None:
     """Predicts a column of a table from the others: the mean of a number, the most probable category."""
     import numpy as np
 
-    from pointillist.files import check_place
+    from pointillist.cli.tables import form_of, read_for
+    from pointillist.files import check_apart, check_place
     from pointillist.models.conditionals import conditional_of
     from pointillist.models.saving import load_model
-    from pointillist.points import read_any
     from pointillist.points.frames import mixed_table
     from pointillist.points.token_codec import TokenCodec
 
     check_place(out)
+    check_apart(out, table)
+    check_apart(out, model, "the model")
     if quantiles is not None and probabilities:
         raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
     levels = None if quantiles is None else _levels(quantiles)
     fitted = load_model(model)
-    rows = mixed_table(read_any(table, is_mixed=True, min_rows=1))
+    rows = mixed_table(read_for(fitted, table, form_of(delimiter, encoding, decimal)))
     view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows))
     if probabilities:
         values = view.predict_proba(rows)
@@ -58,7 +64,7 @@ def predict(
     zone = None
     if isinstance(fitted.codec, TokenCodec) and not probabilities:
         zone = getattr(fitted.codec.layout.type_of(view.targets[0]), "tz", None)
-    _write(out, dict(zip(names, np.asarray(values).T, strict=True)), zone)
+    _write(out, names, np.asarray(values).T, zone)
 
 
 @exclusive
@@ -66,35 +72,41 @@ def score(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
     table: Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {FILES}.")],
     out: Annotated[Path, choices.out("OUT", f"The table to write, one row for each of TABLE: {FILES}.")],
+    delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
+    encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
+    decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
 ) -> None:
     """Writes the log-density of each row of a table, in nats: the least probable rows are outliers."""
-    from pointillist.files import check_place
+    from pointillist.cli.tables import form_of
+    from pointillist.files import check_apart, check_place
     from pointillist.models.density import log_density
     from pointillist.models.saving import load_model
     from pointillist.points.frames import aligned
     from pointillist.points.token_codec import TokenCodec
 
     check_place(out)
+    check_apart(out, table)
+    check_apart(out, model, "the model")
     fitted = load_model(model)
-    rows = _read(fitted, table)
+    rows = _read(fitted, table, form_of(delimiter, encoding, decimal))
     if isinstance(fitted.codec, TokenCodec):
         rows = aligned(rows, fitted.codec.layout)
-    _write(out, {"log_density": log_density(fitted, rows)})
+    _write(out, ["log_density"], [log_density(fitted, rows)])
 
 
-def _read(model: "RowModel", path: Path) -> Any:
+def _read(model: "RowModel", path: Path, form: "CsvForm") -> Any:
     """The rows of a file as the model takes them: a table of mixed columns, or an array of the model's columns."""
     import numpy as np
 
+    from pointillist.cli.tables import read_for
     from pointillist.points import MixedTable, read_any
     from pointillist.points.columns import shown
     from pointillist.points.layout import check_finite
     from pointillist.points.token_codec import TokenCodec
 
-    is_mixed = isinstance(model.codec, TokenCodec)
-    table = read_any(path, is_mixed=is_mixed, min_rows=1)
-    if is_mixed:
-        return table
+    if isinstance(model.codec, TokenCodec):
+        return read_for(model, path, form)
+    table = read_any(path, min_rows=1, form=form)
     names, known = table.names, model.codec.names
     if isinstance(table, MixedTable):
         missing = [name for name in known or () if name not in table.names]
@@ -118,16 +130,11 @@ def _read(model: "RowModel", path: Path) -> Any:
 
 def labels_in(model: "RowModel", table: "MixedTable") -> list[Any] | None:
     """Returns the labels of a table, None where one is missing, if the model is shown them apart from its columns."""
-    import numpy as np
-
     place, classes = model.label_place, model.classes
     name = None if place is None or classes is None or classes.column is None else str(classes.column[0])
     if name is None or classes is None or name not in table.names or name in (model.codec.names or ()):
         return None
-    cells = table.cells[table.names.index(name)]
-    values = cells.values if cells.categories is None else np.array(cells.categories)[cells.values.astype(np.int64)]
-    labels = values.astype(classes.labels.dtype).tolist()
-    return [None if gone else label for label, gone in zip(labels, cells.is_missing, strict=True)]
+    return classes.labels_in(table.cells[table.names.index(name)])
 
 
 def column_named(model: "RowModel", text: str) -> Any:
@@ -151,10 +158,10 @@ def _levels(text: str) -> list[float]:
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.16g}" if isinstance(value, float) else str(value)
 
 
-def _write(out: Path, columns: dict[str, Any], zone: str | None = None) -> None:
+def _write(out: Path, names: Sequence[str], columns: Iterable[Any], zone: str | None = None) -> None:
     """Writes columns, of which times are in UTC if they have a time zone."""
     import numpy as np
     import pyarrow as pa
@@ -162,11 +169,8 @@ def _write(out: Path, columns: dict[str, Any], zone: str | None = None) -> None:
 
     from pointillist.points import TableWriter
 
-    arrays = [
-        pa.array(own.tolist()) if own.dtype == object else pa.array(np.ascontiguousarray(own))
-        for own in columns.values()
-    ]
+    arrays = [pa.array(own.tolist()) if own.dtype == object else pa.array(np.ascontiguousarray(own)) for own in columns]
     if zone is not None:
         arrays = [pc.assume_timezone(array, "UTC").cast(pa.timestamp(array.type.unit, zone)) for array in arrays]
-    with TableWriter(out, list(columns), [array.type for array in arrays], len(arrays[0])) as writer:
+    with TableWriter(out, names, [array.type for array in arrays], len(arrays[0])) as writer:
         writer.write([pa.chunked_array([array]) for array in arrays])

@@ -108,7 +108,7 @@ def fit(
 
     from pointillist.cli.tables import check_columns, domain_in, form_of, print_types, types_of
     from pointillist.engine.devices import configure
-    from pointillist.files import check_place
+    from pointillist.files import check_apart, check_place
     from pointillist.foreign_text import terminal_text
     from pointillist.memory import give_back
     from pointillist.models.checkpoint import CheckpointError, forget, previous, remove_checkpoint
@@ -125,7 +125,7 @@ def fit(
     kept = checkpoint or out.with_name(f"{out.name}.checkpoint")
     check_place(kept)
     for place in (out, kept, previous(kept)):
-        _check_apart(place, data)
+        check_apart(place, data)
     if out.resolve() in (kept.resolve(), previous(kept).resolve()):
         raise ValueError(f"{out}: is given as --checkpoint too, which is removed at the end: give another name")
     configure()
@@ -159,7 +159,7 @@ def fit(
     console = Console(stderr=True, quiet=quiet)
     with waiting(console, f"reading {data}", is_shown=not quiet):
         table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(chosen) or is_private, form=form)
-    if not resume:
+    if not resume and not is_private:
         remove_checkpoint(kept)
     started = time.monotonic()
     try:
@@ -177,7 +177,7 @@ def fit(
         give_back()
         model = fit_model(task, None if is_private else kept)
     except (KeyboardInterrupt, SystemExit):
-        if kept.exists():
+        if not is_private and kept.exists():
             console.print("Stopped. Run the same command again to continue.", highlight=False)
         raise
     except CheckpointError:
@@ -187,7 +187,8 @@ def fit(
     save_model(model, out)
     # What cannot be read again is as good as lost, and the checkpoint is all there is of it.
     load_model(out)
-    forget(kept)
+    if not is_private:
+        forget(kept)
     if model.record.guarantee is not None:
         console.print(terminal_text(f"{out}: {time.monotonic() - started:.0f} s"), soft_wrap=True)
         return
@@ -254,6 +255,7 @@ def sample(
 
     from pointillist.cli.conditions import where_of
     from pointillist.engine.cluster import check_engine
+    from pointillist.files import check_apart
     from pointillist.models.drawing import Draw
     from pointillist.models.headings import headings
     from pointillist.models.request import Request
@@ -262,6 +264,9 @@ def sample(
     from pointillist.progress import Bar
 
     check_engine(engine, address)
+    check_apart(out, model, "the model")
+    if prior is not None:
+        check_apart(out, prior)
     fitted = load_model(model)
     start = None if prior is None else read_table(prior, min_rows=1).rows
     if n is None and start is None:
@@ -300,11 +305,6 @@ def sample(
             bar.advance(len(part))
     if draw.effective_sample_size is not None:
         console.print(f"effective sample size {draw.effective_sample_size:,.0f} of {n_rows:,}", highlight=False)
-
-
-def _check_apart(place: Path, data: Path) -> None:
-    if place.exists() and data.exists() and place.samefile(data):
-        raise ValueError(f"{place}: is the table to read and would be overwritten: give another name")
 
 
 def _class_of(model: "RowModel", text: str) -> Any:

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.files import check_regular
+from pointillist.files import check_regular, naming
 from pointillist.foreign_text import terminal_text
 from pointillist.points.columns import Table, listed, shown
-from pointillist.points.csv_form import CsvForm
+from pointillist.points.csv_form import NOTHING_SAID, CsvForm
+from pointillist.points.endings import ending_of
 from pointillist.points.mixed import MixedTable, kind_of
+from pointillist.points.tables import read_any
 from pointillist.points.texts import TYPES
 from pointillist.points.token_codec import TokenCodec
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from pointillist.models.row_model import RowModel
 
 
 def types_of(given: Sequence[str]) -> dict[str, str]:
@@ -41,6 +45,37 @@ def form_of(delimiter: str | None, encoding: str | None, decimal: str | None) ->
         ValueError: If one of them cannot be used.
     """
     return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal)
+
+
+def read_for(model: "RowModel", path: Path, form: CsvForm = NOTHING_SAID, *, keeps_others: bool = False) -> Any:
+    """Reads a table for a model: what is text to it, such as codes that look like numbers, is read as text.
+
+    Args:
+        model: The model.
+        path: The file.
+        form: What is known of its form if it is a CSV file, the only kind whose columns have no types.
+        keeps_others: Whether columns that the model lacks stay as they are written there.
+    """
+    from pointillist.models.headings import headings
+    from pointillist.points.csv_files import CsvFile
+
+    types = {}
+    if ending_of(path).startswith(".csv"):
+        check_regular(path)
+        with naming(path):
+            names = CsvFile(path, form).names
+        own, kinds = headings(model)
+        known = dict(zip(own or (), kinds, strict=False))
+        is_text = {name: _is_text(known[name]) if name in known else keeps_others for name in names}
+        types = {name: "text" for name in names if is_text[name]}
+    return read_any(path, types=types, is_mixed=True, min_rows=1, form=form)
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether a column of a type, as `headings` names it, holds text."""
+    if isinstance(kind, str):
+        return kind == "str"
+    return kind_of(kind) == "category" and (not hasattr(kind, "value_type") or kind_of(kind.value_type) == "category")
 
 
 def domain_in(path: Path) -> dict[str, Any]:

@@ -198,7 +198,8 @@ def walk(
         x_s = sigma_s / sigma_t * jnp.exp(-h) * x_t + towards * D + shift + std * noise
         moved = shift / std
         log_ratio = -jnp.sum(moved * noise + 0.5 * moved**2, axis=1)
-        return twice.times(log_ratio - log_psi), (contexts, x_s, x0, asked)
+        # A candidate of weight 0 keeps it.
+        return twice.times(log_ratio - jnp.where(jnp.isneginf(log_psi), 0.0, log_psi)), (contexts, x_s, x0, asked)
 
     last = points - 1
     start = weighted, (contexts, x_T, jnp.zeros_like(x_T), is_asked)

@@ -47,7 +47,7 @@ def stream_rows_on_ray(
     step = rows_per_chunk(sampler) * CHUNKS_PER_TASK
     ranges = ((first, min(first + step, n_rows)) for first in range(first_row, n_rows, step))
     arguments = (
-        (first, last, *(None if each is None else _part(each, first, last) for each in (labels, prior)))
+        (first, last, *(_part(each, first - first_row, last - first_row) for each in (labels, prior)))
         for first, last in ranges
     )
     with cluster(address):
@@ -55,8 +55,8 @@ def stream_rows_on_ray(
             yield rows
 
 
-def _part(each: np.ndarray, first: int, last: int) -> np.ndarray:
-    return each if len(each) == 1 else each[first:last]
+def _part(each: np.ndarray | None, first: int, last: int) -> np.ndarray | None:
+    return each if each is None or len(each) == 1 else each[first:last]
 
 
 def drawn(shared: tuple[Any, ...], first: int, last: int, labels: Any, prior: Any) -> Float[np.ndarray, "part d"]:

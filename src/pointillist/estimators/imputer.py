@@ -78,6 +78,8 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
         if is_frame(X):
             validate_data(self, Headings.of(X)[0], skip_check_array=True, reset=reset)
             return X
+        # scikit-learn would take what is below the mask.
+        X = np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else X
         least = {"ensure_min_samples": 2} if reset else {}
         return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", **least)
 

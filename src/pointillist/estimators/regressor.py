@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pointillist.arguments import RandomState, is_number, is_whole, seed_of
+from pointillist.arguments import RandomState, check_unmasked, is_number, is_whole, seed_of
 from pointillist.engine.devices import configure
 from pointillist.models.predictive import Predictive, checked_draws, checked_levels
 from pointillist.models.regression import Fitting, Regression, fit_regression
@@ -37,7 +37,8 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         learning_rate: Adam's learning rate.
         validation_fraction: Share of the rows, others for each network, that it does not see, in [0, 1). Its weights
             are those with the lowest loss on them; with 0, the last ones.
-        n_iter_no_change: Number of checks, one every 200 steps, without a lower loss after which training stops.
+        n_iter_no_change: Number of checks, one every 200 steps or 64 epochs if they are fewer, without a lower loss
+            after which training stops.
         random_state: Seed of `fit`.
 
     Attributes:
@@ -83,6 +84,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
             ValueError: In one line, if they or a parameter cannot be used.
         """
         configure()
+        check_unmasked(X=X, y=y)
         rows, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
         self.model_ = fit_regression(rows, np.asarray(target, np.float64), self._fitting())
         return self
@@ -123,6 +125,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         σ = 0.002 of the standardized y. A discrete target has the mass between the middles to a value's neighbours.
         """
         check_is_fitted(self)
+        check_unmasked(X=X, y=y)
         rows, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
         return self.model_.log_prob(rows, np.asarray(target, np.float64))
 
@@ -169,4 +172,5 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
 
     def _checked(self, X: ArrayLike) -> tuple[Regression, Any]:
         check_is_fitted(self)
+        check_unmasked(X=X)
         return self.model_, validate_data(self, X, dtype=np.float64, reset=False)

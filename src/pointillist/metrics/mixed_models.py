@@ -16,6 +16,9 @@ from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
 
+MOST_WITHOUT_STOPPING = 10_000
+"""Most rows of which scikit-learn's boosted trees hold none out for early stopping."""
+
 # That scikit-learn's boosted trees take as categories, less one.
 MAX_CATEGORIES = 254
 
@@ -237,6 +240,10 @@ def _class_utility(
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     probabilities: dict[float, Rows] = {}
+    if len(labels) > MOST_WITHOUT_STOPPING:
+        # Trees hold out rows of each class, and of a class of one row they cannot.
+        _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        train, labels = train[counts[places] > 1], labels[counts[places] > 1]
     if len(np.unique(labels)) > 1:
         trees = HistGradientBoostingClassifier(categorical_features=is_category, random_state=seed)
         _fit(trees, train, labels)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pointillist.arguments import is_missing
 from pointillist.points import Table, blocks, rows_at
 from pointillist.points.headings import Headings, is_frame
 from pointillist.points.mixed import MixedTable
@@ -58,7 +59,8 @@ def _is_mixed_array(X: Any) -> bool:
     if np.ma.is_masked(rows):
         return True
     if rows.dtype == object:
-        is_known = all(isinstance(cell, Real | Decimal | str | date | time | timedelta | None) for cell in rows.ravel())
+        known = Real | Decimal | str | date | time | timedelta
+        is_known = all(isinstance(cell, known) or is_missing(cell) for cell in rows.ravel())
         return is_known and not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel())
     if rows.dtype.kind == "f" and any(np.isnan(block).any() for block in blocks(rows)):
         return True

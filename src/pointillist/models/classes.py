@@ -7,6 +7,9 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import ArrayLike
 
+from pointillist.arguments import is_missing
+from pointillist.points.mixed import Cells
+
 
 @dataclass(frozen=True, eq=False)
 class Classes:
@@ -24,6 +27,16 @@ class Classes:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def labels_in(self, cells: Cells) -> list[Any]:
+        """Returns the labels that a column holds, None where one is missing; unknown ones stay as they are."""
+        values = cells.values.tolist()
+        if cells.categories is not None:
+            known = cells.categories
+            return [None if gone else known[int(v)] for v, gone in zip(values, cells.is_missing, strict=True)]
+        if self.labels.dtype.kind == "U":
+            values = [f"{value:.16g}" for value in values]
+        return [None if gone else value for value, gone in zip(values, cells.is_missing, strict=True)]
 
     def indices(self, labels: Any) -> Int[np.ndarray, " n"]:
         """Returns the positions of some labels, or of one, among the classes.
@@ -54,6 +67,8 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
     """
     if y is None:
         return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+    if np.ma.is_masked(y):
+        raise ValueError(f"{name} has masked labels: drop such rows, or give them a label of their own")
     kind = np.asarray(y).dtype
     if kind.kind in "cMmSV":
         raise ValueError(f"{name} holds {kind}, but labels must be numbers, booleans or text: convert it")
@@ -82,7 +97,7 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
 
 def of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
     """Converts labels that are Python objects to an array of text or numbers."""
-    if any(_is_missing(label) for label in labels.ravel()):
+    if any(is_missing(label) for label in labels.ravel()):
         raise ValueError(f"{name} has missing labels: drop such rows, or give them a label of their own")
     kinds = {"text" if isinstance(label, str) else type(label).__name__ for label in labels.ravel()}
     if len(kinds) > 1:
@@ -91,11 +106,3 @@ def of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
     if given.shape != labels.shape or given.dtype.kind not in "biufU":
         raise ValueError(f"{name} holds {kinds.pop()}, but labels must be numbers, booleans or text: convert it")
     return given
-
-
-def _is_missing(label: Any) -> bool:
-    try:
-        return label is None or bool(label != label)
-    except TypeError:
-        # pandas' NA is neither equal to itself nor not.
-        return True

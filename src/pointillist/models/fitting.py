@@ -13,7 +13,13 @@ from pointillist.engine.devices import configure
 from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import as_mixed
 from pointillist.models.classes import Classes
-from pointillist.models.hyperparameters import Hyperparameters, asked_of_gaussian, check_hyperparameters, values_of
+from pointillist.models.hyperparameters import (
+    Hyperparameters,
+    asked_of_gaussian,
+    check_hyperparameters,
+    unused_betas,
+    values_of,
+)
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.private import NOT_LEARNED, PrivateTraining, plan_privately
@@ -96,6 +102,7 @@ def prepare(
     """
     configure()
     check_hyperparameters(asked)
+    _warn_of_unused(unused_betas(asked), f"noise schedule is {asked.schedule!r}")
     if asked.epsilon is not None:
         if checkpoint is not None or before is not None:
             raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pointillist.arguments import is_missing
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.models.process import Learned
 from pointillist.points.frames import aligned
@@ -77,7 +78,7 @@ def with_labels(model: Learned, known: Float[np.ndarray, "n width"], labels: Any
     if isinstance(codec, TokenCodec) and name in codec.names:
         raise ValueError(f"labels are column {name!r} of the table: leave labels out")
     asked = np.asarray(labels, object)
-    is_unknown = np.array([each is None or each != each for each in asked.ravel()])
+    is_unknown = np.array([is_missing(each) for each in asked.ravel()]) | np.ma.getmaskarray(labels).ravel()
     indices = np.full(is_unknown.shape, len(classes))
     if not is_unknown.all():
         indices[~is_unknown] = classes.indices(np.array(asked.ravel()[~is_unknown].tolist()))

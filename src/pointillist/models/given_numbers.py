@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.arguments import is_number
+from pointillist.arguments import is_missing, is_number
 from pointillist.points.frames import table_of
-from pointillist.points.mixed import Cells
+from pointillist.points.mixed import Cells, MixedTable, cells_in
 from pointillist.points.number_codec import NumberCodec
 
 
@@ -23,7 +23,7 @@ def column_values(codec: NumberCodec, name: Any, value: Any) -> Cells:
         raise ValueError(f"column {name!r} takes one value, or one value per row, not shape {np.shape(value)}")
     values = [value] if isinstance(value, str) or np.ndim(value) == 0 else list(value)
     for each in values:
-        if each is None or each != each:
+        if is_missing(each):
             raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
         if not (isinstance(each, bool | np.bool_) or is_number(each)) or not np.isfinite(each):
             raise ValueError(f"column {name!r} holds numbers, and {each!r} is none")
@@ -36,6 +36,7 @@ def column_values(codec: NumberCodec, name: Any, value: Any) -> Cells:
         raise ValueError(
             f"column {name!r} is {scaling.minimum[place]:g} in all training rows: give that, or leave it out"
         )
+    _check_held(name, cells, codec.types[place])
     return Cells(cells, np.zeros(len(cells), bool))
 
 
@@ -77,7 +78,8 @@ def rows_with_gaps(codec: NumberCodec, X: Any, absent: Sequence[Any] = ()) -> Fl
     rows = np.full((len(table), len(known)), np.nan)
     for place, name in enumerate(known):
         if name in names:
-            rows[:, place] = _numbers(name, table.cells[names.index(name)])
+            rows[:, place] = _numbers(name, table, names.index(name))
+            _check_held(name, rows[~np.isnan(rows[:, place]), place], codec.types[place])
         elif name not in absent:
             raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
     if np.isinf(rows).any():
@@ -95,7 +97,17 @@ def _by_place(known: Sequence[Any], found: Sequence[Any], absent: Collection[Any
     raise ValueError(f"X has {len(found)} columns, and the model has {len(known)}: give all columns of fit")
 
 
-def _numbers(name: Any, cells: Cells) -> Float[np.ndarray, " n"]:
+def _check_held(name: Any, values: Float[np.ndarray, " n"], kind: str) -> None:
+    """Raises an error if a column of whole numbers or booleans cannot hold one of some values as it is."""
+    with np.errstate(invalid="ignore"):
+        is_held = values.astype(kind) == values
+    if np.dtype(kind).kind in "biu" and not is_held.all():
+        raise ValueError(f"column {name!r} holds {kind}, and {values[~is_held][0]:g} is not that")
+
+
+def _numbers(name: Any, table: MixedTable, place: int) -> Float[np.ndarray, " n"]:
+    # Not the cells of columns that the model lacks, which may hold anything.
+    cells = cells_in(name, table.arrow.column(place))
     categories = cells.categories
     if cells.is_date or any(isinstance(each, str) for each in categories or ()):
         raise ValueError(f"column {name!r} holds numbers in the model, and something else in X: give numbers")

@@ -112,7 +112,14 @@ def values_of(asked: Hyperparameters) -> dict[str, Any]:
 
 def asked_of_gaussian(asked: Hyperparameters) -> list[str]:
     """Returns the parameters that only Gaussian diffusion uses and that do not have their default values."""
-    return [name for name in OF_GAUSSIAN if getattr(asked, name) != DEFAULTS[name]]
+    unused = unused_betas(asked)
+    return [name for name in OF_GAUSSIAN if getattr(asked, name) != DEFAULTS[name] and name not in unused]
+
+
+def unused_betas(asked: Hyperparameters) -> list[str]:
+    """Returns the ends of the linear schedule that do not have their default values, if the schedule is another one."""
+    names = () if asked.schedule == "linear" else ("beta_start", "beta_end")
+    return [name for name in names if getattr(asked, name) != DEFAULTS[name]]
 
 
 def deciding(asked: Hyperparameters, width: int, frequencies: int = 1) -> dict[str, Any]:

@@ -42,11 +42,13 @@ class MaskedProcess(Process):
         covariance: Covariance of the numbers, shape (k, k); (0, 0) if there are too many of them.
         basis: Axes along which the network of all numbers together sees them, each as long as its σ_d; None if there
             is no such network.
+        p_uncond: Share of the labels that were hidden from the network of numbers in training.
     """
 
     architecture: TokenArchitecture
     covariance: Float[np.ndarray, "c c"]
     basis: Float[np.ndarray, "c c"] | None
+    p_uncond: float = 0.0
 
     @classmethod
     def of(
@@ -81,7 +83,13 @@ class MaskedProcess(Process):
         if covariance is None:
             covariance = np.eye(k if k <= MOST_NUMBERS else 0, dtype=np.float32)
         basis = principal_axes(covariance, np.zeros(len(covariance), bool)) if is_paired else None
-        return cls(TokenArchitecture(tokens, width, depth, frequencies, is_paired), covariance, basis)
+        architecture = TokenArchitecture(tokens, width, depth, frequencies, is_paired)
+        return cls(architecture, covariance, basis, float(parameters["p_uncond"]))
+
+    @property
+    def can_guide(self) -> bool:
+        """Whether rows can be guided to a class: any token may be hidden from the network of tokens."""
+        return not self.architecture.tokens.with_number or self.p_uncond > 0
 
     @property
     def noise(self) -> tuple[Schedule | None, Float[np.ndarray, "..."] | None]:
@@ -165,6 +173,8 @@ class MaskedProcess(Process):
             return self.plain(learned, has_given=has_given)
         if request.labels is None:
             raise ValueError("guidance needs a class to guide to: give labels")
+        if not self.can_guide:
+            raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
         guidance, guided = np.asarray(request.guidance, np.float32), _label_token(learned)
         denoiser = GuidedTokenDenoiser(_of_tokens(learned), self.architecture.tokens, guided=guided, guidance=guidance)
         return self._beside(denoiser, learned, has_given=has_given, guided=guided, guidance=guidance)

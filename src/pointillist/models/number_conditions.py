@@ -83,6 +83,8 @@ def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> 
     elif isinstance(condition, OneOf):
         if None in condition.values:
             raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
+        if not all(isinstance(value, int | float | np.number | np.bool_) for value in condition.values):
+            raise ValueError(f"column {name!r} holds numbers, and {condition} does not")
         if not is_whole and low < high:
             raise ValueError(f"column {name!r} holds continuous numbers, of which {condition} has mass 0: take between")
         asked = [(float(value), float(value)) for value in sorted(condition.values)]

@@ -274,7 +274,7 @@ def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:
 def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[NumberCodec, np.ndarray]:
     """What a warm start keeps of a model: its scaling, for a range that holds more rows, and σ_d."""
     assert isinstance(before.codec, NumberCodec) and isinstance(before.process, GaussianProcess)
-    return NumberCodec(layout, before.codec.scaling.widened(rows)), before.process.sigma_data
+    return NumberCodec(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.sigma_data
 
 
 def _stopping(asked: Hyperparameters) -> Stopping | None:

@@ -59,10 +59,15 @@ class Predictive:
 
     def mode(self) -> Float[np.ndarray, " n"]:
         """The most probable value; of numbers the middle of the shortest interval that holds a tenth of them."""
-        if self.is_atom.all():
-            return np.take_along_axis(self.values, self.weights.argmax(axis=1)[:, None], axis=1)[:, 0]
         values, weights, _ = self._sorted()
         above = np.cumsum(weights, axis=1)
+        if self.is_atom.all():
+            # The same value may come several times: its mass is reached at the last of them.
+            is_last = np.diff(values, axis=1, append=np.inf) > 0
+            is_first = np.roll(is_last, 1, axis=1)
+            below = np.maximum.accumulate(np.where(is_first, above - weights, 0.0), axis=1)
+            best = np.where(is_last, above - below, -1.0).argmax(axis=1)
+            return np.take_along_axis(values, best[:, None], axis=1)[:, 0]
         modes = np.empty(len(values))
         for i, (own, end, weight) in enumerate(zip(values, above, weights, strict=True)):
             # The first point by which the share is full, from each point on.

@@ -17,7 +17,7 @@ from pointillist.diffusion.target_diffusion import (
 from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import Method, Recipe, TargetArchitecture, Weights
-from pointillist.engine.training import StackTrainer
+from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer
 from pointillist.engine.validation import held_out_loss
 from pointillist.models.predictive import Predictive
 from pointillist.points.repeats import are_few
@@ -204,7 +204,7 @@ def _trained(
     trainer = StackTrainer(
         data, recipes, architecture, Method(objective, batch_size, is_averaged=True), sigma_data=spread
     )
-    every = -(-STEPS_PER_CHECK // per_epoch)
+    every = min(-(-STEPS_PER_CHECK // per_epoch), MAX_EPOCHS_PER_CALL)
     best, losses = trainer.networks(), np.empty((fitting.n_networks, 0))
     while not trainer.is_done:
         trained = trainer.run(every)

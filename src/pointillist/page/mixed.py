@@ -64,7 +64,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "missing_values": [code.n_values if code.has_missing else -1 for code in codec.encoding.columns],
         "given_frequencies": FREQUENCIES_OF_GIVEN,
         "most_steps": WIDE if tokens.is_wide else 0,
-        "guided": None if model.classes is None else _label_place(model, codec),
+        "guided": _label_place(model, codec) if model.classes is not None and process.can_guide else None,
         "depth": process.architecture.depth,
         "ranges": RANGES | {"points": POINTS},
         "row_frequencies": [2.0**i for i in range(process.architecture.frequencies)],

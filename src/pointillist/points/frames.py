@@ -10,7 +10,7 @@ import numpy as np
 from pointillist.points.columns import Table
 from pointillist.points.frame_layout import FrameLayout, described_anew
 from pointillist.points.headings import Headings
-from pointillist.points.mixed import MixedTable
+from pointillist.points.mixed import MixedTable, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,7 +143,8 @@ def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = ()) -> Mix
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     names, columns = found[0].names, []
-    if found[1] == "array" and layout.kind == "array":
+    if found[1] == "array" and not all(isinstance(name, str) for name in layout.names):
+        # Numbers are not the names of an array's columns, but their places.
         kept = tuple(name for name in layout.names if name not in absent)
         if len(names) not in (len(kept), len(layout.names)):
             raise ValueError(
@@ -193,17 +194,48 @@ def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "
         ValueError: If it holds something else.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     is_category = pa.types.is_dictionary(wanted)
     has_categories = pa.types.is_dictionary(column.type) and not pa.types.is_null(column.type.value_type)
     if column.type == wanted or (is_category and has_categories):
         return column
-    kind = wanted.value_type if is_category else wanted
     try:
-        # A column that is empty, or of integers with missing cells, comes as another type.
-        held = column.cast(pa.float64() if pa.types.is_integer(kind) or pa.types.is_floating(kind) else kind)
-        exact = pc.if_else(pc.is_nan(held), None, held).cast(kind) if pa.types.is_integer(kind) else held
-        return exact.cast(kind).dictionary_encode() if is_category else held
+        held = _held(column, wanted.value_type if is_category else wanted, has_gaps=not is_category)
+        return held.dictionary_encode() if is_category else held
     except pa.ArrowException as error:
         raise ValueError(f"column {name!r} of X holds {column.type}, and it held {wanted} in fit") from error
+
+
+def _held(column: "pa.ChunkedArray", kind: "pa.DataType", *, has_gaps: bool) -> "pa.ChunkedArray":
+    """The cells of a column of another type, in a type or one that holds its cells; Arrow's error if one is lost."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    of_numbers = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean]
+    if kind_of(kind) == "date" and any(test(column.type) for test in of_numbers):
+        raise pa.ArrowInvalid("a number is no date")
+    if pa.types.is_timestamp(kind) and kind.tz is not None and _is_naive(column.type):
+        # It is in the time zone of the model's column, as where takes it.
+        local = column.cast(pa.timestamp(kind.unit))
+        return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
+    if getattr(column.type, "tz", None) is not None and getattr(kind, "tz", None) is None:
+        column = pc.local_timestamp(column)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        # A column that is empty, or of integers with missing cells, comes as another type.
+        held = column.cast(pa.float64())
+        exact = pc.if_else(pc.is_nan(held), None, held).cast(kind) if pa.types.is_integer(kind) else held
+        return held if has_gaps else exact.cast(kind)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    held = column.cast(kind)
+    # Arrow cuts what a day, a truth value or a decimal cannot hold.
+    is_cut = kind_of(column.type) not in ("category", "") and not held.cast(column.type).equals(column)
+    if is_cut and kind_of(kind) != "category":
+        raise pa.ArrowInvalid("a cell is cut")
+    return held
+
+
+def _is_naive(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)

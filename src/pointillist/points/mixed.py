@@ -75,7 +75,7 @@ class MixedTable:
         Raises:
             ValueError: If a column holds neither numbers, categories nor dates.
         """
-        return tuple(_cells(name, column) for name, column in zip(self.names, self.arrow.columns, strict=True))
+        return tuple(cells_in(name, column) for name, column in zip(self.names, self.arrow.columns, strict=True))
 
     @cached_property
     def is_plain(self) -> bool:
@@ -133,7 +133,12 @@ def kind_of(kind: "pa.DataType") -> str:
     return "category" if is_text else ""
 
 
-def _cells(name: Any, column: "pa.ChunkedArray") -> Cells:
+def cells_in(name: Any, column: "pa.ChunkedArray") -> Cells:
+    """Returns the cells of a column.
+
+    Raises:
+        ValueError: If it holds neither numbers, categories nor dates.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -169,7 +174,8 @@ def _cells(name: Any, column: "pa.ChunkedArray") -> Cells:
         # As they are written: a cast takes them to other numbers than those with their digits.
         array = pc.cast(array, pa.string())
     values = np.asarray(pc.cast(array, pa.float64(), safe=False))
-    if kind in ("whole", "date") and (np.abs(values) > LARGEST_INTEGER).any():
+    is_exact = kind in ("whole", "date") or pa.types.is_decimal(column.type)
+    if is_exact and (np.abs(values) > LARGEST_INTEGER).any():
         raise ValueError(f"column {name!r} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
     if not np.isfinite(values[~is_missing]).all():
         raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
@@ -317,7 +323,7 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Cells:
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"column {name!r} holds {of_values}, and {values!r:.60} is not that") from error
     array = array.dictionary_encode() if pa.types.is_dictionary(kind) else array
-    cells = _cells(name, pa.chunked_array([array]))
+    cells = cells_in(name, pa.chunked_array([array]))
     if kind_of(of_values) == "date" and not _array(cells, of_values, False).equals(array):
         raise ValueError(f"column {name!r} holds times to the microsecond, and {values!r:.60} is finer: round it")
     return cells

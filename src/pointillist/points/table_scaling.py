@@ -52,10 +52,11 @@ class TableScaling:
             }[method](rows)
         return cls(low, high, is_whole, scaling.of(varies))
 
-    def widened(self, rows: Float[np.ndarray, "n d"]) -> "TableScaling":
-        """The same scaling, with ranges that also hold the values of more rows."""
+    def widened(self, rows: Float[np.ndarray, "n d"], is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
+        """The same scaling, with ranges that also hold the values of more rows, some columns of which hold integers."""
         low, high = column_range(rows)
-        return replace(self, minimum=np.minimum(self.minimum, low), maximum=np.maximum(self.maximum, high))
+        low, high = np.minimum(self.minimum, low), np.maximum(self.maximum, high)
+        return replace(self, minimum=low, maximum=high, is_whole=is_whole)
 
     @property
     def repeating(self) -> Int[np.ndarray, " columns"]:

@@ -80,7 +80,8 @@ def are_integers(text: Any) -> bool:
         pc.cast(text, pa.int64())
     except pa.ArrowInvalid:
         return _all(text, INTEGER)
-    return True
+    # Arrow reads 0x1F as 31.
+    return not pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py()
 
 
 def are_codes(text: Any) -> bool:

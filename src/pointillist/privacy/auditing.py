@@ -184,6 +184,8 @@ def audit(
     of_members, of_others = labels or (None, None)
     inside = side_of(fitted, members, of_members, "members")
     outside = side_of(fitted, non_members, of_others, "non_members")
+    if inside.columns.keys() != outside.columns.keys():
+        raise ValueError("one of members and non_members has labels, the other has none: give both, or neither")
     for name, side in (("members", inside), ("non_members", outside)):
         if len(side) < MIN_ROWS:
             raise ValueError(

@@ -85,8 +85,8 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
         cells = table.cells[place]
         if cells.is_missing.any():
             raise ValueError(f"column {label_name!r} of {name} has missing labels: drop such rows")
-        own = cells.values if cells.categories is None else np.array(cells.categories)[cells.values.astype(int)]
-        labels = own.astype(classes.labels.dtype) if classes is not None else own
+        assert classes is not None
+        labels = classes.labels_in(cells)
         table, texts = MixedTable(table.arrow.remove_column(place)), [*texts[:place], *texts[place + 1 :]]
     arrow = _in_order(codec, table, texts, name)
     indices = None

@@ -165,7 +165,8 @@ function walkInto(walk, key, x, weighted) {
     const ofX = (to.sigma / from.sigma) * Math.exp(-h);
     const towards = -to.alpha * Math.expm1(-2 * h);
     const std = to.sigma * Math.sqrt(-Math.expm1(-2 * h));
-    const ratios = logPsi.map((value) => -value);
+    // A candidate of weight 0 keeps it.
+    const ratios = logPsi.map((value) => (value === -Infinity ? 0 : -value));
     const last = before;
     x = x.map((value, k) => {
       const D = last ? 1.5 * x0[k] - 0.5 * last[k] : x0[k];

@@ -1,0 +1,31 @@
+"""Labels in tables beside a model's columns, and labels that are missing."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from pointillist.models.classes import Classes, checked_labels
+from pointillist.points.mixed import MixedTable
+
+
+def labels_in(column, known):
+    known = np.array(known)
+    return Classes(known, np.ones(len(known), np.int64)).labels_in(MixedTable(pa.table({"y": column})).cells[0])
+
+
+def test_labels_are_those_of_the_table():
+    assert labels_in(["A", "AB", None], ["A", "B"]) == ["A", "AB", None]
+    assert labels_in([1.0, 1.7], [1, 2]) == [1.0, 1.7] and labels_in([1, None], ["1", "2"]) == ["1", None]
+    assert labels_in(pa.array([None, None], pa.string()), ["A", "B"]) == [None, None]
+    classes = Classes(np.array(["A", "B"]), np.ones(2, np.int64))
+    with pytest.raises(ValueError, match="unknown label 'AB'"):
+        classes.indices(["A", "AB"])
+    assert Classes(np.array([1, 2]), np.ones(2, np.int64)).indices([2.0, 1.0]).tolist() == [1, 0]
+
+
+def test_masked_labels_are_missing():
+    with pytest.raises(ValueError, match="y has masked labels"):
+        checked_labels(np.ma.array([0, 1, 1], mask=[0, 0, 1]), 3)
+    with pytest.raises(ValueError, match=r"y has (missing|NaN or infinite) labels"):
+        checked_labels(pd.Series([0, 1, None], dtype="Int64"), 3)
