@@ -6,6 +6,10 @@ import pyarrow as pa
 import pytest
 
 from pointillist.models.classes import Classes, checked_labels
+from pointillist.models.fitting import prepare
+from pointillist.models.hyperparameters import Hyperparameters
+from pointillist.models.process import Learned
+from pointillist.models.request import Request
 from pointillist.points.mixed import MixedTable
 
 
@@ -29,3 +33,20 @@ def test_masked_labels_are_missing():
         checked_labels(np.ma.array([0, 1, 1], mask=[0, 0, 1]), 3)
     with pytest.raises(ValueError, match=r"y has (missing|NaN or infinite) labels"):
         checked_labels(pd.Series([0, 1, None], dtype="Int64"), 3)
+
+
+def test_guidance_of_numbers_beside_tokens_needs_hidden_labels():
+    x = np.random.default_rng(0).normal(size=300)
+    y = x + 0.1 * np.random.default_rng(1).normal(size=300)
+    frame = pd.DataFrame({"x": x, "y": y, "kind": ["a", "b", "c"] * 100})
+    for p_uncond in (0.0, 0.2):
+        plan = prepare(Hyperparameters(p_uncond=p_uncond), frame, ["yes", "no"] * 150).plan
+        assert plan.process.architecture.tokens.with_number and plan.process.can_guide == (p_uncond > 0)
+        learned = Learned(
+            plan.codec, plan.process, None, Classes(np.array(["no", "yes"]), np.ones(2, int), ("label", 3))
+        )
+        if not p_uncond:
+            with pytest.raises(ValueError, match="guidance needs a model trained without labels too"):
+                plan.process.drawing(learned, Request(2, labels="yes", guidance=1.0))
+    alone = prepare(Hyperparameters(p_uncond=0.0), frame[["kind"]], ["yes", "no"] * 150).plan
+    assert alone.process.can_guide

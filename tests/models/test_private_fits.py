@@ -173,9 +173,12 @@ def test_on_the_command_line(tmp_path, capsys, monkeypatch):
     domain = {"kind": ["a", "b"], "x": {"low": -4, "high": 4}, "n": {"low": 0, "high": 5}}
     domain |= {"gap": {"low": 0, "high": 1, "missing": True}, "yes": [False, True]}
     (tmp_path / "d.json").write_text(json.dumps(domain))
+    # The state of a fit that is not private is none of its own.
+    (tmp_path / "m.checkpoint").write_text("another fit's")
     fit = "fit", tmp_path / "t.csv", "-o", tmp_path / "m", "--epsilon", 2, "--epochs", 1, "--width", 16, "--seed", 0
     code, said = run(*fit, "--domain", tmp_path / "d.json")
-    assert not code and "ε = 2" in said.err and ", loss" not in said.err and not list(tmp_path.glob("*.checkpoint"))
+    assert not code and "ε = 2" in said.err and ", loss" not in said.err
+    assert [path.read_text() for path in tmp_path.glob("*.checkpoint*")] == ["another fit's"]
     assert "one row added or removed" in run("info", tmp_path / "m")[1].out
     assert run(*fit)[1].err.count("\n") == 1 and "needs a domain" in run(*fit)[1].err
     (tmp_path / "d.json").write_text('{"kind": 3}')

@@ -133,6 +133,8 @@ def test_labels_apart_and_as_a_column():
     labels = y, RNG.integers(0, 2, 400)
     assert "label" in side_of(model.model_, MEMBERS, y, "members").columns
     assert not audit(model, MEMBERS, OTHERS, labels=labels, n_drawn=300).is_exposed
+    with pytest.raises(ValueError, match="has labels, the other has none: give both, or neither"):
+        audit(model, MEMBERS, OTHERS, labels=(y, None), n_drawn=300)
     assert audit(model, MEMBERS, OTHERS, n_drawn=300).n_members == 60
 
 
