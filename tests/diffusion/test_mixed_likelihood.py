@@ -60,12 +60,12 @@ class Linear(eqx.Module):
 
 
 def started(mean, covariance):
-    """The distribution that the flow of a normal one takes N(0, I) to, which it starts from at a noise of 10."""
+    """The distribution that the flow of a normal one takes N(mean, I) to, which it starts from at a noise of 10."""
     lambda_T = jnp.asarray(LOWEST_LAMBDA)
     alpha, sigma = (float(part) for part in at_lambda(lambda_T))
     size, axes = np.linalg.eigh(np.atleast_2d(covariance) + 0.002**2 * np.eye(len(mean)))
     shrunk = axes @ np.diag(np.sqrt(size / (alpha**2 * size + sigma**2))) @ axes.T
-    return multivariate_normal(mean - alpha * shrunk @ mean, shrunk @ shrunk)
+    return multivariate_normal(mean, shrunk @ shrunk)
 
 
 NO_TOKENS = TokenDenoiser(Linear(np.zeros((5, 5), np.float32)), MIXED)
