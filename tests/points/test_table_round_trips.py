@@ -295,6 +295,10 @@ def test_an_array_of_another_width_is_refused():
     with pytest.raises(ValueError, match="X has 3 columns, and the model has 2: give all columns of fit"):
         aligned(wide, codec.layout)
     assert len(aligned(wide[:, :1], codec.layout, absent=[1])) == 1
+    named, _ = codec_of(pandas.DataFrame({"a": ["x", "y"] * 5, "b": np.arange(10) / 3}))
+    assert aligned(np.array([[0.5]]), named.layout, absent=["a"]).cells[1].values.tolist() == [0.5]
+    by_number, _ = codec_of(pandas.DataFrame({2: ["x", "y"] * 5, 0: np.arange(10) / 3}))
+    assert aligned(np.array([["x", 0.5]], object), by_number.layout).cells[1].values.tolist() == [0.5]
 
 
 def test_decimals_of_an_array_stay_so():

@@ -143,14 +143,18 @@ def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = ()) -> Mix
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     names, columns = found[0].names, []
-    if found[1] == "array" and not all(isinstance(name, str) for name in layout.names):
-        # Numbers are not the names of an array's columns, but their places.
+    if found[1] == "array":
         kept = tuple(name for name in layout.names if name not in absent)
-        if len(names) not in (len(kept), len(layout.names)):
+        # Numbers are not the names of an array's columns, but their places.
+        is_by_place = not all(isinstance(name, str) for name in layout.names)
+        if len(names) == len(kept) and (absent or is_by_place):
+            names = kept
+        elif is_by_place and len(names) == len(layout.names):
+            names = layout.names
+        elif is_by_place:
             raise ValueError(
                 f"X has {len(names)} columns, and the model has {len(layout.names)}: give all columns of fit"
             )
-        names = kept if len(names) == len(kept) else layout.names
     for name, field in zip(layout.names, layout.schema, strict=True):
         if name not in names and name in absent:
             columns.append(pa.chunked_array([pa.nulls(len(found[0]), field.type)]))
