@@ -372,7 +372,7 @@ def test_no_part_of_a_time_is_dropped(value, kind):
     [
         (pa.timestamp("us", "Europe/Berlin"), [datetime(2024, 7, 1, 12)], datetime(2024, 7, 1, 12)),
         (pa.timestamp("us", "Europe/Berlin"), [DAY], datetime(2024, 1, 1)),
-        (pa.timestamp("us"), pa.array([datetime(2024, 7, 1, 10)], pa.timestamp("us", "UTC")), datetime(2024, 7, 1, 10)),
+        (pa.timestamp("us"), [datetime(2024, 7, 1, 10, tzinfo=UTC)], datetime(2024, 7, 1, 10)),
         (pa.timestamp("ms"), [DAY], datetime(2024, 1, 1)),
         (pa.date32(), [datetime(2024, 1, 1)], datetime(2024, 1, 1)),
         (pa.date32(), [datetime(2024, 1, 1, 5)], None),
