@@ -23,7 +23,7 @@ SHARE_GIVEN, SHARE_GIVEN_WITH_GAPS = 0.25, 0.9
 network of numbers that does not draw all of them together, some of every row are given."""
 
 ROWS_PER_TOKENS = 2
-"""Of so many rows of a batch tokens are learned from one: they take fewer steps to learn than numbers."""
+"""Number of rows of a batch for each from which tokens are learned: they take fewer steps to learn than numbers."""
 
 LOG_NORMAL = (-1.7, 1.8)
 """Mean and standard deviation of log σ. Rows of a table lie close to where numbers determine each other, which only low
