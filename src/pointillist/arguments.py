@@ -38,10 +38,10 @@ def check_unmasked(**arrays: Any) -> None:
             raise ValueError(f"{name} has masked values: drop or fill such rows first")
 
 
-def is_missing(label: Any) -> bool:
-    """Says whether a label is None, NaN or pandas' NA."""
+def is_missing(value: Any) -> bool:
+    """Says whether a value is None, NaN or pandas' NA."""
     try:
-        return label is None or bool(label != label)
+        return value is None or bool(value != value)
     except TypeError:
         # pandas' NA is neither equal to itself nor not.
         return True

@@ -36,6 +36,7 @@ def impute(
     from pointillist.models.planning import free_name
     from pointillist.models.saving import load_model
     from pointillist.points import TableWriter
+    from pointillist.points.endings import ending_of
     from pointillist.points.frames import aligned, mixed_table
     from pointillist.points.number_codec import NumberCodec
     from pointillist.points.token_codec import TokenCodec
@@ -44,7 +45,7 @@ def impute(
     check_apart(out, table)
     check_apart(out, model, "the model")
     fitted = load_model(model)
-    form, keeps_others = form_of(delimiter, encoding, decimal), out.name.endswith((".csv", ".csv.gz"))
+    form, keeps_others = form_of(delimiter, encoding, decimal), ending_of(out).startswith(".csv")
     codec, rows = fitted.codec, mixed_table(read_for(fitted, table, form, keeps_others=keeps_others))
     tables: list[Any]
     if isinstance(codec, TokenCodec):
