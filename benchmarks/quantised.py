@@ -1,4 +1,4 @@
-"""What rounding the weights of a study's page to bytes does to rows: distances from those of single precision.
+"""What rounding the weights of a study's page does to rows: distances from those of single precision.
 
 For every trained network of a store that a page can hold: the squared energy distance between rows drawn with rounded
 weights and rows drawn with all digits, from other noise, over the standard error of two draws of one distribution.
@@ -16,7 +16,7 @@ from pointillist.engine.training import sigma_data_of
 from pointillist.engine.weights import from_named, named
 from pointillist.metrics import energy_distance
 from pointillist.page.weights import rounded
-from pointillist.study.page.live import choices
+from pointillist.study.page.live import STEP, choices
 from pointillist.study.results import Results
 from pointillist.study.store import Store
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--steps", type=int, default=20, help="evaluations of DPM-Solver++")
     options = parser.parse_args()
-    found = []
+    found, scale = [], np.full((1, 1), STEP)
     with Store(options.store) as store:
         results = Results(store)
         for choice in choices(results):
@@ -37,21 +37,21 @@ def main() -> None:
                 continue
             settings, dataset = choice.cell.settings, results.dataset(choice.name)
             network = store.network(kept.network, settings.architecture, dataset.rows.shape[1])
-            bytes_of = from_named(network, {name: rounded(array) for name, array in named(network).items()})
+            coarse = from_named(network, {name: rounded(array, scale) for name, array in named(network).items()})
             # Each network has noise of its own, or all would show the same accident.
             first, second, third = (3 * len(found) + i for i in range(3))
             exact = _rows(network, settings, dataset, options, first)
-            others = [_rows(of, settings, dataset, options, s) for of, s in ((network, second), (bytes_of, third))]
+            others = [_rows(of, settings, dataset, options, s) for of, s in ((network, second), (coarse, third))]
             z = [float(d) / d.null_standard_error for d in (energy_distance(exact, other) for other in others)]
-            moved = np.linalg.norm(exact - _rows(bytes_of, settings, dataset, options, first), axis=1)
-            one = {"set": choice.name, "T": settings.timesteps, "digits": z[0], "bytes": z[1]}
+            moved = np.linalg.norm(exact - _rows(coarse, settings, dataset, options, first), axis=1)
+            one = {"set": choice.name, "T": settings.timesteps, "digits": z[0], "rounded": z[1]}
             found.append(one | {"moved": float(np.median(moved)), "farthest": float(moved.max())})
             print(
-                f"{choice.name:12} T = {settings.timesteps:4} single precision {z[0]:+.2f}, bytes {z[1]:+.2f}; "
+                f"{choice.name:12} T = {settings.timesteps:4} single precision {z[0]:+.2f}; rounded {z[1]:+.2f}; "
                 f"a row of the same noise moves by {np.median(moved):.4f} (median), {moved.max():.3f} (most)",
                 flush=True,
             )
-    for kind in ("digits", "bytes"):
+    for kind in ("digits", "rounded"):
         values = np.array([one[kind] for one in found])
         print(f"{kind}: mean {values.mean():+.2f}, {(values > 2).sum()} of {len(values)} above 2")
     report("quantised", {"networks": found})

@@ -12,8 +12,8 @@ from pointillist.engine.weights import named
 from pointillist.page.parts import packed
 from pointillist.page.weights import Precision, weights_content
 
-FINE = np.full((1, 1), 0.25)
-"""Steps of the weights of networks of numbers, which are small: rows then keep their second digit."""
+FINE = 0.25
+"""Steps of the weights of a model of numbers, in usual ones: it is small, and rows keep their second digit."""
 
 
 def network_content(
@@ -25,6 +25,7 @@ def network_content(
     n_classes: int,
     precision: Precision,
     *,
+    step: float = FINE,
     has_given: bool = False,
 ) -> dict[str, Any] | None:
     """Returns the network as JSON values; None if its weights are not finite in this precision.
@@ -37,13 +38,14 @@ def network_content(
         sigma_data: Root mean square of each column, shape (k,).
         n_classes: Number of classes; 0 without.
         precision: Precision of the weights.
+        step: Steps of the weights, in usual ones.
         has_given: Whether weights of given columns are among them.
     """
     tensors = page_tensors(network, has_given=has_given)
     if architecture.network == "mlp":
         # As the other network has them: inputs first.
         tensors = {name: array.T if array.ndim == 2 else array for name, array in tensors.items()}
-    weights = weights_content(tensors, precision, dict.fromkeys(tensors, FINE))
+    weights = weights_content(tensors, precision, dict.fromkeys(tensors, np.full((1, 1), step)))
     if weights is None:
         return None
     layers = {

@@ -1,4 +1,4 @@
-"""Weights of networks as texts of a page: as they are, as bytes, or as whole multiples of steps, deflated."""
+"""Weights of networks as texts of a page: as they are, or as whole multiples of steps, deflated."""
 
 import base64
 import zlib
@@ -10,22 +10,15 @@ from jaxtyping import Float
 
 from pointillist.page.parts import packed
 
-Precision = Literal["steps", "int8", "float16", "float32"]
-"""How weights are stored. Of "int8" and "steps", only those of wide layers are: all others keep their digits."""
+Precision = Literal["steps", "float32"]
+"""How weights are stored: of "steps", those of wide layers as whole numbers, and all others as float16."""
 
-WIDE: dict[Precision, int] = {"int8": 64, "steps": 32}
-"""Fewest inputs, and fewest outputs, of a layer that is stored so."""
+WIDE = 32
+"""Fewest inputs, and fewest outputs, of a wide layer."""
 
 STEPS = 72
 """Number of steps of "steps" in the root mean square of a layer's weights, about eight bits a weight."""
 
-_EXACT: dict[Precision, Literal["float16", "float32"]] = {
-    "steps": "float16",
-    "int8": "float32",
-    "float16": "float16",
-    "float32": "float32",
-}
-_LARGEST = 127
 _MOST = 2**17 - 1
 
 _TEXT = bytes.maketrans(b"<", b",")
@@ -46,49 +39,48 @@ def weights_content(
         scales: Steps of tensors by their names, for "steps".
 
     Returns:
-        `shapes` (of every tensor its name, its shape, and perhaps along what its steps change: null for one that keeps
-        its digits), `weights`, and for "int8" and "steps" `scales`, the steps, and `rest`, the tensors that keep their
-        digits.
+        `shapes` (of every tensor its name, its shape, and perhaps along what its steps change: null for one that has
+        none), `weights`, and for "steps" `scales`, the steps, and `rest`, the tensors that have none.
     """
-    exact = _EXACT[precision]
+    exact: Literal["float16", "float32"] = "float16" if precision == "steps" else "float32"
     with np.errstate(over="ignore"):
         if not all(np.isfinite(array.astype(exact)).all() for array in tensors.values()):
             return None
     shapes: list[list[Any]] = []
     whole, steps, rest = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)], [np.zeros(0)]
     for name, array in tensors.items():
-        is_wide = array.ndim == 2 and min(array.shape) >= WIDE.get(precision, np.inf)
-        if not is_wide:
-            shapes.append([name, array.shape] if precision not in WIDE else [name, array.shape, None])
+        if precision != "steps" or not _is_wide(array):
+            shapes.append([name, array.shape, None])
             rest.append(array)
             continue
-        step = _outputs(array) if precision == "int8" else _steps(array, (scales or {}).get(name))
+        step = _steps(array, (scales or {}).get(name))
         shapes.append([name, array.shape, "all" if step.size == 1 else "outputs" if len(step) == 1 else "inputs"])
         whole.append(np.round(array / step).astype(np.int32).ravel())
         steps.append(step.ravel())
     content: dict[str, Any] = {"weights_type": precision, "shapes": shapes}
-    if precision not in WIDE:
+    if precision != "steps":
         return content | {"weights": packed(rest, exact)}
     values = np.concatenate(whole)
     if np.abs(values).max(initial=0) > _MOST:
         return None
-    weights = _deflated(values) if precision == "steps" else base64.b64encode(values.astype(np.int8).tobytes()).decode()
-    return content | {"weights": weights, "scales": packed(steps, "float32"), "rest": packed(rest, exact)}
+    return content | {"weights": _deflated(values), "scales": packed(steps, "float32"), "rest": packed(rest, exact)}
 
 
-def rounded(array: np.ndarray) -> np.ndarray:
-    """A tensor of a network as "int8" has it; matrices have outputs first, as in `equinox.nn.Linear`."""
-    if array.ndim != 2 or min(array.shape) < WIDE["int8"]:
-        return array
-    step = _outputs(array.T)
-    return np.ascontiguousarray((np.round(array.T / step) * step).T, np.float32)
+def rounded(array: np.ndarray, scale: Float[np.ndarray, "n m"] | None = None) -> np.ndarray:
+    """Returns a tensor as "steps" has it.
+
+    Args:
+        array: The tensor, inputs first.
+        scale: Its steps in usual ones.
+    """
+    if not _is_wide(array):
+        return array.astype(np.float16).astype(np.float32)
+    step = _steps(array, scale)
+    return (np.round(array / step) * step).astype(np.float32)
 
 
-def _outputs(array: np.ndarray) -> Float[np.ndarray, "1 m"]:
-    """For each output, the step that makes a byte of its largest weight."""
-    step = np.abs(array).max(axis=0, keepdims=True).astype(np.float32) / _LARGEST
-    step[step == 0] = 1
-    return step
+def _is_wide(array: np.ndarray) -> bool:
+    return array.ndim == 2 and min(array.shape) >= WIDE
 
 
 def _steps(array: np.ndarray, scale: Float[np.ndarray, "n m"] | None) -> Float[np.ndarray, "n m"]:

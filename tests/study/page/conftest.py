@@ -55,11 +55,11 @@ def written(tmp_path_factory):
     """Writes a study's page once; gives its path."""
     paths = {}
 
-    def write(results, precision="int8"):
-        if (results, precision) not in paths:
-            paths[results, precision] = tmp_path_factory.mktemp("page") / "index.html"
-            write_page(results, paths[results, precision], precision=precision)
-        return paths[results, precision]
+    def write(results):
+        if results not in paths:
+            paths[results] = tmp_path_factory.mktemp("page") / "index.html"
+            write_page(results, paths[results])
+        return paths[results]
 
     return write
 
@@ -68,8 +68,8 @@ def written(tmp_path_factory):
 def page_of(opened, written):
     """Opens a study's page from the disk; an error in it, or a request to anywhere else, fails the test."""
 
-    def build(results, fragment="", precision="int8", **options):
-        page = opened(written(results, precision), fragment, **options)
+    def build(results, fragment="", **options):
+        page = opened(written(results), fragment, **options)
         if options.get("java_script_enabled", True):
             page.wait_for_function("() => document.documentElement.dataset.isReady")
         return page

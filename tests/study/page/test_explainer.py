@@ -11,8 +11,9 @@ from pointillist.diffusion.networks import MLP
 from pointillist.diffusion.schedules import cosine
 from pointillist.engine.weights import named
 from pointillist.metrics import energy_distance
+from pointillist.page.weights import STEPS
 from pointillist.study.page.finding import finding
-from pointillist.study.page.live import TRAINING_TIMESTEPS, live_content
+from pointillist.study.page.live import STEP, TRAINING_TIMESTEPS, live_content
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +48,20 @@ def test_one_finding_says_what_a_test_distinguishes(make):
     assert "no test distinguishes" in finding(make(value=lambda *_: 25.0)).text
 
 
-def test_wide_layers_travel_as_bytes(live_results, page):
-    (model,) = (m for m in live_content(live_results)["models"] if m["network"] == "residual")
+def test_weights_travel_in_steps(live_results, page):
     read = """async id => {
       const { tensors } = await pointillist.pool.unpacked(pointillist.pool.models.get(id));
       return Object.entries(tensors).map(([name, values]) => [name, Array.from(values)]);
     }"""
-    found = dict(page.evaluate(read, model["id"]))
-    n_wide = 0
-    for name, expected in named(network_of(live_results, model)).items():
-        is_wide = expected.ndim == 2 and min(expected.shape) >= 64
-        n_wide += is_wide
-        step = np.abs(expected).max(axis=0) / 127 if is_wide else 1e-7
-        off = np.abs(np.array(found[name]).reshape(expected.shape) - expected)
-        assert (off <= step * 0.501 + 1e-7).all(), name
-    assert n_wide >= 2
+    for model in live_content(live_results)["models"]:
+        found = dict(page.evaluate(read, model["id"]))
+        wide = [name for name, shape, along in model["shapes"] if along]
+        assert wide if min(model["shapes"][0][1]) >= 32 else not wide
+        for name, exact in named(network_of(live_results, model)).items():
+            expected = exact.T if exact.ndim == 2 and model["network"] == "mlp" else exact
+            own = np.array(found[name]).reshape(expected.shape)
+            off = 0.501 * STEP * np.sqrt(np.mean(expected**2)) / STEPS if name in wide else 2**-11 * np.abs(expected)
+            assert (np.abs(own - expected) <= off + 1e-7).all(), name
 
 
 def test_the_steps_share_a_set_and_a_time(page):

@@ -7,7 +7,6 @@ from markupsafe import Markup
 
 from pointillist.files import write_whole
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, text_of
-from pointillist.page.weights import Precision
 from pointillist.study.page.content import page_content
 from pointillist.study.page.live import live_content, training_schedule
 from pointillist.study.page.table import BANDS
@@ -37,23 +36,22 @@ LIVE_SCRIPTS = (
 """Further scripts, if models are in the page."""
 
 
-def write_page(results: Results, path: Path, *, precision: Precision = "int8") -> None:
+def write_page(results: Results, path: Path) -> None:
     """Writes the page, whole or not at all.
 
     Args:
         results: The study.
         path: The HTML file.
-        precision: Precision of the weights of the models in the page.
 
     Raises:
         OSError: If it cannot be written.
     """
-    write_whole(path, render(results, precision=precision))
+    write_whole(path, render(results))
 
 
-def render(results: Results, *, precision: Precision = "int8") -> str:
+def render(results: Results) -> str:
     """Renders the page's HTML; the same store gives the same text."""
-    live = live_content(results, precision=precision)
+    live = live_content(results)
     models = [] if live is None else live["models"]
     if live is not None:
         live["kernel"] = kernel()

@@ -10,7 +10,6 @@ from pointillist.diffusion.schedules import cosine
 from pointillist.engine.training import sigma_data_of
 from pointillist.page.network import network_content
 from pointillist.page.parts import packed
-from pointillist.page.weights import Precision
 from pointillist.points import AffineScaling
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
@@ -19,8 +18,11 @@ from pointillist.study.results import Results
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section, short_name
 
-BUDGET = 4_000_000
-"""Most characters that all models may take together, which keeps the page of the built-in study below 6 MB."""
+BUDGET = 3_200_000
+"""Most characters that all models may take together, which keeps the page of the built-in study near 5 MB."""
+
+STEP = 1.5
+"""Steps of the weights, in usual ones: distances of rows do not show them."""
 
 TRAINING_TIMESTEPS = 200
 """T of networks that are trained in the page."""
@@ -38,7 +40,7 @@ class Choice:
     cell: Cell
 
 
-def live_content(results: Results, *, precision: Precision = "int8", budget: int = BUDGET) -> dict[str, Any] | None:
+def live_content(results: Results, *, budget: int = BUDGET) -> dict[str, Any] | None:
     """Collects models of seed 0 and their data sets, as JSON values; None if no model is finished.
 
     For every section and data set, the setting with the lowest EMD comes first, then the others, as many as the budget
@@ -46,13 +48,12 @@ def live_content(results: Results, *, precision: Precision = "int8", budget: int
 
     Args:
         results: The study.
-        precision: Precision of the weights.
         budget: Most characters that all models may take together.
     """
     models: dict[str, dict[str, Any]] = {}
     n_finished, spent = 0, 0
     for choice in choices(results):
-        model = _model(results, choice, precision)
+        model = _model(results, choice)
         if model is None:
             continue
         n_finished += 1
@@ -103,7 +104,7 @@ def _ranked(results: Results, section: Section, name: str) -> list[Column]:
     return [section.columns[i] for i in sorted(range(len(section.columns)), key=emd)]
 
 
-def _model(results: Results, choice: Choice, precision: Precision) -> dict[str, Any] | None:
+def _model(results: Results, choice: Choice) -> dict[str, Any] | None:
     kept = results.store.model(choice.cell.model_key)
     if kept is None:
         return None
@@ -116,7 +117,8 @@ def _model(results: Results, choice: Choice, precision: Precision) -> dict[str, 
         settings.noise_schedule(),
         sigma_data_of(dataset.rows),
         dataset.n_classes,
-        precision,
+        "steps",
+        step=STEP,
     )
     if content is None:
         return None

@@ -64,16 +64,10 @@
    * @param {PackedWeights} model
    */
   async function tensorsOf({ shapes, weights, weights_type: type, scales, rest }) {
-    const isRounded = type === "int8" || type === "steps";
-    /** @type {Int8Array | Int32Array} */
-    let whole = new Int8Array();
-    if (type === "int8") whole = new Int8Array(bytes(weights).buffer);
-    if (type === "steps") {
-      const count = shapes.reduce((sum, [, shape, along]) => sum + (along ? sizeOf(shape) : 0), 0);
-      whole = wholeOf(await inflated(weights), count);
-    }
-    const exactType = { int8: "float32", steps: "float16", float16: "float16", float32: "float32" }[type];
-    const exact = numbers(isRounded ? rest : weights, exactType);
+    const isRounded = type === "steps";
+    const count = shapes.reduce((sum, [, shape, along]) => sum + (along ? sizeOf(shape) : 0), 0);
+    const whole = isRounded ? wholeOf(await inflated(weights), count) : new Int32Array();
+    const exact = isRounded ? numbers(rest, "float16") : numbers(weights, "float32");
     const steps = numbers(isRounded ? scales : "", "float32");
     /** @type {Tensors} */
     const tensors = {};

@@ -2,7 +2,8 @@
 /* The explainer: one data set, one model and one time that all its steps share; a step begins once it is seen. */
 
 (() => {
-  const { Hero, NoiseStep, DenoiseStep, ScheduleStep, SamplerStep, GuidanceStep, element, models } = window.pointillist;
+  const { Hero, NoiseStep, DenoiseStep, ScheduleStep, SamplerStep, GuidanceStep } = window.pointillist;
+  const { element, later, models } = window.pointillist;
 
   const root = document.getElementById("page.how");
   const first = Object.keys(models.datasets)[0];
@@ -96,10 +97,9 @@
   fillPickers();
   chooseSet(first);
   whenNear(document.querySelector(".hero-stage"), (target) => new Hero(target));
-  whenNear(part("noise"), (target) => new NoiseStep(target));
-  whenNear(part("denoise"), (target) => new DenoiseStep(target));
-  whenNear(part("schedule"), (target) => new ScheduleStep(target));
-  whenNear(part("sampler"), (target) => new SamplerStep(target));
-  whenNear(part("guidance"), (target) => new GuidanceStep(target));
+  const makers = {
+    noise: NoiseStep, denoise: DenoiseStep, schedule: ScheduleStep, sampler: SamplerStep, guidance: GuidanceStep,
+  };
+  for (const [name, Step] of Object.entries(makers)) later(() => whenNear(part(name), (target) => new Step(target)));
   Object.assign(window.pointillist, { explain: { chooseSet, state, shown } });
 })();

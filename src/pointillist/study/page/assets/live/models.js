@@ -7,6 +7,12 @@
   /** Of what is left of the data in x_T, in nats per column. */
   const LARGE_KL = 0.05;
 
+  /** Gives an object a value that is made when it is first read: a page has many, and shows few at once. */
+  function lazily(object, name, make) {
+    const keep = (value) => Object.defineProperty(object, name, { value, enumerable: true });
+    Object.defineProperty(object, name, { get: () => keep(make())[name], enumerable: true, configurable: true });
+  }
+
   class Models {
     /** @type {((model: StudyModel) => void)[]} */
     #listeners = [];
@@ -18,17 +24,20 @@
     constructor(content) {
       this.datasets = content.datasets;
       this.all = content.models.map(Models.#prepare);
-      for (const dataset of Object.values(this.datasets)) dataset.real = unpackNumbers(dataset.rows, "float16");
+      for (const dataset of Object.values(this.datasets))
+        lazily(dataset, "real", () => unpackNumbers(dataset.rows, "float16"));
     }
 
     /**
-     * @param {StudyModelContent} model
+     * @param {StudyModelContent} content
      * @returns {StudyModel} the same one
      */
-    static #prepare(model) {
-      const tables = [model.alpha, model.sigma];
-      const schedule = tables.map((table) => (typeof table === "string" ? unpackNumbers(table, "float32") : table));
-      return Object.assign(model, { schedule, timesteps: schedule[0].length - 1 });
+    static #prepare(content) {
+      const model = /** @type {StudyModel} */ (content);
+      const unpacked = (table) => (typeof table === "string" ? unpackNumbers(table, "float32") : table);
+      lazily(model, "schedule", () => [model.alpha, model.sigma].map(unpacked));
+      lazily(model, "timesteps", () => model.schedule[0].length - 1);
+      return model;
     }
 
     /** @param {string | null} id */
