@@ -16,7 +16,7 @@ from pointillist.diffusion.mixed_networks import MixedNetwork
 from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler, turned
 from pointillist.diffusion.number_error import LEVELS, NumberError
 from pointillist.diffusion.schedules import at_lambda
-from pointillist.diffusion.token_sampling import TokenDenoiser
+from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser
 from pointillist.diffusion.tokens import Tokens
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import TokenArchitecture
@@ -149,10 +149,11 @@ def test_networks_learn_from_their_own_targets_alone():
                 assert all(np.array_equal(a, b) for a, b in pairs) == (name != changed or not is_learned)
 
 
-def test_tokens_are_learned_however_many_are_seen():
+@pytest.mark.parametrize("n", [16, 64])
+def test_tokens_are_learned_however_many_are_seen(n):
     tokens = Tokens((3,) * 8 + (1,), (), (8,), (0,))
     network = jax.jit(lambda key: TokenArchitecture(tokens, 8, 1, 2).build(key, 10))(jax.random.key(0))
-    objective, n = MixedObjective(tokens), 64
+    objective = MixedObjective(tokens)
     rows = np.hstack([np.random.default_rng(0).integers(0, 3, (n, 8)), np.zeros((n, 2))]).astype(np.float32)
     clean = CleanRows(jnp.asarray(rows), None, SCHEDULE, jnp.eye(1))
     keys = jax.random.split(jax.random.key(1))
@@ -164,6 +165,24 @@ def test_tokens_are_learned_however_many_are_seen():
     shares = [loss(weight * jnp.asarray(n_seen == v, jnp.float32)[:, None]) - without for v in range(8)]
     # Each number has an eighth of the rows, of 8 log 3 nats in all for a network that knows nothing.
     assert min(shares) > 0.5 * np.log(3) and sum(shares) == pytest.approx(8 * np.log(3), rel=0.1)
+
+
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_what_is_hidden_says_nothing_of_whether_there_is_a_number(has_gaps):
+    tokens = Tokens((2, 2, 2, 2), (), (1, 2, 3), (1, 1, 1))
+    objective, n, p = MixedObjective(tokens, has_gaps=has_gaps), 20_000, 0.7
+    rng = np.random.default_rng(0)
+    rows = np.hstack([rng.random((n, 4)) < p, rng.normal(size=(n, 3))]).astype(np.float32)
+    unknown = has_gaps & (rng.random((n, 4)) < 0.2)
+    rows[:, :4][unknown] = HIDDEN
+    clean = CleanRows(jnp.asarray(rows), None, SCHEDULE, jnp.eye(3))
+    examples = jax.jit(lambda *keys: objective.examples(keys, clean, n))(jax.random.key(1), jax.random.key(2))
+    is_learned, is_shown = np.asarray(examples[2]) > 0, np.asarray(examples[4])
+    assert not (np.asarray(examples[1]) & unknown).any() and not (is_learned & unknown).any()
+    for others in (0, 1, 2):
+        of = is_learned[:, 1] & (is_shown[:, 1:].sum(axis=1) == others)
+        error = np.sqrt(p * (1 - p) / of.sum())
+        assert of.sum() > 50 and abs(np.mean(rows[of, 1]) - p) < 4 * error, others
 
 
 def test_strata_end_below_one():

@@ -206,6 +206,14 @@ def stratified(key: PRNGKeyArray, steps: int, batch_size: int) -> Float[Array, "
     return jnp.minimum(drawn, 1 - 2.0**-24).ravel()
 
 
+def repeated(key: PRNGKeyArray, rows: Float[Array, "n d"]) -> Float[Array, "m d"]:
+    """Repeats held-out rows `HELD_OUT_DRAWS` times, so that each has a draw in as many parts of the strata.
+
+    The strata come in order, and rows may too: a table's classes can be sorted. So they are put in a random order.
+    """
+    return jnp.tile(rows[jax.random.permutation(key, len(rows))], (HELD_OUT_DRAWS, 1))
+
+
 def denoising_loss(
     network: Callable[[Array, Array], Array],
     inside: Float[Array, "batch d"],

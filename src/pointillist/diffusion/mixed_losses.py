@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.conditional_normal import conditional_normal
 from pointillist.diffusion.draws import uniform
-from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Noised, Objective
+from pointillist.diffusion.losses import CleanRows, Noised, Objective, repeated
 from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
 from pointillist.diffusion.mixed_sampling import turned
 from pointillist.diffusion.token_losses import TokenObjective, mean_in_turns, token_loss
@@ -60,17 +60,20 @@ class MixedObjective:
         assert schedule is not None and spread is not None
         n = len(self.tokens.sizes)
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
-        rows, is_seen, weight = TokenObjective(self.tokens, self.has_gaps).examples(keys, CleanRows(tokens), batch_size)
+        of_tokens = TokenObjective(self.tokens, self.has_gaps)
+        rows, is_seen, weight = of_tokens.examples(keys, CleanRows(tokens), batch_size, ROWS_PER_TOKENS)
         level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
         share = jax.random.uniform(row_key, (len(rows), 1))
         # Of these rows a share of the numbers, which is uniform too.
         most = SHARE_GIVEN_WITH_GAPS if self.has_gaps else SHARE_GIVEN
         place = uniform(number_key, numbers.shape)
         is_there = self.tokens.has_number(tokens)
-        is_shown = is_there & (place < 1 - share / most)
+        # Whether there is a number or not: else a cell that is not shown would be one without, by that alone.
+        is_chosen = place < 1 - share / most
+        is_shown = is_there & is_chosen
         is_given = is_there & (place < 1 - share) if self.is_paired else is_shown
         places = np.asarray(self.tokens.with_number)
-        is_seen = is_seen.at[:, places].set(is_seen[:, places] | is_shown)
+        is_seen = is_seen.at[:, places].set(is_seen[:, places] | (is_chosen & (rows[:, places] != HIDDEN)))
         shown_tokens = rows
         if self.guided is not None:
             is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
@@ -82,8 +85,8 @@ class MixedObjective:
 
         centre, sigma_data = _in_turns(spread[0] if self.is_paired else spread, numbers, is_given)
         own = noised(numbers - centre, sigma_data)
-        of_tokens = rows, is_seen, jnp.where(is_seen, 0.0, weight), numbers, is_shown
-        examples = *of_tokens, shown_tokens, own.inside, is_there, is_given, own.lambda_t[:, None], own.target
+        shown = rows, is_seen, jnp.where(is_seen, 0.0, weight), numbers, is_shown
+        examples = *shown, shown_tokens, own.inside, is_there, is_given, own.lambda_t[:, None], own.target
         if not self.is_paired:
             return examples
         axes, sigma_data = turned(spread[1], numbers.shape[1])
@@ -100,8 +103,8 @@ class MixedObjective:
             network: The network.
             clean: The rows.
         """
-        x0 = jnp.repeat(jnp.asarray(clean.x0), HELD_OUT_DRAWS, axis=0)
-        keys = jax.random.split(key)
+        *keys, row_key = jax.random.split(key, 3)
+        x0 = repeated(row_key, jnp.asarray(clean.x0))
         examples = self.examples((keys[0], keys[1]), clean._replace(x0=x0), len(x0))
 
         return mean_in_turns(partial(self._loss, network, rows_per_tokens=1), examples)
@@ -131,7 +134,7 @@ class MixedObjective:
     ) -> Float[Array, ""]:
         """Negative log-probability of hidden tokens in nats, and squared error of the numbers' prediction, per row.
 
-        Tokens are learned from one of so many rows: evenly, as the rows of a batch have ever more tokens that are seen.
+        Tokens are learned from one of so many neighbours, of which as many tokens are seen.
         """
         dtype = network.of_numbers.output.bias.dtype
         seen, own_weight, own_numbers, is_own = (of[::rows_per_tokens] for of in (is_seen, weight, numbers, is_shown))

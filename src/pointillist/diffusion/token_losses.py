@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.draws import uniform
-from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, stratified
+from pointillist.diffusion.losses import CleanRows, repeated, stratified
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.token_sampling import HIDDEN, decided
 from pointillist.diffusion.tokens import Tokens
@@ -140,14 +140,22 @@ class TokenObjective:
         keys: tuple[PRNGKeyArray, PRNGKeyArray],
         clean: CleanRows,
         batch_size: int,
+        rows_per_share: int = 1,
     ) -> tuple[Array, ...]:
-        """Makes rows, which of their tokens are seen, and the weights of the others; all of shape (m, T)."""
-        share = stratified(keys[0], len(clean.x0) // batch_size, batch_size)
+        """Makes rows, which of their tokens are seen, and the weights of the others; all of shape (m, T).
+
+        Of `rows_per_share` neighbours, as large a share is seen.
+        """
+        steps = len(clean.x0) // batch_size
+        share = stratified(keys[0], steps, -(-batch_size // rows_per_share))
+        share = jnp.repeat(share.reshape(steps, -1), rows_per_share, axis=1)[:, :batch_size].ravel()
         order = uniform(keys[1], clean.x0.shape)
-        is_known = clean.x0 != HIDDEN if self.has_gaps else None
-        is_seen, weight = hiding(self.tokens, order, share, is_known)
         # As in drawing, where a token of a single value is known from the start.
-        return decided(self.tokens, clean.x0), is_seen | self.tokens.is_single[None], weight
+        is_single, is_known = self.tokens.is_single, None
+        if self.has_gaps or is_single.any():
+            is_known = (clean.x0 != HIDDEN) & ~is_single[None]
+        is_seen, weight = hiding(self.tokens, order, share, is_known)
+        return decided(self.tokens, clean.x0), is_seen | is_single[None], weight
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
         """Computes the mean loss of rows, each with `HELD_OUT_DRAWS` orders of its tokens and numbers of hidden ones.
@@ -157,8 +165,8 @@ class TokenObjective:
             network: The network.
             clean: The rows.
         """
-        x0 = jnp.repeat(jnp.asarray(clean.x0), HELD_OUT_DRAWS, axis=0)
-        keys = jax.random.split(key)
+        *keys, row_key = jax.random.split(key, 3)
+        x0 = repeated(row_key, jnp.asarray(clean.x0))
         examples = self.examples((keys[0], keys[1]), CleanRows(x0), len(x0))
 
         return mean_in_turns(partial(token_loss, network, self.tokens), examples)

@@ -70,7 +70,7 @@ def _held_out(plan: Plan) -> Plan:
     n = plan.shards.size
     held_out = rows_to_hold_out(len(plan.rows), None, 0, TRIAL, plan.seed)
     kept = np.delete(np.arange(len(plan.rows)), held_out)
-    kept = kept[np.linspace(0, len(kept) - 1, n).astype(np.int64)] if n < len(kept) else np.resize(kept, n)
+    kept = kept[np.arange(n) * len(kept) // n]
     rows = plan.rows[np.concatenate([kept, held_out])]
     return replace(plan, rows=rows, held_out=np.arange(n, n + len(held_out)), has_trial=False)
 
@@ -81,5 +81,6 @@ def _error(plan: Plan, *, is_shown: bool) -> float:
     assert isinstance(process, MaskedProcess)
     denoiser = process.plain(Learned(plan.codec, process, network, None), has_given=False)
     assert isinstance(denoiser, MixedDenoiser)
-    rows, _ = plan.seen(plan.held_out[:MOST_COMPARED])
+    n = len(plan.held_out)
+    rows, _ = plan.seen(plan.held_out[np.arange(min(n, MOST_COMPARED)) * n // min(n, MOST_COMPARED)])
     return float(map_rows(NumberError(denoiser, SCHEDULE), rows, is_brief=len(rows) <= FEW).mean())
