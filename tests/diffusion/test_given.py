@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from pointillist.diffusion.denoisers import ConditionalNetworkDenoiser, Denoiser, NetworkDenoiser
-from pointillist.diffusion.given_sampling import ColumnDensity, ColumnQuantiles, GivenSampler
+from pointillist.diffusion.given_sampling import CentredSampler, ColumnDensity, ColumnQuantiles, GivenSampler
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree
 from pointillist.diffusion.losses import CleanRows, Objective
 from pointillist.diffusion.networks import ResidualMLP
@@ -17,9 +17,11 @@ from pointillist.diffusion.ranged_sampling import RangedSampler
 from pointillist.diffusion.schedules import alpha_sigma, cosine
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.twisting import Ranges
+from pointillist.diffusion.walks import Walk
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.sampling import sample_rows
+from pointillist.engine.walks import sample_walks
 
 SCHEDULE = cosine(1000)
 MEAN, COVARIANCE = np.array([0.3, -0.2]), np.array([[1.0, 0.7], [0.7, 0.8]])
@@ -48,6 +50,18 @@ class Normal(Denoiser):
         mean, variance = MEAN[0] + SLOPE * (self.values[1] - MEAN[1]), DISTRIBUTION.var()
         first = mean + alpha * variance / (alpha**2 * variance + sigma**2) * (x_t[0] - alpha * mean)
         return jnp.stack([first, self.values[1]])
+
+
+def test_rows_of_a_class_far_from_0_have_its_mean():
+    """Noise of σ = 10 leaves a tenth of it: without it in the start, the mean is 2.79, 9 standard errors lower."""
+    solver = DPMSolver2M(SCHEDULE, 60)
+    classes = GaussianMixture.of([0.9, 0.1], [[-0.33], [3.0]], [[[0.2]], [[0.49]]], labels=[0, 1])
+    options = {"columns": 1, "n_rows": 1000, "seed": 0, "labels": np.ones(1000, np.int32)}
+    rows = sample_rows(classes.denoiser(SCHEDULE), CentredSampler(solver), **options)
+    assert rows.astype(float).mean() == pytest.approx(3.0, abs=4 * 0.7 / 1000**0.5)
+    assert rows.astype(float).std() == pytest.approx(0.7, abs=4 * 0.7 / 2000**0.5)
+    walk = CentredSampler(Walk(solver, np.array([0, 30])))
+    np.testing.assert_allclose(sample_walks(classes.denoiser(SCHEDULE), walk, **options)[-1], rows, atol=1e-4)
 
 
 def test_rows_have_the_conditional_distribution():

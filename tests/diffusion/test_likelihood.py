@@ -50,15 +50,18 @@ def test_the_prior_is_standard_normal_where_the_solver_begins():
 
 
 @pytest.mark.slow
-def test_class_log_densities_are_the_classes_own():
+@pytest.mark.parametrize("options", [{}, {"lowest": -math.inf}], ids=["where solvers begin", "from T"])
+def test_class_log_densities_are_the_classes_own(options):
     schedule = cosine(1000)
+    far = replace(MIXTURE, means=MIXTURE.means + np.array([[0.0, 0.0], [3.0, 3.0], [3.0, 3.0]]))
+    rows, _ = far.sample(50, 0)
 
     def one(x):
-        return class_log_densities(jax.random.key(0), MIXTURE.denoiser(schedule), x, n_classes=2, lowest=-math.inf)
+        return class_log_densities(jax.random.key(0), far.denoiser(schedule), x, n_classes=2, **options)
 
-    found = jax.vmap(one)(jnp.asarray(ROWS[:50], jnp.float32))
+    found = jax.vmap(one)(jnp.asarray(rows, jnp.float32))
     for label in (0, 1):
-        expected = at_cut_off(MIXTURE.given(label), schedule).log_density(ROWS[:50])
+        expected = at_cut_off(far.given(label), schedule).log_density(rows)
         # Far from a class its density is of no use to a classifier: errors count where it is not negligible.
         near = expected > -15
         np.testing.assert_allclose(found[near, label], expected[near], atol=0.03)
