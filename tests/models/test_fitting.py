@@ -9,13 +9,14 @@ import pytest
 from sklearn.base import clone
 
 from pointillist import Diffusion, load_pointset
+from pointillist.diffusion.schedules import cosine
 from pointillist.models import plan as plans
 from pointillist.models import training
 from pointillist.models.checkpoint import Checkpoint
 from pointillist.models.container import ModelFileError
 from pointillist.models.fitting import fit, prepare
 from pointillist.models.hyperparameters import Hyperparameters, parts_of
-from pointillist.models.planning import plan_numbers
+from pointillist.models.planning import plan_numbers, warn_of_prior
 from pointillist.points.layout import Layout
 from pointillist.points.token_codec import TokenCodec
 
@@ -375,3 +376,13 @@ def test_training_holds_tokens_in_single_precision_and_no_table():
     task = prepare(Hyperparameters(process="masked"), table)
     assert task.table is not None and task.without_table().table is None
     assert task.plan.rows.dtype == np.float32 and task.without_table().plan is task.plan
+
+
+@pytest.mark.parametrize(("spread", "centre", "is_warned"), [(1, 0, False), (3, 0, False), (20, 0, True), (1, 4, True)])
+def test_columns_that_solvers_do_not_start_from_are_warned_of(spread, centre, is_warned):
+    """Their distribution at σ = 10 is N(centre, spread² + 10²), times alpha: with 20 instead of 1, 1.2 nats off."""
+    rows = centre + spread * np.random.default_rng(0).normal(size=(500, 1))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        warn_of_prior(cosine(1000), rows)
+    assert [str(one.message)[:30] for one in found] == is_warned * ["samplers of few steps start fr"]

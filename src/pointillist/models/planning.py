@@ -14,7 +14,7 @@ from pointillist.arguments import seed_of
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.mixed_losses import MixedObjective
-from pointillist.diffusion.schedules import Schedule, prior_kl
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, prior_kl
 from pointillist.diffusion.token_losses import TokenObjective
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.models.classes import Classes, checked_labels
@@ -292,7 +292,7 @@ def check_label(code: ColumnCode) -> None:
 
 
 def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
-    """Warns if the schedule leaves signal at T, since samplers start from N(0, I), which has none.
+    """Warns if signal is left at T, or where solvers begin, since samplers start from N(0, I), which has none.
 
     Args:
         schedule: The noise schedule.
@@ -303,6 +303,18 @@ def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
         warnings.warn(
             f"the noise schedule leaves signal in the prior: KL(q(x_T) ‖ N(0, I)) is {kl:.2g} nats per column, above "
             f"{PRIOR_KL}, and samplers start from N(0, I); take schedule='cosine', more timesteps or a larger beta_end",
+            UserWarning,
+            stacklevel=5,
+        )
+        return
+    # Of normal columns, where solvers begin.
+    alpha, sigma = 1 / np.sqrt(1 + np.exp([-2 * LOWEST_LAMBDA, 2 * LOWEST_LAMBDA]))
+    variance, mean = (alpha * rows.std(axis=0)) ** 2 + sigma**2, alpha * rows.mean(axis=0)
+    kl = float((0.5 * (variance - 1 - np.log(variance) + mean**2)).max())
+    if kl > PRIOR_KL:
+        warnings.warn(
+            "samplers of few steps start from N(0, I) at σ = 10, where a column is still recognizable, of "
+            f"KL {kl:.2g} nats: take scaling='standard', or sampler='ancestral'",
             UserWarning,
             stacklevel=5,
         )
