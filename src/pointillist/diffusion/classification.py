@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.denoisers import ConditionalDenoiser
+from pointillist.diffusion.denoisers import ConditionalDenoiser, OpenColumns
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, alpha_sigma, lambda_range, time_at
 
@@ -62,10 +62,14 @@ def class_log_densities(
     """Log p(x | y) in nats of one row for every class, shape (n_classes,), by the probability-flow ODE.
 
     The key decides the probes of Hutchinson's estimate, which is used beyond 64 columns; they are the same for every
-    class. Rows are N(0, I) where deterministic solvers begin, as in `mapping.LogDensity`; see `log_density`.
+    class. Rows less their class's mean are N(0, I) where deterministic solvers begin; see `log_density`.
     """
     probes = hutchinson_probes(key, len(x))
-    one = lambda label: log_density(denoiser.given(label), x, probes=probes, steps=steps, lowest=lowest)  # noqa: E731
+
+    def one(label: Array) -> Float[Array, ""]:
+        own = OpenColumns.of(denoiser.given(label), tuple(range(len(x))), len(x))
+        return log_density(own, x - own.centre, probes=probes, steps=steps, lowest=lowest)
+
     return jax.vmap(one)(jnp.arange(n_classes))
 
 

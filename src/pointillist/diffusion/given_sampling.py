@@ -8,7 +8,47 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, OpenColumns
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.samplers import RowSampler, Sampler
-from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray, at_lambda, time_at
+from pointillist.diffusion.walks import Walk
+
+
+class CentredSampler(Sampler):
+    """Draws rows whose mean need not be near 0: those of one class, or with given values.
+
+    A sampler starts from N(0, I), and noised rows have some of their mean left there: it is added to the start.
+
+    Attributes:
+        sampler: The sampler of one row, or of its walk.
+    """
+
+    sampler: RowSampler | Walk
+
+    @property
+    def rows_per_draw(self) -> int:
+        """The sampler's."""
+        return self.sampler.rows_per_draw
+
+    @property
+    def width(self) -> int:
+        """The sampler's."""
+        return self.sampler.width
+
+    def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
+        """The sampler's, of rows with mean 0."""
+        return self.sampler.start(key, columns)
+
+    def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "rows d"]:
+        """Draws a row, with one evaluation more than the sampler.
+
+        Args:
+            key: The draw's own key.
+            denoiser: The denoiser of the class, or of rows with given values.
+            x_T: The start of rows with mean 0.
+        """
+        sampler = self.sampler.sampler if isinstance(self.sampler, Walk) else self.sampler
+        lambda_T = sampler.log_snr(jnp.zeros((), jnp.int32))
+        mean = denoiser(jnp.zeros_like(x_T), time_at(sampler.schedule, lambda_T))
+        return self.sampler.draw(key, denoiser, x_T + at_lambda(lambda_T)[0] * mean)
 
 
 class GivenSampler(Sampler):
@@ -53,8 +93,7 @@ class GivenSampler(Sampler):
         start = self.sampler.start(key, columns + self.n_notes)
         known = denoiser.knowing(x_T)
         if isinstance(self.sampler, RowSampler):
-            own = OpenColumns.of(known, tuple(range(columns)), columns)
-            rows = self.sampler.draw(key, own, start) + own.centre[None]
+            rows = CentredSampler(self.sampler).draw(key, known, start)
         else:
             # Populations are drawn with noise, which forgets where they started.
             rows = self.sampler.draw(key, known, start)

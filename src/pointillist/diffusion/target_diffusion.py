@@ -151,7 +151,10 @@ class TargetShares(eqx.Module):
 
 
 class TargetFlow(eqx.Module):
-    """What the flows of each network take values of N(0, 1) to, given x; a function of rows (x, values)."""
+    """What the flows of each network take its values of N(0, 1) to, given x; a function of rows (x, values).
+
+    The values of one network come after those of another.
+    """
 
     target: TargetDistribution
 
@@ -160,16 +163,16 @@ class TargetFlow(eqx.Module):
         k = self.target.n_inputs
         solver = DPMSolver2M(SCHEDULE, FLOW_POINTS)
 
-        def of_one(network: NumberNetwork) -> Array:
+        def of_one(network: NumberNetwork, starts: Array) -> Array:
             own = self.target.denoiser(network, x[:k])
             mean = noised_mean(own)[0]
-            return jax.vmap(lambda start: solver.draw(key, own, _first(start + mean, self.target))[0, 0])(x[k:])
+            return jax.vmap(lambda start: solver.draw(key, own, _first(start + mean, self.target))[0, 0])(starts)
 
-        return jax.vmap(of_one)(self.target.networks)
+        return jax.vmap(of_one)(self.target.networks, x[k:].reshape(self.target.n_networks, -1))
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
-        return self.target.n_networks * max(1, columns - self.target.n_inputs)
+        return max(1, columns - self.target.n_inputs)
 
 
 def _known(network: NumberNetwork, x: Float[Array, " k"]) -> Float[Array, " width"]:

@@ -8,13 +8,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from pointillist.diffusion.denoisers import Denoiser
+from pointillist.diffusion.given_sampling import CentredSampler
 from pointillist.diffusion.walks import Walk
 from pointillist.engine.sampling import sample_rows
 
 
 def sample_walks(
     denoiser: Denoiser,
-    walk: Walk,
+    walk: Walk | CentredSampler,
     *,
     columns: int,
     n_rows: int,

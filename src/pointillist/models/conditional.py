@@ -9,7 +9,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import RandomState
-from pointillist.models.predictive import DRAWS, LEVELS, STATISTICS, Predictive, checked_draws, checked_levels
+from pointillist.models.predictive import (
+    DRAWS,
+    LEVELS,
+    STATISTICS,
+    Predictive,
+    checked_draws,
+    checked_levels,
+    levels_of,
+    pooled,
+)
 from pointillist.models.process import Learned
 
 Known = tuple[Float[np.ndarray, "n width"], Bool[np.ndarray, " n"]]
@@ -86,7 +95,7 @@ class Conditional(ABC):
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`, by one evaluation of the network; shape (n, classes)."""
         n_classes = len(self.classes_)
-        return self._of_complete(self._of_rows(X)[0]).weights[:, :n_classes]
+        return self._of_complete(self._of_rows(X)[0], levels_of(LEVELS)).weights[:, :n_classes]
 
     def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
         """Computes quantiles of a target of numbers.
@@ -149,11 +158,12 @@ class Conditional(ABC):
                 for name, own in self._drawn(known, DRAWS, 0).items()
             }
         whole, rest = np.flatnonzero(is_whole), np.flatnonzero(~is_whole)
-        parts = [self._of_complete(known[whole])] if len(whole) else []
+        parts = [self._of_complete(known[whole], levels_of(LEVELS))] if len(whole) else []
         if len(rest):
             draws = self._completions(known[rest])
-            of_draws = self._of_complete(draws.reshape(-1, draws.shape[2]), levels=max(2, 4 * LEVELS // len(draws)))
-            parts.append(of_draws.pooled(len(draws)))
+            n = max(2, 4 * LEVELS // len(draws))
+            own = (self._of_complete(of, levels_of(n, i, len(draws))) for i, of in enumerate(draws))
+            parts.append(pooled(list(own)))
         found = np.concatenate([summary(self.targets[0], part) for part in parts])
         return found[np.argsort(np.concatenate([whole, rest]), kind="stable")]
 
@@ -185,8 +195,8 @@ class Conditional(ABC):
         """What is known of rows, the log-probability of their targets, and the log of a factor of each row."""
 
     @abstractmethod
-    def _of_complete(self, known: Float[np.ndarray, "n width"], levels: int = LEVELS) -> Predictive:
-        """The distribution of the single target of rows whose other cells are all given."""
+    def _of_complete(self, known: Float[np.ndarray, "n width"], levels: Float[np.ndarray, " levels"]) -> Predictive:
+        """The distribution of the single target of rows whose other cells are all given, of numbers at some levels."""
 
     @abstractmethod
     def _completions(self, known: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "draws n width"]:

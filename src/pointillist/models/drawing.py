@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.diffusion.given_sampling import GivenSampler
+from pointillist.diffusion.given_sampling import CentredSampler, GivenSampler
 from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.walks import Walk
@@ -114,16 +114,17 @@ class Draw:
             raise ValueError("rows of tokens have no paths: take a model of numbers (process='gaussian')")
         if isinstance(drawing.sampler, GivenSampler):
             raise ValueError("paths are those of whole rows, and where gives values: leave where out")
-        if not isinstance(drawing.sampler, RowSampler):
+        sampler = drawing.sampler.sampler if isinstance(drawing.sampler, CentredSampler) else drawing.sampler
+        if not isinstance(sampler, RowSampler):
             what = "in ranges" if drawing.sampler.n_notes else "steered by a reward"
             left_out = "where" if drawing.sampler.n_notes else "reward"
             raise ValueError(f"a row {what} is chosen from many and has no single path: leave {left_out} out")
-        n_steps = int(drawing.sampler.n_steps)
+        n_steps = int(sampler.n_steps)
         steps = np.linspace(0, n_steps, min(times, n_steps + 1)).astype(np.int32)
-        walk = Walk(drawing.sampler, steps[:-1])
+        walk = Walk(sampler, steps[:-1])
         scaled = sample_walks(
             drawing.denoiser,
-            walk,
+            walk if sampler is drawing.sampler else CentredSampler(walk),
             columns=codec.width,
             n_rows=drawing.n_rows,
             seed=drawing.seed,

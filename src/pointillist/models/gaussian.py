@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike
 
 from pointillist.arguments import is_number, is_whole, seed_of
 from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
-from pointillist.diffusion.given_sampling import GivenSampler
+from pointillist.diffusion.given_sampling import CentredSampler, GivenSampler
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
-from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, sampler_named
+from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
@@ -140,13 +140,17 @@ class GaussianProcess(Process):
         needs_labels = request.return_labels or self.p_uncond == 0
         if labels is None and learned.classes is not None and needs_labels:
             labels = _drawn_labels(learned.classes, n_rows, seed)
+        if labels is not None and prior is None and isinstance(sampler, Solver) and not sampler.is_stochastic:
+            # What begins at high noise, or adds some, forgets the start.
+            sampler = CentredSampler(sampler)
         has_own_rows = any(len(own.values) > 1 for own in cells.values())
         drawing = Drawing(n_rows, seed, denoiser, sampler, labels, prior, given=cells, has_own_rows=has_own_rows)
         if conditions:
             drawing = in_ranges(drawing, learned.codec, self.schedule, self.sigma_data, conditions, request)
         if not cells or not learned.codec.scaling.varies[[learned.codec.place(name) for name in cells]].any():
             return drawing
-        return replace(drawing, sampler=GivenSampler(drawing.sampler), prior=known_of(learned.codec, cells))
+        sampler = drawing.sampler.sampler if isinstance(drawing.sampler, CentredSampler) else drawing.sampler
+        return replace(drawing, sampler=GivenSampler(sampler), prior=known_of(learned.codec, cells))
 
     def filling(
         self, learned: Learned, known: Float[np.ndarray, "n k_and_label"], n_draws: int, random_state: Any

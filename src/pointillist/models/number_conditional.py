@@ -14,7 +14,7 @@ from pointillist.models.drawing import completed
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.given import with_labels
 from pointillist.models.given_numbers import known_numbers, rows_with_gaps
-from pointillist.models.predictive import COMPLETIONS, LEVELS, Predictive
+from pointillist.models.predictive import COMPLETIONS, Predictive
 from pointillist.models.process import Learned
 from pointillist.points.number_codec import NumberCodec
 
@@ -78,13 +78,13 @@ class NumberConditional(Conditional):
 
         return self._without_targets(rows), log_density, slope
 
-    def _of_complete(self, known: Float[np.ndarray, "n k"], levels: int = LEVELS) -> Predictive:
-        starts = ndtri((np.arange(levels) + 0.5) / levels).astype(np.float32)
+    def _of_complete(self, known: Float[np.ndarray, "n k"], levels: Float[np.ndarray, " levels"]) -> Predictive:
+        starts = ndtri(levels).astype(np.float32)
         denoiser = self._process.denoiser(self._model.network, self._codec.scaling.bounds)
         function = ColumnQuantiles(denoiser, self._process.solver, self._own[0], starts, self._labels is not None)
         values = self._in_units(map_rows(function, np.where(np.isnan(known), 0, known)), 0)
-        is_atom = np.full(levels, self.targets[0] in self._discrete)
-        return Predictive(values, np.full(values.shape, 1 / levels), is_atom)
+        is_atom = np.full(len(levels), self.targets[0] in self._discrete)
+        return Predictive(values, np.full(values.shape, 1 / len(levels)), is_atom)
 
     def _completions(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
         draws = completed(self._model, known, COMPLETIONS, 0)

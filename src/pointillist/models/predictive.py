@@ -77,18 +77,23 @@ class Predictive:
             modes[i] = (own[best] + own[last[best]]) / 2
         return modes
 
-    def pooled(self, draws: int) -> "Predictive":
-        """Returns the means over draws of which each has a distribution of every row, draw after draw."""
-
-        def together(part: np.ndarray) -> np.ndarray:
-            n = len(part) // draws
-            return part.reshape(draws, n, -1).swapaxes(0, 1).reshape(n, -1)
-
-        return Predictive(together(self.values), together(self.weights) / draws, np.tile(self.is_atom, draws))
-
     def _sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         order = np.argsort(self.values, axis=1, kind="stable")
         return np.take_along_axis(self.values, order, 1), np.take_along_axis(self.weights, order, 1), order
+
+
+def pooled(parts: Sequence[Predictive]) -> Predictive:
+    """Returns the means of distributions of the same rows."""
+    values, weights = np.hstack([part.values for part in parts]), np.hstack([part.weights for part in parts])
+    return Predictive(values, weights / len(parts), np.concatenate([part.is_atom for part in parts]))
+
+
+def levels_of(n: int, part: int = 0, parts: int = 1) -> Float[np.ndarray, " n"]:
+    """Returns n evenly spread levels of quantiles: those of one of several parts, which lie between those of others.
+
+    The mean over the parts then has `parts` times as many levels, and reaches as far into the tails.
+    """
+    return (np.arange(n) + (part + 0.5) / parts) / n
 
 
 def checked_levels(levels: Sequence[float]) -> Float[np.ndarray, " levels"]:

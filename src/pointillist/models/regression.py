@@ -19,7 +19,7 @@ from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import Method, Recipe, TargetArchitecture, Weights
 from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer
 from pointillist.engine.validation import held_out_loss
-from pointillist.models.predictive import Predictive
+from pointillist.models.predictive import Predictive, levels_of
 from pointillist.points.repeats import are_few
 
 LEVELS = 50
@@ -126,11 +126,12 @@ class Regression:
         return np.where(self.values[found] == y, np.log(mass), -np.inf)
 
     def points(self, x: Float[np.ndarray, "n k"]) -> Predictive:
-        """The distribution of each row as points: `LEVELS` quantiles of each network."""
+        """The distribution of each row as points: `LEVELS` quantiles of each network, at levels of its own."""
         from scipy.special import ndtri
 
-        levels = ndtri((np.arange(LEVELS) + 0.5) / LEVELS)
-        found = self._flowed(x, np.tile(levels, (len(x), 1)))
+        n = self.target.n_networks
+        starts = ndtri(np.stack([levels_of(LEVELS, i, n) for i in range(n)]))
+        found = self._flowed(x, np.tile(starts, (len(x), 1, 1)))
         values = found.reshape(len(x), -1)
         is_atom = np.full(values.shape[1], self.values is not None)
         return Predictive(self._known(values), np.full(values.shape, 1 / values.shape[1]), is_atom)
@@ -139,12 +140,16 @@ class Regression:
         self, x: Float[np.ndarray, "n k"], n_draws: int, generator: np.random.Generator
     ) -> Float[np.ndarray, "n draws"]:
         """Draws y of each row: of a random network, by its flow of a draw from N(0, 1)."""
-        found = self._flowed(x, generator.normal(size=(len(x), n_draws)))
+        starts = generator.normal(size=(len(x), 1, n_draws))
+        found = self._flowed(x, np.repeat(starts, self.target.n_networks, axis=1))
         chosen = generator.integers(self.target.n_networks, size=(len(x), 1, n_draws))
         return self._known(np.take_along_axis(found, chosen, axis=1)[:, 0])
 
-    def _flowed(self, x: np.ndarray, starts: np.ndarray) -> Float[np.ndarray, "n networks starts"]:
-        found = map_rows(TargetFlow(self.target), np.column_stack([self.units.of_x(x), starts]).astype(np.float32))
+    def _flowed(
+        self, x: np.ndarray, starts: Float[np.ndarray, "n networks starts"]
+    ) -> Float[np.ndarray, "n networks starts"]:
+        rows = np.column_stack([self.units.of_x(x), starts.reshape(len(x), -1)])
+        found = map_rows(TargetFlow(self.target), rows.astype(np.float32))
         return self.units.y_mean + self.units.y_scale * found.astype(np.float64)
 
     def _known(self, y: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from pointillist.models.drawing import completed
 from pointillist.models.given import Given, given_cells
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.mixed_density import log_probability
-from pointillist.models.predictive import COMPLETIONS, LEVELS, Predictive
+from pointillist.models.predictive import COMPLETIONS, Predictive
 from pointillist.models.process import Learned
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells, kind_of, to_arrow
@@ -72,7 +72,7 @@ class TokenConditional(Conditional):
 
         return self._of_given(given), log_mass, np.zeros(len(given.known))
 
-    def _of_complete(self, known: Float[np.ndarray, "n width"], levels: int = LEVELS) -> Predictive:
+    def _of_complete(self, known: Float[np.ndarray, "n width"], levels: Float[np.ndarray, " levels"]) -> Predictive:
         from scipy.special import ndtri
 
         model, encoding, name, n = self._model, self._codec.encoding, self.targets[0], len(known)
@@ -93,8 +93,8 @@ class TokenConditional(Conditional):
             points = np.tile(code.decode(tokens + inside, np.zeros(len(tokens)))[0], (n, 1))
         else:
             assert isinstance(denoiser, MixedDenoiser)
-            n_points = levels
-            starts = ndtri((np.arange(levels) + 0.5) / levels).astype(np.float32)
+            n_points = len(levels)
+            starts = ndtri(levels).astype(np.float32)
             rows[:, place] = n_atoms  # The token that says that there is a number.
             z = map_rows(NumberQuantiles(denoiser, SCHEDULE, is_asked, starts), rows)
             z = np.clip(z.astype(np.float64), -LARGEST_SCORE, LARGEST_SCORE)

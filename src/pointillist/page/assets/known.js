@@ -51,10 +51,7 @@ class GivenMLP extends ResidualMLP {
 
 NETWORKS.residual = GivenMLP;
 
-/**
- * The denoiser of rows of which some values are given, less their centre: what it predicts where there is most noise. A
- * solver starts from N(0, I), and the mean of such rows need not be near 0.
- */
+/** The denoiser of rows of which some values are given. */
 class KnownRows {
   /**
    * @param {Denoiser} denoiser
@@ -63,7 +60,7 @@ class KnownRows {
    * @param {number} guidance
    */
   constructor(denoiser, values, labels, guidance) {
-    const { columns, network, schedule } = denoiser;
+    const { columns, network } = denoiser;
     if (!(network instanceof GivenMLP)) throw new Error("this model has not learned from rows with given columns");
     this.denoiser = denoiser;
     this.network = network;
@@ -79,8 +76,6 @@ class KnownRows {
       const known = network.of(values.subarray(first * columns, last * columns));
       this.blocks.push({ first: first * columns, last: last * columns, label, known });
     }
-    const lowest = Math.max(schedule.range[0], LOWEST_LAMBDA);
-    this.centre = this.mean(new Float32Array(values.length), schedule.atLambda(lowest));
   }
 
   /** E[x_0 | x_t, given values], whatever x_t has where one is given. */
@@ -93,22 +88,11 @@ class KnownRows {
       x0.set(denoiser.predict(shown.subarray(first, last), level, { label, guidance }), first);
     }
     network.known = new Float32Array();
-    return this.#withGiven(x0);
+    return this.withGiven(x0);
   }
 
-  #withGiven(x) {
+  /** Rows in which given values are as they were given. */
+  withGiven(x) {
     return x.map((value, i) => (Number.isNaN(this.values[i]) ? value : this.values[i]));
-  }
-
-  /** E[x_0 | x_t, given values], of rows less their centre. */
-  predict(x, level) {
-    const { centre } = this;
-    const noised = x.map((value, i) => value + level.alpha * centre[i]);
-    return this.mean(noised, level).map((value, i) => value - centre[i]);
-  }
-
-  /** Rows with their centre, in which given values are as they were given. */
-  whole(x) {
-    return this.#withGiven(x.map((value, i) => value + this.centre[i]));
   }
 }

@@ -34,10 +34,16 @@ class NumberModel {
     });
     const given = known && new KnownRows(denoiser, this.#sorted(known, order), sorted, guidance);
     const predict = (x_t, level) =>
-      given ? given.predict(x_t, level) : predictByLabel(denoiser, x_t, level, sorted, guidance);
+      given ? given.mean(x_t, level) : predictByLabel(denoiser, x_t, level, sorted, guidance);
     const { sampler, steps } = this.model;
+    if (given || (sorted && !prior)) {
+      // Rows of a class, or with given values, have a mean that need not be near 0: the noised ones have some of it.
+      const level = startOf(sampler, schedule);
+      const mean = predict(new Float32Array(x.length), level);
+      x = x.map((value, i) => value + level.alpha * mean[i]);
+    }
     for (const state of SAMPLERS[sampler](schedule, x, predict, { steps, variance: "zero" })) x = state.x;
-    x = given?.whole(x) ?? x;
+    x = given?.withGiven(x) ?? x;
     const out = new Float32Array(x.length);
     order.forEach((r, place) => out.set(x.subarray(place * columns, (place + 1) * columns), r * columns));
     return out;
