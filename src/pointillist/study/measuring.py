@@ -104,8 +104,7 @@ def _floors_of_classes(
 ) -> dict[str, FloorRecord]:
     if name == "accuracy":
         assert scorer is not None
-        p, n = scorer.held_out_accuracy, scorer.n_held_out
-        return {name: FloorRecord(p, float(np.sqrt(p * (1 - p) / n)), 1)}
+        return {name: FloorRecord(scorer.held_out_accuracy, scorer.held_out_error, 1)}
     records = {}
     n_rows = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
     for label in range(dataset.n_classes):

@@ -166,9 +166,9 @@ _FLOOR_NOTES = {
         "Accuracy: the share of generated rows that a multi-layer perceptron fitted to the data puts into the class "
         "they were drawn for.",
         "Floor: the real-data baseline, the same metric between two random halves of the data of each class, ± the "
-        "standard deviation of one such evaluation; for the accuracy, the perceptron's own on held-out rows. Rows like "
-        "the data reach that and no more: a higher accuracy means that rows avoid the places where classes meet. The "
-        "best value is the one closest to the floor; for the two distances, the lowest.",
+        "standard deviation of one such evaluation; for the accuracy, the perceptron's own on held-out rows, as mean "
+        "over the classes. Rows like the data reach that and no more: a higher accuracy means that rows avoid the "
+        "places where classes meet. The best value is the one closest to the floor; for the two distances, the lowest.",
         "w = 0 is plain conditional sampling: guided ε = (1 + w) ε(x, y) - w ε(x, no class).",
     ],
     "classifier": [
