@@ -109,6 +109,13 @@ def test_a_second_run_computes_nothing(tiny, tmp_path, whole, monkeypatch):
     assert run(load_spec(str(tiny)), tmp_path / "whole") == whole
 
 
+def test_floors_of_another_version_are_measured_anew(tiny, tmp_path, whole, monkeypatch):
+    monkeypatch.setattr("pointillist.study.results.RESULT_VERSION", 0)
+    again = run(load_spec(str(tiny)), tmp_path / "whole")
+    assert again["cells"] == whole["cells"]
+    assert len(again["floors"]) == 2 * len(whole["floors"])
+
+
 def test_more_seeds_add_cells_and_change_none(tiny, tmp_path, whole):
     more = run(load_spec(str(tiny)).with_seeds(2), tmp_path / "whole")
     assert len(more["cells"]) == 12 and set(whole["cells"]) < set(more["cells"])

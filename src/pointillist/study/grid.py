@@ -16,7 +16,7 @@ from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec
 
 RESULT_VERSION = 8
-"""Version of the results, raised whenever a change to the code changes them; older cells are then recomputed."""
+"""Version of the results, raised whenever a change to the code changes them: older cells and floors are recomputed."""
 
 HELD_OUT_SEED = 43
 """Seed of the fresh draw that classifiers are measured on; the canonical draw's is 42."""

@@ -21,7 +21,7 @@ from pointillist.study.comparisons import (
     summarise,
 )
 from pointillist.study.database import StoreError
-from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells, with_columns
+from pointillist.study.grid import RESULT_VERSION, Cell, Dataset, has_fresh_rows, study_cells, with_columns
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, is_asked, of_class
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import TEXT, Settings
@@ -33,11 +33,12 @@ KL_LIMIT = 0.01
 
 
 def protocol(settings: Settings) -> str:
-    """Names the settings that a floor depends on."""
+    """Names what a floor depends on: the settings, and the version of the results."""
+    head = f"version={RESULT_VERSION},{settings.kind}"
     if settings.kind == "classifier":
-        return f"classifier,n_held_out={settings.n_held_out}"
+        return f"{head},n_held_out={settings.n_held_out}"
     held_out = f",n_held_out={settings.n_held_out}" if settings.kind == "rows" else ""
-    return f"{settings.kind},n_samples={settings.n_samples},emd_rows={settings.emd_rows}{held_out}"
+    return f"{head},n_samples={settings.n_samples},emd_rows={settings.emd_rows}{held_out}"
 
 
 @dataclass(frozen=True)
