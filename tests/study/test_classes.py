@@ -226,6 +226,25 @@ def test_neighbours_of_the_data_itself_are_a_good_classifier():
     assert np.isnan(measure_neighbours(cell, dataset, broken)["accuracy"].value)
 
 
+def test_neighbours_vote_with_the_datas_shares_of_the_classes_but_not_on_training_rows():
+    dataset = load_dataset("blobs")
+    fresh, labels = load_pointset("blobs", 40_000, random_state=7)
+    drawn = dataset.labels_to_draw(10_000)
+    rows = np.concatenate([fresh[labels == k][: (drawn == k).sum()] for k in range(2)])
+    settings = Settings(method="guidance", classifier="knn_100")
+    measures = measure_neighbours(Cell(dataset.fingerprint, settings, 0), dataset, rows)
+    # Of rows of the true distribution, about as good as its class probabilities.
+    floor = measure_floor("accuracy", dataset, settings, None)["accuracy"]
+    assert measures["accuracy"].value == pytest.approx(floor.value, abs=0.005)
+    assert measures["calibration_error"].value < 0.02
+    equal = KNeighborsClassifier(100).fit(rows, drawn)
+    assert measures["training_accuracy"].value == equal.score(dataset.rows, dataset.labels)
+    fresh, labels = held_out("blobs", 2000)
+    assert equal.score(fresh, labels) < measures["accuracy"].value
+    of_equal = metrics.expected_calibration_error(equal.predict_proba(fresh), labels)
+    assert float(of_equal) > 2 * measures["calibration_error"].value, (of_equal, measures["calibration_error"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

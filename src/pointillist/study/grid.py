@@ -129,8 +129,9 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Hash of everything that decides the measures."""
-        is_by_model = self.settings.classifier in ("elbo", "exact")
-        return self._hash("cell", asdict(self.settings) | ({"lowest_lambda": LOWEST_LAMBDA} if is_by_model else {}))
+        by_model, by_votes = {"lowest_lambda": LOWEST_LAMBDA}, {"votes": "by class sizes"}
+        also = {"elbo": by_model, "exact": by_model, "knn_100": by_votes}.get(self.settings.classifier, {})
+        return self._hash("cell", asdict(self.settings) | also)
 
     @cached_property
     def model_key(self) -> str:

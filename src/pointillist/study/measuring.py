@@ -189,20 +189,42 @@ def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> dict[str, M
 def _measure_by(
     probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset, settings: Settings
 ) -> dict[str, Measure]:
+    measures = _on_held_out(probabilities_of, dataset, settings)
+    return {**measures, "training_accuracy": _training_accuracy(probabilities_of, dataset)}
+
+
+def _on_held_out(
+    probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset, settings: Settings
+) -> dict[str, Measure]:
     rows, labels = _held_out(dataset, settings)
-    measures = measure_classifier(np.asarray(probabilities_of(rows), np.float64), labels)
-    hits = np.asarray(probabilities_of(dataset.rows)).argmax(axis=1) == dataset.labels
-    return {**measures, "training_accuracy": _share(hits)}
+    return measure_classifier(np.asarray(probabilities_of(rows), np.float64), labels)
+
+
+def _training_accuracy(probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset) -> Measure:
+    return _share(np.asarray(probabilities_of(dataset.rows)).argmax(axis=1) == dataset.labels)
 
 
 def measure_neighbours(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
-    """Measures every quantity of a classifier by the 100 nearest generated rows."""
+    """Measures every quantity of a classifier by the 100 nearest generated rows.
+
+    As many rows are generated of each class. On held-out rows, which have the data's shares of them, a vote counts as
+    many data rows as each generated row of its class stands for; on the training rows all count the same, as in the
+    published report.
+    """
     if not np.isfinite(rows).all():
         return _diverged(QUANTITIES["classifier"])
     from sklearn.neighbors import KNeighborsClassifier
 
-    neighbours = KNeighborsClassifier(min(100, len(rows))).fit(rows, dataset.labels_to_draw(len(rows)))
-    return measure_fitted(cell, dataset, neighbours)
+    labels = dataset.labels_to_draw(len(rows))
+    neighbours = KNeighborsClassifier(min(100, len(rows))).fit(rows, labels)
+    weights = dataset.class_sizes / np.bincount(labels)
+
+    def probabilities_of(rows: np.ndarray) -> np.ndarray:
+        votes: np.ndarray = neighbours.predict_proba(rows) * weights
+        return votes / votes.sum(axis=1, keepdims=True)
+
+    measures = _on_held_out(probabilities_of, dataset, cell.settings)
+    return {**measures, "training_accuracy": _training_accuracy(neighbours.predict_proba, dataset)}
 
 
 def _held_out(dataset: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:

@@ -173,8 +173,9 @@ _FLOOR_NOTES = {
     ],
     "classifier": [
         "Measured on fresh rows from the data's distribution; one accuracy is on the models' training rows. "
-        "knn_100: the majority of the 100 nearest generated rows; "
-        "mlp_100_50: a multi-layer perceptron fitted to the data; elbo and exact: the conditional model's own class "
+        "knn_100: the 100 nearest generated rows, whose votes are weighted by their classes' shares in the data, but "
+        "not on training rows; mlp_100_50: a multi-layer perceptron fitted to the data; elbo and exact: the "
+        "conditional model's own class "
         "probabilities, by its denoising error and by its log-density.",
         "Floor: the baseline of the true class probabilities on the same rows, ± its standard error over them; empty "
         "where they are not known.",
