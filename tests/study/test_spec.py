@@ -216,6 +216,20 @@ def test_two_files_of_one_name_cannot_be_told_apart(tmp_path):
         parsed('datasets = ["a/rows.npy", "b/rows.npy"]', tmp_path)
 
 
+@pytest.mark.parametrize(
+    "first,second", [("a/rows.npy", "b/rows.npy"), ("a/rows.npy", "b/ROWS.csv"), ("moons", "moons.npy")]
+)
+def test_sets_of_one_name_in_two_sections_cannot_be_told_apart(tmp_path, first, second):
+    for name in (first, second):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    text = f'[sections.one]\ndatasets = "{first}"\n[sections.two]\ndatasets = '
+    assert len(parsed(f'{text}"{first}"', tmp_path).sections) == 2
+    with pytest.raises(SpecError, match=r"my: the data sets '.*' and '.*' have the same name: rename one") as caught:
+        parsed(f'{text}"{second}"', tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_unknown_section_and_bad_overrides():
     spec = load_spec("report")
     with pytest.raises(SpecError, match="no section 'guide'; its sections are timesteps, beta_schedule, schedule"):
