@@ -183,6 +183,7 @@ class Results:
             [m.value for m in measures],
             [m.standard_error for m in measures],
             [m.degrees_of_freedom for m in measures],
+            on_same_rows=settings.kind == "classifier" or metric == "nll",
         )
 
     def _floors(self, name: str, settings: Settings) -> dict[str, FloorRecord]:

@@ -134,6 +134,12 @@ def test_near_far_and_better_than_the_floor(make):
     assert "10.6 standard errors below the floor" in cell_of(table, "moons", "EMD", 2).distance
 
 
+def test_seeds_share_the_held_out_rows_but_not_the_generated_ones(make):
+    results = make(GUIDANCE, CLASSIFIER, seeds=2)
+    drawn, held_out = (results.rows(section)[0].summaries[0] for section in results.spec.sections)
+    assert (drawn.standard_error, held_out.standard_error) == pytest.approx((1 / np.sqrt(2), 1.0))
+
+
 def test_table_of_classes_has_lines_of_single_ones(make):
     results = make(GUIDANCE)
     table = page_table(results, results.spec.sections[0])
