@@ -137,6 +137,8 @@ def notes(results: Results, section: Section) -> list[str]:
         "for the whole row by Holm's correction). All ties are bold.",
         *_FLOOR_NOTES[section.kind],
     ]
+    if len({column.settings.emd_rows for column in section.columns}) > 1 and section.kind != "classifier":
+        texts.append("EMDs are not ranked: they grow with emd_rows, in which the columns differ.")
     if section.reference:
         texts.append("Below a cell: the number reported elsewhere for this setting.")
     if section.note:
