@@ -208,6 +208,21 @@ def test_mistakes_are_one_line_with_the_place_and_the_way_out(text, message):
     assert "\n" not in str(caught.value) and "my.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "epochs = [10, 50]",
+        "epochs = [10, 50]\nwidth = [8, 16]",
+        "[sections.a.variants.few]\nepochs = 9\n[sections.a.variants.b]",
+    ],
+)
+def test_epochs_that_vary_have_no_other_number(columns):
+    spec = parsed(f'datasets = "moons"\n[sections.a]\n{columns}\n[sections.b]\n')
+    with pytest.raises(SpecError, match="my: --epochs = 2: epochs is what section a varies"):
+        spec.with_epochs(2)
+    assert spec.only(["b"]).with_epochs(2).sections[0].columns[0].settings.epochs == 2
+
+
 def test_two_files_of_one_name_cannot_be_told_apart(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -103,11 +103,17 @@ class Spec:
         return replace(self, sections=tuple(s for s in self.sections if s.name in set(names)))
 
     def with_epochs(self, epochs: int) -> "Spec":
-        """The study with another number of epochs everywhere."""
+        """The study with another number of epochs everywhere.
+
+        Raises:
+            SpecError: If columns differ in their epochs.
+        """
         epochs = _checked("--epochs", epochs, CHECKS["epochs"])
 
         def changed(section: Section) -> Section:
             columns = tuple(replace(c, settings=replace(c.settings, epochs=epochs)) for c in section.columns)
+            if "epochs" in section.varied or len({c.settings for c in columns}) < len(columns):
+                raise SpecError(f"{self.name}: --epochs = {epochs}: epochs is what section {section.name} varies")
             return replace(section, columns=columns)
 
         return replace(self, sections=tuple(map(changed, self.sections)))
