@@ -129,9 +129,12 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Hash of everything that decides the measures."""
-        by_model, by_votes = {"lowest_lambda": LOWEST_LAMBDA}, {"votes": "by class sizes"}
-        also = {"elbo": by_model, "exact": by_model, "knn_100": by_votes}.get(self.settings.classifier, {})
-        return self._hash("cell", asdict(self.settings) | also)
+        settings = asdict(self.settings)
+        if self.settings.classifier in ("elbo", "exact"):
+            settings["lowest_lambda"] = LOWEST_LAMBDA
+        if self.settings.classifier == "knn_100":
+            settings["votes"] = "by class sizes"
+        return self._hash("cell", settings)
 
     @cached_property
     def model_key(self) -> str:
