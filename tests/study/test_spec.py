@@ -260,6 +260,9 @@ def test_unknown_section_and_bad_overrides():
 BAD_REFERENCES = {
     "no column": ("dataset,metric,value\n", "has no column timesteps"),
     "not a number": ("dataset,metric,timesteps,value\nmoons,EMD,5,high\n", "line 2: 'high' is not a number"),
+    "a tiny exponent": ("dataset,metric,timesteps,value\nmoons,EMD,5,1e-999\n", "line 2: .* at most 30 decimal places"),
+    "a huge exponent": (f"dataset,metric,timesteps,value\nmoons,EMD,5,1e{'9' * 30}\n", "line 2: '1e9+' is not a num"),
+    "not finite": ("dataset,metric,timesteps,value\nmoons,EMD,5,nan\n", "line 2: a reported number must be one of at"),
     "empty": ("", "has no column dataset, metric, timesteps, value"),
     "too few values": ("dataset,metric,timesteps,value\nmoons,EMD\n", "line 2: has too few values"),
     "NaN": ("dataset,metric,timesteps,value\nmoons,EMD,5,nan\n", "line 2: a reported number must be one of at most"),
@@ -275,6 +278,17 @@ def test_bad_reference_files(tmp_path, content, message):
     (tmp_path / "r.csv").write_text(content)
     with pytest.raises(SpecError, match=message):
         parsed(GOOD + '[sections.a]\ntimesteps = [5, 6]\nreference = "r.csv"', tmp_path)
+
+
+@pytest.mark.parametrize(
+    "number,value,decimals",
+    [("1e-05", 1e-5, 5), ("1.50E-3", 1.5e-3, 5), ("1.5e3", 1500.0, 0), ("30.50 ", 30.5, 2), ("-2", -2.0, 0)],
+)
+def test_reported_numbers_keep_their_decimals(tmp_path, number, value, decimals):
+    (tmp_path / "r.csv").write_text(f"dataset,metric,timesteps,value\nmoons,EMD,5,{number}\n")
+    spec = parsed(f'timesteps = 5\n{GOOD}[sections.a]\ntimesteps = [5, 9]\nreference = "r.csv"', tmp_path)
+    (found,) = spec.sections[0].reference
+    assert (found.value, found.decimals) == (value, decimals)
 
 
 def test_reference_values_match_columns_by_number(tmp_path):
