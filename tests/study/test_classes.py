@@ -251,6 +251,10 @@ def test_neighbours_vote_with_the_datas_shares_of_the_classes_but_not_on_trainin
         ('datasets = ["rows.npy"]', "has no labels, which guidance and classifiers need; the sets with labels: moons"),
         ('datasets = ["digits"]', "is a fixed table; classifiers are measured on fresh rows"),
         (
+            "emd_rows = 5\nn_samples = 22",
+            r"spec, moons \(8000 rows\): n_samples = 22 gives a class 11 rows; its coverage needs 12",
+        ),
+        (
             "emd_rows = 5000\nn_samples = 30",
             "must be at most 15, as the EMD draws that many rows from half of every class",
         ),
@@ -280,6 +284,7 @@ def test_methods_that_cannot_work(tmp_path, text, message):
     [
         ([0] * 300, "has a single class; guidance and classifiers need at least two"),
         ([0] * 299 + [1], "class 1 has 1 row; every class needs at least 4"),
+        ([0] * 289 + [1] * 11, "reward, moons .*: class 1 has 11 rows; the coverage of a class needs 12"),
     ],
 )
 def test_classes_that_are_too_few_or_too_small(small, labels, message):

@@ -225,6 +225,27 @@ def test_sizes_that_do_not_fit_are_told_before_anything_is_computed(tiny, tmp_pa
     tiny.write_text(text.replace("emd_rows = 20", "emd_rows = 101"))
     with pytest.raises(SpecError, match=r"emd_rows = 101 must be at most 100"):
         run(load_spec(str(tiny)), tmp_path / "out")
+    np.save(tiny.parent / "rows.npy", np.random.default_rng(0).normal(size=(19, 2)))
+    tiny.write_text(text.replace("batch_size = 32", "batch_size = 4").replace("emd_rows = 20", "emd_rows = 2"))
+    with pytest.raises(SpecError, match=r"steps, rows \(19 rows\): the data set needs at least 20 rows"):
+        run(load_spec(str(tiny)), tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_the_fewest_rows_are_enough(tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(20, 2)))
+    network = "width = 8\ndepth = 1\ntime_embedding = 4\nepochs = 1\ntimesteps = 5\nbatch_size = 4\nemd_rows = 2\n"
+    text = f'datasets = "rows.npy"\nn_samples = 10\n{network}'
+    spec = parse_spec(text, tmp_path / "few.toml")
+    assert len(run(spec, tmp_path / "out")["cells"]) == 1
+    text = f'datasets = "moons"\nn_samples = 24\nguidance = 1\nclass_embedding = 4\n{network}'.replace(
+        "= 4\nemd", "= 512\nemd"
+    )
+    run(parse_spec(text, tmp_path / "few.toml"), tmp_path / "classes")
+    with Store(tmp_path / "classes" / "study.db") as store:
+        results = Results(store)
+        rows = results.rows(results.spec.sections[0]) + results.class_rows(results.spec.sections[0])
+        assert all(np.isfinite(row.summaries[0].standard_error) and row.floor is not None for row in rows)
 
 
 def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole):
