@@ -17,14 +17,16 @@ from support import dump, write_tiny
 from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.training import StackTrainer
+from pointillist.metrics import METRICS
 from pointillist.points import true_log_density
 from pointillist.study import runner, shared, training
 from pointillist.study.database import StoreError
-from pointillist.study.grid import random_seed, study_cells
-from pointillist.study.measuring import measure_rows
+from pointillist.study.grid import Dataset, random_seed, study_cells
+from pointillist.study.measuring import measure_floor, measure_rows
 from pointillist.study.outputs import write_outputs
 from pointillist.study.results import Results
 from pointillist.study.scorer import held_out
+from pointillist.study.settings import Settings
 from pointillist.study.spec import SpecError
 from pointillist.study.spec_files import load_spec, parse_spec
 from pointillist.study.store import Model, Store
@@ -102,6 +104,17 @@ steps = 5
         # A model that has hardly learned: far above the distribution's own.
         assert rows["blobs"].floor.value + 0.5 < rows["blobs"].summaries[0].value < 10
         assert "held-out NLL (nats)" in markdown(results, results.spec.sections[0])
+
+
+def test_the_error_of_a_report_nlls_floor_is_that_of_as_many_rows_as_are_drawn():
+    rows = np.random.default_rng(0).normal(size=(4000, 2)).astype(np.float32)
+    dataset = Dataset("rows", rows[np.argsort(rows[:, 0])])  # rows in an order are no random ones
+
+    def spread(n_samples):
+        return measure_floor("report_nll", dataset, Settings(n_samples=n_samples), None)["report_nll"].spread
+
+    assert spread(5000) == spread(2000) == METRICS["report_nll"](dataset.rows[::2], dataset.rows[1::2]).standard_error
+    assert spread(80) == pytest.approx(5 * spread(2000), rel=0.4)
 
 
 def test_a_second_run_computes_nothing(tiny, tmp_path, whole, monkeypatch):

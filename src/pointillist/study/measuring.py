@@ -68,7 +68,7 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
         measured = floor(
             METRICS[name], dataset.rows, n_rows=n_rows, n_repeats=_repeats(name), **_options(name, settings)
         )
-        spread = measured.spread if name != "report_nll" else _error_of_half(dataset.rows)
+        spread = measured.spread if name != "report_nll" else _error_of_half(dataset.rows, n_rows)
         return {name: FloorRecord(measured.value, spread, measured.n_repeats)}
     if settings.kind == "classes":
         return _floors_of_classes(name, dataset, settings, scorer)
@@ -78,12 +78,15 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
     return {name: FloorRecord(best.value, best.standard_error, 1)}
 
 
-def _error_of_half(rows: Float[np.ndarray, "n d"]) -> float:
-    """Standard error of the report NLL of half of the data.
+def _error_of_half(rows: Float[np.ndarray, "n d"], n_rows: int) -> float:
+    """Standard error of the report NLL of half of the data, or of `n_rows` rows if these are fewer.
 
-    Its spread over splits is far smaller: it is nearly a sum over the rows of both halves, which is always the same.
+    Its spread over splits of all the data is far smaller: it is nearly a sum over the rows of both halves, which is
+    always the same.
     """
-    return METRICS["report_nll"](rows[::2], rows[1::2]).standard_error
+    n = 2 * min(len(rows) // 2, n_rows)
+    chosen = rows[np.arange(n) * len(rows) // n]
+    return METRICS["report_nll"](chosen[::2], chosen[1::2]).standard_error
 
 
 def true_nll(dataset: Dataset, settings: Settings) -> Measure | None:
