@@ -52,6 +52,16 @@ def test_pipes_are_refused(run, name):
     assert "is a pipe or a device, not a regular file" in refused(run, "sample", name, "-n", 3, "--out", "rows.csv")
 
 
+def test_json_that_is_nested_deeply(run):
+    with open("deep.json", "w") as file:
+        file.write("[" * 200_000)
+    np.save("rows.npy", X)
+    asked = "fit", "rows.npy", "--out", "m", "--epsilon", 3, "--domain", "deep.json"
+    assert "deep.json: its lists or objects are nested too deeply" in refused(run, *asked)
+    asked = "page", "m", "-o", "m.html", "--evaluation", "deep.json"
+    assert "deep.json: its lists or objects are nested too deeply" in refused(run, *asked)
+
+
 def test_packed_files_that_become_much_larger(run, monkeypatch):
     monkeypatch.setattr(limits, "FREE", 2**20)
     text = "a,b\n" + "0,0\n" * 2**20

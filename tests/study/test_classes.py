@@ -147,7 +147,24 @@ def test_the_classifiers_own_accuracy_is_on_fresh_rows(scored):
     dataset, scorer = scored
     rows, labels = held_out(dataset.name)
     assert len(rows) == 8000 and not (rows[:1000] == dataset.rows).all()
-    assert scorer.held_out_accuracy == scorer.classifier.score(rows, labels)
+    shares = [scorer.classifier.score(rows[labels == k], labels[labels == k]) for k in range(dataset.n_classes)]
+    assert scorer.held_out_accuracy == pytest.approx(np.mean(shares))
+
+
+def test_the_classifiers_own_accuracy_has_classes_in_equal_shares_as_generated_rows_have():
+    dataset = Dataset("blobs", *load_pointset("blobs", 1000))
+    scorer = Scorer.fit(dataset)
+    settings = Settings(method="guidance", n_samples=4000, emd_rows=50)
+    (floor,) = measure_floor("accuracy", dataset, settings, scorer).values()
+    # Fresh rows of the data's distribution, as many of each class: what the floor is held against.
+    rows, labels = load_pointset("blobs", 40_000, random_state=7)
+    n = [int((dataset.labels_to_draw(4000) == k).sum()) for k in range(2)]
+    chosen = np.concatenate([rows[labels == k][: n[k]] for k in range(2)])
+    cell = Cell(dataset.fingerprint, settings, 0)
+    found = measure_classes(cell, dataset, chosen, scorer)["accuracy"]
+    assert abs(found.value - floor.value) < 4 * np.hypot(found.standard_error, floor.spread)
+    # With the data's shares of 80 % and 20 % it would be far higher.
+    assert scorer.classifier.score(*held_out("blobs")) > floor.value + 0.02
 
 
 @pytest.mark.slow
@@ -155,7 +172,7 @@ def test_of_a_fixed_table_a_fifth_is_held_out():
     dataset = load_dataset("digits")
     assert held_out("digits") is None and held_out("/a/file.npy") is None
     scorer = Scorer.fit(dataset)
-    assert scorer.n_held_out == 359 and 0.9 < scorer.held_out_accuracy < 1
+    assert 0.9 < scorer.held_out_accuracy < 1 and 0 < scorer.held_out_error < 0.02
 
 
 def test_measures_of_classes_are_means_over_classes(scored):
@@ -209,11 +226,34 @@ def test_neighbours_of_the_data_itself_are_a_good_classifier():
     assert np.isnan(measure_neighbours(cell, dataset, broken)["accuracy"].value)
 
 
+def test_neighbours_vote_with_the_datas_shares_of_the_classes_but_not_on_training_rows():
+    dataset = load_dataset("blobs")
+    fresh, labels = load_pointset("blobs", 40_000, random_state=7)
+    drawn = dataset.labels_to_draw(10_000)
+    rows = np.concatenate([fresh[labels == k][: (drawn == k).sum()] for k in range(2)])
+    settings = Settings(method="guidance", classifier="knn_100")
+    measures = measure_neighbours(Cell(dataset.fingerprint, settings, 0), dataset, rows)
+    # Of rows of the true distribution, about as good as its class probabilities.
+    floor = measure_floor("accuracy", dataset, settings, None)["accuracy"]
+    assert measures["accuracy"].value == pytest.approx(floor.value, abs=0.005)
+    assert measures["calibration_error"].value < 0.02
+    equal = KNeighborsClassifier(100).fit(rows, drawn)
+    assert measures["training_accuracy"].value == equal.score(dataset.rows, dataset.labels)
+    fresh, labels = held_out("blobs", 2000)
+    assert equal.score(fresh, labels) < measures["accuracy"].value
+    of_equal = metrics.expected_calibration_error(equal.predict_proba(fresh), labels)
+    assert float(of_equal) > 2 * measures["calibration_error"].value, (of_equal, measures["calibration_error"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ('datasets = ["rows.npy"]', "has no labels, which guidance and classifiers need; the sets with labels: moons"),
         ('datasets = ["digits"]', "is a fixed table; classifiers are measured on fresh rows"),
+        (
+            "emd_rows = 5\nn_samples = 22",
+            r"spec, moons \(8000 rows\): n_samples = 22 gives a class 11 rows; its coverage needs 12",
+        ),
         (
             "emd_rows = 5000\nn_samples = 30",
             "must be at most 15, as the EMD draws that many rows from half of every class",
@@ -244,6 +284,7 @@ def test_methods_that_cannot_work(tmp_path, text, message):
     [
         ([0] * 300, "has a single class; guidance and classifiers need at least two"),
         ([0] * 299 + [1], "class 1 has 1 row; every class needs at least 4"),
+        ([0] * 289 + [1] * 11, "reward, moons .*: class 1 has 11 rows; the coverage of a class needs 12"),
     ],
 )
 def test_classes_that_are_too_few_or_too_small(small, labels, message):

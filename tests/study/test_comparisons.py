@@ -12,8 +12,9 @@ def test_three_seeds_give_the_spread_over_seeds():
     assert summary.standard_error == pytest.approx(stats.sem(values)) and summary.degrees_of_freedom == 2
 
 
-def test_seeds_of_one_value_are_one_measurement():
-    summary = summarise([0.8705] * 3, [0.007] * 3, [np.inf] * 3)
+@pytest.mark.parametrize("n", [2, 3])
+def test_seeds_of_one_value_are_one_measurement(n):
+    summary = summarise([0.8705] * n, [0.007] * n, [np.inf] * n)
     assert (summary.value, summary.standard_error) == pytest.approx((0.8705, 0.007))
     assert summary.degrees_of_freedom == np.inf
 
@@ -24,6 +25,13 @@ def test_fewer_seeds_combine_the_drawing_errors():
     assert (two.value, two.standard_error) == (4.0, pytest.approx(0.25))
     # Welch and Satterthwaite: (.09 + .16)² / (.09²/4 + .16²/4)
     assert two.degrees_of_freedom == pytest.approx(0.25**2 / ((0.09**2 + 0.16**2) / 4))
+
+
+def test_two_seeds_on_the_same_held_out_rows_have_the_error_of_one():
+    two = summarise([3.0, 5.0], [0.3, 0.4], [np.inf, np.inf], on_same_rows=True)
+    assert (two.value, two.standard_error) == (4.0, pytest.approx(np.sqrt((0.09 + 0.16) / 2)))
+    three = [3.0, 5.0, 4.0], [0.3] * 3, [np.inf] * 3
+    assert summarise(*three, on_same_rows=True) == summarise(*three)
 
 
 def test_p_value_is_welchs():

@@ -14,6 +14,7 @@ from pointillist.study.figures import losses_figure, metrics_figure, rows_figure
 from pointillist.study.figures.panels import DPI, column_title
 from pointillist.study.figures.rows import MAX_ROWS
 from pointillist.study.grid import Cell, Dataset
+from pointillist.study.quantities import QUANTITIES
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import Results, protocol
 from pointillist.study.settings import Settings
@@ -349,6 +350,51 @@ def test_best_cells_are_filled(make):
     assert list(filled.get_xdata()) == [10, 50]
     assert list(hollow.get_xdata()) == [200]
     assert hollow.get_markerfacecolor() == "white"
+
+
+def legend_of(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_what_is_not_ranked_is_not_drawn_as_worse(make):
+    columns = tuple(Column(str(n), Settings(emd_rows=n, epochs=EPOCHS)) for n in (10, 20))
+    section = Section("steps", "A section", ("plane",), ("emd_rows",), columns)
+    figure = metrics_of(make(section=section))
+    marks = [[line.get_fillstyle() for line in axes.lines if line.get_marker() == "o"] for axes in figure.axes[:2]]
+    assert marks == [["bottom"], ["full", "full"]]
+    assert "measured, not ranked" in legend_of(figure)
+    assert "measured, not ranked" not in legend_of(metrics_of(make()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "floors"),
+    [
+        ({}, ["data against data, ± 1.96 standard deviations", "held-out NLL: true density, ± 1.96 standard errors"]),
+        (
+            {"method": "guidance"},
+            [
+                "data against data, ± 1.96 standard deviations",
+                "accuracy: classifier on the data, ± 1.96 standard errors",
+            ],
+        ),
+        ({"method": "guidance", "classifier": "elbo"}, ["true class probabilities, ± 1.96 standard errors"]),
+    ],
+)
+def test_the_legend_says_what_each_floor_is(tmp_path, settings, floors):
+    column = Column("it", Settings(**settings))
+    section = Section("a", "A", ("blobs",), (), (column,))
+    rows = draw_rows(2)
+    dataset = Dataset("blobs", rows, (rows[:, 0] > 0).astype(np.int64))
+    with Store(tmp_path / "study.db") as store:
+        store.set_fact("spec", to_json(Spec("study", "A study", 1, (section,))))
+        store.set_fact("fingerprints", {"blobs": dataset.fingerprint})
+        store.add_dataset(dataset)
+        for name in QUANTITIES[section.kind]:
+            store.add_floor(dataset.fingerprint, protocol(column.settings), name, FloorRecord(1.0, 0.1, 1))
+        figure = metrics_of(Results(store))
+    found = legend_of(figure)
+    assert [text for text in found if "data" in text or "true" in text] == floors
+    assert is_inside(figure)
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,16 @@ from support import dump, write_tiny
 from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.training import StackTrainer
+from pointillist.metrics import METRICS
 from pointillist.points import true_log_density
 from pointillist.study import runner, shared, training
 from pointillist.study.database import StoreError
-from pointillist.study.grid import random_seed, study_cells
-from pointillist.study.measuring import measure_rows
+from pointillist.study.grid import Dataset, random_seed, study_cells
+from pointillist.study.measuring import measure_floor, measure_rows
 from pointillist.study.outputs import write_outputs
 from pointillist.study.results import Results
 from pointillist.study.scorer import held_out
+from pointillist.study.settings import Settings
 from pointillist.study.spec import SpecError
 from pointillist.study.spec_files import load_spec, parse_spec
 from pointillist.study.store import Model, Store
@@ -104,9 +106,27 @@ steps = 5
         assert "held-out NLL (nats)" in markdown(results, results.spec.sections[0])
 
 
+def test_the_error_of_a_report_nlls_floor_is_that_of_as_many_rows_as_are_drawn():
+    rows = np.random.default_rng(0).normal(size=(4000, 2)).astype(np.float32)
+    dataset = Dataset("rows", rows[np.argsort(rows[:, 0])])  # rows in an order are no random ones
+
+    def spread(n_samples):
+        return measure_floor("report_nll", dataset, Settings(n_samples=n_samples), None)["report_nll"].spread
+
+    assert spread(5000) == spread(2000) == METRICS["report_nll"](dataset.rows[::2], dataset.rows[1::2]).standard_error
+    assert spread(80) == pytest.approx(5 * spread(2000), rel=0.4)
+
+
 def test_a_second_run_computes_nothing(tiny, tmp_path, whole, monkeypatch):
     monkeypatch.setattr(StackTrainer, "run", lambda *_: pytest.fail("trained again"))
     assert run(load_spec(str(tiny)), tmp_path / "whole") == whole
+
+
+def test_floors_of_another_version_are_measured_anew(tiny, tmp_path, whole, monkeypatch):
+    monkeypatch.setattr("pointillist.study.results.RESULT_VERSION", 0)
+    again = run(load_spec(str(tiny)), tmp_path / "whole")
+    assert again["cells"] == whole["cells"]
+    assert len(again["floors"]) == 2 * len(whole["floors"])
 
 
 def test_more_seeds_add_cells_and_change_none(tiny, tmp_path, whole):
@@ -218,6 +238,27 @@ def test_sizes_that_do_not_fit_are_told_before_anything_is_computed(tiny, tmp_pa
     tiny.write_text(text.replace("emd_rows = 20", "emd_rows = 101"))
     with pytest.raises(SpecError, match=r"emd_rows = 101 must be at most 100"):
         run(load_spec(str(tiny)), tmp_path / "out")
+    np.save(tiny.parent / "rows.npy", np.random.default_rng(0).normal(size=(19, 2)))
+    tiny.write_text(text.replace("batch_size = 32", "batch_size = 4").replace("emd_rows = 20", "emd_rows = 2"))
+    with pytest.raises(SpecError, match=r"steps, rows \(19 rows\): the data set needs at least 20 rows"):
+        run(load_spec(str(tiny)), tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_the_fewest_rows_are_enough(tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(20, 2)))
+    network = "width = 8\ndepth = 1\ntime_embedding = 4\nepochs = 1\ntimesteps = 5\nbatch_size = 4\nemd_rows = 2\n"
+    text = f'datasets = "rows.npy"\nn_samples = 10\n{network}'
+    spec = parse_spec(text, tmp_path / "few.toml")
+    assert len(run(spec, tmp_path / "out")["cells"]) == 1
+    text = f'datasets = "moons"\nn_samples = 24\nguidance = 1\nclass_embedding = 4\n{network}'.replace(
+        "= 4\nemd", "= 512\nemd"
+    )
+    run(parse_spec(text, tmp_path / "few.toml"), tmp_path / "classes")
+    with Store(tmp_path / "classes" / "study.db") as store:
+        results = Results(store)
+        rows = results.rows(results.spec.sections[0]) + results.class_rows(results.spec.sections[0])
+        assert all(np.isfinite(row.summaries[0].standard_error) and row.floor is not None for row in rows)
 
 
 def test_the_kept_weights_are_the_ones_that_made_the_rows(tiny, tmp_path, whole):

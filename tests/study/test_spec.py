@@ -208,12 +208,41 @@ def test_mistakes_are_one_line_with_the_place_and_the_way_out(text, message):
     assert "\n" not in str(caught.value) and "my.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "epochs = [10, 50]",
+        "epochs = [10, 50]\nwidth = [8, 16]",
+        "[sections.a.variants.few]\nepochs = 9\n[sections.a.variants.b]",
+    ],
+)
+def test_epochs_that_vary_have_no_other_number(columns):
+    spec = parsed(f'datasets = "moons"\n[sections.a]\n{columns}\n[sections.b]\n')
+    with pytest.raises(SpecError, match="my: --epochs = 2: epochs is what section a varies"):
+        spec.with_epochs(2)
+    assert spec.only(["b"]).with_epochs(2).sections[0].columns[0].settings.epochs == 2
+
+
 def test_two_files_of_one_name_cannot_be_told_apart(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         np.save(tmp_path / folder / "rows.npy", np.zeros((3, 2)))
     with pytest.raises(SpecError, match="line 1: datasets: two of the data sets have the same name"):
         parsed('datasets = ["a/rows.npy", "b/rows.npy"]', tmp_path)
+
+
+@pytest.mark.parametrize(
+    "first,second", [("a/rows.npy", "b/rows.npy"), ("a/rows.npy", "b/ROWS.csv"), ("moons", "moons.npy")]
+)
+def test_sets_of_one_name_in_two_sections_cannot_be_told_apart(tmp_path, first, second):
+    for name in (first, second):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    text = f'[sections.one]\ndatasets = "{first}"\n[sections.two]\ndatasets = '
+    assert len(parsed(f'{text}"{first}"', tmp_path).sections) == 2
+    with pytest.raises(SpecError, match=r"my: the data sets '.*' and '.*' have the same name: rename one") as caught:
+        parsed(f'{text}"{second}"', tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_section_and_bad_overrides():
@@ -231,6 +260,9 @@ def test_unknown_section_and_bad_overrides():
 BAD_REFERENCES = {
     "no column": ("dataset,metric,value\n", "has no column timesteps"),
     "not a number": ("dataset,metric,timesteps,value\nmoons,EMD,5,high\n", "line 2: 'high' is not a number"),
+    "a tiny exponent": ("dataset,metric,timesteps,value\nmoons,EMD,5,1e-999\n", "line 2: .* at most 30 decimal places"),
+    "a huge exponent": (f"dataset,metric,timesteps,value\nmoons,EMD,5,1e{'9' * 30}\n", "line 2: '1e9+' is not a num"),
+    "not finite": ("dataset,metric,timesteps,value\nmoons,EMD,5,nan\n", "line 2: a reported number must be one of at"),
     "empty": ("", "has no column dataset, metric, timesteps, value"),
     "too few values": ("dataset,metric,timesteps,value\nmoons,EMD\n", "line 2: has too few values"),
     "NaN": ("dataset,metric,timesteps,value\nmoons,EMD,5,nan\n", "line 2: a reported number must be one of at most"),
@@ -246,6 +278,17 @@ def test_bad_reference_files(tmp_path, content, message):
     (tmp_path / "r.csv").write_text(content)
     with pytest.raises(SpecError, match=message):
         parsed(GOOD + '[sections.a]\ntimesteps = [5, 6]\nreference = "r.csv"', tmp_path)
+
+
+@pytest.mark.parametrize(
+    "number,value,decimals",
+    [("1e-05", 1e-5, 5), ("1.50E-3", 1.5e-3, 5), ("1.5e3", 1500.0, 0), ("30.50 ", 30.5, 2), ("-2", -2.0, 0)],
+)
+def test_reported_numbers_keep_their_decimals(tmp_path, number, value, decimals):
+    (tmp_path / "r.csv").write_text(f"dataset,metric,timesteps,value\nmoons,EMD,5,{number}\n")
+    spec = parsed(f'timesteps = 5\n{GOOD}[sections.a]\ntimesteps = [5, 9]\nreference = "r.csv"', tmp_path)
+    (found,) = spec.sections[0].reference
+    assert (found.value, found.decimals) == (value, decimals)
 
 
 def test_reference_values_match_columns_by_number(tmp_path):

@@ -56,6 +56,8 @@ def _verdict(path: Path) -> "Verdict":
     check_regular(path)
     try:
         return Verdict.from_json(json.loads(path.read_text("utf-8")))
+    except RecursionError as error:
+        raise ValueError(f"{path}: its lists or objects are nested too deeply") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: is not text in UTF-8") from error
     except json.JSONDecodeError as error:

@@ -88,6 +88,8 @@ def domain_in(path: Path) -> dict[str, Any]:
     check_regular(path)
     try:
         content = json.loads(path.read_text("utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path}: its lists or objects are nested too deeply") from error
     except ValueError as error:
         raise ValueError(f"{path}: is not JSON: {error}") from error
     if not isinstance(content, dict):

@@ -85,15 +85,39 @@ def _check_sizes(dataset: Dataset, settings: Settings, where: str) -> None:
         raise SpecError(f"{where}: batch_size = {settings.batch_size} is more than the number of rows")
     if settings.kind == "classifier":
         return
+    if settings.kind == "rows" and n < 2 * _C2ST_ROWS:
+        raise SpecError(
+            f"{where}: the data set needs at least {2 * _C2ST_ROWS} rows, as 15 nearest neighbors are to distinguish "
+            "its halves"
+        )
     # The floor compares two halves of the data.
     limit = min(n // 2, settings.n_samples)
     what = "half of the data and from n_samples rows"
     if settings.kind == "classes":
         drawn = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
+        _check_coverage(dataset, int(drawn.min()), settings, where)
         limit = int(min((dataset.class_sizes // 2).min(), drawn.min()))
         what = "half of every class and from its share of n_samples rows"
     if settings.emd_rows > limit:
         raise SpecError(
             f"{where}: emd_rows = {settings.emd_rows} must be at most {limit}, as the EMD draws "
             f"that many rows from {what}"
+        )
+
+
+_C2ST_ROWS = 10
+"""Fewest rows a side with 15 neighbors among the four fifths of both sides that a fold learns from."""
+
+_COVERAGE_ROWS = 12
+"""Fewest rows a side with which the coverage has an error; half of them have 5 neighbors, as its floor needs."""
+
+
+def _check_coverage(dataset: Dataset, n_drawn: int, settings: Settings, where: str) -> None:
+    label, size = int(dataset.class_sizes.argmin()), int(dataset.class_sizes.min())
+    if size < _COVERAGE_ROWS:
+        raise SpecError(f"{where}: class {label} has {size} rows; the coverage of a class needs {_COVERAGE_ROWS}")
+    if n_drawn < _COVERAGE_ROWS:
+        raise SpecError(
+            f"{where}: n_samples = {settings.n_samples} gives a class {n_drawn} rows; its coverage needs "
+            f"{_COVERAGE_ROWS}"
         )

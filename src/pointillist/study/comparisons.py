@@ -34,19 +34,30 @@ class Summary:
 
 
 def summarise(
-    values: Sequence[float], standard_errors: Sequence[float], degrees_of_freedom: Sequence[float]
+    values: Sequence[float],
+    standard_errors: Sequence[float],
+    degrees_of_freedom: Sequence[float],
+    *,
+    on_same_rows: bool = False,
 ) -> Summary:
     """Averages over seeds, with the standard error of the mean.
 
     From three seeds on, the error comes from the spread between seeds, which includes training and drawing. With fewer,
     it combines the cells' own standard errors, which include the drawing of rows only, with degrees of freedom by Welch
     and Satterthwaite. Seeds that all have one value, such as those of a classifier without a seed, are one measurement.
+
+    Args:
+        values: Value of each seed.
+        standard_errors: Their own standard errors.
+        degrees_of_freedom: Degrees of freedom of these.
+        on_same_rows: Whether all seeds are measured on the same held-out rows: averaging does not make the error of
+            their drawing smaller.
     """
     n = len(values)
     mean = float(np.mean(values))
     parts = np.square(standard_errors)
     of_drawing = float(np.sqrt(parts.mean()))
-    if n >= MIN_SEEDS_FOR_SPREAD and len(set(values)) == 1:
+    if len(set(values)) == 1 < n or (on_same_rows and n < MIN_SEEDS_FOR_SPREAD):
         return Summary(mean, of_drawing, min(degrees_of_freedom), n, of_drawing)
     if n >= MIN_SEEDS_FOR_SPREAD:
         spread = float(np.std(values, ddof=1))

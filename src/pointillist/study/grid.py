@@ -16,7 +16,7 @@ from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec
 
 RESULT_VERSION = 8
-"""Version of the results, raised whenever a change to the code changes them; older cells are then recomputed."""
+"""Version of the results, raised whenever a change to the code changes them: older cells and floors are recomputed."""
 
 HELD_OUT_SEED = 43
 """Seed of the fresh draw that classifiers are measured on; the canonical draw's is 42."""
@@ -129,8 +129,12 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Hash of everything that decides the measures."""
-        is_by_model = self.settings.classifier in ("elbo", "exact")
-        return self._hash("cell", asdict(self.settings) | ({"lowest_lambda": LOWEST_LAMBDA} if is_by_model else {}))
+        settings = asdict(self.settings)
+        if self.settings.classifier in ("elbo", "exact"):
+            settings["lowest_lambda"] = LOWEST_LAMBDA
+        if self.settings.classifier == "knn_100":
+            settings["votes"] = "by class sizes"
+        return self._hash("cell", settings)
 
     @cached_property
     def model_key(self) -> str:

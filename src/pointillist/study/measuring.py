@@ -68,7 +68,7 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
         measured = floor(
             METRICS[name], dataset.rows, n_rows=n_rows, n_repeats=_repeats(name), **_options(name, settings)
         )
-        spread = measured.spread if name != "report_nll" else _error_of_half(dataset.rows)
+        spread = measured.spread if name != "report_nll" else _error_of_half(dataset.rows, n_rows)
         return {name: FloorRecord(measured.value, spread, measured.n_repeats)}
     if settings.kind == "classes":
         return _floors_of_classes(name, dataset, settings, scorer)
@@ -78,12 +78,15 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
     return {name: FloorRecord(best.value, best.standard_error, 1)}
 
 
-def _error_of_half(rows: Float[np.ndarray, "n d"]) -> float:
-    """Standard error of the report NLL of half of the data.
+def _error_of_half(rows: Float[np.ndarray, "n d"], n_rows: int) -> float:
+    """Standard error of the report NLL of half of the data, or of `n_rows` rows if these are fewer.
 
-    Its spread over splits is far smaller: it is nearly a sum over the rows of both halves, which is always the same.
+    Its spread over splits of all the data is far smaller: it is nearly a sum over the rows of both halves, which is
+    always the same.
     """
-    return METRICS["report_nll"](rows[::2], rows[1::2]).standard_error
+    n = 2 * min(len(rows) // 2, n_rows)
+    chosen = rows[np.arange(n) * len(rows) // n]
+    return METRICS["report_nll"](chosen[::2], chosen[1::2]).standard_error
 
 
 def true_nll(dataset: Dataset, settings: Settings) -> Measure | None:
@@ -104,8 +107,7 @@ def _floors_of_classes(
 ) -> dict[str, FloorRecord]:
     if name == "accuracy":
         assert scorer is not None
-        p, n = scorer.held_out_accuracy, scorer.n_held_out
-        return {name: FloorRecord(p, float(np.sqrt(p * (1 - p) / n)), 1)}
+        return {name: FloorRecord(scorer.held_out_accuracy, scorer.held_out_error, 1)}
     records = {}
     n_rows = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
     for label in range(dataset.n_classes):
@@ -190,20 +192,42 @@ def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> dict[str, M
 def _measure_by(
     probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset, settings: Settings
 ) -> dict[str, Measure]:
+    measures = _on_held_out(probabilities_of, dataset, settings)
+    return {**measures, "training_accuracy": _training_accuracy(probabilities_of, dataset)}
+
+
+def _on_held_out(
+    probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset, settings: Settings
+) -> dict[str, Measure]:
     rows, labels = _held_out(dataset, settings)
-    measures = measure_classifier(np.asarray(probabilities_of(rows), np.float64), labels)
-    hits = np.asarray(probabilities_of(dataset.rows)).argmax(axis=1) == dataset.labels
-    return {**measures, "training_accuracy": _share(hits)}
+    return measure_classifier(np.asarray(probabilities_of(rows), np.float64), labels)
+
+
+def _training_accuracy(probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset) -> Measure:
+    return _share(np.asarray(probabilities_of(dataset.rows)).argmax(axis=1) == dataset.labels)
 
 
 def measure_neighbours(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
-    """Measures every quantity of a classifier by the 100 nearest generated rows."""
+    """Measures every quantity of a classifier by the 100 nearest generated rows.
+
+    As many rows are generated of each class. On held-out rows, which have the data's shares of them, a vote counts as
+    many data rows as each generated row of its class stands for; on the training rows all count the same, as in the
+    published report.
+    """
     if not np.isfinite(rows).all():
         return _diverged(QUANTITIES["classifier"])
     from sklearn.neighbors import KNeighborsClassifier
 
-    neighbours = KNeighborsClassifier(min(100, len(rows))).fit(rows, dataset.labels_to_draw(len(rows)))
-    return measure_fitted(cell, dataset, neighbours)
+    labels = dataset.labels_to_draw(len(rows))
+    neighbours = KNeighborsClassifier(min(100, len(rows))).fit(rows, labels)
+    weights = dataset.class_sizes / np.bincount(labels)
+
+    def probabilities_of(rows: np.ndarray) -> np.ndarray:
+        votes: np.ndarray = neighbours.predict_proba(rows) * weights
+        return votes / votes.sum(axis=1, keepdims=True)
+
+    measures = _on_held_out(probabilities_of, dataset, cell.settings)
+    return {**measures, "training_accuracy": _training_accuracy(neighbours.predict_proba, dataset)}
 
 
 def _held_out(dataset: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from pointillist.files import check_regular, naming
@@ -114,12 +115,13 @@ def read_reference(path: Path, varied: Sequence[str], columns: Sequence[str]) ->
 def _reported(row: dict[str, str], column: str, where: str) -> ReferenceValue:
     number = row["value"]
     try:
-        value = float(number)
-    except ValueError:
+        value, exponent = float(number), Decimal(number).as_tuple().exponent
+    except (ValueError, ArithmeticError):
         raise ValueError(f"{where}: {number[:50]!r} is not a number") from None
+    decimals = max(0, -exponent) if isinstance(exponent, int) else 0
     metric = METRIC_NAMES.get(row["metric"], row["metric"])
     try:
-        return ReferenceValue(row["dataset"], metric, column, value, len(number.partition(".")[2]))
+        return ReferenceValue(row["dataset"], metric, column, value, decimals)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 

@@ -21,7 +21,7 @@ from pointillist.study.comparisons import (
     summarise,
 )
 from pointillist.study.database import StoreError
-from pointillist.study.grid import Cell, Dataset, has_fresh_rows, study_cells, with_columns
+from pointillist.study.grid import RESULT_VERSION, Cell, Dataset, has_fresh_rows, study_cells, with_columns
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, is_asked, of_class
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import TEXT, Settings
@@ -33,11 +33,12 @@ KL_LIMIT = 0.01
 
 
 def protocol(settings: Settings) -> str:
-    """Names the settings that a floor depends on."""
+    """Names what a floor depends on: the settings, and the version of the results."""
+    head = f"version={RESULT_VERSION},{settings.kind}"
     if settings.kind == "classifier":
-        return f"classifier,n_held_out={settings.n_held_out}"
+        return f"{head},n_held_out={settings.n_held_out}"
     held_out = f",n_held_out={settings.n_held_out}" if settings.kind == "rows" else ""
-    return f"{settings.kind},n_samples={settings.n_samples},emd_rows={settings.emd_rows}{held_out}"
+    return f"{head},n_samples={settings.n_samples},emd_rows={settings.emd_rows}{held_out}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Row:
         summaries: Summary of each column's cells; None where no cell is finished.
         references: Reported value of each column; None where nothing was reported.
         floors: Floor of each column, the real-data baseline: the metric between halves of the data.
+        is_ranked: Whether the columns' numbers can be compared, so that one is best.
         is_best: For each column, whether no test distinguishes it from the best.
         is_asked: For each column, whether its settings ask for this quantity.
         reaches_floor: For each column, whether no test distinguishes it from its floor.
@@ -64,6 +66,7 @@ class Row:
     summaries: tuple[Summary | None, ...]
     references: tuple[ReferenceValue | None, ...]
     floors: tuple[FloorRecord | None, ...]
+    is_ranked: bool
     is_best: tuple[bool, ...]
     is_asked: tuple[bool, ...]
     reaches_floor: tuple[bool, ...]
@@ -155,11 +158,10 @@ class Results:
         summaries = tuple(self._summary(name, column.settings, metric) for column in section.columns)
         floors = tuple(self._floors(name, column.settings).get(metric) for column in section.columns)
         reported = {(r.dataset, r.metric, r.column): r for r in section.reference}
-        known = [floor.value for floor in floors if floor is not None]
-        targets = known if better == "floor" and len(known) == len(floors) else None
-        is_best = best(summaries, targets, highest=better == "higher")
-        if metric == "nll" and len({self.cut_off(column.settings) for column in section.columns}) > 1:
-            is_best = [False] * len(is_best)  # densities with unlike noise are not to be ranked
+        lacks_target = any(s is not None and f is None for s, f in zip(summaries, floors, strict=True))
+        is_ranked = self._is_comparable(section, metric) and not (better == "floor" and lacks_target)
+        targets = [np.nan if f is None else f.value for f in floors] if better == "floor" else None
+        is_best = best(summaries, targets, highest=better == "higher") if is_ranked else [False] * len(summaries)
         return Row(
             short,
             metric,
@@ -168,10 +170,18 @@ class Results:
             summaries,
             tuple(reported.get((short, metric, column.label)) for column in section.columns),
             floors,
+            is_ranked,
             tuple(is_best),
             tuple(is_asked(metric, column.settings) for column in section.columns),
             tuple(reach_floor(summaries, [None if f is None else _one_evaluation(f) for f in floors], better)),
         )
+
+    def _is_comparable(self, section: Section, metric: str) -> bool:
+        """Whether all columns measure the same: not densities with unlike noise, or EMDs of unlike numbers of rows."""
+        settings = [column.settings for column in section.columns]
+        if metric == "nll":
+            return len(set(map(self.cut_off, settings))) == 1
+        return metric.partition(",")[0] != "emd" or len({each.emd_rows for each in settings}) == 1
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
         found = [self.store.measures(cell.key).get(metric) for cell in self.cells(name, settings)]
@@ -182,6 +192,7 @@ class Results:
             [m.value for m in measures],
             [m.standard_error for m in measures],
             [m.degrees_of_freedom for m in measures],
+            on_same_rows=settings.kind == "classifier" or metric == "nll",
         )
 
     def _floors(self, name: str, settings: Settings) -> dict[str, FloorRecord]:

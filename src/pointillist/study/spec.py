@@ -73,7 +73,7 @@ class Spec:
 
     Raises:
         SpecError: If it has more than `MAX_CELLS` cells, `MAX_SETTINGS` settings or `MAX_SETS` data sets, or if two of
-            its files would have the same name.
+            its data sets, or of its files, would have the same name.
     """
 
     name: str
@@ -91,6 +91,7 @@ class Spec:
         sets = sum(len(section.datasets) for section in self.sections)
         if sets > MAX_SETS:
             raise SpecError(f"{self.name}: its sections have {sets:,} data sets, more than {MAX_SETS:,}")
+        _check_set_names(self)
         _check_file_names(self)
 
     def only(self, names: Iterable[str]) -> "Spec":
@@ -102,11 +103,17 @@ class Spec:
         return replace(self, sections=tuple(s for s in self.sections if s.name in set(names)))
 
     def with_epochs(self, epochs: int) -> "Spec":
-        """The study with another number of epochs everywhere."""
+        """The study with another number of epochs everywhere.
+
+        Raises:
+            SpecError: If columns differ in their epochs.
+        """
         epochs = _checked("--epochs", epochs, CHECKS["epochs"])
 
         def changed(section: Section) -> Section:
             columns = tuple(replace(c, settings=replace(c.settings, epochs=epochs)) for c in section.columns)
+            if "epochs" in section.varied or len({c.settings for c in columns}) < len(columns):
+                raise SpecError(f"{self.name}: --epochs = {epochs}: epochs is what section {section.name} varies")
             return replace(section, columns=columns)
 
         return replace(self, sections=tuple(map(changed, self.sections)))
@@ -234,13 +241,27 @@ def check_names(section: str, datasets: Sequence[str]) -> None:
         raise ValueError(f"the section's name and that of {shown(longest)} are too long to name a file together")
 
 
+def _check_set_names(spec: Spec) -> None:
+    """Checks that the page, which has the sets of all sections, can tell them apart by their short names."""
+    first: dict[str, str] = {}
+    for name in dict.fromkeys(each for section in spec.sections for each in section.datasets):
+        other = first.setdefault(_folded(short_name(name)), name)
+        if other != name:
+            one, two = shown(other), shown(name)
+            raise SpecError(f"{spec.name}: the data sets {one} and {two} have the same name: rename one")
+
+
+def _folded(name: str) -> str:
+    """A name as file systems see it that ignore case, and how an accent is written."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def _check_file_names(spec: Spec) -> None:
     names: list[tuple[str, ...]] = [(section.name,) for section in spec.sections]
     names += [(section.name, short_name(each)) for section in spec.sections for each in section.datasets]
     first: dict[tuple[int, str], tuple[str, ...]] = {}
     for parts in names:
-        # As file systems see it that ignore case, and how an accent is written.
-        name = unicodedata.normalize("NFC", "_".join(parts)).casefold()
+        name = _folded("_".join(parts))
         other = first.setdefault((len(parts), name), parts)
         if other is not parts:
             one, two = (", ".join(map(shown, each)) for each in (other, parts))

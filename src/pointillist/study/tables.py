@@ -137,6 +137,8 @@ def notes(results: Results, section: Section) -> list[str]:
         "for the whole row by Holm's correction). All ties are bold.",
         *_FLOOR_NOTES[section.kind],
     ]
+    if len({column.settings.emd_rows for column in section.columns}) > 1 and section.kind != "classifier":
+        texts.append("EMDs are not ranked: they grow with emd_rows, in which the columns differ.")
     if section.reference:
         texts.append("Below a cell: the number reported elsewhere for this setting.")
     if section.note:
@@ -166,15 +168,16 @@ _FLOOR_NOTES = {
         "Accuracy: the share of generated rows that a multi-layer perceptron fitted to the data puts into the class "
         "they were drawn for.",
         "Floor: the real-data baseline, the same metric between two random halves of the data of each class, ± the "
-        "standard deviation of one such evaluation; for the accuracy, the perceptron's own on held-out rows. Rows like "
-        "the data reach that and no more: a higher accuracy means that rows avoid the places where classes meet. The "
-        "best value is the one closest to the floor; for the two distances, the lowest.",
+        "standard deviation of one such evaluation; for the accuracy, the perceptron's own on held-out rows, as mean "
+        "over the classes. Rows like the data reach that and no more: a higher accuracy means that rows avoid the "
+        "places where classes meet. The best value is the one closest to the floor; for the two distances, the lowest.",
         "w = 0 is plain conditional sampling: guided ε = (1 + w) ε(x, y) - w ε(x, no class).",
     ],
     "classifier": [
         "Measured on fresh rows from the data's distribution; one accuracy is on the models' training rows. "
-        "knn_100: the majority of the 100 nearest generated rows; "
-        "mlp_100_50: a multi-layer perceptron fitted to the data; elbo and exact: the conditional model's own class "
+        "knn_100: the 100 nearest generated rows, whose votes are weighted by their classes' shares in the data, but "
+        "not on training rows; mlp_100_50: a multi-layer perceptron fitted to the data; elbo and exact: the "
+        "conditional model's own class "
         "probabilities, by its denoising error and by its log-density.",
         "Floor: the baseline of the true class probabilities on the same rows, ± its standard error over them; empty "
         "where they are not known.",

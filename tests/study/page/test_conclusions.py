@@ -7,8 +7,11 @@ import pytest
 from made_up import CLASSIFIER, GUIDANCE, PLAIN, STEPS
 
 from pointillist.study.page.conclusions import conclude
+from pointillist.study.page.finding import finding
+from pointillist.study.page.glance import glance
 from pointillist.study.page.words import listing, on_sets, settings
 from pointillist.study.spec import Column
+from pointillist.study.tables import notes
 
 MOONS = replace(STEPS, datasets=("moons",))
 BOTH = replace(STEPS, datasets=("moons", "space"))
@@ -76,7 +79,28 @@ def test_floor_is_reached_within_the_error_or_the_distance_is_said(make, best, w
 
 def test_without_a_floor_nothing_is_said_of_it(make):
     text = said(make(MOONS, floor=None))
-    assert "Floor" not in text and "floor" not in text["Other metrics"]
+    assert "Floor" not in text and "floor reached" not in text["Other metrics"]
+
+
+def test_emds_of_different_numbers_of_rows_are_not_ranked(make):
+    columns = tuple(Column(str(n), replace(PLAIN, emd_rows=n)) for n in (10, 20))
+    section = replace(MOONS, varied=("emd_rows",), columns=columns, reference=())
+    results = make(section, value=values(at_10=10.0, at_20=25.0))
+    emd, energy = (row for row in results.rows(section) if row.metric in ("emd", "energy_distance"))
+    assert not any(emd.is_best) and any(energy.is_best)
+    text = said(results)
+    assert text[""] == "By EMD, the settings are not ranked, because it grows with emd_rows, in which they differ."
+    assert "EMD by set" not in text
+    assert glance(results).lines["moons"][0].best == "not ranked"
+    assert finding(results) is None
+    assert any(note.startswith("EMDs are not ranked") for note in notes(results, section))
+
+
+def test_what_is_best_at_its_floor_is_not_ranked_without_it(make):
+    results = make(MOONS, floor=None)
+    emd, nll = (row for row in results.rows(MOONS) if row.metric in ("emd", "report_nll"))
+    assert any(emd.is_best) and not any(nll.is_best)
+    assert "report NLL: not ranked, because the floor of some is not known" in said(results)["Other metrics"]
 
 
 def test_prior_that_is_off_names_settings_and_nats(make):

@@ -19,8 +19,8 @@ from pointillist.study.page.charts import chart, losses
 from pointillist.study.page.content import page_content
 from pointillist.study.page.glance import glance
 from pointillist.study.page.rows import MAX_ROWS, evenly, pictures
-from pointillist.study.page.table import page_table
-from pointillist.study.page.views import view_name
+from pointillist.study.page.table import MOST_STEPS, page_table
+from pointillist.study.page.views import live_name, view_name
 from pointillist.study.results import Results
 from pointillist.study.spec import Column
 from pointillist.study.store import Measure
@@ -134,11 +134,49 @@ def test_near_far_and_better_than_the_floor(make):
     assert "10.6 standard errors below the floor" in cell_of(table, "moons", "EMD", 2).distance
 
 
+def test_seeds_share_the_held_out_rows_but_not_the_generated_ones(make):
+    results = make(GUIDANCE, CLASSIFIER, seeds=2)
+    drawn, held_out = (results.rows(section)[0].summaries[0] for section in results.spec.sections)
+    assert (drawn.standard_error, held_out.standard_error) == pytest.approx((1 / np.sqrt(2), 1.0))
+
+
 def test_table_of_classes_has_lines_of_single_ones(make):
     results = make(GUIDANCE)
     table = page_table(results, results.spec.sections[0])
     assert table.has_classes
     assert "EMD, class 1" in {line.title for line in table.lines} and "EMD, class 1" not in table.metrics
+
+
+@pytest.mark.parametrize(
+    "sampler,steps,asked",
+    [
+        ("ancestral", 0, 500),
+        ("ancestral", 7, 7),
+        ("ddim", 0, 500),
+        ("dpm", 0, 20),
+        ("dpm", 5, 5),
+        ("heun", 0, 11),
+        ("dpm", 101, None),
+        ("dpm-sde", 0, None),
+    ],
+)
+def test_a_link_draws_by_the_studys_sampler_or_is_not_there(make, sampler, steps, asked):
+    column = Column("it", replace(PLAIN, timesteps=500, sampler=sampler, steps=steps))
+    section = replace(STEPS, datasets=("moons",), varied=(), columns=(column,), reference=())
+    results = make(section)
+    model = live_name(results.cells("moons", column.settings)[0])
+    requests = {cell.live for line in page_table(results, section, {model: "beta"}).lines[:1] for cell in line.cells}
+    wanted = "" if asked is None else f"model={model}&sampler={sampler}&steps={asked}&play=1"
+    assert requests == {wanted, ""}
+    # The page draws all rows of a model with one variance.
+    other = page_table(results, section, {model: "posterior"}).lines[0].cells[0].live
+    assert other == ("" if sampler == "ancestral" else wanted)
+
+
+def test_the_most_steps_are_those_of_the_page():
+    text = (PAGE / "assets" / "live" / "live.js").read_text("utf-8")
+    ranges = re.search(r"const STEPS = \{(.*?)\};", text)[1]
+    assert {name: int(most) for name, most in re.findall(r"(\w+): \[\d+, (\d+), \d+\]", ranges)} == MOST_STEPS
 
 
 def test_every_number_of_the_table_is_in_the_html(make):

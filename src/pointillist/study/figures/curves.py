@@ -128,7 +128,7 @@ def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> 
     for axes in grid[-1]:
         axes.set_xticks(x, labels, **turn)
         axes.set_xlabel(", ".join(SHORT.get(key, key.replace("_", " ")) for key in section.varied))
-    legend(figure, _metrics_handles(results, table), n_columns=3)
+    legend(figure, _metrics_handles(results, section, table), n_columns=3)
     return figure
 
 
@@ -147,8 +147,10 @@ def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
     errors = HALF_LENGTH * np.array([nan if s is None else s.standard_error for s in row.summaries])
     errors[~np.isfinite(errors)] = 0
     axes.errorbar(x, values, yerr=errors, linestyle="", color=GENERATED, linewidth=1, capsize=2)
-    for chosen, face in ((np.array(row.is_best), GENERATED), (~np.array(row.is_best), "white")):
-        axes.plot(x[chosen], values[chosen], markerfacecolor=face, **_MEASURED)
+    is_best = np.array(row.is_best)
+    marked = [(is_best, _BEST), (~is_best, _WORSE)] if row.is_ranked else [(~is_best, _UNRANKED)]
+    for chosen, style in marked:
+        axes.plot(x[chosen], values[chosen], **style)
     reported = np.array([nan if r is None else r.value for r in row.references])
     axes.plot(x, reported, **_DIAMOND)
     diverged = np.array([s is not None and not np.isfinite(s.value) for s in row.summaries])
@@ -161,6 +163,9 @@ def _draw_metric(axes: "Axes", row: Row, x: np.ndarray) -> None:
 
 
 _MEASURED: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.5, "color": GENERATED}
+_BEST: dict[str, Any] = _MEASURED | {"markerfacecolor": GENERATED}
+_WORSE: dict[str, Any] = _MEASURED | {"markerfacecolor": "white"}
+_UNRANKED: dict[str, Any] = _MEASURED | {"fillstyle": "bottom", "markerfacecoloralt": "white"}
 _DIAMOND: dict[str, Any] = {
     "linestyle": "",
     "marker": "D",
@@ -171,19 +176,31 @@ _DIAMOND: dict[str, Any] = {
 _CROSS: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 6, "color": DIVERGED}
 
 
-def _metrics_handles(results: Results, table: Sequence[Row]) -> list[Any]:
+_OF_HALVES = f"data against data, ± {HALF_LENGTH} standard deviations"
+_OF_TRUTH = f"true class probabilities, ± {HALF_LENGTH} standard errors"
+_FLOORS = {
+    ("rows", "nll"): f"held-out NLL: true density, ± {HALF_LENGTH} standard errors",
+    ("classes", "accuracy"): f"accuracy: classifier on the data, ± {HALF_LENGTH} standard errors",
+    **dict.fromkeys((("classifier", name) for name in QUANTITIES["classifier"]), _OF_TRUTH),
+}
+"""What the floors are, by kind and metric; `_OF_HALVES` for others."""
+
+
+def _metrics_handles(results: Results, section: Section, table: Sequence[Row]) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     covers = "training and drawing of rows" if results.covers_training else "drawing of rows only"
     handles: list[Any] = [
-        Line2D([], [], markerfacecolor=GENERATED, label="measured, not distinguished from the best", **_MEASURED),
-        Line2D([], [], markerfacecolor="white", label="measured, worse than the best", **_MEASURED),
+        Line2D([], [], label="measured, not distinguished from the best", **_BEST),
+        Line2D([], [], label="measured, worse than the best", **_WORSE),
         line(GENERATED, f"± {HALF_LENGTH} standard errors ({covers})"),
     ]
-    if any(f is not None for row in table for f in row.floors):
-        text = f"data against data, ± {HALF_LENGTH} standard deviations"
-        handles.append(Patch(facecolor=FLOOR, alpha=0.5, label=text))
+    if not all(row.is_ranked for row in table):
+        handles.insert(2, Line2D([], [], label="measured, not ranked", **_UNRANKED))
+    metrics = [row.metric for row in table if any(f is not None for f in row.floors)]
+    floors = [_FLOORS.get((section.kind, metric), _OF_HALVES) for metric in metrics]
+    handles += [Patch(facecolor=FLOOR, alpha=0.5, label=text) for text in dict.fromkeys(floors)]
     if any(r is not None for row in table for r in row.references):
         handles.append(Line2D([], [], label="reported", **_DIAMOND))
     if any(s is not None and not np.isfinite(s.value) for row in table for s in row.summaries):

@@ -60,7 +60,7 @@ def render(results: Results) -> str:
     templates.globals |= {"vendored": _vendored, "own_code": _code}
     templates.filters["unbroken"] = _unbroken
     return templates.get_template("page.html.j2").render(
-        content=page_content(results, list(weights)),
+        content=page_content(results, {m["id"]: m["variance"] for m in models}),
         live=live,
         live_data=None if live is None else as_json(live),
         weights=weights,

@@ -54,7 +54,7 @@ def conclude(results: Results, section: Section) -> list[Statement]:
     metrics = tuple(_of_metric(section, of) for of in by_metric.values() if of)
     statements = [
         _lead(section, main),
-        Statement(f"{main[0].title} by set", "", tuple(_of_set(section, row) for row in main)),
+        Statement(f"{main[0].title} by set", "", tuple(_of_set(section, row) for row in main if row.is_ranked)),
         *_floor(section, main),
         Statement("Other metrics", "", metrics),
         *_start(results, section),
@@ -96,6 +96,8 @@ def _lead(section: Section, rows: list[Row]) -> Statement:
     metric, sets = rows[0].title, [row.dataset for row in rows]
     if len(section.columns) == 1:
         return Statement("", f"One setting{_alone(_with_floor(rows))}.")
+    if not any(row.is_ranked for row in rows):
+        return Statement("", f"By {metric}, the settings are {_unranked(rows[0])}.")
     if all(_marked(row.is_best) == present(row) for row in rows):
         return Statement("", f"By {metric}, no test distinguishes between the settings {on_sets(sets, sets)}.")
     times = np.sum([row.is_best for row in rows], axis=0)
@@ -189,8 +191,8 @@ def _of_metric(section: Section, rows: list[Row]) -> tuple[str, str]:
 
 def _ranking(section: Section, rows: list[Row]) -> str:
     sets = [row.dataset for row in rows]
-    if not any(any(row.is_best) for row in rows):
-        return "not ranked, because the settings' densities have different noise"
+    if not any(row.is_ranked for row in rows):
+        return _unranked(rows[0])
     if len(section.columns) == 1:
         return listing([f"{value_text(row, i)} on {row.dataset}" for row in rows for i in present(row)])
     if all(_marked(row.is_best) == present(row) for row in rows):
@@ -200,6 +202,14 @@ def _ranking(section: Section, rows: list[Row]) -> str:
     if times.max() == len(rows):
         return f"{settings(section, top, brief=True)} among the best {on_sets(sets, sets)}"
     return f"{settings(section, top, brief=True)} among the best on {times.max()} of {len(rows)} sets"
+
+
+def _unranked(row: Row) -> str:
+    reasons = {
+        "nll": "the settings' densities have different noise",
+        "emd": "it grows with emd_rows, in which they differ",
+    }
+    return f"not ranked, because {reasons.get(row.metric, 'the floor of some is not known')}"
 
 
 def _sides(section: Section, rows: list[Row]) -> str:

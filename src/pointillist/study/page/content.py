@@ -2,7 +2,7 @@
 
 import base64
 import gzip
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,8 +84,8 @@ class Content:
     draws: Markup
 
 
-def page_content(results: Results, live: Collection[str] = ()) -> Content:
-    """Makes everything that the page says about a study; `live` are the names of the models in it."""
+def page_content(results: Results, live: Mapping[str, str] | None = None) -> Content:
+    """Makes everything that the page says about a study; `live` are its models, as `page_table` takes them."""
     rows = pictures(results)
     of_sections = [_section_data(results, section) for section in results.spec.sections]
     data = {"study": results.spec.name, "sets": rows.sets, "sections": of_sections}
@@ -121,7 +121,9 @@ def _section_data(results: Results, section: Section) -> dict[str, Any]:
     }
 
 
-def _section(results: Results, section: Section, data: dict[str, Any], live: Collection[str]) -> SectionContent:
+def _section(
+    results: Results, section: Section, data: dict[str, Any], live: Mapping[str, str] | None
+) -> SectionContent:
     return SectionContent(
         data["view"],
         section.name,

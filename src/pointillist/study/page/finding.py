@@ -33,7 +33,9 @@ def finding(results: Results) -> Finding | None:
         if section.kind == "classifier" or len(section.columns) < 2:
             continue
         primary = next(iter(QUANTITIES[section.kind]))
-        rows = [row for row in results.rows(section) if row.metric == primary and len(present(row)) > 1]
+        rows = [
+            row for row in results.rows(section) if row.metric == primary and row.is_ranked and len(present(row)) > 1
+        ]
         if rows:
             # Of several sets the first: they are in the order of the spec.
             row = max(rows, key=lambda row: len(present(row)) - sum(row.is_best))

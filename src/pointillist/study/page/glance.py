@@ -19,7 +19,8 @@ class GlanceCell:
     """The best of one section and set.
 
     Attributes:
-        best: The settings that no test distinguishes from the best one; empty if nothing is finished.
+        best: The settings that no test distinguishes from the best one, or that they are not ranked; empty if nothing
+            is finished.
         value: The best one's number, or the range of theirs.
         band: Distance from the floor (the real-data baseline) of the one with the best number, by the metric by which
             it stands worst; one of `table.BANDS`.
@@ -66,8 +67,10 @@ def glance(results: Results) -> Glance:
 def _cell(section: Section, row: Row, of_set: list[Row]) -> GlanceCell:
     if not present(row):
         return GlanceCell()
+    if not row.is_ranked:
+        return GlanceCell("not ranked")
     first = leader(row)
-    best = [i for i, is_best in enumerate(row.is_best) if is_best] or [first]
+    best = [i for i, is_best in enumerate(row.is_best) if is_best]
     text = settings(section, best, brief=len(section.columns) - len(best) > _MOST_NAMED)
     return GlanceCell(text, _values(row, best), *_strictest(of_set, first))
 

@@ -1,9 +1,10 @@
 """A section's table on the page: every number with its distance from the floor, the real-data baseline."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from pointillist.diffusion.solvers import DPM_POINTS, HEUN_POINTS
 from pointillist.study.page.views import column_head, live_name
 from pointillist.study.results import Results, Row
 from pointillist.study.settings import Settings
@@ -14,6 +15,11 @@ BANDS = {"floor": "no test distinguishes it from the floor", "near": "under 5", 
 """Classes of cells by their distance from the floor in standard errors, with the legend's text for them."""
 
 _NEAR, _FAR = 5, 20
+
+MOST_STEPS = {"dpm": 100, "heun": 50, "ddim": 1000, "ancestral": 1000}
+"""The live stage's samplers, with the most steps of each."""
+
+_USUAL_POINTS = {"dpm": DPM_POINTS, "heun": HEUN_POINTS}
 
 
 @dataclass(frozen=True)
@@ -86,14 +92,15 @@ class Table:
         return any(cell.entry.reported for line in self.lines for cell in line.cells)
 
 
-def page_table(results: Results, section: Section, live: Collection[str] = ()) -> Table:
+def page_table(results: Results, section: Section, live: Mapping[str, str] | None = None) -> Table:
     """Makes the section's table, including the lines of single classes.
 
     Args:
         results: The study.
         section: The section.
-        live: The models that the page holds, as it names them.
+        live: The models that the page holds, as it names them, each with its ancestral sampler's variance.
     """
+    live = live or {}
     heads = (*(column_head(section, column) for column in section.columns), "floor")
     requests = {
         short_name(name): [_request(results, name, column.settings, live) for column in section.columns]
@@ -103,12 +110,15 @@ def page_table(results: Results, section: Section, live: Collection[str] = ()) -
     return Table(heads, tuple(_line(line, requests.get(line.dataset, [""] * len(line.cells))) for line in lines))
 
 
-def _request(results: Results, name: str, settings: Settings, live: Collection[str]) -> str:
-    """How the live stage draws a cell's rows; rows that a reward steers cannot be drawn there."""
-    model = live_name(results.cells(name, settings)[0])
-    if model not in live or settings.method not in ("plain", "guidance"):
+def _request(results: Results, name: str, settings: Settings, live: Mapping[str, str]) -> str:
+    """How the live stage draws a cell's rows; empty if it cannot, as with rows that a reward steers."""
+    model, sampler = live_name(results.cells(name, settings)[0]), settings.sampler
+    steps = settings.steps or _USUAL_POINTS.get(sampler, settings.timesteps)
+    if model not in live or settings.method not in ("plain", "guidance") or steps > MOST_STEPS.get(sampler, 0):
         return ""
-    asked = {"model": model, "sampler": settings.sampler, "steps": settings.steps or settings.timesteps, "play": 1}
+    if sampler == "ancestral" and settings.variance != live[model]:
+        return ""
+    asked = {"model": model, "sampler": sampler, "steps": steps, "play": 1}
     return urlencode(asked | ({"class": "all", "w": settings.guidance} if settings.method == "guidance" else {}))
 
 
