@@ -530,6 +530,7 @@ declare global {
     "given-cells": HTMLElement;
     conditions: HTMLElement;
     "condition-column": HTMLSelectElement;
+    "rows-drawn": HTMLElement;
     pair: HTMLElement;
     x: HTMLSelectElement;
     y: HTMLSelectElement;

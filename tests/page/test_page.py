@@ -120,6 +120,31 @@ def test_a_page_is_asked_for_rows_and_gives_csv_in_the_tables_types(rows, page_o
     assert np.mean([row[3] == value for row, value in zip(cells, large, strict=True)]) > 0.99
 
 
+def test_rows_of_a_draw_that_fails_half_way_are_not_offered(rows, page_of):
+    page = page_of(fitted(rows))
+    page.evaluate(
+        """() => {
+             const { workers } = pointillist;
+             const call = workers.call.bind(workers);
+             let first;
+             workers.call = async (...asked) => {
+               if (!first) return (first = call(...asked));
+               await first;
+               await new Promise((resume) => setTimeout(resume, 500));
+               workers.call = call;
+               throw new Error("out of memory");
+             };
+           }"""
+    )
+    page.fill("#rows", "3000")
+    page.click("#draw")
+    page.wait_for_function("() => document.querySelector('#status').textContent.includes('out of memory')")
+    assert page.locator("#csv").is_disabled() and page.locator("#rows-drawn").is_hidden()
+    page.click("#draw")
+    page.wait_for_function("() => !document.querySelector('#csv').disabled")
+    assert page.locator("#rows-drawn").is_visible()
+
+
 def test_a_page_states_what_privacy_is_guaranteed(rows):
     model = fitted(rows).model_
     assert "Differential privacy" not in render(model, "plain") and "as confidential as the table" in render(model, "")

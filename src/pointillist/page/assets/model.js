@@ -175,6 +175,9 @@
       say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${by}${effective}`);
     } catch (error) {
       latest.draw++;
+      // Of the rows that were to come, some may have been shown.
+      [table, ready] = [null, 0];
+      byId("rows-drawn").hidden = true;
       say(`cannot draw rows here: ${error.message.replace(/^Error: /, "")}`);
     }
     setBusy(false);
@@ -249,6 +252,7 @@
   function show() {
     const drawn = table;
     if (!drawn || !ready) return;
+    byId("rows-drawn").hidden = false;
     for (const { i, canvas, note } of marginals) {
       histogram(canvas, drawn.columns[i], ready);
       note.textContent = remark(drawn.columns[i]);
