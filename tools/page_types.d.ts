@@ -249,6 +249,8 @@ declare global {
     } | null;
     can_fill: boolean;
     can_restrict: boolean;
+    /** Of a model that was fitted with differential privacy. */
+    privacy: { line: string; public: string } | null;
     model: PackedWeights & {
       id: string;
       kind: "numbers" | "mixed";

@@ -156,6 +156,17 @@ def test_a_page_states_what_privacy_is_guaranteed(rows):
     assert "2.5" in text and "as confidential as the table" not in text
 
 
+def test_a_private_page_states_no_moments_of_the_data(rows, page_of):
+    """Private fits scale by the domain, whose middle is no mean of any row."""
+    model = fitted(rows)
+    assert "(data: " in (text := page_of(model).inner_text("#marginals")) and "; data from -" in text
+    guarantee = Guarantee(2.5, 1e-5, "a row more or less", "accountant 1", ("noise",), ("the ranges",), False)
+    model.model_ = replace(model.model_, record=replace(model.model_.record, guarantee=guarantee))
+    page = page_of(model)
+    assert "(data: " not in page.inner_text("#marginals") and "; domain from -" in page.inner_text("#marginals")
+    assert "deviation of the training data" not in page.inner_text("main")
+
+
 def test_a_page_shows_the_verdict_of_an_evaluation(rows, tmp_path):
     model = Diffusion(**SMALL).fit(rows)
     model.save(tmp_path / "m.model")

@@ -231,6 +231,9 @@
 
   const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 
+  /** What the ends of columns are those of. */
+  const spanned = content.privacy ? "domain" : "data";
+
   /** @param {DrawnColumn} column */
   function remark({ values, nominal, kind, ...column }) {
     const [n, mean, deviation] = moments(values);
@@ -242,11 +245,11 @@
       return `${percent(counts[most] / ready)} ${nominal[most]}${missing}`;
     }
     if (kind === "day" || kind === "time") {
-      return `data from ${column.write(column.minimum)} to ${column.write(column.maximum)}${missing}`;
+      return `${spanned} from ${column.write(column.minimum)} to ${column.write(column.maximum)}${missing}`;
     }
     const known = column.is_standard ? ` (data: ${shown(column.centre)} ± ${shown(column.unit)})` : "";
     const own = n ? `${shown(mean)} ± ${shown(deviation)}${known}; ` : "";
-    return `${own}data from ${shown(column.minimum)} to ${shown(column.maximum)}${missing}`;
+    return `${own}${spanned} from ${shown(column.minimum)} to ${shown(column.maximum)}${missing}`;
   }
 
   function show() {
