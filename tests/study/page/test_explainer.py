@@ -277,3 +277,30 @@ def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
     )
     rows = np.loadtxt(text.splitlines(), delimiter=",", skiprows=1)
     assert rows.mean(axis=0) == pytest.approx([100, 0], abs=0.5) and rows[:, 0].max() > 103
+
+
+def train(page):
+    """Trains a network on the set that is chosen, for a moment."""
+    page.evaluate("pointillist.trainer.start()")
+    page.wait_for_function("() => pointillist.trainer.training.distances.length > 0", timeout=60_000)
+    page.evaluate("pointillist.trainer.stop()")
+    page.wait_for_function(
+        "() => document.querySelector('.train .readout').textContent.startsWith('Done')", timeout=20_000
+    )
+
+
+def test_a_network_that_is_trained_again_is_shown_in_place_of_the_first(page):
+    """In the picture at the top and in the steps: both have the same name."""
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("() => pointillist.explain.shown.some(step => 'place' in step)")
+    seen(page, "sampler")
+    page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
+    stages = "explain.shown.flatMap(step => 'place' in step ? step.stage : step.samplers ? step.duel.stages : [])"
+    for _ in range(2):
+        train(page)
+        page.wait_for_function(
+            f"""() => {{
+                  const {{ explain }} = pointillist, stages = {stages};
+                  return stages.length === 3 && stages.every(({{ model }}) => model === explain.state.model);
+                }}"""
+        )
