@@ -321,7 +321,7 @@
   setUpControls();
   setUpPictures();
   const seed = () => whole("seed", 2 ** 32 - 1);
-  if (content.can_fill) setUpFill({ content, draw, save, many, seed, label: chosenClass });
+  if (content.can_fill) setUpFill({ content, draw, stop: () => latest.fill++, save, many, seed, label: chosenClass });
   Object.assign(window.pointillist, { draw, workers, content });
   start();
 })();
