@@ -156,6 +156,15 @@ def test_a_page_states_what_privacy_is_guaranteed(rows):
     assert "2.5" in text and "as confidential as the table" not in text
 
 
+def test_a_draw_is_stopped_whatever_the_fields_say(rows, page_of):
+    page = page_of(fitted(rows))
+    page.evaluate("() => { pointillist.workers.call = () => new Promise(() => {}) }")
+    page.click("#draw")
+    page.fill("#rows", "")
+    page.click("#draw")
+    assert page.inner_text("#status") == "Stopped."
+
+
 def test_a_private_page_states_no_moments_of_the_data(rows, page_of):
     """Private fits scale by the domain, whose middle is no mean of any row."""
     model = fitted(rows)

@@ -98,6 +98,8 @@
     byId("progress").hidden = !isBusy;
     byId("csv").disabled = isBusy || !table;
     byId("draw").dataset.busy = isBusy ? "1" : "";
+    // Whatever the fields say, what goes on can be stopped.
+    byId("draw").formNoValidate = isBusy;
   }
 
   /**
