@@ -23,10 +23,12 @@
   function moment(text, { kind, per_second: perSecond }) {
     const found = /^(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?$/.exec(text);
     if (!found || (kind === "day" && found[4])) return null;
-    const [year, month, day, hour, minute, second] = found.slice(1, 7).map((part) => Number(part ?? 0));
-    const seconds = Date.UTC(year, month - 1, day, hour, minute, second) / 1000;
-    if (new Date(1000 * seconds).getUTCDate() !== day) return null;
-    return Math.round(seconds * perSecond + Number(`0.${found[7] ?? 0}`) * perSecond);
+    const [year, month, day, hour = "00", minute = "00", second = "00"] = found.slice(1, 7);
+    const written = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
+    const date = new Date(written);
+    // Browsers take some dates and times that there are not as later ones.
+    if (Number.isNaN(Number(date)) || date.toISOString() !== written) return null;
+    return Math.round((Number(date) / 1000) * perSecond + Number(`0.${found[7] ?? 0}`) * perSecond);
   }
 
   /** From a text to a value, as `decoder` gives it; throws what is wrong with it. */
