@@ -249,6 +249,8 @@ declare global {
     } | null;
     can_fill: boolean;
     can_restrict: boolean;
+    /** Of a model that was fitted with differential privacy. */
+    privacy: { line: string; public: string } | null;
     model: PackedWeights & {
       id: string;
       kind: "numbers" | "mixed";
@@ -530,6 +532,7 @@ declare global {
     "given-cells": HTMLElement;
     conditions: HTMLElement;
     "condition-column": HTMLSelectElement;
+    "rows-drawn": HTMLElement;
     pair: HTMLElement;
     x: HTMLSelectElement;
     y: HTMLSelectElement;

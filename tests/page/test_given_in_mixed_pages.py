@@ -113,6 +113,27 @@ def test_numbers_are_given_in_the_page(mixed_model, page_of):
         assert float(texts[3]) == pytest.approx(float(texts[1]) + 2.5)
 
 
+MOMENTS = [
+    ("0033-04-03", np.datetime64("0033-04-03")),
+    ("2024-02-29 23:59:59.5", np.datetime64("2024-02-29T23:59:59.5")),
+    ("1969-12-31T23:59", np.datetime64("1969-12-31T23:59")),
+    *((text, None) for text in ("2023-02-29", "2024-13-01", "2024-01-01 10:75", "2024-01-01 24:00", "2024-01-00")),
+]
+
+
+def test_dates_are_those_of_the_calendar(mixed_model, page_of):
+    read = """(text) => {
+      try {
+        return pointillist.parser({ kind: "time", per_second: 1000 })(text);
+      } catch (error) {
+        return null;
+      }
+    }"""
+    page = page_of(mixed_model)
+    for text, moment in MOMENTS:
+        assert page.evaluate(read, text) == (None if moment is None else int(moment.astype("M8[ms]").astype(int))), text
+
+
 HELD = [
     ({"kind": "whole", "limits": [-128, 127]}, "128", "the column holds numbers from -128 to 127"),
     ({"kind": "whole", "limits": [-128, 127]}, "1.5", '"1.5" is not a whole number'),

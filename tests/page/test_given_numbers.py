@@ -180,6 +180,38 @@ def test_what_cannot_be_filled_is_said_in_a_line(model, page_of):
         assert page.inner_text("#fill-status").startswith(wrong)
 
 
+SLOW = """() => {
+  const { workers } = pointillist;
+  const call = workers.call.bind(workers);
+  workers.call = async (...asked) => {
+    await new Promise((resume) => setTimeout(resume, 400));
+    return call(...asked);
+  };
+}"""
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_what_is_wrong_ends_an_earlier_filling(model, page_of, is_file):
+    """It would come over the error."""
+    page = page_of(model)
+    page.evaluate(SLOW)
+    page.fill("#gaps", "count,c\n1,\n")
+    page.click("#fill button[type=submit]")
+    assert page.inner_text("#fill-status").startswith("filling ")
+    if is_file:
+        # As one does that is a folder, or that is gone.
+        page.evaluate("() => { File.prototype.text = async () => { throw new Error('unreadable') } }")
+        page.set_input_files("#gaps-file", {"name": "gone.csv", "mimeType": "text/csv", "buffer": b"c\n"})
+        wrong = "gone.csv cannot be read."
+    else:
+        page.fill("#gaps", "count,hue\n1,\n")
+        page.click("#fill button[type=submit]")
+        wrong = 'Unknown column "hue"'
+    page.wait_for_timeout(1000)
+    assert page.inner_text("#fill-status").startswith(wrong) and page.locator("#fill-progress").is_hidden()
+    assert page.locator("#filled-rows tr").count() == 0
+
+
 def test_rows_without_a_class_are_of_the_chosen_one(model, table, page_of):
     process = replace(model.model_.process, p_uncond=0.0)
     other = copy(model)

@@ -190,6 +190,47 @@ def test_a_page_gives_cells_and_writes_csv(model, table, page, tmp_path):
     assert set(columns["<b>kind"]) == {"one", "two, or more", "</script>"}
 
 
+def lines_of(page, asked):
+    """Lines of the CSV of a table of the page."""
+    return page.evaluate(f"async () => (await (await ({asked})).csv()).text()").splitlines()
+
+
+FILLED = """(() => {
+  const { content, draw, readGaps } = pointillist;
+  const gaps = readGaps(%r, content);
+  return draw({ rows: gaps.texts.length, seed: 0, gaps });
+})()"""
+
+
+def test_words_for_missing_cells_are_text_in_quotes_as_in_python(page_of, tmp_path):
+    """The table that a page writes is read as the one that the model was fitted to: "NA" may be Namibia."""
+    rng = np.random.default_rng(0)
+    kinds = np.array(["NA", "", "null", "de", None], object)[rng.integers(0, 5, 200)]
+    table = pa.table({"kind": kinds, "x": rng.integers(0, 2, 200)})
+    page = page_of(Diffusion(width=16, depth=1, epochs=5, random_state=0).fit(table))
+    lines = lines_of(page, "pointillist.draw({ rows: 200, seed: 0 })")
+    assert {line.split(",")[0] for line in lines[1:]} == {'"NA"', '""', '"null"', "de", ""}
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    form = csv_of.ConvertOptions(
+        null_values=["", "NA", "null"], strings_can_be_null=True, quoted_strings_can_be_null=False
+    )
+    back = csv_of.read_csv(tmp_path / "rows.csv", convert_options=form)
+    assert set(back["kind"].to_pylist()) == set(kinds)
+    filled = lines_of(page, FILLED % 'kind,x\n"NA",\nNA,1\n"",\n"N/A",0\n,0\n')
+    assert [line.split(",")[0] for line in filled[1:4:2]] == ['"NA"', '""'] and len(filled) == 6
+    assert all(line.split(",")[0] in ('"NA"', '""', '"null"', "de", "") for line in filled[1:])
+    assert [line.split(",")[1] for line in filled[2::2]] == ["1", "0"]
+
+
+def test_missing_cells_of_a_single_column_have_lines(page_of):
+    model = Diffusion(width=16, depth=1, epochs=5, random_state=0).fit(pa.table({"kind": ["a", "b", None] * 60}))
+    page = page_of(model)
+    lines = lines_of(page, "pointillist.draw({ rows: 100, seed: 0 })")
+    assert len(lines) == 101 and set(lines[1:]) == {"a", "b", "NA"}
+    filled = lines_of(page, FILLED % "kind\na\n\nNA\nb\n\n\n")
+    assert len(filled) == 5 and [filled[i] for i in (1, 4)] == ["a", "b"]
+
+
 @IN_CHROMIUM
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_breaks_no_rule_of_accessibility(model, opened, tmp_path, violations, scheme):

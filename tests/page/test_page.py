@@ -122,6 +122,31 @@ def test_a_page_is_asked_for_rows_and_gives_csv_in_the_tables_types(rows, page_o
     assert np.mean([row[3] == value for row, value in zip(cells, large, strict=True)]) > 0.99
 
 
+def test_rows_of_a_draw_that_fails_half_way_are_not_offered(rows, page_of):
+    page = page_of(fitted(rows))
+    page.evaluate(
+        """() => {
+             const { workers } = pointillist;
+             const call = workers.call.bind(workers);
+             let first;
+             workers.call = async (...asked) => {
+               if (!first) return (first = call(...asked));
+               await first;
+               await new Promise((resume) => setTimeout(resume, 500));
+               workers.call = call;
+               throw new Error("out of memory");
+             };
+           }"""
+    )
+    page.fill("#rows", "3000")
+    page.click("#draw")
+    page.wait_for_function("() => document.querySelector('#status').textContent.includes('out of memory')")
+    assert page.locator("#csv").is_disabled() and page.locator("#rows-drawn").is_hidden()
+    page.click("#draw")
+    page.wait_for_function("() => !document.querySelector('#csv').disabled")
+    assert page.locator("#rows-drawn").is_visible()
+
+
 def test_a_page_states_what_privacy_is_guaranteed(rows):
     model = fitted(rows).model_
     assert "Differential privacy" not in render(model, "plain") and "as confidential as the table" in render(model, "")
@@ -131,6 +156,26 @@ def test_a_page_states_what_privacy_is_guaranteed(rows):
     text = render(replace(model, record=replace(model.record, guarantee=guarantee)), "private")
     assert "Differential privacy" in text and "the &lt;b&gt;ranges&lt;/b&gt;" in text
     assert "2.5" in text and "as confidential as the table" not in text
+
+
+def test_a_draw_is_stopped_whatever_the_fields_say(rows, page_of):
+    page = page_of(fitted(rows))
+    page.evaluate("() => { pointillist.workers.call = () => new Promise(() => {}) }")
+    page.click("#draw")
+    page.fill("#rows", "")
+    page.click("#draw")
+    assert page.inner_text("#status") == "Stopped."
+
+
+def test_a_private_page_states_no_moments_of_the_data(rows, page_of):
+    """Private fits scale by the domain, whose middle is no mean of any row."""
+    model = fitted(rows)
+    assert "(data: " in (text := page_of(model).inner_text("#marginals")) and "; data from -" in text
+    guarantee = Guarantee(2.5, 1e-5, "a row more or less", "accountant 1", ("noise",), ("the ranges",), False)
+    model.model_ = replace(model.model_, record=replace(model.model_.record, guarantee=guarantee))
+    page = page_of(model)
+    assert "(data: " not in page.inner_text("#marginals") and "; domain from -" in page.inner_text("#marginals")
+    assert "deviation of the training data" not in page.inner_text("main")
 
 
 def test_a_page_shows_the_verdict_of_an_evaluation(rows, tmp_path):

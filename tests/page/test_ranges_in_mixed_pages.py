@@ -7,6 +7,7 @@ import pytest
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion, between, one_of, present
 from pointillist.page import mixed, numbers, render
+from pointillist.points.allowed import allowed
 
 DRAWN = """async ([asked, where, given]) => {
   const { conditionOf, content, draw } = pointillist;
@@ -110,6 +111,25 @@ def test_sets_in_a_table_without_continuous_numbers_are_pythons(page_of, monkeyp
     assert effective == pytest.approx(model.effective_sample_size_, rel=1e-2)
     for name in "xyz":
         assert ["abcd"[int(value)] for value in found[name]] == expected[name].to_pylist()
+
+
+SETS = [("rooms", {"values": [1, 3]}), ("rooms", {"values": [np.nan, 2]}), *KIND.items()]
+FIXED = [("sum", {}), ("sum", {"low": 3}), *SETS]
+
+
+def test_conditions_fix_the_numbers_that_pythons_fix(mixed_model, page_of):
+    """Others are free to obey the relations of the columns."""
+    encoding, layout = (getattr(mixed_model.model_.codec, part) for part in ("encoding", "layout"))
+    is_fixed = """([name, own]) => {
+      const { MixedTable, conditionOf, content } = pointillist;
+      const column = content.columns.find((each) => each.name === name);
+      return new MixedTable(content, 1, { conditions: [conditionOf(column, own)] }).isFixed(0, column.token);
+    }"""
+    page = page_of(mixed_model)
+    found = [page.evaluate(is_fixed, each) for each in FIXED]
+    conditions = [(name, as_condition(name, own, encoding)) for name, own in FIXED]
+    own = [allowed(encoding.code(name), layout.type_of(name), asked, None) for name, asked in conditions]
+    assert found == [each.ends != (-np.inf, np.inf) for each in own] == [False, True, True, True, False]
 
 
 WRONG = [

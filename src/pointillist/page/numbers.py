@@ -83,7 +83,7 @@ def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[di
                 assert isinstance(varying, AffineScaling)
                 column |= {"centre": float(varying.centre[place]), "unit": float(varying.unit[place])}
                 # By "minmax" the centre is the middle of the range, which says nothing more.
-                column["is_standard"] = model.trained_with["scaling"] == "standard"
+                column["is_standard"] = _is_standard(model)
         columns.append(column)
     if model.label_place is not None:
         assert model.classes is not None
@@ -91,6 +91,11 @@ def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[di
     for i, column in enumerate(columns):
         column["name"] = str(i) if names is None else names[i]
     return columns
+
+
+def _is_standard(model: RowModel) -> bool:
+    """Whether columns are scaled by their mean and standard deviation; private fits scale by the domain."""
+    return model.trained_with["scaling"] == "standard" and model.record.guarantee is None
 
 
 def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None:
@@ -120,7 +125,7 @@ def _carried(model: RowModel, process: GaussianProcess, codec: NumberCodec) -> l
     if isinstance(varying, QuantileScaling):
         n = len(varying.quantiles)
         lines.append(f"{n:,} quantiles of each column that varies: values of training rows, or values between two")
-    elif model.trained_with["scaling"] == "standard":
+    elif _is_standard(model):
         lines.append("the mean and the standard deviation of each column")
     if model.classes is not None:
         lines.append(f"the {len(model.classes)} classes, and how many training rows each has")
@@ -131,6 +136,6 @@ def _shown_of_data(model: RowModel, codec: NumberCodec) -> str:
     """What histograms show beside the rows."""
     if isinstance(codec.scaling.varying, QuantileScaling):
         return "Line: the training data, by the quantiles that the model holds."
-    if model.trained_with["scaling"] == "standard":
+    if _is_standard(model):
         return "Marks: mean and standard deviation of the training data, which the model holds."
     return ""

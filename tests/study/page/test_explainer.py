@@ -277,3 +277,62 @@ def test_a_network_is_trained_and_joins_the_others(page, tmp_path):
     )
     rows = np.loadtxt(text.splitlines(), delimiter=",", skiprows=1)
     assert rows.mean(axis=0) == pytest.approx([100, 0], abs=0.5) and rows[:, 0].max() > 103
+
+
+def train(page):
+    """Trains a network on the set that is chosen, for a moment."""
+    page.evaluate("pointillist.trainer.start()")
+    page.wait_for_function("() => pointillist.trainer.training.distances.length > 0", timeout=60_000)
+    page.evaluate("pointillist.trainer.stop()")
+    page.wait_for_function(
+        "() => document.querySelector('.train .readout').textContent.startsWith('Done')", timeout=20_000
+    )
+
+
+def test_a_network_that_is_trained_again_is_shown_in_place_of_the_first(page):
+    """In the picture at the top and in the steps: both have the same name."""
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("() => pointillist.explain.shown.some(step => 'place' in step)")
+    seen(page, "sampler")
+    page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
+    stages = "explain.shown.flatMap(step => 'place' in step ? step.stage : step.samplers ? step.duel.stages : [])"
+    for _ in range(2):
+        train(page)
+        page.wait_for_function(
+            f"""() => {{
+                  const {{ explain }} = pointillist, stages = {stages};
+                  return stages.length === 3 && stages.every(({{ model }}) => model === explain.state.model);
+                }}"""
+        )
+
+
+def test_a_training_is_stopped_before_it_has_begun(page):
+    page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
+    page.evaluate("() => { pointillist.trainer.start(); pointillist.trainer.stop() }")
+    page.wait_for_function("() => !pointillist.trainer.worker", timeout=20_000)
+    page.wait_for_function("() => document.querySelector('.train .readout').textContent.startsWith('Done')")
+    assert page.inner_text(".train .readout").startswith("Done: 10 steps in ")
+
+
+def test_other_rows_end_a_training(page, tmp_path):
+    """Its last report would take the place of what is said of them."""
+    page.evaluate("pointillist.trainer.choose(Object.keys(pointillist.models.datasets)[0])")
+    page.evaluate("pointillist.trainer.start()")
+    page.wait_for_function("() => pointillist.trainer.training.losses.length > 0", timeout=60_000)
+    lines = "\n".join(f"{i},{i * i}" for i in range(40))
+    (tmp_path / "rows.csv").write_text(f"a,b\n{lines}\n")
+    page.set_input_files("input[type=file]", tmp_path / "rows.csv")
+    page.wait_for_function("() => document.querySelector('.train .readout').textContent === '40 rows of 2 columns'")
+    page.wait_for_timeout(1000)
+    assert page.inner_text(".train .readout") == "40 rows of 2 columns" and page.inner_text(".train .start") == "Train"
+    assert page.locator(".train .done").is_hidden()
+
+
+def test_a_file_can_be_chosen_again_once_it_is_mended(page, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n")
+    page.evaluate("pointillist.trainer.choose('csv')")
+    page.set_input_files("input[type=file]", path)
+    page.wait_for_function("() => document.querySelector('.train .readout').textContent.includes('takes 30 or more')")
+    # A browser tells of no change if the file that is chosen was chosen before.
+    assert page.input_value("input[type=file]") == ""

@@ -2,8 +2,18 @@
 /* Text of CSV: its cells, and back. */
 
 (() => {
-  /** A field of CSV. */
-  const csvField = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  /** Words for a missing cell, as the command line has them, in lower case. */
+  const MISSING = new Set(
+    ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"].concat(
+      ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"],
+    ),
+  );
+
+  const isMissing = (text) => MISSING.has(text.trim().toLowerCase());
+
+  /** A field of CSV that is there: in quotes, words for a missing cell are text. */
+  const csvField = (text) =>
+    /[",\r\n]/.test(text) || isMissing(text) ? `"${text.replaceAll('"', '""')}"` : text;
 
   /** The one of the usual delimiters that the first line has most of, outside of quotes. */
   function delimiterOf(text) {
@@ -13,23 +23,34 @@
   }
 
   /**
-   * Splits CSV into rows of cells; quotes protect delimiters and ends of lines. Empty lines are left out.
+   * Splits CSV into rows of cells; quotes protect delimiters and ends of lines. Empty lines are left out, but for those
+   * within a single column, where they are missing cells.
    *
    * @param {string} text
-   * @returns {{cells: string[], line: number}[]} line: where the row begins, from 1 on
+   * @returns {{cells: string[], quoted: boolean[], line: number}[]} quoted: which cells were; line: where the row begins,
+   *   from 1 on
    */
   function readCsv(text) {
     const whole = text.replace(/^\uFEFF/, "");
     const delimiter = delimiterOf(whole);
-    /** @type {{cells: string[], line: number}[]} */
+    /** @type {ReturnType<typeof readCsv>} */
     const rows = [];
     /** @type {string[]} */
     let cells = [];
-    let [cell, isQuoted, line, start] = ["", false, 1, 1];
-    const endRow = () => {
+    /** @type {boolean[]} */
+    let quoted = [];
+    let [cell, isQuoted, wasQuoted, line, start] = ["", false, false, 1, 1];
+    const endCell = () => {
       cells.push(cell);
-      if (cells.length > 1 || cells[0].trim()) rows.push({ cells, line: start });
-      [cells, cell, start] = [[], "", line];
+      quoted.push(wasQuoted);
+      [cell, wasQuoted] = ["", false];
+    };
+    const isBlank = (row) => row.cells.length === 1 && !row.cells[0].trim() && !row.quoted[0];
+    const endRow = () => {
+      endCell();
+      const row = { cells, quoted, line: start };
+      if (!isBlank(row) || rows[0]?.cells.length === 1) rows.push(row);
+      [cells, quoted, start] = [[], [], line];
     };
     for (let i = 0; i < whole.length; i++) {
       const c = whole[i];
@@ -38,15 +59,16 @@
         if (c !== '"') cell += c;
         else if (whole[i + 1] === '"') cell += whole[++i];
         else isQuoted = false;
-      } else if (c === '"' && !cell) isQuoted = true;
-      else if (c === delimiter) [cells, cell] = [[...cells, cell], ""];
+      } else if (c === '"' && !cell) isQuoted = wasQuoted = true;
+      else if (c === delimiter) endCell();
       else if (c === "\n" || (c === "\r" && whole[i + 1] !== "\n")) endRow();
       else if (c !== "\r") cell += c;
     }
     if (isQuoted) throw new Error(`Line ${start}: a quote is opened and never closed.`);
-    if (cell || cells.length) endRow();
+    if (cell || wasQuoted || cells.length) endRow();
+    while (rows.length && isBlank(rows[rows.length - 1])) rows.pop();
     return rows;
   }
 
-  Object.assign(window.pointillist, { csvField, readCsv });
+  Object.assign(window.pointillist, { csvField, isMissing, readCsv });
 })();

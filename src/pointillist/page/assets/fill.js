@@ -13,19 +13,20 @@
    * @param {object} page parts of it
    * @param {PageContent} page.content
    * @param {(asked: Asked, onPart: (table: DrawnTable, n: number) => void) => Promise<DrawnTable | null>} page.draw
+   * @param {() => void} page.stop ends a filling that goes on
    * @param {(table: DrawnTable | null, name: string) => void} page.save
    * @param {(n: number, noun: string) => string} page.many
    * @param {() => number} page.seed
    * @param {() => number | null} page.label
    */
-  function setUpFill({ content, draw, save, many, seed, label }) {
+  function setUpFill({ content, draw, stop, save, many, seed, label }) {
     const { columns } = content;
     const [form, field] = [byId("fill"), byId("gaps")];
     /** @type {{text: string, name: string} | null} */
     let held = null;
     /** @type {DrawnTable | null} */
     let filled = null;
-    let isBusy = 0;
+    let latest = 0;
     field.placeholder = `${columns.map(({ name }) => name).join(",")}\n…`;
 
     const say = (text, isWrong = false) => {
@@ -33,9 +34,23 @@
       byId("fill-status").classList.toggle("wrong", isWrong);
     };
 
+    /** Makes way for what is asked now, which may be wrong; gives its number. */
+    function begin() {
+      stop();
+      byId("fill-progress").hidden = true;
+      return ++latest;
+    }
+
     async function take(file) {
       if (!file) return;
-      const text = await file.text();
+      begin();
+      let text;
+      try {
+        text = await file.text();
+      } catch {
+        say(`${file.name} cannot be read.`, true);
+        return;
+      }
       const isShown = text.length <= MOST_SHOWN;
       field.value = isShown ? text : "";
       held = isShown ? null : { text, name: file.name };
@@ -44,6 +59,7 @@
     }
 
     async function fill() {
+      const run = begin();
       let gaps;
       try {
         gaps = readGaps(held?.text ?? field.value, content, label());
@@ -51,9 +67,8 @@
         say(error.message, true);
         return;
       }
-      const begin = performance.now();
+      const start = performance.now();
       const rows = gaps.texts.length;
-      const run = ++isBusy;
       byId("fill-progress").hidden = false;
       byId("fill-progress").value = 0;
       say(`filling ${many(gaps.gaps, "cell")} of ${many(rows, "row")} …`);
@@ -62,12 +77,12 @@
         if (!made) return;
         filled = made;
         show(made);
-        const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+        const seconds = ((performance.now() - start) / 1000).toFixed(1);
         say(`${many(gaps.gaps, "cell")} of ${many(rows, "row")} filled in ${seconds} s`);
       } catch (error) {
-        say(`cannot fill cells here: ${error.message}`, true);
+        if (run === latest) say(`cannot fill cells here: ${error.message}`, true);
       } finally {
-        if (run === isBusy) byId("fill-progress").hidden = true;
+        if (run === latest) byId("fill-progress").hidden = true;
         byId("filled-csv").disabled = !filled;
       }
     }

@@ -14,7 +14,9 @@
     constructor({ columns, model, relations }, rows, { given = [], gaps, conditions = [] }) {
       super({ columns: [], classes: null }, rows, { given, gaps });
       this.relations = relations;
-      this.ends = new Map(conditions.map(({ token, ends }) => [token, ends]));
+      // A condition without ends, such as that no cell is missing, leaves numbers free to obey relations.
+      const limited = conditions.filter(({ ends }) => ends.some(Number.isFinite));
+      this.ends = new Map(limited.map(({ token, ends }) => [token, ends]));
       const fixed = new Set([...given.map(([token]) => token), ...this.ends.keys()]);
       const places = new Map(columns.map(({ token }, c) => [token, c]));
       this.isFixed = (row, token) => (gaps ? this.isGiven(row, places.get(token)) : fixed.has(token));

@@ -98,6 +98,8 @@
     byId("progress").hidden = !isBusy;
     byId("csv").disabled = isBusy || !table;
     byId("draw").dataset.busy = isBusy ? "1" : "";
+    // Whatever the fields say, what goes on can be stopped.
+    byId("draw").formNoValidate = isBusy;
   }
 
   /**
@@ -175,6 +177,9 @@
       say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${by}${effective}`);
     } catch (error) {
       latest.draw++;
+      // Of the rows that were to come, some may have been shown.
+      [table, ready] = [null, 0];
+      byId("rows-drawn").hidden = true;
       say(`cannot draw rows here: ${error.message.replace(/^Error: /, "")}`);
     }
     setBusy(false);
@@ -228,6 +233,9 @@
 
   const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 
+  /** What the ends of columns are those of. */
+  const spanned = content.privacy ? "domain" : "data";
+
   /** @param {DrawnColumn} column */
   function remark({ values, nominal, kind, ...column }) {
     const [n, mean, deviation] = moments(values);
@@ -239,16 +247,17 @@
       return `${percent(counts[most] / ready)} ${nominal[most]}${missing}`;
     }
     if (kind === "day" || kind === "time") {
-      return `data from ${column.write(column.minimum)} to ${column.write(column.maximum)}${missing}`;
+      return `${spanned} from ${column.write(column.minimum)} to ${column.write(column.maximum)}${missing}`;
     }
     const known = column.is_standard ? ` (data: ${shown(column.centre)} ± ${shown(column.unit)})` : "";
     const own = n ? `${shown(mean)} ± ${shown(deviation)}${known}; ` : "";
-    return `${own}data from ${shown(column.minimum)} to ${shown(column.maximum)}${missing}`;
+    return `${own}${spanned} from ${shown(column.minimum)} to ${shown(column.maximum)}${missing}`;
   }
 
   function show() {
     const drawn = table;
     if (!drawn || !ready) return;
+    byId("rows-drawn").hidden = false;
     for (const { i, canvas, note } of marginals) {
       histogram(canvas, drawn.columns[i], ready);
       note.textContent = remark(drawn.columns[i]);
@@ -314,7 +323,7 @@
   setUpControls();
   setUpPictures();
   const seed = () => whole("seed", 2 ** 32 - 1);
-  if (content.can_fill) setUpFill({ content, draw, save, many, seed, label: chosenClass });
+  if (content.can_fill) setUpFill({ content, draw, stop: () => latest.fill++, save, many, seed, label: chosenClass });
   Object.assign(window.pointillist, { draw, workers, content });
   start();
 })();

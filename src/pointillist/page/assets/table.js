@@ -197,13 +197,21 @@
       return this.gaps?.texts[row][column] ?? this.columns[column].write(this.columns[column].values[row]);
     }
 
+    /** A cell of a file; a missing one is empty, or as it was, but in a single column no line is. */
+    #cell(column, row) {
+      const value = this.isGiven(row, column) ? this.gaps?.values[row][column] : this.columns[column].values[row];
+      const text = this.text(column, row);
+      if (!Number.isNaN(value)) return field(text);
+      return text || this.order.length > 1 ? text : "NA";
+    }
+
     /** The table as a file; the page can answer while it is written. */
     async csv() {
       const { order } = this;
       const parts = [`${order.map((c) => field(this.columns[c].name)).join(",")}\n`];
       for (let first = 0; first < this.rows; first += ROWS_AT_ONCE) {
         const rows = Math.min(ROWS_AT_ONCE, this.rows - first);
-        const line = (_, r) => order.map((c) => field(this.text(c, first + r))).join(",");
+        const line = (_, r) => order.map((c) => this.#cell(c, first + r)).join(",");
         parts.push(`${Array.from({ length: rows }, line).join("\n")}\n`);
         await new Promise((resume) => setTimeout(resume));
       }

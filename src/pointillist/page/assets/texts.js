@@ -2,14 +2,8 @@
 /* From texts of cells to what a model is given: the inverse of cells.js, and of what table.js does with numbers. */
 
 (() => {
-  const { normalCdf, normalQuantile, clamp, mixed, readCsv, scaler } = window.pointillist;
+  const { normalCdf, normalQuantile, clamp, isMissing, mixed, readCsv, scaler } = window.pointillist;
 
-  /** Words for a missing cell, as the command line has them, in lower case. */
-  const MISSING = new Set(
-    ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"].concat(
-      ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"],
-    ),
-  );
   const EDGE = 1e-7;
   const FEW = 8;
   const MOST_ROWS = 100_000;
@@ -29,10 +23,12 @@
   function moment(text, { kind, per_second: perSecond }) {
     const found = /^(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?$/.exec(text);
     if (!found || (kind === "day" && found[4])) return null;
-    const [year, month, day, hour, minute, second] = found.slice(1, 7).map((part) => Number(part ?? 0));
-    const seconds = Date.UTC(year, month - 1, day, hour, minute, second) / 1000;
-    if (new Date(1000 * seconds).getUTCDate() !== day) return null;
-    return Math.round(seconds * perSecond + Number(`0.${found[7] ?? 0}`) * perSecond);
+    const [year, month, day, hour = "00", minute = "00", second = "00"] = found.slice(1, 7);
+    const written = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
+    const date = new Date(written);
+    // Browsers take some dates and times that there are not as later ones.
+    if (Number.isNaN(Number(date)) || date.toISOString() !== written) return null;
+    return Math.round((Number(date) / 1000) * perSecond + Number(`0.${found[7] ?? 0}`) * perSecond);
   }
 
   /** From a text to a value, as `decoder` gives it; throws what is wrong with it. */
@@ -148,6 +144,12 @@
     return { parse: numberParser(column), tell: (row, value) => (row[place] = scale(value)) };
   }
 
+  /** The categories or classes of a column that are text: in quotes, one of them may be a word for a missing cell. */
+  function textsOf(column, { classes }) {
+    const known = column.is_label ? classes?.labels : column.categories;
+    return new Set(known?.filter((each) => typeof each === "string"));
+  }
+
   /**
    * Rows as the model is told of them, of which nothing is known.
    *
@@ -204,7 +206,8 @@
     const ofClass = columns.findIndex((column) => column.is_label);
     let gaps = 0;
     const values = rows.map(() => columns.map(() => NaN));
-    const texts = rows.map(({ cells, line }, r) => {
+    const named = columns.map((column) => textsOf(column, content));
+    const texts = rows.map(({ cells, quoted, line }, r) => {
       if (cells.length !== own.length) {
         throw new Error(`Line ${line} has ${cells.length} cells, and the first line ${own.length}.`);
       }
@@ -215,7 +218,7 @@
         const cell = cells[i];
         // No class is drawn: a cell without one stays as it is.
         if (place === ofClass) given[place] = cell;
-        if (MISSING.has(cell.trim().toLowerCase())) return;
+        if (isMissing(cell) && !(quoted[i] && named[place].has(cell))) return;
         const column = columns[place];
         try {
           values[r][place] = tools[place].parse(cell);

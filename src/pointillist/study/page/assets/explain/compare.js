@@ -27,6 +27,8 @@
   class SamplerStep {
     /** @type {string} there once something is shown */
     set;
+    /** @type {StudyModel[]} of the set */
+    offered = [];
     /** @type {object | undefined} */
     measuring;
 
@@ -47,10 +49,13 @@
 
     /** @param {Shown} shown */
     show({ set, model }) {
-      if (this.set === set && this.models[0].options.length === models.of(set).length) return;
+      const offered = models.of(set);
+      // One that was trained here again has the same name.
+      if (offered.length === this.offered.length && offered.every((each, i) => each === this.offered[i])) return;
       this.set = set;
+      this.offered = offered;
       for (const select of this.models) {
-        select.replaceChildren(...models.of(set).map(({ id, title }) => new Option(title, id)));
+        select.replaceChildren(...offered.map(({ id, title }) => new Option(title, id)));
         select.value = model.id;
       }
       this.#run();

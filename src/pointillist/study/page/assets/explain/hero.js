@@ -13,10 +13,8 @@
     isReady = false;
     isSeen = false;
     isMoving = false;
-    /** @type {string | null} */
-    set = null;
-    /** @type {string | null} of the model */
-    id = null;
+    /** @type {StudyModel} there once something is shown */
+    model;
 
     /** @param {HTMLElement} root */
     constructor(root) {
@@ -35,10 +33,10 @@
     }
 
     /** @param {Shown} shown */
-    async show({ set, model }) {
-      if (this.set === set && this.id === model.id) return;
-      this.set = set;
-      this.id = model.id;
+    async show({ model }) {
+      // One that was trained here again has the same name.
+      if (this.model === model) return;
+      this.model = model;
       this.isReady = false;
       const rows = await this.stage.run({ id: model.id, sampler: "dpm", steps: 32, seed: 3 });
       if (!rows) return;

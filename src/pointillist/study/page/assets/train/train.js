@@ -53,7 +53,11 @@
       this.choice.addEventListener("change", () => this.choose(this.choice.value));
       this.button.addEventListener("click", () => (this.worker ? this.stop() : this.start()));
       this.clear.addEventListener("click", () => this.pad.clear());
-      this.file.addEventListener("change", () => this.#read(this.file.files?.[0]));
+      this.file.addEventListener("change", () => {
+        this.#read(this.file.files?.[0]);
+        // The same file may be chosen again.
+        this.file.value = "";
+      });
       root.addEventListener("dragover", (event) => event.preventDefault());
       root.addEventListener("drop", (event) => {
         event.preventDefault();
@@ -68,7 +72,8 @@
 
     /** @param {string} source "draw", "csv" or the name of a set */
     choose(source) {
-      this.stop();
+      this.#end();
+      this.training = null;
       this.choice.value = source;
       this.done.hidden = true;
       this.pad.isOpen = source === "draw";
@@ -161,14 +166,15 @@
       this.button.textContent = "Stop";
       this.done.hidden = true;
       // A worker of its own: the others draw its rows meanwhile.
-      this.worker = new Worker(URL.createObjectURL(new Blob([this.source], { type: "text/javascript" })));
-      this.worker.onmessage = ({ data }) => {
+      const worker = new Worker(URL.createObjectURL(new Blob([this.source], { type: "text/javascript" })));
+      this.worker = worker;
+      worker.onmessage = ({ data }) => {
         if (data.error) this.#fail(data.error);
         else if (data.progress && training === this.training) this.#report(training, data);
       };
       this.kernel.then((compiled) => {
         const settings = { ...SETTINGS, seed: 0 };
-        this.worker?.postMessage({
+        worker.postMessage({
           call: 0,
           type: "train",
           model,

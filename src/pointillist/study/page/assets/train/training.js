@@ -124,7 +124,8 @@ class Training {
 
 /** Milliseconds between two reports. */
 const REPORT = 400;
-let isTraining = false;
+/** A worker trains once; it may be stopped before it has begun. */
+let isStopped = false;
 
 Object.assign(handlers, {
   /**
@@ -135,7 +136,6 @@ Object.assign(handlers, {
    */
   async train({ model, settings, data, kernel, steps }) {
     const training = new Training(new Memory(await WebAssembly.instantiate(kernel)), model, settings);
-    isTraining = true;
     let [told, sum, count] = [performance.now(), 0, 0];
     const tell = (isDone) => {
       self.postMessage({
@@ -147,20 +147,20 @@ Object.assign(handlers, {
       });
       [told, sum, count] = [performance.now(), 0, 0];
     };
-    while (isTraining && training.steps < steps) {
+    do {
       for (let i = 0; i < 10; i++) {
         sum += training.step(data);
         count++;
       }
       if (performance.now() - told > REPORT) tell(false);
       await breath();
-    }
+    } while (!isStopped && training.steps < steps);
     tell(true);
     return {};
   },
 
   async stopTraining() {
-    isTraining = false;
+    isStopped = true;
     return {};
   },
 
