@@ -47,6 +47,21 @@ def test_the_distribution_is_near_that_of_the_data_and_integrates_to_one(model):
     assert density.sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
+def test_targets_with_long_tails_have_the_density_of_the_lognormal_distribution():
+    x = np.random.default_rng(1).normal(size=(1500, 1))
+    noise = np.random.default_rng(2).normal(size=1500)
+    y = np.exp(1.5 * (0.8 * x[:, 0] + 0.6 * noise))
+    model = DiffusionRegressor(width=32, depth=1, n_networks=2, steps=1500).fit(x[:1200], y[:1200])
+    expected = norm(1.2 * x[1200:, 0], 0.9).logpdf(np.log(y[1200:])) - np.log(y[1200:])
+    assert expected.mean() - model.log_prob(x[1200:], y[1200:]).mean() < 0.15
+    covered = model.quantiles(x[1200:], [0.05, 0.95])
+    assert 0.85 < ((covered[:, 0] < y[1200:]) & (y[1200:] < covered[:, 1])).mean() < 0.95
+    grid = np.exp(np.linspace(-6, 8, 1401))
+    density = np.exp(model.log_prob(np.full((1401, 1), 0.5), grid))
+    assert np.trapezoid(density, grid) == pytest.approx(1, abs=0.01)
+
+
 def test_draws_quantiles_and_means_are_of_one_distribution(quick):
     draws = quick.sample(X[:2], 2000, random_state=0)
     assert np.array_equal(draws, quick.sample(X[:2], 2000, random_state=0))

@@ -31,6 +31,9 @@ STEPS_PER_CHECK = 200
 LARGEST = 5.0
 """Largest number of units of y from its mean: predictions are clipped not far beyond."""
 
+INTERQUARTILE = 1.349
+"""Distance of the quartiles of the normal distribution, in standard deviations."""
+
 FARTHEST = 10.0
 """Number of standard deviations beyond which x is clipped."""
 
@@ -67,17 +70,35 @@ class Fitting:
 class Units:
     """Units of x and y.
 
+    A y with long tails is bent: its units are those of arsinh((y - middle) / bend), which has short ones.
+
     Attributes:
         x_mean: Mean of each column of x.
         x_scale: Its standard deviation; 1 if that is 0.
-        y_mean: Mean of y.
+        y_mean: Mean of y, bent or not.
         y_scale: Its standard deviation, or a fifth of the largest distance from the mean if that is larger.
+        middle: Median of y.
+        bend: Robust standard deviation of y where it has long tails; 0 elsewhere.
     """
 
     x_mean: Float[np.ndarray, " k"]
     x_scale: Float[np.ndarray, " k"]
     y_mean: float
     y_scale: float
+    middle: float = 0.0
+    bend: float = 0.0
+
+    @classmethod
+    def of(cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], *, is_discrete: bool) -> "Units":
+        """Learns the units of x and y."""
+        x_scale, mean, scale = x.std(axis=0), float(y.mean()), _scale(y)
+        of_x = x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0)
+        low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
+        bend = float(high - low) / INTERQUARTILE
+        if is_discrete or scale <= y.std() or bend == 0:
+            return cls(*of_x, mean, scale or 1.0)
+        bent = np.arcsinh((y - middle) / bend)
+        return cls(*of_x, float(bent.mean()), _scale(bent), float(middle), bend)
 
     def of_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
         """Returns x in standard units, clipped."""
@@ -85,7 +106,17 @@ class Units:
 
     def of_y(self, y: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Returns y in standard units."""
-        return (y - self.y_mean) / self.y_scale
+        return ((np.arcsinh((y - self.middle) / self.bend) if self.bend else y) - self.y_mean) / self.y_scale
+
+    def y_of(self, inside: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Returns y of standard units."""
+        y = self.y_mean + self.y_scale * inside
+        return self.middle + self.bend * np.sinh(y) if self.bend else y
+
+    def log_slope(self, y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Logarithm of the derivative of standard units by y."""
+        bent = np.log(np.hypot(self.bend, y - self.middle)) if self.bend else 0.0
+        return -np.log(self.y_scale) - bent * np.ones(len(y))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +144,7 @@ class Regression:
         inside = self.units.of_x(x)
         if self.values is None:
             rows = np.column_stack([inside, self.units.of_y(y)]).astype(np.float32)
-            return map_rows(TargetLogDensity(self.target), rows).astype(np.float64) - np.log(self.units.y_scale)
+            return map_rows(TargetLogDensity(self.target), rows).astype(np.float64) + self.units.log_slope(y)
         found = np.minimum(np.searchsorted(self.values, y), len(self.values) - 1)
         middles = self._middles()
         ends = np.stack([middles[found], middles[found + 1]], axis=1)
@@ -150,7 +181,7 @@ class Regression:
     ) -> Float[np.ndarray, "n networks starts"]:
         rows = np.column_stack([self.units.of_x(x), starts.reshape(len(x), -1)])
         found = map_rows(TargetFlow(self.target), rows.astype(np.float32))
-        return self.units.y_mean + self.units.y_scale * found.astype(np.float64)
+        return self.units.y_of(found.astype(np.float64))
 
     def _known(self, y: np.ndarray) -> np.ndarray:
         """The nearest values that y takes, if it takes few."""
@@ -170,15 +201,19 @@ def fit_regression(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], fitt
         ValueError: If training diverges.
     """
     distinct = np.unique(y)
-    x_scale, spread = x.std(axis=0), float(y.std())
-    far = float(np.abs(y - y.mean()).max()) / LARGEST
+    is_discrete = are_few(distinct, len(y))
     n_held = min(round(fitting.validation_fraction * len(y)), len(y) - 1)
     held = [_held_out(len(y), n_held, fitting.seed, i) for i in range(fitting.n_networks)]
-    units = Units(x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), float(y.mean()), max(spread, far) or 1.0)
+    units = Units.of(x, y, is_discrete=is_discrete)
     rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
     networks, history = _trained(rows, held, fitting)
     target = TargetDistribution(jax.tree.map(lambda *leaves: np.stack(leaves), *networks), x.shape[1])
-    return Regression(target, units, distinct if are_few(distinct, len(y)) else None, history)
+    return Regression(target, units, distinct if is_discrete else None, history)
+
+
+def _scale(y: Float[np.ndarray, " n"]) -> float:
+    """The standard deviation, or a fifth of the largest distance from the mean if that is larger."""
+    return max(float(y.std()), float(np.abs(y - y.mean()).max()) / LARGEST)
 
 
 def _trained(

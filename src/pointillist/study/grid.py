@@ -132,6 +132,8 @@ class Cell:
         settings = asdict(self.settings)
         if self.settings.classifier in ("elbo", "exact"):
             settings["lowest_lambda"] = LOWEST_LAMBDA
+        if self.settings.classifier == "exact":
+            settings["flows"] = "about the mean of each class"
         if self.settings.classifier == "knn_100":
             settings["votes"] = "by class sizes"
         return self._hash("cell", settings)
