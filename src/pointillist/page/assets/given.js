@@ -29,11 +29,10 @@
    * @returns {GivenCell}
    */
   function numberField({ name, minimum, maximum, has_missing: hasMissing, kind }, parse, write) {
-    const isDate = kind === "day" || kind === "time";
     const field = element("input", {
       type: "text",
-      // Keyboards for numbers may lack a minus sign.
-      inputMode: minimum < 0 || hasMissing || isDate ? "text" : "decimal",
+      // Keyboards for numbers may lack a minus sign, and have a comma for the point.
+      inputMode: minimum >= 0 && kind === "whole" && !hasMissing ? "numeric" : "text",
       placeholder: `${write(minimum)} … ${write(maximum)}${hasMissing ? ", or missing" : ""}`,
       autocomplete: "off",
     });

@@ -79,8 +79,9 @@
    */
   async function inRanges(workers, settings, width, rows, message, isWanted, put) {
     let [next, found, effective] = [0, 0, 0];
+    const last = settings.most_tries * Math.ceil(rows / settings.kept);
     while (found < rows && isWanted()) {
-      if (next >= settings.most_tries * (1 + found / settings.kept)) {
+      if (next >= last) {
         throw new Error("too few rows meet the conditions together; ask for more than that");
       }
       const most = Math.ceil((rows - found) / settings.kept);

@@ -101,6 +101,8 @@
 
   // A link to a view keeps what was chosen there; the browser's own jump would restore its defaults.
   document.addEventListener("click", (event) => {
+    // To a new tab or window.
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     const link = event.target instanceof Element ? event.target.closest('a[href^="#"]') : null;
     const view = link && decodeURIComponent(link.hash.slice(1));
     if (!view || view.startsWith("page.") || view.includes("?")) return;
