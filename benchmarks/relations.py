@@ -1,7 +1,7 @@
-"""Sums and orders that data obeys: how many generated rows break them, with restoring and without.
+"""Sums, products and orders that data obeys: how many generated rows break them, with restoring and without.
 
 A made table of 20,000 flights has a departure and an arrival that follow from the plan, delays and times in the air,
-two of the columns as sums of others, and cells that are missing together. Beside the share of rows that break a
+two of the columns as sums of others, an income as a product, and cells that are missing together. Beside the share of rows that break a
 relation stand the seconds of finding the relations, out of those of the fit.
 """
 
@@ -30,7 +30,9 @@ def flights() -> pa.Table:
     air = np.round(distance / 7.5 + 18 + rng.normal(0, 7, N))
     taxi = np.round(rng.gamma(6, 2.7, N))
     is_cancelled = rng.random(N) < 0.025
+    fare, seats = np.round(20 + distance * rng.gamma(20, 0.006, N), 2), rng.integers(30, 180, N)
     known = {"carrier": rng.choice(list("ABCDEFGH"), N), "planned": planned, "distance": distance}
+    known |= {"fare": fare, "seats": seats, "income": np.round(fare * seats, 2)}
     flown = {
         **{"delay": delay, "departure": planned + delay, "air": air, "taxi": taxi, "elapsed": air + taxi},
         "arrival": planned + delay + air + taxi,
@@ -45,7 +47,10 @@ def broken(table: MixedTable, found: tuple[Relation, ...]) -> dict[str, float]:
         cells = [table.cells[place] for place in relation.places]
         there = ~np.any([each.is_missing for each in cells], axis=0)
         own, *terms = (each.values[there] for each in cells)
-        if relation.factors:
+        if relation.power:
+            total = relation.factors[0] * terms[0] * sum(terms[1:]) ** relation.power
+            is_broken = np.abs(total - own) > 0.0051
+        elif relation.factors:
             total = np.stack(terms, axis=1) @ np.array(relation.factors) + relation.constant
             is_broken = np.abs(total - own) > 1e-6
         else:

@@ -149,7 +149,7 @@ declare global {
   }
 
   /** A column is a sum of others; without factors it is no less than another. */
-  type Relation = [column: number, terms: number[], factors: number[], constant: number];
+  type Relation = [column: number, terms: number[], factors: number[], constant: number, power: number];
 
   /** What a condition allows of a token, and of the number beside it. */
   interface Condition {

@@ -156,14 +156,18 @@ def test_dates_are_compared_with_dates_alone(rng):
 @pytest.mark.parametrize(
     "content",
     [
-        [2, [0, 9], [1.0, 1.0], 0.0],
-        [2, [0, 2], [1.0, 1.0], 0.0],
-        [2, [0, 1], [1.0], 0.0],
-        [2, [0, 1], [1.0, 0.0], 0.0],
-        [2, [0, 1], [1.0, float("nan")], 0.0],
-        [2, [0, 1], [1.0, 1.0], "x"],
-        [2, [], [], 0.0],
-        ["a", [0], [], 0.0],
+        [2, [0, 9], [1.0, 1.0], 0.0, 0],
+        [2, [0, 2], [1.0, 1.0], 0.0, 0],
+        [2, [0, 1], [1.0], 0.0, 0],
+        [2, [0, 1], [1.0, 0.0], 0.0, 0],
+        [2, [0, 1], [1.0, float("nan")], 0.0, 0],
+        [2, [0, 1], [1.0, 1.0], "x", 0],
+        [2, [], [], 0.0, 0],
+        ["a", [0], [], 0.0, 0],
+        [2, [0, 1], [1.0], 0.0, 2],
+        [2, [0], [1.0], 0.0, 1],
+        [2, [0, 1], [1.0, 1.0], 0.0, 1],
+        [2, [0, 1], [1.0], 0.0, "1"],
     ],
 )
 def test_relations_that_cannot_be(content):
@@ -176,8 +180,10 @@ def test_a_relation_as_a_formula():
     assert Relation(0, (1, 2), (1.0, -0.5), -3.0).text(names) == "total = a - 0.5 b - 3"
     assert Relation(0, (1,), (2.0,)).text(names) == "total = 2 a"
     assert Relation(0, (1,)).text(names) == "total ≥ a"
+    assert Relation(0, (1, 2), (0.5,), 0.0, 1).text(names) == "total = 0.5 × a × b"
+    assert Relation(0, (1, 2), (1.0,), 0.0, -1).text(names) == "total = a / b"
 
 
 def test_a_relation_comes_back_from_its_facts():
-    for relation in (Relation(2, (0, 1), (1.0, -0.5), 3.0), Relation(1, (0,))):
+    for relation in (Relation(2, (0, 1), (1.0, -0.5), 3.0), Relation(1, (0,)), Relation(2, (0, 1), (3.0,), 0.0, -1)):
         assert Relation.from_json(relation.to_json(), 3) == relation

@@ -118,7 +118,7 @@ def check_columns(table: MixedTable | Table, names: Sequence[str], option: str) 
 
 
 def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
-    """Prints what each column of a table is taken for, and the relations that all rows obey."""
+    """Prints what each column of a table is taken for, and the relations that rows obey."""
     from rich.table import Table as Grid
 
     grid = Grid("column", "kind", "values", "missing", box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -140,7 +140,8 @@ def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str]
         grid.add_row(*map(terminal_text, (field.name, kind, seen, f"{share:.1%}" if share else "")))
     console.print(grid)
     for relation in codec.relations:
-        console.print(terminal_text(f"in every row: {relation.text(codec.names)}"))
+        where = "in nearly every row" if relation.power else "in every row"
+        console.print(terminal_text(f"{where}: {relation.text(codec.names)}"))
 
 
 def _shown(value: float, kind: Any) -> str:

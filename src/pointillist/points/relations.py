@@ -1,14 +1,15 @@
-"""Relations that every row of a table obeys exactly: sums of columns, and orders; and rows that obey them again."""
+"""Relations that the rows of a table obey: sums and products of columns, and orders; and rows that obey them again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells
+from pointillist.points.products import MOST_COLUMNS, products, rounding
 
 FEWEST_ROWS = 100
 """Fewest rows without a missing cell that show a relation."""
@@ -23,19 +24,22 @@ _DENOMINATOR = 1000
 
 @dataclass(frozen=True)
 class Relation:
-    """A column as a sum, or as no less than another.
+    """A column as a sum, as a product or a quotient, or as no less than another.
 
     Attributes:
         column: Position of the column.
-        terms: Positions of the columns of its sum; of the one that it is no less than.
-        factors: Factor of each term; empty for an order.
+        terms: Positions of the columns of its sum; of the first factor of a product and of the sum that is the other;
+            of the one that it is no less than.
+        factors: Factor of each term; one of a product; empty for an order.
         constant: What is added to the sum.
+        power: 1 for a product, -1 for a quotient, 0 for others.
     """
 
     column: int
     terms: tuple[int, ...]
     factors: tuple[float, ...] = ()
     constant: float = 0.0
+    power: int = 0
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -54,7 +58,9 @@ class Relation:
         values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
         free = ~is_fixed[:, list(self.places)]
         own = [codes[place] for place in self.places]
-        if self.factors:
+        if self.power:
+            self._restore_product(values, own, there, free, is_last=is_last)
+        elif self.factors:
             self._restore_sum(values, own, there, free, is_last=is_last)
         else:
             _restore_order(values, own, there, free)
@@ -87,10 +93,58 @@ class Relation:
             values[rows, i] = np.where(may_leave & (np.abs(wanted - fits) > small[i]), wanted, fits)
             is_wrong[rows] = np.abs(values[rows] @ weights + self.constant) > within
 
+    def _restore_product(
+        self,
+        values: Float[np.ndarray, "n k"],
+        codes: Sequence[ColumnCode],
+        there: Bool[np.ndarray, " n"],
+        free: Bool[np.ndarray, "n k"],
+        *,
+        is_last: bool,
+    ) -> None:
+        units = rounding([code.unit for code in codes])
+        units[0] = codes[0].unit
+        ends = [code.ends for code in codes]
+        small = np.array([_NULL * max(np.abs(each)) for each in ends])
+
+        def off(rows: Int[np.ndarray, " m"], within: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " m"]:
+            """Which rows break it by more than the rounding of the columns, if these are multiples of `within`."""
+            own, first, rest = values[rows, 0], values[rows, 1], values[rows, 2:].sum(axis=1)
+            wanted = self._solved(values[rows], 0)
+            share = within[1] / np.abs(first) + within[2:].sum() / np.abs(rest)
+            slack = np.where(share > 0, np.abs(wanted) * share, 0.0)
+            return np.isfinite(wanted) & (np.abs(own - wanted) > 0.5 * (within[0] + slack) + small[0])
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rows = np.flatnonzero(there)
+            wrong = rows[off(rows, units * (np.arange(len(units)) == 0))]
+            for i, code in enumerate(codes):
+                rows = wrong[free[wrong, i]]
+                wanted = code.rounded(self._solved(values[rows], i))
+                rows, wanted = rows[np.isfinite(wanted)], wanted[np.isfinite(wanted)]
+                fits = code.rounded(np.clip(wanted, *ends[i]))
+                may_leave = is_last and code.scores is not None
+                values[rows, i] = np.where(may_leave & (np.abs(wanted - fits) > small[i]), wanted, fits)
+                wrong = wrong[off(wrong, units)]
+
+    def _solved(self, values: Float[np.ndarray, "m k"], i: int) -> Float[np.ndarray, " m"]:
+        """The column of a product, or one of its terms, from the others."""
+        own, first, rest = values[:, 0], values[:, 1], values[:, 2:].sum(axis=1)
+        if i == 0:
+            return self.factors[0] * first * rest**self.power
+        if i == 1:
+            return own / (self.factors[0] * rest**self.power)
+        return (own / (self.factors[0] * first)) ** self.power - (rest - values[:, i])
+
     def text(self, names: Sequence[Any]) -> str:
         """The relation as a formula, with the columns' names."""
         if not self.factors:
             return f"{names[self.column]} ≥ {names[self.terms[0]]}"
+        if self.power:
+            (factor,), (first, *rest) = self.factors, [names[place] for place in self.terms]
+            total = str(rest[0]) if len(rest) == 1 else f"({' + '.join(map(str, rest))})"
+            head = "" if factor == 1 else f"{factor:g} × "
+            return f"{names[self.column]} = {head}{first} {'×' if self.power > 0 else '/'} {total}"
         parts = [
             ("-" if factor < 0 else "+", abs(factor), place)
             for factor, place in zip(self.factors, self.terms, strict=True)
@@ -101,7 +155,7 @@ class Relation:
 
     def to_json(self) -> list[Any]:
         """All attributes, as JSON values."""
-        return [self.column, list(self.terms), list(self.factors), self.constant]
+        return [self.column, list(self.terms), list(self.factors), self.constant, self.power]
 
     @classmethod
     def from_json(cls, content: Any, n_columns: int) -> "Relation":
@@ -110,15 +164,17 @@ class Relation:
         Raises:
             ValueError: If there is no such relation.
         """
-        column, terms, factors, constant = content
-        places, is_sum = [column, *terms], len(factors) > 0
+        column, terms, factors, constant, power = content
+        places, n_factors = [column, *terms], len(terms) if len(factors) and not power else len(factors)
+        if type(power) is not int or abs(power) > 1 or (power and (len(factors) != 1 or not 2 <= len(terms) <= 3)):
+            raise ValueError("a relation is no product")
         if not all(type(place) is int and 0 <= place < n_columns for place in places):
             raise ValueError("a relation is of columns that there are not")
-        if len(set(places)) < max(2, len(places)) or len(factors) != is_sum * len(terms):
+        if len(set(places)) < max(2, len(places)) or len(factors) != n_factors:
             raise ValueError("a relation has a column twice, or no factor for one")
         if not all(type(number) is float and abs(number) < np.inf for number in (*factors, constant)) or 0 in factors:
             raise ValueError("a relation has factors that are not numbers, or 0")
-        return cls(column, tuple(terms), tuple(factors), constant)
+        return cls(column, tuple(terms), tuple(factors), constant, power)
 
 
 def _restore_order(
@@ -139,11 +195,11 @@ def _restore_order(
 def relations(
     columns: Sequence[Cells], codes: Sequence[ColumnCode], left_out: Sequence[Any] = ()
 ) -> tuple[Relation, ...]:
-    """Finds the sums and the orders that every row obeys in which no cell of theirs is missing.
+    """Finds the relations that rows obey in which no cell of theirs is missing.
 
     Sums are the null space of the columns, each with the last of its columns on the left, so that no two have the same
-    one there. They are kept if they hold in every row to the data's precision. An order of two columns that a chain of
-    others implies is left out.
+    one there. They are kept if they hold in every row to the data's precision. Products hold in nearly all rows, and
+    orders in all; an order of two columns that a chain of others implies is left out.
 
     Args:
         columns: The columns of a table; those of categories have no part in it.
@@ -160,8 +216,43 @@ def relations(
     whole = ~np.any([columns[place].is_missing for place in places], axis=0) if places else np.zeros(0, bool)
     if not 1 < len(places) <= _MOST_COLUMNS or whole.sum() < max(FEWEST_ROWS, 4 * len(places)):
         return ()
-    # In order, so that rows which an order changed obey the sums in the end.
-    return (*_orders(columns, places), *_sums(columns, places, whole, codes))[:_MOST_RELATIONS]
+    sums = _sums(columns, places, whole, codes)
+    others = _products(columns, places, whole, codes, sums)
+    # In order, so that rows which an order changed obey the others in the end.
+    return (*_orders(columns, places), *_in_turn([*sums, *others]))[:_MOST_RELATIONS]
+
+
+def _products(
+    columns: Sequence[Cells],
+    places: list[int],
+    whole: Bool[np.ndarray, " n"],
+    codes: Sequence[ColumnCode],
+    sums: Sequence[Relation],
+) -> list[Relation]:
+    own = [place for place in places if not columns[place].is_date]
+    if not 2 < len(own) <= MOST_COLUMNS:
+        return []
+    values = np.stack([columns[place].values[whole].astype(float) for place in own], axis=1)
+    units = np.array([codes[place].unit for place in own])
+    decided = {
+        own.index(each.column): [own.index(term) for term in each.terms if term in own]
+        for each in sums
+        if each.column in own
+    }
+    return [
+        Relation(own[column], tuple(own[term] for term in terms), (factor,), 0.0, power)
+        for column, terms, factor, power in products(values, units, decided)
+    ]
+
+
+def _in_turn(found: list[Relation]) -> list[Relation]:
+    """The relations, each after those of the columns that it is calculated from."""
+    left, done = list(found), list[Relation]()
+    while left:
+        open_columns = {each.column for each in left}
+        done += [each for each in left if open_columns.isdisjoint(each.terms)] or left
+        left = [each for each in left if each not in done]
+    return done
 
 
 def _sums(

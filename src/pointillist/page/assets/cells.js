@@ -178,13 +178,14 @@
    * @param {DrawnColumn[]} columns
    */
   function restoreOnce(relations, columns, first, rows, isFixed, isLast) {
-    for (const [column, terms, factors, constant] of relations) {
+    for (const [column, terms, factors, constant, power] of relations) {
       const own = [column, ...terms].map((token) => columns[token]);
       for (let r = first; r < first + rows; r++) {
         const free = [column, ...terms].map((token) => !isFixed(r, token));
         const values = own.map((each) => each.values[r]);
         if (values.some(Number.isNaN)) continue;
-        if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, isLast);
+        if (power) restoreProduct(values, own, free, factors[0], power, isLast);
+        else if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, isLast);
         else restoreOrder(values, own, free);
         own.forEach((each, i) => (each.values[r] = values[i]));
       }
@@ -194,17 +195,45 @@
   /** What a column's numbers are whole multiples of; 0 if of nothing. */
   const unitOf = ({ step, decimals }) => step || (decimals === null ? 0 : 10 ** -decimals);
 
+  /** What is so small beside a column's numbers that it counts for nothing. */
+  const smallOf = ({ minimum, maximum }) => 1e-9 * Math.max(Math.abs(minimum), Math.abs(maximum));
+
+  /** A number in a column; what does not fit in there is left to the next column. */
+  function put(column, number, isLast) {
+    const { minimum, maximum, round, scores } = column;
+    const wanted = round(number);
+    const fits = round(clamp(wanted, minimum, maximum));
+    return isLast && scores && Math.abs(wanted - fits) > smallOf(column) ? wanted : fits;
+  }
+
   function restoreSum(values, own, free, weights, constant, isLast) {
     const total = () => values.reduce((sum, value, k) => sum + weights[k] * value, constant);
-    const small = own.map(({ minimum, maximum }) => 1e-9 * Math.max(Math.abs(minimum), Math.abs(maximum)));
-    const within = 0.5 * unitOf(own[0]) + small[0];
+    const within = 0.5 * unitOf(own[0]) + smallOf(own[0]);
     for (let i = 0; i < own.length && Math.abs(total()) > within; i++) {
-      if (!free[i]) continue;
-      const { minimum, maximum, round, scores } = own[i];
-      const wanted = round(-(total() - weights[i] * values[i]) / weights[i]);
-      // What does not fit in here is left to the next column.
-      const fits = round(clamp(wanted, minimum, maximum));
-      values[i] = isLast && scores && Math.abs(wanted - fits) > small[i] ? wanted : fits;
+      if (free[i]) values[i] = put(own[i], -(total() - weights[i] * values[i]) / weights[i], isLast);
+    }
+  }
+
+  /** The first value is factor × the second × the sum of the others to a power, 1 or -1. */
+  function restoreProduct(values, own, free, factor, power, isLast) {
+    // Whole numbers are counts, and exact.
+    const units = own.map((column, i) => (i && unitOf(column) >= 1 ? 0 : unitOf(column)));
+    const sum = (of) => of.slice(2).reduce((total, value) => total + value, 0);
+    const solved = (i) => {
+      const [column, first] = values;
+      if (i === 0) return factor * first * sum(values) ** power;
+      if (i === 1) return column / (factor * sum(values) ** power);
+      return (column / (factor * first)) ** power - (sum(values) - values[i]);
+    };
+    const isOff = (isRounded) => {
+      const wanted = solved(0);
+      const share = units[1] / Math.abs(values[1]) + sum(units) / Math.abs(sum(values));
+      const slack = isRounded && share > 0 ? Math.abs(wanted) * share : 0;
+      return Number.isFinite(wanted) && Math.abs(values[0] - wanted) > 0.5 * (units[0] + slack) + smallOf(own[0]);
+    };
+    for (let i = 0; i < own.length && isOff(i > 0); i++) {
+      const wanted = solved(i);
+      if (free[i] && Number.isFinite(wanted)) values[i] = put(own[i], wanted, isLast);
     }
   }
 
