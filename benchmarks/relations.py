@@ -1,8 +1,8 @@
 """Sums, products and orders that data obeys: how many generated rows break them, with restoring and without.
 
 A made table of 20,000 flights has a departure and an arrival that follow from the plan, delays and times in the air,
-two of the columns as sums of others, an income as a product, and cells that are missing together. Beside the share of rows that break a
-relation stand the seconds of finding the relations, out of those of the fit.
+two of the columns as sums of others, an income as a product, and cells that are missing together. Beside the share of
+rows that break a relation stand the seconds of finding the relations, out of those of the fit.
 """
 
 import copy
