@@ -15,7 +15,7 @@ declare global {
   interface PackedWeights {
     shapes: [name: string, shape: number[], along: "all" | "inputs" | "outputs" | null][];
     weights: string;
-    weights_type: "int8" | "steps" | "float16" | "float32";
+    weights_type: "steps" | "float32";
     scales?: string;
     rest?: string;
   }
@@ -148,7 +148,7 @@ declare global {
     below?: (value: number) => number;
   }
 
-  /** A column is a sum of others; without factors it is no less than another. */
+  /** A column is a sum of others; with a power a product or a quotient; without factors it is no less than another. */
   type Relation = [column: number, terms: number[], factors: number[], constant: number, power: number];
 
   /** What a condition allows of a token, and of the number beside it. */

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_relations import cells, codes_of, of
 
-from pointillist.points.relations import restored
+from pointillist.points.relations import Relation, restored
 
 N = 2000
 
@@ -104,6 +104,35 @@ def test_no_column_is_calculated_from_itself(rng):
     back = [each.values for each in restored(drawn, codes_of(data), found, np.zeros((N, 6), bool))]
     for each in found:
         assert holds(each, back, np.full(6, 1e-7)).all(), each
+
+
+def test_a_count_is_not_calculated_where_other_columns_decide_the_product(rng):
+    """A count that is rounded would leave the product nearly as wrong as it was: another column takes its place."""
+    price, quantity = np.round(rng.gamma(2, 10, N) + 1, 2), np.ceil(rng.lognormal(3, 1, N))
+    net = np.round(price * quantity, 2)
+    tax = np.round(0.19 * rng.gamma(2, 100, N), 2)
+    made = [np.round(net + tax, 2), tax, net, price, quantity]
+    data = [*map(cells, made)]
+    found = of(*data)
+    assert not any(each.power and each.column == 4 for each in found)
+    back = restored([cells(rng.permutation(own)) for own in made], codes_of(data), found, np.zeros((N, 5), bool))
+    gross, tax, net, price, quantity = (each.values for each in back)
+    np.testing.assert_allclose(gross, tax + net, atol=1e-6)
+    if any(each.power for each in found):
+        assert (np.abs(net - price * quantity) < 0.0051 + 0.005 * quantity).mean() > 0.99
+
+
+def test_constant_and_huge_columns_are_passed_over(rng):
+    columns = [*shop(rng), np.full(N, 2024.0), 1e150 * rng.random(N)]
+    assert kept(of(*map(cells, columns))) == {(2, (0, 1), (1.0,), 1)}
+
+
+def test_a_factor_of_0_gives_way_to_a_given_product():
+    data = [*map(cells, shop(np.random.default_rng(0)))][:3]
+    drawn = [cells([3.0]), cells([0.0]), cells([20.0])]
+    relation = Relation(2, (0, 1), (1.0,), 0.0, 1)
+    back = restored(drawn, codes_of(data), (relation,), np.array([[True, False, True]]))
+    assert [each.values[0] for each in back] == [3, 6.67, 20]
 
 
 def test_sums_and_products_hold_together(rng):

@@ -39,8 +39,8 @@ def weights_content(
         scales: Steps of tensors by their names, for "steps".
 
     Returns:
-        `shapes` (of every tensor its name, its shape, and perhaps along what its steps change: null for one that has
-        none), `weights`, and for "steps" `scales`, the steps, and `rest`, the tensors that have none.
+        `shapes` (of every tensor its name, its shape, and along what its steps change: null for one that has none),
+        `weights`, and for "steps" `scales`, the steps, and `rest`, the tensors that have none.
     """
     exact: Literal["float16", "float32"] = "float16" if precision == "steps" else "float32"
     with np.errstate(over="ignore"):

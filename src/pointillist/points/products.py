@@ -18,9 +18,9 @@ BY_CHANCE = 0.5
 """Most rows that may obey it if one of its columns is in another order; else it says little about that one."""
 
 FEWEST_VALUES = 20
-"""Fewest values of the largest column of a product."""
+"""Fewest values of a product, and of the column that is calculated."""
 
-_SEARCHED, _TRIED = 200, 5000
+_SEARCHED = 200
 _NULL = 1e-9
 
 
@@ -53,7 +53,7 @@ def products(
     """Finds products of two columns, or of one and a sum of two, that nearly all rows obey.
 
     Args:
-        values: Numbers, in rows.
+        values: Numbers, in rows, at least two of each column.
         units: What the numbers of each column are multiples of, shape (d,); 0 if of nothing.
         decided: Columns that other relations decide, each with the columns that it is calculated from.
 
@@ -64,18 +64,19 @@ def products(
     """
     n = len(values)
     exact = rounding(units)
-    few, some = (values[np.arange(min(n, most)) * n // min(n, most)] for most in (_SEARCHED, _TRIED))
-    n_values = [len(np.unique(column)) for column in some.T]
-    size = np.median(np.abs(values), axis=0) / np.maximum(np.ptp(values, axis=0), np.finfo(float).tiny)
+    few = values[np.arange(min(n, _SEARCHED)) * n // min(n, _SEARCHED)]
+    n_values = [len(np.unique(column)) for column in values.T]
+    size = np.median(np.abs(values), axis=0) / np.ptp(values, axis=0)
     of, seen = {column: set(terms) for column, terms in decided.items()}, set[frozenset[int]]()
     for found in _candidates(few, units, exact, n_values):
         own = exact.copy()
         own[found.top] = units[found.top]
-        if frozenset(found.places) in seen or not _is_real(found, some, own):
+        if frozenset(found.places) in seen or not _is_real(found, values, own):
             continue
         ends = found.places[: 2 + (len(found.right) == 1)]
         free = [place for place in ends if place not in of and n_values[place] >= FEWEST_VALUES]
         free = [place for place in free if not _needs(of, set(found.places) - {place}, place)]
+        free = [place for place in free if place == found.top or _survives(found, place, values, units)]
         if not free:
             continue
         seen.add(frozenset(found.places))
@@ -132,6 +133,19 @@ def _snapped(found: Product, rows: np.ndarray, units: np.ndarray) -> Product:
     tried = [Product(found.top, found.left, found.right, factor) for factor in (*short, found.factor)]
     shares = [each.solved(rows, own).mean() for each in tried]
     return next(each for each, share in zip(tried, shares, strict=True) if share >= max(shares) - 0.01)
+
+
+def _survives(found: Product, column: int, rows: np.ndarray, units: np.ndarray) -> bool:
+    """Whether nearly as many rows obey it to the top's own precision if a column is calculated, and rounded."""
+    own = np.zeros(len(units))
+    own[found.top] = units[found.top]
+    made = rows.copy()
+    made[:, found.top] = rows[np.random.default_rng(0).permutation(len(rows)), found.top]
+    others = found.right if column == found.left else (found.left,)
+    solved = made[:, found.top] / (found.factor * made[:, list(others)].sum(axis=1))
+    is_there = np.isfinite(solved)
+    made[:, column] = np.round(solved / units[column]) * units[column] if units[column] else solved
+    return is_there.any() and bool(found.solved(made, own)[is_there].mean() >= found.solved(rows, own).mean() - 0.02)
 
 
 def _is_real(found: Product, rows: np.ndarray, units: np.ndarray) -> bool:

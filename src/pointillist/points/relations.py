@@ -52,7 +52,7 @@ class Relation:
         """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
 
         Numbers stay within the ranges of their columns, except where a fixed one leaves an order no other way, and
-        for the last time that a sum is restored: then columns of many values may leave theirs.
+        for the last time that a sum or a product is restored: then columns of many values may leave theirs.
         """
         there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
         values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
@@ -109,11 +109,12 @@ class Relation:
 
         def off(rows: Int[np.ndarray, " m"], within: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " m"]:
             """Which rows break it by more than the rounding of the columns, if these are multiples of `within`."""
-            own, first, rest = values[rows, 0], values[rows, 1], values[rows, 2:].sum(axis=1)
+            first, rest = np.abs(values[rows, 1]), np.abs(values[rows, 2:].sum(axis=1))
             wanted = self._solved(values[rows], 0)
-            share = within[1] / np.abs(first) + within[2:].sum() / np.abs(rest)
-            slack = np.where(share > 0, np.abs(wanted) * share, 0.0)
-            return np.isfinite(wanted) & (np.abs(own - wanted) > 0.5 * (within[0] + slack) + small[0])
+            slack = np.abs(self.factors[0]) * within[1] * rest**self.power
+            if within[2:].any():
+                slack = slack + np.abs(self.factors[0]) * within[2:].sum() * first * rest ** (self.power - 1)
+            return np.isfinite(wanted) & (np.abs(values[rows, 0] - wanted) > 0.5 * (within[0] + slack) + small[0])
 
         with np.errstate(divide="ignore", invalid="ignore"):
             rows = np.flatnonzero(there)
@@ -229,19 +230,23 @@ def _products(
     codes: Sequence[ColumnCode],
     sums: Sequence[Relation],
 ) -> list[Relation]:
-    own = [place for place in places if not columns[place].is_date]
+    rows = np.flatnonzero(whole)
+    rows = rows[np.arange(min(len(rows), _ROWS)) * len(rows) // min(len(rows), _ROWS)]
+    own = [place for place in places if not columns[place].is_date and np.ptp(columns[place].values[rows]) > 0]
     if not 2 < len(own) <= MOST_COLUMNS:
         return []
-    values = np.stack([columns[place].values[whole].astype(float) for place in own], axis=1)
+    values = np.stack([columns[place].values[rows].astype(float) for place in own], axis=1)
     units = np.array([codes[place].unit for place in own])
     decided = {
         own.index(each.column): [own.index(term) for term in each.terms if term in own]
         for each in sums
         if each.column in own
     }
+    with np.errstate(all="ignore"):
+        found = list(products(values, units, decided))
     return [
         Relation(own[column], tuple(own[term] for term in terms), (factor,), 0.0, power)
-        for column, terms, factor, power in products(values, units, decided)
+        for column, terms, factor, power in found
     ]
 
 
@@ -354,10 +359,10 @@ def restored(
 ) -> tuple[Cells, ...]:
     """Returns cells that obey the relations, in rows where none of theirs is missing.
 
-    A sum takes the place of its column, or of the first of its terms that is not fixed if its column is; where that
-    would leave the column's range, the next ones change as well. Where sums cannot hold within those ranges, columns of
-    many values leave theirs; if there is none, a sum stays broken. Of two columns in the wrong order, the one that
-    should be higher moves as far to the other side; or the other one, if it is fixed, beyond its range if need be.
+    A sum or a product takes the place of its column, or of the first of its terms that is not fixed if its column is;
+    where that would leave the column's range, the next ones change as well. Where they cannot hold within those ranges,
+    columns of many values leave theirs; if there is none, they stay broken. Of two columns in the wrong order, the one
+    that should be higher moves as far to the other side; or the other one, if it is fixed, beyond its range if need be.
 
     Args:
         columns: The columns.

@@ -227,8 +227,9 @@
     };
     const isOff = (isRounded) => {
       const wanted = solved(0);
-      const share = units[1] / Math.abs(values[1]) + sum(units) / Math.abs(sum(values));
-      const slack = isRounded && share > 0 ? Math.abs(wanted) * share : 0;
+      const [first, rest] = [values[1], sum(values)].map(Math.abs);
+      const ofTerms = units[1] * rest ** power + sum(units) * first * rest ** (power - 1);
+      const slack = isRounded ? Math.abs(factor) * ofTerms : 0;
       return Number.isFinite(wanted) && Math.abs(values[0] - wanted) > 0.5 * (units[0] + slack) + smallOf(own[0]);
     };
     for (let i = 0; i < own.length && isOff(i > 0); i++) {

@@ -159,6 +159,7 @@
     byId("progress").value = 0;
     say(`drawing ${many(choices.rows, "row")} …`);
     let drawnAt = 0;
+    const run = latest.draw + 1;
     try {
       const made = await draw(choices, (made, n) => {
         byId("progress").value = n / choices.rows;
@@ -176,6 +177,8 @@
       const effective = size ? `; effective sample size ${size}` : "";
       say(`${many(choices.rows, "row")} in ${seconds.toFixed(1)} s, by ${by}${effective}`);
     } catch (error) {
+      // Another draw may have begun.
+      if (latest.draw !== run) return;
       latest.draw++;
       // Of the rows that were to come, some may have been shown.
       [table, ready] = [null, 0];

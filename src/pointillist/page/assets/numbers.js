@@ -36,7 +36,7 @@ class NumberModel {
     const predict = (x_t, level) =>
       given ? given.mean(x_t, level) : predictByLabel(denoiser, x_t, level, sorted, guidance);
     const { sampler, steps } = this.model;
-    if (given || (sorted && !prior)) {
+    if (given || (sorted && !prior && sampler === "dpm")) {
       // Rows of a class, or with given values, have a mean that need not be near 0: the noised ones have some of it.
       const level = startOf(sampler, schedule);
       const mean = predict(new Float32Array(x.length), level);

@@ -79,7 +79,7 @@
    */
   async function inRanges(workers, settings, width, rows, message, isWanted, put) {
     let [next, found, effective] = [0, 0, 0];
-    const last = settings.most_tries * Math.ceil(rows / settings.kept);
+    const last = settings.most_tries * Math.max(2, Math.ceil(rows / settings.kept));
     while (found < rows && isWanted()) {
       if (next >= last) {
         throw new Error("too few rows meet the conditions together; ask for more than that");
