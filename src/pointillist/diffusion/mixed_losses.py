@@ -29,7 +29,7 @@ LOG_NORMAL = (-1.7, 1.8)
 """Mean and standard deviation of log σ. Rows of a table lie close to where numbers determine each other, which only low
 noise shows; at high noise, the tokens decide."""
 
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
