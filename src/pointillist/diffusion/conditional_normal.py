@@ -21,7 +21,8 @@ def conditional_normal(
     """Mean and standard deviation of each number of x ~ N(0, C), given some of them.
 
     They are conditioned on one after another, each by equation A.6 of Rasmussen & Williams (2006, Gaussian Processes
-    for Machine Learning).
+    for Machine Learning). A Cholesky factor would be faster, but XLA's calls of LAPACK share the threads that programs
+    run in and wait for them, so that two programs at once can wait forever.
 
     Args:
         covariance: C, shape (k, k); not looked at if there are more than `MOST_NUMBERS`.
