@@ -112,6 +112,8 @@ declare global {
     is_whole?: boolean;
     is_standard?: boolean;
     place?: number;
+    /** Its place among the columns of pairs. */
+    pair: number;
     quantiles?: Float64Array;
     centre: number;
     unit: number;
@@ -131,6 +133,15 @@ declare global {
     /** The lowest and the highest whole number that it can hold. */
     limits?: [number, number];
     per_second: number;
+  }
+
+  /** How the training rows are spread over a grid of each pair of columns. */
+  interface PairsContent {
+    bins: number;
+    /** Ends of the bins, or indices of categories, of one column after another. */
+    ends: Float64Array;
+    /** Numbers of rows, of one pair after another. */
+    counts: Float64Array;
   }
 
   /** A column with drawn values, and what becomes of them. */
@@ -240,6 +251,7 @@ declare global {
     kernel: string;
     numbers: string;
     columns: Column[];
+    pairs: PairsContent | null;
     relations: Relation[];
     classes: {
       labels: (string | number | boolean)[];

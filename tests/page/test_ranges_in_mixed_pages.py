@@ -6,7 +6,7 @@ import pytest
 
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion, between, one_of, present
-from pointillist.page import mixed, numbers, render
+from pointillist.page import mixed, numbers
 from pointillist.points.allowed import allowed
 
 DRAWN = """async ([asked, where, given]) => {
@@ -101,13 +101,14 @@ def test_sets_in_a_table_without_continuous_numbers_are_pythons(page_of, monkeyp
     model = Diffusion(width=16, depth=1, epochs=5, random_state=0).fit(table)
     content = mixed.weights_content
     monkeypatch.setattr(mixed, "weights_content", lambda tensors, *_: content(tensors, "float32"))
-    text = render(model.model_, "")
+    page = page_of(model)
+    text = page.evaluate("() => pointillist.textIn('worker-source')")
     assert "class MixedModel" in text and "class Weighted" in text
     assert not any(
         part in text for part in ("class NumberModel", "class KnownRows", "function walkInto", "function drawnLabels")
     )
     expected = model.sample(100, where={"x": one_of("a", "b"), "y": one_of("b", "c")}, random_state=1)
-    found, effective = drawn(page_of(model), {"x": {"values": [0, 1]}, "y": {"values": [1, 2]}}, {}, rows=100, seed=1)
+    found, effective = drawn(page, {"x": {"values": [0, 1]}, "y": {"values": [1, 2]}}, {}, rows=100, seed=1)
     assert effective == pytest.approx(model.effective_sample_size_, rel=1e-2)
     for name in "xyz":
         assert ["abcd"[int(value)] for value in found[name]] == expected[name].to_pylist()

@@ -20,6 +20,7 @@ from pointillist.models.hyperparameters import (
     unused_betas,
     values_of,
 )
+from pointillist.models.pairs import pairs_of_numbers, pairs_of_table
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.private import NOT_LEARNED, PrivateTraining, plan_privately
@@ -31,6 +32,8 @@ from pointillist.points import Table
 from pointillist.points.keys import without_keys
 from pointillist.points.layout import Layout, check_finite, read_numbers
 from pointillist.points.mixed import MixedTable
+from pointillist.points.pair_counts import PairCounts
+from pointillist.points.token_codec import TokenCodec
 
 Reader = Callable[[Any], tuple[Layout, np.ndarray]]
 """Reads rows of numbers, finite, with their layout."""
@@ -55,6 +58,7 @@ class Task:
         table: The table, if cells become tokens.
         before: The model whose training is continued.
         private: The training, if it is differentially private.
+        pairs: What the model keeps of pairs of columns.
     """
 
     asked: Hyperparameters
@@ -64,6 +68,7 @@ class Task:
     table: MixedTable | None = None
     before: RowModel | None = None
     private: PrivateTraining | None = None
+    pairs: PairCounts | None = None
 
     def without_table(self) -> "Task":
         """Returns the task without its table, of which the plan holds all that training needs."""
@@ -130,12 +135,16 @@ def prepare(
             )
         own, classes, trained_with = plan_tokens(asked, *mixed, y, categorical=categorical, seed=seed)
         _warn_of_unused(unused, "model of this table is one of tokens")
-        return Task(asked, own, classes, trained_with, table=mixed[0])
+        codec = own.codec
+        assert isinstance(codec, TokenCodec)
+        pairs = pairs_of_table(own.rows, mixed[0], codec.encoding)
+        return Task(asked, own, classes, trained_with, table=mixed[0], pairs=pairs)
     rows = X.plain() if isinstance(X, MixedTable) else X
     label = None
     if isinstance(rows, Table):
         read, label = numbers_of, rows.label
-    return Task(asked, *plan_numbers(asked, *read(rows), y, label=label, before=before, seed=seed), before=before)
+    own, classes, trained_with = plan_numbers(asked, *read(rows), y, label=label, before=before, seed=seed)
+    return Task(asked, own, classes, trained_with, before=before, pairs=pairs_of_numbers(own.rows, own.labels))
 
 
 def _warn_of_unused(names: Sequence[str], model: str) -> None:
@@ -167,7 +176,7 @@ def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
         validation = np.concatenate([before.record.validation_history, validation])
     record = Record(history, validation, plan.seed, mark)
     asked = values_of(task.asked)
-    return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with)
+    return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with, task.pairs)
 
 
 def _private(task: Task, private: PrivateTraining) -> RowModel:

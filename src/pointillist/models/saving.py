@@ -28,6 +28,7 @@ from pointillist.points.encoding import TableEncoding
 from pointillist.points.layout import Layout
 from pointillist.points.names import name_from_json, name_to_json
 from pointillist.points.number_codec import NumberCodec
+from pointillist.points.pair_counts import PairCounts
 from pointillist.points.token_codec import TokenCodec
 
 _NETWORK = "network."
@@ -77,6 +78,8 @@ def save_model(model: RowModel, path: Path) -> None:
         tensors |= _spread_of(model.process)
     if classes is not None:
         tensors["class_counts"] = classes.counts.astype(np.int64)
+    if model.pairs is not None:
+        tensors |= model.pairs.tensors()
     write_model(path, facts, tensors)
 
 
@@ -106,15 +109,20 @@ def load_model(path: Path) -> RowModel:
             expected[name] = ((length,), _SINGLE)
         if claim.n_classes:
             expected["class_counts"] = ((claim.n_classes,), np.dtype("i8"))
+        if has_pairs := "pair_counts" in declared:
+            expected |= PairCounts.shapes(claim.n_columns, declared["pair_counts"][0][-1])
         tensors = read_tensors(path, expected)
         if claim.n_classes and (tensors["class_counts"] < 1).any():
             raise ValueError("a class has no rows")
         codec, process, labels = claim.assemble(tensors)
-        network = {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
+        network = weights.from_named(
+            template, {name.removeprefix(_NETWORK): t for name, t in tensors.items() if name.startswith(_NETWORK)}
+        )
         guarantee = None if facts["privacy"] is None else Guarantee.from_json(facts["privacy"])
         record = Record(tensors["history"], tensors["validation_history"], seed, fingerprint, guarantee)
         classes = Classes(labels, tensors["class_counts"], column) if claim.n_classes else None
-        return RowModel(codec, process, weights.from_named(template, network), classes, record, asked, trained_with)
+        pairs = PairCounts.from_tensors(tensors) if has_pairs else None
+        return RowModel(codec, process, network, classes, record, asked, trained_with, pairs)
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,7 @@ class _Claim:
         architecture: The network's architecture.
         width: Number of values of a row that the network sees.
         n_classes: Number of classes.
+        n_columns: Number of columns, of which one may be the classes.
         shapes: Shapes of the tensors of codec and process.
         assemble: Makes codec, process and labels from the tensors.
     """
@@ -132,6 +141,7 @@ class _Claim:
     architecture: AnyArchitecture
     width: int
     n_classes: int
+    n_columns: int
     shapes: dict[str, Shape]
     assemble: Callable[[Tensors], tuple[Codec, Process, np.ndarray]]
 
@@ -160,7 +170,8 @@ def _of_numbers(
             raise ValueError("a column's spread is 0, negative or beyond use")
         return codec, GaussianProcess.of(trained_with, len(labels), sigma_data), labels
 
-    return _Claim(architecture_of(trained_with, len(labels), k), k, len(labels), shapes, assemble)
+    architecture = architecture_of(trained_with, len(labels), k)
+    return _Claim(architecture, k, len(labels), d + bool(len(labels)), shapes, assemble)
 
 
 def _of_tokens(
@@ -186,7 +197,8 @@ def _of_tokens(
             raise ValueError("an axis of its numbers has no length")
         return codec, replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
 
-    return _Claim(process.architecture, codec.width, n_classes, shapes, assemble)
+    n_columns = len(codec.encoding.columns)
+    return _Claim(process.architecture, codec.width, n_classes, n_columns, shapes, assemble)
 
 
 def _spread_of(process: MaskedProcess) -> Tensors:

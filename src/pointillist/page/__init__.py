@@ -15,6 +15,7 @@ from pointillist.page.mixed import mixed_content
 from pointillist.page.numbers import number_content
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel
 from pointillist.page.weights import deflated, planes
+from pointillist.points.pair_counts import MOST_ROWS
 
 WORKER = (
     *ENGINE,
@@ -31,7 +32,6 @@ WORKER = (
 
 SCRIPTS = (
     "elements.js",
-    "engine/weights.js",
     "engine/workers.js",
     "classes.js",
     "csv.js",
@@ -43,11 +43,12 @@ SCRIPTS = (
     "given.js",
     "ranges.js",
     "conditions.js",
+    "pairs.js",
     "pictures.js",
     "fill.js",
     "model.js",
 )
-"""Scripts of the page, in the order in which it runs them."""
+"""Scripts of the page, in the order in which it runs them, after `engine/weights.js`."""
 
 OF_KIND = {
     "numbers": {"known.js", "numbers.js", "classes.js", "scaled.js"},
@@ -115,11 +116,16 @@ def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
             verdict=verdict,
             content=content,
             data=as_json(content),
-            worker=Markup("\n").join(map(code, _needed(WORKER, content["model"]))),
-            scripts=_needed(SCRIPTS, content["model"]),
+            worker=_packed(_needed(WORKER, content["model"])),
+            scripts=_packed(_needed(SCRIPTS, content["model"])),
             security=SECURITY,
         )
     )
+
+
+def _packed(scripts: Sequence[str]) -> Markup:
+    """Scripts as one deflated text, a third of their length."""
+    return Markup(deflated("\n".join(map(code, scripts)).encode(), has_repeats=True))
 
 
 def _needed(scripts: Sequence[str], model: dict[str, Any]) -> list[str]:
@@ -133,8 +139,16 @@ def _needed(scripts: Sequence[str], model: dict[str, Any]) -> list[str]:
 def _content(model: RowModel) -> dict[str, Any]:
     content = number_content(model) if isinstance(model.process, GaussianProcess) else mixed_content(model)
     arrays: list[np.ndarray] = []
-    content["columns"] = _without_arrays(content["columns"], arrays)
-    content["numbers"] = deflated(planes(np.concatenate([np.empty(0), *arrays])))
+    pairs = None
+    if model.pairs is not None:
+        own = model.pairs
+        pairs = {"bins": own.counts.shape[-1], "ends": own.ends.ravel(), "counts": own.counts.ravel().astype(float)}
+        content["carried"].append(
+            f"how many training rows (of up to {MOST_ROWS:,}) lie in each cell of a grid of {pairs['bins']} × "
+            f"{pairs['bins']}, for each two columns"
+        )
+    content["columns"], content["pairs"] = _without_arrays([content["columns"], pairs], arrays)
+    content["numbers"] = deflated(planes(np.concatenate([np.empty(0), *arrays])), has_repeats=True)
     guarantee = model.record.guarantee
     content["privacy"] = None
     if guarantee is not None:

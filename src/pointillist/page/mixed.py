@@ -39,6 +39,12 @@ OF_NUMBERS, OF_SLOTS, OF_OUTER = 0.5, 0.6, 1.5
 Rows of tables differ most by errors of the first two, and least by those of the last.
 """
 
+FINENESS = 0.5, 0.6, 0.7, 0.85, 1.0, 1.15
+"""Steps of all weights, in usual ones, of which the finest are taken whose text is short enough, or else usual ones."""
+
+LONGEST = 890_000
+"""Longest text of weights for that, in characters: the page then has less than a megabyte."""
+
 RAREST = 1e-3
 """Share of rows of a value that counts no less, however rare it is."""
 
@@ -113,6 +119,10 @@ def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
     seen = np.concatenate([rare, np.full((tokens.n_shown, 1), OF_SLOTS)])
     scales |= {name: scales[name] * seen[: len(tensors[name])] for name in _OF_SEEN if name in tensors}
     scales["of_tokens.output.weight"] = rare.T
+    for fineness in FINENESS:
+        own = weights_content(tensors, "steps", {name: fineness * scale for name, scale in scales.items()})
+        if own is not None and len(own["weights"]) <= LONGEST:
+            return own
     found = weights_content(tensors, "steps", scales) or weights_content(tensors, "float32")
     if found is None:
         raise ValueError("the model's weights are not finite: fit it again")

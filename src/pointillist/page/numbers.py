@@ -73,7 +73,7 @@ def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[di
     columns = []
     for i in range(codec.n_columns):
         column: dict[str, Any] = {"minimum": float(scaling.minimum[i]), "maximum": float(scaling.maximum[i])}
-        column |= {"is_whole": bool(scaling.is_whole[i]), "type": codec.types[i]}
+        column |= {"is_whole": bool(scaling.is_whole[i]), "type": codec.types[i], "pair": i}
         if varies[i]:
             place = int(varies[:i].sum())
             column |= {"place": place, "can_be_given": can_be_given}
@@ -87,7 +87,7 @@ def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[di
         columns.append(column)
     if model.label_place is not None:
         assert model.classes is not None
-        columns.insert(model.label_place, {"is_label": True, "type": types[model.label_place]})
+        columns.insert(model.label_place, {"is_label": True, "type": types[model.label_place], "pair": len(columns)})
     for i, column in enumerate(columns):
         column["name"] = str(i) if names is None else names[i]
     return columns

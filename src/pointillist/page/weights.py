@@ -104,8 +104,12 @@ def planes(numbers: Float[np.ndarray, " n"]) -> bytes:
     return np.asarray(numbers, "<f8").view(np.uint8).reshape(-1, 8).T.tobytes()
 
 
-def deflated(data: bytes) -> str:
-    """Encodes bytes as text of 85 characters, of which five stand for four bytes."""
-    # What looks random has no repetitions but by chance.
-    deflate = zlib.compressobj(9, strategy=zlib.Z_RLE)
+def deflated(data: bytes, *, has_repeats: bool = False) -> str:
+    """Encodes bytes as text of 85 characters, of which five stand for four bytes.
+
+    Args:
+        data: The bytes.
+        has_repeats: Whether to search for repetitions, which what looks random has only by chance.
+    """
+    deflate = zlib.compressobj(9, strategy=zlib.Z_DEFAULT_STRATEGY if has_repeats else zlib.Z_RLE)
     return base64.b85encode(deflate.compress(data) + deflate.flush()).translate(_TEXT).decode()

@@ -2,18 +2,18 @@
 /* A model's page: what is asked for, the rows that are drawn, and what is shown of them. */
 
 (async () => {
-  const { Workers, Table, MixedTable, drawnLabels, histogram, pair, shown, MOST_POINTS } = window.pointillist;
-  const { Conditions, byId, element, givenCell, inRanges, knownRow, setUpFill, withNumbers } = window.pointillist;
+  const { Workers, Table, MixedTable, drawnLabels, histogram, pair, gridOf, shown, MOST_POINTS } = window.pointillist;
+  const { Conditions, byId, element, givenCell, inRanges, knownRow, setUpFill, textIn, withNumbers } = window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
 
   /** @type {PageContent} */
   const content = JSON.parse(byId("content").textContent);
-  content.columns = await withNumbers(content.columns, content.numbers);
+  [content.pairs, ...content.columns] = await withNumbers([content.pairs, ...content.columns], content.numbers);
   const { columns, classes, model } = content;
   const isMixed = model.kind === "mixed";
-  const workers = new Workers(byId("worker-source").textContent, content.kernel, [model]);
+  const workers = new Workers(await textIn("worker-source"), content.kernel, [model]);
 
   const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
@@ -22,6 +22,8 @@
   /** @type {DrawnTable | null} */
   let table = null;
   let ready = 0;
+  /** Whether the rows are of the whole table's distribution. */
+  let areUnconditional = true;
 
   /**
    * Draws rows in chunks that workers take in turn.
@@ -155,6 +157,8 @@
       return;
     }
     [table, ready] = [null, 0];
+    const { given, label, ranges, conditions: limits } = choices;
+    areUnconditional = label === null && !given.length && !ranges?.length && !limits?.length;
     setBusy(true);
     byId("progress").value = 0;
     say(`drawing ${many(choices.rows, "row")} …`);
@@ -257,6 +261,15 @@
     return `${own}${spanned} from ${shown(column.minimum)} to ${shown(column.maximum)}${missing}`;
   }
 
+  /** What is said of the training rows behind a pair of columns. */
+  function comparison(grid, x, y) {
+    const overlap = areUnconditional && grid.overlap(x, y, ready);
+    if (!overlap) return "Shaded: the training rows.";
+    const [own, expected] = overlap.map((share) => `${Math.round(100 * share)} %`);
+    return `Shaded: the training rows. Cell by cell, the two overlap by ${own} (rows of the same distribution: by about
+      ${expected}).`;
+  }
+
   function show() {
     const drawn = table;
     if (!drawn || !ready) return;
@@ -268,9 +281,11 @@
     if (columns.length > 1) {
       const label = drawn.columns.find((column) => column.is_label || (isMixed && column.token === model.guided));
       const [x, y] = axes.map(({ value }) => drawn.columns[Number(value)]);
-      pair(byId("scatter"), x, y, label, ready);
+      const grid = gridOf(content.pairs, x, y);
+      pair(byId("scatter"), x, y, label, ready, grid);
       const n = Math.min(ready, MOST_POINTS);
-      byId("scatter-note").textContent = `${n < ready ? "The first " : ""}${many(n, "row")}${label ? "; colour: the class" : ""}.`;
+      const points = `${n < ready ? "The first " : ""}${many(n, "row")}${label ? "; colour: the class" : ""}.`;
+      byId("scatter-note").textContent = `${points}${grid ? ` ${comparison(grid, x, y)}` : ""}`;
     }
     const head = element("tr", {}, ...columns.map(({ name }) => element("th", { scope: "col" }, name)));
     const body = Array.from({ length: Math.min(FIRST_ROWS, ready) }, (_, r) =>

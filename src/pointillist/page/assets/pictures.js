@@ -2,7 +2,7 @@
 /* Pictures of drawn rows: a histogram of each column beside what the model knows of the data, and pairs of columns. */
 
 (() => {
-  const { contextOf } = window.pointillist;
+  const { contextOf, gridOf } = window.pointillist;
   const BINS = 40;
   /** Most categories, or integers, that have a bar each. */
   const MOST_BARS = 60;
@@ -146,30 +146,36 @@
   }
 
   /**
-   * Draws the first rows of a pair of columns, with the class as the colour if there is one.
+   * Draws the first rows of a pair of columns, with the class as the colour if there is one, over the training rows'
+   * grid.
    *
    * @param {HTMLCanvasElement} canvas
    * @param {DrawnColumn} x
    * @param {DrawnColumn} y
    * @param {DrawnColumn | undefined} label
    * @param {number} rows
+   * @param {ReturnType<typeof gridOf>} grid
    */
-  function pair(canvas, x, y, label, rows) {
+  function pair(canvas, x, y, label, rows, grid) {
     const { context, width, height } = sized(canvas);
     if (!width) return;
     const [left, bottom] = [48, height - 22];
     const [[x0, x1], [y0, y1]] = [ends(x, rows), ends(y, rows)];
     const spread = (column, r) => (column.nominal ? 0.7 * (((r * 0.618034) % 1) - 0.5) : 0);
     const colours = Array.from({ length: 8 }, (_, i) => colour(`--series-${i + 1}`));
+    const across = (value) => left + ((value - x0) / (x1 - x0)) * (width - left - 6);
+    const up = (value) => bottom - ((value - y0) / (y1 - y0)) * (bottom - 6);
+    if (grid) {
+      context.fillStyle = colour("--fg");
+      grid.shade(context, across, up);
+    }
     context.strokeStyle = colour("--line");
     context.strokeRect(left, 6, width - left - 6, bottom - 6);
     context.globalAlpha = Math.min(0.8, Math.max(0.25, 600 / rows));
     for (let r = 0; r < Math.min(rows, MOST_POINTS); r++) {
-      const across = left + ((x.values[r] + spread(x, r) - x0) / (x1 - x0)) * (width - left - 6);
-      const up = bottom - ((y.values[r] + spread(y, r) - y0) / (y1 - y0)) * (bottom - 6);
       context.fillStyle = colours[label ? label.values[r] % 8 : 0];
       context.beginPath();
-      context.arc(across, up, 2, 0, 2 * Math.PI);
+      context.arc(across(x.values[r] + spread(x, r)), up(y.values[r] + spread(y, r)), 2, 0, 2 * Math.PI);
       context.fill();
     }
     context.globalAlpha = 1;

@@ -29,6 +29,11 @@
     return new Uint8Array(await new Response(stream).arrayBuffer());
   }
 
+  /** The deflated text that an element of the page holds. */
+  async function textIn(id) {
+    return new TextDecoder().decode(await inflated(document.getElementById(id)?.textContent));
+  }
+
   /** float16 as float32: sign, 5 bits of exponent, 10 of fraction. */
   function widened(halves) {
     return Float32Array.from(halves, (half) => {
@@ -103,5 +108,5 @@
     return value.map(replaced);
   }
 
-  Object.assign(window.pointillist, { unpackNumbers: numbers, bytesOf: bytes, inflated, tensorsOf, withNumbers });
+  Object.assign(window.pointillist, { unpackNumbers: numbers, bytesOf: bytes, inflated, textIn, tensorsOf, withNumbers });
 })();

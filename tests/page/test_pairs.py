@@ -1,0 +1,116 @@
+"""Pairs of columns of a page's rows beside those of the training rows, which the model holds."""
+
+import numpy as np
+import pytest
+
+from browsers import IN_CHROMIUM
+from pointillist import Diffusion
+from pointillist.points.pair_counts import PairCounts
+
+OVERLAP = """([x, y, values]) => {
+  const { gridOf, content, Table, MixedTable } = pointillist;
+  const made = new (content.model.kind === "mixed" ? MixedTable : Table)(content, values[0].length, {});
+  const [a, b] = [x, y].map((name) => made.columns.find((column) => column.name === name));
+  [a.values, b.values] = values.map((each) => Float64Array.from(each));
+  return gridOf(content.pairs, a, b).overlap(a, b, values[0].length);
+}"""
+
+
+def as_columns(rows):
+    return [np.asarray(rows[:, i], float) for i in range(rows.shape[1])]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 1))
+    return np.hstack([x, x + 0.3 * rng.normal(size=x.shape), rng.normal(size=x.shape)])
+
+
+@pytest.fixture(scope="module")
+def numbers(rows):
+    labels = np.where(rows[:, 2] > 0.5, "high", "low")
+    return Diffusion(epochs=1, width=16, depth=1, random_state=0).fit(rows, labels)
+
+
+@IN_CHROMIUM
+def test_overlap_is_that_of_shares_in_the_cells(numbers, rows, page_of):
+    page = page_of(numbers)
+    new = np.random.default_rng(1).permutation(rows, axis=0)[:1500]
+    new[:, 1] = np.random.default_rng(2).permutation(new[:, 1])
+    kept = numbers.model_.pairs
+    for names, pair in ((("0", "1"), 0), (("1", "0"), 0), (("1", "2"), 3)):
+        own, _ = page.evaluate(OVERLAP, [*names, [new[:, int(name)].tolist() for name in names]])
+        low, high = sorted(map(int, names))
+        edges = [np.concatenate([[-np.inf], kept.ends[i][1:-1], [np.inf]]) for i in (low, high)]
+        found = np.histogram2d(new[:, low], new[:, high], bins=edges)[0] / len(new)
+        shares = kept.counts[pair] / kept.counts[pair].sum()
+        assert own == pytest.approx(np.minimum(found, shares).sum(), abs=1e-9)
+
+
+@IN_CHROMIUM
+def test_rows_of_the_same_distribution_overlap_as_expected(numbers, page_of):
+    page = page_of(numbers)
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(8):
+        x = rng.normal(size=1000)
+        y = x + 0.3 * rng.normal(size=1000)
+        found.append(page.evaluate(OVERLAP, ["0", "1", [x.tolist(), y.tolist()]]))
+    own, expected = np.transpose(found)
+    assert abs(own.mean() - expected[0]) < 0.01
+    assert expected[0] < 0.97
+
+
+@IN_CHROMIUM
+def test_classes_and_categories_are_columns_of_the_grid(numbers, mixed_model, rows, page_of):
+    page = page_of(numbers)
+    labels = (rows[:, 2] <= 0.5).astype(float)
+    own, _ = page.evaluate(OVERLAP, ["2", "3", [rows[:, 2].tolist(), labels.tolist()]])
+    assert own == pytest.approx(1.0)
+    page = page_of(mixed_model)
+    for names in (("<b>kind", "rooms"), ("rooms", "<b>kind"), ("day", "sum"), ("label", "hours")):
+        page.select_option("#x", label=names[0])
+        page.select_option("#y", label=names[1])
+        assert "overlap by" in page.inner_text("#scatter-note")
+
+
+@IN_CHROMIUM
+def test_the_training_rows_are_shaded_behind_the_points(numbers, page_of):
+    page = page_of(numbers)
+    count = """() => {
+      const canvas = document.querySelector("#scatter");
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.filter((value, i) => i % 4 === 3 && value > 0).length;
+    }"""
+    shaded = page.evaluate(count)
+    page.evaluate("() => { pointillist.content.pairs = null; dispatchEvent(new Event('resize')); }")
+    page.select_option("#x", "1")
+    page.select_option("#x", "0")
+    assert page.evaluate(count) < shaded
+    assert "Shaded" not in page.inner_text("#scatter-note")
+
+
+@IN_CHROMIUM
+def test_rows_of_a_class_are_not_compared_with_all(numbers, page_of):
+    page = page_of(numbers)
+    assert "overlap" in page.inner_text("#scatter-note")
+    page.select_option("#class", label="high")
+    page.click("#draw")
+    page.wait_for_function("() => !document.querySelector('#csv').disabled")
+    note = page.inner_text("#scatter-note")
+    assert "Shaded: the training rows." in note and "overlap" not in note
+
+
+def test_a_private_model_and_a_wide_one_hold_no_pairs(rows):
+    wide = Diffusion(epochs=1, width=8, depth=1).fit(np.random.default_rng(0).normal(size=(50, 33)))
+    assert wide.model_.pairs is None
+    private = Diffusion(epochs=1, width=8, depth=1, epsilon=10.0, delta=1e-4, domain={i: (-5, 5) for i in range(3)})
+    assert private.fit(rows[:300]).model_.pairs is None
+
+
+def test_pairs_are_of_the_training_rows(numbers, rows):
+    columns = [*as_columns(rows), (rows[:, 2] <= 0.5).astype(float)]
+    expected = PairCounts.of(columns, [False, False, False, True])
+    np.testing.assert_array_equal(numbers.model_.pairs.counts, expected.counts)
+    np.testing.assert_array_equal(numbers.model_.pairs.ends, expected.ends)
