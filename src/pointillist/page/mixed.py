@@ -40,7 +40,10 @@ Rows of tables differ most by errors of the first two, and least by those of the
 """
 
 FINENESS = 0.5, 0.6, 0.7, 0.85, 1.0, 1.15
-"""Steps of all weights, in usual ones, of which the finest are taken whose text is short enough, or else usual ones."""
+"""Steps of all weights, in usual ones, of which the finest are taken whose text is short enough."""
+
+OF_LONG = 0.7
+"""Steps of a model whose text is too long by any of them: by these, 99.9 % of its tokens are those of float32."""
 
 LONGEST = 890_000
 """Longest text of weights for that, in characters: the page then has less than a megabyte."""
@@ -123,7 +126,8 @@ def _weights(model: RowModel, tokens: Tokens) -> dict[str, Any]:
         own = weights_content(tensors, "steps", {name: fineness * scale for name, scale in scales.items()})
         if own is not None and len(own["weights"]) <= LONGEST:
             return own
-    found = weights_content(tensors, "steps", scales) or weights_content(tensors, "float32")
+    fine = {name: OF_LONG * scale for name, scale in scales.items()}
+    found = weights_content(tensors, "steps", fine) or weights_content(tensors, "float32")
     if found is None:
         raise ValueError("the model's weights are not finite: fit it again")
     return found
