@@ -123,6 +123,8 @@ declare global {
     n_values: number;
     has_missing: boolean;
     can_be_given: boolean;
+    /** Number of training rows with each value of the token. */
+    counts: Float64Array | null;
     categories?: (string | boolean)[];
     atoms: Float64Array;
     scores?: ScoresContent;

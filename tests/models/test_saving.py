@@ -60,6 +60,25 @@ def test_the_same_rows_in_another_process_on_one_device(model, path, tmp_path):
     np.testing.assert_array_equal(np.load(out), model.sample(1200, random_state=5))
 
 
+def test_counts_of_training_rows_are_kept(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {"x": rng.normal(size=60), "kind": rng.choice(["a", "b"], 60), "few": rng.integers(0, 3, 60)}
+    )
+    settings = {"epochs": 1, "width": 8, "depth": 1, "random_state": 0}
+    for number, columns in enumerate((["x", "kind", "few"], ["x", "few"])):
+        before = Diffusion(**settings, process=["auto", "gaussian"][number]).fit(frame[columns], frame["kind"])
+        before.save(tmp_path / "model")
+        own, found = (model.model_.summary for model in (before, Diffusion.load(tmp_path / "model")))
+        np.testing.assert_array_equal(found.pairs.counts, own.pairs.counts)
+        np.testing.assert_array_equal(found.pairs.ends, own.pairs.ends)
+        if number == 0:
+            np.testing.assert_array_equal(found.values, own.values)
+            assert (frame["kind"] == "b").sum() in own.values
+        else:
+            assert found.values is None and own.pairs.counts.sum() == 3 * len(frame)
+
+
 def test_labels_and_columns_of_other_kinds(tmp_path):
     frame = pandas.DataFrame(X, columns=["a", "b"])
     for labels in (Y * 3 - 1, Y > 0, Y + 0.0):

@@ -38,7 +38,7 @@ def test_overlap_is_that_of_shares_in_the_cells(numbers, rows, page_of):
     page = page_of(numbers)
     new = np.random.default_rng(1).permutation(rows, axis=0)[:1500]
     new[:, 1] = np.random.default_rng(2).permutation(new[:, 1])
-    kept = numbers.model_.pairs
+    kept = numbers.model_.summary.pairs
     for names, pair in ((("0", "1"), 0), (("1", "0"), 0), (("1", "2"), 3)):
         own, _ = page.evaluate(OVERLAP, [*names, [new[:, int(name)].tolist() for name in names]])
         low, high = sorted(map(int, names))
@@ -104,13 +104,35 @@ def test_rows_of_a_class_are_not_compared_with_all(numbers, page_of):
 
 def test_a_private_model_and_a_wide_one_hold_no_pairs(rows):
     wide = Diffusion(epochs=1, width=8, depth=1).fit(np.random.default_rng(0).normal(size=(50, 33)))
-    assert wide.model_.pairs is None
+    assert wide.model_.summary.pairs is None
     private = Diffusion(epochs=1, width=8, depth=1, epsilon=10.0, delta=1e-4, domain={i: (-5, 5) for i in range(3)})
-    assert private.fit(rows[:300]).model_.pairs is None
+    assert private.fit(rows[:300]).model_.summary is None
 
 
 def test_pairs_are_of_the_training_rows(numbers, rows):
     columns = [*as_columns(rows), (rows[:, 2] <= 0.5).astype(float)]
     expected = PairCounts.of(columns, [False, False, False, True])
-    np.testing.assert_array_equal(numbers.model_.pairs.counts, expected.counts)
-    np.testing.assert_array_equal(numbers.model_.pairs.ends, expected.ends)
+    np.testing.assert_array_equal(numbers.model_.summary.pairs.counts, expected.counts)
+    np.testing.assert_array_equal(numbers.model_.summary.pairs.ends, expected.ends)
+
+
+@IN_CHROMIUM
+def test_histograms_have_the_training_rows_shares(mixed_model, mixed_table, page_of):
+    page = page_of(mixed_model)
+    found = page.evaluate(
+        """() => {
+             const { columns } = new pointillist.MixedTable(pointillist.content, 1, {});
+             return Object.fromEntries(columns.map(({ name, shares, below }) =>
+               [name, shares ?? [-1, 0, 1, 2, 3, 4, 6, 10].map((end) => below(end))]));
+           }"""
+    )
+    kinds = np.array(mixed_table["<b>kind"].to_pylist())
+    np.testing.assert_allclose(found["<b>kind"], [(kinds == kind).mean() for kind in np.unique(kinds)])
+    rooms = mixed_table["rooms"].to_numpy()
+    ends = np.array([-1, 0, 1, 2, 3, 4, 6, 10])
+    np.testing.assert_allclose(found["rooms"], [(rooms <= end).mean() for end in ends])
+    # A spike at 0, and many values.
+    for name in ("extra", "hours"):
+        own = mixed_table[name].to_numpy()
+        np.testing.assert_allclose(found[name], [(own <= end).mean() for end in ends], atol=0.02)
+    assert found["extra"][0] == 0 and found["extra"][1] == pytest.approx((mixed_table["extra"].to_numpy() == 0).mean())

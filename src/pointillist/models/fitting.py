@@ -20,19 +20,18 @@ from pointillist.models.hyperparameters import (
     unused_betas,
     values_of,
 )
-from pointillist.models.pairs import pairs_of_numbers, pairs_of_table
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
 from pointillist.models.private import NOT_LEARNED, PrivateTraining, plan_privately
 from pointillist.models.private_columns import with_counted_columns
 from pointillist.models.row_model import Record, RowModel
+from pointillist.models.summary import Summary
 from pointillist.models.training import train
 from pointillist.models.trials import tried
 from pointillist.points import Table
 from pointillist.points.keys import without_keys
 from pointillist.points.layout import Layout, check_finite, read_numbers
 from pointillist.points.mixed import MixedTable
-from pointillist.points.pair_counts import PairCounts
 from pointillist.points.token_codec import TokenCodec
 
 Reader = Callable[[Any], tuple[Layout, np.ndarray]]
@@ -58,7 +57,7 @@ class Task:
         table: The table, if cells become tokens.
         before: The model whose training is continued.
         private: The training, if it is differentially private.
-        pairs: What the model keeps of pairs of columns.
+        summary: What the model keeps of its training rows.
     """
 
     asked: Hyperparameters
@@ -68,7 +67,7 @@ class Task:
     table: MixedTable | None = None
     before: RowModel | None = None
     private: PrivateTraining | None = None
-    pairs: PairCounts | None = None
+    summary: Summary | None = None
 
     def without_table(self) -> "Task":
         """Returns the task without its table, of which the plan holds all that training needs."""
@@ -137,14 +136,14 @@ def prepare(
         _warn_of_unused(unused, "model of this table is one of tokens")
         codec = own.codec
         assert isinstance(codec, TokenCodec)
-        pairs = pairs_of_table(own.rows, mixed[0], codec.encoding)
-        return Task(asked, own, classes, trained_with, table=mixed[0], pairs=pairs)
+        summary = Summary.of_table(own.rows, mixed[0], codec.encoding)
+        return Task(asked, own, classes, trained_with, table=mixed[0], summary=summary)
     rows = X.plain() if isinstance(X, MixedTable) else X
     label = None
     if isinstance(rows, Table):
         read, label = numbers_of, rows.label
     own, classes, trained_with = plan_numbers(asked, *read(rows), y, label=label, before=before, seed=seed)
-    return Task(asked, own, classes, trained_with, before=before, pairs=pairs_of_numbers(own.rows, own.labels))
+    return Task(asked, own, classes, trained_with, before=before, summary=Summary.of_numbers(own.rows, own.labels))
 
 
 def _warn_of_unused(names: Sequence[str], model: str) -> None:
@@ -176,7 +175,7 @@ def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
         validation = np.concatenate([before.record.validation_history, validation])
     record = Record(history, validation, plan.seed, mark)
     asked = values_of(task.asked)
-    return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with, task.pairs)
+    return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with, task.summary)
 
 
 def _private(task: Task, private: PrivateTraining) -> RowModel:

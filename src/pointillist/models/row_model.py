@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from pointillist.models.guarantee import Guarantee
 from pointillist.models.process import Learned
-from pointillist.points.pair_counts import PairCounts
+from pointillist.models.summary import Summary
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +39,13 @@ class RowModel(Learned):
         record: What is known of its training.
         asked: The hyperparameters, as the user gave them.
         trained_with: Those that decided the network.
-        pairs: How the training rows are spread, for each pair of columns and then of the classes; None of a wide table
-            or a differentially private fit.
+        summary: Counts of the training rows; None of a differentially private fit.
     """
 
     record: Record
     asked: dict[str, Any]
     trained_with: dict[str, Any]
-    pairs: PairCounts | None = None
+    summary: Summary | None = None
 
     @property
     def label_place(self) -> int | None:

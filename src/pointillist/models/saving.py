@@ -21,6 +21,7 @@ from pointillist.models.hyperparameters import DECIDING, DEFAULTS, Hyperparamete
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Process
 from pointillist.models.row_model import Record, RowModel
+from pointillist.models.summary import Summary
 from pointillist.points import LONGEST_LABEL
 from pointillist.points.codec import Codec
 from pointillist.points.domain import domain_from_json, domain_to_json
@@ -28,7 +29,6 @@ from pointillist.points.encoding import TableEncoding
 from pointillist.points.layout import Layout
 from pointillist.points.names import name_from_json, name_to_json
 from pointillist.points.number_codec import NumberCodec
-from pointillist.points.pair_counts import PairCounts
 from pointillist.points.token_codec import TokenCodec
 
 _NETWORK = "network."
@@ -78,8 +78,8 @@ def save_model(model: RowModel, path: Path) -> None:
         tensors |= _spread_of(model.process)
     if classes is not None:
         tensors["class_counts"] = classes.counts.astype(np.int64)
-    if model.pairs is not None:
-        tensors |= model.pairs.tensors()
+    if model.summary is not None:
+        tensors |= model.summary.tensors()
     write_model(path, facts, tensors)
 
 
@@ -109,8 +109,7 @@ def load_model(path: Path) -> RowModel:
             expected[name] = ((length,), _SINGLE)
         if claim.n_classes:
             expected["class_counts"] = ((claim.n_classes,), np.dtype("i8"))
-        if has_pairs := "pair_counts" in declared:
-            expected |= PairCounts.shapes(claim.n_columns, declared["pair_counts"][0][-1])
+        expected |= Summary.shapes(declared, claim.n_columns, claim.n_slots)
         tensors = read_tensors(path, expected)
         if claim.n_classes and (tensors["class_counts"] < 1).any():
             raise ValueError("a class has no rows")
@@ -121,8 +120,8 @@ def load_model(path: Path) -> RowModel:
         guarantee = None if facts["privacy"] is None else Guarantee.from_json(facts["privacy"])
         record = Record(tensors["history"], tensors["validation_history"], seed, fingerprint, guarantee)
         classes = Classes(labels, tensors["class_counts"], column) if claim.n_classes else None
-        pairs = PairCounts.from_tensors(tensors) if has_pairs else None
-        return RowModel(codec, process, network, classes, record, asked, trained_with, pairs)
+        summary = Summary.from_tensors(tensors)
+        return RowModel(codec, process, network, classes, record, asked, trained_with, summary)
 
 
 @dataclass(frozen=True)
@@ -134,6 +133,7 @@ class _Claim:
         width: Number of values of a row that the network sees.
         n_classes: Number of classes.
         n_columns: Number of columns, of which one may be the classes.
+        n_slots: Number of values of all tokens; 0 of numbers alone.
         shapes: Shapes of the tensors of codec and process.
         assemble: Makes codec, process and labels from the tensors.
     """
@@ -142,6 +142,7 @@ class _Claim:
     width: int
     n_classes: int
     n_columns: int
+    n_slots: int
     shapes: dict[str, Shape]
     assemble: Callable[[Tensors], tuple[Codec, Process, np.ndarray]]
 
@@ -171,7 +172,7 @@ def _of_numbers(
         return codec, GaussianProcess.of(trained_with, len(labels), sigma_data), labels
 
     architecture = architecture_of(trained_with, len(labels), k)
-    return _Claim(architecture, k, len(labels), d + bool(len(labels)), shapes, assemble)
+    return _Claim(architecture, k, len(labels), d + bool(len(labels)), 0, shapes, assemble)
 
 
 def _of_tokens(
@@ -197,8 +198,9 @@ def _of_tokens(
             raise ValueError("an axis of its numbers has no length")
         return codec, replace(process, covariance=found["covariance"], basis=found.get("basis")), labels
 
-    n_columns = len(codec.encoding.columns)
-    return _Claim(process.architecture, codec.width, n_classes, n_columns, shapes, assemble)
+    columns = codec.encoding.columns
+    n_slots = sum(code.size for code in columns)
+    return _Claim(process.architecture, codec.width, n_classes, len(columns), n_slots, shapes, assemble)
 
 
 def _spread_of(process: MaskedProcess) -> Tensors:

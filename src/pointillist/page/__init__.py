@@ -140,8 +140,8 @@ def _content(model: RowModel) -> dict[str, Any]:
     content = number_content(model) if isinstance(model.process, GaussianProcess) else mixed_content(model)
     arrays: list[np.ndarray] = []
     pairs = None
-    if model.pairs is not None:
-        own = model.pairs
+    own = None if model.summary is None else model.summary.pairs
+    if own is not None:
         pairs = {"bins": own.counts.shape[-1], "ends": own.ends.ravel(), "counts": own.counts.ravel().astype(float)}
         content["carried"].append(
             f"how many training rows (of up to {MOST_ROWS:,}) lie in each cell of a grid of {pairs['bins']} × "

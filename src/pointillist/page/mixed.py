@@ -97,7 +97,9 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "relations": [relation.to_json() for relation in codec.relations],
         "classes": None,
         "carried": _carried(model, codec),
-        "shown_of_data": "Line: the numbers of the training data, where the model knows their distribution.",
+        "shown_of_data": "Line: the numbers of the training data, where the model knows their distribution."
+        if model.summary is None
+        else "Line: the training data.",
     }
 
 
@@ -154,8 +156,10 @@ def _label_place(model: RowModel, codec: TokenCodec) -> int:
 
 def _columns(model: RowModel, codec: TokenCodec) -> list[dict[str, Any]]:
     columns = []
+    values = None if model.summary is None else model.summary.values
+    counts = [None] * len(codec.encoding.columns) if values is None else _by_column(values.astype(float), codec)
     for place, code in enumerate(codec.encoding.columns):
-        column = _code(code)
+        column = _code(code) | {"counts": counts[place]}
         column["token"] = place
         own = codec.encoding.score_place(code.name)
         column["score"] = own
@@ -168,6 +172,10 @@ def _columns(model: RowModel, codec: TokenCodec) -> list[dict[str, Any]]:
     for name, place in zip(names or range(len(order)), order, strict=True):
         columns[place]["name"] = str(name)
     return [columns[place] for place in order]
+
+
+def _by_column(values: Float[np.ndarray, " slots"], codec: TokenCodec) -> list[np.ndarray]:
+    return np.split(values, np.cumsum([code.size for code in codec.encoding.columns])[:-1])
 
 
 def _code(code: ColumnCode) -> dict[str, Any]:
@@ -240,6 +248,8 @@ def _carried(model: RowModel, codec: TokenCodec) -> list[str]:
         lines.append("all categories of the training rows, those of a single row too")
     if any(len(code.atoms) for code in codes):
         lines.append("values of numbers that many rows have, or all values of columns with few")
+    if model.summary is not None:
+        lines.append("how many training rows have each of these categories and values, or a number, or none")
     if any(code.scores is not None for code in codes):
         lines.append(
             "of each other column of numbers its distribution: its values, or up to 1,001 quantiles, which are values "

@@ -1,4 +1,4 @@
-"""How rows are spread over a grid of each pair of columns: what a model keeps of how its training rows hang together."""
+"""How rows are spread over a grid of each pair of columns, which is what a model keeps of how columns hang together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,17 +65,6 @@ class PairCounts:
         n_pairs = n_columns * (n_columns - 1) // 2
         ends, counts = np.dtype("f8"), np.dtype("i4")
         return {"pair_ends": ((n_columns, n_bins + 1), ends), "pair_counts": ((n_pairs, n_bins, n_bins), counts)}
-
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, np.ndarray]) -> "PairCounts":
-        """Takes the counts from the tensors of a file.
-
-        Raises:
-            ValueError: If they are not counts.
-        """
-        if (tensors["pair_counts"] < 0).any():
-            raise ValueError("a pair of columns has fewer rows than none")
-        return cls(tensors["pair_ends"], tensors["pair_counts"])
 
 
 def _counted(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"], n_bins: int) -> Int[np.ndarray, "bins bins"]:

@@ -57,6 +57,8 @@
 
     /** Share of the numbers up to a value. */
     below(value) {
+      if (value < this.points[0]) return 0;
+      if (value >= this.points[this.points.length - 1]) return 1;
       if (!this.isDiscrete) return normalCdf(this.scoreOf(value));
       return this.levels[placeOf(this.points, value) + 1];
     }
@@ -99,7 +101,6 @@
     column.round = round;
     if (!column.scores) return (token) => (isMissing(token) ? NaN : atoms[token]);
     const scores = new Scores(column.scores);
-    if (!atoms.length && !column.has_missing) column.below = (value) => scores.below(value);
     return (token, score) => {
       const value = Math.floor(token);
       if (isMissing(value)) return NaN;
@@ -107,6 +108,26 @@
       const found = scores.hasIntervals ? scores.within(value - atoms.length, token - value) : scores.ofScore(score);
       return scores.isDiscrete ? found : round(found);
     };
+  }
+
+  /**
+   * What the model knows of the training rows' values: shares of the categories, or the share up to a number.
+   *
+   * @param {Column} column
+   * @returns {Pick<DrawnColumn, "shares" | "below">}
+   */
+  function known({ counts, atoms, categories, n_values, has_missing, ...column }) {
+    const scores = column.scores && new Scores(column.scores);
+    if (!counts) return scores && !atoms.length && !has_missing ? { below: (value) => scores.below(value) } : {};
+    const all = counts.reduce((sum, n) => sum + n, 0);
+    const shares = Array.from(counts, (n) => n / all);
+    if (categories) return { shares: shares.slice(0, n_values) };
+    const others = shares.slice(atoms.length, n_values).reduce((sum, share) => sum + share, 0);
+    const below = (value) => {
+      const few = shares.slice(0, placeOf(atoms, value) + 1).reduce((sum, share) => sum + share, 0);
+      return few + (scores ? others * scores.below(value) : 0);
+    };
+    return { below };
   }
 
   const two = (number) => String(number).padStart(2, "0");
@@ -252,5 +273,5 @@
     }
   }
 
-  Object.assign(window.pointillist, { mixed: { Scores, decoder, writer, bounded, choices, restore, unitOf } });
+  Object.assign(window.pointillist, { mixed: { Scores, decoder, known, writer, bounded, choices, restore, unitOf } });
 })();

@@ -28,7 +28,8 @@
           nominal: each.categories?.map(String) ?? null,
           isWhole: each.kind === "whole",
         };
-        return Object.assign(column, { decode: mixed.decoder(column), write: mixed.writer(column) });
+        const decode = mixed.decoder(column);
+        return Object.assign(column, mixed.known(column), { decode, write: mixed.writer(column) });
       });
       /** @type {DrawnColumn[]} */
       this.byToken = [];

@@ -1,0 +1,106 @@
+"""What a model keeps of its training rows to be compared with: counts of values, and of pairs of columns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pointillist.points import rows_at
+from pointillist.points.encoding import TableEncoding
+from pointillist.points.mixed import MixedTable
+from pointillist.points.pair_counts import MOST_COLUMNS, MOST_ROWS, PairCounts
+
+Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
+"""Shapes and types of tensors, by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """Counts of training rows.
+
+    Attributes:
+        pairs: How rows are spread, for each pair of columns, and then of the classes; None of a wide table.
+        values: Number of rows with each value of each token, of one column after another, shape (slots,); None of a
+            table of numbers alone.
+    """
+
+    pairs: PairCounts | None
+    values: Int[np.ndarray, " slots"] | None = None
+
+    @classmethod
+    def of_numbers(cls, rows: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"] | None) -> "Summary":
+        """Counts rows of numbers.
+
+        Args:
+            rows: The rows, which may be mapped from a file.
+            labels: Indices of classes, shape (n,).
+        """
+        if rows.shape[1] > MOST_COLUMNS:
+            return cls(None)
+        some = _some(len(rows))
+        columns = list(rows_at(rows, some).astype(np.float64).T)
+        classes = [] if labels is None else [labels[some].astype(np.float64)]
+        return cls(PairCounts.of([*columns, *classes], [False] * len(columns) + [True] * len(classes)))
+
+    @classmethod
+    def of_table(cls, rows: Float[np.ndarray, "n width"], table: MixedTable, encoding: TableEncoding) -> "Summary":
+        """Counts rows of tokens.
+
+        Args:
+            rows: The encoded rows.
+            table: The table; a last column of classes need not be in it.
+            encoding: The tokens of its columns.
+        """
+        some = _some(len(rows))
+        columns, values = [], []
+        for place, code in enumerate(encoding.columns):
+            tokens = rows[:, place]
+            # Those of unknown cells are below 0.
+            values.append(np.bincount(tokens[tokens >= 0].astype(np.int64), minlength=code.size).astype(np.int32))
+            if code.categories is None:
+                cells = table.cells[place]
+                columns.append(np.where(cells.is_missing[some], np.nan, cells.values[some].astype(np.float64)))
+            else:
+                own = tokens[some].astype(np.float64)
+                columns.append(np.where((own >= 0) & (own < code.n_values), own, np.nan))
+        are_nominal = [code.categories is not None for code in encoding.columns]
+        return cls(PairCounts.of(columns, are_nominal), np.concatenate(values))
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The tensors that a model file holds."""
+        found = {} if self.pairs is None else self.pairs.tensors()
+        return found if self.values is None else found | {"value_counts": self.values}
+
+    @staticmethod
+    def shapes(declared: Shapes, n_columns: int, n_slots: int) -> Shapes:
+        """What a file's tensors must be, as far as it declares any.
+
+        Args:
+            declared: Tensors that the file declares.
+            n_columns: Number of columns, of which one may be the classes.
+            n_slots: Number of values of all tokens.
+        """
+        found: Shapes = {}
+        if "pair_counts" in declared:
+            found |= PairCounts.shapes(n_columns, declared["pair_counts"][0][-1])
+        if "value_counts" in declared:
+            found["value_counts"] = ((n_slots,), np.dtype("i4"))
+        return found
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, np.ndarray]) -> "Summary | None":
+        """Takes the counts from the tensors of a file; None if it holds none.
+
+        Raises:
+            ValueError: If they are not counts.
+        """
+        counts, values = tensors.get("pair_counts"), tensors.get("value_counts")
+        if any((own < 0).any() for own in (counts, values) if own is not None):
+            raise ValueError("a count of its training rows is below 0")
+        if counts is None and values is None:
+            return None
+        return cls(None if counts is None else PairCounts(tensors["pair_ends"], counts), values)
+
+
+def _some(n: int) -> Int[np.ndarray, " m"]:
+    return np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(np.int64)
