@@ -28,7 +28,7 @@ TYPES = Path(__file__).with_name("page_types.d.ts")
 MODEL, STUDY = (Path(room.__file__).with_name("assets") for room in (page, study_page))
 
 PROGRAMS = {
-    "model": [MODEL / name for name in ("theme.js", *page.SCRIPTS)],
+    "model": [MODEL / name for name in ("theme.js", *page.FIRST, *page.SCRIPTS)],
     "model_worker": [MODEL / name for name in page.WORKER],
     "study": [
         *(MODEL / name for name in ("theme.js", *study_page.SHARED, *study_page.LIVE_SHARED)),

@@ -146,6 +146,12 @@ declare global {
     counts: Float64Array;
   }
 
+  /** The training rows' grid of two columns. */
+  interface PairsGrid {
+    shade(context: CanvasRenderingContext2D, across: (value: number) => number, up: (value: number) => number): void;
+    overlap(x: DrawnColumn, y: DrawnColumn, rows: number): [own: number, expected: number] | null;
+  }
+
   /** A column with drawn values, and what becomes of them. */
   interface DrawnColumn extends Column {
     values: Float64Array;

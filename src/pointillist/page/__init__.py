@@ -30,6 +30,9 @@ WORKER = (
 )
 """Scripts of the page's workers."""
 
+FIRST = ("engine/weights.js", "start.js")
+"""Scripts that unpack the others."""
+
 SCRIPTS = (
     "elements.js",
     "engine/workers.js",
@@ -48,7 +51,7 @@ SCRIPTS = (
     "fill.js",
     "model.js",
 )
-"""Scripts of the page, in the order in which it runs them, after `engine/weights.js`."""
+"""Scripts of the page, in the order in which it runs them."""
 
 OF_KIND = {
     "numbers": {"known.js", "numbers.js", "classes.js", "scaled.js"},
@@ -117,6 +120,7 @@ def render(model: RowModel, title: str, verdict: Verdict | None = None) -> str:
             content=content,
             data=as_json(content),
             worker=_packed(_needed(WORKER, content["model"])),
+            first=FIRST,
             scripts=_packed(_needed(SCRIPTS, content["model"])),
             security=SECURITY,
         )

@@ -158,7 +158,7 @@
     }
     [table, ready] = [null, 0];
     const { given, label, ranges, conditions: limits } = choices;
-    areUnconditional = label === null && !given.length && !ranges?.length && !limits?.length;
+    areUnconditional = label === null && !given?.length && !ranges?.length && !limits?.length;
     setBusy(true);
     byId("progress").value = 0;
     say(`drawing ${many(choices.rows, "row")} …`);

@@ -52,7 +52,8 @@
       const first = ((low * (2 * all - low - 1)) / 2 + high - low - 1) * bins * bins;
       const own = (place) => ends.subarray(place * (bins + 1), (place + 1) * (bins + 1));
       this.count = bins;
-      [this.x, this.y] = [new Bins(x, own(a)), new Bins(y, own(b))];
+      this.x = new Bins(x, own(a));
+      this.y = new Bins(y, own(b));
       this.counts = (i, j) => counts[first + (a < b ? i * bins + j : j * bins + i)];
       this.rows = counts.subarray(first, first + bins * bins).reduce((sum, n) => sum + n, 0);
     }

@@ -2,7 +2,7 @@
 /* Pictures of drawn rows: a histogram of each column beside what the model knows of the data, and pairs of columns. */
 
 (() => {
-  const { contextOf, gridOf } = window.pointillist;
+  const { contextOf } = window.pointillist;
   const BINS = 40;
   /** Most categories, or integers, that have a bar each. */
   const MOST_BARS = 60;
@@ -154,7 +154,7 @@
    * @param {DrawnColumn} y
    * @param {DrawnColumn | undefined} label
    * @param {number} rows
-   * @param {ReturnType<typeof gridOf>} grid
+   * @param {PairsGrid | null} grid
    */
   function pair(canvas, x, y, label, rows, grid) {
     const { context, width, height } = sized(canvas);
