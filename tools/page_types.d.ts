@@ -393,6 +393,7 @@ declare global {
     spread: (number | null)[];
     reported: (number | null)[];
     best: boolean[];
+    isRanked: boolean;
     diverged: boolean[];
     text: string[];
     floorText: string[];

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from made_up import CLASSIFIER, GUIDANCE, PLAIN, STEPS
 
+from pointillist.study.page.charts import chart
 from pointillist.study.page.conclusions import conclude
+from pointillist.study.page.content import page_content
 from pointillist.study.page.finding import finding
 from pointillist.study.page.glance import glance
 from pointillist.study.page.words import listing, on_sets, settings
@@ -94,6 +96,8 @@ def test_emds_of_different_numbers_of_rows_are_not_ranked(make):
     assert glance(results).lines["moons"][0].best == "not ranked"
     assert finding(results) is None
     assert any(note.startswith("EMDs are not ranked") for note in notes(results, section))
+    assert {row["metric"]: row["isRanked"] for row in chart(results, section)["rows"]}["emd"] is False
+    assert page_content(results).sections[0].has_unranked and not page_content(make(MOONS)).sections[0].has_unranked
 
 
 def test_what_is_best_at_its_floor_is_not_ranked_without_it(make):

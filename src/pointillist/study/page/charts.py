@@ -48,6 +48,7 @@ def _series(row: Row) -> dict[str, Any]:
         "spread": [None if f is None else _number(f.spread) for f in row.floors],
         "reported": [None if r is None else r.value for r in row.references],
         "best": list(row.is_best),
+        "isRanked": row.is_ranked,
         "diverged": [s is not None and not np.isfinite(s.value) for s in row.summaries],
         "text": [value_text(row, i) for i in range(len(row.summaries))],
         "floorText": [floor_text(row, i) for i in range(len(row.floors))],

@@ -37,6 +37,7 @@ class SectionContent:
         datasets: Short names of the sets.
         settings: Headings of its columns.
         metrics: Names and titles of the metrics that a chart can show.
+        has_unranked: Whether numbers of some set cannot be compared with one another.
         has_rows: Whether rows can be drawn.
         has_losses: Whether training losses can be drawn.
         is_of_classes: Whether rows have their class's colour.
@@ -52,6 +53,7 @@ class SectionContent:
     datasets: list[str]
     settings: list[str]
     metrics: list[list[str]]
+    has_unranked: bool
     has_rows: bool
     has_losses: bool
     is_of_classes: bool
@@ -135,6 +137,7 @@ def _section(
         [short_name(name) for name in section.datasets],
         data["chart"]["heads"],
         data["chart"]["metrics"],
+        not all(row["isRanked"] for row in data["chart"]["rows"]),
         bool(data["draws"]),
         data["losses"] is not None,
         section.kind == "classes",

@@ -88,7 +88,8 @@
       ]);
     });
     points.forEach((point, i) => {
-      if (point) mark(ctx, point, shape, 4 * scale, row.best[i] ? ctx.strokeStyle : colour("--panel"));
+      const fill = row.isRanked ? (row.best[i] ? ctx.strokeStyle : colour("--panel")) : colour("--muted");
+      if (point) mark(ctx, point, shape, 4 * scale, fill);
       if (row.diverged[i]) cross(ctx, place(i, 1)[0] + dodge, u.bbox.top + u.bbox.height - 10 * scale, 4 * scale);
       if (withReported && row.reported[i] !== null) {
         const [x, y] = place(i, row.reported[i]);
