@@ -8,6 +8,7 @@ Schedule = Literal["linear", "cosine", "sigmoid"]
 Scaling = Literal["minmax", "standard", "quantile", "none"]
 Sampler = Literal["ancestral", "ddim", "dpm", "dpm-sde", "heun"]
 Engine = Literal["local", "ray"]
+Steering = Literal["svdd_pm", "feynman_kac"]
 Missing = Literal["value", "unknown"]
 
 LARGEST_SEED = 2**32 - 1

@@ -1,6 +1,7 @@
 """`pointillist fit` and `pointillist sample`: models of a user's own tables."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -242,6 +243,19 @@ def sample(
             "COLUMN=? (missing) or COLUMN=!? (present); may be repeated.",
         ),
     ] = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py:NAME",
+            help="A function of rows, (m, d) → (m,), of which high values are drawn more often, for tables of numbers; "
+            "the file is run.",
+        ),
+    ] = None,
+    reward_temperature: Annotated[
+        float, typer.Option(help="What the reward is divided by: the lower, the more strictly it is followed.")
+    ] = 0.1,
+    candidates: Annotated[int, typer.Option(help="Candidates for each row and step, with a reward.")] = 10,
+    steering: Annotated[choices.Steering, typer.Option(help="How a reward steers.")] = "svdd_pm",
     engine: Annotated[
         choices.Engine, typer.Option(help="Where rows are drawn: in this process, or in Ray tasks.")
     ] = "local",
@@ -254,6 +268,7 @@ def sample(
     from rich.console import Console
 
     from pointillist.cli.conditions import where_of
+    from pointillist.cli.rewards import reward_of, told
     from pointillist.engine.cluster import check_engine
     from pointillist.files import check_apart
     from pointillist.models.drawing import Draw
@@ -285,6 +300,10 @@ def sample(
         labels=None if label is None else _class_of(fitted, label),
         return_labels=place is not None,
         guidance=guidance,
+        reward=None if reward is None else reward_of(reward),
+        reward_temperature=reward_temperature,
+        candidates=candidates,
+        steering=steering,
         sampler=sampler,
         steps=steps,
         prior=start,
@@ -295,7 +314,8 @@ def sample(
     )
     draw = Draw(fitted, request)
     console = Console(stderr=True)
-    with TableWriter(out, *headings(fitted), n_rows) as writer, Bar(console, n_rows) as bar:
+    failing = nullcontext() if reward is None else told(reward)
+    with failing, TableWriter(out, *headings(fitted), n_rows) as writer, Bar(console, n_rows) as bar:
         bar.say("sampling")
         for part, labels in draw.parts(engine, address):
             columns = fitted.codec.columns(part)

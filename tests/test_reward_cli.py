@@ -1,0 +1,87 @@
+"""`pointillist sample --reward`: functions in files, and what they may do wrong."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from pointillist import Diffusion
+from pointillist.cli import main
+
+FILE = """
+import numpy
+from unit import UNIT
+
+def high(rows):
+    return UNIT * rows[:, 0]
+
+def on_the_host(rows):
+    return UNIT * numpy.asarray(rows)[:, 0]
+
+def beyond(rows):
+    return numpy.asarray(rows)[:, 9]
+
+def wide(rows):
+    return rows
+
+def angry(rows):
+    raise ValueError("I want more rows")
+"""
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Runs the command in this process, in a folder with a model and a file of rewards; returns its status."""
+    rows = np.random.default_rng(0).normal(size=(400, 2))
+    Diffusion(timesteps=10, width=16, depth=1, epochs=5, random_state=0).fit(rows).save(tmp_path / "m")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "f.py").write_text(FILE)
+    (tmp_path / "own" / "unit.py").write_text("UNIT = 2.0")
+    (tmp_path / "own" / "broken.py").write_text("def f(rows:\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["pointillist", "sample", "m", "-o", "rows.npy", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code or 0
+
+    yield run
+    sys.modules.pop("unit", None)
+
+
+@pytest.mark.parametrize("name", ["high", "on_the_host"])
+def test_rows_are_those_of_the_function(run, name):
+    options = "--reward-temperature", 2, "--candidates", 4, "--steering", "svdd_pm", "--seed", 3
+    assert run("-n", 200, "--reward", f"own/f.py:{name}", *options) == 0
+    found = np.load("rows.npy")
+    model = Diffusion.load("m")
+    expected = model.sample(200, reward=lambda x: 2.0 * x[:, 0], reward_temperature=2.0, candidates=4, random_state=3)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert found[:, 0].mean() > model.sample(200, random_state=3)[:, 0].mean() + 0.3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--reward", "own/f.py"], "--reward takes FILE.py:NAME, not 'own/f.py'"),
+        (["--reward", "own/f.py:"], "--reward takes FILE.py:NAME"),
+        (["--reward", "own/none.py:high"], "own/none.py: is no file"),
+        (["--reward", "own:high"], "own: is no file"),
+        (["--reward", "own/f.py:low"], "own/f.py: has no function 'low'; it has high, on_the_host, beyond, wide"),
+        (["--reward", "own/f.py:UNIT"], "own/f.py: has no function 'UNIT'"),
+        (["--reward", "own/broken.py:f"], "own/broken.py: cannot be run: SyntaxError: "),
+        (["--reward", "own/f.py:beyond"], "the reward own/f.py:beyond failed: IndexError: index 9 is out of bounds"),
+        (["--reward", "own/f.py:angry"], "the reward own/f.py:angry failed: ValueError: I want more rows"),
+        (["--reward", "own/f.py:wide"], "reward"),
+        (["--reward", "own/f.py:high", "--reward-temperature", "-1"], "reward_temperature must be a number"),
+        (["--reward", "own/f.py:high", "--sampler", "dpm"], "rewards steer ancestral sampling, not dpm"),
+        (["--candidates", "4"], "candidates does nothing without a reward"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_a_line(run, capsys, tmp_path, arguments, message):
+    assert run("-n", 20, *arguments) == 2
+    text = capsys.readouterr().err
+    assert message in text and text.count("\n") == 1
+    assert not (tmp_path / "rows.npy").exists()
