@@ -197,7 +197,8 @@ def test_what_is_wrong_ends_an_earlier_filling(model, page_of, is_file):
     page.evaluate(SLOW)
     page.fill("#gaps", "count,c\n1,\n")
     page.click("#fill button[type=submit]")
-    assert page.inner_text("#fill-status").startswith("filling ")
+    says = "(start) => document.querySelector('#fill-status').textContent.startsWith(start)"
+    page.wait_for_function(says, arg="filling ")
     if is_file:
         # As one does that is a folder, or that is gone.
         page.evaluate("() => { File.prototype.text = async () => { throw new Error('unreadable') } }")
@@ -207,6 +208,7 @@ def test_what_is_wrong_ends_an_earlier_filling(model, page_of, is_file):
         page.fill("#gaps", "count,hue\n1,\n")
         page.click("#fill button[type=submit]")
         wrong = 'Unknown column "hue"'
+    page.wait_for_function(says, arg=wrong)
     page.wait_for_timeout(1000)
     assert page.inner_text("#fill-status").startswith(wrong) and page.locator("#fill-progress").is_hidden()
     assert page.locator("#filled-rows tr").count() == 0
