@@ -74,7 +74,7 @@ def test_rows_are_those_of_the_function(run, name):
         (["--reward", "own/broken.py:f"], "own/broken.py: cannot be run: SyntaxError: "),
         (["--reward", "own/f.py:beyond"], "the reward own/f.py:beyond failed: IndexError: index 9 is out of bounds"),
         (["--reward", "own/f.py:angry"], "the reward own/f.py:angry failed: ValueError: I want more rows"),
-        (["--reward", "own/f.py:wide"], "reward"),
+        (["--reward", "own/f.py:wide"], "the reward gave shape (4, 2) for 4 rows"),
         (["--reward", "own/f.py:high", "--reward-temperature", "-1"], "reward_temperature must be a number"),
         (["--reward", "own/f.py:high", "--sampler", "dpm"], "rewards steer ancestral sampling, not dpm"),
         (["--candidates", "4"], "candidates does nothing without a reward"),

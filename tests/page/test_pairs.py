@@ -84,7 +84,7 @@ def test_the_training_rows_are_shaded_behind_the_points(numbers, page_of):
       return data.filter((value, i) => i % 4 === 3 && value > 0).length;
     }"""
     shaded = page.evaluate(count)
-    page.evaluate("() => { pointillist.content.pairs = null; dispatchEvent(new Event('resize')); }")
+    page.evaluate("() => { pointillist.content.pairs = null; }")
     page.select_option("#x", "1")
     page.select_option("#x", "0")
     assert page.evaluate(count) < shaded

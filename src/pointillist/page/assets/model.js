@@ -266,8 +266,8 @@
     const overlap = areUnconditional && grid.overlap(x, y, ready);
     if (!overlap) return "Shaded: the training rows.";
     const [own, expected] = overlap.map((share) => `${Math.round(100 * share)}\u00a0%`);
-    return `Shaded: the training rows. Cell by cell, the two overlap by ${own} (rows of the same distribution: by about
-      ${expected}).`;
+    const both = `Cell by cell, the two overlap by ${own} (rows of the same distribution: by about ${expected}).`;
+    return `Shaded: the training rows. ${both}`;
   }
 
   function show() {
