@@ -66,6 +66,23 @@ def test_commas_come_first(tmp_path, text):
     assert names == tuple(text.partition("\n")[0].split(","))
 
 
+def test_commas_between_semicolons_may_be_decimal_marks_in_all_lines(tmp_path):
+    path = write(tmp_path / "a.csv", "a,b;c,d\n1,5;2,5\n2,5;3,5\n")
+    assert read_mixed(path).names == ("a", "b;c", "d")
+    with pytest.raises(ValueError, match=r"the first line must hold the names of the columns, but it .*: 1,5, 2,5$"):
+        read_any(write(tmp_path / "b.csv", "1,5;2,5\n2,5;3,5\n-,5;1,5\n"), form=CsvForm(decimal=","))
+
+
+def test_a_row_is_not_taken_for_names(tmp_path):
+    row = r"a\.csv: the first line must hold the names of the columns, but it looks like a row: 39, State-gov, 13$"
+    with pytest.raises(ValueError, match=row):
+        read_any(write(tmp_path / "a.csv", "39, State-gov, 13\n50, Private, 13\n38, State-gov, 9\n"))
+    years = write(tmp_path / "b.csv", "country,2020,2021\nA,2020,5\nB,3,4\n")
+    assert read_any(years).names == ("country", "2020", "2021")
+    words = write(tmp_path / "c.csv", "kind,of\nkind,of\nA,B\n")
+    assert read_any(words).names == ("kind", "of")
+
+
 def test_commas_in_names_and_numbers_between_semicolons(tmp_path):
     path = write(tmp_path / "a.csv", 'price, in €;"a;b"\n1,5;x\n2,25;y\n,5;"z;\nz"\n')
     with pytest.warns(UserWarning, match=r"read as numbers without their marks: 'price, in €' \('1,5' is 1\.5\)"):

@@ -31,7 +31,7 @@ from pointillist.models.given_numbers import rows_with_gaps
 from pointillist.models.hyperparameters import Hyperparameters, values_of
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
-from pointillist.points.frames import aligned, with_others
+from pointillist.points.frames import aligned, check_room, with_others
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.token_codec import TokenCodec
 from pointillist.progress import Bar, waiting
@@ -348,6 +348,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
             raise ValueError(f"n_draws must be an integer of at least 1, not {n_draws!r}")
         codec = model.codec
         assert isinstance(codec, TokenCodec | NumberCodec)
+        check_room(X, codec.layout)
         index = X.index if codec.layout.kind == "pandas" and hasattr(X, "iloc") else None
         asked = n_draws or 1, random_state, labels
         filled: list[Any]

@@ -42,7 +42,7 @@ def read_csv(path: Path, label: str | None, min_rows: int, form: CsvForm = NOTHI
     import pyarrow.compute as pc
 
     file = CsvFile(path, form)
-    _check_header(file.names, path)
+    check_header(file.names, path)
     columns = Columns.of(path, file.names, label)
     labels = None if columns.label is None else Labels(columns, label_values)
     written = [_Written(columns, position) for position in columns.kept]
@@ -129,9 +129,9 @@ def _complaint(written: list[_Written], texts: "list[pa.StringArray]", start: in
     return column.complaint(texts[column.position][row].as_py(), start + row)
 
 
-def _check_header(names: Sequence[str], path: Path) -> None:
+def check_header(names: Sequence[str], path: Path) -> None:
     """Raises a ValueError if the first line holds numbers rather than names; 0, 1, 2, … are names."""
-    if all(NUMBER.fullmatch(name) for name in names) and list(names) != [str(i) for i in range(len(names))]:
+    if all(NUMBER.fullmatch(name.replace(",", ".")) for name in names) and list(names) != [str(i) for i in range(len(names))]:
         raise ValueError(
             f"{path}: the first line must hold the names of the columns, but it holds numbers: {listed(names)}"
         )

@@ -4,6 +4,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ _MARKS = {
 """Encodings by the mark that a file begins with; that of UTF-16 begins that of UTF-32."""
 
 _LOOKED_AT = 100
+
+_DECIMAL = r"[+-]?[0-9.]*,[0-9]+"
+"""A number with a decimal comma."""
 
 
 @dataclass(frozen=True)
@@ -90,27 +94,33 @@ def delimiter_of(lines: Sequence[str], *, is_all: bool) -> str:
     """Finds the delimiter of a table by its first lines, of which the first is not empty.
 
     It is the first of `DELIMITERS` by which all rows have as many fields as the header, and more than one; a comma if
-    there is none.
+    there is none. Commas that the fields between semicolons have as decimal marks of numbers are no delimiters.
 
     Args:
         lines: Lines with their ends.
         is_all: Whether there are no others.
     """
-    return next((each for each in DELIMITERS if _fits(each, lines, is_all=is_all)), ",")
+    records = {each: _records(each, lines, is_all=is_all) for each in DELIMITERS}
+    found = [each for each, own in records.items() if own and len(own[0]) > 1 and len({len(row) for row in own}) == 1]
+    if {",", ";"} <= set(found) and all(
+        re.fullmatch(_DECIMAL, field.strip()) for row in records[";"] for field in row if "," in field
+    ):
+        found.remove(",")
+    return found[0] if found else ","
 
 
-def _fits(delimiter: str, lines: Sequence[str], *, is_all: bool) -> bool:
-    records = []
+def _records(delimiter: str, lines: Sequence[str], *, is_all: bool) -> list[list[str]]:
+    """The first rows, without the empty ones; none if they cannot be read."""
+    records: list[list[str]] = []
     try:
         for record in csv.reader(lines, delimiter=delimiter):
             records += [record] if record else []
             if len(records) > _LOOKED_AT:
                 break
     except csv.Error:
-        return False
+        return []
     # A quote may be open at the end of what was looked at.
-    complete = records if is_all or len(records) < 2 else records[:-1]
-    return bool(complete) and len(complete[0]) > 1 and len({len(record) for record in complete}) == 1
+    return records if is_all or len(records) < 2 else records[:-1]
 
 
 def has_alternate_zeros(start: bytes) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from pointillist.points.columns import Table
 from pointillist.points.frame_layout import FrameLayout, described_anew
 from pointillist.points.headings import Headings
+from pointillist.points.layout import Layout
 from pointillist.points.mixed import MixedTable, kind_of
 
 if TYPE_CHECKING:
@@ -189,6 +190,21 @@ def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
         converted = {"pandas": others.to_pandas, "polars": others.to_polars, "pyarrow": others.to_arrow}
         others = nw.from_native(converted[own.implementation.value](), eager_only=True)
     return nw.concat([own, others], how="horizontal").to_native() if others.columns else filled
+
+
+def check_room(X: Any, layout: FrameLayout | Layout) -> None:
+    """Raises a ValueError if X is a frame with columns for which the container of `fit`, other than a frame, has no room.
+
+    Args:
+        X: A table in any container.
+        layout: The layout of the container.
+    """
+    is_series = layout.headings is not None and layout.headings.is_series
+    if layout.names and (is_series or layout.kind == "array") and nw.dependencies.is_into_dataframe(X):
+        columns = X.columns.tolist() if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
+        if others := [name for name in columns if name not in layout.names]:
+            kind = "a Series" if is_series else "an array"
+            raise ValueError(f"rows are filled as {kind}, as fit was given, without room for column {others[0]!r}: drop it")
 
 
 def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":

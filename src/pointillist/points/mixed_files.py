@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pointillist.files import check_regular, naming
 from pointillist.points.columns import check_distinct, check_enough, listed, shown
-from pointillist.points.csv_files import CsvFile
+from pointillist.points.csv_files import CsvFile, check_header
 from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
 from pointillist.points.limits import check_parquet, check_unpacked
 from pointillist.points.mixed import MixedTable, kind_of, refusal
-from pointillist.points.texts import TYPES, typed
+from pointillist.points.texts import NUMBER, TYPES, typed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,11 +90,13 @@ def _csv(
     import pyarrow as pa
 
     file = CsvFile(path, form)
+    check_header(file.names, path)
     _check_columns(file.names, asked, drop, path)
     kept = [place for place, name in enumerate(file.names) if name not in drop]
     batches = [batch.select(kept) for batch in file.batches()]
     texts = [pa.chunked_array([batch.column(i) for batch in batches], pa.string()) for i in range(len(kept))]
     del batches
+    _check_not_a_row(file.names, dict(zip(kept, texts, strict=True)), path)
     columns, notes = {}, list[str]()
     for place in kept:
         name = file.names[place]
@@ -113,6 +115,24 @@ def _csv(
             stacklevel=5,
         )
     return pa.table(columns)
+
+
+def _check_not_a_row(names: Sequence[str], texts: "Mapping[int, pa.ChunkedArray]", path: Path) -> None:
+    """Raises a ValueError if the first line looks like a row: a number in it, and most of it again in the same columns.
+
+    Args:
+        names: What the first line holds.
+        texts: The columns that are kept, by their places.
+        path: The file.
+    """
+    import pyarrow.compute as pc
+
+    if any(NUMBER.fullmatch(name.replace(",", ".")) for name in names):
+        found = [bool(pc.any(pc.equal(pc.ascii_trim_whitespace(texts[i]), names[i])).as_py()) for i in texts]
+        if sum(found) > len(found) / 2:
+            raise ValueError(
+                f"{path}: the first line must hold the names of the columns, but it looks like a row: {listed(names)}"
+            )
 
 
 def _parquet(path: Path, asked: Sequence[str], drop: Sequence[str], types: Mapping[str, str]) -> "pa.Table":
