@@ -2,8 +2,8 @@
 
 `ngboost`: natural gradient boosting of a normal distribution (Duan et al. 2020, arXiv 1910.03225), with its default
 trees and learning rate, up to 2,000 of them, stopped by a tenth of the rows, held out. `treeffuser` (Beltran-Velez et
-al. 2024, arXiv 2406.07658): its defaults; its distribution is 200 draws, its density that of a kernel with Silverman's
-bandwidth. `ensemble`: five networks of one hidden layer of 50 units that predict mean and variance, 40 epochs of Adam
+al. 2024, arXiv 2406.07658): its defaults; its distribution is 200 draws, or as many as make 100,000 of all rows but at
+least 50, its density that of a kernel with Silverman's bandwidth. `ensemble`: five networks of one hidden layer of 50 units that predict mean and variance, 40 epochs of Adam
 (Lakshminarayanan et al. 2017, arXiv 1612.01474, section 3.3, without adversarial training), in PyTorch.
 
 Rows come as .npz: X, y, and those to predict, X_test, y_test. Out go, as .npz: `points` (n, m) of equal weight,
@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 POINTS = (np.arange(100) + 0.5) / 100
-DRAWS = 200
+DRAWS, FEWEST_DRAWS, ALL_DRAWS = 200, 50, 100_000
 NETWORKS, UNITS, EPOCHS, BATCH = 5, 50, 40, 100
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray, float]
@@ -48,10 +48,11 @@ def treeffuser(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndar
     start = time.perf_counter()
     model = Treeffuser(seed=seed).fit(X, y)
     seconds = time.perf_counter() - start
-    draws = np.asarray(model.sample(X_test, n_samples=DRAWS, seed=seed)).reshape(DRAWS, -1).T
+    n = max(FEWEST_DRAWS, min(DRAWS, ALL_DRAWS // len(X_test)))
+    draws = np.asarray(model.sample(X_test, n_samples=n, seed=seed)).reshape(n, -1).T
     # Silverman's rule for one column; equal draws would else have none.
-    width = np.maximum(draws.std(axis=1, ddof=1) * (0.75 * DRAWS) ** -0.2, 1e-6 * y.std())[:, None]
-    density = logsumexp(norm.logpdf(y_test[:, None], draws, width), axis=1) - np.log(DRAWS)
+    width = np.maximum(draws.std(axis=1, ddof=1) * (0.75 * n) ** -0.2, 1e-6 * y.std())[:, None]
+    density = logsumexp(norm.logpdf(y_test[:, None], draws, width), axis=1) - np.log(n)
     return draws, density, draws.mean(axis=1), seconds
 
 

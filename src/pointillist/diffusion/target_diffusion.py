@@ -1,17 +1,19 @@
 """Diffusion of one number given others: p(y | x), by a network that is given x and noised y.
 
-The network is that of the numbers of mixed tables (`mixed_networks.NumberNetwork`), with the one number noised and all
-others given. In one dimension the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, section 4.3) is a monotone
-map between N(0, 1) and the distribution of y: it gives quantiles, draws and probabilities of intervals, and with the
-divergence of the flow the density.
+The network is that of the numbers of mixed tables (`mixed_networks.NumberNetwork`), of the one number given features of
+x, which are among those of Gorishniy et al. (2022, arXiv 2203.05556). In one dimension the probability-flow ODE (Song
+et al. 2021, arXiv 2011.13456, section 4.3) is a monotone map between N(0, 1) and the distribution of y: it gives
+quantiles, draws and probabilities of intervals, and with the divergence of the flow the density.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Objective
@@ -20,25 +22,61 @@ from pointillist.diffusion.mixed_losses import LOG_NORMAL
 from pointillist.diffusion.mixed_networks import NumberNetwork
 from pointillist.diffusion.mixed_sampling import SCHEDULE, NumberDenoiser
 from pointillist.diffusion.solvers import DPMSolver2M
-from pointillist.diffusion.tokens import Tokens, number_features
+from pointillist.diffusion.tokens import Tokens
+
+FREQUENCIES = 1.0, 2.0
+"""Frequencies of the Fourier features of x that every network sees."""
+
+MORE_FREQUENCIES = np.pi / 2, np.pi, 2 * np.pi
+FARTHEST = 5.0
+"""Frequencies of those that some networks see, and where x is clipped for them."""
+
+PIECES = 6
+"""Number of pieces, between quantiles of x, of the piecewise linear features that other networks see."""
+
+GAIN = 3.0
+"""What features are multiplied by, so that networks learn functions of x that are less smooth sooner."""
+
+VIEWS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+"""What networks see, in turn: whether they see the further frequencies, and the pieces. None suits all tables."""
 
 
 def target_tokens(n_inputs: int) -> Tokens:
-    """Tokens without a choice, beside which the number and the others stand, in this order."""
-    n = 1 + n_inputs
-    return Tokens((1,) * n, (), tuple(range(n)), (0,) * n)
+    """Tokens without a choice, one for each feature of x, beside the first of which the number stands."""
+    return Tokens((1,) * ((1 + 2 * len(FREQUENCIES) + 2 * len(MORE_FREQUENCIES) + PIECES) * n_inputs), (), (0,), (0,))
+
+
+def features(x: Float[Array, " m"], view: Float[Array, " 2"]) -> Float[Array, " f"]:
+    """Features of x in a view: those that it leaves out are 0.
+
+    Args:
+        x: The k numbers in standard units, and then the place of each: 0 at the least, i at the ith of the quantiles
+            that divide it into pieces, and linear between.
+        view: One of `VIEWS`.
+    """
+    numbers, places = jnp.split(x, 2)
+    plain = _waves(numbers, FREQUENCIES)
+    further = _waves(jnp.clip(numbers, -FARTHEST, FARTHEST), MORE_FREQUENCIES)
+    pieces = [2 * jnp.clip(places - i, 0.0, 1.0) - 1 for i in range(PIECES)]
+    parts = [*plain, *(view[0] * part for part in further), *(view[1] * part for part in pieces)]
+    # Of a variance near 1, as the numbers have.
+    return GAIN * jnp.concatenate([numbers, *(2**0.5 * part for part in parts)])
+
+
+def _waves(numbers: Float[Array, " k"], frequencies: Sequence[float]) -> list[Float[Array, " k"]]:
+    return [wave(frequency * numbers) for frequency in frequencies for wave in (jnp.sin, jnp.cos)]
 
 
 @dataclass(frozen=True)
 class TargetObjective:
     """The objective of models of one number given others: EDM's loss of the number, in standard units.
 
+    Rows are of the number, of x as `features` takes it, and of the view.
+
     Attributes:
-        n_inputs: Number of the others.
         of_number: The objective of the number.
     """
 
-    n_inputs: int
     of_number: Objective = field(
         default_factory=lambda: Objective("edm", "uniform", "log-normal", log_normal=LOG_NORMAL)
     )
@@ -75,13 +113,10 @@ class TargetObjective:
 
     def _loss(self, network: NumberNetwork, rows: Array, inside: Array, lambda_t: Array, target: Array) -> Array:
         dtype = network.output.bias.dtype
-        n = 1 + self.n_inputs
-        is_open = jnp.arange(n) == 0
 
         def found(row: Array, inside: Array, lambda_t: Array) -> Array:
-            known = _known(network, row[1:])
-            padded = jnp.concatenate([inside, jnp.zeros(n - 1, dtype)])
-            return network(padded, is_open, known, lambda_t)[0]
+            known = network.context(features(row[1:-2], row[-2:]))
+            return network(inside, jnp.ones(1, bool), known, lambda_t)[0]
 
         predicted = jax.vmap(found)(rows.astype(dtype), inside.astype(dtype), lambda_t[:, 0])
         return jnp.mean((predicted.astype(jnp.float32) - target[:, 0]) ** 2)
@@ -92,20 +127,26 @@ class TargetDistribution(eqx.Module):
 
     Attributes:
         networks: The networks, stacked.
-        n_inputs: Number of the others.
+        views: The view of each.
+        n_inputs: Length of x, as `features` takes it.
     """
 
     networks: NumberNetwork
+    views: Float[Array | np.ndarray, "networks 2"]
     n_inputs: int = eqx.field(static=True)
 
-    def denoiser(self, network: NumberNetwork, x: Float[Array, " k"]) -> NumberDenoiser:
-        """E[y_0 | y_t, x] of a network, in the first of 1 + k places."""
-        return NumberDenoiser(network, SCHEDULE, jnp.arange(1 + self.n_inputs) == 0, _known(network, x))
+    def denoisers(self, x: Float[Array, " m"]) -> NumberDenoiser:
+        """E[y_0 | y_t, x] of the networks, stacked."""
+
+        def of_one(network: NumberNetwork, view: Array) -> NumberDenoiser:
+            return NumberDenoiser(network, SCHEDULE, jnp.ones(1, bool), network.context(features(x, view)))
+
+        return jax.vmap(of_one)(self.networks, jnp.asarray(self.views))
 
     @property
     def n_networks(self) -> int:
         """Number of networks."""
-        return int(self.networks.output.bias.shape[0])
+        return len(self.views)
 
 
 class TargetLogDensity(eqx.Module):
@@ -116,13 +157,10 @@ class TargetLogDensity(eqx.Module):
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, ""]:
         """Computes the log-density; the key decides nothing."""
 
-        def of_one(network: NumberNetwork) -> Array:
-            own = self.target.denoiser(network, x[:-1])
-            return number_log_density(
-                own, _first(x[-1], self.target), jnp.eye(1 + self.target.n_inputs)[:1], steps=STEPS
-            )
+        def of_one(own: NumberDenoiser) -> Array:
+            return number_log_density(own, x[-1:], jnp.eye(1), steps=STEPS)
 
-        return jax.nn.logsumexp(jax.vmap(of_one)(self.target.networks)) - jnp.log(self.target.n_networks)
+        return jax.nn.logsumexp(jax.vmap(of_one)(self.target.denoisers(x[:-1]))) - jnp.log(self.target.n_networks)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
@@ -138,12 +176,11 @@ class TargetShares(eqx.Module):
         """Computes the shares; the key decides nothing."""
         k = self.target.n_inputs
 
-        def of_one(network: NumberNetwork) -> Array:
-            own = self.target.denoiser(network, x[:k])
-            ends = jax.vmap(lambda y: flow_to_prior(own, _first(y, self.target))[0])(x[k:])
+        def of_one(own: NumberDenoiser) -> Array:
+            ends = jax.vmap(lambda y: flow_to_prior(own, y[None])[0])(x[k:])
             return jax.scipy.special.ndtr(ends)
 
-        return jnp.mean(jax.vmap(of_one)(self.target.networks), axis=0)
+        return jnp.mean(jax.vmap(of_one)(self.target.denoisers(x[:k])), axis=0)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
@@ -163,24 +200,12 @@ class TargetFlow(eqx.Module):
         k = self.target.n_inputs
         solver = DPMSolver2M(SCHEDULE, FLOW_POINTS)
 
-        def of_one(network: NumberNetwork, starts: Array) -> Array:
-            own = self.target.denoiser(network, x[:k])
-            mean = noised_mean(own)[0]
-            return jax.vmap(lambda start: solver.draw(key, own, _first(start + mean, self.target))[0, 0])(starts)
+        def of_one(own: NumberDenoiser, starts: Array) -> Array:
+            mean = noised_mean(own)
+            return jax.vmap(lambda start: solver.draw(key, own, start + mean)[0, 0])(starts)
 
-        return jax.vmap(of_one)(self.target.networks, x[k:].reshape(self.target.n_networks, -1))
+        return jax.vmap(of_one)(self.target.denoisers(x[:k]), x[k:].reshape(self.target.n_networks, -1))
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
         return max(1, columns - self.target.n_inputs)
-
-
-def _known(network: NumberNetwork, x: Float[Array, " k"]) -> Float[Array, " width"]:
-    """What the given numbers contribute."""
-    numbers = jnp.concatenate([jnp.zeros(1, x.dtype), x])
-    shown = number_features(numbers, jnp.arange(len(numbers)) > 0)
-    return network.known(jnp.ones(len(numbers), x.dtype), shown)
-
-
-def _first(y: Float[Array, ""], target: TargetDistribution) -> Float[Array, " n"]:
-    return jnp.zeros(1 + target.n_inputs).at[0].set(y)

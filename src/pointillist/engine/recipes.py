@@ -136,7 +136,7 @@ class TokenArchitecture:
 
 @dataclass(frozen=True)
 class TargetArchitecture:
-    """The network of models of one number given others, which is a `NumberNetwork` of which no other number is noised.
+    """The network of models of one number given others, a `NumberNetwork` of the one number given features of others.
 
     Attributes:
         n_inputs: Number of the others.
@@ -155,10 +155,10 @@ class TargetArchitecture:
     features: ClassVar[None] = None
 
     def build(self, key: PRNGKeyArray, columns: int) -> NumberNetwork:
-        """Makes a fresh network for rows of the number and the others."""
-        assert columns == 1 + self.n_inputs, "rows have one column for the number, and one for each of the others"
+        """Makes a fresh network for rows of the number, two columns for each of the others, and the view."""
+        assert columns == 1 + 2 * self.n_inputs + 2, "rows have one column for the number, two for each other, and two"
         shape: dict[str, Any] = {"width": self.width, "depth": self.depth, "frequencies": self.frequencies}
-        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), **shape)
+        return NumberNetwork.build(key, tokens=target_tokens(self.n_inputs), **shape, has_given=False)
 
 
 AnyArchitecture = Architecture | TokenArchitecture | TargetArchitecture

@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 
 from pointillist.diffusion.mixed_sampling import SCHEDULE
 from pointillist.diffusion.target_diffusion import (
+    PIECES,
+    VIEWS,
     TargetDistribution,
     TargetFlow,
     TargetLogDensity,
@@ -22,7 +24,7 @@ from pointillist.engine.validation import held_out_loss
 from pointillist.models.predictive import Predictive, levels_of
 from pointillist.points.repeats import are_few
 
-LEVELS = 50
+LEVELS = 32
 """Number of quantiles of each network that stand for its distribution."""
 
 STEPS_PER_CHECK = 200
@@ -57,7 +59,7 @@ class Fitting:
 
     width: int = 128
     depth: int = 2
-    n_networks: int = 4
+    n_networks: int = 6
     steps: int = 4000
     batch_size: int | None = None
     learning_rate: float = 3e-3
@@ -75,6 +77,7 @@ class Units:
     Attributes:
         x_mean: Mean of each column of x.
         x_scale: Its standard deviation; 1 if that is 0.
+        quantiles: Those that divide it into pieces, the least and the largest number among them.
         y_mean: Mean of y, bent or not.
         y_scale: Its standard deviation, or a fifth of the largest distance from the mean if that is larger.
         middle: Median of y.
@@ -83,6 +86,7 @@ class Units:
 
     x_mean: Float[np.ndarray, " k"]
     x_scale: Float[np.ndarray, " k"]
+    quantiles: tuple[Float[np.ndarray, " _"], ...]
     y_mean: float
     y_scale: float
     middle: float = 0.0
@@ -92,7 +96,8 @@ class Units:
     def of(cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], *, is_discrete: bool) -> "Units":
         """Learns the units of x and y."""
         x_scale, mean, scale = x.std(axis=0), float(y.mean()), _scale(y)
-        of_x = x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0)
+        quantiles = tuple(np.unique(own) for own in np.quantile(x, np.linspace(0, 1, PIECES + 1), axis=0).T)
+        of_x = x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), quantiles
         low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
         bend = float(high - low) / INTERQUARTILE
         if is_discrete or scale <= y.std() or bend == 0:
@@ -100,9 +105,11 @@ class Units:
         bent = np.arcsinh((y - middle) / bend)
         return cls(*of_x, float(bent.mean()), _scale(bent), float(middle), bend)
 
-    def of_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-        """Returns x in standard units, clipped."""
-        return np.clip((x - self.x_mean) / self.x_scale, -FARTHEST, FARTHEST)
+    def of_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n 2*k"]:
+        """Returns x in standard units, clipped, and its places among the quantiles."""
+        standard = np.clip((x - self.x_mean) / self.x_scale, -FARTHEST, FARTHEST)
+        places = [np.interp(own, at, np.arange(len(at))) for own, at in zip(x.T, self.quantiles, strict=True)]
+        return np.column_stack([standard, *places])
 
     def of_y(self, y: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Returns y in standard units."""
@@ -206,8 +213,9 @@ def fit_regression(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], fitt
     held = [_held_out(len(y), n_held, fitting.seed, i) for i in range(fitting.n_networks)]
     units = Units.of(x, y, is_discrete=is_discrete)
     rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
-    networks, history = _trained(rows, held, fitting)
-    target = TargetDistribution(jax.tree.map(lambda *leaves: np.stack(leaves), *networks), x.shape[1])
+    views = np.array(VIEWS, np.float32)[np.arange(fitting.n_networks) % len(VIEWS)]
+    networks, history = _trained(rows, held, views, fitting)
+    target = TargetDistribution(jax.tree.map(lambda *leaves: np.stack(leaves), *networks), views, 2 * x.shape[1])
     return Regression(target, units, distinct if is_discrete else None, history)
 
 
@@ -217,15 +225,19 @@ def _scale(y: Float[np.ndarray, " n"]) -> float:
 
 
 def _trained(
-    rows: Float[np.ndarray, "n columns"], held: list[Int[np.ndarray, " v"]], fitting: Fitting
+    rows: Float[np.ndarray, "n columns"],
+    held: list[Int[np.ndarray, " v"]],
+    views: Float[np.ndarray, "networks 2"],
+    fitting: Fitting,
 ) -> tuple[list[Weights], Float[np.ndarray, "networks checks"]]:
     """Trains the networks side by side; returns each one's best weights, and the held-out losses."""
     n = len(rows) - len(held[0])
     batch_size = min(fitting.batch_size or int(np.clip(n // 8, 64, 128)), n)
     per_epoch = n // batch_size
     epochs = max(1, fitting.steps // per_epoch)
-    architecture = TargetArchitecture(rows.shape[1] - 1, fitting.width, fitting.depth)
-    objective = TargetObjective(rows.shape[1] - 1)
+    architecture = TargetArchitecture(rows.shape[1] // 2, fitting.width, fitting.depth)
+    objective = TargetObjective()
+    seen = [np.column_stack([rows, np.tile(view, (len(rows), 1))]) for view in views]
     recipes = [
         Recipe(
             dataset=i,
@@ -239,8 +251,8 @@ def _trained(
         )
         for i in range(fitting.n_networks)
     ]
-    data = np.stack([np.delete(rows, own, axis=0) for own in held])
-    spread = np.ones((len(data), rows.shape[1]), np.float32)
+    data = np.stack([np.delete(rows, own, axis=0) for rows, own in zip(seen, held, strict=True)])
+    spread = np.ones((len(data), data.shape[2]), np.float32)
     trainer = StackTrainer(
         data, recipes, architecture, Method(objective, batch_size, is_averaged=True), sigma_data=spread
     )
@@ -257,7 +269,7 @@ def _trained(
         found = np.array(
             [
                 held_out_loss(network, architecture, objective, SCHEDULE, spread[0], rows[own], None, fitting.seed)
-                for network, own in zip(networks, held, strict=True)
+                for network, rows, own in zip(networks, seen, held, strict=True)
             ]
         )
         is_better = found < losses.min(axis=1, initial=np.inf)

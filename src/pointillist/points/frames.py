@@ -193,7 +193,7 @@ def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
 
 
 def check_room(X: Any, layout: FrameLayout | Layout) -> None:
-    """Raises a ValueError if X is a frame with columns for which the container of `fit`, other than a frame, has no room.
+    """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold.
 
     Args:
         X: A table in any container.
@@ -204,7 +204,9 @@ def check_room(X: Any, layout: FrameLayout | Layout) -> None:
         columns = X.columns.tolist() if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
         if others := [name for name in columns if name not in layout.names]:
             kind = "a Series" if is_series else "an array"
-            raise ValueError(f"rows are filled as {kind}, as fit was given, without room for column {others[0]!r}: drop it")
+            raise ValueError(
+                f"rows are filled as {kind}, as fit was given, without room for column {others[0]!r}: drop it"
+            )
 
 
 def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
