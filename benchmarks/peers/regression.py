@@ -3,8 +3,9 @@
 `ngboost`: natural gradient boosting of a normal distribution (Duan et al. 2020, arXiv 1910.03225), with its default
 trees and learning rate, up to 2,000 of them, stopped by a tenth of the rows, held out. `treeffuser` (Beltran-Velez et
 al. 2024, arXiv 2406.07658): its defaults; its distribution is 200 draws, or as many as make 100,000 of all rows but at
-least 50, its density that of a kernel with Silverman's bandwidth. `ensemble`: five networks of one hidden layer of 50 units that predict mean and variance, 40 epochs of Adam
-(Lakshminarayanan et al. 2017, arXiv 1612.01474, section 3.3, without adversarial training), in PyTorch.
+least 50, its density that of a kernel with Silverman's bandwidth. `ensemble`: five networks of one hidden layer of 50
+units that predict mean and variance, 40 epochs of Adam (Lakshminarayanan et al. 2017, arXiv 1612.01474, section 3.3,
+without adversarial training), in PyTorch.
 
 Rows come as .npz: X, y, and those to predict, X_test, y_test. Out go, as .npz: `points` (n, m) of equal weight,
 `log_density` (n,), `mean` (n,), `seconds` of the fit and `version`.

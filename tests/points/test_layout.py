@@ -5,6 +5,7 @@ import pyarrow
 import pytest
 
 from pointillist import Diffusion
+from pointillist.points.frames import check_room
 from pointillist.points.layout import read_numbers as read
 
 RNG = np.random.default_rng(0)
@@ -105,3 +106,19 @@ def test_what_is_read_is_not_changed():
     rows = RNG.normal(size=(10, 2))
     layout, found = read(rows)
     assert found is rows and layout.types == ("float64", "float64") and layout.names is None
+
+
+def test_only_a_frame_has_room_for_other_columns():
+    series = FRAMES["pandas"]["age"]
+    others = FRAMES["pandas"][["age", "height"]]
+    for kind, rows in ("a Series", series), ("a frame", series.to_frame()):
+        layout = read(rows)[0]
+        check_room(series, layout)
+        if kind == "a frame":
+            check_room(others, layout)
+            continue
+        for X in others, polars.from_pandas(others):
+            with pytest.raises(
+                ValueError, match="^fit was given a Series, in which there is no room for column 'height' of X"
+            ):
+                check_room(X, layout)

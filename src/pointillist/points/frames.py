@@ -204,9 +204,7 @@ def check_room(X: Any, layout: FrameLayout | Layout) -> None:
         columns = X.columns.tolist() if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
         if others := [name for name in columns if name not in layout.names]:
             kind = "a Series" if is_series else "an array"
-            raise ValueError(
-                f"rows are filled as {kind}, as fit was given, without room for column {others[0]!r}: drop it"
-            )
+            raise ValueError(f"fit was given {kind}, in which there is no room for column {others[0]!r} of X: drop it")
 
 
 def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
