@@ -118,7 +118,5 @@ def test_only_a_frame_has_room_for_other_columns():
             check_room(others, layout)
             continue
         for X in others, polars.from_pandas(others):
-            with pytest.raises(ValueError, match="given a Series, in which there is no room for column 'height' of X: drop"):
-                ValueError, match="^fit was given a Series, in which there is no room for column 'height' of X"
-            ):
+            with pytest.raises(ValueError, match="given a Series, in which there is no room for column 'height'"):
                 check_room(X, layout)
