@@ -98,8 +98,12 @@ def compared(name: str, of_each: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 def summary(values: list[float]) -> str:
     """The mean, and its standard error if there are several."""
-    mean = f"{statistics.mean(values):.3f}"
-    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values) / len(values) ** 0.5:.3f}"
+    mean = statistics.mean(values)
+    # Of naval, errors are a ten-thousandth.
+    digits = 3 if abs(mean) > 0.01 else 6
+    if len(values) < 2:
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} ± {statistics.stdev(values) / len(values) ** 0.5:.{digits}f}"
 
 
 def main() -> None:
