@@ -31,7 +31,7 @@ MORE_FREQUENCIES = np.pi / 2, np.pi, 2 * np.pi
 FARTHEST = 5.0
 """Frequencies of those that some networks see, and where x is clipped for them."""
 
-PIECES = 6
+PIECES = 12
 """Number of pieces, between quantiles of x, of the piecewise linear features that other networks see."""
 
 GAIN = 3.0

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from pointillist.arguments import RandomState, check_unmasked, is_number, is_whole, seed_of
 from pointillist.engine.devices import configure
 from pointillist.models.predictive import Predictive, checked_draws, checked_levels
-from pointillist.models.regression import Fitting, Regression, fit_regression
+from pointillist.models.regression import FEW_ROWS, MANY, MANY_ROWS, Fitting, Regression, fit_regression
 
 
 class DiffusionRegressor(RegressorMixin, BaseEstimator):
@@ -33,8 +33,8 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
     Args:
         width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
-        n_networks: Number of networks, which are trained side by side.
-        steps: Most training steps of each network.
+        n_networks: Number of networks, which are trained side by side; None for 6, or 3 of more than 5,000 rows.
+        steps: Most training steps of each network; None for 4,000, or 10,000 of more than 5,000 rows.
         batch_size: Number of rows in a step; None for an eighth of the rows, from 64 to 128, or
             all if there are fewer.
         learning_rate: Adam's learning rate.
@@ -62,8 +62,8 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         *,
         width: int = 128,
         depth: int = 2,
-        n_networks: int = 6,
-        steps: int = 4000,
+        n_networks: int | None = None,
+        steps: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 3e-3,
         validation_fraction: float = 0.1,
@@ -89,20 +89,23 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         configure()
         check_unmasked(X=X, y=y)
         rows, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
-        self.model_ = fit_regression(rows, np.asarray(target, np.float64), self._fitting())
+        self.model_ = fit_regression(rows, np.asarray(target, np.float64), self._fitting(len(rows)))
         return self
 
-    def _fitting(self) -> Fitting:
-        for name in ("width", "depth", "n_networks", "steps", "n_iter_no_change"):
+    def _fitting(self, n_rows: int) -> Fitting:
+        for name in ("width", "depth", "n_iter_no_change"):
             if not is_whole(getattr(self, name), 1):
                 raise ValueError(f"{name} must be an integer of at least 1, not {getattr(self, name)!r}")
-        if self.batch_size is not None and not is_whole(self.batch_size, 1):
-            raise ValueError(f"batch_size must be an integer of at least 1, or None, not {self.batch_size!r}")
+        for name in ("n_networks", "steps", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and not is_whole(value, 1):
+                raise ValueError(f"{name} must be an integer of at least 1, or None, not {value!r}")
         if not is_number(self.learning_rate) or self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be a positive number, not {self.learning_rate!r}")
         if not is_number(self.validation_fraction) or not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction must lie in [0, 1), not {self.validation_fraction!r}")
         own = {name: value for name, value in self.get_params().items() if name != "random_state"}
+        own |= {name: value for name, value in (MANY_ROWS if n_rows > MANY else FEW_ROWS).items() if own[name] is None}
         return Fitting(**own, seed=seed_of(self.random_state))
 
     def predict(self, X: ArrayLike) -> Float[np.ndarray, " n"]:

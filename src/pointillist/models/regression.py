@@ -24,6 +24,11 @@ from pointillist.engine.validation import held_out_loss
 from pointillist.models.predictive import Predictive, levels_of
 from pointillist.points.repeats import are_few
 
+MANY = 5000
+FEW_ROWS, MANY_ROWS = {"n_networks": 6, "steps": 4000}, {"n_networks": 3, "steps": 10_000}
+"""The number of networks and of their steps where they are left open, for at most so many rows, and for more: what many
+rows gain by longer training is more than what they gain by further networks."""
+
 LEVELS = 32
 """Number of quantiles of each network that stand for its distribution."""
 
@@ -57,15 +62,15 @@ class Fitting:
         seed: Seed, 0 … 2³² - 1.
     """
 
-    width: int = 128
-    depth: int = 2
-    n_networks: int = 6
-    steps: int = 4000
-    batch_size: int | None = None
-    learning_rate: float = 3e-3
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 8
-    seed: int = 0
+    width: int
+    depth: int
+    n_networks: int
+    steps: int
+    batch_size: int | None
+    learning_rate: float
+    validation_fraction: float
+    n_iter_no_change: int
+    seed: int
 
 
 @dataclass(frozen=True, eq=False)
