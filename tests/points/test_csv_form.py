@@ -79,6 +79,8 @@ def test_a_row_is_not_taken_for_names(tmp_path):
         read_any(write(tmp_path / "a.csv", "39, State-gov, 13\n50, Private, 13\n38, State-gov, 9\n"))
     years = write(tmp_path / "b.csv", "country,2020,2021\nA,2020,5\nB,3,4\n")
     assert read_any(years).names == ("country", "2020", "2021")
+    answers = write(tmp_path / "d.csv", "who,1,2\nA,1,2\nB,2,1\n")
+    assert read_any(answers).names == ("who", "1", "2")
     words = write(tmp_path / "c.csv", "kind,of\nkind,of\nA,B\n")
     assert read_any(words).names == ("kind", "of")
 

@@ -131,9 +131,8 @@ def _complaint(written: list[_Written], texts: "list[pa.StringArray]", start: in
 
 def check_header(names: Sequence[str], path: Path) -> None:
     """Raises a ValueError if the first line holds numbers rather than names; 0, 1, 2, … are names."""
-    if all(NUMBER.fullmatch(name.replace(",", ".")) for name in names) and list(names) != [
-        str(i) for i in range(len(names))
-    ]:
+    are_places = list(names) == [str(i) for i in range(len(names))]
+    if not are_places and all(NUMBER.fullmatch(name.replace(",", ".")) for name in names):
         raise ValueError(
             f"{path}: the first line must hold the names of the columns, but it holds numbers: {listed(names)}"
         )

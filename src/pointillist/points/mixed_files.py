@@ -120,6 +120,8 @@ def _csv(
 def _check_not_a_row(names: Sequence[str], texts: "Mapping[int, pa.ChunkedArray]", path: Path) -> None:
     """Raises a ValueError if the first line looks like a row: a number in it, and most of it again in the same columns.
 
+    Some of what is there again must be no number: answers from 1 to 5 may stand in columns named 1 to 5.
+
     Args:
         names: What the first line holds.
         texts: The columns that are kept, by their places.
@@ -127,9 +129,10 @@ def _check_not_a_row(names: Sequence[str], texts: "Mapping[int, pa.ChunkedArray]
     """
     import pyarrow.compute as pc
 
-    if any(NUMBER.fullmatch(name.replace(",", ".")) for name in names):
-        found = [bool(pc.any(pc.equal(pc.ascii_trim_whitespace(texts[i]), names[i])).as_py()) for i in texts]
-        if sum(found) > len(found) / 2:
+    is_number = [NUMBER.fullmatch(name.replace(",", ".")) is not None for name in names]
+    if any(is_number):
+        again = [i for i in texts if pc.any(pc.equal(pc.ascii_trim_whitespace(texts[i]), names[i])).as_py()]
+        if len(again) > len(texts) / 2 and not all(is_number[i] for i in again):
             raise ValueError(
                 f"{path}: the first line must hold the names of the columns, but it looks like a row: {listed(names)}"
             )
