@@ -242,7 +242,6 @@ def _trained(
     epochs = max(1, fitting.steps // per_epoch)
     architecture = TargetArchitecture(rows.shape[1] // 2, fitting.width, fitting.depth)
     objective = TargetObjective()
-    seen = [np.column_stack([rows, np.tile(view, (len(rows), 1))]) for view in views]
     recipes = [
         Recipe(
             dataset=i,
@@ -256,7 +255,8 @@ def _trained(
         )
         for i in range(fitting.n_networks)
     ]
-    data = np.stack([np.delete(rows, own, axis=0) for rows, own in zip(seen, held, strict=True)])
+    data = np.stack([_in_view(np.delete(rows, own, axis=0), view) for own, view in zip(held, views, strict=True)])
+    unseen = [_in_view(rows[own], view) for own, view in zip(held, views, strict=True)]
     spread = np.ones((len(data), data.shape[2]), np.float32)
     trainer = StackTrainer(
         data, recipes, architecture, Method(objective, batch_size, is_averaged=True), sigma_data=spread
@@ -273,8 +273,8 @@ def _trained(
             continue
         found = np.array(
             [
-                held_out_loss(network, architecture, objective, SCHEDULE, spread[0], rows[own], None, fitting.seed)
-                for network, rows, own in zip(networks, seen, held, strict=True)
+                held_out_loss(network, architecture, objective, SCHEDULE, spread[0], own, None, fitting.seed)
+                for network, own in zip(networks, unseen, strict=True)
             ]
         )
         is_better = found < losses.min(axis=1, initial=np.inf)
@@ -283,6 +283,10 @@ def _trained(
         if (losses.shape[1] - 1 - losses.argmin(axis=1) >= fitting.n_iter_no_change).all():
             break
     return best, losses
+
+
+def _in_view(rows: Float[np.ndarray, "n columns"], view: Float[np.ndarray, " 2"]) -> Float[np.ndarray, "n columns+2"]:
+    return np.column_stack([rows, np.tile(view, (len(rows), 1))])
 
 
 def _held_out(n: int, n_held: int, seed: int, network: int) -> Int[np.ndarray, " v"]:
