@@ -1,5 +1,8 @@
 """`DiffusionRegressor`: distributions of a number given others, against known ones, and scikit-learn's checks."""
 
+from itertools import pairwise
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -8,6 +11,8 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pointillist import DiffusionRegressor
+from pointillist.diffusion.target_diffusion import GAIN, VIEWS, features
+from pointillist.models.regression import Units
 
 QUICK = {"width": 16, "depth": 1, "n_networks": 2, "steps": 60}
 LEARNING = DiffusionRegressor(width=32, depth=1, n_networks=2, steps=600, batch_size=32, learning_rate=5e-3)
@@ -24,7 +29,8 @@ Y = 10 + 3 * np.sin(2 * X[:, 0]) + spread(X) * RNG.normal(size=len(X))
 
 @pytest.fixture(scope="module")
 def model():
-    return DiffusionRegressor(width=32, depth=1, n_networks=2, steps=1500, learning_rate=3e-3).fit(X, Y)
+    # One network of each view.
+    return DiffusionRegressor(width=32, depth=1, n_networks=3, steps=1500, learning_rate=3e-3).fit(X, Y)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +66,22 @@ def test_targets_with_long_tails_have_the_density_of_the_lognormal_distribution(
     grid = np.exp(np.linspace(-6, 8, 1401))
     density = np.exp(model.log_prob(np.full((1401, 1), 0.5), grid))
     assert np.trapezoid(density, grid) == pytest.approx(1, abs=0.01)
+
+
+def test_features_of_each_view_against_their_formulas():
+    x = np.array([[-8.0, 0.0], [-1.0, 0.0], [0.5, 1.0], [2.0, 1.0]])
+    units = Units.of(x, np.arange(4.0), is_discrete=False)
+    z, at = np.clip((x - x.mean(axis=0)) / x.std(axis=0), -10, 10), units.quantiles[0]
+    assert at[[0, -1]].tolist() == [-8, 2] and len(at) == 13 and len(units.quantiles[1]) < 13
+    plain = [z, *(2**0.5 * wave(w * z) for w in (1, 2) for wave in (np.sin, np.cos))]
+    further = [2**0.5 * wave(np.pi * w * z) for w in (0.5, 1, 2) for wave in (np.sin, np.cos)]
+    of_first = [np.clip((x[:, 0] - low) / (high - low), 0, 1) for low, high in pairwise(at)]
+    for view in VIEWS:
+        found = np.stack([features(row, jnp.array(view)) for row in jnp.array(units.of_x(x), jnp.float32)])
+        parts = found.reshape(4, -1, 2) / GAIN
+        np.testing.assert_allclose(parts[:, :5], np.stack(plain, axis=1), atol=1e-5)
+        np.testing.assert_allclose(parts[:, 5:11], view[0] * np.stack(further, axis=1), atol=1e-5)
+        np.testing.assert_allclose(parts[:, 11:, 0], view[1] * 2**0.5 * (2 * np.stack(of_first, axis=1) - 1), atol=1e-5)
 
 
 def test_draws_quantiles_and_means_are_of_one_distribution(quick):

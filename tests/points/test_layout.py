@@ -120,3 +120,4 @@ def test_only_a_frame_has_room_for_other_columns():
         for X in others, polars.from_pandas(others):
             with pytest.raises(ValueError, match="given a Series, in which there is no room for column 'height'"):
                 check_room(X, layout)
+        check_room(others[["height"]], layout)  # of which reading says that "age" is missing

@@ -28,8 +28,10 @@ FREQUENCIES = 1.0, 2.0
 """Frequencies of the Fourier features of x that every network sees."""
 
 MORE_FREQUENCIES = np.pi / 2, np.pi, 2 * np.pi
-FARTHEST = 5.0
-"""Frequencies of those that some networks see, and where x is clipped for them."""
+"""Frequencies of those that some networks see."""
+
+LARGEST_IN_WAVES = 5.0
+"""Number of standard deviations beyond which x is clipped for them."""
 
 PIECES = 12
 """Number of pieces, between quantiles of x, of the piecewise linear features that other networks see."""
@@ -56,7 +58,7 @@ def features(x: Float[Array, " m"], view: Float[Array, " 2"]) -> Float[Array, " 
     """
     numbers, places = jnp.split(x, 2)
     plain = _waves(numbers, FREQUENCIES)
-    further = _waves(jnp.clip(numbers, -FARTHEST, FARTHEST), MORE_FREQUENCIES)
+    further = _waves(jnp.clip(numbers, -LARGEST_IN_WAVES, LARGEST_IN_WAVES), MORE_FREQUENCIES)
     pieces = [2 * jnp.clip(places - i, 0.0, 1.0) - 1 for i in range(PIECES)]
     parts = [*plain, *(view[0] * part for part in further), *(view[1] * part for part in pieces)]
     # Of a variance near 1, as the numbers have.
@@ -128,7 +130,7 @@ class TargetDistribution(eqx.Module):
     Attributes:
         networks: The networks, stacked.
         views: The view of each.
-        n_inputs: Length of x, as `features` takes it.
+        n_inputs: Number of the others; `features` takes two numbers for each.
     """
 
     networks: NumberNetwork
@@ -174,7 +176,7 @@ class TargetShares(eqx.Module):
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, " values"]:
         """Computes the shares; the key decides nothing."""
-        k = self.target.n_inputs
+        k = 2 * self.target.n_inputs
 
         def of_one(own: NumberDenoiser) -> Array:
             ends = jax.vmap(lambda y: flow_to_prior(own, y[None])[0])(x[k:])
@@ -184,7 +186,7 @@ class TargetShares(eqx.Module):
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
-        return self.target.n_networks * max(1, columns - self.target.n_inputs)
+        return self.target.n_networks * max(1, columns - 2 * self.target.n_inputs)
 
 
 class TargetFlow(eqx.Module):
@@ -197,7 +199,7 @@ class TargetFlow(eqx.Module):
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, "networks values"]:
         """Computes the values of y, by `FLOW_POINTS` evaluations each; the key decides nothing."""
-        k = self.target.n_inputs
+        k = 2 * self.target.n_inputs
         solver = DPMSolver2M(SCHEDULE, FLOW_POINTS)
 
         def of_one(own: NumberDenoiser, starts: Array) -> Array:
@@ -208,4 +210,4 @@ class TargetFlow(eqx.Module):
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
-        return max(1, columns - self.target.n_inputs)
+        return max(1, columns - 2 * self.target.n_inputs)

@@ -330,7 +330,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
 
         Args:
             X: A table with the columns of `fit`: an array, or a data frame with its columns in any order, and perhaps
-                others. Cells that are not missing stay as they are.
+                others if `fit` was given a data frame too. Cells that are not missing stay as they are.
             labels: Labels of the rows that are no column of X, one for all or one per row, None or NaN where a label is
                 not known. Without them, cells have their distribution over all classes.
             n_draws: Number of tables to draw independently, for multiple imputation; None for one.

@@ -220,7 +220,7 @@ def fit_regression(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], fitt
     rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
     views = np.array(VIEWS, np.float32)[np.arange(fitting.n_networks) % len(VIEWS)]
     networks, history = _trained(rows, held, views, fitting)
-    target = TargetDistribution(jax.tree.map(lambda *leaves: np.stack(leaves), *networks), views, 2 * x.shape[1])
+    target = TargetDistribution(jax.tree.map(lambda *leaves: np.stack(leaves), *networks), views, x.shape[1])
     return Regression(target, units, distinct if is_discrete else None, history)
 
 
@@ -240,7 +240,7 @@ def _trained(
     batch_size = min(fitting.batch_size or int(np.clip(n // 8, 64, 128)), n)
     per_epoch = n // batch_size
     epochs = max(1, fitting.steps // per_epoch)
-    architecture = TargetArchitecture(rows.shape[1] // 2, fitting.width, fitting.depth)
+    architecture = TargetArchitecture((rows.shape[1] - 1) // 2, fitting.width, fitting.depth)
     objective = TargetObjective()
     recipes = [
         Recipe(

@@ -129,10 +129,15 @@ def _complaint(written: list[_Written], texts: "list[pa.StringArray]", start: in
     return column.complaint(texts[column.position][row].as_py(), start + row)
 
 
+def has_number(name: str) -> bool:
+    """Whether a number stands where a name should, with a decimal point or comma."""
+    return NUMBER.fullmatch(name.replace(",", ".")) is not None
+
+
 def check_header(names: Sequence[str], path: Path) -> None:
     """Raises a ValueError if the first line holds numbers rather than names; 0, 1, 2, … are names."""
     are_places = list(names) == [str(i) for i in range(len(names))]
-    if not are_places and all(NUMBER.fullmatch(name.replace(",", ".")) for name in names):
+    if not are_places and all(map(has_number, names)):
         raise ValueError(
             f"{path}: the first line must hold the names of the columns, but it holds numbers: {listed(names)}"
         )

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pointillist.files import check_regular, naming
 from pointillist.points.columns import check_distinct, check_enough, listed, shown
-from pointillist.points.csv_files import CsvFile, check_header
+from pointillist.points.csv_files import CsvFile, check_header, has_number
 from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
 from pointillist.points.limits import check_parquet, check_unpacked
 from pointillist.points.mixed import MixedTable, kind_of, refusal
-from pointillist.points.texts import NUMBER, TYPES, typed
+from pointillist.points.texts import TYPES, typed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,10 +129,9 @@ def _check_not_a_row(names: Sequence[str], texts: "Mapping[int, pa.ChunkedArray]
     """
     import pyarrow.compute as pc
 
-    is_number = [NUMBER.fullmatch(name.replace(",", ".")) is not None for name in names]
-    if any(is_number):
+    if any(map(has_number, names)):
         again = [i for i in texts if pc.any(pc.equal(pc.ascii_trim_whitespace(texts[i]), names[i])).as_py()]
-        if len(again) > len(texts) / 2 and not all(is_number[i] for i in again):
+        if len(again) > len(texts) / 2 and not all(has_number(names[i]) for i in again):
             raise ValueError(
                 f"{path}: the first line must hold the names of the columns, but it looks like a row: {listed(names)}"
             )
