@@ -45,8 +45,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(100_000, 50, 100)
 
 
-LARGE_MB, LEAST_MB = 800, 150
-"""Memory at which programs are let go of; and how much must have come since that was last done."""
+def _share_mb():
+    """A process's part of a quarter of the machine's memory."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 4e6 / processes
+
+
+LARGE_MB, LEAST_MB = min(3000, max(800, _share_mb())), 150
+"""Memory at which programs are let go of, which are then compiled again where a test wants them; and how much must have
+come since that was last done."""
 
 _left_mb = 0.0
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pointillist.diffusion.losses import CleanRows
-from pointillist.diffusion.token_losses import TokenObjective, hiding, token_loss
+from pointillist.diffusion.token_losses import SHARE_IN_TURN, TokenObjective, hiding, token_loss
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.token_sampling import (
     HIDDEN,
@@ -126,6 +126,45 @@ def test_what_is_hidden_is_weighed_to_the_number_of_tokens():
     np.testing.assert_array_equal(np.asarray(is_seen).sum(axis=1), np.floor(np.asarray(share) * 5))
     np.testing.assert_allclose(weight.sum(axis=1), 5, rtol=1e-6)
     assert not (np.asarray(weight) * np.asarray(is_seen)).any()
+
+
+def test_in_the_order_of_drawing_the_next_token_alone_has_a_weight():
+    order = jnp.asarray([[0.0, 0.25, 0.5, 0.75], [0.0, 0.25, -1.0, 0.75]])
+    for n_seen, following in enumerate(([0, 2], [1, 0], [2, 1], [3, 3])):
+        share = jnp.full(2, n_seen / 4 + 0.1)
+        is_seen, weight = hiding(Tokens((2,) * 4), order, share, is_in_turn=jnp.ones((2, 1), bool))
+        assert (np.asarray(is_seen).sum(axis=1) == n_seen).all()
+        assert np.array_equal(np.asarray(weight), 4 * np.eye(4)[following])
+
+
+@pytest.mark.parametrize("guided", [None, 2])
+def test_half_of_the_rows_have_the_order_of_drawing_and_half_of_these_the_class_first(guided):
+    objective = TokenObjective(Tokens((2,) * 4), guided=guided)
+    rows = jnp.zeros((20_000, 4))
+    _, is_seen, weight = objective.examples(tuple(jax.random.split(jax.random.key(0))), CleanRows(rows), 100)
+    is_seen, has_weight = np.asarray(is_seen), np.asarray(weight) > 0
+    two = has_weight[(is_seen.sum(axis=1) == 2) & (has_weight.sum(axis=1) == 1)]
+    # In turn the third of four has a weight, or the second if the class came first; a random order has two.
+    share = len(two) / (is_seen.sum(axis=1) == 2).sum()
+    of_places = two.mean(axis=0)
+    expected = [0, 0, 1, 0] if guided is None else [0, 0.5, 0.5, 0]
+    assert abs(share - SHARE_IN_TURN) < 4 * np.sqrt(0.25 / 5000)
+    assert np.abs(of_places - expected).max() < 4 * np.sqrt(0.25 / len(two))
+
+
+def test_rows_are_drawn_in_the_order_of_their_columns():
+    asked = []
+
+    class Watched(Exact):
+        def __call__(self, seen):
+            jax.debug.callback(lambda seen: asked.append(np.asarray(seen)), seen)
+            return super().__call__(seen)
+
+    key = jax.random.key(0)
+    TokenSampler().draw(key, TokenDenoiser(Watched(DISTRIBUTION), TOKENS), jnp.full(3, HIDDEN))
+    jax.effects_barrier()
+    n_seen = np.add.reduceat(np.array(asked), TOKENS.starts, axis=1)
+    assert np.array_equal(n_seen, np.tri(3, k=-1))
 
 
 def test_the_loss_is_the_cross_entropy_of_each_token():

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from test_process_contract import untrained
 
+from pointillist.diffusion.tokens import Tokens
 from pointillist.models.density import log_density
+from pointillist.models.mixed_density import orders
 from pointillist.points.frames import aligned
 
 N = 300
@@ -50,11 +52,17 @@ def test_a_law_of_tokens_and_intervals_sums_and_integrates_to_one():
     frame = TABLE[["kind", "legs", "size"]].assign(size=RNG.permutation(SIZE))
     model = untrained(frame, process="masked")
     assert not model.codec.encoding.with_number
-    size, length = nodes(model, "size", 1000)
+    size, length = nodes(model, "size", 4000)
     total = 0.0
     for kind, legs in product(["a", "b"], [2, 4, 6]):
         total += np.exp(density(model, pd.DataFrame({"kind": kind, "legs": legs, "size": size}))) @ length
     assert total == pytest.approx(1, abs=0.01)
+
+
+def test_the_density_is_that_of_the_order_of_the_columns():
+    tokens = Tokens((2, 3, 1, 2))
+    assert orders(tokens, [0, 1, 2, 3]).tolist() == [[1, 2, 0, 3]]
+    assert orders(tokens, [1, 3]).tolist() == [[0, 1, 0, 2]]
 
 
 @pytest.mark.slow

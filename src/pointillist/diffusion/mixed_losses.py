@@ -60,7 +60,7 @@ class MixedObjective:
         assert schedule is not None and spread is not None
         n = len(self.tokens.sizes)
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
-        of_tokens = TokenObjective(self.tokens, self.has_gaps)
+        of_tokens = TokenObjective(self.tokens, self.has_gaps, self.guided)
         rows, is_seen, weight = of_tokens.examples(keys, CleanRows(tokens), batch_size, ROWS_PER_TOKENS)
         level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
         share = jax.random.uniform(row_key, (len(rows), 1))

@@ -15,6 +15,9 @@ from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.token_sampling import HIDDEN, decided
 from pointillist.diffusion.tokens import Tokens
 
+SHARE_IN_TURN = 0.5
+"""Share of the training rows whose tokens come in the order in which rows are drawn. The others are for conditions."""
+
 ROWS_AT_ONCE = 512
 """Most rows whose losses are computed together where no gradient is wanted."""
 
@@ -24,36 +27,43 @@ def hiding(
     order: Float[Array, "m T"],
     share: Float[Array, " m"],
     is_known: Bool[Array, "m T"] | None = None,
+    is_in_turn: Bool[Array, "m 1"] | None = None,
 ) -> tuple[Bool[Array, "m T"], Float[Array, "m T"]]:
     """Decides which tokens of some rows are seen, and weights the losses of the others.
 
-    The first v tokens of a row's order are seen, v = 0 … T - 1; the next one may be any other. With weights
-    T / (T - v) the loss is, on average over v and the order, the mean negative log-likelihood of a row (Hoogeboom et
-    al. 2021, equation 5).
+    The first v tokens of a row's order are seen, v = 0 … T - 1. In a random order, any other may be the next: with
+    weights T / (T - v) the loss is, on average over v and the order, the mean negative log-likelihood of a row
+    (Hoogeboom et al. 2021, equation 5). In a given order it is that if the next one alone has a weight, T.
 
     Args:
         tokens: The tokens.
-        order: Random numbers in [0, 1), in whose order the tokens come, shape (m, T).
+        order: Numbers below 1, in whose order the tokens come, shape (m, T).
         share: v / T, in [0, 1), shape (m,).
         is_known: Which tokens of each row are known, shape (m, T); all by default. The others are never seen, and T is
             the number of those that are known.
+        is_in_turn: Which rows' order is not random but given, shape (m, 1); none by default.
 
     Returns:
         Whether a token is seen, and the weights, both of shape (m, T).
     """
     smallest = _smallest if tokens.is_wide else _smallest_by_sorting
     if is_known is None:
-        n = len(tokens.sizes)
-        n_seen = jnp.floor(share * float(n)).astype(jnp.int32)[:, None]
-        is_seen: Array = order < smallest(order, n_seen)
-        return is_seen, (~is_seen).astype(jnp.float32) * (n / (n - n_seen).astype(jnp.float32))
-    known = is_known.sum(axis=1, keepdims=True)
+        known: Array = jnp.full((len(order), 1), len(tokens.sizes))
+        is_learned = jnp.ones(order.shape, bool)
+    else:
+        known = is_known.sum(axis=1, keepdims=True)
+        is_learned = is_known
+        # After all others, so that the first tokens are known ones.
+        order = jnp.where(is_known, order, 1.0)
     n_seen = jnp.floor(share[:, None] * known.astype(jnp.float32)).astype(jnp.int32)
-    # After all others, so that the first tokens are known ones.
-    order = jnp.where(is_known, order, 1.0)
-    is_seen = order < smallest(order, n_seen)
+    next_one = smallest(order, n_seen)
+    is_seen = order < next_one
     weight = known.astype(jnp.float32) / jnp.maximum(known - n_seen, 1).astype(jnp.float32)
-    return is_seen, (is_known & ~is_seen).astype(jnp.float32) * weight
+    weights = (is_learned & ~is_seen).astype(jnp.float32) * weight
+    if is_in_turn is not None:
+        of_next = (is_learned & (order == next_one)).astype(jnp.float32) * known.astype(jnp.float32)
+        weights = jnp.where(is_in_turn, of_next, weights)
+    return is_seen, weights
 
 
 def _smallest_by_sorting(order: Float[Array, "m T"], n: Int[Array, "m 1"]) -> Float[Array, "m 1"]:
@@ -129,11 +139,15 @@ class TokenObjective:
 
     Attributes:
         tokens: The tokens of a row.
-        has_gaps: Whether tokens of the rows may be unknown, which are `HIDDEN`: they are never seen, nor learned.
+        has_gaps: Whether tokens of the rows may be unknown, which are `HIDDEN`: they are never seen, nor learned. All
+            orders are then learned alike, as cells are missing anywhere.
+        guided: Token of the classes, which is often given: it comes first in half of the rows whose tokens are in the
+            order of drawing. None for none.
     """
 
     tokens: Tokens
     has_gaps: bool = False
+    guided: int | None = None
 
     def examples(
         self,
@@ -149,13 +163,29 @@ class TokenObjective:
         steps = len(clean.x0) // batch_size
         share = stratified(keys[0], steps, -(-batch_size // rows_per_share))
         share = jnp.repeat(share.reshape(steps, -1), rows_per_share, axis=1)[:, :batch_size].ravel()
-        order = uniform(keys[1], clean.x0.shape)
+        order, is_in_turn = self._orders(keys[1], clean.x0.shape)
         # As in drawing, where a token of a single value is known from the start.
         is_single, is_known = self.tokens.is_single, None
         if self.has_gaps or is_single.any():
             is_known = (clean.x0 != HIDDEN) & ~is_single[None]
-        is_seen, weight = hiding(self.tokens, order, share, is_known)
+        is_seen, weight = hiding(self.tokens, order, share, is_known, is_in_turn)
         return decided(self.tokens, clean.x0), is_seen | is_single[None], weight
+
+    def _orders(
+        self, key: PRNGKeyArray, shape: tuple[int, int]
+    ) -> tuple[Float[Array, "m T"], Bool[Array, "m 1"] | None]:
+        """Orders of the tokens of some rows, and of which rows it is the one that they are drawn in."""
+        order = uniform(key, shape)
+        if self.tokens.is_wide or self.has_gaps:
+            return order, None
+        is_in_turn, is_first = (
+            jax.random.bernoulli(jax.random.fold_in(key, i), share, (shape[0], 1))
+            for i, share in ((1, SHARE_IN_TURN), (2, 0.5))
+        )
+        places = jnp.arange(shape[1])[None]
+        is_guided = places == (-1 if self.guided is None else self.guided)
+        in_turn = jnp.where(is_first & is_guided, -1.0, places / shape[1])
+        return jnp.where(is_in_turn, in_turn, order), is_in_turn
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
         """Computes the mean loss of rows, each with `HELD_OUT_DRAWS` orders of its tokens and numbers of hidden ones.

@@ -75,12 +75,12 @@ class GuidedTokenDenoiser(TokenDenoiser):
 
 
 class TokenSampler(Sampler):
-    """Draws the hidden tokens of a row in an order that its key decides: one by one, except in wide rows.
+    """Draws the hidden tokens of a row: one by one, in the order of the columns, except in wide rows.
 
-    In a wide row with more than `WIDE` hidden tokens some are drawn together, each from its distribution given those
-    drawn before. `WIDE` evaluations of the network draw them all. This is the reverse process in as many steps. It
-    leaves out how the tokens of one step depend on each other beyond what is seen; steps have one token at first, when
-    little is seen, and most tokens at the end.
+    The tokens of a wide row are drawn in an order that its key decides; if more than `WIDE` are hidden, some are drawn
+    together, each from its distribution given those drawn before. `WIDE` evaluations of the network draw them all. This
+    is the reverse process in as many steps. It leaves out how the tokens of one step depend on each other beyond what
+    is seen; steps have one token at first, when little is seen, and most tokens at the end.
     """
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " T"]:
@@ -104,8 +104,9 @@ class TokenSampler(Sampler):
 def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " T"]) -> Float[Array, " T"]:
     """Draws the hidden tokens of a row; see `TokenSampler.draw`."""
     tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
-    order = jax.random.uniform(jax.random.fold_in(key, n), (n,))
     x_T = decided(tokens, x_T)
+    # Neighbours in a table hang together, which those that are drawn in one step should not.
+    order = jax.random.uniform(jax.random.fold_in(key, n), (n,)) if tokens.is_wide else jnp.zeros(n)
     # The given ones last, where there is nothing left to draw.
     turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))[: sum(size > 1 for size in tokens.sizes)]
     draw_all = _in_steps if tokens.is_wide else _one_by_one

@@ -2,9 +2,9 @@
 
 A token is an integer from 0 to below its column's size. Noise hides tokens (Austin et al. 2021, arXiv 2107.03006,
 section 3.1, "absorbing"); for every hidden token, a network predicts its distribution given all that are seen. Drawing
-one token at a time in a random order samples the reverse process without a discretisation error, and is a model
-of every order at once (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). So any tokens can be fixed, and the others
-drawn from their conditional distribution.
+one token at a time samples the reverse process without a discretisation error, and the network is a model of every
+order at once (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). So any tokens can be fixed, and the others drawn
+from their conditional distribution. Rows are drawn in the order of the columns, which half of training is about.
 
 Beside a token may stand a number, where the token has the value that says so. Numbers are noised rather than hidden.
 

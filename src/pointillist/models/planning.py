@@ -191,13 +191,13 @@ def plan_tokens(
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
     # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
     batch_size = asked.batch_size or int(np.clip(len(rows) // 16, 8, largest))
-    objective: TokenObjective | MixedObjective = TokenObjective(process.architecture.tokens, has_gaps)
+    of_tokens, guided = process.architecture.tokens, None if label is None else encoding.place(label)
+    objective: TokenObjective | MixedObjective = TokenObjective(of_tokens, has_gaps, guided)
     rate = LEARNING_RATE
     if encoding.with_number:
         rate = max(rate, MIXED_LEARNING_RATE * (batch_size / LARGEST_MIXED_BATCH) ** 0.5)
-        guided = None if label is None else encoding.place(label)
         p_uncond = 0.0 if label is None else asked.p_uncond
-        of_tokens, is_paired = process.architecture.tokens, process.architecture.is_paired
+        is_paired = process.architecture.is_paired
         objective = MixedObjective(of_tokens, guided, p_uncond, has_gaps=has_gaps, is_paired=is_paired)
     # Of a wide table, the trial would take minutes.
     has_trial = FEWEST_ROWS <= len(rows) <= SMALL and not process.architecture.tokens.is_wide

@@ -305,8 +305,9 @@ class MixedModel {
     const rows = candidates.map(({ row }) => row);
     const sum = this.#seen(candidates);
     const turns = keys.map((key, r) => {
-      const order = uniforms(foldIn(key, n), n);
       const hidden = sizes.map((_, token) => token).filter((token) => rows[r][token] === HIDDEN);
+      if (!mostSteps) return hidden;
+      const order = uniforms(foldIn(key, n), n);
       return hidden.sort((a, b) => order[a] - order[b] || a - b);
     });
     const ends = turns.map((own) => (mostSteps ? stepsOf(own.length, mostSteps) : own.map((_, i) => i + 1)));
