@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-relations bench-privacy bench-small-tables bench-regression bench-imputation clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-privacy bench-small-tables bench-regression bench-imputation clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
@@ -122,6 +122,10 @@ bench-mixed: .venv/core .venv-peers/installed
 	$(BIN)/python benchmarks/mixed.py --diamonds \
 		$(if $(DATA),--adult $(DATA)/adult --beijing $(DATA)/beijing --default $(DATA)/default)
 
+bench-libraries: .venv/dev .venv-peers/installed .venv-mostly/installed
+	$(BIN)/python benchmarks/mixed.py --adult $(DATA)/adult --ways \
+		--libraries pointillist=$(BIN)/python mostly=.venv-mostly/bin/python
+
 bench-privacy: .venv/dev .venv-peers/installed
 	$(BIN)/python benchmarks/privacy.py --adult $(DATA)/adult --without --peer .venv-peers/bin/python
 
@@ -177,15 +181,10 @@ INSTALLED_FROM := .venv/bin/python pyproject.toml constraints.txt src/pointillis
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
 	touch $@
 
-# These need an older NumPy than the others.
-.venv-regression/installed: benchmarks/peers/regression-requirements.txt
-	$(PYTHON) -m venv .venv-regression
-	.venv-regression/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/regression-requirements.txt
-	touch $@
-
-.venv-imputation/installed: benchmarks/peers/imputation-requirements.txt
-	$(PYTHON) -m venv .venv-imputation
-	.venv-imputation/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/imputation-requirements.txt
+# Those of regression need an older NumPy than the others; MOSTLY AI's engine has its own too.
+.venv-%/installed: benchmarks/peers/%-requirements.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 # Tables alone, beside the libraries of .venv.
@@ -195,4 +194,4 @@ INSTALLED_FROM := .venv/bin/python pyproject.toml constraints.txt src/pointillis
 	touch $@
 
 clean:
-	rm -rf .venv .venv-peers .venv-regression .venv-imputation .venv-lowest .venv-sweep build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-peers .venv-regression .venv-imputation .venv-mostly .venv-lowest .venv-sweep build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

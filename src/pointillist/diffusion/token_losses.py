@@ -172,7 +172,7 @@ class TokenObjective:
         return decided(self.tokens, clean.x0), is_seen | is_single[None], weight
 
     def _orders(
-        self, key: PRNGKeyArray, shape: tuple[int, int]
+        self, key: PRNGKeyArray, shape: tuple[int, ...]
     ) -> tuple[Float[Array, "m T"], Bool[Array, "m 1"] | None]:
         """Orders of the tokens of some rows, and of which rows it is the one that they are drawn in."""
         order = uniform(key, shape)
