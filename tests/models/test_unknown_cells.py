@@ -22,7 +22,7 @@ FULL = pd.DataFrame(
 )
 GAPS = FULL.mask(RNG.random(FULL.shape) < 0.25)
 GAPS = GAPS[GAPS.notna().any(axis=1)]
-RECIPE = {"width": 32, "depth": 1, "epochs": 50, "batch_size": 50, "learning_rate": 4e-3, "random_state": 0}
+RECIPE = {"width": 32, "depth": 1, "epochs": 100, "batch_size": 50, "learning_rate": 4e-3, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,10 @@ def model():
 
 
 def test_rows_have_no_missing_cells_and_the_distribution_of_complete_rows(model):
-    rows = model.sample(N, random_state=0)
+    rows = model.sample(4 * N, random_state=0)
     assert not rows.isna().any().any()
     # Standard errors of draws and of training rows, and what a small network learns in some seconds.
-    error = 4 * (0.25 / N + 0.25 / (0.75 * N)) ** 0.5
+    error = 4 * (0.25 / (4 * N) + 0.25 / (0.75 * N)) ** 0.5
     of_kind = rows["kind"] == "b"
     assert of_kind.mean() == pytest.approx(P_KIND[1], abs=error)
     for own, p in zip((~of_kind, of_kind), P_FLAG, strict=True):
