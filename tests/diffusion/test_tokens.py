@@ -152,6 +152,15 @@ def test_half_of_the_rows_have_the_order_of_drawing_and_half_of_these_the_class_
     assert np.abs(of_places - expected).max() < 4 * np.sqrt(0.25 / len(two))
 
 
+@pytest.mark.parametrize("kind", ["private", "gaps", "wide"])
+def test_all_orders_are_random_of_private_fits_and_of_rows_with_gaps_or_of_many_tokens(kind):
+    tokens = Tokens((2,) * (WIDE + 1 if kind == "wide" else 4))
+    objective = TokenObjective(tokens, has_gaps=kind == "gaps", has_turns=kind != "private")
+    rows = jnp.zeros((500, len(tokens.sizes)))
+    _, is_seen, weight = objective.examples(tuple(jax.random.split(jax.random.key(0))), CleanRows(rows), 100)
+    assert np.array_equal(np.asarray(weight) > 0, ~np.asarray(is_seen))
+
+
 def test_rows_are_drawn_in_the_order_of_their_columns():
     asked = []
 

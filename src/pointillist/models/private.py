@@ -164,8 +164,8 @@ def plan_privately(
         codec: Codec = of_tokens
         masked = MaskedProcess.of(parameters, of_tokens.encoding, has_ranks=True)
         process: Process = masked
-        guided = None if table.label is None else of_tokens.encoding.place(table.label)
-        objective: AnyObjective = TokenObjective(masked.architecture.tokens, guided=guided)
+        # A gradient of a single token would be clipped, and noised, as one of all.
+        objective: AnyObjective = TokenObjective(masked.architecture.tokens, has_turns=False)
         classes = _classes(of_tokens, table.label)
     else:
         codec, rows = _numbers(X, domains)
