@@ -76,6 +76,7 @@ declare global {
     missing_values: number[];
     given_frequencies: number[];
     most_steps: number;
+    are_in_turn: boolean;
     guided: number | null;
     depth: number;
     ranges: RangedContent;

@@ -152,10 +152,9 @@ def test_half_of_the_rows_have_the_order_of_drawing_and_half_of_these_the_class_
     assert np.abs(of_places - expected).max() < 4 * np.sqrt(0.25 / len(two))
 
 
-@pytest.mark.parametrize("kind", ["private", "gaps", "wide"])
-def test_all_orders_are_random_of_private_fits_and_of_rows_with_gaps_or_of_many_tokens(kind):
-    tokens = Tokens((2,) * (WIDE + 1 if kind == "wide" else 4))
-    objective = TokenObjective(tokens, has_gaps=kind == "gaps", has_turns=kind != "private")
+@pytest.mark.parametrize("tokens", [Tokens((2,) * 4, has_turns=False), Tokens((2,) * (WIDE + 1))])
+def test_all_orders_are_random_without_turns_and_of_many_tokens(tokens):
+    objective = TokenObjective(tokens)
     rows = jnp.zeros((500, len(tokens.sizes)))
     _, is_seen, weight = objective.examples(tuple(jax.random.split(jax.random.key(0))), CleanRows(rows), 100)
     assert np.array_equal(np.asarray(weight) > 0, ~np.asarray(is_seen))
@@ -174,6 +173,12 @@ def test_rows_are_drawn_in_the_order_of_their_columns():
     jax.effects_barrier()
     n_seen = np.add.reduceat(np.array(asked), TOKENS.starts, axis=1)
     assert np.array_equal(n_seen, np.tri(3, k=-1))
+
+
+def test_rows_without_turns_follow_the_distribution_too():
+    tokens = Tokens(TOKENS.sizes, has_turns=False)
+    found = frequencies(drawn(TokenDenoiser(Exact(DISTRIBUTION), tokens)))
+    assert np.abs((found - DISTRIBUTION) / np.sqrt(DISTRIBUTION * (1 - DISTRIBUTION) / 20_000)).max() < 4
 
 
 def test_the_loss_is_the_cross_entropy_of_each_token():

@@ -139,17 +139,14 @@ class TokenObjective:
 
     Attributes:
         tokens: The tokens of a row.
-        has_gaps: Whether tokens of the rows may be unknown, which are `HIDDEN`: they are never seen, nor learned. All
-            orders are then learned alike, as cells are missing anywhere.
+        has_gaps: Whether tokens of the rows may be unknown, which are `HIDDEN`: they are never seen, nor learned.
         guided: Token of the classes, which is often given: it comes first in half of the rows whose tokens are in the
             order of drawing. None for none.
-        has_turns: Whether some rows have that order. It takes more steps to learn, since a row tells of a single token.
     """
 
     tokens: Tokens
     has_gaps: bool = False
     guided: int | None = None
-    has_turns: bool = True
 
     def examples(
         self,
@@ -178,7 +175,7 @@ class TokenObjective:
     ) -> tuple[Float[Array, "m T"], Bool[Array, "m 1"] | None]:
         """Orders of the tokens of some rows, and of which rows it is the one that they are drawn in."""
         order = uniform(key, shape)
-        if self.tokens.is_wide or self.has_gaps or not self.has_turns:
+        if not self.tokens.are_in_turn:
             return order, None
         is_in_turn, is_first = (
             jax.random.bernoulli(jax.random.fold_in(key, i), share, (shape[0], 1))

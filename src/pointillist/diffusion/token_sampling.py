@@ -75,12 +75,13 @@ class GuidedTokenDenoiser(TokenDenoiser):
 
 
 class TokenSampler(Sampler):
-    """Draws the hidden tokens of a row: one by one, in the order of the columns, except in wide rows.
+    """Draws the hidden tokens of a row: one by one, except in wide rows.
 
-    The tokens of a wide row are drawn in an order that its key decides; if more than `WIDE` are hidden, some are drawn
-    together, each from its distribution given those drawn before. `WIDE` evaluations of the network draw them all. This
-    is the reverse process in as many steps. It leaves out how the tokens of one step depend on each other beyond what
-    is seen; steps have one token at first, when little is seen, and most tokens at the end.
+    Their order is that of the columns, or one that the row's key decides: see `Tokens.are_in_turn`. Of a wide row with
+    more than `WIDE` hidden tokens some are drawn together, each from its distribution given those drawn before. `WIDE`
+    evaluations of the network draw them all. This is the reverse process in as many steps. It leaves out how the tokens
+    of one step depend on each other beyond what is seen; steps have one token at first, when little is seen, and most
+    tokens at the end.
     """
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " T"]:
@@ -105,8 +106,7 @@ def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " 
     """Draws the hidden tokens of a row; see `TokenSampler.draw`."""
     tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
     x_T = decided(tokens, x_T)
-    # Neighbours in a table hang together, which those that are drawn in one step should not.
-    order = jax.random.uniform(jax.random.fold_in(key, n), (n,)) if tokens.is_wide else jnp.zeros(n)
+    order = jnp.zeros(n) if tokens.are_in_turn else jax.random.uniform(jax.random.fold_in(key, n), (n,))
     # The given ones last, where there is nothing left to draw.
     turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))[: sum(size > 1 for size in tokens.sizes)]
     draw_all = _in_steps if tokens.is_wide else _one_by_one

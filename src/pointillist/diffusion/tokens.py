@@ -62,6 +62,8 @@ class Tokens:
         with_number: Tokens beside which a number may stand.
         number_values: For each of these, the value that says that there is a number.
         with_intervals: Tokens of columns of intervals, in which a number has a place.
+        has_turns: Whether narrow rows are drawn in the order of their tokens, which half of training is then about; in
+            random orders otherwise, as wide ones are.
     """
 
     sizes: tuple[int, ...]
@@ -69,6 +71,7 @@ class Tokens:
     with_number: tuple[int, ...] = ()
     number_values: tuple[int, ...] = ()
     with_intervals: tuple[int, ...] = ()
+    has_turns: bool = True
 
     def __post_init__(self) -> None:
         if len(self.ranks) not in (0, sum(self.sizes)):
@@ -115,6 +118,11 @@ class Tokens:
     def is_wide(self) -> bool:
         """Whether a row has more than `WIDE` tokens."""
         return len(self.sizes) > WIDE
+
+    @property
+    def are_in_turn(self) -> bool:
+        """Whether a row's tokens are drawn in their order."""
+        return self.has_turns and not self.is_wide
 
     @cached_property
     def blocks(self) -> tuple[Int[np.ndarray, " some"], ...]:

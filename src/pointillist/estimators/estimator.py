@@ -389,12 +389,13 @@ class Diffusion(Hyperparameters, BaseEstimator):
         **Mixed columns.** It is the log of a mass times a density: the probability of all cells that take single
         values (categories, numbers that repeat, missing cells), and the density of the other numbers given them, per
         unit of each of their columns. The probability is the product of those of each cell given all before it in the
-        order of the columns, so that the sum over all rows is 1; beyond 128 columns, it is the mean over 4 fixed orders
-        (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). The density is by the same ODE in 24 steps of a
-        third-order method. Numbers of many values that each repeat have a mass, a mean over 4 points of the values'
-        ranges of scores. A number beyond those of `fit` has the density of scores that go on as between the outermost
-        ones. A row has -inf if the model gives it no mass, as it does to categories, numbers of few values and missing
-        cells that no training row had. With missing="unknown", the density is that of the cells that are not missing.
+        order of the columns, so that the sum over all rows is 1. Beyond 128 columns, with missing="unknown" and in
+        private fits it is the mean over 4 fixed orders (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). The
+        density is by the same ODE in 24 steps of a third-order method. Numbers of many values that each repeat have a
+        mass, a mean over 4 points of the values' ranges of scores. A number beyond those of `fit` has the density of
+        scores that go on as between the outermost ones. A row has -inf if the model gives it no mass, as it does to
+        categories, numbers of few values and missing cells that no training row had. With missing="unknown", the
+        density is that of the cells that are not missing.
         It is that of rows before relations of columns are restored in them.
 
         Raises:

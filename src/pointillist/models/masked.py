@@ -59,6 +59,7 @@ class MaskedProcess(Process):
         *,
         has_ranks: bool = False,
         has_gaps: bool = False,
+        is_private: bool = False,
     ) -> "MaskedProcess":
         """Makes the process that hyperparameters describe.
 
@@ -69,6 +70,8 @@ class MaskedProcess(Process):
             has_ranks: Whether the network learns what ordered values have in common, as it does in training.
             has_gaps: Whether cells of training rows may be unknown. Rows are then given what they have, and one
                 network draws the numbers that they lack, be it all.
+            is_private: Whether the fit is a private one. Its gradients are clipped and noised row by row, and tell more
+                if they are of many tokens than if they are of the next one in turn.
         """
         tokens = Tokens(
             encoding.sizes,
@@ -76,6 +79,7 @@ class MaskedProcess(Process):
             encoding.with_number,
             encoding.number_values,
             encoding.with_intervals,
+            has_turns=not (has_gaps or is_private),
         )
         k = len(tokens.with_number)
         is_paired = k > 1 and not has_gaps

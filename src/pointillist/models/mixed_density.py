@@ -18,7 +18,7 @@ from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.token_codec import TokenCodec
 
 ORDERS = 4
-"""Number of orders of a wide row's tokens, fixed, over whose probabilities that of the row is the mean."""
+"""Number of fixed orders of tokens that are drawn in any, over whose probabilities that of a row is the mean."""
 
 PLACES = 4
 """Number of places in the ranges of scores over which the mass of numbers of discrete columns is a mean."""
@@ -71,8 +71,8 @@ def log_probability(
 ) -> Float[np.ndarray, " n"]:
     """Log of mass times density of some cells given others, in nats, in the units of the table; -inf where it is 0.
 
-    The tokens' probability is that of drawing them in the order of the columns; in wide rows, which are drawn in any
-    order, it is the mean over `ORDERS` fixed ones, each of which is a distribution of its own. Numbers have the density
+    The tokens' probability is that of drawing them in the order of the columns; where they are drawn in any order, it
+    is the mean over `ORDERS` fixed ones, each of which is a distribution of its own. Numbers have the density
     of the probability-flow ODE given all tokens and the known numbers. The mass of a number of a discrete column is a
     mean over `PLACES` points of a lattice.
 
@@ -120,14 +120,14 @@ def log_probability(
 
 
 def orders(tokens: Tokens, asked: list[int]) -> Int[np.ndarray, "orders T"]:
-    """The step in which each token comes, as a sampler draws them: in one order, or in at most `ORDERS` of a wide row.
+    """The step in which each token comes, as a sampler draws them: in the one order, or in at most `ORDERS` of many.
 
     Tokens without a choice, and those that are not asked for, are in step `GIVEN`.
     """
     with_choice = [place for place in asked if tokens.sizes[place] > 1]
     n = len(with_choice)
     rng = np.random.default_rng(0)
-    drawn = [rng.permutation(n) for _ in range(ORDERS)] if tokens.is_wide else [np.arange(n)]
+    drawn = [rng.permutation(n) for _ in range(ORDERS)] if not tokens.are_in_turn else [np.arange(n)]
     steps = np.full((0, len(tokens.sizes)), GIVEN)
     for order in dict.fromkeys(tuple(own.tolist()) for own in drawn):
         own = np.full(len(tokens.sizes), GIVEN)

@@ -162,10 +162,9 @@ def plan_privately(
         words.append(f"{n_histograms} Gaussian histograms of single columns, noise multiplier {of_counts:.3g} in all")
         parameters = deciding(asked, WIDTH) | {"process": "masked"}
         codec: Codec = of_tokens
-        masked = MaskedProcess.of(parameters, of_tokens.encoding, has_ranks=True)
+        masked = MaskedProcess.of(parameters, of_tokens.encoding, has_ranks=True, is_private=True)
         process: Process = masked
-        # A gradient of a single token would be clipped, and noised, as one of all.
-        objective: AnyObjective = TokenObjective(masked.architecture.tokens, has_turns=False)
+        objective: AnyObjective = TokenObjective(masked.architecture.tokens)
         classes = _classes(of_tokens, table.label)
     else:
         codec, rows = _numbers(X, domains)

@@ -73,6 +73,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "missing_values": [code.n_values if code.has_missing else -1 for code in codec.encoding.columns],
         "given_frequencies": FREQUENCIES_OF_GIVEN,
         "most_steps": WIDE if tokens.is_wide else 0,
+        "are_in_turn": tokens.are_in_turn,
         "guided": _label_place(model, codec) if model.classes is not None and process.can_guide else None,
         "depth": process.architecture.depth,
         "ranges": RANGES | {"points": POINTS},

@@ -31,7 +31,7 @@ def objective_of(model: RowModel) -> AnyObjective:
         tokens = model.process.architecture.tokens
         has_gaps = isinstance(model.codec, TokenCodec) and model.codec.missing == "unknown"
         if not tokens.with_number:
-            return TokenObjective(tokens, has_gaps, has_turns=model.record.guarantee is None)
+            return TokenObjective(tokens, has_gaps)
         return MixedObjective(tokens, has_gaps=has_gaps, is_paired=model.process.architecture.is_paired)
     asked = model.asked
     return Objective(model.trained_with["prediction"], asked["weighting"], asked["noise_levels"])

@@ -306,7 +306,7 @@ class MixedModel {
     const sum = this.#seen(candidates);
     const turns = keys.map((key, r) => {
       const hidden = sizes.map((_, token) => token).filter((token) => rows[r][token] === HIDDEN);
-      if (!mostSteps) return hidden;
+      if (this.model.are_in_turn) return hidden;
       const order = uniforms(foldIn(key, n), n);
       return hidden.sort((a, b) => order[a] - order[b] || a - b);
     });
