@@ -127,7 +127,7 @@ def orders(tokens: Tokens, asked: list[int]) -> Int[np.ndarray, "orders T"]:
     with_choice = [place for place in asked if tokens.sizes[place] > 1]
     n = len(with_choice)
     rng = np.random.default_rng(0)
-    drawn = [rng.permutation(n) for _ in range(ORDERS)] if not tokens.are_in_turn else [np.arange(n)]
+    drawn = [np.arange(n)] if tokens.are_in_turn else [rng.permutation(n) for _ in range(ORDERS)]
     steps = np.full((0, len(tokens.sizes)), GIVEN)
     for order in dict.fromkeys(tuple(own.tolist()) for own in drawn):
         own = np.full(len(tokens.sizes), GIVEN)
