@@ -2,11 +2,10 @@
 
 There are three tables of the UCI Machine Learning Repository (CC BY 4.0), Adult (Becker & Kohavi 1996), Beijing's air
 (Chen 2015) and the default of credit cards (Yeh 2009), whose folders with train.csv.gz and test.csv.gz the options
-give; the dry beans (Koklu & Özkan 2020), of one CSV file whose last column, the class, is held as text; and the
-diamonds that plotnine ships (53,940 × 10). Of the last two a fifth is held out. `--ways` adds other ways, with one seed
-each: all numbers by intervals, as tokens; all at once, even those that nothing explains; without principal axes; and
-categories in a diffusion of numbers, as one-hot columns or as analog bits (Chen et al. 2022, arXiv 2208.04202), with
-numbers by their normal scores and the width of the masked process.
+give; the diamonds that plotnine ships (53,940 × 10); and tables of CSV and Parquet files. Of the last two kinds a fifth
+is held out. `--ways` adds other ways, with one seed each: all numbers by intervals, as tokens; all at once, even those
+that nothing explains; without principal axes; and categories in a diffusion of numbers, as one-hot columns or as analog
+bits (Chen et al. 2022, arXiv 2208.04202), with numbers by their normal scores and the width of the masked process.
 
 `--libraries` adds other libraries, with one seed each, each in a process of the environment that is given for it, as in
 `mostly=.venv-mostly/bin/python`; "pointillist" among them measures its memory in the same way.
@@ -27,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv
+from pyarrow import csv, parquet
 
 from machine import report
 from pointillist import Diffusion
@@ -78,11 +77,10 @@ def diamonds() -> tuple[pa.Table, pa.Table, str]:
     return *split(table), "cut"
 
 
-def beans(path: Path) -> tuple[pa.Table, pa.Table, str]:
-    """Reads the same of the dry beans."""
-    name = csv.open_csv(path).schema.names[-1]
-    table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types={name: pa.string()}))
-    return *split(table), name
+def of_file(path: Path) -> tuple[pa.Table, pa.Table, None]:
+    """Reads the same of a file, of which nothing is predicted."""
+    table = parquet.read_table(path) if path.suffix == ".parquet" else csv.read_csv(path)
+    return *split(table), None
 
 
 def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -215,7 +213,7 @@ def is_number(kind: pa.DataType) -> bool:
 
 def measured(
     name: str,
-    data: tuple[pa.Table, pa.Table, str],
+    data: tuple[pa.Table, pa.Table, str | None],
     way: str,
     seeds: int,
     settings: dict[str, Any],
@@ -257,7 +255,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in TARGETS:
         parser.add_argument(f"--{name}", type=Path, metavar="FOLDER", help="train.csv.gz and test.csv.gz")
-    parser.add_argument("--beans", type=Path, metavar="FILE", help="the dry beans")
+    parser.add_argument("--files", type=Path, nargs="*", default=[], metavar="FILE", help="CSV or Parquet")
     parser.add_argument("--diamonds", action="store_true", help="the table that plotnine ships")
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=["masked"])
     parser.add_argument("--libraries", nargs="+", default=[], metavar="NAME=PYTHON", help="pointillist, mostly, forest")
@@ -266,16 +264,15 @@ def main() -> None:
         "--settings", type=json.loads, default={}, help="parameters of Diffusion, as JSON, but of one-hot and bits"
     )
     options = parser.parse_args()
-    tables = {}
+    tables: dict[str, tuple[pa.Table, pa.Table, str | None]] = {}
     for name in TARGETS:
         if folder := getattr(options, name):
             tables[name.capitalize()] = uci(name, folder)
-    if options.beans:
-        tables["beans"] = beans(options.beans)
+    tables |= {path.stem: of_file(path) for path in options.files}
     if options.diamonds:
         tables["diamonds"] = diamonds()
     if not tables:
-        parser.error("give --adult FOLDER, --beijing FOLDER, --default FOLDER, --beans FILE or --diamonds")
+        parser.error("give --adult FOLDER, --beijing FOLDER, --default FOLDER, --files FILE or --diamonds")
     found = {}
     for name, data in tables.items():
         for way in options.ways:

@@ -226,13 +226,13 @@ def test_ordered_values_begin_alike_and_folding_changes_nothing():
 
 
 MIXED = Tokens(
-    (20, 3, 18, 1, 9, 32),
+    (60, 3, 48, 1, 9, 80),
     (
-        *((np.arange(20) + 0.5) / 20).tolist(),
+        *((np.arange(60) + 0.5) / 60).tolist(),
         *[-1.0] * 3,
-        *((np.arange(17) + 0.5) / 17).tolist(),
+        *((np.arange(47) + 0.5) / 47).tolist(),
         *[-1.0] * 11,
-        *((np.arange(32) + 0.5) / 32).tolist(),
+        *((np.arange(80) + 0.5) / 80).tolist(),
     ),
 )
 
@@ -271,8 +271,8 @@ def test_a_factored_network_has_the_loss_and_the_gradient_of_the_folded_one():
 
 def test_tokens_of_few_values_begin_with_a_feature_for_each():
     features = factored().input_features
-    np.testing.assert_array_equal(features[20:23], np.eye(3, 8))
-    np.testing.assert_allclose(np.square(features).sum(axis=1)[:20].mean(), 1, atol=0.1)
+    np.testing.assert_array_equal(features[60:63], np.eye(3, 32))
+    np.testing.assert_allclose(np.square(features).sum(axis=1)[:60].mean(), 1, atol=0.1)
     assert sorted(np.concatenate(MIXED.blocks)) == list(range(6)) and MIXED.features[-2:] == (3, 1)
 
 
@@ -363,3 +363,35 @@ def test_a_token_of_a_single_value_is_seen_in_training_as_it_is_in_drawing(has_g
     assert is_seen[:, 1].all() and (shown[:, 1] == 0).all()
     assert not is_seen[:, 0].all() and not is_seen[:, 2].all() and not (has_gaps and weight[:, 1].any())
     np.testing.assert_array_equal(tokens.one_hot(jnp.full(3, float(HIDDEN))), [0, 0, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("guidance", [None, 1.5])
+@pytest.mark.parametrize("is_forbidden", [False, True])
+def test_rows_that_are_drawn_token_by_token_are_those_of_all_logits(guidance, is_forbidden):
+    """A network of weights, with the logits of one token at a time, draws what the function that it is draws."""
+    tokens = Tokens((3, 40, 1, 7, 90), with_intervals=(4,))
+    network = TokenNetwork.build(jax.random.key(0), tokens=tokens, width=16, depth=1)
+    network = eqx.tree_at(lambda n: n.output.weight, network, jax.random.normal(jax.random.key(1), (16, 141)))
+    forbidden = np.isin(np.arange(141), (0, 5, 50, 140)) if is_forbidden else None
+    x_T = np.full((300, 5), HIDDEN, np.float32)
+    x_T[::3, 1], x_T[::2, 3] = 7, 4
+    kind, options = (
+        (TokenDenoiser, {}) if guidance is None else (GuidedTokenDenoiser, {"guided": 3, "guidance": guidance})
+    )
+    found = [
+        sample_rows(
+            kind(own, tokens, forbidden=forbidden, **options), TokenSampler(), columns=5, n_rows=300, seed=0, prior=x_T
+        )
+        for own in (network, Function(network))
+    ]
+    np.testing.assert_array_equal(*found)
+    assert len(np.unique(found[0][:, 4])) > 200
+
+
+class Function(eqx.Module):
+    """A network as a function alone."""
+
+    network: TokenNetwork
+
+    def __call__(self, seen):
+        return self.network(seen)

@@ -80,7 +80,7 @@ def test_programs_for_more_columns_have_no_more_equations():
         tokens = of_width(n)
         n_numbers = len(tokens.with_number)
         width = n + n_numbers
-        architecture, objective = TokenArchitecture(tokens, 16, 1), MixedObjective(tokens)
+        architecture, objective = TokenArchitecture(tokens, 16, 1, is_factored=True), MixedObjective(tokens)
         network = jax.eval_shape(lambda: architecture.build(jax.random.key(0), width))
         keys = jax.eval_shape(lambda: tuple(jax.random.split(jax.random.key(0))))
         rows = jax.ShapeDtypeStruct((4, width), jnp.float32)

@@ -15,6 +15,7 @@ from pointillist.diffusion.losses import CleanRows, Noised, Objective, repeated
 from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
 from pointillist.diffusion.mixed_sampling import turned
 from pointillist.diffusion.token_losses import TokenObjective, mean_in_turns, token_loss
+from pointillist.diffusion.token_networks import FactoredNetwork
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.tokens import Tokens, number_features
 
@@ -145,11 +146,15 @@ class MixedObjective:
             found = jax.vmap(own)(inside.astype(dtype), is_open, known, lambda_t[:, 0]).astype(jnp.float32)
             return jnp.sum(is_open.astype(jnp.float32) * (found - target) ** 2) / len(rows)
 
-        one_hot = self.tokens.one_hot(shown_tokens).astype(dtype)
-        known = jax.vmap(network.of_numbers.known)(one_hot, number_features(numbers, is_given).astype(dtype))
+        of_shown = (
+            network.of_tokens.features(shown_tokens, shown_tokens != HIDDEN)
+            if isinstance(network.of_tokens, FactoredNetwork)
+            else self.tokens.one_hot(shown_tokens).astype(dtype)
+        )
+        known = jax.vmap(network.of_numbers.known)(of_shown, number_features(numbers, is_given).astype(dtype))
         total = of_tokens + error(network.of_numbers, known, inside, is_there & ~is_given, target)
         if network.of_all is not None:
-            known = jax.vmap(network.of_all.known)(one_hot)
+            known = jax.vmap(network.of_all.known)(of_shown)
             total += error(network.of_all, known, of_all[0], is_there, of_all[1])
         return total
 

@@ -22,7 +22,8 @@ class NumberNetwork(eqx.Module):
 
     Attributes:
         input: Layer features of noised numbers → width.
-        context: Layer one-hot tokens and features of given numbers, if some can be given → width.
+        context: Layer one-hot tokens and features of given numbers, if some can be given → width. In training, it may
+            take the features of the tokens in a `FactoredNetwork` in place of these.
         modulation: Layer from features of the noise level to the scale and the shift of every block.
         inner: The `depth` layers width → width.
         outer: The `depth` layers width → width.
@@ -48,13 +49,15 @@ class NumberNetwork(eqx.Module):
         depth: int,
         frequencies: int,
         has_given: bool = True,
+        is_factored: bool = False,
     ) -> "NumberNetwork":
         """A fresh network, to which numbers can be given or not."""
-        numbers, known = len(tokens.with_number), tokens.n_slots + (tokens.n_shown if has_given else 0)
+        of_tokens = tokens.n_features if is_factored else tokens.n_slots
+        numbers, known = len(tokens.with_number), of_tokens + (tokens.n_shown if has_given else 0)
         # A row has one value of each token, whatever their number.
         shapes = [
             ((2 + 2 * frequencies) * numbers, width, 1.0),
-            (known, width, (tokens.n_slots / len(tokens.sizes)) ** 0.5),
+            (known, width, (of_tokens / len(tokens.sizes)) ** 0.5),
         ]
         shapes += [(LEVEL_FEATURES, depth * 2 * width, 0.1), *depth * [(width, width, 1.0)]]
         first, context, modulation, *middle = normal_layers(key, shapes + depth * [(width, width, 0.3)])
@@ -102,8 +105,17 @@ class MixedNetwork(eqx.Module):
     of_all: NumberNetwork | None = None
 
     def folded(self) -> "MixedNetwork":
-        """The same networks, with the two kinds of weights of the one of tokens merged."""
-        return replace(self, of_tokens=self.of_tokens.folded())
+        """The same networks, with the two kinds of weights of the one of tokens merged, or factors multiplied out."""
+        of_tokens = self.of_tokens
+        folded = replace(self, of_tokens=of_tokens.folded())
+        if not isinstance(of_tokens, FactoredNetwork):
+            return folded
+        of_all = self.of_all
+        return replace(
+            folded,
+            of_numbers=replace(self.of_numbers, context=of_tokens.unfactored(self.of_numbers.context)),
+            of_all=None if of_all is None else replace(of_all, context=of_tokens.unfactored(of_all.context)),
+        )
 
     @property
     def tokens(self) -> Tokens:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.draws import normal
 from pointillist.diffusion.networks import Dense, normal_layers
-from pointillist.diffusion.tokens import N_WAVES, RANK, Tokens
+from pointillist.diffusion.tokens import N_WAVES, Tokens
 
 
 class TokenNetwork(eqx.Module):
@@ -58,7 +58,11 @@ class TokenNetwork(eqx.Module):
     def __call__(self, seen: Float[Array, " inputs"]) -> Float[Array, " slots"]:
         """Computes logits, shape (slots,), from one-hot tokens, zeros where hidden, and the features of numbers."""
         own = self.folded() if self.input_waves.shape[-2] else self
-        return own.output(_through(own.inner, own.outer, own.input(seen)))
+        return own.output(own.through(own.input(seen)))
+
+    def through(self, h: Float[Array, " width"]) -> Float[Array, " width"]:
+        """What the output layer sees, from what the input layer returned."""
+        return _through(self.inner, self.outer, h)
 
     def folded(self) -> "TokenNetwork":
         """The same network with the weights of the waves added to the others."""
@@ -79,11 +83,11 @@ class TokenNetwork(eqx.Module):
 
 
 class FactoredNetwork(eqx.Module):
-    """The network of a wide row in training: a `TokenNetwork` whose first and last layers are products.
+    """The network of rows of many values in training: a `TokenNetwork` whose first and last layers are products.
 
-    Every value of a token has up to `RANK` features, and every feature of a token has weights to and from the hidden
-    layers. The layers, and Adam's moments of them, then grow with the number of tokens and not of their values. Tokens
-    of up to `RANK` values begin with a feature for each value, which loses nothing.
+    Every value of a token has up to `Tokens.rank` features, and every feature of a token has weights to and from the
+    hidden layers. The layers, and Adam's moments of them, then grow with the number of tokens and not of their values.
+    Tokens of no more values begin with a feature for each, which loses nothing.
 
     Attributes:
         input: Layer features → width, with tokens in the order of their blocks.
@@ -108,7 +112,7 @@ class FactoredNetwork(eqx.Module):
     @classmethod
     def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "FactoredNetwork":
         """A fresh network."""
-        n = sum(len(block) * rank for block, rank in zip(tokens.blocks, tokens.features, strict=True))
+        n = tokens.n_features
         # A value's features have a length of about 1, and a row has one value of each token.
         size = ((n + tokens.n_shown) / len(tokens.sizes)) ** 0.5
         first, *middle = normal_layers(key, _shapes(n + tokens.n_shown, width, depth, size))
@@ -132,12 +136,8 @@ class FactoredNetwork(eqx.Module):
         shown: Float[Array, "m f"],
     ) -> Float[Array, ""]:
         """Sum over rows of the loss that `token_loss` averages; logits are computed a block at a time."""
-        slots = jnp.asarray(self.tokens.starts)[None] + rows.astype(jnp.int32)
-        of_blocks = [
-            self.input_features[slots[:, block], :rank] * is_seen[:, block, None].astype(self.bias.dtype)
-            for block, rank in self._blocks
-        ]
-        features = jnp.concatenate([*(part.reshape(len(rows), -1) for part in of_blocks), shown], axis=1)
+        features = jnp.concatenate([self.features(rows, is_seen), shown], axis=1)
+        slots = self._slots(rows)
         h = jax.vmap(lambda row: _through(self.inner, self.outer, self.input(row)))(features)
         total = jnp.zeros(())
         for block, rank, asked in self._by_block(self.output @ h.T):
@@ -146,6 +146,18 @@ class FactoredNetwork(eqx.Module):
             lost = self._totals(asked, block) - wanted.astype(jnp.float32)
             total += jnp.sum(weight[:, block].T * lost)
         return total
+
+    def features(self, rows: Float[Array, "m T"], is_seen: Bool[Array, "m T"]) -> Float[Array, "m features"]:
+        """The features of the tokens of some rows; 0 where a token is not seen."""
+        slots = self._slots(rows)
+        of_blocks = [
+            self.input_features[slots[:, block], :rank] * is_seen[:, block, None].astype(self.bias.dtype)
+            for block, rank in self._blocks
+        ]
+        return jnp.concatenate([part.reshape(len(rows), -1) for part in of_blocks], axis=1)
+
+    def _slots(self, rows: Float[Array, "m T"]) -> Int[Array, "m T"]:
+        return jnp.asarray(self.tokens.starts)[None] + rows.astype(jnp.int32)
 
     @property
     def _blocks(self) -> Iterator[tuple[np.ndarray, int]]:
@@ -173,24 +185,32 @@ class FactoredNetwork(eqx.Module):
 
     def folded(self) -> TokenNetwork:
         """The same function as a `TokenNetwork`, with the products multiplied out."""
-        slots, width = self.tokens.n_slots, self.output.shape[-1]
-        weights = []
-        for features, layer in ((self.input_features, self.input.weight), (self.output_features, self.output)):
-            by_token = jnp.zeros((len(self.tokens.sizes), RANK, width), layer.dtype)
-            for block, rank, own in self._by_block(layer):
-                by_token = by_token.at[block, :rank].set(own)
-            products = (features[:, i, None] * by_token[self.tokens.owner, i] for i in range(RANK))
-            weights.append(sum(products, start=jnp.zeros((slots, width), layer.dtype)))
-        shown = self.input.weight[len(self.input.weight) - self.tokens.n_shown :]
+        width, dtype = self.output.shape[-1], self.output.dtype
         return TokenNetwork(
-            input=Dense(jnp.concatenate([weights[0], shown]), self.input.bias),
+            input=self.unfactored(self.input),
             inner=self.inner,
             outer=self.outer,
-            output=Dense(weights[1].T, self.bias),
-            input_waves=jnp.zeros((0, width), weights[0].dtype),
-            output_waves=jnp.zeros((width, 0), weights[0].dtype),
+            output=Dense(self._product(self.output_features, self.output).T, self.bias),
+            input_waves=jnp.zeros((0, width), dtype),
+            output_waves=jnp.zeros((width, 0), dtype),
             tokens=replace(self.tokens, ranks=()),
         )
+
+    def unfactored(self, layer: Dense) -> Dense:
+        """The same function of one-hot tokens as a layer that takes `features`, and others after them."""
+        of_tokens = self._product(self.input_features, layer.weight)
+        return Dense(jnp.concatenate([of_tokens, layer.weight[self.tokens.n_features :]]), layer.bias)
+
+    def _product(
+        self, features: Float[Array, "slots rank"], layer: Float[Array, "rows width"]
+    ) -> Float[Array, "slots width"]:
+        """The weights of every value, from its features and the weights of those."""
+        n, rank, width = len(self.tokens.sizes), self.tokens.rank, layer.shape[-1]
+        by_token = jnp.zeros((n, rank, width), layer.dtype)
+        for block, own_rank, own in self._by_block(layer):
+            by_token = by_token.at[block, :own_rank].set(own)
+        products = (features[:, i, None] * by_token[self.tokens.owner, i] for i in range(rank))
+        return sum(products, start=jnp.zeros((self.tokens.n_slots, width), layer.dtype))
 
 
 def _shapes(inputs: int, width: int, depth: int, size: float) -> list[tuple[int, int, float]]:
@@ -200,10 +220,11 @@ def _shapes(inputs: int, width: int, depth: int, size: float) -> list[tuple[int,
 
 def _first_features(key: PRNGKeyArray, tokens: Tokens) -> Float[Array, "slots rank"]:
     """Smooth functions of values that have an order; random features of others, or one each if there are few."""
-    waves = tokens.waves * (2 / N_WAVES) ** 0.5
-    is_few = np.asarray(tokens.sizes)[tokens.owner] <= RANK
-    fixed = np.where(is_few[:, None], np.eye(RANK, dtype=np.float32)[np.minimum(tokens.value, RANK - 1)], waves)
-    drawn = jax.random.normal(key, fixed.shape) / RANK**0.5
+    rank = tokens.rank
+    waves = np.pad(tokens.waves * (2 / N_WAVES) ** 0.5, ((0, 0), (0, rank - N_WAVES)))
+    is_few = np.asarray(tokens.sizes)[tokens.owner] <= rank
+    fixed = np.where(is_few[:, None], np.eye(rank, dtype=np.float32)[np.minimum(tokens.value, rank - 1)], waves)
+    drawn = jax.random.normal(key, fixed.shape) / rank**0.5
     return jnp.where(jnp.asarray(fixed.any(axis=1))[:, None], jnp.asarray(fixed), drawn)
 
 

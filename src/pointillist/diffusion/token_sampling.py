@@ -1,8 +1,9 @@
 """Drawing rows of tokens: one after another given those that are seen, or several at a time in wide rows."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.samplers import Sampler
+from pointillist.diffusion.token_networks import TokenNetwork
 from pointillist.diffusion.tokens import WIDE, Tokens
 
 SHARES = 1 - np.cos(np.pi / 2 * np.arange(1, WIDE + 1) / WIDE)
@@ -47,13 +49,22 @@ class TokenDenoiser(eqx.Module):
 
         If one of them is NaN, or infinite although its value may be drawn, all are NaN.
         """
-        seen = self.tokens.one_hot(row)
-        logits = self._logits(seen if self.shown is None else jnp.concatenate([seen, self.shown]))
+        logits = self.combined([self.network(view) for view in self.views(self.seen(row))])
         logits = jnp.where(jnp.isfinite(logits).all(), logits, jnp.nan)
         return logits if self.forbidden is None else jnp.where(jnp.asarray(self.forbidden), -jnp.inf, logits)
 
-    def _logits(self, seen: Float[Array, " inputs"]) -> Float[Array, " slots"]:
-        return self.network(seen)
+    def seen(self, row: Float[Array, " T"]) -> Float[Array, " inputs"]:
+        """What the network is shown of a row, and of numbers that are given."""
+        one_hot = self.tokens.one_hot(row)
+        return one_hot if self.shown is None else jnp.concatenate([one_hot, self.shown])
+
+    def views(self, seen: Float[Array, " inputs"]) -> list[Float[Array, " inputs"]]:
+        """The parts of it that the network is evaluated on."""
+        return [seen]
+
+    def combined(self, logits: Sequence[Float[Array, " some"]]) -> Float[Array, " some"]:
+        """The logits of some values, from those that the network gives for each of the `views`."""
+        return logits[0]
 
 
 class GuidedTokenDenoiser(TokenDenoiser):
@@ -67,11 +78,15 @@ class GuidedTokenDenoiser(TokenDenoiser):
     guided: int = eqx.field(static=True, default=0)
     guidance: Float[Array | np.ndarray, ""] | float = 0.0
 
-    def _logits(self, seen: Float[Array, " inputs"]) -> Float[Array, " slots"]:
-        logits = self.network(seen)
+    def views(self, seen: Float[Array, " inputs"]) -> list[Float[Array, " inputs"]]:
+        """All of it, and all but the guided token."""
         is_guided = np.pad(self.tokens.owner == self.guided, (0, len(seen) - self.tokens.n_slots))
-        without = self.network(jnp.where(jnp.asarray(is_guided), 0.0, seen))
-        return logits + self.guidance * (logits - without)
+        return [seen, jnp.where(jnp.asarray(is_guided), 0.0, seen)]
+
+    def combined(self, logits: Sequence[Float[Array, " some"]]) -> Float[Array, " some"]:
+        """The guided logits of some values."""
+        given, without = logits
+        return given + self.guidance * (given - without)
 
 
 class TokenSampler(Sampler):
@@ -109,8 +124,11 @@ def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " 
     order = jnp.zeros(n) if tokens.are_in_turn else jax.random.uniform(jax.random.fold_in(key, n), (n,))
     # The given ones last, where there is nothing left to draw.
     turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))[: sum(size > 1 for size in tokens.sizes)]
-    draw_all = _in_steps if tokens.is_wide else _one_by_one
-    row = draw_all(key, denoiser, turns, x_T) if len(turns) else x_T
+    if tokens.are_in_turn and isinstance(denoiser.network, TokenNetwork):
+        row = _in_turn(key, denoiser, x_T)
+    else:
+        draw_all = _in_steps if tokens.is_wide else _one_by_one
+        row = draw_all(key, denoiser, turns, x_T) if len(turns) else x_T
     if tokens.with_intervals:
         some = np.asarray(tokens.with_intervals)
         places = jax.random.uniform(jax.random.fold_in(key, n + 2), some.shape, maxval=LARGEST_PLACE)
@@ -135,6 +153,52 @@ def _one_by_one(
         return row.at[place].set(jnp.where(row[place] == HIDDEN, drawn, row[place]))
 
     return jax.lax.fori_loop(0, len(turns), step, row)
+
+
+def _in_turn(key: PRNGKeyArray, denoiser: TokenDenoiser, row: Float[Array, " T"]) -> Float[Array, " T"]:
+    """Draws the same as `_one_by_one` where tokens have the order of the columns, at a smaller cost.
+
+    Only the logits of one token are computed at a time, and a token that is drawn is added to what the first layer of
+    the network has made of those before it.
+    """
+    tokens, network, longest = denoiser.tokens, denoiser.network, max(denoiser.tokens.sizes)
+    assert isinstance(network, TokenNetwork)
+    places = np.flatnonzero(~tokens.is_single)
+    if not len(places):
+        return row
+    sizes = np.asarray(tokens.sizes)[places]
+    # Few lengths: each is compiled.
+    lengths = np.minimum(4 ** np.ceil(np.log2(sizes) / 2).astype(int), longest)
+    known = sorted(set(lengths.tolist()))
+    weight, bias = jnp.pad(network.output.weight, ((0, 0), (0, longest))), jnp.pad(network.output.bias, (0, longest))
+    forbidden = None if denoiser.forbidden is None else jnp.pad(jnp.asarray(denoiser.forbidden), (0, longest))
+    turns = jnp.cumsum(row[places] == HIDDEN) - 1
+
+    def drawn(length: int, hidden: list[Array], i: Array) -> Array:
+        def own(of: Array) -> Array:
+            return jax.lax.dynamic_slice_in_dim(of, jnp.asarray(tokens.starts[places])[i], length, axis=-1)
+
+        logits = denoiser.combined([network.through(h) @ own(weight) + own(bias) for h in hidden])
+        if forbidden is not None:
+            logits = jnp.where(own(forbidden), -jnp.inf, logits)
+        return _with_noise(jax.random.fold_in(key, turns[i]), logits, jnp.asarray(sizes)[i])
+
+    branches = [partial(drawn, length) for length in known]
+    seen = denoiser.seen(row)
+    shares = denoiser.views(jnp.ones_like(seen))
+
+    def step(i: Array, carry: tuple[Array, list[Array]]) -> tuple[Array, list[Array]]:
+        row, hidden = carry
+        place = jnp.asarray(places)[i]
+        value = jax.lax.switch(jnp.asarray(np.searchsorted(known, lengths))[i], branches, hidden, i)
+        slot = jnp.asarray(tokens.starts)[place] + jnp.nan_to_num(value).astype(jnp.int32)
+        is_drawn = row[place] == HIDDEN
+        new = jnp.where(is_drawn, jnp.asarray(network.input.weight)[slot], 0.0)
+        hidden = [h + share[slot] * new for h, share in zip(hidden, shares, strict=True)]
+        return row.at[place].set(jnp.where(is_drawn, value, row[place])), hidden
+
+    hidden = [network.input(view) for view in denoiser.views(seen)]
+    return jax.lax.fori_loop(0, len(places), step, (row, hidden))[0]
 
 
 def _in_steps(
@@ -167,9 +231,15 @@ def _drawn(
     """Draws a token from its logits; NaN if these are NaN."""
     sizes, starts, longest = jnp.asarray(tokens.sizes), jnp.asarray(tokens.starts), max(tokens.sizes)
     own = jax.lax.dynamic_slice(padded, (starts[place],), (longest,))
-    # The largest of logits with Gumbel noise is a draw from their softmax.
-    noise = jax.random.gumbel(jax.random.fold_in(key, turn), (longest,))
-    scores = jnp.where(jnp.arange(longest) < sizes[place], own + noise, -jnp.inf)
+    return _with_noise(jax.random.fold_in(key, turn), own, sizes[place])
+
+
+def _with_noise(key: PRNGKeyArray, logits: Float[Array, " padded"], size: Int[Array, ""]) -> Float[Array, ""]:
+    """Draws one of the first `size` values from their logits: the largest with Gumbel noise is a draw from the softmax.
+
+    It is NaN if logits are NaN.
+    """
+    scores = jnp.where(jnp.arange(len(logits)) < size, logits + jax.random.gumbel(key, logits.shape), -jnp.inf)
     return jnp.where(jnp.isfinite(scores.max()), jnp.argmax(scores).astype(jnp.float32), jnp.nan)
 
 

@@ -28,8 +28,11 @@ of the network."""
 N_WAVES = 8
 """Number of smooth functions of an ordered token's values that a network begins with."""
 
-RANK = 8
-"""Most features of a token's value in the network of a wide row."""
+MANY = 2048
+"""Most values that all tokens of a narrow row may have together for its layers not to be factored."""
+
+RANK, RANK_OF_NARROW = 8, 32
+"""Most features of a token's value in the factored network of a wide row, and of a narrow one."""
 
 PADDING = 0.25
 """Largest fraction of the values computed in parallel that may be padding."""
@@ -136,10 +139,20 @@ class Tokens:
             left = left[:first]
         return tuple(blocks)
 
+    @property
+    def rank(self) -> int:
+        """Most features of a value in a factored network."""
+        return RANK if self.is_wide else RANK_OF_NARROW
+
     @cached_property
     def features(self) -> tuple[int, ...]:
-        """Number of features of a value in each block: `RANK`, or the number of values if that is smaller."""
-        return tuple(min(RANK, max(self.sizes[place] for place in block)) for block in self.blocks)
+        """Number of features of a value in each block: `rank`, or the number of values if that is smaller."""
+        return tuple(min(self.rank, max(self.sizes[place] for place in block)) for block in self.blocks)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of all tokens."""
+        return sum(len(block) * rank for block, rank in zip(self.blocks, self.features, strict=True))
 
     @cached_property
     def splits(self) -> Int[np.ndarray, " tokens_less_one"]:

@@ -104,6 +104,7 @@ class TokenArchitecture:
             network sees.
         is_paired: Whether a network of its own draws all numbers together; see `MixedNetwork`. That of numbers given
             others then has half the width: its task is easier.
+        is_factored: Whether the layers of tokens are products in training; see `FactoredNetwork`.
     """
 
     tokens: Tokens
@@ -111,6 +112,7 @@ class TokenArchitecture:
     depth: int = 3
     frequencies: int = 6
     is_paired: bool = False
+    is_factored: bool = False
 
     class_embedding: ClassVar[int] = 0
     n_features: ClassVar[int] = 0
@@ -120,12 +122,12 @@ class TokenArchitecture:
         """Makes a fresh network for rows of tokens and numbers; after training it is folded, and has no ranks."""
         tokens = self.tokens
         assert columns == len(tokens.sizes) + len(tokens.with_number), "rows have one column per token and number"
-        kind = FactoredNetwork if tokens.is_wide and tokens.ranks else TokenNetwork
+        kind = FactoredNetwork if self.is_factored else TokenNetwork
         shape: dict[str, Any] = {"tokens": tokens, "width": self.width, "depth": self.depth}
         of_tokens = kind.build(key, **shape)
         if not tokens.with_number:
             return of_tokens
-        shape["frequencies"] = self.frequencies
+        shape |= {"frequencies": self.frequencies, "is_factored": self.is_factored}
         own_key = jax.random.fold_in(key, 3)
         if not self.is_paired:
             return MixedNetwork(of_tokens, NumberNetwork.build(own_key, **shape))

@@ -18,7 +18,7 @@ from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
-from pointillist.diffusion.tokens import Tokens
+from pointillist.diffusion.tokens import MANY, Tokens
 from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.conditioning import allowed_cells, restriction_of, sizes, split
 from pointillist.models.process import Drawing, Learned, Process
@@ -87,7 +87,8 @@ class MaskedProcess(Process):
         if covariance is None:
             covariance = np.eye(k if k <= MOST_NUMBERS else 0, dtype=np.float32)
         basis = principal_axes(covariance, np.zeros(len(covariance), bool)) if is_paired else None
-        architecture = TokenArchitecture(tokens, width, depth, frequencies, is_paired)
+        is_factored = has_ranks and (tokens.is_wide or (tokens.n_slots > MANY and not is_private))
+        architecture = TokenArchitecture(tokens, width, depth, frequencies, is_paired, is_factored)
         return cls(architecture, covariance, basis, float(parameters["p_uncond"]))
 
     @property

@@ -1,0 +1,78 @@
+"""Networks whose layers are factored in training: what they learn is what their product draws."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from pointillist import Diffusion
+from pointillist.diffusion.losses import CleanRows
+from pointillist.diffusion.mixed_losses import MixedObjective
+from pointillist.diffusion.mixed_networks import MixedNetwork
+from pointillist.diffusion.mixed_sampling import SCHEDULE
+from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.token_sampling import HIDDEN
+from pointillist.diffusion.tokens import MANY, RANK_OF_NARROW, Tokens
+from pointillist.engine.recipes import TokenArchitecture
+from pointillist.models.masked import MaskedProcess
+from pointillist.points.encoding import TableEncoding
+from pointillist.points.mixed import MixedTable
+
+TOKENS = Tokens((90, 2, 1, 3, 40), (-1.0,) * 136, (1, 4), (1, 0))
+
+
+@pytest.mark.parametrize("is_paired", [False, True])
+def test_the_loss_of_tokens_and_numbers_is_that_of_the_network_with_the_factors_multiplied_out(is_paired):
+    architecture = TokenArchitecture(TOKENS, 16, 1, 2, is_paired, is_factored=True)
+    network = jax.jit(lambda key: architecture.build(key, 7))(jax.random.key(0))
+    rng = np.random.default_rng(0)
+    network = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape).astype(np.float32), network)
+    assert isinstance(network, MixedNetwork) and isinstance(network.of_tokens, FactoredNetwork)
+    numbers = rng.normal(size=(64, 2)).astype(np.float32)
+    rows = np.hstack([rng.integers(0, TOKENS.sizes, (64, 5)), numbers]).astype(np.float32)
+    # A class that is not shown is no value.
+    objective = MixedObjective(TOKENS, guided=3, p_uncond=0.5, is_paired=is_paired)
+    basis = (jnp.eye(2),) if is_paired else ()
+    spread = jnp.stack([jnp.eye(2), *basis]) if is_paired else jnp.eye(2)
+    clean = CleanRows(jnp.asarray(rows), None, SCHEDULE, spread)
+    examples = jax.jit(lambda *keys: objective.examples(keys, clean, 64))(jax.random.key(1), jax.random.key(2))
+    assert 0.2 < (np.asarray(examples[5])[:, 3] == HIDDEN).mean() < 0.8
+
+    loss = jax.jit(lambda network: objective.loss(network, examples, "float32"))
+    folded = network.folded()
+    assert isinstance(folded.of_tokens, TokenNetwork) and folded.of_numbers.context.weight.shape[0] == 136 + 12
+    assert float(loss(network)) == pytest.approx(float(loss(folded)), rel=1e-5)
+
+
+def names(n):
+    """A table of two rows for each of many names, of which a third has a nickname, and a number."""
+    name = [f"n{i // 2}" for i in range(2 * n)]
+    rng = np.random.default_rng(0)
+    nickname = np.where(np.arange(2 * n) % 6 < 2, "Bo", None)
+    return pd.DataFrame({"name": name, "nickname": nickname, "size": rng.normal(size=2 * n).round(3)})
+
+
+def test_a_table_of_many_names_has_factored_layers_in_training_alone():
+    frame = names(MANY)
+    encoding = TableEncoding.fit(MixedTable(pa.Table.from_pandas(frame)))
+    parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
+    for options, is_factored in (
+        ({"has_ranks": True}, True),
+        ({}, False),
+        ({"has_ranks": True, "is_private": True}, False),
+    ):
+        architecture = MaskedProcess.of(parameters, encoding, **options).architecture
+        assert architecture.is_factored == is_factored and architecture.tokens.rank == RANK_OF_NARROW
+    model = Diffusion(width=16, depth=1, epochs=1, random_state=0).fit(frame)
+    of_tokens = getattr(model.model_.network, "of_tokens", model.model_.network)
+    assert isinstance(of_tokens, TokenNetwork) and of_tokens.input.weight.shape[0] >= MANY
+    rows = model.sample(50, random_state=1)
+    assert rows["name"].isin(frame["name"]).all() and set(rows["nickname"].dropna()) <= {"Bo"}
+
+
+def test_a_table_of_fewer_names_has_whole_layers():
+    encoding = TableEncoding.fit(MixedTable(pa.Table.from_pandas(names(200))))
+    parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
+    assert not MaskedProcess.of(parameters, encoding, has_ranks=True).architecture.is_factored
