@@ -171,6 +171,13 @@ declare global {
   /** A column is a sum of others; with a power a product or a quotient; without factors it is no less than another. */
   type Relation = [column: number, terms: number[], factors: number[], constant: number, power: number];
 
+  /** A column that decides others: its values, increasing, and beside each those of the others. */
+  interface Lookup {
+    column: number;
+    terms: number[];
+    table: number[][];
+  }
+
   /** What a condition allows of a token, and of the number beside it. */
   interface Condition {
     token: number;
@@ -261,7 +268,7 @@ declare global {
     numbers: string;
     columns: Column[];
     pairs: PairsContent | null;
-    relations: Relation[];
+    relations: (Relation | Lookup)[];
     classes: {
       labels: (string | number | boolean)[];
       counts: number[];

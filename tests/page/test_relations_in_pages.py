@@ -1,10 +1,11 @@
-"""Products that hold in a page's rows, against Python's."""
+"""Products and lookups that hold in a page's rows, against Python's."""
 
 import numpy as np
 import pytest
 
 from browsers import IN_CHROMIUM
 from pointillist.points.column_code import ColumnCode
+from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import Cells
 from pointillist.points.relations import Relation, restored
 
@@ -31,9 +32,24 @@ def test_products_are_restored_as_in_python(mixed_model, page_of, relation):
     rng = np.random.default_rng(0)
     made = [np.round(rng.gamma(4, 5, N) + 1, 2) for _ in range(4)]
     made[0] = np.ceil(made[0])
+    found = restored_in_page(page_of(mixed_model), relation, made, rng.random((N, 4)) < 0.3)
+    assert np.abs(np.array(found[2]) - made[2]).max() > 1
+
+
+@IN_CHROMIUM
+def test_lookups_are_restored_as_in_python(mixed_model, page_of):
+    rng = np.random.default_rng(0)
+    table = np.stack([np.arange(8.0), rng.permutation(8), np.arange(8) // 2, np.arange(8) % 3], axis=1)
+    made = [table[rng.integers(0, 8, N), i] for i in (2, 0, 1, 3)]
+    made[1][::9] = 8
+    found = restored_in_page(page_of(mixed_model), Lookup(1, (2, 0, 3), table), made, rng.random((N, 4)) < 0.3)
+    assert (np.array(found[0]) != made[0]).any() and (np.array(found[1]) != made[1]).any()
+
+
+def restored_in_page(page, relation, made, is_fixed):
+    """Rows that a page restores, which are those of Python."""
     cells = [Cells(values, np.zeros(N, bool)) for values in made]
     codes = [ColumnCode.fit(str(i), each) for i, each in enumerate(cells)]
-    is_fixed = rng.random((N, 4)) < 0.3
     expected = restored(cells, codes, (relation,), is_fixed)
     columns = [
         {
@@ -46,7 +62,7 @@ def test_products_are_restored_as_in_python(mixed_model, page_of, relation):
         }
         for code, values in zip(codes, made, strict=True)
     ]
-    found = page_of(mixed_model).evaluate(RESTORE, [[relation.to_json()], columns, is_fixed.tolist()])
+    found = page.evaluate(RESTORE, [[relation.to_json()], columns, is_fixed.tolist()])
     for i, own in enumerate(found):
         np.testing.assert_allclose(own, expected[i].values, atol=1e-9)
-    assert np.abs(np.array(found[2]) - made[2]).max() > 1
+    return found

@@ -32,7 +32,7 @@ class Allowed:
         low: Where in the interval each piece begins, shape (p,); 0 for other values.
         high: Where it ends, at most 1, shape (p,); 1 for other values.
         ranges: Ranges of the normal score beside the token, shape (r, 2), increasing; none if it has no number.
-        ends: Lowest and highest value in the table's units.
+        ends: Lowest and highest value in the table's units, or index of a category; infinite where all are allowed.
     """
 
     name: Any
@@ -74,7 +74,8 @@ def allowed(
             own = _of_values(code, _cells(code.name, given, kind), condition)
     elif isinstance(condition, Between):
         if code.categories is not None:
-            own = _of_order(code, condition, order), *own[1:]
+            slots = _of_order(code, condition, order)
+            own = slots, own[1], _span_of(slots)
         else:
             low, high = (
                 default if value is None else _end(code.name, value, kind)
@@ -111,7 +112,8 @@ def _cells(name: Any, values: Sequence[Any], kind: "pa.DataType | None") -> Cell
 def _of_values(code: ColumnCode, cells: Cells, condition: OneOf) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """Values of the token, and ranges of scores, that hold given values."""
     if code.categories is not None:
-        return np.unique(code.encode(cells)[0].astype(int)), np.empty((0, 2)), _WHOLE
+        slots = np.unique(code.encode(cells)[0].astype(int))
+        return slots, np.empty((0, 2)), _span_of(slots)
     found = [_of_ends(code, float(value), float(value)) for value in np.unique(cells.values)]
     slots = np.unique(np.concatenate([slots for slots, _, _ in found]))
     ranges = np.concatenate([ranges for _, ranges, _ in found])
@@ -120,6 +122,11 @@ def _of_values(code: ColumnCode, cells: Cells, condition: OneOf) -> tuple[np.nda
             f"column {code.name!r} holds continuous numbers, of which {condition} has mass 0: take between"
         )
     return slots, ranges, (float(cells.values.min()), float(cells.values.max()))
+
+
+def _span_of(slots: Int[np.ndarray, " p"]) -> tuple[float, float]:
+    """The lowest and the highest of some categories."""
+    return (float(slots.min()), float(slots.max())) if len(slots) else _WHOLE
 
 
 def _of_order(code: ColumnCode, condition: Between, order: tuple[Any, ...] | None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Relations that the rows of a table obey: sums and products of columns, and orders; and rows that obey them again."""
+"""Relations that the rows of a table obey: sums, products, orders and lookups; and rows that obey them again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.points.column_code import ColumnCode
+from pointillist.points.lookups import Lookup, lookups
 from pointillist.points.mixed import Cells
 from pointillist.points.products import MOST_COLUMNS, products, rounding
 
@@ -45,6 +46,11 @@ class Relation:
     def places(self) -> tuple[int, ...]:
         """Positions of all columns."""
         return (self.column, *self.terms)
+
+    @property
+    def is_order(self) -> bool:
+        """Whether it is that a column is no less than another."""
+        return not self.factors
 
     def restored(
         self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"], *, is_last: bool
@@ -195,7 +201,7 @@ def _restore_order(
 
 def relations(
     columns: Sequence[Cells], codes: Sequence[ColumnCode], left_out: Sequence[Any] = ()
-) -> tuple[Relation, ...]:
+) -> tuple[Relation | Lookup, ...]:
     """Finds the relations that rows obey in which no cell of theirs is missing.
 
     Sums are the null space of the columns, each with the last of its columns on the left, so that no two have the same
@@ -203,9 +209,9 @@ def relations(
     orders in all; an order of two columns that a chain of others implies is left out.
 
     Args:
-        columns: The columns of a table; those of categories have no part in it.
+        columns: The columns of a table; those of categories have a part in lookups alone.
         codes: Their codes.
-        left_out: Names of columns whose numbers stand for categories.
+        left_out: Names of columns whose numbers stand for categories, and have a part in lookups alone too.
     """
     places = [
         place
@@ -216,11 +222,12 @@ def relations(
     ]
     whole = ~np.any([columns[place].is_missing for place in places], axis=0) if places else np.zeros(0, bool)
     if not 1 < len(places) <= _MOST_COLUMNS or whole.sum() < max(FEWEST_ROWS, 4 * len(places)):
-        return ()
+        return tuple(lookups(columns, codes))
     sums = _sums(columns, places, whole, codes)
-    others = _products(columns, places, whole, codes, sums)
+    others = [*sums, *_products(columns, places, whole, codes, sums)]
+    decided = lookups(columns, codes, [each.column for each in others])
     # In order, so that rows which an order changed obey the others in the end.
-    return (*_orders(columns, places), *_in_turn([*sums, *others]))[:_MOST_RELATIONS]
+    return (*decided, *(*_orders(columns, places), *_in_turn(others))[:_MOST_RELATIONS])
 
 
 def _products(
@@ -354,7 +361,7 @@ def _orders(columns: Sequence[Cells], places: list[int]) -> list[Relation]:
 def restored(
     columns: Sequence[Cells],
     codes: Sequence[ColumnCode],
-    found: Sequence[Relation],
+    found: Sequence[Relation | Lookup],
     is_fixed: Bool[np.ndarray, "n d"],
 ) -> tuple[Cells, ...]:
     """Returns cells that obey the relations, in rows where none of theirs is missing.
@@ -371,8 +378,8 @@ def restored(
         is_fixed: Which cells stay as they are.
     """
     cells = list(columns)
-    sums = [relation for relation in found if relation.factors]
-    for part, is_last in ((found, False), (sums, False), (sums, False), (sums, True)):
+    others = [relation for relation in found if not relation.is_order]
+    for part, is_last in ((found, False), (others, False), (others, False), (others, True)):
         for relation in part:
             relation.restored(cells, codes, is_fixed, is_last=is_last)
     return tuple(cells)

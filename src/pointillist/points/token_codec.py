@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from pointillist.points.codec import Codec, Ends, Given
 from pointillist.points.encoding import MISSING, TableEncoding
 from pointillist.points.frame_layout import FrameLayout
+from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import Cells, MixedTable, kind_of
 from pointillist.points.relations import Relation, restored
 
@@ -30,7 +31,7 @@ class TokenCodec(Codec):
 
     layout: FrameLayout
     encoding: TableEncoding
-    relations: tuple[Relation, ...] = ()
+    relations: tuple[Relation | Lookup, ...] = ()
     missing: str = "value"
 
     @property
@@ -116,10 +117,14 @@ class TokenCodec(Codec):
         if facts["missing"] not in MISSING:
             raise ValueError(f"missing cells are no {facts['missing']!r:.40}")
         n = len(layout.names)
-        found = tuple(Relation.from_json(each, n) for each in facts["relations"])
+        kinds = (Lookup if isinstance(each, dict) else Relation for each in facts["relations"])
+        found = tuple(kind.from_json(each, n) for kind, each in zip(kinds, facts["relations"], strict=True))
         codec = cls(layout, encoding, found, facts["missing"])
         if tensors is not None:
             codec._check_values()
+            for relation in found:
+                if isinstance(relation, Lookup):
+                    relation.check(encoding.columns)
         return codec
 
     def _check_values(self) -> None:

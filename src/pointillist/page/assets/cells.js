@@ -182,24 +182,29 @@
   /**
    * Restores relations in some rows.
    *
-   * @param {Relation[]} relations
+   * @param {(Relation | Lookup)[]} relations
    * @param {DrawnColumn[]} columns by token
    * @param {number} first
    * @param {number} rows
    * @param {(row: number, token: number) => boolean} isFixed which cells stay as they are
    */
   function restore(relations, columns, first, rows, isFixed) {
-    const sums = relations.filter(([, , factors]) => factors.length);
+    const others = relations.filter((each) => "table" in each || each[2].length);
     restoreOnce(relations, columns, first, rows, isFixed, false);
-    for (const isLast of [false, false, true]) restoreOnce(sums, columns, first, rows, isFixed, isLast);
+    for (const isLast of [false, false, true]) restoreOnce(others, columns, first, rows, isFixed, isLast);
   }
 
   /**
-   * @param {Relation[]} relations
+   * @param {(Relation | Lookup)[]} relations
    * @param {DrawnColumn[]} columns
    */
   function restoreOnce(relations, columns, first, rows, isFixed, isLast) {
-    for (const [column, terms, factors, constant, power] of relations) {
+    for (const relation of relations) {
+      if ("table" in relation) {
+        restoreLookup(relation, columns, first, rows, isFixed);
+        continue;
+      }
+      const [column, terms, factors, constant, power] = relation;
       const own = [column, ...terms].map((token) => columns[token]);
       for (let r = first; r < first + rows; r++) {
         const free = [column, ...terms].map((token) => !isFixed(r, token));
@@ -211,6 +216,42 @@
         own.forEach((each, i) => (each.values[r] = values[i]));
       }
     }
+  }
+
+  /**
+   * Restores the columns that another one decides; the column itself takes its nearest value that agrees with those that
+   * are fixed, or come before it.
+   *
+   * @param {Lookup} lookup
+   * @param {DrawnColumn[]} columns
+   */
+  function restoreLookup({ column, terms, table }, columns, first, rows, isFixed) {
+    const [own, decided] = [columns[column].values, terms.map((token) => columns[token].values)];
+    const rowOf = new Map(table.map(([value], i) => [value, i]));
+    for (let r = first; r < first + rows; r++) {
+      let at = rowOf.get(own[r]);
+      if (at === undefined || decided.some((values) => Number.isNaN(values[r]))) continue;
+      const agrees = (i, k) => table[i][k + 1] === decided[k][r];
+      const fixed = terms.map((token) => isFixed(r, token));
+      if (terms.every((_, k) => agrees(at, k))) continue;
+      if (!isFixed(r, column)) {
+        const before = terms.map((token, k) => fixed[k] || token < column);
+        at = nearestRow(table, at, before, agrees) ?? nearestRow(table, at, fixed, agrees) ?? at;
+      }
+      own[r] = table[at][0];
+      decided.forEach((values, k) => fixed[k] || (values[r] = table[at][k + 1]));
+    }
+  }
+
+  /** The nearest row of a table that agrees with some columns; undefined if none does, or there are no such columns. */
+  function nearestRow(table, at, which, agrees) {
+    if (!which.includes(true)) return undefined;
+    let found;
+    for (let i = 0; i < table.length; i++) {
+      if (found !== undefined && Math.abs(i - at) >= Math.abs(found - at)) continue;
+      if (which.every((isAsked, k) => !isAsked || agrees(i, k))) found = i;
+    }
+    return found;
   }
 
   /** What a column's numbers are whole multiples of; 0 if of nothing. */

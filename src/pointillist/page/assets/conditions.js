@@ -24,7 +24,7 @@
     if (values) {
       const of = (value) => (column.categories ? value : atoms.indexOf(value));
       for (const value of values) pieces.push([Number.isNaN(value) ? column.n_values : of(value), 1, 0, 1]);
-      const numbers = column.categories ? [] : values.filter((value) => !Number.isNaN(value));
+      const numbers = values.filter((value) => !Number.isNaN(value));
       return { token, pieces, ends: numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [low, high] };
     }
     [low, high] = [mixed.bounded(column, low, 1), mixed.bounded(column, high, -1)];

@@ -1,0 +1,180 @@
+"""Columns whose values another column decides, as a code decides a name, and a city its country."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from pointillist.points.column_code import ColumnCode
+from pointillist.points.mixed import Cells
+
+FEWEST_ROWS, ROWS_PER_VALUE = 100, 5
+"""Fewest rows that show that a column decides another, and fewest for each of its values on average. Of fewer, nearly
+every column of many values would decide all others, and single training rows would come back."""
+
+MOST_COLUMNS, MOST_NUMBERS = 128, 20_000
+"""Most columns that are compared, and most numbers in a table of values."""
+
+BY_CHANCE = 50.0
+"""Least surprise, in nats, that rows of one value agree about another, were the two columns independent."""
+
+_ROWS = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """A column that decides others: its values, and theirs.
+
+    Attributes:
+        column: Position of the column.
+        terms: Positions of those that it decides.
+        table: Its values, increasing, and beside each those of the others, shape (m, 1 + k). A category is the index
+            of its token.
+    """
+
+    column: int
+    terms: tuple[int, ...]
+    table: Float[np.ndarray, "m columns"]
+
+    power: ClassVar[int] = 0
+    is_order: ClassVar[bool] = False
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Positions of all columns."""
+        return (self.column, *self.terms)
+
+    def restored(
+        self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"], *, is_last: bool
+    ) -> None:
+        """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
+
+        The column takes the nearest of its values that agrees with those decided columns that are fixed, or come
+        before it and were drawn without it. Where there is none, those that are not fixed follow it.
+        """
+        for place in self.places:
+            columns[place] = _of_tokens(columns[place], codes[place])
+        there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
+        values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
+        free, keys, decided = ~is_fixed[:, list(self.places)], self.table[:, 0], self.table[:, 1:]
+        at = np.minimum(np.searchsorted(keys, values[:, 0]), len(keys) - 1)
+        wrong = np.flatnonzero(there & (keys[at] == values[:, 0]) & (decided[at] != values[:, 1:]).any(axis=1))
+        for row in wrong[free[wrong, 0]]:
+            at[row] = self._agreeing(int(at[row]), values[row, 1:], ~free[row, 1:])
+        values[wrong, 0] = keys[at[wrong]]
+        values[wrong, 1:] = np.where(free[wrong, 1:], decided[at[wrong]], values[wrong, 1:])
+        for i, place in enumerate(self.places):
+            columns[place] = replace(columns[place], values=values[:, i])
+
+    def _agreeing(self, at: int, own: Float[np.ndarray, " k"], is_fixed: Bool[np.ndarray, " k"]) -> int:
+        """The row of the table to take in place of another, for some values of the decided columns."""
+        for which in (is_fixed | (np.array(self.terms) < self.column), is_fixed):
+            if which.any():
+                agree = np.flatnonzero((self.table[:, 1:][:, which] == own[which]).all(axis=1))
+                if len(agree):
+                    return int(agree[np.abs(agree - at).argmin()])
+        return at
+
+    def text(self, names: Sequence[Any]) -> str:
+        """The relation, with the columns' names."""
+        return f"{names[self.column]} decides {', '.join(str(names[place]) for place in self.terms)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes, as JSON values."""
+        return {"column": self.column, "terms": list(self.terms), "table": self.table.tolist()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], n_columns: int) -> "Lookup":
+        """Rebuilds what `to_json` returned.
+
+        Raises:
+            ValueError: If there is no such lookup.
+        """
+        column, terms, rows = content["column"], content["terms"], content["table"]
+        places = [column, *terms]
+        if not all(type(place) is int and 0 <= place < n_columns for place in places) or not terms:
+            raise ValueError("a column decides columns that there are not")
+        table = np.array(rows, float)
+        if len(set(places)) < len(places) or table.shape != (len(rows), len(places)) or not np.isfinite(table).all():
+            raise ValueError("a column that decides others has a table of another shape, or with other than numbers")
+        if not len(table) or (np.diff(table[:, 0]) <= 0).any():
+            raise ValueError("the values of a column that decides others do not increase")
+        return cls(column, tuple(terms), table)
+
+    def check(self, codes: Sequence[ColumnCode]) -> None:
+        """Raises a ValueError if it has values that its columns cannot hold."""
+        for values, place in zip(self.table.T, self.places, strict=True):
+            code = codes[place]
+            low, high = (0, code.n_values - 1) if code.categories is not None else code.ends
+            whole = np.round(values) if code.categories is not None else code.rounded(values)
+            if values.min() < low or values.max() > high or (whole != values).any():
+                raise ValueError(f"column {code.name!r} has no such values as another one decides for it")
+
+
+def _of_tokens(cells: Cells, code: ColumnCode) -> Cells:
+    """The same cells, with the column's own categories if theirs are others, as those of given cells may be."""
+    if cells.categories is None or cells.categories == code.categories:
+        return cells
+    return replace(cells, values=np.where(cells.is_missing, 0, code.encode(cells)[0]), categories=code.categories)
+
+
+def lookups(columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Sequence[int] = ()) -> list[Lookup]:
+    """Finds the columns that decide others in all rows, among those without missing cells.
+
+    A column is looked up by the one with the fewest values that decides it, or the first of two that decide each other.
+
+    Args:
+        columns: The columns of a table.
+        codes: Their codes.
+        decided: Positions of columns that other relations decide.
+    """
+    n = len(columns[0].values) if columns else 0
+    places = [place for place, cells in enumerate(columns) if not cells.is_missing.any()]
+    if n < FEWEST_ROWS or not 1 < len(places) <= MOST_COLUMNS:
+        return []
+    values = {
+        place: columns[place].values.astype(float)
+        if columns[place].categories is None
+        else codes[place].encode(columns[place])[0]
+        for place in places
+    }
+    unique = {place: np.unique(values[place], return_inverse=True) for place in places}
+    sizes = {place: len(of[0]) for place, of in unique.items()}
+    some = np.arange(min(n, _ROWS)) * n // min(n, _ROWS)
+    found = {
+        (x, y)
+        for x, y in permutations(places, 2)
+        if 1 < sizes[y] <= sizes[x] <= n / ROWS_PER_VALUE
+        and _decides(unique[x][1][some], unique[y][1][some], sizes[x])
+        and _decides(unique[x][1], unique[y][1], sizes[x])
+        and _surprise(unique[y][1], n - sizes[x]) > BY_CHANCE
+    }
+    of = defaultdict[int, list[int]](list)
+    for y in places:
+        by = [x for x in places if (x, y) in found and not ((y, x) in found and y < x)]
+        if by and y not in decided:
+            of[min(by, key=lambda x: (sizes[x], x))].append(y)
+    tables = []
+    for x, terms in of.items():
+        first = np.unique(unique[x][1], return_index=True)[1]
+        table = np.stack([values[place][first] for place in (x, *terms)], axis=1)
+        if table.size <= MOST_NUMBERS:
+            tables.append(Lookup(x, tuple(terms), table))
+    return tables
+
+
+def _decides(x: Int[np.ndarray, " n"], y: Int[np.ndarray, " n"], size: int) -> bool:
+    """Whether rows of one of the values 0 … size - 1 of x have one value of y."""
+    own = np.zeros(size, y.dtype)
+    own[x] = y
+    return bool((own[x] == y).all())
+
+
+def _surprise(y: Int[np.ndarray, " n"], n_pairs: int) -> float:
+    """Nats by which it is unlikely that so many independent pairs of rows agree about y."""
+    shares = np.bincount(y) / len(y)
+    return -n_pairs * float(np.log(np.square(shares).sum()))

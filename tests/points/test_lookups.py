@@ -1,0 +1,158 @@
+"""Columns that another one decides are found, and decided again in rows where they are not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pointillist import Diffusion, one_of
+from pointillist.points.column_code import ColumnCode
+from pointillist.points.lookups import Lookup
+from pointillist.points.mixed import Cells
+from pointillist.points.relations import relations, restored
+
+N = 2000
+CITIES = ("Bonn", "Brno", "Bristol", "Cork", "Metz")
+COUNTRY_OF, CODE_OF = np.array([0, 1, 3, 2, 1]), np.array([40.0, 10.0, 20.0, 50.0, 30.0])
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def cells(values, categories=None, missing=None):
+    return Cells(np.asarray(values, float), np.zeros(len(values), bool) if missing is None else missing, categories)
+
+
+def codes_of(columns):
+    return [ColumnCode.fit(str(i), column) for i, column in enumerate(columns)]
+
+
+def places(rng, n=N):
+    """Countries, cities and codes of cities; a number and a category that have nothing to do with them."""
+    city = rng.integers(0, 5, n)
+    return [
+        cells(COUNTRY_OF[city], ("DE", "FR", "IE", "UK")),
+        cells(city, CITIES),
+        cells(CODE_OF[city]),
+        cells(rng.normal(size=n)),
+        cells(rng.integers(0, 3, n), ("a", "b", "c")),
+    ]
+
+
+def found_in(columns):
+    return relations(columns, codes_of(columns))
+
+
+def test_a_city_decides_its_country_and_its_code(rng):
+    (found,) = found_in(places(rng))
+    # Of two columns that decide each other, the first decides the other.
+    assert (found.column, found.terms) == (1, (0, 2))
+    np.testing.assert_array_equal(found.table, np.stack([np.arange(5), COUNTRY_OF, CODE_OF], axis=1))
+    assert found.text(["country", "city", "code"]) == "city decides country, code"
+
+
+@pytest.mark.parametrize("change", ["one row", "missing", "few rows", "many values", "by chance"])
+def test_what_decides_nothing(rng, change):
+    columns = places(rng, 90 if change == "few rows" else N)
+    if change == "one row":
+        columns[0].values[7], columns[2].values[9] = (columns[0].values[7] + 1) % 4, 10 + columns[2].values[9] % 50
+    elif change == "missing":
+        columns = [Cells(each.values, rng.random(N) < 0.1, each.categories) for each in columns]
+    elif change == "many values":
+        # A name for every three rows.
+        names = tuple(f"n{i}" for i in range(N // 3 + 1))
+        columns = [cells(np.arange(N) // 3, names), cells(np.arange(N) // 3 % 4, tuple("abcd"))]
+    elif change == "by chance":
+        # One row is like no other.
+        columns = [cells(np.minimum(np.arange(N), 5), tuple("abcdef")), cells(np.arange(N) == 0, (False, True))]
+    assert found_in(columns) == ()
+
+
+def test_rows_are_decided_again(rng):
+    data = places(rng)
+    (found,) = found_in(data)
+    rows = [Cells(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    country, city, code = (each.values for each in rows[:3])
+    free = np.zeros((N, 5), bool)
+    own = [each.values for each in restored(rows, codes_of(data), (found,), free)]
+    # The country comes first: the city agrees with it, and the code follows.
+    np.testing.assert_array_equal(own[0], country)
+    np.testing.assert_array_equal(COUNTRY_OF[own[1].astype(int)], country)
+    np.testing.assert_array_equal(own[2], CODE_OF[own[1].astype(int)])
+    agrees = COUNTRY_OF[city.astype(int)] == country
+    np.testing.assert_array_equal(own[1][agrees], city[agrees])
+    # The nearest city of the country.
+    brno = (country == 1) & (city == 3)
+    assert brno.any() and (own[1][brno] == 4).all()
+    np.testing.assert_array_equal(own[3], rows[3].values)
+
+    fixed = free.copy()
+    fixed[:700, 2] = fixed[500:1200, 1] = True
+    own = [each.values for each in restored(rows, codes_of(data), (found,), fixed)]
+    # A given code decides the city, and that the country.
+    np.testing.assert_array_equal(own[2][:700], code[:700])
+    np.testing.assert_array_equal(CODE_OF[own[1][:500].astype(int)], code[:500])
+    np.testing.assert_array_equal(COUNTRY_OF[own[1].astype(int)], own[0])
+    np.testing.assert_array_equal(own[1][500:1200], city[500:1200])
+    np.testing.assert_array_equal(own[2][700:], CODE_OF[own[1][700:].astype(int)])
+
+
+def frame(rng):
+    country, city, code, size, kind = places(rng)
+    return pd.DataFrame(
+        {
+            "country": np.array(country.categories)[country.values.astype(int)],
+            "city": np.array(CITIES)[city.values.astype(int)],
+            "code": code.values.astype(int),
+            "size": size.values,
+            "kind": np.array(kind.categories)[kind.values.astype(int)],
+        }
+    )
+
+
+def test_new_rows_and_filled_ones_obey_it_and_conditions_hold(rng, tmp_path):
+    data = frame(rng)
+    model = Diffusion(width=8, depth=1, epochs=1, random_state=0).fit(data)
+    model.save(tmp_path / "m.safetensors")
+    model = Diffusion.load(tmp_path / "m.safetensors")
+    code_of = dict(zip(CITIES, CODE_OF.astype(int).tolist(), strict=True))
+    country_of = dict(zip(data["city"], data["country"], strict=True))
+
+    def obey(rows):
+        return (rows["code"] == rows["city"].map(code_of)).all() and (
+            rows["country"] == rows["city"].map(country_of)
+        ).all()
+
+    assert obey(model.sample(300, random_state=1))
+    given = model.sample(300, where={"country": "FR", "kind": "a"}, random_state=1)
+    assert obey(given) and set(given["city"]) == {"Brno", "Metz"}
+    some = model.sample(200, where={"country": one_of("DE", "UK"), "size": 0.5}, random_state=1)
+    assert set(some["country"]) <= {"DE", "UK"} and obey(some)
+    holes = data[:50].copy()
+    holes.loc[holes.index % 2 == 0, "city"] = None
+    holes["code"] = holes["code"].astype("float").mask(holes.index % 4 == 0)
+    assert obey(model.impute(holes, random_state=0))
+
+
+def test_files_hold_no_other_values(rng):
+    columns = places(rng)
+    codes, (found,) = codes_of(columns), found_in(columns)
+    again = Lookup.from_json(found.to_json(), 5)
+    np.testing.assert_array_equal(again.table, found.table)
+    again.check(codes)
+    facts = found.to_json()
+    for change in (
+        {"column": 7},
+        {"terms": [1, 0]},
+        {"terms": []},
+        {"table": [[0.0, 1.0]]},
+        {"table": [[0.0, 1.0, float("nan")]]},
+        {"table": [[1.0, 1.0, 10.0], [0.0, 1.0, 10.0]]},
+        {"table": []},
+    ):
+        with pytest.raises(ValueError, match=r"decides"):
+            Lookup.from_json({**facts, **change}, 5)
+    for row in ([0.0, 4.0, 10.0], [0.5, 1.0, 10.0], [0.0, 1.0, 60.0]):
+        with pytest.raises(ValueError, match="has no such values"):
+            Lookup(1, (0, 2), np.array([row])).check(codes)
