@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import permutations
 from typing import Any, ClassVar
 
@@ -16,8 +17,8 @@ FEWEST_ROWS, ROWS_PER_VALUE = 100, 5
 """Fewest rows that show that a column decides another, and fewest for each of its values on average. Of fewer, nearly
 every column of many values would decide all others, and single training rows would come back."""
 
-MOST_COLUMNS, MOST_NUMBERS = 128, 20_000
-"""Most columns that are compared, and most numbers in a table of values."""
+MOST_COLUMNS, MOST_NUMBERS, MOST_IN_SOME = 128, 20_000, 0.8
+"""Most columns that are compared, most numbers in a table, and most different values of a column, a row of some."""
 
 BY_CHANCE = 50.0
 """Least surprise, in nats, that rows of one value agree about another, were the two columns independent."""
@@ -136,42 +137,51 @@ def lookups(columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Sequ
     places = [place for place, cells in enumerate(columns) if not cells.is_missing.any()]
     if n < FEWEST_ROWS or not 1 < len(places) <= MOST_COLUMNS:
         return []
-    values = {
-        place: columns[place].values.astype(float)
-        if columns[place].categories is None
-        else codes[place].encode(columns[place])[0]
-        for place in places
-    }
-    unique = {place: np.unique(values[place], return_inverse=True) for place in places}
-    sizes = {place: len(of[0]) for place, of in unique.items()}
     some = np.arange(min(n, _ROWS)) * n // min(n, _ROWS)
-    found = {
-        (x, y)
-        for x, y in permutations(places, 2)
-        if 1 < sizes[y] <= sizes[x] <= n / ROWS_PER_VALUE
-        and _decides(unique[x][1][some], unique[y][1][some], sizes[x])
-        and _decides(unique[x][1], unique[y][1], sizes[x])
-        and _surprise(unique[y][1], n - sizes[x]) > BY_CHANCE
-    }
+    in_some = {place: _numbered(columns[place].values[some]) for place in places}
+
+    @cache
+    def in_all(place: int) -> tuple[np.ndarray, np.ndarray]:
+        return _numbered(columns[place].values)
+
+    found = set[tuple[int, int]]()
+    for x, y in permutations(places, 2):
+        # Of more values than a table may have, most rows of a few thousand have one of their own.
+        most = min(len(some) * MOST_IN_SOME, n / ROWS_PER_VALUE)
+        if 1 < len(in_some[y][0]) <= len(in_some[x][0]) <= most and _decides(in_some[x], in_some[y]):
+            pair, size = (in_all(x), in_all(y)), len(in_all(x)[0])
+            if size <= n / ROWS_PER_VALUE and _decides(*pair) and _surprise(pair[1][1], n - size) > BY_CHANCE:
+                found.add((x, y))
     of = defaultdict[int, list[int]](list)
     for y in places:
         by = [x for x in places if (x, y) in found and not ((y, x) in found and y < x)]
         if by and y not in decided:
-            of[min(by, key=lambda x: (sizes[x], x))].append(y)
+            of[min(by, key=lambda x: (len(in_all(x)[0]), x))].append(y)
     tables = []
     for x, terms in of.items():
-        first = np.unique(unique[x][1], return_index=True)[1]
-        table = np.stack([values[place][first] for place in (x, *terms)], axis=1)
-        if table.size <= MOST_NUMBERS:
-            tables.append(Lookup(x, tuple(terms), table))
+        first = np.unique(in_all(x)[1], return_index=True)[1]
+        if len(first) * (1 + len(terms)) <= MOST_NUMBERS:
+            rows = [_of_tokens(_part(columns[place], first), codes[place]).values for place in (x, *terms)]
+            table = np.stack(rows, axis=1).astype(float)
+            tables.append(Lookup(x, tuple(terms), table[np.argsort(table[:, 0])]))
     return tables
 
 
-def _decides(x: Int[np.ndarray, " n"], y: Int[np.ndarray, " n"], size: int) -> bool:
-    """Whether rows of one of the values 0 … size - 1 of x have one value of y."""
-    own = np.zeros(size, y.dtype)
-    own[x] = y
-    return bool((own[x] == y).all())
+def _part(cells: Cells, rows: Int[np.ndarray, " m"]) -> Cells:
+    return replace(cells, values=cells.values[rows], is_missing=cells.is_missing[rows])
+
+
+def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct values of a column, and which of them each row has."""
+    distinct, places = np.unique(values, return_inverse=True)
+    return distinct, places
+
+
+def _decides(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether all rows of a value of x have one value of y, of two columns as `_numbered` returns them."""
+    own = np.zeros(len(x[0]), np.int64)
+    own[x[1]] = y[1]
+    return bool((own[x[1]] == y[1]).all())
 
 
 def _surprise(y: Int[np.ndarray, " n"], n_pairs: int) -> float:
