@@ -12,6 +12,7 @@ import pandas as pd
 from pointillist import Diffusion, evaluate
 from pointillist.models.fitting import prepare
 from pointillist.points.codec import Codec
+from pointillist.points.relations import Relation
 from pointillist.points.token_codec import TokenCodec
 
 TINY = {"width": 16, "depth": 1, "epochs": 1, "random_state": 0}
@@ -105,8 +106,9 @@ def _inside(codec: Codec, *, are_given: bool = False) -> set[str]:
     """
     if not isinstance(codec, TokenCodec):
         return set()
-    summed = {place for relation in codec.relations if relation.factors for place in relation.places}
-    ordered = {place for relation in codec.relations if not relation.factors for place in relation.places}
+    found = [relation for relation in codec.relations if isinstance(relation, Relation)]
+    summed = {place for relation in found if relation.factors for place in relation.places}
+    ordered = {place for relation in found if not relation.factors for place in relation.places}
     codes = enumerate(codec.encoding.columns)
     kept = {code.name for place, code in codes if code.scores is None or place not in summed}
     return kept - {codec.encoding.columns[place].name for place in ordered} if are_given else kept

@@ -176,6 +176,7 @@ declare global {
     column: number;
     terms: number[];
     table: number[][];
+    is_followed: boolean;
   }
 
   /** What a condition allows of a token, and of the number beside it. */

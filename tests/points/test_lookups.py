@@ -98,6 +98,98 @@ def test_rows_are_decided_again(rng):
     np.testing.assert_array_equal(own[2][700:], CODE_OF[own[1][700:].astype(int)])
 
 
+def broken(found, columns):
+    """Which rows break each of some lookups."""
+    shares = []
+    for each in found:
+        decided = {row[0]: row for row in each.table.tolist()}
+        rows = np.stack([columns[place].values for place in each.places], axis=1)
+        shares.append(np.array([decided.get(row[0]) != row for row in rows.tolist()]))
+    return shares
+
+
+def streets(street):
+    """Streets, their cities, and the countries of these."""
+    of = street, street // 4, street // 4 % 3
+    return [
+        cells(own, tuple(f"{kind}{i}" for i in range(n))) for own, kind, n in zip(of, "stc", (40, 10, 3), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0), (1, 0, 2)])
+@pytest.mark.parametrize("fixed", [None, 0, 1, 2])
+def test_chains_of_what_decides_what(rng, order, fixed):
+    """A street decides its city and its country, and is the one that both are looked up by."""
+    street = rng.integers(0, 40, N)
+    all_columns = streets(street)
+    data = [all_columns[i] for i in order]
+    (found,) = found_in(data)
+    assert {order[place] for place in found.terms} == {1, 2} and order[found.column] == 0
+    rows = [Cells(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    is_fixed = np.zeros((N, 3), bool)
+    if fixed is not None:
+        is_fixed[:, fixed] = True
+    back = restored(rows, codes_of(data), (found,), is_fixed)
+    assert not broken([found], back)[0].any()
+    if fixed is not None:
+        np.testing.assert_array_equal(back[fixed].values, rows[fixed].values)
+
+
+def test_orders_hold_beside_lookups(rng):
+    item = rng.integers(0, 6, N)
+    price = np.array([10.0, 30, 20, 80, 5, 60])[item]
+    data = [cells(item, tuple("abcdef")), cells(price), cells(np.round(price * rng.uniform(0.3, 1, N), 2))]
+    found = found_in(data)
+    assert len(found) == 2
+    rows = [Cells(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    own = [each.values for each in restored(rows, codes_of(data), found, np.zeros((N, 3), bool))]
+    np.testing.assert_array_equal(own[1], np.array([10.0, 30, 20, 80, 5, 60])[own[0].astype(int)])
+    assert (own[2] <= own[1]).all()
+
+
+def test_what_a_sum_decides_is_followed(rng):
+    exam, homework = rng.integers(0, 40, (2, N))
+    total = exam + homework
+    data = [cells(total // 20), cells(exam), cells(homework), cells(total)]
+    found = found_in(data)
+    (table,) = [each for each in found if isinstance(each, Lookup)]
+    assert (table.column, table.terms, table.is_followed) == (3, (0,), True)
+    rows = [Cells(rng.permutation(each.values), each.is_missing) for each in data]
+    own = [each.values for each in restored(rows, codes_of(data), found, np.zeros((N, 4), bool))]
+    np.testing.assert_array_equal(own[3], own[1] + own[2])
+    np.testing.assert_array_equal(own[0], own[3] // 20)
+    np.testing.assert_array_equal(own[1], rows[1].values)
+
+
+def test_labels_never_move(rng):
+    data = places(rng)
+    found = relations(data, codes_of(data), (), "2")
+    # The code would be looked up by the city, before which it is not.
+    assert [(each.column, each.terms, each.is_followed) for each in found] == [(2, (0, 1), True)]
+    rows = [Cells(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    back = restored(rows, codes_of(data), found, np.zeros((N, 5), bool))
+    np.testing.assert_array_equal(back[2].values, rows[2].values)
+    assert not broken(found, back)[0].any()
+
+
+def test_tables_of_many_numbers_are_left_out(rng, monkeypatch):
+    monkeypatch.setattr("pointillist.points.lookups.MOST_NUMBERS", 60)
+    street = rng.integers(0, 40, N)
+    data = streets(street)
+    (found,) = found_in(data)
+    assert (found.column, found.terms) == (1, (2,))
+
+
+def test_numbers_to_the_ends_of_their_range_are_kept_in_files(rng, tmp_path):
+    amount = np.where(rng.random(6000) < 0.8, 0, np.round(rng.gamma(2, 60, 6000)))
+    data = pd.DataFrame({"amount": amount, "band": np.floor(amount / 100), "x": rng.normal(size=6000)})
+    model = Diffusion(width=8, depth=1, epochs=1, random_state=0).fit(data)
+    (found,) = [each for each in model.model_.codec.relations if isinstance(each, Lookup)]
+    assert found.table[:, 0].max() == amount.max()
+    model.save(tmp_path / "m.safetensors")
+    assert Diffusion.load(tmp_path / "m.safetensors").sample(5, random_state=0).shape == (5, 3)
+
+
 def frame(rng):
     country, city, code, size, kind = places(rng)
     return pd.DataFrame(
@@ -111,8 +203,9 @@ def frame(rng):
     )
 
 
-def test_new_rows_and_filled_ones_obey_it_and_conditions_hold(rng, tmp_path):
-    data = frame(rng)
+@pytest.mark.parametrize("kind", ["object", "category"])
+def test_new_rows_and_filled_ones_obey_it_and_conditions_hold(rng, tmp_path, kind):
+    data = frame(rng).astype({"country": kind, "city": kind})
     model = Diffusion(width=8, depth=1, epochs=1, random_state=0).fit(data)
     model.save(tmp_path / "m.safetensors")
     model = Diffusion.load(tmp_path / "m.safetensors")
@@ -120,8 +213,8 @@ def test_new_rows_and_filled_ones_obey_it_and_conditions_hold(rng, tmp_path):
     country_of = dict(zip(data["city"], data["country"], strict=True))
 
     def obey(rows):
-        return (rows["code"] == rows["city"].map(code_of)).all() and (
-            rows["country"] == rows["city"].map(country_of)
+        return (rows["code"] == rows["city"].astype(str).map(code_of)).all() and (
+            rows["country"].astype(str) == rows["city"].astype(str).map(country_of)
         ).all()
 
     assert obey(model.sample(300, random_state=1))

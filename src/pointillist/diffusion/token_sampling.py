@@ -162,7 +162,7 @@ def _in_turn(key: PRNGKeyArray, denoiser: TokenDenoiser, row: Float[Array, " T"]
     the network has made of those before it.
     """
     tokens, network, longest = denoiser.tokens, denoiser.network, max(denoiser.tokens.sizes)
-    assert isinstance(network, TokenNetwork)
+    assert isinstance(network, TokenNetwork) and not network.input_waves.shape[-2], "the network is not folded"
     places = np.flatnonzero(~tokens.is_single)
     if not len(places):
         return row

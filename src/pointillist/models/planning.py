@@ -175,7 +175,7 @@ def plan_tokens(
         columns = (*columns, cells)
     elif label is not None:
         check_label(encoding.code(label))
-    found = relations(table.cells, encoding.columns, (*categorical, table.label))
+    found = relations(table.cells, encoding.columns, categorical, table.label)
     codec = TokenCodec(layout, encoding, found, asked.missing)
     rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
     has_gaps = _without_gaps(rows, table)

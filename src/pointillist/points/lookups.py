@@ -18,7 +18,7 @@ FEWEST_ROWS, ROWS_PER_VALUE = 100, 5
 every column of many values would decide all others, and single training rows would come back."""
 
 MOST_COLUMNS, MOST_NUMBERS, MOST_IN_SOME = 128, 20_000, 0.8
-"""Most columns that are compared, most numbers in a table, and most different values of a column, a row of some."""
+"""Most columns that are compared, most numbers in all tables, and most different values of a column, a row of some."""
 
 BY_CHANCE = 50.0
 """Least surprise, in nats, that rows of one value agree about another, were the two columns independent."""
@@ -35,27 +35,27 @@ class Lookup:
         terms: Positions of those that it decides.
         table: Its values, increasing, and beside each those of the others, shape (m, 1 + k). A category is the index
             of its token.
+        is_followed: Whether the column never moves, and the others always follow it.
     """
 
     column: int
     terms: tuple[int, ...]
     table: Float[np.ndarray, "m columns"]
+    is_followed: bool = False
 
     power: ClassVar[int] = 0
-    is_order: ClassVar[bool] = False
 
     @property
     def places(self) -> tuple[int, ...]:
         """Positions of all columns."""
         return (self.column, *self.terms)
 
-    def restored(
-        self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"], *, is_last: bool
-    ) -> None:
+    def restored(self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"]) -> None:
         """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
 
         The column takes the nearest of its values that agrees with those decided columns that are fixed, or come
-        before it and were drawn without it. Where there is none, those that are not fixed follow it.
+        before it and were drawn without it. Where there is none, those that are not fixed follow it. Rows stay as they
+        are where the column has none of the values.
         """
         for place in self.places:
             columns[place] = _of_tokens(columns[place], codes[place])
@@ -64,12 +64,19 @@ class Lookup:
         free, keys, decided = ~is_fixed[:, list(self.places)], self.table[:, 0], self.table[:, 1:]
         at = np.minimum(np.searchsorted(keys, values[:, 0]), len(keys) - 1)
         wrong = np.flatnonzero(there & (keys[at] == values[:, 0]) & (decided[at] != values[:, 1:]).any(axis=1))
-        for row in wrong[free[wrong, 0]]:
-            at[row] = self._agreeing(int(at[row]), values[row, 1:], ~free[row, 1:])
+        moves = wrong[free[wrong, 0] & (not self.is_followed)]
+        if len(moves):
+            # Rows alike are looked for once.
+            alike = np.column_stack([at[moves], values[moves, 1:], free[moves, 1:]])
+            different, which = np.unique(alike, axis=0, return_inverse=True)
+            k = len(self.terms)
+            found = [self._agreeing(int(row[0]), row[1 : 1 + k], row[1 + k :] == 0) for row in different]
+            at[moves] = np.array(found)[which.ravel()]
         values[wrong, 0] = keys[at[wrong]]
         values[wrong, 1:] = np.where(free[wrong, 1:], decided[at[wrong]], values[wrong, 1:])
         for i, place in enumerate(self.places):
-            columns[place] = replace(columns[place], values=values[:, i])
+            own = values[:, i] if columns[place].categories is None else values[:, i].astype(np.int64)
+            columns[place] = replace(columns[place], values=own)
 
     def _agreeing(self, at: int, own: Float[np.ndarray, " k"], is_fixed: Bool[np.ndarray, " k"]) -> int:
         """The row of the table to take in place of another, for some values of the decided columns."""
@@ -86,7 +93,12 @@ class Lookup:
 
     def to_json(self) -> dict[str, Any]:
         """All attributes, as JSON values."""
-        return {"column": self.column, "terms": list(self.terms), "table": self.table.tolist()}
+        return {
+            "column": self.column,
+            "terms": list(self.terms),
+            "table": self.table.tolist(),
+            "is_followed": self.is_followed,
+        }
 
     @classmethod
     def from_json(cls, content: dict[str, Any], n_columns: int) -> "Lookup":
@@ -104,15 +116,19 @@ class Lookup:
             raise ValueError("a column that decides others has a table of another shape, or with other than numbers")
         if not len(table) or (np.diff(table[:, 0]) <= 0).any():
             raise ValueError("the values of a column that decides others do not increase")
-        return cls(column, tuple(terms), table)
+        return cls(column, tuple(terms), table, bool(content["is_followed"]))
 
     def check(self, codes: Sequence[ColumnCode]) -> None:
         """Raises a ValueError if it has values that its columns cannot hold."""
         for values, place in zip(self.table.T, self.places, strict=True):
             code = codes[place]
-            low, high = (0, code.n_values - 1) if code.categories is not None else code.ends
-            whole = np.round(values) if code.categories is not None else code.rounded(values)
-            if values.min() < low or values.max() > high or (whole != values).any():
+            if code.categories is not None or code.scores is None:
+                known = np.arange(code.n_values) if code.categories is not None else code.atoms
+                is_known = np.isin(values, known).all()
+            else:
+                low, high = code.rounded(np.array(code.ends))
+                is_known = values.min() >= low and values.max() <= high and (code.rounded(values) == values).all()
+            if not is_known:
                 raise ValueError(f"column {code.name!r} has no such values as another one decides for it")
 
 
@@ -126,18 +142,19 @@ def _of_tokens(cells: Cells, code: ColumnCode) -> Cells:
 def lookups(columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Sequence[int] = ()) -> list[Lookup]:
     """Finds the columns that decide others in all rows, among those without missing cells.
 
-    A column is looked up by the one with the fewest values that decides it, or the first of two that decide each other.
+    What a column decides that another one decides is looked up by that other one. Of two that decide each other, the
+    first decides the second. If several decide a column independently, the one with the fewest values counts.
 
     Args:
         columns: The columns of a table.
         codes: Their codes.
-        decided: Positions of columns that other relations decide.
+        decided: Positions of columns that something else decides. They may decide others, but never move for them.
     """
     n = len(columns[0].values) if columns else 0
     places = [place for place, cells in enumerate(columns) if not cells.is_missing.any()]
     if n < FEWEST_ROWS or not 1 < len(places) <= MOST_COLUMNS:
         return []
-    some = np.arange(min(n, _ROWS)) * n // min(n, _ROWS)
+    some = np.sort(np.random.default_rng(0).permutation(n)[:_ROWS])
     in_some = {place: _numbered(columns[place].values[some]) for place in places}
 
     @cache
@@ -152,19 +169,36 @@ def lookups(columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Sequ
             pair, size = (in_all(x), in_all(y)), len(in_all(x)[0])
             if size <= n / ROWS_PER_VALUE and _decides(*pair) and _surprise(pair[1][1], n - size) > BY_CHANCE:
                 found.add((x, y))
-    of = defaultdict[int, list[int]](list)
-    for y in places:
-        by = [x for x in places if (x, y) in found and not ((y, x) in found and y < x)]
-        if by and y not in decided:
-            of[min(by, key=lambda x: (len(in_all(x)[0]), x))].append(y)
+    while True:
+        of = _grouped(places, found, {place: len(in_all(place)[0]) for pair in found for place in pair}, decided)
+        numbers = {x: len(in_all(x)[0]) * (1 + len(terms)) for x, terms in of.items()}
+        if sum(numbers.values()) <= MOST_NUMBERS:
+            break
+        largest = max(numbers, key=lambda x: (numbers[x], x))
+        found = {(x, y) for x, y in found if x != largest}
     tables = []
     for x, terms in of.items():
         first = np.unique(in_all(x)[1], return_index=True)[1]
-        if len(first) * (1 + len(terms)) <= MOST_NUMBERS:
-            rows = [_of_tokens(_part(columns[place], first), codes[place]).values for place in (x, *terms)]
-            table = np.stack(rows, axis=1).astype(float)
-            tables.append(Lookup(x, tuple(terms), table[np.argsort(table[:, 0])]))
+        rows = [_of_tokens(_part(columns[place], first), codes[place]).values for place in (x, *terms)]
+        table = np.stack(rows, axis=1).astype(float)
+        tables.append(Lookup(x, tuple(terms), table[np.argsort(table[:, 0])], x in decided))
     return tables
+
+
+def _grouped(
+    places: Sequence[int], found: set[tuple[int, int]], sizes: dict[int, int], decided: Sequence[int]
+) -> dict[int, list[int]]:
+    """The columns that each one is to decide, of pairs (x, y) of which x decides y."""
+    by = {
+        y: [x for x in places if (x, y) in found and not ((y, x) in found and y < x and x not in decided)]
+        for y in places
+    }
+    of = defaultdict[int, list[int]](list)
+    for y in places:
+        if by[y] and y not in decided:
+            first = [x for x in by[y] if not by[x] or x in decided] or by[y]
+            of[min(first, key=lambda x: (sizes[x], x))].append(y)
+    return dict(of)
 
 
 def _part(cells: Cells, rows: Int[np.ndarray, " m"]) -> Cells:
@@ -174,12 +208,12 @@ def _part(cells: Cells, rows: Int[np.ndarray, " m"]) -> Cells:
 def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct values of a column, and which of them each row has."""
     distinct, places = np.unique(values, return_inverse=True)
-    return distinct, places
+    return distinct, places.astype(np.int32)
 
 
 def _decides(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> bool:
     """Whether all rows of a value of x have one value of y, of two columns as `_numbered` returns them."""
-    own = np.zeros(len(x[0]), np.int64)
+    own = np.zeros(len(x[0]), np.int32)
     own[x[1]] = y[1]
     return bool((own[x[1]] == y[1]).all())
 

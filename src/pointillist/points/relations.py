@@ -47,11 +47,6 @@ class Relation:
         """Positions of all columns."""
         return (self.column, *self.terms)
 
-    @property
-    def is_order(self) -> bool:
-        """Whether it is that a column is no less than another."""
-        return not self.factors
-
     def restored(
         self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"], *, is_last: bool
     ) -> None:
@@ -200,7 +195,7 @@ def _restore_order(
 
 
 def relations(
-    columns: Sequence[Cells], codes: Sequence[ColumnCode], left_out: Sequence[Any] = ()
+    columns: Sequence[Cells], codes: Sequence[ColumnCode], left_out: Sequence[Any] = (), label: Any = None
 ) -> tuple[Relation | Lookup, ...]:
     """Finds the relations that rows obey in which no cell of theirs is missing.
 
@@ -212,22 +207,28 @@ def relations(
         columns: The columns of a table; those of categories have a part in lookups alone.
         codes: Their codes.
         left_out: Names of columns whose numbers stand for categories, and have a part in lookups alone too.
+        label: Name of the column of labels, if there is one; it has that part too, and never changes for it.
     """
     places = [
         place
         for place, cells in enumerate(columns)
         if cells.categories is None
-        and codes[place].name not in left_out
+        and codes[place].name not in (*left_out, label)
         and 2 * cells.is_missing.sum() < len(cells.values)
     ]
     whole = ~np.any([columns[place].is_missing for place in places], axis=0) if places else np.zeros(0, bool)
     if not 1 < len(places) <= _MOST_COLUMNS or whole.sum() < max(FEWEST_ROWS, 4 * len(places)):
-        return tuple(lookups(columns, codes))
+        return tuple(lookups(columns, codes, _labels(codes, label)))
     sums = _sums(columns, places, whole, codes)
     others = [*sums, *_products(columns, places, whole, codes, sums)]
-    decided = lookups(columns, codes, [each.column for each in others])
+    decided = lookups(columns, codes, [*(each.column for each in others), *_labels(codes, label)])
     # In order, so that rows which an order changed obey the others in the end.
     return (*decided, *(*_orders(columns, places), *_in_turn(others))[:_MOST_RELATIONS])
+
+
+def _labels(codes: Sequence[ColumnCode], label: Any) -> list[int]:
+    """The position of the column of labels, if there is one; a row's label is what it was drawn for."""
+    return [place for place, code in enumerate(codes) if label is not None and code.name == label]
 
 
 def _products(
@@ -370,6 +371,7 @@ def restored(
     where that would leave the column's range, the next ones change as well. Where they cannot hold within those ranges,
     columns of many values leave theirs; if there is none, they stay broken. Of two columns in the wrong order, the one
     that should be higher moves as far to the other side; or the other one, if it is fixed, beyond its range if need be.
+    Columns of a lookup change for other relations only where none of their other columns can.
 
     Args:
         columns: The columns.
@@ -377,9 +379,22 @@ def restored(
         found: What `relations` returned.
         is_fixed: Which cells stay as they are.
     """
-    cells = list(columns)
-    others = [relation for relation in found if not relation.is_order]
-    for part, is_last in ((found, False), (others, False), (others, False), (others, True)):
-        for relation in part:
-            relation.restored(cells, codes, is_fixed, is_last=is_last)
+    cells, tables = list(columns), [each for each in found if isinstance(each, Lookup)]
+    orders = [each for each in found if isinstance(each, Relation) and not each.factors]
+    others = [each for each in found if isinstance(each, Relation) and each.factors]
+    # What is looked up changes for other relations only where nothing else can.
+    is_held = is_fixed.copy()
+    for table in tables:
+        is_held[:, list(table.places[table.is_followed :])] = True
+    for turn in range(4):
+        for table in tables:
+            table.restored(cells, codes, is_fixed)
+        for relation in orders if turn == 0 else ():
+            relation.restored(cells, codes, is_held, is_last=False)
+        for relation in others:
+            if tables:
+                relation.restored(cells, codes, is_held, is_last=False)
+            relation.restored(cells, codes, is_fixed, is_last=turn == 3)
+    for table in tables:
+        table.restored(cells, codes, is_fixed)
     return tuple(cells)

@@ -64,7 +64,8 @@ class TokenCodec(Codec):
             cells[place], is_fixed[:, place] = own.part(rows, len(drawn)), True
         for name, (low, high) in (ends or {}).items():
             place = self.encoding.place(name)
-            cells[place] = replace(cells[place], values=np.clip(cells[place].values, low, high))
+            if cells[place].categories is None:
+                cells[place] = replace(cells[place], values=np.clip(cells[place].values, low, high))
             is_fixed[:, place] = True
         return self.layout.table(restored(cells, self.encoding.columns, self.relations, is_fixed)[: self.n_columns])
 

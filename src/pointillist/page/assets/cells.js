@@ -189,34 +189,49 @@
    * @param {(row: number, token: number) => boolean} isFixed which cells stay as they are
    */
   function restore(relations, columns, first, rows, isFixed) {
-    const others = relations.filter((each) => "table" in each || each[2].length);
-    restoreOnce(relations, columns, first, rows, isFixed, false);
-    for (const isLast of [false, false, true]) restoreOnce(others, columns, first, rows, isFixed, isLast);
+    /** @type {Lookup[]} */
+    const lookups = [];
+    /** @type {Relation[]} */
+    const others = [];
+    for (const each of relations) {
+      if ("table" in each) lookups.push(each);
+      else others.push(each);
+    }
+    // What is looked up changes for other relations only where nothing else can.
+    const held = new Set(lookups.flatMap(({ column, terms, is_followed }) => (is_followed ? terms : [column, ...terms])));
+    const isHeld = (row, token) => held.has(token) || isFixed(row, token);
+    const lookUp = () => lookups.forEach((each) => restoreLookup(each, columns, first, rows, isFixed));
+    for (let turn = 0; turn < 4; turn++) {
+      lookUp();
+      for (const each of others) {
+        const isOrder = !each[2].length;
+        if (isOrder && turn > 0) continue;
+        if (isOrder || lookups.length) restoreOnce(each, columns, first, rows, isHeld, false);
+        if (!isOrder) restoreOnce(each, columns, first, rows, isFixed, turn === 3);
+      }
+    }
+    lookUp();
   }
 
   /**
-   * @param {(Relation | Lookup)[]} relations
+   * @param {Relation} relation
    * @param {DrawnColumn[]} columns
    */
-  function restoreOnce(relations, columns, first, rows, isFixed, isLast) {
-    for (const relation of relations) {
-      if ("table" in relation) {
-        restoreLookup(relation, columns, first, rows, isFixed);
-        continue;
-      }
-      const [column, terms, factors, constant, power] = relation;
-      const own = [column, ...terms].map((token) => columns[token]);
-      for (let r = first; r < first + rows; r++) {
-        const free = [column, ...terms].map((token) => !isFixed(r, token));
-        const values = own.map((each) => each.values[r]);
-        if (values.some(Number.isNaN)) continue;
-        if (power) restoreProduct(values, own, free, factors[0], power, isLast);
-        else if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, isLast);
-        else restoreOrder(values, own, free);
-        own.forEach((each, i) => (each.values[r] = values[i]));
-      }
+  function restoreOnce([column, terms, factors, constant, power], columns, first, rows, isFixed, isLast) {
+    const own = [column, ...terms].map((token) => columns[token]);
+    for (let r = first; r < first + rows; r++) {
+      const free = [column, ...terms].map((token) => !isFixed(r, token));
+      const values = own.map((each) => each.values[r]);
+      if (values.some(Number.isNaN)) continue;
+      if (power) restoreProduct(values, own, free, factors[0], power, isLast);
+      else if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, isLast);
+      else restoreOrder(values, own, free);
+      own.forEach((each, i) => (each.values[r] = values[i]));
     }
   }
+
+  /** @type {WeakMap<Lookup, Map<number, number>>} the row of each value in a lookup's table */
+  const rowsOf = new WeakMap();
 
   /**
    * Restores the columns that another one decides; the column itself takes its nearest value that agrees with those that
@@ -225,16 +240,18 @@
    * @param {Lookup} lookup
    * @param {DrawnColumn[]} columns
    */
-  function restoreLookup({ column, terms, table }, columns, first, rows, isFixed) {
+  function restoreLookup(lookup, columns, first, rows, isFixed) {
+    const { column, terms, table, is_followed: isFollowed } = lookup;
+    const rowOf = rowsOf.get(lookup) ?? new Map(table.map(([value], i) => [value, i]));
+    rowsOf.set(lookup, rowOf);
     const [own, decided] = [columns[column].values, terms.map((token) => columns[token].values)];
-    const rowOf = new Map(table.map(([value], i) => [value, i]));
     for (let r = first; r < first + rows; r++) {
       let at = rowOf.get(own[r]);
       if (at === undefined || decided.some((values) => Number.isNaN(values[r]))) continue;
       const agrees = (i, k) => table[i][k + 1] === decided[k][r];
       const fixed = terms.map((token) => isFixed(r, token));
       if (terms.every((_, k) => agrees(at, k))) continue;
-      if (!isFixed(r, column)) {
+      if (!isFollowed && !isFixed(r, column)) {
         const before = terms.map((token, k) => fixed[k] || token < column);
         at = nearestRow(table, at, before, agrees) ?? nearestRow(table, at, fixed, agrees) ?? at;
       }
