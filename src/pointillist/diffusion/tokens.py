@@ -8,9 +8,9 @@ from their conditional distribution. Rows are drawn in the order of the columns,
 
 Beside a token may stand a number, where the token has the value that says so. Numbers are noised rather than hidden.
 
-Rows of more than `WIDE` tokens have a network whose first and last layers are factored in training, and their tokens are
-drawn several at a time, so that the cost of fitting and drawing grows no faster than the number of cells. So are the
-layers of narrow rows of more than `MANY` values, such as names.
+Rows of more than `WIDE` tokens have a network whose first and last layers are factored in training, and their tokens
+are drawn several at a time, so that the cost of fitting and drawing grows no faster than the number of cells. The
+layers of narrow rows of more than `MANY` values, such as names, are factored too.
 """
 
 from collections.abc import Sequence
