@@ -69,6 +69,13 @@ def test_what_decides_nothing(rng, change):
     assert found_in(columns) == ()
 
 
+def test_a_rare_flag_of_a_few_days_is_decided_by_the_day(rng):
+    day = rng.permutation(np.repeat(np.arange(100), 20))
+    rare = np.isin(day, (40, 41))
+    (found,) = found_in([cells(day, tuple(f"d{i}" for i in range(100))), cells(rare, (False, True))])
+    assert (found.column, found.terms) == (0, (1,)) and found.table[:, 1].sum() == 2
+
+
 def test_rows_are_decided_again(rng):
     data = places(rng)
     (found,) = found_in(data)

@@ -167,7 +167,7 @@ def lookups(columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Sequ
         most = min(len(some) * MOST_IN_SOME, n / ROWS_PER_VALUE)
         if 1 < len(in_some[y][0]) <= len(in_some[x][0]) <= most and _decides(in_some[x], in_some[y]):
             pair, size = (in_all(x), in_all(y)), len(in_all(x)[0])
-            if size <= n / ROWS_PER_VALUE and _decides(*pair) and _surprise(pair[1][1], n - size) > BY_CHANCE:
+            if size <= n / ROWS_PER_VALUE and _decides(*pair) and _surprise(*pair) > BY_CHANCE:
                 found.add((x, y))
     while True:
         of = _grouped(places, found, {place: len(in_all(place)[0]) for pair in found for place in pair}, decided)
@@ -213,12 +213,24 @@ def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _decides(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> bool:
     """Whether all rows of a value of x have one value of y, of two columns as `_numbered` returns them."""
+    return bool((_of_values(x, y)[x[1]] == y[1]).all())
+
+
+def _of_values(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The value of y in a row of each value of x."""
     own = np.zeros(len(x[0]), np.int32)
     own[x[1]] = y[1]
-    return bool((own[x[1]] == y[1]).all())
+    return own
 
 
-def _surprise(y: Int[np.ndarray, " n"], n_pairs: int) -> float:
-    """Nats by which it is unlikely that so many independent pairs of rows agree about y."""
-    shares = np.bincount(y) / len(y)
-    return -n_pairs * float(np.log(np.square(shares).sum()))
+def _surprise(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> float:
+    """Nats by which rows of one value of x are unlikely to agree about y as they do.
+
+    The logarithm of the number of ways to give the values of y to rows, less that of those to give them to values of x.
+    """
+    from scipy.special import gammaln
+
+    def ways(values: np.ndarray) -> float:
+        return float(gammaln(len(values) + 1) - gammaln(np.bincount(values) + 1).sum())
+
+    return ways(y[1]) - ways(_of_values(x, y))
