@@ -20,8 +20,8 @@ def rng():
     return np.random.default_rng(0)
 
 
-def cells(values, categories=None, missing=None):
-    return Cells(np.asarray(values, float), np.zeros(len(values), bool) if missing is None else missing, categories)
+def cells(values, categories=None):
+    return Cells(np.asarray(values, float), np.zeros(len(values), bool), categories)
 
 
 def codes_of(columns):

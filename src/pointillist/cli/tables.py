@@ -13,6 +13,7 @@ from pointillist.points.columns import Table, listed, shown
 from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
 from pointillist.points.mixed import MixedTable, kind_of
+from pointillist.points.relations import Relation
 from pointillist.points.tables import read_any
 from pointillist.points.texts import TYPES
 from pointillist.points.token_codec import TokenCodec
@@ -140,7 +141,7 @@ def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str]
         grid.add_row(*map(terminal_text, (field.name, kind, seen, f"{share:.1%}" if share else "")))
     console.print(grid)
     for relation in codec.relations:
-        where = "in nearly every row" if relation.power else "in every row"
+        where = "in nearly every row" if isinstance(relation, Relation) and relation.power else "in every row"
         console.print(terminal_text(f"{where}: {relation.text(codec.names)}"))
 
 

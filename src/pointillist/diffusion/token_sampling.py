@@ -121,12 +121,12 @@ def draw_tokens(key: PRNGKeyArray, denoiser: TokenDenoiser, x_T: Float[Array, " 
     """Draws the hidden tokens of a row; see `TokenSampler.draw`."""
     tokens, n = denoiser.tokens, len(denoiser.tokens.sizes)
     x_T = decided(tokens, x_T)
-    order = jnp.zeros(n) if tokens.are_in_turn else jax.random.uniform(jax.random.fold_in(key, n), (n,))
-    # The given ones last, where there is nothing left to draw.
-    turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))[: sum(size > 1 for size in tokens.sizes)]
     if tokens.are_in_turn and isinstance(denoiser.network, TokenNetwork):
         row = _in_turn(key, denoiser, x_T)
     else:
+        order = jnp.zeros(n) if tokens.are_in_turn else jax.random.uniform(jax.random.fold_in(key, n), (n,))
+        # The given ones last, where there is nothing left to draw.
+        turns = jnp.argsort(jnp.where(x_T == HIDDEN, order, 2.0))[: sum(size > 1 for size in tokens.sizes)]
         draw_all = _in_steps if tokens.is_wide else _one_by_one
         row = draw_all(key, denoiser, turns, x_T) if len(turns) else x_T
     if tokens.with_intervals:

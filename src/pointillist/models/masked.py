@@ -71,7 +71,8 @@ class MaskedProcess(Process):
             has_gaps: Whether cells of training rows may be unknown. Rows are then given what they have, and one
                 network draws the numbers that they lack, be it all.
             is_private: Whether the fit is a private one. Its gradients are clipped and noised row by row, and tell more
-                if they are of many tokens than if they are of the next one in turn.
+                if they are of many tokens than if they are of the next one in turn. Its layers are not
+                factored for many values.
         """
         tokens = Tokens(
             encoding.sizes,

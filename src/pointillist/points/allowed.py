@@ -75,7 +75,7 @@ def allowed(
     elif isinstance(condition, Between):
         if code.categories is not None:
             slots = _of_order(code, condition, order)
-            own = slots, own[1], _span_of(slots)
+            own = slots, own[1], _outermost(slots)
         else:
             low, high = (
                 default if value is None else _end(code.name, value, kind)
@@ -113,7 +113,7 @@ def _of_values(code: ColumnCode, cells: Cells, condition: OneOf) -> tuple[np.nda
     """Values of the token, and ranges of scores, that hold given values."""
     if code.categories is not None:
         slots = np.unique(code.encode(cells)[0].astype(int))
-        return slots, np.empty((0, 2)), _span_of(slots)
+        return slots, np.empty((0, 2)), _outermost(slots)
     found = [_of_ends(code, float(value), float(value)) for value in np.unique(cells.values)]
     slots = np.unique(np.concatenate([slots for slots, _, _ in found]))
     ranges = np.concatenate([ranges for _, ranges, _ in found])
@@ -124,7 +124,7 @@ def _of_values(code: ColumnCode, cells: Cells, condition: OneOf) -> tuple[np.nda
     return slots, ranges, (float(cells.values.min()), float(cells.values.max()))
 
 
-def _span_of(slots: Int[np.ndarray, " p"]) -> tuple[float, float]:
+def _outermost(slots: Int[np.ndarray, " p"]) -> tuple[float, float]:
     """The lowest and the highest of some categories."""
     return (float(slots.min()), float(slots.max())) if len(slots) else _WHOLE
 

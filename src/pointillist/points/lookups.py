@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -42,8 +42,6 @@ class Lookup:
     terms: tuple[int, ...]
     table: Float[np.ndarray, "m columns"]
     is_followed: bool = False
-
-    power: ClassVar[int] = 0
 
     @property
     def places(self) -> tuple[int, ...]:
