@@ -1,8 +1,8 @@
 """Relations that data obeys: how many generated rows break them, with restoring and without.
 
 A made table of 20,000 flights has a departure and an arrival that follow from the plan, delays and times in the air,
-two of the columns as sums of others, an income as a product, a route that decides the distance and the country, and
-cells that are missing together. Beside the share of rows that break a relation stand the seconds of finding the
+two of the columns as sums of others, an income as a product, the logarithm of a fare, temperatures in two units, a
+route that decides the distance and the country, and cells that are missing together. Beside the share of rows that break a relation stand the seconds of finding the
 relations, out of those of the fit.
 """
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 from machine import report
 from pointillist import Diffusion
 from pointillist.points.column_code import ColumnCode
+from pointillist.points.functions import FUNCTIONS
 from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import MixedTable
 from pointillist.points.relations import Relation, relations
@@ -38,7 +39,9 @@ def flights() -> pa.Table:
     fare, seats = np.round(20 + distance * rng.gamma(20, 0.006, N), 2), rng.integers(30, 180, N)
     known = {"carrier": rng.choice(list("ABCDEFGH"), N), "planned": planned, "distance": distance}
     known |= {"route": [f"R{i}" for i in route], "country": [f"C{i}" for i in countries[route]]}
-    known |= {"fare": fare, "seats": seats, "income": np.round(fare * seats, 2)}
+    known |= {"fare": fare, "seats": seats, "income": np.round(fare * seats, 2), "log fare": np.log(fare)}
+    celsius = np.round(rng.normal(planned / 120, 8), 1)
+    known |= {"celsius": celsius, "fahrenheit": np.round(1.8 * celsius + 32, 1)}
     flown = {
         **{"delay": delay, "departure": planned + delay, "air": air, "taxi": taxi, "elapsed": air + taxi},
         "arrival": planned + delay + air + taxi,
@@ -63,8 +66,9 @@ def broken(table: MixedTable, found: tuple[Relation | Lookup, ...], codes: Seque
             total = relation.factors[0] * terms[0] * sum(terms[1:]) ** relation.power
             is_broken = np.abs(total - own) > 0.0051
         elif relation.factors:
-            total = np.stack(terms, axis=1) @ np.array(relation.factors) + relation.constant
-            is_broken = np.abs(total - own) > 1e-6
+            total = FUNCTIONS[relation.function][0](np.stack(terms, axis=1)) @ np.array(relation.factors)
+            within = 0.5 * codes[relation.column].unit if relation.function or len(terms) == 1 else 0.0
+            is_broken = np.abs(total + relation.constant - own) > within + 1e-6
         else:
             is_broken = own < terms[0]
         shares[relation.text(table.names)] = float(is_broken.mean())

@@ -1,10 +1,11 @@
-"""Products and lookups that hold in a page's rows, against Python's."""
+"""Products, functions and lookups that hold in a page's rows, against Python's."""
 
 import numpy as np
 import pytest
 
 from browsers import IN_CHROMIUM
 from pointillist.points.column_code import ColumnCode
+from pointillist.points.functions import FUNCTIONS
 from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import Cells
 from pointillist.points.relations import Relation, restored
@@ -25,10 +26,15 @@ RESTORE = """([relations, columns, fixed]) => {
 @IN_CHROMIUM
 @pytest.mark.parametrize(
     "relation",
-    [Relation(2, (0, 1), (1.0,), 0.0, 1), Relation(2, (3, 0, 1), (0.5,), 0.0, -1)],
-    ids=["product", "quotient"],
+    [
+        Relation(2, (0, 1), (1.0,), 0.0, 1),
+        Relation(2, (3, 0, 1), (0.5,), 0.0, -1),
+        *(Relation(2, (1,), (3.0,), 5.0, 0, name) for name in FUNCTIONS if name != "exp"),
+        Relation(2, (1,), (1e-9,), 5.0, 0, "exp"),
+    ],
+    ids=["product", "quotient", *(name or "multiple" for name in FUNCTIONS if name != "exp"), "exp"],
 )
-def test_products_are_restored_as_in_python(mixed_model, page_of, relation):
+def test_products_and_functions_are_restored_as_in_python(mixed_model, page_of, relation):
     rng = np.random.default_rng(0)
     made = [np.round(rng.gamma(4, 5, N) + 1, 2) for _ in range(4)]
     made[0] = np.ceil(made[0])

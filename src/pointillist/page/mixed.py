@@ -259,5 +259,7 @@ def _carried(model: RowModel, codec: TokenCodec) -> list[str]:
     if sum(code.scores is not None and not code.has_intervals for code in codes) > 1:
         lines.append("how those numbers vary together, two by two")
     if codec.relations:
-        lines.append("sums, products and orders of columns that training rows obey, and which values decide others")
+        lines.append(
+            "sums, functions, products and orders of columns that training rows obey, and which values decide others"
+        )
     return lines

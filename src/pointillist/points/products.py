@@ -75,7 +75,7 @@ def products(
             continue
         ends = found.places[: 2 + (len(found.right) == 1)]
         free = [place for place in ends if place not in of and n_values[place] >= FEWEST_VALUES]
-        free = [place for place in free if not _needs(of, set(found.places) - {place}, place)]
+        free = [place for place in free if not is_needed(of, set(found.places) - {place}, place)]
         free = [place for place in free if place == found.top or _survives(found, place, values, units)]
         if not free:
             continue
@@ -96,9 +96,9 @@ def rounding(units: ArrayLike) -> Float[np.ndarray, " d"]:
     return np.where(units >= 1, 0.0, units)
 
 
-def _needs(of: Mapping[int, Collection[int]], columns: Collection[int], wanted: int) -> bool:
-    """Whether one of some columns is calculated from a column, directly or by way of others."""
-    return any(wanted == each or _needs(of, of.get(each, ()), wanted) for each in columns)
+def is_needed(of: Mapping[int, Collection[int]], columns: Collection[int], wanted: int) -> bool:
+    """Says whether one of some columns is a column, or calculated from it, directly or by way of others."""
+    return any(wanted == each or is_needed(of, of.get(each, ()), wanted) for each in columns)
 
 
 def _candidates(

@@ -1,4 +1,4 @@
-"""Relations that the rows of a table obey: sums, products, orders and lookups; and rows that obey them again."""
+"""Relations that rows of a table obey: sums, functions, products, orders and lookups; and rows that obey them again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.points.column_code import ColumnCode
+from pointillist.points.functions import FUNCTIONS, functions
 from pointillist.points.lookups import Lookup, lookups
 from pointillist.points.mixed import Cells
 from pointillist.points.products import MOST_COLUMNS, products, rounding
+from pointillist.points.sums import sums
 
 FEWEST_ROWS = 100
 """Fewest rows without a missing cell that show a relation."""
@@ -20,20 +22,20 @@ BROKEN_BY_CHANCE = 0.05
 
 _ROWS, _MOST_COLUMNS, _MOST_RELATIONS = 5000, 128, 200
 _NULL = 1e-9
-_DENOMINATOR = 1000
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A column as a sum, as a product or a quotient, or as no less than another.
+    """A column as a sum, as a function of another, as a product or a quotient, or as no less than another.
 
     Attributes:
         column: Position of the column.
         terms: Positions of the columns of its sum; of the first factor of a product and of the sum that is the other;
-            of the one that it is no less than.
+            of the one that it is a function of, or no less than.
         factors: Factor of each term; one of a product; empty for an order.
         constant: What is added to the sum.
         power: 1 for a product, -1 for a quotient, 0 for others.
+        function: The one of `FUNCTIONS` that is taken of the single term of a sum; "" for none.
     """
 
     column: int
@@ -41,6 +43,7 @@ class Relation:
     factors: tuple[float, ...] = ()
     constant: float = 0.0
     power: int = 0
+    function: str = ""
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -81,18 +84,27 @@ class Relation:
         ends = [code.ends for code in codes]
         small = [_NULL * max(np.abs(each)) for each in ends]
         within = 0.5 * codes[0].unit + small[0]
-        is_wrong = there & (np.abs(values @ weights + self.constant) > within)
-        for i, code in enumerate(codes):
-            rows = np.flatnonzero(is_wrong & free[:, i])
-            if not len(rows):
-                continue
-            rest = values[rows] @ weights - weights[i] * values[rows, i] + self.constant
-            wanted = code.rounded(-rest / weights[i])
-            # What does not fit in here is left to the next column.
-            fits = code.rounded(np.clip(wanted, *ends[i]))
-            may_leave = is_last and code.scores is not None
-            values[rows, i] = np.where(may_leave & (np.abs(wanted - fits) > small[i]), wanted, fits)
-            is_wrong[rows] = np.abs(values[rows] @ weights + self.constant) > within
+        own, inverse = FUNCTIONS[self.function]
+
+        def inside(rows: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m k"]:
+            return np.column_stack([values[rows, 0], own(values[rows, 1:])])
+
+        with np.errstate(all="ignore"):
+            wrong = np.flatnonzero(there)
+            wrong = wrong[np.abs(inside(wrong) @ weights + self.constant) > within]
+            for i, code in enumerate(codes):
+                rows = wrong[free[wrong, i]]
+                if not len(rows):
+                    continue
+                # Without the term, which may be so large that nothing else would be left.
+                rest = np.delete(inside(rows), i, axis=1) @ np.delete(weights, i) + self.constant
+                wanted = code.rounded(inverse(-rest / weights[i], values[rows, i]) if i else rest)
+                rows, wanted = rows[np.isfinite(wanted)], wanted[np.isfinite(wanted)]
+                # What does not fit in here is left to the next column.
+                fits = code.rounded(np.clip(wanted, *ends[i]))
+                may_leave = is_last and code.scores is not None
+                values[rows, i] = np.where(may_leave & (np.abs(wanted - fits) > small[i]), wanted, fits)
+                wrong = wrong[np.abs(inside(wrong) @ weights + self.constant) > within]
 
     def _restore_product(
         self,
@@ -147,17 +159,18 @@ class Relation:
             total = str(rest[0]) if len(rest) == 1 else f"({' + '.join(map(str, rest))})"
             head = "" if factor == 1 else f"{factor:g} × "
             return f"{names[self.column]} = {head}{first} {'×' if self.power > 0 else '/'} {total}"
+        of = f"{self.function}({{}})" if self.function else "{}"
         parts = [
-            ("-" if factor < 0 else "+", abs(factor), place)
+            ("-" if factor < 0 else "+", abs(factor), of.format(names[place]))
             for factor, place in zip(self.factors, self.terms, strict=True)
         ]
-        total = " ".join(f"{sign} {'' if size == 1 else f'{size:g} '}{names[place]}" for sign, size, place in parts)
+        total = " ".join(f"{sign} {'' if size == 1 else f'{size:g} '}{term}" for sign, size, term in parts)
         total += f" {'-' if self.constant < 0 else '+'} {abs(self.constant):g}" if self.constant else ""
         return f"{names[self.column]} = {total.removeprefix('+ ')}"
 
     def to_json(self) -> list[Any]:
         """All attributes, as JSON values."""
-        return [self.column, list(self.terms), list(self.factors), self.constant, self.power]
+        return [self.column, list(self.terms), list(self.factors), self.constant, self.power, self.function]
 
     @classmethod
     def from_json(cls, content: Any, n_columns: int) -> "Relation":
@@ -166,17 +179,19 @@ class Relation:
         Raises:
             ValueError: If there is no such relation.
         """
-        column, terms, factors, constant, power = content
+        column, terms, factors, constant, power, function = content
         places, n_factors = [column, *terms], len(terms) if len(factors) and not power else len(factors)
         if type(power) is not int or abs(power) > 1 or (power and (len(factors) != 1 or not 2 <= len(terms) <= 3)):
             raise ValueError("a relation is no product")
+        if not isinstance(function, str) or function not in FUNCTIONS or (function and (power or len(factors) != 1)):
+            raise ValueError("a relation is no function")
         if not all(type(place) is int and 0 <= place < n_columns for place in places):
             raise ValueError("a relation is of columns that there are not")
         if len(set(places)) < max(2, len(places)) or len(factors) != n_factors:
             raise ValueError("a relation has a column twice, or no factor for one")
         if not all(type(number) is float and abs(number) < np.inf for number in (*factors, constant)) or 0 in factors:
             raise ValueError("a relation has factors that are not numbers, or 0")
-        return cls(column, tuple(terms), tuple(factors), constant, power)
+        return cls(column, tuple(terms), tuple(factors), constant, power, function)
 
 
 def _restore_order(
@@ -199,9 +214,8 @@ def relations(
 ) -> tuple[Relation | Lookup, ...]:
     """Finds the relations that rows obey in which no cell of theirs is missing.
 
-    Sums are the null space of the columns, each with the last of its columns on the left, so that no two have the same
-    one there. They are kept if they hold in every row to the data's precision. Products hold in nearly all rows, and
-    orders in all; an order of two columns that a chain of others implies is left out.
+    Sums, functions and orders hold in every row, products in nearly all. An order of two columns that a chain of others
+    implies is left out.
 
     Args:
         columns: The columns of a table; those of categories have a part in lookups alone.
@@ -219,11 +233,22 @@ def relations(
     whole = ~np.any([columns[place].is_missing for place in places], axis=0) if places else np.zeros(0, bool)
     if not 1 < len(places) <= _MOST_COLUMNS or whole.sum() < max(FEWEST_ROWS, 4 * len(places)):
         return tuple(lookups(columns, codes, _labels(codes, label)))
-    sums = _sums(columns, places, whole, codes)
-    others = [*sums, *_products(columns, places, whole, codes, sums)]
+    rows = np.flatnonzero(whole)
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(np.int64)]
+    others = [Relation(*each) for each in sums(columns, codes, places, rows)]
+    others += [
+        Relation(column, (term,), (factor,), constant, 0, name)
+        for column, term, name, factor, constant in functions(columns, codes, places, rows, _terms(others))
+    ]
+    others += _products(columns, codes, places, whole, others)
     decided = lookups(columns, codes, [*(each.column for each in others), *_labels(codes, label)])
     # In order, so that rows which an order changed obey the others in the end.
     return (*decided, *(*_orders(columns, places), *_in_turn(others))[:_MOST_RELATIONS])
+
+
+def _terms(found: Sequence[Relation]) -> dict[int, tuple[int, ...]]:
+    """The columns that relations decide, each with those that it is calculated from."""
+    return {each.column: each.terms for each in found}
 
 
 def _labels(codes: Sequence[ColumnCode], label: Any) -> list[int]:
@@ -233,10 +258,10 @@ def _labels(codes: Sequence[ColumnCode], label: Any) -> list[int]:
 
 def _products(
     columns: Sequence[Cells],
+    codes: Sequence[ColumnCode],
     places: list[int],
     whole: Bool[np.ndarray, " n"],
-    codes: Sequence[ColumnCode],
-    sums: Sequence[Relation],
+    others: Sequence[Relation],
 ) -> list[Relation]:
     rows = np.flatnonzero(whole)
     rows = rows[np.arange(min(len(rows), _ROWS)) * len(rows) // min(len(rows), _ROWS)]
@@ -246,9 +271,9 @@ def _products(
     values = np.stack([columns[place].values[rows].astype(float) for place in own], axis=1)
     units = np.array([codes[place].unit for place in own])
     decided = {
-        own.index(each.column): [own.index(term) for term in each.terms if term in own]
-        for each in sums
-        if each.column in own
+        own.index(column): [own.index(term) for term in terms if term in own]
+        for column, terms in _terms(others).items()
+        if column in own
     }
     with np.errstate(all="ignore"):
         found = list(products(values, units, decided))
@@ -266,69 +291,6 @@ def _in_turn(found: list[Relation]) -> list[Relation]:
         done += [each for each in left if open_columns.isdisjoint(each.terms)] or left
         left = [each for each in left if each not in done]
     return done
-
-
-def _sums(
-    columns: Sequence[Cells], places: list[int], whole: Bool[np.ndarray, " n"], codes: Sequence[ColumnCode]
-) -> list[Relation]:
-    rows = np.flatnonzero(whole)
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(np.int64)]
-    values = np.stack([columns[place].values[rows].astype(float) for place in places], axis=1)
-    middle, spread = values.mean(axis=0), values.std(axis=0)
-    varies = spread > 0
-    places, middle, spread = [p for p, v in zip(places, varies, strict=True) if v], middle[varies], spread[varies]
-    if len(places) < 2:
-        return []
-    _, sizes, directions = np.linalg.svd((values[:, varies] - middle) / spread, full_matrices=False)
-    null = _reduced(directions[sizes <= _NULL * sizes[0]] / spread)
-    found = []
-    for row, pivot in null:
-        terms = [i for i in np.flatnonzero(row) if i != pivot]
-        factors = [_simple(-row[i]) for i in terms]
-        of = [places[i] for i in terms]
-        constant = middle[pivot] - float(np.dot(factors, middle[terms]))
-        relation = Relation(places[pivot], tuple(of), tuple(factors), _simple(constant))
-        if of and _holds(relation, columns, codes[relation.column].decimals):
-            found.append(relation)
-    return found
-
-
-def _reduced(rows: Float[np.ndarray, "r d"]) -> list[tuple[Float[np.ndarray, " d"], int]]:
-    """The rows in reduced echelon form, from the last column on, each with its pivot; 0 where nearly so."""
-    rows = rows.copy()
-    pivots: list[int] = []
-    for column in reversed(range(rows.shape[1])):
-        done = len(pivots)
-        if done == len(rows):
-            break
-        best = done + int(np.abs(rows[done:, column]).argmax())
-        if abs(rows[best, column]) <= 1e-6 * np.abs(rows[done:]).max():
-            continue
-        rows[[done, best]] = rows[[best, done]]
-        rows[done] /= rows[done, column]
-        for other in range(len(rows)):
-            if other != done:
-                rows[other] -= rows[other, column] * rows[done]
-        pivots.append(column)
-    rows[np.abs(rows) < 1e-7 * np.abs(rows).max(axis=1, initial=0, keepdims=True)] = 0
-    return list(zip(rows, pivots, strict=False))
-
-
-def _simple(number: float) -> float:
-    """The nearest fraction of a small denominator, if it is very near."""
-    scaled = number * np.arange(1, _DENOMINATOR + 1)
-    near = np.flatnonzero(np.abs(scaled - np.round(scaled)) <= 1e-7 * np.maximum(1, np.abs(scaled)))
-    return float(np.round(scaled[near[0]]) / (near[0] + 1)) if len(near) else float(number)
-
-
-def _holds(relation: Relation, columns: Sequence[Cells], decimals: int | None) -> bool:
-    """Whether all rows without missing cells obey a sum, to the precision of its column."""
-    there = ~np.any([columns[place].is_missing for place in relation.places], axis=0)
-    own, *terms = (columns[place].values[there].astype(float) for place in relation.places)
-    total = np.stack(terms, axis=1) @ np.array(relation.factors) + relation.constant
-    if decimals is not None and np.abs(own).max() < 2.0**52 / 10.0**decimals:
-        return bool((np.abs(total - own) < 0.5 * 10.0**-decimals).all())
-    return bool(np.allclose(total, own, rtol=1e-9, atol=1e-9 * np.abs(own).max()))
 
 
 def _orders(columns: Sequence[Cells], places: list[int]) -> list[Relation]:

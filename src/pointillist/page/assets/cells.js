@@ -217,14 +217,14 @@
    * @param {Relation} relation
    * @param {DrawnColumn[]} columns
    */
-  function restoreOnce([column, terms, factors, constant, power], columns, first, rows, isFixed, isLast) {
+  function restoreOnce([column, terms, factors, constant, power, name], columns, first, rows, isFixed, isLast) {
     const own = [column, ...terms].map((token) => columns[token]);
     for (let r = first; r < first + rows; r++) {
       const free = [column, ...terms].map((token) => !isFixed(r, token));
       const values = own.map((each) => each.values[r]);
       if (values.some(Number.isNaN)) continue;
       if (power) restoreProduct(values, own, free, factors[0], power, isLast);
-      else if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, isLast);
+      else if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, functions[name], isLast);
       else restoreOrder(values, own, free);
       own.forEach((each, i) => (each.values[r] = values[i]));
     }
@@ -285,11 +285,31 @@
     return isLast && scores && Math.abs(wanted - fits) > smallOf(column) ? wanted : fits;
   }
 
-  function restoreSum(values, own, free, weights, constant, isLast) {
-    const total = () => values.reduce((sum, value, k) => sum + weights[k] * value, constant);
+  /**
+   * Functions of the term of a sum, each with its inverse, which is given what the number was.
+   *
+   * @type {Record<string, [(x: number) => number, (z: number, x: number) => number]>}
+   */
+  const functions = {
+    "": [(x) => x, (z) => z],
+    log: [Math.log, Math.exp],
+    log1p: [Math.log1p, Math.expm1],
+    exp: [Math.exp, Math.log],
+    square: [(x) => x * x, (z, x) => Math.sign(x || 1) * Math.sqrt(z)],
+    sqrt: [Math.sqrt, (z) => z * z],
+    reciprocal: [(x) => 1 / x, (z) => 1 / z],
+  };
+
+  /** The first value is the sum of the others, each with its weight, or of a function of the only other. */
+  function restoreSum(values, own, free, weights, constant, [inside, inverse], isLast) {
+    const part = (k) => weights[k] * (k ? inside(values[k]) : values[k]);
+    const total = (without = -1) => values.reduce((sum, _, k) => sum + (k === without ? 0 : part(k)), constant);
     const within = 0.5 * unitOf(own[0]) + smallOf(own[0]);
     for (let i = 0; i < own.length && Math.abs(total()) > within; i++) {
-      if (free[i]) values[i] = put(own[i], -(total() - weights[i] * values[i]) / weights[i], isLast);
+      // Without the term, which may be so large that nothing else would be left.
+      const solved = -total(i) / weights[i];
+      const wanted = i ? inverse(solved, values[i]) : solved;
+      if (free[i] && Number.isFinite(wanted)) values[i] = put(own[i], wanted, isLast);
     }
   }
 
