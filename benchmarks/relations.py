@@ -2,8 +2,8 @@
 
 A made table of 20,000 flights has a departure and an arrival that follow from the plan, delays and times in the air,
 two of the columns as sums of others, an income as a product, the logarithm of a fare, temperatures in two units, a
-route that decides the distance and the country, and cells that are missing together. Beside the share of rows that break a relation stand the seconds of finding the
-relations, out of those of the fit.
+route that decides the distance and the country, and cells that are missing together. Beside the share of rows that
+break a relation stand the seconds of finding the relations, out of those of the fit.
 """
 
 import copy

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import chain, count
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
@@ -42,6 +43,10 @@ BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
 
 DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 8000
 """Number of training steps if `epochs` is None: the first is that of 80 epochs over 8,000 rows."""
+
+MOST_WEIGHTS_IN_ALL = 8_200_000_000
+"""Largest product of the steps of tokens beside numbers and of the network's weights, if `epochs` and `width` are None:
+for tables of many values and numbers, steps take longer, and there are fewer."""
 
 MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_GAPS = 400, 60, 150, 600
 """Most epochs if `epochs` is None: a small table is memorized long before it has made the default number of steps, and
@@ -212,7 +217,7 @@ def plan_tokens(
         codec=codec,
         process=process,
         method=training_method(asked, objective, batch_size),
-        default_steps=DEFAULT_MIXED_STEPS if encoding.with_number else DEFAULT_STEPS,
+        default_steps=_default_steps(process, encoding, has_own_width=asked.width is not None),
         most_default_epochs=most_epochs,
         **learning(asked, rate),
         seed=seed,
@@ -228,6 +233,16 @@ def plan_tokens(
         place = layout.names.index(label) if label in layout.names else len(layout.names)
         classes = Classes(labels, np.bincount(places, minlength=len(labels)), (label, place))
     return plan, classes, parameters
+
+
+def _default_steps(process: MaskedProcess, encoding: TableEncoding, *, has_own_width: bool) -> int:
+    """The number of training steps if `epochs` is None."""
+    if not encoding.with_number:
+        return DEFAULT_STEPS
+    if has_own_width:
+        return DEFAULT_MIXED_STEPS
+    network = jax.eval_shape(lambda key: process.architecture.build(key, encoding.width), jax.random.key(0))
+    return min(DEFAULT_MIXED_STEPS, MOST_WEIGHTS_IN_ALL // sum(leaf.size for leaf in jax.tree.leaves(network)))
 
 
 def _without_gaps(rows: Float[np.ndarray, "n width"], table: MixedTable) -> bool:
