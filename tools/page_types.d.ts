@@ -172,7 +172,7 @@ declare global {
    * A column is a sum of others, or of a function of another; with a power a product or a quotient; without factors it is
    * no less than another.
    */
-  type Relation = [column: number, terms: number[], factors: number[], constant: number, power: number, of: string];
+  type Relation = [column: number, terms: number[], factors: number[], constant: number, power: number, name: string];
 
   /** A column that decides others: its values, increasing, and beside each those of the others. */
   interface Lookup {

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from pointillist.engine.validation import held_out_loss
 from pointillist.models import trials
 from pointillist.models.fitting import fit, prepare
 from pointillist.models.hyperparameters import Hyperparameters
+from pointillist.models.planning import DEFAULT_MIXED_STEPS, MOST_WEIGHTS_IN_ALL
 from pointillist.models.training import train
 from pointillist.models.trials import LONGEST, tried
 from pointillist.points.frames import table_of
@@ -126,3 +128,16 @@ def test_axes_are_not_tried_where_nothing_depends_on_them() -> None:
     short = plan_of(near, epochs=2)
     chosen = tried(short)
     assert chosen.alternative is None and chosen.process is short.process
+
+
+def test_networks_of_many_weights_are_trained_for_fewer_steps() -> None:
+    few, many = (table_of_noise(3000).assign(code=[f"code {i % n}" for i in range(3000)]) for n in (3, 400))
+
+    def planned(frame: pd.DataFrame, **asked: Any) -> Any:
+        return prepare(Hyperparameters(random_state=0, **asked), frame).plan
+
+    assert planned(few).default_steps == planned(many, width=256).default_steps == DEFAULT_MIXED_STEPS
+    plan = planned(many)
+    network = jax.jit(lambda key: plan.process.architecture.build(key, plan.codec.width))(jax.random.key(0))
+    n_weights = sum(leaf.size for leaf in jax.tree.leaves(network))
+    assert plan.default_steps == MOST_WEIGHTS_IN_ALL // n_weights < DEFAULT_MIXED_STEPS

@@ -5,6 +5,7 @@ import pytest
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.functions import FUNCTIONS
+from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import Cells
 from pointillist.points.relations import relations, restored
 
@@ -79,13 +80,60 @@ def test_a_given_value_decides_what_it_is_calculated_from(rng):
     assert (np.sign(back[0]) == np.sign(new[0].values)).mean() > 0.99
 
 
-def test_values_that_a_function_does_not_have_stay(rng):
+@pytest.mark.parametrize(("name", "given"), [("log", [True, False]), ("sqrt", [False, True])])
+def test_values_that_a_function_does_not_have_stay(rng, name, given):
     x = rng.gamma(3, 8, N)
-    data = [cells(x), cells(np.log(x))]
+    data = [cells(x), cells(FUNCTIONS[name][0](x))]
     codes, found = found_in(*data)
-    given = [cells(np.full(N, -1.0)), cells(np.full(N, 2.0))]
-    back = restored(given, codes, found, np.tile([True, False], (N, 1)))
-    assert (back[0].values == -1).all() and (back[1].values == 2).all()
+    made = [cells(np.full(N, -1.0)), cells(np.full(N, -2.0))]
+    back = restored(made, codes, found, np.tile(given, (N, 1)))
+    assert (back[0].values == -1).all() and (back[1].values == -2).all()
+
+
+def test_a_given_end_of_a_chain_decides_all_of_it(rng):
+    dollars = np.round(rng.gamma(3, 80, N) + 1, 2)
+    euros = np.round(0.92 * dollars, 2)
+    other = np.round(rng.gamma(3, 80, N), 2)
+    data = [*map(cells, (dollars, euros, np.log(euros), other, np.round(euros + other, 2)))]
+    codes, found = found_in(*data)
+    assert [(each.column, each.terms) for each in found] == [(1, (0,)), (4, (1, 3)), (2, (1,))]
+    new = [cells(rng.permutation(column.values)) for column in data]
+    for given in ([2], [3, 4]):
+        is_fixed = np.isin(np.arange(5), given)[None].repeat(N, axis=0)
+        wanted = [cells(data[i].values if i in given else own.values) for i, own in enumerate(new)]
+        back = [each.values for each in restored(wanted, codes, found, is_fixed)]
+        np.testing.assert_allclose(back[1], euros, atol=1e-6)
+        np.testing.assert_allclose(back[1], 0.92 * back[0], atol=0.0101)
+        np.testing.assert_allclose(back[2], np.log(back[1]), rtol=1e-9)
+        np.testing.assert_allclose(back[4], back[1] + back[3], atol=1e-6)
+
+
+def test_a_column_decides_others_though_some_are_functions_of_each_other(rng):
+    lengths, route = rng.integers(100, 3000, 60), rng.integers(0, 60, N)
+    lengths[1] = lengths[0]
+    miles, names = lengths[route].astype(float), tuple(f"R{i}" for i in range(60))
+    data = [Cells(route, np.zeros(N, bool), names), cells(np.round(1.609344 * miles, 1)), cells(miles)]
+    codes = [ColumnCode.fit(str(i), column) for i, column in enumerate(data)]
+    found = relations(data, codes)
+    assert {each.text("abc") for each in found} >= {"a decides c"}
+    (own,) = [each for each in found if getattr(each, "factors", ())]
+    assert (own.column, own.terms) == (1, (2,)) and own.factors == (pytest.approx(1.609344, rel=1e-5),)
+    assert not any(isinstance(each, Lookup) and each.column == 1 for each in found)
+    mixed = [Cells(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    back = restored(mixed, codes, found, np.zeros((N, 3), bool))
+    np.testing.assert_array_equal(back[2].values, lengths[back[0].values.astype(int)])
+    np.testing.assert_allclose(back[1].values, 1.609344 * back[2].values, atol=0.0501)
+
+
+def of_single_precision(x):
+    return x.astype(np.float32).astype(float)
+
+
+def test_numbers_of_single_precision_are_a_function_to_that_precision(rng):
+    x = np.round(rng.gamma(3, 8, N) + 1, 2)
+    for y in (of_single_precision(np.log(of_single_precision(x))), np.round(np.log10(x), 9)):
+        (own,) = found_in(cells(x), cells(y))[1]
+        assert (own.column, own.function) == (1, "log")
 
 
 @pytest.mark.parametrize(
@@ -94,13 +142,40 @@ def test_values_that_a_function_does_not_have_stay(rng):
         lambda x, rng: np.round(x, 0) + rng.integers(0, 2, N),
         lambda x, rng: np.log(x) + rng.normal(0, 1e-4, N),
         lambda x, rng: np.where(rng.random(N) < 0.01, 0.0, np.log(x)),
-        lambda x, rng: np.round(x / 100),
+        lambda x, rng: 1000 * np.round(x / 100),
     ],
     ids=["noise of a unit", "noise", "a few rows", "few values"],
 )
 def test_what_is_nearly_a_function_is_none(rng, y):
     x = np.round(rng.gamma(3, 80, N) + 1, 2)
     assert found_in(cells(x), cells(y(x, rng)))[1] == []
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda rng: 1.7e9 + rng.integers(0, 3 * 10**7, N),
+        lambda rng: np.round(2.46e6 + 1000 * rng.random(N), 5),
+        lambda rng: 1.7e9 + np.round(3e7 * rng.random(N), 3),
+        lambda rng: np.where(rng.random(N) < 0.02, 2147483647, rng.integers(0, 100, N)),
+    ],
+    ids=["seconds", "days", "thousandths of seconds", "codes of missing cells"],
+)
+def test_columns_that_are_near_each_other_are_no_function(rng, start):
+    first = np.asarray(start(rng), float)
+    step = 1e-5 if np.ptp(first) < 2000 else 1.0
+    last = np.round(np.where(first == 2147483647, first, first + step * rng.integers(0, 60, N)), 5)
+    assert found_in(cells(first), cells(last))[1] == []
+
+
+def test_numbers_with_all_their_digits_and_little_noise_are_no_function(rng):
+    x = rng.gamma(3, 8, N)
+    assert found_in(cells(x), cells(np.log(x) + 1e-9 * rng.normal(size=N)))[1] == []
+
+
+def test_whole_numbers_of_which_half_are_one_more_are_no_function(rng):
+    x = rng.integers(0, 1000, N)
+    assert found_in(cells(x), cells(x + rng.integers(0, 2, N)))[1] == []
 
 
 def test_rows_with_missing_cells_show_nothing_and_stay(rng):

@@ -179,6 +179,16 @@ def test_relations_that_cannot_be(content):
         Relation.from_json(content, 3)
 
 
+def test_relations_are_of_numbers():
+    codes = [
+        ColumnCode.fit("number", cells([1, 2])),
+        ColumnCode.fit("text", Cells(np.array([0, 1]), np.zeros(2, bool), ("a", "b"))),
+    ]
+    Relation(0, (2,), (1.0,)).check([*codes, codes[0]])
+    with pytest.raises(ValueError, match="'text' has categories"):
+        Relation(0, (1,), (1.0,), 0.0, 0, "log").check(codes)
+
+
 def test_a_relation_as_a_formula():
     names = "total", "a", "b"
     assert Relation(0, (1, 2), (1.0, -0.5), -3.0).text(names) == "total = a - 0.5 b - 3"

@@ -70,8 +70,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         time_embedding: Width of the embedding of the noise level, even, at least 4.
         class_embedding: Width of the embedding of the class, even, at least 4.
         epochs: Most passes over the rows. None is as many as make 10,000 steps, but at most 400; with mixed columns at
-            most 60, or as many as make 8,000 steps but at most 150 if there are numbers among them; of tables of many
-            values and numbers, whose networks have more than 1,025,000 weights, as many fewer. With 1 to 128 mixed
+            most 60, or as many as make 8,000 steps but at most 150 if there are numbers among them (4,000 to 8,000
+            steps, in inverse proportion to the weights of networks that have more than 1,025,000). With 1 to 128 mixed
             columns and 20 to 2,000 rows, it is the number after which the loss of a held-out fifth of the rows is
             lowest, from that most to three times as many; the model is then trained anew on all rows.
         batch_size: Number of rows in a step; all rows if the table has fewer. None is 64, or with mixed columns a

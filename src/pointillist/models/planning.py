@@ -44,9 +44,9 @@ BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
 DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 8000
 """Number of training steps if `epochs` is None: the first is that of 80 epochs over 8,000 rows."""
 
-MOST_WEIGHTS_IN_ALL = 8_200_000_000
+MOST_WEIGHTS_IN_ALL, FEWEST_STEPS = 8_200_000_000, 4000
 """Largest product of the steps of tokens beside numbers and of the network's weights, if `epochs` and `width` are None:
-for tables of many values and numbers, steps take longer, and there are fewer."""
+for tables of many values and numbers, steps take longer, and there are fewer. And fewest, if `epochs` allow them."""
 
 MOST_EPOCHS, MOST_EPOCHS_OF_TOKENS, MOST_MIXED_EPOCHS, MOST_EPOCHS_WITH_GAPS = 400, 60, 150, 600
 """Most epochs if `epochs` is None: a small table is memorized long before it has made the default number of steps, and
@@ -242,7 +242,8 @@ def _default_steps(process: MaskedProcess, encoding: TableEncoding, *, has_own_w
     if has_own_width:
         return DEFAULT_MIXED_STEPS
     network = jax.eval_shape(lambda key: process.architecture.build(key, encoding.width), jax.random.key(0))
-    return min(DEFAULT_MIXED_STEPS, MOST_WEIGHTS_IN_ALL // sum(leaf.size for leaf in jax.tree.leaves(network)))
+    n_weights = sum(leaf.size for leaf in jax.tree.leaves(network))
+    return int(np.clip(MOST_WEIGHTS_IN_ALL // n_weights, FEWEST_STEPS, DEFAULT_MIXED_STEPS))
 
 
 def _without_gaps(rows: Float[np.ndarray, "n width"], table: MixedTable) -> bool:

@@ -1,6 +1,7 @@
 """Columns that are a function of one other: a logarithm, a square, the same in other units."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,20 +16,27 @@ FUNCTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndar
     "log1p": (np.log1p, lambda z, x: np.expm1(z)),
     "exp": (np.exp, lambda z, x: np.log(z)),
     "square": (np.square, lambda z, x: np.copysign(np.sqrt(z), x)),
-    "sqrt": (np.sqrt, lambda z, x: np.square(z)),
+    "sqrt": (np.sqrt, lambda z, x: np.where(z < 0, np.nan, np.square(z))),
     "reciprocal": (np.reciprocal, lambda z, x: np.reciprocal(z)),
 }
 """Functions of a number by name, each with its inverse, which is given what the number was: of two roots, that sign is
-kept. Logarithms to other bases are multiples of these."""
+kept. What no number has is not finite. Logarithms to other bases are multiples of these."""
 
 FEWEST_VALUES = 20
 """Fewest values of each of the two columns: any few values are some function of few others."""
 
+LARGEST_UNIT = 0.01
+"""Largest part of a column's spread that may be unknown of its numbers, by their digits."""
+
 _LIKELY = 0.9999
 """Least correlation of a column with a function of another for that to be looked at closely."""
 
-_RELATIVE, _LARGEST = 1e-6, 0.01
-"""How exactly numbers are known at best, and must be at least, in standard deviations."""
+_SINGLE, _DOUBLE, _DIGITS = 2.5e-7, 1e-12, range(6, 13)
+"""How exact numbers are that were calculated in single and in double precision, in parts of themselves; and numbers of
+digits that they may have been written with."""
+
+_AS_ROUNDED = 0.9
+"""Share of the rows whose number is the function's, rounded: others may be next to it, where it lies between two."""
 
 
 def functions(
@@ -55,37 +63,43 @@ def functions(
     """
     own = [place for place in places if not columns[place].is_date]
     some = {place: columns[place].values[rows].astype(float) for place in own}
-    own = [place for place in own if len(np.unique(some[place])) >= FEWEST_VALUES]
+    spread = {place: _spread(some[place]) for place in own}
+    own = [place for place in own if spread[place] > 0]
     if len(own) < 2:
         return
-    values = np.stack([some[place] for place in own], axis=1)
     of = {column: set(terms) for column, terms in decided.items()}
-    coarseness = [codes[place].unit / spread for place, spread in zip(own, values.std(axis=0), strict=True)]
+    values = np.stack([some[place] for place in own], axis=1)
     candidates = [
-        (-coarseness[x], x, i, y)
-        for i, (function, _) in enumerate(FUNCTIONS.values())
+        (-codes[own[x]].unit / spread[own[x]], own[x], i, own[y], name)
+        for i, (name, (function, _)) in enumerate(FUNCTIONS.items())
         for x, y in _alike(function, values)
     ]
-    for _, x, i, y in sorted(candidates):
-        column, term, name = own[y], own[x], list(FUNCTIONS)[i]
-        if column in of or is_needed(of, {term}, column):
+    for _, term, _, column, name in sorted(candidates):
+        code, function = codes[column], FUNCTIONS[name][0]
+        if column in of or is_needed(of, {term}, column) or code.unit >= LARGEST_UNIT * spread[column]:
+            continue
+        found = _fitted(function, some[term], some[column], code)
+        if found is None:
             continue
         there = ~columns[column].is_missing & ~columns[term].is_missing
-        values_x, values_y = (columns[place].values[there].astype(float) for place in (term, column))
-        found = _fitted(FUNCTIONS[name][0], values_x, values_y, codes[column].unit)
-        if found is not None:
+        x, y = (columns[place].values[there].astype(float) for place in (term, column))
+        if _Precision.of(y, code).holds(function, x, *found):
             of[column] = {term}
             yield column, term, name, *found
 
 
-def _alike(function: Callable[[np.ndarray], np.ndarray], values: Float[np.ndarray, "m d"]) -> Iterator[tuple[int, int]]:
+def _spread(values: Float[np.ndarray, " n"]) -> float:
+    """The distance of the quartiles of a column's values, each counted once; 0 if they are too few."""
+    distinct = np.unique(values)
+    return float(np.subtract(*np.quantile(distinct, [0.75, 0.25]))) if len(distinct) >= FEWEST_VALUES else 0.0
+
+
+def _alike(function: Callable[[np.ndarray], np.ndarray], values: Float[np.ndarray, "m d"]) -> list[tuple[int, int]]:
     """Pairs of columns, of which the function of the first may be the second but for a factor and a constant."""
     with np.errstate(all="ignore"):
         of_values, standard = (_standard(side) for side in (function(values), values))
         correlations = np.abs(of_values.T @ standard) / len(values)
-    for x, y in np.argwhere(correlations > _LIKELY):
-        if x != y:
-            yield int(x), int(y)
+    return [(int(x), int(y)) for x, y in np.argwhere(correlations > _LIKELY) if x != y]
 
 
 def _standard(values: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m d"]:
@@ -94,30 +108,88 @@ def _standard(values: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m d"]:
     return np.where(is_usable, (values - values.mean(axis=0)) / np.where(is_usable, spread, 1.0), 0.0)
 
 
+@dataclass(frozen=True)
+class _Precision:
+    """How exactly the numbers of a column are known.
+
+    Attributes:
+        code: The column's code.
+        y: The numbers.
+        within: How far the number of each row may be from what it is a function of.
+        is_rounded: Whether it is off by rounding to the column's digits alone.
+    """
+
+    code: ColumnCode
+    y: Float[np.ndarray, " n"]
+    within: Float[np.ndarray, " n"]
+    is_rounded: bool
+
+    @classmethod
+    def of(cls, y: Float[np.ndarray, " n"], code: ColumnCode) -> "_Precision":
+        unknown = _unknown(y, code)
+        within = 0.51 * code.unit + unknown * np.maximum(np.abs(y), _spread(y))
+        return cls(code, y, within, code.unit > 0 and unknown == _DOUBLE)
+
+    @np.errstate(all="ignore")
+    def holds(
+        self,
+        function: Callable[[np.ndarray], np.ndarray],
+        x: Float[np.ndarray, " n"],
+        factor: float,
+        constant: float,
+    ) -> bool:
+        found = factor * function(x) + constant
+        if factor == 0 or not (np.abs(found - self.y) <= self.within).all():
+            return False
+        return not self.is_rounded or bool(np.mean(self.code.rounded(found) == self.y) >= _AS_ROUNDED)
+
+
+def _unknown(y: Float[np.ndarray, " n"], code: ColumnCode) -> float:
+    """What is unknown of numbers beyond their digits after the point, in parts of themselves."""
+    if code.unit <= 1e-6 and np.allclose(code.rounded(y.astype(np.float32).astype(float)), y, rtol=1e-10, atol=0):
+        return _SINGLE
+    if code.unit:
+        return _DOUBLE
+    # What they were calculated from may have been written with as few.
+    some = y[:200].tolist()
+    return next((5 * 10.0 ** (1 - n) for n in _DIGITS if all(float(f"{each:.{n}g}") == each for each in some)), _DOUBLE)
+
+
+@np.errstate(all="ignore")
 def _fitted(
-    function: Callable[[np.ndarray], np.ndarray], x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], unit: float
+    function: Callable[[np.ndarray], np.ndarray],
+    x: Float[np.ndarray, " n"],
+    y: Float[np.ndarray, " n"],
+    code: ColumnCode,
 ) -> tuple[float, float] | None:
     """The factor and the constant, of few digits where such do, if all rows obey them to the precision of y."""
-    with np.errstate(all="ignore"):
-        z = function(x)
-    if not np.isfinite(z).all() or z.std() == 0:
-        return None
-    within = max(0.51 * unit, _RELATIVE * y.std(), 0.2 * _RELATIVE * np.abs(y).max())
-    if within > _LARGEST * y.std():
-        return None
+    from scipy.optimize import minimize_scalar
 
-    def holds(factor: float, constant: float) -> bool:
-        return factor != 0 and bool((np.abs(factor * z + constant - y) <= within).all())
-
-    exact = float(np.mean((z - z.mean()) * (y - y.mean())) / z.var())
-    for factor in [*_shortened(exact), exact]:
-        constant = float((y - factor * z).mean())
-        for each in [0.0, *_shortened(constant), constant]:
-            if holds(factor, each):
-                return factor, each
+    z, precision = function(x), _Precision.of(y, code)
+    of_z, of_y = z - z.mean(), y - y.mean()
+    mean_square, most = float(np.mean(of_z**2)), float(precision.within.max())
+    exact = float(np.mean(of_z * of_y)) / mean_square
+    # No other fit is as near on average.
+    if not np.isfinite(exact) or np.sqrt(np.mean((exact * of_z - of_y) ** 2)) > most:
+        return None
+    # Of numbers that are rounded, the one whose largest error is least is nearer to the true one.
+    reach = 4 * most / mean_square**0.5
+    nearest = float(
+        minimize_scalar(
+            lambda factor: np.ptp(y - factor * z), bounds=(exact - reach, exact + reach), method="bounded"
+        ).x
+    )
+    candidates = []
+    for n, factor in (*_shortened(nearest), *_shortened(exact)):
+        left = y - factor * z
+        middle = float(left.max() + left.min()) / 2
+        candidates += [(n + m, factor, constant) for m, constant in ((0, 0.0), *_shortened(middle))]
+    for _, factor, constant in sorted(candidates, key=lambda each: each[0]):
+        if precision.holds(function, x, factor, constant):
+            return factor, constant
     return None
 
 
-def _shortened(number: float) -> list[float]:
-    """The number to one to seven digits."""
-    return [float(f"{number:.{n}g}") for n in range(1, 8)]
+def _shortened(number: float) -> list[tuple[int, float]]:
+    """The number to one to seven digits, and with all, each behind the number of digits."""
+    return [(n, float(f"{number:.{n}g}")) for n in (*range(1, 8), 17)]

@@ -1,7 +1,7 @@
 """Columns whose values another column decides, as a code decides a name, and a city its country."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells
+from pointillist.points.products import is_needed
 
 FEWEST_ROWS, ROWS_PER_VALUE = 100, 5
 """Fewest rows that show that a column decides another, and fewest for each of its values on average. Of fewer, nearly
@@ -137,7 +138,9 @@ def _of_tokens(cells: Cells, code: ColumnCode) -> Cells:
     return replace(cells, values=np.where(cells.is_missing, 0, code.encode(cells)[0]), categories=code.categories)
 
 
-def lookups(columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Sequence[int] = ()) -> list[Lookup]:
+def lookups(
+    columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Mapping[int, Collection[int]]
+) -> list[Lookup]:
     """Finds the columns that decide others in all rows, among those without missing cells.
 
     What a column decides that another one decides is looked up by that other one. Of two that decide each other, the
@@ -146,7 +149,8 @@ def lookups(columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Sequ
     Args:
         columns: The columns of a table.
         codes: Their codes.
-        decided: Positions of columns that something else decides. They may decide others, but never move for them.
+        decided: Columns that something else decides, each with the columns that it is calculated from. They may decide
+            others, but not these, and never move for them.
     """
     n = len(columns[0].values) if columns else 0
     places = [place for place, cells in enumerate(columns) if not cells.is_missing.any()]
@@ -163,6 +167,8 @@ def lookups(columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Sequ
     for x, y in permutations(places, 2):
         # Of more values than a table may have, most rows of a few thousand have one of their own.
         most = min(len(some) * MOST_IN_SOME, n / ROWS_PER_VALUE)
+        if is_needed(decided, decided.get(x, ()), y):
+            continue
         if 1 < len(in_some[y][0]) <= len(in_some[x][0]) <= most and _decides(in_some[x], in_some[y]):
             pair, size = (in_all(x), in_all(y)), len(in_all(x)[0])
             if size <= n / ROWS_PER_VALUE and _decides(*pair) and _surprise(*pair) > BY_CHANCE:
@@ -184,7 +190,7 @@ def lookups(columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Sequ
 
 
 def _grouped(
-    places: Sequence[int], found: set[tuple[int, int]], sizes: dict[int, int], decided: Sequence[int]
+    places: Sequence[int], found: set[tuple[int, int]], sizes: dict[int, int], decided: Collection[int]
 ) -> dict[int, list[int]]:
     """The columns that each one is to decide, of pairs (x, y) of which x decides y."""
     by = {

@@ -97,7 +97,7 @@ def rounding(units: ArrayLike) -> Float[np.ndarray, " d"]:
 
 
 def is_needed(of: Mapping[int, Collection[int]], columns: Collection[int], wanted: int) -> bool:
-    """Says whether one of some columns is a column, or calculated from it, directly or by way of others."""
+    """Says whether any of some columns is the wanted one, or is calculated from it, directly or by way of others."""
     return any(wanted == each or is_needed(of, of.get(each, ()), wanted) for each in columns)
 
 

@@ -56,7 +56,7 @@ class Relation:
         """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
 
         Numbers stay within the ranges of their columns, except where a fixed one leaves an order no other way, and
-        for the last time that a sum or a product is restored: then columns of many values may leave theirs.
+        for the last time that one of the others is restored: then columns of many values may leave theirs.
         """
         there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
         values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
@@ -83,15 +83,19 @@ class Relation:
         weights = np.array([-1.0, *self.factors])
         ends = [code.ends for code in codes]
         small = [_NULL * max(np.abs(each)) for each in ends]
-        within = 0.5 * codes[0].unit + small[0]
         own, inverse = FUNCTIONS[self.function]
 
         def inside(rows: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m k"]:
             return np.column_stack([values[rows, 0], own(values[rows, 1:])])
 
+        def off(rows: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+            # A sum of large numbers may be small, and is known no better than they are.
+            unknown = _NULL * np.abs(values[rows, 0]) if self.function else small[0]
+            return np.abs(inside(rows) @ weights + self.constant) > 0.5 * codes[0].unit + unknown
+
         with np.errstate(all="ignore"):
             wrong = np.flatnonzero(there)
-            wrong = wrong[np.abs(inside(wrong) @ weights + self.constant) > within]
+            wrong = wrong[off(wrong)]
             for i, code in enumerate(codes):
                 rows = wrong[free[wrong, i]]
                 if not len(rows):
@@ -104,7 +108,7 @@ class Relation:
                 fits = code.rounded(np.clip(wanted, *ends[i]))
                 may_leave = is_last and code.scores is not None
                 values[rows, i] = np.where(may_leave & (np.abs(wanted - fits) > small[i]), wanted, fits)
-                wrong = wrong[np.abs(inside(wrong) @ weights + self.constant) > within]
+                wrong = wrong[off(wrong)]
 
     def _restore_product(
         self,
@@ -150,6 +154,18 @@ class Relation:
             return own / (self.factors[0] * rest**self.power)
         return (own / (self.factors[0] * first)) ** self.power - (rest - values[:, i])
 
+    def given_through(self, is_fixed: Bool[np.ndarray, "n d"]) -> tuple[Bool[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+        """Which rows give a sum and all its terms but one, which is given by them then; and the position of that."""
+        free = ~is_fixed[:, list(self.terms)]
+        is_solved = is_fixed[:, self.column] & (free.sum(axis=1) == 1) & (self.power == 0)
+        return is_solved, np.array(self.terms)[free.argmax(axis=1)]
+
+    def check(self, codes: Sequence[ColumnCode]) -> None:
+        """Raises a ValueError if it has a column of categories."""
+        for place in self.places:
+            if codes[place].categories is not None:
+                raise ValueError(f"column {codes[place].name!r} has categories, and a relation of numbers")
+
     def text(self, names: Sequence[Any]) -> str:
         """The relation as a formula, with the columns' names."""
         if not self.factors:
@@ -157,15 +173,15 @@ class Relation:
         if self.power:
             (factor,), (first, *rest) = self.factors, [names[place] for place in self.terms]
             total = str(rest[0]) if len(rest) == 1 else f"({' + '.join(map(str, rest))})"
-            head = "" if factor == 1 else f"{factor:g} × "
+            head = "" if factor == 1 else f"{factor:.12g} × "
             return f"{names[self.column]} = {head}{first} {'×' if self.power > 0 else '/'} {total}"
         of = f"{self.function}({{}})" if self.function else "{}"
         parts = [
             ("-" if factor < 0 else "+", abs(factor), of.format(names[place]))
             for factor, place in zip(self.factors, self.terms, strict=True)
         ]
-        total = " ".join(f"{sign} {'' if size == 1 else f'{size:g} '}{term}" for sign, size, term in parts)
-        total += f" {'-' if self.constant < 0 else '+'} {abs(self.constant):g}" if self.constant else ""
+        total = " ".join(f"{sign} {'' if size == 1 else f'{size:.12g} '}{term}" for sign, size, term in parts)
+        total += f" {'-' if self.constant < 0 else '+'} {abs(self.constant):.12g}" if self.constant else ""
         return f"{names[self.column]} = {total.removeprefix('+ ')}"
 
     def to_json(self) -> list[Any]:
@@ -241,7 +257,7 @@ def relations(
         for column, term, name, factor, constant in functions(columns, codes, places, rows, _terms(others))
     ]
     others += _products(columns, codes, places, whole, others)
-    decided = lookups(columns, codes, [*(each.column for each in others), *_labels(codes, label)])
+    decided = lookups(columns, codes, _terms(others) | _labels(codes, label))
     # In order, so that rows which an order changed obey the others in the end.
     return (*decided, *(*_orders(columns, places), *_in_turn(others))[:_MOST_RELATIONS])
 
@@ -251,9 +267,9 @@ def _terms(found: Sequence[Relation]) -> dict[int, tuple[int, ...]]:
     return {each.column: each.terms for each in found}
 
 
-def _labels(codes: Sequence[ColumnCode], label: Any) -> list[int]:
-    """The position of the column of labels, if there is one; a row's label is what it was drawn for."""
-    return [place for place, code in enumerate(codes) if label is not None and code.name == label]
+def _labels(codes: Sequence[ColumnCode], label: Any) -> dict[int, tuple[int, ...]]:
+    """The column of labels, if there is one, which no other decides: a row's label is what it was drawn for."""
+    return {place: () for place, code in enumerate(codes) if label is not None and code.name == label}
 
 
 def _products(
@@ -329,11 +345,12 @@ def restored(
 ) -> tuple[Cells, ...]:
     """Returns cells that obey the relations, in rows where none of theirs is missing.
 
-    A sum or a product takes the place of its column, or of the first of its terms that is not fixed if its column is;
-    where that would leave the column's range, the next ones change as well. Where they cannot hold within those ranges,
-    columns of many values leave theirs; if there is none, they stay broken. Of two columns in the wrong order, the one
-    that should be higher moves as far to the other side; or the other one, if it is fixed, beyond its range if need be.
-    Columns of a lookup change for other relations only where none of their other columns can.
+    A sum, a function or a product takes the place of its column, or of the first of its terms that is not fixed if its
+    column is; where that would leave the column's range, the next ones change as well. A term that alone is not fixed
+    is fixed by the others. Where they cannot hold within those ranges, columns of many values leave theirs; if there is
+    none, they stay broken. Of two columns in the wrong order, the one that should be higher moves as far to the other
+    side; or the other one, if it is fixed, beyond its range if need be. Columns of a lookup change for other relations
+    only where none of their other columns can.
 
     Args:
         columns: The columns.
@@ -345,6 +362,12 @@ def restored(
     orders = [each for each in found if isinstance(each, Relation) and not each.factors]
     others = [each for each in found if isinstance(each, Relation) and each.factors]
     # What is looked up changes for other relations only where nothing else can.
+    is_fixed = is_fixed.copy()
+    for relation in reversed(others):
+        is_solved, term = relation.given_through(is_fixed)
+        if is_solved.any():
+            relation.restored(cells, codes, is_fixed | ~is_solved[:, None], is_last=True)
+            is_fixed[is_solved, term[is_solved]] = True
     is_held = is_fixed.copy()
     for table in tables:
         is_held[:, list(table.places[table.is_followed :])] = True

@@ -39,15 +39,15 @@ def sums(
     null = _reduced(directions[sizes <= _NULL * sizes[0]] / spread)
     for row, pivot in null:
         terms = [i for i in np.flatnonzero(row) if i != pivot]
-        factors = tuple(simple(-row[i]) for i in terms)
-        constant = simple(middle[pivot] - float(np.dot(factors, middle[terms])))
+        factors = tuple(_simple(-row[i]) for i in terms)
+        constant = _simple(middle[pivot] - float(np.dot(factors, middle[terms])))
         found = own[pivot], tuple(own[i] for i in terms), factors, constant
         if terms and _holds(*found, columns, codes[own[pivot]].decimals):
             yield found
 
 
-def simple(number: float) -> float:
-    """Returns the nearest fraction of a small denominator, if it is very near."""
+def _simple(number: float) -> float:
+    """The nearest fraction of a small denominator, if it is very near."""
     scaled = number * np.arange(1, _DENOMINATOR + 1)
     near = np.flatnonzero(np.abs(scaled - np.round(scaled)) <= 1e-7 * np.maximum(1, np.abs(scaled)))
     return float(np.round(scaled[near[0]]) / (near[0] + 1)) if len(near) else float(number)

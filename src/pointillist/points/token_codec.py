@@ -124,8 +124,7 @@ class TokenCodec(Codec):
         if tensors is not None:
             codec._check_values()
             for relation in found:
-                if isinstance(relation, Lookup):
-                    relation.check(encoding.columns)
+                relation.check(encoding.columns)
         return codec
 
     def _check_values(self) -> None:

@@ -186,9 +186,9 @@
    * @param {DrawnColumn[]} columns by token
    * @param {number} first
    * @param {number} rows
-   * @param {(row: number, token: number) => boolean} isFixed which cells stay as they are
+   * @param {(row: number, token: number) => boolean} isGiven which cells stay as they are
    */
-  function restore(relations, columns, first, rows, isFixed) {
+  function restore(relations, columns, first, rows, isGiven) {
     /** @type {Lookup[]} */
     const lookups = [];
     /** @type {Relation[]} */
@@ -197,6 +197,8 @@
       if ("table" in each) lookups.push(each);
       else others.push(each);
     }
+    const known = givenThrough(others, columns, first, rows, isGiven);
+    const isFixed = (row, token) => known.has(row * columns.length + token) || isGiven(row, token);
     // What is looked up changes for other relations only where nothing else can.
     const held = new Set(lookups.flatMap(({ column, terms, is_followed }) => (is_followed ? terms : [column, ...terms])));
     const isHeld = (row, token) => held.has(token) || isFixed(row, token);
@@ -214,6 +216,29 @@
   }
 
   /**
+   * Calculates the terms that sums give, of which all else is given.
+   *
+   * @param {Relation[]} relations
+   * @param {DrawnColumn[]} columns
+   * @returns {Set<number>} row × number of columns + token of each
+   */
+  function givenThrough(relations, columns, first, rows, isGiven) {
+    const known = new Set();
+    const isFixed = (row, token) => known.has(row * columns.length + token) || isGiven(row, token);
+    for (const each of [...relations].reverse()) {
+      const [column, terms, factors, , power] = each;
+      if (power || !factors.length) continue;
+      for (let r = first; r < first + rows; r++) {
+        const free = terms.filter((token) => !isFixed(r, token));
+        if (free.length !== 1 || !isFixed(r, column)) continue;
+        restoreOnce(each, columns, r, 1, isFixed, true);
+        known.add(r * columns.length + free[0]);
+      }
+    }
+    return known;
+  }
+
+  /**
    * @param {Relation} relation
    * @param {DrawnColumn[]} columns
    */
@@ -224,7 +249,7 @@
       const values = own.map((each) => each.values[r]);
       if (values.some(Number.isNaN)) continue;
       if (power) restoreProduct(values, own, free, factors[0], power, isLast);
-      else if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, functions[name], isLast);
+      else if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, name, isLast);
       else restoreOrder(values, own, free);
       own.forEach((each, i) => (each.values[r] = values[i]));
     }
@@ -296,16 +321,18 @@
     log1p: [Math.log1p, Math.expm1],
     exp: [Math.exp, Math.log],
     square: [(x) => x * x, (z, x) => Math.sign(x || 1) * Math.sqrt(z)],
-    sqrt: [Math.sqrt, (z) => z * z],
+    sqrt: [Math.sqrt, (z) => (z < 0 ? NaN : z * z)],
     reciprocal: [(x) => 1 / x, (z) => 1 / z],
   };
 
   /** The first value is the sum of the others, each with its weight, or of a function of the only other. */
-  function restoreSum(values, own, free, weights, constant, [inside, inverse], isLast) {
+  function restoreSum(values, own, free, weights, constant, name, isLast) {
+    const [inside, inverse] = functions[name];
     const part = (k) => weights[k] * (k ? inside(values[k]) : values[k]);
     const total = (without = -1) => values.reduce((sum, _, k) => sum + (k === without ? 0 : part(k)), constant);
-    const within = 0.5 * unitOf(own[0]) + smallOf(own[0]);
-    for (let i = 0; i < own.length && Math.abs(total()) > within; i++) {
+    // A sum of large numbers may be small, and is known no better than they are.
+    const unknown = () => (name ? 1e-9 * Math.abs(values[0]) : smallOf(own[0]));
+    for (let i = 0; i < own.length && Math.abs(total()) > 0.5 * unitOf(own[0]) + unknown(); i++) {
       // Without the term, which may be so large that nothing else would be left.
       const solved = -total(i) / weights[i];
       const wanted = i ? inverse(solved, values[i]) : solved;
