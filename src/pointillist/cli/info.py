@@ -40,7 +40,7 @@ def _of_model(path: Path) -> dict[str, Any]:
     columns = [f"{name} ({kind})" for name, kind in zip(names, codec.types, strict=True)]
     kind = "tokens (masked diffusion)" if is_of_tokens else "numbers (Gaussian diffusion)"
     facts = {"kind": kind, "columns": f"{codec.n_columns}: {_listed(columns)}"}
-    if is_of_tokens and codec.relations:
+    if isinstance(codec, TokenCodec) and codec.relations:
         facts["relations"] = "; ".join(relation.text(codec.names) for relation in codec.relations)
     if model.classes is not None:
         counts = zip(model.classes.labels.tolist(), model.classes.counts.tolist(), strict=True)
