@@ -12,7 +12,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pointillist import DiffusionRegressor
 from pointillist.diffusion.target_diffusion import GAIN, VIEWS, features
-from pointillist.models.regression import Units
+from pointillist.estimators.guesses import FEWEST_ROWS, Guesses
+from pointillist.models.regression import Units, _is_kept
 
 QUICK = {"width": 16, "depth": 1, "n_networks": 2, "steps": 60}
 LEARNING = DiffusionRegressor(width=32, depth=1, n_networks=2, steps=600, batch_size=32, learning_rate=5e-3)
@@ -29,7 +30,7 @@ Y = 10 + 3 * np.sin(2 * X[:, 0]) + spread(X) * RNG.normal(size=len(X))
 
 @pytest.fixture(scope="module")
 def model():
-    # One network of each view.
+    # Networks with trees and without.
     return DiffusionRegressor(width=32, depth=1, n_networks=3, steps=1500, learning_rate=3e-3).fit(X, Y)
 
 
@@ -82,6 +83,45 @@ def test_features_of_each_view_against_their_formulas():
         np.testing.assert_allclose(parts[:, :5], np.stack(plain, axis=1), atol=1e-5)
         np.testing.assert_allclose(parts[:, 5:11], view[0] * np.stack(further, axis=1), atol=1e-5)
         np.testing.assert_allclose(parts[:, 11:, 0], view[1] * 2**0.5 * (2 * np.stack(of_first, axis=1) - 1), atol=1e-5)
+
+
+def test_trees_guess_a_row_of_training_without_it():
+    x, y = X[:300], Y[:300]
+    trees, guessed = Guesses.fit(x, y, 0)
+    assert guessed.shape == trees.of(x).shape == (300, 2)
+    moved = np.where(np.arange(300) == 7, 1e4, y)
+    other = Guesses.fit(x, moved, 0)[1]
+    assert np.array_equal(other[7], guessed[7]) and np.abs(other - guessed).max() > 1
+    held = np.random.default_rng(3).uniform(-1, 1, (500, 2))
+    error = np.abs(trees.of(held) - (10 + 3 * np.sin(2 * held[:, :1]))).mean(axis=0)
+    assert (error < 0.4).all() and (np.abs(guessed - (10 + 3 * np.sin(2 * x[:, :1]))).mean(axis=0) < 0.4).all()
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept"),
+    [
+        ([0.5, 0.4, 0.6, 0.5], [0, 1, 0, 1]),
+        ([0.4, 0.5, 0.5, 0.6], [1, 0, 1, 0]),
+        ([0.5, 0.49, 0.5, 0.49], [1, 1, 1, 1]),
+    ],
+)
+def test_networks_with_a_higher_loss_are_left_out_unless_it_may_be_chance(losses, kept):
+    history = np.stack([np.full(4, 9.0), losses], axis=1)
+    sees = np.array([False, True, False, True])
+    assert _is_kept(history, sees, 200).tolist() == kept
+    assert _is_kept(history, sees, 1).all() and _is_kept(history[:, :0], sees, 0).all()
+
+
+@pytest.mark.slow
+def test_networks_that_see_trees_are_kept_where_those_learn_more():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 1, (1000, 1))
+    y = rng.normal(size=40)[(40 * x[:, 0]).astype(int)] + 0.05 * rng.normal(size=1000)
+    model = DiffusionRegressor(width=16, depth=1, n_networks=2, steps=400).fit(x[:800], y[:800])
+    assert model.model_.target.sees_guesses.tolist() == [True]
+    assert np.abs(model.predict(x[800:]) - y[800:]).mean() < 0.2
+    few = DiffusionRegressor(**QUICK).fit(x[: FEWEST_ROWS - 1], y[: FEWEST_ROWS - 1])
+    assert few.guesses_ is None and few.model_.target.sees_guesses.tolist() == [False, False]
 
 
 def test_draws_quantiles_and_means_are_of_one_distribution(quick):

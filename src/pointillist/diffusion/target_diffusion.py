@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Objective
 from pointillist.diffusion.mixed_likelihood import FLOW_POINTS, STEPS, flow_to_prior, noised_mean, number_log_density
@@ -39,7 +39,7 @@ PIECES = 12
 GAIN = 3.0
 """What features are multiplied by, so that networks learn functions of x that are less smooth sooner."""
 
-VIEWS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+VIEWS = ((1.0, 0.0), (0.0, 0.0), (0.0, 1.0))
 """What networks see, in turn: whether they see the further frequencies, and the pieces. None suits all tables."""
 
 
@@ -63,6 +63,11 @@ def features(x: Float[Array, " m"], view: Float[Array, " 2"]) -> Float[Array, " 
     parts = [*plain, *(view[0] * part for part in further), *(view[1] * part for part in pieces)]
     # Of a variance near 1, as the numbers have.
     return GAIN * jnp.concatenate([numbers, *(2**0.5 * part for part in parts)])
+
+
+def guess_places(n_inputs: int, n_guesses: int) -> Bool[np.ndarray, " m"]:
+    """Which of the numbers that `features` takes are of guesses, the last of the inputs."""
+    return np.arange(2 * n_inputs) % n_inputs >= n_inputs - n_guesses
 
 
 def _waves(numbers: Float[Array, " k"], frequencies: Sequence[float]) -> list[Float[Array, " k"]]:
@@ -130,20 +135,26 @@ class TargetDistribution(eqx.Module):
     Attributes:
         networks: The networks, stacked.
         views: The view of each.
+        sees_guesses: Whether each sees the guesses of y.
         n_inputs: Number of the others; `features` takes two numbers for each.
+        n_guesses: Number of guesses of y, which are the last of them.
     """
 
     networks: NumberNetwork
     views: Float[Array | np.ndarray, "networks 2"]
+    sees_guesses: Bool[Array | np.ndarray, " networks"]
     n_inputs: int = eqx.field(static=True)
+    n_guesses: int = eqx.field(static=True)
 
     def denoisers(self, x: Float[Array, " m"]) -> NumberDenoiser:
         """E[y_0 | y_t, x] of the networks, stacked."""
+        is_guess = jnp.asarray(guess_places(self.n_inputs, self.n_guesses))
 
-        def of_one(network: NumberNetwork, view: Array) -> NumberDenoiser:
-            return NumberDenoiser(network, SCHEDULE, jnp.ones(1, bool), network.context(features(x, view)))
+        def of_one(network: NumberNetwork, view: Array, sees_guesses: Array) -> NumberDenoiser:
+            seen = jnp.where(is_guess & ~sees_guesses, 0.0, x)
+            return NumberDenoiser(network, SCHEDULE, jnp.ones(1, bool), network.context(features(seen, view)))
 
-        return jax.vmap(of_one)(self.networks, jnp.asarray(self.views))
+        return jax.vmap(of_one)(self.networks, jnp.asarray(self.views), jnp.asarray(self.sees_guesses))
 
     @property
     def n_networks(self) -> int:

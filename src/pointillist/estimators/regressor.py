@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.arguments import RandomState, check_unmasked, is_number, is_whole, seed_of
 from pointillist.engine.devices import configure
+from pointillist.estimators.guesses import FEWEST_ROWS, Guesses
 from pointillist.models.predictive import Predictive, checked_draws, checked_levels
 from pointillist.models.regression import FEW_ROWS, MANY, MANY_ROWS, Fitting, Regression, fit_regression
 
@@ -24,8 +25,12 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
     1612.01474). In one dimension the probability-flow ODE is a monotone map from N(0, 1) to the distribution of each
     network, so that quantiles, draws and densities need no sampling from a chain. x and y are standardized.
 
-    Networks see different features of x, in turn: Fourier features of low frequencies; with them those of higher ones;
-    with them piecewise linear functions between quantiles (Gorishniy et al. 2022, arXiv 2203.05556).
+    Networks see different features of x, in turn: Fourier features of low frequencies and of higher ones; those of low
+    ones alone; with them piecewise linear functions between quantiles (Gorishniy et al. 2022, arXiv 2203.05556).
+
+    With 500 rows or more, every second network also sees what boosted and extremely randomized trees predict of y
+    (scikit-learn's; for a row of training, those that grew on other rows), as in stacked regressions (Breiman 1996,
+    Machine Learning 24, 49-64). If networks of one kind have a lower loss on held-out rows, the others are left out.
 
     A target that takes at most 256 values, each of four training rows on average, is discrete: predictions are these
     values, and probabilities are masses.
@@ -33,7 +38,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
     Args:
         width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
-        n_networks: Number of networks, which are trained side by side; None for 6, or 3 of more than 5,000 rows.
+        n_networks: Number of networks, which are trained side by side; None for 6, or 4 of more than 5,000 rows.
         steps: Most training steps of each network; None for 4,000, or 10,000 of more than 5,000 rows.
         batch_size: Number of rows in a step; None for an eighth of the rows, from 64 to 128, or
             all if there are fewer.
@@ -46,6 +51,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
 
     Attributes:
         model_: The fitted model, a `pointillist.models.regression.Regression`.
+        guesses_: The trees, a `pointillist.estimators.guesses.Guesses`; None of fewer rows, or for a single network.
         n_features_in_: Number of columns of x.
 
     Example:
@@ -89,7 +95,12 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         configure()
         check_unmasked(X=X, y=y)
         rows, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
-        self.model_ = fit_regression(rows, np.asarray(target, np.float64), self._fitting(len(rows)))
+        y, fitting = np.asarray(target, np.float64), self._fitting(len(rows))
+        self.guesses_, n_guesses, seen = None, 0, rows
+        if len(rows) >= FEWEST_ROWS and fitting.n_networks > 1:
+            self.guesses_, guessed = Guesses.fit(rows, y, fitting.seed)
+            n_guesses, seen = guessed.shape[1], np.column_stack([rows, guessed])
+        self.model_ = fit_regression(seen, y, fitting, n_guesses)
         return self
 
     def _fitting(self, n_rows: int) -> Fitting:
@@ -122,7 +133,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         """Draws y for each row, shape (n, n_draws)."""
         n = checked_draws(n_draws)
         model, rows = self._checked(X)
-        return model.sample(rows, n, np.random.default_rng(seed_of(random_state)))
+        return model.sample(self._seen(rows), n, np.random.default_rng(seed_of(random_state)))
 
     def log_prob(self, X: ArrayLike, y: ArrayLike) -> Float[np.ndarray, " n"]:
         """Computes log p(y | x) of each row in nats, shape (n,): of a density in the units of y, or of a mass.
@@ -133,7 +144,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         check_unmasked(X=X, y=y)
         rows, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=False)
-        return self.model_.log_prob(rows, np.asarray(target, np.float64))
+        return self.model_.log_prob(self._seen(rows), np.asarray(target, np.float64))
 
     def plot_predictions(
         self,
@@ -174,7 +185,11 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
 
     def _points(self, X: ArrayLike) -> Predictive:
         model, rows = self._checked(X)
-        return model.points(rows)
+        return model.points(self._seen(rows))
+
+    def _seen(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+        """Rows with what trees guess of them, if there are some."""
+        return rows if self.guesses_ is None else np.column_stack([rows, self.guesses_.of(rows)])
 
     def _checked(self, X: ArrayLike) -> tuple[Regression, Any]:
         check_is_fitted(self)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from pointillist.diffusion.mixed_sampling import SCHEDULE
 from pointillist.diffusion.target_diffusion import (
@@ -15,6 +15,7 @@ from pointillist.diffusion.target_diffusion import (
     TargetLogDensity,
     TargetObjective,
     TargetShares,
+    guess_places,
 )
 from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.mapping import map_rows
@@ -25,9 +26,12 @@ from pointillist.models.predictive import Predictive, levels_of
 from pointillist.points.repeats import are_few
 
 MANY = 5000
-FEW_ROWS, MANY_ROWS = {"n_networks": 6, "steps": 4000}, {"n_networks": 3, "steps": 10_000}
+FEW_ROWS, MANY_ROWS = {"n_networks": 6, "steps": 4000}, {"n_networks": 4, "steps": 10_000}
 """The number of networks and of their steps where they are left open, for at most so many rows, and for more: what many
 rows gain by longer training is more than what they gain by further networks."""
+
+NEARLY_EQUAL = 1.2
+"""Largest part of a loss by which two that are nearly equal differ, times the root of the number of held-out rows."""
 
 LEVELS = 32
 """Number of quantiles of each network that stand for its distribution."""
@@ -206,8 +210,18 @@ class Regression:
         return np.concatenate([[-np.inf], (self.values[1:] + self.values[:-1]) / 2, [np.inf]])
 
 
-def fit_regression(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], fitting: Fitting) -> Regression:
+def fit_regression(
+    x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], fitting: Fitting, n_guesses: int = 0
+) -> Regression:
     """Fits an ensemble to rows x and numbers y.
+
+    Args:
+        x: The rows.
+        y: The numbers.
+        fitting: How it is trained.
+        n_guesses: Number of the last columns of x that are guesses of y. Every second network sees them. Of those that
+            do and those that do not, the ones with the lower mean loss on held-out rows are kept; or all of them, if
+            these losses are nearly equal, or no rows are held out.
 
     Raises:
         ValueError: If training diverges.
@@ -215,13 +229,33 @@ def fit_regression(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], fitt
     distinct = np.unique(y)
     is_discrete = are_few(distinct, len(y))
     n_held = min(round(fitting.validation_fraction * len(y)), len(y) - 1)
-    held = [_held_out(len(y), n_held, fitting.seed, i) for i in range(fitting.n_networks)]
+    # Two that are compared are so on the same rows.
+    pairs = np.arange(fitting.n_networks) // (2 if n_guesses else 1)
+    held = [_held_out(len(y), n_held, fitting.seed, int(i)) for i in pairs]
     units = Units.of(x, y, is_discrete=is_discrete)
     rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
-    views = np.array(VIEWS, np.float32)[np.arange(fitting.n_networks) % len(VIEWS)]
-    networks, history = _trained(rows, held, views, fitting)
-    target = TargetDistribution(jax.tree.map(lambda *leaves: np.stack(leaves), *networks), views, x.shape[1])
+    sees_guesses = (np.arange(fitting.n_networks) % 2 == 1) & (n_guesses > 0)
+    views = np.array(VIEWS, np.float32)[pairs % len(VIEWS)]
+    hidden = np.concatenate([[False], guess_places(x.shape[1], n_guesses)])
+    data = [_in_view(np.where(hidden & ~sees, 0, rows), view) for sees, view in zip(sees_guesses, views, strict=True)]
+    networks, history = _trained(data, held, fitting)
+    kept = np.flatnonzero(_is_kept(history, sees_guesses, n_held))
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(networks[i] for i in kept))
+    target = TargetDistribution(stacked, views[kept], sees_guesses[kept], x.shape[1], n_guesses)
     return Regression(target, units, distinct if is_discrete else None, history)
+
+
+def _is_kept(
+    history: Float[np.ndarray, "networks checks"], sees: Bool[np.ndarray, " networks"], n_held: int
+) -> Bool[np.ndarray, " networks"]:
+    """Which networks are kept, by the losses of those that see guesses and of the others on the same held-out rows."""
+    if not sees.any() or sees.all() or not history.shape[1]:
+        return np.ones(len(sees), bool)
+    best = history.min(axis=1)
+    with_guesses, without = best[sees].mean(), best[~sees].mean()
+    if abs(with_guesses / without - 1) < NEARLY_EQUAL / (sees.sum() * n_held) ** 0.5:
+        return np.ones(len(sees), bool)
+    return sees == (with_guesses < without)
 
 
 def _scale(y: Float[np.ndarray, " n"]) -> float:
@@ -230,17 +264,14 @@ def _scale(y: Float[np.ndarray, " n"]) -> float:
 
 
 def _trained(
-    rows: Float[np.ndarray, "n columns"],
-    held: list[Int[np.ndarray, " v"]],
-    views: Float[np.ndarray, "networks 2"],
-    fitting: Fitting,
+    rows: list[Float[np.ndarray, "n columns"]], held: list[Int[np.ndarray, " v"]], fitting: Fitting
 ) -> tuple[list[Weights], Float[np.ndarray, "networks checks"]]:
-    """Trains the networks side by side; returns each one's best weights, and the held-out losses."""
-    n = len(rows) - len(held[0])
+    """Trains networks side by side, each on its own rows but those held out; returns best weights, and all losses."""
+    n = len(rows[0]) - len(held[0])
     batch_size = min(fitting.batch_size or int(np.clip(n // 8, 64, 128)), n)
     per_epoch = n // batch_size
     epochs = max(1, fitting.steps // per_epoch)
-    architecture = TargetArchitecture((rows.shape[1] - 1) // 2, fitting.width, fitting.depth)
+    architecture = TargetArchitecture((rows[0].shape[1] - 3) // 2, fitting.width, fitting.depth)
     objective = TargetObjective()
     recipes = [
         Recipe(
@@ -255,8 +286,8 @@ def _trained(
         )
         for i in range(fitting.n_networks)
     ]
-    data = np.stack([_in_view(np.delete(rows, own, axis=0), view) for own, view in zip(held, views, strict=True)])
-    unseen = [_in_view(rows[own], view) for own, view in zip(held, views, strict=True)]
+    data = np.stack([np.delete(own, places, axis=0) for own, places in zip(rows, held, strict=True)])
+    unseen = [own[places] for own, places in zip(rows, held, strict=True)]
     spread = np.ones((len(data), data.shape[2]), np.float32)
     trainer = StackTrainer(
         data, recipes, architecture, Method(objective, batch_size, is_averaged=True), sigma_data=spread
