@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-FEWEST_ROWS = 500
+FEWEST_ROWS = 1000
 """Fewest rows for which trees are grown; of fewer, networks learn as much."""
 
 N_FOLDS, N_BOOSTED, N_EXTRA = 5, 300, 100

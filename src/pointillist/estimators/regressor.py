@@ -28,7 +28,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
     Networks see different features of x, in turn: Fourier features of low frequencies and of higher ones; those of low
     ones alone; with them piecewise linear functions between quantiles (Gorishniy et al. 2022, arXiv 2203.05556).
 
-    With 500 rows or more, every second network also sees what boosted and extremely randomized trees predict of y
+    With 1,000 rows or more, every second network also sees what boosted and extremely randomized trees predict of y
     (scikit-learn's; for a row of training, those that grew on other rows), as in stacked regressions (Breiman 1996,
     Machine Learning 24, 49-64). If networks of one kind have a lower loss on held-out rows, the others are left out.
 
