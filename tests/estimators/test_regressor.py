@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 from sklearn.base import clone
+from sklearn.model_selection import KFold
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pointillist import DiffusionRegressor
-from pointillist.diffusion.target_diffusion import GAIN, VIEWS, features
+from pointillist.diffusion.target_diffusion import GAIN, VIEWS, TargetDistribution, features
 from pointillist.estimators.guesses import FEWEST_ROWS, Guesses
 from pointillist.models.regression import Units, _is_kept
 
@@ -89,12 +90,28 @@ def test_trees_guess_a_row_of_training_without_it():
     x, y = X[:300], Y[:300]
     trees, guessed = Guesses.fit(x, y, 0)
     assert guessed.shape == trees.of(x).shape == (300, 2)
-    moved = np.where(np.arange(300) == 7, 1e4, y)
-    other = Guesses.fit(x, moved, 0)[1]
-    assert np.array_equal(other[7], guessed[7]) and np.abs(other - guessed).max() > 1
+    assert np.array_equal(guessed, Guesses.fit(x, y, 0)[1])
+    # Two targets that change places leave the units as they are.
+    left = next(left for _, left in KFold(5, shuffle=True, random_state=0).split(x) if 7 in left)
+    order, other = np.arange(300), left[np.abs(y[left] - y[7]).argmax()]
+    order[[7, other]] = other, 7
+    again = Guesses.fit(x, y[order], 0)[1]
+    np.testing.assert_allclose(again[left], guessed[left], atol=1e-6)
+    assert np.abs(again - guessed).max() > 0.1
     held = np.random.default_rng(3).uniform(-1, 1, (500, 2))
-    error = np.abs(trees.of(held) - (10 + 3 * np.sin(2 * held[:, :1]))).mean(axis=0)
-    assert (error < 0.4).all() and (np.abs(guessed - (10 + 3 * np.sin(2 * x[:, :1]))).mean(axis=0) < 0.4).all()
+    for rows, found in ((held, trees.of(held)), (x, guessed)):
+        error = np.abs(trees.units.y_of(found) - (10 + 3 * np.sin(2 * rows[:, :1])))
+        assert (error.mean(axis=0) < 0.4).all()
+    assert not trees.without_trees().of(held).any()
+
+
+def test_networks_that_do_not_see_guesses_do_not_change_with_them():
+    networks = DiffusionRegressor(**QUICK).fit(X[:100], Y[:100]).model_.target.networks
+    views, sees = np.zeros((2, 2), np.float32), np.array([False, True])
+    target = TargetDistribution(networks, views, sees, 2, 1)
+    rows = np.array([[0.3, 0.2, 4.0, 5.0], [0.3, -0.9, 4.0, 11.0]], np.float32)
+    found = [np.asarray(target.denoisers(jnp.asarray(row)).known) for row in rows]
+    assert np.array_equal(found[0][0], found[1][0]) and not np.allclose(found[0][1], found[1][1])
 
 
 @pytest.mark.parametrize(
@@ -109,6 +126,7 @@ def test_networks_with_a_higher_loss_are_left_out_unless_it_may_be_chance(losses
     history = np.stack([np.full(4, 9.0), losses], axis=1)
     sees = np.array([False, True, False, True])
     assert _is_kept(history, sees, 200).tolist() == kept
+    assert _is_kept(np.vstack([history, history[:1] / 9]), np.append(sees, False), 200).tolist()[:4] == kept
     assert _is_kept(history, sees, 1).all() and _is_kept(history[:, :0], sees, 0).all()
 
 

@@ -108,6 +108,27 @@ def test_a_given_end_of_a_chain_decides_all_of_it(rng):
         np.testing.assert_allclose(back[4], back[1] + back[3], atol=1e-6)
 
 
+def test_what_given_cells_decide_through_others_is_given_too(rng):
+    a, e = np.round(rng.gamma(3, 80, N) + 1, 2), np.round(rng.normal(size=N), 3)
+    data = [*map(cells, (a, np.log(a), e, np.log(a) + e))]
+    codes, found = found_in(*data)
+    new = [cells(rng.permutation(column.values)) for column in data]
+    wanted = [data[0], *new[1:3], data[3]]
+    back = restored(wanted, codes, found, np.isin(np.arange(4), [0, 3])[None].repeat(N, axis=0))
+    for own, column in zip(back, data, strict=True):
+        np.testing.assert_allclose(own.values, column.values, atol=1e-9)
+
+
+def test_factors_of_many_digits_are_found_where_large_numbers_ask_for_them(rng):
+    seconds = rng.integers(0, 10**7, N).astype(float)
+    (own,) = found_in(cells(seconds), cells(np.round(seconds / 86400, 2)))[1]
+    assert own.factors[0] == pytest.approx(1 / 86400, rel=1e-6)
+    many = np.round(np.append(rng.gamma(3, 8, 20_000), 1e6), 2)
+    data = [cells(many), cells(np.round(1.60934 * many, 2))]
+    (own,) = [each for each in found_in(*data)[1] if each.factors]
+    assert own.factors == (1.60934,)
+
+
 def test_a_column_decides_others_though_some_are_functions_of_each_other(rng):
     lengths, route = rng.integers(100, 3000, 60), rng.integers(0, 60, N)
     lengths[1] = lengths[0]

@@ -25,8 +25,9 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
     1612.01474). In one dimension the probability-flow ODE is a monotone map from N(0, 1) to the distribution of each
     network, so that quantiles, draws and densities need no sampling from a chain. x and y are standardized.
 
-    Networks see different features of x, in turn: Fourier features of low frequencies and of higher ones; those of low
-    ones alone; with them piecewise linear functions between quantiles (Gorishniy et al. 2022, arXiv 2203.05556).
+    Networks see different features of x, in turn (two by two, if there are trees): Fourier features of low frequencies
+    and of higher ones; those of low ones alone; with these, piecewise linear functions between quantiles (Gorishniy et
+    al. 2022, arXiv 2203.05556).
 
     With 1,000 rows or more, every second network also sees what boosted and extremely randomized trees predict of y
     (scikit-learn's; for a row of training, those that grew on other rows), as in stacked regressions (Breiman 1996,
@@ -39,6 +40,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         width: Number of units of a hidden layer.
         depth: Number of hidden blocks.
         n_networks: Number of networks, which are trained side by side; None for 6, or 4 of more than 5,000 rows.
+            With trees, half of them may be left out.
         steps: Most training steps of each network; None for 4,000, or 10,000 of more than 5,000 rows.
         batch_size: Number of rows in a step; None for an eighth of the rows, from 64 to 128, or
             all if there are fewer.
@@ -96,11 +98,13 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         check_unmasked(X=X, y=y)
         rows, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
         y, fitting = np.asarray(target, np.float64), self._fitting(len(rows))
-        self.guesses_, n_guesses, seen = None, 0, rows
+        guesses, guessed = None, np.empty((len(rows), 0))
         if len(rows) >= FEWEST_ROWS and fitting.n_networks > 1:
-            self.guesses_, guessed = Guesses.fit(rows, y, fitting.seed)
-            n_guesses, seen = guessed.shape[1], np.column_stack([rows, guessed])
-        self.model_ = fit_regression(seen, y, fitting, n_guesses)
+            guesses, guessed = Guesses.fit(rows, y, fitting.seed)
+        model = fit_regression(np.column_stack([rows, guessed]), y, fitting, guessed.shape[1])
+        if guesses is not None and not model.target.sees_guesses.any():
+            guesses = guesses.without_trees()
+        self.model_, self.guesses_ = model, guesses
         return self
 
     def _fitting(self, n_rows: int) -> Fitting:

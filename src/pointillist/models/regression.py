@@ -116,9 +116,12 @@ class Units:
 
     def of_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n 2*k"]:
         """Returns x in standard units, clipped, and its places among the quantiles."""
-        standard = np.clip((x - self.x_mean) / self.x_scale, -FARTHEST, FARTHEST)
         places = [np.interp(own, at, np.arange(len(at))) for own, at in zip(x.T, self.quantiles, strict=True)]
-        return np.column_stack([standard, *places])
+        return np.column_stack([self.standard(x), *places])
+
+    def standard(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """Returns x in standard units, clipped."""
+        return np.clip((x - self.x_mean) / self.x_scale, -FARTHEST, FARTHEST)
 
     def of_y(self, y: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Returns y in standard units."""
@@ -143,7 +146,7 @@ class Regression:
         target: The distribution, in standard units.
         units: The units.
         values: The values of y if it takes few, increasing; None for any number.
-        history: Held-out loss of each network at each check, shape (networks, checks).
+        history: Held-out loss of each network that was trained at each check, shape (networks, checks).
     """
 
     target: TargetDistribution
@@ -249,10 +252,10 @@ def _is_kept(
     history: Float[np.ndarray, "networks checks"], sees: Bool[np.ndarray, " networks"], n_held: int
 ) -> Bool[np.ndarray, " networks"]:
     """Which networks are kept, by the losses of those that see guesses and of the others on the same held-out rows."""
-    if not sees.any() or sees.all() or not history.shape[1]:
+    if not sees.any() or not history.shape[1]:
         return np.ones(len(sees), bool)
-    best = history.min(axis=1)
-    with_guesses, without = best[sees].mean(), best[~sees].mean()
+    pairs = history.min(axis=1)[: 2 * sees.sum()].reshape(-1, 2)
+    without, with_guesses = pairs.mean(axis=0)
     if abs(with_guesses / without - 1) < NEARLY_EQUAL / (sees.sum() * n_held) ** 0.5:
         return np.ones(len(sees), bool)
     return sees == (with_guesses < without)

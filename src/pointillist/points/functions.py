@@ -83,7 +83,10 @@ def functions(
             continue
         there = ~columns[column].is_missing & ~columns[term].is_missing
         x, y = (columns[place].values[there].astype(float) for place in (term, column))
-        if _Precision.of(y, code).holds(function, x, *found):
+        if not _Precision.of(y, code).holds(function, x, *found):
+            # Larger numbers may ask for more digits of the factor.
+            found = _fitted(function, x, y, code)
+        if found is not None:
             of[column] = {term}
             yield column, term, name, *found
 
@@ -174,11 +177,8 @@ def _fitted(
         return None
     # Of numbers that are rounded, the one whose largest error is least is nearer to the true one.
     reach = 4 * most / mean_square**0.5
-    nearest = float(
-        minimize_scalar(
-            lambda factor: np.ptp(y - factor * z), bounds=(exact - reach, exact + reach), method="bounded"
-        ).x
-    )
+    step = minimize_scalar(lambda step: np.ptp(y - (exact + step * reach) * z), bounds=(-1, 1), method="bounded").x
+    nearest = exact + float(step) * reach
     candidates = []
     for n, factor in (*_shortened(nearest), *_shortened(exact)):
         left = y - factor * z

@@ -154,11 +154,23 @@ class Relation:
             return own / (self.factors[0] * rest**self.power)
         return (own / (self.factors[0] * first)) ** self.power - (rest - values[:, i])
 
-    def given_through(self, is_fixed: Bool[np.ndarray, "n d"]) -> tuple[Bool[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-        """Which rows give a sum and all its terms but one, which is given by them then; and the position of that."""
-        free = ~is_fixed[:, list(self.terms)]
-        is_solved = is_fixed[:, self.column] & (free.sum(axis=1) == 1) & (self.power == 0)
-        return is_solved, np.array(self.terms)[free.argmax(axis=1)]
+    def fix_last(
+        self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"]
+    ) -> Bool[np.ndarray, " n"]:
+        """Solves a sum or a function for the only one of its columns that is not fixed, and fixes that; says where."""
+        places = np.array(self.places)
+        free = ~is_fixed[:, places]
+        rows = (free.sum(axis=1) == 1) & (self.power == 0)
+        rows &= ~np.any([columns[place].is_missing for place in places], axis=0)
+        if rows.any():
+            self.restored(columns, codes, is_fixed | ~rows[:, None], is_last=True)
+            values = np.stack([columns[place].values for place in places], axis=1).astype(float)
+            with np.errstate(all="ignore"):
+                of_terms = FUNCTIONS[self.function][0](values[:, 1:]) @ np.array(self.factors) + self.constant
+            # What has no such value is not fixed by others, and may change for them.
+            rows &= np.isfinite(of_terms)
+            is_fixed[rows, places[free.argmax(axis=1)][rows]] = True
+        return rows
 
     def check(self, codes: Sequence[ColumnCode]) -> None:
         """Raises a ValueError if it has a column of categories."""
@@ -363,11 +375,9 @@ def restored(
     others = [each for each in found if isinstance(each, Relation) and each.factors]
     # What is looked up changes for other relations only where nothing else can.
     is_fixed = is_fixed.copy()
-    for relation in reversed(others):
-        is_solved, term = relation.given_through(is_fixed)
-        if is_solved.any():
-            relation.restored(cells, codes, is_fixed | ~is_solved[:, None], is_last=True)
-            is_fixed[is_solved, term[is_solved]] = True
+    # What given cells decide through others is given too.
+    while any([relation.fix_last(cells, codes, is_fixed).any() for relation in others]):
+        pass
     is_held = is_fixed.copy()
     for table in tables:
         is_held[:, list(table.places[table.is_followed :])] = True

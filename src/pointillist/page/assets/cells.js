@@ -216,7 +216,7 @@
   }
 
   /**
-   * Calculates the terms that sums give, of which all else is given.
+   * Solves sums and functions for the only column that is not given, which is given then, until none is left.
    *
    * @param {Relation[]} relations
    * @param {DrawnColumn[]} columns
@@ -225,14 +225,20 @@
   function givenThrough(relations, columns, first, rows, isGiven) {
     const known = new Set();
     const isFixed = (row, token) => known.has(row * columns.length + token) || isGiven(row, token);
-    for (const each of [...relations].reverse()) {
-      const [column, terms, factors, , power] = each;
-      if (power || !factors.length) continue;
-      for (let r = first; r < first + rows; r++) {
-        const free = terms.filter((token) => !isFixed(r, token));
-        if (free.length !== 1 || !isFixed(r, column)) continue;
-        restoreOnce(each, columns, r, 1, isFixed, true);
-        known.add(r * columns.length + free[0]);
+    const solvable = relations.filter(([, , factors, , power]) => factors.length && !power);
+    for (let found = true; found; ) {
+      found = false;
+      for (const each of solvable) {
+        const [column, terms, , , , name] = each;
+        for (let r = first; r < first + rows; r++) {
+          const places = [column, ...terms];
+          const free = places.filter((token) => !isFixed(r, token));
+          if (free.length !== 1 || places.some((token) => Number.isNaN(columns[token].values[r]))) continue;
+          restoreOnce(each, columns, r, 1, isFixed, true);
+          if (!terms.every((token) => Number.isFinite(functions[name][0](columns[token].values[r])))) continue;
+          known.add(r * columns.length + free[0]);
+          found = true;
+        }
       }
     }
     return known;
