@@ -194,6 +194,12 @@ def test_numbers_with_all_their_digits_and_little_noise_are_no_function(rng):
     assert found_in(cells(x), cells(np.log(x) + 1e-9 * rng.normal(size=N)))[1] == []
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-160, 1e160, 1e300])
+def test_numbers_of_any_size_are_compared(rng, size):
+    x = rng.gamma(3, 8, N)
+    found_in(cells(size * x), cells(x), cells(-x))
+
+
 def test_whole_numbers_of_which_half_are_one_more_are_no_function(rng):
     x = rng.integers(0, 1000, N)
     assert found_in(cells(x), cells(x + rng.integers(0, 2, N)))[1] == []

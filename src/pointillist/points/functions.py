@@ -170,13 +170,13 @@ def _fitted(
 
     z, precision = function(x), _Precision.of(y, code)
     of_z, of_y = z - z.mean(), y - y.mean()
-    mean_square, most = float(np.mean(of_z**2)), float(precision.within.max())
-    exact = float(np.mean(of_z * of_y)) / mean_square
+    mean_square, most = np.mean(of_z**2), float(precision.within.max())
+    exact = float(np.mean(of_z * of_y) / mean_square)
     # No other fit is as near on average.
     if not np.isfinite(exact) or np.sqrt(np.mean((exact * of_z - of_y) ** 2)) > most:
         return None
     # Of numbers that are rounded, the one whose largest error is least is nearer to the true one.
-    reach = 4 * most / mean_square**0.5
+    reach = 4 * most / float(mean_square) ** 0.5
     step = minimize_scalar(lambda step: np.ptp(y - (exact + step * reach) * z), bounds=(-1, 1), method="bounded").x
     nearest = exact + float(step) * reach
     candidates = []

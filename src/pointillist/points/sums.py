@@ -30,8 +30,9 @@ def sums(
         For each, the column, its terms, their factors, and the constant.
     """
     values = np.stack([columns[place].values[rows].astype(float) for place in places], axis=1)
-    middle, spread = values.mean(axis=0), values.std(axis=0)
-    varies = spread > 0
+    with np.errstate(over="ignore"):
+        middle, spread = values.mean(axis=0), values.std(axis=0)
+    varies = (spread > 0) & np.isfinite(spread)
     own, middle, spread = [p for p, v in zip(places, varies, strict=True) if v], middle[varies], spread[varies]
     if len(own) < 2:
         return
