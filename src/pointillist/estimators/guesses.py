@@ -11,8 +11,11 @@ from pointillist.models.regression import Units
 FEWEST_ROWS = 1000
 """Fewest rows for which trees are grown; of fewer, networks learn as much."""
 
-N_FOLDS, N_KINDS, N_BOOSTED, N_EXTRA = 5, 2, 300, 100
-"""Number of parts of the rows, each guessed by trees that grew on the others; of kinds of trees; and most of each."""
+N_KINDS, N_BOOSTED, N_EXTRA = 2, 300, 100
+"""Number of kinds of trees, and most trees of each."""
+
+N_FOLDS, N_FOLDS_OF_MANY, MANY = 5, 3, 10_000
+"""Number of parts of the rows, each guessed by trees that grew on the others; that of more than so many rows."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Guesses:
         x, y = units.standard(x), units.of_y(y)
         guessed = np.empty((len(y), len(kinds)))
         models: list[list[Any]] = [[] for _ in kinds]
-        for grown, left in KFold(N_FOLDS, shuffle=True, random_state=seed).split(x):
+        n_folds = N_FOLDS if len(x) <= MANY else N_FOLDS_OF_MANY
+        for grown, left in KFold(n_folds, shuffle=True, random_state=seed).split(x):
             for i, kind in enumerate(kinds):
                 model = clone(kind).fit(x[grown], y[grown])
                 if hasattr(model, "n_jobs"):
@@ -67,7 +71,7 @@ class Guesses:
         return replace(self, models=())
 
     def of(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n kinds"]:
-        """Guesses the number of rows: the mean of all models of a kind, four of which know a row of training."""
+        """Guesses the number of rows: the mean of all models of a kind, of which all but one know a row of training."""
         if not self.models:
             return np.zeros((len(x), N_KINDS))
         x = self.units.standard(x)
