@@ -169,8 +169,8 @@ declare global {
   }
 
   /**
-   * A column is a sum of others, or of a function of another; with a power a product or a quotient; without factors it is
-   * no less than another.
+   * A column is a sum of others, or of a function of another; with a power a product or a quotient; without factors it
+   * is no less than another.
    */
   type Relation = [column: number, terms: number[], factors: number[], constant: number, power: number, name: string];
 

@@ -7,7 +7,7 @@ from pointillist.points.column_code import ColumnCode
 from pointillist.points.functions import FUNCTIONS
 from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import Cells
-from pointillist.points.relations import relations, restored
+from pointillist.points.relations import Relation, relations, restored
 
 N = 1000
 
@@ -88,6 +88,17 @@ def test_values_that_a_function_does_not_have_stay(rng, name, given):
     made = [cells(np.full(N, -1.0)), cells(np.full(N, -2.0))]
     back = restored(made, codes, found, np.tile(given, (N, 1)))
     assert (back[0].values == -1).all() and (back[1].values == -2).all()
+
+
+def test_what_an_unreachable_value_leaves_open_follows_other_given_cells(rng):
+    c = rng.gamma(3, 8, N)
+    data = [cells(c), cells(2 * c + 1), cells(np.sqrt(2 * c + 1))]
+    codes, found = found_in(*data)
+    chain = {each.column: each for each in found}
+    relation = Relation(2, (1,), (1.0,), 0.0, 0, "sqrt")
+    made = [data[0], cells(rng.permutation(2 * c + 1)), cells(np.full(N, -2.0))]
+    back = restored(made, codes, (relation, chain[1]), np.array([True, False, True])[None].repeat(N, axis=0))
+    np.testing.assert_allclose(back[1].values, 2 * c + 1)
 
 
 def test_a_given_end_of_a_chain_decides_all_of_it(rng):
@@ -197,7 +208,8 @@ def test_numbers_with_all_their_digits_and_little_noise_are_no_function(rng):
 @pytest.mark.parametrize("size", [1e-200, 1e-160, 1e160, 1e300])
 def test_numbers_of_any_size_are_compared(rng, size):
     x = rng.gamma(3, 8, N)
-    found_in(cells(size * x), cells(x), cells(-x))
+    found = found_in(cells(size * x), cells(x), cells(-x))[1]
+    assert (2, 1) in {(each.column, each.terms[0]) for each in found}
 
 
 def test_whole_numbers_of_which_half_are_one_more_are_no_function(rng):

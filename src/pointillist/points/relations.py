@@ -164,11 +164,12 @@ class Relation:
         rows &= ~np.any([columns[place].is_missing for place in places], axis=0)
         if rows.any():
             self.restored(columns, codes, is_fixed | ~rows[:, None], is_last=True)
-            values = np.stack([columns[place].values for place in places], axis=1).astype(float)
+            own, term = (columns[place].values.astype(float) for place in places[:2])
+            function, inverse = FUNCTIONS[self.function]
             with np.errstate(all="ignore"):
-                of_terms = FUNCTIONS[self.function][0](values[:, 1:]) @ np.array(self.factors) + self.constant
+                solved = np.where(free[:, 0], function(term), inverse((own - self.constant) / self.factors[0], term))
             # What has no such value is not fixed by others, and may change for them.
-            rows &= np.isfinite(of_terms)
+            rows &= np.isfinite(solved)
             is_fixed[rows, places[free.argmax(axis=1)][rows]] = True
         return rows
 
@@ -268,7 +269,7 @@ def relations(
         Relation(column, (term,), (factor,), constant, 0, name)
         for column, term, name, factor, constant in functions(columns, codes, places, rows, _terms(others))
     ]
-    others += _products(columns, codes, places, whole, others)
+    others += _products(columns, codes, places, rows, others)
     decided = lookups(columns, codes, _terms(others) | _labels(codes, label))
     # In order, so that rows which an order changed obey the others in the end.
     return (*decided, *(*_orders(columns, places), *_in_turn(others))[:_MOST_RELATIONS])
@@ -288,11 +289,9 @@ def _products(
     columns: Sequence[Cells],
     codes: Sequence[ColumnCode],
     places: list[int],
-    whole: Bool[np.ndarray, " n"],
+    rows: Int[np.ndarray, " m"],
     others: Sequence[Relation],
 ) -> list[Relation]:
-    rows = np.flatnonzero(whole)
-    rows = rows[np.arange(min(len(rows), _ROWS)) * len(rows) // min(len(rows), _ROWS)]
     own = [place for place in places if not columns[place].is_date and np.ptp(columns[place].values[rows]) > 0]
     if not 2 < len(own) <= MOST_COLUMNS:
         return []

@@ -229,13 +229,17 @@
     for (let found = true; found; ) {
       found = false;
       for (const each of solvable) {
-        const [column, terms, , , , name] = each;
+        const [column, terms, factors, constant, , name] = each;
+        const [inside, inverse] = functions[name];
         for (let r = first; r < first + rows; r++) {
           const places = [column, ...terms];
           const free = places.filter((token) => !isFixed(r, token));
           if (free.length !== 1 || places.some((token) => Number.isNaN(columns[token].values[r]))) continue;
           restoreOnce(each, columns, r, 1, isFixed, true);
-          if (!terms.every((token) => Number.isFinite(functions[name][0](columns[token].values[r])))) continue;
+          // What has no such value is not fixed by others, and may change for them.
+          const [own, term] = places.map((token) => columns[token].values[r]);
+          const solved = free[0] === column ? inside(term) : inverse((own - constant) / factors[0], term);
+          if (!Number.isFinite(solved)) continue;
           known.add(r * columns.length + free[0]);
           found = true;
         }
