@@ -18,7 +18,7 @@ from pointillist.cli import main
 from pointillist.cli.calibrating import calibrated
 from pointillist.cli.conditions import _category, where_of
 from pointillist.models.saving import load_model
-from pointillist.points import CsvForm
+from pointillist.points import CsvForm, MixedTable, read_any
 from pointillist.points.number_codec import NumberCodec
 
 SMALL = ("--width", 32, "--depth", 1, "--batch-size", 32)
@@ -91,8 +91,8 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert code == 0 and "oosted" in shown and "independent columns" in shown
     code, shown, _ = run("evaluate", "m", f"pets.{ending}", "--figure", "pets.png")
     assert code == 0 and "oosted" in shown and Path("pets.png").stat().st_size > 10_000
-    found = calibrated(Path("m"), weights := old["weight"].to_numpy(), Path(f"pets.{ending}"), "weight", CsvForm(), 0)
-    assert found.n_rows == len(weights) == N and found.crps < 0.5 * found.marginal_crps and found.coverage[1] > 0.6
+    found = calibrated(Path("m"), MixedTable(old), Path(f"pets.{ending}"), "weight", CsvForm(), 0)
+    assert found.n_rows == N and found.crps < 0.5 * found.marginal_crps and found.coverage[1] > 0.6
     code, shown, _ = run("evaluate", f"new.{ending}", f"pets.{ending}", "--json")
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
 
@@ -416,3 +416,57 @@ def test_fit_and_info_show_relations_that_hold_in_new_rows(run):
     assert run("sample", "m", "-o", "rows.csv", "-n", 50)[0] == 0
     rows = csv.read_csv("rows.csv")
     np.testing.assert_allclose(rows["log"].to_numpy(), np.log(rows["price"].to_numpy()), rtol=1e-9)
+
+
+def test_predicted_times_are_measured_in_the_time_of_their_column(run):
+    """A shift of the clock, or another unit, would leave no interval that holds what came."""
+    hours = pd.date_range("2024-01-01", periods=300, freq="7h", tz="Asia/Tokyo")
+    rng = np.random.default_rng(0)
+    table = pa.table({"kind": rng.choice(["a", "b"], 300), "fed": pa.array(hours, pa.timestamp("ns", "Asia/Tokyo"))})
+    parquet.write_table(table, "fed.parquet")
+    run("fit", "fed.parquet", "-o", "m", "--epochs", 1, *SMALL)
+    for unit in ("ns", "s"):
+        column = table["fed"].cast(pa.timestamp(unit, "UTC"))
+        parquet.write_table(table.set_column(1, "fed", column), "held.parquet")
+        data = read_any(Path("fed.parquet"), is_mixed=True)
+        found = calibrated(Path("m"), data, Path("held.parquet"), "fed", CsvForm(), 0)
+        assert found.n_rows == 300 and found.crps < 1.1 * found.marginal_crps
+        assert abs(np.subtract(found.coverage, (0.5, 0.8, 0.9, 0.95))).max() < 0.12
+
+
+@pytest.mark.slow
+def test_numbers_with_labels_of_numbers_are_evaluated(run):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 300)
+    table = pa.table({"a": y + rng.normal(size=300), "b": rng.normal(size=300), "y": y})
+    csv.write_csv(table, "n.csv")
+    assert run("fit", "n.csv", "--target", "y", "-o", "m", "--epochs", 2)[0] == 0
+    assert isinstance(load_model(Path("m")).codec, NumberCodec)
+    other = table.set_column(2, "y", pa.array(np.where(np.arange(300) == 7, 2, y)))
+    csv.write_csv(other, "other.csv")
+    code, shown, error = run("evaluate", "m", "n.csv", "--holdout", "other.csv", "--target", "y", "--json")
+    assert code == 0, error
+    assert json.loads(shown)["audit"].startswith("No audit: unknown label 2")
+    with_holes = table.set_column(0, "a", pa.array(np.where(np.arange(300) == 3, None, y).tolist(), pa.float64()))
+    csv.write_csv(with_holes, "holes.csv")
+    assert "has NaN in row 3, column 'a'" in run("score", "m", "holes.csv", "-o", "s.csv")[2]
+
+
+def test_files_have_the_columns_of_an_array_by_place(run):
+    rows = np.random.default_rng(0).integers(0, 4, (200, 3))
+    Diffusion(epochs=1, width=32, depth=1, random_state=0).fit(rows).save("m")
+    np.save("rows.npy", rows)
+    assert run("score", "m", "rows.npy", "-o", "s.csv")[0] == 0
+    assert run("predict", "m", "rows.npy", "-o", "p.csv", "--target", 1)[0] == 0
+    assert run("evaluate", "rows.npy", "rows.npy", "--target", 0, "--json")[0] == 0
+
+
+def test_durations_of_csv_files_are_in_the_unit_of_the_model(run):
+    took = pa.array(1000 * np.random.default_rng(0).integers(1, 10**6, 200), pa.duration("ns"))
+    parquet.write_table(pa.table({"kind": ["a", "b"] * 100, "took": took}), "t.parquet")
+    run("fit", "t.parquet", "-o", "m", "--epochs", 1, *SMALL)
+    assert run("sample", "m", "-n", 60, "-o", "rows.csv")[0] == 0
+    code, _, error = run("score", "m", "rows.csv", "-o", "s.csv")
+    assert code == 0, error
+    code, shown, error = run("evaluate", "rows.csv", "t.parquet", "--json")
+    assert code == 0 and json.loads(shown)["columns"], error

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 from sklearn.base import clone
@@ -145,6 +146,7 @@ def test_networks_that_see_trees_are_kept_where_those_learn_more():
 def test_draws_quantiles_and_means_are_of_one_distribution(quick):
     draws = quick.sample(X[:2], 2000, random_state=0)
     assert np.array_equal(draws, quick.sample(X[:2], 2000, random_state=0))
+    assert np.array_equal(draws[:1], quick.sample(X[:1], 2000, random_state=0))
     error = draws.std(axis=1) / 2000**0.5
     assert (np.abs(draws.mean(axis=1) - quick.predict(X[:2])) < 4 * error + 0.01).all()
     levels = [0.1, 0.5, 0.9]
@@ -164,6 +166,25 @@ def test_a_target_of_few_values_has_masses():
     assert (log_mass[:, -2:] == -np.inf).all()
     assert set(model.quantiles(X[:5], [0.2, 0.8]).ravel()) <= set(known)
     assert set(model.sample(X[:5], 3, random_state=0).ravel()) <= set(known)
+
+
+def test_a_target_of_few_values_may_have_long_tails():
+    y = np.append(RNG.poisson(1.0, 399), 5000.0)
+    x = np.zeros((400, 1))
+    model = DiffusionRegressor(**QUICK | {"steps": 400}).fit(x, y)
+    found = np.exp(model.log_prob(np.zeros((3, 1)), [0.0, 1.0, 2.0]))
+    shares = [(y == value).mean() for value in range(3)]
+    np.testing.assert_allclose(found, shares, atol=0.1)
+    spiky = np.where(np.arange(400) < 390, 0.0, np.arange(400.0) ** 2)
+    assert model.fit(x, spiky).model_.units.bend > 0
+
+
+def test_a_fit_that_fails_changes_nothing(quick):
+    model = clone(quick).fit(X[:100], Y[:100])
+    before = model.predict(X[:5])
+    with pytest.raises(ValueError, match="steps must be"):
+        model.set_params(steps=0).fit(np.ones((50, 5)), Y[:50])
+    assert model.n_features_in_ == 2 and np.array_equal(model.predict(X[:5]), before)
 
 
 @pytest.mark.slow
@@ -188,6 +209,13 @@ def test_the_same_seed_gives_the_same_model_in_other_units(quick):
 def test_what_cannot_be_fitted(parameters, message):
     with pytest.raises(ValueError, match=message):
         DiffusionRegressor(**QUICK | parameters).fit(X, Y)
+
+
+def test_dates_are_refused():
+    days = pd.Series(pd.date_range("2024-01-01", periods=len(Y)))
+    for x, y, name in ((X, days, "y"), (pd.DataFrame({"a": X[:, 0], "day": days}), Y, "X"), (X, days.to_numpy(), "y")):
+        with pytest.raises(ValueError, match=f"{name} holds dates or durations"):
+            DiffusionRegressor(**QUICK).fit(x, y)
 
 
 def test_predictive_bands_are_the_quantiles(quick):

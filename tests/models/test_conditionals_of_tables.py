@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from test_mixed_density import KIND, RNG, SIZE, TABLE, N, density, smooth
 from test_process_contract import untrained
 
 from pointillist.models.conditionals import conditional_of
-from pointillist.models.predictive import Predictive
+from pointillist.models.predictive import Predictive, normal_points
 
 EXTRA = TABLE.assign(
     spiky=np.where(RNG.random(N) < 0.4, 0.0, SIZE * 2 + RNG.normal(size=N)),
@@ -141,6 +142,27 @@ def test_what_cannot_be_asked_for(model, call, message):
     with pytest.raises(ValueError, match=message) as raised:
         call(model)
     assert "\n" not in str(raised.value)
+
+
+def test_points_have_the_moments_of_the_normal_and_of_a_skewed_distribution():
+    for n, parts in ((50, 1), (32, 4)):
+        points, shares = np.hstack([normal_points(n, part, parts) for part in range(parts)])
+        np.testing.assert_allclose(shares.sum(), parts, rtol=1e-12)
+        assert abs(np.average(points, weights=shares)) < 1e-9
+        assert abs(np.average(points**2, weights=shares) - 1) < 0.006
+        assert abs(np.average(np.exp(points), weights=shares) / np.exp(0.5) - 1) < 0.006
+        levels = np.array([0.001, 0.05, 0.5, 0.99])
+        one = Predictive(points[None], shares[None] / parts, np.zeros(len(points), bool))
+        np.testing.assert_allclose(one.quantiles(levels)[0], norm.ppf(levels), atol=0.001)
+
+
+def test_the_mode_is_the_most_probable_value():
+    between = np.linspace(1, 99, 50)
+    values = np.concatenate([[0.0, 100.0], between])[None]
+    weights = np.concatenate([[0.15, 0.6], np.full(50, 0.25 / 50)])[None]
+    is_atom = np.repeat([True, False], [2, 50])
+    assert Predictive(values, weights, is_atom).mode() == [100]
+    assert Predictive(values, np.where(is_atom, 0.02, 0.96 / 50)[None], is_atom).mode()[0] not in (0, 100)
 
 
 def test_quantiles_of_points_are_between_numbers_and_at_values():

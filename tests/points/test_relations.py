@@ -115,6 +115,35 @@ def test_orders_are_found_without_what_they_imply_and_restored(rng):
     np.testing.assert_array_equal(back[0][:300], new[0].values[:300])
 
 
+def test_sums_of_large_numbers_are_restored_to_their_last_digit(rng):
+    start = 1.7e12 + rng.integers(0, 10**7, N)
+    took = rng.integers(100, 900, N)
+    columns = cells(start), cells(took), cells(start + took)
+    codes, (found,) = codes_of(columns), [each for each in of(*columns) if each.factors]
+    off = [*columns[:2], cells(start + took + 1000)]
+    is_fixed = np.tile([True, True, False], (N, 1))
+    np.testing.assert_array_equal(restored(off, codes, [found], is_fixed)[2].values, start + took)
+
+
+def test_orders_by_chance_are_none(rng):
+    missing = np.arange(200) < 20
+    low, high = rng.integers(1, 11, 200), np.where(missing, 0.0, rng.uniform(100, 200, 200))
+    assert of(cells(low), cells(high, missing)) == ()
+    # No row of theirs breaks it, as one in seven such pairs have it by chance.
+    few = np.zeros(100)
+    few[:12] = 1
+    assert of(cells(few), cells(np.where(np.arange(100) < 14, 2.0, np.where(np.arange(100) < 92, 1.0, 0.5)))) == ()
+
+
+def test_sums_are_kept_where_there_are_more_orders_than_can_be(rng):
+    base = rng.uniform(0, 100, 400)
+    early = [cells(base - own) for own in rng.uniform(0, 1, (15, 400))]
+    late = [cells(base + own) for own in rng.uniform(0, 1, (14, 400))]
+    a, b = rng.integers(-900, -100, (2, 400))
+    found = of(*early, *late, cells(a), cells(b), cells(a + b))
+    assert len(found) == 200 and any(each.factors for each in found)
+
+
 def test_whole_columns_stay_whole_above_others(rng):
     low = np.round(rng.gamma(2, 3, N), 1)
     data = [cells(low), cells(np.ceil(low))]

@@ -20,7 +20,7 @@ from pointillist.points import TableWriter, read_any
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.frames import aligned
-from pointillist.points.mixed import MixedTable, cells_of, kind_of, to_arrow
+from pointillist.points.mixed import Cells, MixedTable, cells_in, cells_of, kind_of, to_arrow
 from pointillist.points.texts import typed
 from pointillist.points.token_codec import TokenCodec
 
@@ -341,6 +341,31 @@ def test_values_of_python_are_read_as_their_column_holds_them(value, kind, same)
     one, other = (cells_of("x", [each], kind) for each in (value, same))
     assert one.values.tolist() == other.values.tolist() and not one.is_missing.any()
     assert to_arrow([one], pa.schema([("x", kind)]))["x"].to_pylist() == pa.array([same], kind).to_pylist()
+
+
+def test_decimals_have_the_digits_of_their_column_and_stay_in_its_range():
+    values = np.array([0.1, 12345.67, -5e-7, 123456789.1])
+    for kind in (pa.decimal128(38, 18), pa.decimal128(38, 9), pa.decimal128(12, 2)):
+        found = to_arrow([Cells(values, np.zeros(4, bool))], pa.schema([("x", kind)]))["x"].to_pylist()
+        assert found == [round(Decimal(str(value)), kind.scale) for value in values]
+    beyond = to_arrow([Cells(np.array([1200.0, -1e9]), np.zeros(2, bool))], pa.schema([("x", pa.decimal128(5, 2))]))
+    assert beyond["x"].to_pylist() == [Decimal("999.99"), Decimal("-999.99")]
+    with pytest.raises(ValueError, match="at most 15 digits"):
+        cells_of("x", [Decimal("1234567890123.45678")], pa.decimal128(38, 18))
+
+
+def test_an_integer_just_beyond_float64_is_refused():
+    with pytest.raises(ValueError, match="beyond 2"):
+        cells_in("x", pa.chunked_array([[1, 2**53 + 1]]))
+
+
+def test_a_missing_cell_is_asked_for_in_a_column_of_categories():
+    frame = pandas.DataFrame({"size": pandas.Categorical(["s", None, "m", "s"] * 5), "x": np.arange(20.0)})
+    codec, _ = codec_of(frame)
+    cells = cells_of("size", [None], codec.layout.type_of("size"))
+    given = {"size": cells}
+    rows = codec.decode(np.zeros((3, codec.width), np.float32), given, slice(0, 3), {})
+    assert rows["size"].null_count == 3
 
 
 def test_what_a_column_of_decimals_cannot_hold_is_refused():

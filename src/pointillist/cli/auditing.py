@@ -32,15 +32,14 @@ def audit(
     """Attacks a model: can the rows that it was fitted to be told from others of the same population?"""
     from rich.console import Console
 
-    from pointillist.cli.tables import form_of
+    from pointillist.cli.tables import form_of, read_for
     from pointillist.models.saving import load_model
-    from pointillist.points import read_any
     from pointillist.privacy import audit as attack
     from pointillist.privacy import print_audit
 
     form = form_of(delimiter, encoding, decimal)
     fitted = load_model(model)
-    inside, outside = (read_any(path, is_mixed=True, form=form) for path in (members, non_members))
+    inside, outside = (read_for(fitted, path, form) for path in (members, non_members))
     found = attack(fitted, inside, outside, n_drawn=n, delta=delta, random_state=seed)
     if as_json:
         print(json.dumps(found.to_json(), indent=1, allow_nan=False))

@@ -1,32 +1,34 @@
 """What `pointillist evaluate` measures of a model file's predictions of a number."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 if TYPE_CHECKING:
     from pointillist.evaluation import Calibration
-    from pointillist.points import CsvForm
+    from pointillist.models.row_model import RowModel
+    from pointillist.points import CsvForm, MixedTable, Table
 
 MOST_ROWS = 2000
 """Most held-out rows that are predicted, chosen by the seed."""
 
 
 def calibrated(
-    model: Path, data: np.ndarray, holdout: Path, target: str, form: "CsvForm", seed: int
+    model: Path, data: "MixedTable | Table", holdout: Path, target: str, form: "CsvForm", seed: int
 ) -> "Calibration | str":
     """Measures a model's predictions of a column of numbers in held-out rows; or says why it has none.
 
     Args:
         model: The model file.
-        data: The column in the data.
+        data: The data.
         holdout: File of the held-out rows.
         target: Name of the column.
         form: Form of the file, if it is a CSV file.
         seed: Seed of the choice of rows.
     """
-    from pointillist.cli.predictions import column_named, labels_in
+    from pointillist.cli.predictions import column_named, column_of, labels_in
     from pointillist.cli.tables import read_for
     from pointillist.evaluation.calibration import POINTS, calibration
     from pointillist.models.conditionals import conditional_of
@@ -35,14 +37,32 @@ def calibrated(
     from pointillist.points.frames import mixed_table
 
     fitted = load_model(model)
-    table = mixed_table(read_for(fitted, holdout, form))
-    values = table.arrays()[target]
-    there = np.flatnonzero(~np.isnan(values))
-    places = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_ROWS])
+    table, name = mixed_table(read_for(fitted, holdout, form)), column_named(fitted, target)
     try:
+        values, known = (_numbers(fitted, name, side.arrow.column(target)) for side in (table, mixed_table(data)))
+        there = np.flatnonzero(~np.isnan(values))
+        places = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_ROWS])
         rows = MixedTable(table.arrow.take(places))
-        view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows))
+        view = conditional_of(fitted, name, labels_in(fitted, rows))
         points = view.quantiles(rows, ((np.arange(POINTS) + 0.5) / POINTS).tolist())
+        found = _numbers(fitted, name, column_of(fitted, name, points.ravel())).reshape(points.shape)
     except ValueError as error:
         return f"no calibration of {target}: {error}"
-    return calibration(points, values[places], data[~np.isnan(data)], target=target)
+    return calibration(found, values[places], known[~np.isnan(known)], target=target)
+
+
+def _numbers(model: "RowModel", name: Any, column: Any) -> Float[np.ndarray, " n"]:
+    """A column as numbers, NaN where a cell is missing: dates in the unit and the time zone of the model's column."""
+    import pyarrow as pa
+
+    from pointillist.points import MixedTable
+    from pointillist.points.frames import aligned
+    from pointillist.points.mixed import cells_in
+    from pointillist.points.token_codec import TokenCodec
+
+    codec = model.codec
+    if isinstance(codec, TokenCodec) and name in codec.names:
+        one = MixedTable(pa.table([column], names=[str(name)]))
+        column = aligned(one, codec.layout, absent=codec.names).arrow.column(codec.names.index(name))
+    cells = cells_in(name, column)
+    return np.where(cells.is_missing, np.nan, cells.numbers)

@@ -67,6 +67,7 @@ def evaluate(
     if holdout is not None:
         tables[str(holdout)] = _read(holdout, target, MIN_ROWS, form)
     name = real.label.name if isinstance(real, Table) and real.label is not None else target
+    name = None if name is None else str(name)
     columns = as_columns(tables)
     # Here rather than below, where the sides are not called by their files' names.
     check_tables(MIN_ROWS, **columns)
@@ -80,16 +81,18 @@ def evaluate(
     attacked = None if holdout is None else _audited(rows, real, holdout, form, seed)
     predicted: Calibration | str | None = None
     if holdout is not None and name is not None and _is_model(rows) and is_of_numbers(columns[str(data)][name]):
-        predicted = calibrated(rows, columns[str(data)][name], holdout, name, form, seed)
+        predicted = calibrated(rows, real, holdout, name, form, seed)
     if as_json:
-        found = evaluation.to_json() | ({} if attacked is None else {"audit": attacked.to_json()})
+        said = attacked if attacked is None or isinstance(attacked, str) else attacked.to_json()
+        found = evaluation.to_json() | ({} if said is None else {"audit": said})
         found |= {} if predicted is None else {"calibration": json_value(predicted)}
         print(json.dumps(found, indent=1, allow_nan=False))
     else:
         console = Console()
         if predicted is not None:
             console.print(terminal_text(predicted) if isinstance(predicted, str) else predicted.table())
-        print_evaluation(evaluation, console, None if attacked is None else attacked.verdict)
+        said = attacked if attacked is None or isinstance(attacked, str) else attacked.verdict
+        print_evaluation(evaluation, console, said)
     if figure is not None:
         draw_evaluation(columns[str(data)], columns[str(rows)], figure)
     if check and evaluation.is_distinguishable:
@@ -102,8 +105,8 @@ def _is_model(rows: Path) -> bool:
     return not rows.name.endswith(READABLE) and rows.exists()
 
 
-def _audited(rows: Path, data: "MixedTable | Table", holdout: Path, form: "CsvForm", seed: int) -> "Audit | None":
-    """The audit of a model file, if there are enough rows for one; None for generated rows."""
+def _audited(rows: Path, data: "MixedTable | Table", holdout: Path, form: "CsvForm", seed: int) -> "Audit | str | None":
+    """The audit of a model file, or why there is none; None for generated rows, or too few."""
     if not _is_model(rows):
         return None
     from pointillist.privacy import MIN_ROWS, audit
@@ -111,15 +114,16 @@ def _audited(rows: Path, data: "MixedTable | Table", holdout: Path, form: "CsvFo
     others = _read(holdout, None, 1, form)
     if min(len(each.rows if hasattr(each, "rows") else each) for each in (data, others)) < MIN_ROWS:
         return None
-    return audit(rows, data, others, max_rows=_AUDITED_ROWS, random_state=seed)
+    try:
+        return audit(rows, data, others, max_rows=_AUDITED_ROWS, random_state=seed)
+    except ValueError as error:
+        return f"No audit: {error}"
 
 
 def _read(path: Path, target: str | None, min_rows: int, form: "CsvForm | None" = None) -> "MixedTable | Table":
-    from pointillist.points import CsvForm, MixedTable, read_any
+    from pointillist.points import CsvForm, read_any
 
-    table = read_any(path, target, is_mixed=True, min_rows=min_rows, form=form or CsvForm())
-    # As a label the target would be text, whatever it holds.
-    return MixedTable(table.arrow) if isinstance(table, MixedTable) else table
+    return read_any(path, target, is_mixed=True, min_rows=min_rows, form=form or CsvForm())
 
 
 def _given_or_drawn(rows: Path, n: int, target: str | None, seed: int, min_rows: int) -> "MixedTable | Table":
@@ -147,4 +151,5 @@ def _given_or_drawn(rows: Path, n: int, target: str | None, seed: int, min_rows:
         return MixedTable(table)
     names = None if codec.names is None else tuple(map(str, codec.names))
     name, place = (None if classes is None else classes.column) or ("label", codec.n_columns)
-    return Table(drawn, names, codec.types, None if labels is None else LabelColumn(str(name), place, labels))
+    label = None if labels is None else LabelColumn(str(name), place, labels)
+    return Table(drawn, names, codec.types, label)

@@ -1,6 +1,6 @@
 """`pointillist predict` and `pointillist score`: what a model says of the rows of a table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,7 +42,6 @@ def predict(
     from pointillist.models.conditionals import conditional_of
     from pointillist.models.saving import load_model
     from pointillist.points.frames import mixed_table
-    from pointillist.points.token_codec import TokenCodec
 
     check_place(out)
     check_apart(out, table)
@@ -61,10 +60,8 @@ def predict(
         names = [f"{target}_{level:g}" for level in levels]
     else:
         values, names = view.predict(rows)[:, None], [target]
-    zone = None
-    if isinstance(fitted.codec, TokenCodec) and not probabilities:
-        zone = getattr(fitted.codec.layout.type_of(view.targets[0]), "tz", None)
-    _write(out, names, np.asarray(values).T, zone)
+    name = None if probabilities else view.targets[0]
+    _write(out, names, [column_of(fitted, name, own) for own in np.asarray(values).T])
 
 
 @exclusive
@@ -91,40 +88,21 @@ def score(
     rows = _read(fitted, table, form_of(delimiter, encoding, decimal))
     if isinstance(fitted.codec, TokenCodec):
         rows = aligned(rows, fitted.codec.layout)
-    _write(out, ["log_density"], [log_density(fitted, rows)])
+    _write(out, ["log_density"], [column_of(fitted, None, log_density(fitted, rows))])
 
 
 def _read(model: "RowModel", path: Path, form: "CsvForm") -> Any:
     """The rows of a file as the model takes them: a table of mixed columns, or an array of the model's columns."""
-    import numpy as np
-
     from pointillist.cli.tables import read_for
-    from pointillist.points import MixedTable, read_any
-    from pointillist.points.columns import shown
+    from pointillist.models.given_numbers import rows_with_gaps
     from pointillist.points.layout import check_finite
-    from pointillist.points.token_codec import TokenCodec
+    from pointillist.points.number_codec import NumberCodec
 
-    if isinstance(model.codec, TokenCodec):
-        return read_for(model, path, form)
-    table = read_any(path, min_rows=1, form=form)
-    names, known = table.names, model.codec.names
-    if isinstance(table, MixedTable):
-        missing = [name for name in known or () if name not in table.names]
-        if known is None or missing:
-            raise ValueError(f"{path}: its columns are not those of the model")
-        cells = dict(zip(table.names, table.cells, strict=True))
-        if any(cells[name].categories is not None or cells[name].is_missing.any() for name in known):
-            raise ValueError(f"{path}: the model is of numbers, and its columns hold text or missing cells")
-        return np.stack([cells[name].values.astype(float) for name in known], axis=1)
-    rows = np.asarray(table.rows, float)
-    if known is not None and names is not None:
-        for name in known:
-            if name not in names:
-                raise ValueError(f"{path}: has no column {shown(str(name))}, which the model has")
-        rows = rows[:, [names.index(name) for name in known]]
-    if rows.shape[1] != model.codec.n_columns:
-        raise ValueError(f"{path}: has {rows.shape[1]} columns, and the model {model.codec.n_columns}")
-    check_finite(rows, str(path), known)
+    table = read_for(model, path, form)
+    if not isinstance(model.codec, NumberCodec):
+        return table
+    rows = rows_with_gaps(model.codec, table)
+    check_finite(rows, str(path), model.codec.names)
     return rows
 
 
@@ -134,7 +112,7 @@ def labels_in(model: "RowModel", table: "MixedTable") -> list[Any] | None:
     name = None if place is None or classes is None or classes.column is None else str(classes.column[0])
     if name is None or classes is None or name not in table.names or name in (model.codec.names or ()):
         return None
-    return classes.labels_in(table.cells[table.names.index(name)])
+    return classes.labels_in(table.column(name))
 
 
 def column_named(model: "RowModel", text: str) -> Any:
@@ -161,16 +139,24 @@ def _text(value: Any) -> str:
     return f"{value:.16g}" if isinstance(value, float) else str(value)
 
 
-def _write(out: Path, names: Sequence[str], columns: Iterable[Any], zone: str | None = None) -> None:
-    """Writes columns, of which times are in UTC if they have a time zone."""
+def column_of(model: "RowModel", name: Any, values: Any) -> Any:
+    """Returns predicted values of a column as Arrow's, times in its time zone if it has one; of no column if None."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from pointillist.points.token_codec import TokenCodec
+
+    array = pa.array(values.tolist()) if values.dtype == object else pa.array(np.ascontiguousarray(values))
+    kind = model.codec.layout.type_of(name) if name is not None and isinstance(model.codec, TokenCodec) else None
+    zone = getattr(kind, "tz", None)
+    if zone is not None:
+        array = pc.assume_timezone(array, "UTC").cast(pa.timestamp(array.type.unit, zone))
+    return pa.chunked_array([array])
+
+
+def _write(out: Path, names: Sequence[str], columns: Sequence[Any]) -> None:
     from pointillist.points import TableWriter
 
-    arrays = [pa.array(own.tolist()) if own.dtype == object else pa.array(np.ascontiguousarray(own)) for own in columns]
-    if zone is not None:
-        arrays = [pc.assume_timezone(array, "UTC").cast(pa.timestamp(array.type.unit, zone)) for array in arrays]
-    with TableWriter(out, names, [array.type for array in arrays], len(arrays[0])) as writer:
-        writer.write([pa.chunked_array([array]) for array in arrays])
+    with TableWriter(out, names, [column.type for column in columns], len(columns[0])) as writer:
+        writer.write(columns)

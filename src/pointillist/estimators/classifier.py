@@ -13,7 +13,7 @@ from pointillist.diffusion.classification import N_TIMES, posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
 from pointillist.estimators.estimator import Diffusion
-from pointillist.estimators.reading import checked_rows
+from pointillist.estimators.reading import checked_rows, take_over
 from pointillist.models.density import numbers_only
 from pointillist.models.planning import DEFAULT_STEPS, MOST_EPOCHS
 
@@ -67,10 +67,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
             # The classifier compares densities, and tokens have none.
             model.set_params(process="gaussian")
         self.model_ = model.fit(X, y)
-        if hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        for name in [name for name in vars(fresh) if name.endswith("_in_")]:
-            setattr(self, name, getattr(fresh, name))
+        take_over(self, fresh)
         return self
 
     def _default(self, n: int) -> Diffusion:

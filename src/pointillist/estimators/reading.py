@@ -12,6 +12,19 @@ from pointillist.points.headings import Headings, is_frame
 from pointillist.points.layout import Layout, check_finite, read_numbers
 
 
+def take_over(estimator: Any, fresh: Any) -> None:
+    """Gives an estimator what another has learned of the columns of X: after a fit, as one that fails changes nothing.
+
+    Args:
+        estimator: The estimator.
+        fresh: A clone of it, to which X was shown.
+    """
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    for name in [name for name in vars(fresh) if name.endswith("_in_")]:
+        setattr(estimator, name, getattr(fresh, name))
+
+
 def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:
     """Returns the layout of X, and X as finite float64 rows, shape (n, d).
 

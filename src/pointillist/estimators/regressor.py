@@ -7,12 +7,13 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.arguments import RandomState, check_unmasked, is_number, is_whole, seed_of
 from pointillist.engine.devices import configure
 from pointillist.estimators.guesses import FEWEST_ROWS, Guesses
+from pointillist.estimators.reading import take_over
 from pointillist.models.predictive import Predictive, checked_draws, checked_levels
 from pointillist.models.regression import FEW_ROWS, MANY, MANY_ROWS, Fitting, Regression, fit_regression
 
@@ -96,7 +97,12 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         """
         configure()
         check_unmasked(X=X, y=y)
-        rows, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
+        for name, given in (("X", X), ("y", y)):
+            kinds = np.ravel(np.array(getattr(given, "dtypes", getattr(given, "dtype", None)), object))
+            if any(getattr(kind, "kind", None) in ("m", "M") for kind in kinds):
+                raise ValueError(f"{name} holds dates or durations: give numbers, such as days since the first")
+        fresh = clone(self)
+        rows, target = validate_data(fresh, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
         y, fitting = np.asarray(target, np.float64), self._fitting(len(rows))
         guesses, guessed = None, np.empty((len(rows), 0))
         if len(rows) >= FEWEST_ROWS and fitting.n_networks > 1:
@@ -105,6 +111,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         if guesses is not None and not model.target.sees_guesses.any():
             guesses = guesses.without_trees()
         self.model_, self.guesses_ = model, guesses
+        take_over(self, fresh)
         return self
 
     def _fitting(self, n_rows: int) -> Fitting:
@@ -124,7 +131,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         return Fitting(**own, seed=seed_of(self.random_state))
 
     def predict(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
-        """Computes the mean of y for each row, shape (n,): that of 32 quantiles of each network."""
+        """Computes the mean of y for each row, shape (n,): that of 32 points of each network."""
         return self._points(X).mean()
 
     def quantiles(self, X: ArrayLike, levels: Sequence[float]) -> Float[np.ndarray, "n levels"]:

@@ -154,9 +154,11 @@ def _shuffled_points(panels: list[_Panel]) -> tuple[Rows, NDArray[Any]]:
 
 
 def _limits(rows: Rows, data: Rows, is_discrete: bool) -> tuple[float, float]:
+    sides = [side for side in (data, rows) if len(side)] or [np.zeros(1)]
     if is_discrete:
-        return min(rows.min(), data.min()) - 0.5, max(rows.max(), data.max()) + 0.5
-    (low, high), (rows_low, rows_high) = (np.percentile(side, [OUTSIDE, 100 - OUTSIDE]) for side in (data, rows))
+        return min(side.min() for side in sides) - 0.5, max(side.max() for side in sides) + 0.5
+    ends = [np.percentile(side, [OUTSIDE, 100 - OUTSIDE]) for side in sides]
+    (low, high), (rows_low, rows_high) = ends[0], ends[-1]
     reach = high - low or 1.0
     low, high = max(min(low, rows_low), low - reach), min(max(high, rows_high), high + reach)
     margin = MARGIN * (high - low)
@@ -168,12 +170,12 @@ def _draw_marginal(axes: Axes, panel: _Panel) -> None:
     if panel.is_discrete:
         values = np.unique(np.concatenate(sides))
         for side, colour, shift in zip(sides, (DATA, ROWS), (-0.2, 0.2), strict=True):
-            shares = [float(np.mean(side == value)) for value in values]
+            shares = [float(np.sum(side == value)) / max(len(side), 1) for value in values]
             axes.bar(values + shift, shares, 0.4, color=colour, alpha=0.45 if colour == DATA else 0.9)
     else:
         n_bins = int(np.clip(2 * min(map(len, sides)) ** (1 / 3), 10, MAX_BINS))
         edges = np.linspace(*panel.limits, n_bins + 1)
-        of_data, of_rows = (np.histogram(side, edges)[0] / len(side) for side in sides)
+        of_data, of_rows = (np.histogram(side, edges)[0] / max(len(side), 1) for side in sides)
         axes.stairs(of_data, edges, color=DATA, alpha=0.35, fill=True)
         axes.stairs(of_rows, edges, color=ROWS, linewidth=1.3)
     axes.set_ylim(bottom=0)

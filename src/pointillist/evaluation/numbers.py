@@ -74,7 +74,11 @@ def measure_numbers(data: Rows, rows: Rows, names: tuple[str, ...], random_state
     (m, d), n = rows.shape, len(data)
     deviations = np.where(np.ptp(data, axis=0) > 0, data.std(axis=0), 0.0)  # of equal values it may be rounding
     scale = np.where(deviations > 0, deviations, 1.0)
-    near_data, near_rows = check_pair(data / scale, rows / scale, ("data, scaled,", "rows, scaled,"))
+    # About 0, as a large constant would drown distances.
+    middle = data.mean(axis=0)
+    near_data, near_rows = check_pair(
+        (data - middle) / scale, (rows - middle) / scale, ("data, scaled,", "rows, scaled,")
+    )
     nearest = nearest_records(near_data, near_rows, random_state=random_state)
     most = FOREST_ROWS if d <= MANY_COLUMNS else FOREST_ROWS_OF_MANY
     forest = two_sample_test(near_rows, near_data, max_rows=most, random_state=random_state)

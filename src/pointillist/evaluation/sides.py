@@ -41,7 +41,7 @@ def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
     Warns:
         UserWarning: If columns of names or keys are left out, which generated rows have not.
     """
-    sides = _with_times_of_one_unit(_without_keys(sides))
+    sides = _of_one_kind(_without_keys({name: _with_label(side) for name, side in sides.items()}))
     mixed = [side for side in sides.values() if isinstance(side, MixedTable)]
     if not all(side.is_plain for side in mixed):
         return {name: mixed_table(side).arrays() for name, side in sides.items()}
@@ -53,13 +53,14 @@ def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
     for name, table in plain.items():
         if table.names is None and table.rows.shape[1] != len(names):
             raise ValueError(f"{name} has {table.rows.shape[1]} column(s) and {first} has {len(names)}: give the same")
-        own = dict(zip(table.names or names, table.rows.T, strict=True))
-        if table.label is not None:
-            own[str(table.label.name)] = _label_texts(table.label.values)
-        columns[name] = {
-            key: np.array(values, object if values.dtype == object else float) for key, values in own.items()
-        }
+        own = zip(table.names or names, table.rows.T, strict=True)
+        columns[name] = {key: np.array(values, float) for key, values in own}
     return columns
+
+
+def _with_label(side: MixedTable | Table) -> MixedTable | Table:
+    """The table with its labels as a column like the others, of their own type."""
+    return side if side.label is None else MixedTable(mixed_table(side).arrow)
 
 
 def _without_keys(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTable | Table]:
@@ -81,22 +82,42 @@ def _without_keys(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTab
     return found
 
 
-def _with_times_of_one_unit(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTable | Table]:
-    """The tables with dates, times and durations in microseconds where their units differ, and in one time zone."""
-    found = dict(sides)
+def _of_one_kind(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTable | Table]:
+    """The tables with dates, times and durations in microseconds where their units differ, and in one time zone.
+
+    Columns without any cells are of the kind of the other tables' ones. Durations come back from CSV files as integers,
+    in the unit that they had.
+
+    Raises:
+        ValueError: If a column holds dates in one table and numbers in another.
+    """
     mixed = {side: table for side, table in sides.items() if isinstance(table, MixedTable)}
     for column in dict.fromkeys(name for table in mixed.values() for name in table.names):
-        types = [table.arrow.schema.field(column).type for table in mixed.values() if column in table.names]
-        if len(set(types)) == 1 or not all(kind_of(kind) == "date" for kind in types):
+        own = {side: table.arrow.column(column) for side, table in mixed.items() if column in table.names}
+        kinds = [cells.type for cells in own.values() if cells.null_count < len(cells)]
+        if len({cells.type for cells in own.values()}) == 1 or not kinds:
             continue
-        zone = next((kind.tz for kind in types if getattr(kind, "tz", None) is not None), None)
-        for side in mixed:
-            table = found[side]
-            if isinstance(table, MixedTable) and column in table.names:
-                place = table.names.index(column)
-                cells = _in_microseconds(table.arrow.column(place), zone)
-                found[side] = MixedTable(table.arrow.set_column(place, column, cells), table.label)
-    return found
+        first = next((kind for kind in kinds if kind_of(kind) == "date"), kinds[0])
+        own = {side: _as_kind(cells, first, f"column {column!r} of {side}") for side, cells in own.items()}
+        if all(kind_of(cells.type) == "date" for cells in own.values()):
+            zone = next((kind.tz for kind in kinds if getattr(kind, "tz", None) is not None), None)
+            own = {side: _in_microseconds(cells, zone) for side, cells in own.items()}
+        for side, cells in own.items():
+            mixed[side] = MixedTable(mixed[side].arrow.set_column(mixed[side].names.index(column), column, cells))
+    return {**sides, **mixed}
+
+
+def _as_kind(column: Any, kind: Any, what: str) -> Any:
+    """A column without cells, or of integers that stand for durations, in a type; others as they are."""
+    import pyarrow as pa
+
+    if column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(len(column), kind)])
+    if pa.types.is_duration(kind) and pa.types.is_integer(column.type):
+        return column.cast(pa.int64()).cast(kind)
+    if kind_of(kind) == "date" and kind_of(column.type) in ("number", "whole"):
+        raise ValueError(f"{what} holds numbers, and another table has dates there: make them of one kind")
+    return column
 
 
 def _in_microseconds(column: Any, zone: str | None) -> Any:
@@ -112,12 +133,6 @@ def _in_microseconds(column: Any, zone: str | None) -> Any:
     if getattr(kind, "tz", None) is not None:
         column = pc.local_timestamp(column.cast(pa.timestamp(kind.unit, zone)))
     return column.cast(pa.timestamp("us"), safe=False)
-
-
-def _label_texts(values: np.ndarray) -> np.ndarray:
-    """Labels as categories: 1 and 1.0 are the same."""
-    texts = [f"{label:.16g}" if isinstance(label, int | float) else str(label) for label in values.tolist()]
-    return np.array(texts, object)
 
 
 def _table(side: Any, name: str, target: Any) -> MixedTable | Table:

@@ -190,10 +190,13 @@ def _total_variation(one: Codes, two: Codes) -> float:
 def _put_into_bins(column: Rows, reference: Rows | None) -> Codes:
     """Bins over the range of a reference, if there is one with open ends, else over the column's own."""
     known = column if reference is None else reference
-    edges = np.histogram_bin_edges(known[~np.isnan(known)], N_BINS)
+    there = known[~np.isnan(known)]
+    # From 0 on, as bins between large numbers may be narrower than their rounding.
+    low = there.min() if len(there) else 0.0
+    edges = np.histogram_bin_edges(there - low, N_BINS)
     if reference is not None:
         edges[0], edges[-1] = -np.inf, np.inf
-    return np.digitize(column, edges).astype(np.int64)
+    return np.digitize(column - low, edges).astype(np.int64)
 
 
 def _correlation(one: Rows, two: Rows) -> float:

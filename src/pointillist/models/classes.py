@@ -8,6 +8,7 @@ from jaxtyping import Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import is_missing
+from pointillist.points.labels import LONGEST_LABEL
 from pointillist.points.mixed import Cells
 
 
@@ -92,6 +93,9 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
     if counts.min() < 2:
         rare = classes[counts.argmin()].item()
         raise ValueError(f"{name}: class {rare!r} has one row and a model of it needs at least 2: drop it or merge it")
+    longest = max((len(label) for label in classes if isinstance(label, str)), default=0)
+    if longest > LONGEST_LABEL:
+        raise ValueError(f"{name} has a label of {longest} characters; labels have at most {LONGEST_LABEL}: shorten it")
     return classes, labels, counts
 
 

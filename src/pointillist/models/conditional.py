@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float, Int
 from pointillist.arguments import RandomState
 from pointillist.models.predictive import (
     DRAWS,
-    LEVELS,
+    POINTS,
     STATISTICS,
     Predictive,
     checked_draws,
     checked_levels,
-    levels_of,
+    normal_points,
     pooled,
 )
 from pointillist.models.process import Learned
@@ -52,6 +52,8 @@ class Conditional(ABC):
     """Targets of which each number is a single value, and does not stand for those about it."""
 
     def __init__(self, model: Learned, target: Any, labels: Any = None) -> None:
+        if isinstance(target, np.ndarray) or (np.ndim(target) and hasattr(target, "tolist")):
+            target = target.tolist()
         self._is_one = not isinstance(target, list)
         self.targets = (target,) if self._is_one else tuple(target)
         if not self.targets or len(set(self.targets)) < len(self.targets):
@@ -69,7 +71,7 @@ class Conditional(ABC):
     def predict(self, X: Any, statistic: str | None = None) -> Any:
         """Predicts the target of each row.
 
-        The distribution of one target is given by the probabilities of its single values, and by `LEVELS` quantiles of
+        The distribution of one target is given by the probabilities of its single values, and by `POINTS` quantiles of
         its numbers, which the probability-flow ODE takes there from those of N(0, 1). That of several is given by
         `DRAWS` draws of each row, and summarized column by column.
 
@@ -95,7 +97,7 @@ class Conditional(ABC):
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`, by one evaluation of the network; shape (n, classes)."""
         n_classes = len(self.classes_)
-        return self._of_complete(self._of_rows(X)[0], levels_of(LEVELS)).weights[:, :n_classes]
+        return self._of_complete(self._of_rows(X)[0], *normal_points(POINTS)).weights[:, :n_classes]
 
     def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
         """Computes quantiles of a target of numbers.
@@ -158,11 +160,11 @@ class Conditional(ABC):
                 for name, own in self._drawn(known, DRAWS, 0).items()
             }
         whole, rest = np.flatnonzero(is_whole), np.flatnonzero(~is_whole)
-        parts = [self._of_complete(known[whole], levels_of(LEVELS))] if len(whole) else []
+        parts = [self._of_complete(known[whole], *normal_points(POINTS))] if len(whole) else []
         if len(rest):
             draws = self._completions(known[rest])
-            n = max(2, 4 * LEVELS // len(draws))
-            own = (self._of_complete(of, levels_of(n, i, len(draws))) for i, of in enumerate(draws))
+            n = max(2, 4 * POINTS // len(draws))
+            own = (self._of_complete(of, *normal_points(n, i, len(draws), 1)) for i, of in enumerate(draws))
             parts.append(pooled(list(own)))
         found = np.concatenate([summary(self.targets[0], part) for part in parts])
         return found[np.argsort(np.concatenate([whole, rest]), kind="stable")]
@@ -195,8 +197,19 @@ class Conditional(ABC):
         """What is known of rows, the log-probability of their targets, and the log of a factor of each row."""
 
     @abstractmethod
-    def _of_complete(self, known: Float[np.ndarray, "n width"], levels: Float[np.ndarray, " levels"]) -> Predictive:
-        """The distribution of the single target of rows whose other cells are all given, of numbers at some levels."""
+    def _of_complete(
+        self,
+        known: Float[np.ndarray, "n width"],
+        starts: Float[np.ndarray, " points"],
+        shares: Float[np.ndarray, " points"],
+    ) -> Predictive:
+        """The distribution of the single target of rows whose other cells are all given.
+
+        Args:
+            known: The rows.
+            starts: Points of N(0, 1), which become those of numbers.
+            shares: Their weights.
+        """
 
     @abstractmethod
     def _completions(self, known: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "draws n width"]:

@@ -113,23 +113,64 @@ def ranges_of(asked: Sequence[tuple[int, Float[np.ndarray, "_ 2"]]]) -> Ranges:
 class Tally:
     """What was found of the conditions while rows were drawn.
 
+    Populations count by the mass that each of them found. Those that found less than the mean of all so far are taken
+    in proportion to it, and the others weigh more (truncated importance sampling: Ionides 2008, section 2).
+
     Attributes:
         text: The conditions, for messages.
-        effective_size: Effective number of the rows that were drawn.
         masses: Estimated mass of the conditions, by draw.
     """
 
     text: str
-    effective_size: float = 0.0
     masses: list[float] = field(default_factory=list)
+    _total: float = 0.0
+    _credit: float = 0.0
+    _effective: float = 0.0
+    _sums: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+    @property
+    def effective_size(self) -> float:
+        """Effective number of the rows that were drawn."""
+        rows, weights, squares = self._sums.tolist()
+        return self._effective * weights**2 / (rows * squares) if rows else 0.0
 
     def accepted(self, drawn: Float[np.ndarray, "m width_and_notes"], kept: int, wanted: int) -> np.ndarray:
         """Returns the first of some drawn rows that meet the conditions, without notes, and counts them."""
-        log_mass = drawn[:, -2].astype(np.float64)
-        self.masses.extend(np.exp(log_mass[::kept]))
-        rows = drawn[~(log_mass < _LOWEST)][:wanted]
-        self.effective_size += float(rows[:, -1].sum()) / kept
-        return rows[:, :-2]
+        taken = []
+        for first in range(0, len(drawn), kept):
+            weight = self._weight(float(drawn[first, -2]))
+            if not weight or not wanted:
+                continue
+            rows = drawn[first : first + min(kept, wanted)]
+            wanted -= len(rows)
+            taken.append(rows)
+            self._count(float(rows[:, -1].sum()) / kept, len(rows), weight)
+        return np.concatenate(taken or [drawn[:0]])[:, :-2]
+
+    def own(self, drawn: Float[np.ndarray, "m width_and_notes"]) -> np.ndarray:
+        """Returns rows that have populations of their own, without notes, and counts them."""
+        self.masses.extend(np.exp(drawn[:, -2].astype(np.float64)))
+        self._count(float(drawn[:, -1].sum()), len(drawn), 1.0)
+        return drawn[:, :-2]
+
+    def _weight(self, log_mass: float) -> float:
+        """Weight of the next population; 0 if it is not taken."""
+        mass = math.exp(log_mass)
+        self.masses.append(mass)
+        self._total += mass
+        if log_mass < _LOWEST:
+            return 0.0
+        share = mass * len(self.masses) / self._total
+        self._credit += min(share, 1.0)
+        # NaN is taken too, and refused where rows are checked.
+        if self._credit < 1 - 1e-9:
+            return 0.0
+        self._credit -= 1
+        return max(share, 1.0)
+
+    def _count(self, effective: float, n_rows: int, weight: float) -> None:
+        self._effective += effective
+        self._sums += n_rows * weight ** np.arange(3)
 
     def error(self) -> ValueError:
         """The error where too few rows meet the conditions."""
@@ -183,7 +224,7 @@ def _each(stream: Any, drawing: Any, tally: Tally) -> Float[np.ndarray, "n width
             is_lost = found[:, -2] < _LOWEST
             found[is_lost] = drawn[is_lost]
         if not (found[:, -2] < _LOWEST).any():
-            return tally.accepted(found, 1, len(found))
+            return tally.own(found)
     assert found is not None
-    tally.accepted(found, 1, len(found))
+    tally.own(found)
     raise tally.error()

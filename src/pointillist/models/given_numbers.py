@@ -108,10 +108,6 @@ def _check_held(name: Any, values: Float[np.ndarray, " n"], kind: str) -> None:
 def _numbers(name: Any, table: MixedTable, place: int) -> Float[np.ndarray, " n"]:
     # Not the cells of columns that the model lacks, which may hold anything.
     cells = cells_in(name, table.arrow.column(place))
-    categories = cells.categories
-    if cells.is_date or any(isinstance(each, str) for each in categories or ()):
+    if cells.is_date or any(isinstance(each, str) for each in cells.categories or ()):
         raise ValueError(f"column {name!r} holds numbers in the model, and something else in X: give numbers")
-    values = cells.values.astype(np.float64)
-    if categories:
-        values = np.array(categories, np.float64)[cells.values.astype(np.int64)]
-    return np.where(cells.is_missing, np.nan, values)
+    return np.where(cells.is_missing, np.nan, cells.numbers)

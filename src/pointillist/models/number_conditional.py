@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtri
 
 from pointillist.arguments import RandomState
 from pointillist.diffusion.given_sampling import ColumnDensity, ColumnQuantiles
@@ -78,13 +77,18 @@ class NumberConditional(Conditional):
 
         return self._without_targets(rows), log_density, slope
 
-    def _of_complete(self, known: Float[np.ndarray, "n k"], levels: Float[np.ndarray, " levels"]) -> Predictive:
-        starts = ndtri(levels).astype(np.float32)
+    def _of_complete(
+        self,
+        known: Float[np.ndarray, "n k"],
+        starts: Float[np.ndarray, " points"],
+        shares: Float[np.ndarray, " points"],
+    ) -> Predictive:
         denoiser = self._process.denoiser(self._model.network, self._codec.scaling.bounds)
-        function = ColumnQuantiles(denoiser, self._process.solver, self._own[0], starts, self._labels is not None)
+        inside = starts.astype(np.float32)
+        function = ColumnQuantiles(denoiser, self._process.solver, self._own[0], inside, self._labels is not None)
         values = self._in_units(map_rows(function, np.where(np.isnan(known), 0, known)), 0)
-        is_atom = np.full(len(levels), self.targets[0] in self._discrete)
-        return Predictive(values, np.full(values.shape, 1 / len(levels)), is_atom)
+        is_atom = np.full(len(starts), self.targets[0] in self._discrete)
+        return Predictive(values, np.tile(shares, (len(values), 1)), is_atom)
 
     def _completions(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
         draws = completed(self._model, known, COMPLETIONS, 0)

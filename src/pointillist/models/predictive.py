@@ -8,8 +8,15 @@ from jaxtyping import Bool, Float
 
 from pointillist.arguments import is_whole
 
-LEVELS = 50
+POINTS = 50
 """Number of quantiles of a number that stand for its distribution."""
+
+STRETCH = 1.5
+"""How many times as far from the median as evenly spread quantiles of N(0, 1) the points lie, so that they reach into
+tails: the mean of a log-normal number of σ = 1 comes out 2.3 % low with 50 points at 1, and 0.5 % with this."""
+
+_FAR = 1e-12
+"""Levels are taken to lie so far from 0 and 1 at least."""
 
 COMPLETIONS = 32
 """Number of draws of the missing cells of a row over which distributions of its other cells are averaged."""
@@ -42,7 +49,12 @@ class Predictive:
         return np.sum(self.values * self.weights, axis=1)
 
     def quantiles(self, levels: Float[np.ndarray, " q"]) -> Float[np.ndarray, "n q"]:
-        """The quantiles: of single values the first that has the level's mass below or at it, else between points."""
+        """The quantiles: of single values the first that has the level's mass below or at it.
+
+        Others lie between points, linear in quantiles of N(0, 1), whose points become these.
+        """
+        from scipy.special import ndtri
+
         values, weights, order = self._sorted()
         above = np.cumsum(weights, axis=1)
         below = above - weights
@@ -54,22 +66,23 @@ class Predictive:
         if self.is_atom.all():
             places = (above[:, None] < np.asarray(levels)[None, :, None] - 1e-9).sum(axis=2)
             return np.take_along_axis(values, np.minimum(places, values.shape[1] - 1), axis=1)
-        found = [np.interp(levels, row, own) for row, own in zip(shares, ends, strict=True)]
+        places, asked = ndtri(np.clip(shares, _FAR, 1 - _FAR)), ndtri(levels)
+        found = [np.interp(asked, row, own) for row, own in zip(places, ends, strict=True)]
         return np.array(found).reshape(len(values), len(levels))
 
     def mode(self) -> Float[np.ndarray, " n"]:
-        """The most probable value; of numbers the middle of the shortest interval that holds a tenth of them."""
+        """The most probable value; if none has a tenth, of numbers the middle of the shortest interval with so much."""
         values, weights, _ = self._sorted()
         above = np.cumsum(weights, axis=1)
-        if self.is_atom.all():
-            # The same value may come several times: its mass is reached at the last of them.
-            is_last = np.diff(values, axis=1, append=np.inf) > 0
-            is_first = np.roll(is_last, 1, axis=1)
-            below = np.maximum.accumulate(np.where(is_first, above - weights, 0.0), axis=1)
-            best = np.where(is_last, above - below, -1.0).argmax(axis=1)
-            return np.take_along_axis(values, best[:, None], axis=1)[:, 0]
-        modes = np.empty(len(values))
-        for i, (own, end, weight) in enumerate(zip(values, above, weights, strict=True)):
+        # The same value may come several times: its mass is reached at the last of them.
+        is_last = np.diff(values, axis=1, append=np.inf) > 0
+        is_first = np.roll(is_last, 1, axis=1)
+        below = np.maximum.accumulate(np.where(is_first, above - weights, 0.0), axis=1)
+        masses = np.where(is_last, above - below, -1.0)
+        modes = np.take_along_axis(values, masses.argmax(axis=1)[:, None], axis=1)[:, 0]
+        is_open = (masses.max(axis=1) < NARROW) & (not self.is_atom.all())
+        for i in np.flatnonzero(is_open):
+            own, end, weight = values[i], above[i], weights[i]
             # The first point by which the share is full, from each point on.
             last = np.searchsorted(end, end - weight + min(NARROW, end[-1]) - 1e-9)
             first = np.flatnonzero(last < len(own))
@@ -88,12 +101,21 @@ def pooled(parts: Sequence[Predictive]) -> Predictive:
     return Predictive(values, weights / len(parts), np.concatenate([part.is_atom for part in parts]))
 
 
-def levels_of(n: int, part: int = 0, parts: int = 1) -> Float[np.ndarray, " n"]:
-    """Returns n evenly spread levels of quantiles: those of one of several parts, which lie between those of others.
+def normal_points(
+    n: int, part: int = 0, parts: int = 1, stretch: float = STRETCH
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Returns n points that stand for N(0, 1), and their weights, which sum to 1.
 
-    The mean over the parts then has `parts` times as many levels, and reaches as far into the tails.
+    They are those of one of several parts, which lie between those of the others: the mean over the parts has `parts`
+    times as many points, and reaches as far into the tails. A point is the median of the numbers whose probability it
+    has. Parts of few points need a stretch of 1, by which all of them have the same weights.
     """
-    return (np.arange(n) + (part + 0.5) / parts) / n
+    from scipy.special import ndtr, ndtri
+
+    levels, half = (np.arange(n) + (part + 0.5) / parts) / n, 0.5 / (parts * n)
+    below, above = (ndtr(stretch * ndtri(np.clip(levels + side, 0, 1))) for side in (-half, half))
+    weights = above - below
+    return ndtri((below + above) / 2), weights / weights.sum()
 
 
 def checked_levels(levels: Sequence[float]) -> Float[np.ndarray, " levels"]:

@@ -22,7 +22,7 @@ from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import Method, Recipe, TargetArchitecture, Weights
 from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer
 from pointillist.engine.validation import held_out_loss
-from pointillist.models.predictive import Predictive, levels_of
+from pointillist.models.predictive import Predictive, normal_points
 from pointillist.points.repeats import are_few
 
 MANY = 5000
@@ -33,8 +33,8 @@ rows gain by longer training is more than what they gain by further networks."""
 NEARLY_EQUAL = 1.2
 """Largest part of a loss by which two that are nearly equal differ, times the root of the number of held-out rows."""
 
-LEVELS = 32
-"""Number of quantiles of each network that stand for its distribution."""
+POINTS = 32
+"""Number of points that stand for the distribution of each network."""
 
 STEPS_PER_CHECK = 200
 """Fewest training steps between two checks of the held-out rows."""
@@ -90,7 +90,8 @@ class Units:
         y_mean: Mean of y, bent or not.
         y_scale: Its standard deviation, or a fifth of the largest distance from the mean if that is larger.
         middle: Median of y.
-        bend: Robust standard deviation of y where it has long tails; 0 elsewhere.
+        bend: Robust standard deviation of y where it has long tails, or the least distance of two values if that is 0
+            and they are few; 0 elsewhere.
     """
 
     x_mean: Float[np.ndarray, " k"]
@@ -107,10 +108,14 @@ class Units:
         x_scale, mean, scale = x.std(axis=0), float(y.mean()), _scale(y)
         quantiles = tuple(np.unique(own) for own in np.quantile(x, np.linspace(0, 1, PIECES + 1), axis=0).T)
         of_x = x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), quantiles
+        if scale <= y.std():
+            return cls(*of_x, mean, scale or 1.0)
         low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
         bend = float(high - low) / INTERQUARTILE
-        if is_discrete or scale <= y.std() or bend == 0:
-            return cls(*of_x, mean, scale or 1.0)
+        if bend == 0 and is_discrete:
+            bend = float(np.diff(np.unique(y)).min())
+        if bend == 0:
+            return cls(*of_x, mean, scale)
         bent = np.arcsinh((y - middle) / bend)
         return cls(*of_x, float(bent.mean()), _scale(bent), float(middle), bend)
 
@@ -176,23 +181,23 @@ class Regression:
         return np.where(self.values[found] == y, np.log(mass), -np.inf)
 
     def points(self, x: Float[np.ndarray, "n k"]) -> Predictive:
-        """The distribution of each row as points: `LEVELS` quantiles of each network, at levels of its own."""
-        from scipy.special import ndtri
-
+        """The distribution of each row as points: `POINTS` of each network, which lie between those of the others."""
         n = self.target.n_networks
-        starts = ndtri(np.stack([levels_of(LEVELS, i, n) for i in range(n)]))
+        starts, shares = np.stack([normal_points(POINTS, i, n) for i in range(n)], axis=1)
         found = self._flowed(x, np.tile(starts, (len(x), 1, 1)))
         values = found.reshape(len(x), -1)
         is_atom = np.full(values.shape[1], self.values is not None)
-        return Predictive(self._known(values), np.full(values.shape, 1 / values.shape[1]), is_atom)
+        return Predictive(self._known(values), np.tile(shares.ravel() / n, (len(x), 1)), is_atom)
 
     def sample(
         self, x: Float[np.ndarray, "n k"], n_draws: int, generator: np.random.Generator
     ) -> Float[np.ndarray, "n draws"]:
         """Draws y of each row: of a random network, by its flow of a draw from N(0, 1)."""
-        starts = generator.normal(size=(len(x), 1, n_draws))
+        # One for each, so that the first rows have the same draws whatever their number.
+        normal, choice = generator.spawn(2)
+        starts = normal.normal(size=(len(x), 1, n_draws))
         found = self._flowed(x, np.repeat(starts, self.target.n_networks, axis=1))
-        chosen = generator.integers(self.target.n_networks, size=(len(x), 1, n_draws))
+        chosen = choice.integers(self.target.n_networks, size=(len(x), 1, n_draws))
         return self._known(np.take_along_axis(found, chosen, axis=1)[:, 0])
 
     def _flowed(

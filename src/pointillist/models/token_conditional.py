@@ -20,8 +20,8 @@ from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells, kind_of, to_arrow
 from pointillist.points.token_codec import TokenCodec
 
-PLACES = 4
-"""Number of places in an interval of numbers that stand for it."""
+PLACES, FINER = 8, 4
+"""Number of points that stand for an interval of numbers, and of the places whose mean each of them is."""
 
 
 class TokenConditional(Conditional):
@@ -72,9 +72,12 @@ class TokenConditional(Conditional):
 
         return self._of_given(given), log_mass, np.zeros(len(given.known))
 
-    def _of_complete(self, known: Float[np.ndarray, "n width"], levels: Float[np.ndarray, " levels"]) -> Predictive:
-        from scipy.special import ndtri
-
+    def _of_complete(
+        self,
+        known: Float[np.ndarray, "n width"],
+        starts: Float[np.ndarray, " points"],
+        shares: Float[np.ndarray, " points"],
+    ) -> Predictive:
         model, encoding, name, n = self._model, self._codec.encoding, self.targets[0], len(known)
         code, place, rows = self._codes[name], encoding.place(name), known.astype(np.float32)
         assert isinstance(model.process, MaskedProcess)
@@ -87,19 +90,20 @@ class TokenConditional(Conditional):
             return Predictive(values, p[:, : code.n_values], np.ones(code.n_values, bool))
         n_atoms = len(code.atoms)
         if code.has_intervals:
-            n_points = PLACES
-            inside = np.tile((np.arange(PLACES) + 0.5) / PLACES, code.n_intervals)
-            tokens = np.repeat(np.arange(code.n_intervals), PLACES) + n_atoms
-            points = np.tile(code.decode(tokens + inside, np.zeros(len(tokens)))[0], (n, 1))
+            shares = np.full(PLACES, 1 / PLACES)
+            # Means over longer intervals of long tails would be low; single values have none.
+            finer = 1 if code.scores.is_discrete else FINER
+            inside = np.tile((np.arange(PLACES * finer) + 0.5) / (PLACES * finer), code.n_intervals)
+            tokens = np.repeat(np.arange(code.n_intervals), PLACES * finer) + n_atoms
+            points = code.decode(tokens + inside, np.zeros(len(tokens)))[0].reshape(-1, finer).mean(axis=1)
+            points = np.tile(points, (n, 1))
         else:
             assert isinstance(denoiser, MixedDenoiser)
-            n_points = len(levels)
-            starts = ndtri(levels).astype(np.float32)
             rows[:, place] = n_atoms  # The token that says that there is a number.
-            z = map_rows(NumberQuantiles(denoiser, SCHEDULE, is_asked, starts), rows)
+            z = map_rows(NumberQuantiles(denoiser, SCHEDULE, is_asked, starts.astype(np.float32)), rows)
             z = np.clip(z.astype(np.float64), -LARGEST_SCORE, LARGEST_SCORE)
             points = code.decode(np.full(z.size, float(n_atoms)), z.ravel())[0].reshape(z.shape)
-        weights = np.repeat(p[:, n_atoms : code.n_values], n_points, axis=1) / n_points
+        weights = (p[:, n_atoms : code.n_values, None] * shares).reshape(n, -1)
         is_atom = np.repeat([True, code.scores.is_discrete], [n_atoms, points.shape[1]])
         atoms = np.tile(code.atoms, (n, 1))
         return Predictive(np.hstack([atoms, points]), np.hstack([p[:, :n_atoms], weights]), is_atom)

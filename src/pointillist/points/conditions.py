@@ -94,7 +94,7 @@ def one_of(*values: Any) -> OneOf:
     """A cell that holds one of some values; None stands for a missing cell.
 
     Raises:
-        ValueError: If no value is given.
+        ValueError: If no value is given, or a list of them.
 
     Example:
         >>> from pointillist import one_of
@@ -103,4 +103,7 @@ def one_of(*values: Any) -> OneOf:
     """
     if not values:
         raise ValueError("one_of needs at least one value")
-    return OneOf(tuple(dict.fromkeys(values)))
+    try:
+        return OneOf(tuple(dict.fromkeys(values)))
+    except TypeError as error:
+        raise ValueError(f"one_of takes values one by one, as in one_of('Paris', 'Lyon'), not {values[0]!r}") from error

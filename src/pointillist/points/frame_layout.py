@@ -162,7 +162,7 @@ def _with_all(cells: Cells, known: tuple[Any, ...] | None) -> Cells:
     """Cells with all categories that the type lists, also those that no row has."""
     if known is None or cells.categories is None:
         return cells
-    places = np.array([known.index(category) for category in cells.categories])
+    places = np.array([known.index(category) for category in cells.categories] or [0])
     return Cells(np.where(cells.is_missing, 0, places[cells.values]), cells.is_missing, known)
 
 

@@ -66,7 +66,11 @@ def _of_array(X: Any) -> MixedTable:
     """Converts an array, or what NumPy reads as one: NaN, None and masked cells are missing."""
     import pyarrow as pa
 
+    if hasattr(X, "toarray"):
+        raise ValueError("X is sparse: make it dense (X.toarray())")
     array = np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else np.asarray(X)
+    if array.ndim != 2:
+        raise ValueError(f"X has the shape {array.shape}: give rows and columns")
     columns: list[Any] = []
     for place, cells in enumerate(array.T):
         try:
@@ -157,12 +161,18 @@ def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = ()) -> Mix
                 f"X has {len(names)} columns, and the model has {len(layout.names)}: give all columns of fit"
             )
     for name, field in zip(layout.names, layout.schema, strict=True):
-        if name not in names and name in absent:
+        if name not in names and str(name) not in names and name in absent:
             columns.append(pa.chunked_array([pa.nulls(len(found[0]), field.type)]))
             continue
-        if name not in names:
+        # Files of an array's columns have their places as text.
+        own = name if name in names else str(name)
+        if own not in names:
             raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
-        columns.append(_as_in_fit(name, found[0].arrow.column(names.index(name)), field.type))
+        column = found[0].arrow.column(names.index(own))
+        if found[1] == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
+            # As files of text hold them, in their unit.
+            column = column.cast(pa.int64()).cast(field.type)
+        columns.append(_as_in_fit(name, column, field.type))
     return MixedTable(pa.table(columns, names=layout.schema.names), own_names=layout.names)
 
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_DIGITS, _MOST_DIGITS = 17, 76
+"""Most digits that distinguish numbers of float64, and that are in Arrow's decimals."""
+
+
 @dataclass(frozen=True)
 class Cells:
     """The cells of a column.
@@ -34,6 +38,13 @@ class Cells:
     is_missing: Bool[np.ndarray, " n"]
     categories: tuple[Any, ...] | None = None
     is_date: bool = False
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Numbers or truth values as float64, shape (n,): of the latter 0 and 1, whichever of them there are."""
+        if self.categories is None:
+            return self.values.astype(np.float64)
+        return np.array(self.categories or [0], np.float64)[self.values.astype(np.int64)]
 
     def part(self, rows: slice, n: int) -> "Cells":
         """The cells of n rows; a single cell is repeated for all of them."""
@@ -77,6 +88,10 @@ class MixedTable:
         """
         return tuple(cells_in(name, column) for name, column in zip(self.names, self.arrow.columns, strict=True))
 
+    def column(self, name: Any) -> Cells:
+        """The cells of one column; the others may hold anything."""
+        return cells_in(name, self.arrow.column(self.names.index(name)))
+
     @cached_property
     def is_plain(self) -> bool:
         """Whether all columns but the label's are numbers or booleans, and no cell is missing."""
@@ -92,7 +107,7 @@ class MixedTable:
         """Converts a table that `is_plain` to one of numbers."""
         kept = [name for name in self.names if name != self.label]
         cells = dict(zip(self.names, self.cells, strict=True))
-        rows = np.stack([cells[name].values.astype(np.float64) for name in kept], axis=1)
+        rows = np.stack([cells[name].numbers for name in kept], axis=1)
         types = tuple(np.dtype(self.arrow.schema.field(name).type.to_pandas_dtype()).name for name in kept)
         label = None
         if self.label is not None:
@@ -175,11 +190,22 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Cells:
         array = pc.cast(array, pa.string())
     values = np.asarray(pc.cast(array, pa.float64(), safe=False))
     is_exact = kind in ("whole", "date") or pa.types.is_decimal(column.type)
-    if is_exact and (np.abs(values) > LARGEST_INTEGER).any():
+    if (is_exact and (np.abs(values) > LARGEST_INTEGER).any()) or _is_beyond(array):
         raise ValueError(f"column {name!r} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
     if not np.isfinite(values[~is_missing]).all():
         raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
     return Cells(np.where(is_missing, 0.0, values), is_missing, is_date=kind == "date")
+
+
+def _is_beyond(array: "pa.Array") -> bool:
+    """Whether an array of integers has one that float64 may hold another in place of."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_integer(array.type) or not len(array):
+        return False
+    ends = pc.min_max(array).as_py()
+    return max(-ends["min"], ends["max"]) > LARGEST_INTEGER
 
 
 def refusal(kind: "pa.DataType") -> str:
@@ -301,9 +327,19 @@ def _ends(kind: "pa.DataType") -> tuple[int, int]:
 
 
 def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    return pc.round(array, kind.scale).cast(kind, safe=False)
+    # A sum that is restored may lie beyond the type.
+    end = 10.0 ** (kind.precision - kind.scale)
+    most = min(end - 10.0**-kind.scale, float(np.nextafter(end, 0)))
+    inside = pc.min_element_wise(pc.max_element_wise(array, -most, skip_nulls=False), most, skip_nulls=False)
+    rounded = pc.round(inside, kind.scale)
+    if kind.precision + _DIGITS > _MOST_DIGITS:
+        return rounded.cast(kind, safe=False)
+    # By their digits: a cast takes them to what float64 holds in their place.
+    digits = rounded.cast(pa.string()).cast(pa.decimal256(_MOST_DIGITS, max(kind.scale, 0) + _DIGITS))
+    return pc.round(digits, kind.scale).cast(kind)
 
 
 def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Cells:
@@ -324,8 +360,10 @@ def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Cells:
         raise ValueError(f"column {name!r} holds {of_values}, and {values!r:.60} is not that") from error
     array = array.dictionary_encode() if pa.types.is_dictionary(kind) else array
     cells = cells_in(name, pa.chunked_array([array]))
-    if kind_of(of_values) == "date" and not _array(cells, of_values, False).equals(array):
-        raise ValueError(f"column {name!r} holds times to the microsecond, and {values!r:.60} is finer: round it")
+    is_decimal = pa.types.is_decimal(of_values)
+    if (kind_of(of_values) == "date" or is_decimal) and not _array(cells, of_values, False).equals(array):
+        digits = "numbers of at most 15 digits" if is_decimal else "times to the microsecond"
+        raise ValueError(f"column {name!r} holds {digits}, and {values!r:.60} is finer: round it")
     return cells
 
 

@@ -21,7 +21,9 @@ BROKEN_BY_CHANCE = 0.05
 """An order counts if so many rows would break it if the columns were independent."""
 
 _ROWS, _MOST_COLUMNS, _MOST_RELATIONS = 5000, 128, 200
-_NULL = 1e-9
+_NULL, _EXACT = 1e-9, 2.0**-50
+_BROKEN_ROWS = 10
+"""An order also counts only if so many rows would break it, and 2 more for every nat of the number of pairs."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,16 @@ class Relation:
     ) -> None:
         weights = np.array([-1.0, *self.factors])
         ends = [code.ends for code in codes]
-        small = [_NULL * max(np.abs(each)) for each in ends]
+        small = [_small(code) for code in codes]
         own, inverse = FUNCTIONS[self.function]
+        # A sum of large numbers may be small, and is known no better than they are.
+        rounding = small[0] + _EXACT * sum(abs(w) * max(np.abs(each)) for w, each in zip(weights, ends, strict=True))
 
         def inside(rows: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m k"]:
             return np.column_stack([values[rows, 0], own(values[rows, 1:])])
 
         def off(rows: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-            # A sum of large numbers may be small, and is known no better than they are.
-            unknown = _NULL * np.abs(values[rows, 0]) if self.function else small[0]
+            unknown = _NULL * np.abs(values[rows, 0]) if self.function else rounding
             return np.abs(inside(rows) @ weights + self.constant) > 0.5 * codes[0].unit + unknown
 
         with np.errstate(all="ignore"):
@@ -122,7 +125,7 @@ class Relation:
         units = rounding([code.unit for code in codes])
         units[0] = codes[0].unit
         ends = [code.ends for code in codes]
-        small = np.array([_NULL * max(np.abs(each)) for each in ends])
+        small = [_small(code) for code in codes]
 
         def off(rows: Int[np.ndarray, " m"], within: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " m"]:
             """Which rows break it by more than the rounding of the columns, if these are multiples of `within`."""
@@ -223,6 +226,12 @@ class Relation:
         return cls(column, tuple(terms), tuple(factors), constant, power, function)
 
 
+def _small(code: ColumnCode) -> float:
+    """What is so small beside a column's numbers that it counts for nothing: the rounding of those that have digits."""
+    largest = float(np.abs(code.ends).max())
+    return largest * (_EXACT if largest < 2.0**52 * code.unit else _NULL)
+
+
 def _restore_order(
     values: Float[np.ndarray, "n 2"],
     codes: Sequence[ColumnCode],
@@ -272,7 +281,8 @@ def relations(
     others += _products(columns, codes, places, rows, others)
     decided = lookups(columns, codes, _terms(others) | _labels(codes, label))
     # In order, so that rows which an order changed obey the others in the end.
-    return (*decided, *(*_orders(columns, places), *_in_turn(others))[:_MOST_RELATIONS])
+    others = _in_turn(others)[:_MOST_RELATIONS]
+    return (*decided, *_orders(columns, places)[: _MOST_RELATIONS - len(others)], *others)
 
 
 def _terms(found: Sequence[Relation]) -> dict[int, tuple[int, ...]]:
@@ -321,8 +331,12 @@ def _in_turn(found: list[Relation]) -> list[Relation]:
 
 
 def _orders(columns: Sequence[Cells], places: list[int]) -> list[Relation]:
-    # Of places in another order for every column, as if the columns were independent.
-    shuffled = {place: np.random.default_rng(place).permutation(len(columns[place].values)) for place in places}
+    # The numbers of each column in another order, as if the columns were independent.
+    shuffled = {}
+    for place in places:
+        there = columns[place].values[~columns[place].is_missing]
+        shuffled[place] = there[np.random.default_rng(place).permutation(len(there))]
+    fewest = _BROKEN_ROWS + 2 * np.log(len(places) * (len(places) - 1))
     found: set[tuple[int, int]] = set()
     for low in places:
         for high in places:
@@ -334,9 +348,11 @@ def _orders(columns: Sequence[Cells], places: list[int]) -> list[Relation]:
             there = ~a.is_missing & ~b.is_missing
             if there.sum() < FEWEST_ROWS or (a.values[there] > b.values[there]).any():
                 continue
-            one, other = (side.values[shuffled[place]][there] for side, place in ((a, low), (b, high)))
+            n = min(len(shuffled[low]), len(shuffled[high]))
+            share = (shuffled[low][:n] > shuffled[high][:n]).mean()
+            by_chance = share >= BROKEN_BY_CHANCE and share * there.sum() >= fewest
             # Equal columns are a sum.
-            if (one > other).mean() >= BROKEN_BY_CHANCE and (a.values[there] < b.values[there]).any():
+            if by_chance and (a.values[there] < b.values[there]).any():
                 found.add((low, high))
     direct = {
         (low, high)

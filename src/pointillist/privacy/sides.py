@@ -82,7 +82,7 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     label_name = None if classes is None or classes.column is None else str(classes.column[0])
     if labels is None and model.label_place is not None and label_name in texts:
         place = texts.index(label_name)
-        cells = table.cells[place]
+        cells = table.column(table.names[place])
         if cells.is_missing.any():
             raise ValueError(f"column {label_name!r} of {name} has missing labels: drop such rows")
         assert classes is not None
@@ -123,7 +123,7 @@ def _of_numbers(
     table = MixedTable(arrow)
     if not table.is_plain:
         raise ValueError(f"{name} has missing cells or text, and the model is of numbers: give rows as in fit")
-    rows = np.stack([cells.values.astype(np.float64) for cells in table.cells], axis=1)
+    rows = np.stack([cells.numbers for cells in table.cells], axis=1)
     classes, process = model.classes, model.process
     assert isinstance(process, GaussianProcess)
     if classes is not None and indices is None:

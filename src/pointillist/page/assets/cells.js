@@ -309,8 +309,14 @@
   /** What a column's numbers are whole multiples of; 0 if of nothing. */
   const unitOf = ({ step, decimals }) => step || (decimals === null ? 0 : 10 ** -decimals);
 
-  /** What is so small beside a column's numbers that it counts for nothing. */
-  const smallOf = ({ minimum, maximum }) => 1e-9 * Math.max(Math.abs(minimum), Math.abs(maximum));
+  /** The largest size of a column's numbers. */
+  const largestOf = ({ minimum, maximum }) => Math.max(Math.abs(minimum), Math.abs(maximum));
+
+  /** What is so small beside a column's numbers that it counts for nothing: the rounding of those that have digits. */
+  function smallOf(column) {
+    const largest = largestOf(column);
+    return largest * (largest < 2 ** 52 * unitOf(column) ? 2 ** -50 : 1e-9);
+  }
 
   /** A number in a column; what does not fit in there is left to the next column. */
   function put(column, number, isLast) {
@@ -341,7 +347,8 @@
     const part = (k) => weights[k] * (k ? inside(values[k]) : values[k]);
     const total = (without = -1) => values.reduce((sum, _, k) => sum + (k === without ? 0 : part(k)), constant);
     // A sum of large numbers may be small, and is known no better than they are.
-    const unknown = () => (name ? 1e-9 * Math.abs(values[0]) : smallOf(own[0]));
+    const sizes = own.reduce((sum, column, k) => sum + Math.abs(weights[k]) * largestOf(column), 0);
+    const unknown = () => (name ? 1e-9 * Math.abs(values[0]) : smallOf(own[0]) + 2 ** -50 * sizes);
     for (let i = 0; i < own.length && Math.abs(total()) > 0.5 * unitOf(own[0]) + unknown(); i++) {
       // Without the term, which may be so large that nothing else would be left.
       const solved = -total(i) / weights[i];

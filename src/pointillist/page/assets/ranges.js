@@ -79,6 +79,8 @@
    */
   async function inRanges(workers, settings, width, rows, message, isWanted, put) {
     let [next, found, effective] = [0, 0, 0];
+    // Those that found less than the mean mass so far are taken in proportion to it, and the others weigh more.
+    let [seen, total, credit, weights, squares] = [0, 0, 0, 0, 0];
     const last = settings.most_tries * Math.max(2, Math.ceil(rows / settings.kept));
     while (found < rows && isWanted()) {
       if (next >= last) {
@@ -87,14 +89,23 @@
       const most = Math.ceil((rows - found) / settings.kept);
       const calls = workers.workers.slice(0, most).map((worker) => workers.call(worker, { ...message, index: next++ }));
       for (const { drawn, logMass, effective: own } of await Promise.all(calls)) {
+        seen += 1;
+        total += Math.exp(logMass);
         if (!isWanted() || logMass < Math.log(settings.smallest_mass)) continue;
+        const share = (Math.exp(logMass) * seen) / total;
+        credit += Math.min(share, 1);
+        if (credit < 1 - 1e-9 || found >= rows) continue;
+        credit -= 1;
+        const weight = Math.max(share, 1);
         const count = Math.min(settings.kept, rows - found);
+        weights += count * weight;
+        squares += count * weight ** 2;
         put(found, drawn.subarray(0, count * width));
         found += count;
         effective += (own * count) / settings.kept;
       }
     }
-    return effective;
+    return found ? (effective * weights ** 2) / (found * squares) : 0;
   }
 
   Object.assign(window.pointillist, { endWriter, fewValues, nothing, rangesOf, inRanges });

@@ -1,0 +1,46 @@
+"""Populations of conditioned rows count by the mass that each of them found."""
+
+import numpy as np
+import pytest
+
+from pointillist.models.conditioning import Tally
+
+KEPT = 5
+
+
+def populations(masses):
+    """Rows of populations, each numbered, with their notes."""
+    numbers = np.repeat(np.arange(len(masses), dtype=float), KEPT)
+    return np.column_stack([numbers, np.repeat(np.log(masses), KEPT), np.full(len(numbers), float(KEPT))])
+
+
+def test_equal_masses_are_all_taken():
+    tally = Tally("x")
+    rows = tally.accepted(populations(np.full(40, 0.01)), KEPT, 98)
+    assert len(rows) == 98 and tally.effective_size == pytest.approx(98)
+
+
+def test_small_masses_are_taken_in_proportion_and_large_ones_lower_the_effective_size():
+    rng = np.random.default_rng(0)
+    is_large = rng.random(4000) < 0.2
+    tally = Tally("x")
+    rows = tally.accepted(populations(np.where(is_large, 0.3, 0.05)), KEPT, 10**6)
+    taken = np.bincount(rows[:, 0].astype(int), minlength=4000) // KEPT
+    assert taken[is_large].all()
+    mean = 0.2 * 0.3 + 0.8 * 0.05
+    assert taken[~is_large].mean() == pytest.approx(0.05 / mean, abs=0.02)
+    n_large, n_small = is_large.sum(), taken[~is_large].sum()
+    wanted = KEPT * (3 * n_large + n_small) ** 2 / (9 * n_large + n_small)
+    assert tally.effective_size == pytest.approx(wanted, rel=0.05)
+
+
+def test_those_below_the_smallest_mass_are_never_taken():
+    tally = Tally("x")
+    assert len(tally.accepted(populations(np.full(20, 1e-10)), KEPT, 10)) == 0 and tally.effective_size == 0
+    assert "estimated mass is 1e-10 after 20 draws" in str(tally.error())
+
+
+def test_rows_with_populations_of_their_own_are_all_counted():
+    tally = Tally("x")
+    drawn = np.column_stack([np.arange(3.0), np.log([0.5, 0.01, 0.2]), [1.0, 0.5, 1.0]])
+    assert tally.own(drawn).ravel().tolist() == [0, 1, 2] and tally.effective_size == pytest.approx(2.5)
