@@ -12,7 +12,9 @@ Copying is tested in other splits, into halves (also stratified). Each model dra
 the measure is the share of them that are nearer, by the same distance, to a training row than to a held-out one; ties
 count half. The share is 0.5 for rows that do not depend on single training rows.
 
-Fits include compilation, and are of `Diffusion()` with its defaults unless `--settings` changes them.
+Fits include compilation, and are of `Diffusion()` with its defaults unless `--settings` changes them. With
+`--neighbours` there is no model: rows lie between a training row and one of its five nearest ones (SMOTE: Chawla et al.
+2002, arXiv 1106.1813, applied to all rows), with the categories of the first. So near are copies to held-out rows.
 """
 
 import argparse
@@ -33,6 +35,7 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from sklearn.model_selection import train_test_split
 
@@ -42,6 +45,9 @@ from pointillist import Diffusion
 HERE = Path(__file__).parent
 DRAWS = 5
 """Number of rows drawn for W1, as a multiple of the rows fitted; one for tables of thousands."""
+
+NEIGHBOURS = 5
+"""Number of nearest training rows among which the other end is chosen."""
 
 MEASURES = "W_test", "W_train", "coverage_test", "coverage_train"
 
@@ -80,8 +86,25 @@ class Table:
         return np.hstack(parts).astype(float)
 
 
-def drawn_rows(settings: dict[str, Any], train: pd.DataFrame, n_rows: int, seed: int) -> tuple[pd.DataFrame, float]:
-    """Fits a model and draws rows; also returns the seconds of the fit."""
+def between_neighbours(table: Table, train: pd.DataFrame, n_rows: int, seed: int) -> pd.DataFrame:
+    """Draws rows between training rows and their neighbours."""
+    rng, points = np.random.default_rng(seed), table.points(train, train)
+    nearest = cKDTree(points).query(points, k=NEIGHBOURS + 1, p=1)[1]
+    first = rng.integers(len(train), size=n_rows)
+    other = nearest[first, rng.integers(1, NEIGHBOURS + 1, n_rows)]
+    rows, share = train.iloc[first].reset_index(drop=True), rng.random((n_rows, 1))
+    numbers = [column for column in train if column not in table.categories]
+    ends = train[numbers].to_numpy(float)
+    rows[numbers] = ends[first] + share * (ends[other] - ends[first])
+    return rows
+
+
+def drawn_rows(
+    table: Table, settings: dict[str, Any] | None, train: pd.DataFrame, n_rows: int, seed: int
+) -> tuple[pd.DataFrame, float]:
+    """Fits a model and draws rows; also returns the seconds of the fit. Without settings, rows are of neighbours."""
+    if settings is None:
+        return between_neighbours(table, train, n_rows, seed), 0.0
     jax.clear_caches()
     start = time.perf_counter()
     model = Diffusion(**settings, random_state=seed).fit(train)
@@ -100,15 +123,15 @@ def distances(python: str, drawn: np.ndarray, train: np.ndarray, test: np.ndarra
     return json.loads(done.stdout)
 
 
-def measured(table: Table, settings: dict[str, Any], python: str, seed: int) -> dict[str, float]:
+def measured(table: Table, settings: dict[str, Any] | None, python: str, seed: int) -> dict[str, float]:
     """Measures a table in one split, and in one split into halves."""
     train, test = table.divided(0.2, seed)
     draws = DRAWS if len(train) < 4000 else 1
-    drawn, seconds = drawn_rows(settings, train, draws * len(train), seed)
+    drawn, seconds = drawn_rows(table, settings, train, draws * len(train), seed)
     points = [table.points(side, train) for side in (drawn, train, test)]
     found = distances(python, points[0].reshape(draws, len(train), -1), *points[1:])
     train, test = table.divided(0.5, seed)
-    drawn, _ = drawn_rows(settings, train, len(train), seed)
+    drawn, _ = drawn_rows(table, settings, train, len(train), seed)
     size = min(len(train), len(test))
     points = [table.points(side, train) for side in (drawn, train.iloc[:size], test.iloc[:size])]
     to_train, to_test = (cdist(points[0], side, "cityblock").min(axis=1) for side in points[1:])
@@ -132,7 +155,9 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--peer", default=str(HERE.parent / ".venv-peers/bin/python"), help="Python that has POT")
     parser.add_argument("--settings", type=json.loads, default={}, help="parameters of Diffusion, as JSON")
+    parser.add_argument("--neighbours", action="store_true", help="rows between neighbours in place of a model's")
     options = parser.parse_args()
+    settings = None if options.neighbours else options.settings
     kinds = json.loads((options.data / "types.json").read_text())
     with (options.data / "published_generation.csv").open() as file:
         reported = [
@@ -146,7 +171,7 @@ def main() -> None:
     results = {}
     for name in options.tables or kinds:
         table = Table(options.data, name, kinds[name])
-        runs = [measured(table, options.settings, options.peer, seed) for seed in range(options.splits)]
+        runs = [measured(table, settings, options.peer, seed) for seed in range(options.splits)]
         results[name] = {key: statistics.mean(run[key] for run in runs) for key in runs[0]}
         others = {row["method"]: row for row in reported if row["dataset"] == name}
         print(line(name, results[name], {method: others[method] for method in methods}), flush=True)
@@ -158,7 +183,7 @@ def main() -> None:
         rows = [row for row in reported if row["method"] == method and row["dataset"] in results]
         theirs[method] = {key: statistics.mean(row[key] for row in rows) for key in MEASURES}
     print(line("mean; seconds: sum", means | {"fit_s": seconds}, theirs))
-    report("small_tables", {"settings": options.settings, "splits": options.splits, "tables": results, "mean": means})
+    report("small_tables", {"settings": settings, "splits": options.splits, "tables": results, "mean": means})
 
 
 if __name__ == "__main__":
