@@ -461,6 +461,22 @@ def test_files_have_the_columns_of_an_array_by_place(run):
     assert run("evaluate", "rows.npy", "rows.npy", "--target", 0, "--json")[0] == 0
 
 
+def test_arrays_with_labels_are_filled_and_a_range_of_labels_is_refused(run):
+    rows = np.random.default_rng(0).normal(size=(250, 3))
+    rows[:, 2] = np.arange(250) % 2
+    np.save("rows.npy", rows)
+    assert run("fit", "rows.npy", "--target", 2, "-o", "m", "--epochs", 1, "--p-given", 0.5)[0] == 0
+    Path("gaps.csv").write_text("0,1,2\n0.5,,1\n,0.25,0\n")
+    code, _, error = run("impute", "m", "gaps.csv", "-o", "filled.csv")
+    assert code == 0, error
+    found = csv.read_csv("filled.csv")
+    assert not any(column.null_count for column in found.columns) and found["2"].to_pylist() == [1, 0]
+    csv.write_csv(pa.table({"x": rows[:, 0], "y": rows[:, 1]}), "n.csv")
+    Path("domain.json").write_text('{"x": {"low": -4, "high": 4}, "y": {"low": -4, "high": 4}}')
+    fit = "fit", "n.csv", "-o", "p", "--target", "y", "--epsilon", 3, "--domain", "domain.json"
+    assert "the label column 'y' has a range of numbers" in run(*fit)[2]
+
+
 def test_durations_of_csv_files_are_in_the_unit_of_the_model(run):
     took = pa.array(1000 * np.random.default_rng(0).integers(1, 10**6, 200), pa.duration("ns"))
     parquet.write_table(pa.table({"kind": ["a", "b"] * 100, "took": took}), "t.parquet")

@@ -126,14 +126,14 @@ declare global {
     can_be_given: boolean;
     /** Number of training rows with each value of the token. */
     counts: Float64Array | null;
-    categories?: (string | boolean)[];
+    categories?: (string | boolean | number)[];
     atoms: Float64Array;
     scores?: ScoresContent;
     decimals: number | null;
     step: number;
     first: number;
     scale: number;
-    /** The lowest and the highest whole number that it can hold. */
+    /** The lowest and the highest number that it can hold, of whole numbers and decimals. */
     limits?: [number, number];
     per_second: number;
   }

@@ -145,6 +145,25 @@ def test_warm_start_goes_on():
     np.testing.assert_array_equal(again.history_, first.history_[:17])
 
 
+@pytest.mark.parametrize("seed", [3, None])
+def test_a_warm_start_holds_out_the_same_rows(seed):
+    options = QUICK | {"epochs": 1, "early_stopping": True, "random_state": seed, "warm_start": True}
+    first = Diffusion(**options).fit(X)
+    own = first.model_.record.seed
+    before = plan_numbers(first, *as_numbers(X), None, seed=own)[0]
+    again = plan_numbers(first, *as_numbers(X), None, before=first.model_)[0]
+    np.testing.assert_array_equal(again.held_out, before.held_out)
+    assert again.seed != own and len(again.held_out) == 60
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(500, 256), (1000, 256), (960, 64), (450, 64)])
+def test_shards_hold_a_batch_and_together_nearly_all_rows(monkeypatch, n, batch_size):
+    monkeypatch.setattr(plans, "SHARD_VALUES", 45 * 128)
+    plan = plan_numbers(Diffusion(**QUICK, batch_size=batch_size), *as_numbers(np.arange(float(n))[:, None]), None)[0]
+    shards = plan.shards
+    assert shards.size >= batch_size and shards.count * shards.size >= 0.9 * (n // 64 * 64)
+
+
 @pytest.mark.parametrize(
     ("change", "rows", "y", "message"),
     [

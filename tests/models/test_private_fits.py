@@ -1,6 +1,8 @@
 """Private fits: what they keep of a table, what they refuse, and that audits find no more than they state."""
 
 import json
+from datetime import timedelta
+from decimal import Decimal
 
 import jax
 import numpy as np
@@ -119,6 +121,8 @@ def test_cells_outside_are_moved_inside_and_counted():
         ({"domain": DOMAIN, "epsilon": 0}, {}, "epsilon must be a number above 0"),
         ({"domain": DOMAIN, "delta": 1}, {}, "delta must be a number above 0 and below 1"),
         ({"domain": DOMAIN, "epsilon": None}, {}, "give epsilon too"),
+        ({"domain": DOMAIN | {"x": (0.0, "4")}}, {}, "domain of 'x' must hold values of one kind"),
+        ({"domain": DOMAIN | {"n": [[1, 2]]}}, {}, "domain of 'n' must hold values of one kind"),
     ],
 )
 def test_what_would_tell_of_single_rows_is_refused_in_one_line(options, fit, message):
@@ -144,6 +148,21 @@ def test_domains_go_to_json_and_back():
     assert domain_from_json(json.loads(json.dumps(domain_to_json(DOMAIN)))) == DOMAIN
     with pytest.raises(ValueError):
         domain_from_json([["x", True, False, [3]]])
+    # Ends that JSON has not are texts in it.
+    days = {"d": (timedelta(days=2), timedelta(days=10)), "m": (Decimal("9.5"), Decimal("10.5"))}
+    assert domain_from_json(domain_to_json(days)) == {
+        "d": ("2 days, 0:00:00", "10 days, 0:00:00"),
+        "m": ("9.5", "10.5"),
+    }
+
+
+def test_categories_may_be_more_than_those_of_the_rows(tmp_path):
+    """More than their own type has room for."""
+    table = pandas.DataFrame({"c": pandas.Categorical([f"v{i % 60}" for i in range(240)]), "x": np.arange(240) / 240})
+    domain = {"c": [f"v{i}" for i in range(250)], "x": (0.0, 1.0)}
+    Diffusion(epsilon=3.0, domain=domain, random_state=0, **SMALL).fit(table).save(tmp_path / "m")
+    rows = Diffusion.load(tmp_path / "m").sample(400, random_state=0)
+    assert rows["c"].nunique() > 60
 
 
 @pytest.mark.slow

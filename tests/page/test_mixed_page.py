@@ -4,6 +4,7 @@ import csv
 import io
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -139,6 +140,43 @@ def test_what_cannot_be_filled_is_said_in_a_line(page):
         page.click("#fill button[type=submit]")
         assert page.inner_text("#fill-status").startswith(wrong)
         assert page.input_value("#gaps") == text and page.locator("#fill-status b").count() == 0
+
+
+CSV = [
+    ("price, EUR\tqty\n3\t\n\t4\n", [["price, EUR", "qty"], ["3", ""], ["", "4"]]),
+    ("\na;b\n1,5;2\n", [["a", "b"], ["1,5", "2"]]),
+    ('"red;green;blue",size\nx,1\n', [["red;green;blue", "size"], ["x", "1"]]),
+    ("a;b,c\n1;2,3\n4,5;6\n", [["a;b", "c"], ["1;2", "3"], ["4", "5;6"]]),
+]
+
+
+def test_the_delimiter_is_one_that_splits_all_lines_alike(page):
+    for text, cells in CSV:
+        assert page.evaluate("(text) => pointillist.readCsv(text).map(({ cells }) => cells)", text) == cells
+
+
+def test_nothing_is_left_of_an_earlier_filling(page):
+    page.fill("#gaps", "hours,rooms\n1,\n")
+    page.click("#fill button[type=submit]")
+    page.wait_for_function("() => document.querySelector('#fill-status').textContent.includes('filled in')")
+    page.fill("#gaps", WRONG[0][0])
+    page.click("#fill button[type=submit]")
+    assert page.is_disabled("#filled-csv") and page.locator("#filled-rows td").count() == 0
+
+
+@IN_CHROMIUM
+def test_numbers_stay_in_their_type_and_categories_of_numbers_are_read(page_of):
+    rng = np.random.default_rng(0)
+    grade = pd.Series(rng.choice([1.0, 2.5], 200)).astype("category")
+    big = np.where(rng.random(200) < 0.5, 2**53 + 1, 2**53 + 3)
+    paid, free = rng.integers(0, 2000, (2, 200)).astype(np.uint16)
+    frame = pd.DataFrame({"grade": grade, "big": pd.Categorical(big), "total": paid + free, "paid": paid, "free": free})
+    model = Diffusion(width=16, depth=1, epochs=1, random_state=0).fit(frame)
+    page = page_of(model)
+    assert set(drawn(page, rows=30, seed=0)["big"]) == {str(2**53 + 1), str(2**53 + 3)}
+    given = "grade,big,total,paid,free\n1.0,9007199254740993,10,2000,\n2.50,9007199254740995,,5,6\n"
+    lines = lines_of(page, FILLED % given)
+    assert lines[1:] == ["1.0,9007199254740993,10,2000,0", "2.50,9007199254740995,11,5,6"]
 
 
 @IN_CHROMIUM

@@ -35,7 +35,7 @@ def impute(
     from pointillist.models.headings import headings
     from pointillist.models.planning import free_name
     from pointillist.models.saving import load_model
-    from pointillist.points import TableWriter
+    from pointillist.points import MixedTable, TableWriter
     from pointillist.points.endings import ending_of
     from pointillist.points.frames import aligned, mixed_table
     from pointillist.points.number_codec import NumberCodec
@@ -62,7 +62,9 @@ def impute(
             kinds.pop(fitted.label_place)
             if label not in rows.names:
                 raise ValueError(f"{table}: has no column {label!r}: give all columns, which impute keeps")
-        tables = imputed_numbers(fitted, rows_with_gaps(codec, rows), draws, seed, labels_in(fitted, rows))
+        apart = [name for name in rows.names if name not in own] if codec.names is None else []
+        given = rows_with_gaps(codec, MixedTable(rows.arrow.drop_columns(apart)))
+        tables = imputed_numbers(fitted, given, draws, seed, labels_in(fitted, rows))
     # Labels, and columns that the model lacks.
     others = {name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in own}
     type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in others.items()}

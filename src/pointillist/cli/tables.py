@@ -66,7 +66,8 @@ def read_for(model: "RowModel", path: Path, form: CsvForm = NOTHING_SAID, *, kee
         with naming(path):
             names = CsvFile(path, form).names
         own, kinds = headings(model)
-        known = dict(zip(own or (), kinds, strict=False))
+        # Without names, by place.
+        known = dict(zip(own or names, kinds, strict=False))
         is_text = {name: _is_text(known[name]) if name in known else keeps_others for name in names}
         types = {name: "text" for name in names if is_text[name]}
     return read_any(path, types=types, is_mixed=True, min_rows=1, form=form)

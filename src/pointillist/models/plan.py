@@ -21,6 +21,9 @@ from pointillist.points.codec import Codec
 SHARD_VALUES = 2**23
 """Most numbers that an epoch may hold in memory at once; a larger table is trained on in shards."""
 
+FEWEST_SEEN = 0.9
+"""Fewest of the rows, as a share, that a pass over all shards sees."""
+
 BLOCK = 64
 """Number of neighboring rows that go to the same shard: reading a file row by row would be slow."""
 
@@ -195,8 +198,13 @@ class Shards:
         # Of a row: its values, its noise, their mixture, what the network is shown and is to give; what it is
         # conditioned on; time, noise level and weight.
         values = 5 * self.plan.codec.width + self.plan.process.architecture.n_features + 3
-        rows = max(BLOCK, self.limit // values)
-        return 1 if self.n_rows <= rows else max(1, min(-(-self.n_rows // rows), self.n_rows // BLOCK))
+        rows, n_blocks = max(BLOCK, self.limit // values), self.n_rows // BLOCK
+        if self.n_rows <= rows:
+            return 1
+        # Each has a batch at least, and together they have nearly all rows.
+        most = max(1, n_blocks // -(-self.plan.method.batch_size // BLOCK))
+        counts = range(min(-(-self.n_rows // rows), most), 0, -1)
+        return next(count for count in counts if n_blocks // count * count >= FEWEST_SEEN * n_blocks)
 
     @property
     def size(self) -> int:

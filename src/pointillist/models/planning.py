@@ -105,15 +105,19 @@ def plan_numbers(
     parameters = deciding(asked, WIDTH)
     if before is not None:
         check_continuing(before, layout, rows, values, parameters)
+    own = seed_of(asked.random_state)
     if seed is None:
-        seed = seed_of(asked.random_state)
-        if before is not None:
-            # Other times and noise than the first time.
-            seed = int(np.random.SeedSequence([seed, len(before.record.history)]).generate_state(1)[0])
+        # Of a further fit, other times and noise than the first time.
+        done = [] if before is None else [len(before.record.history)]
+        seed = int(np.random.SeedSequence([own, *done]).generate_state(1)[0]) if done else own
+    of_rows = seed
+    if before is not None:
+        # But the rows that the first one held out: it has learned the others.
+        of_rows = before.record.seed if asked.random_state is None else own
     if asked.early_stopping and len(rows) < max(3, n_classes + 1):
         raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
     stopping = _stopping(asked)
-    held_out = rows_to_hold_out(len(rows), shown, n_classes, stopping, seed)
+    held_out = rows_to_hold_out(len(rows), shown, n_classes, stopping, of_rows)
     if before is None:
         codec = NumberCodec(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
         sigma_data = sigma_data_to_learn(rows, codec, held_out)

@@ -167,6 +167,8 @@ def plan_privately(
         objective: AnyObjective = TokenObjective(masked.architecture.tokens)
         classes = _classes(of_tokens, table.label)
     else:
+        if table.label is not None:
+            raise ValueError(f"the label column {table.label!r} has a range of numbers: list its values in the domain")
         codec, rows = _numbers(X, domains)
         parameters = deciding(asked, WIDTH) | {"process": "gaussian"}
         process = GaussianProcess.of(parameters, 0, np.full(codec.width, SPREAD, np.float32))
@@ -252,12 +254,24 @@ def _layout(table: MixedTable, kind: str, headings: Any, domains: list[ColumnDom
 
     import pyarrow as pa
 
-    schema = table.arrow.schema.remove_metadata()
+    schema = pa.schema(
+        [_with_room(field, len(own.values)) for field, own in zip(table.arrow.schema, domains, strict=True)]
+    )
     text = base64.b64encode(schema.serialize()).decode()
     categories = [
         own.values if pa.types.is_dictionary(field.type) else None for own, field in zip(domains, schema, strict=True)
     ]
     return FrameLayout(kind, text, tuple(categories), (False,) * len(categories), headings)
+
+
+def _with_room(field: Any, n_values: int) -> Any:
+    """A field of Arrow whose categories, if it has some, may be as many as the domain has."""
+    import pyarrow as pa
+
+    kind = field.type
+    if pa.types.is_dictionary(kind) and n_values > np.iinfo(kind.index_type.to_pandas_dtype()).max:
+        kind = pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
+    return pa.field(field.name, kind, field.nullable)
 
 
 def _tokens(

@@ -16,11 +16,10 @@ from pointillist.engine.weights import named
 from pointillist.models.headings import headings
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.row_model import RowModel
-from pointillist.page.numbers import RANGES
+from pointillist.page.numbers import RANGES, exact, limits
 from pointillist.page.parts import packed
 from pointillist.page.weights import weights_content
 from pointillist.points.column_code import ColumnCode
-from pointillist.points.columns import LARGEST_INTEGER
 from pointillist.points.mixed import kind_of
 from pointillist.points.token_codec import TokenCodec
 
@@ -183,7 +182,7 @@ def _code(code: ColumnCode) -> dict[str, Any]:
     """What becomes of a column's token and score."""
     column: dict[str, Any] = {"n_values": code.n_values, "has_missing": code.has_missing}
     if code.categories is not None:
-        return column | {"categories": list(code.categories), "can_be_given": code.size <= MOST_CHOICES}
+        return column | {"categories": exact(code.categories), "can_be_given": code.size <= MOST_CHOICES}
     low, high = code.ends
     column |= {
         "atoms": code.atoms,
@@ -223,18 +222,13 @@ def _written(name: Any, kind: Any) -> dict[str, Any]:
         # Nanoseconds are known to the microsecond.
         return {"kind": "time", "per_second": {"s": 1, "ms": 1000}.get(kind.unit, 1_000_000)}
     if of == "whole":
-        return {"kind": "whole", "limits": _limits(kind)}
+        return {"kind": "whole", "limits": limits(kind.to_pandas_dtype())}
     if types.is_decimal(kind):
-        return {"kind": "decimal", "scale": kind.scale}
+        end = 10.0 ** (kind.precision - kind.scale) - 10.0**-kind.scale
+        return {"kind": "decimal", "scale": kind.scale, "limits": [-end, end]}
     if of == "number":
         return {"kind": "number", "type": {16: "float16", 32: "float32"}.get(kind.bit_width, "float64")}
     return {"kind": "category"}
-
-
-def _limits(kind: Any) -> list[int]:
-    """The lowest and the highest number that a column of whole numbers holds, and a model reads."""
-    own = np.iinfo(kind.to_pandas_dtype())
-    return [max(int(own.min), -LARGEST_INTEGER), min(int(own.max), LARGEST_INTEGER)]
 
 
 def _carried(model: RowModel, codec: TokenCodec) -> list[str]:

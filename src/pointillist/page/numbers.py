@@ -1,6 +1,9 @@
 """Models of rows of numbers, with everything that a browser needs to draw rows of their tables."""
 
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.ranged_sampling import POINTS
@@ -10,6 +13,7 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.headings import headings
 from pointillist.models.row_model import RowModel
 from pointillist.page.network import network_content, page_tensors
+from pointillist.points.columns import LARGEST_INTEGER
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.scaling import AffineScaling, QuantileScaling
 
@@ -84,6 +88,8 @@ def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[di
                 column |= {"centre": float(varying.centre[place]), "unit": float(varying.unit[place])}
                 # By "minmax" the centre is the middle of the range, which says nothing more.
                 column["is_standard"] = _is_standard(model)
+        if np.dtype(codec.types[i]).kind in "iu":
+            column["limits"] = limits(codec.types[i])
         columns.append(column)
     if model.label_place is not None:
         assert model.classes is not None
@@ -91,6 +97,19 @@ def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[di
     for i, column in enumerate(columns):
         column["name"] = str(i) if names is None else names[i]
     return columns
+
+
+def limits(kind: Any) -> list[int]:
+    """Returns the lowest and the highest number that a NumPy type of whole numbers holds, and a model reads."""
+    own = np.iinfo(kind)
+    return [max(int(own.min), -LARGEST_INTEGER), min(int(own.max), LARGEST_INTEGER)]
+
+
+def exact(values: Iterable[Any]) -> list[Any]:
+    """Returns categories or labels as a browser reads them: integers as text, if one of them is none of its numbers."""
+    own = list(values)
+    is_beyond = any(type(value) is int and abs(value) > LARGEST_INTEGER for value in own)
+    return list(map(str, own)) if is_beyond else own
 
 
 def _is_standard(model: RowModel) -> bool:
@@ -103,7 +122,7 @@ def _classes(model: RowModel, process: GaussianProcess) -> dict[str, Any] | None
     if classes is None:
         return None
     return {
-        "labels": classes.labels.tolist(),
+        "labels": exact(classes.labels.tolist()),
         "counts": classes.counts.tolist(),
         "name": "class" if classes.column is None else str(classes.column[0]),
         # A model that was always shown a class has never seen "no class", and a column of classes needs one.

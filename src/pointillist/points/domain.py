@@ -46,9 +46,13 @@ class ColumnDomain:
         if not isinstance(given, tuple | list) or not len(given):
             raise ValueError(f"domain of {name!r} must be a tuple (low, high) or a list of values, not {given!r:.60}")
         values = tuple(value.item() if isinstance(value, np.generic) else value for value in given)
-        known = tuple(dict.fromkeys(value for value in values if value is not None))
         is_range = isinstance(given, tuple)
-        if is_range and not (len(known) == 2 and known[0] < known[1]):
+        try:
+            known = tuple(dict.fromkeys(value for value in values if value is not None))
+            is_right = not is_range or (len(known) == 2 and known[0] < known[1])
+        except TypeError as error:
+            raise ValueError(f"domain of {name!r} must hold values of one kind, not {given!r:.60}") from error
+        if not is_right:
             raise ValueError(f"domain of {name!r}: a tuple is (low, high) with low below high, not {given!r:.60}")
         if not known:
             raise ValueError(f"domain of {name!r} has no value")
@@ -184,7 +188,9 @@ def domain_from_json(content: list[list[Any]]) -> dict[str, Any]:
             raise ValueError("its domain is not one of plain values")
         own = [*values, *([None] if has_missing else [])]
         found[name] = tuple(own) if is_range else own
-        ColumnDomain.of(name, found[name])
+        # Ends that were no plain values are texts now, which have another order.
+        if not (is_range and len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], str)):
+            ColumnDomain.of(name, found[name])
     return found
 
 

@@ -152,12 +152,14 @@
    * @returns {(value: number) => string}
    */
   function writer(column) {
+    const [low, high] = column.limits ?? [-Infinity, Infinity];
     /** @type {Record<NonNullable<Column["kind"]>, (value: number) => string>} */
     const writers = {
       category: (value) => String(column.categories ? column.categories[value] : value),
-      whole: (value) => String(rounded(value)),
+      // A sum that is restored may lie beyond the type.
+      whole: (value) => String(clamp(rounded(value), low, high)),
       number: (value) => shortest(value, column.type),
-      decimal: (value) => value.toFixed(column.scale),
+      decimal: (value) => clamp(value, low, high).toFixed(column.scale),
       day: (value) => day((1000 * value) / column.per_second),
       time: (value) => time(value, column.per_second),
     };

@@ -9,17 +9,24 @@
     ),
   );
 
+  /** Lines by which a delimiter is known. */
+  const MOST_LINES = 100;
+
   const isMissing = (text) => MISSING.has(text.trim().toLowerCase());
 
   /** A field of CSV that is there: in quotes, words for a missing cell are text. */
   const csvField = (text) =>
-    /[",\r\n]/.test(text) || isMissing(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    /[",;|\t\r\n]/.test(text) || isMissing(text) ? `"${text.replaceAll('"', '""')}"` : text;
 
-  /** The one of the usual delimiters that the first line has most of, outside of quotes. */
+  /** The one of the usual delimiters that most fields of the first line have, outside of quotes, and all lines alike. */
   function delimiterOf(text) {
-    const line = text.replace(/"[^"]*"/g, "").split(/\r|\n/, 1)[0];
-    const count = (one) => line.split(one).length;
-    return [",", ";", "\t", "|"].reduce((best, one) => (count(one) > count(best) ? one : best));
+    const lines = text.replace(/"[^"]*"/g, "").split(/[\r\n]+/, MOST_LINES + 1);
+    const whole = (lines.length > MOST_LINES ? lines.slice(0, -1) : lines).filter((line) => line.trim());
+    const fields = (one) => whole[0]?.split(one).length ?? 0;
+    const isRegular = (one) => fields(one) > 1 && whole.every((line) => line.split(one).length === fields(one));
+    const known = [",", ";", "\t", "|"];
+    const regular = known.filter(isRegular);
+    return (regular.length ? regular : known).reduce((best, one) => (fields(one) > fields(best) ? one : best));
   }
 
   /**

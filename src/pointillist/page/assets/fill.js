@@ -37,7 +37,11 @@
     /** Makes way for what is asked now, which may be wrong; gives its number. */
     function begin() {
       stop();
+      filled = null;
+      byId("filled-csv").disabled = true;
+      byId("filled-rows").replaceChildren();
       byId("fill-progress").hidden = true;
+      byId("filled-note").hidden = true;
       return ++latest;
     }
 

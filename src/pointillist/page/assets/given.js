@@ -18,7 +18,8 @@
     return { field, read: () => (field.value === "" ? null : Number(field.value)) };
   }
 
-  const short = (value) => String(Number(value.toPrecision(4)));
+  /** A number in six digits, as it stands for an end of a column; whole ones have all of theirs. */
+  const short = (value) => String(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
 
   /**
    * A field for a number or a date; what it says may be refused by an error of one line.

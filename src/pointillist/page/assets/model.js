@@ -195,7 +195,8 @@
 
   function stop() {
     latest.draw++;
-    table = null;
+    [table, ready] = [null, 0];
+    byId("rows-drawn").hidden = true;
     setBusy(false);
     say("Stopped.");
   }

@@ -172,8 +172,10 @@
     context.strokeStyle = colour("--line");
     context.strokeRect(left, 6, width - left - 6, bottom - 6);
     context.globalAlpha = Math.min(0.8, Math.max(0.25, 600 / rows));
+    const places = label?.atoms && new Map(Array.from(label.atoms, (value, i) => [value, i]));
+    const placeOf = (value) => places?.get(value) ?? value;
     for (let r = 0; r < Math.min(rows, MOST_POINTS); r++) {
-      context.fillStyle = colours[label ? label.values[r] % 8 : 0];
+      context.fillStyle = colours[label ? placeOf(label.values[r]) % 8 : 0];
       context.beginPath();
       context.arc(across(x.values[r] + spread(x, r)), up(y.values[r] + spread(y, r)), 2, 0, 2 * Math.PI);
       context.fill();

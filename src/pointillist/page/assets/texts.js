@@ -34,14 +34,17 @@
   /** From a text to a value, as `decoder` gives it; throws what is wrong with it. */
   function parser(column) {
     const { kind, categories, atoms } = column;
-    const known = categories?.map(String) ?? (kind === "category" ? [...atoms].map(String) : null);
-    if (known) {
+    const values = categories ?? (kind === "category" ? [...atoms] : null);
+    if (values) {
+      const known = values.map(String);
+      // A file may write numbers in another way.
+      const isOfNumbers = values.every((each) => typeof each === "number");
       const places = new Map(known.map((name, i) => [name, i]));
-      const isBoolean = categories?.every((each) => typeof each === "boolean");
+      const isBoolean = values.every((each) => typeof each === "boolean");
       return (text) => {
         const own = isBoolean ? text.trim().toLowerCase() : text;
-        const place = places.get(own) ?? places.get(own.trim());
-        if (place === undefined) throw new Error(`"${text}" is no category of it: ${listed(known)}`);
+        const place = places.get(own) ?? places.get(own.trim()) ?? (isOfNumbers && places.get(String(Number(own))));
+        if (typeof place !== "number") throw new Error(`"${text}" is no category of it: ${listed(known)}`);
         return categories ? place : atoms[place];
       };
     }
@@ -64,7 +67,16 @@
   /** The parser of a column of a model of numbers; truth values are 0 and 1. */
   function numberParser(column) {
     const categories = column.type === "bool" ? [false, true] : undefined;
-    return parser({ ...column, kind: column.is_whole ? "whole" : "number", categories });
+    return within(column, parser({ ...column, kind: column.is_whole ? "whole" : "number", categories }));
+  }
+
+  /** A parser that takes no number beyond what a column's type holds. */
+  function within({ limits: [low, high] = [-Infinity, Infinity] }, parse) {
+    return (text) => {
+      const value = parse(text);
+      if (value < low || value > high) throw new Error(`the column holds numbers from ${low} to ${high}`);
+      return value;
+    };
   }
 
   /**
@@ -74,13 +86,11 @@
    * @returns {(text: string) => number}
    */
   function givenParser(column) {
-    const { kind, scale, limits = [-Infinity, Infinity], has_missing: hasMissing } = column;
-    const parse = parser(column);
-    const [low, high] = limits;
+    const { kind, scale, has_missing: hasMissing } = column;
+    const parse = within(column, parser(column));
     return (text) => {
       if (hasMissing && text.trim().toLowerCase() === "missing") return NaN;
       const value = parse(text);
-      if (value < low || value > high) throw new Error(`the column holds numbers from ${low} to ${high}`);
       if (kind === "decimal" && Number(value.toFixed(scale)) !== value) {
         throw new Error(`the column holds ${scale} digits after the point`);
       }
@@ -113,13 +123,6 @@
     return normalQuantile(clamp(low + 0.5 * (high - low), EDGE, 1 - EDGE));
   }
 
-  /** The parser of a column of classes, which may be numbers that a file writes in another way. */
-  function classParser(column, labels) {
-    const parse = parser({ ...column, categories: labels });
-    if (labels.some((label) => typeof label !== "number")) return parse;
-    return (text) => parse(Number.isNaN(Number(text)) ? text : String(Number(text)));
-  }
-
   /**
    * How a cell's text becomes a value, and how a row that the model is given is told of it.
    *
@@ -137,7 +140,7 @@
       };
       return { parse: parser(column), tell };
     }
-    if (column.is_label) return { parse: classParser(column, classes?.labels ?? []), tell: () => {} };
+    if (column.is_label) return { parse: parser({ ...column, categories: classes?.labels ?? [] }), tell: () => {} };
     const { place } = column;
     if (place === undefined) return { parse: numberParser(column), tell: () => {} };
     const scale = scaler(column, model.bounds);

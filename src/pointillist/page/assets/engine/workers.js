@@ -21,6 +21,7 @@
       this.workers = Array.from({ length: count }, () => {
         const worker = new Worker(url);
         worker.onmessage = ({ data }) => this.receive(data);
+        worker.onerror = ({ message }) => this.#fail(message || "a worker cannot start");
         return worker;
       });
       this.kernel = WebAssembly.compile(bytesOf(kernel));
@@ -44,6 +45,13 @@
     receive(data) {
       this.calls.get(data.answer)(data);
       this.calls.delete(data.answer);
+    }
+
+    /** Ends all calls that wait for an answer, and what is loaded, as some of it may be in no worker. */
+    #fail(error) {
+      for (const answer of this.calls.values()) answer({ error });
+      this.calls.clear();
+      this.loaded.clear();
     }
 
     /** Hands a model to all workers, once. */
