@@ -179,6 +179,11 @@ def test_a_target_of_few_values_may_have_long_tails():
     assert model.fit(x, spiky).model_.units.bend > 0
 
 
+def test_very_large_and_small_numbers_are_learned_from(quick):
+    scaled = clone(quick).fit(1e-200 * X[:100], 1e200 * Y[:100])
+    np.testing.assert_allclose(1e-200 * scaled.predict(1e-200 * X[:9]), quick.predict(X[:9]), rtol=1e-2)
+
+
 def test_a_fit_that_fails_changes_nothing(quick):
     model = clone(quick).fit(X[:100], Y[:100])
     before = model.predict(X[:5])

@@ -105,10 +105,10 @@ class Units:
     @classmethod
     def of(cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], *, is_discrete: bool) -> "Units":
         """Learns the units of x and y."""
-        x_scale, mean, scale = x.std(axis=0), float(y.mean()), _scale(y)
+        x_scale, mean, scale = _deviation(x), float(y.mean()), _scale(y)
         quantiles = tuple(np.unique(own) for own in np.quantile(x, np.linspace(0, 1, PIECES + 1), axis=0).T)
         of_x = x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), quantiles
-        if scale <= y.std():
+        if scale <= _deviation(y):
             return cls(*of_x, mean, scale or 1.0)
         low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
         bend = float(high - low) / INTERQUARTILE
@@ -268,7 +268,14 @@ def _is_kept(
 
 def _scale(y: Float[np.ndarray, " n"]) -> float:
     """The standard deviation, or a fifth of the largest distance from the mean if that is larger."""
-    return max(float(y.std()), float(np.abs(y - y.mean()).max()) / LARGEST)
+    return max(float(_deviation(y)), float(np.abs(y - y.mean()).max()) / LARGEST)
+
+
+def _deviation(values: Float[np.ndarray, "n *k"]) -> Float[np.ndarray, "*k"]:
+    """The standard deviation of each column, of which squares neither overflow nor underflow."""
+    size = np.ptp(values, axis=0)
+    unit = np.where(size > 0, size, 1.0)
+    return np.asarray(unit * ((values - values[0]) / unit).std(axis=0))
 
 
 def _trained(
