@@ -271,7 +271,7 @@ def _scale(y: Float[np.ndarray, " n"]) -> float:
     return max(float(_deviation(y)), float(np.abs(y - y.mean()).max()) / LARGEST)
 
 
-def _deviation(values: Float[np.ndarray, "n *k"]) -> Float[np.ndarray, "*k"]:
+def _deviation(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*k"]:
     """The standard deviation of each column, of which squares neither overflow nor underflow."""
     size = np.ptp(values, axis=0)
     unit = np.where(size > 0, size, 1.0)
