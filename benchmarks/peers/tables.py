@@ -75,7 +75,7 @@ def forest(train: pd.DataFrame, categories: list[str], seed: int) -> Draw:
         new = pd.DataFrame(model.generate(batch_size=n), columns=train.columns)
         for name, known in codes.items():
             new[name] = np.array(known, object)[new[name].astype(int).clip(0, len(known) - 1)]
-        return new
+        return new.astype({train.columns[i]: int for i in whole})
 
     return draw
 
