@@ -24,6 +24,7 @@ from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer
 from pointillist.engine.validation import held_out_loss
 from pointillist.models.predictive import Predictive, normal_points
 from pointillist.points.repeats import are_few
+from pointillist.points.scaling import AffineScaling
 
 MANY = 5000
 FEW_ROWS, MANY_ROWS = {"n_networks": 6, "steps": 4000}, {"n_networks": 4, "steps": 10_000}
@@ -273,9 +274,7 @@ def _scale(y: Float[np.ndarray, " n"]) -> float:
 
 def _deviation(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*k"]:
     """The standard deviation of each column, of which squares neither overflow nor underflow."""
-    size = np.ptp(values, axis=0)
-    unit = np.where(size > 0, size, 1.0)
-    return np.asarray(unit * ((values - values[0]) / unit).std(axis=0))
+    return AffineScaling.standard(values.reshape(len(values), -1)).unit.reshape(values.shape[1:])
 
 
 def _trained(
