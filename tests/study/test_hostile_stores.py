@@ -425,7 +425,7 @@ def test_a_journal_that_names_another_file(folder):
     header = magic + struct.pack(">5I", 0, 0, pages, 512, page)
     record = struct.pack(">I", 2**30 // page + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
     (folder / "study.db-journal").write_bytes(header.ljust(512, b"\0") + record)
-    with pytest.raises(StoreError, match=r"study\.db-journal: is not a journal of a study's store: remove it"):
+    with pytest.raises(StoreError, match=r"study\.db-journal: is not a journal of a study's store; --fresh starts"):
         report(folder)
     assert outside.read_text() == "kept"
 

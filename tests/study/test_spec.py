@@ -270,6 +270,10 @@ BAD_REFERENCES = {
     "a long name": (f"dataset,metric,timesteps,value\n{'a' * 1001},EMD,5,1\n", "line 2: a text of at most 1,000"),
     "a long field": (f"dataset,metric,timesteps,value\n{'a' * 200_000},EMD,5,1\n", "r.csv, line 1: field larger"),
     "too large": ("#" * (2**20 + 1), "r.csv: is larger than 1 MiB"),
+    "of no setting": (
+        "dataset,metric,timesteps,value\nmoons,EMD,7,30\n",
+        "no line is of one of the section's settings",
+    ),
 }
 
 
@@ -289,6 +293,12 @@ def test_reported_numbers_keep_their_decimals(tmp_path, number, value, decimals)
     spec = parsed(f'timesteps = 5\n{GOOD}[sections.a]\ntimesteps = [5, 9]\nreference = "r.csv"', tmp_path)
     (found,) = spec.sections[0].reference
     assert (found.value, found.decimals) == (value, decimals)
+
+
+def test_reported_numbers_of_a_single_setting_need_no_column_of_it(tmp_path):
+    (tmp_path / "r.csv").write_text("dataset,metric,value\nmoons,EMD,30\n", encoding="utf-8-sig")
+    (found,) = parsed(GOOD + '[sections.a]\ntimesteps = 5\nreference = "r.csv"', tmp_path).sections[0].reference
+    assert found.value == 30
 
 
 def test_reference_values_match_columns_by_number(tmp_path):

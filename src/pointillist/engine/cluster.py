@@ -97,7 +97,7 @@ def results(
             can abort this process, if Ray finds one that is just finishing.
 
     Raises:
-        RuntimeError: If a task is lost more than `RETRIES` times. Exceptions of the function itself are raised too.
+        OSError: If a task is lost more than `RETRIES` times. Exceptions of the function itself are raised too.
     """
     ray = _ray()
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(function)
@@ -130,4 +130,5 @@ def _value(ray: Any, reference: Any) -> Any:
         # The function's own error, without the traceback of the machine that it was raised on.
         raise error.cause from None
     except ray.exceptions.RayError as error:
-        raise RuntimeError(f"a task was lost {RETRIES + 1} times: {str(error).splitlines()[0]}") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise OSError(f"a task was lost {RETRIES + 1} times: {reason}") from error

@@ -13,6 +13,9 @@ from pointillist.metrics.estimate import Estimate
 
 CLASSIFIERS = ("forest", "knn")
 
+MOST_ROWS = 2000
+"""Most rows taken from each side, by default."""
+
 # Held-out labels are not independent trials: each row is tested once and is in the training set of rows
 # tested elsewhere. Say the prediction for row i depends on the label of row j with strength α_ij; then the
 # two outcomes have covariance α_ij α_ji / 4, and the variance of the accuracy is that of independent trials
@@ -28,7 +31,7 @@ def two_sample_test(
     *,
     classifier: Any = "forest",
     n_splits: int = 5,
-    max_rows: int | None = 2000,
+    max_rows: int | None = MOST_ROWS,
     random_state: int | np.random.Generator | None = 0,
 ) -> Estimate:
     """Accuracy of a classifier that tries to distinguish A from B, on rows held out from its training.

@@ -126,7 +126,7 @@ def excess(summary: Summary, floor: Summary, better: Better) -> float:
 
 
 def reach_floor(summaries: Sequence[Summary | None], floors: Sequence[Summary | None], better: Better) -> list[bool]:
-    """Marks the cells that no test distinguishes from their floor, or that are on the better side of it.
+    """Marks the cells that no test finds worse than their floor: near it, or on the better side of it.
 
     The test is Welch's t-test at level 0.05 for all the row's tests together (Holm's correction), one-sided unless the
     floor itself is best.

@@ -95,6 +95,8 @@ class Database:
         try:
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             schema = _schema(self._connection)
+        except sqlite3.OperationalError:
+            raise
         except sqlite3.DatabaseError as error:
             is_ours = error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT
             what = f"is damaged: {error}" if is_ours else f"cannot be used as a study's store ({error})"
@@ -160,6 +162,11 @@ class Database:
         """Writes a row, which replaces the one with the same key if there is one."""
         _insert(self._connection, table, (_checksum(table, values), *values))
 
+    def _copy(self, other: "Database", table: str) -> None:
+        """Writes all rows of another store, with their checksums."""
+        for row in other._connection.execute(f"SELECT * FROM {table}"):
+            _insert(self._connection, table, row)
+
     def _get(self, table: str, **keys: str) -> list[tuple[Any, ...]]:
         """Reads the rows with some keys, without their checksums."""
         condition = " AND ".join(f"{name} = ?" for name in keys)
@@ -205,7 +212,7 @@ def _check_journal(path: Path) -> None:
         size = file.seek(0, io.SEEK_END)
         file.seek(-min(size, len(_JOURNAL)), io.SEEK_END)
         if size > len(_JOURNAL) and file.read() == _JOURNAL:
-            raise StoreError(f"{journal}: is not a journal of a study's store: remove it")
+            raise StoreError(f"{journal}: is not a journal of a study's store; --fresh starts a new one")
 
 
 _JOURNAL = bytes.fromhex("d9d505f920a163d7")

@@ -72,7 +72,7 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
         return {name: FloorRecord(measured.value, spread, measured.n_repeats)}
     if settings.kind == "classes":
         return _floors_of_classes(name, dataset, settings, scorer)
-    if dataset.name not in POINTSETS or true_class_probabilities(dataset.name, dataset.rows[:1]) is None:
+    if not has_true_probabilities(dataset):
         return {}
     best = _measure_by(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]
     return {name: FloorRecord(best.value, best.standard_error, 1)}
@@ -87,6 +87,11 @@ def _error_of_half(rows: Float[np.ndarray, "n d"], n_rows: int) -> float:
     n = 2 * min(len(rows) // 2, n_rows)
     chosen = rows[np.arange(n) * len(rows) // n]
     return METRICS["report_nll"](chosen[::2], chosen[1::2]).standard_error
+
+
+def has_true_probabilities(dataset: Dataset) -> bool:
+    """Whether the class probabilities of a data set are known."""
+    return dataset.name in POINTSETS and true_class_probabilities(dataset.name, dataset.rows[:1]) is not None
 
 
 def true_nll(dataset: Dataset, settings: Settings) -> Measure | None:

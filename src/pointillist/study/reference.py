@@ -74,7 +74,7 @@ def read_text(path: Path) -> str:
     if len(content) > MAX_FILE:
         raise ValueError(f"{path}: is larger than {MAX_FILE >> 20} MiB")
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: is not a UTF-8 text file") from error
 
@@ -88,7 +88,8 @@ def read_reference(path: Path, varied: Sequence[str], columns: Sequence[str]) ->
         columns: Labels of the table's columns. Rows of the file with other settings are left out.
 
     Raises:
-        ValueError: If something in the file cannot be used; the message is one line with the line number in the file.
+        ValueError: If something in the file cannot be used, or none of it; the message is one line, with the line's
+            number in the file.
         OSError: If it cannot be read.
     """
     by_value = {_normal(column): column for column in columns}
@@ -103,12 +104,15 @@ def read_reference(path: Path, varied: Sequence[str], columns: Sequence[str]) ->
         for row in reader:
             if any(row[name] is None for name in needed):
                 raise ValueError(f"{path}, line {reader.line_num}: has too few values")
-            column = by_value.get(_normal(", ".join(VALUE_NAMES.get(row[key], row[key]) for key in names)))
+            asked = ", ".join(VALUE_NAMES.get(row[key], row[key]) for key in names)
+            column = by_value.get(_normal(asked)) if names else columns[0]
             value = _reported(row, column or "", f"{path}, line {reader.line_num}")
             if column is not None:
                 values.append(value)
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+    if not values:
+        raise ValueError(f"{path}: no line is of one of the section's settings: {', '.join(columns)}")
     return tuple(values)
 
 
@@ -133,6 +137,6 @@ def _normal(text: str) -> tuple[tuple[float | str, ...], ...]:
         try:
             return float(part)
         except ValueError:
-            return part.strip()
+            return part.strip().casefold()
 
     return tuple(tuple(number(part) for part in value.split("..")) for value in text.split(", "))

@@ -85,7 +85,7 @@ def _parts(study: Study, pending: Sequence[Cell], store: Store) -> list[Part]:
 
     Stacks are split, because on a machine with few cores a small stack takes no longer per model than a large one.
     """
-    parts: list[Part] = [((), (name,), {}, {}) for name in study.names]
+    parts: list[Part] = [((), (name,), {}, {}) for name in study.without_floors(store)]
     trained = {cell.model_key: store.model(cell.model_key) for cell in pending if cell.model_key}
     for stack in stacks([cell for cell in pending if cell.model_key], study.by_fingerprint):
         for first in range(0, len(stack), MODELS_PER_TASK):

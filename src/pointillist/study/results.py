@@ -1,15 +1,16 @@
 """A study's results in the form that tables and figures need: a pure function of the store."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
 from pointillist.diffusion.schedules import prior_kl
 from pointillist.files import checking
+from pointillist.metrics.c2st import MOST_ROWS
 from pointillist.study.checks import check_kinds
 from pointillist.study.comparisons import (
     MIN_SEEDS_FOR_SPREAD,
@@ -30,6 +31,14 @@ from pointillist.study.store import FloorRecord, Store
 
 KL_LIMIT = 0.01
 """Nats per column of the data. If a schedule leaves more in the prior, its sampler starts from a wrong distribution."""
+
+
+_SIZES: dict[str, Callable[[Settings], int]] = {
+    "emd": lambda settings: settings.emd_rows,
+    "two_sample_test": lambda settings: min(settings.n_samples, MOST_ROWS),
+    "coverage": lambda settings: settings.n_samples,
+}
+"""Numbers of rows by which quantities grow, so that only those of as many can be compared."""
 
 
 def protocol(settings: Settings) -> str:
@@ -56,7 +65,7 @@ class Row:
         is_ranked: Whether the columns' numbers can be compared, so that one is best.
         is_best: For each column, whether no test distinguishes it from the best.
         is_asked: For each column, whether its settings ask for this quantity.
-        reaches_floor: For each column, whether no test distinguishes it from its floor.
+        reaches_floor: For each column, whether no test finds it worse than its floor.
     """
 
     dataset: str
@@ -119,10 +128,28 @@ class Results:
             }
             check_kinds(self.spec, self._datasets)
 
+    @cached_property
+    def fewest_seeds(self) -> int:
+        """The fewest finished seeds of a cell that has some; those that are asked for if there is none."""
+        finished = self.store.finished()
+        cells = (
+            sum(cell.key in finished for cell in self.cells(name, column.settings))
+            for section in self.spec.sections
+            for name in section.datasets
+            for column in section.columns
+        )
+        return min(filter(None, cells), default=self.spec.seeds)
+
     @property
     def covers_training(self) -> bool:
         """Whether error bars cover training as well as the drawing of rows."""
-        return self.spec.seeds >= MIN_SEEDS_FOR_SPREAD
+        return self.fewest_seeds >= MIN_SEEDS_FOR_SPREAD
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds the cells have, in words."""
+        few, all_ = self.fewest_seeds, self.spec.seeds
+        return f"{all_} seed{'s' * (all_ > 1)}" if few == all_ else f"{few} to {all_} seeds"
 
     def dataset(self, name: str) -> Dataset:
         """A data set of the study, with scaled rows."""
@@ -178,10 +205,8 @@ class Results:
 
     def _is_comparable(self, section: Section, metric: str) -> bool:
         """Whether all columns measure the same: not densities with unlike noise, or EMDs of unlike numbers of rows."""
-        settings = [column.settings for column in section.columns]
-        if metric == "nll":
-            return len(set(map(self.cut_off, settings))) == 1
-        return metric.partition(",")[0] != "emd" or len({each.emd_rows for each in settings}) == 1
+        measured = self.cut_off if metric == "nll" else _SIZES.get(metric.partition(",")[0], lambda settings: 0)
+        return len({measured(column.settings) for column in section.columns}) == 1
 
     def _summary(self, name: str, settings: Settings, metric: str) -> Summary | None:
         found = [self.store.measures(cell.key).get(metric) for cell in self.cells(name, settings)]

@@ -3,7 +3,7 @@
 import platform
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -20,6 +20,7 @@ from pointillist.study.drawing import class_probabilities_of, log_density_of, ro
 from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, study_cells
 from pointillist.study.measuring import (
     floor_names,
+    has_true_probabilities,
     measure_classes,
     measure_classifier,
     measure_fitted,
@@ -58,7 +59,7 @@ def run_study(spec: Spec, store: Store, console: Console) -> None:
     pending = study.pending(store)
     work = Work(study.by_fingerprint, pending, store)
     with Bar(console, work.total) as bar, deferred_interrupt(console) as interruption:
-        compute(study, pending, study.names, store, work, bar, interruption)
+        compute(study, pending, study.without_floors(store), store, work, bar, interruption)
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,28 @@ class Study:
         _keep_study(spec, store, study.datasets)
         return study
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the data sets."""
-        return list(self.datasets)
+    def without_floors(self, store: Store) -> list[str]:
+        """Names of the data sets of which the store lacks floors."""
+        return [name for name in self.datasets if any(self.missing_floors(name, store))]
+
+    def missing_floors(self, name: str, store: Store) -> Iterator[tuple[str, Settings, list[str]]]:
+        """The floors of a data set that the store lacks: their protocol, settings with it, and names of quantities."""
+        dataset = self.datasets[name]
+        wanted = {
+            protocol(column.settings): column.settings
+            for section in self.spec.sections
+            for column in section.columns
+            if name in section.datasets
+        }
+        for key, settings in wanted.items():
+            known = store.floors(dataset.fingerprint, key)
+            missing = [q for q in QUANTITIES[settings.kind] if not known.keys() >= floor_names(q, dataset, settings)]
+            if settings.kind == "classifier" and missing and not has_true_probabilities(dataset):
+                continue
+            if "nll" in missing and true_nll(dataset, settings) is None:
+                missing.remove("nll")
+            if missing:
+                yield key, settings, missing
 
     @property
     def by_fingerprint(self) -> dict[str, Dataset]:
@@ -127,7 +146,7 @@ def compute(
         shared = Shared(store, study.by_fingerprint, work, bar, interruption, table_length)
         measuring = _Measuring(shared, scorers, pool)
         try:
-            measuring.begin_floors(study.spec, {name: study.datasets[name] for name in floors_of})
+            measuring.begin_floors(study, floors_of)
             measuring.begin([cell for cell in cells if not cell.model_key or store.model(cell.model_key) is not None])
             waiting = [cell for cell in cells if cell.model_key and store.model(cell.model_key) is None]
             for stack in stacks(waiting, study.by_fingerprint):
@@ -177,26 +196,15 @@ class _Measuring:
     waiting: deque[tuple[str, "Future[Any]", Callable[[Any], None]]] = field(default_factory=deque)
     """What is measured, its future, and what stores its result."""
 
-    def begin_floors(self, spec: Spec, datasets: dict[str, Dataset]) -> None:
-        """Begins to measure the floors (data against data) that the store lacks."""
-        wanted = {
-            (name, protocol(column.settings)): column.settings
-            for section in spec.sections
-            for name in section.datasets
-            for column in section.columns
-            if name in datasets
-        }
-        for (name, key), settings in wanted.items():
-            dataset = datasets[name]
-            known = self.shared.store.floors(dataset.fingerprint, key)
-            missing = [q for q in QUANTITIES[settings.kind] if not known.keys() >= floor_names(q, dataset, settings)]
-            if "nll" in missing and true_nll(dataset, settings) is None:
-                missing.remove("nll")
+    def begin_floors(self, study: Study, names: Sequence[str]) -> None:
+        """Begins to measure the floors (data against data) that the store lacks, of some data sets."""
+        missing = [(name, *each) for name in names for each in study.missing_floors(name, self.shared.store)]
+        for name, key, settings, quantities in missing:
+            dataset = study.datasets[name]
             # All are given to the threads before this: none of them waits for a later one.
             scorer = self.scorers[dataset.fingerprint] if settings.kind == "classes" else None
-            if missing:
-                self.shared.say(f"floor of {short_name(name)}: data against data")
-            for q in missing:
+            self.shared.say(f"floor of {short_name(name)}: data against data")
+            for q in quantities:
                 future = self.pool.submit(_floor, q, dataset, settings, scorer)
                 self.waiting.append((f"floor of {short_name(name)}", future, partial(self._store_floors, dataset, key)))
 

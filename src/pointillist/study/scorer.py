@@ -99,8 +99,10 @@ def _mean_accuracy(classifier: "MLPClassifier", rows: np.ndarray, labels: np.nda
     """Mean over classes of the share of their rows that are put into them, and its standard error."""
     sizes = np.bincount(labels)
     hits = np.bincount(labels[classifier.predict(rows) == labels], minlength=len(sizes))
-    p, n = hits[sizes > 0] / sizes[sizes > 0], sizes[sizes > 0]
-    return float(p.mean()), float(np.sqrt((p * (1 - p) / n).sum()) / len(n))
+    hits, n = hits[sizes > 0], sizes[sizes > 0]
+    # So that the error is not 0 where all are hits (Agresti & Coull 1998).
+    p = (hits + 2) / (n + 4)
+    return float((hits / n).mean()), float(np.sqrt((p * (1 - p) / (n + 4)).sum()) / len(n))
 
 
 def held_out(name: str, n_rows: int | None = None) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]] | None:

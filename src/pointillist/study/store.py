@@ -220,16 +220,13 @@ class Store(Database):
 
     def merge(self, path: Path) -> None:
         """Merges the store of a part of the study into this one, in one transaction."""
-        Store(path).close()
-        self._connection.execute("ATTACH ? AS part", (str(path),))
-        try:
-            with self.transaction():
-                for table in ("floors", "models", "rows", "cells"):
-                    self._connection.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM part.{table}")
-                self._connection.execute("DELETE FROM checkpoints WHERE key IN (SELECT key FROM part.models)")
-                self._connection.execute("DELETE FROM parts WHERE key IN (SELECT key FROM part.rows)")
-        finally:
-            self._connection.execute("DETACH part")
+        # Read by a connection of its own: a transaction over two files, interrupted, needs both to be undone.
+        with Store(path) as part, self.transaction():
+            for table in ("floors", "models", "rows", "cells"):
+                self._copy(part, table)
+            for made, begun in (("models", "checkpoints"), ("rows", "parts")):
+                keys = part._connection.execute(f"SELECT key FROM {made}")
+                self._connection.executemany(f"DELETE FROM {begun} WHERE key = ?", keys)
 
     def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Replaces the checkpoints of some models, in one transaction."""

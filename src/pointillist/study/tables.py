@@ -123,12 +123,11 @@ def terminal(results: Results, section: Section) -> "Table":
 
 def notes(results: Results, section: Section) -> list[str]:
     """Notes on how to read the section's table."""
-    seeds = results.spec.seeds
     if results.covers_training:
-        errors = f"over {seeds} seeds: it covers training and the drawing of rows"
+        errors = f"over {results.seeds}: it covers training and the drawing of rows"
     else:
         errors = (
-            f"which covers the drawing of rows only, with {seeds} seed{'s' * (seeds > 1)}; "
+            f"which covers the drawing of rows only, with {results.seeds}; "
             f"from {MIN_SEEDS_FOR_SPREAD} seeds on it covers training too"
         )
     texts = [
@@ -137,14 +136,20 @@ def notes(results: Results, section: Section) -> list[str]:
         "for the whole row by Holm's correction). All ties are bold.",
         *_FLOOR_NOTES[section.kind],
     ]
-    if len({column.settings.emd_rows for column in section.columns}) > 1 and section.kind != "classifier":
-        texts.append("EMDs are not ranked: they grow with emd_rows, in which the columns differ.")
+    rows = results.rows(section)
+    unranked = {row.metric: row.title for row in rows if not row.is_ranked and row.metric in UNRANKED}
+    texts += [f"{title}: columns are not ranked, because {UNRANKED[metric]}." for metric, title in unranked.items()]
     if section.reference:
         texts.append("Below a cell: the number reported elsewhere for this setting.")
     if section.note:
         texts.append(section.note)
-    if any(row.metric == "nll" for row in results.rows(section)):
+    if any(row.metric == "nll" for row in rows):
         texts.append(_likelihood_note(results, section))
+    if results.covers_training and (section.kind == "classifier" or any(row.metric == "nll" for row in rows)):
+        texts.append(
+            "All seeds are measured on the same held-out rows: the errors of what is measured on them are of training "
+            "alone, and the tests against the floor, which is of these rows too, find less than there may be."
+        )
     off = [text for name in section.datasets for text in _off(results, section, name)]
     if off and section.kind != "classifier":
         texts.append(
@@ -154,6 +159,13 @@ def notes(results: Results, section: Section) -> list[str]:
         )
     return texts
 
+
+UNRANKED = {
+    "emd": "it grows with emd_rows, in which they differ",
+    "two_sample_test": "it grows with n_samples, in which they differ",
+    "coverage": "it grows with n_samples, in which they differ",
+}
+"""Why quantities may not be ranked."""
 
 _FLOOR_NOTES = {
     "rows": [
@@ -332,10 +344,21 @@ def _floor_text(floors: Sequence[FloorRecord | None], decimals: int) -> str:
 
 
 def _decimals(summaries: Sequence[Summary | None]) -> int:
-    """Number of decimals that shows one digit of a row's median standard error, two if the first is 1 or 2."""
-    errors = [s.standard_error for s in summaries if s is not None and np.isfinite(s.standard_error)]
+    """Number of decimals that shows one digit of a row's median standard error, two if the first is 1 or 2.
+
+    Where a value would be shown as 0 by these, they show the smallest error.
+    """
+    known = [s for s in summaries if s is not None and np.isfinite(s.standard_error) and np.isfinite(s.value)]
+    errors = [s.standard_error for s in known]
     typical = float(np.median(errors)) if errors else 0.0
-    return int(np.clip(np.ceil(-np.log10(typical / 3)), 0, 8)) if typical > 0 else 3
+    if typical <= 0:
+        return 3
+
+    def showing(error: float) -> int:
+        return int(np.clip(np.ceil(-np.log10(error / 3)), 0, 8))
+
+    is_lost = any(s.value and not round(s.value, showing(typical)) for s in known)
+    return showing(min(error for error in errors if error > 0)) if is_lost else showing(typical)
 
 
 def _markdown_entry(entry: Entry) -> str:

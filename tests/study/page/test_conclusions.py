@@ -67,9 +67,9 @@ def test_best_that_differs_between_sets(make):
 @pytest.mark.parametrize(
     ("best", "wanted"),
     [
-        (20.5, "No test distinguishes the EMD of data against data from that of some setting on moons: T = 500 on"),
+        (20.5, "No test finds some setting worse than the EMD of data against data on moons: T = 500 on"),
         (29.9, "No setting reaches the EMD of data against data on any set. Nearest, in standard errors: T = 500"),
-        (12.0, "No test distinguishes the EMD of data against data"),
+        (12.0, "No test finds some setting worse than the EMD of data against data"),
     ],
 )
 def test_floor_is_reached_within_the_error_or_the_distance_is_said(make, best, wanted):
@@ -95,9 +95,27 @@ def test_emds_of_different_numbers_of_rows_are_not_ranked(make):
     assert "EMD by set" not in text
     assert glance(results).lines["moons"][0].best == "not ranked"
     assert finding(results) is None
-    assert any(note.startswith("EMDs are not ranked") for note in notes(results, section))
+    assert any(note.startswith("EMD: columns are not ranked") for note in notes(results, section))
     assert {row["metric"]: row["isRanked"] for row in chart(results, section)["rows"]}["emd"] is False
     assert page_content(results).sections[0].has_unranked and not page_content(make(MOONS)).sections[0].has_unranked
+
+
+def test_accuracies_of_different_numbers_of_rows_are_not_ranked(make):
+    for sizes, is_ranked in (((20, 100), False), ((3000, 5000), True)):
+        columns = tuple(Column(str(n), replace(PLAIN, n_samples=n)) for n in sizes)
+        section = replace(MOONS, varied=("n_samples",), columns=columns, reference=())
+        results = make(section)
+        (row,) = (row for row in results.rows(section) if row.metric == "two_sample_test")
+        assert row.is_ranked is is_ranked
+        assert any("C2ST" in note and "n_samples" in note for note in notes(results, section)) is not is_ranked
+
+
+def test_what_is_not_finished_is_not_compared(make):
+    done = {("moons", "10"): 20.0, ("space", "10"): 20.0, ("space", "100"): 40.0}
+    alone = make(BOTH, value=lambda name, column: done.get((name, column.label)))
+    assert said(alone)[""] == "By EMD, T = 10 is better than every other finished setting on space."
+    one = make(BOTH, value=values(at_10=20.0, at_100=None, at_500=None))
+    assert said(one)[""] == "No set has two settings with a number, so there is nothing to compare."
 
 
 def test_what_is_best_at_its_floor_is_not_ranked_without_it(make):
@@ -126,8 +144,8 @@ def test_unfinished_and_diverged_cells_are_named(make):
 
 def test_one_setting_is_held_against_the_floor(make):
     one = replace(BOTH, columns=STEPS.columns[2:])
-    assert said(make(one))[""] == "One setting: no test distinguishes its EMD from the floor on both sets."
-    assert said(make(one, value=lambda *_: 40.0))[""] == "One setting: its EMD differs from the floor on both sets."
+    assert said(make(one))[""] == "One setting: no test finds its EMD worse than the floor on both sets."
+    assert said(make(one, value=lambda *_: 40.0))[""] == "One setting: its EMD is worse than the floor on both sets."
 
 
 def test_reported_numbers_are_counted(make):
@@ -157,7 +175,7 @@ def test_of_classifiers_the_highest_accuracy_is_best(make):
     assert text[""] == "By held-out accuracy, elbo is better than every other setting on moons."
     assert "Start" not in text
     assert text["Floor"].startswith(
-        "No test distinguishes the held-out accuracy of the true class probabilities from that of some setting"
+        "No test finds some setting worse than the held-out accuracy of the true class probabilities on moons"
     )
     # Of the log loss the lowest.
     assert "log loss (nats): mlp_100_50 among the best" in text["Other metrics"]

@@ -121,7 +121,7 @@ def test_table_says_how_far_a_cell_is_from_the_floor(make):
     far, off, at = (cell_of(table, "moons", "EMD", i) for i in range(3))
     assert (far.band, far.distance) == ("off", "14.1 standard errors above the floor")
     assert (off.band, off.distance) == ("off", "7.1 standard errors above the floor")
-    assert at.band == "floor" and at.distance.endswith("no test distinguishes it from the floor")
+    assert at.band == "floor" and at.distance.endswith("no test finds it worse than the floor")
     assert (at.value, at.error, at.entry.is_best, far.entry.reported) == ("20.0", "1.0", True, "39.5")
     assert cell_of(table, "moons", "prior KL (nats)", 0).band == ""
     assert table.has_reported and not table.has_classes

@@ -10,7 +10,7 @@ from pointillist.study.page.words import count, listing, on_sets, settings
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import KL_LIMIT, Results, Row
 from pointillist.study.spec import Section, short_name
-from pointillist.study.tables import value_text
+from pointillist.study.tables import UNRANKED, value_text
 
 
 @dataclass(frozen=True)
@@ -93,20 +93,26 @@ def _nothing(results: Results, section: Section) -> Statement:
 
 
 def _lead(section: Section, rows: list[Row]) -> Statement:
-    metric, sets = rows[0].title, [row.dataset for row in rows]
+    metric, finished = rows[0].title, "" if _is_finished(rows) else "finished "
     if len(section.columns) == 1:
         return Statement("", f"One setting{_alone(_with_floor(rows))}.")
     if not any(row.is_ranked for row in rows):
         return Statement("", f"By {metric}, the settings are {_unranked(rows[0])}.")
+    rows = _with_choice(rows)
+    if not rows:
+        return Statement("", "No set has two settings with a number, so there is nothing to compare.")
+    sets = [row.dataset for row in rows]
     if all(_marked(row.is_best) == present(row) for row in rows):
-        return Statement("", f"By {metric}, no test distinguishes between the settings {on_sets(sets, sets)}.")
+        return Statement(
+            "", f"By {metric}, no test distinguishes between the {finished}settings {on_sets(sets, sets)}."
+        )
     times = np.sum([row.is_best for row in rows], axis=0)
     top, never = _marked(times == times.max()), _marked(times == 0)
     where = on_sets([row.dataset for row in rows if row.is_best[top[0]]], sets) if len(top) == 1 else None
     verb = "is" if len(top) == 1 else "are"
     if times.max() == len(rows):
         is_alone = len(top) == 1 and all(sum(row.is_best) == 1 for row in rows)
-        what = "better than every other setting" if is_alone else "among the best"
+        what = f"better than every other {finished}setting" if is_alone else "among the best"
         tail = "" if is_alone or not never else f"; {settings(section, never)} on none"
         return Statement("", f"By {metric}, {settings(section, top)} {verb} {what} {on_sets(sets, sets)}{tail}.")
     where = where or f"on {times.max()} of {len(rows)} sets each"
@@ -117,6 +123,16 @@ def _lead(section: Section, rows: list[Row]) -> Statement:
     )
 
 
+def _is_finished(rows: list[Row]) -> bool:
+    """Whether all that is asked for has been measured."""
+    return not any(s is None and asked for row in rows for s, asked in zip(row.summaries, row.is_asked, strict=True))
+
+
+def _with_choice(rows: list[Row]) -> list[Row]:
+    """The rows in which several columns have a number."""
+    return [row for row in rows if len(present(row)) > 1]
+
+
 def _alone(rows: list[Row]) -> str:
     """Says what can be said if there is nothing to compare with but the floor."""
     if not rows:
@@ -124,8 +140,8 @@ def _alone(rows: list[Row]) -> str:
     metric, sets = rows[0].title, [row.dataset for row in rows]
     reaching = [row.dataset for row in rows if row.reaches_floor[0]]
     if not reaching:
-        return f": its {metric} differs from the floor {on_sets(sets, sets)}"
-    return f": no test distinguishes its {metric} from the floor {on_sets(reaching, sets)}"
+        return f": its {metric} is worse than the floor {on_sets(sets, sets)}"
+    return f": no test finds its {metric} worse than the floor {on_sets(reaching, sets)}"
 
 
 def _of_set(section: Section, row: Row) -> tuple[str, str]:
@@ -159,7 +175,7 @@ def _floor(section: Section, rows: list[Row]) -> Iterator[Statement]:
     if reached:
         where = f"{on_sets([*reached], sets)}{unknown}"
         who = _places(section, reached, brief=True)
-        text = f"No test distinguishes {floor} from that of some setting {where}: {who}."
+        text = f"No test finds some setting worse than {floor} {where}: {who}."
     else:
         text = f"No setting reaches {floor} on any set{unknown}."
     yield Statement("Floor", text + _short_of(section, known))
@@ -190,11 +206,13 @@ def _of_metric(section: Section, rows: list[Row]) -> tuple[str, str]:
 
 
 def _ranking(section: Section, rows: list[Row]) -> str:
-    sets = [row.dataset for row in rows]
     if not any(row.is_ranked for row in rows):
         return _unranked(rows[0])
-    if len(section.columns) == 1:
-        return listing([f"{value_text(row, i)} on {row.dataset}" for row in rows for i in present(row)])
+    every = rows
+    rows = _with_choice(rows)
+    if len(section.columns) == 1 or not rows:
+        return listing([f"{value_text(row, i)} on {row.dataset}" for row in every for i in present(row)])
+    sets = [row.dataset for row in rows]
     if all(_marked(row.is_best) == present(row) for row in rows):
         return f"no test distinguishes between the settings {on_sets(sets, sets)}"
     times = np.sum([row.is_best for row in rows], axis=0)
@@ -205,10 +223,7 @@ def _ranking(section: Section, rows: list[Row]) -> str:
 
 
 def _unranked(row: Row) -> str:
-    reasons = {
-        "nll": "the settings' densities have different noise",
-        "emd": "it grows with emd_rows, in which they differ",
-    }
+    reasons = {"nll": "the settings' densities have different noise", **UNRANKED}
     return f"not ranked, because {reasons.get(row.metric, 'the floor of some is not known')}"
 
 

@@ -156,13 +156,12 @@ def _summary(results: Results) -> list[str]:
         if not missing
         else f"{finished:,} of {finished + missing:,} runs finished"
     )
-    seeds = count(results.spec.seeds, "seed")
     if results.covers_training:
-        errors = f"Errors are standard errors over {seeds}: they cover training and the drawing of rows"
+        errors = f"Errors are standard errors over {results.seeds}: they cover training and the drawing of rows"
     else:
         errors = (
-            f"Errors are standard errors of the drawing of rows alone, with {seeds} per setting: two settings may "
-            "differ by no more than two trainings of one setting do"
+            f"Errors are standard errors of the drawing of rows alone, with {results.seeds} per setting: two settings "
+            "may differ by no more than two trainings of one setting do"
         )
     what = (
         "A run is one data set, setting and seed; a cell of a table is one data set and setting, averaged over seeds."

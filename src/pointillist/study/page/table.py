@@ -11,7 +11,7 @@ from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, short_name
 from pointillist.study.tables import Entry, Line, table_lines
 
-BANDS = {"floor": "no test distinguishes it from the floor", "near": "under 5", "off": "5 to 20", "far": "over 20"}
+BANDS = {"floor": "no test finds it worse than the floor", "near": "under 5", "off": "5 to 20", "far": "over 20"}
 """Classes of cells by their distance from the floor in standard errors, with the legend's text for them."""
 
 _NEAR, _FAR = 5, 20
