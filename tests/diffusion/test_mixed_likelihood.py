@@ -117,6 +117,14 @@ def test_a_number_that_is_not_there_is_not_in_the_density():
     assert np.abs(of(Normal(), [True, True], rows) - expected).max() < 0.02
 
 
+def test_numbers_beyond_those_of_training_have_the_density_of_the_distribution_too():
+    """Predictions are bounded where rows are drawn; a bound would take the densities of such numbers to nothing."""
+    rows, mean = rows_of(1, 0, n=4)
+    rows[:, 2:] = np.column_stack([mean[0] + np.array([-8.0, -6.0, 6.0, 8.0]), np.zeros(4)])
+    expected = started(mean[:1], COVARIANCE[:1, :1]).logpdf(rows[:, 2])
+    assert np.abs(of(Normal(), [True, True], rows) / expected - 1).max() < 0.02
+
+
 @pytest.mark.slow
 def test_a_given_number_is_a_condition():
     rows, mean = rows_of(1, 2)

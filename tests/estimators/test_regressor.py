@@ -13,7 +13,8 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pointillist import DiffusionRegressor
-from pointillist.diffusion.target_diffusion import GAIN, VIEWS, TargetDistribution, features
+from pointillist.diffusion.target_diffusion import GAIN, VIEWS, TargetDistribution, TargetLogMass, features
+from pointillist.engine.mapping import map_rows
 from pointillist.estimators.guesses import FEWEST_ROWS, Guesses
 from pointillist.models.regression import Units, _is_kept
 
@@ -166,6 +167,22 @@ def test_a_target_of_few_values_has_masses():
     assert (log_mass[:, -2:] == -np.inf).all()
     assert set(model.quantiles(X[:5], [0.2, 0.8]).ravel()) <= set(known)
     assert set(model.sample(X[:5], 3, random_state=0).ravel()) <= set(known)
+
+
+def test_masses_far_from_the_prediction_are_those_of_the_tails():
+    target = DiffusionRegressor(**QUICK).fit(X[:100], Y[:100]).model_.target
+    ends = np.array([-np.inf, -12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0, np.inf], np.float32)
+    rows = np.column_stack([np.zeros((8, 4), np.float32), ends[:-1], ends[1:]])
+    found = map_rows(TargetLogMass(target), rows)
+    assert np.logaddexp.reduce(found) == pytest.approx(0, abs=1e-5)
+    assert np.isfinite(found).all() and (np.diff(found[4:]) < 0).all() and (np.diff(found[:4]) > 0).all()
+
+
+def test_ensembles_of_other_seeds_have_no_network_in_common():
+    asked = {**QUICK, "n_networks": 4, "validation_fraction": 0.0}
+    first, second = (DiffusionRegressor(**asked, random_state=seed).fit(X[:100], Y[:100]) for seed in (0, 3))
+    ends = [np.asarray(model.model_.target.networks.input.weight) for model in (first, second)]
+    assert not np.allclose(ends[0][3], ends[1][0])
 
 
 def test_a_target_of_few_values_may_have_long_tails():

@@ -49,6 +49,12 @@ def test_a_continuous_number_has_the_slope_of_its_score_and_beyond_the_ends_too(
     assert np.allclose(inside.scores, code.encode(numbers(code.scores.points[5:9]))[1], atol=1e-9)
 
 
+def test_two_close_values_at_an_end_do_not_decide_what_is_beyond_it():
+    code = fitted(np.append(RNG.normal(size=300), [4.0, 4.0 + 1e-9]))
+    scores = at(code, np.array([4.0, 4.2, 5.0])).scores
+    assert 0 < scores[1] - scores[0] < 0.5 and scores[2] < 6
+
+
 def test_numbers_in_intervals_have_a_density_that_integrates_to_one_in_each():
     code = fitted(RNG.normal(size=2000), share=0.0)
     assert code.has_intervals

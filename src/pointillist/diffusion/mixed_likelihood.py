@@ -145,7 +145,7 @@ class _Flow:
         sigma = jnp.maximum(jnp.exp(u) - FINE, jnp.exp(-lambda_range(schedule)[1]))
         t = time_at(schedule, -jnp.log(sigma))
         alpha_t = alpha_sigma(schedule, t)[0]
-        return 1 + FINE / sigma, lambda y: self.denoiser(alpha_t * y, t)
+        return 1 + FINE / sigma, lambda y: self.denoiser.unbounded(alpha_t * y, t)
 
     def drift(self, u: Array, y: Array) -> Array:
         rate, predicted = self.at(u)

@@ -143,7 +143,7 @@ class MixedObjective:
         of_tokens = token_loss(network.of_tokens, self.tokens, rows[::rows_per_tokens], seen, own_weight, shown)
 
         def error(own: NumberNetwork, known: Array, inside: Array, is_open: Array, target: Array) -> Array:
-            found = jax.vmap(own)(inside.astype(dtype), is_open, known, lambda_t[:, 0]).astype(jnp.float32)
+            found = jax.vmap(own)(inside, is_open, known, lambda_t[:, 0]).astype(jnp.float32)
             return jnp.sum(is_open.astype(jnp.float32) * (found - target) ** 2) / len(rows)
 
         of_shown = (

@@ -80,8 +80,10 @@ class NumberNetwork(eqx.Module):
             lambda_t: log(alpha_t / sigma_t), a scalar.
         """
         waves = [2.0**i for i in range(self.frequencies)]
-        h = self.input(number_features(inside, is_open, waves)) + known
-        level = noise_level_embedding(lambda_t, LEVEL_FEATURES).astype(inside.dtype)
+        # Of the numbers as they are: waves of rounded ones would be others.
+        seen = number_features(inside, is_open, waves).astype(self.output.bias.dtype)
+        h = self.input(seen) + known
+        level = noise_level_embedding(lambda_t, LEVEL_FEATURES).astype(seen.dtype)
         # Split and not sliced: the gradient of slices is a sum of arrays that are mostly 0.
         parts = jnp.split(self.modulation(level), 2 * len(self.inner))
         for inner, outer, scale, shift in zip(self.inner, self.outer, parts[::2], parts[1::2], strict=True):

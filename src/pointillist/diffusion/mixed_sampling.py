@@ -1,5 +1,6 @@
 """Drawing rows of tokens and numbers: first the tokens, one after another; then the numbers at once, given them."""
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -28,7 +29,7 @@ POINTS = 60
 """Number of points of the solver, whose steps add noise: it corrects what the network got wrong in earlier ones."""
 
 LARGEST_SCORE = 5.5
-"""No normal score is larger."""
+"""No normal score of a training row is larger."""
 
 
 class NumberDenoiser(Denoiser):
@@ -55,7 +56,14 @@ class NumberDenoiser(Denoiser):
     axes: Float[Array, "k k"] | None = None
 
     def __call__(self, x_t: Float[Array, " k"], t: Time) -> Float[Array, " k"]:
-        """E[x_0 | x_t], 0 for numbers that are not drawn."""
+        """E[x_0 | x_t], at most `LARGEST_SCORE`, and 0 for numbers that are not drawn."""
+        return self._predicted(x_t, t, LARGEST_SCORE)
+
+    def unbounded(self, x_t: Float[Array, " k"], t: Time) -> Float[Array, " k"]:
+        """The same without a bound, beyond which densities would be nothing."""
+        return self._predicted(x_t, t, math.inf)
+
+    def _predicted(self, x_t: Float[Array, " k"], t: Time, largest: float) -> Float[Array, " k"]:
         alpha_t, sigma_t = alpha_sigma(self.schedule, t)
         inside, skip, out = coefficients("edm", alpha_t, sigma_t, self.sigma_data)
         left = x_t - alpha_t * self.centre
@@ -65,7 +73,7 @@ class NumberDenoiser(Denoiser):
             found = self.network(inside * along, self.is_open, known, jnp.log(alpha_t / sigma_t))
             moved = skip * along + out * found
             x0 = self.centre + (moved if self.axes is None else self.axes @ moved)
-            return jnp.clip(x0, -LARGEST_SCORE, LARGEST_SCORE)
+            return jnp.clip(x0, -largest, largest)
 
         x0 = predicted(self.known)
         if self.without is not None:

@@ -23,6 +23,7 @@ from pointillist.diffusion.mixed_networks import NumberNetwork
 from pointillist.diffusion.mixed_sampling import SCHEDULE, NumberDenoiser
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens import Tokens
+from pointillist.diffusion.twisting import log_interval
 
 FREQUENCIES = 1.0, 2.0
 """Frequencies of the Fourier features of x that every network sees."""
@@ -180,24 +181,25 @@ class TargetLogDensity(eqx.Module):
         return 2 * self.target.n_networks
 
 
-class TargetShares(eqx.Module):
-    """Shares of the mixture below some values of y given x; a function of rows (x, values)."""
+class TargetLogMass(eqx.Module):
+    """Log-mass of the mixture between two values of y given x, in nats; a function of rows (x, low, high)."""
 
     target: TargetDistribution
 
-    def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, " values"]:
-        """Computes the shares; the key decides nothing."""
-        k = 2 * self.target.n_inputs
+    def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, ""]:
+        """Computes the log-mass, of values that may be infinite; the key decides nothing."""
+        ends = x[-2:]
+        is_finite = jnp.isfinite(ends)
 
         def of_one(own: NumberDenoiser) -> Array:
-            ends = jax.vmap(lambda y: flow_to_prior(own, y[None])[0])(x[k:])
-            return jax.scipy.special.ndtr(ends)
+            flowed = jax.vmap(lambda y: flow_to_prior(own, y[None])[0])(jnp.where(is_finite, ends, 0.0))
+            return log_interval(*jnp.where(is_finite, flowed, ends))
 
-        return jnp.mean(jax.vmap(of_one)(self.target.denoisers(x[:k])), axis=0)
+        return jax.nn.logsumexp(jax.vmap(of_one)(self.target.denoisers(x[:-2]))) - jnp.log(self.target.n_networks)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
-        return self.target.n_networks * max(1, columns - 2 * self.target.n_inputs)
+        return 2 * self.target.n_networks
 
 
 class TargetFlow(eqx.Module):

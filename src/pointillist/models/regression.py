@@ -13,8 +13,8 @@ from pointillist.diffusion.target_diffusion import (
     TargetDistribution,
     TargetFlow,
     TargetLogDensity,
+    TargetLogMass,
     TargetObjective,
-    TargetShares,
     guess_places,
 )
 from pointillist.engine.keys import HostStream, generator_of
@@ -25,6 +25,9 @@ from pointillist.engine.validation import held_out_loss
 from pointillist.models.predictive import Predictive, normal_points
 from pointillist.points.repeats import are_few
 from pointillist.points.scaling import AffineScaling
+
+LOWEST_LOG_MASS = -700.0
+"""Least log-mass of a value that training rows had, in nats."""
 
 MANY = 5000
 FEW_ROWS, MANY_ROWS = {"n_networks": 6, "steps": 4000}, {"n_networks": 4, "steps": 10_000}
@@ -173,13 +176,9 @@ class Regression:
         found = np.minimum(np.searchsorted(self.values, y), len(self.values) - 1)
         middles = self._middles()
         ends = np.stack([middles[found], middles[found + 1]], axis=1)
-        finite = np.where(np.isfinite(ends), ends, self.units.y_mean)
-        shares = map_rows(
-            TargetShares(self.target), np.column_stack([inside, self.units.of_y(finite)]).astype(np.float32)
-        )
-        shares = np.where(np.isfinite(ends), shares.astype(np.float64), ends > 0)
-        mass = np.maximum(shares[:, 1] - shares[:, 0], np.finfo(np.float32).tiny)
-        return np.where(self.values[found] == y, np.log(mass), -np.inf)
+        rows = np.column_stack([inside, self.units.of_y(ends)]).astype(np.float32)
+        log_mass = np.maximum(map_rows(TargetLogMass(self.target), rows).astype(np.float64), LOWEST_LOG_MASS)
+        return np.where(self.values[found] == y, log_mass, -np.inf)
 
     def points(self, x: Float[np.ndarray, "n k"]) -> Predictive:
         """The distribution of each row as points: `POINTS` of each network, which lie between those of the others."""
@@ -291,7 +290,8 @@ def _trained(
         Recipe(
             dataset=i,
             schedule=SCHEDULE,
-            seed=(fitting.seed + i) % 2**32,
+            # So that ensembles of neighbouring seeds have no network in common.
+            seed=int(np.random.SeedSequence([fitting.seed, i]).generate_state(1)[0]),
             epochs=epochs,
             learning_rate=fitting.learning_rate,
             warmup=min(200, epochs * per_epoch // 10),

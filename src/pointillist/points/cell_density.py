@@ -19,6 +19,9 @@ from pointillist.points.scores import NormalScores
 _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 
 _LARGEST_SHARE = 1 - 1e-7
+
+_OUTERMOST = 10
+"""Number of knots next to an end that decide how scores go on beyond it."""
 """Largest share of rows below that has a score of a size that networks see."""
 
 
@@ -129,11 +132,19 @@ def _of_numbers(
 
 
 def _on_line(scores: NormalScores, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of a continuous column and the logarithm of their slope; beyond the ends the outermost lines go on."""
+    """Scores of a continuous column and the logarithm of their slope; beyond the ends they go on in lines."""
     points, levels = scores.points, scores.levels
     if len(points) < 2:
         return np.zeros(len(values)), np.where(values == points[0], 0.0, -np.inf)
     segment = np.clip(np.searchsorted(points, values, side="right") - 1, 0, len(points) - 2)
-    width, rise = np.diff(points)[segment], np.diff(levels)[segment]
-    z = levels[segment] + (values - points[segment]) / width * rise
-    return z, np.log(np.maximum(rise, np.finfo(np.float64).tiny)) - np.log(width)
+    start, level, slope = points[segment], levels[segment], (np.diff(levels) / np.diff(points))[segment]
+    for is_beyond, end, order in ((values < points[0], 0, 1), (values > points[-1], -1, -1)):
+        outer = np.where(is_beyond, _flattest(points[::order], levels[::order]), slope)
+        start, level, slope = np.where(is_beyond, points[end], start), np.where(is_beyond, levels[end], level), outer
+    return level + (values - start) * slope, np.log(np.maximum(slope, np.finfo(np.float64).tiny))
+
+
+def _flattest(points: np.ndarray, levels: np.ndarray) -> float:
+    """The smallest slope of the lines from the first knot to the next ones: one may be close to it by chance."""
+    some = slice(1, _OUTERMOST + 1)
+    return float(np.min((levels[some] - levels[0]) / (points[some] - points[0])))
