@@ -79,6 +79,15 @@ def test_missing_cells_are_unknown(model):
     assert np.isfinite(view.predict(rows)).all() and np.isfinite(view.log_prob(rows)).all()
     whole = view.predict(EXTRA[:4])
     assert np.array_equal(view.predict(rows)[[0, 3]], whole[[0, 3]])
+    turned = pd.concat([rows[::-1], rows[1:3]], ignore_index=True)
+    assert np.array_equal(view.predict(turned), view.predict(rows)[[3, 2, 1, 0, 1, 2]])
+
+
+@pytest.mark.slow
+def test_predictions_of_several_columns_depend_on_the_row_alone(model):
+    view = conditional_of(model, ["size", "kind"])
+    found, turned = view.predict(EXTRA[:4]), view.predict(EXTRA[:4][::-1])
+    assert all(np.array_equal(turned[name], found[name][::-1]) for name in ("size", "kind"))
 
 
 def test_dates_come_back_as_dates(model):

@@ -1,5 +1,7 @@
 """Rows of numbers of which some are given, and distributions of one number given the others."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -101,6 +103,31 @@ class GivenSampler(Sampler):
         return jnp.concatenate([drawn, rows[:, columns:]], axis=1)
 
 
+class Completions(eqx.Module):
+    """Draws of a row of which some cells are known, with noise of the row's own key alone.
+
+    Attributes:
+        denoiser: What the sampler draws with.
+        sampler: A sampler of single rows that starts from what is known.
+        n_draws: Number of draws.
+        has_label: Whether a row ends with the index of its class.
+    """
+
+    denoiser: Any
+    sampler: Sampler
+    n_draws: int = eqx.field(static=True)
+    has_label: bool = eqx.field(static=True, default=False)
+
+    def __call__(self, key: PRNGKeyArray, x: Float[Array, " d"]) -> Float[Array, "draws width"]:
+        """Draws the row."""
+        denoiser, x = _of_label(self.denoiser, x, self.has_label)
+        return jax.vmap(lambda own: self.sampler.draw(own, denoiser, x)[0])(jax.random.split(key, self.n_draws))
+
+    def width(self, columns: int) -> int:
+        """Number of network evaluations in parallel."""
+        return self.n_draws
+
+
 class ColumnQuantiles(eqx.Module):
     """Quantiles of one column of a row given the others: a sampler without noise takes there those of N(0, 1).
 
@@ -159,7 +186,7 @@ class ColumnDensity(eqx.Module):
         return n_tangents(len(self.columns)) + 1
 
 
-def _of_label(denoiser: Denoiser, x: Float[Array, " d_and_label"], has_label: bool) -> tuple[Denoiser, Array]:
+def _of_label(denoiser: Any, x: Float[Array, " d_and_label"], has_label: bool) -> tuple[Any, Array]:
     """The denoiser of the class that ends a row, and the row without it."""
     if not has_label:
         return denoiser, x

@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import RandomState
+from pointillist.models.drawing import completed, completions
 from pointillist.models.predictive import (
     DRAWS,
     POINTS,
     STATISTICS,
+    NormalPoints,
     Predictive,
     checked_draws,
     checked_levels,
@@ -97,7 +99,7 @@ class Conditional(ABC):
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`, by one evaluation of the network; shape (n, classes)."""
         n_classes = len(self.classes_)
-        return self._of_complete(self._of_rows(X)[0], *normal_points(POINTS)).weights[:, :n_classes]
+        return self._of_complete(self._of_rows(X)[0], normal_points(POINTS)).weights[:, :n_classes]
 
     def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
         """Computes quantiles of a target of numbers.
@@ -124,7 +126,7 @@ class Conditional(ABC):
         Returns:
             Shape (n, n_draws); for several targets, a dictionary of such arrays by column, drawn together.
         """
-        drawn = self._drawn(self._known(X)[0], checked_draws(n_draws), random_state)
+        drawn = self._targets_of(completed(self._model, self._known(X)[0], checked_draws(n_draws), random_state))
         found = {name: self._typed(name, values, is_rounded=False) for name, values in drawn.items()}
         return found[self.targets[0]] if self._is_one else found
 
@@ -157,14 +159,14 @@ class Conditional(ABC):
             equal = np.full((len(known), DRAWS), 1 / DRAWS)
             return {
                 name: summary(name, Predictive(own, equal, np.full(DRAWS, name in self._discrete)))
-                for name, own in self._drawn(known, DRAWS, 0).items()
+                for name, own in self._targets_of(completions(self._model, known, DRAWS)).items()
             }
         whole, rest = np.flatnonzero(is_whole), np.flatnonzero(~is_whole)
-        parts = [self._of_complete(known[whole], *normal_points(POINTS))] if len(whole) else []
+        parts = [self._of_complete(known[whole], normal_points(POINTS))] if len(whole) else []
         if len(rest):
             draws = self._completions(known[rest])
             n = max(2, 4 * POINTS // len(draws))
-            own = (self._of_complete(of, *normal_points(n, i, len(draws), 1)) for i, of in enumerate(draws))
+            own = (self._of_complete(of, normal_points(n, i, len(draws), 1)) for i, of in enumerate(draws))
             parts.append(pooled(list(own)))
         found = np.concatenate([summary(self.targets[0], part) for part in parts])
         return found[np.argsort(np.concatenate([whole, rest]), kind="stable")]
@@ -197,18 +199,12 @@ class Conditional(ABC):
         """What is known of rows, the log-probability of their targets, and the log of a factor of each row."""
 
     @abstractmethod
-    def _of_complete(
-        self,
-        known: Float[np.ndarray, "n width"],
-        starts: Float[np.ndarray, " points"],
-        shares: Float[np.ndarray, " points"],
-    ) -> Predictive:
+    def _of_complete(self, known: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
         """The distribution of the single target of rows whose other cells are all given.
 
         Args:
             known: The rows.
-            starts: Points of N(0, 1), which become those of numbers.
-            shares: Their weights.
+            points: Points of N(0, 1), which become those of numbers.
         """
 
     @abstractmethod
@@ -216,10 +212,8 @@ class Conditional(ABC):
         """Draws of the missing cells of rows, given those of the other columns alone."""
 
     @abstractmethod
-    def _drawn(
-        self, known: Float[np.ndarray, "n width"], n_draws: int, random_state: RandomState
-    ) -> dict[Any, Float[np.ndarray, "n draws"]]:
-        """Draws of each target, together."""
+    def _targets_of(self, drawn: Float[np.ndarray, "draws n width"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
+        """The values of each target in drawn rows."""
 
     @abstractmethod
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:

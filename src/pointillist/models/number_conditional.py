@@ -5,15 +5,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.arguments import RandomState
 from pointillist.diffusion.given_sampling import ColumnDensity, ColumnQuantiles
 from pointillist.engine.mapping import map_rows
 from pointillist.models.conditional import Conditional, Known, LogProbability
-from pointillist.models.drawing import completed
+from pointillist.models.drawing import completions
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.given import with_labels
 from pointillist.models.given_numbers import known_numbers, rows_with_gaps
-from pointillist.models.predictive import COMPLETIONS, Predictive
+from pointillist.models.predictive import COMPLETIONS, NormalPoints, Predictive
 from pointillist.models.process import Learned
 from pointillist.points.number_codec import NumberCodec
 
@@ -77,29 +76,21 @@ class NumberConditional(Conditional):
 
         return self._without_targets(rows), log_density, slope
 
-    def _of_complete(
-        self,
-        known: Float[np.ndarray, "n k"],
-        starts: Float[np.ndarray, " points"],
-        shares: Float[np.ndarray, " points"],
-    ) -> Predictive:
+    def _of_complete(self, known: Float[np.ndarray, "n k"], points: NormalPoints) -> Predictive:
         denoiser = self._process.denoiser(self._model.network, self._codec.scaling.bounds)
-        inside = starts.astype(np.float32)
+        inside = points.values.astype(np.float32)
         function = ColumnQuantiles(denoiser, self._process.solver, self._own[0], inside, self._labels is not None)
         values = self._in_units(map_rows(function, np.where(np.isnan(known), 0, known)), 0)
-        is_atom = np.full(len(starts), self.targets[0] in self._discrete)
-        return Predictive(values, np.tile(shares, (len(values), 1)), is_atom)
+        is_atom = np.full(len(inside), self.targets[0] in self._discrete)
+        return Predictive(values, np.tile(points.weights, (len(values), 1)), is_atom)
 
     def _completions(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
-        draws = completed(self._model, known, COMPLETIONS, 0)
+        draws = completions(self._model, known, COMPLETIONS)
         labels = np.broadcast_to(known[:, self._codec.width :], (*draws.shape[:2], known.shape[1] - draws.shape[2]))
         return np.concatenate([draws, labels], axis=2)
 
-    def _drawn(
-        self, known: Float[np.ndarray, "n k"], n_draws: int, random_state: RandomState
-    ) -> dict[Any, Float[np.ndarray, "n draws"]]:
-        rows = completed(self._model, known, n_draws, random_state)
-        values = [self._in_units(rows[:, :, own].T, target) for target, own in enumerate(self._own)]
+    def _targets_of(self, drawn: Float[np.ndarray, "draws n k"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
+        values = [self._in_units(drawn[:, :, own].T, target) for target, own in enumerate(self._own)]
         return dict(zip(self.targets, values, strict=True))
 
     def _in_units(self, scaled: Float[np.ndarray, "n values"], target: int) -> Float[np.ndarray, "n values"]:

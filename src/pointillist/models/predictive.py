@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -28,6 +29,18 @@ STATISTICS = ("mean", "median", "mode")
 
 NARROW = 0.1
 """The mode of numbers is the middle of the shortest interval that holds so much of their distribution."""
+
+
+class NormalPoints(NamedTuple):
+    """Points that stand for N(0, 1).
+
+    Attributes:
+        values: The points, in order.
+        weights: Their weights, which sum to 1.
+    """
+
+    values: Float[np.ndarray, " n"]
+    weights: Float[np.ndarray, " n"]
 
 
 @dataclass(frozen=True)
@@ -101,10 +114,8 @@ def pooled(parts: Sequence[Predictive]) -> Predictive:
     return Predictive(values, weights / len(parts), np.concatenate([part.is_atom for part in parts]))
 
 
-def normal_points(
-    n: int, part: int = 0, parts: int = 1, stretch: float = STRETCH
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Returns n points that stand for N(0, 1), and their weights, which sum to 1.
+def normal_points(n: int, part: int = 0, parts: int = 1, stretch: float = STRETCH) -> NormalPoints:
+    """Returns n points that stand for N(0, 1).
 
     They are those of one of several parts, which lie between those of the others: the mean over the parts has `parts`
     times as many points, and reaches as far into the tails. A point is the median of the numbers whose probability it
@@ -115,7 +126,7 @@ def normal_points(
     levels, half = (np.arange(n) + (part + 0.5) / parts) / n, 0.5 / (parts * n)
     below, above = (ndtr(stretch * ndtri(np.clip(levels + side, 0, 1))) for side in (-half, half))
     weights = above - below
-    return ndtri((below + above) / 2), weights / weights.sum()
+    return NormalPoints(ndtri((below + above) / 2), weights / weights.sum())
 
 
 def checked_levels(levels: Sequence[float]) -> Float[np.ndarray, " levels"]:

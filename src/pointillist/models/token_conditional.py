@@ -5,16 +5,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.arguments import RandomState
 from pointillist.diffusion.mixed_likelihood import NumberQuantiles, TokenProbabilities
 from pointillist.diffusion.mixed_sampling import LARGEST_SCORE, SCHEDULE, MixedDenoiser
 from pointillist.engine.mapping import map_rows
 from pointillist.models.conditional import Conditional, Known, LogProbability
-from pointillist.models.drawing import completed
+from pointillist.models.drawing import completions
 from pointillist.models.given import Given, given_cells
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.mixed_density import log_probability
-from pointillist.models.predictive import COMPLETIONS, Predictive
+from pointillist.models.predictive import COMPLETIONS, NormalPoints, Predictive
 from pointillist.models.process import Learned
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells, kind_of, to_arrow
@@ -72,12 +71,7 @@ class TokenConditional(Conditional):
 
         return self._of_given(given), log_mass, np.zeros(len(given.known))
 
-    def _of_complete(
-        self,
-        known: Float[np.ndarray, "n width"],
-        starts: Float[np.ndarray, " points"],
-        shares: Float[np.ndarray, " points"],
-    ) -> Predictive:
+    def _of_complete(self, known: Float[np.ndarray, "n width"], points: NormalPoints) -> Predictive:
         model, encoding, name, n = self._model, self._codec.encoding, self.targets[0], len(known)
         code, place, rows = self._codes[name], encoding.place(name), known.astype(np.float32)
         assert isinstance(model.process, MaskedProcess)
@@ -88,28 +82,28 @@ class TokenConditional(Conditional):
         if code.scores is None:
             values = np.tile(_single_values(code).astype(float), (n, 1))
             return Predictive(values, p[:, : code.n_values], np.ones(code.n_values, bool))
-        n_atoms = len(code.atoms)
+        n_atoms, shares = len(code.atoms), points.weights
         if code.has_intervals:
             shares = np.full(PLACES, 1 / PLACES)
             # Means over longer intervals of long tails would be low; single values have none.
             finer = 1 if code.scores.is_discrete else FINER
             inside = np.tile((np.arange(PLACES * finer) + 0.5) / (PLACES * finer), code.n_intervals)
             tokens = np.repeat(np.arange(code.n_intervals), PLACES * finer) + n_atoms
-            points = code.decode(tokens + inside, np.zeros(len(tokens)))[0].reshape(-1, finer).mean(axis=1)
-            points = np.tile(points, (n, 1))
+            means = code.decode(tokens + inside, np.zeros(len(tokens)))[0].reshape(-1, finer).mean(axis=1)
+            numbers = np.tile(means, (n, 1))
         else:
             assert isinstance(denoiser, MixedDenoiser)
             rows[:, place] = n_atoms  # The token that says that there is a number.
-            z = map_rows(NumberQuantiles(denoiser, SCHEDULE, is_asked, starts.astype(np.float32)), rows)
+            z = map_rows(NumberQuantiles(denoiser, SCHEDULE, is_asked, points.values.astype(np.float32)), rows)
             z = np.clip(z.astype(np.float64), -LARGEST_SCORE, LARGEST_SCORE)
-            points = code.decode(np.full(z.size, float(n_atoms)), z.ravel())[0].reshape(z.shape)
+            numbers = code.decode(np.full(z.size, float(n_atoms)), z.ravel())[0].reshape(z.shape)
         weights = (p[:, n_atoms : code.n_values, None] * shares).reshape(n, -1)
-        is_atom = np.repeat([True, code.scores.is_discrete], [n_atoms, points.shape[1]])
+        is_atom = np.repeat([True, code.scores.is_discrete], [n_atoms, numbers.shape[1]])
         atoms = np.tile(code.atoms, (n, 1))
-        return Predictive(np.hstack([atoms, points]), np.hstack([p[:, :n_atoms], weights]), is_atom)
+        return Predictive(np.hstack([atoms, numbers]), np.hstack([p[:, :n_atoms], weights]), is_atom)
 
     def _completions(self, known: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "draws n width"]:
-        draws = completed(self._model, known, COMPLETIONS, 0).astype(np.float64)
+        draws = completions(self._model, known, COMPLETIONS).astype(np.float64)
         encoding = self._codec.encoding
         # In an interval of numbers, without the place.
         n_tokens = len(encoding.columns)
@@ -122,11 +116,8 @@ class TokenConditional(Conditional):
                 draws[:, :, score] = np.nan
         return draws
 
-    def _drawn(
-        self, known: Float[np.ndarray, "n width"], n_draws: int, random_state: RandomState
-    ) -> dict[Any, Float[np.ndarray, "n draws"]]:
-        rows = completed(self._model, known, n_draws, random_state).astype(np.float64)
-        encoding, found = self._codec.encoding, {}
+    def _targets_of(self, drawn: Float[np.ndarray, "draws n width"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
+        rows, encoding, found = drawn.astype(np.float64), self._codec.encoding, {}
         for name, code in self._codes.items():
             score, tokens = encoding.score_place(name), rows[:, :, encoding.place(name)]
             scores = np.zeros(tokens.shape) if score is None else rows[:, :, score]
