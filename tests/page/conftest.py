@@ -64,6 +64,7 @@ def ask():
 
     def add(page, name):
         page.select_option("#condition-column", label=name)
+        page.click("#condition-add")
         return page.locator("#conditions fieldset").last.locator("input")
 
     return add

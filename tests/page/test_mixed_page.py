@@ -180,13 +180,13 @@ def test_numbers_stay_in_their_type_and_categories_of_numbers_are_read(page_of):
 
 
 @IN_CHROMIUM
-def test_conditions_are_asked_for_in_the_page(page):
+def test_conditions_are_asked_for_in_the_page(ask, page):
     page.click("#given summary")
-    page.select_option("#condition-column", label="rooms")
+    ask(page, "rooms")
     assert page.locator("#conditions .values label").all_inner_texts() == ["0", "1", "2", "3", "4", "(missing)"]
     for place in (3, 4):
         page.locator("#conditions .values input").nth(place).check()
-    page.select_option("#condition-column", label="<b>kind")
+    ask(page, "<b>kind")
     page.locator("#conditions .values label", has_text="</script>").locator("input").check()
     page.fill("#rows", "50")
     page.click("#draw")

@@ -84,7 +84,7 @@
 
   /** The conditions of a form. */
   class Conditions {
-    /** @type {{column: Column, read: () => Parameters<typeof conditionOf>[1] | null}[]} */
+    /** @type {{column: Column, read: () => Parameters<typeof conditionOf>[1] | null, box: HTMLElement}[]} */
     #rows = [];
 
     /** @param {Pick<PageContent, "columns" | "model">} content */
@@ -93,20 +93,18 @@
       this.model = model;
       this.count = some.length;
       const select = byId("condition-column");
-      select.append(new Option("a column …", ""), ...some.map((column, i) => new Option(column.name, String(i))));
-      select.addEventListener("change", () => {
-        if (select.value !== "") this.#add(some[Number(select.value)]);
-        select.value = "";
-      });
+      select.append(...some.map((column, i) => new Option(column.name, String(i))));
+      byId("condition-add").addEventListener("click", () => this.#add(some[Number(select.value)]));
     }
 
     #add(column) {
-      if (this.#rows.some((row) => row.column === column)) return;
+      const known = this.#rows.find((row) => row.column === column);
+      if (known) return known.box.querySelector("input").focus();
       const remove = element("button", { type: "button", textContent: "Remove" });
       const choices = fewValues(column);
       const { fields, read } = choices ? this.#set(choices) : this.#range(column);
       const box = element("fieldset", {}, element("legend", {}, column.name), ...fields, remove);
-      const row = { column, read };
+      const row = { column, read, box };
       remove.addEventListener("click", () => {
         this.#rows = this.#rows.filter((each) => each !== row);
         box.remove();
