@@ -1,19 +1,21 @@
 """Private fits: what they keep of a table, what they refuse, and that audits find no more than they state."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import jax
 import numpy as np
 import pandas
+import pyarrow as pa
 import pytest
 
 from pointillist import Diffusion, audit
 from pointillist.models.container import read_description
 from pointillist.models.fitting import prepare
 from pointillist.models.private import plan_privately
-from pointillist.points.domain import domain_from_json, domain_to_json
+from pointillist.points.domain import ColumnDomain, domain_from_json, domain_to_json
+from pointillist.points.mixed import cells_in
 
 pytest.importorskip("dp_accounting")
 
@@ -215,3 +217,15 @@ def test_columns_are_distributed_as_they_were_counted_whatever_training_does():
         found = rows[name].value_counts(normalize=True).reindex(shares.index).fillna(0)
         # Standard errors of 4,000 rows, and of the 8,192 of the last comparison.
         assert (np.abs(found - shares) < 4 * np.sqrt(shares * (1 - shares) * (1 / 4000 + 1 / 8192)) + 0.005).all()
+
+
+def test_dates_of_a_domain_may_be_text_as_in_json():
+    own = ColumnDomain.of("day", ("2020-01-01", "2020-12-31"))
+    column = pa.chunked_array([pa.array(["2019-05-01", "2020-03-01"]).cast(pa.timestamp("s"))])
+    moved, n_moved = own.cells(cells_in("day", column), column.type)
+    assert n_moved == 1 and moved.values.tolist() == [
+        datetime(2020, 1, 1, tzinfo=UTC).timestamp(),
+        datetime(2020, 3, 1, tzinfo=UTC).timestamp(),
+    ]
+    with pytest.raises(ValueError, match="domain of 'day'"):
+        ColumnDomain.of("day", ("soon", "then")).cells(cells_in("day", column), column.type)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from scipy.stats import norm
@@ -113,6 +114,13 @@ def test_ends_of_ranges_need_be_no_values_of_the_column():
         assert allowed(FEW, kind, between(2, np.inf)).slots.tolist() == [1, 2, 3]
 
 
+def test_missing_cells_of_pandas_are_missing():
+    with pytest.raises(ValueError, match="an end of between is missing"):
+        between(pd.NA, 3)
+    of_na, of_none = (allowed(TEXTS, pa.string(), one_of("Lyon", gap)) for gap in (pd.NA, None))
+    assert of_na.slots.tolist() == of_none.slots.tolist()
+
+
 @pytest.mark.parametrize(
     ("column", "kind", "condition", "message"),
     [
@@ -142,7 +150,7 @@ def test_what_cannot_be_asked_is_one_line(column, kind, condition, message):
     [
         (lambda: between(), "between needs a low or a high end"),
         (lambda: between(3, 2), "between\\(3, 2\\) is empty"),
-        (lambda: between(np.nan, 2), "an end of between is NaN"),
+        (lambda: between(np.nan, 2), "an end of between is missing"),
         (lambda: between("a", 2), "the ends of between must be of one kind"),
         (lambda: one_of(), "one_of needs at least one value"),
     ],

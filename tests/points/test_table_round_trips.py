@@ -457,3 +457,40 @@ def test_categories_of_any_values_are_read_from_columns_that_are_plain_or_absent
     assert np.array_equal(codec.encoding.code("g").encode(read)[0], tokens, equal_nan=True)
     absent = aligned(pandas.DataFrame({"y": [1.0, 2.0]}), codec.layout, absent=["g"])
     assert codec.known_tokens(absent, -1.0)[:, 0].tolist() == [-1, -1]
+
+
+def test_labels_of_a_table_of_numbers_keep_their_type():
+    numbers = pa.array([0.5, 1.5])
+    whole = MixedTable(pa.table({"x": numbers, "k": pa.array([1234567, 1234568])}), label="k")
+    assert whole.is_plain and whole.plain().label.values.dtype == np.int64
+    dated = MixedTable(pa.table({"x": numbers, "k": pa.array([DAY, DAY])}), label="k")
+    assert not dated.is_plain
+    with pytest.raises(ValueError, match="labels must be numbers, booleans or text, and column 'k' holds dates"):
+        dated.plain()
+
+
+def test_dates_that_float64_cannot_hold_are_called_dates():
+    far = pa.chunked_array([pa.array([DAY, date(9999, 12, 31)]).cast(pa.timestamp("us"))])
+    with pytest.raises(ValueError, match=r"'d' holds timestamp.us. too far from 0 .* convert it to seconds or days"):
+        cells_in("d", far)
+    assert not cells_in("d", far.cast(pa.timestamp("s"))).is_missing.any()
+
+
+def test_masked_arrays_keep_what_is_not_masked():
+    of_text = np.ma.array([["a", 1], ["b", 2]], dtype=object, mask=[[True, False], [False, False]])
+    text, number = as_mixed("masked", of_text, ())[0].cells
+    assert text.categories == ("b",) and text.is_missing.tolist() == [True, False] and number.values.tolist() == [1, 2]
+    large = np.ma.array([[2**60 + 1], [2]], mask=[[False], [True]])
+    with pytest.raises(ValueError, match="integers beyond"):
+        _ = as_mixed("masked", large, ())[0].cells
+
+
+def test_half_precision_has_the_digits_that_it_is_written_with():
+    (cells,) = MixedTable(pa.table({"x": np.array([0.1, 2.7, 3.3], np.float16)})).cells
+    assert cells.values.tolist() == [0.1, 2.7, 3.3]
+
+
+def test_texts_that_read_infinity_are_text(tmp_path):
+    (tmp_path / "t.csv").write_text("brand,price\nInfinity,3\nNokia,4\n")
+    brand, _ = read_any(tmp_path / "t.csv").cells
+    assert brand.categories == ("Infinity", "Nokia")

@@ -57,7 +57,7 @@ def report(model):
 def test_members_of_a_small_model_are_found(report):
     assert report.is_exposed and report.epsilon > 0.2
     assert report.attacks[-1].name == "loss" and report.attacks[-1].auc > 0.65
-    assert "Members are told" in report.verdict and "ε is at least" in report.verdict
+    assert "Members are distinguishable" in report.verdict and "ε is at least" in report.verdict
     assert {row.row for row in report.exposed} <= set(range(60)) and report.exposed[0].false_positives <= 0.01
 
 
@@ -67,13 +67,13 @@ def test_members_of_a_model_that_knows_them_are_found(by_heart):
     assert report.is_exposed and report.epsilon > 0.2
     loss = report.attacks[-1]
     assert loss.name == "loss" and loss.rates[1].value >= 0.5 and loss.auc > 0.8
-    assert "Members are told" in report.verdict and "ε is at least" in report.verdict
+    assert "Members are distinguishable" in report.verdict and "ε is at least" in report.verdict
     assert {row.row for row in report.exposed} <= set(range(60)) and report.exposed[0].false_positives <= 0.01
 
 
 def test_rows_that_the_same_model_never_saw_are_not_found(model):
     found = audit(model, numbers(60), OTHERS, n_drawn=1000)
-    assert not found.is_exposed and found.verdict.startswith("No attack tells members")
+    assert not found.is_exposed and found.verdict.startswith("No attack distinguishes members")
 
 
 @pytest.mark.slow

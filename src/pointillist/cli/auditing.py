@@ -24,12 +24,12 @@ def audit(
     delta: Annotated[
         float | None, typer.Option(help="δ of the lower bounds of ε.", show_default="that of the model, or 0")
     ] = None,
-    delimiter: Annotated[str | None, choices.delimiter()] = None,
-    encoding: Annotated[str | None, choices.encoding()] = None,
-    decimal: Annotated[str | None, choices.decimal()] = None,
+    delimiter: Annotated[str | None, choices.delimiter("TRAIN and HELDOUT")] = None,
+    encoding: Annotated[str | None, choices.encoding("TRAIN and HELDOUT")] = None,
+    decimal: Annotated[str | None, choices.decimal("TRAIN and HELDOUT")] = None,
     seed: Annotated[int, choices.seed("Seed of generated rows, noise and subsamples.")] = 0,
 ) -> None:
-    """Attacks a model: can the rows that it was fitted to be told from others of the same population?"""
+    """Attacks a model: can the rows that it was fitted to be distinguished from others of the same population?"""
     from rich.console import Console
 
     from pointillist.cli.tables import form_of, read_for

@@ -34,7 +34,7 @@ def delimiter(of: str = "DATA") -> Any:
     """Returns the option for what separates the fields of a CSV file."""
     return typer.Option(
         metavar="CHARACTER",
-        help=f"What separates the fields of {of}, a CSV file.",
+        help=f"What separates the fields of {of}, if CSV.",
         show_default="as its first rows show",
     )
 

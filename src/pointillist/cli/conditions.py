@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pointillist.cli.tables import file_names
 from pointillist.points.columns import listed, shown
 from pointillist.points.conditions import between, missing, one_of, present
 from pointillist.points.mixed import kind_of
@@ -47,13 +48,12 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, boo
     """A column's name, its values if it has no others, whether values have an order, and what reads a value."""
     codec = model.codec
     if isinstance(codec, NumberCodec):
-        names = list(range(codec.n_columns)) if codec.names is None else list(codec.names)
-        found = [name for name in names if str(name) == column]
-        if not found:
-            raise ValueError(
-                f"--where: there is no column {shown(column)}; the columns are {listed([str(each) for each in names])}"
-            )
-        return found[0], None, True, lambda text: _number(column, codec.types[names.index(found[0])], text)
+        names = file_names(model)
+        if column not in names:
+            raise ValueError(f"--where: there is no column {shown(column)}; the columns are {listed(names)}")
+        place = names.index(column)
+        name = place if codec.names is None else codec.names[place]
+        return name, None, True, lambda text: _number(column, codec.types[place], text)
     assert isinstance(codec, TokenCodec)
     # The names of a data frame need not be text.
     name = next((code.name for code in codec.encoding.columns if str(code.name) == column), column)
@@ -117,6 +117,8 @@ def _category(text: str, known: list[Any]) -> Any:
 
 
 def _number(column: str, kind: Any, text: str) -> int | float:
+    if kind == "bool" and text.strip().lower() in ("true", "false"):
+        return int(text.strip().lower() == "true")
     try:
         return int(text)
     except ValueError:

@@ -28,14 +28,13 @@ def impute(
     import numpy as np
 
     from pointillist.cli.predictions import labels_in
-    from pointillist.cli.tables import form_of, read_for
+    from pointillist.cli.tables import form_of, names_in, of_model, read_for
     from pointillist.files import check_apart, check_place
     from pointillist.models.drawing import imputed, imputed_numbers
     from pointillist.models.given_numbers import rows_with_gaps
-    from pointillist.models.headings import headings
     from pointillist.models.planning import free_name
     from pointillist.models.saving import load_model
-    from pointillist.points import MixedTable, TableWriter
+    from pointillist.points import TableWriter
     from pointillist.points.endings import ending_of
     from pointillist.points.frames import aligned, mixed_table
     from pointillist.points.number_codec import NumberCodec
@@ -48,22 +47,14 @@ def impute(
     form, keeps_others = form_of(delimiter, encoding, decimal), ending_of(out).startswith(".csv")
     codec, rows = fitted.codec, mixed_table(read_for(fitted, table, form, keeps_others=keeps_others))
     tables: list[Any]
+    names, kinds = list(rows.names), list[Any](codec.types)
     if isinstance(codec, TokenCodec):
-        own, kinds = [str(name) for name in codec.names], list[Any](codec.types)
-        names = own if codec.layout.kind == "array" else list(rows.names)
+        own = [str(name) for name in codec.names]
         tables = imputed(fitted, aligned(rows, codec.layout), draws, seed, labels_in(fitted, rows))
     else:
         assert isinstance(codec, NumberCodec)
-        found, types = headings(fitted)
-        own, kinds = [str(name) for name in (range(len(types)) if found is None else found)], list[Any](types)
-        names = list(own) if codec.names is None else list(rows.names)
-        if fitted.label_place is not None:
-            label = own.pop(fitted.label_place)
-            kinds.pop(fitted.label_place)
-            if label not in rows.names:
-                raise ValueError(f"{table}: has no column {label!r}: give all columns, which impute keeps")
-        apart = [name for name in rows.names if name not in own] if codec.names is None else []
-        given = rows_with_gaps(codec, MixedTable(rows.arrow.drop_columns(apart)))
+        own = names_in(fitted, rows.names)
+        given = rows_with_gaps(codec, of_model(fitted, rows))
         tables = imputed_numbers(fitted, given, draws, seed, labels_in(fitted, rows))
     # Labels, and columns that the model lacks.
     others = {name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in own}

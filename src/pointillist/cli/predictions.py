@@ -37,7 +37,7 @@ def predict(
     """Predicts a column of a table from the others: the mean of a number, the most probable category."""
     import numpy as np
 
-    from pointillist.cli.tables import form_of, read_for
+    from pointillist.cli.tables import form_of, of_model, read_for
     from pointillist.files import check_apart, check_place
     from pointillist.models.conditionals import conditional_of
     from pointillist.models.saving import load_model
@@ -52,6 +52,7 @@ def predict(
     fitted = load_model(model)
     rows = mixed_table(read_for(fitted, table, form_of(delimiter, encoding, decimal)))
     view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows))
+    rows = of_model(fitted, rows)
     if probabilities:
         values = view.predict_proba(rows)
         names = [f"{target}={_text(value)}" for value in view.classes_]
@@ -93,15 +94,16 @@ def score(
 
 def _read(model: "RowModel", path: Path, form: "CsvForm") -> Any:
     """The rows of a file as the model takes them: a table of mixed columns, or an array of the model's columns."""
-    from pointillist.cli.tables import read_for
+    from pointillist.cli.tables import of_model, read_for
     from pointillist.models.given_numbers import rows_with_gaps
+    from pointillist.points.frames import mixed_table
     from pointillist.points.layout import check_finite
     from pointillist.points.number_codec import NumberCodec
 
     table = read_for(model, path, form)
     if not isinstance(model.codec, NumberCodec):
         return table
-    rows = rows_with_gaps(model.codec, table)
+    rows = rows_with_gaps(model.codec, of_model(model, mixed_table(table)))
     check_finite(rows, str(path), model.codec.names)
     return rows
 
@@ -117,15 +119,14 @@ def labels_in(model: "RowModel", table: "MixedTable") -> list[Any] | None:
 
 def column_named(model: "RowModel", text: str) -> Any:
     """Returns the model's name of a column, which need not be text."""
+    from pointillist.cli.tables import file_names
     from pointillist.points.token_codec import TokenCodec
 
-    names: list[Any]
     codec = model.codec
     if isinstance(codec, TokenCodec):
-        names = [code.name for code in codec.encoding.columns]
-    else:
-        names = [*range(codec.n_columns)] if codec.names is None else [*codec.names]
-    return next((name for name in names if str(name) == text), text)
+        return next((code.name for code in codec.encoding.columns if str(code.name) == text), text)
+    own = range(codec.n_columns) if codec.names is None else codec.names
+    return next((name for name, shown in zip(own, file_names(model), strict=True) if shown == text), text)
 
 
 def _levels(text: str) -> list[float]:

@@ -40,7 +40,7 @@ def fit(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Rows in a step.", show_default="64; with mixed columns a sixteenth of the rows, from 8 to 256"
+            help="Rows in a step.", show_default="64; with mixed columns a sixteenth of the rows, from 8 to 512"
         ),
     ] = None,
     learning_rate: Annotated[

@@ -73,6 +73,33 @@ def read_for(model: "RowModel", path: Path, form: CsvForm = NOTHING_SAID, *, kee
     return read_any(path, types=types, is_mixed=True, min_rows=1, form=form)
 
 
+def file_names(model: "RowModel") -> list[str]:
+    """Returns the names of a model's columns in files, where columns without names have their places."""
+    from pointillist.models.headings import headings
+
+    names, kinds = headings(model)
+    names = [str(place) for place in range(len(kinds))] if names is None else list(names)
+    if model.label_place is not None:
+        del names[model.label_place]
+    return names
+
+
+def names_in(model: "RowModel", names: Sequence[str]) -> list[str]:
+    """Returns the names of a model's columns among those of a table: their own, or else those at their places."""
+    own = file_names(model)
+    if model.codec.names is not None or set(own) & set(names):
+        return own
+    others = [name for place, name in enumerate(names) if len(names) == len(own) or place != model.label_place]
+    return others if len(others) == len(own) else own
+
+
+def of_model(model: "RowModel", table: MixedTable) -> MixedTable:
+    """Returns the columns of a table that a model without names has, in its order; for others, the table as it is."""
+    if model.codec.names is not None:
+        return table
+    return MixedTable(table.arrow.select([name for name in names_in(model, table.names) if name in table.names]))
+
+
 def _is_text(kind: Any) -> bool:
     """Whether a column of a type, as `headings` names it, holds text."""
     if isinstance(kind, str):

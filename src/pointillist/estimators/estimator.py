@@ -312,7 +312,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
 
         Args:
             n_samples: Number of rows.
-            **options: Keyword arguments of `sample`.
+            **options: Keyword arguments of `sample`, but `progress`.
 
         Returns:
             An iterator over the parts; each is what `sample` returns, for some of the rows.

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 
 from pointillist.arguments import is_missing
 from pointillist.diffusion.token_sampling import HIDDEN
+from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.process import Learned
 from pointillist.points.frames import aligned
 from pointillist.points.mixed import MixedTable
@@ -82,6 +83,8 @@ def with_labels(model: Learned, known: Float[np.ndarray, "n width"], labels: Any
     indices = np.full(is_unknown.shape, len(classes))
     if not is_unknown.all():
         indices[~is_unknown] = classes.indices(np.array(asked.ravel()[~is_unknown].tolist()))
+    if is_unknown.any() and isinstance(model.process, GaussianProcess) and model.process.p_uncond == 0:
+        raise ValueError("labels has a missing one, and the model was fitted with p_uncond=0: give all labels")
     if asked.ndim and len(indices) != len(known):
         raise ValueError(f"labels has {len(indices)} labels but X has {len(known)} rows: give one per row, or one")
     if not isinstance(codec, TokenCodec):

@@ -77,8 +77,10 @@ def rows_with_gaps(codec: NumberCodec, X: Any, absent: Sequence[Any] = ()) -> Fl
     names = table.names if codec.names is not None and kind != "array" else _by_place(known, table.names, absent)
     rows = np.full((len(table), len(known)), np.nan)
     for place, name in enumerate(known):
-        if name in names:
-            rows[:, place] = _numbers(name, table, names.index(name))
+        # Files of columns whose names are numbers have them as text.
+        own = name if name in names else str(name)
+        if own in names:
+            rows[:, place] = _numbers(name, table, names.index(own))
             _check_held(name, rows[~np.isnan(rows[:, place]), place], codec.types[place])
         elif name not in absent:
             raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")

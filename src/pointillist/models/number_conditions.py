@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.arguments import is_missing
 from pointillist.diffusion.ranged_sampling import POINTS, RangedSampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.models.conditioning import ranges_of, sizes
@@ -81,7 +82,7 @@ def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> 
             raise ValueError(f"column {name!r} holds numbers, and {condition} does not")
         asked = [(-np.inf if ends[0] is None else float(ends[0]), np.inf if ends[1] is None else float(ends[1]))]
     elif isinstance(condition, OneOf):
-        if None in condition.values:
+        if any(is_missing(value) for value in condition.values):
             raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
         if not all(isinstance(value, int | float | np.number | np.bool_) for value in condition.values):
             raise ValueError(f"column {name!r} holds numbers, and {condition} does not")

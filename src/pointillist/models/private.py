@@ -174,7 +174,8 @@ def plan_privately(
         process = GaussianProcess.of(parameters, 0, np.full(codec.width, SPREAD, np.float32))
         objective, classes = Objective(asked.prediction, asked.weighting, asked.noise_levels), None
     batch = float(asked.batch_size or np.clip(n // BATCHES, LEAST_BATCH, LARGEST_BATCH))
-    sampling = min(1.0, batch / n)
+    # As it is: uniform numbers of single precision are multiples of 2**-23.
+    sampling = min(1.0, np.ceil(batch / n * 2**23) / 2**23)
     steps = STEPS if asked.epochs is None else max(1, round(asked.epochs / sampling))
     # The count decides how the steps are taken: it is composed by adding ε, which holds whatever it decides.
     noise = noise_for(spent, sampling, steps, asked.epsilon - of_count, delta * (1 - MARGIN))

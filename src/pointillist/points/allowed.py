@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.arguments import is_missing
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.columns import listed
 from pointillist.points.conditions import Between, Condition, Missing, OneOf, Present
@@ -68,7 +69,7 @@ def allowed(
     if isinstance(condition, Present):
         own = np.arange(code.n_values), np.array([_WHOLE]), _WHOLE
     elif isinstance(condition, OneOf):
-        given = [value for value in condition.values if value is not None and value == value]
+        given = [value for value in condition.values if not is_missing(value)]
         is_missing_allowed = len(given) < len(condition.values)
         if given:
             own = _of_values(code, _cells(code.name, given, kind), condition)

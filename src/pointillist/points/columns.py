@@ -149,7 +149,7 @@ class Columns:
         start: int,
         nan: Callable[[int, int], ValueError],
     ) -> None:
-        """Raises a ValueError about the first value that is not finite.
+        """Raises a ValueError about the first NaN, or else about the first value that is not finite.
 
         Args:
             block: Shape (m, d): consecutive rows, without the label column.
@@ -159,8 +159,10 @@ class Columns:
         finite = np.isfinite(block)
         if finite.all():
             return
-        row, column = (int(i) for i in np.unravel_index(np.argmin(finite), finite.shape))
-        if np.isnan(block[row, column]):
+        is_nan = np.isnan(block)
+        # Texts may read "Infinity" in a column of which other cells are no numbers.
+        row, column = (int(i) for i in np.unravel_index(np.argmax(is_nan if is_nan.any() else ~finite), finite.shape))
+        if is_nan.any():
             raise nan(row, column)
         raise self.bad_value("an infinite value", start + row, self.kept[column])
 

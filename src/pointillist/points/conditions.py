@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from pointillist.arguments import is_missing
+
 
 @dataclass(frozen=True)
 class Between:
@@ -78,8 +80,8 @@ def between(low: Any = None, high: Any = None) -> Between:
     """
     if low is None and high is None:
         raise ValueError("between needs a low or a high end: give one of them")
-    if any(end is not None and end != end for end in (low, high)):
-        raise ValueError("an end of between is NaN: give a number, or None for no end")
+    if any(end is not None and is_missing(end) for end in (low, high)):
+        raise ValueError("an end of between is missing: give a value, or None for no end")
     try:
         # The order of texts is that of their column's categories.
         is_empty = None not in (low, high) and not (isinstance(low, str) and isinstance(high, str)) and low > high

@@ -63,7 +63,7 @@ class ColumnDomain:
 
         A number goes to the nearest value or end, and any other value, or a missing cell that may not be, to the first.
         """
-        own = cells_of(self.name, list(self.values), _plain(kind))
+        own = self._own_cells(_plain(kind))
         is_missing = cells.is_missing & self.has_missing
         lost = cells.is_missing & ~is_missing
         if own.categories is not None:
@@ -82,6 +82,18 @@ class ColumnDomain:
         moved = lost | (inside != values)
         return Cells(inside, is_missing, None, cells.is_date), int(moved.sum())
 
+    def _own_cells(self, kind: "pa.DataType") -> Cells:
+        """The values as cells; dates may be text, as they are in JSON."""
+        import pyarrow as pa
+
+        values = list(self.values)
+        if kind_of(kind) == "date":
+            try:
+                values = [pa.scalar(value).cast(kind).as_py() if isinstance(value, str) else value for value in values]
+            except pa.ArrowException as error:
+                raise ValueError(f"domain of {self.name!r}: {error}") from error
+        return cells_of(self.name, values, kind)
+
     def code(
         self,
         kind: "pa.DataType",
@@ -96,7 +108,7 @@ class ColumnDomain:
             edges: Ends of intervals of about as many rows, increasing, from 0 to 1 in shares of the range; the range
                 is one interval by default.
         """
-        own = cells_of(self.name, list(self.values), _plain(kind))
+        own = self._own_cells(_plain(kind))
         none = np.empty(0)
         if own.categories is not None:
             return ColumnCode(self.name, own.categories, none, None, self.has_missing, None)

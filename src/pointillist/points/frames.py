@@ -68,7 +68,10 @@ def _of_array(X: Any) -> MixedTable:
 
     if hasattr(X, "toarray"):
         raise ValueError("X is sparse: make it dense (X.toarray())")
-    array = np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else np.asarray(X)
+    array = np.asarray(X)
+    if np.ma.is_masked(X):
+        array = array.astype(object)
+        array[np.ma.getmaskarray(X)] = None
     if array.ndim != 2:
         raise ValueError(f"X has the shape {array.shape}: give rows and columns")
     columns: list[Any] = []

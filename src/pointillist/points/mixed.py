@@ -100,7 +100,8 @@ class MixedTable:
         return all(
             types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
             for name, column in zip(self.names, self.arrow.columns, strict=True)
-            if name != self.label
+            # Labels of a table of numbers are numbers too, or text.
+            if name != self.label or kind_of(column.type) == "date"
         ) and not any(cells.is_missing.any() for cells in self.cells)
 
     def plain(self) -> Table:
@@ -112,7 +113,11 @@ class MixedTable:
         label = None
         if self.label is not None:
             own = cells[self.label]
+            kind = kind_of(self.arrow.column(self.names.index(self.label)).type)
+            if kind == "date":
+                raise ValueError(f"labels must be numbers, booleans or text, and column {self.label!r} holds dates")
             values = own.values if own.categories is None else np.array(own.categories)[own.values.astype(np.int64)]
+            values = values.astype(np.int64) if kind == "whole" else values
             label = LabelColumn(self.label, self.names.index(self.label), values)
         return Table(rows, tuple(kept), types, label)
 
@@ -185,12 +190,20 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Cells:
         array = pc.divide(pc.cast(array, _whole_type(array.type), safe=False), _fineness(array.type))
     is_missing = np.asarray(array.is_null(nan_is_null=True))
     array = pc.fill_null(array, 0)
+    # As they are written: a cast takes them to other numbers than those with their digits.
     if pa.types.is_decimal(array.type) or pa.types.is_float32(array.type):
-        # As they are written: a cast takes them to other numbers than those with their digits.
         array = pc.cast(array, pa.string())
+    elif pa.types.is_float16(array.type):
+        array = pa.array(np.asarray(array).astype(str))
     values = np.asarray(pc.cast(array, pa.float64(), safe=False))
     is_exact = kind in ("whole", "date") or pa.types.is_decimal(column.type)
-    if (is_exact and (np.abs(values) > LARGEST_INTEGER).any()) or _is_beyond(array):
+    is_beyond = (is_exact and (np.abs(values) > LARGEST_INTEGER).any()) or _is_beyond(array)
+    if is_beyond and kind == "date":
+        raise ValueError(
+            f"column {name!r} holds {column.type} too far from 0 for float64: convert it to seconds or days, or make "
+            "such cells missing"
+        )
+    if is_beyond:
         raise ValueError(f"column {name!r} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
     if not np.isfinite(values[~is_missing]).all():
         raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")

@@ -163,7 +163,7 @@ def _counted(places: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
 
 
 def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:
-    """Counts of bins, without those of halves, quarters, … of the range that are not told from none by their sum.
+    """Counts of bins, without those of halves, quarters, … of the range whose sum is indistinguishable from none.
 
     So the noise of many empty bins does not add up to rows.
     """

@@ -1,4 +1,4 @@
-"""How rows are spread over a grid of each pair of columns, which is what a model keeps of how columns hang together."""
+"""How rows are spread over a grid of each pair of columns: what a model keeps of how columns depend on one another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -87,7 +87,7 @@ class Audit:
 
     @property
     def is_exposed(self) -> bool:
-        """Whether any attack tells members from non-members, at the level 0.01 over all attacks together."""
+        """Whether any attack distinguishes members from non-members, at the level 0.01 over all attacks together."""
         return min(self.adjusted_p_values.values()) <= LEVEL
 
     @property
@@ -97,19 +97,18 @@ class Audit:
 
     @cached_property
     def verdict(self) -> str:
-        """One line on whether members were told from non-members, and how well."""
+        """One line on whether members were distinguished from non-members, and how well."""
         known = "" if self.stated is None else f" The fit states ε = {self.stated[0]:g}."
         sizes = f"{self.n_members:,} members, {self.n_non_members:,} non-members"
         if not self.is_exposed:
-            found = f"No attack tells members from non-members at the 1 % level ({sizes})"
+            found = f"No attack distinguishes members from non-members at the 1 % level ({sizes})"
             return f"{found}; that none could is not shown.{known}"
         attack = self.strongest
         rate = attack.rates[-1]
         found = "" if np.isnan(rate.value) else f" and finds {rate.value:.0%} of the members at 10 % false positives"
         bound = f"; ε is at least {self.epsilon:.2f}" if self.epsilon > 0 else ""
-        return (
-            f"Members are told from non-members ({sizes}): by {attack.name}, AUC {attack.auc:.2f}{found}{bound}.{known}"
-        )
+        how = f"by {attack.name}, AUC {attack.auc:.2f}{found}{bound}"
+        return f"Members are distinguishable from non-members ({sizes}): {how}.{known}"
 
     def to_json(self) -> dict[str, Any]:
         """Convert everything but the scores of single rows to JSON values, the verdict first."""
@@ -137,7 +136,7 @@ def audit(
     delta: float | None = None,
     random_state: int = 0,
 ) -> Audit:
-    """Attack a fitted model: can the rows that it was fitted to be told from others of the same population?
+    """Attack a fitted model: can the rows that it was fitted to be distinguished from others?
 
     Args:
         model: A fitted `Diffusion`, its `model_`, or the path of a model file.

@@ -37,7 +37,7 @@ def print_audit(audit: Audit, console: Console) -> None:
         )
         for attack in audit.attacks
     ]
-    title = f"Members told from non-members: {audit.n_members:,} and {audit.n_non_members:,} rows"
+    title = f"Members against non-members: {audit.n_members:,} and {audit.n_non_members:,} rows"
     heads = ("AUC", "p", "found at 1 % FP", "at 10 % FP", "ε at least")
     table = filled(title, "attack", heads, rows)
     table.caption = (
