@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-FOREST = {"duplicate_K": 1, "n_t": 10, "n_estimators": 50, "n_jobs": 1, "nthread": 2}
+FOREST = {"duplicate_K": 2, "n_t": 10, "n_estimators": 30, "n_jobs": 1, "nthread": 2}
 """Copies of each row, noise levels, trees: defaults are 100, 50 and 100."""
 
 Draw = Callable[[int], pd.DataFrame]
