@@ -383,3 +383,18 @@ def test_names_with_markup_are_shown_while_a_study_runs(tiny, tmp_path, monkeypa
         runner.run_study(load_spec(str(tiny)).only(["kinds"]), store, console)
         write_outputs(store, folder, console)
     assert "floor of [b][" in console.file.getvalue() and str(folder) in console.file.getvalue()
+
+
+@pytest.mark.slow
+def test_outputs_of_sections_that_are_no_more_are_removed_and_nothing_else(tiny, tmp_path):
+    spec, folder = load_spec(str(tiny)), tmp_path / "out"
+    first, second = (section.name for section in spec.sections[:2])
+    (folder / "tables").mkdir(parents=True)
+    (folder / "tables" / "own.md").write_text("a reader's notes")
+    console = Console(quiet=True)
+    with Store(folder / "study.db") as store:
+        for names in ([first, second], [second]):
+            runner.run_study(spec.only(names), store, console)
+            write_outputs(store, folder, console)
+    assert sorted(path.name for path in (folder / "tables").iterdir()) == sorted([f"{second}.md", "own.md"])
+    assert not list((folder / "figures").glob(f"{first}_*")) and list((folder / "figures").glob(f"{second}_*"))

@@ -34,14 +34,25 @@ def outputs(folder: Path) -> list[Path]:
     return [*(folder / name for name in _FILES), *(path for pattern in _PATTERNS for path in folder.glob(pattern))]
 
 
+def _remove_earlier(store: Store, out: Path, written: list[Path]) -> None:
+    """Removes tables and figures that an earlier run wrote of sections that the study no longer has."""
+    earlier, names = store.fact("outputs"), [path.relative_to(out).as_posix() for path in written]
+    for path in outputs(out) if isinstance(earlier, list) else ():
+        name = path.relative_to(out).as_posix()
+        if name in earlier and name not in (*_FILES, *names):
+            path.unlink()
+    store.set_fact("outputs", names)
+
+
 def write_outputs(store: Store, out: Path, console: Console) -> None:
     """Writes the page, tables, figures and results.csv from the store, and prints the tables."""
     results = Results(store)
     write_csv(results, out / "results.csv")
-    write_tables(results, out / "tables")
+    written = write_tables(results, out / "tables")
     with console.status("drawing figures"):
-        write_figures(results, out / "figures")
+        written += write_figures(results, out / "figures")
     write_page(results, out / "index.html")
+    _remove_earlier(store, out, written)
     for section in results.spec.sections:
         console.print()
         console.print(terminal(results, section))
