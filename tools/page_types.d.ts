@@ -564,6 +564,7 @@ declare global {
     given: HTMLElement | null;
     "given-cells": HTMLElement;
     conditions: HTMLElement;
+    "condition-add": HTMLButtonElement;
     "condition-column": HTMLSelectElement;
     "rows-drawn": HTMLElement;
     pair: HTMLElement;
