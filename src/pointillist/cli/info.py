@@ -29,6 +29,7 @@ def info(
 def _of_model(path: Path) -> dict[str, Any]:
     import jax
 
+    from pointillist.cli.tables import file_names
     from pointillist.models.hyperparameters import DEFAULTS
     from pointillist.models.saving import load_model
     from pointillist.points.token_codec import TokenCodec
@@ -36,8 +37,7 @@ def _of_model(path: Path) -> dict[str, Any]:
     model = load_model(path)
     codec, record = model.codec, model.record
     is_of_tokens = isinstance(codec, TokenCodec)
-    names = codec.names or range(codec.n_columns)
-    columns = [f"{name} ({kind})" for name, kind in zip(names, codec.types, strict=True)]
+    columns = [f"{name} ({kind})" for name, kind in zip(file_names(model), codec.types, strict=True)]
     kind = "tokens (masked diffusion)" if is_of_tokens else "numbers (Gaussian diffusion)"
     facts = {"kind": kind, "columns": f"{codec.n_columns}: {_listed(columns)}"}
     if isinstance(codec, TokenCodec) and codec.relations:
