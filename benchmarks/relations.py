@@ -20,7 +20,8 @@ from pointillist.points.column_code import ColumnCode
 from pointillist.points.functions import FUNCTIONS
 from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import MixedTable
-from pointillist.points.relations import Relation, relations
+from pointillist.points.relation import Relation
+from pointillist.points.relations import relations
 from pointillist.points.token_codec import TokenCodec
 
 N, ROUTES = 20_000, 120

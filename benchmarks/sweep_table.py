@@ -12,7 +12,7 @@ import pandas as pd
 from pointillist import Diffusion, evaluate
 from pointillist.models.fitting import prepare
 from pointillist.points.codec import Codec
-from pointillist.points.relations import Relation
+from pointillist.points.relation import Relation
 from pointillist.points.token_codec import TokenCodec
 
 TINY = {"width": 16, "depth": 1, "epochs": 1, "random_state": 0}

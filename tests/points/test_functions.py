@@ -7,7 +7,8 @@ from pointillist.points.column_code import ColumnCode
 from pointillist.points.functions import FUNCTIONS
 from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import Cells
-from pointillist.points.relations import Relation, relations, restored
+from pointillist.points.relation import Relation
+from pointillist.points.relations import relations, restored
 
 N = 1000
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from test_relations import cells, codes_of, of
 
-from pointillist.points.relations import Relation, restored
+from pointillist.points.relation import Relation
+from pointillist.points.relations import restored
 
 N = 2000
 

@@ -5,7 +5,8 @@ import pytest
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells
-from pointillist.points.relations import Relation, relations, restored
+from pointillist.points.relation import Relation
+from pointillist.points.relations import relations, restored
 
 N = 1000
 

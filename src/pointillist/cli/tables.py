@@ -13,7 +13,7 @@ from pointillist.points.columns import Table, listed, shown
 from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
 from pointillist.points.mixed import MixedTable, kind_of
-from pointillist.points.relations import Relation
+from pointillist.points.relation import Relation
 from pointillist.points.tables import read_any
 from pointillist.points.texts import TYPES
 from pointillist.points.token_codec import TokenCodec

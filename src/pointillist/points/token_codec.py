@@ -12,7 +12,8 @@ from pointillist.points.encoding import MISSING, TableEncoding
 from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import Cells, MixedTable, kind_of
-from pointillist.points.relations import Relation, restored
+from pointillist.points.relation import Relation
+from pointillist.points.relations import restored
 
 if TYPE_CHECKING:
     import pyarrow as pa
