@@ -167,6 +167,11 @@ class Database:
         for row in other._connection.execute(f"SELECT * FROM {table}"):
             _insert(self._connection, table, row)
 
+    def _drop(self, table: str, other: "Database", made: str) -> None:
+        """Removes the rows of a table whose keys another store has in one of its tables."""
+        keys = other._connection.execute(f"SELECT key FROM {made}")
+        self._connection.executemany(f"DELETE FROM {table} WHERE key = ?", keys)
+
     def _get(self, table: str, **keys: str) -> list[tuple[Any, ...]]:
         """Reads the rows with some keys, without their checksums."""
         condition = " AND ".join(f"{name} = ?" for name in keys)

@@ -225,8 +225,7 @@ class Store(Database):
             for table in ("floors", "models", "rows", "cells"):
                 self._copy(part, table)
             for made, begun in (("models", "checkpoints"), ("rows", "parts")):
-                keys = part._connection.execute(f"SELECT key FROM {made}")
-                self._connection.executemany(f"DELETE FROM {begun} WHERE key = ?", keys)
+                self._drop(begun, part, made)
 
     def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Replaces the checkpoints of some models, in one transaction."""
