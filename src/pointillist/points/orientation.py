@@ -15,7 +15,7 @@ FAR = 2.0
 TOO_FAR = 20.0
 """A relation that moves its column further is left out: the column would be of another distribution."""
 
-_STEP, _SOLVED, _TRIES, _NULL = 1e-3, 0.95, 500, 2e-9
+_STEP, _NEAR, _SOLVED, _TRIES, _NULL = 1e-3, 1e-2, 0.95, 500, 2e-9
 
 Values = Mapping[int, Float[np.ndarray, " m"]]
 
@@ -124,9 +124,10 @@ class _Search:
 
 
 def _ways(relation: Relation, values: Values, codes: Sequence[ColumnCode]) -> Iterator[tuple[int, Relation]]:
-    """The relation solved for each of its columns by which it holds, to the digits of the column that it was found for.
+    """The relation solved for each of its columns that has no other solution, and by which it holds.
 
-    That column holds means of two rows, so that its numbers are not those of any row.
+    It holds to the digits of the column that it was found for, which has means of two rows for that, so that its
+    numbers are not those of any row.
     """
     column = relation.column
     yield column, relation
@@ -137,12 +138,15 @@ def _ways(relation: Relation, values: Values, codes: Sequence[ColumnCode]) -> It
         if way is None or codes[place].scores is None:
             continue
         with np.errstate(all="ignore"):
+            # Of a square, it might be the other root.
+            as_it_was = np.abs(way.calculated(_stack(values, way)) - values[place])
             solved = codes[place].rounded(way.calculated(_stack(made, way)))
             own = _stack({**made, place: solved}, relation)
             off = np.abs(relation.calculated(own) - own[:, 0])
         is_there = np.isfinite(solved)
         within = 0.5 * codes[column].unit + _NULL * np.abs(own[:, 0])
-        if is_there.any() and (off <= within)[is_there].mean() >= _SOLVED:
+        is_same = np.mean(as_it_was <= 0.5 * codes[place].unit + _NEAR * _spread(values[place])) >= _SOLVED
+        if is_same and is_there.any() and (off <= within)[is_there].mean() >= _SOLVED:
             yield place, way
 
 
