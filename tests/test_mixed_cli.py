@@ -200,6 +200,11 @@ def test_gaps_are_filled(run):
         *[2] * N,
         *[3] * N,
     ]
+    asked = "impute", "pets.model", "pets.csv", "--statistic", "median", "-o", "medians.csv"
+    assert run(*asked) == run(*asked, "--seed", 3) == (0, "", "")
+    medians = csv.read_csv("medians.csv")
+    assert medians.schema.equals(new.schema) and not medians["legs"].null_count
+    assert run(*asked, "--draws", 2)[2].startswith("pointillist: there is one median of each cell: leave")
     code, _, error = run("impute", "pets.model", "pets.csv", "-o", "pets.csv")
     assert code == 2 and "would be overwritten" in error
     # Columns that the model lacks stay where they are.

@@ -39,6 +39,12 @@ def test_gaps_are_filled_given_the_other_cells():
     assert np.corrcoef(filled[was_missing, 1], X[was_missing, 0])[0, 1] > 0.85
     np.testing.assert_array_equal(filled, imputer.transform(gaps))
     assert imputer.get_feature_names_out().tolist() == ["x0", "x1"]
+    medians = imputer.set_params(statistic="median").transform(gaps)
+    off, of_draws = (np.abs(each - X)[was_missing, 1].mean() for each in (medians, filled))
+    # Of normal distributions, the distance to draws is √2 times that to the median.
+    assert off == pytest.approx(of_draws / 2**0.5, rel=0.15)
+    with pytest.raises(ValueError, match="statistic must be 'median'"):
+        DiffusionImputer(model, statistic="best").fit(gaps)
 
 
 def test_frames_and_pipelines():

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.engine.training import StackTrainer
-from pointillist.models import training
+from pointillist.models import filling, training
 from pointillist.points.number_codec import NumberCodec
 
 N = 1200
@@ -111,7 +111,7 @@ def test_given_cells_are_given_and_the_others_follow(model, data):
     assert (dated["born"] == data["born"][0]).all()
 
 
-def test_missing_cells_are_filled_and_the_others_stay(model):
+def test_missing_cells_are_filled_and_the_others_stay(model, monkeypatch):
     fresh = frame(300, seed=5)
     holes = fresh.copy()
     holes.loc[:149, "kind"] = None
@@ -129,6 +129,14 @@ def test_missing_cells_are_filled_and_the_others_stay(model):
     assert len(draws) == 3 and list(draws[0].columns) == list(holes.columns)
     pd.testing.assert_frame_equal(draws[0], filled)
     assert (draws[0]["weight"][150:] != draws[1]["weight"][150:]).mean() > 0.5
+    middle = model.impute(holes, statistic="median")
+    pd.testing.assert_series_equal(middle["born"], fresh["born"])
+    assert middle.dtypes.equals(filled.dtypes) and (middle["kind"][:150] == fresh["kind"][:150]).mean() > 0.95
+    off = [(each["weight"][150:] - fresh["weight"][150:]).abs()[other].mean() for each in (middle, filled)]
+    assert off[0] < off[1]
+    # Whatever number of rows is held at a time.
+    monkeypatch.setattr(filling, "MOST_VALUES", 100_000)
+    pd.testing.assert_frame_equal(model.impute(holes, statistic="median"), middle)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +312,8 @@ def test_numbers_that_are_categories():
             "column 'legs' of X holds double, and it held int64 in fit",
         ),
         (lambda m: m.impute(frame(5), n_draws=0), "n_draws must be an integer of at least 1"),
+        (lambda m: m.impute(frame(5), statistic="mean"), "statistic must be 'median', or None for draws, not 'mean'"),
+        (lambda m: m.impute(frame(5), statistic="median", n_draws=2), "leave out either statistic or the number of"),
     ],
 )
 def test_what_cannot_be_asked_for(model, call, message):

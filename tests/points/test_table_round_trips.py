@@ -207,7 +207,7 @@ def test_every_type_comes_back(X):
             assert new.min() >= given.min() - slack and new.max() <= given.max() + slack
     again = TokenCodec.from_facts(json.loads(json.dumps(codec.facts())), codec.tensors())
     assert types_of(through(again, table)) == types_of(X)
-    filled = codec.restore(codec.filled(table, codec.encode(codec.encoding.encode(table.cells))))
+    filled = codec.restore(codec.filled(table, codec.encoding.decode(codec.encoding.encode(table.cells))))
     assert types_of(filled) == types_of(X)
 
 

@@ -10,6 +10,7 @@ Sampler = Literal["ancestral", "ddim", "dpm", "dpm-sde", "heun"]
 Engine = Literal["local", "ray"]
 Steering = Literal["svdd_pm", "feynman_kac"]
 Missing = Literal["value", "unknown"]
+Statistic = Literal["median"]
 
 LARGEST_SEED = 2**32 - 1
 FILES = ".npy, .csv, .csv.gz or .parquet"

@@ -19,6 +19,10 @@ def impute(
         int,
         typer.Option(min=1, help="Number of tables to draw; more than one are written below each other, by a column."),
     ] = 1,
+    statistic: Annotated[
+        choices.Statistic | None,
+        typer.Option(help="Fills numbers with medians and categories with the most probable ones, in place of draws."),
+    ] = None,
     delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
     encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
     decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
@@ -30,7 +34,7 @@ def impute(
     from pointillist.cli.predictions import labels_in
     from pointillist.cli.tables import form_of, names_in, of_model, read_for
     from pointillist.files import check_apart, check_place
-    from pointillist.models.drawing import imputed, imputed_numbers
+    from pointillist.models.filling import check_statistic, imputed, imputed_numbers
     from pointillist.models.given_numbers import rows_with_gaps
     from pointillist.models.planning import free_name
     from pointillist.models.saving import load_model
@@ -40,6 +44,7 @@ def impute(
     from pointillist.points.number_codec import NumberCodec
     from pointillist.points.token_codec import TokenCodec
 
+    check_statistic(statistic, is_alone=draws == 1)
     check_place(out)
     check_apart(out, table)
     check_apart(out, model, "the model")
@@ -50,12 +55,12 @@ def impute(
     names, kinds = list(rows.names), list[Any](codec.types)
     if isinstance(codec, TokenCodec):
         own = [str(name) for name in codec.names]
-        tables = imputed(fitted, aligned(rows, codec.layout), draws, seed, labels_in(fitted, rows))
+        tables = imputed(fitted, aligned(rows, codec.layout), draws, seed, labels_in(fitted, rows), statistic)
     else:
         assert isinstance(codec, NumberCodec)
         own = names_in(fitted, rows.names)
         given = rows_with_gaps(codec, of_model(fitted, rows))
-        tables = imputed_numbers(fitted, given, draws, seed, labels_in(fitted, rows))
+        tables = imputed_numbers(fitted, given, draws, seed, labels_in(fitted, rows), statistic)
     # Labels, and columns that the model lacks.
     others = {name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in own}
     type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in others.items()}

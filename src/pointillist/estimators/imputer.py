@@ -10,11 +10,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.arguments import RandomState
 from pointillist.estimators.estimator import Diffusion
+from pointillist.models.filling import check_statistic
 from pointillist.points.headings import Headings, is_frame
 
 
 class DiffusionImputer(TransformerMixin, BaseEstimator):
-    """A transformer that fills missing cells with draws from their distribution given the other cells of the row.
+    """A transformer that fills missing cells by their distribution given the other cells of the row.
 
     It takes arrays of numbers, in which NaN is missing, and data frames with columns of any kind. Columns in which no
     training row has a value are refused.
@@ -23,6 +24,8 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
         model: A `Diffusion`, of which `fit` fits a copy. None stands for `Diffusion(missing="unknown")`. Its process
             has to take missing cells if training rows have some, as "auto" and "masked" do, and its `p_given` must be
             above 0 for tables that get Gaussian diffusion.
+        statistic: None to fill cells with draws, "median" with medians and the most probable categories; see
+            `Diffusion.impute`.
         random_state: Seed of the draws, and of `fit` if `model` is None.
 
     Attributes:
@@ -39,8 +42,11 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
         False
     """
 
-    def __init__(self, model: Diffusion | None = None, *, random_state: RandomState = 0) -> None:
+    def __init__(
+        self, model: Diffusion | None = None, *, statistic: str | None = None, random_state: RandomState = 0
+    ) -> None:
         self.model = model
+        self.statistic = statistic
         self.random_state = random_state
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> "DiffusionImputer":
@@ -50,6 +56,7 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
             ValueError: If the rows or a parameter of the model cannot be used.
         """
         rows = self._checked(X, reset=True)
+        check_statistic(self.statistic, is_alone=True)
         own = Diffusion(missing="unknown", random_state=self.random_state)
         fitted = (own if self.model is None else clone(self.model)).fit(rows)
         if fitted.n_features_in_ != self.n_features_in_:
@@ -65,7 +72,7 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         rows = self._checked(X, reset=False)
-        return self.model_.impute(rows, random_state=self.random_state)
+        return self.model_.impute(rows, statistic=self.statistic, random_state=self.random_state)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Returns the names of the columns, which are those of `fit`."""

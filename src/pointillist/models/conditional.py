@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import RandomState
-from pointillist.models.drawing import completed, completions
+from pointillist.models.filling import completed, completions
 from pointillist.models.predictive import (
     DRAWS,
     POINTS,

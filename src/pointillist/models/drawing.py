@@ -7,24 +7,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.diffusion.given_sampling import CentredSampler, Completions, GivenSampler
+from pointillist.diffusion.given_sampling import CentredSampler, GivenSampler
 from pointillist.diffusion.samplers import RowSampler
-from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.diffusion.walks import Walk
-from pointillist.engine.mapping import map_rows
 from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows, whole_draws
 from pointillist.engine.walks import noise_levels, sample_walks
 from pointillist.models.conditioning import Tally, conditioned
-from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.given import with_labels
-from pointillist.models.given_numbers import known_numbers
-from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Drawing, Learned
-from pointillist.models.request import Request, check_drawn
-from pointillist.points.mixed import MixedTable
+from pointillist.models.request import Request
 from pointillist.points.number_codec import NumberCodec
-from pointillist.points.token_codec import TokenCodec
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,7 @@ class Draw:
         """
         first, drawing = 0, self._drawing
         self._tally = Tally(drawing.conditions) if drawing.sampler.n_notes else None
-        for drawn in _streamed(drawing, self._model.codec.width, engine, address, self._tally):
+        for drawn in streamed(drawing, self._model.codec.width, engine, address, self._tally):
             self._model.process.check(drawn, self._request)
             rows = slice(first, first + len(drawn))
             first += len(drawn)
@@ -142,9 +134,18 @@ class Draw:
         return classes.labels[self._model.process.label_indices(self._model, self._drawing, drawn, rows)]
 
 
-def _streamed(
+def streamed(
     drawing: Drawing, width: int, engine: str = "local", address: str | None = None, tally: Tally | None = None
 ) -> Iterator[Float[np.ndarray, "m width"]]:
+    """Yields encoded rows as they are drawn.
+
+    Args:
+        drawing: What is drawn.
+        width: Number of encoded values of a row.
+        engine: "local", or "ray" for the tasks of a cluster.
+        address: Address of the cluster; None for one that Ray finds or starts.
+        tally: What counts candidates under conditions; None without.
+    """
     parts = drawing.denoiser, drawing.sampler
     if drawing.labels is not None and drawing.sampler.rows_per_draw > 1 and tally is None:
         labels, places = whole_draws(drawing.labels, drawing.sampler)
@@ -167,74 +168,3 @@ def _streamed(
     yield from (
         stream(drawing) if tally is None else conditioned(stream, drawing, tally, rows_per_chunk(drawing.sampler))
     )
-
-
-def imputed(model: Learned, table: MixedTable, n_draws: int, random_state: Any, labels: Any = None) -> list[Any]:
-    """Returns one table per draw, each like the given one with its missing cells filled.
-
-    Args:
-        model: A model of tokens.
-        table: The table, with the model's columns.
-        n_draws: Number of tables.
-        random_state: Seed.
-        labels: Labels that have no column in the table; see `with_labels`.
-    """
-    assert isinstance(model.codec, TokenCodec)
-    known = with_labels(model, model.codec.known_tokens(table, HIDDEN), labels)
-    return [model.codec.filled(table, drawn) for drawn in completed(model, known, n_draws, random_state)]
-
-
-def imputed_numbers(
-    model: Learned, rows: Float[np.ndarray, "n d"], n_draws: int, random_state: Any, labels: Any = None
-) -> list[Float[np.ndarray, "n d"]]:
-    """Returns one array per draw, each like the given one with its gaps filled.
-
-    Args:
-        model: A model of numbers.
-        rows: Rows in the units of the table, NaN in the gaps.
-        n_draws: Number of arrays.
-        random_state: Seed.
-        labels: Labels of the rows; see `with_labels`.
-
-    Raises:
-        ValueError: If no columns can be given to the model.
-    """
-    codec = model.codec
-    assert isinstance(codec, NumberCodec)
-    draws = completed(model, with_labels(model, known_numbers(codec, rows), labels), n_draws, random_state)
-    return [np.where(np.isnan(rows), codec.scaling.inverse(drawn), rows) for drawn in draws]
-
-
-def completed(
-    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
-) -> Float[np.ndarray, "draws n width"]:
-    """Draws all cells of rows but those that are known, as the codec encodes them; none is missing.
-
-    Args:
-        model: The model.
-        known: Tokens and scores, hidden and NaN where a cell is not known; of models of numbers, numbers and NaN, and
-            perhaps the index of the class.
-        n_draws: Number of draws of each row.
-        random_state: Seed.
-    """
-    width = model.codec.width
-    drawing = _filling(model, known, n_draws, random_state)
-    rows = np.concatenate([np.empty((0, width), np.float32), *_streamed(drawing, width)])
-    check_drawn(rows)
-    return rows.reshape(n_draws, len(known), width)
-
-
-def completions(
-    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int
-) -> Float[np.ndarray, "draws n width"]:
-    """Draws rows as `completed` does, with noise that depends on nothing but the row: equal rows get equal draws."""
-    drawing = _filling(model, known, 1, 0)
-    function = Completions(drawing.denoiser, drawing.sampler, n_draws, drawing.labels is not None)
-    rows = map_rows(function, known)
-    check_drawn(rows.reshape(-1, model.codec.width))
-    return rows.swapaxes(0, 1)
-
-
-def _filling(model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any) -> Drawing:
-    assert isinstance(model.process, MaskedProcess | GaussianProcess)
-    return model.process.filling(model, known, n_draws, random_state)

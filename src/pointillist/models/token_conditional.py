@@ -9,7 +9,7 @@ from pointillist.diffusion.mixed_likelihood import NumberQuantiles, TokenProbabi
 from pointillist.diffusion.mixed_sampling import LARGEST_SCORE, SCHEDULE, MixedDenoiser
 from pointillist.engine.mapping import map_rows
 from pointillist.models.conditional import Conditional, Known, LogProbability
-from pointillist.models.drawing import completions
+from pointillist.models.filling import completions
 from pointillist.models.given import Given, given_cells
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.mixed_density import log_probability

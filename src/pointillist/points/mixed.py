@@ -4,7 +4,7 @@ They are passed around as Arrow tables, whose schema gives each column's type.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
@@ -51,6 +51,21 @@ class Cells:
         if len(self.values) == 1:
             return Cells(np.repeat(self.values, n), np.repeat(self.is_missing, n), self.categories)
         return Cells(self.values[rows], self.is_missing[rows], self.categories)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Cells]") -> "Cells":
+        """The cells of several parts of a column, one after another."""
+        values = np.concatenate([each.values for each in parts])
+        return replace(parts[0], values=values, is_missing=np.concatenate([each.is_missing for each in parts]))
+
+
+def medians(draws: Sequence[Cells]) -> Cells:
+    """The medians of draws of cells, of which none is missing; of categories, the most frequent one."""
+    values = np.stack([each.values for each in draws])
+    if draws[0].categories is None:
+        return replace(draws[0], values=np.median(values, axis=0))
+    counts = (values[:, None] == values[None]).sum(axis=1)
+    return replace(draws[0], values=np.take_along_axis(values, counts.argmax(axis=0)[None], axis=0)[0])
 
 
 @dataclass(frozen=True)

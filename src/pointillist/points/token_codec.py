@@ -183,11 +183,10 @@ class TokenCodec(Codec):
             slots.append(own)
         return np.concatenate(slots)
 
-    def filled(self, table: MixedTable, drawn: Float[np.ndarray, "n width"]) -> "pa.Table":
-        """Returns a table with its missing cells as they were drawn, and all others as they are."""
+    def filled(self, table: MixedTable, new: Sequence[Cells]) -> "pa.Table":
+        """Returns a table with new cells where its own are missing, and all others as they are."""
         import pyarrow as pa
 
-        new = self.encoding.decode(drawn.astype(np.float64))
         # Without separate labels.
         merged = [_merged(cells, own) for cells, own in zip(table.cells, new, strict=False)]
         is_known = ~np.stack([cells.is_missing for cells in table.cells], axis=1)

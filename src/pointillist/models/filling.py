@@ -1,0 +1,148 @@
+"""Fills the missing cells of tables: with draws, or with the median of many."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.diffusion.given_sampling import Completions
+from pointillist.diffusion.token_sampling import HIDDEN
+from pointillist.engine.mapping import map_rows
+from pointillist.models.drawing import streamed
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.given import with_labels
+from pointillist.models.given_numbers import known_numbers
+from pointillist.models.masked import MaskedProcess
+from pointillist.models.process import Drawing, Learned
+from pointillist.models.request import check_drawn
+from pointillist.points.mixed import Cells, MixedTable, medians
+from pointillist.points.number_codec import NumberCodec
+from pointillist.points.token_codec import TokenCodec
+
+STATISTICS = ("median",)
+"""What a cell can be filled with in place of a draw."""
+
+MEDIAN_OF = 51
+"""Number of draws whose median fills a cell: odd, so that it is one of them. On three tables of 178 to 214 rows, the
+mean distance to the removed cells is within 3 % of that with 101."""
+
+MOST_VALUES = 2**24
+"""Number of drawn values that are held at a time for medians."""
+
+
+def check_statistic(statistic: Any, *, is_alone: bool) -> None:
+    """Raises a ValueError if missing cells cannot be filled with a statistic, or not in several tables."""
+    if statistic is None:
+        return
+    if statistic not in STATISTICS:
+        raise ValueError(f"statistic must be 'median', or None for draws, not {statistic!r}")
+    if not is_alone:
+        raise ValueError(f"there is one {statistic} of each cell: leave out either statistic or the number of draws")
+
+
+def imputed(
+    model: Learned,
+    table: MixedTable,
+    n_draws: int,
+    random_state: Any,
+    labels: Any = None,
+    statistic: str | None = None,
+) -> list[Any]:
+    """Returns one table per draw, each like the given one with its missing cells filled.
+
+    Args:
+        model: A model of tokens.
+        table: The table, with the model's columns.
+        n_draws: Number of tables.
+        random_state: Seed.
+        labels: Labels that have no column in the table; see `with_labels`.
+        statistic: "median" for one table, of medians and of the most frequent categories, in place of draws.
+    """
+    codec = model.codec
+    assert isinstance(codec, TokenCodec)
+    known = with_labels(model, codec.known_tokens(table, HIDDEN), labels)
+
+    def cells(drawn: Float[np.ndarray, "n width"]) -> Sequence[Cells]:
+        return codec.encoding.decode(drawn.astype(np.float64))
+
+    if statistic is None or not len(known):
+        return [codec.filled(table, cells(drawn)) for drawn in completed(model, known, n_draws, random_state)]
+    parts = [[medians(own) for own in zip(*map(cells, drawn), strict=True)] for drawn in _many(model, known)]
+    return [codec.filled(table, [Cells.joined(own) for own in zip(*parts, strict=True)])]
+
+
+def imputed_numbers(
+    model: Learned,
+    rows: Float[np.ndarray, "n d"],
+    n_draws: int,
+    random_state: Any,
+    labels: Any = None,
+    statistic: str | None = None,
+) -> list[Float[np.ndarray, "n d"]]:
+    """Returns one array per draw, each like the given one with its gaps filled.
+
+    Args:
+        model: A model of numbers.
+        rows: Rows in the units of the table, NaN in the gaps.
+        n_draws: Number of arrays.
+        random_state: Seed.
+        labels: Labels of the rows; see `with_labels`.
+        statistic: "median" for one array, of medians, in place of draws.
+
+    Raises:
+        ValueError: If no columns can be given to the model.
+    """
+    codec = model.codec
+    assert isinstance(codec, NumberCodec)
+    known = with_labels(model, known_numbers(codec, rows), labels)
+    if statistic is None or not len(known):
+        filled = [codec.scaling.inverse(drawn) for drawn in completed(model, known, n_draws, random_state)]
+    else:
+        parts = [np.median([*map(codec.scaling.inverse, drawn)], axis=0) for drawn in _many(model, known)]
+        filled = [np.concatenate(parts)]
+    return [np.where(np.isnan(rows), own, rows) for own in filled]
+
+
+def completed(
+    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
+) -> Float[np.ndarray, "draws n width"]:
+    """Draws all cells of rows but those that are known, as the codec encodes them; none is missing.
+
+    Args:
+        model: The model.
+        known: Tokens and scores, hidden and NaN where a cell is not known; of models of numbers, numbers and NaN, and
+            perhaps the index of the class.
+        n_draws: Number of draws of each row.
+        random_state: Seed.
+    """
+    width = model.codec.width
+    drawing = _filling(model, known, n_draws, random_state)
+    rows = np.concatenate([np.empty((0, width), np.float32), *streamed(drawing, width)])
+    check_drawn(rows)
+    return rows.reshape(n_draws, len(known), width)
+
+
+def completions(
+    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int
+) -> Float[np.ndarray, "draws n width"]:
+    """Draws rows as `completed` does, with noise that depends on nothing but the row: equal rows get equal draws."""
+    drawing = _filling(model, known, 1, 0)
+    function = Completions(drawing.denoiser, drawing.sampler, n_draws, drawing.labels is not None)
+    rows = map_rows(function, known)
+    check_drawn(rows.reshape(-1, model.codec.width))
+    return rows.swapaxes(0, 1)
+
+
+def _many(
+    model: Learned, known: Float[np.ndarray, "n width_and_label"]
+) -> Iterator[Float[np.ndarray, "draws m width"]]:
+    """`MEDIAN_OF` completions of some of the rows, and then of others."""
+    n_rows = max(1, MOST_VALUES // (MEDIAN_OF * known.shape[1]))
+    for first in range(0, len(known), n_rows):
+        yield completions(model, known[first : first + n_rows], MEDIAN_OF)
+
+
+def _filling(model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any) -> Drawing:
+    assert isinstance(model.process, MaskedProcess | GaussianProcess)
+    return model.process.filling(model, known, n_draws, random_state)
