@@ -13,10 +13,11 @@ all the same value have the lower AvgMAE and W, which is why medians are measure
 their coverage rate, of regression coefficients, is not repeated here. Seconds are those of a fit and all draws, with
 compilation.
 
-`--peers` runs MissForest and miceforest on the same gaps (`peers/imputation.py`). `--adult` and `--beijing` name
-folders as for `mixed.py`: of `ROWS` training rows, cells of all columns but the target are removed, completely at
-random, by the rank of the first column, which stays whole (MAR), or by each cell's own (MNAR); boosted trees that are
-trained on the filled rows then predict the target of all held-out rows.
+`--methods missforest miceforest` runs these on the same gaps (`peers/imputation.py`); what was measured earlier, of
+some tables or methods, is read from the JSON that this writes (`--earlier FILE …`), and ranked with it. `--adult` and
+`--beijing` name folders as for `mixed.py`: of `ROWS` training rows, cells of all columns but the target are removed,
+completely at random, by the rank of the first column, which stays whole (MAR), or by each cell's own (MNAR); boosted
+trees that are trained on the filled rows then predict the target of all held-out rows.
 """
 
 import argparse
@@ -59,7 +60,7 @@ MEASURES = "MinMAE", "AvgMAE", "W", "CRPS"
 
 PUBLISHED = "MissForest", "miceforest"
 
-PEERS = "missforest", "miceforest"
+METHODS = "pointillist", "missforest", "miceforest"
 
 ROWS = 10_000
 """Number of training rows of the larger tables."""
@@ -85,6 +86,19 @@ def chances(rows: pd.DataFrame, mechanism: str) -> np.ndarray:
         ranks = np.tile(ranks[:, :1], (1, rows.shape[1]))
         ranks[:, 0] = 0
     return 2 * chance * ranks
+
+
+def filled(
+    methods: list[str], gaps: pd.DataFrame, settings: dict[str, Any], n_draws: int, seed: int
+) -> dict[str, tuple[list[pd.DataFrame], float]]:
+    """Fills a table several times by each method; also returns the seconds that each takes."""
+    found = {}
+    for method in methods:
+        if method == METHODS[0]:
+            found |= filled_here(gaps, settings, n_draws, seed)
+        else:
+            found[method] = filled_by(method, gaps, n_draws, seed)
+    return found
 
 
 def filled_by(method: str, gaps: pd.DataFrame, n_draws: int, seed: int) -> tuple[list[pd.DataFrame], float]:
@@ -127,12 +141,12 @@ def cell_distances(table: Table, one: pd.DataFrame, other: pd.DataFrame) -> np.n
     return np.stack(parts, axis=1)
 
 
-def measured(table: Table, is_removed: np.ndarray, filled: list[pd.DataFrame]) -> dict[str, float]:
+def measured(table: Table, is_removed: np.ndarray, draws: list[pd.DataFrame]) -> dict[str, float]:
     """Measures filled tables."""
-    own = np.stack([cell_distances(table, each, table.rows)[is_removed] for each in filled])
-    between = [cell_distances(table, *pair)[is_removed].mean() for pair in combinations(filled, 2)]
+    own = np.stack([cell_distances(table, each, table.rows)[is_removed] for each in draws])
+    between = [cell_distances(table, *pair)[is_removed].mean() for pair in combinations(draws, 2)]
     truth, distances = table.points(table.rows, table.rows), []
-    for each in filled:
+    for each in draws:
         costs = cdist(table.points(each, table.rows), truth, "cityblock")
         distances.append(costs[linear_sum_assignment(costs)].mean())
     found = own.min(axis=0).mean(), own.mean(), np.mean(distances), own.mean() - np.mean(between) / 2
@@ -147,7 +161,7 @@ def plain(cells: pd.Series) -> np.ndarray:
 
 
 def usefulness(
-    name: str, folder: Path, settings: dict[str, Any], peers: list[str], seed: int
+    name: str, folder: Path, settings: dict[str, Any], methods: list[str], seed: int
 ) -> dict[str, dict[str, float]]:
     """The utility of filled rows of a larger table by mechanism and method, beside that of the complete rows."""
     train, test, target = uci(name, folder)
@@ -155,18 +169,17 @@ def usefulness(
     rows, held_out = train.take(np.sort(order)).to_pandas(), test.to_pandas()
     features = rows.drop(columns=target)
 
-    def score(filled: pd.DataFrame) -> float:
-        sides = [{column: plain(side[column]) for column in rows} for side in (rows, filled, held_out)]
+    def score(whole: pd.DataFrame) -> float:
+        sides = [{column: plain(side[column]) for column in rows} for side in (rows, whole, held_out)]
         return float(utility(*sides, target).of_rows)
 
     found: dict[str, dict[str, float]] = {}
     for mechanism in MECHANISMS:
         gaps = rows.copy()
         gaps[features.columns] = features.mask(removed(features, seed, mechanism))
-        ways = filled_here(gaps, settings, 1, seed)
-        ways |= {peer: filled_by(peer, gaps, 1, seed) for peer in peers}
+        ways = filled(methods, gaps, settings, 1, seed)
         found[mechanism] = {"complete": score(rows), "gaps as they are": score(gaps)}
-        found[mechanism] |= {way: score(filled[0]) for way, (filled, _) in ways.items()}
+        found[mechanism] |= {way: score(draws[0]) for way, (draws, _) in ways.items()}
         cells = [f"{way} {value:.3f}" for way, value in found[mechanism].items()]
         seconds = ", ".join(f"{way} {own:.0f}" for way, (_, own) in ways.items())
         print(f"| {name} | {mechanism} | {' | '.join(cells)} | {seconds} |", flush=True)
@@ -174,11 +187,15 @@ def usefulness(
 
 
 def mean_ranks(results: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, dict[str, float]]:
-    """The mean rank of each method over the tables, by measure; 1 is the best."""
-    ways = list(next(iter(results.values())))
+    """The mean rank of each method over the tables and gaps that all were run on, by measure; 1 is the best."""
+    ways = list(dict.fromkeys(way for runs in results.values() for way in runs))
+    whole = [runs for runs in results.values() if len(runs) == len(ways)]
     found = {}
     for measure in MEASURES:
-        values = [[np.mean([run[measure] for run in runs[way]]) for way in ways] for runs in results.values()]
+        values = []
+        for runs in whole:
+            repeats = min(map(len, runs.values()))
+            values.append([np.mean([run[measure] for run in runs[way][:repeats]]) for way in ways])
         found[measure] = dict(zip(ways, rankdata(values, axis=1).mean(axis=0).tolist(), strict=True))
     return found
 
@@ -188,11 +205,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the tables")
     parser.add_argument(
-        "--tables", type=lambda text: text.split(","), help="names of some tables, by commas; all by default"
+        "--tables", type=lambda text: text.split(","), help="names of some tables, by commas, or ''; all by default"
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--settings", type=json.loads, default={}, help="parameters of Diffusion, as JSON")
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=[], help="peers to run on the same gaps")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS[:1], help="by default this one alone")
+    parser.add_argument(
+        "--earlier", nargs="+", type=Path, default=[], metavar="FILE", help="results to rank with these"
+    )
     parser.add_argument("--adult", type=Path, metavar="FOLDER")
     parser.add_argument("--beijing", type=Path, metavar="FOLDER")
     options = parser.parse_args()
@@ -202,32 +222,36 @@ def main() -> None:
     print(f"| table | method | {' | '.join(MEASURES)} | s | {' | '.join(f'{each}, published' for each in PUBLISHED)} |")
     print(f"|{'---|' * (3 + len(MEASURES) + len(PUBLISHED))}")
     results: dict[str, Any] = {}
-    for name in options.tables or sorted(kinds):
+    for path in options.earlier:
+        for name, ways in json.loads(path.read_text()).items():
+            if name in kinds:
+                results.setdefault(name, {}).update(ways)
+    for name in sorted(kinds):
+        is_asked = options.tables is None or name in options.tables
         table = Table(options.data, name, kinds[name])
         runs: dict[str, list[dict[str, float]]] = {}
-        for seed in range(options.repeats):
+        for seed in range(options.repeats if is_asked else 0):
             is_removed = removed(table.rows, seed)
             gaps = table.rows.mask(is_removed)
-            ways = filled_here(gaps, options.settings, DRAWS, seed)
-            ways |= {peer: filled_by(peer, gaps, DRAWS, seed) for peer in options.peers}
-            for way, (filled, seconds) in ways.items():
-                runs.setdefault(way, []).append(measured(table, is_removed, filled) | {"seconds": seconds})
+            for way, (draws, seconds) in filled(options.methods, gaps, options.settings, DRAWS, seed).items():
+                runs.setdefault(way, []).append(measured(table, is_removed, draws) | {"seconds": seconds})
+        if is_asked:
+            results.setdefault(name, {}).update(runs)
         theirs = []
         for peer in PUBLISHED:
             row = reported.get((name, peer))
             values = [] if row is None else [f"{float(row[key]):.3f}" for key in ("MinMAE", "AvgMAE", "W_train")]
             theirs.append(", ".join(values))
-        for way, own in runs.items():
+        for way, own in results.get(name, {}).items():
             found = {key: float(np.mean([run[key] for run in own])) for key in own[0]}
             cells = [*(f"{found[key]:.3f}" for key in MEASURES), f"{found['seconds']:.0f}"]
             print(f"| {' | '.join([name, way, *cells, *theirs])} |", flush=True)
-        results[name] = runs
     if len(results) > 1:
         for measure, ranks in mean_ranks(results).items():
             print(f"mean rank by {measure}: {', '.join(f'{way} {rank:.2f}' for way, rank in ranks.items())}")
     for name, folder in (("adult", options.adult), ("beijing", options.beijing)):
         if folder is not None:
-            results[name] = usefulness(name, folder, options.settings, options.peers, 0)
+            results[name] = usefulness(name, folder, options.settings, options.methods, 0)
     report("imputation", results)
 
 
