@@ -116,9 +116,9 @@ def test_gaps_are_filled_with_medians(model):
     only = pd.DataFrame({"a": np.nan, "b": [2.5, np.nan] * 100, "c": FRAME["c"][:200]})
     filled = model.impute(only, statistic="median")
     expected = [distribution(0, c=c) if np.isnan(b) else distribution(0, b=b, c=c) for _, b, c in only.to_numpy()]
-    # A median of 51 draws is off by 1.25 σ / √51, and what is learned by some hundredths.
+    # A median of 25 draws is off by 1.25 σ / √25, and what is learned by some hundredths.
     off = (filled["a"] - [own.median() for own in expected]).to_numpy()
-    assert abs(off.mean()) < 0.1 and off.std() < 1.25 * np.sqrt(np.mean([own.var() for own in expected]) / 51) + 0.08
+    assert abs(off.mean()) < 0.1 and off.std() < 1.25 * np.sqrt(np.mean([own.var() for own in expected]) / 25) + 0.08
     assert model.impute(only[7:9], statistic="median", random_state=5).equals(filled[7:9])
     assert (filled["c"] == only["c"]).all() and not len(model.impute(only[:0], statistic="median"))
 

@@ -26,7 +26,11 @@ def fit(
     beta_end: Annotated[float, typer.Option(help="Last beta of the linear schedule.")] = 0.02,
     scaling: Annotated[choices.Scaling, typer.Option(help="How columns of numbers are scaled.")] = "standard",
     width: Annotated[
-        int | None, typer.Option(help="Number of units in a hidden layer.", show_default="96; 256 with mixed columns")
+        int | None,
+        typer.Option(
+            help="Number of units in a hidden layer.",
+            show_default="96; 256 with mixed columns, 192 with few rows and gaps",
+        ),
     ] = None,
     depth: Annotated[int, typer.Option(help="Number of hidden blocks.")] = 3,
     epochs: Annotated[

@@ -62,7 +62,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         weighting: Weighting of the loss: "uniform", or "min-snr" (Hang et al. 2023, arXiv 2303.09556).
         noise_levels: Distribution of the noise levels in training: "log-normal" (Karras et al. 2022, table 1), or
             "uniform" over 1 … T.
-        width: Number of units in a hidden layer. None is 96, or 256 with mixed columns.
+        width: Number of units in a hidden layer. None is 96, or 256 with mixed columns, or 192 with
+            missing="unknown", missing cells, numbers and at most 2,000 rows.
         depth: Number of hidden blocks.
         frequencies: Number of frequencies 1, 2, 4, … of the Fourier features by which the network sees noised numbers
             of mixed columns, 1 … 16: more of them show where numbers determine each other precisely. None is 6, or 2
@@ -75,7 +76,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
             columns and 20 to 2,000 rows, it is the number after which the loss of a held-out fifth of the rows is
             lowest, from that most to three times as many; the model is then trained anew on all rows.
         batch_size: Number of rows in a step; all rows if the table has fewer. None is 64, or with mixed columns a
-            sixteenth of the rows, from 8 to 256, or to 512 if there are numbers among them.
+            sixteenth of the rows, from 8 to 256, or to 512 if there are numbers among them; an eighth of the rows where
+            the width is 192 by default.
         learning_rate: Adam's learning rate. None is 0.001; with numbers among mixed columns 0.003 times the root of
             batch_size / 512, if that is larger.
         warmup: Number of steps over which the learning rate rises from 0, at most a tenth of all steps.

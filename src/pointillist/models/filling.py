@@ -23,9 +23,9 @@ from pointillist.points.token_codec import TokenCodec
 STATISTICS = ("median",)
 """What a cell can be filled with in place of a draw."""
 
-MEDIAN_OF = 51
+MEDIAN_OF = 25
 """Number of draws whose median fills a cell: odd, so that it is one of them. On three tables of 178 to 214 rows, the
-mean distance to the removed cells is within 3 % of that with 101."""
+mean distance to the removed cells is with 20 draws within 2 % of that with 100, and with 5 up to 6 % longer."""
 
 MOST_VALUES = 2**24
 """Number of drawn values that are held at a time for medians."""
@@ -66,10 +66,14 @@ def imputed(
     def cells(drawn: Float[np.ndarray, "n width"]) -> Sequence[Cells]:
         return codec.encoding.decode(drawn.astype(np.float64))
 
-    if statistic is None or not len(known):
+    if statistic is None:
         return [codec.filled(table, cells(drawn)) for drawn in completed(model, known, n_draws, random_state)]
-    parts = [[medians(own) for own in zip(*map(cells, drawn), strict=True)] for drawn in _many(model, known)]
-    return [codec.filled(table, [Cells.joined(own) for own in zip(*parts, strict=True)])]
+    has_gaps = np.any([own.is_missing for own in table.cells], axis=0)
+    if not has_gaps.any():
+        return [codec.filled(table, cells(np.zeros((len(known), codec.width))))]
+    parts = [[medians(own) for own in zip(*map(cells, drawn), strict=True)] for drawn in _many(model, known[has_gaps])]
+    places = np.where(has_gaps, np.cumsum(has_gaps) - 1, 0)
+    return [codec.filled(table, [Cells.joined(own).take(places) for own in zip(*parts, strict=True)])]
 
 
 def imputed_numbers(
@@ -96,12 +100,14 @@ def imputed_numbers(
     codec = model.codec
     assert isinstance(codec, NumberCodec)
     known = with_labels(model, known_numbers(codec, rows), labels)
-    if statistic is None or not len(known):
-        filled = [codec.scaling.inverse(drawn) for drawn in completed(model, known, n_draws, random_state)]
-    else:
-        parts = [np.median([*map(codec.scaling.inverse, drawn)], axis=0) for drawn in _many(model, known)]
-        filled = [np.concatenate(parts)]
-    return [np.where(np.isnan(rows), own, rows) for own in filled]
+    is_gap = np.isnan(rows)
+    if statistic is None:
+        draws = completed(model, known, n_draws, random_state)
+        return [np.where(is_gap, codec.scaling.inverse(drawn), rows) for drawn in draws]
+    filled, has_gaps = rows.copy(), is_gap.any(axis=1)
+    parts = [np.median([*map(codec.scaling.inverse, drawn)], axis=0) for drawn in _many(model, known[has_gaps])]
+    filled[is_gap] = np.concatenate([np.empty((0, rows.shape[1])), *parts])[is_gap[has_gaps]]
+    return [filled]
 
 
 def completed(

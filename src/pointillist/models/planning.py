@@ -37,9 +37,13 @@ from pointillist.points.number_codec import NumberCodec
 from pointillist.points.relations import relations
 from pointillist.points.token_codec import TokenCodec
 
-WIDTH, WIDTH_OF_TOKENS = 96, 256
+WIDTH, WIDTH_OF_TOKENS, WIDTH_WITH_GAPS = 96, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
-"""Values that None stands for; with tokens, the batch size is a sixteenth of the rows, up to the largest."""
+"""Values that None stands for; with tokens, the batch size is a sixteenth of the rows, up to the largest.
+
+Of small tables with gaps and numbers, the last width and an eighth of the rows take half the time of 256 and a
+sixteenth, and fill cells as accurately: on nine tables of 103 to 1,030 rows, CRPS was the same on average, and AvgMAE
+3 % lower (`benchmarks/imputation.py`)."""
 
 DEFAULT_STEPS, DEFAULT_MIXED_STEPS = 10_000, 8000
 """Number of training steps if `epochs` is None: the first is that of 80 epochs over 8,000 rows."""
@@ -194,12 +198,16 @@ def plan_tokens(
         raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
     seed = seed_of(asked.random_state) if seed is None else seed
     stopping = _stopping(asked)
-    parameters = deciding(asked, WIDTH_OF_TOKENS, FREQUENCIES if len(rows) > SMALL else FREQUENCIES_OF_FEW)
+    is_small = len(rows) <= SMALL
+    is_brief = is_small and has_gaps and len(encoding.with_number) > 0
+    width = WIDTH_WITH_GAPS if is_brief else WIDTH_OF_TOKENS
+    parameters = deciding(asked, width, FREQUENCIES_OF_FEW if is_small else FREQUENCIES)
     covariance, is_unknown = _covariance(rows, encoding), asked.missing == "unknown"
     process = MaskedProcess.of(parameters, encoding, covariance, has_ranks=True, has_gaps=is_unknown)
     largest = LARGEST_MIXED_BATCH if encoding.with_number else LARGEST_TOKEN_BATCH
     # A step on a small table sees a sixteenth of it, so that a few epochs make enough steps.
-    batch_size = asked.batch_size or int(np.clip(len(rows) // 16, 8, largest))
+    n_steps = 8 if is_brief else 16
+    batch_size = asked.batch_size or int(np.clip(len(rows) // n_steps, 8, largest))
     of_tokens, guided = process.architecture.tokens, None if label is None else encoding.place(label)
     objective: TokenObjective | MixedObjective = TokenObjective(of_tokens, has_gaps, guided)
     rate = LEARNING_RATE

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from pointillist.points.columns import LARGEST_INTEGER, LabelColumn, Table, listed
 
@@ -51,6 +51,10 @@ class Cells:
         if len(self.values) == 1:
             return Cells(np.repeat(self.values, n), np.repeat(self.is_missing, n), self.categories)
         return Cells(self.values[rows], self.is_missing[rows], self.categories)
+
+    def take(self, places: Int[np.ndarray, " n"]) -> "Cells":
+        """The cells at some places."""
+        return replace(self, values=self.values[places], is_missing=self.is_missing[places])
 
     @classmethod
     def joined(cls, parts: "Sequence[Cells]") -> "Cells":
