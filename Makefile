@@ -139,7 +139,7 @@ bench-regression: .venv/core .venv-peers/installed .venv-regression/installed
 	$(BIN)/python benchmarks/regression.py --data $(DATA)/regression --peers ngboost treeffuser ensemble
 
 bench-imputation: .venv/dev .venv-imputation/installed
-	$(BIN)/python benchmarks/imputation.py --data $(DATA)/small --peers missforest miceforest \
+	$(BIN)/python benchmarks/imputation.py --data $(DATA)/small --methods pointillist missforest miceforest \
 		--adult $(DATA)/adult --beijing $(DATA)/beijing
 
 bench-gpu: .venv/core

@@ -14,10 +14,10 @@ their coverage rate, of regression coefficients, is not repeated here. Seconds a
 compilation.
 
 `--methods missforest miceforest` runs these on the same gaps (`peers/imputation.py`); what was measured earlier, of
-some tables or methods, is read from the JSON that this writes (`--earlier FILE …`), and ranked with it. `--adult` and
-`--beijing` name folders as for `mixed.py`: of `ROWS` training rows, cells of all columns but the target are removed,
-completely at random, by the rank of the first column, which stays whole (MAR), or by each cell's own (MNAR); boosted
-trees that are trained on the filled rows then predict the target of all held-out rows.
+some tables or methods, is read from the JSON that this writes (`--earlier FILE …`), and printed and ranked with it.
+`--adult` and `--beijing` name folders as for `mixed.py`: of `ROWS` training rows, cells of all columns but the target
+are removed, completely at random, by the rank of the first column, which stays whole (MAR), or by each cell's own
+(MNAR); boosted trees that are trained on the filled rows then predict the target of all held-out rows.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def filled(
 
 
 def filled_by(method: str, gaps: pd.DataFrame, n_draws: int, seed: int) -> tuple[list[pd.DataFrame], float]:
-    """Fills a table several times by a peer; also returns the seconds."""
+    """Fills a table several times by a peer, and prints what it says; also returns the seconds."""
     python = HERE.parent / ".venv-imputation" / "bin" / "python"
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "gaps.parquet"), Path(folder, "filled.parquet")
@@ -111,7 +111,9 @@ def filled_by(method: str, gaps: pd.DataFrame, n_draws: int, seed: int) -> tuple
         done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
         filled = pd.read_parquet(after)
     draws = [filled.iloc[i * len(gaps) : (i + 1) * len(gaps)].reset_index(drop=True) for i in range(n_draws)]
-    return draws, json.loads(done.stdout.splitlines()[-1])["seconds"]
+    *said, last = done.stdout.splitlines()
+    print(*said, sep="\n", end="\n" * bool(said), flush=True)
+    return draws, json.loads(last)["seconds"]
 
 
 def filled_here(
@@ -190,8 +192,8 @@ def mean_ranks(results: dict[str, dict[str, list[dict[str, float]]]]) -> dict[st
     """The mean rank of each method over the tables and gaps that all were run on, by measure; 1 is the best."""
     ways = list(dict.fromkeys(way for runs in results.values() for way in runs))
     whole = [runs for runs in results.values() if len(runs) == len(ways)]
-    found = {}
-    for measure in MEASURES:
+    found: dict[str, dict[str, float]] = {}
+    for measure in MEASURES if whole else ():
         values = []
         for runs in whole:
             repeats = min(map(len, runs.values()))
@@ -217,38 +219,42 @@ def main() -> None:
     parser.add_argument("--beijing", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     kinds = json.loads((options.data / "types.json").read_text())
+    asked = sorted(kinds) if options.tables is None else [name for name in options.tables if name]
+    if unknown := set(asked) - set(kinds):
+        parser.error(f"there is no table {', '.join(unknown)}")
     with (options.data / "published_imputation.csv").open() as file:
         reported = {(row["dataset"], row["method"]): row for row in csv.DictReader(file)}
     print(f"| table | method | {' | '.join(MEASURES)} | s | {' | '.join(f'{each}, published' for each in PUBLISHED)} |")
     print(f"|{'---|' * (3 + len(MEASURES) + len(PUBLISHED))}")
     results: dict[str, Any] = {}
+    earlier: dict[str, Any] = {}
     for path in options.earlier:
         for name, ways in json.loads(path.read_text()).items():
             if name in kinds:
-                results.setdefault(name, {}).update(ways)
-    for name in sorted(kinds):
-        is_asked = options.tables is None or name in options.tables
+                earlier.setdefault(name, {}).update(ways)
+    for name in sorted({*asked, *earlier}):
         table = Table(options.data, name, kinds[name])
         runs: dict[str, list[dict[str, float]]] = {}
-        for seed in range(options.repeats if is_asked else 0):
+        for seed in range(options.repeats if name in asked else 0):
             is_removed = removed(table.rows, seed)
             gaps = table.rows.mask(is_removed)
             for way, (draws, seconds) in filled(options.methods, gaps, options.settings, DRAWS, seed).items():
                 runs.setdefault(way, []).append(measured(table, is_removed, draws) | {"seconds": seconds})
-        if is_asked:
-            results.setdefault(name, {}).update(runs)
+        if runs:
+            results[name] = runs
+        together = earlier.setdefault(name, {})
+        together.update(runs)
         theirs = []
         for peer in PUBLISHED:
             row = reported.get((name, peer))
             values = [] if row is None else [f"{float(row[key]):.3f}" for key in ("MinMAE", "AvgMAE", "W_train")]
             theirs.append(", ".join(values))
-        for way, own in results.get(name, {}).items():
+        for way, own in together.items():
             found = {key: float(np.mean([run[key] for run in own])) for key in own[0]}
             cells = [*(f"{found[key]:.3f}" for key in MEASURES), f"{found['seconds']:.0f}"]
             print(f"| {' | '.join([name, way, *cells, *theirs])} |", flush=True)
-    if len(results) > 1:
-        for measure, ranks in mean_ranks(results).items():
-            print(f"mean rank by {measure}: {', '.join(f'{way} {rank:.2f}' for way, rank in ranks.items())}")
+    for measure, ranks in mean_ranks(earlier).items():
+        print(f"mean rank by {measure}: {', '.join(f'{way} {rank:.2f}' for way, rank in ranks.items())}")
     for name, folder in (("adult", options.adult), ("beijing", options.beijing)):
         if folder is not None:
             results[name] = usefulness(name, folder, options.settings, options.methods, 0)

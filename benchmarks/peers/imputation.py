@@ -74,7 +74,7 @@ def miceforest(gaps: pd.DataFrame, categories: list[str], n_draws: int, seed: in
     except ValueError as error:
         if "must be finite" not in str(error):
             raise
-        print("with fast matching")
+        print("miceforest failed, and now matches fast")
         return draws("fast")
 
 

@@ -139,6 +139,22 @@ def test_missing_cells_are_filled_and_the_others_stay(model, monkeypatch):
     pd.testing.assert_frame_equal(model.impute(holes, statistic="median"), middle)
 
 
+def test_numbers_that_are_categories_have_modes_and_no_median():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"code": rng.choice([10, 20, 70], 400, p=[0.45, 0.1, 0.45]), "x": rng.normal(size=400)})
+    data["code"] = np.where(data["x"] > 0.1, 70, data["code"])
+    gaps = data.assign(code=data["code"].astype("float").mask(np.arange(400) < 40))
+    model = Diffusion(**FAST, missing="unknown").fit(gaps, categorical=["code"])
+    # Of x in the middle, 10 and 70 are as probable, and 20 lies between them.
+    asked = pd.DataFrame({"code": np.nan, "x": np.full(60, -0.2)})
+    filled = model.impute(asked, statistic="median")
+    assert set(filled["code"]) <= {10, 70} and (data["code"] == 20).any()
+    view = model.conditional("code")
+    assert set(view.predict(asked[["x"]])) <= {10, 70}
+    with pytest.raises(ValueError, match="column 'code' holds categories, which have no quantiles"):
+        view.quantiles(asked[["x"]], [0.5])
+
+
 @pytest.mark.parametrize(
     "convert", [lambda each: each, pl.from_pandas, pa.Table.from_pandas], ids=["pandas", "polars", "arrow"]
 )

@@ -233,6 +233,8 @@ def test_new_rows_and_filled_ones_obey_it_and_conditions_hold(rng, tmp_path, kin
     holes.loc[holes.index % 2 == 0, "city"] = None
     holes["code"] = holes["code"].astype("float").mask(holes.index % 4 == 0)
     assert obey(model.impute(holes, random_state=0))
+    decided = data[:50].assign(country=data["country"][:50].where(data.index[:50] % 2 == 0))
+    assert model.impute(decided, statistic="median")["country"].tolist() == data["country"][:50].tolist()
 
 
 def test_files_hold_no_other_values(rng):

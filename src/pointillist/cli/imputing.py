@@ -21,7 +21,7 @@ def impute(
     ] = 1,
     statistic: Annotated[
         choices.Statistic | None,
-        typer.Option(help="Fills numbers with medians and categories with the most probable ones, in place of draws."),
+        typer.Option(help="Fills numbers with the median of 25 draws, and categories with the most frequent."),
     ] = None,
     delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
     encoding: Annotated[str | None, choices.encoding("TABLE")] = None,

@@ -29,7 +29,7 @@ def fit(
         int | None,
         typer.Option(
             help="Number of units in a hidden layer.",
-            show_default="96; 256 with mixed columns, 192 with few rows and gaps",
+            show_default="96; 256 with mixed columns, 192 with few rows and unknown gaps",
         ),
     ] = None,
     depth: Annotated[int, typer.Option(help="Number of hidden blocks.")] = 3,
@@ -38,13 +38,15 @@ def fit(
         typer.Option(
             help="Passes over the rows.",
             show_default="as many as make 10,000 steps, at most 400; at most 60 with mixed columns, with numbers among "
-            "them 4,000 to 8,000 steps and at most 150; by held-out rows if up to 2,000 have mixed columns",
+            "them 4,000 to 8,000 steps and at most 150, or 600 with unknown gaps; by held-out rows if up to 2,000 have "
+            "mixed columns without such gaps",
         ),
     ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Rows in a step.", show_default="64; with mixed columns a sixteenth of the rows, from 8 to 512"
+            help="Rows in a step.",
+            show_default="64; with mixed columns a sixteenth of the rows, from 8 to 512; an eighth if few with gaps",
         ),
     ] = None,
     learning_rate: Annotated[

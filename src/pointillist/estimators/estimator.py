@@ -72,9 +72,10 @@ class Diffusion(Hyperparameters, BaseEstimator):
         class_embedding: Width of the embedding of the class, even, at least 4.
         epochs: Most passes over the rows. None is as many as make 10,000 steps, but at most 400; with mixed columns at
             most 60, or as many as make 8,000 steps but at most 150 if there are numbers among them (4,000 to 8,000
-            steps, in inverse proportion to the weights of networks that have more than 1,025,000). With 1 to 128 mixed
-            columns and 20 to 2,000 rows, it is the number after which the loss of a held-out fifth of the rows is
-            lowest, from that most to three times as many; the model is then trained anew on all rows.
+            steps, in inverse proportion to the weights of networks that have more than 1,025,000), or 600 if there are
+            missing cells too, and missing="unknown". Without these, with 1 to 128 mixed columns and 20 to 2,000 rows,
+            it is the number after which the loss of a held-out fifth of the rows is lowest, from that most to three
+            times as many; the model is then trained anew on all rows.
         batch_size: Number of rows in a step; all rows if the table has fewer. None is 64, or with mixed columns a
             sixteenth of the rows, from 8 to 256, or to 512 if there are numbers among them; an eighth of the rows where
             the width is 192 by default.
@@ -337,7 +338,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
 
         With `statistic="median"`, a number is filled with the median of its distribution and a category with the most
         probable one, each cell by itself. Such cells are nearer to what is missing, but vary less than data does, and
-        do not go together as those of a row do: good features of a prediction, and no sample of rows.
+        several of a row do not go together, nor keep relations of columns: good features of a prediction, and no
+        sample of rows.
 
         A model of numbers can do this if it was fitted with `p_given` above 0.
 
@@ -347,8 +349,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
             labels: Labels of the rows that are no column of X, one for all or one per row, None or NaN where a label is
                 not known. Without them, cells have their distribution over all classes.
             n_draws: Number of tables to draw independently, for multiple imputation; None for one.
-            statistic: "median" for medians and most probable categories, estimated from `filling.MEDIAN_OF` draws of a
-                row, with noise that depends on nothing but the row; None for draws.
+            statistic: "median" for medians and most frequent categories of 25 draws of a row, with noise that depends
+                on nothing but the row; None for one draw.
             random_state: Seed of draws.
 
         Returns:

@@ -35,7 +35,7 @@ class TokenConditional(Conditional):
         if column is not None and column[0] in self.targets:
             raise ValueError(f"target {column[0]!r} is given by labels too: leave labels out")
         self._check_others(len(encoding.columns))
-        self._categorical = [name for name, code in self._codes.items() if code.categories is not None]
+        self._categorical = [name for name, code in self._codes.items() if code.has_categories]
         self._discrete = [name for name, code in self._codes.items() if code.scores is None]
         self._has_numbers = any(code.scores is not None and not code.has_intervals for code in self._codes.values())
 

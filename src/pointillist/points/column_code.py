@@ -52,6 +52,7 @@ class ColumnCode:
         decimals: Most digits after the point of any value; None if a value has more than `MAX_DECIMALS`.
         step: Unit of which the distances of all dates from the first are multiples, such as a day; 0 for other columns.
         first: The first date.
+        is_nominal: Whether its numbers stand for categories, as those of columns listed as categorical do.
     """
 
     name: Any
@@ -62,6 +63,7 @@ class ColumnCode:
     decimals: int | None
     step: int = 0
     first: int = 0
+    is_nominal: bool = False
 
     @classmethod
     def fit(
@@ -96,6 +98,11 @@ class ColumnCode:
         most = MAX_INTERVALS if share < UNEXPLAINED else 1
         scores = NormalScores.fit(others, code.unit, most) if len(others) else None
         return cls(name, None, atoms, scores, missing, code.decimals, *steps)
+
+    @property
+    def has_categories(self) -> bool:
+        """Whether its values are categories, in text or in numbers, which have no mean and no median."""
+        return self.is_nominal or self.categories is not None
 
     @property
     def unit(self) -> float:
@@ -252,6 +259,7 @@ class ColumnCode:
             "decimals": self.decimals,
             "step": self.step,
             "first": self.first,
+            "is_nominal": self.is_nominal,
         }
 
     @classmethod
@@ -286,6 +294,7 @@ class ColumnCode:
             None if decimals is None else count_of(decimals),
             step,
             first,
+            content["is_nominal"] is True,
         )
         if code.n_values < 1:
             raise ValueError(f"column {name!r} has no values")

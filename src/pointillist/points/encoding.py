@@ -1,7 +1,7 @@
 """Encodes tables of any columns as rows of tokens and numbers, and decodes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -65,9 +65,8 @@ class TableEncoding:
             _check_use(name, cells, is_category=name in categorical)
             is_category = name in categorical or (name == table.label and are_few(_values(cells), len(table)))
             is_unknown = has_gaps and name != table.label
-            codes.append(
-                ColumnCode.fit(name, cells, is_category=is_category, share=float(share), is_unknown=is_unknown)
-            )
+            code = ColumnCode.fit(name, cells, is_category=is_category, share=float(share), is_unknown=is_unknown)
+            codes.append(replace(code, is_nominal=name in categorical and code.categories is None))
         if all(code.size == 1 and code.scores is None for code in codes):
             raise ValueError("every column is constant, so there is nothing to learn: give rows that differ")
         return cls(tuple(codes))

@@ -64,12 +64,17 @@ class Cells:
 
 
 def medians(draws: Sequence[Cells]) -> Cells:
-    """The medians of draws of cells, of which none is missing; of categories, the most frequent one."""
-    values = np.stack([each.values for each in draws])
-    if draws[0].categories is None:
-        return replace(draws[0], values=np.median(values, axis=0))
-    counts = (values[:, None] == values[None]).sum(axis=1)
-    return replace(draws[0], values=np.take_along_axis(values, counts.argmax(axis=0)[None], axis=0)[0])
+    """The medians of draws of numbers, of which none is missing."""
+    return replace(draws[0], values=np.median([each.values for each in draws], axis=0))
+
+
+def modes(draws: Sequence[Cells]) -> Cells:
+    """The most frequent values of draws of cells, of which none is missing; of several, the first in order."""
+    values = np.sort([each.values for each in draws], axis=0)
+    runs = np.ones(values.shape, np.int64)
+    for i in range(1, len(values)):
+        runs[i] += np.where(values[i] == values[i - 1], runs[i - 1], 0)
+    return replace(draws[0], values=np.take_along_axis(values, runs.argmax(axis=0)[None], axis=0)[0])
 
 
 @dataclass(frozen=True)

@@ -183,14 +183,18 @@ class TokenCodec(Codec):
             slots.append(own)
         return np.concatenate(slots)
 
+    def completed(self, given: Sequence[Cells], new: Sequence[Cells]) -> tuple[Cells, ...]:
+        """Returns new cells where given ones are missing, with which the relations hold."""
+        # Without separate labels.
+        merged = [_merged(cells, own) for cells, own in zip(given, new, strict=False)]
+        is_known = ~np.stack([cells.is_missing for cells in given], axis=1)
+        return restored(merged, self.encoding.columns, self.relations, is_known)
+
     def filled(self, table: MixedTable, new: Sequence[Cells]) -> "pa.Table":
         """Returns a table with new cells where its own are missing, and all others as they are."""
         import pyarrow as pa
 
-        # Without separate labels.
-        merged = [_merged(cells, own) for cells, own in zip(table.cells, new, strict=False)]
-        is_known = ~np.stack([cells.is_missing for cells in table.cells], axis=1)
-        whole = self.layout.table(restored(merged, self.encoding.columns, self.relations, is_known))
+        whole = self.layout.table(tuple(map(_merged, table.cells, new)))
         columns = [_kept(*column) for column in zip(table.arrow.columns, whole.columns, table.cells, strict=True)]
         return pa.Table.from_arrays(columns, schema=whole.schema)
 
