@@ -139,7 +139,7 @@ def test_missing_cells_are_filled_and_the_others_stay(model, monkeypatch):
     pd.testing.assert_frame_equal(model.impute(holes, statistic="median"), middle)
 
 
-def test_numbers_that_are_categories_have_modes_and_no_median():
+def test_numbers_that_are_categories_have_modes_and_no_median(tmp_path):
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"code": rng.choice([10, 20, 70], 400, p=[0.45, 0.1, 0.45]), "x": rng.normal(size=400)})
     data["code"] = np.where(data["x"] > 0.1, 70, data["code"])
@@ -149,7 +149,8 @@ def test_numbers_that_are_categories_have_modes_and_no_median():
     asked = pd.DataFrame({"code": np.nan, "x": np.full(60, -0.2)})
     filled = model.impute(asked, statistic="median")
     assert set(filled["code"]) <= {10, 70} and (data["code"] == 20).any()
-    view = model.conditional("code")
+    model.save(tmp_path / "m")
+    view = Diffusion.load(tmp_path / "m").conditional("code")
     assert set(view.predict(asked[["x"]])) <= {10, 70}
     with pytest.raises(ValueError, match="column 'code' holds categories, which have no quantiles"):
         view.quantiles(asked[["x"]], [0.5])
