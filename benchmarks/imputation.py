@@ -49,6 +49,7 @@ from pointillist.metrics import utility
 from small_tables import Table
 
 OWN = "pointillist", "pointillist, medians"
+"""The two ways in which a fitted model fills a table."""
 
 DRAWS = 5
 """Number of filled tables."""
