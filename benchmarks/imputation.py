@@ -1,20 +1,25 @@
 """Missing cells of 26 small tables, filled: distances of the filled cells and rows to the complete ones.
 
 `--data FOLDER` names a folder with the tables of Jolicoeur-Martineau et al. 2024 (arXiv 2309.09968) as CSV files, with
-`types.json` and `published_imputation.csv` (what others report). A fifth of all cells are removed completely at
-random. A model is fitted to the table with gaps, to which missing cells are unknown, and fills it `DRAWS` times. Cells
-are compared by Gower's distance: for numbers |a - b| divided by the column's range in the complete table, for
-categories 0 or 1. MinMAE and AvgMAE are the least and the mean distance of a removed cell's draws from what it held,
-averaged over the removed cells; W is the mean distance of a filled row from the row of the complete table that it is
-matched with (optimal matching), summed over columns, averaged over draws. CRPS is the mean distance of draws from what
-the cell held less half their mean distance from one another (Gneiting & Raftery 2007, equation 21, with the pairs of
-different draws alone): the only one of the four that is least for draws from the right distribution; draws that are
-all the same value have the lower AvgMAE and W, which is why medians are measured too. The published columns are beside;
-their coverage rate, of regression coefficients, is not repeated here. Seconds are those of a fit and all draws, with
-compilation.
+`types.json` and `published_imputation.csv` (what others report). The protocol is that of the paper: repeat i takes the
+training rows of `train_test_split(test_size=0.2, random_state=i)`, stratified by class, and removes a fifth of all
+cells but those of the outcome y, completely at random. A model is fitted to the rows with gaps, to which missing cells
+are unknown, and fills them `DRAWS` times. Cells are compared by Gower's distance: for numbers |a - b| divided by the
+column's range in the complete rows, for categories 0 or 1. MinMAE adds the distances of a row's cells, takes the least
+of the draws, and divides the sum over rows by the number of removed cells; AvgMAE is the mean distance of a removed
+cell's draws from what it held; W is the mean distance of a filled row from the complete row that it is matched with
+(optimal matching), summed over columns, averaged over draws, for tables of fewer than `MATCHED` rows. Coverage is that
+of regression: the share of the coefficients of the complete rows (least squares of y, where it is a number) within the
+95 % intervals of those of filled rows, averaged over draws.
+
+CRPS is no part of the protocol: the mean distance of draws from what the cell held less half their mean distance from
+one another (Gneiting & Raftery 2007, equation 21, with the pairs of different draws alone). It is the only one of the
+five that is least for draws from the right distribution; draws that are all the same value have the lower AvgMAE and W,
+which is why medians are measured too. Seconds are those of a fit and all draws, with compilation.
 
 `--methods missforest miceforest` runs these on the same gaps (`peers/imputation.py`); what was measured earlier, of
 some tables or methods, is read from the JSON that this writes (`--earlier FILE …`), and printed and ranked with it.
+Methods are ranked beside what the paper reports of them, and those that were run beside one another.
 `--adult` and `--beijing` name folders as for `mixed.py`: of `ROWS` training rows, cells of all columns but the target
 are removed, completely at random, by the rank of the first column, which stays whole (MAR), or by each cell's own
 (MNAR); boosted trees that are trained on the filled rows then predict the target of all held-out rows.
@@ -40,7 +45,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
-from scipy.stats import rankdata
+from scipy.stats import rankdata, t
 
 from machine import HERE, report
 from mixed import uci
@@ -57,7 +62,16 @@ DRAWS = 5
 SHARE = 0.2
 """Share of the cells that are removed."""
 
-MEASURES = "MinMAE", "AvgMAE", "W", "CRPS"
+MATCHED = 5_000
+"""Number of rows below which they are matched, as in the paper."""
+
+MEASURES = "MinMAE", "AvgMAE", "W", "coverage", "CRPS"
+
+HIGHER = "coverage"
+"""The measure of which more is better."""
+
+REPORTED = {"MinMAE": "MinMAE", "AvgMAE": "AvgMAE", "W": "W_train", "coverage": "CoverageRate"}
+"""Names of the measures in the file of published ones; 0 stands for what was not measured."""
 
 PUBLISHED = "MissForest", "miceforest"
 
@@ -132,28 +146,46 @@ def filled_here(
     return dict(zip(OWN, both, strict=True))
 
 
-def cell_distances(table: Table, one: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
-    """Gower's distance between the cells of two tables, shape (n, d)."""
+def cell_distances(table: Table, whole: pd.DataFrame, one: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
+    """Gower's distance between the cells of two tables, shape (n, d), in ranges of the complete rows."""
     parts = []
-    for column in table.rows:
+    for column in whole:
         a, b = one[column].to_numpy(), other[column].to_numpy()
         if column in table.categories:
             parts.append((a != b).astype(float))
         else:
-            parts.append(np.abs(a.astype(float) - b.astype(float)) / (np.ptp(table.rows[column].to_numpy()) or 1))
+            parts.append(np.abs(a.astype(float) - b.astype(float)) / (np.ptp(whole[column].to_numpy()) or 1))
     return np.stack(parts, axis=1)
 
 
-def measured(table: Table, is_removed: np.ndarray, draws: list[pd.DataFrame]) -> dict[str, float]:
-    """Measures filled tables."""
-    own = np.stack([cell_distances(table, each, table.rows)[is_removed] for each in draws])
-    between = [cell_distances(table, *pair)[is_removed].mean() for pair in combinations(draws, 2)]
-    truth, distances = table.points(table.rows, table.rows), []
-    for each in draws:
-        costs = cdist(table.points(each, table.rows), truth, "cityblock")
-        distances.append(costs[linear_sum_assignment(costs)].mean())
-    found = own.min(axis=0).mean(), own.mean(), np.mean(distances), own.mean() - np.mean(between) / 2
-    return dict(zip(MEASURES, map(float, found), strict=True))
+def measured(table: Table, whole: pd.DataFrame, is_removed: np.ndarray, draws: list[pd.DataFrame]) -> dict[str, float]:
+    """Measures filled rows: those of `MEASURES` that there are for the table."""
+    own = np.stack([cell_distances(table, whole, each, whole) * is_removed for each in draws])
+    n_cells = is_removed.sum()
+    mean = own.sum() / n_cells / len(draws)
+    between = [(cell_distances(table, whole, *pair) * is_removed).sum() / n_cells for pair in combinations(draws, 2)]
+    found = {"MinMAE": own.sum(axis=2).min(axis=0).sum() / n_cells, "AvgMAE": mean, "CRPS": mean - np.mean(between) / 2}
+    if len(whole) < MATCHED:
+        truth, distances = table.points(whole, whole), []
+        for each in draws:
+            costs = cdist(table.points(each, whole), truth, "cityblock")
+            distances.append(costs[linear_sum_assignment(costs)].mean())
+        found["W"] = np.mean(distances)
+    if "y" not in table.categories:
+        truth, _ = coefficients(whole)
+        ends = [coefficients(each) for each in draws]
+        found["coverage"] = np.mean([np.abs(center - truth) < width for center, width in ends])
+    return {key: float(value) for key, value in found.items()}
+
+
+def coefficients(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients of the least-squares fit of y to numbers, and half the widths of their 95 % intervals."""
+    X = np.column_stack([np.ones(len(rows)), rows.drop(columns="y").to_numpy(float)])
+    inverse = np.linalg.pinv(X)
+    found = inverse @ rows["y"].to_numpy(float)
+    freedom = len(X) - np.linalg.matrix_rank(X)
+    variance = ((rows["y"].to_numpy(float) - X @ found) ** 2).sum() / freedom
+    return found, t.ppf(0.975, freedom) * np.sqrt(variance * (inverse**2).sum(axis=1))
 
 
 def plain(cells: pd.Series) -> np.ndarray:
@@ -189,18 +221,33 @@ def usefulness(
     return found
 
 
-def mean_ranks(results: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, dict[str, float]]:
-    """The mean rank of each method over the tables and gaps that all were run on, by measure; 1 is the best."""
-    ways = list(dict.fromkeys(way for runs in results.values() for way in runs))
-    whole = [runs for runs in results.values() if len(runs) == len(ways)]
-    found: dict[str, dict[str, float]] = {}
-    for measure in MEASURES if whole else ():
-        values = []
-        for runs in whole:
-            repeats = min(map(len, runs.values()))
-            values.append([np.mean([run[measure] for run in runs[way][:repeats]]) for way in ways])
-        found[measure] = dict(zip(ways, rankdata(values, axis=1).mean(axis=0).tolist(), strict=True))
+def mean_ranks(results: dict[str, dict[str, dict[str, float]]], ways: list[str]) -> dict[str, tuple[int, list[float]]]:
+    """The number of tables on which all of the methods have a measure, and their mean ranks there; 1 is the best."""
+    found: dict[str, tuple[int, list[float]]] = {}
+    for measure in MEASURES:
+        values = [[own.get(way, {}).get(measure, np.nan) for way in ways] for own in results.values()]
+        whole = np.array([row for row in values if not np.isnan(row).any()])
+        if len(whole):
+            ranks = rankdata(-whole if measure == HIGHER else whole, axis=1)
+            found[measure] = len(whole), ranks.mean(axis=0).tolist()
     return found
+
+
+def published(path: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """Reads what the paper reports of `PUBLISHED`, by table and method."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            if row["method"] in PUBLISHED:
+                values = {own: float(row[their]) for own, their in REPORTED.items()}
+                own = {key: value for key, value in values.items() if value} | {"seconds": float(row["seconds"])}
+                found.setdefault(row["dataset"], {})[f"{row['method']}, published"] = own
+    return found
+
+
+def averages(runs: list[dict[str, float]]) -> dict[str, float]:
+    """Means over the repeats."""
+    return {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
 
 
 def main() -> None:
@@ -223,39 +270,40 @@ def main() -> None:
     asked = sorted(kinds) if options.tables is None else [name for name in options.tables if name]
     if unknown := set(asked) - set(kinds):
         parser.error(f"there is no table {', '.join(unknown)}")
-    with (options.data / "published_imputation.csv").open() as file:
-        reported = {(row["dataset"], row["method"]): row for row in csv.DictReader(file)}
-    print(f"| table | method | {' | '.join(MEASURES)} | s | {' | '.join(f'{each}, published' for each in PUBLISHED)} |")
-    print(f"|{'---|' * (3 + len(MEASURES) + len(PUBLISHED))}")
+    theirs = published(options.data / "published_imputation.csv")
     results: dict[str, Any] = {}
     earlier: dict[str, Any] = {}
     for path in options.earlier:
         for name, ways in json.loads(path.read_text()).items():
             if name in kinds:
                 earlier.setdefault(name, {}).update(ways)
+    print(f"| table | method | repeats | {' | '.join(MEASURES)} | s |")
+    print(f"|{'---|' * (4 + len(MEASURES))}")
+    summary: dict[str, dict[str, dict[str, float]]] = {}
     for name in sorted({*asked, *earlier}):
         table = Table(options.data, name, kinds[name])
         runs: dict[str, list[dict[str, float]]] = {}
         for seed in range(options.repeats if name in asked else 0):
-            is_removed = removed(table.rows, seed)
-            gaps = table.rows.mask(is_removed)
-            for way, (draws, seconds) in filled(options.methods, gaps, options.settings, DRAWS, seed).items():
-                runs.setdefault(way, []).append(measured(table, is_removed, draws) | {"seconds": seconds})
+            whole = table.divided(0.2, seed)[0].reset_index(drop=True)
+            is_removed = removed(whole, seed) & (whole.columns != "y")
+            for way, (draws, seconds) in filled(
+                options.methods, whole.mask(is_removed), options.settings, DRAWS, seed
+            ).items():
+                runs.setdefault(way, []).append(measured(table, whole, is_removed, draws) | {"seconds": seconds})
         if runs:
             results[name] = runs
-        together = earlier.setdefault(name, {})
-        together.update(runs)
-        theirs = []
-        for peer in PUBLISHED:
-            row = reported.get((name, peer))
-            values = [] if row is None else [f"{float(row[key]):.3f}" for key in ("MinMAE", "AvgMAE", "W_train")]
-            theirs.append(", ".join(values))
-        for way, own in together.items():
-            found = {key: float(np.mean([run[key] for run in own])) for key in own[0]}
-            cells = [*(f"{found[key]:.3f}" for key in MEASURES), f"{found['seconds']:.0f}"]
-            print(f"| {' | '.join([name, way, *cells, *theirs])} |", flush=True)
-    for measure, ranks in mean_ranks(earlier).items():
-        print(f"mean rank by {measure}: {', '.join(f'{way} {rank:.2f}' for way, rank in ranks.items())}")
+        together = earlier.get(name, {}) | runs
+        summary[name] = {way: averages(own) for way, own in together.items()} | theirs.get(name, {})
+        for way, found in summary[name].items():
+            cells = [f"{found[key]:.3f}" if key in found else "" for key in MEASURES]
+            cells = [name, way, str(len(together.get(way, ""))), *cells, f"{found['seconds']:.0f}"]
+            print(f"| {' | '.join(cells)} |", flush=True)
+    for ways in ([*OWN, *(f"{each}, published" for each in PUBLISHED)], [*OWN, *METHODS[1:]]):
+        for measure, (count, ranks) in mean_ranks(summary, ways).items():
+            cells = [f"{way} {rank:.2f}" for way, rank in zip(ways, ranks, strict=True)]
+            print(f"mean rank by {measure} on {count} tables: {', '.join(cells)}")
+    if taken := [own[OWN[0]]["seconds"] for own in summary.values() if OWN[0] in own]:
+        print(f"median seconds of {len(taken)} tables: {np.median(taken):.0f}")
     for name, folder in (("adult", options.adult), ("beijing", options.beijing)):
         if folder is not None:
             results[name] = usefulness(name, folder, options.settings, options.methods, 0)
