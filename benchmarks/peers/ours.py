@@ -22,7 +22,8 @@ class Published(Peer):
     """A stack of models of the published recipe; rows are drawn from the first."""
 
     def __init__(self, rows: np.ndarray, options: argparse.Namespace) -> None:
-        self.rows, self.schedule, self.parts = rows, noise_schedule(REPORT), architecture_of(REPORT, 0)
+        self.rows, self.schedule = rows, noise_schedule(REPORT)
+        self.parts = architecture_of(REPORT, 0, rows.shape[1])
         recipes = [
             Recipe(dataset=0, schedule=self.schedule, seed=seed, epochs=WITHOUT_END, learning_rate=LEARNING_RATE)
             for seed in range(options.seed, options.seed + options.models)
