@@ -331,6 +331,26 @@ def test_a_column_is_predicted_and_rows_are_scored(run):
         assert code == 2 and message in error and error.count("\n") == 1
 
 
+def test_columns_that_are_not_read_may_hold_anything(run):
+    pets = parquet.read_table("pets.parquet")
+    lists = pets.append_column("tags", [[["a"], []] * (N // 2)])
+    lists = lists.set_column(1, "weight", [["?"] * N])
+    parquet.write_table(lists.slice(0, 9), "lists.parquet")
+    for column in ("weight", "tame"):
+        table = lists if column == "weight" else lists.set_column(1, "weight", pets["weight"])
+        parquet.write_table(table.slice(0, 9), "lists.parquet")
+        assert run("predict", "pets.model", "pets.parquet", "-o", "one.csv", "--target", column)[0] == 0
+        assert run("predict", "pets.model", "lists.parquet", "-o", "other.csv", "--target", column)[0] == 0
+        assert csv.read_csv("other.csv").equals(csv.read_csv("one.csv").slice(0, 9))
+    csv.write_csv(pets.append_column("id", [["100000000000000000001"] * N]), "ids.csv")
+    assert run("score", "pets.model", "ids.csv", "-o", "s.csv")[0] == 0
+    # A column without a cell has no type.
+    empty = pets.set_column(2, "legs", pa.nulls(N)).slice(0, 9)
+    parquet.write_table(empty, "empty.parquet")
+    assert run("impute", "pets.model", "empty.parquet", "-o", "filled.csv")[0] == 0
+    assert set(csv.read_csv("filled.csv")["legs"].to_pylist()) <= {3, 4}
+
+
 def test_what_is_read_is_not_written_over(run):
     before = Path("pets.csv").read_bytes(), Path("pets.model").read_bytes()
     for arguments in (
@@ -363,6 +383,12 @@ def test_codes_that_look_like_numbers_are_read_as_the_model_has_them(run):
     assert csv.read_csv("p.csv").column_names == ["big=1000001", "big=1000002"]
     assert run("score", "m", "codes.csv", "-o", "s.csv")[0] == 0
     assert np.isfinite(csv.read_csv("s.csv")["log_density"].to_numpy()).all()
+
+
+def test_names_may_have_an_equals_sign():
+    table = pd.DataFrame({"a": np.arange(9.0), "a=b": np.arange(9.0) ** 2, "c": list("xyz") * 3})
+    model = Diffusion(width=8, depth=1, epochs=1).fit(table).model_
+    assert where_of(model, ["a=b=4", "a=1", "c=x"]) == {"a=b": 4, "a": 1, "c": "x"}
 
 
 def test_categories_that_differ_in_capitals_are_asked_for_by_their_own():

@@ -42,7 +42,7 @@ def test_columns_of_an_array_with_labels_are_numbered_as_in_the_file(run):
     assert not run("sample", "m", "-n", 20, "--class", 1, "--where", "1=5.25", "-o", "new.csv")
     assert (read("new.csv")["1"] == 5.25).all() and read("new.csv")["2"].nunique() == 20
     run("info", "m")
-    assert "the columns are 1, 2" in run("sample", "m", "-n", 2, "--class", 1, "--where", "0=1", "-o", "none.csv")
+    assert "column '0' holds the labels" in run("sample", "m", "-n", 2, "--class", 1, "--where", "0=1", "-o", "none.csv")
     assert not run("score", "m", "rows.npy", "-o", "s.csv") and len(read("s.csv")) == 250
     for table in ("rows.npy", "new.csv"):
         assert not run("predict", "m", table, "--target", 2, "-o", f"{table}.p.csv")

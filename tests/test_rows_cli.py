@@ -28,11 +28,11 @@ def run(monkeypatch, tmp_path):
     """Runs the command in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
+    def run(*arguments, code=0):
         monkeypatch.setattr(sys, "argv", ["pointillist", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
             main()
-        assert not stop.value.code, arguments
+        assert (stop.value.code or 0) == code, arguments
 
     return run
 
@@ -109,7 +109,7 @@ def test_numbered_labels_of_an_array(run):
     assert new.shape == (30, 3) and (new[:, 2] == 2).all()
 
 
-def test_labels_of_a_table_are_given_where_cells_are_filled(run):
+def test_labels_of_a_table_are_given_where_cells_are_filled(run, capsys):
     rows = pandas.DataFrame({"x": np.arange(60.0), "kind": ["a", "b", "c"] * 20, "y": np.arange(60.0) ** 0.5})
     rows.to_csv("rows.csv", index=False)
     gaps = rows.assign(x=rows["x"].where(rows.index > 9), kind=rows["kind"].where(rows.index != 3))
@@ -122,6 +122,15 @@ def test_labels_of_a_table_are_given_where_cells_are_filled(run):
     expected = model.impute(gaps[["x", "y"]], labels=labels, random_state=0)
     np.testing.assert_allclose(filled["x"], np.asarray(expected)[:, 0], rtol=1e-6)
     assert filled["kind"].isna().sum() == 1
+    assert "the model takes labels as given, and fills none: 1 stay missing" in capsys.readouterr().err
+    for arguments, message in (
+        (("predict", "m", "gaps.csv", "-o", "p.csv", "--target", "kind"), "DiffusionClassifier predicts them"),
+        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "kind=a"), "give them by labels (--class)"),
+        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=1..9"), "give labels (--class)"),
+    ):
+        run(*arguments, code=2)
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
     assert list(filled) == list(gaps) and filled["id"].tolist() == gaps["id"].tolist()
 
 

@@ -7,6 +7,7 @@ from scipy.stats import norm
 from test_mixed_density import KIND, RNG, SIZE, TABLE, N, density, smooth
 from test_process_contract import untrained
 
+from pointillist.models import conditional
 from pointillist.models.conditionals import conditional_of
 from pointillist.models.predictive import Predictive, normal_points
 
@@ -113,6 +114,38 @@ def test_labels_apart_from_the_table_are_a_column():
     assert np.abs(of_x - of_y).max() > 1e-4
     with pytest.raises(ValueError, match="target 'label' is given by labels too"):
         conditional_of(own, "label", "x")
+
+
+def test_the_target_is_not_looked_at(model):
+    view, rows = conditional_of(model, "size"), EXTRA[:5]
+    found = view.predict(rows)
+    for X in (
+        rows.assign(size=["?", 1, None, "TBD", 2.5]),
+        rows.assign(size="?", note=[1, "a", [2], None, {}]),
+        rows.drop(columns="size"),
+        rows.assign(size=np.inf),
+        rows.to_numpy(),
+    ):
+        assert np.array_equal(view.predict(X), found)
+    with pytest.raises(ValueError, match=r"column .size. of X holds (large_)?string, and it held"):
+        view.log_prob(rows.assign(size="?"))
+
+
+def test_blocks_of_rows_change_nothing(model, monkeypatch):
+    rows = EXTRA[:9].assign(legs=[None, None, 2, 2, 4, 4, None, 2, 4])
+    views = [conditional_of(model, name) for name in ("size", "kind", ["size", "legs"])]
+
+    def answers():
+        of_size, of_kind, of_both = views
+        known = rows.assign(legs=EXTRA["legs"][:9])
+        parts = of_size.predict(rows), of_size.log_prob(rows), of_kind.predict_proba(rows), of_both.log_prob(known)
+        return [*parts, *of_both.predict(rows).values()]
+
+    whole = answers()
+    monkeypatch.setattr(conditional, "MOST_VALUES", 1)
+    monkeypatch.setattr(conditional, "ROWS_PER_CHUNK", 4)
+    for one, other in zip(whole, answers(), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5)
 
 
 def test_values_are_of_the_digits_of_the_column_and_means_are_not():

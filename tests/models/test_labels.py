@@ -35,6 +35,15 @@ def test_masked_labels_are_missing():
         checked_labels(pd.Series([0, 1, None], dtype="Int64"), 3)
 
 
+def test_labels_that_no_training_row_had_are_refused():
+    frame = pd.DataFrame({"kind": ["a", "b", "c", "a"] * 20, "y": [1, 2, 3, 5] * 20})
+    plan = prepare(Hyperparameters(process="masked"), MixedTable(pa.Table.from_pandas(frame), "y"), None).plan
+    learned = Learned(plan.codec, plan.process, None, Classes(np.array([1, 2, 3, 5]), np.full(4, 20), ("y", 1)))
+    for request in (Request(2, labels=4), Request(2, where={"y": 99})):
+        with pytest.raises(ValueError, match=r"column 'y' has no (4|99) in the training rows, which have 1, 2, 3, 5"):
+            plan.process.drawing(learned, request)
+
+
 def test_guidance_of_numbers_beside_tokens_needs_hidden_labels():
     x = np.random.default_rng(0).normal(size=300)
     y = x + 0.1 * np.random.default_rng(1).normal(size=300)

@@ -1,5 +1,7 @@
 """Columns as tokens and back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -121,6 +123,13 @@ def test_an_unknown_category_is_named():
     code = ColumnCode.fit("kind", Cells(np.array([0, 1, 0]), np.zeros(3, bool), ("a", "b")))
     with pytest.raises(ValueError, match=r"column 'kind' has no 'c' in the training rows, which have 'a', 'b'"):
         code.encode(Cells(np.array([0]), np.zeros(1, bool), ("c",)))
+
+
+def test_an_unknown_number_that_is_a_category_is_named():
+    nominal = replace(ColumnCode.fit("code", numbers([101, 205, 999] * 9), is_category=True), is_nominal=True)
+    with pytest.raises(ValueError, match=r"column 'code' has no 7 in the training rows, which have 101, 205, 999$"):
+        nominal.encode(numbers([205, np.nan, 7]))
+    assert nominal.encode(numbers([205, 999]))[0].tolist() == [1, 2]
 
 
 def test_a_table_comes_back():
@@ -257,7 +266,7 @@ def test_columns_of_a_few_rows_explain_each_other():
     assert shares[:30].min() > 0.8 and shares[30:].max() < 0.3
 
 
-def test_numbers_of_wide_tables_hang_together_too():
+def test_numbers_of_wide_tables_explain_each_other_too():
     rng = np.random.default_rng(0)
     sides = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 200)) + 0.1 * rng.normal(size=(300, 200))
     columns = {f"x{j}": side for j, side in enumerate(sides.T)} | {"kind": rng.choice(["a", "b"], 300)}

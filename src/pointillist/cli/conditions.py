@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointillist.cli.tables import file_names
+from pointillist.models.classes import GIVE_LABELS, check_no_label
 from pointillist.points.columns import listed, shown
 from pointillist.points.conditions import between, missing, one_of, present
 from pointillist.points.mixed import kind_of
@@ -30,8 +31,13 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
         ValueError: If an option is not of such a form, the model has no such column, or a column is given twice.
     """
     where: dict[Any, Any] = {}
+    codec = model.codec
+    columns = codec.encoding.columns if isinstance(codec, TokenCodec) else ()
+    names = [str(code.name) for code in columns] or file_names(model)
     for text in given:
-        column, is_pair, value = text.partition("=")
+        # Names may have an equals sign too.
+        column = max((name for name in names if text.startswith(f"{name}=")), key=len, default=text.partition("=")[0])
+        is_pair, value = text[len(column) :][:1], text[len(column) + 1 :]
         if not is_pair or not value:
             raise ValueError(f"--where takes {FORMS}, not {shown(text)}")
         name, known, has_order, parse = _reading(model, column)
@@ -49,6 +55,7 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, boo
     codec = model.codec
     if isinstance(codec, NumberCodec):
         names = file_names(model)
+        check_no_label(model.classes, column, GIVE_LABELS)
         if column not in names:
             raise ValueError(f"--where: there is no column {shown(column)}; the columns are {listed(names)}")
         place = names.index(column)

@@ -1,7 +1,8 @@
 """`pointillist impute`: fills the missing cells of a table."""
 
+import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -49,24 +50,32 @@ def impute(
     check_apart(out, table)
     check_apart(out, model, "the model")
     fitted = load_model(model)
-    form, keeps_others = form_of(delimiter, encoding, decimal), ending_of(out).startswith(".csv")
-    codec, rows = fitted.codec, mixed_table(read_for(fitted, table, form, keeps_others=keeps_others))
+    form = form_of(delimiter, encoding, decimal)
+    others: Literal["text", "typed"] = "text" if ending_of(out).startswith(".csv") else "typed"
+    codec, rows = fitted.codec, mixed_table(read_for(fitted, table, form, others=others))
+    labels = labels_in(fitted, rows)
+    if labels is not None and None in labels:
+        warnings.warn(
+            f"{table}: the model takes labels as given, and fills none: {labels.count(None)} stay missing",
+            UserWarning,
+            stacklevel=2,
+        )
     tables: list[Any]
     names, kinds = list(rows.names), list[Any](codec.types)
     if isinstance(codec, TokenCodec):
         own = [str(name) for name in codec.names]
-        tables = imputed(fitted, aligned(rows, codec.layout), draws, seed, labels_in(fitted, rows), statistic)
+        tables = imputed(fitted, aligned(rows, codec.layout), draws, seed, labels, statistic)
     else:
         assert isinstance(codec, NumberCodec)
         own = names_in(fitted, rows.names)
         given = rows_with_gaps(codec, of_model(fitted, rows))
-        tables = imputed_numbers(fitted, given, draws, seed, labels_in(fitted, rows), statistic)
+        tables = imputed_numbers(fitted, given, draws, seed, labels, statistic)
     # Labels, and columns that the model lacks.
-    others = {name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in own}
-    type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in others.items()}
+    beside = {name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in own}
+    type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in beside.items()}
     numbered = [free_name(["draw"], names)] if draws > 1 else []
     types_written = [*(["int64"] * len(numbered)), *(type_of[name] for name in names)]
     with TableWriter(out, [*numbered, *names], types_written, draws * len(rows)) as writer:
         for number, filled in enumerate(tables, 1):
-            columns = dict(zip(own, codec.columns(filled), strict=True)) | others
+            columns = dict(zip(own, codec.columns(filled), strict=True)) | beside
             writer.write([*(np.full(len(filled), number) for _ in numbered), *(columns[name] for name in names)])

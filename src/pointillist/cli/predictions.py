@@ -50,7 +50,7 @@ def predict(
         raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
     levels = None if quantiles is None else _levels(quantiles)
     fitted = load_model(model)
-    rows = mixed_table(read_for(fitted, table, form_of(delimiter, encoding, decimal)))
+    rows = mixed_table(read_for(fitted, table, form_of(delimiter, encoding, decimal), unread=target))
     view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows))
     rows = of_model(fitted, rows)
     if probabilities:

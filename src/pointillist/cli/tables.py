@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -48,29 +48,53 @@ def form_of(delimiter: str | None, encoding: str | None, decimal: str | None) ->
     return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal)
 
 
-def read_for(model: "RowModel", path: Path, form: CsvForm = NOTHING_SAID, *, keeps_others: bool = False) -> Any:
+def read_for(
+    model: "RowModel",
+    path: Path,
+    form: CsvForm = NOTHING_SAID,
+    *,
+    others: Literal["out", "typed", "text"] = "out",
+    unread: str | None = None,
+) -> Any:
     """Reads a table for a model: what is text to it, such as codes that look like numbers, is read as text.
 
     Args:
         model: The model.
         path: The file.
         form: What is known of its form if it is a CSV file, the only kind whose columns have no types.
-        keeps_others: Whether columns that the model lacks stay as they are written there.
+        others: What becomes of columns that the model lacks: they are left out, read like any, or kept as text.
+        unread: Name of a column that is left out too.
     """
     from pointillist.models.headings import headings
-    from pointillist.points.csv_files import CsvFile
 
     types = {}
+    own, kinds = headings(model)
+    names = _names(path, form)
+    # Without names, by place.
+    known = dict(zip(own or names, kinds, strict=False))
     if ending_of(path).startswith(".csv"):
-        check_regular(path)
-        with naming(path):
-            names = CsvFile(path, form).names
-        own, kinds = headings(model)
-        # Without names, by place.
-        known = dict(zip(own or names, kinds, strict=False))
-        is_text = {name: _is_text(known[name]) if name in known else keeps_others for name in names}
+        is_text = {name: _is_text(known[name]) if name in known else others == "text" for name in names}
         types = {name: "text" for name in names if is_text[name]}
-    return read_any(path, types=types, is_mixed=True, min_rows=1, form=form)
+    drop = [name for name in names if name == unread or (name not in known and others == "out")]
+    if own is None or len(drop) == len(names):
+        # No column would be left: what is missing is said below.
+        drop = []
+    types = {name: kind for name, kind in types.items() if name not in drop}
+    return read_any(path, drop=drop, types=types, is_mixed=True, min_rows=1, form=form)
+
+
+def _names(path: Path, form: CsvForm) -> list[str]:
+    """The names of the columns of a file; none of a `.npy` file, or of one that cannot be read."""
+    from pointillist.points.csv_files import CsvFile
+    from pointillist.points.parquet_files import names_in_file
+
+    if ending_of(path) == ".parquet":
+        return names_in_file(path)
+    if not ending_of(path).startswith(".csv"):
+        return []
+    check_regular(path)
+    with naming(path):
+        return list(CsvFile(path, form).names)
 
 
 def file_names(model: "RowModel") -> list[str]:

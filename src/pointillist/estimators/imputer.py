@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.arguments import RandomState
 from pointillist.estimators.estimator import Diffusion
+from pointillist.estimators.reading import take_over
 from pointillist.models.filling import check_statistic
 from pointillist.points.headings import Headings, is_frame
 
@@ -55,13 +56,15 @@ class DiffusionImputer(TransformerMixin, BaseEstimator):
         Raises:
             ValueError: If the rows or a parameter of the model cannot be used.
         """
-        rows = self._checked(X, reset=True)
+        fresh = clone(self)
+        rows = fresh._checked(X, reset=True)
         check_statistic(self.statistic, is_alone=True)
         own = Diffusion(missing="unknown", random_state=self.random_state)
         fitted = (own if self.model is None else clone(self.model)).fit(rows)
-        if fitted.n_features_in_ != self.n_features_in_:
+        if fitted.n_features_in_ != fresh.n_features_in_:
             raise ValueError("X has columns that no model can fill, of which the warning says why: drop them")
         self.model_ = fitted
+        take_over(self, fresh)
         return self
 
     def transform(self, X: Any) -> Any:

@@ -11,6 +11,9 @@ from pointillist.arguments import is_missing
 from pointillist.points.labels import LONGEST_LABEL
 from pointillist.points.mixed import Cells
 
+GIVE_LABELS = "give them by labels (--class)"
+"""What to do instead of conditions on labels."""
+
 
 @dataclass(frozen=True, eq=False)
 class Classes:
@@ -97,6 +100,18 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
     if longest > LONGEST_LABEL:
         raise ValueError(f"{name} has a label of {longest} characters; labels have at most {LONGEST_LABEL}: shorten it")
     return classes, labels, counts
+
+
+def check_no_label(classes: Classes | None, name: Any, way: str) -> None:
+    """Raises a ValueError if a column is that of the labels of a model of numbers, to which it is no column.
+
+    Args:
+        classes: The model's classes.
+        name: Name of the column.
+        way: What to do instead.
+    """
+    if classes is not None and classes.column is not None and name == classes.column[0]:
+        raise ValueError(f"column {name!r} holds the labels of a model of numbers: {way}")
 
 
 def of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:

@@ -1,7 +1,7 @@
 """`Conditional`: the distribution of some columns of a table given the others."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,8 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import RandomState
-from pointillist.models.filling import completed, completions
+from pointillist.engine.sampling import ROWS_PER_CHUNK
+from pointillist.models.filling import MOST_VALUES, completed, completions
 from pointillist.models.predictive import (
+    COMPLETIONS,
     DRAWS,
     POINTS,
     STATISTICS,
@@ -98,8 +100,9 @@ class Conditional(ABC):
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`, by one evaluation of the network; shape (n, classes)."""
-        n_classes = len(self.classes_)
-        return self._of_complete(self._of_rows(X)[0], normal_points(POINTS)).weights[:, :n_classes]
+        n_classes, known = len(self.classes_), self._of_rows(X)[0]
+        parts = (self._of_complete(known[rows], normal_points(POINTS)) for rows in _blocks(known, DRAWS))
+        return np.concatenate([part.weights[:, :n_classes] for part in parts])
 
     def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
         """Computes quantiles of a target of numbers.
@@ -144,9 +147,10 @@ class Conditional(ABC):
         """
         (known, is_whole), log_probability, log_factors = self._measured(X)
         found = np.empty(len(known))
-        for rows in (np.flatnonzero(is_whole), np.flatnonzero(~is_whole)):
-            if len(rows):
-                draws = known[rows][None] if is_whole[rows[0]] else self._completions(known[rows])
+        for of, n_draws in ((np.flatnonzero(is_whole), 1), (np.flatnonzero(~is_whole), COMPLETIONS)):
+            for places in _blocks(known[of], n_draws):
+                rows = of[places]
+                draws = known[rows][None] if n_draws == 1 else self._completions(known[rows])
                 of_draws = log_probability(draws.reshape(-1, draws.shape[2]), np.tile(rows, len(draws)))
                 of_rows = of_draws.reshape(len(draws), len(rows))
                 found[rows] = np.logaddexp.reduce(of_rows, axis=0) - np.log(len(draws))
@@ -155,12 +159,24 @@ class Conditional(ABC):
     def _of_each(self, X: Any, summary: Callable[[Any, Predictive], np.ndarray]) -> Any:
         """What a function makes of the name and the distribution of each target."""
         known, is_whole = self._of_rows(X)
-        if not self._is_one:
-            equal = np.full((len(known), DRAWS), 1 / DRAWS)
-            return {
-                name: summary(name, Predictive(own, equal, np.full(DRAWS, name in self._discrete)))
-                for name, own in self._targets_of(completions(self._model, known, DRAWS)).items()
-            }
+        blocks = _blocks(known, DRAWS)
+        if self._is_one:
+            return np.concatenate([self._of_target(known[rows], is_whole[rows], summary) for rows in blocks])
+        parts = [self._of_targets(known[rows], summary) for rows in blocks]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.targets}
+
+    def _of_targets(self, known: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]) -> dict[Any, np.ndarray]:
+        """What a function makes of several targets of some rows."""
+        equal = np.full((len(known), DRAWS), 1 / DRAWS)
+        return {
+            name: summary(name, Predictive(own, equal, np.full(DRAWS, name in self._discrete)))
+            for name, own in self._targets_of(completions(self._model, known, DRAWS)).items()
+        }
+
+    def _of_target(
+        self, known: np.ndarray, is_whole: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]
+    ) -> np.ndarray:
+        """What a function makes of the single target of some rows."""
         whole, rest = np.flatnonzero(is_whole), np.flatnonzero(~is_whole)
         parts = [self._of_complete(known[whole], normal_points(POINTS))] if len(whole) else []
         if len(rest):
@@ -218,3 +234,10 @@ class Conditional(ABC):
     @abstractmethod
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
         """Values of a target as the column holds them, perhaps rounded to its digits."""
+
+
+def _blocks(known: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np.ndarray, " m"]]:
+    """Yields the places of rows, so many together that as many draws of each are held in memory."""
+    size = max(1, MOST_VALUES // (n_draws * known.shape[1]) // ROWS_PER_CHUNK) * ROWS_PER_CHUNK
+    for first in range(0, len(known), size):
+        yield np.arange(first, min(first + size, len(known)))

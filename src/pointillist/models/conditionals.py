@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pointillist.models.classes import check_no_label
 from pointillist.models.conditional import Conditional
 from pointillist.models.number_conditional import NumberConditional
 from pointillist.models.process import Learned
@@ -15,5 +16,8 @@ def conditional_of(model: Learned, target: Any, labels: Any = None) -> Condition
     Raises:
         ValueError: In one line, if there is no such column, or no cells can be given to the model.
     """
-    kind = NumberConditional if isinstance(model.codec, NumberCodec) else TokenConditional
-    return kind(model, target, labels)
+    if not isinstance(model.codec, NumberCodec):
+        return TokenConditional(model, target, labels)
+    for name in target if isinstance(target, list) else [target]:
+        check_no_label(model.classes, name, "DiffusionClassifier predicts them")
+    return NumberConditional(model, target, labels)

@@ -172,8 +172,10 @@ class Tally:
         self._effective += effective
         self._sums += n_rows * weight ** np.arange(3)
 
-    def error(self) -> ValueError:
-        """The error where too few rows meet the conditions."""
+    def error(self, row: int | None = None) -> ValueError:
+        """The error where too few rows meet the conditions, or none that is drawn for a row with cells of its own."""
+        if row is not None:
+            return ValueError(f"nothing that is drawn for row {row} meets {self.text}: ask for more than that")
         mass = float(np.mean(self.masses)) if self.masses else 0.0
         return ValueError(
             f"too few rows meet {self.text}: its estimated mass is {mass:.1g} after {len(self.masses):,} draws; ask "
@@ -226,5 +228,4 @@ def _each(stream: Any, drawing: Any, tally: Tally) -> Float[np.ndarray, "n width
         if not (found[:, -2] < _LOWEST).any():
             return tally.own(found)
     assert found is not None
-    tally.own(found)
-    raise tally.error()
+    raise tally.error(int(np.argmax(found[:, -2] < _LOWEST)))

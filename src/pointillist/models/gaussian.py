@@ -19,7 +19,7 @@ from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_nam
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
-from pointillist.models.classes import Classes
+from pointillist.models.classes import GIVE_LABELS, Classes, check_no_label
 from pointillist.models.conditioning import split
 from pointillist.models.given_numbers import column_values, known_of
 from pointillist.models.number_conditions import in_ranges
@@ -109,6 +109,8 @@ class GaussianProcess(Process):
             ValueError: In one line, if an argument cannot be used by this model.
         """
         assert isinstance(learned.codec, NumberCodec)
+        for name in request.where or {}:
+            check_no_label(learned.classes, name, GIVE_LABELS)
         given, conditions = split(request.where or {})
         cells = {name: column_values(learned.codec, name, value) for name, value in given.items()}
         if cells:
@@ -210,7 +212,7 @@ class GaussianProcess(Process):
             raise ValueError("worse has not learned from rows with given columns: fit it with p_given above 0")
         needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
         if needs_labels and request.labels is None:
-            raise ValueError("classes are not known before the given values: give labels")
+            raise ValueError("classes are not known before the given values: give labels (--class)")
 
     def _guided(self, learned: Learned, request: Request) -> Denoiser:
         guidance, interval, worse = request.guidance, request.guidance_interval, request.worse

@@ -31,7 +31,7 @@ class Given:
     is_whole: Bool[np.ndarray, " n"]
 
 
-def given_cells(model: Learned, X: Any, targets: Sequence[Any], labels: Any = None) -> Given:
+def given_cells(model: Learned, X: Any, targets: Sequence[Any], labels: Any = None, *, are_read: bool = False) -> Given:
     """Reads a table as what is given of its rows.
 
     Args:
@@ -39,6 +39,7 @@ def given_cells(model: Learned, X: Any, targets: Sequence[Any], labels: Any = No
         X: A table with the model's columns, in any container; those that are asked for may be left out.
         targets: Names of the columns that are asked for.
         labels: Labels that have no column in the table; see `with_labels`.
+        are_read: Whether the table holds the cells that are asked for, where X has them.
 
     Raises:
         ValueError: In one line, if X lacks another column, holds a category that no training row had, or if a row has
@@ -47,7 +48,7 @@ def given_cells(model: Learned, X: Any, targets: Sequence[Any], labels: Any = No
     codec = model.codec
     assert isinstance(codec, TokenCodec)
     encoding = codec.encoding
-    table = aligned(X, codec.layout, absent=targets)
+    table = aligned(X, codec.layout, absent=targets, unread=() if are_read else targets)
     hidden = [encoding.place(name) for name in targets]
     kept = MixedTable(_without(table, [place for place in hidden if place < len(codec.names)]), own_names=codec.names)
     known = with_labels(model, codec.known_tokens(kept, HIDDEN), labels)

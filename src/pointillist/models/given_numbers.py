@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import is_missing, is_number
-from pointillist.points.frames import table_of
+from pointillist.points.frames import table_of, with_columns
 from pointillist.points.mixed import Cells, MixedTable, cells_in
 from pointillist.points.number_codec import NumberCodec
 
@@ -58,18 +58,21 @@ def known_numbers(codec: NumberCodec, rows: Float[np.ndarray, "n d"]) -> Float[n
     return np.where(is_gap[:, scaling.varies], np.float32(np.nan), scaled).astype(np.float32)
 
 
-def rows_with_gaps(codec: NumberCodec, X: Any, absent: Sequence[Any] = ()) -> Float[np.ndarray, "n d"]:
+def rows_with_gaps(
+    codec: NumberCodec, X: Any, absent: Collection[Any] = (), unread: Collection[Any] = ()
+) -> Float[np.ndarray, "n d"]:
     """Reads a table with the model's columns, with NaN where a cell is missing.
 
     Args:
         codec: The model's codec.
         X: The table, in any container; a frame may have its columns in any order.
         absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
+        unread: Names of those of them whose cells count as missing even if X has them.
 
     Raises:
         ValueError: In one line, if X lacks another column, or holds something that is no number.
     """
-    found = table_of(X)
+    found = table_of(X if codec.names is None else with_columns(X, [n for n in codec.names if n not in unread]))
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     table, kind, _ = found
@@ -79,6 +82,8 @@ def rows_with_gaps(codec: NumberCodec, X: Any, absent: Sequence[Any] = ()) -> Fl
     for place, name in enumerate(known):
         # Files of columns whose names are numbers have them as text.
         own = name if name in names else str(name)
+        if name in unread:
+            continue
         if own in names:
             rows[:, place] = _numbers(name, table, names.index(own))
             _check_held(name, rows[~np.isnan(rows[:, place]), place], codec.types[place])
@@ -108,8 +113,13 @@ def _check_held(name: Any, values: Float[np.ndarray, " n"], kind: str) -> None:
 
 
 def _numbers(name: Any, table: MixedTable, place: int) -> Float[np.ndarray, " n"]:
+    import pyarrow as pa
+
     # Not the cells of columns that the model lacks, which may hold anything.
-    cells = cells_in(name, table.arrow.column(place))
+    column = table.arrow.column(place)
+    if pa.types.is_null(column.type):
+        return np.full(len(table), np.nan)
+    cells = cells_in(name, column)
     if cells.is_date or any(isinstance(each, str) for each in cells.categories or ()):
         raise ValueError(f"column {name!r} holds numbers in the model, and something else in X: give numbers")
     return np.where(cells.is_missing, np.nan, cells.numbers)

@@ -143,7 +143,7 @@ class MaskedProcess(Process):
         lengths = {name: None if len(each) == 1 else len(each) for name, each in values.items()}
         n_rows = agreed_length(request.n_samples, lengths)
         codec = _codec(learned)
-        given = {name: _cells(codec, name, each) for name, each in values.items()}
+        given = {name: _cells(learned, name, each) for name, each in values.items()}
         # Also where no cells are given: with and without would be two programs.
         prior = codec.given_tokens(given, n_rows, HIDDEN)
         seed = seed_of(request.random_state)
@@ -235,10 +235,14 @@ def _label_token(learned: Learned) -> int:
     return _codec(learned).encoding.place(learned.classes.column[0])
 
 
-def _cells(codec: TokenCodec, name: Any, values: Sequence[Any]) -> Cells:
+def _cells(learned: Learned, name: Any, values: Sequence[Any]) -> Cells:
     """Cells of values that are given for a column."""
+    codec = _codec(learned)
     code, kind = codec.encoding.code(name), codec.layout.type_of(name)
     cells = _of_labels(values) if kind is None else cells_of(name, values, kind)
+    of_classes = None if learned.classes is None else learned.classes.column
+    if of_classes is not None and name == of_classes[0] and code.categories is None:
+        code.check_known(cells)
     if np.isnan(code.encode(cells)[0]).any():
         raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
     return cells

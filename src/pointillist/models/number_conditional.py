@@ -40,7 +40,7 @@ class NumberConditional(Conditional):
         return None
 
     def _known(self, X: Any) -> Known:
-        return self._without_targets(rows_with_gaps(self._codec, X, self.targets))
+        return self._without_targets(rows_with_gaps(self._codec, X, self.targets, self.targets))
 
     def _without_targets(self, rows: Float[np.ndarray, "n d"]) -> Known:
         hidden = rows.copy()
@@ -95,9 +95,12 @@ class NumberConditional(Conditional):
 
     def _in_units(self, scaled: Float[np.ndarray, "n values"], target: int) -> Float[np.ndarray, "n values"]:
         """Numbers of a target in the units of the table."""
-        rows = np.zeros((scaled.size, self._codec.width), np.float32)
-        rows[:, self._own[target]] = scaled.ravel()
-        return self._codec.scaling.inverse(rows)[:, self._places[target]].reshape(scaled.shape)
+        scaling, place = self._codec.scaling, self._places[target]
+        own = scaling.varying.of(np.arange(self._codec.width) == self._own[target])
+        values = own.inverse(scaled.reshape(-1, 1))[:, 0].reshape(scaled.shape)
+        if scaling.is_whole[place]:
+            return np.clip(np.round(values), scaling.minimum[place], scaling.maximum[place])
+        return values
 
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
         return values

@@ -49,7 +49,7 @@ def in_ranges(
     if int(schedule.timesteps) < 2:
         raise ValueError("ranges of numbers need a model of at least 2 timesteps")
     if drawing.labels is not None and request.labels is None:
-        raise ValueError("classes are not known before the ranges: give labels")
+        raise ValueError("classes are not known before the ranges: give labels (--class)")
     asked: list[tuple[int, Float[np.ndarray, "r 2"]]] = []
     ends: dict[Any, Ends] = {}
     places = np.cumsum(codec.scaling.varies) - 1
@@ -106,6 +106,9 @@ def _scaled(codec: NumberCodec, place: int, ranges: Float[np.ndarray, "r 2"]) ->
     # A whole number stands for all that are rounded to it.
     half = 0.499 if codec.scaling.is_whole[place] else 0.0
     wide = ranges + np.array([-half, half])
+    if not half:
+        # A value that repeats has many quantiles, and all of them are inside.
+        wide = np.nextafter(wide, [-np.inf, np.inf])
     rows = np.repeat(codec.scaling.minimum[None], wide.size, axis=0)
     rows[:, place] = np.clip(wide, low - 0.5, high + 0.5).ravel()
     own = int(np.cumsum(codec.scaling.varies)[place] - 1)

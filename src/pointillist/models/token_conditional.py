@@ -54,7 +54,7 @@ class TokenConditional(Conditional):
         return given.known, given.is_whole | (not self._has_numbers)
 
     def _measured(self, X: Any) -> tuple[Known, LogProbability, Float[np.ndarray, " n"]]:
-        given = given_cells(self._model, X, self.targets, self._labels)
+        given = given_cells(self._model, X, self.targets, self._labels, are_read=True)
         cells = {}
         for name in self.targets:
             place = self._codec.encoding.place(name)
@@ -117,10 +117,10 @@ class TokenConditional(Conditional):
         return draws
 
     def _targets_of(self, drawn: Float[np.ndarray, "draws n width"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
-        rows, encoding, found = drawn.astype(np.float64), self._codec.encoding, {}
+        encoding, found = self._codec.encoding, {}
         for name, code in self._codes.items():
-            score, tokens = encoding.score_place(name), rows[:, :, encoding.place(name)]
-            scores = np.zeros(tokens.shape) if score is None else rows[:, :, score]
+            score, tokens = encoding.score_place(name), drawn[:, :, encoding.place(name)].astype(np.float64)
+            scores = np.zeros(tokens.shape) if score is None else drawn[:, :, score].astype(np.float64)
             found[name] = code.decode(tokens.ravel(), scores.ravel())[0].astype(float).reshape(tokens.shape).T
         return found
 

@@ -157,6 +157,8 @@ class ColumnCode:
         Raises:
             ValueError: If a category is unknown. A number beyond the known range becomes the nearest known one.
         """
+        if self.is_nominal:
+            self.check_known(cells)
         n = len(cells.values)
         tokens, scores = np.zeros(n), np.zeros(n)
         given = ~cells.is_missing
@@ -175,12 +177,18 @@ class ColumnCode:
         used = set(np.unique(cells.values[~cells.is_missing]).astype(int).tolist())
         unknown = [c for i, c in enumerate(cells.categories) if i in used and c not in places]
         if unknown:
-            known = ", ".join(repr(category) for category in self.categories[:10])
-            more = "" if len(self.categories) <= 10 else f" and {len(self.categories) - 10} more"
-            raise ValueError(
-                f"column {self.name!r} has no {unknown[0]!r} in the training rows, which have {known}{more}"
-            )
+            raise ValueError(self._unknown(repr(unknown[0]), [*map(repr, self.categories)]))
         return np.array([places.get(category, 0) for category in cells.categories])
+
+    def check_known(self, cells: Cells) -> None:
+        """Raises a ValueError if cells hold numbers that are not among the values of the column."""
+        unknown = np.setdiff1d(cells.values[~cells.is_missing], self.atoms)
+        if len(unknown):
+            raise ValueError(self._unknown(f"{unknown[0]:.16g}", [f"{value:.16g}" for value in self.atoms]))
+
+    def _unknown(self, value: str, known: Sequence[str]) -> str:
+        more = "" if len(known) <= 10 else f" and {len(known) - 10} more"
+        return f"column {self.name!r} has no {value} in the training rows, which have {', '.join(known[:10])}{more}"
 
     def _of_numbers(self, values: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         tokens, scores = np.full(len(values), float(len(self.atoms))), np.zeros(len(values))

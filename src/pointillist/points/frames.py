@@ -1,7 +1,7 @@
 """Reads containers of any kind, data frames and arrays, as tables of mixed columns."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -134,20 +134,21 @@ def _check_columns(frame: Any, headings: Headings) -> None:
             continue
 
 
-def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = ()) -> MixedTable:
-    """Returns X with the columns of a layout, in their order.
+def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> MixedTable:
+    """Returns X with the columns of a layout, in their order; others may hold anything.
 
     Args:
         X: The table, in any container.
         layout: The layout.
         absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
+        unread: Names of those of them whose cells count as missing even if X has them.
 
     Raises:
         ValueError: If X lacks a column, or a column holds something else.
     """
     import pyarrow as pa
 
-    found = table_of(X)
+    found = table_of(with_columns(X, [name for name in layout.names if name not in unread]))
     if found is None:
         raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
     names, columns = found[0].names, []
@@ -157,14 +158,14 @@ def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = ()) -> Mix
         is_by_place = not all(isinstance(name, str) for name in layout.names)
         if len(names) == len(kept) and (absent or is_by_place):
             names = kept
-        elif is_by_place and len(names) == len(layout.names):
+        elif len(names) == len(layout.names) and (absent or is_by_place):
             names = layout.names
         elif is_by_place:
             raise ValueError(
                 f"X has {len(names)} columns, and the model has {len(layout.names)}: give all columns of fit"
             )
     for name, field in zip(layout.names, layout.schema, strict=True):
-        if name not in names and str(name) not in names and name in absent:
+        if name in unread or (name not in names and str(name) not in names and name in absent):
             columns.append(pa.chunked_array([pa.nulls(len(found[0]), field.type)]))
             continue
         # Files of an array's columns have their places as text.
@@ -177,6 +178,16 @@ def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = ()) -> Mix
             column = column.cast(pa.int64()).cast(field.type)
         columns.append(_as_in_fit(name, column, field.type))
     return MixedTable(pa.table(columns, names=layout.schema.names), own_names=layout.names)
+
+
+def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
+    """A data frame without the columns that are not wanted, which may hold anything; all else as it is."""
+    texts = {*map(str, wanted)}
+    if nw.dependencies.is_pandas_dataframe(X):
+        return X.loc[:, [str(name) in texts for name in X.columns]]
+    if nw.dependencies.is_polars_dataframe(X):
+        return X.select([name for name in X.columns if name in texts])
+    return X
 
 
 def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:

@@ -48,6 +48,8 @@ def read_mixed(
     Warns:
         UserWarning: If marks such as a percent sign or a decimal comma are taken off numbers.
     """
+    import pyarrow as pa
+
     ending, types = ending_of(path), dict(types or {})
     if ending == ".npy":
         raise ValueError(f"{path}: an .npy file holds numbers alone: give a .csv or .parquet file")
@@ -64,6 +66,10 @@ def read_mixed(
         else:
             table = _csv(path, asked, drop, types, label, form)
     check_enough(table.num_rows, path, min_rows)
+    for place, field in enumerate(table.schema):
+        if pa.types.is_null(field.type):
+            # Without a cell, it may be anything.
+            table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
     for field in table.schema:
         if not kind_of(field.type):
             raise ValueError(f"{path}: column {shown(field.name)} {refusal(field.type)}")

@@ -54,17 +54,22 @@ def read_parquet(path: Path, label: str | None, min_rows: int) -> Table:
     return Table(spool.rows(), columns.kept_names, types, None if labels is None else labels.column())
 
 
-def unnamed_index(path: Path) -> list[str]:
-    """Names of the columns of a file that are no columns, but an index of pandas that has no name."""
+def names_in_file(path: Path) -> list[str]:
+    """Names of the columns of a file; none of one that cannot be read."""
     import pyarrow as pa
     from pyarrow import parquet
 
     check_regular(path)
     try:
-        names = parquet.read_schema(path).names
+        return list(parquet.read_schema(path).names)
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         # Whoever reads the rows says why.
         return []
+
+
+def unnamed_index(path: Path) -> list[str]:
+    """Names of the columns of a file that are no columns, but an index of pandas that has no name."""
+    names = names_in_file(path)
     found = [name for name in names if re.fullmatch(r"__index_level_\d+__", name)]
     return found if len(found) < len(names) else []
 
