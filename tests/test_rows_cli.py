@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 from sklearn.datasets import load_digits, load_wine
 
-from pointillist import Diffusion
+from pointillist import Diffusion, DiffusionClassifier
 from pointillist.cli import main
 from pointillist.models import saving
 from pointillist.points import read_table
@@ -124,13 +124,22 @@ def test_labels_of_a_table_are_given_where_cells_are_filled(run, capsys):
     assert filled["kind"].isna().sum() == 1
     assert "the model takes labels as given, and fills none: 1 stay missing" in capsys.readouterr().err
     for arguments, message in (
-        (("predict", "m", "gaps.csv", "-o", "p.csv", "--target", "kind"), "DiffusionClassifier predicts them"),
-        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "kind=a"), "give them by labels (--class)"),
+        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "kind=a|b"), "give one label, or one per row"),
+        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "kind=d"), "unknown label 'd'"),
+        (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=" + "9" * 400), "is none"),
         (("sample", "m", "-n", 3, "-o", "new.csv", "--where", "x=1..9"), "give labels (--class)"),
     ):
         run(*arguments, code=2)
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
+    run("predict", "m", "gaps.csv", "-o", "p.csv", "--target", "kind", "--probabilities")
+    found = pandas.read_csv("p.csv")
+    assert list(found) == ["kind=a", "kind=b", "kind=c"] and np.allclose(found.sum(axis=1), 1)
+    expected = DiffusionClassifier(model).predict_proba(rows[["x", "y"]].to_numpy())
+    np.testing.assert_allclose(found[10:], expected[10:], rtol=1e-4)
+    for given in (["--where", "kind=b"], ["--class", "b"]):
+        run("sample", "m", "-n", 5, "-o", f"{given[0]}.csv", *given)
+    pandas.testing.assert_frame_equal(pandas.read_csv("--where.csv"), pandas.read_csv("--class.csv"))
     assert list(filled) == list(gaps) and filled["id"].tolist() == gaps["id"].tolist()
 
 

@@ -14,8 +14,11 @@ def is_whole(value: Any, low: int) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number."""
-    return isinstance(value, Real) and bool(np.isfinite(float(value)))
+    """Whether a value is a finite number that float64 can hold."""
+    try:
+        return isinstance(value, Real) and bool(np.isfinite(float(value)))
+    except OverflowError:
+        return False
 
 
 def seed_of(random_state: RandomState) -> int:

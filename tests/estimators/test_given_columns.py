@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from pointillist import Diffusion, between
+from pointillist import Diffusion, DiffusionClassifier, between
 from pointillist.models.given_numbers import column_values, rows_with_gaps
 from pointillist.points.layout import Layout
 from pointillist.points.number_codec import NumberCodec
@@ -212,3 +212,60 @@ def test_labels_are_given_too():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@pytest.fixture(scope="module")
+def of_classes():
+    """A model of two normal classes, of which the first has a quarter of the rows and a mean of 0."""
+    rng = np.random.default_rng(0)
+    y = np.array(["no", "yes", "yes", "yes"])[np.arange(1600) % 4]
+    rows = rng.normal(size=(1600, 2)) @ np.linalg.cholesky(COVARIANCE[:2, :2]).T + 2.0 * (y == "yes")[:, None]
+    recipe = {"width": 32, "depth": 1, "epochs": 60, "batch_size": 100, "learning_rate": 5e-3, "p_given": 0.5}
+    return Diffusion(process="gaussian", random_state=0, **recipe).fit(pd.DataFrame(rows, columns=["a", "b"]), y)
+
+
+def test_labels_are_predicted_as_the_classifier_does_and_by_bayes_rule(of_classes):
+    view, rows = of_classes.conditional("label"), pd.DataFrame({"a": [0.0, 1.0, 2.0, 9.0], "b": [0.0, 1.5, 2.0, 9.0]})
+    assert view.classes_.tolist() == ["no", "yes"]
+    p = view.predict_proba(rows)
+    np.testing.assert_allclose(p, DiffusionClassifier(of_classes).predict_proba(rows), rtol=1e-5)
+    # One number alone, the other a gap: the marginal of a is N(0, 1) or N(2, 1).
+    gaps = rows.assign(b=np.nan)[:3]
+    of_yes = 0.75 * norm.pdf(gaps["a"], 2) / (0.75 * norm.pdf(gaps["a"], 2) + 0.25 * norm.pdf(gaps["a"]))
+    np.testing.assert_allclose(view.predict_proba(gaps)[:, 1], of_yes, atol=0.1)
+    assert view.predict(rows).tolist() == np.where(p[:, 1] > p[:, 0], "yes", "no").tolist()
+    drawn = view.sample(rows, 2000, random_state=0)
+    np.testing.assert_allclose((drawn == "yes").mean(axis=1), p[:, 1], atol=4 * 0.5 / 2000**0.5)
+    labelled = rows.assign(label=["no", "yes", "yes", "no"])
+    expected = np.log(p[np.arange(4), [0, 1, 1, 0]])
+    np.testing.assert_allclose(view.log_prob(labelled), expected, atol=1e-4)
+    pd.testing.assert_frame_equal(
+        of_classes.sample(5, where={"label": "no"}, random_state=0), of_classes.sample(5, labels="no", random_state=0)
+    )
+    for call, message in (
+        (lambda: view.quantiles(rows, [0.5]), "holds categories, which have no quantiles"),
+        (lambda: view.log_prob(rows), "X has no column 'label'"),
+        (lambda: view.log_prob(labelled.assign(label=None)), "the target 'label' is missing in row 0"),
+        (lambda: of_classes.conditional(["label", "a"]), "predicted alone"),
+        (lambda: of_classes.conditional("label", labels="no"), "given by labels too"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_whole_numbers_have_probabilities():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=3000)
+    k = np.clip(np.round(1 + x + rng.normal(size=3000)), -1, 3).astype(int)
+    recipe = {"width": 32, "depth": 1, "epochs": 60, "batch_size": 100, "learning_rate": 5e-3, "p_given": 0.5}
+    model = Diffusion(process="gaussian", random_state=0, **recipe).fit(pd.DataFrame({"x": x, "k": k}))
+    view, rows = model.conditional("k"), pd.DataFrame({"x": [-1.0, 0.0, 1.5]})
+    p = view.predict_proba(rows)
+    assert view.classes_.tolist() == [-1, 0, 1, 2, 3] and np.allclose(p.sum(axis=1), 1)
+    edges = np.array([-np.inf, -0.5, 0.5, 1.5, 2.5, np.inf])
+    np.testing.assert_allclose(p, np.diff(norm.cdf(edges, 1 + rows[["x"]].to_numpy(), 1), axis=1), atol=0.1)
+    drawn = view.sample(rows, 2000, random_state=0)
+    shares = np.stack([(drawn == value).mean(axis=1) for value in view.classes_], axis=1)
+    np.testing.assert_allclose(p, shares, atol=4 * 0.5 / 2000**0.5 + 0.01)
+    with pytest.raises(ValueError, match="column 'x' holds numbers of any size"):
+        model.conditional("x").predict_proba(rows)

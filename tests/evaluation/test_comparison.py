@@ -42,6 +42,15 @@ def test_classes_of_frames_of_numbers():
 
 
 @pytest.mark.slow
+def test_a_column_of_arrays_is_predicted_by_its_position():
+    rng = np.random.default_rng(0)
+    sides = [np.column_stack([x, rng.normal(x)]) for x in rng.normal(size=(3, 300))]
+    found = evaluate(*sides, 1)
+    assert found.target == "1" and found.rows.utility.measure == "R²"
+    classes = [np.column_stack([side[:, 0], side[:, 0] > 0]) for side in sides]
+    assert evaluate(*classes, target=1).rows.utility.measure == "AUC"
+
+
 def test_text_columns_are_compared_too():
     found = evaluate(mixed(300), mixed(200), holdout=mixed(200), target="n")
     assert found.numbers.names == ("x",) and not found.is_distinguishable and found.target == "n"
@@ -53,7 +62,7 @@ def test_text_columns_are_compared_too():
     ("sides", "options", "message"),
     [
         ((DATA, mixed(50)), {}, "rows has no column '0', which data has: pass the same columns"),
-        ((DATA, LIKE), {"target": 0}, "target names a column of data frames"),
+        ((DATA, LIKE), {"target": 7}, "target='7' is not a column of data: use one of '0', '1'"),
         ((mixed(50), mixed(50)), {"target": "colour"}, "target='colour' is not a column of every table"),
         ((mixed(50), mixed(50).drop(columns="n")), {}, "n"),
         (

@@ -62,8 +62,8 @@ def test_terminal_table_fits_eighty_columns(results):
 
 def test_notes_warn_of_a_prior_that_is_off(results):
     steps, kinds = results.spec.sections
-    assert any("starts from the wrong distribution" in note and "rows at 5 (" in note for note in notes(results, steps))
-    off = [note for note in notes(results, kinds) if "wrong distribution" in note]
+    assert any("some of the data is left in x_T" in note and "rows at 5 (" in note for note in notes(results, steps))
+    off = [note for note in notes(results, kinds) if "is left in x_T" in note]
     assert "rows at linear" in off[0] and "cosine" not in off[0]
     assert "drawing of rows only, with 1 seed;" in notes(results, steps)[0]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointillist.cli.tables import file_names
-from pointillist.models.classes import GIVE_LABELS, check_no_label
+from pointillist.models.headings import headings
 from pointillist.points.columns import listed, shown
 from pointillist.points.conditions import between, missing, one_of, present
 from pointillist.points.mixed import kind_of
@@ -33,7 +33,7 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
     where: dict[Any, Any] = {}
     codec = model.codec
     columns = codec.encoding.columns if isinstance(codec, TokenCodec) else ()
-    names = [str(code.name) for code in columns] or file_names(model)
+    names = [str(code.name) for code in columns] or headings(model)[0] or file_names(model)
     for text in given:
         # Names may have an equals sign too.
         column = max((name for name in names if text.startswith(f"{name}=")), key=len, default=text.partition("=")[0])
@@ -54,8 +54,11 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, boo
     """A column's name, its values if it has no others, whether values have an order, and what reads a value."""
     codec = model.codec
     if isinstance(codec, NumberCodec):
-        names = file_names(model)
-        check_no_label(model.classes, column, GIVE_LABELS)
+        names, classes = file_names(model), model.classes
+        label = None if classes is None else classes.name_beside(codec.names or ())
+        if classes is not None and column == str(label):
+            labels = classes.labels.tolist()
+            return label, labels, False, lambda text: _category(text, labels)
         if column not in names:
             raise ValueError(f"--where: there is no column {shown(column)}; the columns are {listed(names)}")
         place = names.index(column)

@@ -37,11 +37,11 @@ def impute(
     from pointillist.files import check_apart, check_place
     from pointillist.models.filling import check_statistic, imputed, imputed_numbers
     from pointillist.models.given_numbers import rows_with_gaps
-    from pointillist.models.planning import free_name
     from pointillist.models.saving import load_model
     from pointillist.points import TableWriter
     from pointillist.points.endings import ending_of
     from pointillist.points.frames import aligned, mixed_table
+    from pointillist.points.names import free_name
     from pointillist.points.number_codec import NumberCodec
     from pointillist.points.token_codec import TokenCodec
 

@@ -51,7 +51,7 @@ def predict(
     levels = None if quantiles is None else _levels(quantiles)
     fitted = load_model(model)
     rows = mixed_table(read_for(fitted, table, form_of(delimiter, encoding, decimal), unread=target))
-    view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows))
+    view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows, unread=target))
     rows = of_model(fitted, rows)
     if probabilities:
         values = view.predict_proba(rows)
@@ -108,11 +108,17 @@ def _read(model: "RowModel", path: Path, form: "CsvForm") -> Any:
     return rows
 
 
-def labels_in(model: "RowModel", table: "MixedTable") -> list[Any] | None:
-    """Returns the labels of a table, None where one is missing, if the model is shown them apart from its columns."""
+def labels_in(model: "RowModel", table: "MixedTable", unread: str | None = None) -> list[Any] | None:
+    """Returns the labels of a table, None where one is missing, if the model is shown them apart from its columns.
+
+    Args:
+        model: The model.
+        table: The table.
+        unread: Name of a column that is not looked at.
+    """
     place, classes = model.label_place, model.classes
     name = None if place is None or classes is None or classes.column is None else str(classes.column[0])
-    if name is None or classes is None or name not in table.names or name in (model.codec.names or ()):
+    if name is None or classes is None or name not in table.names or name in (*(model.codec.names or ()), unread):
         return None
     return classes.labels_in(table.column(name))
 
@@ -126,7 +132,9 @@ def column_named(model: "RowModel", text: str) -> Any:
     if isinstance(codec, TokenCodec):
         return next((code.name for code in codec.encoding.columns if str(code.name) == text), text)
     own = range(codec.n_columns) if codec.names is None else codec.names
-    return next((name for name, shown in zip(own, file_names(model), strict=True) if shown == text), text)
+    found = next((name for name, shown in zip(own, file_names(model), strict=True) if shown == text), text)
+    label = None if model.classes is None else model.classes.name_beside(codec.names or ())
+    return label if text == str(label) else found
 
 
 def _levels(text: str) -> list[float]:

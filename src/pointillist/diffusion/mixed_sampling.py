@@ -92,7 +92,7 @@ class MixedDenoiser(eqx.Module):
         basis: Axes along which the network sees the numbers, as `turned` takes them, if it is that of all numbers
             together; else None.
         guided: Position of the token towards whose value rows are guided; None without guidance.
-        guidance: w, at least 0.
+        guidance: w, at least 0; **0 is plain conditional sampling**.
     """
 
     of_tokens: TokenDenoiser

@@ -27,6 +27,7 @@ class HostStream(IntEnum):
     LABELS = 0
     HELD_OUT_ROWS = 1
     SHARDS = 2
+    PRIVATE = 4
 
 
 def key_of(seed: int | UInt32[Array, ""], stream: Stream) -> PRNGKeyArray:

@@ -6,7 +6,7 @@ from pointillist.evaluation.evaluation import Evaluation, evaluate_tables
 from pointillist.evaluation.sides import columns_of
 
 
-def evaluate(data: Any, rows: Any, *, holdout: Any = None, target: Any = None, random_state: int = 0) -> Evaluation:
+def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, random_state: int = 0) -> Evaluation:
     """Measure how similar generated rows are to real ones, and test whether they can be distinguished.
 
     Real rows and independent columns are measured too, as baselines. Columns of numbers have further tests.
@@ -15,8 +15,8 @@ def evaluate(data: Any, rows: Any, *, holdout: Any = None, target: Any = None, r
         data: Real rows, at least 10: an array of shape (n, d), or a data frame of pandas, Polars or PyArrow.
         rows: Generated rows, at least 10, with the same columns; those of frames in any order.
         holdout: Real rows that the generator of `rows` did not see.
-        target: A column of data frames to predict in the held-out rows, if there are any. Text, and integers of at most
-            20 different values, are predicted as classes, and other numbers as numbers.
+        target: A column to predict in the held-out rows, if there are any; of arrays its position. Text, and integers
+            of at most 20 different values, are predicted as classes, and other numbers as numbers.
         random_state: Seed of subsamples, folds and permutations.
 
     Returns:

@@ -137,8 +137,6 @@ def _in_microseconds(column: Any, zone: str | None) -> Any:
 
 def _table(side: Any, name: str, target: Any) -> MixedTable | Table:
     if not is_frame(side):
-        if target is not None:
-            raise ValueError("target names a column of data frames, and these are arrays: leave it out, or give frames")
         array = np.asarray(side)
         if not np.ma.is_masked(side) and array.dtype.kind in "biuf" and not np.isnan(array).any():
             rows = check_rows(side, name)

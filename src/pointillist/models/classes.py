@@ -1,5 +1,6 @@
 """The classes of a table's rows: labels that users give, checked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,7 @@ from numpy.typing import ArrayLike
 from pointillist.arguments import is_missing
 from pointillist.points.labels import LONGEST_LABEL
 from pointillist.points.mixed import Cells
-
-GIVE_LABELS = "give them by labels (--class)"
-"""What to do instead of conditions on labels."""
+from pointillist.points.names import free_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +30,10 @@ class Classes:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def name_beside(self, names: Sequence[Any]) -> Any:
+        """Name of the labels beside columns of some names: that of their own column, or one that is free."""
+        return free_name(["label"], names) if self.column is None else self.column[0]
 
     def labels_in(self, cells: Cells) -> list[Any]:
         """Returns the labels that a column holds, None where one is missing; unknown ones stay as they are."""
@@ -100,18 +103,6 @@ def checked_labels(y: ArrayLike | None, n: int, name: str = "y") -> tuple[np.nda
     if longest > LONGEST_LABEL:
         raise ValueError(f"{name} has a label of {longest} characters; labels have at most {LONGEST_LABEL}: shorten it")
     return classes, labels, counts
-
-
-def check_no_label(classes: Classes | None, name: Any, way: str) -> None:
-    """Raises a ValueError if a column is that of the labels of a model of numbers, to which it is no column.
-
-    Args:
-        classes: The model's classes.
-        name: Name of the column.
-        way: What to do instead.
-    """
-    if classes is not None and classes.column is not None and name == classes.column[0]:
-        raise ValueError(f"column {name!r} holds the labels of a model of numbers: {way}")
 
 
 def of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:

@@ -101,7 +101,7 @@ class Conditional(ABC):
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
         """Computes the probability of each of `classes_`, by one evaluation of the network; shape (n, classes)."""
         n_classes, known = len(self.classes_), self._of_rows(X)[0]
-        parts = (self._of_complete(known[rows], normal_points(POINTS)) for rows in _blocks(known, DRAWS))
+        parts = (self._of_complete(known[rows], normal_points(POINTS)) for rows in blocks(known, DRAWS))
         return np.concatenate([part.weights[:, :n_classes] for part in parts])
 
     def quantiles(self, X: Any, levels: Sequence[float]) -> Any:
@@ -148,7 +148,7 @@ class Conditional(ABC):
         (known, is_whole), log_probability, log_factors = self._measured(X)
         found = np.empty(len(known))
         for of, n_draws in ((np.flatnonzero(is_whole), 1), (np.flatnonzero(~is_whole), COMPLETIONS)):
-            for places in _blocks(known[of], n_draws):
+            for places in blocks(known[of], n_draws):
                 rows = of[places]
                 draws = known[rows][None] if n_draws == 1 else self._completions(known[rows])
                 of_draws = log_probability(draws.reshape(-1, draws.shape[2]), np.tile(rows, len(draws)))
@@ -159,10 +159,10 @@ class Conditional(ABC):
     def _of_each(self, X: Any, summary: Callable[[Any, Predictive], np.ndarray]) -> Any:
         """What a function makes of the name and the distribution of each target."""
         known, is_whole = self._of_rows(X)
-        blocks = _blocks(known, DRAWS)
+        places = blocks(known, DRAWS)
         if self._is_one:
-            return np.concatenate([self._of_target(known[rows], is_whole[rows], summary) for rows in blocks])
-        parts = [self._of_targets(known[rows], summary) for rows in blocks]
+            return np.concatenate([self._of_target(known[rows], is_whole[rows], summary) for rows in places])
+        parts = [self._of_targets(known[rows], summary) for rows in places]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.targets}
 
     def _of_targets(self, known: np.ndarray, summary: Callable[[Any, Predictive], np.ndarray]) -> dict[Any, np.ndarray]:
@@ -236,7 +236,7 @@ class Conditional(ABC):
         """Values of a target as the column holds them, perhaps rounded to its digits."""
 
 
-def _blocks(known: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np.ndarray, " m"]]:
+def blocks(known: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np.ndarray, " m"]]:
     """Yields the places of rows, so many together that as many draws of each are held in memory."""
     size = max(1, MOST_VALUES // (n_draws * known.shape[1]) // ROWS_PER_CHUNK) * ROWS_PER_CHUNK
     for first in range(0, len(known), size):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pointillist.models.classes import check_no_label
 from pointillist.models.conditional import Conditional
+from pointillist.models.label_conditional import LabelConditional
 from pointillist.models.number_conditional import NumberConditional
 from pointillist.models.process import Learned
 from pointillist.models.token_conditional import TokenConditional
@@ -18,6 +18,7 @@ def conditional_of(model: Learned, target: Any, labels: Any = None) -> Condition
     """
     if not isinstance(model.codec, NumberCodec):
         return TokenConditional(model, target, labels)
-    for name in target if isinstance(target, list) else [target]:
-        check_no_label(model.classes, name, "DiffusionClassifier predicts them")
+    own = None if model.classes is None else model.classes.name_beside(model.codec.names or ())
+    if own is not None and own in (target if isinstance(target, list) else [target]):
+        return LabelConditional(model, target, labels)
     return NumberConditional(model, target, labels)

@@ -19,7 +19,7 @@ from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_nam
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
-from pointillist.models.classes import GIVE_LABELS, Classes, check_no_label
+from pointillist.models.classes import Classes
 from pointillist.models.conditioning import split
 from pointillist.models.given_numbers import column_values, known_of
 from pointillist.models.number_conditions import in_ranges
@@ -109,8 +109,7 @@ class GaussianProcess(Process):
             ValueError: In one line, if an argument cannot be used by this model.
         """
         assert isinstance(learned.codec, NumberCodec)
-        for name in request.where or {}:
-            check_no_label(learned.classes, name, GIVE_LABELS)
+        request = _with_labels_apart(learned, request)
         given, conditions = split(request.where or {})
         cells = {name: column_values(learned.codec, name, value) for name, value in given.items()}
         if cells:
@@ -281,6 +280,19 @@ class GaussianProcess(Process):
             raise ValueError(f"candidates must be an integer of at least 1, not {request.candidates!r}")
         in_units = InUnits.of(reward, codec.scaling)
         return STEERING[steering](sampler, in_units, np.asarray(temperature, np.float32), request.candidates)
+
+
+def _with_labels_apart(learned: Learned, request: Request) -> Request:
+    """The request with labels that `where` gives as its labels, which are no column of the model."""
+    where = dict(request.where or {})
+    name = None if learned.classes is None else learned.classes.name_beside(learned.codec.names or ())
+    if name is None or name not in where:
+        return request
+    if request.labels is not None:
+        raise ValueError(f"labels and where both say what column {name!r} holds: leave one of them out")
+    if name in split(where)[1]:
+        raise ValueError(f"column {name!r} holds the labels of a model of numbers: give one label, or one per row")
+    return replace(request, labels=where.pop(name), where=where)
 
 
 def architecture_of(parameters: dict[str, Any], n_classes: int, columns: int) -> Architecture:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from pointillist.models.planning import free_name
 from pointillist.models.row_model import RowModel
 
 
@@ -16,6 +15,5 @@ def headings(model: RowModel) -> tuple[list[str] | None, list[Any]]:
         kind = model.classes.labels.dtype
         types.insert(place, "str" if kind.kind == "U" else kind.name)
         if names is not None:
-            column = model.classes.column
-            names.insert(place, free_name(["label"], names) if column is None else str(column[0]))
+            names.insert(place, str(model.classes.name_beside(names)))
     return names, types

@@ -7,14 +7,17 @@ from jaxtyping import Float
 
 from pointillist.diffusion.given_sampling import ColumnDensity, ColumnQuantiles
 from pointillist.engine.mapping import map_rows
-from pointillist.models.conditional import Conditional, Known, LogProbability
+from pointillist.models.conditional import Conditional, Known, LogProbability, blocks
 from pointillist.models.filling import completions
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.given import with_labels
 from pointillist.models.given_numbers import known_numbers, rows_with_gaps
-from pointillist.models.predictive import COMPLETIONS, NormalPoints, Predictive
+from pointillist.models.predictive import COMPLETIONS, POINTS, NormalPoints, Predictive, normal_points
 from pointillist.models.process import Learned
 from pointillist.points.number_codec import NumberCodec
+
+MOST_CLASSES = 100
+"""Most whole numbers from the lowest to the highest of a column for each of them to have a probability of its own."""
 
 
 class NumberConditional(Conditional):
@@ -36,8 +39,37 @@ class NumberConditional(Conditional):
         is_whole = codec.scaling.is_whole
         self._discrete = [name for name, place in zip(self.targets, self._places, strict=True) if is_whole[place]]
 
-    def _classes(self) -> None:
-        return None
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "n classes"]:
+        """Computes the probability of each of `classes_`, by `POINTS` quantiles of the number before it is rounded."""
+        classes = self.classes_
+        known, is_whole = self._of_rows(X)
+        found = np.empty((len(known), len(classes)))
+        edges = (classes[:-1] + classes[1:]) / 2
+        for of, is_drawn in ((np.flatnonzero(is_whole), False), (np.flatnonzero(~is_whole), True)):
+            for places in blocks(known[of], max(POINTS, COMPLETIONS)):
+                rows = of[places]
+                draws = self._completions(known[rows]) if is_drawn else known[rows][None]
+                found[rows] = np.mean([self._masses(own, edges) for own in draws], axis=0)
+        return found
+
+    def _masses(self, known: Float[np.ndarray, "n k"], edges: Float[np.ndarray, " e"]) -> Float[np.ndarray, "n m"]:
+        """The mass between edges of the target of rows whose other cells are all given."""
+        from scipy.special import ndtr
+
+        points = normal_points(POINTS).values
+        values = self._unrounded(self._quantiles(known, points), 0)
+        below = np.stack([ndtr(np.interp(edges, own, points, -np.inf, np.inf)) for own in values])
+        return np.diff(below, axis=1, prepend=0, append=1)
+
+    def _classes(self) -> np.ndarray | None:
+        (place,) = self._places if self._is_one else (None,)
+        if place is None:
+            raise ValueError(f"classes_ are for one target, and these are {len(self.targets)}: ask for one")
+        scaling = self._codec.scaling
+        low, high = scaling.minimum[place], scaling.maximum[place]
+        if not scaling.is_whole[place] or high - low >= MOST_CLASSES:
+            return None
+        return np.arange(int(low), int(high) + 1)
 
     def _known(self, X: Any) -> Known:
         return self._without_targets(rows_with_gaps(self._codec, X, self.targets, self.targets))
@@ -77,12 +109,16 @@ class NumberConditional(Conditional):
         return self._without_targets(rows), log_density, slope
 
     def _of_complete(self, known: Float[np.ndarray, "n k"], points: NormalPoints) -> Predictive:
-        denoiser = self._process.denoiser(self._model.network, self._codec.scaling.bounds)
-        inside = points.values.astype(np.float32)
-        function = ColumnQuantiles(denoiser, self._process.solver, self._own[0], inside, self._labels is not None)
-        values = self._in_units(map_rows(function, np.where(np.isnan(known), 0, known)), 0)
-        is_atom = np.full(len(inside), self.targets[0] in self._discrete)
+        values = self._in_units(self._quantiles(known, points.values), 0)
+        is_atom = np.full(len(points.values), self.targets[0] in self._discrete)
         return Predictive(values, np.tile(points.weights, (len(values), 1)), is_atom)
+
+    def _quantiles(self, known: Float[np.ndarray, "n k"], points: Float[np.ndarray, " m"]) -> Float[np.ndarray, "n m"]:
+        """Quantiles of the single target, scaled, to which those of N(0, 1) go."""
+        denoiser = self._process.denoiser(self._model.network, self._codec.scaling.bounds)
+        starts = points.astype(np.float32)
+        function = ColumnQuantiles(denoiser, self._process.solver, self._own[0], starts, self._labels is not None)
+        return map_rows(function, np.where(np.isnan(known), 0, known))
 
     def _completions(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
         draws = completions(self._model, known, COMPLETIONS)
@@ -95,12 +131,14 @@ class NumberConditional(Conditional):
 
     def _in_units(self, scaled: Float[np.ndarray, "n values"], target: int) -> Float[np.ndarray, "n values"]:
         """Numbers of a target in the units of the table."""
-        scaling, place = self._codec.scaling, self._places[target]
-        own = scaling.varying.of(np.arange(self._codec.width) == self._own[target])
-        values = own.inverse(scaled.reshape(-1, 1))[:, 0].reshape(scaled.shape)
+        scaling, place, values = self._codec.scaling, self._places[target], self._unrounded(scaled, target)
         if scaling.is_whole[place]:
             return np.clip(np.round(values), scaling.minimum[place], scaling.maximum[place])
         return values
+
+    def _unrounded(self, scaled: Float[np.ndarray, "n values"], target: int) -> Float[np.ndarray, "n values"]:
+        own = self._codec.scaling.varying.of(np.arange(self._codec.width) == self._own[target])
+        return own.inverse(scaled.reshape(-1, 1))[:, 0].reshape(scaled.shape)
 
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
         return values

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.arguments import is_missing
+from pointillist.arguments import is_missing, is_number
 from pointillist.diffusion.ranged_sampling import POINTS, RangedSampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.models.conditioning import ranges_of, sizes
@@ -78,13 +78,13 @@ def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> 
         return None
     if isinstance(condition, Between):
         ends = (condition.low, condition.high)
-        if not all(end is None or isinstance(end, int | float | np.number) for end in ends):
+        if not all(end is None or is_number(end) or isinstance(end, float | np.floating) for end in ends):
             raise ValueError(f"column {name!r} holds numbers, and {condition} does not")
         asked = [(-np.inf if ends[0] is None else float(ends[0]), np.inf if ends[1] is None else float(ends[1]))]
     elif isinstance(condition, OneOf):
         if any(is_missing(value) for value in condition.values):
             raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
-        if not all(isinstance(value, int | float | np.number | np.bool_) for value in condition.values):
+        if not all(is_number(value) or isinstance(value, np.bool_) for value in condition.values):
             raise ValueError(f"column {name!r} holds numbers, and {condition} does not")
         if not is_whole and low < high:
             raise ValueError(f"column {name!r} holds continuous numbers, of which {condition} has mass 0: take between")

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, count
 from typing import Any
 
 import jax
@@ -33,6 +32,7 @@ from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.headings import Headings
 from pointillist.points.layout import Layout
 from pointillist.points.mixed import Cells, MixedTable
+from pointillist.points.names import free_name
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.relations import relations
 from pointillist.points.token_codec import TokenCodec
@@ -294,11 +294,6 @@ def _turned(process: MaskedProcess) -> MaskedProcess | None:
     return None if thinnest**2 > DETERMINED else replace(process, basis=basis)
 
 
-def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:
-    """Returns the first of some names for a column that no other column has, or the last with a number."""
-    return next(name for name in chain(wanted, (f"{wanted[-1]}_{i}" for i in count(1))) if name not in taken)
-
-
 def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[NumberCodec, np.ndarray]:
     """What a warm start keeps of a model: its scaling, for a range that holds more rows, and σ_d."""
     assert isinstance(before.codec, NumberCodec) and isinstance(before.process, GaussianProcess)
@@ -329,8 +324,9 @@ def warn_of_prior(schedule: Schedule, rows: np.ndarray) -> None:
     kl = prior_kl(schedule, rows) / rows.shape[1]
     if kl > PRIOR_KL:
         warnings.warn(
-            f"the noise schedule leaves signal in the prior: KL(q(x_T) ‖ N(0, I)) is {kl:.2g} nats per column, above "
-            f"{PRIOR_KL}, and samplers start from N(0, I); take schedule='cosine', more timesteps or a larger beta_end",
+            f"the noise schedule leaves signal in the prior: KL(q(x_T | x_0) ‖ N(0, I)) is {kl:.2g} nats per column, "
+            f"above {PRIOR_KL}, and samplers start from N(0, I); take schedule='cosine', more timesteps or a larger "
+            "beta_end",
             UserWarning,
             stacklevel=5,
         )

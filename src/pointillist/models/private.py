@@ -19,7 +19,7 @@ from rich.console import Console
 from pointillist.arguments import seed_of
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.token_losses import TokenObjective
-from pointillist.engine.keys import Stream, key_of
+from pointillist.engine.keys import HostStream, Stream, generator_of, key_of
 from pointillist.engine.private import (
     ROWS_AT_ONCE,
     STEPS_PER_CALL,
@@ -109,7 +109,7 @@ class _Random:
         self.is_seeded = random_state is not None
         if self.is_seeded:
             seed = seed_of(random_state)
-            self.host = np.random.default_rng([seed, int(Stream.PRIVATE)])
+            self.host = generator_of(seed, HostStream.PRIVATE)
             self.key = key_of(seed, Stream.PRIVATE)
         else:
             self.host = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))

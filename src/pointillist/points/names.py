@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from itertools import chain, count
 from typing import Any
 
 _PLAIN = {"str": str, "int": int, "float": float, "bool": bool}
@@ -16,6 +17,11 @@ def check_names(names: Sequence[Any]) -> None:
         if name in seen:
             raise ValueError(f"two columns have the same name: rename one of {name!r}")
         seen.add(name)
+
+
+def free_name(wanted: Sequence[str], taken: Sequence[Any]) -> str:
+    """Returns the first of some names for a column that no other column has, or the last with a number."""
+    return next(name for name in chain(wanted, (f"{wanted[-1]}_{i}" for i in count(1))) if name not in taken)
 
 
 def name_to_json(name: Any) -> list[Any]:

@@ -233,11 +233,11 @@ class Results:
         return float(schedule.sigma[1] / schedule.alpha[1])
 
     def prior_kl(self, name: str, settings: Settings) -> float:
-        """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over the data set's rows."""
+        """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over the data set's rows: a bound on that of q(x_T)."""
         return prior_kl(settings.noise_schedule(), self.dataset(name).rows)
 
     def prior_is_off(self, name: str, settings: Settings) -> bool:
-        """Whether the sampler starts from a wrong distribution: more than `KL_LIMIT` nats per column."""
+        """Whether the sampler may start from a wrong distribution: by that bound, above `KL_LIMIT` nats per column."""
         return self.prior_kl(name, settings) > KL_LIMIT * self.dataset(name).rows.shape[1]
 
     def generated(self, name: str, settings: Settings, seed: int = 0) -> np.ndarray | None:

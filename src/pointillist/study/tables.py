@@ -153,9 +153,9 @@ def notes(results: Results, section: Section) -> list[str]:
     off = [text for name in section.datasets for text in _off(results, section, name)]
     if off and section.kind != "classifier":
         texts.append(
-            f"{_WARNING} The sampler starts from the wrong distribution: N(0, I) differs from that of x_T by more than "
-            f"{KL_LIMIT:g} nats per column of the data, so these numbers mostly show how much of the data is left in "
-            f"the prior. {'; '.join(off)}."
+            f"{_WARNING} The sampler starts from N(0, I), though some of the data is left in x_T: the bound "
+            f"KL(q(x_T | x_0) ‖ N(0, I)) is above {KL_LIMIT:g} nats per column of the data, so these numbers show how "
+            f"much is left too. {'; '.join(off)}."
         )
     return texts
 
@@ -262,7 +262,7 @@ def _markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> lis
 
 
 def _off(results: Results, section: Section, name: str) -> list[str]:
-    """Lists the columns whose sampler starts from the wrong distribution; once if they all have the same start."""
+    """Lists the columns whose sampler may start from the wrong distribution; once if they all have the same start."""
     off = [column for column in section.columns if results.prior_is_off(name, column.settings)]
     nats = [f"{results.prior_kl(name, column.settings):.3f} nats" for column in off]
     if len(off) == len(section.columns) and len(set(nats)) == 1:

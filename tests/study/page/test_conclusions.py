@@ -127,7 +127,7 @@ def test_what_is_best_at_its_floor_is_not_ranked_without_it(make):
 
 def test_prior_that_is_off_names_settings_and_nats(make):
     text = said(make(BOTH))["Start"]
-    assert "wrong distribution with T = 10 and 100 on both sets" in text and "nats (T = 10" in text
+    assert "left in x_T with T = 10 and 100 on both sets" in text and "nats (T = 10" in text
     right = replace(MOONS, columns=MOONS.columns[2:])
     assert said(make(right))["Start"].startswith("With every setting, the sampler's start N(0, I) is off by at most")
 

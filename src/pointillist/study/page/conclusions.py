@@ -283,8 +283,8 @@ def _start(results: Results, section: Section) -> Iterator[Statement]:
     place = short_name(name) if is_alike else f"{settings(section, [i])}, {short_name(name)}"
     yield Statement(
         "Start",
-        f"The sampler starts from the wrong distribution with {where}: N(0, I) is off by up to {kl:.3g} nats "
-        f"({place}). Such numbers mostly show how much of the data is left in the prior.",
+        f"The sampler starts where some of the data is left in x_T with {where}: N(0, I) is off by up to {kl:.3g} nats "
+        f"({place}), by a bound. Such numbers show how much is left too.",
     )
 
 

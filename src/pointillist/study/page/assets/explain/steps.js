@@ -250,7 +250,7 @@
         `At T = ${T}, alpha_T = ${last.alpha.toFixed(3)}: ${percent(last.alpha)} of each row is still in x_T.` +
         (kl === undefined
           ? ""
-          : ` N(0, I) is off by ${kl < 0.001 ? "less than 0.001" : kl.toPrecision(2)} nats per column.`);
+          : ` N(0, I) is off by ${kl < 0.001 ? "less than 0.001" : `at most ${kl.toPrecision(2)}`} nats per column.`);
     }
   }
 
