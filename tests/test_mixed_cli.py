@@ -97,6 +97,32 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
 
 
+def test_columns_that_look_like_others_in_one_file_are_compared_as_they_are(run):
+    rng = np.random.default_rng(0)
+    answers, codes = rng.choice(["true", "false"], 60), rng.choice(["1", "2"], 60)
+    table = pa.table({"answer": answers, "code": codes, "x": rng.normal(size=60)})
+    rare = table.set_column(0, "answer", [["unknown", *answers[1:]]]).set_column(1, "code", [["A", *codes[1:]]])
+    csv.write_csv(table, "rows.csv")
+    csv.write_csv(rare, "data.csv")
+    for rows, data in (("rows.csv", "data.csv"), ("data.csv", "rows.csv")):
+        code, shown, error = run("evaluate", rows, data, "--holdout", "rows.csv", "--json")
+        assert code == 0, error
+        shapes = json.loads(shown)["rows"]["shapes"]
+        assert shapes["answer"] > 0.95 and shapes["code"] > 0.95
+    csv.write_csv(rare.set_column(2, "x", [["oops", *map(str, rng.normal(size=59))]]), "broken.csv")
+    code, _, error = run("evaluate", "rows.csv", "broken.csv")
+    assert code == 2 and error.count("\n") == 1
+
+
+def test_a_model_is_evaluated_on_the_table_that_it_was_fitted_to(run):
+    codes = [f"{code:05}" for code in np.random.default_rng(0).choice([501, 10_115, 20_095], N)]
+    csv.write_csv(csv.read_csv("notes.csv").append_column("zip", [codes]), "zips.csv")
+    asked = "--drop", "note", "--type", "zip=text", "--epochs", 1
+    assert run("fit", "zips.csv", "-o", "m", *asked, *SMALL)[0] == 0
+    code, shown, error = run("evaluate", "m", "zips.csv", "--holdout", "zips.csv", "--target", "kind", "--json")
+    assert code == 0 and json.loads(shown)["audit"], error
+
+
 @pytest.mark.slow
 def test_missing_cells_may_be_unknown_and_columns_given(run):
     fitted = run("fit", "pets.csv", "-o", "m", "--epochs", 1, "--missing", "unknown", "--p-given", 0.4, *SMALL)

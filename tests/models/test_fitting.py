@@ -145,7 +145,7 @@ def test_warm_start_goes_on():
     np.testing.assert_array_equal(again.history_, first.history_[:17])
 
 
-@pytest.mark.parametrize("seed", [3, None])
+@pytest.mark.parametrize("seed", [3, None, np.random.RandomState(0)])
 def test_a_warm_start_holds_out_the_same_rows(seed):
     options = QUICK | {"epochs": 1, "early_stopping": True, "random_state": seed, "warm_start": True}
     first = Diffusion(**options).fit(X)
@@ -154,6 +154,9 @@ def test_a_warm_start_holds_out_the_same_rows(seed):
     again = plan_numbers(first, *as_numbers(X), None, before=first.model_)[0]
     np.testing.assert_array_equal(again.held_out, before.held_out)
     assert again.seed != own and len(again.held_out) == 60
+    third = plan_numbers(first, *as_numbers(X), None, before=first.fit(X).model_)[0]
+    np.testing.assert_array_equal(third.held_out, before.held_out)
+    assert third.seed not in (own, again.seed)
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(500, 256), (1000, 256), (960, 64), (450, 64)])

@@ -167,6 +167,16 @@ def test_categories_may_be_more_than_those_of_the_rows(tmp_path):
     assert rows["c"].nunique() > 60
 
 
+def test_categories_may_be_numbers():
+    table = pandas.DataFrame({"c": pandas.Categorical(np.resize([1, 2, 5], 240)), "x": np.arange(240) / 240})
+    asked = Diffusion(epsilon=50.0, domain={"c": [1, 2, 3, 5], "x": (0.0, 1.0)}, random_state=0, **SMALL)
+    rows = asked.fit(table).sample(300, random_state=0)
+    assert rows["c"].dtype == "category" and {1, 2, 5} <= {*rows["c"]} <= {1, 2, 3, 5}
+    assert min(rows["c"].value_counts()[[1, 2, 5]]) > 40
+    with pytest.raises(ValueError, match="domain of 'c': the column holds categories, so list its values"):
+        asked.set_params(domain={"c": (1, 5), "x": (0.0, 1.0)}).fit(table)
+
+
 @pytest.mark.slow
 def test_the_audit_never_exceeds_what_is_stated():
     """20 models of tables that are easy to know by heart: the bound holds for all but one in twenty, here for all."""

@@ -138,6 +138,24 @@ def test_labels_apart_and_as_a_column():
     assert audit(model, MEMBERS, OTHERS, n_drawn=300).n_members == 60
 
 
+def test_a_column_may_be_called_label():
+    frame = mixed(80).rename(columns={"kind": "label"})
+    frame["code"] = np.resize([1, 2, 3], 80)
+    y = RNG.choice(["yes", "no"], 80)
+    asked = Diffusion(process="masked", epochs=1, width=8, depth=1, random_state=0)
+    for labels in (None, y):
+        model = asked.fit(frame, labels, categorical=["code"]).model_
+        side = side_of(model, frame, labels, "members")
+        drawn = drawn_columns(model, 50, side.columns, 0)
+        assert list(drawn) == list(side.columns) and len(drawn) == 4 + (labels is not None)
+        assert {*drawn["label"]} <= {*frame["label"]} and {*side.columns["label"]} == {*frame["label"]}
+        if labels is not None:
+            assert {*drawn["label_1"]} <= {"yes", "no"}
+    # A number that is a category, and that no training row had.
+    others = frame.assign(code=[7] + [1] * 79)
+    assert side_of(model, others, y, "others").is_foreign.tolist() == [True] + [False] * 79
+
+
 def test_the_report_and_its_json(report):
     console = Console(width=200, record=True)
     print_audit(report, console)

@@ -10,7 +10,10 @@ from pointillist.cli import choices
 from pointillist.cli.choices import FILES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pointillist.evaluation import Calibration
+    from pointillist.models.row_model import RowModel
     from pointillist.points import CsvForm, MixedTable, Table
     from pointillist.privacy import Audit
 
@@ -54,18 +57,24 @@ def evaluate(
     from pointillist.files import check_place
     from pointillist.foreign_text import terminal_text
     from pointillist.metrics.mixed_tables import check_tables
-    from pointillist.points import Table
+    from pointillist.models.saving import load_model
+    from pointillist.points import CsvForm, Table
 
     if figure is not None:
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
     form = form_of(delimiter, encoding, decimal)
-    real = _read(data, target, MIN_ROWS, form)
-    n = len(real.rows) if isinstance(real, Table) else len(real)
-    tables = {str(data): real, str(rows): _given_or_drawn(rows, n, target, seed, MIN_ROWS)}
-    if holdout is not None:
-        tables[str(holdout)] = _read(holdout, target, MIN_ROWS, form)
+    given = [data, *([] if holdout is None else [holdout])]
+    if _is_model(rows):
+        model = load_model(rows)
+        tables = {str(path): _read_like(model, path, target, MIN_ROWS, form) for path in given}
+        real = tables[str(data)]
+        tables[str(rows)] = _drawn(model, len(real.rows) if isinstance(real, Table) else len(real), seed)
+    else:
+        forms = {data: form, rows: form if rows == data else CsvForm()} | ({} if holdout is None else {holdout: form})
+        tables = {str(path): table for path, table in _alike(forms, target, MIN_ROWS).items()}
+        real = tables[str(data)]
     name = real.label.name if isinstance(real, Table) and real.label is not None else target
     name = None if name is None else str(name)
     columns = as_columns(tables)
@@ -109,9 +118,10 @@ def _audited(rows: Path, data: "MixedTable | Table", holdout: Path, form: "CsvFo
     """The audit of a model file, or why there is none; None for generated rows, or too few."""
     if not _is_model(rows):
         return None
+    from pointillist.models.saving import load_model
     from pointillist.privacy import MIN_ROWS, audit
 
-    others = _read(holdout, None, 1, form)
+    others = _read_like(load_model(rows), holdout, None, 1, form)
     if min(len(each.rows if hasattr(each, "rows") else each) for each in (data, others)) < MIN_ROWS:
         return None
     try:
@@ -120,26 +130,64 @@ def _audited(rows: Path, data: "MixedTable | Table", holdout: Path, form: "CsvFo
         return f"No audit: {error}"
 
 
-def _read(path: Path, target: str | None, min_rows: int, form: "CsvForm | None" = None) -> "MixedTable | Table":
-    from pointillist.points import CsvForm, read_any
+def _read_like(
+    model: "RowModel", path: Path, target: str | None, min_rows: int, form: "CsvForm"
+) -> "MixedTable | Table":
+    """A table as the model has its columns; of arrays, with its labels apart if they are the target."""
+    from pointillist.cli.tables import read_for
+    from pointillist.points import read_any
+    from pointillist.points.columns import check_enough
+    from pointillist.points.endings import ending_of
 
-    return read_any(path, target, is_mixed=True, min_rows=min_rows, form=form or CsvForm())
+    if ending_of(path) == ".npy":
+        return read_any(path, target, min_rows=min_rows)
+    table: MixedTable = read_for(model, path, form)
+    check_enough(len(table), path, min_rows)
+    return table
 
 
-def _given_or_drawn(rows: Path, n: int, target: str | None, seed: int, min_rows: int) -> "MixedTable | Table":
-    """The rows of a file, or n rows drawn from the model that it holds."""
+def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -> "dict[Path, MixedTable | Table]":
+    """The tables of files, in which a column of text is text in all: in the one or other, codes may look like numbers.
+
+    Args:
+        forms: What is known of the form of each file.
+        target: The column of labels.
+        min_rows: Fewest rows of a file.
+    """
+    from pointillist.points import MixedTable, read_any
+    from pointillist.points.endings import ending_of
+
+    tables = {path: read_any(path, target, is_mixed=True, min_rows=min_rows, form=form) for path, form in forms.items()}
+    mixed = {path: table for path, table in tables.items() if isinstance(table, MixedTable)}
+    texts: dict[str, set[str]] = {}
+    for table in mixed.values():
+        for name, cells in zip(table.names, table.cells, strict=True):
+            if any(isinstance(category, str) for category in cells.categories or ()):
+                texts.setdefault(name, set()).update(map(str, cells.categories or ()))
+    for path, table in mixed.items():
+        own = {name: cells for name, cells in zip(table.names, table.cells, strict=True) if name in texts}
+        others = [name for name, cells in own.items() if not any(isinstance(c, str) for c in cells.categories or ())]
+        if others and ending_of(path).startswith(".csv"):
+            as_text = read_any(path, target, types=dict.fromkeys(others, "text"), min_rows=min_rows, form=forms[path])
+            assert isinstance(as_text, MixedTable)
+            kinds = {name: {*map(str, as_text.column(name).categories or ())} for name in others}
+            # Numbers among which a few texts strayed stay numbers, and are refused.
+            shared = [name for name, found in kinds.items() if 2 * len(found & texts[name]) >= len(found)]
+            types = dict.fromkeys(shared, "text")
+            tables[path] = read_any(path, target, types=types, is_mixed=True, min_rows=min_rows, form=forms[path])
+    return tables
+
+
+def _drawn(model: "RowModel", n: int, seed: int) -> "MixedTable | Table":
+    """Draws rows of a model, as many as asked for, with its labels."""
     from rich.console import Console
 
     from pointillist.models.drawing import Draw
     from pointillist.models.request import Request
-    from pointillist.models.saving import load_model
     from pointillist.points import LabelColumn, MixedTable, Table
     from pointillist.points.token_codec import TokenCodec
     from pointillist.progress import Bar
 
-    if not _is_model(rows):
-        return _read(rows, target, min_rows)
-    model = load_model(rows)
     codec, classes = model.codec, model.classes
     request = Request(n, return_labels=classes is not None, variance=model.asked["variance"], random_state=seed)
     with Bar(Console(stderr=True), n) as bar:

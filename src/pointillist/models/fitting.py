@@ -173,7 +173,9 @@ def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
     if before is not None:
         history = np.concatenate([before.record.history, history])
         validation = np.concatenate([before.record.validation_history, validation])
-    record = Record(history, validation, plan.seed, mark)
+    # Further fits hold out the rows that the first one did.
+    seed = plan.seed if before is None else before.record.seed
+    record = Record(history, validation, seed, mark)
     asked = values_of(task.asked)
     return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with, task.summary)
 

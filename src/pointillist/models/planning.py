@@ -117,7 +117,7 @@ def plan_numbers(
     of_rows = seed
     if before is not None:
         # But the rows that the first one held out: it has learned the others.
-        of_rows = before.record.seed if asked.random_state is None else own
+        of_rows = own if isinstance(asked.random_state, int | np.integer) else before.record.seed
     if asked.early_stopping and len(rows) < max(3, n_classes + 1):
         raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
     stopping = _stopping(asked)
@@ -309,7 +309,10 @@ def check_label(code: ColumnCode) -> None:
     if code.has_missing:
         raise ValueError(f"the label column {code.name!r} has missing values: drop such rows, or give them a label")
     if code.scores is not None:
-        raise ValueError(f"the label column {code.name!r} holds too many different numbers to be classes: bin it")
+        raise ValueError(
+            f"the label column {code.name!r} holds too many different numbers to be classes: bin it, or "
+            "say that they are categories (--categorical)"
+        )
     if code.n_values < 2:
         raise ValueError(f"the label column {code.name!r} has a single class: leave --target out")
 

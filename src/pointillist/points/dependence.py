@@ -40,15 +40,17 @@ def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
             if len(kinds) <= _MOST_VALUES:
                 parts.append(np.eye(len(kinds))[inverse])
     found = np.zeros(len(columns))
+    if not own:
+        return found
     features = np.concatenate([np.empty((len(places), 0)), *parts], axis=1)
     features -= features.mean(axis=0)
     spread = features.std(axis=0)
     features /= np.where(spread > 0, spread, 1)
     n, p = len(features), int((spread > 0).sum())
     if n <= p + 1:
-        correlation = features.T @ features / n
-        for j, place in own.items():
-            others = np.delete(correlation[place], range(place, place + 3))
+        correlation = features[:, [*own.values()]].T @ features / n
+        for (j, place), row in zip(own.items(), correlation, strict=True):
+            others = np.delete(row, range(place, place + 3))
             found[j] = 1 - (n - 1) / max(n - 2, 1) * (1 - (others**2).max(initial=0))
         return found
     inverse = np.linalg.inv(features.T @ features / n + _RIDGE * np.eye(features.shape[1]))

@@ -63,7 +63,7 @@ class ColumnDomain:
 
         A number goes to the nearest value or end, and any other value, or a missing cell that may not be, to the first.
         """
-        own = self._own_cells(_plain(kind))
+        own = self._own_cells(kind)
         is_missing = cells.is_missing & self.has_missing
         lost = cells.is_missing & ~is_missing
         if own.categories is not None:
@@ -87,6 +87,11 @@ class ColumnDomain:
         import pyarrow as pa
 
         values = list(self.values)
+        if pa.types.is_dictionary(kind):
+            if kind_of(kind.value_type) == "category":
+                kind = kind.value_type
+            elif self.is_range:
+                raise ValueError(f"domain of {self.name!r}: the column holds categories, so list its values")
         if kind_of(kind) == "date":
             try:
                 values = [pa.scalar(value).cast(kind).as_py() if isinstance(value, str) else value for value in values]
@@ -108,7 +113,7 @@ class ColumnDomain:
             edges: Ends of intervals of about as many rows, increasing, from 0 to 1 in shares of the range; the range
                 is one interval by default.
         """
-        own = self._own_cells(_plain(kind))
+        own = self._own_cells(kind)
         none = np.empty(0)
         if own.categories is not None:
             return ColumnCode(self.name, own.categories, none, None, self.has_missing, None)
@@ -135,12 +140,6 @@ class ColumnDomain:
             step,
             int(low) if step else 0,
         )
-
-
-def _plain(kind: "pa.DataType") -> "pa.DataType":
-    import pyarrow as pa
-
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def domain_of(given: Mapping[Any, Any] | None, names: Sequence[Any], truths: Sequence[bool]) -> list[ColumnDomain]:

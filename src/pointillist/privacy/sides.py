@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,9 @@ from pointillist.models.row_model import RowModel
 from pointillist.points.codec import Codec
 from pointillist.points.frames import aligned, table_of
 from pointillist.points.mixed import Cells, MixedTable
+from pointillist.points.names import free_name
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.token_codec import TokenCodec
-
-LABEL = "label"
-"""Name of labels that have no column, among the columns to compare."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +131,17 @@ def _of_numbers(
         return Side(_columns(rows), codec.encode(rows), indices, np.zeros(len(rows), bool))
     columns = _columns(rows)
     if classes is not None and indices is not None:
-        columns[LABEL] = _texts(classes.labels)[indices]
+        columns[_label_beside(columns)] = _texts(classes.labels)[indices]
     return Side(columns, codec.encode(rows), indices, np.zeros(len(rows), bool))
 
 
 def _columns(rows: Float[np.ndarray, "n d"]) -> dict[str, np.ndarray]:
     return {str(place): column.astype(np.float64) for place, column in enumerate(rows.T)}
+
+
+def _label_beside(columns: Columns) -> str:
+    """Name of labels that have no column, among the columns to compare."""
+    return free_name(["label"], [*columns])
 
 
 def _texts(labels: np.ndarray) -> np.ndarray:
@@ -153,12 +156,16 @@ def _of_tokens(codec: TokenCodec, table: MixedTable, indices: Int[np.ndarray, " 
         if indices is None:
             raise ValueError(f"{name}: the model was fitted with labels apart: give them by labels=")
         labels = codec.labels(code.name)
-        columns[LABEL] = _texts(labels)[indices]
+        columns[_label_beside(columns)] = _texts(labels)[indices]
         is_there = np.zeros(len(indices), bool)
         kinds = None if code.categories is None else code.categories
         cells.append(Cells(indices if kinds is not None else labels[indices], is_there, kinds))
     is_foreign = np.zeros(len(table), bool)
     for place, (code, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
+        if code.is_nominal:
+            unknown = ~own.is_missing & ~np.isin(own.values, code.atoms)
+            is_foreign |= unknown
+            cells[place] = replace(own, values=np.where(unknown, code.atoms[0], own.values))
         if code.categories is None or own.categories is None:
             continue
         known = np.array([category in code.categories for category in own.categories] or [True])
@@ -182,7 +189,7 @@ def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
         like: Columns of other rows, whose names and order the drawn ones get.
         seed: Seed.
     """
-    has_labels = LABEL in like and model.classes is not None
+    has_labels = model.label_place is not None and len(like) > model.codec.n_columns
     request = Request(n, return_labels=has_labels, variance=model.asked["variance"], random_state=seed)
     drawn, labels = Draw(model, request).rows()
     if isinstance(model.codec, TokenCodec):
@@ -191,5 +198,5 @@ def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
     else:
         columns = _columns(drawn)
     if has_labels and labels is not None:
-        columns[LABEL] = _texts(labels)
+        columns[_label_beside(columns)] = _texts(labels)
     return {name: columns[name] for name in like}
