@@ -1,14 +1,16 @@
 """`pointillist impute`: fills the missing cells of a table."""
 
-import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pointillist.cli import choices
 from pointillist.cli.choices import FILES
 from pointillist.cli.locks import exclusive
+
+if TYPE_CHECKING:
+    from pointillist.models.row_model import RowModel
 
 
 @exclusive
@@ -54,12 +56,7 @@ def impute(
     others: Literal["text", "typed"] = "text" if ending_of(out).startswith(".csv") else "typed"
     codec, rows = fitted.codec, mixed_table(read_for(fitted, table, form, others=others))
     labels = labels_in(fitted, rows)
-    if labels is not None and None in labels:
-        warnings.warn(
-            f"{table}: the model takes labels as given, and fills none: {labels.count(None)} stay missing",
-            UserWarning,
-            stacklevel=2,
-        )
+    missing = [] if labels is None else [row for row, label in enumerate(labels) if label is None]
     tables: list[Any]
     names, kinds = list(rows.names), list[Any](codec.types)
     if isinstance(codec, TokenCodec):
@@ -78,4 +75,33 @@ def impute(
     with TableWriter(out, [*numbered, *names], types_written, draws * len(rows)) as writer:
         for number, filled in enumerate(tables, 1):
             columns = dict(zip(own, codec.columns(filled), strict=True)) | beside
+            if missing:
+                columns |= _labels_of(fitted, filled, beside, missing, seed + number if statistic is None else None)
             writer.write([*(np.full(len(filled), number) for _ in numbered), *(columns[name] for name in names)])
+
+
+def _labels_of(
+    model: "RowModel", filled: Any, beside: dict[str, Any], missing: list[int], seed: int | None
+) -> dict[str, Any]:
+    """The column of labels, which is beside those of the model, with missing ones as the filled rows have them.
+
+    Args:
+        model: The model.
+        filled: The filled rows.
+        beside: Columns beside those of the model.
+        missing: Rows without a label.
+        seed: Seed of the draws; None for the most probable labels.
+    """
+    import pyarrow as pa
+
+    from pointillist.models.conditionals import conditional_of
+
+    assert model.classes is not None
+    name = model.classes.name_beside(model.codec.names or ())
+    view, rows = conditional_of(model, name), filled.take(missing) if isinstance(filled, pa.Table) else filled[missing]
+    drawn = view.predict(rows) if seed is None else view.sample(rows, random_state=seed % 2**32)[:, 0]
+    column = beside[str(name)]
+    labels = column.to_pylist()
+    for row, label in zip(missing, drawn.tolist(), strict=True):
+        labels[row] = label
+    return {str(name): pa.chunked_array([pa.array(labels, column.type)])}
