@@ -178,5 +178,16 @@ def test_a_study_from_toml_to_files_and_again_from_the_store(run, tmp_path):
         (out / name).unlink()
     assert run("report", out).returncode == 0
     assert {name: (out / name).read_bytes() for name in before} == before
+    mine = [out / "figures" / "mine.png", out / "tables" / "mine.md"]
+    for path in mine:
+        path.write_text("mine")
     fresh = run("study", "my.toml", "--fresh", "--epochs", "1")
     assert fresh.returncode == 0 and (out / "results.csv").read_bytes() != before["results.csv"]
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "index.html").write_text("mine")
+    for options in ([], ["--fresh"]):
+        refused = run("study", "my.toml", "--out", other, *options)
+        assert refused.returncode == 2 and "holds index.html, and no study: give another folder" in refused.stderr
+    assert [path.name for path in other.iterdir()] == ["index.html"] and (other / "index.html").read_text() == "mine"

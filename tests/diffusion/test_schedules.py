@@ -54,6 +54,14 @@ def test_prior_kl_vanishes_for_a_cosine_schedule():
     assert 0 < prior_kl(schedules.cosine(200), np.ones((3, 2))) < 1e-6
 
 
+def test_prior_kl_is_finite_where_nearly_all_is_signal():
+    """KL(N(x_0, σ²) ‖ N(0, 1)) is about -1/2 - ln σ at x_0 = 1."""
+    variance = 1e-9
+    found = prior_kl(linear(1, variance, variance), np.ones((1, 1)))
+    assert found == pytest.approx(-0.5 * np.log(variance), rel=1e-3)
+    assert prior_kl(linear(1, 0.3, 0.3), np.ones((1, 1))) == pytest.approx(0.5 * (0.7 - 0.7 - np.log(0.3)), rel=1e-5)
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="timesteps must be at least 1, not 0"):
         linear(0)

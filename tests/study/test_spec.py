@@ -176,6 +176,9 @@ MISTAKES = {
     "reference of variants": (
         GOOD + "[sections.a]\nreference = \"r.csv\"\n[sections.a.variants.b]", "a section of variants has none",
     ),
+    "a list without effect": (
+        GOOD + "[sections.a]\np_uncond = [0.1, 0.2]", "line 3: sections.a.p_uncond: is a list, and decides nothing",
+    ),
     "few held out": (GOOD + "n_held_out = 5", "n_held_out: 5 must be 0 or an integer from 10 to 1000000"),
     "decay a number": (GOOD + "decay = 1", "decay: 1 must be true or false"),
     "T of 0": (GOOD + "timesteps = 0", "line 2: timesteps: 0 must be an integer from 1 to 100000"),
@@ -270,6 +273,8 @@ BAD_REFERENCES = {
     "a long name": (f"dataset,metric,timesteps,value\n{'a' * 1001},EMD,5,1\n", "line 2: a text of at most 1,000"),
     "a long field": (f"dataset,metric,timesteps,value\n{'a' * 200_000},EMD,5,1\n", "r.csv, line 1: field larger"),
     "too large": ("#" * (2**20 + 1), "r.csv: is larger than 1 MiB"),
+    "of no metric": ("dataset,metric,timesteps,value\nmoons,EMDs,5,3\n", "has no metric 'EMDs': metrics are emd,"),
+    "of no set": ("dataset,metric,timesteps,value\nmoon,EMD,5,3\n", "has no data set of the section: these are moons"),
     "of no setting": (
         "dataset,metric,timesteps,value\nmoons,EMD,7,30\n",
         "no line is of one of the section's settings",

@@ -107,9 +107,18 @@ def _tell_stopped(store: "Store", console: "Console") -> None:
 
 
 def _remove_results(folder: Path) -> None:
-    from pointillist.study.database import remove_journals
-    from pointillist.study.outputs import STORE, outputs
+    """Removes a store, and what it says that it has written; of a damaged one, the store alone."""
+    from pointillist.study.database import StoreError, remove_journals
+    from pointillist.study.outputs import STORE, written_by
+    from pointillist.study.store import Store
 
+    if not (folder / STORE).exists():
+        return
+    try:
+        with Store(folder / STORE) as store:
+            written = written_by(store, folder)
+    except (StoreError, OSError):
+        written = []
     remove_journals(folder / STORE)
-    for path in (folder / STORE, *outputs(folder)):
+    for path in (folder / STORE, *written):
         path.unlink(missing_ok=True)

@@ -160,8 +160,11 @@ def prior_kl(schedule: Schedule, rows: Float[np.ndarray, "n d"]) -> float:
     alpha_bar = float(schedule.alpha[schedule.timesteps]) ** 2
     rows = np.asarray(rows, dtype=np.float64)
     squared_norm = float((rows**2).sum(axis=1).mean())
-    # log1p keeps the digits of -ᾱ - ln(1 - ᾱ), which is about ᾱ²/2 for a well-chosen schedule.
-    return 0.5 * (alpha_bar * squared_norm + rows.shape[1] * float(-alpha_bar - np.log1p(-alpha_bar)))
+    # log1p keeps the digits of -ᾱ - ln(1 - ᾱ), which is about ᾱ²/2 for a well-chosen schedule; where ᾱ is near 1, sigma
+    # has those of 1 - ᾱ.
+    sigma = float(schedule.sigma[schedule.timesteps])
+    log_variance = float(np.log1p(-alpha_bar)) if alpha_bar < 0.5 else 2 * float(np.log(sigma))
+    return 0.5 * (alpha_bar * squared_norm + rows.shape[1] * (-alpha_bar - log_variance))
 
 
 def _checked(timesteps: int) -> int:

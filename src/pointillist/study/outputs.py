@@ -23,10 +23,15 @@ def check_folder(folder: Path) -> None:
     """Checks a study's folder before anything in it is written or removed: somebody else may have made it.
 
     Raises:
-        ValueError: If a link leads out of it where a study writes.
+        ValueError: If a link leads out of it where a study writes, or if it holds no study, and a file of a name that a
+            study would write over.
     """
     check_inside(folder, [folder / name for name in (STORE, "tables", "figures")])
     check_inside(folder, outputs(folder))
+    if not (folder / STORE).exists():
+        for name in _FILES:
+            if (folder / name).exists():
+                raise ValueError(f"{folder}: holds {name}, and no study: give another folder, or move it away")
 
 
 def outputs(folder: Path) -> list[Path]:
@@ -34,12 +39,19 @@ def outputs(folder: Path) -> list[Path]:
     return [*(folder / name for name in _FILES), *(path for pattern in _PATTERNS for path in folder.glob(pattern))]
 
 
+def written_by(store: Store, folder: Path) -> list[Path]:
+    """The files in a folder that a study says that it has written, besides the store."""
+    earlier = store.fact("outputs")
+    if not isinstance(earlier, list):
+        return []
+    return [path for path in outputs(folder) if path.relative_to(folder).as_posix() in (*_FILES, *earlier)]
+
+
 def _remove_earlier(store: Store, out: Path, written: list[Path]) -> None:
     """Removes tables and figures that an earlier run wrote of sections that the study no longer has."""
-    earlier, names = store.fact("outputs"), [path.relative_to(out).as_posix() for path in written]
-    for path in outputs(out) if isinstance(earlier, list) else ():
-        name = path.relative_to(out).as_posix()
-        if name in earlier and name not in (*_FILES, *names):
+    names = [path.relative_to(out).as_posix() for path in written]
+    for path in written_by(store, out):
+        if path.relative_to(out).as_posix() not in (*_FILES, *names):
             path.unlink()
     store.set_fact("outputs", names)
 

@@ -37,8 +37,9 @@ _SIZES: dict[str, Callable[[Settings], int]] = {
     "emd": lambda settings: settings.emd_rows,
     "two_sample_test": lambda settings: min(settings.n_samples, MOST_ROWS),
     "coverage": lambda settings: settings.n_samples,
+    "calibration_error": lambda settings: settings.n_held_out,
 }
-"""Numbers of rows by which quantities grow, so that only those of as many can be compared."""
+"""Numbers of rows with which quantities change, so that only those of as many can be compared."""
 
 
 def protocol(settings: Settings) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from pointillist.files import check_regular
 from pointillist.foreign_text import printable
 from pointillist.points import POINTSETS, READABLE
+from pointillist.study.quantities import QUANTITIES
 from pointillist.study.reference import ReferenceValue, read_reference, read_text
 from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings, is_list_of_values, label
 from pointillist.study.spec import (
@@ -28,6 +29,7 @@ from pointillist.study.spec import (
     column_label,
     dataset_name,
     section_name,
+    short_name,
     shown,
 )
 
@@ -150,6 +152,9 @@ class _Reader:
                     "schedule", settings.schedule
                 )
                 columns.setdefault(settings, Column(head, settings))
+        for key in varied:
+            if len({getattr(column.settings, key) for column in columns.values()}) == 1:
+                raise self._error(key, "is a list, and decides nothing with the other settings", place)
         what = "variants" if "variants" in table else "classifier" if "classifier" in table else "method"
         with self._telling(what, place):
             check_kinds(column.settings for column in columns.values())
@@ -160,6 +165,7 @@ class _Reader:
             check_names(name, datasets)
         heads = [column.label for column in columns.values()]
         reference = self._reference(table["reference"], varied, heads, place) if "reference" in table else ()
+        self._check_reference(reference, next(iter(columns)).kind, datasets, place)
         title, note = self._title(table, place, name), self._value("note", table.get("note", ""), TEXT, place)
         return Section(name, title, datasets, varied, tuple(columns.values()), reference, note)
 
@@ -221,6 +227,18 @@ class _Reader:
         name = self._value("reference", value, TEXT, place)
         with self._telling("reference", place):
             return read_reference(self._path.parent / name, varied, heads)
+
+    def _check_reference(
+        self, values: tuple[ReferenceValue, ...], kind: str, datasets: tuple[str, ...], place: tuple[str, ...]
+    ) -> None:
+        """Raises an error if a reported number is of no metric of the section, or all are of other data sets."""
+        known, names = QUANTITIES[kind], [*map(short_name, datasets)]
+        for value in values:
+            if value.metric.partition(",")[0] not in known:
+                metrics = ", ".join(known)
+                raise self._error("reference", f"has no metric {shown(value.metric)}: metrics are {metrics}", place)
+        if values and not any(value.dataset in names for value in values):
+            raise self._error("reference", f"has no data set of the section: these are {', '.join(names)}", place)
 
     def _title(self, table: dict[str, Any], place: tuple[str, ...], name: str) -> str:
         return self._value("title", table.get("title", name), TEXT, place)

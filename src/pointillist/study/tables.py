@@ -164,6 +164,7 @@ UNRANKED = {
     "emd": "it grows with emd_rows, in which they differ",
     "two_sample_test": "it grows with n_samples, in which they differ",
     "coverage": "it grows with n_samples, in which they differ",
+    "calibration_error": "it shrinks with n_held_out, in which they differ",
 }
 """Why quantities may not be ranked."""
 

@@ -246,6 +246,10 @@ def test_names_and_single_settings_are_no_axis_of_numbers(make):
     decay = tuple(Column(str(v), replace(PLAIN, decay=v)) for v in (False, True))
     flags = make(replace(STEPS, varied=("decay",), columns=decay))
     assert chart(flags, flags.spec.sections[0])["x"] is None
+    # No number of steps stands for all.
+    few = tuple(Column(str(v), replace(PLAIN, sampler="ddim", steps=v)) for v in (0, 2))
+    fewer = make(replace(STEPS, varied=("steps",), columns=few))
+    assert chart(fewer, fewer.spec.sections[0])["x"] == [PLAIN.timesteps, 2]
 
 
 def test_losses_are_the_mean_over_seeds(make):

@@ -81,6 +81,12 @@ def test_models_beyond_the_budget_stay_at_home(live_results):
     few = live_content(live_results, budget=first)
     assert [m["id"] for m in few["models"]] == [content["models"][0]["id"]] and few["n_finished"] == 6
     assert live_content(live_results, budget=0) is None
+    # One that is too large leaves room for those after it.
+    sizes = [sum(len(model.get(part, "")) for part in ("weights", "rest")) for model in content["models"]]
+    wide, *rest = sorted(range(len(sizes)), key=lambda i: -sizes[i])
+    assert wide < max(rest) and sizes[wide] > sum(sizes[i] for i in rest)
+    without = live_content(live_results, budget=sizes[wide] - 1)
+    assert [m["id"] for m in without["models"]] == [content["models"][i]["id"] for i in sorted(rest)]
 
 
 def test_the_kernel_is_compiled_from_its_source():

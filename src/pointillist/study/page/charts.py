@@ -34,6 +34,9 @@ def chart(results: Results, section: Section) -> dict[str, Any]:
 def _numbers(section: Section) -> list[float] | None:
     """Positions of the settings on an axis of numbers; None if they are not numbers."""
     values = [getattr(column.settings, key) for key in section.varied for column in section.columns]
+    if section.varied == ("steps",):
+        # 0 stands for all of T.
+        values = [value or column.settings.timesteps for value, column in zip(values, section.columns, strict=True)]
     are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     return values if len(section.varied) == 1 < len(values) and are_numbers else None
 

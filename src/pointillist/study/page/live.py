@@ -57,8 +57,9 @@ def live_content(results: Results, *, budget: int = BUDGET) -> dict[str, Any] | 
         if model is None:
             continue
         n_finished += 1
-        spent += len(model["weights"]) + len(model.get("rest", ""))
-        if spent <= budget:
+        size = len(model["weights"]) + len(model.get("rest", ""))
+        if spent + size <= budget:
+            spent += size
             models[model["id"]] = model
     if not models:
         return None

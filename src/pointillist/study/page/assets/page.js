@@ -59,9 +59,13 @@
   }
 
   function proceed() {
-    waiting.shift()?.();
-    if (waiting.length) setTimeout(proceed);
-    else finish();
+    try {
+      waiting.shift()?.();
+    } finally {
+      // What fails is reported, and the rest is done.
+      if (waiting.length) setTimeout(proceed);
+      else finish();
+    }
   }
 
   async function copy(text) {

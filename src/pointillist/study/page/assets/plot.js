@@ -14,7 +14,9 @@
   function axisOf(values) {
     const finite = values.filter(Number.isFinite);
     if (!finite.length) return { range: [0, 1], isLog: false };
-    const [low, high] = [Math.min(...finite), Math.max(...finite)];
+    // As arguments, more than 100,000 values would be too many.
+    const low = finite.reduce((a, b) => Math.min(a, b));
+    const high = finite.reduce((a, b) => Math.max(a, b));
     if (low > 0 && high > 10 * low) {
       const margin = (high / low) ** 0.06;
       return { range: [low / margin, high * margin], isLog: true };
