@@ -54,6 +54,13 @@ def test_ancestral_against_an_exact_gaussian_denoiser(name, variance, steps):
     assert (np.abs(np.cov(rows.T) - covariance) < 4 * se).all()
 
 
+def test_times_of_very_many_steps_fit_into_32_bits():
+    T, steps = 100_000, 60_000
+    sampler = Ancestral(SCHEDULES["cosine"](T), "beta", steps)
+    i = np.array([0, 1, 6_300, steps // 2, steps - 1, steps])
+    assert jax.vmap(sampler.time)(i).tolist() == [T * (steps - k) // steps for k in i.tolist()]
+
+
 def test_many_cosine_steps_reach_the_data_itself():
     schedule = SCHEDULES["cosine"](1000)
     for variance in ("beta", "posterior"):

@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from pointillist import Diffusion, load_pointset, metrics
+from pointillist import Diffusion, DiffusionClassifier, load_pointset, metrics
 
 X, Y = load_pointset("blobs", 600)
 NAMES = np.array(["left", "right"])[Y]
@@ -382,3 +382,18 @@ def test_before_fit():
         Diffusion().sample(3)
     with pytest.raises(NotFittedError):
         Diffusion().score_samples(X)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_one_noise_level_gives_no_density_and_no_classes(schedule):
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    model = Diffusion(process="gaussian", timesteps=1, schedule=schedule, epochs=1, width=8, depth=1, random_state=0)
+    model.fit(X, X[:, 0] > 0)
+    for ask in (
+        lambda: model.score_samples(X),
+        lambda: DiffusionClassifier(model).predict(X),
+        lambda: model.conditional("label").predict(X),
+        lambda: model.conditional(0).predict(X),
+    ):
+        with pytest.raises(ValueError, match="needs a model of more than one noise level"):
+            ask()

@@ -94,6 +94,14 @@ def test_tiny_distances_are_not_lost_in_many_columns():
     assert found.median_distance == pytest.approx(1e-9 * math.sqrt(20), rel=1e-3)
 
 
+def test_a_large_constant_does_not_drown_distances():
+    rng = np.random.default_rng(0)
+    data, rows = rng.normal(size=(600, 12)), rng.normal(size=(300, 12))
+    moved = np.eye(12)[0] * 1.6e9
+    one, other = nearest_records(data, rows), nearest_records(data + moved, rows + moved)
+    np.testing.assert_allclose(other.share_closer, one.share_closer, atol=1e-6)
+
+
 def test_held_out_rows_tell_copying_from_bunching():
     data, holdout, fresh = normal_rows(7, 400), normal_rows(8, 300), normal_rows(9, 200)
     bunched = nearest_records(data, 0.3 * fresh, holdout=holdout)

@@ -116,6 +116,11 @@ def test_labels_apart_from_the_table_are_a_column():
         conditional_of(own, "label", "x")
 
 
+def test_the_density_of_several_columns_does_not_depend_on_their_order(model):
+    one, other = (conditional_of(model, names).log_prob(EXTRA[:9]) for names in (["kind", "legs"], ["legs", "kind"]))
+    np.testing.assert_allclose(other, one, rtol=1e-6)
+
+
 def test_the_target_is_not_looked_at(model):
     view, rows = conditional_of(model, "size"), EXTRA[:5]
     found = view.predict(rows)

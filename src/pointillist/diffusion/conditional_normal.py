@@ -50,7 +50,8 @@ def conditional_normal(
             rows = rows - jnp.outer(own(gain), column)
             gains.append(gain)
             columns.append(column)
-        return mean, left - jnp.stack(gains).T @ jnp.stack(columns)
+        # What is left is small: some GPUs would round the factors to 11 bits.
+        return mean, left - jnp.matmul(jnp.stack(gains).T, jnp.stack(columns), precision="highest")
 
     start = jnp.zeros(len(values)), jnp.pad(jnp.asarray(covariance), padding)
     mean, left = jax.lax.fori_loop(0, len(values) // _AT_ONCE, condition, start)

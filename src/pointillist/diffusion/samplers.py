@@ -138,9 +138,11 @@ class TransitionSampler(RowSampler):
         timesteps = jnp.asarray(self.schedule.timesteps)
         if self.steps is None:
             return timesteps - i
-        # T · (K - i) itself might not fit into 32 bits.
+        # T · (K - i) itself might not fit into 32 bits; the rest of T times K does, without a sign.
         whole, rest = jnp.divmod(timesteps, self.steps)
-        return whole * (self.steps - i) + rest * (self.steps - i) // self.steps
+        left = jnp.asarray(self.steps - i)
+        parts = rest.astype(jnp.uint32) * left.astype(jnp.uint32) // jnp.uint32(self.steps)
+        return whole * left + parts.astype(left.dtype)
 
     def log_snr(self, i: Int[Array, ""]) -> Float[Array, ""]:
         """The λ of the time at which step i begins."""

@@ -129,7 +129,12 @@ def clipped_sum(
         examples = jax.vmap(lambda key, x0: example_of(key, x0, noise, method, features))(keys, rows[own])
         norms = jax.vmap(lambda one: row_norm(network, one, method))(examples)
         factors = jnp.minimum(1.0, clip * (1 - _ROUNDING) / jnp.maximum(norms, 1e-20))
-        weights = jnp.where(taken & jnp.isfinite(norms), factors, 0.0)
+        is_ok = taken & jnp.isfinite(norms)
+        weights = jnp.where(is_ok, factors, 0.0)
+        # A weight of 0 does not make NaN 0.
+        examples = jax.tree.map(
+            lambda of: jnp.where(is_ok.reshape(-1, *[1] * (of.ndim - 1)), of, jnp.zeros_like(of)), examples
+        )
 
         def weighted(network: Weights) -> Float[Array, ""]:
             return jnp.sum(weights * jax.vmap(lambda one: _loss(network, one, method))(examples))

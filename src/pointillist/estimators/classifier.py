@@ -104,6 +104,7 @@ class DiffusionClassifier(ClassifierMixin, BaseEstimator):
         """
         model = self._fitted()
         codec, process = numbers_only(model.model_, "a classifier by denoising is")
+        process.check_noise_levels("a classifier by denoising")
         denoiser = process.denoiser(model.model_.network)
         assert isinstance(denoiser, ConditionalDenoiser)
         n_classes = len(model.classes_)

@@ -180,8 +180,11 @@ def _nearest(queries: Rows, records: Rows, k: int) -> tuple[Rows, NDArray[np.int
         return distances, indices.astype(np.int64)
     from sklearn.neighbors import NearestNeighbors
 
+    # Neighbors are found from inner products, in which a large constant would drown distances.
+    middle = records.mean(axis=0)
+    queries, records = queries - middle, records - middle
     indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(records).kneighbors(queries, return_distance=False)
-    # They were found from inner products, in which small distances drown: to be measured again.
+    # Small distances drown all the same: to be measured again.
     distances = np.stack([np.linalg.norm(queries - records[column], axis=1) for column in indices.T], axis=1)
     return distances, indices.astype(np.int64)
 

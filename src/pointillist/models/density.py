@@ -42,6 +42,7 @@ def log_density(model: Learned, rows: Float[np.ndarray, "n d"] | MixedTable) -> 
             "the density is that of all classes together, and this model was never trained without labels: fit it "
             "with p_uncond above 0"
         )
+    process.check_noise_levels("a density")
     repeating = codec.scaling.repeating
     if len(repeating):
         names = codec.names or range(codec.n_columns)

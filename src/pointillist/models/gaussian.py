@@ -14,7 +14,7 @@ from pointillist.diffusion.given_sampling import CentredSampler, GivenSampler
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
-from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear
+from pointillist.diffusion.schedules import LOWEST_LAMBDA, SCHEDULES, Schedule, linear
 from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.keys import HostStream, generator_of
@@ -195,6 +195,16 @@ class GaussianProcess(Process):
         if learned.classes is not None and self.p_uncond == 0 and not has_label:
             raise ValueError(
                 f"{what} needs a model trained without labels too: give labels, or fit it with p_uncond above 0"
+            )
+
+    def check_noise_levels(self, what: str) -> None:
+        """Raises a ValueError if the noise at t = 1 is not below that where solvers begin."""
+        ends = [1, int(self.schedule.timesteps)]
+        lambda_1, lambda_T = np.log(np.asarray(self.schedule.alpha)[ends] / np.asarray(self.schedule.sigma)[ends])
+        if lambda_1 <= max(lambda_T, LOWEST_LAMBDA):
+            raise ValueError(
+                f"{what} needs a model of more than one noise level, and the noise at its first is nearly all: fit it "
+                "with more timesteps"
             )
 
     def _check_given(self, learned: Learned, request: Request, name: Any) -> None:

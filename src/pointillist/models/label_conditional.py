@@ -35,6 +35,7 @@ class LabelConditional(Conditional):
             raise ValueError("the labels of a model of numbers are predicted alone: ask for them, or for other columns")
         if labels is not None:
             raise ValueError(f"target {self.targets[0]!r} is given by labels too: leave labels out")
+        process.check_noise_levels("conditional")
         self._own: Classes = classes
         self._codec = codec
         denoiser = process.denoiser(model.network)

@@ -124,7 +124,7 @@ def orders(tokens: Tokens, asked: list[int]) -> Int[np.ndarray, "orders T"]:
 
     Tokens without a choice, and those that are not asked for, are in step `GIVEN`.
     """
-    with_choice = [place for place in asked if tokens.sizes[place] > 1]
+    with_choice = [place for place in sorted(asked) if tokens.sizes[place] > 1]
     n = len(with_choice)
     rng = np.random.default_rng(0)
     drawn = [np.arange(n)] if tokens.are_in_turn else [rng.permutation(n) for _ in range(ORDERS)]

@@ -30,6 +30,7 @@ class NumberConditional(Conditional):
         self._codec, self._process = codec, process
         self._places = [codec.place(name) for name in self.targets]
         process.check_asked(model, "conditional", has_label=labels is not None)
+        process.check_noise_levels("conditional")
         varies = codec.scaling.varies
         for name, place in zip(self.targets, self._places, strict=True):
             if not varies[place]:
@@ -58,7 +59,7 @@ class NumberConditional(Conditional):
 
         points = normal_points(POINTS).values
         values = self._unrounded(self._quantiles(known, points), 0)
-        below = np.stack([ndtr(np.interp(edges, own, points, -np.inf, np.inf)) for own in values])
+        below = np.stack([ndtr(np.interp(edges, np.sort(own), points, -np.inf, np.inf)) for own in values])
         return np.diff(below, axis=1, prepend=0, append=1)
 
     def _classes(self) -> np.ndarray | None:
