@@ -424,7 +424,7 @@ def test_floors_that_differ_between_settings_and_missing_ones(make):
     axes = metrics_of(results).axes[0]
     assert any(list(line.get_ydata()) == [29, 27] for line in axes.lines)
     results.store._connection.execute("DELETE FROM floors")
-    assert "data against data" not in " ".join(all_text(metrics_of(results)))
+    assert "data against data" not in " ".join(all_text(metrics_of(Results(results.store))))
 
 
 @pytest.mark.parametrize("text", [r"costs $5 and $\x", r"\$x$ $\frac{$", "$\\x$ \x1b[31m\n[/b]"])

@@ -106,7 +106,7 @@ class Row:
 
 
 class Results:
-    """Everything a store holds of its study.
+    """Everything a store holds of its study; what is read once stays, whatever the store gets after.
 
     Raises:
         StoreError: If the store holds no study, or one that no spec can have asked for.
@@ -128,6 +128,9 @@ class Results:
                 n: with_columns(replace(kept[key], name=n), columns.get(n)) for n, key in self.fingerprints.items()
             }
             check_kinds(self.spec, self._datasets)
+        # Tables, figures and the page ask again and again.
+        self._rows: dict[Section, list[Row]] = {}
+        self._prior_kls: dict[tuple[str, Settings], float] = {}
 
     @cached_property
     def fewest_seeds(self) -> int:
@@ -162,12 +165,14 @@ class Results:
 
     def rows(self, section: Section) -> list[Row]:
         """Makes the rows of a section's table, by data set, then metric."""
-        return [
-            self._row(section, name, q.name, q.title, q.better)
-            for name in section.datasets
-            for q in QUANTITIES[section.kind].values()
-            if q.name != "nll" or _has_likelihoods(section, name)
-        ]
+        if section not in self._rows:
+            self._rows[section] = [
+                self._row(section, name, q.name, q.title, q.better)
+                for name in section.datasets
+                for q in QUANTITIES[section.kind].values()
+                if q.name != "nll" or _has_likelihoods(section, name)
+            ]
+        return self._rows[section]
 
     def class_rows(self, section: Section) -> list[Row]:
         """Makes rows for some quantities of each class alone, by data set; none if rows have no classes."""
@@ -235,7 +240,10 @@ class Results:
 
     def prior_kl(self, name: str, settings: Settings) -> float:
         """KL(q(x_T | x_0) ‖ N(0, I)) in nats, averaged over the data set's rows: a bound on that of q(x_T)."""
-        return prior_kl(settings.noise_schedule(), self.dataset(name).rows)
+        asked = name, settings
+        if asked not in self._prior_kls:
+            self._prior_kls[asked] = prior_kl(settings.noise_schedule(), self.dataset(name).rows)
+        return self._prior_kls[asked]
 
     def prior_is_off(self, name: str, settings: Settings) -> bool:
         """Whether the sampler may start from a wrong distribution: by that bound, above `KL_LIMIT` nats per column."""
