@@ -84,10 +84,11 @@ MECHANISMS = "MCAR", "MAR", "MNAR"
 
 
 def removed(rows: pd.DataFrame, seed: int, mechanism: str = "MCAR") -> np.ndarray:
-    """Chooses cells to remove, shape (n, d); a row keeps at least one."""
+    """Chooses cells to remove, shape (n, d), of all columns but y; a row that would lose all others keeps one."""
     rng = np.random.default_rng(seed)
-    is_removed = rng.random(rows.shape) < chances(rows, mechanism)
-    is_removed[np.arange(len(rows)), rng.integers(0, rows.shape[1], len(rows))] = False
+    is_removed = (rng.random(rows.shape) < chances(rows, mechanism)) & (rows.columns != "y")
+    empty = np.flatnonzero(is_removed[:, rows.columns != "y"].all(axis=1))
+    is_removed[empty, rng.choice(np.flatnonzero(rows.columns != "y"), len(empty))] = False
     return is_removed
 
 
@@ -285,7 +286,7 @@ def main() -> None:
         runs: dict[str, list[dict[str, float]]] = {}
         for seed in range(options.repeats if name in asked else 0):
             whole = table.divided(0.2, seed)[0].reset_index(drop=True)
-            is_removed = removed(whole, seed) & (whole.columns != "y")
+            is_removed = removed(whole, seed)
             for way, (draws, seconds) in filled(
                 options.methods, whole.mask(is_removed), options.settings, DRAWS, seed
             ).items():
