@@ -165,7 +165,7 @@ INSTALLED_FROM := .venv/bin/python pyproject.toml constraints.txt src/pointillis
 	touch .venv/core $@
 
 .venv/docs: .venv/core
-	$(INSTALL) --editable '.[docs]'
+	$(INSTALL) --editable '.[docs,notebooks]'
 	touch $@
 
 # Which versions are the lowest allowed is for uv to say: pip cannot.

@@ -1,9 +1,9 @@
 """Which process suits a table of numbers: Gaussian or masked diffusion, by how much its columns repeat.
 
-FOLDER holds tables as NAME.csv.gz, with types.json, which says which columns of each are categorical or binary; those
-and columns of text are left out, as are tables with fewer than two columns left. Rows are split 80/20, at most 5,000 of
-them. The measure is the area under the curve of boosted trees that distinguish generated from held-out rows, at most
-2,000 a side. "Repeated" is the largest share of a column's cells whose value many cells have, by which
+FOLDER holds tables as NAME.csv.gz, with types.json, which says which columns of each are categories; those, a binary
+last column and columns of text are left out, as are tables with fewer than two columns left. Rows are split 80/20, at
+most 5,000 of them. The measure is the area under the curve of boosted trees that distinguish generated from held-out
+rows, at most 2,000 a side. "Repeated" is the largest share of a column's cells whose value many cells have, by which
 `Diffusion(process="auto")` chooses (`pointillist.points.repeats`).
 """
 

@@ -164,6 +164,11 @@ def main() -> None:
             {key: value if key in ("dataset", "method") else float(value or "nan") for key, value in row.items()}
             for row in csv.DictReader(file)
         ]
+    for row in reported:
+        # 0 stands for a distance that was not measured, but for that of the training rows from themselves.
+        for key in ("W_test", "W_train"):
+            if row[key] == 0 and row["method"] != "training_rows":
+                row[key] = float("nan")
     methods = sorted({row["method"] for row in reported})
     head = ["table", "W1 to test", "W1 to training", "coverage of test", "of training", "nearer to training", "fit, s"]
     print(f"| {' | '.join([*head, *(f'{method}: W1 to test, coverage' for method in methods)])} |")
@@ -176,13 +181,16 @@ def main() -> None:
         others = {row["method"]: row for row in reported if row["dataset"] == name}
         print(line(name, results[name], {method: others[method] for method in methods}), flush=True)
     keys = (*MEASURES, "nearer")
-    means = {key: statistics.mean(found[key] for found in results.values()) for key in keys}
+    lacking = {row["dataset"] for row in reported if any(np.isnan(row[key]) for key in MEASURES)}
+    lacking |= {name for name, found in results.items() if any(np.isnan(found[key]) for key in keys)}
+    whole = [name for name in results if name not in lacking]
+    means = {key: statistics.mean(results[name][key] for name in whole) for key in keys}
     seconds = sum(found["fit_s"] for found in results.values())
     theirs = {}
     for method in methods:
-        rows = [row for row in reported if row["method"] == method and row["dataset"] in results]
+        rows = [row for row in reported if row["method"] == method and row["dataset"] in whole]
         theirs[method] = {key: statistics.mean(row[key] for row in rows) for key in MEASURES}
-    print(line("mean; seconds: sum", means | {"fit_s": seconds}, theirs))
+    print(line(f"mean of {len(whole)}; seconds: sum", means | {"fit_s": seconds}, theirs))
     report("small_tables", {"settings": settings, "splits": options.splits, "tables": results, "mean": means})
 
 

@@ -175,7 +175,7 @@ def main() -> int:
     asked = parser.parse_args()
     os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
     tables = _tables()
-    chosen = [each for each in tables if each[0] in asked.only] if asked.only else tables[asked.first : asked.tables]
+    chosen = [each for each in tables if each[0] in asked.only] if asked.only else tables[asked.first :][: asked.tables]
     kept = RESULTS[not asked.untrained]
     known, worker, start = _results(kept), None, time.monotonic()
     OUTPUT.mkdir(exist_ok=True)

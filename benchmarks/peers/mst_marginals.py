@@ -15,11 +15,19 @@ import numpy as np
 from mbi import Dataset, Domain, LinearMeasurement
 from mbi.estimation import MirrorDescent
 
+ORDERS = 1 + np.geomspace(1e-3, 1e4, 20_000)
+"""Orders of Rényi divergences among which the best is taken."""
+
 
 def rho_of(epsilon: float, delta: float) -> float:
-    """The ρ whose (ε, δ) these are: ε = ρ + 2 √(ρ log(1 / δ))."""
-    root = math.sqrt(math.log(1 / delta))
-    return (math.sqrt(root**2 + epsilon) - root) ** 2
+    """The largest ρ of which (ε, δ) follow (Canonne, Kamath & Steinke 2020, arXiv 2004.00010, proposition 12)."""
+    low, high = 0.0, epsilon
+    for _ in range(60):
+        middle = (low + high) / 2
+        exponents = (ORDERS - 1) * (ORDERS * middle - epsilon) + ORDERS * np.log1p(-1 / ORDERS) - np.log(ORDERS - 1)
+        is_private = exponents.min() <= math.log(delta)
+        low, high = (middle, high) if is_private else (low, middle)
+    return low
 
 
 def main() -> None:
