@@ -182,12 +182,13 @@ def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = (), unread
 
 def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
     """A data frame without the columns that are not wanted, which may hold anything; all else as it is."""
+    if not nw.dependencies.is_pandas_dataframe(X) and not nw.dependencies.is_polars_dataframe(X):
+        return X
     texts = {*map(str, wanted)}
-    if nw.dependencies.is_pandas_dataframe(X):
-        return X.loc[:, [str(name) in texts for name in X.columns]]
-    if nw.dependencies.is_polars_dataframe(X):
-        return X.select([name for name in X.columns if name in texts])
-    return X
+    is_wanted = [str(name) in texts for name in X.columns]
+    if all(is_wanted):
+        return X
+    return X.loc[:, is_wanted] if nw.dependencies.is_pandas_dataframe(X) else X[:, is_wanted]
 
 
 def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
