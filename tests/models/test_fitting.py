@@ -242,7 +242,7 @@ def test_a_failing_fit_leaves_everything():
 
 
 def test_a_schedule_that_leaves_signal_is_told():
-    with pytest.warns(UserWarning, match=r"KL\(q\(x_T\) ‖ N\(0, I\)\) is 0\.\d+ nats per column, above 0\.01"):
+    with pytest.warns(UserWarning, match=r"KL\(q\(x_T \| x_0\) ‖ N\(0, I\)\) is 0\.\d+ nats per column, above 0\.01"):
         Diffusion(**QUICK | {"epochs": 1}, schedule="linear").fit(X)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
