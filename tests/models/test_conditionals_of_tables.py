@@ -7,7 +7,7 @@ from scipy.stats import norm
 from test_mixed_density import KIND, RNG, SIZE, TABLE, N, density, smooth
 from test_process_contract import untrained
 
-from pointillist.models import conditional
+from pointillist.models import filling
 from pointillist.models.conditionals import conditional_of
 from pointillist.models.predictive import Predictive, normal_points
 
@@ -147,8 +147,8 @@ def test_blocks_of_rows_change_nothing(model, monkeypatch):
         return [*parts, *of_both.predict(rows).values()]
 
     whole = answers()
-    monkeypatch.setattr(conditional, "MOST_VALUES", 1)
-    monkeypatch.setattr(conditional, "ROWS_PER_CHUNK", 4)
+    monkeypatch.setattr(filling, "MOST_VALUES", 1)
+    monkeypatch.setattr(filling, "ROWS_PER_CHUNK", 4)
     for one, other in zip(whole, answers(), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-5)
 

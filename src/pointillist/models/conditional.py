@@ -1,7 +1,7 @@
 """`Conditional`: the distribution of some columns of a table given the others."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import RandomState
-from pointillist.engine.sampling import ROWS_PER_CHUNK
-from pointillist.models.filling import MOST_VALUES, completed, completions
+from pointillist.models.filling import blocks, completed, completions
 from pointillist.models.predictive import (
     COMPLETIONS,
     DRAWS,
@@ -234,10 +233,3 @@ class Conditional(ABC):
     @abstractmethod
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
         """Values of a target as the column holds them, perhaps rounded to its digits."""
-
-
-def blocks(known: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np.ndarray, " m"]]:
-    """Yields the places of rows, so many together that as many draws of each are held in memory."""
-    size = max(1, MOST_VALUES // (n_draws * known.shape[1]) // ROWS_PER_CHUNK) * ROWS_PER_CHUNK
-    for first in range(0, len(known), size):
-        yield np.arange(first, min(first + size, len(known)))

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from pointillist.diffusion.given_sampling import Completions
 from pointillist.diffusion.token_sampling import HIDDEN
 from pointillist.engine.mapping import map_rows
+from pointillist.engine.sampling import ROWS_PER_CHUNK
 from pointillist.models.drawing import streamed
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.given import with_labels
@@ -26,7 +27,7 @@ tables of 178 to 214 rows, the mean distance to removed cells was up to 6 % long
 2 % with 20."""
 
 MOST_VALUES = 2**24
-"""Number of drawn values that are held at a time for medians."""
+"""Number of drawn values that are held at a time for medians and predictions."""
 
 
 def check_statistic(statistic: Any, *, is_alone: bool) -> None:
@@ -151,10 +152,16 @@ def _many(
     model: Learned, known: Float[np.ndarray, "n width_and_label"], rows: Int[np.ndarray, " m"]
 ) -> Iterator[tuple[Int[np.ndarray, " k"], Float[np.ndarray, "draws k width"]]]:
     """`MEDIAN_OF` completions of some of the rows, and then of others, beside their places."""
-    n_rows = max(1, MOST_VALUES // (MEDIAN_OF * known.shape[1]))
-    for first in range(0, len(rows), n_rows):
-        own = rows[first : first + n_rows]
+    for places in blocks(known[rows], MEDIAN_OF):
+        own = rows[places]
         yield own, completions(model, known[own], MEDIAN_OF)
+
+
+def blocks(known: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np.ndarray, " m"]]:
+    """Yields the places of rows, so many together that as many draws of each are held in memory."""
+    size = max(1, MOST_VALUES // (n_draws * known.shape[1]) // ROWS_PER_CHUNK) * ROWS_PER_CHUNK
+    for first in range(0, len(known), size):
+        yield np.arange(first, min(first + size, len(known)))
 
 
 def _filling(model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any) -> Drawing:

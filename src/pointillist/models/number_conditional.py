@@ -7,8 +7,8 @@ from jaxtyping import Float
 
 from pointillist.diffusion.given_sampling import ColumnDensity, ColumnQuantiles
 from pointillist.engine.mapping import map_rows
-from pointillist.models.conditional import Conditional, Known, LogProbability, blocks
-from pointillist.models.filling import completions
+from pointillist.models.conditional import Conditional, Known, LogProbability
+from pointillist.models.filling import blocks, completions
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.given import with_labels
 from pointillist.models.given_numbers import known_numbers, rows_with_gaps
