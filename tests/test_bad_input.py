@@ -240,7 +240,7 @@ SAMPLES = {
     "n = 0": ("plain.model -n 0", "-n must be at least 1, not 0"),
     "negative n": ("plain.model -n -3", "-n must be at least 1, not -3"),
     "n of letters": ("plain.model -n many", "Invalid value for '--rows' / '-n': "),
-    "an unknown label": ("classes.model -n 3 --class up", "unknown label 'up': the model knows left, right"),
+    "an unknown label": ("classes.model -n 3 --class up", "unknown label 'up': the model knows 'left', 'right'"),
     "a label without classes": ("plain.model -n 3 --class up", "plain.model: was fitted without labels: leave --class"),
     "guidance without classes": ("plain.model -n 3 --guidance 1", "guidance needs a model with classes, and this one"),
     "negative guidance": ("classes.model -n 3 --guidance -1", "guidance must be a number from 0 to 3e38, not -1.0"),

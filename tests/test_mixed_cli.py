@@ -16,9 +16,9 @@ from pyarrow import csv, parquet
 from pointillist import Diffusion, between
 from pointillist.cli import main
 from pointillist.cli.calibrating import calibrated
-from pointillist.cli.conditions import _category, where_of
+from pointillist.cli.conditions import category_of, where_of
 from pointillist.models.saving import load_model
-from pointillist.points import CsvForm, MixedTable, read_any
+from pointillist.points import MixedTable, read_any
 from pointillist.points.number_codec import NumberCodec
 
 SMALL = ("--width", 32, "--depth", 1, "--batch-size", 32)
@@ -91,7 +91,7 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert code == 0 and "oosted" in shown and "independent columns" in shown
     code, shown, _ = run("evaluate", "m", f"pets.{ending}", "--figure", "pets.png")
     assert code == 0 and "oosted" in shown and Path("pets.png").stat().st_size > 10_000
-    found = calibrated(Path("m"), MixedTable(old), Path(f"pets.{ending}"), "weight", CsvForm(), 0)
+    found = calibrated(load_model(Path("m")), MixedTable(old), MixedTable(old), "weight", 0)
     assert found.n_rows == N and found.crps < 0.5 * found.marginal_crps and found.coverage[1] > 0.6
     code, shown, _ = run("evaluate", f"new.{ending}", f"pets.{ending}", "--json")
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
@@ -418,9 +418,9 @@ def test_names_may_have_an_equals_sign():
 
 
 def test_categories_that_differ_in_capitals_are_asked_for_by_their_own():
-    parse = partial(_category, known=["A", "a", "b"])
+    parse = partial(category_of, known=["A", "a", "b"])
     assert [parse(text) for text in ("A", "a", "B", " b ")] == ["A", "a", "b", "b"]
-    assert _category(" A", ["A", "a"]) == " A"
+    assert category_of(" A", ["A", "a"]) == " A"
 
 
 def test_times_are_in_the_time_zone_of_their_column(run):
@@ -486,7 +486,7 @@ def test_predicted_times_are_measured_in_the_time_of_their_column(run):
         column = table["fed"].cast(pa.timestamp(unit, "UTC"))
         parquet.write_table(table.set_column(1, "fed", column), "held.parquet")
         data = read_any(Path("fed.parquet"), is_mixed=True)
-        found = calibrated(Path("m"), data, Path("held.parquet"), "fed", CsvForm(), 0)
+        found = calibrated(load_model(Path("m")), data, read_any(Path("held.parquet"), is_mixed=True), "fed", 0)
         assert found.n_rows == 300 and found.crps < 1.1 * found.marginal_crps
         assert abs(np.subtract(found.coverage, (0.5, 0.8, 0.9, 0.95))).max() < 0.12
 
@@ -506,7 +506,7 @@ def test_numbers_with_labels_of_numbers_are_evaluated(run):
     assert json.loads(shown)["audit"].startswith("No audit: unknown label 2")
     with_holes = table.set_column(0, "a", pa.array(np.where(np.arange(300) == 3, None, y).tolist(), pa.float64()))
     csv.write_csv(with_holes, "holes.csv")
-    assert "has NaN in row 3, column 'a'" in run("score", "m", "holes.csv", "-o", "s.csv")[2]
+    assert "has NaN in row 4, column 'a'" in run("score", "m", "holes.csv", "-o", "s.csv")[2]
 
 
 def test_files_have_the_columns_of_an_array_by_place(run):

@@ -146,6 +146,28 @@ def test_labels_of_a_table_are_given_where_cells_are_filled(run, capsys):
     assert list(filled) == list(gaps) and filled["id"].tolist() == gaps["id"].tolist()
 
 
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_labels_none_of_which_is_known_are_filled(run, ending):
+    rows = pandas.DataFrame({"x": np.arange(60.0), "kind": [10, 20, 30] * 20, "y": np.arange(60.0) ** 0.5})
+    rows.to_csv("rows.csv", index=False)
+    gaps = pyarrow.table({"x": pyarrow.array(rows["x"]), "kind": pyarrow.nulls(60), "y": pyarrow.array(rows["y"])})
+    (pyarrow.parquet.write_table if ending == ".parquet" else pyarrow.csv.write_csv)(gaps, f"gaps{ending}")
+    run("fit", "rows.csv", "--target", "kind", "--out", "m", "--epochs", 1, *SMALL)
+    run("impute", "m", f"gaps{ending}", "--out", "filled.csv")
+    filled = pandas.read_csv("filled.csv")
+    assert filled["kind"].dtype == int and {*filled["kind"]} <= {10, 20, 30}
+    np.testing.assert_array_equal(filled[["x", "y"]], rows[["x", "y"]])
+
+
+def test_labels_are_given_as_files_write_them(run):
+    np.save("rows.npy", np.column_stack([X, X**0.5, np.arange(60) % 3]))
+    run("fit", "rows.npy", "--target", -1, "--out", "m", "--epochs", 1, *SMALL)
+    for number, given in enumerate((["--where", "2=1"], ["--where", "2=1.0"], ["--class", "1"])):
+        run("sample", "m", "-n", 5, "-o", f"{number}.npy", *given)
+    drawn = [np.load(f"{number}.npy") for number in range(3)]
+    assert (drawn[0][:, 2] == 1).all() and (drawn[0] == drawn[1]).all() and (drawn[0] == drawn[2]).all()
+
+
 def test_labels_that_differ_in_nothing_but_capitals(run):
     rows = pyarrow.table({"x": X, "y": X**0.5, "kind": np.array(["A", "a", "b"])[np.arange(60) % 3]})
     pyarrow.csv.write_csv(rows, "rows.csv")
@@ -271,11 +293,12 @@ main()
 
 
 @pytest.mark.parametrize(
-    "stop,status", [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+    "stop,status,fresh",
+    [(signal.SIGINT, 130, ["--fresh"]), pytest.param(signal.SIGTERM, 143, [], marks=pytest.mark.slow)],
 )
-def test_a_stopped_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path, stop, status):
+def test_a_stopped_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path, stop, status, fresh):
     np.save("rows.npy", np.random.default_rng(0).normal(size=(50, 2)))
-    command = ["fit", "rows.npy", "--epochs", "3000000", *SMALL, "--out"]
+    command = ["fit", "rows.npy", "--epochs", "3000000", *SMALL, *fresh, "--out"]
     process = subprocess.Popen(
         [sys.executable, "-c", OFTEN, *command, "m"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
@@ -285,7 +308,7 @@ def test_a_stopped_fit_leaves_what_the_next_run_goes_on_from(run, tmp_path, stop
             break
     process.send_signal(stop)
     _, shown = process.communicate(timeout=60)
-    assert process.returncode == status and "Run the same command again to continue." in shown
+    assert process.returncode == status and f"the same command again{' without' * len(fresh)}" in shown
     assert {path.name for path in tmp_path.iterdir()} - {"m.checkpoint.previous"} == {"m.checkpoint", "rows.npy"}
     run("fit", "rows.npy", "--epochs", "40", *SMALL, "--fresh", "--out", "m")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "rows.npy"]

@@ -12,6 +12,7 @@ from pointillist.cli import main
 from pointillist.metrics import boosted_two_sample
 from pointillist.models.fitting import prepare
 from pointillist.points.number_codec import NumberCodec
+from pointillist.points.token_codec import TokenCodec
 
 QUICK = {"width": 16, "depth": 1, "epochs": 2, "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -133,3 +134,15 @@ def test_files_of_numbers_that_repeat(tmp_path, monkeypatch, capsys):
     assert new.shape == (40, 5) and (new[:, 4] == 1).all() and (new[:, 2] == -1).all()
     assert run("fit", "a.csv", "-o", "m", *fit)[0] == 0 and run("sample", "m", "-n", 40, "-o", "new.csv")[0] == 0
     assert csv.read_csv("new.csv").column_names == ["n", "x", "stars", "y"]
+
+
+def test_objects_that_are_numbers_are_taken_as_numbers_are():
+    rng = np.random.default_rng(0)
+    counts, flags = rng.integers(0, 5, 200), rng.random(200) < 0.3
+    frame = pandas.DataFrame({"count": counts, "flag": flags, "x": rng.normal(size=200)})
+    of_objects = Diffusion(**QUICK).fit(frame.to_numpy())
+    drawn = of_objects.sample(20, random_state=0)
+    assert isinstance(of_objects.model_.codec, TokenCodec)
+    assert {*drawn[:, 0]} <= {*range(5)} and {*drawn[:, 1]} <= {0, 1}
+    whole = Diffusion(**QUICK, process="gaussian").fit(frame[["count", "count"]].astype(object).to_numpy())
+    assert whole.sample(3, random_state=0).dtype == np.int64

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from pointillist import Diffusion, DiffusionClassifier, between
+from pointillist import Diffusion, DiffusionClassifier, between, missing, one_of
 from pointillist.models.given_numbers import column_values, rows_with_gaps
 from pointillist.points.layout import Layout
 from pointillist.points.number_codec import NumberCodec
@@ -252,6 +252,67 @@ def test_labels_are_predicted_as_the_classifier_does_and_by_bayes_rule(of_classe
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_labels_come_in_any_container(of_classes):
+    gaps = pd.DataFrame({"a": [0.5, np.nan, 1.0], "b": [np.nan, 0.2, 1.0]})
+    known = of_classes.impute(gaps, labels=["no", "yes", "no"], random_state=0)
+    for kind in ("category", "string", object):
+        found = of_classes.impute(gaps, labels=pd.Series(["no", "yes", "no"], dtype=kind), random_state=0)
+        pd.testing.assert_frame_equal(found, known)
+    some = of_classes.impute(gaps, labels=["no", "yes", None], random_state=0)
+    pd.testing.assert_frame_equal(
+        of_classes.impute(gaps, labels=pd.Series(["no", "yes", None], dtype="string"), random_state=0), some
+    )
+    view = of_classes.conditional("label")
+    odd = gaps[2:].assign(label="no", note=[{}])
+    assert np.isfinite(view.log_prob(odd)).all()
+    assert of_classes.conditional(np.array(["a"])).targets == ("a",)
+
+
+def test_labels_drawn_given_rows_owe_nothing_to_those_that_the_rows_were_drawn_with(of_classes):
+    rows, labels = of_classes.sample(2000, return_labels=True, random_state=0)
+    p = of_classes.conditional("label").predict_proba(rows)
+    drawn = of_classes.conditional("label").sample(rows, random_state=0)[:, 0]
+    # Of independent labels with these probabilities.
+    expected, error = (p**2).sum(axis=1).mean(), 0.5 / 2000**0.5
+    assert abs((drawn == labels).mean() - expected) < 4 * error
+
+
+def test_a_class_has_its_mean_from_a_given_start_too(of_classes):
+    prior = np.random.default_rng(1).normal(size=(4000, 2))
+    for label in ("no", "yes"):
+        means = [
+            of_classes.sample(4000, labels=label, random_state=0).mean(),
+            of_classes.sample(prior=prior, labels=label).mean(),
+        ]
+        np.testing.assert_allclose(means[1], means[0], atol=4 * (2 / 4000) ** 0.5)
+
+
+def test_what_labels_cannot_be(of_classes):
+    for asked, message in (
+        ({"where": {"label": None}}, "column 'label' holds labels, none of which is missing"),
+        ({"where": {"label": missing}}, "column 'label' holds labels, none of which is missing"),
+        ({"where": {"label": between("no", "yes")}}, "give one label, or one per row"),
+        ({"labels": np.ma.array(["no", "yes"], mask=[1, 0])}, "labels has masked values"),
+        ({"prior": np.ma.array(np.zeros((2, 2)), mask=[[1, 0], [0, 0]])}, "prior has masked values"),
+        ({"labels": "no", "guidance": 1.0, "guidance_interval": 0.5}, r"guidance_interval must be \(low, high\)"),
+        ({"labels": "no", "guidance": 1.0, "guidance_interval": (0.5, None)}, "guidance_interval must be"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            of_classes.sample(2, **asked)
+    assert len(of_classes.sample(2, where={"label": one_of("no")})) == 2
+
+
+def test_columns_may_be_called_as_parts_of_a_request_are():
+    frame = pd.DataFrame(ROWS[:300], columns=["prior", "labels", "n_samples"])
+    recipe = {"width": 16, "depth": 1, "epochs": 1, "p_given": 0.5}
+    for process in ("gaussian", "masked"):
+        model = Diffusion(process=process, random_state=0, **recipe).fit(frame)
+        for name in frame.columns:
+            one = model.sample(4, where={name: 0.5}, random_state=0)
+            each = model.sample(where={name: [0.5, 0.25, 0.125]}, random_state=0)
+            assert len(one) == 4 and (one[name] == 0.5).all() and each[name].tolist() == [0.5, 0.25, 0.125]
 
 
 def test_whole_numbers_have_probabilities():

@@ -92,6 +92,10 @@ def test_autoguidance_leads_away_from_a_worse_model(plain, conditional):
     other = Diffusion(**QUICK | {"epochs": 1, "timesteps": 50}).fit(UNITS)
     with pytest.raises(ValueError, match="the same scaling and noise schedule"):
         plain.sample(5, worse=other, guidance=1.0)
+    # Of bounds that are the same, and other units.
+    one, two = (Diffusion(**QUICK | {"epochs": 1}, scaling="minmax").fit(unit * abs(UNITS)) for unit in (1.0, 2.0))
+    with pytest.raises(ValueError, match="the same scaling and noise schedule"):
+        one.sample(5, worse=two, guidance=1.0)
 
 
 @pytest.mark.parametrize("steering", ["svdd_pm", pytest.param("feynman_kac", marks=pytest.mark.slow)])
@@ -234,6 +238,13 @@ def test_a_picture_has_the_columns_the_right_way_round():
     points = pandas.DataFrame({"a": a.ravel(), "b": b.ravel()})
     np.testing.assert_allclose(drawn.ravel(), np.exp(model.score_samples(points)), rtol=1e-4, atol=1e-9)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("a", "b")
+
+
+def test_the_picture_of_integers_is_not_of_rounded_points():
+    model = Diffusion(**QUICK, random_state=0, process="gaussian").fit(np.round(UNITS * [1, 100]).astype(np.int64))
+    ax = model.plot_density(n_grid=7)
+    drawn = np.asarray(ax.collections[0].get_array()).reshape(7, 7)
+    assert len(np.unique(drawn)) == 49
 
 
 def test_no_density_of_all_classes_without_p_uncond():

@@ -346,6 +346,16 @@ def test_a_damaged_or_empty_checkpoint_falls_back_to_the_one_before(tmp_path, mo
     assert weights(Diffusion(**QUICK).fit(X, checkpoint=last)).tobytes() == whole.tobytes()
 
 
+def test_a_damaged_state_does_not_take_the_place_of_the_one_before(tmp_path, monkeypatch):
+    last, before = tmp_path / "c", tmp_path / "c.previous"
+    stopped(last, monkeypatch)
+    flipped(last, -100)
+    whole = before.read_bytes()
+    with pytest.warns(UserWarning, match="resuming from"):
+        stopped(last, monkeypatch, writes=1)
+    assert last.exists() and before.read_bytes() == whole
+
+
 def test_every_flipped_bit_of_a_checkpoint_is_told(tmp_path, monkeypatch):
     last = tmp_path / "c"
     stopped(last, monkeypatch, writes=1)

@@ -22,12 +22,14 @@ from pointillist.models.row_model import Record, RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.points.conditions import between, one_of
 from pointillist.points.mixed import MixedTable
+from pointillist.points.token_codec import TokenCodec
 
 N = 300
 RNG = np.random.default_rng(0)
 NUMBERS = np.stack([RNG.normal(10, 3, N), RNG.integers(0, 50, N)], axis=1)
 LABELS = RNG.choice(["a", "b", "c"], N, p=[0.5, 0.3, 0.2])
 TABLE = pa.table({"size": NUMBERS[:, 0], "city": RNG.choice(["x", "y"], N), "kind": LABELS})
+PAIRED = pa.table({"size": NUMBERS[:, 0] + 0.1 * NUMBERS[:, 1], "weight": NUMBERS[:, 0] ** 2, "city": TABLE["city"]})
 TINY = {"width": 8, "depth": 1, "time_embedding": 4, "class_embedding": 4, "timesteps": 20, "random_state": 3}
 
 
@@ -76,6 +78,9 @@ PROCESSES = {
         has_classes=False,
     ),
     "masked, of a label column": Case(lambda: untrained(MixedTable(TABLE, "kind")), OF_NUMBERS),
+    "masked, with numbers": Case(
+        lambda: untrained(PAIRED), {"label", "labels", "return_labels", "guidance", *OF_NUMBERS}, has_classes=False
+    ),
     "masked, of labels apart": Case(lambda: untrained(TABLE.drop("kind"), LABELS), OF_NUMBERS),
 }
 """Every process, as a model of it."""
@@ -185,6 +190,11 @@ def test_a_process_says_how_it_makes_noise(model):
         assert sigma_data is None
         return
     assert isinstance(schedule, Schedule)
+    if isinstance(model.codec, TokenCodec):
+        covariance, basis = sigma_data
+        n = len(model.codec.encoding.with_number)
+        assert covariance.shape == basis.shape == (n, n) and (np.linalg.eigvalsh(covariance) > 0).all()
+        return
     assert sigma_data.shape == (model.codec.width,) and sigma_data.dtype == np.float32 and (sigma_data > 0).all()
 
 

@@ -83,7 +83,7 @@ def _show_warning(
 
 
 def _in_one_line(error: Exception) -> str:
-    if isinstance(error, MemoryError):
+    if _is_out_of_memory(error):
         return "not enough memory: give fewer rows or a smaller model"
     # Usage errors of the command-line library give their text by a method of their own.
     text = error.format_message() if hasattr(error, "format_message") else str(error)
@@ -94,4 +94,11 @@ def _in_one_line(error: Exception) -> str:
 def _is_bad_input(error: Exception) -> bool:
     import sqlite3
 
-    return hasattr(error, "format_message") or isinstance(error, ValueError | OSError | MemoryError | sqlite3.Error)
+    is_known = isinstance(error, ValueError | OSError | sqlite3.Error) or hasattr(error, "format_message")
+    return is_known or _is_out_of_memory(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # That of JAX is known by its name, since JAX may not be loaded.
+    is_of_jax = type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error)
+    return isinstance(error, MemoryError) or is_of_jax

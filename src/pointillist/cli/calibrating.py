@@ -1,6 +1,5 @@
 """What `pointillist evaluate` measures of a model file's predictions of a number."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,43 +8,38 @@ from jaxtyping import Float
 if TYPE_CHECKING:
     from pointillist.evaluation import Calibration
     from pointillist.models.row_model import RowModel
-    from pointillist.points import CsvForm, MixedTable, Table
+    from pointillist.points import MixedTable
 
 MOST_ROWS = 2000
 """Most held-out rows that are predicted, chosen by the seed."""
 
 
 def calibrated(
-    model: Path, data: "MixedTable | Table", holdout: Path, target: str, form: "CsvForm", seed: int
+    model: "RowModel", data: "MixedTable", holdout: "MixedTable", target: str, seed: int
 ) -> "Calibration | str":
     """Measures a model's predictions of a column of numbers in held-out rows; or says why it has none.
 
     Args:
-        model: The model file.
+        model: The model.
         data: The data.
-        holdout: File of the held-out rows.
+        holdout: The held-out rows.
         target: Name of the column.
-        form: Form of the file, if it is a CSV file.
         seed: Seed of the choice of rows.
     """
     from pointillist.cli.predictions import column_named, column_of, labels_in
-    from pointillist.cli.tables import read_for
     from pointillist.evaluation.calibration import POINTS, calibration
     from pointillist.models.conditionals import conditional_of
-    from pointillist.models.saving import load_model
     from pointillist.points import MixedTable
-    from pointillist.points.frames import mixed_table
 
-    fitted = load_model(model)
-    table, name = mixed_table(read_for(fitted, holdout, form)), column_named(fitted, target)
+    name = column_named(model, target)
     try:
-        values, known = (_numbers(fitted, name, side.arrow.column(target)) for side in (table, mixed_table(data)))
+        values, known = (_numbers(model, name, side.arrow.column(target)) for side in (holdout, data))
         there = np.flatnonzero(~np.isnan(values))
         places = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_ROWS])
-        rows = MixedTable(table.arrow.take(places))
-        view = conditional_of(fitted, name, labels_in(fitted, rows))
+        rows = MixedTable(holdout.arrow.take(places))
+        view = conditional_of(model, name, labels_in(model, rows))
         points = view.quantiles(rows, ((np.arange(POINTS) + 0.5) / POINTS).tolist())
-        found = _numbers(fitted, name, column_of(fitted, name, points.ravel())).reshape(points.shape)
+        found = _numbers(model, name, column_of(model, name, points.ravel())).reshape(points.shape)
     except ValueError as error:
         return f"no calibration of {target}: {error}"
     return calibration(found, values[places], known[~np.isnan(known)], target=target)

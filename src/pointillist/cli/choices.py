@@ -26,6 +26,11 @@ def seed(text: str, show_default: str | bool = True) -> Any:
     return typer.Option(min=0, max=LARGEST_SEED, help=text, show_default=show_default)
 
 
+def again(*, is_resumed: bool) -> str:
+    """Says which command continues one that was stopped."""
+    return "the same command again" if is_resumed else "the same command again without --fresh"
+
+
 def target(text: str) -> Any:
     """Returns the option for a target column."""
     return typer.Option("--target", metavar="COLUMN", help=f"{text}; in a .npy file, its number.")

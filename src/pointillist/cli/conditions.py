@@ -58,7 +58,7 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, boo
         label = None if classes is None else classes.name_beside(codec.names or ())
         if classes is not None and column == str(label):
             labels = classes.labels.tolist()
-            return label, labels, False, lambda text: _category(text, labels)
+            return label, labels, False, lambda text: category_of(text, labels)
         if column not in names:
             raise ValueError(f"--where: there is no column {shown(column)}; the columns are {listed(names)}")
         place = names.index(column)
@@ -71,7 +71,7 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, boo
     if code.categories is not None or kind is None:
         order = codec.layout.order_of(name)
         known = list(code.atoms.tolist() if code.categories is None else order or code.categories)
-        return name, known, order is not None, lambda text: _category(text, known)
+        return name, known, order is not None, lambda text: category_of(text, known)
     if kind_of(kind) in ("whole", "number"):
         return name, None, True, lambda text: _number(column, kind, text)
 
@@ -116,11 +116,12 @@ def _duration(text: str, unit: str) -> np.timedelta64:
 
 
 def _is_same(category: Any, text: str) -> bool:
-    return str(category).strip().lower() == text.strip().lower()
+    forms = str(category), f"{category:g}" if isinstance(category, float) else str(category)
+    return text.strip().lower() in [form.strip().lower() for form in forms]
 
 
-def _category(text: str, known: list[Any]) -> Any:
-    """The category that a text stands for; an unknown one, or one that may be two, as it is."""
+def category_of(text: str, known: list[Any]) -> Any:
+    """Returns the category that a text stands for; of an unknown one, or one that may be two, the text."""
     exact = [each for each in known if str(each) == text]
     similar = [each for each in known if _is_same(each, text)]
     return exact[0] if exact else similar[0] if len(similar) == 1 else text

@@ -54,11 +54,12 @@ def evaluate(
     from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
     from pointillist.evaluation.json_values import json_value
     from pointillist.evaluation.sides import as_columns
-    from pointillist.files import check_place
+    from pointillist.files import check_place, check_regular
     from pointillist.foreign_text import terminal_text
     from pointillist.metrics.mixed_tables import check_tables
     from pointillist.models.saving import load_model
-    from pointillist.points import CsvForm, Table
+    from pointillist.points import READABLE, CsvForm, Table
+    from pointillist.points.frames import mixed_table
 
     if figure is not None:
         if figure.suffix.lower() != ".png":
@@ -66,8 +67,9 @@ def evaluate(
         check_place(figure)
     form = form_of(delimiter, encoding, decimal)
     given = [data, *([] if holdout is None else [holdout])]
-    if _is_model(rows):
-        model = load_model(rows)
+    check_regular(rows)
+    model = None if rows.name.endswith(READABLE) else load_model(rows)
+    if model is not None:
         tables = {str(path): _read_like(model, path, target, MIN_ROWS, form) for path in given}
         real = tables[str(data)]
         tables[str(rows)] = _drawn(model, len(real.rows) if isinstance(real, Table) else len(real), seed)
@@ -87,10 +89,13 @@ def evaluate(
         target=name,
         random_state=seed,
     )
-    attacked = None if holdout is None else _audited(rows, real, holdout, form, seed)
+    attacked: Audit | str | None = None
     predicted: Calibration | str | None = None
-    if holdout is not None and name is not None and _is_model(rows) and is_of_numbers(columns[str(data)][name]):
-        predicted = calibrated(rows, real, holdout, name, form, seed)
+    if model is not None and holdout is not None:
+        others = _read_like(model, holdout, None, 1, form)
+        attacked = _audited(model, real, others, seed)
+        if name is not None and is_of_numbers(columns[str(data)][name]):
+            predicted = calibrated(model, mixed_table(real), mixed_table(others), name, seed)
     if as_json:
         said = attacked if attacked is None or isinstance(attacked, str) else attacked.to_json()
         found = evaluation.to_json() | ({} if said is None else {"audit": said})
@@ -108,24 +113,16 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _is_model(rows: Path) -> bool:
-    from pointillist.points import READABLE
-
-    return not rows.name.endswith(READABLE) and rows.exists()
-
-
-def _audited(rows: Path, data: "MixedTable | Table", holdout: Path, form: "CsvForm", seed: int) -> "Audit | str | None":
-    """The audit of a model file, or why there is none; None for generated rows, or too few."""
-    if not _is_model(rows):
-        return None
-    from pointillist.models.saving import load_model
+def _audited(
+    model: "RowModel", data: "MixedTable | Table", others: "MixedTable | Table", seed: int
+) -> "Audit | str | None":
+    """The audit of a model, or why there is none; None of too few rows."""
     from pointillist.privacy import MIN_ROWS, audit
 
-    others = _read_like(load_model(rows), holdout, None, 1, form)
     if min(len(each.rows if hasattr(each, "rows") else each) for each in (data, others)) < MIN_ROWS:
         return None
     try:
-        return audit(rows, data, others, max_rows=_AUDITED_ROWS, random_state=seed)
+        return audit(model, data, others, max_rows=_AUDITED_ROWS, random_state=seed)
     except ValueError as error:
         return f"No audit: {error}"
 

@@ -20,7 +20,9 @@ def impute(
     out: Annotated[Path, choices.out("FILLED", f"The table to write: {FILES}.")],
     draws: Annotated[
         int,
-        typer.Option(min=1, help="Number of tables to draw; more than one are written below each other, by a column."),
+        typer.Option(
+            min=1, help="Number of tables to draw; several are written one below the other, numbered in a column."
+        ),
     ] = 1,
     statistic: Annotated[
         choices.Statistic | None,
@@ -33,6 +35,7 @@ def impute(
 ) -> None:
     """Fills the missing cells of a table, each row's given its other cells; all others stay as they are."""
     import numpy as np
+    import pyarrow as pa
 
     from pointillist.cli.predictions import labels_in
     from pointillist.cli.tables import form_of, names_in, of_model, read_for
@@ -69,6 +72,11 @@ def impute(
         tables = imputed_numbers(fitted, given, draws, seed, labels, statistic)
     # Labels, and columns that the model lacks.
     beside = {name: column for name, column in zip(rows.names, rows.arrow.columns, strict=True) if name not in own}
+    if missing and len(missing) == len(rows):
+        # Of a column without a cell, the type says nothing.
+        assert fitted.classes is not None
+        nulls = pa.nulls(len(rows), pa.array(fitted.classes.labels.tolist()).type)
+        beside[str(fitted.classes.name_beside(codec.names or ()))] = pa.chunked_array([nulls])
     type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in beside.items()}
     numbered = [free_name(["draw"], names)] if draws > 1 else []
     types_written = [*(["int64"] * len(numbered)), *(type_of[name] for name in names)]

@@ -104,7 +104,7 @@ def _read(model: "RowModel", path: Path, form: "CsvForm") -> Any:
     if not isinstance(model.codec, NumberCodec):
         return table
     rows = rows_with_gaps(model.codec, of_model(model, mixed_table(table)))
-    check_finite(rows, str(path), model.codec.names)
+    check_finite(rows, str(path), model.codec.names, first=1)
     return rows
 
 

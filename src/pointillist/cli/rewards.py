@@ -32,7 +32,7 @@ def reward_of(text: str) -> Callable[[Any], Any]:
     try:
         # Not imported: Ray tasks, which cannot import it, then get the function and not its name.
         found = runpy.run_path(file)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{file}: cannot be run: {_told(error)}") from error
     function = found.get(name)
     if not callable(function):
@@ -53,5 +53,5 @@ def told(text: str) -> Iterator[None]:
         raise ValueError(f"the reward {text} failed: {_told(error)} (--debug shows where)") from error
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

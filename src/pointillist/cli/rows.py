@@ -3,7 +3,7 @@
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,7 @@ from pointillist.cli.choices import FILES
 from pointillist.cli.locks import exclusive
 
 if TYPE_CHECKING:
-    from pointillist.models.row_model import RowModel
+    pass
 
 
 @exclusive
@@ -83,7 +83,8 @@ def fit(
         list[str] | None,
         typer.Option(
             metavar="COLUMN",
-            help="A column that is not left out though nearly every row has a value of its own; may be repeated.",
+            help="A column that must not be left out: an error if nearly every row has a value of its own; may be "
+            "repeated.",
         ),
     ] = None,
     delimiter: Annotated[str | None, choices.delimiter()] = None,
@@ -185,7 +186,7 @@ def fit(
         model = fit_model(task, None if is_private else kept)
     except (KeyboardInterrupt, SystemExit):
         if not is_private and kept.exists():
-            console.print("Stopped. Run the same command again to continue.", highlight=False)
+            console.print(f"Stopped. Run {choices.again(is_resumed=resume)} to continue.", highlight=False)
         raise
     except CheckpointError:
         raise
@@ -273,7 +274,7 @@ def sample(
     """Draws new rows from a model, and writes them as they are drawn."""
     from rich.console import Console
 
-    from pointillist.cli.conditions import where_of
+    from pointillist.cli.conditions import category_of, where_of
     from pointillist.cli.rewards import reward_of, told
     from pointillist.engine.cluster import check_engine
     from pointillist.files import check_apart
@@ -298,12 +299,13 @@ def sample(
         raise ValueError(f"{prior}: has {rows}, but -n is {n}: leave -n out, or make them equal")
     if n_rows < 1:
         raise ValueError(f"-n must be at least 1, not {n_rows}")
-    if label is not None and fitted.classes is None:
+    classes = fitted.classes
+    if label is not None and classes is None:
         raise ValueError(f"{model}: was fitted without labels: leave --class out, or fit it with --target COLUMN")
     place = fitted.label_place
     request = Request(
         n_rows,
-        labels=None if label is None else _class_of(fitted, label),
+        labels=None if label is None or classes is None else category_of(label, classes.labels.tolist()),
         return_labels=place is not None,
         guidance=guidance,
         reward=None if reward is None else reward_of(reward),
@@ -331,15 +333,3 @@ def sample(
             bar.advance(len(part))
     if draw.effective_sample_size is not None:
         console.print(f"effective sample size {draw.effective_sample_size:,.0f} of {n_rows:,}", highlight=False)
-
-
-def _class_of(model: "RowModel", text: str) -> Any:
-    """The label that a text stands for."""
-    known = [] if model.classes is None else model.classes.labels.tolist()
-    for label in known:
-        is_other_way = (isinstance(label, float) and text == f"{label:g}") or (
-            isinstance(label, bool) and text == str(label).lower()
-        )
-        if text == str(label) or is_other_way:
-            return label
-    raise ValueError(f"unknown label {text!r}: the model knows {', '.join(map(str, known))}")

@@ -71,10 +71,10 @@ def study(
                 else:
                     run_study(plan, store, console)
             except KeyboardInterrupt:
-                _tell_stopped(store, console)
+                _tell_stopped(store, console, is_resumed=resume)
                 raise typer.Exit(130) from None
             except SystemExit:
-                _tell_stopped(store, console)
+                _tell_stopped(store, console, is_resumed=resume)
                 raise
             write_outputs(store, folder, console)
 
@@ -94,16 +94,14 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's
         write_outputs(store, folder, Console())
 
 
-def _tell_stopped(store: "Store", console: "Console") -> None:
+def _tell_stopped(store: "Store", console: "Console", *, is_resumed: bool) -> None:
     from pointillist.study.results import Results
 
     finished = missing = 0
     if store.fact("spec") is not None:
         finished, missing = Results(store).finished_and_missing()
-    console.print(
-        f"Stopped with {finished} of {finished + missing} cells finished. Run the same command again to continue.",
-        highlight=False,
-    )
+    done = f"Stopped with {finished} of {finished + missing} cells finished."
+    console.print(f"{done} Run {choices.again(is_resumed=is_resumed)} to continue.", highlight=False)
 
 
 def _remove_results(folder: Path) -> None:

@@ -27,6 +27,7 @@ class HostStream(IntEnum):
     LABELS = 0
     HELD_OUT_ROWS = 1
     SHARDS = 2
+    PREDICTED_LABELS = 3
     PRIVATE = 4
 
 

@@ -76,6 +76,8 @@ class Checkpoint:
                 damaged = damaged or error
                 continue
             if damaged is not None:
+                # Or it would take the place of the state before it.
+                self.path.unlink()
                 warnings.warn(f"{damaged}; resuming from {path}, the state before it", UserWarning, stacklevel=2)
             return progress
         if damaged is not None:

@@ -61,7 +61,8 @@ def _is_mixed_array(X: Any) -> bool:
     if rows.dtype == object:
         known = Real | Decimal | str | date | time | timedelta
         is_known = all(isinstance(cell, known) or is_missing(cell) for cell in rows.ravel())
-        return is_known and not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel())
+        if not is_known or not all(isinstance(cell, Real) and cell == cell for cell in rows.ravel()):
+            return is_known
     if rows.dtype.kind == "f" and any(np.isnan(block).any() for block in blocks(rows)):
         return True
     # Tokens are held in memory, where the rows of a larger table are not.

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import ArrayLike
 
-from pointillist.arguments import is_missing
+from pointillist.arguments import check_unmasked, is_missing
 from pointillist.points.labels import LONGEST_LABEL
 from pointillist.points.mixed import Cells
 from pointillist.points.names import free_name
@@ -51,6 +51,7 @@ class Classes:
         Raises:
             ValueError: If a label is unknown.
         """
+        check_unmasked(labels=labels)
         asked = np.asarray(labels)
         if asked.dtype == object:
             asked = of_one_kind(asked, "labels")

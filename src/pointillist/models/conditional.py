@@ -55,8 +55,6 @@ class Conditional(ABC):
     """Targets of which each number is a single value, and does not stand for those about it."""
 
     def __init__(self, model: Learned, target: Any, labels: Any = None) -> None:
-        if isinstance(target, np.ndarray) or (np.ndim(target) and hasattr(target, "tolist")):
-            target = target.tolist()
         self._is_one = not isinstance(target, list)
         self.targets = (target,) if self._is_one else tuple(target)
         if not self.targets or len(set(self.targets)) < len(self.targets):

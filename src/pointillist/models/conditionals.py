@@ -16,6 +16,8 @@ def conditional_of(model: Learned, target: Any, labels: Any = None) -> Condition
     Raises:
         ValueError: In one line, if there is no such column, or no cells can be given to the model.
     """
+    if hasattr(target, "tolist"):
+        target = target.tolist()
     if not isinstance(model.codec, NumberCodec):
         return TokenConditional(model, target, labels)
     own = None if model.classes is None else model.classes.name_beside(model.codec.names or ())

@@ -122,7 +122,7 @@ def prepare(
         X, left_out = without_keys(X, {*categorical, *keep})
         for reason in left_out:
             warnings.warn(
-                f"{reason}, and is left out (categorical=, or --keep, insists on it)", UserWarning, stacklevel=3
+                f"{reason}, and is left out (with categorical=, or --keep, that is an error)", UserWarning, stacklevel=3
             )
     seed = None if checkpoint is None or asked.random_state is not None else seed_in(checkpoint)
     unused = asked_of_gaussian(asked)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from pointillist.arguments import is_number, is_whole, seed_of
+from pointillist.arguments import check_unmasked, is_missing, is_number, is_whole, seed_of
 from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
 from pointillist.diffusion.given_sampling import CentredSampler, GivenSampler
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
@@ -124,11 +124,11 @@ class GaussianProcess(Process):
         prior = None if request.prior is None else _prior(learned.codec, request.prior)
         labels = None if request.labels is None else _indices(learned.classes, request.labels)
         is_one = np.ndim(request.labels) == 0
-        lengths: dict[Any, int | None] = {
-            **{name: None if len(own.values) == 1 else len(own.values) for name, own in cells.items()},
-            "prior": None if prior is None else len(prior),
-            "labels": None if labels is None or is_one else len(labels),
-        }
+        lengths = [
+            *((name, None if len(own.values) == 1 else len(own.values)) for name, own in cells.items()),
+            ("prior", None if prior is None else len(prior)),
+            ("labels", None if labels is None or is_one else len(labels)),
+        ]
         n_rows = agreed_length(request.n_samples, lengths)
         if labels is not None and is_one:
             labels = np.repeat(labels, n_rows)
@@ -141,7 +141,7 @@ class GaussianProcess(Process):
         needs_labels = request.return_labels or self.p_uncond == 0
         if labels is None and learned.classes is not None and needs_labels:
             labels = _drawn_labels(learned.classes, n_rows, seed)
-        if labels is not None and prior is None and isinstance(sampler, Solver) and not sampler.is_stochastic:
+        if labels is not None and isinstance(sampler, Solver) and not sampler.is_stochastic:
             # What begins at high noise, or adds some, forgets the start.
             sampler = CentredSampler(sampler)
         has_own_rows = any(len(own.values) > 1 for own in cells.values())
@@ -217,7 +217,7 @@ class GaussianProcess(Process):
         for part in (*OF_REWARD, "prior"):
             if request.first_changed((part,)) is not None:
                 raise ValueError(f"{part} does not go with values in where: leave one of them out")
-        if request.worse is not None and not request.worse.process.architecture.has_given:
+        if request.worse is not None and not getattr(request.worse.process.architecture, "has_given", False):
             raise ValueError("worse has not learned from rows with given columns: fit it with p_given above 0")
         needs_labels = request.return_labels or (learned.classes is not None and self.p_uncond == 0)
         if needs_labels and request.labels is None:
@@ -231,9 +231,14 @@ class GaussianProcess(Process):
             if worse is not None or interval is not None:
                 raise ValueError("worse and guidance_interval do nothing without guidance: give guidance above 0")
             return denoiser
-        low, high = (0.0, np.inf) if interval is None else interval
+        try:
+            low, high = (0.0, np.inf) if interval is None else map(float, interval)
+        except (TypeError, ValueError):
+            low = high = np.nan
         if not 0 <= low < high:
-            raise ValueError(f"guidance_interval must be (low, high) with 0 <= low < high, not {interval!r}")
+            raise ValueError(
+                f"guidance_interval must be (low, high) with 0 <= low < high, where high may be inf, not {interval!r}"
+            )
         bounds = SigmaInterval(np.asarray(low, np.float32), np.asarray(high, np.float32))
         scale = np.asarray(guidance, np.float32)
         if worse is not None:
@@ -300,9 +305,12 @@ def _with_labels_apart(learned: Learned, request: Request) -> Request:
         return request
     if request.labels is not None:
         raise ValueError(f"labels and where both say what column {name!r} holds: leave one of them out")
-    if name in split(where)[1]:
+    values, conditions = split({name: where.pop(name)})
+    if conditions:
         raise ValueError(f"column {name!r} holds the labels of a model of numbers: give one label, or one per row")
-    return replace(request, labels=where.pop(name), where=where)
+    if np.ndim(values[name]) == 0 and is_missing(values[name]):
+        raise ValueError(f"column {name!r} holds labels, none of which is missing: give a label, or leave it out")
+    return replace(request, labels=values[name], where=where)
 
 
 def architecture_of(parameters: dict[str, Any], n_classes: int, columns: int) -> Architecture:
@@ -342,6 +350,7 @@ def _drawn_labels(classes: Classes, n_rows: int, seed: int) -> Int[np.ndarray, "
 
 
 def _prior(codec: NumberCodec, given: ArrayLike) -> Float[np.ndarray, "n k"]:
+    check_unmasked(prior=given)
     prior, d = np.asarray(given), codec.n_columns
     if prior.ndim != 2 or prior.shape[1] != d or prior.dtype.kind not in "fiu":
         found = f"{prior.dtype} of shape {prior.shape}"
@@ -364,7 +373,7 @@ def _check_alike(model: Learned, worse: Learned) -> None:
         if not isinstance(of.codec, NumberCodec) or not isinstance(of.process, GaussianProcess):
             return []
         labels = () if of.classes is None else of.classes.labels
-        return [of.process.schedule.alpha, of.codec.scaling.minimum, of.codec.scaling.bounds, labels]
+        return [of.process.schedule.alpha, labels, *of.codec.tensors().values()]
 
     own, other = facts(model), facts(worse)
     if len(own) != len(other) or not all(np.array_equal(a, b) for a, b in zip(own, other, strict=True)):

@@ -80,7 +80,9 @@ def with_labels(model: Learned, known: Float[np.ndarray, "n width"], labels: Any
     if isinstance(codec, TokenCodec) and name in codec.names:
         raise ValueError(f"labels are column {name!r} of the table: leave labels out")
     asked = np.asarray(labels, object)
-    is_unknown = np.array([is_missing(each) for each in asked.ravel()]) | np.ma.getmaskarray(labels).ravel()
+    is_unknown = np.array([is_missing(each) for each in asked.ravel()])
+    if np.ma.is_masked(labels):
+        is_unknown |= np.ma.getmaskarray(labels).ravel()
     indices = np.full(is_unknown.shape, len(classes))
     if not is_unknown.all():
         indices[~is_unknown] = classes.indices(np.array(asked.ravel()[~is_unknown].tolist()))

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from pointillist.arguments import RandomState, seed_of
 from pointillist.diffusion.classification import N_TIMES, posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser
+from pointillist.engine.keys import HostStream, generator_of
 from pointillist.engine.mapping import ClassElbos, map_rows
 from pointillist.models.classes import Classes
 from pointillist.models.conditional import Conditional, Known, LogProbability
@@ -16,7 +17,7 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.given_numbers import known_numbers, rows_with_gaps
 from pointillist.models.predictive import COMPLETIONS, NormalPoints, Predictive, checked_draws
 from pointillist.models.process import Learned
-from pointillist.points.frames import table_of
+from pointillist.points.frames import table_of, with_columns
 from pointillist.points.number_codec import NumberCodec
 
 
@@ -46,7 +47,8 @@ class LabelConditional(Conditional):
     def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> np.ndarray:
         """Draws the label of each row; see `Conditional.sample`."""
         p = self.predict_proba(X)
-        uniform = np.random.default_rng(seed_of(random_state)).random((len(p), checked_draws(n_draws)))
+        rng = generator_of(seed_of(random_state), HostStream.PREDICTED_LABELS)
+        uniform = rng.random((len(p), checked_draws(n_draws)))
         places = (uniform[:, :, None] > np.cumsum(p, axis=1)[:, None, :-1]).sum(axis=2)
         return self._typed(self.targets[0], places, is_rounded=False)
 
@@ -62,8 +64,8 @@ class LabelConditional(Conditional):
         return known, np.ones(len(known), bool)
 
     def _measured(self, X: Any) -> tuple[Known, LogProbability, Float[np.ndarray, " n"]]:
-        known, found = self._known(X), table_of(X)
         (name,) = self.targets
+        known, found = self._known(X), table_of(with_columns(X, [name]))
         if found is None or found[1] == "array" or name not in found[0].names:
             raise ValueError(f"X has no column {name!r}: log_prob needs its values")
         is_missing = found[0].arrow.column(found[0].names.index(name)).is_null(nan_is_null=True).to_numpy()

@@ -140,14 +140,17 @@ class MaskedProcess(Process):
                 raise ValueError(f"labels and where both say what column {name!r} holds: leave one of them out")
             asked[name] = request.labels
         values = {name: _values(name, value) for name, value in asked.items()}
-        lengths = {name: None if len(each) == 1 else len(each) for name, each in values.items()}
+        lengths = [(name, None if len(each) == 1 else len(each)) for name, each in values.items()]
         n_rows = agreed_length(request.n_samples, lengths)
         codec = _codec(learned)
         given = {name: _cells(learned, name, each) for name, each in values.items()}
         # Also where no cells are given: with and without would be two programs.
         prior = codec.given_tokens(given, n_rows, HIDDEN)
         seed = seed_of(request.random_state)
-        has_given = bool(np.isfinite(prior[:, len(self.architecture.tokens.sizes) :]).any())
+        tokens = self.architecture.tokens
+        # Of a number that is missing, or one of single values, there is no score to give.
+        n = len(tokens.sizes)
+        has_given = bool((np.isfinite(prior[:, n:]) & np.asarray(tokens.has_number(jnp.asarray(prior[:, :n])))).any())
         denoiser = self._denoiser(learned, request, has_given=has_given)
         drawing = Drawing(n_rows, seed, denoiser, self._sampler, prior=prior, given=given)
         return self._restricted(drawing, codec, allowed_cells(codec, conditions))

@@ -1,6 +1,6 @@
 """A request for rows: what `Diffusion.sample` was asked for, and what the parts of it may be."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -55,24 +55,25 @@ class Request:
         return None
 
 
-def agreed_length(n_samples: int | None, lengths: Mapping[Any, int | None]) -> int:
+def agreed_length(n_samples: int | None, lengths: Iterable[tuple[Any, int | None]]) -> int:
     """Returns the number of rows that the parts of a request agree on; 1 if none of them decides it.
 
     Args:
         n_samples: The number of rows asked for, if one is.
-        lengths: Number of entries of other parts, by name; None for parts that fit any number.
+        lengths: Names of other parts and their numbers of entries; None for parts that fit any number.
 
     Raises:
         ValueError: If they do not agree.
     """
-    given = {"n_samples": n_samples, **lengths}
-    known = {name: n for name, n in given.items() if n is not None}
-    if len(set(known.values())) > 1:
-        one, *_ = known
-        other = next(name for name in known if known[name] != known[one])
-        verb = "is" if one == "n_samples" else "has"
-        raise ValueError(f"{other} has {known[other]} entries but {one} {verb} {known[one]}: leave one of them out")
-    return next(iter(known.values()), 1)
+    known = [(name, n) for name, n in lengths if n is not None]
+    if n_samples is not None:
+        known.insert(0, ("n_samples", n_samples))
+    for other, n in known:
+        one, length = known[0]
+        if n != length:
+            verb = "has" if n_samples is None else "is"
+            raise ValueError(f"{other} has {n} entries but {one} {verb} {length}: leave one of them out")
+    return known[0][1] if known else 1
 
 
 def check_drawn(rows: np.ndarray) -> None:

@@ -153,8 +153,18 @@ def _layout_of_array(X: Any) -> Layout:
         check_whole(np.asarray(array), None)
     elif kind == "O":
         check_whole(np.array([each for each in np.asarray(array).ravel() if isinstance(each, int)], object), None)
+    if kind == "O":
+        return Layout("array", tuple(_type_of_objects(column) for column in np.asarray(array).T))
     name = np.dtype(array.dtype).name if kind in "biuf" else "float64"
     return Layout("array", (name,) * width)
+
+
+def _type_of_objects(cells: np.ndarray) -> str:
+    """The type of a column of Python's objects."""
+    if len(cells) and all(isinstance(cell, bool | np.bool_) for cell in cells):
+        return "bool"
+    is_whole = len(cells) and all(isinstance(cell, int | np.integer | np.bool_) for cell in cells)
+    return "int64" if is_whole else "float64"
 
 
 def _read_frame(frame: nw.DataFrame, X: Any, headings: Headings | None) -> tuple[Layout, np.ndarray]:
@@ -194,10 +204,21 @@ def check_whole(values: np.ndarray, name: str | None) -> None:
 
 
 def check_finite(
-    rows: np.ndarray, what: str, names: tuple[Any, ...] | None, dtype: type[np.floating] = np.float64
+    rows: np.ndarray,
+    what: str,
+    names: tuple[Any, ...] | None,
+    dtype: type[np.floating] = np.float64,
+    first: int = 0,
 ) -> None:
-    """Raises an error that names the first NaN, or the first value that is infinite in a type."""
-    first = 0
+    """Raises an error that names the first NaN, or the first value that is infinite in a type.
+
+    Args:
+        rows: The rows, shape (n, d).
+        what: What they are called.
+        names: Names of the columns.
+        dtype: The type.
+        first: Number of the first row.
+    """
     for block in blocks(rows):
         with np.errstate(over="ignore"):
             is_finite = np.isfinite(block.astype(dtype, copy=False))

@@ -9,7 +9,7 @@ from pointillist.arguments import is_whole
 from pointillist.estimators.asking import Fitted, fitted_model
 from pointillist.estimators.plotting.views import axes_or_new, check_axes, column_names, name_axes
 from pointillist.estimators.reading import checked_rows
-from pointillist.models.density import numbers_only
+from pointillist.models.density import log_density, numbers_only
 from pointillist.points import TableScaling
 
 MARGIN = 0.05
@@ -27,7 +27,7 @@ def plot_density(  # noqa: D417
     n_grid: int = 150,
     log: bool = False,
 ) -> Any:
-    """Draws the density p(x) of a model of two columns on a grid, as `score_samples` computes it.
+    """Draws the density p(x) of a model of two columns on a grid; see `score_samples`.
 
     Args:
         ax: Matplotlib axes to draw on; by default those of a new figure.
@@ -57,10 +57,10 @@ def plot_density(  # noqa: D417
     points = None if rows is None else checked_rows(model, rows)[1]
     x, y = (np.linspace(low, high, n_grid) for low, high in _ranges(codec.scaling, bounds))
     grid = np.stack(np.meshgrid(x, y), axis=-1)
-    log_density = model.score_samples(codec.restore(grid.reshape(-1, 2))).reshape(n_grid, n_grid)
+    found = log_density(fitted_model(model), grid.reshape(-1, 2)).reshape(n_grid, n_grid)
     ax = axes_or_new(ax, is_3d=False)
     # Below the least density of any use the colours of a log density would all be spent on empty space.
-    shown = np.maximum(log_density, np.nanmax(log_density) - _LOG_RANGE) if log else np.exp(log_density)
+    shown = np.maximum(found, np.nanmax(found) - _LOG_RANGE) if log else np.exp(found)
     mesh = ax.pcolormesh(x, y, shown, shading="gouraud", rasterized=True)
     ax.figure.colorbar(mesh, ax=ax, label="log p(x) (nats)" if log else "p(x)")
     if points is not None:

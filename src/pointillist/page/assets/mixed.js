@@ -198,10 +198,10 @@ class MixedModel {
    * @param {boolean} isFilling
    */
   #how(guidance, known, isFilling) {
-    const { guided: place, with_number: places } = this.model;
+    const { guided: place, with_number: places, number_values: values } = this.model;
     /** @type {[number, number] | undefined} */
     const guided = guidance && known && place !== null ? [place, known[place]] : undefined;
-    const hasGiven = isFilling || places.some((token) => known && known[token] !== HIDDEN);
+    const hasGiven = isFilling || places.some((token, k) => known && known[token] === values[k]);
     return { guided, guidance, isFilling, network: hasGiven || !this.ofAll ? this.ofNumbers : this.ofAll };
   }
 
