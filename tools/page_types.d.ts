@@ -128,6 +128,8 @@ declare global {
     counts: Float64Array | null;
     categories?: (string | boolean | number)[];
     atoms: Float64Array;
+    /** Whether its numbers are categories. */
+    is_nominal?: boolean;
     scores?: ScoresContent;
     decimals: number | null;
     step: number;
@@ -515,7 +517,6 @@ declare global {
   interface Plot {
     parts: PlotParts;
     canvas(): HTMLCanvasElement;
-    redraw(): void;
     destroy(): void;
   }
 
@@ -541,7 +542,6 @@ declare global {
     posToIdx(left: number): number;
     setCursor(at: { left: number; top: number }): void;
     setSize(size: { width: number; height: number }): void;
-    redraw(): void;
     destroy(): void;
   }
 

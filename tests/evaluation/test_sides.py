@@ -1,12 +1,13 @@
 """Tables that are compared come to columns of the same kinds, whatever file or container each is from."""
 
 import numpy as np
+import pandas
 import pyarrow as pa
 import pytest
 
 from pointillist.evaluation import draw_evaluation
 from pointillist.evaluation.numbers import measure_numbers
-from pointillist.evaluation.sides import as_columns
+from pointillist.evaluation.sides import as_columns, columns_of
 from pointillist.metrics import pair_trends
 from pointillist.points import LabelColumn, MixedTable, Table
 
@@ -64,3 +65,24 @@ def test_large_constants_hide_nothing():
     assert float(found.nearest.share_closer) == pytest.approx(float(without.nearest.share_closer))
     moment = {"x": rng.normal(size=N), "at": np.full(N, 1.704e15), "then": 1.704e15 + rng.integers(0, 2, N)}
     assert pair_trends(moment, moment).mean == pytest.approx(1)
+
+
+def test_numbers_of_few_bits_are_those_that_they_are_written_as():
+    rows = np.round(np.random.default_rng(0).normal(size=(40, 2)), 1)
+    for kind in ("float16", "float32"):
+        found = columns_of({"data": rows.astype(kind), "rows": pandas.DataFrame(rows, columns=["0", "1"])})
+        for name in ("0", "1"):
+            np.testing.assert_array_equal(found["data"][name], found["rows"][name])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (pandas.DataFrame({1: [1.0, 2.0], "1": [1.0, 2.0]}), "data has two columns whose names read '1': rename one"),
+        (pandas.DataFrame(index=range(20)), "data has no columns: give at least one"),
+        (np.array([[2**60 + 1], [3]]), r"data holds integers beyond 2\*\*53"),
+    ],
+)
+def test_sides_that_cannot_be_compared(table, message):
+    with pytest.raises(ValueError, match=message):
+        columns_of({"data": table, "rows": table})

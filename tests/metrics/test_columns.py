@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas
 import pytest
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
 
@@ -84,6 +85,8 @@ def test_errors():
         column_differences(rows[:, :1], rows)
     with pytest.raises(ValueError, match=r"^rows_labels is empty: "):
         label_difference(["a"], [])
+    with pytest.raises(ValueError, match="rows_labels has no label in row 1"):
+        label_difference([1, 2], pandas.Series([1, None], dtype="Int64"))
     for missing in (None, math.nan):
         with pytest.raises(ValueError, match=r"^data_labels has no label in row 1: "):
             label_difference(["a", missing], ["a"])

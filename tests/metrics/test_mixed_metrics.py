@@ -1,9 +1,11 @@
 import math
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from pointillist.metrics import mixed_models
 from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
@@ -278,6 +280,17 @@ def test_utility_of_several_classes_and_of_one(monkeypatch):
     assert utility(data, data, test, "c").of_rows > 0.95
     constant = {**data, "c": np.full(600, "a", object)}
     assert utility(data, constant, test, "c").of_rows == 0.5
+
+
+def test_utility_of_more_classes_than_a_tenth_of_the_rows(monkeypatch):
+    quick = partial(HistGradientBoostingClassifier, max_iter=1)
+    monkeypatch.setattr("sklearn.ensemble.HistGradientBoostingClassifier", quick)
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(1300), 8).astype(str).astype(object)
+    table = {"x": np.repeat(np.arange(1300.0), 8), "c": labels}
+    some = rng.permutation(len(labels))[:60]
+    found = utility(table, table, {name: column[some] for name, column in table.items()}, "c", max_rows=10_400)
+    assert 0.4 < found.of_rows <= 1
 
 
 def test_utility_of_a_number():

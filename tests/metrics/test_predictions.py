@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from pointillist.evaluation import calibration
 from pointillist.metrics import crps, interval_coverage, pit
 
 RNG = np.random.default_rng(0)
@@ -32,3 +33,16 @@ def test_values_that_do_not_fit_are_refused(values):
     for function in (crps, pit):
         with pytest.raises(ValueError, match="values has"):
             function([[0.0], [1.0]], values)
+
+
+def test_intervals_may_have_one_end_and_errors_name_what_is_wrong():
+    assert interval_coverage([-np.inf, 0.0], [1.0, np.inf], [0.5, -1.0]) == 0.5
+    for lows, highs, message in (
+        ([0.0, np.nan], [1.0, 1.0], "lows has a NaN in row 1"),
+        ([0.0, 0.0], [1.0], r"highs has shape \(1,\) but values has 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            interval_coverage(lows, highs, [0.5, 0.5])
+    for data in ([1.0, np.nan], []):
+        with pytest.raises(ValueError, match="data must hold finite numbers"):
+            calibration([[0.0, 1.0]], [0.5], data)

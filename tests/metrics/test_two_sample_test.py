@@ -97,3 +97,8 @@ def test_the_forest_sees_blurred_moons(moons):
     blurred = moons[4000:] + np.random.default_rng(7).normal(size=(4000, 2)) * 0.06
     estimate = two_sample_test(moons[:4000], blurred)
     assert estimate - 0.5 > 8 * estimate.null_standard_error
+
+
+def test_few_rows_have_fewer_neighbors():
+    A, B = pair(0, 8, 8, 5.0)
+    assert two_sample_test(A, B, classifier="knn") > 0.9

@@ -171,12 +171,16 @@ def test_numbers_stay_in_their_type_and_categories_of_numbers_are_read(page_of):
     big = np.where(rng.random(200) < 0.5, 2**53 + 1, 2**53 + 3)
     paid, free = rng.integers(0, 2000, (2, 200)).astype(np.uint16)
     frame = pd.DataFrame({"grade": grade, "big": pd.Categorical(big), "total": paid + free, "paid": paid, "free": free})
-    model = Diffusion(width=16, depth=1, epochs=1, random_state=0).fit(frame)
+    frame["code"] = rng.choice([10, 20, 30], 200)
+    model = Diffusion(width=16, depth=1, epochs=1, random_state=0).fit(frame, categorical=["code"])
     page = page_of(model)
     assert set(drawn(page, rows=30, seed=0)["big"]) == {str(2**53 + 1), str(2**53 + 3)}
-    given = "grade,big,total,paid,free\n1.0,9007199254740993,10,2000,\n2.50,9007199254740995,,5,6\n"
+    given = "grade,big,total,paid,free,code\n1.0,9007199254740993,10,2000,,20\n2.50,9007199254740995,,5,6,30\n"
     lines = lines_of(page, FILLED % given)
-    assert lines[1:] == ["1.0,9007199254740993,10,2000,0", "2.50,9007199254740995,11,5,6"]
+    assert lines[1:] == ["1.0,9007199254740993,10,2000,0,20", "2.50,9007199254740995,11,5,6,30"]
+    page.fill("#gaps", "code,paid\n999,\n")
+    page.click("#fill button[type=submit]")
+    assert page.inner_text("#fill-status").startswith('Line 2, column "code": "999" is no category of it: 10, 20, 30')
 
 
 @IN_CHROMIUM

@@ -162,6 +162,20 @@ def test_other_texts_stay(texts):
     assert typed("x", pa.chunked_array([texts])).to_pylist() == texts
 
 
+def test_a_point_that_is_no_mark_of_thousands_is_refused():
+    """Whatever the other cells are, the same cell means the same."""
+    for texts in (["1.500", "2.25"], ["2.5"], ["7", "1.5e3"]):
+        with pytest.raises(ValueError, match=r"column 'x' holds '.*', whose point cannot separate thousands"):
+            typed("x", pa.chunked_array([texts]), decimal=",")
+
+
+def test_what_has_no_marks_is_no_news():
+    notes = []
+    assert typed("x", pa.chunked_array([["1", "20"]]), decimal=",", notes=notes).to_pylist() == [1, 20]
+    assert typed("x", pa.chunked_array([["02139", "10115"]]), decimal=",", notes=notes)[0].as_py() == "02139"
+    assert not notes
+
+
 def test_labels_stay_as_they_are():
     assert typed("x", pa.chunked_array([["1,5", "2,5"]]), is_label=True).to_pylist() == ["1,5", "2,5"]
 

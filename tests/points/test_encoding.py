@@ -169,6 +169,23 @@ def test_numbers_that_others_explain_are_numbers_and_the_rest_of_few_values_are_
     assert encoding.with_number == (0, 1, 4, 5) and encoding.sizes == (1, 1, 60, 2, 1, 1) and encoding.width == 10
 
 
+@pytest.mark.parametrize("shift", [0.0, 10.0])
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_gaps_explain_nothing_and_hide_little(share, shift):
+    rng = np.random.default_rng(0)
+
+    def shares(rows):
+        rows = np.where(rng.random(rows.shape) < share, np.nan, rows + shift)
+        return explained(
+            MixedTable(pa.table({str(i): pa.array(x, from_pandas=True) for i, x in enumerate(rows.T)})).cells
+        )
+
+    # Of p = 9 features, the adjusted share has a standard error of about (2 p) ** 0.5 / n.
+    assert abs(shares(rng.normal(size=(4000, 3)))).max() < 4 * 18**0.5 / 4000 / (1 - share)
+    normal = rng.multivariate_normal(np.zeros(2), [[1, 0.9], [0.9, 1]], 4000)
+    np.testing.assert_allclose(shares(normal), 0.81, atol=0.06)
+
+
 def test_in_small_tables_numbers_are_numbers_if_others_explain_a_part_of_them():
     """A regression explains half of `warm` and of `day`."""
     rng = np.random.default_rng(1)

@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import pandas
@@ -14,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pointillist.cli.tables import print_types
+from pointillist.cli.tables import print_types, read_for
 from pointillist.models.choosing import as_mixed
 from pointillist.points import TableWriter, read_any
 from pointillist.points.encoding import TableEncoding
@@ -211,6 +212,23 @@ def test_every_type_comes_back(X):
     assert types_of(filled) == types_of(X)
 
 
+def check_written(path, codec, rows):
+    """Asserts that a file holds rows, as a model reads it."""
+    model = SimpleNamespace(codec=codec, label_place=None, classes=None)
+    for one, other in zip(aligned(read_for(model, path), codec.layout).cells, rows.cells, strict=True):
+        # In CSV, what is but white space is missing.
+        blank = [i for i, text in enumerate(other.categories or ()) if path.suffix == ".csv" and text == "\n"]
+        is_missing = other.is_missing | (np.isin(other.values, blank) if blank else False)
+        np.testing.assert_array_equal(one.is_missing, is_missing)
+        own, written = (cells.values[~is_missing] for cells in (one, other))
+        if one.categories is not None:
+            assert [one.categories[int(i)] for i in own] == [other.categories[int(i)] for i in written]
+        else:
+            # Half precision has three digits, and fewer of the smallest numbers.
+            off = {"rtol": 1e-3, "atol": 1e-7} if "halffloat" in str(rows.arrow.schema) else {"rtol": 0}
+            np.testing.assert_allclose(own, written, **off)
+
+
 @settings(max_examples=60)
 @given(X=tables(), ending=st.sampled_from(["csv", "parquet"]))
 def test_every_type_is_written_and_shown(tmp_path_factory, X, ending):
@@ -225,8 +243,10 @@ def test_every_type_is_written_and_shown(tmp_path_factory, X, ending):
     path = tmp_path_factory.mktemp("tables") / f"rows.{ending}"
     with TableWriter(path, [str(name) for name in codec.names], codec.types, n) as writer:
         writer.write(codec.columns(rows))
-    if ending == "parquet":
-        assert parquet.read_table(path).num_rows == n
+    # CSV has no years of five digits, as these may be.
+    is_far = any(str(field.type) in ("timestamp[s]", "timestamp[ms]", "date32[day]") for field in codec.layout.schema)
+    if ending == "parquet" or not is_far:
+        check_written(path, codec, aligned(rows, codec.layout))
     with (path.parent / "shown").open("w") as file:
         print_types(table, codec, (), Console(file=file))
 
@@ -407,6 +427,9 @@ def test_no_part_of_a_time_is_dropped(value, kind):
         (pa.bool_(), [0.7], None),
         (pa.bool_(), [5], None),
         (pa.decimal128(4, 2), [0.5], 0.5),
+        (pa.decimal128(4, 2), [0.35], Decimal("0.35")),
+        (pa.decimal128(4, 2), [1234], Decimal(1234)),
+        (pa.decimal128(4, 2), [Decimal("123456.7")], Decimal("123456.7")),
         (pa.decimal128(4, 2), [1.239], None),
         (pa.int64(), [3.5], None),
     ],
@@ -423,6 +446,9 @@ def test_cells_of_another_type_are_held_as_they_are_or_refused(fitted, given, he
             aligned(frame, codec.layout)
         return
     cells = aligned(frame, codec.layout).cells[0]
+    if isinstance(held, Decimal):
+        assert cells.values.tolist() == [float(held)]
+        return
     expected = cells_of("g", [held.date() if fitted == pa.date32() else held], fitted)
     assert cells.values.tolist() == expected.values.tolist() and not cells.is_missing.any()
 

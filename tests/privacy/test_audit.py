@@ -211,3 +211,12 @@ def test_an_over_trained_model_is_caught_though_its_copies_are_blurred():
     assert nearest_share(*tables).is_inside
     found = audit(model, members, others)
     assert found.strongest.rates[1].value >= 0.5 and found.is_exposed
+
+
+def test_columns_named_by_integers_are_found_by_their_names():
+    rows = numbers(90)[:, :2]
+    model = Diffusion(epochs=2, width=16, depth=1, random_state=0).fit(pandas.DataFrame(rows, columns=[1, 0]))
+    for frame in (pandas.DataFrame(rows, columns=[1, 0]), pandas.DataFrame(rows[:, ::-1], columns=[0, 1])):
+        np.testing.assert_array_equal(
+            side_of(model.model_, frame, None, "members").rows, side_of(model.model_, rows, None, "members").rows
+        )

@@ -275,6 +275,10 @@ BAD_REFERENCES = {
     "too large": ("#" * (2**20 + 1), "r.csv: is larger than 1 MiB"),
     "of no metric": ("dataset,metric,timesteps,value\nmoons,EMDs,5,3\n", "has no metric 'EMDs': metrics are emd,"),
     "of no set": ("dataset,metric,timesteps,value\nmoon,EMD,5,3\n", "has no data set of the section: these are moons"),
+    "a second number": (
+        "dataset,metric,timesteps,value\nmoons,EMD,5,30\nmoons,EMD,5.0,31\n",
+        "line 3: is a second number of moons, EMD, 5",
+    ),
     "of no setting": (
         "dataset,metric,timesteps,value\nmoons,EMD,7,30\n",
         "no line is of one of the section's settings",
@@ -304,6 +308,18 @@ def test_reported_numbers_of_a_single_setting_need_no_column_of_it(tmp_path):
     (tmp_path / "r.csv").write_text("dataset,metric,value\nmoons,EMD,30\n", encoding="utf-8-sig")
     (found,) = parsed(GOOD + '[sections.a]\ntimesteps = 5\nreference = "r.csv"', tmp_path).sections[0].reference
     assert found.value == 30
+
+
+def test_reported_numbers_of_other_settings_are_left_out(tmp_path):
+    """Also where the setting is one that the section does not vary."""
+    (tmp_path / "r.csv").write_text("dataset,metric,timesteps,value\nmoons,EMD,5,30\nmoons,EMD,9,40\n")
+    (found,) = parsed(GOOD + '[sections.a]\ntimesteps = [5]\nreference = "r.csv"', tmp_path).sections[0].reference
+    assert found.value == 30
+    (tmp_path / "s.csv").write_text(
+        "dataset,metric,timesteps,schedule,value\nmoons,EMD,5,linear,30\nmoons,EMD,5,cosine,40\nmoons,EMD,9,cosine,50\n"
+    )
+    text = GOOD + '[sections.a]\nschedule = "cosine"\ntimesteps = [5, 9]\nreference = "s.csv"'
+    assert [each.value for each in parsed(text, tmp_path).sections[0].reference] == [40, 50]
 
 
 def test_reference_values_match_columns_by_number(tmp_path):

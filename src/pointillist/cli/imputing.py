@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @exclusive
 def impute(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by fit.")],
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help=f"A table with the model's columns: {FILES}.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A table with the model's columns: .csv, .csv.gz or .parquet.")
+    ],
     out: Annotated[Path, choices.out("FILLED", f"The table to write: {FILES}.")],
     draws: Annotated[
         int,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -70,9 +71,12 @@ def read_for(
     types = {}
     own, kinds = headings(model)
     names = _names(path, form)
+    is_csv = ending_of(path).startswith(".csv")
+    # As a CSV file has them, without white space around them.
+    full = {name.strip() if is_csv else name: name for name in own or ()}
     # Without names, by place.
-    known = dict(zip(own or names, kinds, strict=False))
-    if ending_of(path).startswith(".csv"):
+    known = dict(zip(full or names, kinds, strict=False))
+    if is_csv:
         is_text = {name: _is_text(known[name]) if name in known else others == "text" for name in names}
         types = {name: "text" for name in names if is_text[name]}
     drop = [name for name in names if name == unread or (name not in known and others == "out")]
@@ -80,7 +84,12 @@ def read_for(
         # No column would be left: what is missing is said below.
         drop = []
     types = {name: kind for name, kind in types.items() if name not in drop}
-    return read_any(path, drop=drop, types=types, is_mixed=True, min_rows=1, form=form)
+    if is_csv and full and full.keys() <= {*names}:
+        form = replace(form, has_names=True)
+    table = read_any(path, drop=drop, types=types, is_mixed=True, min_rows=1, form=form)
+    if all(name == own for name, own in full.items()) or not isinstance(table, MixedTable):
+        return table
+    return MixedTable(table.arrow.rename_columns([full.get(name, name) for name in table.names]))
 
 
 def _names(path: Path, form: CsvForm) -> list[str]:

@@ -94,7 +94,10 @@ def calibration(points: ArrayLike, values: ArrayLike, data: ArrayLike, *, target
         # Points at levels (i - 1/2) / m are these quantiles.
         low, high = np.quantile(own, [(1 - level) / 2, (1 + level) / 2], axis=1, method="hazen")
         covered.append(interval_coverage(low, high, found))
-    marginal = np.quantile(np.asarray(data, np.float64), (np.arange(POINTS) + 0.5) / POINTS)
+    known = np.asarray(data, np.float64)
+    if known.ndim != 1 or not known.size or not np.isfinite(known).all():
+        raise ValueError("data must hold finite numbers, one per row: drop or fill missing ones first")
+    marginal = np.quantile(known, (np.arange(POINTS) + 0.5) / POINTS)
     return Calibration(
         target=target,
         n_rows=len(found),

@@ -50,12 +50,20 @@ def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
     names = next((each.names for each in plain.values() if each.names is not None), None)
     names = tuple(str(i) for i in range(real.rows.shape[1])) if names is None else names
     columns: dict[str, Columns] = {}
+    # Of columns of one precision, the same bits are the same number.
+    is_one = not mixed and len({side.types for side in plain.values()}) == 1
     for name, table in plain.items():
         if table.names is None and table.rows.shape[1] != len(names):
             raise ValueError(f"{name} has {table.rows.shape[1]} column(s) and {first} has {len(names)}: give the same")
-        own = zip(table.names or names, table.rows.T, strict=True)
-        columns[name] = {key: np.array(values, float) for key, values in own}
+        own = zip(table.names or names, table.rows.T, table.types, strict=True)
+        columns[name] = {key: np.array(values, float) if is_one else _digits(values, kind) for key, values, kind in own}
     return columns
+
+
+def _digits(values: np.ndarray, kind: str) -> np.ndarray:
+    """Numbers as they are written, as those of frames are: 0.1 of float32 is 0.1, and no float64 next to it."""
+    is_short = kind in ("float16", "float32")
+    return values.astype(kind).astype(str).astype(float) if is_short else np.array(values, float)
 
 
 def _with_label(side: MixedTable | Table) -> MixedTable | Table:
@@ -140,12 +148,19 @@ def _table(side: Any, name: str, target: Any) -> MixedTable | Table:
         array = np.asarray(side)
         if not np.ma.is_masked(side) and array.dtype.kind in "biuf" and not np.isnan(array).any():
             rows = check_rows(side, name)
-            return Table(rows, None, ("float64",) * rows.shape[1], None)
+            return Table(
+                rows, None, (array.dtype.name if array.dtype.itemsize <= 8 else "float64",) * rows.shape[1], None
+            )
     found = table_of(side)
     if found is None:
         raise ValueError("a data frame is of an unsupported kind, or two of its columns have the same name")
     table, _, headings = found
     texts = list(map(str, table.names if headings is None else headings.names))
+    if not texts:
+        raise ValueError(f"{name} has no columns: give at least one")
+    if len({*texts}) < len(texts):
+        twice = next(text for text in texts if texts.count(text) > 1)
+        raise ValueError(f"{name} has two columns whose names read {twice!r}: rename one")
     if target is not None and str(target) not in texts:
         raise ValueError(f"target={target!r} is not a column of every table")
     return MixedTable(table.arrow.rename_columns(texts))

@@ -80,7 +80,7 @@ def two_sample_test(
             f"n_splits={n_splits} must be at least 2 and at most {n}, the number of rows per side: "
             "pass more rows or fewer folds"
         )
-    model = _make_classifier(classifier, rng)
+    model = _make_classifier(classifier, rng, 2 * n - math.ceil(2 * n / n_splits))
     rows = np.concatenate([side[rng.permutation(len(side))[:n]] for side in (A, B)])
     labels = np.repeat([0, 1], n)
     folds = StratifiedKFold(n_splits, shuffle=True, random_state=_draw_seed(rng))
@@ -99,7 +99,7 @@ def _draw_seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
-def _make_classifier(classifier: Any, rng: np.random.Generator) -> Any:
+def _make_classifier(classifier: Any, rng: np.random.Generator, n_train: int) -> Any:
     from sklearn.base import clone
 
     if isinstance(classifier, str):
@@ -112,7 +112,7 @@ def _make_classifier(classifier: Any, rng: np.random.Generator) -> Any:
             from sklearn.pipeline import make_pipeline
             from sklearn.preprocessing import StandardScaler
 
-            return make_pipeline(StandardScaler(), KNeighborsClassifier(15))
+            return make_pipeline(StandardScaler(), KNeighborsClassifier(min(15, max(1, n_train // 2))))
         names = ", ".join(map(repr, CLASSIFIERS))
         raise ValueError(f"classifier={classifier!r} is unknown: use {names} or a scikit-learn classifier")
     model = clone(classifier)

@@ -5,6 +5,8 @@ from numpy.typing import ArrayLike, NDArray
 
 # Squared distances of larger values would overflow a float64.
 LARGEST_VALUE = 1e150
+LARGEST_INTEGER = 2**53
+"""Up to this, float64 holds all integers."""
 
 
 def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.float64]:
@@ -33,6 +35,8 @@ def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.floa
         raise ValueError(f"{name} has no columns: pass at least one")
     if array.shape[0] < min_rows:
         raise ValueError(f"{name} has {array.shape[0]} row(s) but needs at least {min_rows}: pass more rows")
+    if array.dtype.kind in "iu" and array.size and (array.max() > LARGEST_INTEGER or array.min() < -LARGEST_INTEGER):
+        raise ValueError(f"{name} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
     array = np.ascontiguousarray(array, dtype=np.float64)
     usable = np.abs(array) < LARGEST_VALUE
     if not usable.all():

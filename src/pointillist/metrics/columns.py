@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pointillist.arguments import is_missing
 from pointillist.metrics.checks import check_pair
 from pointillist.metrics.distances import Rows
 
@@ -129,7 +130,7 @@ def label_difference(
         values = np.asarray(labels).tolist() if isinstance(labels, np.ndarray) else list(labels)
         if not values:
             raise ValueError(f"{side} is empty: pass one label per row")
-        missing = [i for i, value in enumerate(values) if value is None or value != value]
+        missing = [i for i, value in enumerate(values) if is_missing(value)]
         if missing:
             raise ValueError(f"{side} has no label in row {missing[0]}: drop or fill such rows first")
         sides.append(np.array([codes.setdefault(value, len(codes)) for value in values]))

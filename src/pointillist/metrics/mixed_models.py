@@ -245,7 +245,11 @@ def _class_utility(
         _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
         train, labels = train[counts[places] > 1], labels[counts[places] > 1]
     if len(np.unique(labels)) > 1:
-        trees = HistGradientBoostingClassifier(categorical_features=is_category, random_state=seed)
+        # It holds out a tenth of the rows, at least one of each class.
+        stops = "auto" if 10 * len(np.unique(labels)) <= len(labels) else False
+        trees = HistGradientBoostingClassifier(
+            categorical_features=is_category, random_state=seed, early_stopping=stops
+        )
         _fit(trees, train, labels)
         probabilities = dict(zip(trees.classes_.tolist(), trees.predict_proba(test).T, strict=True))
     results = [

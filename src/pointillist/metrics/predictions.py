@@ -46,22 +46,30 @@ def interval_coverage(lows: ArrayLike, highs: ArrayLike, values: ArrayLike) -> E
     Calibrated central intervals of level 1 - a cover 1 - a of continuous values.
 
     Args:
-        lows: Shape `(n,)`: lower ends, such as quantiles of level a / 2.
-        highs: Shape `(n,)`: upper ends.
+        lows: Shape `(n,)`: lower ends, such as quantiles of level a / 2; -inf for none.
+        highs: Shape `(n,)`: upper ends; inf for none.
         values: Shape `(n,)`: what came.
 
     Returns:
         The share, with its standard error over the draw of rows; nan for a single row.
 
     Raises:
-        ValueError: If the shapes do not fit, or a number is not finite.
+        ValueError: If the shapes do not fit, an end is NaN, or a value is not finite.
 
     Example:
         >>> interval_coverage([0, 0, 0, 0], [1, 1, 1, 1], [0.5, 0.2, 1.0, 3.0])
         0.750 ± 0.250
     """
-    ends, found = _checked(np.column_stack([lows, highs]), values)
-    return _mean(((ends[:, 0] <= found) & (found <= ends[:, 1])).astype(float))
+    found = _finite(values)
+    ends = []
+    for name, given in (("lows", lows), ("highs", highs)):
+        end = np.asarray(given, np.float64)
+        if end.shape != found.shape:
+            raise ValueError(f"{name} has shape {end.shape} but values has {len(found)} row(s): pass one end per value")
+        if np.isnan(end).any():
+            raise ValueError(f"{name} has a NaN in row {np.isnan(end).argmax()}: drop such rows")
+        ends.append(end)
+    return _mean(((ends[0] <= found) & (found <= ends[1])).astype(float))
 
 
 def pit(draws: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
@@ -88,13 +96,19 @@ def pit(draws: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _checked(draws: ArrayLike, values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    points = check_rows(draws, "draws", min_rows=1)
-    found = np.asarray(values, np.float64)
-    if found.shape != (len(points),):
+    points, found = check_rows(draws, "draws", min_rows=1), _finite(values)
+    if len(found) != len(points):
         raise ValueError(f"values has shape {found.shape} but draws has {len(points)} row(s): pass one value per row")
+    return points, found
+
+
+def _finite(values: ArrayLike) -> NDArray[np.float64]:
+    found = np.asarray(values, np.float64)
+    if found.ndim != 1 or not len(found):
+        raise ValueError(f"values has shape {found.shape}: pass one value per row, at least one")
     if not np.isfinite(found).all():
         raise ValueError("values has a number that is not finite: drop such rows")
-    return points, found
+    return found
 
 
 def _mean(scores: NDArray[np.float64]) -> Estimate:

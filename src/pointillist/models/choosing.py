@@ -10,7 +10,7 @@ import numpy as np
 
 from pointillist.arguments import is_missing
 from pointillist.points import Table, blocks, rows_at
-from pointillist.points.headings import Headings, is_frame
+from pointillist.points.headings import Headings, as_array, is_frame
 from pointillist.points.mixed import MixedTable
 from pointillist.points.repeats import has_repeats
 from pointillist.points.spool import SPOOL_ABOVE
@@ -50,7 +50,7 @@ def as_mixed(
 def _is_mixed_array(X: Any) -> bool:
     """Whether an array, or the table of a file of numbers, holds more than continuous numbers."""
     try:
-        rows = X.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else np.asarray(X)
+        rows = X.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else as_array(X)
     except ValueError:
         # Rows of different lengths, which are refused where rows are checked.
         return False

@@ -190,6 +190,7 @@ def _code(code: ColumnCode) -> dict[str, Any]:
         "maximum": high,
         "decimals": code.decimals,
         "step": code.step,
+        "is_nominal": code.is_nominal,
         "first": code.first,
         "can_be_given": code.scores is not None or code.size <= MOST_CHOICES,
     }

@@ -138,9 +138,12 @@ class Columns:
 
     def too_large(self, position: int) -> ValueError:
         """An error about a column of integers that float64 cannot hold exactly."""
-        return self.error(
-            f"column {shown(self.names[position])} holds integers beyond 2**53, which a float64 cannot hold: "
-            "drop the column or divide it"
+        # A table of mixed columns may do without it.
+        return NotNumbers(
+            self.error(
+                f"column {shown(self.names[position])} holds integers beyond 2**53, which a float64 cannot hold: "
+                "drop the column or divide it"
+            )
         )
 
     def check_finite(

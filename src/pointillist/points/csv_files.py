@@ -42,7 +42,7 @@ def read_csv(path: Path, label: str | None, min_rows: int, form: CsvForm = NOTHI
     import pyarrow.compute as pc
 
     file = CsvFile(path, form)
-    check_header(file.names, path)
+    check_header(file.names, path, form)
     columns = Columns.of(path, file.names, label)
     labels = None if columns.label is None else Labels(columns, label_values)
     written = [_Written(columns, position) for position in columns.kept]
@@ -134,10 +134,10 @@ def has_number(name: str) -> bool:
     return NUMBER.fullmatch(name.replace(",", ".")) is not None
 
 
-def check_header(names: Sequence[str], path: Path) -> None:
+def check_header(names: Sequence[str], path: Path, form: CsvForm) -> None:
     """Raises a ValueError if the first line holds numbers rather than names; 0, 1, 2, … are names."""
     are_places = list(names) == [str(i) for i in range(len(names))]
-    if not are_places and all(map(has_number, names)):
+    if not form.has_names and not are_places and all(map(has_number, names)):
         raise ValueError(
             f"{path}: the first line must hold the names of the columns, but it holds numbers: {listed(names)}"
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from pointillist.points.mixed import Cells
 
@@ -19,44 +19,83 @@ def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
     have at most 32 values, by how far their rank is from the middle. If the share of the latter is the larger one, it
     counts: of points on a circle, no coordinate has a mean that depends on the other. The share is adjusted for the
     number of columns (Ezekiel 1930), of at most 5,000 rows, and 0 for columns of categories. In a table with too few
-    rows for that, it is what the best single column explains.
+    rows for that, it is what the best single column explains. Missing cells enter as a column of their own, and
+    correlations of numbers are those of the rows that have both.
     """
-    from scipy.special import ndtri
-
     n_rows = len(columns[0].values)
     places = np.linspace(0, n_rows - 1, min(n_rows, _ROWS)).astype(np.int64)
     parts: list[np.ndarray] = []
+    is_given: list[np.ndarray] = []
     own = {}
     for j, cells in enumerate(columns):
         values, is_missing = cells.values[places], cells.is_missing[places]
         if cells.categories is None:
             own[j] = sum(part.shape[1] for part in parts)
-            _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-            ranks = ((np.cumsum(counts) - counts / 2) / len(values))[inverse]
-            scores, folded = (np.where(is_missing, 0, part) for part in (ndtri(ranks), np.abs(ranks - 0.5)))
-            parts.append(np.stack([scores, folded * (len(counts) > _FEW), is_missing], axis=1))
+            parts.append(_of_numbers(values, is_missing))
+            is_given.append(np.stack([~is_missing, ~is_missing, np.ones(len(places), bool)], axis=1))
         else:
             kinds, inverse = np.unique(np.where(is_missing, -1, values), return_inverse=True)
             if len(kinds) <= _MOST_VALUES:
                 parts.append(np.eye(len(kinds))[inverse])
+                is_given.append(np.ones((len(places), len(kinds)), bool))
     found = np.zeros(len(columns))
     if not own:
         return found
-    features = np.concatenate([np.empty((len(places), 0)), *parts], axis=1)
+    features = np.concatenate(parts, axis=1)
     features -= features.mean(axis=0)
     spread = features.std(axis=0)
     features /= np.where(spread > 0, spread, 1)
+    there = np.concatenate(is_given, axis=1)
+    features[~there] = 0
     n, p = len(features), int((spread > 0).sum())
     if n <= p + 1:
-        correlation = features[:, [*own.values()]].T @ features / n
+        correlation = _correlation(features, there, [*own.values()])
         for (j, place), row in zip(own.items(), correlation, strict=True):
             others = np.delete(row, range(place, place + 3))
             found[j] = 1 - (n - 1) / max(n - 2, 1) * (1 - (others**2).max(initial=0))
         return found
-    inverse = np.linalg.inv(features.T @ features / n + _RIDGE * np.eye(features.shape[1]))
+    correlation = _correlation(features, there, [*range(features.shape[1])])
+    precision = np.linalg.inv(correlation + _RIDGE * np.eye(len(correlation)))
     for j, place in own.items():
         if spread[place] > 0:
             # The inverse of a block of inverse correlations is what the other columns leave of its variances.
-            both = slice(place, place + 2 if spread[place + 1] > 0 else place + 1)
-            found[j] = 1 - (n - 1) / (n - p - 1) * np.linalg.inv(inverse[both, both]).diagonal().min()
+            block = [place + i for i in range(3) if spread[place + i] > 0]
+            left = np.linalg.inv(precision[np.ix_(block, block)]).diagonal()
+            found[j] = 1 - (n - 1) / (n - p - 1) * left[: 1 + (spread[place + 1] > 0)].min()
     return found
+
+
+def _of_numbers(values: Float[np.ndarray, " n"], is_missing: Bool[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
+    """Scores, distances of the rank from the middle, and whether cells are missing; 0 in place of missing numbers."""
+    from scipy.special import ndtri
+
+    given = values[~is_missing]
+    _, inverse, counts = np.unique(given, return_inverse=True, return_counts=True)
+    ranks = ((np.cumsum(counts) - counts / 2) / max(len(given), 1))[inverse]
+    folded = np.abs(ranks - 0.5) * (len(counts) > _FEW)
+    found = np.zeros((len(values), 3))
+    for place, part in enumerate((ndtri(ranks), folded)):
+        # Where all are given, centred with the others.
+        found[~is_missing, place] = part - (part.mean() if is_missing.any() and len(part) else 0)
+    found[:, 2] = is_missing
+    return found
+
+
+def _correlation(
+    features: Float[np.ndarray, "n p"], is_given: Bool[np.ndarray, "n p"], places: list[int]
+) -> Float[np.ndarray, "k p"]:
+    """Correlations of some features with all, each of the rows that have both."""
+    products = features[:, places].T @ features
+    if is_given.all():
+        return products / len(features)
+    counts = is_given[:, places].T.astype(float) @ is_given
+    variances = (features**2).sum(axis=0) / np.maximum(is_given.sum(axis=0), 1)
+    scale = np.sqrt(np.where(variances > 0, variances, 1))
+    found = products / np.maximum(counts, 1) / scale[places, None] / scale
+    if len(places) < len(scale):
+        return np.clip(found, -1, 1)
+    # Correlations of different rows need not be those of any table.
+    values, vectors = np.linalg.eigh(found)
+    found = (vectors * np.maximum(values, _RIDGE)) @ vectors.T
+    scale = np.sqrt(found.diagonal())
+    return found / scale[:, None] / scale

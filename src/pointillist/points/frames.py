@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -9,7 +10,7 @@ import numpy as np
 
 from pointillist.points.columns import Table
 from pointillist.points.frame_layout import FrameLayout, described_anew
-from pointillist.points.headings import Headings
+from pointillist.points.headings import Headings, as_array
 from pointillist.points.layout import Layout
 from pointillist.points.mixed import MixedTable, kind_of
 
@@ -62,13 +63,24 @@ def mixed_table(table: MixedTable | Table) -> MixedTable:
     return MixedTable(pa.table(columns, names=names), None if label is None else label.name)
 
 
+def _check_times(name: Any, cells: Sequence[Any]) -> None:
+    """Raises a ValueError about a column of dates and times, or of times with and without a time zone.
+
+    Arrow takes the kind of the first cell for that of all, and cuts the others.
+    """
+    dates = [cell for cell in cells if isinstance(cell, date) and cell == cell]
+    kinds = {cell.tzinfo is None if isinstance(cell, datetime) else "date" for cell in dates}
+    if len(kinds) > 1:
+        raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it")
+
+
 def _of_array(X: Any) -> MixedTable:
     """Converts an array, or what NumPy reads as one: NaN, None and masked cells are missing."""
     import pyarrow as pa
 
     if hasattr(X, "toarray"):
         raise ValueError("X is sparse: make it dense (X.toarray())")
-    array = np.asarray(X)
+    array = as_array(X)
     if np.ma.is_masked(X):
         array = array.astype(object)
         array[np.ma.getmaskarray(X)] = None
@@ -76,6 +88,8 @@ def _of_array(X: Any) -> MixedTable:
         raise ValueError(f"X has the shape {array.shape}: give rows and columns")
     columns: list[Any] = []
     for place, cells in enumerate(array.T):
+        if cells.dtype == object:
+            _check_times(place, cells.tolist())
         try:
             columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
         except UnicodeEncodeError as error:
@@ -105,8 +119,11 @@ def _of_pandas(frame: Any, headings: Headings) -> MixedTable:
         found = re.search(r"Conversion failed for column (.*) with type", reason)
         if not found:
             raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
-        name = headings.names[list(frame.columns).index(found[1])]
+        name = headings.names[[" ".join(text.split()) for text in frame.columns].index(found[1])]
         raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
+    for place, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
+        if str(kind) == "object" and kind_of(table.schema.field(place).type) == "date":
+            _check_times(name, frame.iloc[:, place].tolist())
     of_arrow = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
     table = described_anew(table, of_arrow) if of_arrow else table
     return MixedTable(table, own_names=None if headings.are_text else headings.names)
@@ -274,12 +291,34 @@ def _held(column: "pa.ChunkedArray", kind: "pa.DataType", *, has_gaps: bool) -> 
         return held if has_gaps else exact.cast(kind)
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
+    if pa.types.is_decimal(kind):
+        return _decimals(column, kind)
     held = column.cast(kind)
-    # Arrow cuts what a day, a truth value or a decimal cannot hold.
+    # Arrow cuts what a day or a truth value cannot hold.
     is_cut = kind_of(column.type) not in ("category", "") and not held.cast(column.type).equals(column)
     if is_cut and kind_of(kind) != "category":
         raise pa.ArrowInvalid("a cell is cut")
     return held
+
+
+def _decimals(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArray":
+    """Numbers as decimals of a type, or of a wider one; Arrow's error if one has more digits after the point."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_decimal(column.type):
+        digits = column.cast(pa.decimal256(76, max(kind.scale, column.type.scale)))
+    else:
+        # The digits of 0.35 are those that it is written with, not those of the float64 next to it.
+        digits = column.cast(pa.float64() if pa.types.is_boolean(column.type) else column.type)
+        digits = digits.cast(pa.string()).cast(pa.decimal256(76, min(kind.scale + 20, 76)))
+    if not pc.all(pc.equal(pc.round(digits, kind.scale), digits)).as_py() and len(digits.drop_null()):
+        raise pa.ArrowInvalid("a cell is cut")
+    wide = digits.cast(pa.decimal256(76, kind.scale), safe=False)
+    try:
+        return wide.cast(kind)
+    except pa.ArrowInvalid:
+        return wide
 
 
 def _is_naive(kind: "pa.DataType") -> bool:

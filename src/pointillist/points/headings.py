@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 
 from pointillist.points.names import check_names, name_from_json, name_to_json, pandas_columns
 
@@ -69,6 +70,12 @@ class Headings:
         if not levels or (content["is_series"] and len(names) != 1):
             raise ValueError("column names have no level, or a Series has several names")
         return cls(names, levels, bool(content["is_series"]))
+
+
+def as_array(X: Any) -> np.ndarray:
+    """Returns what NumPy makes of X; of lists that hold text, an array of objects, of which numbers are no text."""
+    array = np.asarray(X)
+    return np.array(X, object) if array.dtype.kind == "U" and isinstance(X, list | tuple) else array
 
 
 def is_frame(X: Any) -> bool:

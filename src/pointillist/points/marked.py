@@ -29,10 +29,10 @@ def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[
     """
     import pyarrow.compute as pc
 
-    if not _all(given, _MAYBE) or len(_symbols(given)) != 1:
+    if not all_match(given, _MAYBE) or len(_symbols(given)) != 1:
         return None
     bare = _bare(given)
-    fits = {".": _all(bare, _number(",", r"\.")), ",": _all(bare, _number(r"\.", ","))}
+    fits = {".": all_match(bare, _number(",", r"\.")), ",": all_match(bare, _number(r"\.", ","))}
     found = [mark for mark, fit in fits.items() if fit and decimal in (None, mark)]
     if not found:
         return None
@@ -77,7 +77,8 @@ def _symbols(text: Any) -> list[str]:
     return pc.unique(pc.replace_substring_regex(text, f"[^{_SYMBOLS}]", "")).to_pylist()
 
 
-def _all(text: Any, pattern: str) -> bool:
+def all_match(text: Any, pattern: str) -> bool:
+    """Whether a pattern is found in all texts."""
     import pyarrow.compute as pc
 
     return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())

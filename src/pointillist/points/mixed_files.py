@@ -96,13 +96,14 @@ def _csv(
     import pyarrow as pa
 
     file = CsvFile(path, form)
-    check_header(file.names, path)
+    check_header(file.names, path, form)
     _check_columns(file.names, asked, drop, path)
     kept = [place for place, name in enumerate(file.names) if name not in drop]
     batches = [batch.select(kept) for batch in file.batches()]
     texts = [pa.chunked_array([batch.column(i) for batch in batches], pa.string()) for i in range(len(kept))]
     del batches
-    _check_not_a_row(file.names, dict(zip(kept, texts, strict=True)), path)
+    if not form.has_names:
+        _check_not_a_row(file.names, dict(zip(kept, texts, strict=True)), path)
     columns, notes = {}, list[str]()
     for place in kept:
         name = file.names[place]
@@ -166,6 +167,8 @@ def _parquet(path: Path, asked: Sequence[str], drop: Sequence[str], types: Mappi
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is not a whole Parquet file ({shown(' '.join(str(error).split()))})") from error
     for name, kind in types.items():
+        if name in drop:
+            continue
         place = table.column_names.index(name)
         table = table.set_column(place, name, _as_type(path, name, table.column(place), kind))
     return table

@@ -94,5 +94,6 @@ def read_any(
         try:
             return read_table(path, label, min_rows=min_rows, form=form)
         except NotNumbers:
-            pass
+            if path.suffix == ".npy":
+                raise
     return read_mixed(path, label, drop=drop, types=types, min_rows=min_rows, form=form)

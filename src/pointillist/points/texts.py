@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.points.columns import shown
-from pointillist.points.marked import unmarked
+from pointillist.points.marked import all_match, unmarked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,7 +79,7 @@ def are_integers(text: Any) -> bool:
         # Four times as fast as the pattern.
         pc.cast(text, pa.int64())
     except pa.ArrowInvalid:
-        return _all(text, INTEGER)
+        return all_match(text, INTEGER)
     # Arrow reads 0x1F as 31.
     return not pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py()
 
@@ -153,15 +153,29 @@ def typed(
 
 def _without_marks(name: str, text: Any, given: Any, decimal: str | None, notes: list[str] | None) -> tuple[Any, Any]:
     """Texts as they are, or, if they are numbers with marks, without these."""
-    if decimal != "," and _all(given, f"^{_NUMBER_PATTERN}$"):
+    if decimal != "," and all_match(given, f"^{_NUMBER_PATTERN}$"):
         return text, given
     found = unmarked(name, given, decimal)
     if found is None:
+        if decimal == "," and all_match(given, f"^{_NUMBER_PATTERN}$"):
+            _check_points(name, given)
         return text, given
     plain, example = found
-    if notes is not None:
+    if notes is not None and not plain(given).equals(given):
         notes.append(example)
     return plain(text), plain(given)
+
+
+def _check_points(name: str, given: Any) -> None:
+    """Raises a ValueError if numbers that are no numbers of decimal commas have points."""
+    import pyarrow.compute as pc
+
+    with_point = given.filter(pc.match_substring(given, "."))
+    if len(with_point):
+        raise ValueError(
+            f"column {shown(name)} holds {shown(with_point[0].as_py())}, whose point cannot separate thousands, as "
+            f"--decimal , says: leave that out, or keep the column as text (--type {shown(f'{name}=text')})"
+        )
 
 
 def _as_wanted(name: str, text: Any, given: Any, wanted: str) -> Any:
@@ -220,7 +234,7 @@ def _numbers(text: Any, given: Any) -> Any:
     try:
         return pc.cast(text, pa.float64())
     except pa.ArrowInvalid:
-        if not _all(given, f"^{_NUMBER_PATTERN}$"):
+        if not all_match(given, f"^{_NUMBER_PATTERN}$"):
             return None
         return pc.cast(pc.replace_substring_regex(text, r"^\+", ""), pa.float64())
 
@@ -246,9 +260,3 @@ def _dates(text: Any, given: Any) -> Any:
         except pa.ArrowInvalid:
             continue
     return None
-
-
-def _all(text: Any, pattern: str) -> bool:
-    import pyarrow.compute as pc
-
-    return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())

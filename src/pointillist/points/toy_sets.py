@@ -29,7 +29,7 @@ def two_spirals(n_rows: int, random_state: int) -> Draw:
 
 
 def pinwheel(n_rows: int, random_state: int) -> Draw:
-    """Five blades, bent by their radius; labels: the blade."""
+    """Five blades, bent by their radius, the mirror image of FFJORD's; labels: the blade."""
     rng = np.random.default_rng(random_state)
     labels = rng.integers(0, 5, n_rows)
     radial, tangential = (rng.standard_normal((n_rows, 2)) * [0.3, 0.1] + [1, 0]).T

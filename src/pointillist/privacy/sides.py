@@ -76,17 +76,19 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
         raise ValueError(f"{name} cannot be read: give an array or a data frame with the columns of fit")
     table = found[0]
     codec, classes = model.codec, model.classes
-    texts = [str(own) for own in table.names]
+    names = list(table.names)
     label_name = None if classes is None or classes.column is None else str(classes.column[0])
+    texts = list(map(str, names))
     if labels is None and model.label_place is not None and label_name in texts:
         place = texts.index(label_name)
-        cells = table.column(table.names[place])
+        cells = table.column(names[place])
         if cells.is_missing.any():
             raise ValueError(f"column {label_name!r} of {name} has missing labels: drop such rows")
         assert classes is not None
         labels = classes.labels_in(cells)
-        table, texts = MixedTable(table.arrow.remove_column(place)), [*texts[:place], *texts[place + 1 :]]
-    arrow = _in_order(codec, table, texts, name)
+        table = MixedTable(table.arrow.remove_column(place))
+        del names[place]
+    arrow = _in_order(codec, table, names, name, is_array=found[1] == "array")
     indices = None
     if classes is not None and model.label_place is not None and labels is not None:
         indices = classes.indices(np.asarray(labels))
@@ -98,19 +100,31 @@ def side_of(model: RowModel, X: Any, labels: Any, name: str) -> Side:
     return _of_numbers(model, codec, arrow, indices, name)
 
 
-def _in_order(codec: Codec, table: MixedTable, texts: list[str], name: str) -> pa.Table:
-    """The columns of a model, under names that Arrow supports."""
-    wanted = [str(place) for place in range(codec.n_columns)]
-    if codec.names is not None and texts != wanted:
-        wanted = [str(own) for own in codec.names]
-        missing = [own for own in wanted if own not in texts]
-        if missing:
-            raise ValueError(f"{name} has no column {missing[0]!r}: give all columns of fit")
-        places = [texts.index(own) for own in wanted]
-    else:
+def _in_order(codec: Codec, table: MixedTable, names: list[Any], name: str, *, is_array: bool) -> pa.Table:
+    """The columns of a model, under names that Arrow supports.
+
+    Args:
+        codec: The model's codec.
+        table: The table.
+        names: Names of its columns, or their places.
+        name: What messages call it.
+        is_array: Whether it was an array, or a file of one.
+    """
+    texts, own = list(map(str, names)), list(codec.names or ())
+    wanted = list(map(str, codec.names or range(codec.n_columns)))
+    is_numbered = texts == [str(place) for place in range(len(texts))]
+    if not own or is_array or (is_numbered and {*texts} != {*wanted}):
         if len(texts) != len(wanted):
             raise ValueError(f"{name} has {len(texts)} columns and the model {len(wanted)}: give the columns of fit")
         places = list(range(len(wanted)))
+    else:
+        missing = [text for key, text in zip(own, wanted, strict=True) if key not in names and text not in texts]
+        if missing:
+            raise ValueError(f"{name} has no column {missing[0]!r}: give all columns of fit")
+        places = [
+            names.index(key) if key in names else texts.index(text) for key, text in zip(own, wanted, strict=True)
+        ]
+    wanted = [str(place) for place in range(codec.n_columns)]
     names = codec.layout.schema.names if isinstance(codec, TokenCodec) else wanted
     return pa.table([table.arrow.column(place) for place in places], names=names)
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -79,41 +79,48 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path}: is not a UTF-8 text file") from error
 
 
-def read_reference(path: Path, varied: Sequence[str], columns: Sequence[str]) -> tuple[ReferenceValue, ...]:
+def read_reference(
+    path: Path, varied: Sequence[str], columns: Mapping[str, Mapping[str, str]]
+) -> tuple[ReferenceValue, ...]:
     """Reads a CSV file with the columns dataset, metric and value, and one column for each varied setting.
 
     Args:
         path: The file.
         varied: Names of the settings that differ between a table's columns.
-        columns: Labels of the table's columns. Rows of the file with other settings are left out.
+        columns: Settings of each of the table's columns, by its label: their texts by name. Lines of the file with
+            other settings, varied or not, are left out.
 
     Raises:
         ValueError: If something in the file cannot be used, or none of it; the message is one line, with the line's
             number in the file.
         OSError: If it cannot be read.
     """
-    by_value = {_normal(column): column for column in columns}
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    values = []
+    found: dict[tuple[str, str, str], ReferenceValue] = {}
     try:
-        names = [key if key in (reader.fieldnames or ()) else SETTING_NAMES.get(key, key) for key in varied]
-        needed = {"dataset", "metric", "value", *names}
-        missing = needed - set(reader.fieldnames or ())
+        known = dict.fromkeys(key for own in columns.values() for key in own)
+        head = reader.fieldnames or ()
+        named = {key: key if key in head else SETTING_NAMES.get(key, key) for key in known}
+        missing = {"dataset", "metric", "value", *(named[key] for key in varied)} - {*head}
         if missing:
             raise ValueError(f"{path}: has no column {', '.join(sorted(missing))}")
+        given = {key: name for key, name in named.items() if name in head}
         for row in reader:
-            if any(row[name] is None for name in needed):
-                raise ValueError(f"{path}, line {reader.line_num}: has too few values")
-            asked = ", ".join(VALUE_NAMES.get(row[key], row[key]) for key in names)
-            column = by_value.get(_normal(asked)) if names else columns[0]
-            value = _reported(row, column or "", f"{path}, line {reader.line_num}")
-            if column is not None:
-                values.append(value)
+            where = f"{path}, line {reader.line_num}"
+            if any(row[name] is None for name in ("dataset", "metric", "value", *given.values())):
+                raise ValueError(f"{where}: has too few values")
+            asked = {key: _normal(VALUE_NAMES.get(row[name], row[name])) for key, name in given.items()}
+            own = [label for label, texts in columns.items() if all(_normal(texts[k]) == asked[k] for k in asked)]
+            value = _reported(row, own[0] if own else "", where)
+            if len(own) > 1:
+                raise ValueError(f"{where}: is of several settings ({', '.join(own)}): give what they differ in")
+            if own and found.setdefault((value.dataset, value.metric, own[0]), value) is not value:
+                raise ValueError(f"{where}: is a second number of {value.dataset}, {row['metric']}, {own[0]}")
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
-    if not values:
+    if not found:
         raise ValueError(f"{path}: no line is of one of the section's settings: {', '.join(columns)}")
-    return tuple(values)
+    return tuple(found.values())
 
 
 def _reported(row: dict[str, str], column: str, where: str) -> ReferenceValue:

@@ -163,8 +163,9 @@ class _Reader:
         datasets = self._datasets(merged["datasets"], place if "datasets" in table else ())
         with self._telling("datasets", place if "datasets" in table else ()):
             check_names(name, datasets)
-        heads = [column.label for column in columns.values()]
-        reference = self._reference(table["reference"], varied, heads, place) if "reference" in table else ()
+        reference: tuple[ReferenceValue, ...] = ()
+        if "reference" in table:
+            reference = self._reference(table["reference"], varied, tuple(columns.values()), place)
         self._check_reference(reference, next(iter(columns)).kind, datasets, place)
         title, note = self._title(table, place, name), self._value("note", table.get("note", ""), TEXT, place)
         return Section(name, title, datasets, varied, tuple(columns.values()), reference, note)
@@ -222,11 +223,12 @@ class _Reader:
         return self._value("datasets", str(path), dataset_name, place)
 
     def _reference(
-        self, value: Any, varied: tuple[str, ...], heads: list[str], place: tuple[str, ...]
+        self, value: Any, varied: tuple[str, ...], columns: tuple[Column, ...], place: tuple[str, ...]
     ) -> tuple[ReferenceValue, ...]:
         name = self._value("reference", value, TEXT, place)
         with self._telling("reference", place):
-            return read_reference(self._path.parent / name, varied, heads)
+            texts = {each.label: {key: label(key, getattr(each.settings, key)) for key in CHECKS} for each in columns}
+            return read_reference(self._path.parent / name, varied, texts)
 
     def _check_reference(
         self, values: tuple[ReferenceValue, ...], kind: str, datasets: tuple[str, ...], place: tuple[str, ...]

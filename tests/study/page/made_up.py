@@ -64,13 +64,14 @@ def emd_of(_, column):
 
 
 def measures(section, value):
-    """Of one cell; the metrics but for the first have the value's tenth."""
+    """Of one cell; the metrics but for the first have the value's tenth. Densities stay where rows diverged."""
     names = list(QUANTITIES[section.kind])
     if section.kind == "classes":
         names += [of_class(name, k) for name in OF_EACH_CLASS for k in (0, 1)]
-    return {
+    found = {
         name: Measure(value if i == 0 else value / 10, 1.0 if i == 0 else 0.1, 50.0) for i, name in enumerate(names)
     }
+    return found | {"nll": Measure(2.0, 0.1, 50.0)} if np.isnan(value) and "nll" in found else found
 
 
 def fill(store, section, column, of, value, seeds, floor):

@@ -139,7 +139,10 @@ def test_unfinished_and_diverged_cells_are_named(make):
     assert "T = 10" not in text["EMD by set"]
     nothing = said(make(MOONS, value=lambda *_: None))
     assert nothing[""] == "No run of this section is finished yet." and "EMD by set" not in nothing
-    assert "diverged" in said(make(MOONS, value=lambda *_: np.nan))[""]
+    diverged = make(MOONS, value=lambda *_: np.nan)
+    text = said(diverged)
+    assert text[""] == "Every finished run diverged, so there is no EMD." and "NLL" in text["Other metrics"]
+    assert glance(diverged).lines["moons"][0].best == "diverged"
 
 
 def test_one_setting_is_held_against_the_floor(make):

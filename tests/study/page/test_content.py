@@ -193,6 +193,20 @@ def test_every_number_of_the_table_is_in_the_html(make):
     assert numbers == wanted
 
 
+def test_a_link_asks_for_no_guidance_that_the_stage_cannot_set(make):
+    """Its slider goes from 0 to 4 in quarters."""
+    columns = tuple(
+        Column(f"{w:g}", replace(PLAIN, timesteps=500, method="guidance", class_embedding=16, p_uncond=0.2, guidance=w))
+        for w in (0.0, 0.1, 0.25, 4.0, 8.0)
+    )
+    section = replace(STEPS, datasets=("moons",), varied=("guidance",), columns=columns, reference=())
+    results = make(section)
+    model = live_name(results.cells("moons", columns[0].settings)[0])
+    cells = page_table(results, section, {model: "posterior"}).lines[0].cells[:5]
+    found = [cell.live.rpartition("w=")[2] for cell in cells]
+    assert found == ["0.0", "", "0.25", "4.0", ""]
+
+
 def test_glance_names_the_best_of_every_section_and_set(make):
     results = make()
     table = glance(results)

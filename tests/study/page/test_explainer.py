@@ -46,6 +46,11 @@ def test_one_finding_says_what_a_test_distinguishes(make):
         "With T = 10 it is 40.0 ± 1.0. Between two sets of real rows it is 20.0 ± 1.0."
     )
     assert "no test distinguishes" in finding(make(value=lambda *_: 25.0)).text
+    ties = {"10": 40.0, "100": 20.5, "500": 20.0}
+    assert finding(make(value=lambda _, column: ties.get(column.label, 25.0))).text.startswith(
+        "On moons, generated rows come closest to the data with T = 100 and 500, which no test distinguishes; "
+        "the best has a distance (EMD) of 20.0 ± 1.0."
+    )
 
 
 def test_weights_travel_in_steps(live_results, page):

@@ -33,8 +33,8 @@
 
   /** From a text to a value, as `decoder` gives it; throws what is wrong with it. */
   function parser(column) {
-    const { kind, categories, atoms } = column;
-    const values = categories ?? (kind === "category" ? [...atoms] : null);
+    const { kind, categories, atoms, is_nominal: isNominal } = column;
+    const values = categories ?? (kind === "category" || isNominal ? [...atoms] : null);
     if (values) {
       const known = values.map(String);
       // A file may write numbers in another way.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pointillist.study.figures.curves import HALF_LENGTH
-from pointillist.study.page.views import column_head
+from pointillist.study.page.views import column_head, n_steps
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
@@ -35,8 +35,7 @@ def _numbers(section: Section) -> list[float] | None:
     """Positions of the settings on an axis of numbers; None if they are not numbers."""
     values = [getattr(column.settings, key) for key in section.varied for column in section.columns]
     if section.varied == ("steps",):
-        # 0 stands for all of T.
-        values = [value or column.settings.timesteps for value, column in zip(values, section.columns, strict=True)]
+        values = [n_steps(column.settings) for column in section.columns]
     are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     return values if len(section.varied) == 1 < len(values) and are_numbers else None
 

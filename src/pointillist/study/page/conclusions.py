@@ -52,10 +52,18 @@ def conclude(results: Results, section: Section) -> list[Statement]:
     main = [row for row in rows if row.metric == primary]
     by_metric = {metric: [row for row in rows if row.metric == metric] for metric in others}
     metrics = tuple(_of_metric(section, of) for of in by_metric.values() if of)
+    # Densities may be finite where rows are not.
+    of_main = (
+        [
+            _lead(section, main),
+            Statement(f"{main[0].title} by set", "", tuple(_of_set(section, row) for row in main if row.is_ranked)),
+            *_floor(section, main),
+        ]
+        if main
+        else [_nothing(results, section, primary)]
+    )
     statements = [
-        _lead(section, main),
-        Statement(f"{main[0].title} by set", "", tuple(_of_set(section, row) for row in main if row.is_ranked)),
-        *_floor(section, main),
+        *of_main,
         Statement("Other metrics", "", metrics),
         *_start(results, section),
         *_reported(results, section),
@@ -86,9 +94,11 @@ def _marked(flags: Sequence[bool]) -> list[int]:
     return [i for i, flag in enumerate(flags) if flag]
 
 
-def _nothing(results: Results, section: Section) -> Statement:
-    if any(summary is not None for row in results.rows(section) for summary in row.summaries):
-        return Statement("", "Every finished run diverged, so there is nothing to compare.")
+def _nothing(results: Results, section: Section, metric: str = "") -> Statement:
+    rows = [row for row in results.rows(section) if metric in ("", row.metric)]
+    if any(summary is not None for row in rows for summary in row.summaries):
+        what = "there is nothing to compare" if not metric else f"there is no {rows[0].title}"
+        return Statement("", f"Every finished run diverged, so {what}.")
     return Statement("", "No run of this section is finished yet.")
 
 

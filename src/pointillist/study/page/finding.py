@@ -46,13 +46,15 @@ def finding(results: Results) -> Finding | None:
 def _text(section: Section, row: Row) -> str:
     first = leader(row)
     worse = [i for i in present(row) if not row.is_best[i]]
+    ties = [i for i in present(row) if row.is_best[i]]
     if not worse:
         head = f"On {row.dataset}, no test distinguishes between the settings: the best has {_distance(row, first)}."
     else:
         worst = max(worse, key=row.value)
+        best = f"On {row.dataset}, generated rows come closest to the data with {settings(section, ties, brief=True)}"
+        among = ", which no test distinguishes; the best has" if len(ties) > 1 else ":"
         head = (
-            f"On {row.dataset}, generated rows come closest to the data with {settings(section, [first])}: "
-            f"{_distance(row, first)}. With {settings(section, [worst])} it is {value_text(row, worst)}."
+            f"{best}{among} {_distance(row, first)}. With {settings(section, [worst])} it is {value_text(row, worst)}."
         )
     floor = floor_text(row, first)
     return f"{head} Between two sets of real rows it is {floor}." if floor else head

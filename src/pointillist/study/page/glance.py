@@ -66,7 +66,7 @@ def glance(results: Results) -> Glance:
 
 def _cell(section: Section, row: Row, of_set: list[Row]) -> GlanceCell:
     if not present(row):
-        return GlanceCell()
+        return GlanceCell("diverged" if any(summary is not None for summary in row.summaries) else "")
     if not row.is_ranked:
         return GlanceCell("not ranked")
     first = leader(row)

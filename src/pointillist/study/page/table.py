@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from pointillist.diffusion.solvers import DPM_POINTS, HEUN_POINTS
-from pointillist.study.page.views import column_head, live_name
+from pointillist.study.page.views import column_head, live_name, n_steps
 from pointillist.study.results import Results, Row
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, short_name
@@ -18,8 +17,6 @@ _NEAR, _FAR = 5, 20
 
 MOST_STEPS = {"dpm": 100, "heun": 50, "ddim": 1000, "ancestral": 1000}
 """The live stage's samplers, with the most steps of each."""
-
-_USUAL_POINTS = {"dpm": DPM_POINTS, "heun": HEUN_POINTS}
 
 
 @dataclass(frozen=True)
@@ -113,10 +110,13 @@ def page_table(results: Results, section: Section, live: Mapping[str, str] | Non
 def _request(results: Results, name: str, settings: Settings, live: Mapping[str, str]) -> str:
     """How the live stage draws a cell's rows; empty if it cannot, as with rows that a reward steers."""
     model, sampler = live_name(results.cells(name, settings)[0]), settings.sampler
-    steps = settings.steps or _USUAL_POINTS.get(sampler, settings.timesteps)
+    steps = n_steps(settings)
     if model not in live or settings.method not in ("plain", "guidance") or steps > MOST_STEPS.get(sampler, 0):
         return ""
     if sampler == "ancestral" and settings.variance != live[model]:
+        return ""
+    # What the stage's slider of w has no place for.
+    if settings.method == "guidance" and not (settings.guidance <= 4 and (4 * settings.guidance).is_integer()):
         return ""
     asked = {"model": model, "sampler": sampler, "steps": steps, "play": 1}
     return urlencode(asked | ({"class": "all", "w": settings.guidance} if settings.method == "guidance" else {}))

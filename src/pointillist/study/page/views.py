@@ -1,8 +1,12 @@
 """The page's names of sections and their columns."""
 
+from pointillist.diffusion.solvers import DPM_POINTS, HEUN_POINTS
 from pointillist.study.figures.panels import column_title
 from pointillist.study.grid import Cell
+from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section
+
+_USUAL_POINTS = {"dpm": DPM_POINTS, "dpm-sde": DPM_POINTS, "heun": HEUN_POINTS}
 
 
 def view_name(section: Section) -> str:
@@ -13,6 +17,11 @@ def view_name(section: Section) -> str:
 def column_head(section: Section, column: Column) -> str:
     """A column's heading, which names the setting that varies if it fits on a line."""
     return column_title(section, column) if len(section.varied) == 1 else column.label
+
+
+def n_steps(settings: Settings) -> int:
+    """Returns the number of a sampler's steps or points; 0 in a spec stands for its usual one."""
+    return settings.steps or _USUAL_POINTS.get(settings.sampler, settings.timesteps)
 
 
 def live_name(cell: Cell) -> str:

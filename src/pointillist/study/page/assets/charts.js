@@ -295,7 +295,10 @@
             u.ctx.setLineDash(
               DASHES[one.i % DASHES.length].split(" ").map((length) => Number(length) * devicePixelRatio),
             );
-            const points = x.map((_, i) => (at(one, i) === null ? null : place(i, at(one, i))));
+            // Its own epochs alone: those of longer curves in between are no gaps.
+            const points = one.curve[0].map((epoch, k) =>
+              one.curve[1][k] === null ? null : place(x.indexOf(epoch), one.curve[1][k]),
+            );
             line(u.ctx, points);
             if (x.length === 1 && points[0]) mark(u.ctx, points[0], SHAPES[0], 3 * devicePixelRatio, u.ctx.strokeStyle);
           }

@@ -1,7 +1,7 @@
 "use strict";
 /** A chart by uPlot, with what all charts of the page have: values by mouse, touch and keyboard, themes, pictures. */
 (() => {
-  const { colour, contextOf, element, say, FONT } = window.pointillist;
+  const { colour, contextOf, element, keySpots, say, FONT } = window.pointillist;
 
   const number = (value) => (value === null ? "" : String(Number(value.toPrecision(4))));
 
@@ -201,7 +201,6 @@
       canvas: () => u.ctx.canvas,
       /** What a picture of the chart in vectors needs. */
       parts: { ...options, xRange: xRange(), yRange: y.range, isLogY: y.isLog },
-      redraw: () => u.redraw(),
       destroy() {
         watch.disconnect();
         holder.removeEventListener("keydown", keys);
@@ -214,8 +213,13 @@
   /** A picture of a chart with its title above and its colours' names below. */
   function picture(canvas, title, names) {
     const scale = devicePixelRatio || 1;
-    const [top, bottom] = [34 * scale, 30 * scale];
-    const made = element("canvas", { width: canvas.width, height: canvas.height + top + bottom });
+    const font = `${11 * scale}px ${FONT}`;
+    const measuring = contextOf(element("canvas"));
+    measuring.font = font;
+    const widthOf = ({ name }) => 26 * scale + measuring.measureText(name).width;
+    const [spots, n] = keySpots(names, 12 * scale, canvas.width, widthOf);
+    const [top, row] = [34 * scale, 20 * scale];
+    const made = element("canvas", { width: canvas.width, height: canvas.height + top + n * row + 10 * scale });
     const context = contextOf(made);
     context.fillStyle = colour("--panel");
     context.fillRect(0, 0, made.width, made.height);
@@ -224,15 +228,15 @@
     context.fillStyle = colour("--fg");
     context.font = `600 ${13 * scale}px ${FONT}`;
     context.fillText(title, 12 * scale, top / 2, made.width - 24 * scale);
-    context.font = `${11 * scale}px ${FONT}`;
-    let at = 12 * scale;
-    for (const { name, colour: own } of names) {
+    context.font = font;
+    names.forEach(({ name, colour: own }, i) => {
+      const [at, line] = spots[i];
+      const y = top + canvas.height + (line + 0.5) * row;
       context.fillStyle = own;
-      context.fillRect(at, made.height - bottom / 2 - 4 * scale, 8 * scale, 8 * scale);
+      context.fillRect(at, y - 4 * scale, 8 * scale, 8 * scale);
       context.fillStyle = colour("--fg");
-      context.fillText(name, at + 12 * scale, made.height - bottom / 2);
-      at += 26 * scale + context.measureText(name).width;
-    }
+      context.fillText(name, at + 12 * scale, y);
+    });
     return made;
   }
 

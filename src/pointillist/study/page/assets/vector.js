@@ -2,8 +2,8 @@
 /** Charts as SVG: what paints on a canvas paints on a recorder, and axes are set as text. */
 (() => {
   const { DASHES, colour, shapePath, svg, FONT } = window.pointillist;
-  const [WIDTH, HEIGHT] = [760, 440];
-  const AREA = { left: 64, top: 44, right: WIDTH - 16, bottom: HEIGHT - 84 };
+  const WIDTH = 760;
+  const AREA = { left: 64, top: 44, right: WIDTH - 16, bottom: 356 };
 
   /** The part of a canvas's context that the charts' painters use; each stroke and each fill becomes a path. */
   class Recorder {
@@ -100,6 +100,27 @@
   }
 
   /**
+   * Where the names below a picture stand, from left to right and in as many lines as they need.
+   *
+   * @template T
+   * @param {T[]} names
+   * @param {number} left
+   * @param {number} right
+   * @param {(name: T) => number} widthOf
+   * @returns {[[number, number][], number]} the left end and the line of each, and the number of lines
+   */
+  function keySpots(names, left, right, widthOf) {
+    let [at, line] = [left, 0];
+    const spots = names.map((name) => {
+      const width = widthOf(name);
+      if (at > left && at + width > right) [at, line] = [left, line + 1];
+      at += width;
+      return /** @type {[number, number]} */ ([at - width, line]);
+    });
+    return [spots, line + 1];
+  }
+
+  /**
    * A chart as an SVG file.
    *
    * @param {PlotParts} parts
@@ -115,17 +136,22 @@
     const ratio = devicePixelRatio;
     const toX = scale(xRange, isLogX, AREA.left, AREA.right);
     const toY = scale(yRange, isLogY, AREA.bottom, AREA.top);
+    const longest = ticks ? Math.max(...ticks.map((tick) => tick.length)) * 6.5 : 0;
+    const isTurned = longest + 8 > (AREA.right - AREA.left) / x.length;
+    const below = AREA.bottom + (isTurned ? longest * 0.72 : 0);
+    const [spots, n] = keySpots(names, AREA.left, WIDTH, ({ name }) => 54 + 7 * name.length);
+    const height = below + 64 + 20 * n;
     const picture = svg("svg", {
       xmlns: "http://www.w3.org/2000/svg",
-      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      viewBox: `0 0 ${WIDTH} ${height}`,
       width: WIDTH,
-      height: HEIGHT,
+      height,
       "font-family": FONT,
       "font-size": 12,
       fill: colour("--muted"),
     });
     picture.append(
-      svg("rect", { width: WIDTH, height: HEIGHT, fill: colour("--panel") }),
+      svg("rect", { width: WIDTH, height, fill: colour("--panel") }),
       svg("text", { x: 16, y: 24, "font-size": 14, "font-weight": 600, fill: colour("--fg") }, title),
     );
     for (const value of ticksOf(yRange, isLogY)) {
@@ -140,9 +166,12 @@
       ? x.map((value, i) => [value, ticks[i]])
       : ticksOf(xRange, isLogX).map((value) => [value, number(value)]);
     for (const [value, text] of across) {
-      picture.append(svg("text", { x: toX(value), y: AREA.bottom + 20, "text-anchor": "middle" }, text));
+      const where = isTurned
+        ? { transform: `translate(${toX(value)} ${AREA.bottom + 16}) rotate(-45)`, "text-anchor": "end" }
+        : { x: toX(value), y: AREA.bottom + 20, "text-anchor": "middle" };
+      picture.append(svg("text", where, text));
     }
-    picture.append(svg("text", { x: AREA.right, y: AREA.bottom + 40, "text-anchor": "end" }, xName ?? ""));
+    picture.append(svg("text", { x: AREA.right, y: below + 40, "text-anchor": "end" }, xName ?? ""));
     // Painters think in the screen's pixels.
     const group = svg("g", { transform: `scale(${1 / ratio})` });
     const bbox = {
@@ -153,23 +182,23 @@
     };
     paint({ ctx: new Recorder(group), bbox }, (i, value) => [toX(x[i]) * ratio, toY(value) * ratio]);
     picture.append(group);
-    let at = AREA.left;
-    for (const { name, index, hasMark } of names) {
+    names.forEach(({ name, index, hasMark }, i) => {
       const own = colour(`--series-${(index % 8) + 1}`);
-      const place = `translate(${at} ${HEIGHT - 18})`;
+      const [at, line] = spots[i];
+      const y = below + 66 + 20 * line;
+      const place = `translate(${at} ${y})`;
       const dashes = hasMark ? "" : DASHES[index % DASHES.length];
       picture.append(
         svg("path", { d: "M0 0H28", transform: place, stroke: own, "stroke-width": 2, "stroke-dasharray": dashes }),
       );
       if (hasMark)
         picture.append(
-          svg("path", { d: shapePath(index, 4.5), transform: `translate(${at + 14} ${HEIGHT - 18})`, fill: own }),
+          svg("path", { d: shapePath(index, 4.5), transform: `translate(${at + 14} ${y})`, fill: own }),
         );
-      picture.append(svg("text", { x: at + 34, y: HEIGHT - 14, fill: colour("--fg") }, name));
-      at += 54 + 7 * name.length;
-    }
+      picture.append(svg("text", { x: at + 34, y: y + 4, fill: colour("--fg") }, name));
+    });
     return new Blob([new XMLSerializer().serializeToString(picture)], { type: "image/svg+xml" });
   }
 
-  Object.assign(window.pointillist, { vector });
+  Object.assign(window.pointillist, { keySpots, vector });
 })();
