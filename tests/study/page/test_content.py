@@ -202,7 +202,7 @@ def test_a_link_asks_for_no_guidance_that_the_stage_cannot_set(make):
     section = replace(STEPS, datasets=("moons",), varied=("guidance",), columns=columns, reference=())
     results = make(section)
     model = live_name(results.cells("moons", columns[0].settings)[0])
-    cells = page_table(results, section, {model: "posterior"}).lines[0].cells[:5]
+    cells = page_table(results, section, {model: "beta"}).lines[0].cells[:5]
     found = [cell.live.rpartition("w=")[2] for cell in cells]
     assert found == ["0.0", "", "0.25", "4.0", ""]
 
