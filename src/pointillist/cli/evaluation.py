@@ -40,10 +40,10 @@ def evaluate(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with status 1 if the rows are distinguishable from the data.")
     ] = False,
-    delimiter: Annotated[str | None, choices.delimiter()] = None,
-    encoding: Annotated[str | None, choices.encoding()] = None,
-    decimal: Annotated[str | None, choices.decimal()] = None,
-    seed: Annotated[int, choices.seed("Seed of subsamples, folds and permutations.")] = 0,
+    delimiter: Annotated[str | None, choices.delimiter("DATA and --holdout")] = None,
+    encoding: Annotated[str | None, choices.encoding("DATA and --holdout")] = None,
+    decimal: Annotated[str | None, choices.decimal("DATA and --holdout")] = None,
+    seed: Annotated[int, choices.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
     from rich.console import Console

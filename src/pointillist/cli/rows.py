@@ -37,9 +37,8 @@ def fit(
         int | None,
         typer.Option(
             help="Passes over the rows.",
-            show_default="as many as make 10,000 steps, at most 400; at most 60 with mixed columns, with numbers among "
-            "them 4,000 to 8,000 steps and at most 150, or 600 with unknown gaps; by held-out rows if up to 2,000 have "
-            "mixed columns without such gaps",
+            show_default="as many as make 10,000 steps, at most 400; with mixed columns by their kinds and gaps, and "
+            "in small tables by held-out rows",
         ),
     ] = None,
     batch_size: Annotated[
@@ -230,12 +229,16 @@ def sample(
         float, typer.Option(help="Strength w of guidance towards the class; 0 is plain conditional sampling.")
     ] = 0.0,
     sampler: Annotated[
-        choices.Sampler | None, typer.Option(help="Sampler, for tables of numbers.", show_default="dpm")
+        choices.Sampler | None,
+        typer.Option(
+            help="Sampler, for tables of numbers.", show_default="dpm; ancestral with a reward, dpm-sde for ranges"
+        ),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Sampling steps.", show_default="20 for dpm and dpm-sde, 11 for heun, T for ddim and ancestral"
+            help="Sampling steps.",
+            show_default="20 for dpm and dpm-sde (60 for ranges), 11 for heun, T for ddim and ancestral",
         ),
     ] = None,
     prior: Annotated[

@@ -36,7 +36,7 @@ class GaussianMixture:
     def of(
         cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, labels: Sequence[int] | None = None
     ) -> "GaussianMixture":
-        """Makes a mixture from array-likes. Weights are normalised, and one covariance serves all components."""
+        """Makes a mixture from array-likes. Weights are normalized, and one covariance serves all components."""
         weights, means = np.asarray(weights, np.float64), np.asarray(means, np.float64)
         k, d = means.shape
         covariances = np.broadcast_to(np.asarray(covariances, np.float64), (k, d, d))

@@ -381,7 +381,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         """Returns the distribution of one column, or of several, given the others.
 
         It has `predict`, `predict_proba`, `quantiles`, `sample` and `log_prob`; see `pointillist.models.Conditional`. A
-        model of numbers has it if it was fitted with `p_given` above 0, and for numbers alone.
+        model of numbers has it for its labels, and if it was fitted with `p_given` above 0 for its columns.
 
         Args:
             target: Name of a column, or a list of names; of an array, positions. Labels that `fit` got apart from a

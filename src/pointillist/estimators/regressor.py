@@ -150,7 +150,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         """Computes log p(y | x) of each row in nats, shape (n,): of a density in the units of y, or of a mass.
 
         The density is that of the probability-flow ODE, in 24 steps of a third-order method, with the noise of
-        σ = 0.002 of the standardized y. A discrete target has the mass between the middles to a value's neighbours.
+        σ = 0.002 of the standardized y. A discrete target has the mass between the middles to a value's neighbors.
         """
         check_is_fitted(self)
         check_unmasked(X=X, y=y)

@@ -40,7 +40,7 @@ class Conditional(ABC):
     between columns out. Times with a time zone are in UTC, as those of NumPy have none.
 
     Args:
-        model: The model; one of numbers, if it was fitted with `p_given` above 0.
+        model: The model; for columns of models of numbers, one that was fitted with `p_given` above 0.
         target: Name of a column, or a list of names; where columns have no names, their positions.
         labels: Labels that are given and have no column in the tables, one for all rows or one per row.
 

@@ -137,7 +137,7 @@ def _write(model: Fitted, walks: Walks, writer: Any, path: Path, *, still: int) 
             if view.dimensions == 1:
                 drawn = draw_histogram(ax, rows, groups, edges)
             else:
-                drawn = draw_dots(ax, rows, groups.row_colours)
+                drawn = draw_dots(ax, rows, groups.row_colors)
             ax.title.set_text(f"noise level σ = {noise_level:.3g}")
             writer.grab_frame()
         for _ in range(still):

@@ -47,7 +47,7 @@ class Groups:
         return cls([str(name) for name in model.classes_], list(colours), np.searchsorted(model.classes_, labels))
 
     @property
-    def row_colours(self) -> np.ndarray:
+    def row_colors(self) -> np.ndarray:
         """Colour of each row."""
         from matplotlib.colors import to_rgba_array
 

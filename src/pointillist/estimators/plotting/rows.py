@@ -30,7 +30,7 @@ def plot(  # noqa: D417
     random_state: RandomState = None,
     **options: Any,
 ) -> Any:
-    """Draws new rows, coloured by class, over given rows in grey.
+    """Draws new rows, colored by class, over given rows in gray.
 
     Two columns are shown as a scatter plot, three as one in three dimensions, and a single column as a histogram. If
     there are more, each column is scaled to mean 0 and standard deviation 1, and the first two principal axes of X are
@@ -73,7 +73,7 @@ def plot(  # noqa: D417
     else:
         if data is not None:
             draw_dots(ax, view(data), DATA)
-        draw_dots(ax, view(rows), groups.row_colours)
+        draw_dots(ax, view(rows), groups.row_colors)
     name_axes(ax, view.labels)
     add_legend(ax, groups, has_data=data is not None)
     return ax

@@ -30,7 +30,7 @@ def plot_trajectory(  # noqa: D417
     random_state: RandomState = None,
     **options: Any,
 ) -> Any:
-    """Draws the paths of new rows from noise to data: thin lines from a grey dot to a dot in the colour of the class.
+    """Draws the paths of new rows from noise to data: thin lines from a gray dot to a dot in the color of the class.
 
     A line goes through every x_t at which the sampler stops, from x_T ~ N(0, I) to the row. The points are x_t as the
     model sees it, alpha_t x_0 + sigma_t ε, which has about the spread of the data at every noise level. Only the
@@ -67,10 +67,10 @@ def plot_trajectory(  # noqa: D417
         shown, names = np.concatenate([over_steps, shown], axis=2), ("step", *names)
     ax = axes_or_new(ax, is_3d=is_3d)
     groups = Groups.of(model, walks.labels, shown.shape[1])
-    for line, colour in zip(shown.swapaxes(0, 1), groups.row_colours, strict=True):
-        ax.plot(*line.T, color=colour, linewidth=0.5, alpha=0.5)
+    for line, color in zip(shown.swapaxes(0, 1), groups.row_colors, strict=True):
+        ax.plot(*line.T, color=color, linewidth=0.5, alpha=0.5)
     draw_dots(ax, shown[0], START)
-    draw_dots(ax, shown[-1], groups.row_colours, size=12)
+    draw_dots(ax, shown[-1], groups.row_colors, size=12)
     name_axes(ax, names)
     add_legend(ax, groups, has_data=False)
     return ax
