@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.samplers import RowSampler, Sampler
-from pointillist.diffusion.schedules import Schedule
 
 
 class Walk(Sampler):
@@ -23,11 +22,6 @@ class Walk(Sampler):
 
     sampler: RowSampler
     places: Int[Array | np.ndarray, " points"]
-
-    @property
-    def schedule(self) -> Schedule:
-        """The sampler's schedule."""
-        return self.sampler.schedule
 
     @property
     def rows_per_draw(self) -> int:

@@ -5,24 +5,22 @@ score, or within an interval the density of a normal variable that is known to l
 stand for all scores between the shares of rows below them and up to them, and have a mass.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.points.column_code import ColumnCode
-from pointillist.points.encoding import TableEncoding
 from pointillist.points.mixed import Cells
 from pointillist.points.scores import NormalScores
 
 _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 
 _LARGEST_SHARE = 1 - 1e-7
+"""Largest share of rows below that has a score of a size that networks see."""
 
 _OUTERMOST = 10
 """Number of knots next to an end that decide how scores go on beyond it."""
-"""Largest share of rows below that has a score of a size that networks see."""
 
 
 @dataclass(frozen=True)
@@ -75,27 +73,6 @@ def measured(code: ColumnCode, cells: Cells, places: Float[np.ndarray, " n"]) ->
         own = _of_numbers(code, code.scores, cells.values[is_number], places[is_number])
         tokens[is_number], scores[is_number], factors[is_number] = own
     return Measured(tokens, scores, factors)
-
-
-def measured_rows(
-    encoding: TableEncoding, columns: Sequence[Cells], places: Float[np.ndarray, "n columns"]
-) -> tuple[Float[np.ndarray, "n width"], Float[np.ndarray, "n columns"]]:
-    """Measures the cells of the first columns of an encoding: encoded rows, and the log-factors of each cell.
-
-    Args:
-        encoding: The encoding.
-        columns: The cells of each column; of the columns that are not given, tokens and factors are 0.
-        places: Places within the ranges of scores; see `measured`.
-    """
-    rows = np.zeros((len(places), encoding.width))
-    factors = np.zeros((len(places), len(encoding.columns)))
-    for i, (code, cells) in enumerate(zip(encoding.columns, columns, strict=False)):
-        own = measured(code, cells, places[:, i])
-        rows[:, i], factors[:, i] = own.tokens, own.log_factors
-        score = encoding.score_place(code.name)
-        if score is not None:
-            rows[:, score] = own.scores
-    return rows, factors
 
 
 def _places_of(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:

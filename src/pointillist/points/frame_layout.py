@@ -132,13 +132,6 @@ class FrameLayout:
         is_ordered = getattr(self.type_of(name), "ordered", False)
         return self.categories[self.names.index(name)] if is_ordered else None
 
-    @property
-    def file_schema(self) -> "pa.Schema":
-        """The schema, with the columns' own names as text."""
-        import pyarrow as pa
-
-        return pa.schema([field.with_name(str(n)) for field, n in zip(self.schema, self.names, strict=True)])
-
     def table(self, cells: tuple[Cells, ...]) -> "pa.Table":
         """Makes a table of this layout from cells."""
         full = [_with_all(each, known) for each, known in zip(cells, self.categories, strict=True)]
