@@ -1,34 +1,41 @@
-"""The room as a whole: what it exports, what it imports, and that its examples run."""
+"""The rooms that judge, as wholes: what they export, what they import, and that their examples run."""
 
 import doctest
-import importlib
-import pkgutil
 import subprocess
 import sys
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 
-import pointillist.metrics
+HEAVY = {
+    "pointillist.metrics": {"jax", "equinox", "scipy", "sklearn"},
+    "pointillist.evaluation": {"jax", "equinox", "scipy", "sklearn", "matplotlib", "rich"},
+}
+"""What each room does not import, as it takes long."""
 
-MODULES = [f"pointillist.metrics.{module.name}" for module in pkgutil.iter_modules(pointillist.metrics.__path__)]
+MODULES = [f"{room}.{module.name}" for room in HEAVY for module in iter_modules(import_module(room).__path__)]
 
 
-def test_importing_is_light():
+@pytest.mark.parametrize("room", HEAVY)
+def test_importing_is_light(room):
     code = (
-        "import sys, pointillist; before = set(sys.modules); import pointillist.metrics; "
+        f"import sys, pointillist; before = set(sys.modules); import {room}; "
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"jax", "equinox", "scipy", "sklearn"} & set(run.stdout.split())
+    assert not HEAVY[room] & set(run.stdout.split())
     assert "pointillist" in run.stdout.split()
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name):
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+    assert doctest.testmod(import_module(name)).failed == 0
 
 
-def test_all_is_documented():
-    for name in pointillist.metrics.__all__:
+@pytest.mark.parametrize("room", HEAVY)
+def test_all_is_documented(room):
+    exported = import_module(room)
+    for name in exported.__all__:
         if name != "METRICS":
-            assert getattr(pointillist.metrics, name).__doc__
+            assert getattr(exported, name).__doc__
