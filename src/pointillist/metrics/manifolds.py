@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -184,18 +185,28 @@ def _values_and_variances(
 ) -> tuple[Rows, Rows]:
     """Score both sides in full, and estimate the variances from differences between halves."""
     values = score(data, samples, k)
-    n, m = len(data) // 2, len(samples) // 2
-    if n <= k or m < fewest_samples:
+    if len(data) // 2 <= k or len(samples) // 2 < fewest_samples:
         return values, np.full_like(values, np.nan)
+    return values, split_variance(lambda a, b: score(data[a], samples[b], k), len(data), len(samples))
+
+
+def split_variance(score: Callable[..., Any], *sizes: int) -> Any:
+    """Variance of a score of some sides, from its differences between disjoint random halves of each.
+
+    Args:
+        score: The score, a number or an array of them, of the indices of some rows of each side.
+        sizes: The number of rows of each side.
+    """
     rng = np.random.default_rng(SPLIT_SEED)
-    squares = np.zeros_like(values)
+    squares = 0.0
     for _ in range(N_SPLITS):
-        rows, others = rng.permutation(len(data)), rng.permutation(len(samples))
-        one = score(data[rows[:n]], samples[others[:m]], k)
-        two = score(data[rows[n : 2 * n]], samples[others[m : 2 * m]], k)
-        squares += np.square(one - two)
+        orders = [rng.permutation(size) for size in sizes]
+        one, two = (
+            score(*(order[half * (len(order) // 2) :][: len(order) // 2] for order in orders)) for half in (0, 1)
+        )
+        squares = squares + (one - two) ** 2
     # Half of a squared difference is the variance of one half, and that of twice the rows half of it again.
-    return values, squares / (4 * N_SPLITS)
+    return squares / (4 * N_SPLITS)
 
 
 def _binomial_floors(shares: Rows, trials: NDArray[np.int64]) -> Rows:

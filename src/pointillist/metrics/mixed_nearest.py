@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
-from pointillist.metrics.manifolds import N_SPLITS, ROUNDING, SPLIT_SEED
+from pointillist.metrics.manifolds import N_SPLITS, ROUNDING, split_variance
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
 
 # How far beyond the range of the data a number may lie, in that range; what lies beyond counts as there. With one
@@ -185,19 +185,10 @@ def mixed_manifold(
     records, some = (side.take(rng.permutation(len(side))[:n]) for side in _embed(matrices, is_category))
     within, across = _distances(records, records), _distances(some, records)
     values, variances = _ball_scores(within, across, k), np.full(2, np.nan)
-    half, splits = n // 2, np.random.default_rng(SPLIT_SEED)
-    if half > k:
-        squares = np.zeros(2)
-        for _ in range(N_SPLITS):
-            a, b = splits.permutation(n), splits.permutation(n)
-            one, two = (
-                _ball_scores(within[np.ix_(a[part], a[part])], across[np.ix_(b[part], a[part])], k)
-                for part in (slice(half), slice(half, 2 * half))
-            )
-            squares += np.square(one - two)
+    if n // 2 > k:
+        found = split_variance(lambda a, b: _ball_scores(within[np.ix_(a, a)], across[np.ix_(b, a)], k), n, n)
         smoothed = (values * n + 1) / (n + 2)  # a share of exactly 0 or 1 is not known without error
-        # Half of a squared difference is the variance of one half, and that of twice the rows half of it again.
-        variances = np.maximum(squares / (4 * N_SPLITS), smoothed * (1 - smoothed) / n)
+        variances = np.maximum(found, smoothed * (1 - smoothed) / n)
     precision, coverage = (Estimate(v, math.sqrt(s), N_SPLITS) for v, s in zip(values, variances, strict=True))
     return MixedManifold(precision, coverage, n)
 

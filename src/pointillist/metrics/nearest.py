@@ -12,14 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from pointillist.metrics.checks import check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
+from pointillist.metrics.manifolds import N_SPLITS, split_variance
 
 # Up to so many columns, or records, a k-d tree is faster than comparing all pairs by matrix products.
 TREE_COLUMNS = 8
 TREE_RECORDS = 400
-
-# Random splits into halves for a standard error, each one degree of freedom; and their seed.
-N_SPLITS = 20
-SPLIT_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -197,18 +194,10 @@ def _placements(values: Rows, others: Rows) -> Rows:
 
 
 def _split_variance(rows: Rows, data: Rows, max_rows: int) -> float:
-    rng = np.random.default_rng(SPLIT_SEED)
-    n, m, queries = len(data) // 2, len(rows) // 2, max(2, max_rows // 2)
-    squares = 0.0
-    for _ in range(N_SPLITS):
-        some, others = rng.permutation(len(rows)), rng.permutation(len(data))
-        one, two = (
-            _share_closer(_distances(rows[some[half * m :][:m]], data[others[half * n :][:n]], queries))
-            for half in (0, 1)
-        )
-        squares += (one - two) ** 2
-    # Half of a squared difference is the variance of one half, and that of twice the rows half of it again.
-    return squares / (4 * N_SPLITS)
+    def share(some: NDArray[np.int64], others: NDArray[np.int64]) -> float:
+        return _share_closer(_distances(rows[some], data[others], max(2, max_rows // 2)))
+
+    return float(split_variance(share, len(rows), len(data)))
 
 
 def _closer_to_training(rows: Rows, data: Rows, holdout: Rows, rng: np.random.Generator) -> Estimate:
