@@ -88,14 +88,6 @@ def test_labels_of_a_model_without_classes():
         sample_rows(denoiser, Ancestral(SCHEDULE, "beta"), columns=2, n_rows=3, seed=0, labels=np.zeros(3, np.int32))
 
 
-def test_progress_counts_the_rows():
-    counts = []
-    sample_rows(
-        MIXTURE.denoiser(SCHEDULE), Ancestral(SCHEDULE, "beta"), columns=2, n_rows=1201, seed=0, progress=counts.append
-    )
-    assert sum(counts) == 1201 and len(counts) > 1
-
-
 def test_one_program_for_every_guidance_scale():
     from pointillist.engine import sampling
 

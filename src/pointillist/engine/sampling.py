@@ -5,7 +5,7 @@ padded. Every draw has its own key. A row then depends only on the seed and its 
 rows are asked for, in how many calls, or on how many devices.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -119,17 +119,12 @@ def sample_rows(
     labels: Int[np.ndarray, " n_rows"] | None = None,
     prior: Float[np.ndarray, "draws start"] | None = None,
     devices: Sequence[jax.Device] | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> Float[np.ndarray, "n d"]:
-    """Draws all rows of `stream_rows`, shape (n_rows, columns); calls `progress` with the number of new rows."""
-    parts = [np.empty((0, columns), np.float32)]
-    for part in stream_rows(
+    """Draws all rows of `stream_rows`, shape (n_rows, columns)."""
+    parts = stream_rows(
         denoiser, sampler, columns=columns, n_rows=n_rows, seed=seed, labels=labels, prior=prior, devices=devices
-    ):
-        parts.append(part)
-        if progress is not None:
-            progress(len(part))
-    return np.concatenate(parts)
+    )
+    return np.concatenate([np.empty((0, columns), np.float32), *parts])
 
 
 def whole_draws(labels: Int[np.ndarray, " n"], sampler: Sampler) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " n"]]:
