@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from test_relations import cells, codes_of
 
-from pointillist.points.column_code import ColumnCode
 from pointillist.points.functions import FUNCTIONS
 from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import Cells
@@ -13,12 +13,8 @@ from pointillist.points.relations import relations, restored
 N = 1000
 
 
-def cells(values, missing=None):
-    return Cells(np.asarray(values, float), np.zeros(len(values), bool) if missing is None else missing)
-
-
 def found_in(*columns):
-    codes = [ColumnCode.fit(str(i), column) for i, column in enumerate(columns)]
+    codes = codes_of(columns)
     return codes, [each for each in relations(columns, codes) if getattr(each, "factors", ())]
 
 
@@ -27,11 +23,6 @@ def drawn_again(columns, codes, found, seed=1):
     rng = np.random.default_rng(seed)
     mixed = [cells(rng.permutation(column.values)) for column in columns]
     return restored(mixed, codes, found, np.zeros((N, len(columns)), bool))
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name])
@@ -146,7 +137,7 @@ def test_a_column_decides_others_though_some_are_functions_of_each_other(rng):
     lengths[1] = lengths[0]
     miles, names = lengths[route].astype(float), tuple(f"R{i}" for i in range(60))
     data = [Cells(route, np.zeros(N, bool), names), cells(np.round(1.609344 * miles, 1)), cells(miles)]
-    codes = [ColumnCode.fit(str(i), column) for i, column in enumerate(data)]
+    codes = codes_of(data)
     found = relations(data, codes)
     assert {each.text("abc") for each in found} >= {"a decides c"}
     (own,) = [each for each in found if getattr(each, "factors", ())]

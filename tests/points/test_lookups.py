@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from test_relations import codes_of
 
 from pointillist import Diffusion, one_of
-from pointillist.points.column_code import ColumnCode
 from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import Cells
 from pointillist.points.relations import relations, restored
@@ -15,17 +15,8 @@ CITIES = ("Bonn", "Brno", "Bristol", "Cork", "Metz")
 COUNTRY_OF, CODE_OF = np.array([0, 1, 3, 2, 1]), np.array([40.0, 10.0, 20.0, 50.0, 30.0])
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def cells(values, categories=None):
     return Cells(np.asarray(values, float), np.zeros(len(values), bool), categories)
-
-
-def codes_of(columns):
-    return [ColumnCode.fit(str(i), column) for i, column in enumerate(columns)]
 
 
 def places(rng, n=N):

@@ -10,11 +10,6 @@ from pointillist.points.relations import restored
 N = 2000
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def kept(found):
     return {(each.column, each.terms, each.factors, each.power) for each in found if each.power}
 

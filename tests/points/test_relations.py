@@ -11,11 +11,6 @@ from pointillist.points.relations import relations, restored
 N = 1000
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def cells(values, missing=None):
     return Cells(np.asarray(values, float), np.zeros(len(values), bool) if missing is None else missing)
 
