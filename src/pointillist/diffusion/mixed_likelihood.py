@@ -73,13 +73,11 @@ def number_log_density(
     numbers: Float[Array, " k"],
     tangents: Float[Array, "m k"],
     weight: float = 1.0,
-    *,
-    steps: int = STEPS,
 ) -> Float[Array, ""]:
     """Log-density, in nats, of the open numbers of a row by the probability-flow ODE; see `likelihood.log_density`.
 
-    The flow is solved by Bogacki and Shampine's third-order method in steps of equal length in log(σ + `FINE`), from
-    the lowest noise to `LOWEST_LAMBDA`, and its divergence is integrated over the steps by Simpson's rule: a trace
+    The flow is solved by Bogacki and Shampine's third-order method in `STEPS` steps of equal length in log(σ + `FINE`),
+    from the lowest noise to `LOWEST_LAMBDA`, and its divergence is integrated over the steps by Simpson's rule: a trace
     takes as many Jacobian-vector products as there are numbers, which the stages between can do without.
 
     Args:
@@ -88,10 +86,9 @@ def number_log_density(
         tangents: Unit vectors of all numbers that may be open, for the exact trace; or rows of independent ±1 for
             Hutchinson's estimate of it.
         weight: What the sum of vᵀ (∂D/∂y) v over them is multiplied by: 1, or 1 / m.
-        steps: Number of steps, even.
     """
     size = denoiser.is_open.sum().astype(jnp.float32)
-    flow = _Flow.of(denoiser, steps)
+    flow = _Flow.of(denoiser)
 
     def node(u: Array, y: Array) -> tuple[Array, Array]:
         """The drift and d log p / du with the opposite sign."""
@@ -106,8 +103,8 @@ def number_log_density(
         share = jnp.where(i == 0, 1.0, jnp.where(i % 2 == 1, 4.0, 2.0))
         return flow.step(i, y, first), total + share * change
 
-    y, total = jax.lax.fori_loop(0, steps, step, (jnp.where(denoiser.is_open, numbers, 0.0), jnp.zeros(())))
-    total = flow.h / 3 * (total + node(flow.place(jnp.asarray(steps)), y)[1])
+    y, total = jax.lax.fori_loop(0, STEPS, step, (jnp.where(denoiser.is_open, numbers, 0.0), jnp.zeros(())))
+    total = flow.h / 3 * (total + node(flow.place(jnp.asarray(STEPS)), y)[1])
     x_T = flow.alpha_T * y - noised_mean(denoiser)
     return total - 0.5 * (x_T @ x_T + size * jnp.log(2 * jnp.pi)) + size * jnp.log(flow.alpha_T)
 
@@ -129,12 +126,12 @@ class _Flow:
     alpha_T: Array
 
     @classmethod
-    def of(cls, denoiser: NumberDenoiser, steps: int) -> "_Flow":
+    def of(cls, denoiser: NumberDenoiser) -> "_Flow":
         lambda_T, lambda_1 = lambda_range(denoiser.schedule)
         lambda_T = jnp.maximum(lambda_T, LOWEST_LAMBDA)
         begin, end = (jnp.log(jnp.exp(-lambda_t) + FINE) for lambda_t in (lambda_1, lambda_T))
         alpha_T = alpha_sigma(denoiser.schedule, time_at(denoiser.schedule, lambda_T))[0]
-        return cls(denoiser, begin, (end - begin) / steps, alpha_T)
+        return cls(denoiser, begin, (end - begin) / STEPS, alpha_T)
 
     def place(self, i: Array) -> Array:
         return self.begin + i.astype(jnp.float32) * self.h
@@ -159,7 +156,7 @@ class _Flow:
         return y + h / 9 * (2 * first + 3 * second + 4 * third)
 
 
-def flow_to_prior(denoiser: NumberDenoiser, numbers: Float[Array, " k"], steps: int = STEPS) -> Float[Array, " k"]:
+def flow_to_prior(denoiser: NumberDenoiser, numbers: Float[Array, " k"]) -> Float[Array, " k"]:
     """What the probability-flow ODE takes the open numbers of a row to, at `LOWEST_LAMBDA`, where they are N(0, I).
 
     That is, less their `noised_mean`.
@@ -169,10 +166,9 @@ def flow_to_prior(denoiser: NumberDenoiser, numbers: Float[Array, " k"], steps: 
     Args:
         denoiser: E[x_0 | x_t] of the numbers.
         numbers: The numbers, 0 where they are not open.
-        steps: Number of steps.
     """
-    flow = _Flow.of(denoiser, steps)
-    last = jax.lax.fori_loop(0, steps, lambda i, y: flow.step(i, y, flow.drift(flow.place(i), y)), numbers)
+    flow = _Flow.of(denoiser)
+    last = jax.lax.fori_loop(0, STEPS, lambda i, y: flow.step(i, y, flow.drift(flow.place(i), y)), numbers)
     return flow.alpha_T * last - noised_mean(denoiser)
 
 
@@ -248,13 +244,11 @@ class NumberLogDensity(eqx.Module):
         denoiser: The denoiser.
         schedule: The noise schedule of the numbers.
         asked: Which of the numbers are asked for: their positions.
-        steps: Number of steps, even.
     """
 
     denoiser: MixedDenoiser
     schedule: Schedule
     asked: tuple[int, ...] = eqx.field(static=True)
-    steps: int = eqx.field(static=True, default=STEPS)
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " width"]) -> Float[Array, ""]:
         """Computes the log-density; the key decides the probes of Hutchinson's estimate, beyond 64 numbers."""
@@ -264,7 +258,7 @@ class NumberLogDensity(eqx.Module):
         # Of the others the predictions are 0, whatever the numbers.
         tangents = jnp.eye(n)[asked] if probes is None else jnp.zeros((len(probes), n)).at[:, asked].set(probes)
         weight = 1.0 if probes is None else 1 / len(probes)
-        return number_log_density(own, numbers, tangents, weight, steps=self.steps)
+        return number_log_density(own, numbers, tangents, weight)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel: the row's and its tangents'."""

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Objective
-from pointillist.diffusion.mixed_likelihood import FLOW_POINTS, STEPS, flow_to_prior, noised_mean, number_log_density
+from pointillist.diffusion.mixed_likelihood import FLOW_POINTS, flow_to_prior, noised_mean, number_log_density
 from pointillist.diffusion.mixed_losses import LOG_NORMAL
 from pointillist.diffusion.mixed_networks import NumberNetwork
 from pointillist.diffusion.mixed_sampling import SCHEDULE, NumberDenoiser
@@ -172,7 +172,7 @@ class TargetLogDensity(eqx.Module):
         """Computes the log-density; the key decides nothing."""
 
         def of_one(own: NumberDenoiser) -> Array:
-            return number_log_density(own, x[-1:], jnp.eye(1), steps=STEPS)
+            return number_log_density(own, x[-1:], jnp.eye(1))
 
         return jax.nn.logsumexp(jax.vmap(of_one)(self.target.denoisers(x[:-1]))) - jnp.log(self.target.n_networks)
 
