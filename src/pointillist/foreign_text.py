@@ -66,14 +66,15 @@ def csv_cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.startswith(_BEGIN_FORMULAS) and not _is_number(text) else text
+    return f"'{text}" if text.startswith(_BEGIN_FORMULAS) and not is_numeral(text) else text
 
 
 _BEGIN_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """How formulas begin, the wide forms of East Asian keyboards included."""
 
 
-def _is_number(text: str) -> bool:
+def is_numeral(text: str) -> bool:
+    """Whether text is that of a number."""
     try:
         float(text)
     except ValueError:

@@ -83,7 +83,7 @@ def two_sample_test(
     model = _make_classifier(classifier, rng, 2 * n - math.ceil(2 * n / n_splits))
     rows = np.concatenate([side[rng.permutation(len(side))[:n]] for side in (A, B)])
     labels = np.repeat([0, 1], n)
-    folds = StratifiedKFold(n_splits, shuffle=True, random_state=_draw_seed(rng))
+    folds = StratifiedKFold(n_splits, shuffle=True, random_state=draw_seed(rng))
     correct = 0
     for train, test in folds.split(rows, labels):
         model.fit(rows[train], labels[train])
@@ -95,7 +95,8 @@ def two_sample_test(
     return Estimate(correct / trials, error, null_standard_error=null_error)
 
 
-def _draw_seed(rng: np.random.Generator) -> int:
+def draw_seed(rng: np.random.Generator) -> int:
+    """Draws a seed for scikit-learn."""
     return int(rng.integers(2**31))
 
 
@@ -106,7 +107,7 @@ def _make_classifier(classifier: Any, rng: np.random.Generator, n_train: int) ->
         if classifier == "forest":
             from sklearn.ensemble import RandomForestClassifier
 
-            return RandomForestClassifier(200, min_samples_leaf=5, random_state=_draw_seed(rng))
+            return RandomForestClassifier(200, min_samples_leaf=5, random_state=draw_seed(rng))
         if classifier == "knn":
             from sklearn.neighbors import KNeighborsClassifier
             from sklearn.pipeline import make_pipeline
@@ -121,4 +122,4 @@ def _make_classifier(classifier: Any, rng: np.random.Generator, n_train: int) ->
         for name, value in model.get_params().items()
         if name.rpartition("__")[2] == "random_state" and value is None
     ]
-    return model.set_params(**{name: _draw_seed(rng) for name in sorted(unset)})
+    return model.set_params(**{name: draw_seed(rng) for name in sorted(unset)})

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pointillist.metrics.c2st import VARIANCE_INFLATION
+from pointillist.metrics.c2st import VARIANCE_INFLATION, draw_seed
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
@@ -115,9 +115,9 @@ def boosted_two_sample(
     sides, is_category = encode(rows, data, max_categories=MAX_CATEGORIES)
     features = np.concatenate([side[rng.permutation(len(side))[:n]] for side in sides])
     labels = np.repeat([1, 0], n)
-    folds = StratifiedKFold(n_splits, shuffle=True, random_state=_draw_seed(rng))
+    folds = StratifiedKFold(n_splits, shuffle=True, random_state=draw_seed(rng))
     trees = HistGradientBoostingClassifier(
-        categorical_features=is_category, early_stopping=False, random_state=_draw_seed(rng)
+        categorical_features=is_category, early_stopping=False, random_state=draw_seed(rng)
     )
     areas = np.empty(n_splits)
     with _one_thread():
@@ -190,7 +190,7 @@ def utility(
         raise ValueError(f"target={target!r} has fewer than two values in test: nothing can be predicted")
 
     rng = np.random.default_rng(random_state)
-    n, seed = min(len(labels[0]), len(labels[1]), max_rows), _draw_seed(rng)
+    n, seed = min(len(labels[0]), len(labels[1]), max_rows), draw_seed(rng)
     measure = _class_utility if is_class else _number_utility
     results = []
     with _one_thread():
@@ -206,10 +206,6 @@ def utility(
         Estimate(of_rows - of_data, _error(rows_influence - data_influence)),
         n,
     )
-
-
-def _draw_seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**31))
 
 
 def _one_thread() -> AbstractContextManager[Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
+from pointillist.foreign_text import is_numeral
 from pointillist.points.columns import LARGEST_INTEGER
 from pointillist.points.headings import Headings
 from pointillist.points.mixed import MixedTable, kind_of
@@ -24,17 +25,9 @@ def too_many(distinct: int, n_given: int) -> bool:
 
 def few_words(texts: Sequence[str]) -> list[str]:
     """Returns the texts that are no numbers, if most of them are; none if they are codes, such as 207 and 207a."""
-    words = [text for text in texts if not _is_number(text)]
+    words = [text for text in texts if not is_numeral(text)]
     are_codes = all(map(str.isalnum, texts)) and all(any(map(str.isdigit, word)) for word in words)
     return words if 2 * len(words) < len(texts) and not are_codes else []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:

@@ -8,7 +8,7 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells
@@ -183,7 +183,7 @@ def lookups(
     tables = []
     for x, terms in of.items():
         first = np.unique(in_all(x)[1], return_index=True)[1]
-        rows = [_of_tokens(_part(columns[place], first), codes[place]).values for place in (x, *terms)]
+        rows = [_of_tokens(columns[place].take(first), codes[place]).values for place in (x, *terms)]
         table = np.stack(rows, axis=1).astype(float)
         tables.append(Lookup(x, tuple(terms), table[np.argsort(table[:, 0])], x in decided))
     return tables
@@ -203,10 +203,6 @@ def _grouped(
             first = [x for x in by[y] if not by[x] or x in decided] or by[y]
             of[min(first, key=lambda x: (sizes[x], x))].append(y)
     return dict(of)
-
-
-def _part(cells: Cells, rows: Int[np.ndarray, " m"]) -> Cells:
-    return replace(cells, values=cells.values[rows], is_missing=cells.is_missing[rows])
 
 
 def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
