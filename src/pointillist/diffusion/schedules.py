@@ -54,7 +54,8 @@ class Schedule(eqx.Module):
         return self.alpha**2
 
 
-def _from_alpha_bar(alpha_bar: Float[np.ndarray, " L"]) -> Schedule:
+def _from_beta(beta: Float[np.ndarray, " T"]) -> Schedule:
+    alpha_bar = np.concatenate([[1.0], np.cumprod(1 - beta)])
     if np.sqrt(alpha_bar.min()) < np.finfo(np.float32).tiny:
         raise ValueError(
             "the noise schedule leaves nothing of the data that float32 can hold: take fewer timesteps or smaller betas"
@@ -65,10 +66,6 @@ def _from_alpha_bar(alpha_bar: Float[np.ndarray, " L"]) -> Schedule:
         sigma=np.sqrt(1 - alpha_bar).astype(np.float32),
         timesteps=np.asarray(len(alpha_bar) - 1, np.int32),
     )
-
-
-def _from_beta(beta: Float[np.ndarray, " T"]) -> Schedule:
-    return _from_alpha_bar(np.concatenate([[1.0], np.cumprod(1 - beta)]))
 
 
 def _clipped(alpha_bar: Float[np.ndarray, " L"]) -> Schedule:
@@ -136,14 +133,9 @@ def padded(schedule: Schedule, length: int) -> Schedule:
     return Schedule(pad(schedule.alpha), pad(schedule.sigma), schedule.timesteps)
 
 
-def stack(schedules: Sequence[Schedule], length: int | None = None) -> Schedule:
-    """Stacks schedules along a new first axis, each padded by its last entry.
-
-    Args:
-        schedules: At least one, unstacked.
-        length: Table length L; the longest schedule's T + 1 by default.
-    """
-    length = max(len(s.alpha) for s in schedules) if length is None else length
+def stack(schedules: Sequence[Schedule]) -> Schedule:
+    """Stacks schedules, at least one, along a new first axis, each padded by its last entry to the longest's length."""
+    length = max(len(s.alpha) for s in schedules)
     return jax.tree.map(lambda *leaves: np.stack(leaves), *(padded(s, length) for s in schedules))
 
 

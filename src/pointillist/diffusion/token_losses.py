@@ -115,18 +115,15 @@ def token_loss(
     return (jnp.sum(weight * totals) - jnp.sum(logits * wanted * weight[:, tokens.owner])) / len(rows)
 
 
-def mean_in_turns(
-    loss: Callable[..., Float[Array, ""]], examples: tuple[Array, ...], rows_at_once: int = ROWS_AT_ONCE
-) -> Float[Array, ""]:
-    """Mean loss of examples, a part of them at a time: there may be thousands of logits a row.
+def mean_in_turns(loss: Callable[..., Float[Array, ""]], examples: tuple[Array, ...]) -> Float[Array, ""]:
+    """Mean loss of examples, at most `ROWS_AT_ONCE` of them at a time: there may be thousands of logits a row.
 
     Args:
         loss: Function of some examples that returns their mean loss, in which one of zeros has none.
         examples: Arrays of one length.
-        rows_at_once: Most rows in a part.
     """
     n = len(examples[0])
-    turns = -(-n // rows_at_once)
+    turns = -(-n // ROWS_AT_ONCE)
     # All of one size: a shorter last part would be compiled once more.
     size = -(-n // turns)
     padded = (jnp.pad(part, ((0, turns * size - n), (0, 0))).reshape(turns, size, -1) for part in examples)

@@ -1,6 +1,5 @@
 """Functions of one row mapped over many, in chunks of one shape, sharded over devices: likelihoods and classes."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -96,7 +95,6 @@ def map_rows(
     rows: Float[np.ndarray, "n d"],
     *,
     seed: int = 0,
-    devices: Sequence[jax.Device] | None = None,
     is_brief: bool = False,
 ) -> Float[np.ndarray, "n *values"]:  # noqa: F821 - a shape
     """Computes function(key of the row, row) for every row.
@@ -107,10 +105,9 @@ def map_rows(
         function: The function to compute.
         rows: Rows, shape (n, d), scaled as the model sees them.
         seed: Seed, 0 … 2³² - 1.
-        devices: Devices to use, all by default.
         is_brief: Whether the program is not worth optimising; values may then differ in the last bits.
     """
-    mesh = engine_devices.mesh(_AXIS, devices)
+    mesh = engine_devices.mesh(_AXIS)
     mapped = _mapped_briefly if is_brief else _mapped
     n, columns = rows.shape
     chunk_rows = max(1, ROWS_PER_CHUNK // function.width(columns))

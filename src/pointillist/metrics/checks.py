@@ -52,7 +52,7 @@ def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.floa
 
 
 def check_pair(
-    first: ArrayLike, second: ArrayLike, names: tuple[str, str], min_rows: int = 2
+    first: ArrayLike, second: ArrayLike, names: tuple[str, str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Check both sides of a metric, and that they have the same number of columns.
 
@@ -60,12 +60,11 @@ def check_pair(
         first: Shape `(n, d)`.
         second: Shape `(m, d)`.
         names: The caller's names for the two arguments, for the message.
-        min_rows: Fewest rows allowed on each side.
 
     Raises:
         ValueError: As in `check_rows`, or if the numbers of columns differ.
     """
-    one, two = check_rows(first, names[0], min_rows), check_rows(second, names[1], min_rows)
+    one, two = check_rows(first, names[0]), check_rows(second, names[1])
     if one.shape[1] != two.shape[1]:
         raise ValueError(
             f"{names[1]} has {two.shape[1]} columns but {names[0]} has {one.shape[1]}: "

@@ -1,6 +1,6 @@
 """Normal scores: numbers of a column as the standard normal quantiles of the share of rows below them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -40,7 +40,7 @@ class NormalScores:
 
     points: Float[np.ndarray, " m"]
     levels: Float[np.ndarray, " l"]
-    edges: Float[np.ndarray, " e"] = field(default_factory=lambda: np.array([0.0, 1.0]))
+    edges: Float[np.ndarray, " e"]
 
     @classmethod
     def fit(cls, values: Float[np.ndarray, " n"], step: float, most_intervals: int = 1) -> "NormalScores":

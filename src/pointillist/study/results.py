@@ -249,10 +249,10 @@ class Results:
         """Whether the sampler may start from a wrong distribution: by that bound, above `KL_LIMIT` nats per column."""
         return self.prior_kl(name, settings) > KL_LIMIT * self.dataset(name).rows.shape[1]
 
-    def generated(self, name: str, settings: Settings, seed: int = 0) -> np.ndarray | None:
-        """Generated rows of one cell, shape (n_samples, d), scaled; None if it is not finished."""
+    def generated(self, name: str, settings: Settings) -> np.ndarray | None:
+        """Generated rows of the cell of seed 0, shape (n_samples, d), scaled; None if it is not finished."""
         columns = self.dataset(name).rows.shape[1]
-        return self.store.rows(self.cells(name, settings)[seed].rows_key, columns)
+        return self.store.rows(self.cells(name, settings)[0].rows_key, columns)
 
     def losses(self, name: str, settings: Settings) -> list[np.ndarray]:
         """Mean loss per epoch of the finished cells, one array per seed."""

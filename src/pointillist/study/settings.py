@@ -190,11 +190,11 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
     return check
 
 
-def _number_from(low: float, high: float, *, open_below: bool = False) -> Callable[[Any], float]:
+def _number_to(high: float, *, open_below: bool = False) -> Callable[[Any], float]:
     def check(value: Any) -> float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not low <= value <= high or (open_below and value == low):
-            raise ValueError(f"a number {'above' if open_below else 'from'} {low:g}, at most {high:g}")
+        if not is_number or not 0 <= value <= high or (open_below and value == 0):
+            raise ValueError(f"a number {'above' if open_below else 'from'} 0, at most {high:g}")
         return float(value)
 
     return check
@@ -242,10 +242,10 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "time_embedding": _embedding_width,
     "epochs": _whole(1, 1_000_000),
     "batch_size": _whole(1, 1_000_000),
-    "learning_rate": _number_from(0, 1, open_below=True),
+    "learning_rate": _number_to(1, open_below=True),
     "warmup": _whole(0, 1_000_000),
     "decay": _flag,
-    "averaging": _number_from(0, 0.999999),
+    "averaging": _number_to(0.999999),
     "sampler": _one_of(*SAMPLERS),
     "steps": _whole(0, 100_000),
     "variance": _one_of(*VARIANCES),
@@ -253,10 +253,10 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "emd_rows": _whole(2, 5000),
     "method": _one_of("plain", "guidance", *STEERED),
     "class_embedding": _embedding_width,
-    "p_uncond": _number_from(0, 1),
-    "guidance": _number_from(0, 100),
+    "p_uncond": _number_to(1),
+    "guidance": _number_to(100),
     "candidates": _whole(1, 500),
-    "reward_temperature": _number_from(0, 1e6),
+    "reward_temperature": _number_to(1e6),
     "classifier": _one_of("knn_100", "mlp_100_50", "elbo", "exact"),
     "n_held_out": _none_or_whole(10, 1_000_000),
 }

@@ -8,9 +8,9 @@ from pointillist.study.spec import Section
 _MOST_NAMED = 4
 
 
-def listing(texts: Sequence[str], join: str = "and") -> str:
+def listing(texts: Sequence[str]) -> str:
     """Joins words to a list: "a, b and c"."""
-    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {join} {texts[-1]}"
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
 def count(n: int, noun: str) -> str:
