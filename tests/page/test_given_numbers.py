@@ -1,15 +1,12 @@
 """Given cells in the page of a model of numbers, against the rows that Python draws."""
 
-import csv
-import io
 from copy import copy
 from dataclasses import replace
 
-import jax
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow import csv as csv_of
+from page_steps import as_csv, csv_lines, downloaded, fill, wait_until_filled, with_random_weights
 
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion
@@ -18,10 +15,6 @@ from pointillist.points.table_scaling import TableScaling
 
 SMALL = {"width": 16, "depth": 2, "epochs": 1, "batch_size": 32, "timesteps": 50, "random_state": 0}
 HIGH, LOW = 0, 1
-
-
-def normal(rng, leaf):
-    return rng.normal(size=leaf.shape, scale=leaf.shape[0] ** -0.5 if leaf.ndim > 1 else 0.1).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +34,7 @@ def labels():
 
 @pytest.fixture(scope="module")
 def model(table, labels):
-    """A model of random weights: what they predict is as good as anything, and depends on every one of them."""
-    model = Diffusion(process="gaussian", scaling="quantile", **SMALL).fit(table, labels)
-    rng = np.random.default_rng(0)
-    object.__setattr__(model.model_, "network", jax.tree.map(lambda leaf: normal(rng, leaf), model.model_.network))
-    return model
+    return with_random_weights(Diffusion(process="gaussian", scaling="quantile", **SMALL).fit(table, labels))
 
 
 def scaled_by(model, table, method):
@@ -131,12 +120,6 @@ def with_gaps(table, labels):
     return pa.table(arrays), gaps, np.where(rng.random(150) < 0.3, None, labels[:150])
 
 
-def as_csv(table):
-    text = io.BytesIO()
-    csv_of.write_csv(table, text)
-    return text.getvalue().decode()
-
-
 @IN_CHROMIUM
 def test_filled_cells_are_pythons_for_the_same_seed(model, table, labels, page_of, tmp_path):
     gappy, gaps, known = with_gaps(table, labels)
@@ -144,18 +127,14 @@ def test_filled_cells_are_pythons_for_the_same_seed(model, table, labels, page_o
     page = page_of(model)
     page.fill("#seed", "5")
     text = as_csv(gappy.append_column("label", pa.array(known.tolist())))
-    page.fill("#gaps", text)
-    page.click("#fill button[type=submit]")
+    fill(page, text)
     n_gaps = sum(each.sum() for each in gaps.values())
-    page.wait_for_function("() => document.querySelector('#fill-status').textContent.includes('filled in')")
+    wait_until_filled(page)
     assert page.inner_text("#fill-status").startswith(f"{n_gaps} cells of 150 rows filled")
     assert page.locator("#filled-rows mark").count() == sum(each[:8].sum() for each in gaps.values())
-    with page.expect_download() as download:
-        page.click("#filled-csv")
-    download.value.save_as(tmp_path / "filled.csv")
-    names, *cells = csv.reader(io.StringIO((tmp_path / "filled.csv").read_text()))
+    names, *cells = downloaded(page, "#filled-csv", tmp_path / "filled.csv")
     assert names == [*table.column_names, "label"]
-    given = list(csv.reader(io.StringIO(text)))[1:]
+    given = csv_lines(text)[1:]
     for own, row in zip(given, cells, strict=True):
         assert all(cell in ("", filled) for cell, filled in zip(own, row, strict=True))
     assert [row[5] for row in cells] == [label or "" for label in known]
@@ -175,8 +154,7 @@ WRONG = [
 def test_what_cannot_be_filled_is_said_in_a_line(model, page_of):
     page = page_of(model)
     for text, wrong in WRONG:
-        page.fill("#gaps", text)
-        page.click("#fill button[type=submit]")
+        fill(page, text)
         assert page.inner_text("#fill-status").startswith(wrong)
 
 
@@ -195,8 +173,7 @@ def test_what_is_wrong_ends_an_earlier_filling(model, page_of, is_file):
     """It would come over the error."""
     page = page_of(model)
     page.evaluate(SLOW)
-    page.fill("#gaps", "count,c\n1,\n")
-    page.click("#fill button[type=submit]")
+    fill(page, "count,c\n1,\n")
     says = "(start) => document.querySelector('#fill-status').textContent.startsWith(start)"
     page.wait_for_function(says, arg="filling ")
     if is_file:
@@ -205,8 +182,7 @@ def test_what_is_wrong_ends_an_earlier_filling(model, page_of, is_file):
         page.set_input_files("#gaps-file", {"name": "gone.csv", "mimeType": "text/csv", "buffer": b"c\n"})
         wrong = "gone.csv cannot be read."
     else:
-        page.fill("#gaps", "count,hue\n1,\n")
-        page.click("#fill button[type=submit]")
+        fill(page, "count,hue\n1,\n")
         wrong = 'Unknown column "hue"'
     page.wait_for_function(says, arg=wrong)
     page.wait_for_timeout(1000)
@@ -219,13 +195,12 @@ def test_rows_without_a_class_are_of_the_chosen_one(model, table, page_of):
     other = copy(model)
     other.model_ = replace(model.model_, process=process)
     page = page_of(other)
-    page.fill("#gaps", "c,count\n0.5,\n")
-    page.click("#fill button[type=submit]")
+    fill(page, "c,count\n0.5,\n")
     wrong = "Line 2 has no class, which this model needs: write it there, or choose one above."
     assert page.inner_text("#fill-status") == wrong
     page.select_option("#class", label="low")
     page.click("#fill button[type=submit]")
-    page.wait_for_function("() => document.querySelector('#fill-status').textContent.includes('filled in')")
+    wait_until_filled(page)
     expected = model.impute(pa.Table.from_pylist([{"c": 0.5}], schema=table.schema), labels="low", random_state=0)
     names, cells = (page.locator(f"#filled-rows {cell}").all_inner_texts() for cell in ("th", "td"))
     assert names == ["c", "count", "<b>a", "same", "is_new"]
@@ -236,8 +211,7 @@ def test_rows_without_a_class_are_of_the_chosen_one(model, table, page_of):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_breaks_no_rule_of_accessibility(ask, model, page_of, violations, scheme):
     page = page_of(model, viewport={"width": 390, "height": 900}, color_scheme=scheme, bypass_csp=True)
-    page.fill("#gaps", "c,count\n0.5,\n")
-    page.click("#fill button[type=submit]")
+    fill(page, "c,count\n0.5,\n")
     page.wait_for_function("() => document.querySelector('#filled-rows tr')")
     page.click("#given summary")
     for column in ("<b>a", "count"):

@@ -1,13 +1,11 @@
 """The page of a model of mixed columns in a browser, against the rows that Python draws."""
 
-import csv
-import io
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from page_steps import as_csv, csv_lines, downloaded, fill, wait_until_filled
 from pyarrow import csv as csv_of
 
 from browsers import IN_BOTH, IN_CHROMIUM
@@ -94,29 +92,19 @@ def with_gaps(table):
     return pa.table(dict(zip(table.column_names, columns, strict=True))), gaps
 
 
-def as_csv(table):
-    text = io.BytesIO()
-    csv_of.write_csv(table, text)
-    return text.getvalue().decode()
-
-
 @IN_CHROMIUM
 def test_filled_cells_are_pythons_for_the_same_seed(model, table, page, tmp_path):
     gappy, gaps = with_gaps(table)
     text = as_csv(gappy)
     expected = model.impute(gappy, random_state=5)
     page.fill("#seed", "5")
-    page.fill("#gaps", text)
-    page.click("#fill button[type=submit]")
-    page.wait_for_function("() => document.querySelector('#fill-status').textContent.includes('filled in')")
+    fill(page, text)
+    wait_until_filled(page)
     assert page.locator("#filled-rows mark").count() >= gaps[:8].sum()
-    with page.expect_download() as download:
-        page.click("#filled-csv")
-    download.value.save_as(tmp_path / "filled.csv")
-    names, *cells = csv.reader(io.StringIO((tmp_path / "filled.csv").read_text()))
+    names, *cells = downloaded(page, "#filled-csv", tmp_path / "filled.csv")
     assert names == [*table.column_names, "label"]
     found = dict(zip(names, zip(*cells, strict=True), strict=True))
-    given = list(csv.reader(io.StringIO(text)))[1:]
+    given = csv_lines(text)[1:]
     for i, name in enumerate(table.column_names):
         assert all(row[i] in ("", own) for row, own in zip(given, found[name], strict=True)), name
     assert "" not in found["rooms"]
@@ -136,8 +124,7 @@ WRONG = [
 
 def test_what_cannot_be_filled_is_said_in_a_line(page):
     for text, wrong in WRONG:
-        page.fill("#gaps", text)
-        page.click("#fill button[type=submit]")
+        fill(page, text)
         assert page.inner_text("#fill-status").startswith(wrong)
         assert page.input_value("#gaps") == text and page.locator("#fill-status b").count() == 0
 
@@ -156,11 +143,9 @@ def test_the_delimiter_is_one_that_splits_all_lines_alike(page):
 
 
 def test_nothing_is_left_of_an_earlier_filling(page):
-    page.fill("#gaps", "hours,rooms\n1,\n")
-    page.click("#fill button[type=submit]")
-    page.wait_for_function("() => document.querySelector('#fill-status').textContent.includes('filled in')")
-    page.fill("#gaps", WRONG[0][0])
-    page.click("#fill button[type=submit]")
+    fill(page, "hours,rooms\n1,\n")
+    wait_until_filled(page)
+    fill(page, WRONG[0][0])
     assert page.is_disabled("#filled-csv") and page.locator("#filled-rows td").count() == 0
 
 
@@ -178,8 +163,7 @@ def test_numbers_stay_in_their_type_and_categories_of_numbers_are_read(page_of):
     given = "grade,big,total,paid,free,code\n1.0,9007199254740993,10,2000,,20\n2.50,9007199254740995,,5,6,30\n"
     lines = lines_of(page, FILLED % given)
     assert lines[1:] == ["1.0,9007199254740993,10,2000,0,20", "2.50,9007199254740995,11,5,6,30"]
-    page.fill("#gaps", "code,paid\n999,\n")
-    page.click("#fill button[type=submit]")
+    fill(page, "code,paid\n999,\n")
     assert page.inner_text("#fill-status").startswith('Line 2, column "code": "999" is no category of it: ')
 
 
@@ -222,10 +206,7 @@ def test_a_page_gives_cells_and_writes_csv(model, table, page, tmp_path):
     page.fill("#rows", "300")
     page.click("#draw")
     page.wait_for_function("() => document.querySelector('#status').textContent.startsWith('300 rows in')")
-    with page.expect_download() as download:
-        page.click("#csv")
-    download.value.save_as(tmp_path / "rows.csv")
-    names, *cells = csv.reader(io.StringIO((tmp_path / "rows.csv").read_text()))
+    names, *cells = downloaded(page, "#csv", tmp_path / "rows.csv")
     assert names == [*table.column_names, "label"] and len(cells) == 300
     columns = dict(zip(names, zip(*cells, strict=True), strict=True))
     assert set(columns["is_new"]) == {"true"} and "" in columns["rooms"]
@@ -275,12 +256,8 @@ def test_missing_cells_of_a_single_column_have_lines(page_of):
 
 @IN_CHROMIUM
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_breaks_no_rule_of_accessibility(model, opened, tmp_path, violations, scheme):
-    model.page(tmp_path / "model.html")
-    narrow = {"width": 390, "height": 900}
-    page = opened(tmp_path / "model.html", viewport=narrow, color_scheme=scheme, bypass_csp=True)
-    page.wait_for_function("() => !document.querySelector('#csv').disabled")
-    page.fill("#gaps", "hours,rooms\n7.5,\n")
-    page.click("#fill button[type=submit]")
+def test_the_page_breaks_no_rule_of_accessibility(model, page_of, violations, scheme):
+    page = page_of(model, viewport={"width": 390, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    fill(page, "hours,rooms\n7.5,\n")
     page.wait_for_function("() => document.querySelector('#filled-rows tr')")
     assert violations(page) == {}

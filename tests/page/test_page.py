@@ -1,13 +1,11 @@
 """A model's page in a browser, against the rows that Python draws."""
 
-import csv
-import io
 from dataclasses import replace
 
-import jax
 import numpy as np
 import pyarrow as pa
 import pytest
+from page_steps import downloaded, with_random_weights
 from typer.testing import CliRunner
 
 from browsers import IN_CHROMIUM
@@ -20,16 +18,8 @@ SMALL = {"width": 16, "depth": 2, "epochs": 2, "batch_size": 32, "timesteps": 50
 HOSTILE = '</script><img src=x onerror="alert(1)">'
 
 
-def normal(rng, leaf):
-    return rng.normal(size=leaf.shape, scale=leaf.shape[0] ** -0.5 if leaf.ndim > 1 else 0.1).astype(np.float32)
-
-
 def fitted(X, y=None, **options):
-    """A model of random weights: what they predict is as good as anything, and depends on every one of them."""
-    model = Diffusion(**SMALL | options).fit(X, y)
-    rng = np.random.default_rng(0)
-    object.__setattr__(model.model_, "network", jax.tree.map(lambda leaf: normal(rng, leaf), model.model_.network))
-    return model
+    return with_random_weights(Diffusion(**SMALL | options).fit(X, y))
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +96,7 @@ def test_a_page_is_asked_for_rows_and_gives_csv_in_the_tables_types(rows, page_o
     page.fill("#seed", "9")
     page.click("#draw")
     page.wait_for_function("() => document.querySelector('#status').textContent.startsWith('1,500 rows in')")
-    with page.expect_download() as download:
-        page.click("#csv")
-    download.value.save_as(tmp_path / "rows.csv")
-    names, *cells = csv.reader(io.StringIO((tmp_path / "rows.csv").read_text()))
+    names, *cells = downloaded(page, "#csv", tmp_path / "rows.csv")
     assert names == [*table.column_names, "label"] and len(cells) == 1500
     expected, labels = model.sample(1500, return_labels=True, random_state=9)
     assert [row[4] for row in cells] == labels.tolist()

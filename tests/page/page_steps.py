@@ -1,0 +1,48 @@
+"""What several tests of pages do: give a model random weights, have cells filled in, and read what is downloaded."""
+
+import csv
+import io
+
+import jax
+import numpy as np
+from pyarrow import csv as csv_of
+
+
+def with_random_weights(model):
+    """The model, of random weights: what they predict is as good as anything, and depends on every one of them."""
+    rng = np.random.default_rng(0)
+
+    def normal(leaf):
+        return rng.normal(size=leaf.shape, scale=leaf.shape[0] ** -0.5 if leaf.ndim > 1 else 0.1).astype(np.float32)
+
+    object.__setattr__(model.model_, "network", jax.tree.map(normal, model.model_.network))
+    return model
+
+
+def as_csv(table):
+    text = io.BytesIO()
+    csv_of.write_csv(table, text)
+    return text.getvalue().decode()
+
+
+def csv_lines(text):
+    """Lines of CSV, as lists of cells."""
+    return list(csv.reader(io.StringIO(text)))
+
+
+def fill(page, text):
+    """Asks a page to fill in what CSV leaves open."""
+    page.fill("#gaps", text)
+    page.click("#fill button[type=submit]")
+
+
+def wait_until_filled(page):
+    page.wait_for_function("() => document.querySelector('#fill-status').textContent.includes('filled in')")
+
+
+def downloaded(page, button, path):
+    """Lines of the CSV that a button of a page gives."""
+    with page.expect_download() as download:
+        page.click(button)
+    download.value.save_as(path)
+    return csv_lines(path.read_text())
