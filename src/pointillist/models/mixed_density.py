@@ -24,14 +24,14 @@ PLACES = 4
 """Number of places in the ranges of scores over which the mass of numbers of discrete columns is a mean."""
 
 
-def of_tokens(model: Learned, what: str) -> tuple[TokenCodec, MaskedProcess]:
+def _of_tokens(model: Learned) -> tuple[TokenCodec, MaskedProcess]:
     """Returns codec and process of a model of tokens.
 
     Raises:
-        ValueError: If the model is of numbers; `what` says what cannot be had of it.
+        ValueError: If the model is of numbers.
     """
     if not isinstance(model.codec, TokenCodec) or not isinstance(model.process, MaskedProcess):
-        raise ValueError(f"{what} models of tokens, and this one is of numbers: fit the table with process='masked'")
+        raise ValueError("this needs models of tokens, and this one is of numbers: fit the table with process='masked'")
     return model.codec, model.process
 
 
@@ -43,9 +43,9 @@ def joint_log_density(model: Learned, table: MixedTable) -> Float[np.ndarray, " 
             together.
         table: A table with the model's columns.
     """
-    codec, _ = of_tokens(model, "this needs")
+    codec, _ = _of_tokens(model)
     encoding, n = codec.encoding, len(table)
-    known = unknown_rows(codec, n)
+    known = codec.unknown_rows(n, HIDDEN)
     cells = dict(enumerate(table.cells))
     if len(encoding.columns) == len(cells):
         return log_probability(model, known, cells)
@@ -58,12 +58,6 @@ def joint_log_density(model: Learned, table: MixedTable) -> Float[np.ndarray, " 
             own = Cells(np.full(n, label.atoms[place]), np.zeros(n, bool))
         of_class.append(log_probability(model, known, {**cells, len(cells): own}))
     return np.logaddexp.reduce(of_class, axis=0)
-
-
-def unknown_rows(codec: TokenCodec, n: int) -> Float[np.ndarray, "n width"]:
-    """Rows of which nothing is known."""
-    n_tokens = len(codec.encoding.columns)
-    return np.hstack([np.full((n, n_tokens), HIDDEN), np.full((n, codec.width - n_tokens), np.nan)])
 
 
 def log_probability(
@@ -83,7 +77,7 @@ def log_probability(
         cells: The cells that are asked for, by the position of their column.
         is_present: Whether it is known that no cell is missing.
     """
-    codec, process = of_tokens(model, "this needs")
+    codec, process = _of_tokens(model)
     encoding, n = codec.encoding, len(known)
     if n == 0:
         return np.zeros(0)

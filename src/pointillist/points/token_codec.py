@@ -151,19 +151,20 @@ class TokenCodec(Codec):
         Tokens of other cells are `hidden`, and their scores NaN. One row stands for `n_rows` equal ones.
         """
         n = 1 if all(len(cells.values) == 1 for cells in given.values()) else n_rows
-        rows = self._unknown(n, hidden)
+        rows = self.unknown_rows(n, hidden)
         for name, cells in given.items():
             self._fill(rows, name, cells, np.zeros(len(cells.values), bool))
         return rows
 
     def known_tokens(self, table: MixedTable, hidden: float) -> Float[np.ndarray, "n width"]:
         """Returns what is known of a table's rows; where cells are missing, `hidden`, and NaN for the score."""
-        rows = self._unknown(len(table), hidden)
+        rows = self.unknown_rows(len(table), hidden)
         for code, cells in zip(self.encoding.columns, table.cells, strict=False):
             self._fill(rows, code.name, cells, cells.is_missing)
         return rows
 
-    def _unknown(self, n: int, hidden: float) -> Float[np.ndarray, "n width"]:
+    def unknown_rows(self, n: int, hidden: float) -> Float[np.ndarray, "n width"]:
+        """Returns n rows of which nothing is known: their tokens are `hidden`, and their scores NaN."""
         n_tokens = len(self.encoding.columns)
         return np.hstack([np.full((n, n_tokens), hidden), np.full((n, self.width - n_tokens), np.nan)])
 
