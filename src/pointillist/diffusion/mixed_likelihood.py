@@ -19,7 +19,6 @@ from pointillist.diffusion.mixed_sampling import MixedDenoiser, NumberDenoiser
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, alpha_sigma, lambda_range, time_at
 from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser
-from pointillist.diffusion.tokens import number_features
 
 STEPS = 24
 """Number of steps of the solver of the density, even, with 3 evaluations each and a trace."""
@@ -304,11 +303,9 @@ def beside_given(
 ) -> TokenDenoiser:
     """The denoiser of tokens beside the numbers of a row that are finite and not asked for."""
     tokens = denoiser.tokens
-    if not tokens.with_number:
-        return denoiser
     row, numbers = x[: len(tokens.sizes)], x[len(tokens.sizes) :]
     is_shown = jnp.isfinite(numbers) & ~jnp.asarray(is_asked) & tokens.has_number(row)
-    return denoiser.beside(number_features(numbers, is_shown))
+    return denoiser.beside(numbers, is_shown)
 
 
 def open_numbers(

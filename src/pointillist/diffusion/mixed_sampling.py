@@ -187,7 +187,7 @@ class MixedSampler(TokenSampler):
         tokens, n = denoiser.tokens, self.n_tokens
         row, numbers = x_T[:n], x_T[n:]
         is_given = jnp.isfinite(numbers) & tokens.has_number(row)
-        row = draw_tokens(key, denoiser.of_tokens.beside(number_features(numbers, is_given)), row)
+        row = draw_tokens(key, denoiser.of_tokens.beside(numbers, is_given), row)
         own = denoiser.of_row(row, numbers, is_given, self.schedule)
         noise_key = jax.random.fold_in(key, n + 1)
         solver = DPMSolver2M(self.schedule, self.points, is_stochastic=True)

@@ -17,7 +17,6 @@ from pointillist.diffusion.mixed_sampling import POINTS, MixedDenoiser, NumberDe
 from pointillist.diffusion.populations import NOTES, PopulationSampler, Weighted, chosen, resampled, systematic
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.token_sampling import HIDDEN, LARGEST_PLACE, TokenDenoiser, decided, draw_tokens
-from pointillist.diffusion.tokens import number_features
 from pointillist.diffusion.twisting import Ranges, walk
 
 
@@ -165,7 +164,4 @@ class RestrictedSampler(PopulationSampler):
 
 def _beside(of_tokens: TokenDenoiser, row: Float[Array, " T"], numbers: Float[Array, " k"]) -> TokenDenoiser:
     """The denoiser of a row's tokens beside the numbers that are known."""
-    if not of_tokens.tokens.with_number:
-        return of_tokens
-    is_given = jnp.isfinite(numbers) & of_tokens.tokens.has_number(row)
-    return of_tokens.beside(number_features(numbers, is_given))
+    return of_tokens.beside(numbers, jnp.isfinite(numbers) & of_tokens.tokens.has_number(row))

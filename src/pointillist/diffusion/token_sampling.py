@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.token_networks import TokenNetwork
-from pointillist.diffusion.tokens import WIDE, Tokens
+from pointillist.diffusion.tokens import WIDE, Tokens, number_features
 
 SHARES = 1 - np.cos(np.pi / 2 * np.arange(1, WIDE + 1) / WIDE)
 """Fraction of a wide row's hidden tokens that is drawn by the end of each evaluation."""
@@ -40,9 +40,9 @@ class TokenDenoiser(eqx.Module):
     forbidden: Bool[Array | np.ndarray, " slots"] | None = None
     shown: Float[Array, " f"] | None = None
 
-    def beside(self, shown: Float[Array, " f"]) -> "TokenDenoiser":
-        """The denoiser of tokens beside given numbers."""
-        return replace(self, shown=shown)
+    def beside(self, numbers: Float[Array, " k"], is_given: Bool[Array, " k"]) -> "TokenDenoiser":
+        """The denoiser of tokens beside the numbers that are given, if the tokens have numbers."""
+        return replace(self, shown=number_features(numbers, is_given)) if self.tokens.with_number else self
 
     def logits(self, row: Float[Array, " T"]) -> Float[Array, " slots"]:
         """Computes the logit of every value of every token, given those that are not `HIDDEN`; shape (slots,).
