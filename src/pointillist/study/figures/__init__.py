@@ -23,7 +23,7 @@ MAX_SETTINGS = 100
 __all__ = ["losses_figure", "metrics_figure", "rows_figure", "write_figures"]
 
 
-def write_figures(results: Results, folder: Path, progress: Callable[[str], None] | None = None) -> list[Path]:
+def write_figures(results: Results, folder: Path) -> list[Path]:
     """Draws all figures of a study as PNG files.
 
     A section has `{section}_{dataset}_rows.png` for each of its data sets, `{section}_losses.png` (neither, if it
@@ -33,7 +33,6 @@ def write_figures(results: Results, folder: Path, progress: Callable[[str], None
     Args:
         results: The study to draw.
         folder: Folder for the files; made if it does not exist.
-        progress: Function called with a file's name before it is drawn.
 
     Returns:
         Paths of the files, in the order in which they were drawn.
@@ -43,8 +42,6 @@ def write_figures(results: Results, folder: Path, progress: Callable[[str], None
     """
     paths = []
     for name, draw in _figures(results):
-        if progress is not None:
-            progress(name)
         write_whole(folder / name, _png(draw()))
         paths.append(folder / name)
     return paths
