@@ -210,12 +210,19 @@ class ResidualMLP(eqx.Module):
         h = self.input(_waves(x_t))
         if not isinstance(known, float):
             h = h + known
-        # Split and not sliced: the gradient of slices is a sum of arrays that are mostly 0.
-        parts = jnp.split(jnp.asarray(self.modulation.bias) + share, 2 * len(self.inner))
-        for inner, outer, scale, shift in zip(self.inner, self.outer, parts[::2], parts[1::2], strict=True):
-            u = (1 + scale) * (h * jax.lax.rsqrt(jnp.mean(h**2) + 1e-6)) + shift
-            h = h + outer(jax.nn.silu(inner(u)))
-        return self.output(h)
+        return self.output(through_blocks(h, jnp.asarray(self.modulation.bias) + share, self.inner, self.outer))
+
+
+def through_blocks(
+    h: Float[Array, " width"], modulation: Float[Array, " m"], inners: tuple[Dense, ...], outers: tuple[Dense, ...]
+) -> Float[Array, " width"]:
+    """Applies residual blocks, each with its own scales and shifts, which the modulation has one after another."""
+    # Split and not sliced: the gradient of slices is a sum of arrays that are mostly 0.
+    parts = jnp.split(modulation, 2 * len(inners))
+    for inner, outer, scale, shift in zip(inners, outers, parts[::2], parts[1::2], strict=True):
+        u = (1 + scale) * (h * jax.lax.rsqrt(jnp.mean(h**2) + 1e-6)) + shift
+        h = h + outer(jax.nn.silu(inner(u)))
+    return h
 
 
 def _waves(x: Float[Array, " d"], weight: Float[Array, " d"] | None = None) -> Float[Array, " n"]:
