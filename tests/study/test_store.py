@@ -61,7 +61,6 @@ def test_what_goes_in_comes_out_of_the_file(tmp_path):
         assert store.model(CELL.model_key).network == b"weights"
         assert store.fact("spec") == {"a": [1, None]} and store.fact("none") is None
         assert store.floors("f" * 32, "p") == {"emd": FloorRecord(20.0, 2.0, 16)}
-        assert store.floors("f" * 32, "p")["emd"].standard_error == 0.5
         again = store.dataset(dataset.fingerprint)
         assert again.name == "rows" and again.fingerprint == dataset.fingerprint and again.labels is None
         assert store.dataset(labelled.fingerprint).labels.tolist() == [0, 1, 1, 0]

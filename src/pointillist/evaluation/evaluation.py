@@ -113,7 +113,7 @@ class Evaluation:
     @cached_property
     def verdict(self) -> str:
         """Paragraph on whether rows and data are distinguishable, how they score, and whether rows look copied."""
-        return _verdict(self)
+        return " ".join(filter(None, (_say_difference(self), _say_scores(self), _say_copies(self))))
 
     def to_json(self) -> dict[str, Any]:
         """Convert numbers, standard errors and p-values to JSON values, the verdict first; unknown ones are None."""
@@ -217,11 +217,6 @@ def _number_names(*tables: Table) -> tuple[str, ...]:
         for name in tables[0]
     }
     return tuple(name for name, is_number in are_numbers.items() if is_number)
-
-
-def _verdict(evaluation: Evaluation) -> str:
-    """Write the paragraph of `Evaluation.verdict`."""
-    return " ".join(filter(None, (_say_difference(evaluation), _say_scores(evaluation), _say_copies(evaluation))))
 
 
 def _p_text(p_value: float) -> str:

@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from pointillist.privacy.auditing import Audit
     from pointillist.privacy.rates import Rate
 
-NAMES = {
-    "nearest record": "nearest record",
-    "density ratio": "density ratio",
-    "loss": "the model's own loss",
-}
+NAMES = {"loss": "the model's own loss"}
 
 
 def print_audit(audit: Audit, console: Console) -> None:
@@ -29,7 +25,7 @@ def print_audit(audit: Audit, console: Console) -> None:
     """
     rows = [
         (
-            NAMES[attack.name],
+            NAMES.get(attack.name, attack.name),
             rounded(attack.auc),
             p_text(attack.p_value),
             *map(_rate, attack.rates),

@@ -172,8 +172,7 @@ def _of_tokens(codec: TokenCodec, table: MixedTable, indices: Int[np.ndarray, " 
         labels = codec.labels(code.name)
         columns[_label_beside(columns)] = _texts(labels)[indices]
         is_there = np.zeros(len(indices), bool)
-        kinds = None if code.categories is None else code.categories
-        cells.append(Cells(indices if kinds is not None else labels[indices], is_there, kinds))
+        cells.append(Cells(labels[indices] if code.categories is None else indices, is_there, code.categories))
     is_foreign = np.zeros(len(table), bool)
     for place, (code, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
         if code.is_nominal:

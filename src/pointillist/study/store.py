@@ -50,11 +50,6 @@ class FloorRecord:
     spread: float
     n_repeats: int
 
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the mean over repeats."""
-        return float(self.spread / np.sqrt(self.n_repeats))
-
 
 @dataclass(frozen=True)
 class Model:
