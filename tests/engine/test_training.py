@@ -141,7 +141,7 @@ def test_orders_are_uniform():
     orders = np.asarray(jax.vmap(lambda key: shuffled(key, 6))(jax.random.split(jax.random.key(1), 6000)))
     counts = (orders[:, :, None] == np.arange(6)).sum(axis=0)
     assert ((counts - 1000) ** 2 / 1000).sum() < 44.3
-    # A neighbour in the table is a neighbour in the order as often as any other row.
+    # A neighbor in the table is a neighbor in the order as often as any other row.
     order = np.asarray(shuffled(jax.random.key(2), 8000)).astype(int)
     assert (np.diff(order) == 1).sum() <= 6
 

@@ -189,19 +189,19 @@ def test_memory_is_bounded(monkeypatch):
 
 def test_errors():
     rows = np.zeros((6, 2))
-    message = r"has 5 row\(s\) but k=5 neighbours of a row need 6: pass more rows or a smaller k$"
+    message = r"has 5 row\(s\) but k=5 neighbors of a row need 6: pass more rows or a smaller k$"
     with pytest.raises(ValueError, match=rf"^data {message}"):
         manifold_scores(rows[:5], rows)
     with pytest.raises(ValueError, match=rf"^samples {message}"):
         manifold_scores(rows, rows[:5])
     with pytest.raises(ValueError, match=rf"^data {message}"):
         coverage(rows[:5], rows)
-    with pytest.raises(ValueError, match=r"^n is 5 but k=5 neighbours of a row need 6: "):
+    with pytest.raises(ValueError, match=r"^n is 5 but k=5 neighbors of a row need 6: "):
         expected_coverage(5, 5)
     with pytest.raises(ValueError, match=r"^m is -1 but the number of samples must be at least 0: "):
         expected_coverage(10, -1)
     for call in (manifold_scores, coverage):
-        with pytest.raises(ValueError, match=r"^k is 0 but must be at least 1 neighbour$"):
+        with pytest.raises(ValueError, match=r"^k is 0 but must be at least 1 neighbor$"):
             call(rows, rows, k=0)
         with pytest.raises(ValueError, match=r"^samples has 3 columns but data has 2: "):
             call(rows, np.zeros((6, 3)))

@@ -69,7 +69,7 @@ def test_the_file_states_the_guarantee_and_nothing_of_the_rows(fitted, saved):
 
 
 def test_one_row_more_changes_nothing_that_is_not_noised():
-    """Without noise in counts, codec and file of neighbouring tables are the same, whatever the row holds."""
+    """Without noise in counts, codec and file of neighboring tables are the same, whatever the row holds."""
     table = frame(100)
     strange = pandas.DataFrame({"kind": ["c"], "x": [3.99], "n": [5], "gap": [np.nan], "yes": [True]})
     asked = Diffusion(epsilon=1.0, domain={**DOMAIN, "x": [-4.0, 0.0, 4.0], "gap": [0.0, 1.0, None]}, random_state=0)

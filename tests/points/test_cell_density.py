@@ -64,7 +64,7 @@ def test_numbers_in_intervals_have_a_density_that_integrates_to_one_in_each():
     for token in range(code.n_intervals):
         there = own.tokens == token
         share = np.exp(own.log_factors[there]) @ length[there]
-        # A knot's neighbours may lie in two intervals.
+        # A knot's neighbors may lie in two intervals.
         assert share == pytest.approx(1, abs=0.05)
         total += share * np.diff(code.scores.edges)[token]
     assert total == pytest.approx(1, abs=2e-3)

@@ -9,7 +9,7 @@ from pointillist import load_pointset, metrics
 from pointillist.study import drawing, runner, shared
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, load_dataset
-from pointillist.study.measuring import measure_classes, measure_classifier, measure_floor, measure_neighbours
+from pointillist.study.measuring import measure_classes, measure_classifier, measure_floor, measure_neighbors
 from pointillist.study.outputs import write_outputs
 from pointillist.study.results import Results, protocol
 from pointillist.study.scorer import Scorer, held_out
@@ -212,27 +212,27 @@ def test_measures_of_classifiers():
     assert np.isnan(measure_classifier(np.full((3, 2), np.nan), np.array([0, 1, 1]))["accuracy"].value)
 
 
-def test_neighbours_of_the_data_itself_are_a_good_classifier():
+def test_neighbors_of_the_data_itself_are_a_good_classifier():
     dataset = load_dataset("moons")
     order = np.argsort(dataset.labels, kind="stable")
     cell = Cell(dataset.fingerprint, Settings(method="guidance", classifier="knn_100"), 0)
-    measures = measure_neighbours(cell, dataset, dataset.rows[order])
+    measures = measure_neighbors(cell, dataset, dataset.rows[order])
     assert measures["accuracy"].value > 0.99
-    # On the rows themselves, with their own labels among the neighbours'.
+    # On the rows themselves, with their own labels among the neighbors'.
     own = KNeighborsClassifier(100).fit(dataset.rows, dataset.labels).score(dataset.rows, dataset.labels)
     assert measures["training_accuracy"].value == own
     broken = dataset.rows.copy()
     broken[3] = np.nan
-    assert np.isnan(measure_neighbours(cell, dataset, broken)["accuracy"].value)
+    assert np.isnan(measure_neighbors(cell, dataset, broken)["accuracy"].value)
 
 
-def test_neighbours_vote_with_the_datas_shares_of_the_classes_but_not_on_training_rows():
+def test_neighbors_vote_with_the_datas_shares_of_the_classes_but_not_on_training_rows():
     dataset = load_dataset("blobs")
     fresh, labels = load_pointset("blobs", 40_000, random_state=7)
     drawn = dataset.labels_to_draw(10_000)
     rows = np.concatenate([fresh[labels == k][: (drawn == k).sum()] for k in range(2)])
     settings = Settings(method="guidance", classifier="knn_100")
-    measures = measure_neighbours(Cell(dataset.fingerprint, settings, 0), dataset, rows)
+    measures = measure_neighbors(Cell(dataset.fingerprint, settings, 0), dataset, rows)
     # Of rows of the true distribution, about as good as its class probabilities.
     floor = measure_floor("accuracy", dataset, settings, None)["accuracy"]
     assert measures["accuracy"].value == pytest.approx(floor.value, abs=0.005)

@@ -104,8 +104,8 @@ def test_cells_share_models_and_rows_that_are_the_same():
     plain, steered, guided = keys(), keys(method="svdd_pm"), keys(method="guidance", guidance=1.0)
     assert plain[0] == steered[0] != guided[0] and len({plain[1], steered[1], guided[1]}) == 3
     assert guided[0] == keys(method="guidance", guidance=2.0)[0] and guided[1] != keys(method="guidance")[1]
-    neighbours = keys(method="guidance", classifier="knn_100")
-    assert neighbours[:2] == keys(method="guidance")[:2] and neighbours[2] != keys(method="guidance")[2]
+    neighbors = keys(method="guidance", classifier="knn_100")
+    assert neighbors[:2] == keys(method="guidance")[:2] and neighbors[2] != keys(method="guidance")[2]
     assert keys(method="guidance", classifier="elbo")[:2] == (guided[0], "")
     assert keys(method="guidance", classifier="mlp_100_50")[:2] == ("", "")
     # What a method does not use tells no two cells apart.

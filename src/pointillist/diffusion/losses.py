@@ -140,7 +140,7 @@ class Objective:
             # Not as one vector: in the last bits, published studies depend on how this is compiled.
             return share, jax.random.normal(noise_key, (steps * batch_size, columns))
         # The rows are in random order; for a gradient that varies less, each has its own stratum of the noise levels,
-        # and neighbours have noise of opposite sign, which cancels what is odd in it.
+        # and neighbors have noise of opposite sign, which cancels what is odd in it.
         half = normal(noise_key, (steps, (batch_size + 1) // 2, columns))
         eps = jnp.stack([half, -half], axis=2).reshape(steps, -1, columns)[:, :batch_size]
         return stratified(level_key, steps, batch_size), eps.reshape(-1, columns)

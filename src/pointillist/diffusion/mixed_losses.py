@@ -135,7 +135,7 @@ class MixedObjective:
     ) -> Float[Array, ""]:
         """Negative log-probability of hidden tokens in nats, and squared error of the numbers' prediction, per row.
 
-        Tokens are learned from one of so many neighbours, of which as many tokens are seen.
+        Tokens are learned from one of so many neighbors, of which as many tokens are seen.
         """
         dtype = network.of_numbers.output.bias.dtype
         seen, own_weight, own_numbers, is_own = (of[::rows_per_tokens] for of in (is_seen, weight, numbers, is_shown))

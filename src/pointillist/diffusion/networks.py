@@ -128,7 +128,7 @@ class ResidualMLP(eqx.Module):
     """A linear input layer on a row's Fourier features, `depth` residual blocks, and a linear output layer.
 
     The Fourier features of x are x, sin x, cos x, sin 2x and cos 2x, column by column (Tancik et al. 2020, arXiv
-    2006.10739): detail is learned faster from them, and they show the normalised blocks how far out a row is. The
+    2006.10739): detail is learned faster from them, and they show the normalized blocks how far out a row is. The
     output layer begins at 0.
 
     A block adds W₂ silu(W₁ u + b₁) + b₂ to h, u = (1 + a) h / rms(h) + b. Each block has its own scale a and shift b,

@@ -154,7 +154,7 @@ class TokenObjective:
     ) -> tuple[Array, ...]:
         """Makes rows, which of their tokens are seen, and the weights of the others; all of shape (m, T).
 
-        Of `rows_per_share` neighbours, as large a share is seen.
+        Of `rows_per_share` neighbors, as large a share is seen.
         """
         steps = len(clean.x0) // batch_size
         share = stratified(keys[0], steps, -(-batch_size // rows_per_share))

@@ -44,7 +44,7 @@ def two_sample_test(
         A: Shape `(n, d)`.
         B: Shape `(m, d)`.
         classifier: `forest`, a random forest of 200 trees with at least 5 rows per leaf; `knn`, the 15
-            nearest neighbours on standardised columns, about a hundred times faster and a little less
+            nearest neighbors on standardized columns, about a hundred times faster and a little less
             powerful; or any scikit-learn classifier, of which a clone is fitted. If its
             `random_state` is None, it is set from the seed.
         n_splits: Number of shuffled stratified folds, at least 2.

@@ -1,4 +1,4 @@
-"""Separate scores of fidelity and diversity: shares of rows among the nearest neighbours of the other side."""
+"""Separate scores of fidelity and diversity: shares of rows among the nearest neighbors of the other side."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class ManifoldScores:
     """Positions of samples among the data, and of the data among samples, as four scores. See `manifold_scores`.
 
     Attributes:
-        precision: Share of samples within the k-neighbour ball of at least one data row, in [0, 1].
-        recall: Share of data rows within the k-neighbour ball of at least one sample, in [0, 1].
+        precision: Share of samples within the k-neighbor ball of at least one data row, in [0, 1].
+        recall: Share of data rows within the k-neighbor ball of at least one sample, in [0, 1].
         density: Mean number of data balls that a sample is in, divided by k: at least 0, and above
             1 if samples lie where the data is dense.
-        coverage: Share of data rows with a sample within their own k-neighbour ball, in [0, 1].
+        coverage: Share of data rows with a sample within their own k-neighbor ball, in [0, 1].
     """
 
     precision: Estimate
@@ -46,7 +46,7 @@ class ManifoldScores:
 def manifold_scores(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> ManifoldScores:
     """Precision, recall, density and coverage of generated rows.
 
-    Each row has a closed ball that reaches to its k-th nearest neighbour on its own side, not counting the row
+    Each row has a closed ball that reaches to its k-th nearest neighbor on its own side, not counting the row
     itself. Precision and recall ask whether a row is in any ball of the other side
     (Kynkäänniemi et al. 2019, arXiv 1904.06991); density counts the balls of data that a sample is in, and
     coverage asks which balls of data have a sample in them (Naeem et al. 2020, arXiv 2002.09797).
@@ -65,11 +65,11 @@ def manifold_scores(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> Manif
     Args:
         data: Shape `(n, d)`.
         samples: Shape `(m, d)`.
-        k: Number of neighbours, at least 1 and below both n and m.
+        k: Number of neighbors, at least 1 and below both n and m.
 
     Returns:
         The four scores. A standard error is over the draw of both sides, at these n, m and k. It allows
-        for rows that share neighbours, which make the true error up to three times the binomial one. It is
+        for rows that share neighbors, which make the true error up to three times the binomial one. It is
         taken from the differences between disjoint random halves of both sides, over 20 splits with a fixed
         seed (hence 20 degrees of freedom), assuming that the variance halves with twice the rows, and
         is never below the binomial error with one more success and failure. In simulations with 200 or more
@@ -92,7 +92,7 @@ def manifold_scores(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> Manif
         density 0.92, coverage 0.70
     """
     data, samples = check_pair(data, samples, ("data", "samples"))
-    _check_neighbours(k, data=len(data), samples=len(samples))
+    _check_neighbors(k, data=len(data), samples=len(samples))
     n, m = len(data), len(samples)
     values, variances = _values_and_variances(_all_scores, data, samples, k, fewest_samples=k + 1)
     floors = _binomial_floors(values[[0, 1, 0, 3]], np.array([m, n, m, n]))
@@ -102,7 +102,7 @@ def manifold_scores(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> Manif
 
 
 def coverage(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> Estimate:
-    """Share of data rows that have a sample no farther than their k-th nearest neighbour in the data.
+    """Share of data rows that have a sample no farther than their k-th nearest neighbor in the data.
 
     This is the coverage of `manifold_scores`, in a fraction of the time. For samples from the data's own distribution
     it is `expected_coverage` on average, which is below 1.
@@ -110,7 +110,7 @@ def coverage(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> Estimate:
     Args:
         data: Shape `(n, d)`.
         samples: Shape `(m, d)`.
-        k: Number of neighbours, at least 1 and below n.
+        k: Number of neighbors, at least 1 and below n.
 
     Returns:
         The share, in [0, 1]. The standard error is the one that `manifold_scores` describes, and never
@@ -130,7 +130,7 @@ def coverage(data: ArrayLike, samples: ArrayLike, *, k: int = 5) -> Estimate:
         0.8686
     """
     data, samples = check_pair(data, samples, ("data", "samples"))
-    _check_neighbours(k, data=len(data))
+    _check_neighbors(k, data=len(data))
     values, variances = _values_and_variances(_coverage, data, samples, k, fewest_samples=1)
     floors = _binomial_floors(values, np.array([len(data)]))
     return Estimate(values[0], np.sqrt(np.maximum(variances, floors))[0], N_SPLITS)
@@ -149,7 +149,7 @@ def expected_coverage(n: int, m: int, k: int = 5) -> float:
     Args:
         n: Number of data rows.
         m: Number of samples, at least 0.
-        k: Number of neighbours, at least 1 and below n.
+        k: Number of neighbors, at least 1 and below n.
 
     Returns:
         The mean, in [0, 1].
@@ -161,22 +161,22 @@ def expected_coverage(n: int, m: int, k: int = 5) -> float:
         >>> print(f"{expected_coverage(1000, 1000):.3f} {expected_coverage(1000, 100):.3f}")
         0.969 0.380
     """
-    _check_neighbours(k)
+    _check_neighbors(k)
     if n <= k:
-        raise ValueError(f"n is {n} but k={k} neighbours of a row need {k + 1}: pass a larger n or a smaller k")
+        raise ValueError(f"n is {n} but k={k} neighbors of a row need {k + 1}: pass a larger n or a smaller k")
     if m < 0:
         raise ValueError(f"m is {m} but the number of samples must be at least 0: pass their number")
     nearest = np.arange(k)
     return float(1 - np.prod((n - 1 - nearest) / (n + m - 1 - nearest)))
 
 
-def _check_neighbours(k: int, **sides: int) -> None:
+def _check_neighbors(k: int, **sides: int) -> None:
     if k < 1:
-        raise ValueError(f"k is {k} but must be at least 1 neighbour")
+        raise ValueError(f"k is {k} but must be at least 1 neighbor")
     for name, size in sides.items():
         if size <= k:
             raise ValueError(
-                f"{name} has {size} row(s) but k={k} neighbours of a row need {k + 1}: pass more rows or a smaller k"
+                f"{name} has {size} row(s) but k={k} neighbors of a row need {k + 1}: pass more rows or a smaller k"
             )
 
 
@@ -229,7 +229,7 @@ def _coverage(data: Rows, samples: Rows, k: int) -> Rows:
 
 
 def _radii(rows: Rows, k: int) -> Rows:
-    """Distance of each row to its k-th nearest neighbour, rounded up. The row itself is at distance 0."""
+    """Distance of each row to its k-th nearest neighbor, rounded up. The row itself is at distance 0."""
     from scipy.spatial import cKDTree
 
     distances, _ = cKDTree(rows).query(rows, k=[k + 1])

@@ -59,8 +59,8 @@ class MixedManifold:
     """Precision and coverage of rows. See `mixed_manifold`.
 
     Attributes:
-        precision: Share of rows within the k-neighbour ball of at least one data row, in [0, 1].
-        coverage: Share of data rows with one of the rows within their own k-neighbour ball, in [0, 1].
+        precision: Share of rows within the k-neighbor ball of at least one data row, in [0, 1].
+        coverage: Share of data rows with one of the rows within their own k-neighbor ball, in [0, 1].
         n_rows: Number of rows on each side.
     """
 
@@ -151,14 +151,14 @@ def mixed_manifold(
 ) -> MixedManifold:
     """Precision and coverage of rows, with the distance of `nearest_share` over the data's range.
 
-    Each data row has a closed ball that reaches to its k-th nearest neighbour in the data. Precision falls
+    Each data row has a closed ball that reaches to its k-th nearest neighbor in the data. Precision falls
     if rows look unlike any data (Kynkäänniemi et al. 2019, arXiv 1904.06991), coverage if some data looks unlike any
     row (Naeem et al. 2020, arXiv 2002.09797). Both depend on the number of rows and on k. See `manifold_scores`.
 
     Args:
         data: A table of n rows with the same columns.
         rows: A table of m rows.
-        k: Number of neighbours, at least 1 and below the number of rows per side.
+        k: Number of neighbors, at least 1 and below the number of rows per side.
         max_rows: Most rows taken from each side; the larger side is subsampled to the size of the smaller one.
         random_state: Seed of the subsamples.
 

@@ -28,7 +28,7 @@ class Guarantee:
     Attributes:
         epsilon: ε, above 0.
         delta: δ, in (0, 1).
-        relation: Which tables are neighbours.
+        relation: Which tables are neighbors.
         accountant: The accountant, with its version.
         mechanisms: The mechanisms that the accountant composed, in words.
         public: What was taken as public, in words.

@@ -192,7 +192,7 @@ def plan_privately(
     )
     from scipy.stats import binom
 
-    # So large that the margin of δ covers a batch beyond it, in all steps together and of either of two neighbours.
+    # So large that the margin of δ covers a batch beyond it, in all steps together and of either of two neighbors.
     rare = max(MARGIN * delta / ((1 + np.exp(min(asked.epsilon, 500.0))) * steps), 1e-300)
     largest = int(binom.isf(rare, len(rows) + 1, sampling)) + 1
     capacity = -(-min(largest, len(rows)) // ROWS_AT_ONCE) * ROWS_AT_ONCE

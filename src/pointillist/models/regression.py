@@ -166,7 +166,7 @@ class Regression:
     def log_prob(self, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Log p(y | x) in nats: of the density in the units of y, or of the mass if it takes few values.
 
-        A value's mass is that between the middles to its neighbours, which the flow takes to probabilities of N(0, 1);
+        A value's mass is that between the middles to its neighbors, which the flow takes to probabilities of N(0, 1);
         that of values that no training row had is 0.
         """
         inside = self.units.of_x(x)
@@ -290,7 +290,7 @@ def _trained(
         Recipe(
             dataset=i,
             schedule=SCHEDULE,
-            # So that ensembles of neighbouring seeds have no network in common.
+            # So that ensembles of neighboring seeds have no network in common.
             seed=int(np.random.SeedSequence([fitting.seed, i]).generate_state(1)[0]),
             epochs=epochs,
             learning_rate=fitting.learning_rate,

@@ -100,7 +100,7 @@ def _deflated(values: np.ndarray) -> str:
 
 
 def planes(numbers: Float[np.ndarray, " n"]) -> bytes:
-    """Bytes of numbers of double precision, all first bytes before all second ones: neighbours are then alike."""
+    """Bytes of numbers of double precision, all first bytes before all second ones: neighbors are then alike."""
     return np.asarray(numbers, "<f8").view(np.uint8).reshape(-1, 8).T.tobytes()
 
 

@@ -31,7 +31,7 @@ UNEXPLAINED, MAX_INTERVALS = 0.3, 64
 """Share of a column's variance below which its numbers are drawn by intervals, and their largest number."""
 
 NEIGHBOURS, TIMES, BY_CHANCE = 8, 4, 0.01
-"""A spike has so many times the rows that half of its neighbours on either side have, and hardly by chance."""
+"""A spike has so many times the rows that half of its neighbors on either side have, and hardly by chance."""
 
 MAX_DECIMALS = 8
 
@@ -314,7 +314,7 @@ def _stand_out(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:
 
     And more than by chance: were the counts Poisson numbers with the mean of those near, the probability of so large a
     one among all of them would be below `BY_CHANCE`. In a few hundred rows of rounded numbers, one value or other has
-    four times the rows of its neighbours.
+    four times the rows of its neighbors.
     """
     from scipy.special import pdtrc
 

@@ -18,7 +18,7 @@ N_QUANTILES = 1000
 _QUANTILE_ROWS = 100_000
 _BLOCK_VALUES = 2**20
 _PLACES = 1024
-"""The system maps the neighbourhood of each row that is read: 64 kB, often."""
+"""The system maps the neighborhood of each row that is read: 64 kB, often."""
 
 
 class Scaling(ABC):

@@ -170,5 +170,5 @@ def _end(n: int) -> float:
 
 
 def _spread(values: np.ndarray, step: float, places: np.ndarray) -> np.ndarray:
-    # Not to the very ends, which rounding could take to a neighbour.
+    # Not to the very ends, which rounding could take to a neighbor.
     return values + 0.998 * step * (places - 0.5)

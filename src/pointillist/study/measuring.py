@@ -212,7 +212,7 @@ def _training_accuracy(probabilities_of: Callable[[np.ndarray], Any], dataset: D
     return _share(np.asarray(probabilities_of(dataset.rows)).argmax(axis=1) == dataset.labels)
 
 
-def measure_neighbours(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
+def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
     """Measures every quantity of a classifier by the 100 nearest generated rows.
 
     As many rows are generated of each class. On held-out rows, which have the data's shares of them, a vote counts as
@@ -224,15 +224,15 @@ def measure_neighbours(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m 
     from sklearn.neighbors import KNeighborsClassifier
 
     labels = dataset.labels_to_draw(len(rows))
-    neighbours = KNeighborsClassifier(min(100, len(rows))).fit(rows, labels)
+    neighbors = KNeighborsClassifier(min(100, len(rows))).fit(rows, labels)
     weights = dataset.class_sizes / np.bincount(labels)
 
     def probabilities_of(rows: np.ndarray) -> np.ndarray:
-        votes: np.ndarray = neighbours.predict_proba(rows) * weights
+        votes: np.ndarray = neighbors.predict_proba(rows) * weights
         return votes / votes.sum(axis=1, keepdims=True)
 
     measures = _on_held_out(probabilities_of, dataset, cell.settings)
-    return {**measures, "training_accuracy": _training_accuracy(neighbours.predict_proba, dataset)}
+    return {**measures, "training_accuracy": _training_accuracy(neighbors.predict_proba, dataset)}
 
 
 def _held_out(dataset: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:

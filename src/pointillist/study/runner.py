@@ -25,7 +25,7 @@ from pointillist.study.measuring import (
     measure_classifier,
     measure_fitted,
     measure_floor,
-    measure_neighbours,
+    measure_neighbors,
     measure_rows,
     true_nll,
 )
@@ -250,7 +250,7 @@ class _Measuring:
         scorer = self.scorers[cell.dataset].result() if kind == "classes" else None
         rows = rows_of(shared, cell, scorer)
         if kind == "knn_100":
-            return self.pool.submit(measure_neighbours, cell, dataset, rows)
+            return self.pool.submit(measure_neighbors, cell, dataset, rows)
         if scorer is not None:
             return self.pool.submit(measure_classes, cell, dataset, rows, scorer)
         return self.pool.submit(measure_rows, cell, dataset.rows, rows, log_density_of(shared, cell))

@@ -95,7 +95,7 @@
     }
   }
 
-  /** The golden ratio's share of the rows further on: neighbours in the table are often neighbours in space. */
+  /** The golden ratio's share of the rows further on: neighbors in the table are often neighbors in space. */
   const another = ({ chosen, points }) =>
     ((chosen ?? 0) + Math.floor(0.618034 * (points.length / 2))) % (points.length / 2);
 
