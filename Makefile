@@ -151,7 +151,7 @@ bench-scaling: .venv/core
 
 .venv/bin/python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "pointillist needs Python 3.11 or newer; give one by PYTHON=..."; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make an environment; on Debian: apt-get install python3-venv"; exit 1; }
 
 # The installed version is the one of __init__.py.
 INSTALLED_FROM := .venv/bin/python pyproject.toml constraints.txt src/pointillist/__init__.py

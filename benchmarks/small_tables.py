@@ -184,6 +184,9 @@ def main() -> None:
     lacking = {row["dataset"] for row in reported if any(np.isnan(row[key]) for key in MEASURES)}
     lacking |= {name for name, found in results.items() if any(np.isnan(found[key]) for key in keys)}
     whole = [name for name in results if name not in lacking]
+    if not whole:
+        report("small_tables", {"settings": settings, "splits": options.splits, "tables": results})
+        return
     means = {key: statistics.mean(results[name][key] for name in whole) for key in keys}
     seconds = sum(found["fit_s"] for found in results.values())
     theirs = {}

@@ -2,7 +2,8 @@
 
 McKenna et al. 2021, arXiv 2108.04978: a third of the budget each for the marginals of columns, for the choice of the
 tree (of pairs that differ most from independent columns, by the exponential mechanism), and for its pairs. Budgets are
-of zero-concentrated differential privacy, converted by Bun and Steinke 2016, arXiv 1605.02065, proposition 1.3.
+of zero-concentrated differential privacy, converted by Canonne, Kamath and Steinke 2020, arXiv 2004.00010,
+proposition 12.
 
 Rows come and go as .npz: `codes`, shape (n, columns), and `sizes`; run by a Python that has `mbi`.
 """

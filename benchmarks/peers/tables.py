@@ -83,7 +83,10 @@ def forest(train: pd.DataFrame, categories: list[str], seed: int) -> Draw:
 def main() -> None:
     """Fits, draws and reports."""
     library, source, target, seed, *categories = sys.argv[1:]
-    train = pd.read_csv(source, dtype=dict.fromkeys(categories, str), keep_default_na=False)
+    # An empty field is a missing number, but a category of its own.
+    numbers = [name for name in pd.read_csv(source, nrows=0).columns if name not in categories]
+    empty = {name: [""] for name in numbers}
+    train = pd.read_csv(source, dtype=dict.fromkeys(categories, str), keep_default_na=False, na_values=empty)
     started = time.perf_counter()
     draw = {"pointillist": pointillist, "mostly": mostly, "forest": forest}[library](train, categories, int(seed))
     fitted = time.perf_counter()

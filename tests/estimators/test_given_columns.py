@@ -279,16 +279,6 @@ def test_labels_drawn_given_rows_owe_nothing_to_those_that_the_rows_were_drawn_w
     assert abs((drawn == labels).mean() - expected) < 4 * error
 
 
-def test_a_class_has_its_mean_from_a_given_start_too(of_classes):
-    prior = np.random.default_rng(1).normal(size=(4000, 2))
-    for label in ("no", "yes"):
-        means = [
-            of_classes.sample(4000, labels=label, random_state=0).mean(),
-            of_classes.sample(prior=prior, labels=label).mean(),
-        ]
-        np.testing.assert_allclose(means[1], means[0], atol=4 * (2 / 4000) ** 0.5)
-
-
 def test_what_labels_cannot_be(of_classes):
     for asked, message in (
         ({"where": {"label": None}}, "column 'label' holds labels, none of which is missing"),

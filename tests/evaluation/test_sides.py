@@ -68,11 +68,15 @@ def test_large_constants_hide_nothing():
 
 
 def test_numbers_of_few_bits_are_those_that_they_are_written_as():
-    rows = np.round(np.random.default_rng(0).normal(size=(40, 2)), 1)
-    for kind in ("float16", "float32"):
-        found = columns_of({"data": rows.astype(kind), "rows": pandas.DataFrame(rows, columns=["0", "1"])})
-        for name in ("0", "1"):
-            np.testing.assert_array_equal(found["data"][name], found["rows"][name])
+    for digits in (1, 12):
+        rows = np.round(np.random.default_rng(0).normal(size=(40, 2)), digits)
+        for kind in ("float16", "float32"):
+            narrow = rows.astype(kind)
+            for other in (rows, narrow.astype(float), pandas.DataFrame(narrow.astype(float), columns=["0", "1"])):
+                for sides in ((narrow, other), (other, narrow)):
+                    data, found = columns_of(dict(zip(("data", "rows"), sides, strict=True))).values()
+                    for name in ("0", "1"):
+                        np.testing.assert_array_equal(data[name], found[name])
 
 
 @pytest.mark.parametrize(

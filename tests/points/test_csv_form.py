@@ -167,6 +167,8 @@ def test_a_point_that_is_no_mark_of_thousands_is_refused():
     for texts in (["1.500", "2.25"], ["2.5"], ["7", "1.5e3"]):
         with pytest.raises(ValueError, match=r"column 'x' holds '.*', whose point cannot separate thousands"):
             typed("x", pa.chunked_array([texts]), decimal=",")
+        found = typed("x", pa.chunked_array([texts]), "number", decimal=",")
+        assert found.to_pylist() == [float(text) for text in texts]
 
 
 def test_what_has_no_marks_is_no_news():

@@ -320,6 +320,8 @@ def test_reported_numbers_of_other_settings_are_left_out(tmp_path):
     )
     text = GOOD + '[sections.a]\nschedule = "cosine"\ntimesteps = [5, 9]\nreference = "s.csv"'
     assert [each.value for each in parsed(text, tmp_path).sections[0].reference] == [40, 50]
+    (tmp_path / "s.csv").write_text("dataset,metric,timesteps,schedule,variance,value\nmoons,EMD,5,,beta,30\n")
+    assert [each.value for each in parsed(text, tmp_path).sections[0].reference] == [30]
 
 
 def test_reference_values_match_columns_by_number(tmp_path):

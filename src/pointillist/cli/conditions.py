@@ -116,7 +116,7 @@ def _duration(text: str, unit: str) -> np.timedelta64:
 
 
 def _is_same(category: Any, text: str) -> bool:
-    forms = str(category), f"{category:g}" if isinstance(category, float) else str(category)
+    forms = str(category), f"{category:.16g}" if isinstance(category, float) else str(category)
     return text.strip().lower() in [form.strip().lower() for form in forms]
 
 

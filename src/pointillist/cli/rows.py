@@ -3,16 +3,13 @@
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pointillist.cli import choices
 from pointillist.cli.choices import FILES
 from pointillist.cli.locks import exclusive
-
-if TYPE_CHECKING:
-    pass
 
 
 @exclusive

@@ -271,7 +271,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
             steps: Number of steps. "ancestral" and "ddim" take from 1 to the model's timesteps, by default all of them;
                 "dpm" and "dpm-sde" at least 2, by default 20; "heun" at least 2, by default 11. A step is one
                 evaluation of the network; those of "heun" are two, except for the last.
-            prior: x_T, shape (n, d), instead of draws from N(0, I). Its values in constant columns are not used.
+            prior: x_T, shape (n, d), instead of draws from N(0, I). Its values in constant columns are not used. It is
+                taken as it is: to draws for rows of a class, "dpm" and "heun" add what is left at T of its mean.
             deterministic: Whether the ancestral sampler leaves out its noise, so that x_T decides the rows.
             where: What some columns hold, by name, or by position in an array: one value for all rows, or one per row;
                 None or `missing` is a missing cell, `present` one that is not; `between(low, high)` is a range and

@@ -49,21 +49,25 @@ def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
     first, real = next(iter(plain.items()))
     names = next((each.names for each in plain.values() if each.names is not None), None)
     names = tuple(str(i) for i in range(real.rows.shape[1])) if names is None else names
+    kinds: dict[str, set[str]] = {}
+    for table in plain.values():
+        for key, kind in zip(table.names or names, table.types, strict=False):
+            kinds.setdefault(key, set()).add(kind)
     columns: dict[str, Columns] = {}
-    # Of columns of one precision, the same bits are the same number.
-    is_one = not mixed and len({side.types for side in plain.values()}) == 1
     for name, table in plain.items():
         if table.names is None and table.rows.shape[1] != len(names):
             raise ValueError(f"{name} has {table.rows.shape[1]} column(s) and {first} has {len(names)}: give the same")
-        own = zip(table.names or names, table.rows.T, table.types, strict=True)
-        columns[name] = {key: np.array(values, float) if is_one else _digits(values, kind) for key, values, kind in own}
+        own = zip(table.names or names, table.rows.T, strict=True)
+        columns[name] = {key: _as_written(values, kinds[key]) for key, values in own}
     return columns
 
 
-def _digits(values: np.ndarray, kind: str) -> np.ndarray:
-    """Numbers as they are written, as those of frames are: 0.1 of float32 is 0.1, and no float64 next to it."""
-    is_short = kind in ("float16", "float32")
-    return values.astype(kind).astype(str).astype(float) if is_short else np.array(values, float)
+def _as_written(values: np.ndarray, kinds: set[str]) -> np.ndarray:
+    """Numbers to the digits of the narrowest type of float that a side has: 0.1 of float32 is 0.1 of float64."""
+    narrow = next((kind for kind in ("float16", "float32") if kind in kinds), None)
+    if narrow is None or len(kinds) == 1 or np.abs(values).max(initial=0) > np.finfo(narrow).max:
+        return np.array(values, float)
+    return values.astype(narrow).astype(str).astype(float)
 
 
 def _with_label(side: MixedTable | Table) -> MixedTable | Table:

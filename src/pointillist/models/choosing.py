@@ -65,8 +65,12 @@ def _is_mixed_array(X: Any) -> bool:
             return is_known
     if rows.dtype.kind == "f" and any(np.isnan(block).any() for block in blocks(rows)):
         return True
-    # Tokens are held in memory, where the rows of a larger table are not.
-    return rows.nbytes <= SPOOL_ABOVE and has_repeats(_some(rows))
+    try:
+        # Tokens are held in memory, where the rows of a larger table are not.
+        return rows.nbytes <= SPOOL_ABOVE and has_repeats(_some(rows))
+    except OverflowError:
+        # Of integers that no float holds, which are refused where rows are checked.
+        return False
 
 
 def _some(rows: np.ndarray) -> np.ndarray:

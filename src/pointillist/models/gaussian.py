@@ -141,7 +141,7 @@ class GaussianProcess(Process):
         needs_labels = request.return_labels or self.p_uncond == 0
         if labels is None and learned.classes is not None and needs_labels:
             labels = _drawn_labels(learned.classes, n_rows, seed)
-        if labels is not None and isinstance(sampler, Solver) and not sampler.is_stochastic:
+        if labels is not None and prior is None and isinstance(sampler, Solver) and not sampler.is_stochastic:
             # What begins at high noise, or adds some, forgets the start.
             sampler = CentredSampler(sampler)
         has_own_rows = any(len(own.values) > 1 for own in cells.values())

@@ -10,6 +10,8 @@ from pointillist.points.mixed import Cells
 _ROWS = 5000
 _MOST_VALUES, _FEW = 64, 32
 _RIDGE = 1e-3
+_FEWEST_SHARED, _ROWS_A_FEATURE = 30, 4
+"""With gaps: fewest rows that two columns share for one to explain the other, and that there are for each feature."""
 
 
 def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
@@ -48,11 +50,15 @@ def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
     there = np.concatenate(is_given, axis=1)
     features[~there] = 0
     n, p = len(features), int((spread > 0).sum())
-    if n <= p + 1:
+    shared = _shared(there, [*own.values()])
+    has_gaps = shared.min() < n
+    n_least = int(shared[:, [*own.values()]].min())
+    if n_least <= p + 1 or (has_gaps and n_least < _ROWS_A_FEATURE * p):
         correlation = _correlation(features, there, [*own.values()])
-        for (j, place), row in zip(own.items(), correlation, strict=True):
-            others = np.delete(row, range(place, place + 3))
-            found[j] = 1 - (n - 1) / max(n - 2, 1) * (1 - (others**2).max(initial=0))
+        for (j, place), row, counts in zip(own.items(), correlation, shared, strict=True):
+            left = (counts - 1) / np.maximum(counts - 2, 1) * (1 - row**2)
+            left[(counts < _FEWEST_SHARED) & (counts < n)] = 1
+            found[j] = 1 - np.delete(left, range(place, place + 3)).min(initial=(n - 1) / max(n - 2, 1))
         return found
     correlation = _correlation(features, there, [*range(features.shape[1])])
     precision = np.linalg.inv(correlation + _RIDGE * np.eye(len(correlation)))
@@ -61,7 +67,7 @@ def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
             # The inverse of a block of inverse correlations is what the other columns leave of its variances.
             block = [place + i for i in range(3) if spread[place + i] > 0]
             left = np.linalg.inv(precision[np.ix_(block, block)]).diagonal()
-            found[j] = 1 - (n - 1) / (n - p - 1) * left[: 1 + (spread[place + 1] > 0)].min()
+            found[j] = 1 - (n_least - 1) / (n_least - p - 1) * left[: 1 + (spread[place + 1] > 0)].min()
     return found
 
 
@@ -81,18 +87,29 @@ def _of_numbers(values: Float[np.ndarray, " n"], is_missing: Bool[np.ndarray, " 
     return found
 
 
+def _shared(is_given: Bool[np.ndarray, "n p"], places: list[int]) -> Float[np.ndarray, "k p"]:
+    """Numbers of rows that have both of two features."""
+    if is_given.all():
+        return np.full((len(places), is_given.shape[1]), float(len(is_given)))
+    return is_given[:, places].T.astype(float) @ is_given
+
+
 def _correlation(
     features: Float[np.ndarray, "n p"], is_given: Bool[np.ndarray, "n p"], places: list[int]
 ) -> Float[np.ndarray, "k p"]:
     """Correlations of some features with all, each of the rows that have both."""
     products = features[:, places].T @ features
+    counts = np.maximum(_shared(is_given, places), 1)
     if is_given.all():
-        return products / len(features)
-    counts = is_given[:, places].T.astype(float) @ is_given
-    variances = (features**2).sum(axis=0) / np.maximum(is_given.sum(axis=0), 1)
-    scale = np.sqrt(np.where(variances > 0, variances, 1))
-    found = products / np.maximum(counts, 1) / scale[places, None] / scale
-    if len(places) < len(scale):
+        return products / counts
+    # Of the rows that have both, the mean and the square of the one, and of the other.
+    own, other = features[:, places], is_given[:, places].astype(float)
+    mean, other_mean = own.T @ is_given / counts, other.T @ features / counts
+    variance = own.T**2 @ is_given / counts - mean**2
+    other_variance = other.T @ features**2 / counts - other_mean**2
+    scale = np.sqrt(np.maximum(variance, 0) * np.maximum(other_variance, 0))
+    found = np.where(scale > 0, (products / counts - mean * other_mean) / np.where(scale > 0, scale, 1), 0)
+    if len(places) < features.shape[1]:
         return np.clip(found, -1, 1)
     # Correlations of different rows need not be those of any table.
     values, vectors = np.linalg.eigh(found)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -90,6 +91,8 @@ def _of_array(X: Any) -> MixedTable:
     for place, cells in enumerate(array.T):
         if cells.dtype == object:
             _check_times(place, cells.tolist())
+            if all(isinstance(cell, Real) for cell in cells):
+                cells = np.array(cells.tolist())
         try:
             columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
         except UnicodeEncodeError as error:

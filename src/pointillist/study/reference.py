@@ -87,8 +87,8 @@ def read_reference(
     Args:
         path: The file.
         varied: Names of the settings that differ between a table's columns.
-        columns: Settings of each of the table's columns, by its label: their texts by name. Lines of the file with
-            other settings, varied or not, are left out.
+        columns: Settings of each of the table's columns that have an effect, by its label: their texts by name. Lines
+            of the file with other settings, varied or not, are left out.
 
     Raises:
         ValueError: If something in the file cannot be used, or none of it; the message is one line, with the line's
@@ -100,17 +100,23 @@ def read_reference(
     try:
         known = dict.fromkeys(key for own in columns.values() for key in own)
         head = reader.fieldnames or ()
-        named = {key: key if key in head else SETTING_NAMES.get(key, key) for key in known}
-        missing = {"dataset", "metric", "value", *(named[key] for key in varied)} - {*head}
+        names = {key: key if key in head else SETTING_NAMES.get(key, key) for key in known}
+        missing = {"dataset", "metric", "value", *(names[key] for key in varied)} - {*head}
         if missing:
             raise ValueError(f"{path}: has no column {', '.join(sorted(missing))}")
-        given = {key: name for key, name in named.items() if name in head}
+        given = {key: name for key, name in names.items() if name in head}
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if any(row[name] is None for name in ("dataset", "metric", "value", *given.values())):
                 raise ValueError(f"{where}: has too few values")
-            asked = {key: _normal(VALUE_NAMES.get(row[name], row[name])) for key, name in given.items()}
-            own = [label for label, texts in columns.items() if all(_normal(texts[k]) == asked[k] for k in asked)]
+            # A cell that is empty, or of a setting without effect, says nothing.
+            named = {key: name for key, name in given.items() if key in varied or row[name].strip()}
+            asked = {key: _normal(VALUE_NAMES.get(row[name], row[name])) for key, name in named.items()}
+            own = [
+                label
+                for label, texts in columns.items()
+                if all(_normal(texts[key]) == wanted for key, wanted in asked.items() if key in texts)
+            ]
             value = _reported(row, own[0] if own else "", where)
             if len(own) > 1:
                 raise ValueError(f"{where}: is of several settings ({', '.join(own)}): give what they differ in")

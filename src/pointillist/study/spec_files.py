@@ -227,7 +227,14 @@ class _Reader:
     ) -> tuple[ReferenceValue, ...]:
         name = self._value("reference", value, TEXT, place)
         with self._telling("reference", place):
-            texts = {each.label: {key: label(key, getattr(each.settings, key)) for key in CHECKS} for each in columns}
+            texts = {
+                each.label: {
+                    key: label(key, value)
+                    for key in CHECKS
+                    if (value := getattr(each.settings, key)) not in ("", 0, None) or key in varied
+                }
+                for each in columns
+            }
             return read_reference(self._path.parent / name, varied, texts)
 
     def _check_reference(

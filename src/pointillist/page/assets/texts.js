@@ -33,8 +33,8 @@
 
   /** From a text to a value, as `decoder` gives it; throws what is wrong with it. */
   function parser(column) {
-    const { kind, categories, atoms, is_nominal: isNominal } = column;
-    const values = categories ?? (kind === "category" || isNominal ? [...atoms] : null);
+    const { kind, categories, atoms } = column;
+    const values = categories ?? (kind === "category" ? [...atoms] : null);
     if (values) {
       const known = values.map(String);
       // A file may write numbers in another way.
@@ -138,7 +138,17 @@
         row[column.token] = token;
         if (column.score !== null) row[column.score] = score;
       };
-      return { parse: parser(column), tell };
+      const parse = parser(column);
+      if (!column.is_nominal) return { parse, tell };
+      // Its numbers are categories: the nearest of them is no better than any.
+      const known = (text) => {
+        const value = parse(text);
+        if (!column.atoms.includes(value)) {
+          throw new Error(`"${text}" is no category of it: ${listed([...column.atoms].map(String))}`);
+        }
+        return value;
+      };
+      return { parse: known, tell };
     }
     if (column.is_label) return { parse: parser({ ...column, categories: classes?.labels ?? [] }), tell: () => {} };
     const { place } = column;
