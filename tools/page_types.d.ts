@@ -108,6 +108,8 @@ declare global {
     type: string;
     minimum: number;
     maximum: number;
+    /** Those before rounding, of a model of mixed columns. */
+    ends: [number, number];
     // Of a model of numbers.
     is_label?: boolean;
     is_whole?: boolean;

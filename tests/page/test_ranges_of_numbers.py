@@ -20,7 +20,9 @@ def table():
     rng = np.random.default_rng(0)
     a = rng.normal(2, 3, size=400)
     b, count = a + rng.normal(size=400), np.clip(np.round(a + rng.normal(size=400)), 0, 6).astype(int)
-    columns = {"<b>a": a, "b": b, "same": np.full(400, 7), "count": count, "c": rng.exponential(size=400)}
+    # A third of the rows has one value of c.
+    c = np.where(np.arange(400) % 3, rng.exponential(size=400), 0.5)
+    columns = {"<b>a": a, "b": b, "same": np.full(400, 7), "count": count, "c": c}
     return pa.table(columns | {"is_new": a > 2})
 
 
@@ -55,6 +57,8 @@ def as_condition(asked):
 RANGE, SET = {"<b>a": {"low": 4, "high": 5.5}}, {"count": {"values": [0, 3, 4, 6]}}
 CASES = [
     (RANGE | SET, {}, LOW, 0.0),
+    ({"c": {"low": 0.5}}, {}, LOW, 0.0),
+    pytest.param({"c": {"high": 0.5}}, {}, LOW, 0.0, marks=pytest.mark.slow),
     pytest.param(RANGE, {"b": 3.5}, HIGH, 1.0, marks=pytest.mark.slow),
     pytest.param({"<b>a": {"low": 7.5}}, {}, HIGH, 0.0, marks=pytest.mark.slow),
     pytest.param({"count": {"low": 1.5, "high": 3}, "c": {"high": 0.5}}, {}, LOW, 0.0, marks=pytest.mark.slow),

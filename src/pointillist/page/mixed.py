@@ -183,11 +183,13 @@ def _code(code: ColumnCode) -> dict[str, Any]:
     column: dict[str, Any] = {"n_values": code.n_values, "has_missing": code.has_missing}
     if code.categories is not None:
         return column | {"categories": exact(code.categories), "can_be_given": code.size <= MOST_CHOICES}
-    low, high = code.ends
+    # Knots of numbers that have a step lie beside these.
+    low, high = code.rounded(np.array(code.ends)).tolist()
     column |= {
         "atoms": code.atoms,
         "minimum": low,
         "maximum": high,
+        "ends": code.ends,
         "decimals": code.decimals,
         "step": code.step,
         "is_nominal": code.is_nominal,
@@ -226,7 +228,7 @@ def _written(name: Any, kind: Any) -> dict[str, Any]:
         return {"kind": "whole", "limits": limits(kind.to_pandas_dtype())}
     if types.is_decimal(kind):
         end = 10.0 ** (kind.precision - kind.scale) - 10.0**-kind.scale
-        return {"kind": "decimal", "scale": kind.scale, "limits": [-end, end]}
+        return {"kind": "decimal", "scale": max(kind.scale, 0), "limits": [-end, end]}
     if of == "number":
         return {"kind": "number", "type": {16: "float16", 32: "float32"}.get(kind.bit_width, "float64")}
     return {"kind": "category"}

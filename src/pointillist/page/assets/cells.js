@@ -312,7 +312,7 @@
   const unitOf = ({ step, decimals }) => step || (decimals === null ? 0 : 10 ** -decimals);
 
   /** The largest size of a column's numbers. */
-  const largestOf = ({ minimum, maximum }) => Math.max(Math.abs(minimum), Math.abs(maximum));
+  const largestOf = ({ ends: [low, high] }) => Math.max(Math.abs(low), Math.abs(high));
 
   /** What is so small beside a column's numbers that it counts for nothing: the rounding of those that have digits. */
   function smallOf(column) {
@@ -322,9 +322,9 @@
 
   /** A number in a column; what does not fit in there is left to the next column. */
   function put(column, number, isLast) {
-    const { minimum, maximum, round, scores } = column;
+    const { ends, round, scores } = column;
     const wanted = round(number);
-    const fits = round(clamp(wanted, minimum, maximum));
+    const fits = round(clamp(wanted, ends[0], ends[1]));
     return isLast && scores && Math.abs(wanted - fits) > smallOf(column) ? wanted : fits;
   }
 
@@ -390,9 +390,9 @@
     ]) {
       if (!(values[0] < values[1]) || !free[i]) continue;
       const other = values[1 - i];
-      const { minimum, maximum, round } = own[i];
+      const { ends, round } = own[i];
       // As far on the other side, if the column goes so far.
-      const turned = round(clamp(2 * other - values[i], minimum, maximum));
+      const turned = round(clamp(2 * other - values[i], ends[0], ends[1]));
       values[i] = sign * turned >= sign * other ? turned : bounded(own[i], other, sign);
     }
   }

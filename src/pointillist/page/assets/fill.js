@@ -47,14 +47,16 @@
 
     async function take(file) {
       if (!file) return;
-      begin();
+      const run = begin();
       let text;
       try {
         text = await file.text();
       } catch {
-        say(`${file.name} cannot be read.`, true);
+        if (run === latest) say(`${file.name} cannot be read.`, true);
         return;
       }
+      // Another table may have been given meanwhile.
+      if (run !== latest) return;
       const isShown = text.length <= MOST_SHOWN;
       field.value = isShown ? text : "";
       held = isShown ? null : { text, name: file.name };
@@ -84,7 +86,10 @@
         const seconds = ((performance.now() - start) / 1000).toFixed(1);
         say(`${many(gaps.gaps, "cell")} of ${many(rows, "row")} filled in ${seconds} s`);
       } catch (error) {
-        if (run === latest) say(`cannot fill cells here: ${error.message}`, true);
+        if (run === latest) {
+          stop();
+          say(`cannot fill cells here: ${error.message.replace(/^Error: /, "")}`, true);
+        }
       } finally {
         if (run === latest) byId("fill-progress").hidden = true;
         byId("filled-csv").disabled = !filled;

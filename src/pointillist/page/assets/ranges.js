@@ -53,12 +53,13 @@
     if (!kept.length) throw nothing(column);
     const scale = scaler(column, bounds);
     const half = isWhole ? HALF : 0;
-    const scaled = (value) => Math.fround(scale(clamp(value, minimum - 0.5, maximum + 0.5)));
+    // A value that repeats has many quantiles, and all of them are inside.
+    const scaled = (value, side) => Math.fround(scale(clamp(value, minimum - 0.5, maximum + 0.5), isWhole ? 0 : side));
     return {
       place,
       ranges: kept.map(([first, last]) => [
-        first <= minimum ? -Infinity : scaled(first - half),
-        last >= maximum ? Infinity : scaled(last + half),
+        first <= minimum ? -Infinity : scaled(first - half, -1),
+        last >= maximum ? Infinity : scaled(last + half, 1),
       ]),
       ends: [Math.min(...kept.map(([first]) => first)), Math.max(...kept.map(([, last]) => last))],
     };

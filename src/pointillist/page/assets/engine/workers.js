@@ -16,6 +16,8 @@
       this.loaded = new Map();
       this.calls = new Map();
       this.nextCall = 0;
+      /** What a worker that cannot go on said. */
+      this.failed = "";
       const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
       const count = Math.min(MOST_WORKERS, Math.max(1, navigator.hardwareConcurrency || 2));
       this.workers = Array.from({ length: count }, () => {
@@ -35,6 +37,7 @@
      * @returns {Promise<any>}
      */
     call(worker, message) {
+      if (this.failed) return Promise.reject(new Error(this.failed));
       return new Promise((resolve, reject) => {
         const call = this.nextCall++;
         this.calls.set(call, ({ error, ...rest }) => (error ? reject(new Error(error)) : resolve(rest)));
@@ -43,12 +46,14 @@
     }
 
     receive(data) {
-      this.calls.get(data.answer)(data);
+      // Of a call that has been ended, the answer may come late.
+      this.calls.get(data.answer)?.(data);
       this.calls.delete(data.answer);
     }
 
     /** Ends all calls that wait for an answer, and what is loaded, as some of it may be in no worker. */
     #fail(error) {
+      this.failed = error;
       for (const answer of this.calls.values()) answer({ error });
       this.calls.clear();
       this.loaded.clear();
