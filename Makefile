@@ -77,7 +77,8 @@ notebooks: .venv/docs
 
 # The tests open pages in Chromium and in Firefox, Debian's own.
 browser:
-	@missing=; for name in chromium firefox-esr; do command -v $$name > /dev/null || missing="$$missing $$name"; done; \
+	@missing=; command -v chromium > /dev/null || missing=" chromium"; \
+	command -v firefox-esr > /dev/null || command -v firefox > /dev/null || missing="$$missing firefox-esr"; \
 	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing > /dev/null; } || \
 	echo "*** THE TESTS OF PAGES ARE SKIPPED IN$$missing (Debian: apt-get install$$missing)"
 
