@@ -20,7 +20,6 @@ from pointillist.diffusion.denoisers import Denoiser, Label
 from pointillist.diffusion.draws import normal
 from pointillist.diffusion.populations import shares, systematic
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
-from pointillist.diffusion.schedules import Schedule
 
 POTENTIALS = ("difference", "max", "sum")
 """Potentials by which `FeynmanKac` weights particles during a walk."""
@@ -82,11 +81,6 @@ class Steered(Sampler):
     sampler: eqx.AbstractVar[TransitionSampler]
     reward: eqx.AbstractVar[Any]
     temperature: eqx.AbstractVar[Temperature]
-
-    @property
-    def schedule(self) -> Schedule:
-        """The sampler's schedule."""
-        return self.sampler.schedule
 
     def given(self, label: Label) -> "Steered":
         """The sampler with the reward of one class, if the reward depends on the class."""
@@ -261,8 +255,8 @@ class FeynmanKac(Steered):
         particles: Size of the population, a multiple of `candidates`.
         potential: Form of the product of a particle's potentials at t (section 3.1), with r_t = r(x̂_0(x_t)):
             "difference": exp(r_t / temperature), as from potentials exp((r_s - r_t) / temperature); "max": exp of the
-            largest reward so far over temperature; "sum": exp of the sum of the rewards so far over T · temperature
-            (over T, so that it stays of the size of one reward).
+            largest reward so far over temperature; "sum": exp of the sum of the rewards so far over K · temperature
+            (over the number of steps K, so that it stays of the size of one reward).
         threshold: Share of the population below which it is resampled, in (0, 1]; 1 resamples at every step.
     """
 
@@ -313,7 +307,7 @@ class FeynmanKac(Steered):
         elif self.potential == "max":
             total = jnp.maximum(total, score)
         else:
-            total = total + score / jnp.asarray(self.schedule.timesteps).astype(jnp.float32)
+            total = total + score / self.sampler.n_steps
         log_weights = total - spent
         is_due = 1 / (shares(log_weights) ** 2).sum() < self.threshold * self.particles
         parents = jnp.where(
