@@ -307,7 +307,7 @@ class FeynmanKac(Steered):
         elif self.potential == "max":
             total = jnp.maximum(total, score)
         else:
-            total = total + score / self.sampler.n_steps
+            total = total + score / self.sampler.n_steps.astype(jnp.float32)
         log_weights = total - spent
         is_due = 1 / (shares(log_weights) ** 2).sum() < self.threshold * self.particles
         parents = jnp.where(
