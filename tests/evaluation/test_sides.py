@@ -72,7 +72,8 @@ def test_numbers_of_few_bits_are_those_that_they_are_written_as():
         rows = np.round(np.random.default_rng(0).normal(size=(40, 2)), digits)
         for kind in ("float16", "float32"):
             narrow = rows.astype(kind)
-            for other in (rows, narrow.astype(float), pandas.DataFrame(narrow.astype(float), columns=["0", "1"])):
+            frames = [pandas.DataFrame(each, columns=["0", "1"]) for each in (narrow, narrow.astype(float))]
+            for other in (rows, narrow.astype(float), *frames):
                 for sides in ((narrow, other), (other, narrow)):
                     data, found = columns_of(dict(zip(("data", "rows"), sides, strict=True))).values()
                     for name in ("0", "1"):

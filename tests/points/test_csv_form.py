@@ -164,6 +164,7 @@ def test_other_texts_stay(texts):
 
 def test_a_point_that_is_no_mark_of_thousands_is_refused():
     """Whatever the other cells are, the same cell means the same."""
+    assert typed("x", pa.chunked_array([["1.500", "2.250"]]), "number", decimal=",").to_pylist() == [1.5, 2.25]
     for texts in (["1.500", "2.25"], ["2.5"], ["7", "1.5e3"]):
         with pytest.raises(ValueError, match=r"column 'x' holds '.*', whose point cannot separate thousands"):
             typed("x", pa.chunked_array([texts]), decimal=",")

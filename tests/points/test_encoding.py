@@ -169,6 +169,19 @@ def test_numbers_that_others_explain_are_numbers_and_the_rest_of_few_values_are_
     assert encoding.with_number == (0, 1, 4, 5) and encoding.sizes == (1, 1, 60, 2, 1, 1) and encoding.width == 10
 
 
+def test_sparse_columns_hide_nothing_of_the_others():
+    rng = np.random.default_rng(0)
+    nine = rng.normal(size=(4000, 9))
+    sparse = np.where(rng.random(4000) < 0.02, rng.normal(size=4000), np.nan)
+    exclusive = np.where((np.arange(4000) % 2 == [[0], [1]]), rng.normal(size=(2, 4000)), np.nan)
+    rows = [*nine.T, nine.sum(axis=1) + 0.3 * rng.normal(size=4000)]
+    for more in ([], [sparse], exclusive):
+        columns = {str(i): pa.array(x, from_pandas=True) for i, x in enumerate([*rows, *more])}
+        shares = explained(MixedTable(pa.table(columns)).cells)
+        assert (shares[:10] > 0.8).all() and (abs(shares[10:]) < 0.1).all()
+        assert len(TableEncoding.fit(MixedTable(pa.table(columns))).with_number) == 10
+
+
 @pytest.mark.parametrize("shift", [0.0, 10.0])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
 def test_gaps_explain_nothing_and_hide_little(share, shift):

@@ -79,9 +79,6 @@ def read_for(
     if is_csv:
         is_text = {name: _is_text(known[name]) if name in known else others == "text" for name in names}
         types = {name: "text" for name in names if is_text[name]}
-        if form.decimal == ",":
-            # Others may be written with points.
-            types |= {name: "number" for name in names if name in known and _is_number(known[name])}
     drop = [name for name in names if name == unread or (name not in known and others == "out")]
     if own is None or len(drop) == len(names):
         # No column would be left: what is missing is said below.
@@ -142,11 +139,6 @@ def _is_text(kind: Any) -> bool:
     if isinstance(kind, str):
         return kind == "str"
     return kind_of(kind) == "category" and (not hasattr(kind, "value_type") or kind_of(kind.value_type) == "category")
-
-
-def _is_number(kind: Any) -> bool:
-    """Whether a column of a type, as `headings` names it, holds numbers that need not be whole."""
-    return kind.startswith("float") if isinstance(kind, str) else kind_of(kind) == "number"
 
 
 def domain_in(path: Path) -> dict[str, Any]:

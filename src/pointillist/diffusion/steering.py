@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Denoiser, Label
 from pointillist.diffusion.draws import normal
-from pointillist.diffusion.populations import shares, systematic
+from pointillist.diffusion.populations import THRESHOLD, shares, systematic
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 
 POTENTIALS = ("difference", "max", "sum")
@@ -240,7 +240,7 @@ class FeynmanKac(Steered):
     """Feynman-Kac steering (Singhal et al. 2025, arXiv 2501.06848, algorithm 1).
 
     A population of particles walks together. Potentials of the rewards of its x̂_0 along the way weight each particle.
-    When the effective sample size falls below a share of the population, the population is resampled (systematically).
+    When the effective sample size falls below half of the population, it is resampled (systematically).
     The last weight makes the target exact whatever the potentials: with many particles the rows follow it.
 
     A draw returns particles / candidates rows in random order, chosen by the final weights, so a row costs as
@@ -257,7 +257,6 @@ class FeynmanKac(Steered):
             "difference": exp(r_t / temperature), as from potentials exp((r_s - r_t) / temperature); "max": exp of the
             largest reward so far over temperature; "sum": exp of the sum of the rewards so far over K · temperature
             (over the number of steps K, so that it stays of the size of one reward).
-        threshold: Share of the population below which it is resampled, in (0, 1]; 1 resamples at every step.
     """
 
     sampler: TransitionSampler
@@ -266,7 +265,6 @@ class FeynmanKac(Steered):
     candidates: int = eqx.field(static=True, default=10)
     particles: int = eqx.field(static=True, default=500)
     potential: str = eqx.field(static=True, default="difference")
-    threshold: float = eqx.field(static=True, default=0.5)
 
     def __check_init__(self) -> None:
         _check_stochastic(self.sampler, "Feynman-Kac steering", "resampled particles stay copies of each other")
@@ -309,7 +307,7 @@ class FeynmanKac(Steered):
         else:
             total = total + score / self.sampler.n_steps.astype(jnp.float32)
         log_weights = total - spent
-        is_due = 1 / (shares(log_weights) ** 2).sum() < self.threshold * self.particles
+        is_due = 1 / (shares(log_weights) ** 2).sum() < THRESHOLD * self.particles
         parents = jnp.where(
             is_due, systematic(jax.random.uniform(key), log_weights, self.particles), jnp.arange(self.particles)
         )

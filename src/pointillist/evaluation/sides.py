@@ -58,14 +58,21 @@ def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
         if table.names is None and table.rows.shape[1] != len(names):
             raise ValueError(f"{name} has {table.rows.shape[1]} column(s) and {first} has {len(names)}: give the same")
         own = zip(table.names or names, table.rows.T, strict=True)
-        columns[name] = {key: _as_written(values, kinds[key]) for key, values in own}
+        columns[name] = {key: _as_written(values, kinds[key], has_frame=bool(mixed)) for key, values in own}
     return columns
 
 
-def _as_written(values: np.ndarray, kinds: set[str]) -> np.ndarray:
-    """Numbers to the digits of the narrowest type of float that a side has: 0.1 of float32 is 0.1 of float64."""
+def _as_written(values: np.ndarray, kinds: set[str], *, has_frame: bool) -> np.ndarray:
+    """Numbers to the digits of the narrowest type of float that a side has: 0.1 of float32 is 0.1 of float64.
+
+    Args:
+        values: The numbers.
+        kinds: Types of the column on all sides.
+        has_frame: Whether a side is a frame, whose numbers are known as they are written, and not by their bits.
+    """
     narrow = next((kind for kind in ("float16", "float32") if kind in kinds), None)
-    if narrow is None or len(kinds) == 1 or np.abs(values).max(initial=0) > np.finfo(narrow).max:
+    is_one = len(kinds) == 1 and not has_frame
+    if narrow is None or is_one or np.abs(values).max(initial=0) > np.finfo(narrow).max:
         return np.array(values, float)
     return values.astype(narrow).astype(str).astype(float)
 

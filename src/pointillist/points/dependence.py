@@ -49,26 +49,49 @@ def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
     features /= np.where(spread > 0, spread, 1)
     there = np.concatenate(is_given, axis=1)
     features[~there] = 0
-    n, p = len(features), int((spread > 0).sum())
-    shared = _shared(there, [*own.values()])
-    has_gaps = shared.min() < n
-    n_least = int(shared[:, [*own.values()]].min())
-    if n_least <= p + 1 or (has_gaps and n_least < _ROWS_A_FEATURE * p):
-        correlation = _correlation(features, there, [*own.values()])
-        for (j, place), row, counts in zip(own.items(), correlation, shared, strict=True):
-            left = (counts - 1) / np.maximum(counts - 2, 1) * (1 - row**2)
+    n, varies = len(features), spread > 0
+    numbers = [*own.values()]
+    shared = _shared(there, numbers)
+    kept = _kept(shared[:, numbers], numbers, varies) if shared.min() < n else numbers
+    used = varies.copy()
+    for place in {*numbers} - {*kept}:
+        # But whether it is missing may explain others.
+        used[place : place + 2] = False
+    p, rows = int(used.sum()), [numbers.index(place) for place in kept]
+    n_least = int(shared[np.ix_(rows, kept)].min(initial=n))
+    if n_least <= p + 1:
+        kept = []
+    if kept:
+        chosen = np.flatnonzero(used)
+        at = dict(zip(chosen.tolist(), range(p), strict=True))
+        correlation = _correlation(features[:, chosen], there[:, chosen], [*range(p)])
+        precision = np.linalg.inv(correlation + _RIDGE * np.eye(p))
+    alone = _correlation(features, there, numbers) if len(kept) < len(numbers) else None
+    for j, place in own.items():
+        if place in kept and varies[place]:
+            # The inverse of a block of inverse correlations is what the other columns leave of its variances.
+            block = [at[place + i] for i in range(3) if used[place + i]]
+            left = np.linalg.inv(precision[np.ix_(block, block)]).diagonal()
+            found[j] = 1 - (n_least - 1) / (n_least - p - 1) * left[: 1 + varies[place + 1]].min()
+        elif alone is not None and place not in kept:
+            k = numbers.index(place)
+            counts = shared[k]
+            left = (counts - 1) / np.maximum(counts - 2, 1) * (1 - alone[k] ** 2)
             left[(counts < _FEWEST_SHARED) & (counts < n)] = 1
             found[j] = 1 - np.delete(left, range(place, place + 3)).min(initial=(n - 1) / max(n - 2, 1))
-        return found
-    correlation = _correlation(features, there, [*range(features.shape[1])])
-    precision = np.linalg.inv(correlation + _RIDGE * np.eye(len(correlation)))
-    for j, place in own.items():
-        if spread[place] > 0:
-            # The inverse of a block of inverse correlations is what the other columns leave of its variances.
-            block = [place + i for i in range(3) if spread[place + i] > 0]
-            left = np.linalg.inv(precision[np.ix_(block, block)]).diagonal()
-            found[j] = 1 - (n_least - 1) / (n_least - p - 1) * left[: 1 + (spread[place + 1] > 0)].min()
     return found
+
+
+def _kept(pairs: Float[np.ndarray, "k k"], places: list[int], varies: Bool[np.ndarray, " p"]) -> list[int]:
+    """Places of columns of numbers of which enough rows have any two, for a regression on all their features."""
+    kept, p = [*range(len(places))], int(varies.sum())
+    while kept:
+        n_few = (pairs[np.ix_(kept, kept)] < max(_FEWEST_SHARED, _ROWS_A_FEATURE * p)).sum(axis=0)
+        if not n_few.any():
+            break
+        worst = places[kept.pop(int(n_few.argmax()))]
+        p -= int(varies[worst : worst + 2].sum())
+    return [places[i] for i in kept]
 
 
 def _of_numbers(values: Float[np.ndarray, " n"], is_missing: Bool[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
+from pointillist.arguments import is_missing
 from pointillist.points.columns import Table
 from pointillist.points.frame_layout import FrameLayout, described_anew
 from pointillist.points.headings import Headings, as_array
@@ -75,6 +76,14 @@ def _check_times(name: Any, cells: Sequence[Any]) -> None:
         raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it")
 
 
+def _numbers_among_truths(cells: np.ndarray) -> np.ndarray:
+    """Objects as numbers if some are truth values and others numbers, which Arrow does not read; others as they are."""
+    given = [cell for cell in cells if not is_missing(cell)]
+    if len({isinstance(cell, bool | np.bool_) for cell in given}) < 2 or not all(isinstance(c, Real) for c in given):
+        return cells
+    return np.array([cell if is_missing(cell) else cell + 0 for cell in cells], object)
+
+
 def _of_array(X: Any) -> MixedTable:
     """Converts an array, or what NumPy reads as one: NaN, None and masked cells are missing."""
     import pyarrow as pa
@@ -91,8 +100,7 @@ def _of_array(X: Any) -> MixedTable:
     for place, cells in enumerate(array.T):
         if cells.dtype == object:
             _check_times(place, cells.tolist())
-            if all(isinstance(cell, Real) for cell in cells):
-                cells = np.array(cells.tolist())
+            cells = _numbers_among_truths(cells)
         try:
             columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
         except UnicodeEncodeError as error:

@@ -146,7 +146,7 @@ def typed(
     if not len(given):
         return column
     if wanted != "date" and not is_label:
-        text, given = _without_marks(name, text, given, decimal, notes, is_number=wanted in ("integer", "number"))
+        text, given = _without_marks(name, text, given, decimal, notes, is_number=wanted == "number")
     found = _as_wanted(name, text, given, wanted) if wanted else _as_found(name, text, given)
     return column if found is None else found
 
@@ -155,11 +155,12 @@ def _without_marks(
     name: str, text: Any, given: Any, decimal: str | None, notes: list[str] | None, *, is_number: bool
 ) -> tuple[Any, Any]:
     """Texts as they are, or, if they are numbers with marks, without these."""
-    if decimal != "," and all_match(given, f"^{_NUMBER_PATTERN}$"):
+    # A point marks decimals under --decimal , in a column that is said to hold numbers.
+    if (decimal != "," or is_number) and all_match(given, f"^{_NUMBER_PATTERN}$"):
         return text, given
     found = unmarked(name, given, decimal)
     if found is None:
-        if decimal == "," and not is_number and all_match(given, f"^{_NUMBER_PATTERN}$"):
+        if decimal == "," and all_match(given, f"^{_NUMBER_PATTERN}$"):
             _check_points(name, given)
         return text, given
     plain, example = found
@@ -176,7 +177,7 @@ def _check_points(name: str, given: Any) -> None:
     if len(with_point):
         raise ValueError(
             f"column {shown(name)} holds {shown(with_point[0].as_py())}, whose point cannot separate thousands, as "
-            f"--decimal , says: say that it marks decimals (--type {shown(f'{name}=number')}), or leave --decimal out"
+            f"--decimal , says: leave that out, or fit with --type {shown(f'{name}=number')} if it marks decimals"
         )
 
 

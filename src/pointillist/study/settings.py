@@ -86,20 +86,20 @@ class Settings:
 
     def __post_init__(self) -> None:
         # What decides nothing must not make two equal models differ.
-        if self.schedule != "linear":
-            object.__setattr__(self, "beta_range", None)
-        if self.sampler != "ancestral":
-            self._forget("variance")
-        if self.method != "guidance":
-            self._forget("class_embedding", "p_uncond", "guidance")
-        if self.method not in STEERED:
-            self._forget("candidates", "reward_temperature")
-        if self.kind == "classes":
-            self._forget("n_held_out")
+        for key in self.without_effect:
+            object.__setattr__(self, key, None if key == "beta_range" else type(getattr(self, key))())
 
-    def _forget(self, *keys: str) -> None:
-        for key in keys:
-            object.__setattr__(self, key, type(getattr(self, key))())
+    @property
+    def without_effect(self) -> list[str]:
+        """Names of the settings that decide nothing, beside the others."""
+        unused = {
+            "beta_range": self.schedule != "linear",
+            "variance": self.sampler != "ancestral",
+            **dict.fromkeys(("class_embedding", "p_uncond", "guidance"), self.method != "guidance"),
+            **dict.fromkeys(("candidates", "reward_temperature"), self.method not in STEERED),
+            "n_held_out": self.kind == "classes",
+        }
+        return [key for key, is_unused in unused.items() if is_unused]
 
     @property
     def kind(self) -> str:

@@ -229,9 +229,9 @@ class _Reader:
         with self._telling("reference", place):
             texts = {
                 each.label: {
-                    key: label(key, value)
+                    key: label(key, getattr(each.settings, key))
                     for key in CHECKS
-                    if (value := getattr(each.settings, key)) not in ("", 0, None) or key in varied
+                    if key in varied or key not in each.settings.without_effect
                 }
                 for each in columns
             }

@@ -88,7 +88,7 @@
     /** Ends the run of a channel that goes on, if there is one. */
     stop(channel = "live") {
       this.latest.delete(channel);
-      this.workers.forEach((worker) => this.call(worker, { type: "stop", channel }));
+      this.workers.forEach((worker) => this.call(worker, { type: "stop", channel }).catch(() => {}));
     }
 
     /**
