@@ -179,7 +179,7 @@ FITS = {
         "constant.csv",
         "pointillist: constant.csv: every column is constant, so there is nothing to learn: give rows",
     ),
-    "integers beyond 2**53": ("large_integers.csv", "column 'id' holds integers beyond 2**53, which a float64 cannot"),
+    "integers beyond 2**53": ("large_integers.csv", "column 'id' holds integers beyond 2**53, which float64 cannot"),
     "such in npy": ("large_integers.npy", "column '0' holds integers beyond 2**53, which a float64 cannot hold: drop"),
     "objects": ("objects.npy", "objects.npy: holds Python objects, not numbers; save a numeric array instead"),
     "complex": ("complex.npy", "complex.npy: holds complex128, not real numbers"),

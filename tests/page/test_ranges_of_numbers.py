@@ -79,7 +79,10 @@ def test_rows_in_ranges_are_pythons_for_the_same_seed(
     assert effective == pytest.approx(model.effective_sample_size_, rel=1e-2)
     scaling = model.model_.codec.scaling
     rows = [np.stack([np.array(of[name], float) for name in table.column_names], 1) for of in (found, expected)]
-    assert (np.abs(np.subtract(*map(scaling.transform, rows))) < 1e-2).all(axis=1).mean() > 0.98
+    is_same = np.abs(np.subtract(*map(scaling.transform, rows))) < 1e-2
+    # Beside a value of many rows, scores that are far apart are of numbers that are not.
+    is_same |= np.abs(np.subtract(*rows)) < 1e-2 * rows[1].std(axis=0)
+    assert is_same.all(axis=1).mean() > 0.98
     check_inside(found, where)
     assert all(set(found[name]) == {value} for name, value in given.items())
 

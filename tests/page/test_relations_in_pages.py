@@ -76,8 +76,7 @@ def restored_in_page(page, relations, made, is_fixed):
     expected = restored(cells, codes, relations, is_fixed)
     columns = [
         {
-            "minimum": code.ends[0],
-            "maximum": code.ends[1],
+            "ends": code.ends,
             "step": float(code.step or 0),
             "decimals": code.decimals,
             "scores": code.scores is not None,
