@@ -11,7 +11,7 @@ _ROWS = 5000
 _MOST_VALUES, _FEW = 64, 32
 _RIDGE = 1e-3
 _FEWEST_SHARED, _ROWS_A_FEATURE = 30, 4
-"""With gaps: fewest rows that two columns share for one to explain the other, and that there are for each feature."""
+"""Fewest rows that two columns with gaps share for one to explain the other, and fewest for each feature."""
 
 
 def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
