@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from pointillist.cli import main
@@ -191,3 +192,14 @@ def test_a_study_from_toml_to_files_and_again_from_the_store(run, tmp_path):
         refused = run("study", "my.toml", "--out", other, *options)
         assert refused.returncode == 2 and "holds index.html, and no study: give another folder" in refused.stderr
     assert [path.name for path in other.iterdir()] == ["index.html"] and (other / "index.html").read_text() == "mine"
+
+
+def test_running_out_of_a_devices_memory_is_one_line(monkeypatch, capsys):
+    def fail(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.")
+
+    monkeypatch.setattr("pointillist.models.saving.load_model", fail)
+    monkeypatch.setattr("sys.argv", ["pointillist", "sample", "none.model", "-n", "3", "-o", "rows.csv"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err == "pointillist: not enough memory: give fewer rows or a smaller model\n"

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+LARGEST_INTEGER = 2**53
+"""Up to this, float64 holds all integers."""
+
 RandomState = int | np.random.RandomState | None
 
 

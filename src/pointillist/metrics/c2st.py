@@ -44,9 +44,9 @@ def two_sample_test(
         A: Shape `(n, d)`.
         B: Shape `(m, d)`.
         classifier: `forest`, a random forest of 200 trees with at least 5 rows per leaf; `knn`, the 15
-            nearest neighbors on standardized columns, about a hundred times faster and a little less
-            powerful; or any scikit-learn classifier, of which a clone is fitted. If its
-            `random_state` is None, it is set from the seed.
+            nearest neighbors (of few rows, half of those that it learns) on standardized columns, about a
+            hundred times faster and a little less powerful; or any scikit-learn classifier, of which a clone
+            is fitted. If its `random_state` is None, it is set from the seed.
         n_splits: Number of shuffled stratified folds, at least 2.
         max_rows: Most rows taken from each side; None for no limit. The larger side is always
             subsampled to the size of the smaller one, so that chance is 0.5.

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pointillist.arguments import LARGEST_INTEGER
+
 # Squared distances of larger values would overflow a float64.
 LARGEST_VALUE = 1e150
-LARGEST_INTEGER = 2**53
-"""Up to this, float64 holds all integers."""
 
 
 def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.float64]:

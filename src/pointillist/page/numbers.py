@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pointillist.arguments import LARGEST_INTEGER
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.ranged_sampling import POINTS
 from pointillist.diffusion.solvers import DPM_POINTS
@@ -13,7 +14,6 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.headings import headings
 from pointillist.models.row_model import RowModel
 from pointillist.page.network import network_content, page_tensors
-from pointillist.points.columns import LARGEST_INTEGER
 from pointillist.points.number_codec import NumberCodec
 from pointillist.points.scaling import AffineScaling, QuantileScaling
 

@@ -1,6 +1,7 @@
 """Rows of numbers and tables: reading, writing, scaling and encoding them, and the named point sets."""
 
-from pointillist.points.columns import LARGEST_INTEGER, LabelColumn, Table
+from pointillist.arguments import LARGEST_INTEGER
+from pointillist.points.columns import LabelColumn, Table
 from pointillist.points.csv_form import CsvForm
 from pointillist.points.endings import READABLE
 from pointillist.points.labels import LONGEST_LABEL

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-LARGEST_INTEGER = 2**53
-"""Largest integer up to which float64 holds every integer exactly."""
+from pointillist.arguments import LARGEST_INTEGER
+
 _SHOWN = 10
 _LONGEST_SHOWN = 40
 

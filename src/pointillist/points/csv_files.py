@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.arguments import LARGEST_INTEGER
 from pointillist.points import csv_form
-from pointillist.points.columns import LARGEST_INTEGER, Columns, NotNumbers, Table, check_enough, listed, shown
+from pointillist.points.columns import Columns, NotNumbers, Table, check_enough, listed, shown
 from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.labels import Labels
 from pointillist.points.limits import check_expansion

@@ -6,8 +6,8 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
+from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import is_numeral
-from pointillist.points.columns import LARGEST_INTEGER
 from pointillist.points.headings import Headings
 from pointillist.points.mixed import MixedTable, kind_of
 

@@ -7,7 +7,8 @@ import narwhals as nw
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.points.columns import LARGEST_INTEGER, Table
+from pointillist.arguments import LARGEST_INTEGER
+from pointillist.points.columns import Table
 from pointillist.points.headings import Headings
 from pointillist.points.names import check_names, name_from_json, name_to_json
 from pointillist.points.scaling import blocks

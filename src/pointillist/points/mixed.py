@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from pointillist.points.columns import LARGEST_INTEGER, LabelColumn, Table, listed
+from pointillist.arguments import LARGEST_INTEGER
+from pointillist.points.columns import LabelColumn, Table, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa

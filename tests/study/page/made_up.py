@@ -64,7 +64,7 @@ def emd_of(_, column):
 
 
 def measures(section, value):
-    """Of one cell; the metrics but for the first have the value's tenth. Densities stay where rows diverged."""
+    """Measures of one cell: all but the first have the value's tenth, and densities stay where rows diverged."""
     names = list(QUANTITIES[section.kind])
     if section.kind == "classes":
         names += [of_class(name, k) for name in OF_EACH_CLASS for k in (0, 1)]
