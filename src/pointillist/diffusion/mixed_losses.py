@@ -1,6 +1,6 @@
 """The loss of rows of tokens and numbers: of the tokens given some numbers, and of the numbers given all tokens."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from pointillist.diffusion.draws import uniform
 from pointillist.diffusion.losses import CleanRows, Noised, Objective, repeated
 from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
 from pointillist.diffusion.mixed_sampling import turned
+from pointillist.diffusion.schedules import at_lambda
 from pointillist.diffusion.token_losses import TokenObjective, mean_in_turns, token_loss
 from pointillist.diffusion.token_networks import FactoredNetwork
 from pointillist.diffusion.token_sampling import HIDDEN
@@ -30,6 +31,12 @@ LOG_NORMAL = (-1.7, 1.8)
 """Mean and standard deviation of log σ. Rows of a table lie close to where numbers determine each other, which only low
 noise shows; at high noise, the tokens decide."""
 
+HIDDEN_CONTEXT = 0.3
+"""Probability that the networks of numbers are not shown a token of a training row with little noise.
+
+All tokens of a row together often identify it, and a network that always sees them memorizes its numbers. At noise
+level alpha_t the probability is `HIDDEN_CONTEXT` alpha_t²: with much noise, only the tokens show the numbers."""
+
 _ROWS_AT_ONCE = 32
 
 
@@ -44,6 +51,7 @@ class MixedObjective:
         of_numbers: The objective of the numbers.
         has_gaps: Whether tokens of the rows may be unknown; see `TokenObjective`. So are the numbers beside them.
         is_paired: Whether all numbers together have a network of their own; see `MixedNetwork`.
+        hidden_context: See `HIDDEN_CONTEXT`.
     """
 
     tokens: Tokens
@@ -54,6 +62,7 @@ class MixedObjective:
     )
     has_gaps: bool = False
     is_paired: bool = False
+    hidden_context: float = HIDDEN_CONTEXT
 
     def examples(self, keys: tuple[PRNGKeyArray, PRNGKeyArray], clean: CleanRows, batch_size: int) -> tuple[Array, ...]:
         """Makes the examples of an epoch, row by row: the arguments of `_loss` except the network, each (m, …)."""
@@ -63,7 +72,9 @@ class MixedObjective:
         tokens, numbers = clean.x0[:, :n], clean.x0[:, n:]
         of_tokens = TokenObjective(self.tokens, self.has_gaps, self.guided)
         rows, is_seen, weight = of_tokens.examples(keys, CleanRows(tokens), batch_size, ROWS_PER_TOKENS)
-        level_key, noise_key, row_key, number_key, label_key = jax.random.split(jax.random.fold_in(keys[0], 1), 5)
+        level_key, noise_key, row_key, number_key, label_key, context_key = jax.random.split(
+            jax.random.fold_in(keys[0], 1), 6
+        )
         share = jax.random.uniform(row_key, (len(rows), 1))
         # Of these rows a share of the numbers, which is uniform too.
         most = SHARE_GIVEN_WITH_GAPS if self.has_gaps else SHARE_GIVEN
@@ -75,10 +86,6 @@ class MixedObjective:
         is_given = is_there & (place < 1 - share) if self.is_paired else is_shown
         places = np.asarray(self.tokens.with_number)
         is_seen = is_seen.at[:, places].set(is_seen[:, places] | (is_chosen & (rows[:, places] != HIDDEN)))
-        shown_tokens = rows
-        if self.guided is not None:
-            is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
-            shown_tokens = rows.at[:, self.guided].set(jnp.where(is_dropped, HIDDEN, rows[:, self.guided]))
         level, eps = self.of_numbers.noise(level_key, noise_key, len(rows) // batch_size, batch_size, numbers.shape[1])
 
         def noised(numbers: Array, sigma_data: Array) -> Noised:
@@ -86,6 +93,12 @@ class MixedObjective:
 
         centre, sigma_data = _in_turns(spread[0] if self.is_paired else spread, numbers, is_given)
         own = noised(numbers - centre, sigma_data)
+        alpha_bar = at_lambda(own.lambda_t[:, None])[0] ** 2
+        is_hidden = uniform(context_key, rows.shape) < self.hidden_context * alpha_bar
+        if self.guided is not None:
+            is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
+            is_hidden = is_hidden.at[:, self.guided].set(is_dropped)
+        shown_tokens = jnp.where(is_hidden, HIDDEN, rows)
         shown = rows, is_seen, jnp.where(is_seen, 0.0, weight), numbers, is_shown
         examples = *shown, shown_tokens, own.inside, is_there, is_given, own.lambda_t[:, None], own.target
         if not self.is_paired:
@@ -97,7 +110,9 @@ class MixedObjective:
         return *examples, of_all.inside, of_all.target
 
     def held_out_loss(self, key: PRNGKeyArray, network: Any, clean: CleanRows) -> Float[Array, ""]:
-        """Computes the mean loss of rows, each with `HELD_OUT_DRAWS` draws of all that is random.
+        """Computes the mean loss of rows, with no token hidden from the networks of numbers, as in sampling.
+
+        Each row has `HELD_OUT_DRAWS` draws of all that is random.
 
         Args:
             key: Key of what is random.
@@ -106,8 +121,8 @@ class MixedObjective:
         """
         *keys, row_key = jax.random.split(key, 3)
         x0 = repeated(row_key, jnp.asarray(clean.x0))
-        examples = self.examples((keys[0], keys[1]), clean._replace(x0=x0), len(x0))
-
+        shown = replace(self, hidden_context=0.0)
+        examples = shown.examples((keys[0], keys[1]), clean._replace(x0=x0), len(x0))
         return mean_in_turns(partial(self._loss, network, rows_per_tokens=1), examples)
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
@@ -137,6 +152,7 @@ class MixedObjective:
 
         Tokens are learned from one of so many neighbors, of which as many tokens are seen.
         """
+        network = network.smoothed()
         dtype = network.of_numbers.output.bias.dtype
         seen, own_weight, own_numbers, is_own = (of[::rows_per_tokens] for of in (is_seen, weight, numbers, is_shown))
         shown = number_features(own_numbers, is_own).astype(dtype)

@@ -63,6 +63,15 @@ class NumberNetwork(eqx.Module):
         output = Dense(jnp.zeros((width, numbers)), jnp.zeros(numbers))
         return cls(first, context, modulation, tuple(middle[:depth]), tuple(middle[depth:]), output, frequencies)
 
+    def smoothed(self, tokens: Tokens) -> "NumberNetwork":
+        """Returns the network with weights of tokens that are smooth in the rank of ordered values.
+
+        A column of intervals hardly depends on the numbers, and yet the intervals of two or three such columns identify
+        a single row of training. A network with free weights for each of them memorizes the rows by their tokens, and
+        the numbers of new rows come out with too little noise.
+        """
+        return replace(self, context=Dense(tokens.smoothed(self.context.weight), self.context.bias))
+
     def known(self, one_hot: Float[Array, " slots"], shown: Float[Array, " f"] | None = None) -> Float[Array, " width"]:
         """What the tokens and the given numbers contribute, the same at every noise level."""
         return self.context(one_hot if shown is None else jnp.concatenate([one_hot, shown]))
@@ -102,16 +111,25 @@ class MixedNetwork(eqx.Module):
 
     def folded(self) -> "MixedNetwork":
         """The same networks, with the two kinds of weights of the one of tokens merged, or factors multiplied out."""
-        of_tokens = self.of_tokens
-        folded = replace(self, of_tokens=of_tokens.folded())
+        of_tokens, of_all = self.of_tokens, self.of_all
+        folded = replace(self.smoothed(), of_tokens=of_tokens.folded())
         if not isinstance(of_tokens, FactoredNetwork):
             return folded
-        of_all = self.of_all
         return replace(
             folded,
             of_numbers=replace(self.of_numbers, context=of_tokens.unfactored(self.of_numbers.context)),
             of_all=None if of_all is None else replace(of_all, context=of_tokens.unfactored(of_all.context)),
         )
+
+    def smoothed(self) -> "MixedNetwork":
+        """Returns the same networks, with those of numbers as `NumberNetwork.smoothed` makes them.
+
+        Those beside a `FactoredNetwork` take the features of its tokens, which are few, and stay as they are.
+        """
+        if isinstance(self.of_tokens, FactoredNetwork):
+            return self
+        of_all = None if self.of_all is None else self.of_all.smoothed(self.tokens)
+        return replace(self, of_numbers=self.of_numbers.smoothed(self.tokens), of_all=of_all)
 
     @property
     def tokens(self) -> Tokens:

@@ -29,6 +29,9 @@ of the network."""
 N_WAVES = 8
 """Number of smooth functions of an ordered token's values that a network begins with."""
 
+INTERVAL_WAVES = 3
+"""Number of smooth functions of a token's interval that the numbers of a row are learned from."""
+
 MANY = 2048
 """Most values that all tokens of a narrow row may have together for its layers not to be factored."""
 
@@ -177,6 +180,37 @@ class Tokens:
         """The `waves`, in separate columns for each token that has some; their size is quadratic in the tokens."""
         by_owner = (self.owner[:, None] == self.with_order)[:, :, None] * self.waves[:, None]
         return by_owner.reshape(self.n_slots, -1)
+
+    @cached_property
+    def smooth_functions(self) -> Float[np.ndarray, "slots functions"]:
+        """Orthonormal functions of each ordered token's values, in separate columns; 0 for values without an order.
+
+        They span the constant and cos(π k rank), k = 1 … `INTERVAL_WAVES` for intervals, and `N_WAVES` for other
+        ordered values; of a token with fewer values, all functions.
+        """
+        blocks, ranks = [], np.asarray(self.ranks or (-1.0,) * self.n_slots)
+        for token in self.with_order:
+            slots = np.flatnonzero((self.owner == token) & (ranks >= 0))
+            n_waves = INTERVAL_WAVES if token in self.with_intervals else N_WAVES
+            waves = np.cos(np.pi * ranks[slots, None] * np.arange(min(n_waves + 1, len(slots))))
+            block = np.zeros((self.n_slots, waves.shape[1]), np.float32)
+            block[slots] = np.linalg.qr(waves)[0].round(6)
+            blocks.append(block)
+        return np.concatenate(blocks, axis=1) if blocks else np.zeros((self.n_slots, 0), np.float32)
+
+    def smoothed(self, weight: Float[Array, "inputs width"]) -> Float[Array, "inputs width"]:
+        """Makes a layer's weights smooth functions of the rank of each ordered token's values, by least squares.
+
+        Args:
+            weight: Weights of a layer whose first inputs are one-hot tokens; those of other inputs stay as they are.
+        """
+        functions = jnp.asarray(self.smooth_functions, weight.dtype)
+        if not functions.shape[1]:
+            return weight
+        of_tokens = jnp.asarray(weight)[: self.n_slots]
+        has_order = jnp.asarray(self.ranks, weight.dtype)[:, None] >= 0
+        smooth = jnp.where(has_order, functions @ (functions.T @ of_tokens), of_tokens)
+        return jnp.concatenate([smooth, weight[self.n_slots :]])
 
     def one_hot(self, tokens: Float[Array, "*rows T"]) -> Float[Array, "*rows slots"]:
         """One-hot encoding: 1 in the slot of each token's value, 0 elsewhere; all 0 for hidden tokens.
