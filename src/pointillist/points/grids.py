@@ -10,10 +10,10 @@ from pointillist.points.scaling import blocks, rows_at
 NEAR_0 = 0.1
 """A lowest value from 0 up to this fraction of the range marks a column that is not negative."""
 
-_SOME_ROWS = 20_000
+_SOME_ROWS = 300
 _KINDS = (np.float64, np.float32, np.float16)
 
-Units = tuple[Int[np.ndarray, " d"], Int[np.ndarray, " d"]]
+Grids = tuple[Int[np.ndarray, " d"], Int[np.ndarray, " d"]]
 """Decimals of columns, and their steps in units of the last decimal."""
 
 
@@ -22,7 +22,7 @@ def find_grids(
     low: Float[np.ndarray, " d"],
     high: Float[np.ndarray, " d"],
     is_whole: Bool[np.ndarray, " d"],
-) -> Units:
+) -> Grids:
     """Finds the grid of each column: the decimals of its values, and the step that divides all their differences.
 
     A column has no grid, and step 0, if a value has more than `MAX_DECIMALS`, or if random numbers of its type would
@@ -63,8 +63,8 @@ def find_grids(
 
 
 def common_grids(
-    first: Units, second: Units, distance: Float[np.ndarray, " d"], is_whole: Bool[np.ndarray, " d"]
-) -> Units:
+    first: Grids, second: Grids, distance: Float[np.ndarray, " d"], is_whole: Bool[np.ndarray, " d"]
+) -> Grids:
     """Returns the coarsest grids that hold two grids each.
 
     Args:
@@ -75,8 +75,9 @@ def common_grids(
     """
     decimals = np.maximum(first[0], second[0])
     of_first, of_second = (steps * 10 ** (decimals - own) for own, steps in (first, second))
-    steps = np.gcd(np.gcd(of_first, of_second), np.round(distance * 10.0**decimals).astype(np.int64))
     has_grid = (first[1] > 0) & (second[1] > 0) & ((decimals == 0) | ~is_whole)
+    apart = np.round(np.where(has_grid, distance, 0) * 10.0**decimals).astype(np.int64)
+    steps = np.gcd(np.gcd(of_first, of_second), apart)
     return np.where(has_grid, decimals, 0), np.where(has_grid, steps, is_whole)
 
 
