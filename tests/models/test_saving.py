@@ -217,7 +217,7 @@ def without_minimum(tensors):
         (lambda t: {**t, "unit": -t["unit"]}, "its scaling does not fit its columns"),
         (lambda t: {**t, "decimals": np.array([0, 9])}, "its grids do not fit its columns"),
         (lambda t: {**t, "steps": np.array([-1, 0])}, "its grids do not fit its columns"),
-        (lambda t: {**t, "ends": np.full((2, 2), 2, np.uint8)}, "its grids do not fit its columns"),
+        (lambda t: {**t, "ends": np.full((2, 2), 2)}, "its grids do not fit its columns"),
         (lambda t: {**t, "history": np.zeros((2, 2), np.float32)}, "history"),
         (lambda t: {**t, "history": np.zeros(0, np.float32)}, "history"),
         (lambda t: {**t, "class_counts": np.array([300, 0])}, "a class has no rows"),

@@ -159,8 +159,12 @@ def _of_numbers(
     # Of a missing or empty tensor, of no columns or of too many, `read_tensors` says what is wrong.
     k = min(max((1, *declared.get("network.output.bias", ((1,), _VALUES))[0])), d)
     shapes: dict[str, Shape] = {name: ((d,), _VALUES) for name in ("minimum", "maximum")}
-    shapes |= {name: ((d,), _COUNTS) for name in ("decimals", "steps")}
-    shapes |= {"ends": ((2, d), np.dtype("u1")), "spread": ((k,), _SINGLE)}
+    shapes |= {
+        "decimals": ((d,), _COUNTS),
+        "steps": ((d,), _COUNTS),
+        "ends": ((2, d), _COUNTS),
+        "spread": ((k,), _SINGLE),
+    }
     if is_by_quantiles:
         points = max((2, *declared.get("quantiles", ((2,), _VALUES))[0][:1]))
         shapes["quantiles"] = ((points, k), _VALUES)

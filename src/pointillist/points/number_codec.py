@@ -96,7 +96,7 @@ class NumberCodec(Codec):
             "maximum": scaling.maximum,
             "decimals": scaling.decimals,
             "steps": scaling.steps,
-            "ends": scaling.is_end.astype(np.uint8),
+            "ends": scaling.is_end.astype(np.int64),
         }
         if isinstance(scaling.varying, QuantileScaling):
             return {**common, "quantiles": scaling.varying.quantiles}
@@ -113,7 +113,7 @@ class NumberCodec(Codec):
         decimals, steps, ends = (tensors[name] for name in ("decimals", "steps", "ends"))
         is_possible = (decimals >= 0) & (decimals <= MAX_DECIMALS) & (steps >= 0) & (steps <= LARGEST_INTEGER)
         is_of_integers = (decimals == 0) & (steps > 0) & (ends == 1).all(axis=0)
-        if not is_possible.all() or (ends > 1).any() or not is_of_integers[layout.is_whole].all():
+        if not is_possible.all() or not np.isin(ends, (0, 1)).all() or not is_of_integers[layout.is_whole].all():
             raise ValueError("its grids do not fit its columns")
         varying: AffineScaling | QuantileScaling
         if "quantiles" in tensors:

@@ -10,7 +10,11 @@
   /** A number on a grid stands for all that are rounded to it, so much of a step to each side. */
   const HALF = 0.499;
 
-  /** Distance of neighbouring values on a column's grid; 0 without one. */
+  /**
+   * Distance of neighbouring values on a column's grid; 0 without one.
+   *
+   * @param {Column} column
+   */
   const unitOf = ({ grid }) => (grid ? grid[2] / grid[0] : 0);
 
   /** The nearest number on a column's grid that is not below a bound, or (-1) not above it. */
