@@ -113,6 +113,10 @@ declare global {
     // Of a model of numbers.
     is_label?: boolean;
     is_whole?: boolean;
+    /** Whether new values do not pass the lowest and the highest one. */
+    is_end: [boolean, boolean];
+    /** Its values are (first + step k) / scale, for integers k. */
+    grid?: [scale: number, first: number, step: number];
     is_standard?: boolean;
     place?: number;
     /** Its place among the columns of pairs. */

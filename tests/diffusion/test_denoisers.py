@@ -58,6 +58,10 @@ def test_what_a_network_says_of_the_data(kind, prediction):
         network=network, schedule=SCHEDULE, sigma_data=SIGMA_DATA, prediction=prediction, bounds=bounds
     )
     np.testing.assert_allclose(eqx.filter_jit(clipped)(X_T, t), np.clip(expected, -0.01, 0.01), atol=1e-5)
+    # With little noise for a column, here the second, its predictions are not clipped.
+    least = jnp.asarray(1)
+    free = np.asarray(eqx.filter_jit(denoiser)(X_T, least))
+    np.testing.assert_allclose(eqx.filter_jit(clipped)(X_T, least), [np.clip(free[0], -0.01, 0.01), free[1]], atol=1e-6)
 
 
 def test_a_class_is_seen_by_residual_blocks():

@@ -7,7 +7,7 @@ import pandas
 import pytest
 from pyarrow import csv
 
-from pointillist import Diffusion
+from pointillist import Diffusion, between, one_of
 from pointillist.cli import main
 from pointillist.metrics import boosted_two_sample
 from pointillist.models.fitting import prepare
@@ -146,3 +146,88 @@ def test_objects_that_are_numbers_are_taken_as_numbers_are():
     assert {*drawn[:, 0]} <= {*range(5)} and {*drawn[:, 1]} <= {0, 1}
     whole = Diffusion(**QUICK, process="gaussian").fit(frame[["count", "count"]].astype(object).to_numpy())
     assert whole.sample(3, random_state=0).dtype == np.int64
+
+
+DECIMAL = {"petal": 0.1, "price": 0.05, "age": 5.0, "noise": 0.0, "single": 0.1}
+
+
+def of_decimals(n=150):
+    """Columns on grids and one of noise, correlated; the first two are not negative."""
+    z = np.random.default_rng(1).multivariate_normal(np.zeros(5), 0.5 + 0.5 * np.eye(5), n)
+    columns = [np.abs(z[:, 0]), np.exp(z[:, 1]), 40 + 15 * z[:, 2], z[:, 3], 3 * z[:, 4]]
+    rounded = {
+        name: step * np.round(column / step) if step else column
+        for (name, step), column in zip(DECIMAL.items(), columns, strict=True)
+    }
+    frame = pandas.DataFrame(rounded).astype({"age": int})
+    return frame.round({"petal": 1, "price": 2, "single": 1}).astype({"single": "float32"})
+
+
+def check_on_grids(rows):
+    for name, step in DECIMAL.items():
+        column = rows[name].to_numpy()
+        if step:
+            # As few digits as the training rows have.
+            texts = [str(value) for value in column]
+            assert max(len(text.partition(".")[2]) for text in texts) <= len(str(step).partition(".")[2]), name
+            np.testing.assert_allclose(column / step, np.round(column / step), atol=1e-4)
+    assert (rows[["petal", "price"]].to_numpy() >= 0).all()
+
+
+def test_new_numbers_have_the_decimals_steps_and_ends_of_the_training_rows(tmp_path):
+    frame = of_decimals()
+    model = Diffusion(**QUICK).fit(frame)
+    assert isinstance(model.model_.codec, NumberCodec)
+    gaps = frame.copy()
+    gaps.loc[::2, ["petal", "single"]] = np.nan
+    gaps.loc[1::2, ["price", "noise"]] = np.nan
+    gaps["age"] = gaps["age"].astype("Int64")
+    gaps.loc[::5, "age"] = None
+    for rows in (model.sample(500, random_state=0), model.impute(gaps, random_state=0)):
+        check_on_grids(rows)
+        assert rows.dtypes.tolist() == frame.dtypes.tolist()
+    check_on_grids(model.impute(gaps, statistic="median"))
+    view = model.conditional(list(DECIMAL)[:3])
+    drawn = {name: values[:, 0] for name, values in view.sample(frame, random_state=0).items()}
+    check_on_grids(frame.assign(**drawn))
+    quantiles = model.conditional("price").quantiles(frame, [0.01, 0.5])
+    assert (quantiles >= 0).all() and np.array_equal(np.round(quantiles, 2), quantiles)
+    where = {"price": between(0.98, 1.17), "petal": one_of(0.2, 0.5)}
+    some = model.sample(50, where=where, random_state=0)
+    assert {*some["price"]} <= {1.0, 1.05, 1.1, 1.15} and {*some["petal"]} <= {0.2, 0.5}
+    with pytest.raises(ValueError, match=r"column 'price': no training row is between\(1.01, 1.04\)"):
+        model.sample(3, where={"price": between(1.01, 1.04)})
+
+
+def test_files_have_the_decimals_of_the_training_rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = of_decimals()
+    frame.to_csv("data.csv", index=False)
+    Diffusion(**QUICK).fit(frame).save("m")
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["pointillist", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+
+    for name in ("new.csv", "new.parquet", "new.npy"):
+        run("sample", "m", "-n", 200, "-o", name)
+    check_on_grids(pandas.read_csv("new.csv", dtype={"single": "float32"}))
+    check_on_grids(pandas.read_parquet("new.parquet"))
+    check_on_grids(pandas.DataFrame(np.load("new.npy"), columns=list(DECIMAL)).astype({"single": "float32"}))
+    gaps = frame.astype({"age": "Int64"})
+    gaps.iloc[::2, :3] = None
+    gaps.to_csv("gaps.csv", index=False)
+    run("impute", "m", "gaps.csv", "-o", "filled.csv")
+    check_on_grids(pandas.read_csv("filled.csv", dtype={"single": "float32"}))
+
+
+def test_numbers_beyond_the_range_do_not_pile_up():
+    rows = np.random.default_rng(0).normal(size=(150, 2))
+    drawn = Diffusion(**QUICK | {"epochs": 60}).fit(rows).sample(5000, random_state=0)
+    margin = 0.05 * np.ptp(rows, axis=0)
+    is_beyond = (drawn < rows.min(axis=0) - margin) | (drawn > rows.max(axis=0) + margin)
+    assert is_beyond.any() and is_beyond.mean() < 0.01
+    # In single precision a few numbers are equal by chance, and no three.
+    assert max(np.unique(column, return_counts=True)[1].max() for column in drawn.T) < 3

@@ -55,6 +55,31 @@ def test_rows_are_pythons_for_the_same_seed_and_for_the_same_prior(rows, page_of
     np.testing.assert_allclose(scaled(found), scaled(expected), atol=1e-2)
 
 
+def test_numbers_are_on_the_grids_of_their_columns_and_within_their_ends(rows, page_of, tmp_path):
+    a, b, c = rows.T
+    table = {"a": np.round(a, 1), "b": 0.05 * np.round(40 * b), "c": np.round(c, 1).astype(np.float32)}
+    model = fitted(
+        pa.table(table | {"d": 5 * np.round(5 * a).astype(int), "e": c}), process="gaussian", scaling="minmax"
+    )
+    page = page_of(model)
+    found, expected = drawn(page, rows=3000, seed=5), model.sample(3000, random_state=5)
+    steps = model.model_.codec.scaling.units
+    for i, (own, other) in enumerate(zip(found.T, expected.itercolumns(), strict=True)):
+        other = other.to_numpy().astype(float)
+        if i < 4:
+            # Numbers between two of a grid may be rounded to the one or the other.
+            assert (np.abs(own - other) < 1e-6).mean() > 0.95 and (np.abs(own - other) < 1.1 * steps[i]).all()
+        assert own.min() >= other.min() - 0.1 - steps[i]
+    assert found[:, 2].min() >= 0 and found[:, 4].min() == c.min() == expected["e"].to_numpy().min()
+    page.fill("#rows", "3000")
+    page.fill("#seed", "5")
+    page.click("#draw")
+    page.wait_for_function("() => document.querySelector('#status').textContent.startsWith('3,000 rows in')")
+    _, *cells = downloaded(page, "#csv", tmp_path / "rows.csv")
+    for i, digits in enumerate([1, 2, 1, 0]):
+        assert max(len(row[i].partition(".")[2]) for row in cells) == digits
+
+
 def test_classes_and_guidance_are_pythons(rows, page_of):
     model = fitted(rows[:, :2], np.where(rows[:, 0] > 0.5, "high", "low"))
     page = page_of(model)

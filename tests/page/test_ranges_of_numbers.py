@@ -114,6 +114,24 @@ def test_a_range_that_ends_at_a_value_of_many_rows_has_all_of_them(page_of):
         assert abs(end - codec.encode(np.array([[0.5, 0.0]]))[0, 0]) > 0.2
 
 
+def test_a_range_holds_the_numbers_of_a_grid(page_of):
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=400)
+    rows = {"a": np.round(0.05 * np.round(20 * a), 2), "b": rng.normal(size=400)}
+    model = Diffusion(process="gaussian", **SMALL).fit(pa.table(rows))
+    ask = "own => pointillist.rangesOf(pointillist.content.columns[0], own, pointillist.content.model.bounds)"
+    page, codec = page_of(model), model.model_.codec
+    for own, ends in (({"low": 0.98, "high": 1.17}, [1.0, 1.15]), ({"values": [0.2]}, [0.2, 0.2])):
+        found = page.evaluate(ask, own)
+        wide = np.array(ends) + 0.499 * 0.05 * np.array([-1, 1])
+        expected = codec.encode(np.stack([wide, [0, 0]], axis=1))[:, 0]
+        assert found["ends"] == ends and found["ranges"] == [pytest.approx(expected.tolist(), abs=1e-5)]
+        some = model.sample(40, where={"a": as_condition(own)}, random_state=0)["a"].to_numpy()
+        assert some.min() >= ends[0] and some.max() <= ends[1]
+    with pytest.raises(Exception, match="a: no training row lies there"):
+        page.evaluate(ask, {"low": 1.01, "high": 1.04})
+
+
 WRONG = [
     ("90", "", "<b>a: no training row lies there; its values go from -"),
     ("5", "5", "<b>a: no training row lies there; its values go from -"),

@@ -121,7 +121,7 @@ def test_quantiles_a_subnormal_distance_apart():
 
 
 def test_whole_numbers_stay_in_range():
-    rows = np.array([[0.0, 5.0], [1.0, 9.0], [1.0, 7.0]])
+    rows = np.array([[0.0, 5.0], [1.0, 9.0], [1.0, 20 / 3]])
     scaling = TableScaling.fit(rows, "minmax", np.array([True, False]))
     back = scaling.inverse(np.array([[1.1, 1.1], [-1.1, -1.1], [0.01, 0.0]]))
     np.testing.assert_allclose(back, [[1, 9.2], [0, 4.8], [1, 7]])

@@ -23,6 +23,9 @@ Label = Int[Array | np.ndarray, ""]
 Bounds = Float[Array | np.ndarray, "2 d"]
 """Lowest and highest value of each column."""
 
+UNCLIPPED = 0.1
+"""Predictions are not clipped where sigma_t / alpha_t is below this fraction of a column's sigma_data."""
+
 
 class Denoiser(eqx.Module):
     """Maps a noised row to the mean of the data rows it can have come from.
@@ -107,9 +110,10 @@ class NetworkDenoiser(Denoiser):
         schedule: The schedule that the network was trained with.
         sigma_data: Root mean square of each column, shape (d,); only "edm" uses it.
         prediction: What F predicts, one of `parameterisations.PREDICTIONS`.
-        bounds: Lowest and highest x_0 in each column, shape (2, d), that a prediction is clipped to; None for no
-            clipping. E[x_0 | x_t] never leaves the data's range, but where alpha_t is near 0 a network's small error in
-            ε moves its x_0 far outside.
+        bounds: Lowest and highest x_0 in each column, shape (2, d), that a prediction is clipped to unless the noise
+            is below `UNCLIPPED`; None for no clipping. E[x_0 | x_t] never leaves the data's range, but where alpha_t is
+            near 0 a network's small error in ε moves its x_0 far outside. Where sigma_t is near 0 it does not, and
+            clipped rows would pile up at the bounds.
         known: Columns that are given; None for none.
     """
 
@@ -191,7 +195,10 @@ def _predicted(
         assert isinstance(network, ResidualMLP)
         shown = jnp.where(known.is_given, 0.0, inside * x_t)
         x0 = skip * x_t + out * network.from_shares(shown, share, known.share)
-    x0 = x0 if denoiser.bounds is None else jnp.clip(x0, *jnp.asarray(denoiser.bounds))
+    if denoiser.bounds is not None:
+        low, high = jnp.asarray(denoiser.bounds)
+        slack = jnp.where(sigma_t < UNCLIPPED * alpha_t * denoiser.sigma_data, jnp.inf, 0.0)
+        x0 = jnp.clip(x0, low - slack, high + slack)
     return x0 if known is None else jnp.where(known.is_given, known.values, x0)
 
 

@@ -403,7 +403,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         adaptive solver. The density is that of rows with the noise of t = 1 added, over the columns that were not
         constant in `fit`. The ODE ends in N(0, I) where the deterministic solvers begin, at sigma_t / alpha_t = 10 (or
         at t = T if that comes first). Its trace is exact up to 64 columns; beyond that, it is Hutchinson's estimate
-        from 32 probes, which are a function of the row.
+        from 32 probes, which are a function of the row. A column of integers or of rounded numbers has a density too,
+        that of its numbers before they are rounded; a value's probability is about the density times the column's step.
 
         **Mixed columns.** It is the log of a mass times a density: the probability of all cells that take single
         values (categories, numbers that repeat, missing cells), and the density of the other numbers given them, per

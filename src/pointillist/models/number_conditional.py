@@ -17,7 +17,7 @@ from pointillist.models.process import Learned
 from pointillist.points.number_codec import NumberCodec
 
 MOST_CLASSES = 100
-"""Most whole numbers from the lowest to the highest of a column for each of them to have a probability of its own."""
+"""Most steps from the lowest to the highest integer of a column for each value to have a probability."""
 
 
 class NumberConditional(Conditional):
@@ -68,9 +68,9 @@ class NumberConditional(Conditional):
             raise ValueError(f"classes_ are for one target, and these are {len(self.targets)}: ask for one")
         scaling = self._codec.scaling
         low, high = scaling.minimum[place], scaling.maximum[place]
-        if not scaling.is_whole[place] or high - low >= MOST_CLASSES:
+        if not scaling.is_whole[place] or high - low >= MOST_CLASSES * scaling.steps[place]:
             return None
-        return np.arange(int(low), int(high) + 1)
+        return np.arange(int(low), int(high) + 1, int(scaling.steps[place]))
 
     def _known(self, X: Any) -> Known:
         return self._without_targets(rows_with_gaps(self._codec, X, self.targets, self.targets))
@@ -110,8 +110,10 @@ class NumberConditional(Conditional):
         return self._without_targets(rows), log_density, slope
 
     def _of_complete(self, known: Float[np.ndarray, "n k"], points: NormalPoints) -> Predictive:
-        values = self._in_units(self._quantiles(known, points.values), 0)
+        values = self._within(self._quantiles(known, points.values), 0)
         is_atom = np.full(len(points.values), self.targets[0] in self._discrete)
+        if is_atom.all():
+            values = self._codec.scaling.rounded(values, self._places[0])
         return Predictive(values, np.tile(points.weights, (len(values), 1)), is_atom)
 
     def _quantiles(self, known: Float[np.ndarray, "n k"], points: Float[np.ndarray, " m"]) -> Float[np.ndarray, "n m"]:
@@ -127,19 +129,17 @@ class NumberConditional(Conditional):
         return np.concatenate([draws, labels], axis=2)
 
     def _targets_of(self, drawn: Float[np.ndarray, "draws n k"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
-        values = [self._in_units(drawn[:, :, own].T, target) for target, own in enumerate(self._own)]
-        return dict(zip(self.targets, values, strict=True))
+        values = [self._within(drawn[:, :, own].T, target) for target, own in enumerate(self._own)]
+        rounded = map(self._codec.scaling.rounded, values, self._places)
+        return dict(zip(self.targets, rounded, strict=True))
 
-    def _in_units(self, scaled: Float[np.ndarray, "n values"], target: int) -> Float[np.ndarray, "n values"]:
-        """Numbers of a target in the units of the table."""
-        scaling, place, values = self._codec.scaling, self._places[target], self._unrounded(scaled, target)
-        if scaling.is_whole[place]:
-            return np.clip(np.round(values), scaling.minimum[place], scaling.maximum[place])
-        return values
+    def _within(self, scaled: Float[np.ndarray, "n values"], target: int) -> Float[np.ndarray, "n values"]:
+        """Numbers of a target in the units of the table, between the ends of the column."""
+        return self._codec.scaling.within(self._unrounded(scaled, target), self._places[target])
 
     def _unrounded(self, scaled: Float[np.ndarray, "n values"], target: int) -> Float[np.ndarray, "n values"]:
         own = self._codec.scaling.varying.of(np.arange(self._codec.width) == self._own[target])
         return own.inverse(scaled.reshape(-1, 1))[:, 0].reshape(scaled.shape)
 
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
-        return values
+        return self._codec.scaling.rounded(values, self._codec.place(name)) if is_rounded else values

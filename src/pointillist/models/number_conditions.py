@@ -73,7 +73,6 @@ def in_ranges(
 def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> Float[np.ndarray, "r 2"] | None:
     """Ranges of a column in the units of the table, which some training row lies between; None for all numbers."""
     low, high = float(codec.scaling.minimum[place]), float(codec.scaling.maximum[place])
-    is_whole = bool(codec.scaling.is_whole[place])
     if isinstance(condition, Present):
         return None
     if isinstance(condition, Between):
@@ -86,25 +85,32 @@ def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> 
             raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
         if not all(is_number(value) or isinstance(value, np.bool_) for value in condition.values):
             raise ValueError(f"column {name!r} holds numbers, and {condition} does not")
-        if not is_whole and low < high:
+        if not codec.scaling.steps[place] and low < high:
             raise ValueError(f"column {name!r} holds continuous numbers, of which {condition} has mass 0: take between")
         asked = [(float(value), float(value)) for value in sorted(condition.values)]
     else:
         raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
-    if is_whole:
-        asked = [(np.ceil(first), np.floor(last)) for first, last in asked]
+    asked = [(_on_grid(codec, place, first, 1), _on_grid(codec, place, last, -1)) for first, last in asked]
     kept = [(first, last) for first, last in asked if first <= last and first <= high and last >= low]
-    if not kept or (not is_whole and low < high and all(first == last for first, last in kept)):
+    if not kept or (not codec.scaling.steps[place] and low < high and all(first == last for first, last in kept)):
         span = f"its values go from {low:g} to {high:g}"
         raise ValueError(f"column {name!r}: no training row is {condition}; {span}")
     return np.array(kept)
 
 
+def _on_grid(codec: NumberCodec, place: int, bound: float, sign: int) -> float:
+    """The nearest number on a column's grid that is not below a bound, or (-1) not above it."""
+    nearest = float(codec.scaling.rounded(np.array(bound), place))
+    if sign * nearest >= sign * bound:
+        return nearest
+    return float(codec.scaling.rounded(np.array(nearest + sign * codec.scaling.units[place]), place))
+
+
 def _scaled(codec: NumberCodec, place: int, ranges: Float[np.ndarray, "r 2"]) -> Float[np.ndarray, "r 2"]:
     """Ranges as the network sees them."""
     low, high = float(codec.scaling.minimum[place]), float(codec.scaling.maximum[place])
-    # A whole number stands for all that are rounded to it.
-    half = 0.499 if codec.scaling.is_whole[place] else 0.0
+    # A number on a grid stands for all that are rounded to it.
+    half = 0.499 * codec.scaling.units[place]
     wide = ranges + np.array([-half, half])
     if not half:
         # A value that repeats has many quantiles, and all of them are inside.

@@ -307,7 +307,10 @@ def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[NumberCodec, Float[np
     inside = np.clip(rows, ends[:, 0], ends[:, 1])
     _warn_of_moved(domains, (inside != rows).sum(axis=0).tolist())
     scaling = AffineScaling(ends.mean(axis=1), (ends[:, 1] - ends[:, 0]) / 2)
-    return NumberCodec(layout, TableScaling(ends[:, 0], ends[:, 1], layout.is_whole, scaling)), inside
+    low, high = ends.T
+    # The decimals of the training rows would say something of them that their domain does not.
+    decimals, steps, is_end = np.zeros_like(low, int), layout.is_whole.astype(int), np.ones((2, len(ends)), bool)
+    return NumberCodec(layout, TableScaling(low, high, layout.is_whole, scaling, decimals, steps, is_end)), inside
 
 
 def _warn_of_moved(domains: list[ColumnDomain], counts: list[int]) -> None:

@@ -34,6 +34,7 @@ from pointillist.points.token_codec import TokenCodec
 _NETWORK = "network."
 _VALUES = np.dtype("f8")
 _SINGLE = np.dtype("f4")
+_COUNTS = np.dtype("i8")
 
 _LARGEST_SIGMA = 1e18
 """Largest sigma_data, whose square float32 still holds."""
@@ -108,7 +109,7 @@ def load_model(path: Path) -> RowModel:
             length = max(least, *declared.get(name, ((0,), _VALUES))[0][:1], 0)
             expected[name] = ((length,), _SINGLE)
         if claim.n_classes:
-            expected["class_counts"] = ((claim.n_classes,), np.dtype("i8"))
+            expected["class_counts"] = ((claim.n_classes,), _COUNTS)
         expected |= Summary.shapes(declared, claim.n_columns, claim.n_slots)
         tensors = read_tensors(path, expected)
         if claim.n_classes and (tensors["class_counts"] < 1).any():
@@ -158,7 +159,12 @@ def _of_numbers(
     # Of a missing or empty tensor, of no columns or of too many, `read_tensors` says what is wrong.
     k = min(max((1, *declared.get("network.output.bias", ((1,), _VALUES))[0])), d)
     shapes: dict[str, Shape] = {name: ((d,), _VALUES) for name in ("minimum", "maximum")}
-    shapes["spread"] = ((k,), _SINGLE)
+    shapes |= {
+        "decimals": ((d,), _COUNTS),
+        "steps": ((d,), _COUNTS),
+        "ends": ((2, d), _COUNTS),
+        "spread": ((k,), _SINGLE),
+    }
     if is_by_quantiles:
         points = max((2, *declared.get("quantiles", ((2,), _VALUES))[0][:1]))
         shapes["quantiles"] = ((points, k), _VALUES)

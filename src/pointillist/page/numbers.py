@@ -78,6 +78,9 @@ def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[di
     for i in range(codec.n_columns):
         column: dict[str, Any] = {"minimum": float(scaling.minimum[i]), "maximum": float(scaling.maximum[i])}
         column |= {"is_whole": bool(scaling.is_whole[i]), "type": codec.types[i], "pair": i}
+        column |= {"is_end": scaling.is_end[:, i].tolist()}
+        if scaling.steps[i]:
+            column["grid"] = scaling.grid[:, i].tolist()
         if varies[i]:
             place = int(varies[:i].sum())
             column |= {"place": place, "can_be_given": can_be_given}
@@ -138,7 +141,7 @@ def _carried(model: RowModel, process: GaussianProcess, codec: NumberCodec) -> l
     n_weights = sum(array.size for array in tensors.values())
     lines = [
         f"{n_weights:,} weights of a network, rounded, from which it draws rows",
-        "the name, the type, and the lowest and the highest value of each column",
+        "the name, the type, the lowest and the highest value, and the decimals of each column",
     ]
     varying = codec.scaling.varying
     if isinstance(varying, QuantileScaling):

@@ -91,9 +91,9 @@ class ColumnCode:
             # Whole days stay whole: generated dates have no times of day if none of the table's has.
             steps = int(np.gcd.reduce((values - values[0]).astype(np.int64))), int(values[0])
         if is_category or len(values) == 1 or (len(values) <= most and are_few(values, len(given))):
-            return cls(name, None, values, None, missing, _decimals(values), *steps)
+            return cls(name, None, values, None, missing, decimals_of(values), *steps)
         atoms = values[_stand_out(counts, len(given))]
-        code = cls(name, None, atoms, None, missing, _decimals(values), *steps)
+        code = cls(name, None, atoms, None, missing, decimals_of(values), *steps)
         others = given[~np.isin(given, atoms)]
         most = MAX_INTERVALS if share < UNEXPLAINED else 1
         scores = NormalScores.fit(others, code.unit, most) if len(others) else None
@@ -339,8 +339,16 @@ def count_of(value: Any) -> int:
     return value
 
 
-def _decimals(values: np.ndarray) -> int | None:
-    return next((k for k in range(MAX_DECIMALS + 1) if np.array_equal(np.round(values, k), values)), None)
+def decimals_of(values: np.ndarray, error: float | np.ndarray = 0.0, least: int = 0) -> int | None:
+    """Returns the most digits after the point of any value, up to an error; None if these are more than `MAX_DECIMALS`.
+
+    Args:
+        values: The values.
+        error: Largest distance of a value from the number with these digits, one for all or one each.
+        least: Fewest digits that are returned.
+    """
+    found = range(least, MAX_DECIMALS + 1)
+    return next((k for k in found if (np.abs(np.round(values, k) - values) <= error).all()), None)
 
 
 def array_lengths(fact: dict[str, Any]) -> tuple[int, ...]:

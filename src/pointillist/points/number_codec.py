@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.arguments import LARGEST_INTEGER
 from pointillist.points.codec import Codec, Ends, Given
+from pointillist.points.column_code import MAX_DECIMALS
 from pointillist.points.columns import listed
 from pointillist.points.layout import Layout
 from pointillist.points.scaling import AffineScaling, QuantileScaling
@@ -89,7 +91,13 @@ class NumberCodec(Codec):
     def tensors(self) -> dict[str, np.ndarray]:
         """Returns the scaling's arrays."""
         scaling = self.scaling
-        common = {"minimum": scaling.minimum, "maximum": scaling.maximum}
+        common = {
+            "minimum": scaling.minimum,
+            "maximum": scaling.maximum,
+            "decimals": scaling.decimals,
+            "steps": scaling.steps,
+            "ends": scaling.is_end.astype(np.int64),
+        }
         if isinstance(scaling.varying, QuantileScaling):
             return {**common, "quantiles": scaling.varying.quantiles}
         assert isinstance(scaling.varying, AffineScaling)
@@ -100,17 +108,24 @@ class NumberCodec(Codec):
         """Rebuilds a codec from its layout and what `tensors` returned.
 
         Raises:
-            ValueError: If there is no such scaling.
+            ValueError: If there is no such scaling, or no such grid.
         """
+        decimals, steps, ends = (tensors[name] for name in ("decimals", "steps", "ends"))
+        is_possible = (decimals >= 0) & (decimals <= MAX_DECIMALS) & (steps >= 0) & (steps <= LARGEST_INTEGER)
+        is_of_integers = (decimals == 0) & (steps > 0) & (ends == 1).all(axis=0)
+        if not is_possible.all() or not np.isin(ends, (0, 1)).all() or not is_of_integers[layout.is_whole].all():
+            raise ValueError("its grids do not fit its columns")
         varying: AffineScaling | QuantileScaling
         if "quantiles" in tensors:
             varying = QuantileScaling(tensors["quantiles"])
-            is_possible = (np.diff(tensors["quantiles"], axis=0) >= 0).all()
+            fits = (np.diff(tensors["quantiles"], axis=0) >= 0).all()
             k = tensors["quantiles"].shape[1]
         else:
             varying = AffineScaling(tensors["centre"], tensors["unit"])
-            is_possible, k = (tensors["unit"] >= 0).all(), len(tensors["unit"])
-        scaling = TableScaling(tensors["minimum"], tensors["maximum"], layout.is_whole, varying)
-        if not is_possible or scaling.varies.sum() != k:
+            fits, k = (tensors["unit"] >= 0).all(), len(tensors["unit"])
+        scaling = TableScaling(
+            tensors["minimum"], tensors["maximum"], layout.is_whole, varying, decimals, steps, ends > 0
+        )
+        if not fits or scaling.varies.sum() != k:
             raise ValueError("its scaling does not fit its columns")
         return cls(layout, scaling)

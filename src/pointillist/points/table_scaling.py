@@ -1,10 +1,12 @@
 """Scales a table to what a model sees, and back; handles constant columns and columns of integers."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from pointillist.points.grids import common_grids, find_ends, find_grids
 from pointillist.points.scaling import AffineScaling, QuantileScaling, Rows, Scaling, column_range
 
 SCALINGS = ("minmax", "standard", "quantile", None)
@@ -23,12 +25,19 @@ class TableScaling:
         maximum: Highest value of each column, shape (d,).
         is_whole: Which columns hold integers alone, shape (d,).
         varying: Scaling of the k columns that are not constant; the model sees no others.
+        decimals: Digits after the point of each column's values, shape (d,); 0 of a column without a grid.
+        steps: Distance of neighbouring values on a column's grid, in units of the last of these digits, shape (d,); 0
+            of a column without a grid.
+        is_end: Whether new values do not pass the lowest and the highest value of a column, shape (2, d).
     """
 
     minimum: Float[np.ndarray, " d"]
     maximum: Float[np.ndarray, " d"]
     is_whole: Bool[np.ndarray, " d"]
     varying: Scaling
+    decimals: Int[np.ndarray, " d"]
+    steps: Int[np.ndarray, " d"]
+    is_end: Bool[np.ndarray, "2 d"]
 
     @classmethod
     def fit(cls, rows: Rows, method: str | None, is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
@@ -50,13 +59,36 @@ class TableScaling:
                 "standard": AffineScaling.standard,
                 "quantile": QuantileScaling.fit,
             }[method](rows)
-        return cls(low, high, is_whole, scaling.of(varies))
+        is_end = find_ends(rows, low, high) | is_whole
+        decimals, steps = find_grids(rows, low, high, is_whole)
+        return cls(low, high, is_whole, scaling.of(varies), decimals, steps, is_end)._with_range_on_grid()
 
     def widened(self, rows: Float[np.ndarray, "n d"], is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
-        """The same scaling, with ranges that also hold the values of more rows, some columns of which hold integers."""
+        """The same scaling, with ranges and grids that also hold the values of more rows, some in columns of integers.
+
+        An end stays one if no value of these rows passes it.
+        """
         low, high = column_range(rows)
+        found = find_grids(rows, low, high, is_whole)
+        decimals, steps = common_grids((self.decimals, self.steps), found, low - self.minimum, is_whole)
         low, high = np.minimum(self.minimum, low), np.maximum(self.maximum, high)
-        return replace(self, minimum=low, maximum=high, is_whole=is_whole)
+        is_kept = self.is_end & [low == self.minimum, high == self.maximum]
+        is_end = find_ends(rows, low, high) | is_kept | is_whole
+        return TableScaling(low, high, is_whole, self.varying, decimals, steps, is_end)._with_range_on_grid()
+
+    def _with_range_on_grid(self) -> "TableScaling":
+        return replace(self, minimum=self.rounded(self.minimum), maximum=self.rounded(self.maximum))
+
+    @property
+    def units(self) -> Float[np.ndarray, " d"]:
+        """Distance of neighbouring values on each column's grid, in the units of the table; 0 without a grid."""
+        return self.steps / 10.0**self.decimals
+
+    @cached_property
+    def grid(self) -> Float[np.ndarray, "3 d"]:
+        """Three numbers for each column: its grid is (first + step k) / scale, for all integers k."""
+        scale, step = 10.0**self.decimals, np.maximum(self.steps, 1.0)
+        return np.stack([scale, np.round(self.minimum * scale) % step, step])
 
     @property
     def repeating(self) -> Int[np.ndarray, " columns"]:
@@ -95,14 +127,23 @@ class TableScaling:
         return scaled
 
     def inverse(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
-        """Turns scaled rows into rows of the table, float64: adds constants, rounds integers, keeps them in range."""
-        out = self.in_units(rows)
-        whole = self.is_whole
-        out[:, whole] = np.clip(np.round(out[:, whole]), self.minimum[whole], self.maximum[whole])
-        return out
+        """Turns scaled rows into rows of the table, float64, with constants, on grids and within ends."""
+        return self.within(self.rounded(self.in_units(rows)))
+
+    def within(self, values: Float[np.ndarray, "*n"], columns: int | slice = slice(None)) -> Float[np.ndarray, "*n"]:
+        """Takes values of a column, or of the last axis's columns, that pass an end to it."""
+        is_low, is_high = self.is_end[:, columns]
+        low, high = np.where(is_low, self.minimum[columns], -np.inf), np.where(is_high, self.maximum[columns], np.inf)
+        return np.clip(values, low, high)
+
+    def rounded(self, values: Float[np.ndarray, "*n"], columns: int | slice = slice(None)) -> Float[np.ndarray, "*n"]:
+        """Rounds values of a column, or of the last axis's columns, to the grid; without one, they stay as they are."""
+        scale, first, step = self.grid[:, columns]
+        on_grid = (first + step * np.round((values * scale - first) / step)) / scale
+        return np.where(self.steps[columns] > 0, on_grid, values)
 
     def in_units(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
-        """Does the same as `inverse` but without rounding, for rows in the middle of sampling."""
+        """Does the same as `inverse` without grids and ends, for rows in the middle of sampling."""
         out = np.repeat(self.minimum[None], len(rows), axis=0)
         out[:, self.varies] = self.varying.inverse(rows)
         return out

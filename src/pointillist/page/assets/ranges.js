@@ -2,13 +2,26 @@
 /* Ranges of the numbers of a model of numbers, from what a form says to what workers are told; and rows in ranges. */
 
 (() => {
-  const { clamp, mixed, scaler, short } = window.pointillist;
+  const { clamp, mixed, onGrid, scaler, short } = window.pointillist;
 
   /** Most numbers that are offered one by one. */
   const MOST_VALUES = 12;
 
-  /** A whole number stands for all that are rounded to it. */
+  /** A number on a grid stands for all that are rounded to it, so much of a step to each side. */
   const HALF = 0.499;
+
+  /**
+   * Distance of neighbouring values on a column's grid; 0 without one.
+   *
+   * @param {Column} column
+   */
+  const unitOf = ({ grid }) => (grid ? grid[2] / grid[0] : 0);
+
+  /** The nearest number on a column's grid that is not below a bound, or (-1) not above it. */
+  function inward(column, bound, sign) {
+    const nearest = onGrid(column, bound);
+    return sign * nearest >= sign * bound ? nearest : onGrid(column, nearest + sign * unitOf(column));
+  }
 
   /**
    * The values of a column of categories or few numbers, with their texts; null if it has others.
@@ -18,10 +31,12 @@
    */
   function fewValues(column) {
     const { is_whole, minimum, maximum, type, token, categories, scores, n_values: count } = column;
+    const step = unitOf(column);
     if (token !== undefined) return categories || (!scores && count <= MOST_VALUES) ? mixed.choices(column) : null;
-    if (!is_whole || maximum - minimum >= MOST_VALUES) return null;
+    if (!is_whole || maximum - minimum >= MOST_VALUES * step) return null;
     const write = (value) => String(type === "bool" ? value !== 0 : value);
-    return Array.from({ length: maximum - minimum + 1 }, (_, i) => [minimum + i, write(minimum + i)]);
+    const values = Array.from({ length: (maximum - minimum) / step + 1 }, (_, i) => minimum + i * step);
+    return values.map((value) => [value, write(value)]);
   }
 
   /** How the ends of a column are written. */
@@ -44,17 +59,17 @@
    * @throws {Error} that says in one line that nothing is allowed
    */
   function rangesOf(column, { values, low = -Infinity, high = Infinity }, bounds) {
-    const { is_whole: isWhole, minimum, maximum, place = 0 } = column;
+    const { grid, minimum, maximum, place = 0 } = column;
     /** @type {[number, number][]} */
     const asked = values ? values.map((value) => [value, value]) : [[low, high]];
     const kept = asked
-      .map(([first, last]) => (isWhole ? [Math.ceil(first), Math.floor(last)] : [first, last]))
-      .filter(([first, last]) => (isWhole ? first <= last : first < last) && first <= maximum && last >= minimum);
+      .map(([first, last]) => [inward(column, first, 1), inward(column, last, -1)])
+      .filter(([first, last]) => (grid ? first <= last : first < last) && first <= maximum && last >= minimum);
     if (!kept.length) throw nothing(column);
     const scale = scaler(column, bounds);
-    const half = isWhole ? HALF : 0;
+    const half = HALF * unitOf(column);
     // A value that repeats has many quantiles, and all of them are inside.
-    const scaled = (value, side) => Math.fround(scale(clamp(value, minimum - 0.5, maximum + 0.5), isWhole ? 0 : side));
+    const scaled = (value, side) => Math.fround(scale(clamp(value, minimum - 0.5, maximum + 0.5), grid ? 0 : side));
     return {
       place,
       ranges: kept.map(([first, last]) => [

@@ -50,6 +50,18 @@
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
   /**
+   * To the nearest number on a column's grid, (first + step k) / scale for all integers k; without a grid, the number.
+   *
+   * @param {Column} column
+   * @param {number} value
+   */
+  function onGrid({ grid }, value) {
+    if (!grid) return value;
+    const [scale, first, step] = grid;
+    return (first + step * rounded((value * scale - first) / step)) / scale;
+  }
+
+  /**
    * From a scaled value to the column's units.
    *
    * @param {Column} column
@@ -67,8 +79,9 @@
         return known[i] + (at - i) * (known[i + 1] - known[i]);
       };
     }
-    if (!column.is_whole) return inverse;
-    return (value) => clamp(rounded(inverse(value)), column.minimum, column.maximum);
+    const low = column.is_end[0] ? column.minimum : -Infinity;
+    const high = column.is_end[1] ? column.maximum : Infinity;
+    return (value) => onGrid(column, clamp(inverse(value), low, high));
   }
 
   /** The nearest number of half precision. */
@@ -219,5 +232,5 @@
     }
   }
 
-  Object.assign(window.pointillist, { Table, normalCdf, normalQuantile, rounded, clamp, shortest });
+  Object.assign(window.pointillist, { Table, normalCdf, normalQuantile, rounded, clamp, onGrid, shortest });
 })();

@@ -4,6 +4,9 @@
 /** Where solvers begin if a schedule goes farther. */
 const LOWEST_LAMBDA = -2.3;
 
+/** Predictions are not clipped where sigma / alpha is below this fraction of a column's sigma_data. */
+const UNCLIPPED = 0.1;
+
 /** alpha and sigma where log(alpha / sigma) has a value. */
 function atLambda(lambda) {
   return { lambda, alpha: Math.sqrt(1 / (1 + Math.exp(-2 * lambda))), sigma: Math.sqrt(1 / (1 + Math.exp(2 * lambda))) };
@@ -110,8 +113,9 @@ class Denoiser {
 
   #predict(x, level, label) {
     const { columns, network, memory } = this;
-    const { bounds } = this.model;
+    const { bounds, sigma_data } = this.model;
     const { inside, skip, out } = this.#coefficients(level);
+    const isClipped = sigma_data.map((deviation) => level.sigma >= UNCLIPPED * level.alpha * deviation);
     const share = network.share(network.ofNoiseLevel(level.t, level.lambda, this.model.time_embedding));
     this.#classShare(label)?.forEach((value, i) => (share[i] += value));
     const x0 = new Float32Array(x.length);
@@ -126,7 +130,7 @@ class Denoiser {
         for (let c = 0; c < columns; c++) {
           const i = (first + r) * columns + c;
           const value = skip[c] * x[i] + out[c] * result[c * BLOCK + r];
-          x0[i] = bounds ? Math.min(bounds[1][c], Math.max(bounds[0][c], value)) : value;
+          x0[i] = bounds && isClipped[c] ? Math.min(bounds[1][c], Math.max(bounds[0][c], value)) : value;
         }
     }
     return x0;
