@@ -13,8 +13,8 @@ from pointillist.metrics.mixed_models import (
     MAX_CATEGORIES,
     _area,
     _number_utility,
-    on_one_thread,
     boosted_two_sample,
+    on_one_thread,
     utility,
 )
 from pointillist.metrics.mixed_nearest import _distances, _embed, _nearest, mixed_manifold, nearest_share
