@@ -166,7 +166,7 @@ def text_of(evaluation):
 
 def test_report(same, halves):
     text = text_of(same)
-    assert "300 rows against 400 of data, 4 columns" in text
+    assert "Data: 400 real rows. Rows: 300 generated rows. 4 columns." in text
     lines = [line for line in text.splitlines() if line.strip()]
     assert lines[3].startswith(" boosted trees, AUC")
     order = ["boosted trees", "pair trends", "precision", "column shapes", "AUC of y, predicted", "nearer to"]

@@ -218,7 +218,7 @@ def text_of(evaluation, width=100):
 
 def test_report(same, shifted):
     text = text_of(same, 120)
-    assert "200 rows against 300 of data, 4 columns" in text
+    assert "Data: 300 real rows. Rows: 200 generated rows. 4 columns." in text
     for metric in ("energy distance", "random forest, accuracy, 200 rows a side", "EMD, 150 rows a side", "coverage"):
         assert metric in text
     assert "nearer to the data than to held-out rows" in text and "AUC of kind, predicted" in text

@@ -23,15 +23,18 @@ HEADS = ("rows", "real rows", "independent columns")
 Cells = tuple[str, ...]
 
 
-def print_evaluation(evaluation: Evaluation, console: Console, attack: str | None = None) -> None:
+def print_evaluation(
+    evaluation: Evaluation, console: Console, attack: str | None = None, names: tuple[str, str] | None = None
+) -> None:
     """Print tables of all measures, of the pairs and columns that differ most, and the verdict.
 
     Args:
         evaluation: The measures.
         console: Where to print.
         attack: Verdict of an audit of the model, if there was one.
+        names: Names of the two tables, the data's first.
     """
-    console.print(_summary_table(evaluation))
+    console.print(_summary_table(evaluation, names))
     if evaluation.rows.trends.pairs:
         console.print(_pairs_table(evaluation))
     console.print(_columns_table(evaluation))
@@ -45,8 +48,12 @@ def print_evaluation(evaluation: Evaluation, console: Console, attack: str | Non
     console.print(terminal_text(evaluation.verdict, "bold"))
 
 
-def _summary_table(evaluation: Evaluation) -> Table:
-    title = f"{evaluation.m:,} rows against {evaluation.n:,} of data, {_count(len(evaluation.names), 'column')}"
+def _summary_table(evaluation: Evaluation, names: tuple[str, str] | None) -> Table:
+    of_data, of_rows = ("", "") if names is None else (f" ({name})" for name in names)
+    title = (
+        f"Data: {evaluation.n:,} real rows{of_data}. Rows: {evaluation.m:,} generated rows{of_rows}. "
+        f"{_count(len(evaluation.names), 'column')}."
+    )
     if evaluation.holdout_rows is None:
         real = "one random half of the data, measured against the other half"
     else:
@@ -188,8 +195,7 @@ def filled(title: str, first: str, heads: Cells, rows: list[Cells]) -> Table:
     from rich.table import Table
 
     table = Table(
-        title=title,
-        title_style="bold",
+        title=terminal_text(title, "bold"),
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,

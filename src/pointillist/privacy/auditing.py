@@ -115,8 +115,8 @@ class Audit:
         found = []
         if self.n_strangers > FEW_STRANGERS * self.given[0]:
             found.append(
-                f"at least {self.n_strangers:,} of the {self.given[0]:,} members are no training rows, by the counts in "
-                "the model"
+                f"at least {self.n_strangers:,} of the {self.given[0]:,} members are no training rows, by the counts "
+                "in the model"
             )
         if self.overlap.p_value <= LEVEL:
             some, others = ("non-members", "members") if self.given[1] <= self.given[0] else ("members", "non-members")
