@@ -109,6 +109,8 @@ def test_the_verdict_states_an_area_that_is_found_nine_times_in_ten(report):
     """Scores of two normal distributions that are apart by just so much."""
     rng, found = np.random.default_rng(1), 0
     m, n = report.n_members, report.n_non_members
+    unseen = replace(report, attacks=tuple(replace(attack, p_value=1.0) for attack in report.attacks))
+    assert f"an AUC of {report.detectable_auc:.2f} is found nine times in ten, and a smaller one may" in unseen.verdict
     apart = np.sqrt(2) * norm.ppf(report.detectable_auc)
     for _ in range(400):
         attack = replace(report.attacks[0], p_value=area(rng.normal(apart, 1, m), rng.normal(size=n))[1])

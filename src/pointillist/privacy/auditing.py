@@ -204,7 +204,7 @@ def audit(
         random_state: Seed, 0 … 2³² - 1, of the generated rows, of noise, and of random choices of rows.
 
     Returns:
-        What each attack found, with `verdict`, `is_exposed` and `to_json()`.
+        What each attack found, with `verdict`, `is_exposed`, `doubts` about the tables, and `to_json()`.
 
     Raises:
         ValueError: In one line, if a table has too few rows or other columns than the model.
