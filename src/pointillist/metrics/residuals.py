@@ -24,6 +24,9 @@ BINS = 64
 CLIPPED = 0.99
 """Quantile of the absolute residuals of both sides at which all are clipped, so that no single row decides."""
 
+FARTHEST = 1e6
+"""Largest distance from a column's mean, in standard deviations; what lies beyond counts as there."""
+
 ROUNDING = 1e-6
 """Residuals below this fraction of the column's standard deviation count as 0."""
 
@@ -88,12 +91,12 @@ def residual_spreads(
     order, half = rng.permutation(count_rows(data)), count_rows(data) // 2
     train, seed = of_data[order[:half][:max_rows]], draw_seed(rng)
     sides = (of_rows[rng.permutation(len(of_rows))[:max_rows]], of_data[order[half:][:max_rows]])
-    unseen = [side[~equal_rows(side, train)] for side in sides]
+    train, *unseen = _standardized([train, *(side[~equal_rows(side, train)] for side in sides)], is_category)
     found = []
     with on_one_thread():
         for j, name in enumerate(data):
             known = [side[~np.isnan(side[:, j])] for side in (train, *unseen)]
-            if is_category[j] or min(map(len, known)) < MIN_ROWS or not np.ptp(known[0][:, j]) > 0:
+            if is_category[j] or min(map(len, known)) < MIN_ROWS or not known[0][:, j].any():
                 continue
             some, others = _residuals(known, j, is_category, seed)
             ratio, p_value = _compare(some, others)
@@ -101,15 +104,29 @@ def residual_spreads(
     return tuple(found)
 
 
+def _standardized(sides: list[Rows], is_category: NDArray[np.bool_]) -> list[Rows]:
+    """All sides with numbers in the first side's standard deviations from its mean; 0 where that is constant."""
+    found = [side.copy() for side in sides]
+    for j in np.flatnonzero(~is_category):
+        known = sides[0][~np.isnan(sides[0][:, j]), j]
+        largest = np.abs(known).max(initial=0.0) or 1.0  # squares of large numbers would overflow
+        known = known / largest
+        varies = len(known) > 0 and np.ptp(known) > 0
+        mean, deviation = (known.mean(), known.std()) if varies else (0.0, np.inf)
+        for side in found:
+            with np.errstate(over="ignore"):
+                side[:, j] = np.clip((side[:, j] / largest - mean) / deviation, -FARTHEST, FARTHEST)
+    return found
+
+
 def _residuals(sides: list[Rows], j: int, is_category: NDArray[np.bool_], seed: int) -> list[Rows]:
     """Absolute residuals of column j in all sides but the first, which fits, in standard deviations of the column."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     features, is_category = [np.delete(side, j, axis=1) for side in sides], np.delete(is_category, j)
-    targets = [(side[:, j] - sides[0][:, j].mean()) / sides[0][:, j].std() for side in sides]
-    linear = _linear_terms([side[:, ~is_category] for side in features])
-    slopes = np.linalg.lstsq(linear[0], targets[0], rcond=None)[0]
-    targets = [target - terms @ slopes for target, terms in zip(targets, linear, strict=True)]
+    numbers = [np.nan_to_num(side[:, ~is_category]) for side in features]
+    slopes = np.linalg.lstsq(numbers[0], sides[0][:, j], rcond=None)[0]
+    targets = [side[:, j] - terms @ slopes for side, terms in zip(sides, numbers, strict=True)]
     # As exact as a few trees can be: a hundred with more leaves see no more, and take four times as long.
     trees = HistGradientBoostingRegressor(
         max_iter=30,
@@ -123,17 +140,6 @@ def _residuals(sides: list[Rows], j: int, is_category: NDArray[np.bool_], seed: 
     fit_trees(trees, features[0], targets[0])
     residuals = (np.abs(target - trees.predict(side)) for target, side in zip(targets[1:], features[1:], strict=True))
     return [np.where(residual < ROUNDING, 0.0, residual) for residual in residuals]
-
-
-def _linear_terms(numbers: list[Rows]) -> list[Rows]:
-    """Numbers in the first side's standard deviations, 0 where missing, and a column of ones."""
-    means, deviations = np.zeros((2, numbers[0].shape[1]))
-    for i, column in enumerate(numbers[0].T):
-        known = column[~np.isnan(column)]
-        if len(known) and np.ptp(known) > 0:
-            means[i], deviations[i] = known.mean(), 1 / known.std()
-    scaled = [np.nan_to_num((side - means) * deviations) for side in numbers]
-    return [np.hstack([side, np.ones((len(side), 1))]) for side in scaled]
 
 
 def _compare(rows: Rows, data: Rows) -> tuple[Estimate, float]:
