@@ -18,7 +18,7 @@ from pointillist.metrics import Copies, copies
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model
 from pointillist.privacy.attacks import ATTACKS, Attack, Knowledge, attacked
-from pointillist.privacy.sides import drawn_columns, side_of
+from pointillist.privacy.sides import Side, drawn_columns, side_of
 from pointillist.privacy.tables import count_strangers
 
 MIN_ROWS = 30
@@ -236,13 +236,7 @@ def audit(
     of_members, of_others = labels or (None, None)
     inside = side_of(fitted, members, of_members, "members")
     outside = side_of(fitted, non_members, of_others, "non_members")
-    if inside.columns.keys() != outside.columns.keys():
-        raise ValueError("one of members and non_members has labels, the other has none: give both, or neither")
-    for name, side in (("members", inside), ("non_members", outside)):
-        if len(side) < MIN_ROWS:
-            raise ValueError(
-                f"{name} has {len(side)} rows, and at least {MIN_ROWS} are needed to tell anything: give more"
-            )
+    _check_sides(inside, outside)
     order, chosen = rng.permutation(len(outside)), rng.permutation(len(inside))[:max_rows]
     n_reference = min(len(outside) // 3, MOST_REFERENCE)
     reference, others = outside.take(order[:n_reference]), outside.take(order[n_reference:][:max_rows])
@@ -268,6 +262,16 @@ def audit(
         stated=stated,
         seconds=time.perf_counter() - start,
     )
+
+
+def _check_sides(inside: Side, outside: Side) -> None:
+    if inside.columns.keys() != outside.columns.keys():
+        raise ValueError("one of members and non_members has labels, the other has none: give both, or neither")
+    for name, side in (("members", inside), ("non_members", outside)):
+        if len(side) < MIN_ROWS:
+            raise ValueError(
+                f"{name} has {len(side)} rows, and at least {MIN_ROWS} are needed to tell anything: give more"
+            )
 
 
 def _exposed(attack: Attack, places: np.ndarray) -> tuple[Exposed, ...]:
