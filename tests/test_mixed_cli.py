@@ -86,14 +86,14 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert new.schema.equals(old.schema) and new.num_rows == 300
     assert set(new["code"].to_pylist()) <= {101, 205, 999} and new["legs"].null_count
     code, shown, _ = run(
-        "evaluate", f"new.{ending}", f"pets.{ending}", "--holdout", f"pets.{ending}", "--target", "kind"
+        "evaluate", f"pets.{ending}", f"new.{ending}", "--holdout", f"pets.{ending}", "--target", "kind"
     )
     assert code == 0 and "oosted" in shown and "independent columns" in shown
-    code, shown, _ = run("evaluate", "m", f"pets.{ending}", "--figure", "pets.png")
+    code, shown, _ = run("evaluate", f"pets.{ending}", "m", "--figure", "pets.png")
     assert code == 0 and "oosted" in shown and Path("pets.png").stat().st_size > 10_000
     found = calibrated(load_model(Path("m")), MixedTable(old), MixedTable(old), "weight", 0)
     assert found.n_rows == N and found.crps < 0.5 * found.marginal_crps and found.coverage[1] > 0.6
-    code, shown, _ = run("evaluate", f"new.{ending}", f"pets.{ending}", "--json")
+    code, shown, _ = run("evaluate", f"pets.{ending}", f"new.{ending}", "--json")
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
 
 
@@ -105,12 +105,12 @@ def test_columns_that_look_like_others_in_one_file_are_compared_as_they_are(run)
     csv.write_csv(table, "rows.csv")
     csv.write_csv(rare, "data.csv")
     for rows, data in (("rows.csv", "data.csv"), ("data.csv", "rows.csv")):
-        code, shown, error = run("evaluate", rows, data, "--holdout", "rows.csv", "--json")
+        code, shown, error = run("evaluate", data, rows, "--holdout", "rows.csv", "--json")
         assert code == 0, error
         shapes = json.loads(shown)["rows"]["shapes"]
         assert shapes["answer"] > 0.95 and shapes["code"] > 0.95
     csv.write_csv(rare.set_column(2, "x", [["oops", *map(str, rng.normal(size=59))]]), "broken.csv")
-    code, _, error = run("evaluate", "rows.csv", "broken.csv")
+    code, _, error = run("evaluate", "broken.csv", "rows.csv")
     assert code == 2 and error.count("\n") == 1
 
 
@@ -119,7 +119,7 @@ def test_a_model_is_evaluated_on_the_table_that_it_was_fitted_to(run):
     csv.write_csv(csv.read_csv("notes.csv").append_column("zip", [codes]), "zips.csv")
     asked = "--drop", "note", "--type", "zip=text", "--epochs", 1
     assert run("fit", "zips.csv", "-o", "m", *asked, *SMALL)[0] == 0
-    code, shown, error = run("evaluate", "m", "zips.csv", "--holdout", "zips.csv", "--target", "kind", "--json")
+    code, shown, error = run("evaluate", "zips.csv", "m", "--holdout", "zips.csv", "--target", "kind", "--json")
     assert code == 0 and json.loads(shown)["audit"], error
 
 
@@ -139,7 +139,7 @@ def test_tables_of_which_one_alone_is_mixed_are_compared_as_mixed(run):
     csv.write_csv(table.select(["legs", "tame", "weight"]), "holes.csv")
     csv.write_csv(table.filter(table["legs"].is_valid()).select(["legs", "tame", "weight"]), "whole.csv")
     for rows, data in (("whole.csv", "holes.csv"), ("holes.csv", "whole.csv")):
-        code, shown, error = run("evaluate", rows, data, "--holdout", "whole.csv")
+        code, shown, error = run("evaluate", data, rows, "--holdout", "whole.csv")
         assert code == 0 and "tame" in shown, error
 
 
@@ -268,7 +268,7 @@ def test_keys_are_left_out_and_said_to_be(run):
     assert shown.startswith("pointillist: warning: column 'note' has 400 different values in 400 rows, too many to ")
     assert run("sample", "m", "-n", 60, "--out", "new.csv")[0] == 0
     assert "note" not in csv.read_csv("new.csv").column_names
-    code, _, shown = run("evaluate", "new.csv", "notes.csv", "--json")
+    code, _, shown = run("evaluate", "notes.csv", "new.csv", "--json")
     assert code == 0 and shown.startswith("pointillist: warning: notes.csv: column 'note' has 400 different values")
 
 
@@ -292,6 +292,10 @@ def test_keys_are_left_out_and_said_to_be(run):
         ),
         ("sample pets.model -n 3 --out new.csv --sampler ddim", "sampler is only for models of numbers"),
         ("sample pets.model -n 3 --out new.csv --class dog", "was fitted without labels"),
+        (
+            "evaluate pets.model pets.csv",
+            "pets.model is no table (.npy, .csv, .csv.gz or .parquet): give the real",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_one_line(run, arguments, message):
@@ -322,7 +326,7 @@ def test_a_csv_of_another_form(run):
     assert code == 0 and "pointillist: warning: german.csv: columns are read as numbers" in shown
     assert "2: Kätzchen, dog" in shown and "400 rows, 6 columns" in shown
     assert run("sample", "m", "-n", 60, "--out", "new.csv")[0] == 0
-    code, out, _ = run("evaluate", "new.csv", "german.csv", *form, "--json")
+    code, out, _ = run("evaluate", "german.csv", "new.csv", *form, "--json")
     assert code == 0 and json.loads(out)["columns"]
     assert (
         "--delimiter takes one ASCII character, or tab" in run("fit", "german.csv", "--out", "m", "--delimiter", "")[2]
@@ -501,7 +505,7 @@ def test_numbers_with_labels_of_numbers_are_evaluated(run):
     assert isinstance(load_model(Path("m")).codec, NumberCodec)
     other = table.set_column(2, "y", pa.array(np.where(np.arange(300) == 7, 2, y)))
     csv.write_csv(other, "other.csv")
-    code, shown, error = run("evaluate", "m", "n.csv", "--holdout", "other.csv", "--target", "y", "--json")
+    code, shown, error = run("evaluate", "n.csv", "m", "--holdout", "other.csv", "--target", "y", "--json")
     assert code == 0, error
     assert json.loads(shown)["audit"].startswith("No audit: unknown label 2")
     with_holes = table.set_column(0, "a", pa.array(np.where(np.arange(300) == 3, None, y).tolist(), pa.float64()))
@@ -541,5 +545,5 @@ def test_durations_of_csv_files_are_in_the_unit_of_the_model(run):
     assert run("sample", "m", "-n", 60, "-o", "rows.csv")[0] == 0
     code, _, error = run("score", "m", "rows.csv", "-o", "s.csv")
     assert code == 0, error
-    code, shown, error = run("evaluate", "rows.csv", "t.parquet", "--json")
+    code, shown, error = run("evaluate", "t.parquet", "rows.csv", "--json")
     assert code == 0 and json.loads(shown)["columns"], error

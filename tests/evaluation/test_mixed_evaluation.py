@@ -82,10 +82,11 @@ def test_same_distribution(same):
 def test_independent_columns(halves):
     assert halves.is_distinguishable
     assert halves.verdict.startswith("Distinguishable from the data at the 1 % level (400 rows, 400 rows of data)")
-    assert ", most clearly by boosted trees (AUC 0." in halves.verdict
+    assert ", most clearly by the residuals of " in halves.verdict
+    assert halves.adjusted_p_values["boosted trees"] < 1e-6
     assert "\n" not in halves.verdict
     assert halves.holdout_rows is None
-    assert halves.copies_p_value is None
+    assert not halves.looks_copied and halves.copies_p_value == halves.copies.p_value > 0.1
     assert halves.rows.shapes_mean == halves.independent.shapes_mean == 1
     assert abs(halves.rows.two_sample.auc - halves.independent.two_sample.auc) < 0.1
     assert halves.real.two_sample.score > 0.7
@@ -94,12 +95,47 @@ def test_independent_columns(halves):
         assert table.nearest is table.utility is None
 
 
+def test_a_copy_of_the_data_looks_copied_with_and_without_held_out_rows():
+    data, holdout = sampled(4, 250), sampled(5, 250)
+    found = evaluate_tables(data, take(data, slice(None)))
+    assert found.looks_copied and found.to_json()["looks_copied"] and not found.is_distinguishable
+    assert found.verdict.startswith(
+        "The rows look copied: 250 of 250 equal a data row (0.0% of the data equal another); boosted trees mistake "
+    )
+    # A holdout that is the data takes nothing away, and is said.
+    for rows, are_copies in ((data, True), (holdout, False)):
+        found = evaluate_tables(data, rows, holdout=data)
+        assert found.looks_copied == are_copies and not found.is_held_out
+        assert "The held-out rows are not held out: 250 of 250 equal a data row (0.0% of the data" in found.verdict
+
+
+def test_tables_that_are_exchanged_are_said_if_held_out_rows_show_it():
+    data, holdout = sampled(4, 120), sampled(5, 120)
+    exchanged = evaluate_tables(permuted(sampled(6, 120)), data, holdout=holdout)
+    assert "The held-out rows are unlike the data (AUC 0." in exchanged.verdict
+    assert "or rows and data are exchanged." in exchanged.verdict
+    exchanged = evaluate_tables(holdout, data, holdout=data)
+    assert "Only 0% of the rows are nearer to the data than to the held-out rows: " in exchanged.verdict
+
+
+def test_residuals_that_are_too_small_are_in_the_verdict():
+    tables = []
+    for seed, noise in ((0, 0.5), (1, 0.35)):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=600)
+        tables.append({"x": x, "y": 2 * x + noise * rng.normal(size=600)})
+    found = evaluate_tables(*tables)
+    assert found.is_distinguishable and found.adjusted_p_values["residuals"] < 1e-3
+    assert "most clearly by the residuals of " in found.verdict and " times those of the data), p < " in found.verdict
+    assert "residuals off most, " in text_of(found)
+
+
 @pytest.mark.slow
 def test_copies():
     data, holdout = sampled(4, 300), sampled(5, 300)
     exact = evaluate_tables(data, take(data, slice(150)), holdout=holdout)
     assert "The rows look copied: 9" in exact.verdict or "The rows look copied: 100%" in exact.verdict
-    assert "150 of 150 equal a data row, and 0.0% of the held-out rows do (p < 0.0001)." in exact.verdict
+    assert "150 of 150 equal a data row, and 0.0% of the held-out rows do (p < 0.0001); " in exact.verdict
     assert exact.real.nearest.copy_share == 0
 
 
@@ -130,7 +166,7 @@ def text_of(evaluation):
 
 def test_report(same, halves):
     text = text_of(same)
-    assert "300 rows against 400 of data, 4 columns" in text
+    assert "Data: 400 real rows. Rows: 300 generated rows. 4 columns." in text
     lines = [line for line in text.splitlines() if line.strip()]
     assert lines[3].startswith(" boosted trees, AUC")
     order = ["boosted trees", "pair trends", "precision", "column shapes", "AUC of y, predicted", "nearer to"]

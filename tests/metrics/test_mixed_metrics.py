@@ -13,8 +13,8 @@ from pointillist.metrics.mixed_models import (
     MAX_CATEGORIES,
     _area,
     _number_utility,
-    _one_thread,
     boosted_two_sample,
+    on_one_thread,
     utility,
 )
 from pointillist.metrics.mixed_nearest import _distances, _embed, _nearest, mixed_manifold, nearest_share
@@ -322,7 +322,7 @@ def test_determination_by_scikit_learn():
 
     rng = np.random.default_rng(6)
     train, test = rng.normal(size=(2, 300, 2))
-    with _one_thread():
+    with on_one_thread():
         value, influence = _number_utility(train, train.sum(1), test, test.sum(1), np.array([False, False]), 0)
         predicted = HistGradientBoostingRegressor(random_state=0).fit(train, train.sum(1)).predict(test)
     assert value == pytest.approx(r2_score(test.sum(1), predicted), abs=1e-12)

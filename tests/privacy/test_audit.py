@@ -1,13 +1,15 @@
 """`audit`: it finds members of models that know them by heart, and none where there are none."""
 
+import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas
 import pyarrow as pa
 import pytest
 from rich.console import Console
-from scipy.stats import kstest
+from scipy.stats import kstest, norm
 
 from pointillist import Diffusion, audit
 from pointillist.metrics.mixed_nearest import nearest_share
@@ -17,6 +19,7 @@ from pointillist.privacy.auditing import MIN_ROWS
 from pointillist.privacy.losses import row_losses
 from pointillist.privacy.rates import area
 from pointillist.privacy.sides import drawn_columns, side_of
+from pointillist.privacy.tables import count_strangers
 
 RNG = np.random.default_rng(0)
 MIXING = RNG.normal(size=(4, 4))
@@ -73,7 +76,47 @@ def test_members_of_a_model_that_knows_them_are_found(by_heart):
 
 def test_rows_that_the_same_model_never_saw_are_not_found(model):
     found = audit(model, numbers(60), OTHERS, n_drawn=1000)
-    assert not found.is_exposed and found.verdict.startswith("No attack distinguishes members")
+    assert not found.is_exposed and found.adjusted_p_values["loss"] > 0.01
+    assert "of the 60 members are no training rows, by the counts in the model." in found.verdict
+
+
+@pytest.mark.parametrize(
+    ("members", "others", "said"),
+    [
+        (OTHERS, MEMBERS, "of the 400 members are no training rows, by the counts in the model; the model knows non-"),
+        (MEMBERS, MEMBERS, ": 60 of the 60 non-members are among the members (0.0% of the members equal another)."),
+        (MEMBERS, np.vstack([OTHERS, MEMBERS[:9]]), "9 of the 60 members are among the non-members (0.0% of the non-"),
+    ],
+)
+def test_tables_that_are_not_what_they_are_called_are_said(model, members, others, said):
+    found = audit(model, members, others, n_drawn=1000)
+    assert said in found.verdict
+    assert found.is_exposed or found.verdict.startswith("The audit shows nothing, as its tables are not what they are ")
+
+
+def test_counts_of_a_mixed_model_fit_its_rows_and_no_others():
+    frame, others = mixed(400), mixed(400)
+    fitted = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(frame)
+    text = pandas.read_csv(io.StringIO(frame.to_csv(index=False)))
+    counts = [
+        count_strangers(fitted.model_, side_of(fitted.model_, each, None, "members"))
+        for each in (frame, text, frame[:90], others, pandas.concat([frame, others]))
+    ]
+    assert counts[:3] == [0, 0, 0] and 4 < counts[3] < 400 and counts[4] == 400
+
+
+def test_the_verdict_states_an_area_that_is_found_nine_times_in_ten(report):
+    """Scores of two normal distributions that are apart by just so much."""
+    rng, found = np.random.default_rng(1), 0
+    m, n = report.n_members, report.n_non_members
+    unseen = replace(report, attacks=tuple(replace(attack, p_value=1.0) for attack in report.attacks))
+    assert f"an AUC of {report.detectable_auc:.2f} is found nine times in ten, and a smaller one may" in unseen.verdict
+    apart = np.sqrt(2) * norm.ppf(report.detectable_auc)
+    for _ in range(400):
+        attack = replace(report.attacks[0], p_value=area(rng.normal(apart, 1, m), rng.normal(size=n))[1])
+        others = [replace(each, p_value=1.0) for each in report.attacks[1:]]
+        found += replace(report, attacks=(attack, *others)).is_exposed
+    assert abs(found / 400 - 0.9) < 3 * np.sqrt(0.9 * 0.1 / 400) + 0.02
 
 
 @pytest.mark.slow
@@ -163,7 +206,7 @@ def test_the_report_and_its_json(report):
     assert "the model's own loss" in text and report.verdict.split(":")[0] in text and "Most exposed" in text
     content = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert next(iter(content)) == "verdict" and content["attacks"][0].keys() == {
-        *("name", "auc", "p_value", "rates", "epsilon")
+        *("name", "auc", "p_value", "p_value_below", "rates", "epsilon")
     }
     assert content["attacks"][2]["rates"][1]["false_positives"] == 0.1
 

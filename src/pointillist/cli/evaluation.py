@@ -18,17 +18,15 @@ if TYPE_CHECKING:
     from pointillist.privacy import Audit
 
 _AUDITED_ROWS = 2000
-"""Most rows a side of the audit of an evaluation."""
+"""Most rows a side of the audit of an evaluation: `audit` takes more, and so finds smaller differences."""
 
 
 def evaluate(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"Real rows to compare with ({FILES}).")],
     rows: Annotated[
         Path,
-        typer.Argument(
-            metavar="ROWS", help=f"Generated rows ({FILES}), or a model file to draw as many rows from as DATA has."
-        ),
+        typer.Argument(metavar="ROWS", help="Generated rows, or a model file to draw as many rows from as DATA has."),
     ],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Real rows to compare with.")],
     target: Annotated[str | None, choices.target("A column to predict in the held-out rows")] = None,
     holdout: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="Real rows that the model was not fitted to.")
@@ -38,7 +36,10 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE.png", help="Draw the columns that differ most, singly and in pairs.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with status 1 if the rows are distinguishable from the data.")
+        bool,
+        typer.Option(
+            "--check", help="Exit with status 1 if the rows are distinguishable from the data, or look copied."
+        ),
     ] = False,
     delimiter: Annotated[str | None, choices.delimiter("DATA and --holdout")] = None,
     encoding: Annotated[str | None, choices.encoding("DATA and --holdout")] = None,
@@ -67,6 +68,8 @@ def evaluate(
         check_place(figure)
     form = form_of(delimiter, encoding, decimal)
     given = [data, *([] if holdout is None else [holdout])]
+    if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
+        raise ValueError(f"{data} is no table ({FILES}): give the real rows first, and then the model or its rows")
     check_regular(rows)
     model = None if rows.name.endswith(READABLE) else load_model(rows)
     if model is not None:
@@ -106,10 +109,10 @@ def evaluate(
         if predicted is not None:
             console.print(terminal_text(predicted) if isinstance(predicted, str) else predicted.table())
         said = attacked if attacked is None or isinstance(attacked, str) else attacked.verdict
-        print_evaluation(evaluation, console, said)
+        print_evaluation(evaluation, console, said, (str(data), str(rows)))
     if figure is not None:
         draw_evaluation(columns[str(data)], columns[str(rows)], figure)
-    if check and evaluation.is_distinguishable:
+    if check and (evaluation.is_distinguishable or evaluation.looks_copied):
         raise typer.Exit(1)
 
 

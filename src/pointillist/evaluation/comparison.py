@@ -20,7 +20,7 @@ def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, r
         random_state: Seed of subsamples, folds and permutations.
 
     Returns:
-        All measures, with `verdict`, `is_distinguishable` and `to_json()`.
+        All measures, with `verdict`, `is_distinguishable`, `looks_copied` and `to_json()`.
 
     Raises:
         ValueError: In one line, if the tables have different columns, too few rows, or values that cannot be compared.

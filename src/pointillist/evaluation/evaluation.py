@@ -14,7 +14,8 @@ from pointillist.evaluation.levels import LEVEL, holm
 from pointillist.evaluation.marginals import compare_columns
 from pointillist.evaluation.numbers import NumberMeasures, measure_numbers
 from pointillist.evaluation.scores import Scores, measure_all
-from pointillist.metrics import ColumnDifference
+from pointillist.evaluation.verdict import copy_signs, verdict_of
+from pointillist.metrics import ColumnDifference, Copies, ResidualSpread, copies, residual_spreads
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows
 
 MIN_ROWS = 10
@@ -42,6 +43,10 @@ class Evaluation:
         independent: Scores of as many rows of the data, with each column permuted by itself: what single columns alone
             are worth.
         columns: Differences of the columns, each in the unit of its column.
+        residuals: How far each number strays from its prediction by the other columns, beside the data; empty of few
+            rows.
+        copies: Rows that equal a data row.
+        holdout_copies: Held-out rows that equal a data row; None without held-out rows.
         numbers: Measures of the columns of numbers without missing cells; None if there are no such columns.
         seconds: Time that the evaluation took.
     """
@@ -55,6 +60,9 @@ class Evaluation:
     real: Scores
     independent: Scores
     columns: tuple[ColumnDifference, ...]
+    residuals: tuple[ResidualSpread, ...]
+    copies: Copies
+    holdout_copies: Copies | None
     numbers: NumberMeasures | None
     seconds: float
 
@@ -62,11 +70,13 @@ class Evaluation:
     def p_values(self) -> dict[str, float]:
         """p-value of each test that could distinguish the rows from the data.
 
-        The columns count as one test: the smallest of their p-values, times their number. Permutation tests, whose
-        p-values are at least 0.001, could otherwise never reject in a table of many columns.
+        The columns count as one test: the smallest of their p-values, times their number; and so do the residuals.
+        Permutation tests, whose p-values are at least 0.001, could otherwise never reject in a table of many columns.
         """
         smallest = min(column.p_value for column in self.columns)
         p_values = {"boosted trees": self.rows.two_sample_p_value, "columns": min(1.0, len(self.columns) * smallest)}
+        if self.worst_residual is not None:
+            p_values["residuals"] = min(1.0, len(self.residuals) * self.worst_residual.p_value)
         if self.numbers is not None:
             p_values["energy distance"] = self.numbers.energy.p_value
             p_values["random forest"] = self.numbers.forest_p_value
@@ -84,21 +94,29 @@ class Evaluation:
         """Whether any test distinguishes the rows from the data, at the level 0.01 over all tests together."""
         return min(self.adjusted_p_values.values()) <= LEVEL
 
+    @property
+    def is_held_out(self) -> bool:
+        """Whether there are held-out rows that equal data rows no more often than data rows equal one another."""
+        return self.holdout_copies is not None and self.holdout_copies.p_value > LEVEL / 3
+
     @cached_property
-    def copies_p_value(self) -> float | None:
+    def copies_p_value(self) -> float:
         """p-value of the exact copies, if rows are expected to equal data rows no more often than held-out rows do.
 
-        It is that of Fisher's one-sided exact test: given the data, rows and held-out rows are independent trials. None
-        without held-out rows.
+        It is that of Fisher's one-sided exact test: given the data, rows and held-out rows are independent trials.
+        Without held-out rows, or if these are in the data, it is `copies.p_value`.
         """
         from scipy.stats import hypergeom
 
-        nearest = self.rows.nearest
-        if nearest is None or self.holdout_rows is None:
-            return None
-        of_holdout = round(nearest.holdout_copy_share * self.holdout_rows)
-        total = nearest.exact_copies + of_holdout
-        return float(hypergeom.sf(nearest.exact_copies - 1, self.m + self.holdout_rows, total, self.m))
+        if self.holdout_copies is None or self.holdout_rows is None or not self.is_held_out:
+            return self.copies.p_value
+        total = self.copies.count + self.holdout_copies.count
+        return float(hypergeom.sf(self.copies.count - 1, self.m + self.holdout_rows, total, self.m))
+
+    @property
+    def looks_copied(self) -> bool:
+        """Whether any sign of copying is beyond chance, at the level 0.01 over all signs together."""
+        return bool(copy_signs(self))
 
     @property
     def are_numbers(self) -> bool:
@@ -110,16 +128,22 @@ class Evaluation:
         """The columns in the order of their p-values, the surest difference first."""
         return tuple(sorted(self.columns, key=lambda column: (column.p_value, -column.value)))
 
+    @property
+    def worst_residual(self) -> ResidualSpread | None:
+        """The residuals whose spread differs most surely; None if there are none."""
+        return min(self.residuals, key=lambda spread: spread.p_value, default=None)
+
     @cached_property
     def verdict(self) -> str:
-        """Paragraph on whether rows and data are distinguishable, how they score, and whether rows look copied."""
-        return " ".join(filter(None, (_say_difference(self), _say_scores(self), _say_copies(self))))
+        """Paragraph on whether rows look copied, whether they are distinguishable from the data, and how they score."""
+        return verdict_of(self)
 
     def to_json(self) -> dict[str, Any]:
         """Convert numbers, standard errors and p-values to JSON values, the verdict first; unknown ones are None."""
         conclusions = {
             "verdict": self.verdict,
             "is_distinguishable": self.is_distinguishable,
+            "looks_copied": self.looks_copied,
             "p_values": self.p_values,
             "adjusted_p_values": self.adjusted_p_values,
             "copies_p_value": self.copies_p_value,
@@ -140,7 +164,8 @@ def evaluate_tables(
     The same is measured for real rows in their place and for independent columns, since no number means much by itself.
 
     Columns, pairs of columns and copies use all rows. The other measures use subsamples: boosted trees see the same
-    number of rows of each table, at most 16,000 per side and 256,000 cells; precision and coverage see 2,000 rows per
+    number of rows of each table, at most 16,000 per side and 256,000 cells; residuals are those of 5,000 rows per side,
+    by a regression on 5,000 more of the data; precision and coverage see 2,000 rows per
     side; the nearest records are those of 5,000 rows among 15,000 of each side; and a target is learned from at most
     50,000 rows. For columns of numbers, the energy test sees 4,000 rows per side, the random forest 2,000 (1,000 beyond
     16 columns) and the correlations 5,000.
@@ -179,6 +204,9 @@ def evaluate_tables(
         real=scores[1],
         independent=scores[2],
         columns=compare_columns(data, rows, random_state),
+        residuals=residual_spreads(data, rows, random_state=random_state),
+        copies=copies(data, rows),
+        holdout_copies=None if holdout is None else copies(data, holdout),
         numbers=_numbers(data, rows, random_state),
         seconds=time.perf_counter() - start,
     )
@@ -217,85 +245,3 @@ def _number_names(*tables: Table) -> tuple[str, ...]:
         for name in tables[0]
     }
     return tuple(name for name, is_number in are_numbers.items() if is_number)
-
-
-def _p_text(p_value: float) -> str:
-    """Format a p-value: `p = 0.03`, `p < 0.0001`."""
-    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
-
-
-def _say_difference(evaluation: Evaluation) -> str:
-    sizes = f"{evaluation.m:,} rows, {evaluation.n:,} rows of data"
-    if not evaluation.is_distinguishable:
-        return f"Not distinguishable from the data at the 1 % level ({sizes})."
-    adjusted = evaluation.adjusted_p_values
-    name = min(adjusted, key=lambda test: (adjusted[test], evaluation.p_values[test]))
-    worst = evaluation.worst_columns[0]
-    where = "no single column differs"
-    if adjusted["columns"] <= LEVEL:
-        where = f"the worst column is {worst.name!r} ({_statistic(worst.kind)} {worst.value:.2f})"
-    return (
-        f"Distinguishable from the data at the 1 % level ({sizes}), most clearly by {_test_text(evaluation, name)}, "
-        f"{_p_text(adjusted[name])}; {where}."
-    )
-
-
-def _test_text(evaluation: Evaluation, name: str) -> str:
-    """A test with what it measured."""
-    numbers = evaluation.numbers
-    if name == "columns":
-        return "the columns one by one"
-    if name == "random forest" and numbers is not None:
-        return f"a random forest (accuracy {numbers.forest:.2f})"
-    if name == "energy distance" and numbers is not None:
-        return f"the energy distance ({numbers.energy.distance:.3g})"
-    if name == "correlations" and numbers is not None and numbers.correlations.pair is not None:
-        one, two = (numbers.names[column] for column in numbers.correlations.pair)
-        return f"the correlation of {one!r} and {two!r} (off by {numbers.correlations.largest:.2f})"
-    return f"boosted trees (AUC {evaluation.rows.two_sample.auc:.2f})"
-
-
-def _statistic(kind: str) -> str:
-    return "Kolmogorov-Smirnov" if kind == "continuous" else "total variation"
-
-
-def _say_scores(evaluation: Evaluation) -> str:
-    tables = evaluation.rows, evaluation.real, evaluation.independent
-    auc, real, independent = (table.two_sample.auc for table in tables)
-    line = f"AUC of boosted trees {auc:.3f} (real rows {real:.3f}, independent columns {independent:.3f})"
-    trends = [table.common_trends.mean for table in tables]
-    if trends[0] != trends[0]:
-        return f"{line}."
-    return f"{line}; pairs of columns score {trends[0]:.3f} (real rows {trends[1]:.3f}, independent {trends[2]:.3f})."
-
-
-def _say_copies(evaluation: Evaluation) -> str:
-    nearest = evaluation.rows.nearest
-    # Where other columns decide which rows are alike, a few columns of numbers say nothing of copies.
-    numbers = evaluation.numbers if evaluation.are_numbers else None
-    level = LEVEL / (2 * (nearest is not None) + 2 * (numbers is not None) or 1)
-    signs = []
-    if nearest is not None and nearest.share > nearest.interval[1]:  # one-sided, at the level 0.005
-        signs.append(f"{nearest.share:.0%} are nearer to the data than to held-out rows, not half")
-    if nearest is not None and evaluation.copies_p_value is not None and evaluation.copies_p_value <= level:
-        signs.append(
-            f"{nearest.exact_copies:,} of {evaluation.m:,} equal a data row, and {nearest.holdout_copy_share:.1%} of "
-            f"the held-out rows do ({_p_text(evaluation.copies_p_value)})"
-        )
-    closer = False
-    if numbers is not None:
-        records = numbers.nearest
-        if nearest is None and numbers.copies_p_value <= level:
-            signs.append(
-                f"{records.exact_copies:,} of {evaluation.m:,} equal a data row ({records.duplicate_share:.1%} of the "
-                "data equal another)"
-            )
-        closer = numbers.closer_p_value <= level
-        if closer:
-            signs.append(f"nearer to the data than its own rows in {records.share_closer:.0%} of comparisons, not half")
-    if not signs:
-        return ""
-    # Rows that bunch up are near the data too; only where the distributions agree, or by another sign, is it copying.
-    bunched = closer and len(signs) == 1 and evaluation.is_distinguishable
-    head = "The rows look copied, or bunch up where the data is dense" if bunched else "The rows look copied"
-    return f"{head}: {'; '.join(signs)}."

@@ -50,7 +50,6 @@ class NumberMeasures:
         emd_floor: Real-data baseline of `emd`: the same between halves of the data.
         emd_rows: Number of rows in a subsample.
         nearest: Distances to the closest data records.
-        copies_p_value: p-value of the exact copies, if rows equal data rows no more often than data rows one another.
         closer_p_value: p-value of the excess of `nearest.share_closer` over 0.5.
         correlations: Differences of correlations, in columns that are not scaled.
     """
@@ -64,7 +63,6 @@ class NumberMeasures:
     emd_floor: Floor
     emd_rows: int
     nearest: NearestRecords
-    copies_p_value: float
     closer_p_value: float
     correlations: CorrelationDifferences
 
@@ -93,7 +91,6 @@ def measure_numbers(data: Rows, rows: Rows, names: tuple[str, ...], random_state
         emd_floor=floor(partial(emd, n_subsample=emd_rows, n_repeats=1), near_data, random_state=random_state),
         emd_rows=emd_rows,
         nearest=nearest,
-        copies_p_value=_copies_p_value(nearest, m, n),
         closer_p_value=_above_half(nearest.share_closer, nearest.share_closer.standard_error),
         correlations=correlation_differences(data, rows, random_state=random_state),
     )
@@ -106,18 +103,3 @@ def _above_half(estimate: Estimate, error: float) -> float:
     if error == 0:
         return 0.0 if estimate > 0.5 else 1.0
     return float(t.sf((estimate - 0.5) / error, estimate.degrees_of_freedom))
-
-
-def _copies_p_value(nearest: NearestRecords, m: int, n: int) -> float:
-    """p-value of Fisher's one-sided exact test that rows equal data records more often than those equal one another.
-
-    Records are not independent trials. The chance that a row has an equal record, less the share p of records that have
-    one, has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every duplicate one of a pair), and hence that
-    of n (1 − p) / (2 − p) trials.
-    """
-    from scipy.stats import hypergeom
-
-    share = nearest.duplicate_share
-    trials = max(1, int(n * (1 - share) / (2 - share)))
-    duplicates = round(share * trials)
-    return float(hypergeom.sf(nearest.exact_copies - 1, m + trials, nearest.exact_copies + duplicates, m))

@@ -23,15 +23,18 @@ HEADS = ("rows", "real rows", "independent columns")
 Cells = tuple[str, ...]
 
 
-def print_evaluation(evaluation: Evaluation, console: Console, attack: str | None = None) -> None:
+def print_evaluation(
+    evaluation: Evaluation, console: Console, attack: str | None = None, names: tuple[str, str] | None = None
+) -> None:
     """Print tables of all measures, of the pairs and columns that differ most, and the verdict.
 
     Args:
         evaluation: The measures.
         console: Where to print.
         attack: Verdict of an audit of the model, if there was one.
+        names: Names of the two tables, the data's first.
     """
-    console.print(_summary_table(evaluation))
+    console.print(_summary_table(evaluation, names))
     if evaluation.rows.trends.pairs:
         console.print(_pairs_table(evaluation))
     console.print(_columns_table(evaluation))
@@ -45,8 +48,12 @@ def print_evaluation(evaluation: Evaluation, console: Console, attack: str | Non
     console.print(terminal_text(evaluation.verdict, "bold"))
 
 
-def _summary_table(evaluation: Evaluation) -> Table:
-    title = f"{evaluation.m:,} rows against {evaluation.n:,} of data, {_count(len(evaluation.names), 'column')}"
+def _summary_table(evaluation: Evaluation, names: tuple[str, str] | None) -> Table:
+    of_data, of_rows = ("", "") if names is None else (f" ({name})" for name in names)
+    title = (
+        f"Data: {evaluation.n:,} real rows{of_data}. Rows: {evaluation.m:,} generated rows{of_rows}. "
+        f"{_count(len(evaluation.names), 'column')}."
+    )
     if evaluation.holdout_rows is None:
         real = "one random half of the data, measured against the other half"
     else:
@@ -57,7 +64,7 @@ def _summary_table(evaluation: Evaluation) -> Table:
             real += f"; for the prediction, trees trained on the data ({evaluation.rows.utility.n_rows:,} rows)"
     rows = _score_rows(evaluation)
     if evaluation.numbers is not None:
-        rows += _number_rows(evaluation.numbers, has_copies=evaluation.are_numbers)
+        rows += _number_rows(evaluation.numbers, has_nearness=evaluation.are_numbers)
     table = filled(title, "measure", (*HEADS, "p"), rows)
     table.caption = (
         f"Real rows: {real}. Independent columns: the data, each column permuted by itself. p: p-value of one test "
@@ -91,19 +98,33 @@ def _score_rows(evaluation: Evaluation) -> list[Cells]:
     if learned is not None and nothing is not None:
         scores = learned.of_rows, learned.of_data, nothing.of_rows
         rows.append((f"{learned.measure} of {learned.target}, predicted", *map(rounded, scores), ""))
+    spread = evaluation.worst_residual
+    if spread is not None:
+        rows.append(
+            (
+                f"residuals off most, {spread.name}, best 1",
+                rounded(spread.ratio),
+                rounded(spread.baseline),
+                "",
+                p_text(spread.p_value),
+            )
+        )
     found = [table.nearest for table in tables if table.nearest is not None]
     if found:
-        copies = "" if evaluation.copies_p_value is None else p_text(evaluation.copies_p_value)
         rows += [
             ("nearer to the data than to held-out rows", *(rounded(nearest.share) for nearest in found), ""),
             ("  99 % interval of one half", *("{:.3f} to {:.3f}".format(*nearest.interval) for nearest in found), ""),
-            ("equal to a data row", *(f"{nearest.copy_share:.2%}" for nearest in found), copies),
-            ("  of the held-out rows", *(f"{nearest.holdout_copy_share:.2%}" for nearest in found), ""),
         ]
+    copies, held_out = evaluation.copies, evaluation.holdout_copies
+    real = "" if held_out is None else f"{held_out.fraction:.2%}"
+    rows += [
+        ("equal to a data row", f"{copies.fraction:.2%}", real, "", p_text(evaluation.copies_p_value)),
+        ("  data rows equal to another", "", f"{copies.duplicates:.2%}", "", ""),
+    ]
     return rows
 
 
-def _number_rows(numbers: NumberMeasures, *, has_copies: bool) -> list[Cells]:
+def _number_rows(numbers: NumberMeasures, *, has_nearness: bool) -> list[Cells]:
     """Measures of the columns of numbers, beside those of real rows where these are known."""
     nearest, correlations = numbers.nearest, numbers.correlations
     baseline = Estimate(numbers.emd_floor.value, numbers.emd_floor.spread)
@@ -121,11 +142,9 @@ def _number_rows(numbers: NumberMeasures, *, has_copies: bool) -> list[Cells]:
         rows.append(
             ("  correlations off on average", f"{correlations.mean:.3f}", f"{correlations.expected_mean:.3f}", "", "")
         )
-    if has_copies:
+    if has_nearness:
         share = rounded(nearest.share_closer)
         rows.append(("  closer to the data than its own rows", share, "0.5", "", p_text(numbers.closer_p_value)))
-        copies = f"{nearest.exact_copies:,} ({nearest.copy_share:.2%})"
-        rows.append(("  exact copies", copies, f"{nearest.duplicate_share:.2%}", "", p_text(numbers.copies_p_value)))
     return rows
 
 
@@ -176,8 +195,7 @@ def filled(title: str, first: str, heads: Cells, rows: list[Cells]) -> Table:
     from rich.table import Table
 
     table = Table(
-        title=title,
-        title_style="bold",
+        title=terminal_text(title, "bold"),
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,

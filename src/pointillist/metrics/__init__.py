@@ -51,7 +51,9 @@ Tables of mixed columns (numbers, categories, missing cells) are mappings of nam
 | `pair_trends` | pairs of columns that depend on each other differently | 1 |
 | `boosted_two_sample` | any difference that boosted trees find | 1, and an area under the curve of 0.5 |
 | `utility` | what cannot be learned from the rows | the score of training on the data |
+| `residual_spreads` | noise between columns that is too small or too large | 1 |
 | `nearest_share` | copies of training rows | 0.5 |
+| `copies` | rows equal to a data row in every cell | `duplicates`, the fraction of data rows that equal another |
 | `mixed_manifold` | unlikely rows, and data that no row is near | the score of real rows |
 
 The package needs NumPy, SciPy and scikit-learn, the latter two only once a metric is called.
@@ -60,6 +62,7 @@ The package needs NumPy, SciPy and scikit-learn, the latter two only once a metr
 from pointillist.metrics.c2st import two_sample_test
 from pointillist.metrics.calibration import expected_calibration_error, log_loss
 from pointillist.metrics.columns import ColumnDifference, column_differences, label_difference
+from pointillist.metrics.copies import Copies, copies
 from pointillist.metrics.correlations import CorrelationDifferences, correlation_differences
 from pointillist.metrics.energy import energy_distance
 from pointillist.metrics.energy_test import EnergyTest, energy_test
@@ -73,6 +76,7 @@ from pointillist.metrics.nearest import NearestRecords, nearest_records
 from pointillist.metrics.nll import report_nll
 from pointillist.metrics.predictions import crps, interval_coverage, pit
 from pointillist.metrics.registry import METRICS, Metric
+from pointillist.metrics.residuals import ResidualSpread, residual_spreads
 from pointillist.metrics.spread import spread
 from pointillist.metrics.transport import emd
 
@@ -80,6 +84,7 @@ __all__ = [
     "METRICS",
     "BoostedTwoSample",
     "ColumnDifference",
+    "Copies",
     "CorrelationDifferences",
     "EnergyTest",
     "Estimate",
@@ -91,10 +96,12 @@ __all__ = [
     "NearestShare",
     "PairTrend",
     "PairTrends",
+    "ResidualSpread",
     "Utility",
     "boosted_two_sample",
     "column_differences",
     "column_shapes",
+    "copies",
     "correlation_differences",
     "coverage",
     "crps",
@@ -114,6 +121,7 @@ __all__ = [
     "pair_trends",
     "pit",
     "report_nll",
+    "residual_spreads",
     "spread",
     "two_sample_test",
     "utility",

@@ -120,9 +120,9 @@ def boosted_two_sample(
         categorical_features=is_category, early_stopping=False, random_state=draw_seed(rng)
     )
     areas = np.empty(n_splits)
-    with _one_thread():
+    with on_one_thread():
         for fold, (train, test) in enumerate(folds.split(features, labels)):
-            _fit(trees, features[train], labels[train])
+            fit_trees(trees, features[train], labels[train])
             areas[fold] = roc_auc_score(labels[test], trees.predict_proba(features[test])[:, 1])
 
     error, tested = areas.std(ddof=1) * math.sqrt(VARIANCE_INFLATION / n_splits), n / n_splits
@@ -193,7 +193,7 @@ def utility(
     n, seed = min(len(labels[0]), len(labels[1]), max_rows), draw_seed(rng)
     measure = _class_utility if is_class else _number_utility
     results = []
-    with _one_thread():
+    with on_one_thread():
         for values, train in zip(labels[:2], features, strict=False):
             some = rng.permutation(len(values))[:n]
             results.append(measure(train[some], values[some], features[2], labels[2], is_category, seed))
@@ -208,15 +208,16 @@ def utility(
     )
 
 
-def _one_thread() -> AbstractContextManager[Any]:
-    """Runs trees on one thread: several wait for one another, for very long if other work has the cores."""
+def on_one_thread() -> AbstractContextManager[Any]:
+    """Run trees on one thread: several wait for one another, for very long if other work has the cores."""
     import sklearn.ensemble  # noqa: F401 - only libraries that are loaded are limited
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1, user_api="openmp")
 
 
-def _fit(trees: Any, features: Rows, labels: NDArray[Any]) -> None:
+def fit_trees(trees: Any, features: Rows, labels: NDArray[Any]) -> None:
+    """Fit scikit-learn's boosted trees, also where a column has no values."""
     has_values = ~np.isnan(features).all(axis=0)
     trees.fit(np.where(has_values, features, 0.0), labels)  # of a column without values they cannot make bins
 
@@ -246,7 +247,7 @@ def _class_utility(
         trees = HistGradientBoostingClassifier(
             categorical_features=is_category, random_state=seed, early_stopping=stops
         )
-        _fit(trees, train, labels)
+        fit_trees(trees, train, labels)
         probabilities = dict(zip(trees.classes_.tolist(), trees.predict_proba(test).T, strict=True))
     results = [
         _area(probabilities.get(label, np.zeros(len(test))), truth == label) for label in np.unique(truth).tolist()
@@ -273,7 +274,7 @@ def _number_utility(
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     trees = HistGradientBoostingRegressor(categorical_features=is_category, random_state=seed)
-    _fit(trees, train, labels)
+    fit_trees(trees, train, labels)
     residuals, deviations = (trees.predict(test) - truth) ** 2, (truth - truth.mean()) ** 2
     ratio = residuals.mean() / deviations.mean()
     return float(1 - ratio), (ratio * deviations - residuals) / deviations.mean()

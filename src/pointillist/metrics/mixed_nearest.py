@@ -114,7 +114,7 @@ def nearest_share(
     """
     check_tables(train=train, rows=rows, holdout=holdout)
     matrices, is_category = encode(train, rows, holdout)
-    copies, holdout_copies = (_equal_rows(side, matrices[0]) for side in matrices[1:])
+    copies, holdout_copies = (equal_rows(side, matrices[0]) for side in matrices[1:])
     records, some, others = _embed(matrices, is_category)
     rng = np.random.default_rng(random_state)
     size = min(len(records), len(others), max_records)
@@ -262,13 +262,15 @@ def _ball_scores(within: Rows, across: Rows, k: int) -> Rows:
     return np.array([is_in_ball.any(axis=1).mean(), is_in_ball.any(axis=0).mean()])
 
 
-def _equal_rows(rows: Rows, records: Rows) -> NDArray[np.bool_]:
-    """Which rows equal a record in every cell; missing cells are equal."""
-    keys = []
-    for side in (rows, records):
-        plain = np.ascontiguousarray(np.where(np.isnan(side), np.nan, side + 0.0))  # one NaN, and no −0
-        keys.append(plain.view(np.dtype((np.void, plain.itemsize * plain.shape[1])))[:, 0])
-    return np.isin(keys[0], keys[1])
+def equal_rows(rows: Rows, records: Rows) -> NDArray[np.bool_]:
+    """Return which rows equal a record in every cell; missing cells are equal."""
+    return np.isin(row_keys(rows), row_keys(records))
+
+
+def row_keys(rows: Rows) -> NDArray[np.void]:
+    """Return one comparable value per row: the bytes of its cells."""
+    plain = np.ascontiguousarray(np.where(np.isnan(rows), np.nan, rows + 0.0))  # one NaN, and no −0
+    return plain.view(np.dtype((np.void, plain.itemsize * plain.shape[1])))[:, 0]
 
 
 def _quantile(level: float) -> float:

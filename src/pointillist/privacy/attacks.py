@@ -32,6 +32,7 @@ class Attack:
         auc: Area under its ROC curve, with a standard error: 0.5 if it cannot tell members from others, 1 if it always
             can.
         p_value: p-value of Mann and Whitney's one-sided test of an area above one half.
+        p_value_below: p-value of the same test of an area below one half, which no membership explains.
         rates: Share of the members that it finds, at the shares `FALSE_POSITIVES` of false positives.
         epsilon: Lower bound of the ε that a differentially private fit could state; those of all attacks of an audit
             hold together at the level 95 %.
@@ -42,6 +43,7 @@ class Attack:
     name: str
     auc: Estimate
     p_value: float
+    p_value_below: float
     rates: tuple[Rate, ...]
     epsilon: float
     member_scores: Float[np.ndarray, " m"]
@@ -120,4 +122,5 @@ def attacked(
     inside, outside = scores[: len(members)], scores[len(members) :]
     auc, p_value = area(inside, outside)
     rates = tuple(rate_at(inside, outside, share) for share in FALSE_POSITIVES)
-    return Attack(name, auc, p_value, rates, epsilon_bound(inside, outside, rng, level, delta), inside, outside)
+    bound = epsilon_bound(inside, outside, rng, level, delta)
+    return Attack(name, auc, p_value, area(outside, inside)[1], rates, bound, inside, outside)

@@ -14,10 +14,12 @@ from pointillist.arguments import is_whole
 from pointillist.engine.devices import configure
 from pointillist.evaluation.json_values import json_value
 from pointillist.evaluation.levels import LEVEL, holm
+from pointillist.metrics import Copies, copies
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model
 from pointillist.privacy.attacks import ATTACKS, Attack, Knowledge, attacked
-from pointillist.privacy.sides import drawn_columns, side_of
+from pointillist.privacy.sides import Side, drawn_columns, side_of
+from pointillist.privacy.tables import count_strangers
 
 MIN_ROWS = 30
 """Fewest members, and fewest non-members."""
@@ -34,6 +36,12 @@ LEVEL_OF_BOUNDS = 0.05
 """Probability that any of the lower bounds of ε exceeds ε."""
 
 N_EXPOSED = 10
+
+POWER = 0.9
+"""Probability with which an area of `detectable_auc` is found."""
+
+FEW_STRANGERS = 0.01
+"""Fraction of the members that may be no training rows, as cells of other files are rounded."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,9 @@ class Audit:
         n_non_members: Number of non-members whose scores were compared.
         n_reference: Number of further non-members that attacks compare rows with.
         n_drawn: Number of generated rows that attacks see.
+        given: Number of members and of non-members that were given.
+        n_strangers: Number of the members given, at least, that are no training rows, by the counts in the model.
+        overlap: Rows of the smaller table given that equal a row of the larger one.
         attacks: The attacks, the weakest first.
         exposed: The members that the strongest attack is surest of, the most exposed first.
         delta: δ of the bounds of ε.
@@ -69,6 +80,9 @@ class Audit:
     n_non_members: int
     n_reference: int
     n_drawn: int
+    given: tuple[int, int]
+    n_strangers: int
+    overlap: Copies
     attacks: tuple[Attack, ...]
     exposed: tuple[Exposed, ...]
     delta: float
@@ -96,25 +110,64 @@ class Audit:
         return max(attack.epsilon for attack in self.attacks)
 
     @cached_property
+    def doubts(self) -> tuple[str, ...]:
+        """Signs that the tables are not what they are called, counted, or tested at the level 0.01."""
+        found = []
+        if self.n_strangers > FEW_STRANGERS * self.given[0]:
+            found.append(
+                f"at least {self.n_strangers:,} of the {self.given[0]:,} members are no training rows, by the counts "
+                "in the model"
+            )
+        if self.overlap.p_value <= LEVEL:
+            some, others = ("non-members", "members") if self.given[1] <= self.given[0] else ("members", "non-members")
+            found.append(
+                f"{self.overlap.count:,} of the {min(self.given):,} {some} are among the {others} "
+                f"({self.overlap.duplicates:.1%} of the {others} equal another)"
+            )
+        below = holm({attack.name: attack.p_value_below for attack in self.attacks})
+        name = min(below, key=lambda name: below[name])
+        if below[name] <= LEVEL:
+            attack = next(attack for attack in self.attacks if attack.name == name)
+            found.append(
+                f"the model knows non-members better than members (by {name}, AUC {attack.auc:.2f}), so the two may be "
+                "exchanged"
+            )
+        return tuple(found)
+
+    @property
+    def detectable_auc(self) -> float:
+        """The area under the ROC curve that an attack would have been found with nine times in ten."""
+        from scipy.stats import norm
+
+        deviations = norm.isf(LEVEL / len(self.attacks)) + norm.ppf(POWER)
+        return min(1.0, float(0.5 + deviations * self.strongest.auc.null_standard_error))
+
+    @cached_property
     def verdict(self) -> str:
-        """One line on whether members were distinguished from non-members, and how well."""
+        """One line on whether members were distinguished from non-members, how well, and how well they could be."""
         known = "" if self.stated is None else f" The fit states ε = {self.stated[0]:g}."
         sizes = f"{self.n_members:,} members, {self.n_non_members:,} non-members"
+        if not self.is_exposed and self.doubts:
+            return f"The audit shows nothing, as its tables are not what they are called: {'; '.join(self.doubts)}."
         if not self.is_exposed:
             found = f"No attack distinguishes members from non-members at the 1 % level ({sizes})"
-            return f"{found}; that none could is not shown.{known}"
+            power = f"with so many rows, an AUC of {self.detectable_auc:.2f} is found nine times in ten"
+            return f"{found}; {power}, and a smaller one may be there.{known}"
         attack = self.strongest
         rate = attack.rates[-1]
         found = "" if np.isnan(rate.value) else f" and finds {rate.value:.0%} of the members at 10 % false positives"
         bound = f"; ε is at least {self.epsilon:.2f}" if self.epsilon > 0 else ""
         how = f"by {attack.name}, AUC {attack.auc:.2f}{found}{bound}"
-        return f"Members are distinguishable from non-members ({sizes}): {how}.{known}"
+        doubts = f" But {'; '.join(self.doubts)}." if self.doubts else ""
+        return f"Members are distinguishable from non-members ({sizes}): {how}.{known}{doubts}"
 
     def to_json(self) -> dict[str, Any]:
         """Convert everything but the scores of single rows to JSON values, the verdict first."""
         conclusions = {
             "verdict": self.verdict,
             "is_exposed": self.is_exposed,
+            "doubts": self.doubts,
+            "detectable_auc": self.detectable_auc,
             "strongest": self.strongest.name,
             "epsilon": self.epsilon,
             "adjusted_p_values": self.adjusted_p_values,
@@ -151,7 +204,7 @@ def audit(
         random_state: Seed, 0 … 2³² - 1, of the generated rows, of noise, and of random choices of rows.
 
     Returns:
-        What each attack found, with `verdict`, `is_exposed` and `to_json()`.
+        What each attack found, with `verdict`, `is_exposed`, `doubts` about the tables, and `to_json()`.
 
     Raises:
         ValueError: In one line, if a table has too few rows or other columns than the model.
@@ -183,18 +236,13 @@ def audit(
     of_members, of_others = labels or (None, None)
     inside = side_of(fitted, members, of_members, "members")
     outside = side_of(fitted, non_members, of_others, "non_members")
-    if inside.columns.keys() != outside.columns.keys():
-        raise ValueError("one of members and non_members has labels, the other has none: give both, or neither")
-    for name, side in (("members", inside), ("non_members", outside)):
-        if len(side) < MIN_ROWS:
-            raise ValueError(
-                f"{name} has {len(side)} rows, and at least {MIN_ROWS} are needed to tell anything: give more"
-            )
+    _check_sides(inside, outside)
     order, chosen = rng.permutation(len(outside)), rng.permutation(len(inside))[:max_rows]
     n_reference = min(len(outside) // 3, MOST_REFERENCE)
     reference, others = outside.take(order[:n_reference]), outside.take(order[n_reference:][:max_rows])
     n_drawn = n_drawn or int(np.clip(DRAWN_PER_MEMBER * len(inside), LEAST_DRAWN, MOST_DRAWN))
     drawn = drawn_columns(fitted, n_drawn, inside.columns, random_state)
+    smaller, larger = sorted((outside, inside), key=len)
     known = Knowledge(fitted, drawn, reference, random_state)
     some = inside.take(chosen)
     level = LEVEL_OF_BOUNDS / len(ATTACKS)
@@ -205,12 +253,25 @@ def audit(
         n_non_members=len(others),
         n_reference=n_reference,
         n_drawn=n_drawn,
+        given=(len(inside), len(outside)),
+        n_strangers=count_strangers(fitted, inside),
+        overlap=copies(larger.columns, smaller.columns),
         attacks=attacks,
         exposed=_exposed(strongest, chosen),
         delta=delta,
         stated=stated,
         seconds=time.perf_counter() - start,
     )
+
+
+def _check_sides(inside: Side, outside: Side) -> None:
+    if inside.columns.keys() != outside.columns.keys():
+        raise ValueError("one of members and non_members has labels, the other has none: give both, or neither")
+    for name, side in (("members", inside), ("non_members", outside)):
+        if len(side) < MIN_ROWS:
+            raise ValueError(
+                f"{name} has {len(side)} rows, and at least {MIN_ROWS} are needed to tell anything: give more"
+            )
 
 
 def _exposed(attack: Attack, places: np.ndarray) -> tuple[Exposed, ...]:

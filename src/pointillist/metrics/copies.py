@@ -1,0 +1,67 @@
+"""Exact copies: rows that equal a data row in every cell, beside data rows that equal one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pointillist.metrics.mixed_nearest import equal_rows, row_keys
+from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
+
+
+@dataclass(frozen=True)
+class Copies:
+    """How many rows equal a data row. See `copies`.
+
+    Attributes:
+        count: Number of rows equal to a data row in every cell.
+        fraction: The same as a fraction of all rows, in [0, 1].
+        duplicates: Fraction of the data rows that equal another data row: the `fraction` to expect of independent rows
+            from the data's distribution.
+        p_value: p-value of Fisher's one-sided exact test that rows equal data rows more often than data rows equal one
+            another.
+    """
+
+    count: int
+    fraction: float
+    duplicates: float
+    p_value: float
+
+
+def copies(data: Table, rows: Table) -> Copies:
+    """Count rows that equal a data row in every cell, where missing cells are equal.
+
+    Args:
+        data: A table of n rows with the same columns.
+        rows: A table of m rows.
+
+    Raises:
+        ValueError: As in `check_tables`.
+
+    Example:
+        >>> import numpy as np
+        >>> data = {"x": np.arange(100.0)}
+        >>> found = copies(data, {"x": np.arange(50.0)})
+        >>> found.count, found.duplicates, found.p_value < 1e-6
+        (50, 0.0, True)
+    """
+    check_tables(data=data, rows=rows)
+    (of_data, of_rows), _ = encode(data, rows)
+    _, places, counts = np.unique(row_keys(of_data), return_inverse=True, return_counts=True)
+    count, duplicates = int(equal_rows(of_rows, of_data).sum()), float((counts[places] > 1).mean())
+    m, n = count_rows(rows), count_rows(data)
+    return Copies(count, count / m, duplicates, _p_value(count, m, duplicates, n))
+
+
+def _p_value(count: int, m: int, duplicates: float, n: int) -> float:
+    """p-value of Fisher's one-sided exact test.
+
+    Data rows are not independent trials. The chance that a row has an equal data row, less the fraction p of data rows
+    that have one, has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every duplicate one of a pair), and
+    hence that of n (1 − p) / (2 − p) trials.
+    """
+    from scipy.stats import hypergeom
+
+    trials = max(1, int(n * (1 - duplicates) / (2 - duplicates)))
+    return float(hypergeom.sf(count - 1, m + trials, count + round(duplicates * trials), m))

@@ -1,0 +1,159 @@
+"""Spread of residuals: how far numbers stray from what the rest of their row predicts, in rows and in data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointillist.metrics.c2st import draw_seed
+from pointillist.metrics.distances import Rows
+from pointillist.metrics.estimate import Estimate
+from pointillist.metrics.mixed_models import fit_trees, on_one_thread
+from pointillist.metrics.mixed_nearest import equal_rows
+from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
+
+MIN_ROWS = 50
+"""Fewest residuals of each side; columns with fewer are left out."""
+
+BINS = 64
+"""Most bins of a number, and most categories, that the trees distinguish."""
+
+CLIPPED = 0.99
+"""Quantile of the absolute residuals of both sides at which all are clipped, so that no single row decides."""
+
+FARTHEST = 1e6
+"""Largest distance from a column's mean, in standard deviations; what lies beyond counts as there."""
+
+ROUNDING = 1e-6
+"""Residuals below this fraction of the column's standard deviation count as 0."""
+
+
+@dataclass(frozen=True)
+class ResidualSpread:
+    """How far a column strays from its prediction by the other columns. See `residual_spreads`.
+
+    Attributes:
+        name: Name of the column.
+        ratio: Mean absolute residual of the rows, divided by that of the data: 1 at best, below 1 if rows follow the
+            other columns too closely. `null_standard_error` is its error if both sides had the same distribution.
+        baseline: The same ratio for one half of the data's residuals and the other.
+        p_value: p-value of Student's two-sided test that both means are equal.
+    """
+
+    name: str
+    ratio: Estimate
+    baseline: Estimate
+    p_value: float
+
+
+def residual_spreads(
+    data: Table, rows: Table, *, max_rows: int = 5000, random_state: int | np.random.Generator | None = 0
+) -> tuple[ResidualSpread, ...]:
+    """Compare how far each number strays from its prediction by the other columns, in rows and in data.
+
+    One half of the data fits a regression of each number on all other columns: a linear one, then boosted trees on its
+    residuals (scikit-learn's `HistGradientBoostingRegressor`). Both are applied to the other half and to the rows, of
+    which neither was seen in the fit: rows that equal a fitted row are left out on both sides. If rows and data have
+    the same distribution, so have their residuals, however good the regression is. The test sees noise that is too
+    small or too large between columns, which two-sample tests by classifiers hardly see.
+
+    Args:
+        data: A table of n rows with the same columns.
+        rows: A table of m rows.
+        max_rows: Most rows to fit, and most rows of each side to compare, drawn at random.
+        random_state: Seed of these draws and of the trees.
+
+    Returns:
+        The spreads, in the order of the columns. Columns of categories, constant ones, and those with fewer than 50
+        known residuals on a side are left out, and so is the only column of a table. The standard errors are over the
+        draw of rows, with the regression held fixed.
+
+    Raises:
+        ValueError: As in `check_tables`.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> x, noise = rng.normal(size=(2, 2000))
+        >>> data = {"x": x[:1000], "y": 2 * x[:1000] + noise[:1000]}
+        >>> rows = {"x": x[1000:], "y": 2 * x[1000:] + 0.8 * noise[1000:]}
+        >>> print({spread.name: round(spread.ratio, 2) for spread in residual_spreads(data, rows)})
+        {'x': 0.85, 'y': 0.83}
+    """
+    check_tables(data=data, rows=rows)
+    if len(data) < 2:
+        return ()
+    rng = np.random.default_rng(random_state)
+    (of_data, of_rows), is_category = encode(data, rows, max_categories=BINS)
+    order, half = rng.permutation(count_rows(data)), count_rows(data) // 2
+    train, seed = of_data[order[:half][:max_rows]], draw_seed(rng)
+    sides = (of_rows[rng.permutation(len(of_rows))[:max_rows]], of_data[order[half:][:max_rows]])
+    train, *unseen = _standardized([train, *(side[~equal_rows(side, train)] for side in sides)], is_category)
+    found = []
+    with on_one_thread():
+        for j, name in enumerate(data):
+            known = [side[~np.isnan(side[:, j])] for side in (train, *unseen)]
+            if is_category[j] or min(map(len, known)) < MIN_ROWS or not known[0][:, j].any():
+                continue
+            some, others = _residuals(known, j, is_category, seed)
+            ratio, p_value = _compare(some, others)
+            found.append(ResidualSpread(name, ratio, _compare(others[::2], others[1::2])[0], p_value))
+    return tuple(found)
+
+
+def _standardized(sides: list[Rows], is_category: NDArray[np.bool_]) -> list[Rows]:
+    """All sides with numbers in the first side's standard deviations from its mean; 0 where that is constant."""
+    found = [side.copy() for side in sides]
+    for j in np.flatnonzero(~is_category):
+        known = sides[0][~np.isnan(sides[0][:, j]), j]
+        largest = np.abs(known).max(initial=0.0) or 1.0  # squares of large numbers would overflow
+        known = known / largest
+        varies = len(known) > 0 and np.ptp(known) > 0
+        mean, deviation = (known.mean(), known.std()) if varies else (0.0, np.inf)
+        for side in found:
+            with np.errstate(over="ignore"):
+                side[:, j] = np.clip((side[:, j] / largest - mean) / deviation, -FARTHEST, FARTHEST)
+    return found
+
+
+def _residuals(sides: list[Rows], j: int, is_category: NDArray[np.bool_], seed: int) -> list[Rows]:
+    """Absolute residuals of column j in all sides but the first, which fits, in standard deviations of the column."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    features, is_category = [np.delete(side, j, axis=1) for side in sides], np.delete(is_category, j)
+    numbers = [np.nan_to_num(side[:, ~is_category]) for side in features]
+    slopes = np.linalg.lstsq(numbers[0], sides[0][:, j], rcond=None)[0]
+    targets = [side[:, j] - terms @ slopes for side, terms in zip(sides, numbers, strict=True)]
+    # As exact as a few trees can be: a hundred with more leaves see no more, and take four times as long.
+    trees = HistGradientBoostingRegressor(
+        max_iter=30,
+        learning_rate=0.2,
+        max_leaf_nodes=15,
+        max_bins=BINS,
+        categorical_features=is_category,
+        early_stopping=False,
+        random_state=seed,
+    )
+    fit_trees(trees, features[0], targets[0])
+    residuals = (np.abs(target - trees.predict(side)) for target, side in zip(targets[1:], features[1:], strict=True))
+    return [np.where(residual < ROUNDING, 0.0, residual) for residual in residuals]
+
+
+def _compare(rows: Rows, data: Rows) -> tuple[Estimate, float]:
+    """Ratio of the mean absolute residuals, and the p-value of Student's test that they are equal."""
+    from scipy.stats import ttest_ind
+
+    limit = np.quantile(np.concatenate([rows, data]), CLIPPED)
+    rows, data = np.minimum(rows, limit), np.minimum(data, limit)
+    pooled = np.concatenate([rows, data])
+    if not pooled.var() > 0:
+        return Estimate(1.0), 1.0
+    variances = [side.var(ddof=1) / len(side) for side in (rows, data)]
+    null = pooled.std() / pooled.mean() * math.sqrt(1 / len(rows) + 1 / len(data))
+    mean = data.mean()
+    ratio = rows.mean() / mean if mean > 0 else math.inf
+    error = math.hypot(math.sqrt(variances[0]), ratio * math.sqrt(variances[1])) / mean if mean > 0 else math.nan
+    return Estimate(ratio, error, len(pooled) - 2, null), float(ttest_ind(rows, data).pvalue)
