@@ -60,6 +60,39 @@ def test_the_conditional_density_integrates_to_one(model):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n", [300, 4000])
+@pytest.mark.parametrize("target", ["count", "day", "linked day", "one decimal", "two decimals", "other"])
+def test_the_cells_of_a_rounded_column_sum_to_one_whether_its_values_repeat_or_not(n, target):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n)
+    days = {"day": rng.gamma(3, 60, n), "linked day": 200 + 50 * x + 20 * rng.normal(size=n)}
+    frame = pd.DataFrame(
+        {
+            "kind": rng.choice(["a", "b"], n),
+            "count": rng.negative_binomial(2, 0.05, n),
+            "one decimal": np.round(2 * x + rng.normal(size=n), 1),
+            "two decimals": np.round(x + 0.5 * rng.normal(size=n), 2),
+            "other": np.round(np.exp(rng.normal(size=n)), 2),
+            **{name: pd.Timestamp("2020-01-01") + pd.to_timedelta(np.round(own), "D") for name, own in days.items()},
+        }
+    )
+    view = conditional_of(smooth(untrained(frame, process="masked")), target)
+    column = frame[target]
+    beyond, unit = (column.max() - column.min()) / 2, 1.0
+    if target in days:
+        grid = pd.date_range(column.min() - beyond.ceil("D"), column.max() + beyond.ceil("D"), freq="D")
+    else:
+        unit = {"count": 1.0, "one decimal": 0.1}.get(target, 0.01)
+        steps = np.arange(round((column.min() - beyond) / unit), round((column.max() + beyond) / unit) + 1)
+        grid = np.round(steps * unit, 2).astype(column.dtype)
+    rows = pd.concat([frame[:1]] * len(grid), ignore_index=True).assign(**{target: grid})
+    found = view.log_prob(rows)
+    assert np.isfinite(found).all()
+    # Some of it lies further from the range of the training rows.
+    assert unit * np.exp(found).sum() == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.slow
 def test_the_mass_of_several_columns_is_that_of_the_joint_distribution():
     frame = TABLE[["kind", "legs"]]
     joint = untrained(frame.assign(other=KIND), process="masked")

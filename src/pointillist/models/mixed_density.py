@@ -13,7 +13,7 @@ from pointillist.diffusion.tokens import Tokens
 from pointillist.engine.mapping import map_rows
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Learned
-from pointillist.points.cell_density import has_masses, measured
+from pointillist.points.cell_density import has_wide_cells, measured
 from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.token_codec import TokenCodec
 
@@ -86,7 +86,7 @@ def log_probability(
     denoiser = process.plain(model, forbidden, has_given=not is_asked.all())
     of_mixed = denoiser if isinstance(denoiser, MixedDenoiser) else None
     codes = {place: encoding.columns[place] for place in cells}
-    masses = [place for place, code in codes.items() if has_masses(code)]
+    masses = [place for place, code in codes.items() if has_wide_cells(code)]
     of_numbers = []
     for lattice in _lattice(len(masses)):
         rows, factors = known.copy(), np.zeros(n)
