@@ -1,12 +1,12 @@
 """Densities of cells given a distribution of tokens and normal scores.
 
-Categories, labels and missing cells have a mass. Numbers and dates have a density with respect to length, constant
-within each cell of the column's grid: the mass of the cell divided by its width. The width is 1 for integers, 10^-d for
-d decimals, and one step for dates, so integers and dates have masses. Numbers without a grid, of more than eight
-decimals, have a density if they are continuous; those that repeat are point masses.
+Categories, labels and missing cells have a mass. Numbers have a density, constant within each cell of the column's
+grid: the mass of the cell divided by its width. The width is 1 for integers, 10^-d for d decimals, and one step for
+dates. Numbers of more than `MAX_DECIMALS` decimals have a grid of their smallest distance if they repeat, and otherwise
+none; values of these that stand out are point masses.
 
-A number that no training row of a discrete column had shares the token of the nearest one, and a new category that of
-the rarest one.
+In a discrete column, a number that no training row had shares the token of the nearest one. A new category shares that
+of the rarest one.
 """
 
 from dataclasses import dataclass
@@ -88,15 +88,13 @@ def measured(code: ColumnCode, cells: Cells, places: Float[np.ndarray, " n"]) ->
             factors[is_known & (found == rarest)] = -np.log1p(1 / code.counts[rarest])
             tokens[given & ~is_known], factors[given & ~is_known] = rarest, -np.log1p(code.counts[rarest])
         return Measured(tokens, scores, factors)
-    own = _of_discrete if code.scores is None or code.scores.is_discrete else _of_continuous
-    tokens[given], scores[given], factors[given] = own(code, cells.values[given], places[given])
+    of_numbers = _of_discrete if code.scores is None or code.scores.is_discrete else _of_continuous
+    tokens[given], scores[given], factors[given] = of_numbers(code, cells.values[given], places[given])
     return Measured(tokens, scores, factors)
 
 
-def _of_discrete(
-    code: ColumnCode, values: np.ndarray, places: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tokens, scores and log-factors of numbers of a column that takes the values of the training rows."""
+def _of_discrete(code: ColumnCode, values: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute tokens, scores and log-factors of the numbers of a discrete column."""
     from scipy.special import ndtri
 
     seen = np.sort(np.concatenate([code.atoms, np.empty(0) if code.scores is None else code.scores.points]))
@@ -110,15 +108,15 @@ def _of_discrete(
         low, high = code.scores.levels[point], code.scores.levels[point + 1]
         share = low + places[~is_atom] * (high - low)
         score = ndtri(np.clip(share, 1 - _LARGEST_SHARE, _LARGEST_SHARE))
-        token[~is_atom], z[~is_atom], own = _of_scores(code, code.scores, score, np.log(high - low))
-        factor[~is_atom] += own
+        token[~is_atom], z[~is_atom], of_score = _of_scores(code, code.scores, score, np.log(high - low))
+        factor[~is_atom] += of_score
     return token, z, factor
 
 
 def _of_continuous(
     code: ColumnCode, values: np.ndarray, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tokens, scores and log-factors of numbers of a column of continuous scores, and perhaps point masses."""
+    """Compute tokens, scores and log-factors of the numbers of a continuous column, with or without point masses."""
     scores, values = code.scores, code.rounded(values)
     assert scores is not None
     z, log_slope = _on_line(scores, values)
@@ -137,7 +135,7 @@ def _of_continuous(
 def _of_scores(
     code: ColumnCode, scores: NormalScores, z: np.ndarray, log_share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tokens, scores and log-factors of scores whose cells have fractions of the training rows."""
+    """Compute tokens, scores and log-factors of cells, given a score in each and the log of its fraction of the rows."""
     from scipy.special import ndtr
 
     token = np.full(len(z), float(len(code.atoms)))
@@ -149,7 +147,7 @@ def _of_scores(
 
 
 def _of_range(low: np.ndarray, high: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probability of N(0, 1) between two scores, and the score that divides it at a fraction in (0, 1)."""
+    """Compute the log-probability of N(0, 1) between two scores, and its quantile at a fraction in (0, 1)."""
     from scipy.special import log_ndtr, ndtri_exp
 
     # The upper half is the lower one with the opposite sign, where shares are not rounded to 1.
@@ -161,12 +159,12 @@ def _of_range(low: np.ndarray, high: np.ndarray, places: np.ndarray) -> tuple[np
 
 
 def _smoothed(code: ColumnCode, seen: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest values that training rows had, and the log-density of values given them.
+    """Return the index of the nearest seen value, and the log-density of each value given that nearest one.
 
-    A value with c training rows keeps the fraction c / (c + 1), and the other values nearest to it have the rest, by
-    the rule of succession: half of it below it and half above, evenly in the gaps between seen values. Beyond the ends
-    of the column it falls with the square of the distance, and half of it lies within one range of the column. With no
-    other values on a side, none is taken.
+    A seen value with c training rows gives 1 / (c + 1) of its probability to the unseen cells nearest to it, by
+    Laplace's rule of succession: half to those below it and half to those above. It keeps a half for which there is no
+    cell. Between two seen values, the unseen cells share their half evenly. Beyond the ends of the column, the density
+    falls with the square of the distance, and half of the mass lies within one range of the column.
 
     Args:
         code: The column's code.
@@ -197,7 +195,7 @@ def _log_width(code: ColumnCode, unit: float) -> float:
 
 
 def _on_line(scores: NormalScores, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of a continuous column and the logarithm of their slope.
+    """Compute scores of the numbers of a continuous column, and the logarithm of their slope.
 
     Between knots, scores are linear. Beyond the ends, the density of the column falls with the square of the distance,
     from its value at the end, so that a far value has a score of a size that networks see.
