@@ -135,7 +135,7 @@ def _of_continuous(
 def _of_scores(
     code: ColumnCode, scores: NormalScores, z: np.ndarray, log_share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute tokens, scores and log-factors of cells, given a score in each and the log of its fraction of the rows."""
+    """Compute tokens, scores and log-factors of cells from a score in each and the log of its fraction of the rows."""
     from scipy.special import ndtr
 
     token = np.full(len(z), float(len(code.atoms)))
