@@ -163,3 +163,13 @@ def test_the_rarest_category_stands_for_new_ones_too():
     code = ColumnCode.fit("x", Cells(np.array([0, 1, 1]), np.zeros(3, bool), ("a", "b")))
     own = measured(code, words, np.full(3, 0.5))
     assert own.tokens.tolist() == [1, 0, 0] and np.exp(own.log_factors) == pytest.approx([1, 0.5, 0.5])
+
+
+def test_a_saved_code_has_the_same_densities_and_damaged_counts_are_refused():
+    code = fitted(RNG.negative_binomial(2, 0.05, 2000))
+    again = ColumnCode.from_json(code.to_json(), code.arrays)
+    asked = np.arange(-50.0, 300.0)
+    assert np.array_equal(at(again, asked).log_factors, at(code, asked).log_factors)
+    for counts in (code.counts[1:], -code.counts, code.counts * np.nan):
+        with pytest.raises(ValueError, match="counts of 'x' do not fit its values"):
+            ColumnCode.from_json(code.to_json(), [*code.arrays[:-1], counts])
