@@ -59,6 +59,18 @@ def test_in_a_grid_search():
     assert of_classes.best_score_ > 0.8
 
 
+@pytest.mark.slow
+def test_a_grid_search_by_held_out_integers_dates_and_categories_has_finite_scores():
+    rng = np.random.default_rng(0)
+    days = pandas.Timestamp("2020-01-01") + pandas.to_timedelta(np.round(rng.gamma(3, 60, 600)), "D")
+    kinds = np.where(np.arange(600) == 7, "rare", rng.choice(["a", "b"], 600))
+    table = pandas.DataFrame({"count": rng.negative_binomial(2, 0.05, 600), "day": days, "kind": kinds})
+    search = GridSearchCV(Diffusion(width=8, depth=1, random_state=0), {"epochs": [1, 40]}, cv=2, refit=False)
+    search.fit(table)
+    found = search.cv_results_["mean_test_score"]
+    assert np.isfinite(found).all() and search.best_params_ == {"epochs": 40}
+
+
 def test_a_clone_is_not_fitted():
     model = clone(HASTY).fit(X, Y)
     copy = clone(model)

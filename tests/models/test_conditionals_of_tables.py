@@ -29,7 +29,10 @@ def test_probabilities_sum_to_one_and_are_those_of_log_prob(model):
     p = view.predict_proba(rows.drop(columns="kind"))
     assert view.classes_.tolist() == ["a", "b"] and np.allclose(p.sum(axis=1), 1, atol=1e-5)
     own = p[np.arange(20), (rows["kind"] == "b").astype(int)]
-    assert np.allclose(np.log(own), view.log_prob(rows), atol=1e-4)
+    # The rarer category gives a part to categories that no training row had.
+    counts = EXTRA["kind"].value_counts()
+    given_away = np.where(rows["kind"] == counts.idxmin(), np.log1p(1 / counts.min()), 0)
+    assert np.allclose(np.log(own) - given_away, view.log_prob(rows), atol=1e-4)
     assert (view.predict(rows) == np.where(p[:, 1] > p[:, 0], "b", "a")).all()
 
 
@@ -57,6 +60,39 @@ def test_the_conditional_density_integrates_to_one(model):
     grid = np.linspace(-12, 14, 1200)
     rows = pd.concat([EXTRA[:1]] * len(grid), ignore_index=True).assign(size=grid)
     assert np.exp(view.log_prob(rows)).sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [300, 4000])
+@pytest.mark.parametrize("target", ["count", "day", "linked day", "one decimal", "two decimals", "other"])
+def test_the_cells_of_a_rounded_column_sum_to_one_whether_its_values_repeat_or_not(n, target):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n)
+    days = {"day": rng.gamma(3, 60, n), "linked day": 200 + 50 * x + 20 * rng.normal(size=n)}
+    frame = pd.DataFrame(
+        {
+            "kind": rng.choice(["a", "b"], n),
+            "count": rng.negative_binomial(2, 0.05, n),
+            "one decimal": np.round(2 * x + rng.normal(size=n), 1),
+            "two decimals": np.round(x + 0.5 * rng.normal(size=n), 2),
+            "other": np.round(np.exp(rng.normal(size=n)), 2),
+            **{name: pd.Timestamp("2020-01-01") + pd.to_timedelta(np.round(own), "D") for name, own in days.items()},
+        }
+    )
+    view = conditional_of(smooth(untrained(frame, process="masked")), target)
+    column = frame[target]
+    beyond, unit = (column.max() - column.min()) / 2, 1.0
+    if target in days:
+        grid = pd.date_range(column.min() - beyond.ceil("D"), column.max() + beyond.ceil("D"), freq="D")
+    else:
+        unit = {"count": 1.0, "one decimal": 0.1}.get(target, 0.01)
+        steps = np.arange(round((column.min() - beyond) / unit), round((column.max() + beyond) / unit) + 1)
+        grid = np.round(steps * unit, 2).astype(column.dtype)
+    rows = pd.concat([frame[:1]] * len(grid), ignore_index=True).assign(**{target: grid})
+    found = view.log_prob(rows)
+    assert np.isfinite(found).all()
+    # Some of it lies further from the range of the training rows.
+    assert unit * np.exp(found).sum() == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.slow

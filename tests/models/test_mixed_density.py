@@ -52,9 +52,9 @@ def test_a_law_of_tokens_and_intervals_sums_and_integrates_to_one():
     frame = TABLE[["kind", "legs", "size"]].assign(size=RNG.permutation(SIZE))
     model = untrained(frame, process="masked")
     assert not model.codec.encoding.with_number
-    size, length = nodes(model, "size", 4000)
+    size, length = nodes(model, "size", 1000)
     total = 0.0
-    for kind, legs in product(["a", "b"], [2, 4, 6]):
+    for kind, legs in product(["a", "b", "any other"], range(10)):
         total += np.exp(density(model, pd.DataFrame({"kind": kind, "legs": legs, "size": size}))) @ length
     assert total == pytest.approx(1, abs=0.01)
 
@@ -85,11 +85,12 @@ def test_a_unit_of_half_the_length_doubles_the_density():
     assert one - two == pytest.approx(np.log(2), abs=1e-3)
 
 
-def test_rows_that_cannot_be_have_no_density(model):
-    rows = TABLE[:3].copy()
-    rows.loc[0, "kind"], rows.loc[1, "legs"] = "c", 3
+def test_values_that_no_training_row_had_have_some_density_and_missing_cells_none(model):
+    rows = pd.concat([TABLE[:1]] * 8, ignore_index=True)
+    rows.loc[1, "kind"], rows.loc[2:4, "legs"], rows.loc[5:, "size"] = "c", [3, 7, 1000], [1e3, 1e30, np.nan]
     found = density(model, rows)
-    assert (found[:2] == -np.inf).all() and np.isfinite(found[2])
+    assert np.isfinite(found[:7]).all() and found[7] == -np.inf
+    assert (np.diff(found[[0, 5, 6]]) < -3).all() and (np.diff(found[[0, 2]]) < -3).all() and found[4] < found[3]
 
 
 def test_no_rows_have_no_densities(model):

@@ -406,16 +406,18 @@ class Diffusion(Hyperparameters, BaseEstimator):
         from 32 probes, which are a function of the row. A column of integers or of rounded numbers has a density too,
         that of its numbers before they are rounded; a value's probability is about the density times the column's step.
 
-        **Mixed columns.** It is the log of a mass times a density: the probability of all cells that take single
-        values (categories, numbers that repeat, missing cells), and the density of the other numbers given them, per
-        unit of each of their columns. The probability is the product of those of each cell given all before it in the
-        order of the columns, so that the sum over all rows is 1. Beyond 128 columns, with missing="unknown" and in
-        private fits it is the mean over 4 fixed orders (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). The
-        density is by the same ODE in 24 steps of a third-order method. Numbers of many values that each repeat have a
-        mass, a mean over 4 points of the values' ranges of scores. A number beyond those of `fit` has the density of
-        scores that go on as between the outermost ones. A row has -inf if the model gives it no mass, as it does to
-        categories, numbers of few values and missing cells that no training row had. With missing="unknown", the
-        density is that of the cells that are not missing.
+        **Mixed columns.** It is the log of a mass times a density: categories, labels and missing cells have a mass,
+        and numbers a density per unit of their column. Integers, rounded numbers and dates lie on a grid, and each cell
+        of it has its mass divided by its width: 1 for integers, 10^-d for d decimals, one step for dates. Numbers of
+        more than 8 decimals have a density, but a value of theirs that stands out has a mass. The probability is the
+        product of those of each cell given all before it in the order of the columns, so that the sum over all rows is
+        1. Beyond 128 columns, with missing="unknown" and in private fits it is the mean over 4 fixed orders (Hoogeboom
+        et al. 2021, arXiv 2110.02037, section 3). The density is by the same ODE in 24 steps of a third-order method,
+        or its mean over 4 points of a wide cell. A number that no training row had has part of the mass of its nearest
+        value if values repeat, and beyond the range of `fit` a density that falls with the square of the distance; a
+        new category has part of the mass of the rarest one. A row has -inf if it has a missing cell in a column without
+        one in `fit`, an unknown label, or an unknown value of a column listed as categorical. With missing="unknown",
+        the density is that of the cells that are not missing.
         It is that of rows before relations of columns are restored in them.
 
         Raises:

@@ -13,7 +13,7 @@ from pointillist.diffusion.tokens import Tokens
 from pointillist.engine.mapping import map_rows
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Learned
-from pointillist.points.cell_density import has_masses, measured
+from pointillist.points.cell_density import has_wide_cells, measured
 from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.token_codec import TokenCodec
 
@@ -21,7 +21,7 @@ ORDERS = 4
 """Number of fixed orders of tokens that are drawn in any, over whose probabilities that of a row is the mean."""
 
 PLACES = 4
-"""Number of places in the ranges of scores over which the mass of numbers of discrete columns is a mean."""
+"""Number of points in the ranges of scores over which densities are averaged in columns of wide cells."""
 
 
 def _of_tokens(model: Learned) -> tuple[TokenCodec, MaskedProcess]:
@@ -67,8 +67,8 @@ def log_probability(
 
     The tokens' probability is that of drawing them in the order of the columns; where they are drawn in any order, it
     is the mean over `ORDERS` fixed ones, each of which is a distribution of its own. Numbers have the density
-    of the probability-flow ODE given all tokens and the known numbers. The mass of a number of a discrete column is a
-    mean over `PLACES` points of a lattice.
+    of the probability-flow ODE given all tokens and the known numbers, or its mean over `PLACES` points of a lattice
+    within wide cells of a column's grid.
 
     Args:
         model: A model of tokens.
@@ -86,12 +86,12 @@ def log_probability(
     denoiser = process.plain(model, forbidden, has_given=not is_asked.all())
     of_mixed = denoiser if isinstance(denoiser, MixedDenoiser) else None
     codes = {place: encoding.columns[place] for place in cells}
-    masses = [place for place, code in codes.items() if has_masses(code)]
+    wide = [place for place, code in codes.items() if has_wide_cells(code)]
     of_numbers = []
-    for lattice in _lattice(len(masses)):
+    for lattice in _lattice(len(wide)):
         rows, factors = known.copy(), np.zeros(n)
         for place, own in cells.items():
-            inside = lattice[masses.index(place)] if place in masses else 0.5
+            inside = lattice[wide.index(place)] if place in wide else 0.5
             found = measured(codes[place], own, np.full(n, inside))
             is_unknown = own.is_missing & (codec.missing == "unknown")
             rows[:, place] = np.where(is_unknown, HIDDEN, found.tokens)

@@ -1,26 +1,38 @@
-"""Masses and densities of cells within their columns' codes: what a distribution of tokens and scores says of a table.
+"""Densities of cells given a distribution of tokens and normal scores.
 
-A value that has a token of its own has mass 1 within it. A number has the density of its score times the slope of the
-score, or within an interval the density of a normal variable that is known to lie there. Numbers of a discrete column
-stand for all scores between the shares of rows below them and up to them, and have a mass.
+Categories, labels and missing cells have a mass. Numbers have a density, constant within each cell of the column's
+grid: the mass of the cell divided by its width. The width is 1 for integers, 10^-d for d decimals, and one step for
+dates. Numbers of more than `MAX_DECIMALS` decimals have a grid of their smallest distance if they repeat, and otherwise
+none; values of these that stand out are point masses.
+
+In a discrete column, a number that no training row had shares the token of the nearest one. A new category shares that
+of the rarest one.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells
-from pointillist.points.scores import NormalScores
+from pointillist.points.scores import NormalScores, nearest_index
 
 _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 
 _LARGEST_SHARE = 1 - 1e-7
 """Largest share of rows below that has a score of a size that networks see."""
 
+_SMALLEST = np.finfo(np.float64).tiny
+
 _OUTERMOST = 10
 """Number of knots next to an end that decide how scores go on beyond it."""
+
+_WIDE = 0.05
+"""Width of a cell of the grid, in normal scores, above which the density is averaged over the cell."""
+
+_NARROW = 1e-6
+"""Width of a cell, in normal scores, below which the slope of the score is more exact than its difference."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +43,7 @@ class Measured:
         tokens: Tokens, shape (n,), without places in intervals; 0 where a cell has no mass.
         scores: Scores, shape (n,); 0 where there are none.
         log_factors: What to add to the log-density of token and score, shape (n,): the logarithm of the slope of the
-            score or of the width of the scores; -inf for a cell that the column's code gives no mass, such as an
-            unknown category.
+            score or of the width of the scores; -inf for a cell without mass, such as an unknown label.
     """
 
     tokens: Float[np.ndarray, " n"]
@@ -40,9 +51,16 @@ class Measured:
     log_factors: Float[np.ndarray, " n"]
 
 
-def has_masses(code: ColumnCode) -> bool:
-    """Whether numbers of a column stand for a range of scores, over which a density has to be averaged."""
-    return code.scores is not None and code.scores.is_discrete and not code.has_intervals
+def has_wide_cells(code: ColumnCode) -> bool:
+    """Whether a number of a column stands for a range of scores over which a density has to be averaged."""
+    scores = code.scores
+    if scores is None or code.has_intervals:
+        return False
+    if scores.is_discrete:
+        return True
+    values = code.rounded(np.interp(np.linspace(-2, 2, 9), scores.levels, scores.points))
+    low, high = (_on_line(scores, values + side * code.unit)[0] for side in (-0.5, 0.5))
+    return bool((high - low).max() > _WIDE)
 
 
 def measured(code: ColumnCode, cells: Cells, places: Float[np.ndarray, " n"]) -> Measured:
@@ -51,7 +69,7 @@ def measured(code: ColumnCode, cells: Cells, places: Float[np.ndarray, " n"]) ->
     Args:
         code: The column's code.
         cells: The cells.
-        places: Where each number of a discrete column lies within its range of scores, in (0, 1).
+        places: Where in the range of scores of its cell each number lies, in (0, 1).
     """
     n = len(cells.values)
     tokens, scores, factors = np.zeros(n), np.zeros(n), np.full(n, -np.inf)
@@ -64,61 +82,141 @@ def measured(code: ColumnCode, cells: Cells, places: Float[np.ndarray, " n"]) ->
         found = known[np.where(given, cells.values, 0).astype(np.int64)]
         is_known = given & (found >= 0)
         tokens[is_known], factors[is_known] = found[is_known], 0.0
+        if len(code.counts):
+            # By the rule of succession, as for numbers: the rarest category keeps c / (c + 1).
+            rarest = code.counts.argmin()
+            factors[is_known & (found == rarest)] = -np.log1p(1 / code.counts[rarest])
+            tokens[given & ~is_known], factors[given & ~is_known] = rarest, -np.log1p(code.counts[rarest])
         return Measured(tokens, scores, factors)
-    atom, is_atom = _places_of(cells.values, code.atoms)
-    is_atom &= given
-    tokens[is_atom], factors[is_atom] = atom[is_atom], 0.0
-    is_number = given & ~is_atom
-    if code.scores is not None and is_number.any():
-        own = _of_numbers(code, code.scores, cells.values[is_number], places[is_number])
-        tokens[is_number], scores[is_number], factors[is_number] = own
+    of_numbers = _of_discrete if code.scores is None or code.scores.is_discrete else _of_continuous
+    tokens[given], scores[given], factors[given] = of_numbers(code, cells.values[given], places[given])
     return Measured(tokens, scores, factors)
 
 
-def _places_of(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
-    """The places of values among known ones, which increase, and which of them are there."""
-    if not len(known):
-        return np.zeros(len(values), np.int64), np.zeros(len(values), bool)
-    found = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return found, known[found] == values
+def _of_discrete(code: ColumnCode, values: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute tokens, scores and log-factors of the numbers of a discrete column."""
+    from scipy.special import ndtri
+
+    seen = np.sort(np.concatenate([code.atoms, np.empty(0) if code.scores is None else code.scores.points]))
+    nearest, factor = _smoothed(code, seen, values)
+    value = seen[nearest]
+    is_atom = np.isin(value, code.atoms)
+    token, z = np.zeros(len(values)), np.zeros(len(values))
+    token[is_atom] = np.searchsorted(code.atoms, value[is_atom])
+    if code.scores is not None and not is_atom.all():
+        point = np.searchsorted(code.scores.points, value[~is_atom])
+        low, high = code.scores.levels[point], code.scores.levels[point + 1]
+        share = low + places[~is_atom] * (high - low)
+        score = ndtri(np.clip(share, 1 - _LARGEST_SHARE, _LARGEST_SHARE))
+        token[~is_atom], z[~is_atom], of_score = _of_scores(code, code.scores, score, np.log(high - low))
+        factor[~is_atom] += of_score
+    return token, z, factor
 
 
-def _of_numbers(
-    code: ColumnCode, scores: NormalScores, values: np.ndarray, places: np.ndarray
+def _of_continuous(
+    code: ColumnCode, values: np.ndarray, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    from scipy.special import ndtr, ndtri
+    """Compute tokens, scores and log-factors of the numbers of a continuous column, with or without point masses."""
+    scores, values = code.scores, code.rounded(values)
+    assert scores is not None
+    z, log_slope = _on_line(scores, values)
+    log_share = log_slope - z**2 / 2 - _LOG_ROOT
+    if code.unit:
+        low, high = (_on_line(scores, values + side * code.unit)[0] for side in (-0.5, 0.5))
+        is_wide = high - low > _NARROW
+        log_share += np.log(code.unit)
+        log_share[is_wide], z[is_wide] = _of_range(low[is_wide], high[is_wide], places[is_wide])
+    token, z, factor = _of_scores(code, scores, z, log_share)
+    is_atom = np.isin(values, code.atoms)
+    token[is_atom], z[is_atom], factor[is_atom] = np.searchsorted(code.atoms, values[is_atom]), 0.0, 0.0
+    return token, z, factor - _log_width(code, code.unit or 1.0)
 
-    token = np.full(len(values), float(len(code.atoms)))
-    if scores.is_discrete:
-        nearest, is_known = _places_of(values, scores.points)
-        low, high = scores.levels[nearest], scores.levels[nearest + 1]
-        z = ndtri(np.clip(low + places * (high - low), 1 - _LARGEST_SHARE, _LARGEST_SHARE))
-        with np.errstate(divide="ignore"):
-            log_share = np.where(is_known, np.log(high - low), -np.inf)
-        share = (low + high) / 2
-    else:
-        z, log_slope = _on_line(scores, values)
-        share = ndtr(z)
-        log_share = log_slope - z**2 / 2 - _LOG_ROOT
+
+def _of_scores(
+    code: ColumnCode, scores: NormalScores, z: np.ndarray, log_share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute tokens, scores and log-factors of cells from a score in each and the log of its fraction of the rows."""
+    from scipy.special import ndtr
+
+    token = np.full(len(z), float(len(code.atoms)))
     if not code.has_intervals:
-        # Of the score's own density, not of that of its share.
+        # The density is that of the score, not that of its share.
         return token, z, log_share + z**2 / 2 + _LOG_ROOT
-    interval = np.searchsorted(scores.edges[1:-1], share, side="right")
-    low, high = scores.edges[interval], scores.edges[interval + 1]
-    return token + interval, np.zeros(len(values)), log_share - np.log(high - low)
+    interval = np.searchsorted(scores.edges[1:-1], ndtr(z), side="right")
+    return token + interval, np.zeros(len(z)), log_share - np.log(np.diff(scores.edges)[interval])
+
+
+def _of_range(low: np.ndarray, high: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the log-probability of N(0, 1) between two scores, and its quantile at a fraction in (0, 1)."""
+    from scipy.special import log_ndtr, ndtri_exp
+
+    # The upper half is the lower one with the opposite sign, where shares are not rounded to 1.
+    sign = np.where(low + high > 0, -1.0, 1.0)
+    first, last = (log_ndtr(np.where(sign > 0, *ends)) for ends in ((low, -high), (high, -low)))
+    log_share = last + np.log(-np.expm1(first - last))
+    z = ndtri_exp(np.logaddexp(first, np.log(np.where(sign > 0, places, 1 - places)) + log_share))
+    return log_share, sign * z
+
+
+def _smoothed(code: ColumnCode, seen: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the index of the nearest seen value, and the log-density of each value given that nearest one.
+
+    A seen value with c training rows gives 1 / (c + 1) of its probability to the unseen cells nearest to it, by
+    Laplace's rule of succession: half to those below it and half to those above. It keeps a half for which there is no
+    cell. Between two seen values, the unseen cells share their half evenly. Beyond the ends of the column, the density
+    falls with the square of the distance, and half of the mass lies within one range of the column.
+
+    Args:
+        code: The column's code.
+        seen: All values of the training rows, increasing.
+        values: The values.
+    """
+    unit = code.unit or (float(np.diff(seen).min()) if len(seen) > 1 else 1.0)
+    known, asked = np.round((seen - seen[0]) / unit), np.round((values - seen[0]) / unit)
+    nearest = nearest_index(known, asked)
+    if not len(code.counts):
+        return nearest, np.where(seen[nearest] == values, 0.0, -np.inf)
+    # Number of other cells below and above each seen value.
+    gaps = np.diff(known) - 1
+    others = np.stack([np.append(np.inf, np.floor(gaps / 2)), np.append(np.ceil(gaps / 2), np.inf)])
+    taken = np.where(others > 0, 0.5 / (code.counts + 1), 0.0)
+    factor = np.log(1 - taken.sum(axis=0))[nearest]
+    is_other = asked != known[nearest]
+    away, span = np.abs(asked - known[nearest])[is_other], known[-1] or 1.0
+    side = (asked > known[nearest])[is_other].astype(np.int64), nearest[is_other]
+    beyond = np.log(span) - np.log(away + span) - np.log(away - 1 + span)
+    factor[is_other] = np.log(taken[side]) + np.where(np.isinf(others[side]), beyond, -np.log(others[side]))
+    return nearest, factor - _log_width(code, unit)
+
+
+def _log_width(code: ColumnCode, unit: float) -> float:
+    """Log of the width of a cell of the column's grid in the table's units; 0 for dates, whose unit is a step."""
+    return 0.0 if code.step else float(np.log(unit))
 
 
 def _on_line(scores: NormalScores, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of a continuous column and the logarithm of their slope; beyond the ends they go on in lines."""
+    """Compute scores of the numbers of a continuous column, and the logarithm of their slope.
+
+    Between knots, scores are linear. Beyond the ends, the density of the column falls with the square of the distance,
+    from its value at the end, so that a far value has a score of a size that networks see.
+    """
+    from scipy.special import log_ndtr, ndtri_exp
+
     points, levels = scores.points, scores.levels
     if len(points) < 2:
-        return np.zeros(len(values)), np.where(values == points[0], 0.0, -np.inf)
+        return values - points[0], np.zeros(len(values))
     segment = np.clip(np.searchsorted(points, values, side="right") - 1, 0, len(points) - 2)
-    start, level, slope = points[segment], levels[segment], (np.diff(levels) / np.diff(points))[segment]
-    for is_beyond, end, order in ((values < points[0], 0, 1), (values > points[-1], -1, -1)):
-        outer = np.where(is_beyond, _flattest(points[::order], levels[::order]), slope)
-        start, level, slope = np.where(is_beyond, points[end], start), np.where(is_beyond, levels[end], level), outer
-    return level + (values - start) * slope, np.log(np.maximum(slope, np.finfo(np.float64).tiny))
+    slope = (np.diff(levels) / np.diff(points))[segment]
+    z, log_slope = levels[segment] + (values - points[segment]) * slope, np.log(np.maximum(slope, _SMALLEST))
+    for sign, is_beyond in ((1, values < points[0]), (-1, values > points[-1])):
+        outer, end = sign * points[::sign], sign * levels[::sign]
+        away = outer[0] - sign * values[is_beyond]
+        log_share = log_ndtr(end[0])
+        span = np.exp(log_share + end[0] ** 2 / 2 + _LOG_ROOT) / max(_flattest(outer, end), _SMALLEST)
+        z_beyond = ndtri_exp(log_share - np.log1p(away / span))
+        z[is_beyond] = sign * z_beyond
+        log_slope[is_beyond] = log_share - np.log(span) - 2 * np.log1p(away / span) + z_beyond**2 / 2 + _LOG_ROOT
+    return z, log_slope
 
 
 def _flattest(points: np.ndarray, levels: np.ndarray) -> float:

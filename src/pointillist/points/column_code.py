@@ -8,7 +8,7 @@ one more value of the token, or unknown.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from pointillist.points.keys import MAX_CATEGORIES
 from pointillist.points.mixed import Cells
 from pointillist.points.names import name_from_json, name_to_json
 from pointillist.points.repeats import MAX_ATOMS, are_few, are_spikes
-from pointillist.points.scores import NormalScores
+from pointillist.points.scores import NormalScores, nearest_index
 
 FEW_TOKENS, FEW_WITH_GAPS = 32, 12
 """Most values of a column of numbers that has a token for each although the other columns explain it; and of one in a
@@ -35,7 +35,7 @@ NEIGHBOURS, TIMES, BY_CHANCE = 8, 4, 0.01
 
 MAX_DECIMALS = 8
 
-ARRAYS = "atoms", "points", "levels", "edges"
+ARRAYS = "atoms", "points", "levels", "edges", "counts"
 """Names of the arrays of a column's numbers."""
 
 
@@ -53,6 +53,8 @@ class ColumnCode:
         step: Unit of which the distances of all dates from the first are multiples, such as a day; 0 for other columns.
         first: The first date.
         is_nominal: Whether its numbers stand for categories, as those of columns listed as categorical do.
+        counts: Number of training rows with each category, or with each value of a discrete column of numbers in
+            increasing order; empty for a continuous column, and for one that takes no other values, such as a label.
     """
 
     name: Any
@@ -64,6 +66,7 @@ class ColumnCode:
     step: int = 0
     first: int = 0
     is_nominal: bool = False
+    counts: Float[np.ndarray, " c"] = field(default_factory=lambda: np.empty(0))
 
     @classmethod
     def fit(
@@ -80,9 +83,9 @@ class ColumnCode:
         """
         missing = bool(cells.is_missing.any()) and not is_unknown
         if cells.categories is not None:
-            used = np.unique(cells.values[~cells.is_missing]).astype(np.int64)
+            used, counts = np.unique(cells.values[~cells.is_missing].astype(np.int64), return_counts=True)
             kept = tuple(cells.categories[i] for i in used)
-            return cls(name, kept, np.empty(0), None, missing, None)
+            return cls(name, kept, np.empty(0), None, missing, None, counts=counts.astype(float))
         given = cells.values[~cells.is_missing]
         values, counts = np.unique(given, return_counts=True)
         most = FEW_WITH_GAPS if is_unknown else FEW_TOKENS if share >= EXPLAINED else MAX_ATOMS
@@ -91,13 +94,15 @@ class ColumnCode:
             # Whole days stay whole: generated dates have no times of day if none of the table's has.
             steps = int(np.gcd.reduce((values - values[0]).astype(np.int64))), int(values[0])
         if is_category or len(values) == 1 or (len(values) <= most and are_few(values, len(given))):
-            return cls(name, None, values, None, missing, decimals_of(values), *steps)
+            known = np.empty(0) if is_category else counts.astype(float)
+            return cls(name, None, values, None, missing, decimals_of(values), *steps, counts=known)
         atoms = values[_stand_out(counts, len(given))]
         code = cls(name, None, atoms, None, missing, decimals_of(values), *steps)
         others = given[~np.isin(given, atoms)]
         most = MAX_INTERVALS if share < UNEXPLAINED else 1
         scores = NormalScores.fit(others, code.unit, most) if len(others) else None
-        return cls(name, None, atoms, scores, missing, code.decimals, *steps)
+        known = counts.astype(float) if scores is None or scores.is_discrete else np.empty(0)
+        return cls(name, None, atoms, scores, missing, code.decimals, *steps, counts=known)
 
     @property
     def has_categories(self) -> bool:
@@ -194,9 +199,7 @@ class ColumnCode:
         tokens, scores = np.full(len(values), float(len(self.atoms))), np.zeros(len(values))
         is_atom = np.zeros(len(values), bool)
         if len(self.atoms):
-            right = np.clip(np.searchsorted(self.atoms, values), 1, max(1, len(self.atoms) - 1))
-            left, right = right - 1, np.minimum(right, len(self.atoms) - 1)
-            nearest = np.where(values - self.atoms[left] <= self.atoms[right] - values, left, right)
+            nearest = nearest_index(self.atoms, values)
             is_atom = self.atoms[nearest] == values if self.scores is not None else np.ones(len(values), bool)
             tokens[is_atom] = nearest[is_atom]
         if self.scores is not None:
@@ -252,7 +255,7 @@ class ColumnCode:
         """The `ARRAYS`."""
         scores = self.scores
         own = 3 * (np.empty(0),) if scores is None else (scores.points, scores.levels, scores.edges)
-        return self.atoms, *own
+        return self.atoms, *own, self.counts
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the numbers, as JSON values."""
@@ -268,6 +271,7 @@ class ColumnCode:
             "step": self.step,
             "first": self.first,
             "is_nominal": self.is_nominal,
+            "counts": len(self.counts),
         }
 
     @classmethod
@@ -277,7 +281,7 @@ class ColumnCode:
         Raises:
             ValueError: If there is no such code.
         """
-        atoms, points, levels, edges = arrays
+        atoms, points, levels, edges, counts = arrays
         name, categories = name_from_json(content["name"]), content["categories"]
         if categories is not None:
             kinds = {type(category) for category in categories}
@@ -293,6 +297,9 @@ class ColumnCode:
         scores = NormalScores(points, levels, edges) if len(points) else None
         if scores is not None:
             scores.check()
+        n_seen = len(atoms) + len(categories or ()) + (len(points) if scores is not None and scores.is_discrete else 0)
+        if len(counts) not in (0, n_seen) or not (counts >= 0).all():
+            raise ValueError(f"counts of {name!r} do not fit its values")
         code = cls(
             name,
             None if categories is None else tuple(categories),
@@ -303,6 +310,7 @@ class ColumnCode:
             step,
             first,
             content["is_nominal"] is True,
+            counts,
         )
         if code.n_values < 1:
             raise ValueError(f"column {name!r} has no values")
@@ -359,4 +367,5 @@ def array_lengths(fact: dict[str, Any]) -> tuple[int, ...]:
         points,
         points + (fact["is_discrete"] is True and points > 0),
         edges if points else 0,
+        count_of(fact["counts"]),
     )

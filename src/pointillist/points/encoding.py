@@ -66,6 +66,9 @@ class TableEncoding:
             is_category = name in categorical or (name == table.label and are_few(_values(cells), len(table)))
             is_unknown = has_gaps and name != table.label
             code = ColumnCode.fit(name, cells, is_category=is_category, share=float(share), is_unknown=is_unknown)
+            if name == table.label and code.scores is None:
+                # The classes are known: there is no other label.
+                code = replace(code, counts=np.empty(0))
             codes.append(replace(code, is_nominal=name in categorical and code.categories is None))
         if all(code.size == 1 and code.scores is None for code in codes):
             raise ValueError("every column is constant, so there is nothing to learn: give rows that differ")

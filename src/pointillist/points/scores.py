@@ -70,7 +70,10 @@ class NormalScores:
         knots = np.unique(np.quantile(spread, np.linspace(0, 1, min(N_KNOTS, len(spread) - 1) + 1)))
         below, up_to = (np.searchsorted(spread, knots, side) for side in ("left", "right"))
         edge = _end(len(spread))
-        return cls(knots, ndtri(np.clip((below + up_to) / (2 * len(spread)), edge, 1 - edge)), edges)
+        levels = ndtri(np.clip((below + up_to) / (2 * len(spread)), edge, 1 - edge))
+        if step and n_intervals > 1:
+            edges = _between_values(knots, levels, edges, points[0], step)
+        return cls(knots, levels, edges)
 
     @property
     def is_discrete(self) -> bool:
@@ -92,10 +95,7 @@ class NormalScores:
             return np.interp(scaled, np.ldexp(self.points, _EXPONENT), self.levels)
         from scipy.special import ndtri
 
-        nearest = np.zeros(len(values), np.int64)
-        if len(self.points) > 1:
-            right = np.clip(np.searchsorted(self.points, values), 1, len(self.points) - 1)
-            nearest = np.where(values - self.points[right - 1] <= self.points[right] - values, right - 1, right)
+        nearest = nearest_index(self.points, values)
         low, high = self.levels[nearest], self.levels[nearest + 1]
         return ndtri(np.clip(low + places * (high - low), _EDGE, 1 - _EDGE))
 
@@ -159,6 +159,30 @@ class NormalScores:
             raise ValueError("scores do not increase")
         if len(self.edges) < 2 or (np.diff(self.edges) <= 0).any() or self.edges[0] != 0 or self.edges[-1] != 1:
             raise ValueError("intervals of scores do not increase from 0 to 1")
+
+
+def nearest_index(known: Float[np.ndarray, " m"], values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Returns the index of the known value nearest to each value; of two equally near ones, that of the lower.
+
+    Args:
+        known: At least one value, increasing.
+        values: The values.
+    """
+    right = np.clip(np.searchsorted(known, values), 1, max(1, len(known) - 1))
+    left, right = right - 1, np.minimum(right, len(known) - 1)
+    return np.where(values - known[left] <= known[right] - values, left, right)
+
+
+def _between_values(
+    knots: np.ndarray, levels: np.ndarray, edges: np.ndarray, first: float, step: float
+) -> Float[np.ndarray, " e"]:
+    """Move the edges of intervals halfway between two values of a grid, so that no value lies in two intervals."""
+    from scipy.special import ndtr, ndtri
+
+    at = np.interp(ndtri(edges[1:-1]), levels, knots)
+    moved = first + step * (np.round((at - first) / step - 0.5) + 0.5)
+    inside = moved[(moved > knots[0]) & (moved < knots[-1])]
+    return np.unique(np.concatenate([[0.0], ndtr(np.interp(inside, knots, levels)), [1.0]]))
 
 
 def _end(n: int) -> float:
