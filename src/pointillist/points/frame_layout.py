@@ -11,7 +11,7 @@ import numpy as np
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.headings import Headings
-from pointillist.points.mixed import Cells, MixedTable, kind_of, to_arrow
+from pointillist.points.mixed import Cells, MixedTable, kind_of, listed_categories, to_arrow
 from pointillist.points.names import check_names
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class FrameLayout:
         import pyarrow.compute as pc
 
         categories, is_nan = [], []
-        for column, cells in zip(table.arrow.columns, table.cells, strict=True):
-            categories.append(cells.categories if pa.types.is_dictionary(column.type) else None)
+        for column in table.arrow.columns:
+            categories.append(listed_categories(column))
             has_nan = pa.types.is_floating(column.type) and column.null_count == 0
             is_nan.append(bool(has_nan and pc.any(pc.is_nan(column)).as_py()))
         text = base64.b64encode(table.arrow.schema.serialize()).decode()
