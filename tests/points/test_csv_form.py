@@ -1,6 +1,7 @@
 """CSV files of other forms: delimiters, encodings, and numbers with marks."""
 
 import gzip
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -196,3 +197,14 @@ def test_a_type_that_is_asked_for_has_marks_too(tmp_path):
     path = write(tmp_path / "a.csv", 'x,y\n"1,5",a\n"2,5",b\n')
     with pytest.warns(UserWarning, match="without their marks"):
         assert columns(read_mixed(path, types={"x": "number"}))["x"] == [1.5, 2.5]
+
+
+def test_a_category_among_whose_cells_are_numbers_is_said(tmp_path):
+    codes = [*map(str, range(20)), "V57", "250.83"] * 3
+    path = write(tmp_path / "a.csv", "code,x\n" + "".join(f"{code},a\n" for code in codes))
+    said = r"a\.csv: columns are read as categories, as some cells are no numbers: 'code' \('V57'\); clear such cells"
+    with pytest.warns(UserWarning, match=said):
+        assert columns(read_any(path))["code"] == codes
+    with warnings.catch_warnings(action="error"):
+        assert columns(read_any(path, types={"code": "text"}))["code"] == codes
+        assert columns(read_any(write(tmp_path / "b.csv", "size\nS\nM\n38\n")))["size"] == ["S", "M", "38"]

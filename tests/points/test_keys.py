@@ -10,7 +10,7 @@ from pointillist.evaluation.sides import columns_of
 from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import Hyperparameters
 from pointillist.points import MixedTable
-from pointillist.points.keys import few_words, without_keys
+from pointillist.points.keys import few_words, stray_words, without_keys
 from pointillist.points.layout import Layout
 
 N = 120
@@ -50,8 +50,9 @@ def test_keys_and_empty_columns_are_left_out(make):
 
 def test_words_among_numbers_and_codes():
     numbers = [str(i) for i in range(60)]
-    assert few_words([*numbers, "tall"]) == ["tall"] and few_words([*numbers, "1,70", "5.1"]) == ["1,70"]
-    assert few_words([*numbers, "207a", "c118"]) == [] == few_words([*numbers[:1], "tall"])
+    assert stray_words([*numbers, "tall"]) == ["tall"] and stray_words([*numbers, "1,70", "5.1"]) == ["1,70"]
+    assert few_words([*numbers, "207a", "V57.1"]) == ["207a", "V57.1"] and few_words([*numbers[:1], "tall"]) == []
+    assert stray_words([*numbers, "207a", "250.83", "V57.1"]) == [] != stray_words([*numbers, "207a", "tall"])
     frame = pandas.DataFrame({"x": np.arange(61), "code": [*numbers, "207a"]})
     assert without_keys(frame)[1] == ["column 'code' has 61 different values in 61 rows, too many to learn"]
 

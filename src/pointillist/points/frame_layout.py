@@ -56,8 +56,8 @@ class FrameLayout:
         import pyarrow.compute as pc
 
         categories, is_nan = [], []
-        for column in table.arrow.columns:
-            categories.append(listed_categories(column))
+        for column, cells in zip(table.arrow.columns, table.cells, strict=True):
+            categories.append(None if cells.categories is None else listed_categories(column))
             has_nan = pa.types.is_floating(column.type) and column.null_count == 0
             is_nan.append(bool(has_nan and pc.any(pc.is_nan(column)).as_py()))
         text = base64.b64encode(table.arrow.schema.serialize()).decode()

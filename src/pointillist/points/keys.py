@@ -1,5 +1,6 @@
 """Columns that no model learns: texts and long integers of which nearly every row has its own, and empty columns."""
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -18,16 +19,35 @@ MANY = 50
 """Values of a column that are no names or keys, however few the rows."""
 
 
+FEW = 10
+"""Most different texts of a column that are categories, though hardly any of them repeats."""
+
+
+def hardly_repeat(distinct: int, n_given: int) -> bool:
+    """Whether so many different texts of so many cells are numbers rather than categories, if most read as numbers."""
+    return distinct > FEW and (2 * distinct > n_given or distinct > MAX_CATEGORIES)
+
+
 def too_many(distinct: int, n_given: int) -> bool:
     """Whether so many different values of so many cells are names or keys rather than categories."""
     return distinct > MAX_CATEGORIES or (distinct > MANY and 2 * distinct > n_given)
 
 
 def few_words(texts: Sequence[str]) -> list[str]:
-    """Returns the texts that are no numbers, if most of them are; none if they are codes, such as 207 and 207a."""
+    """Returns the texts that are no numbers, if most of them are."""
     words = [text for text in texts if not is_numeral(text)]
-    are_codes = all(map(str.isalnum, texts)) and all(any(map(str.isdigit, word)) for word in words)
-    return words if 2 * len(words) < len(texts) and not are_codes else []
+    return words if 2 * len(words) < len(texts) else []
+
+
+def stray_words(texts: Sequence[str]) -> list[str]:
+    """Returns the few texts that are no numbers; none if they are codes, such as 207a and V57.1."""
+    words = few_words(texts)
+    return [] if all(map(_is_code, words)) else words
+
+
+def _is_code(text: str) -> bool:
+    """Whether a text consists of letters and digits, with points and hyphens between them."""
+    return bool(re.fullmatch(r"[\w.-]+", text) and re.search(r"\d", text) and re.search(r"[^\W\d_]", text))
 
 
 def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
@@ -101,6 +121,6 @@ def _of_categories(name: Any, column: Any, n_given: int) -> str | None:
         texts = column.unique().drop_null()
     if not too_many(len(texts), n_given):
         return None
-    if kind_of(texts.type) == "category" and few_words(texts.to_pylist()):
+    if kind_of(texts.type) == "category" and stray_words(texts.to_pylist()):
         return None
     return f"column {name!r} has {len(texts):,} different values in {len(column):,} rows, too many to learn"

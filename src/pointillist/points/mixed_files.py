@@ -104,24 +104,27 @@ def _csv(
     del batches
     if not form.has_names:
         _check_not_a_row(file.names, dict(zip(kept, texts, strict=True)), path)
-    columns, notes = {}, list[str]()
+    columns, marks, words = {}, list[str](), list[str]()
     for place in kept:
         name = file.names[place]
-        how: dict[str, Any] = {"is_label": name == label, "decimal": form.decimal, "notes": notes}
+        how: dict[str, Any] = {"is_label": name == label, "decimal": form.decimal, "notes": marks, "words": words}
         try:
             # What was read of a column goes before the next one is converted.
             columns[name] = typed(name, texts.pop(0), types.get(name), **how)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-    if notes:
-        more = f" and {len(notes) - _NOTED} more" if len(notes) > _NOTED else ""
-        warnings.warn(
-            f"{path}: columns are read as numbers without their marks: {', '.join(notes[:_NOTED])}{more}; "
-            "--type COLUMN=text keeps one as text",
-            UserWarning,
-            stacklevel=5,
-        )
+    _warn(path, "columns are read as numbers without their marks", marks, "--type COLUMN=text keeps one as text")
+    way_out = "clear such cells if they are missing; --type COLUMN=text says nothing"
+    _warn(path, "columns are read as categories, as some cells are no numbers", words, way_out)
     return pa.table(columns)
+
+
+def _warn(path: Path, what: str, examples: Sequence[str], way_out: str) -> None:
+    """Warns of columns in one line, if there are examples of them."""
+    if examples:
+        more = f" and {len(examples) - _NOTED} more" if len(examples) > _NOTED else ""
+        said = f"{path}: {what}: {', '.join(examples[:_NOTED])}{more}; {way_out}"
+        warnings.warn(said, UserWarning, stacklevel=6)
 
 
 def _check_not_a_row(names: Sequence[str], texts: "Mapping[int, pa.ChunkedArray]", path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.points.columns import shown
+from pointillist.points.keys import few_words, hardly_repeat
 from pointillist.points.marked import all_match, unmarked
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def typed(
     is_label: bool = False,
     decimal: str | None = None,
     notes: list[str] | None = None,
+    words: list[str] | None = None,
 ) -> Any:
     """Converts a column of text, null where cells are missing, to an Arrow array of what it stands for.
 
@@ -126,6 +128,7 @@ def typed(
         is_label: Whether the column holds labels.
         decimal: "." or "," if it is known which of them marks decimals.
         notes: Gets an example if marks are taken off the column's numbers.
+        words: Gets an example if the column is text because of a few cells, and the others are numbers.
 
     Raises:
         ValueError: If a cell is not of the type wanted, an integer is beyond 64 bits, or a comma may mean two things.
@@ -148,6 +151,10 @@ def typed(
     if wanted != "date" and not is_label:
         text, given = _without_marks(name, text, given, decimal, notes, is_number=wanted == "number")
     found = _as_wanted(name, text, given, wanted) if wanted else _as_found(name, text, given)
+    if found is None and words is not None:
+        different = given.unique()
+        some = [] if hardly_repeat(len(different), len(given)) else few_words(different.to_pylist())
+        words += [f"{shown(name)} ({shown(some[0])})"] if some else []
     return column if found is None else found
 
 
