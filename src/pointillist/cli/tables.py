@@ -188,6 +188,7 @@ def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str]
     for code, cells, field in zip(codec.encoding.columns, table.cells, table.arrow.schema, strict=True):
         kind = {"whole": "integer", "truth": "boolean", "category": "categories"}.get(kind_of(field.type))
         kind = "categories" if field.name in categorical else kind or kind_of(field.type)
+        kind = "date" if code.is_calendar else kind
         if code.categories is not None:
             seen = f"{len(code.categories)}: " + ", ".join(map(str, code.categories[:4]))
             seen += ", …" if len(code.categories) > 4 else ""

@@ -8,12 +8,13 @@ one more value of the token, or unknown.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pointillist.points.calendar_dates import are_dates, dates_after, dates_before, nearest_dates
 from pointillist.points.keys import MAX_CATEGORIES
 from pointillist.points.mixed import Cells
 from pointillist.points.names import name_from_json, name_to_json
@@ -53,6 +54,7 @@ class ColumnCode:
         step: Unit of which the distances of all dates from the first are multiples, such as a day; 0 for other columns.
         first: The first date.
         is_nominal: Whether its numbers stand for categories, as those of columns listed as categorical do.
+        is_calendar: Whether its integers are dates such as 20240320, so that 20240380 is no value of it.
     """
 
     name: Any
@@ -64,6 +66,7 @@ class ColumnCode:
     step: int = 0
     first: int = 0
     is_nominal: bool = False
+    is_calendar: bool = False
 
     @classmethod
     def fit(
@@ -93,11 +96,12 @@ class ColumnCode:
         if is_category or len(values) == 1 or (len(values) <= most and are_few(values, len(given))):
             return cls(name, None, values, None, missing, _decimals(values), *steps)
         atoms = values[_stand_out(counts, len(given))]
-        code = cls(name, None, atoms, None, missing, _decimals(values), *steps)
+        is_calendar = not cells.is_date and are_dates(values)
+        code = cls(name, None, atoms, None, missing, _decimals(values), *steps, is_calendar=is_calendar)
         others = given[~np.isin(given, atoms)]
         most = MAX_INTERVALS if share < UNEXPLAINED else 1
         scores = NormalScores.fit(others, code.unit, most) if len(others) else None
-        return cls(name, None, atoms, scores, missing, code.decimals, *steps)
+        return replace(code, scores=scores)
 
     @property
     def has_categories(self) -> bool:
@@ -232,12 +236,16 @@ class ColumnCode:
 
     def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Rounds numbers to the column's digits, or dates to its step."""
+        if self.is_calendar:
+            return nearest_dates(values)
         if self.step:
             return self.first + self.step * np.round((values - self.first) / self.step)
         return values if self.decimals is None else np.round(values, self.decimals)
 
     def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
         """Returns the nearest numbers with the column's digits or step that are not below bounds, or (-1) not above."""
+        if self.is_calendar:
+            return dates_after(bounds) if sign > 0 else dates_before(bounds)
         nearest = self.rounded(bounds)
         return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(nearest + sign * self.unit))
 
@@ -268,6 +276,7 @@ class ColumnCode:
             "step": self.step,
             "first": self.first,
             "is_nominal": self.is_nominal,
+            "is_calendar": self.is_calendar,
         }
 
     @classmethod
@@ -303,6 +312,7 @@ class ColumnCode:
             step,
             first,
             content["is_nominal"] is True,
+            content["is_calendar"] is True,
         )
         if code.n_values < 1:
             raise ValueError(f"column {name!r} has no values")

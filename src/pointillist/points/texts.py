@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.points.calendar_dates import are_dates
 from pointillist.points.columns import shown
 from pointillist.points.keys import few_words, hardly_repeat
 from pointillist.points.marked import all_match, unmarked
@@ -250,10 +251,16 @@ def _numbers(text: Any, given: Any) -> Any:
 
 
 def _dates(text: Any, given: Any) -> Any:
-    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these."""
+    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these.
+
+    Dates such as 20240320 become integers.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if all_match(given, r"^[0-9]{8}$") and are_dates(parsed(given)):
+        # They are written as integers, and stay such.
+        return pc.cast(text, pa.int64())
     first = given[0].as_py()
     if re.match(r"\d\d:", first):
         # Arrow reads times of day with a date alone.
