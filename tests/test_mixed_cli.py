@@ -543,3 +543,18 @@ def test_durations_of_csv_files_are_in_the_unit_of_the_model(run):
     assert code == 0, error
     code, shown, error = run("evaluate", "rows.csv", "t.parquet", "--json")
     assert code == 0 and json.loads(shown)["columns"], error
+
+
+def test_a_file_without_names_has_numbered_columns(files, tmp_path, capfd):
+    lines = (files / "pets.csv").read_text().splitlines()[1:]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    options = ("--out", tmp_path / "m", "--epochs", 1, *SMALL)
+    assert call("fit", tmp_path / "a.csv", *options) == 2
+    assert "looks like a row: " in (said := capfd.readouterr().err) and said.endswith("give --no-header if it is a row\n")
+    assert call("fit", tmp_path / "a.csv", "--no-header", *options) == 0
+    assert call("sample", tmp_path / "m", "-n", 20, "--where", "0=dog", "--out", tmp_path / "new.csv") == 0
+    rows = read_any(tmp_path / "new.csv", min_rows=1)
+    assert rows.names == tuple("012345") and set(rows.arrow["0"].to_pylist()) == {"dog"}
+    assert call("evaluate", tmp_path / "a.csv", tmp_path / "new.csv", "--no-header", "--json") == 0
+    assert call("impute", tmp_path / "m", tmp_path / "a.csv", "--no-header", "--out", tmp_path / "full.csv") == 0
+    assert len(read_any(tmp_path / "full.csv")) == N

@@ -1,6 +1,7 @@
 """CSV files of other forms: delimiters, encodings, and numbers with marks."""
 
 import gzip
+import re
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pointillist.points import CsvForm, read_any, read_mixed, read_table
+from pointillist.points.frames import mixed_table
 from pointillist.points.texts import typed
 
 N = 40
@@ -70,20 +72,49 @@ def test_commas_come_first(tmp_path, text):
 def test_commas_between_semicolons_may_be_decimal_marks_in_all_lines(tmp_path):
     path = write(tmp_path / "a.csv", "a,b;c,d\n1,5;2,5\n2,5;3,5\n")
     assert read_mixed(path).names == ("a", "b;c", "d")
-    with pytest.raises(ValueError, match=r"the first line must hold the names of the columns, but it .*: 1,5, 2,5$"):
+    with pytest.raises(ValueError, match=r"the first line must hold the names of the columns, but it .*: 1,5, 2,5; give"):
         read_any(write(tmp_path / "b.csv", "1,5;2,5\n2,5;3,5\n-,5;1,5\n"), form=CsvForm(decimal=","))
 
 
-def test_a_row_is_not_taken_for_names(tmp_path):
-    row = r"a\.csv: the first line must hold the names of the columns, but it looks like a row: 39, State-gov, 13$"
-    with pytest.raises(ValueError, match=row):
-        read_any(write(tmp_path / "a.csv", "39, State-gov, 13\n50, Private, 13\n38, State-gov, 9\n"))
-    years = write(tmp_path / "b.csv", "country,2020,2021\nA,2020,5\nB,3,4\n")
-    assert read_any(years).names == ("country", "2020", "2021")
-    answers = write(tmp_path / "d.csv", "who,1,2\nA,1,2\nB,2,1\n")
-    assert read_any(answers).names == ("who", "1", "2")
-    words = write(tmp_path / "c.csv", "kind,of\nkind,of\nA,B\n")
-    assert read_any(words).names == ("kind", "of")
+ROWS = {
+    "text that is there again": "39, State-gov, 13\n50, Private, 13\n38, State-gov, 9\n",
+    "a date and a number that is not there again": "70.5,Paris,2024-01-01\n71,Lyon,2024-01-02\n72.5,Rome,2024-02-02\n",
+    "a date": "Ann,2024-01-01\nBob,2024-01-02\n",
+    "a boolean among numbers": "1.5,true\n2,true\n3,false\n",
+    "a boolean and text": "a,true\nb,true\nc,false\n",
+    "a missing cell": "39,,Private\n50,1,Gov\n3,2,Private\n",
+    "a value twice": "7,7,Paris\n8,2,Lyon\n9,2,Lyon\n",
+    "numbers": "1,2\n3,4\n",
+}
+NAMES = {
+    "years": "country,2020,2021\nA,2020,5\nB,3,4\n",
+    "answers": "who,1,2\nA,1,2\nB,2,1\n",
+    "words": "kind,of\nkind,of\nA,B\n",
+    "an index of pandas": ",0,1,c\n0,1.5,2,a\n1,3,4,b\n",
+    "days": "shop,2024-01-01,2024-01-02\nA,1,2\nB,3,4\n",
+    "a date of dates": "date,x\n2024-01-01,1\n2024-01-02,2\n",
+}
+
+
+@pytest.mark.parametrize("text", ROWS.values(), ids=ROWS)
+def test_a_row_is_not_taken_for_names(tmp_path, text):
+    fields = [field.strip() for field in text.split("\n")[0].split(",")]
+    path, shown = write(tmp_path / "a.csv", "\n" + text), re.escape(", ".join(fields))
+    with pytest.raises(ValueError, match=rf"must hold the names of the columns, but it .*: {shown}; give --no-header if"):
+        read_any(path)
+    table = mixed_table(read_any(path, form=CsvForm(has_names=False)))
+    assert table.names == tuple("012")[: len(fields)] and len(table) == text.count("\n")
+
+
+@pytest.mark.parametrize("text", NAMES.values(), ids=NAMES)
+def test_names_may_look_like_values(tmp_path, text):
+    assert mixed_table(read_any(write(tmp_path / "a.csv", text))).names == tuple(text.split("\n")[0].split(","))
+
+
+def test_a_table_of_numbers_without_names(tmp_path):
+    path = write(tmp_path / "a.csv", "1.5,2\n3,4\n5,6\n")
+    table = read_table(path, "1", form=CsvForm(has_names=False))
+    assert table.rows.tolist() == [[1.5], [3], [5]] and table.label.values.tolist() == [2, 4, 6]
 
 
 def test_commas_in_names_and_numbers_between_semicolons(tmp_path):

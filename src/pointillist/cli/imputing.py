@@ -33,6 +33,7 @@ def impute(
     delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
     encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
     decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
+    no_header: Annotated[bool, choices.no_header("TABLE")] = False,
     seed: Annotated[int, choices.seed("Same seed, same cells.")] = 0,
 ) -> None:
     """Fills the missing cells of a table, each row's given its other cells; all others stay as they are."""
@@ -57,7 +58,7 @@ def impute(
     check_apart(out, table)
     check_apart(out, model, "the model")
     fitted = load_model(model)
-    form = form_of(delimiter, encoding, decimal)
+    form = form_of(delimiter, encoding, decimal, no_header)
     others: Literal["text", "typed"] = "text" if ending_of(out).startswith(".csv") else "typed"
     codec, rows = fitted.codec, mixed_table(read_for(fitted, table, form, others=others))
     labels = labels_in(fitted, rows)

@@ -86,6 +86,7 @@ def fit(
     delimiter: Annotated[str | None, choices.delimiter()] = None,
     encoding: Annotated[str | None, choices.encoding()] = None,
     decimal: Annotated[str | None, choices.decimal()] = None,
+    no_header: Annotated[bool, choices.no_header()] = False,
     epsilon: Annotated[
         float | None, typer.Option(help="ε of a differentially private fit, for one row more or less; needs --domain.")
     ] = None,
@@ -159,7 +160,7 @@ def fit(
     if is_private and checkpoint is not None:
         raise ValueError("--checkpoint: a private fit keeps no state, which would tell of single rows: leave it out")
     chosen = categorical or []
-    form, types = form_of(delimiter, encoding, decimal), types_of(type or ())
+    form, types = form_of(delimiter, encoding, decimal, no_header), types_of(type or ())
     console = Console(stderr=True, quiet=quiet)
     with waiting(console, f"reading {data}", is_shown=not quiet):
         table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(chosen) or is_private, form=form)

@@ -40,13 +40,14 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
     return types
 
 
-def form_of(delimiter: str | None, encoding: str | None, decimal: str | None) -> CsvForm:
+def form_of(delimiter: str | None, encoding: str | None, decimal: str | None, no_header: bool) -> CsvForm:
     """Returns what options say of the form of a CSV file; a tab may be called by its name.
 
     Raises:
         ValueError: If one of them cannot be used.
     """
-    return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal)
+    has_names = False if no_header else None
+    return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal, has_names)
 
 
 def read_for(
@@ -85,7 +86,7 @@ def read_for(
         drop = []
     types = {name: kind for name, kind in types.items() if name not in drop}
     label = None if model.label_place is None or own is None else own[model.label_place].strip()
-    if is_csv and full and full.keys() - {unread, label} <= {*names}:
+    if is_csv and form.has_names is None and full and full.keys() - {unread, label} <= {*names}:
         form = replace(form, has_names=True)
     table = read_any(path, drop=drop, types=types, is_mixed=True, min_rows=1, form=form)
     if all(name == own for name, own in full.items()) or not isinstance(table, MixedTable):

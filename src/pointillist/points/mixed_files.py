@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pointillist.files import check_regular, naming
 from pointillist.points.columns import check_distinct, check_enough, listed, shown
-from pointillist.points.csv_files import CsvFile, check_header, has_number
+from pointillist.points.csv_files import CsvFile, check_header, has_number, without_names
 from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
 from pointillist.points.limits import check_parquet, check_unpacked
 from pointillist.points.mixed import MixedTable, kind_of, refusal
-from pointillist.points.texts import TYPES, typed
+from pointillist.points.texts import MISSING, TYPES, typed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,6 +94,7 @@ def _csv(
     form: CsvForm,
 ) -> "pa.Table":
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     file = CsvFile(path, form)
     check_header(file.names, path, form)
@@ -102,8 +103,9 @@ def _csv(
     batches = [batch.select(kept) for batch in file.batches()]
     texts = [pa.chunked_array([batch.column(i) for batch in batches], pa.string()) for i in range(len(kept))]
     del batches
-    if not form.has_names:
-        _check_not_a_row(file.names, dict(zip(kept, texts, strict=True)), path)
+    named = {file.names[place]: text for place, text in zip(kept, texts, strict=True)}
+    repeated = [name for name, text in named.items() if pc.any(pc.equal(pc.ascii_trim_whitespace(text), name)).as_py()]
+    del named
     columns, marks, words = {}, list[str](), list[str]()
     for place in kept:
         name = file.names[place]
@@ -113,6 +115,8 @@ def _csv(
             columns[name] = typed(name, texts.pop(0), types.get(name), **how)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+    if form.has_names is None:
+        _check_not_a_row(file.names, columns, repeated, path)
     _warn(path, "columns are read as numbers without their marks", marks, "--type COLUMN=text keeps one as text")
     way_out = "clear such cells if they are missing; --type COLUMN=text says nothing"
     _warn(path, "columns are read as categories, as some cells are no numbers", words, way_out)
@@ -127,24 +131,34 @@ def _warn(path: Path, what: str, examples: Sequence[str], way_out: str) -> None:
         warnings.warn(said, UserWarning, stacklevel=6)
 
 
-def _check_not_a_row(names: Sequence[str], texts: "Mapping[int, pa.ChunkedArray]", path: Path) -> None:
-    """Raises a ValueError if the first line looks like a row: a number in it, and most of it again in the same columns.
+def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated: Sequence[str], path: Path) -> None:
+    """Raises a ValueError if the first line looks like a row.
 
-    Some of what is there again must be no number: answers from 1 to 5 may stand in columns named 1 to 5.
+    In all columns of numbers, dates and booleans, it holds such a value or none; and one of them is a date or a
+    boolean, or the first line's text is a cell of its column too. Years may be names, and so may answers from 1 to 5.
 
     Args:
         names: What the first line holds.
-        texts: The columns that are kept, by their places.
+        columns: The columns that are kept.
+        repeated: Names that are a cell of their column.
         path: The file.
     """
-    import pyarrow.compute as pc
+    kinds = {name: kind_of(column.type) for name, column in columns.items()}
+    of_values = [name for name, kind in kinds.items() if kind != "category" and name.lower() not in MISSING]
+    are_told = {kinds[name] for name in of_values} & {"date", "truth"} or any(
+        kinds[name] == "category" for name in repeated
+    )
+    if of_values and are_told and all(_is_value(name, kinds[name]) for name in of_values):
+        raise without_names(names, path, "looks like a row")
 
-    if any(map(has_number, names)):
-        again = [i for i in texts if pc.any(pc.equal(pc.ascii_trim_whitespace(texts[i]), names[i])).as_py()]
-        if len(again) > len(texts) / 2 and not all(has_number(names[i]) for i in again):
-            raise ValueError(
-                f"{path}: the first line must hold the names of the columns, but it looks like a row: {listed(names)}"
-            )
+
+def _is_value(text: str, kind: str) -> bool:
+    """Whether a text can be read as a value of a kind of column."""
+    import pyarrow as pa
+
+    if kind in ("number", "whole"):
+        return has_number(text)
+    return kind_of(typed("", pa.chunked_array([[text]]), decimal=".").type) == kind
 
 
 def _parquet(path: Path, asked: Sequence[str], drop: Sequence[str], types: Mapping[str, str]) -> "pa.Table":
