@@ -555,6 +555,6 @@ def test_a_file_without_names_has_numbered_columns(files, tmp_path, capfd):
     assert call("sample", tmp_path / "m", "-n", 20, "--where", "0=dog", "--out", tmp_path / "new.csv") == 0
     rows = read_any(tmp_path / "new.csv", min_rows=1)
     assert rows.names == tuple("012345") and set(rows.arrow["0"].to_pylist()) == {"dog"}
-    assert call("evaluate", tmp_path / "a.csv", tmp_path / "new.csv", "--no-header", "--json") == 0
+    assert call("evaluate", tmp_path / "new.csv", tmp_path / "a.csv", "--no-header", "--json") == 0
     assert call("impute", tmp_path / "m", tmp_path / "a.csv", "--no-header", "--out", tmp_path / "full.csv") == 0
     assert len(read_any(tmp_path / "full.csv")) == N

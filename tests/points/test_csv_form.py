@@ -8,9 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pointillist.points import CsvForm, read_any, read_mixed, read_table
+from pointillist import Diffusion
+from pointillist.models.headings import forms
+from pointillist.points import CsvForm, TableWriter, read_any, read_mixed, read_table
 from pointillist.points.frames import mixed_table
 from pointillist.points.texts import typed
+from pointillist.points.time_forms import written
 
 N = 40
 PLAIN = "größe,name\n" + "".join(f"{i / 2},{'Köln' if i % 2 else 'Bern'}\n" for i in range(N))
@@ -170,7 +173,7 @@ MARKED = {
 
 @pytest.mark.parametrize("texts,decimal,expected", MARKED.values(), ids=MARKED)
 def test_marks_are_taken_off(texts, decimal, expected):
-    notes = []
+    notes = {}
     found = typed("x", pa.chunked_array([[*texts, None]]), decimal=decimal, notes=notes)
     assert found.to_pylist() == [*expected, None] and len(notes) == 1
     whole = all(float(each).is_integer() for each in expected) and not any("." in t and "," in t for t in texts)
@@ -205,7 +208,7 @@ def test_a_point_that_is_no_mark_of_thousands_is_refused():
 
 
 def test_what_has_no_marks_is_no_news():
-    notes = []
+    notes = {}
     assert typed("x", pa.chunked_array([["1", "20"]]), decimal=",", notes=notes).to_pylist() == [1, 20]
     assert typed("x", pa.chunked_array([["02139", "10115"]]), decimal=",", notes=notes)[0].as_py() == "02139"
     assert not notes
@@ -239,3 +242,42 @@ def test_a_category_among_whose_cells_are_numbers_is_said(tmp_path):
     with warnings.catch_warnings(action="error"):
         assert columns(read_any(path, types={"code": "text"}))["code"] == codes
         assert columns(read_any(write(tmp_path / "b.csv", "size\nS\nM\n38\n")))["size"] == ["S", "M", "38"]
+
+
+MOMENTS = {
+    "minutes": ["13:45", "00:05", "23:59"],
+    "seconds": ["13:45:00", "00:05:30", "23:59:59"],
+    "minutes of days": ["2024-03-20 13:45", "2024-03-21 00:00", "2024-03-22 07:30"],
+    "of ISO 8601": ["2024-03-20T13:45:10", "2024-03-21T00:00:00", "2024-03-22T07:30:00"],
+    "an offset": ["2024-03-20T13:45:10+02:00", "2024-03-21T00:00:00+02:00", "2024-03-22T07:30:00+02:00"],
+    "minutes with an offset": ["2024-03-20T13:45-0330", "2024-03-21T00:00-0330", "2024-03-22T07:30-0330"],
+    "an offset of hours": ["2024-03-20 13:45:10+02", "2024-03-21 00:00:00+02", "2024-03-22 07:30:00+02"],
+    "UTC": ["2024-03-20T13:45:10Z", "2024-03-21T00:00:00Z", "2024-03-22T07:30:00Z"],
+    "days": ["2024-03-20", "2024-03-21", "2024-03-22"],
+}
+
+
+@pytest.mark.parametrize("texts", MOMENTS.values(), ids=MOMENTS)
+def test_times_are_written_as_they_were(tmp_path, texts):
+    path = write(tmp_path / "a.csv", "when,x\n" + "".join(f"{each},a\n" for each in [*texts * 3, ""]))
+    model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(read_any(path)).model_
+    rows = model.codec.restore(model.codec.decode(np.zeros((0, model.codec.width)), {}, slice(0)))
+    assert rows.schema.field("when").type == read_any(path).arrow.schema.field("when").type
+    given = read_any(path).arrow
+    for ending in (".csv", ".csv.gz", ".parquet"):
+        new = tmp_path / f"new{ending}"
+        with TableWriter(new, given.column_names, given.schema.types, len(given), forms(model)) as writer:
+            writer.write(given.columns)
+        assert read_any(new).arrow["when"].to_pylist() == given["when"].to_pylist()
+    assert (tmp_path / "new.csv").read_text().replace('"', "") == path.read_text()
+
+
+def test_a_time_is_not_cut_to_the_form_of_the_others():
+    assert written(pa.array([60, 90], pa.time32("s")), "%H:%M").to_pylist() == ["00:01:00", "00:01:30"]
+
+
+def test_times_of_several_offsets_are_read_as_utc(tmp_path):
+    path = write(tmp_path / "a.csv", "when,x\n2024-03-20T13:45:00+02:00,a\n2024-03-20T13:45:00+01:00,b\n")
+    with pytest.warns(UserWarning, match=r"a\.csv: times have several offsets from UTC and are read as UTC: 'when'"):
+        found = read_any(path).arrow["when"]
+    assert str(found.type) == "timestamp[s, tz=UTC]" and [each.as_py().hour for each in found] == [11, 12]

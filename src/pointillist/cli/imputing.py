@@ -45,6 +45,7 @@ def impute(
     from pointillist.files import check_apart, check_place
     from pointillist.models.filling import check_statistic, imputed, imputed_numbers
     from pointillist.models.given_numbers import rows_with_gaps
+    from pointillist.models.headings import forms
     from pointillist.models.saving import load_model
     from pointillist.points import TableWriter
     from pointillist.points.endings import ending_of
@@ -83,7 +84,8 @@ def impute(
     type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in beside.items()}
     numbered = [free_name(["draw"], names)] if draws > 1 else []
     types_written = [*(["int64"] * len(numbered)), *(type_of[name] for name in names)]
-    with TableWriter(out, [*numbered, *names], types_written, draws * len(rows)) as writer:
+    kept = {name: form for name, form in forms(fitted).items() if name not in beside}
+    with TableWriter(out, [*numbered, *names], types_written, draws * len(rows), kept) as writer:
         for number, filled in enumerate(tables, 1):
             columns = dict(zip(own, codec.columns(filled), strict=True)) | beside
             if missing:

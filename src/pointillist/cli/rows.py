@@ -280,7 +280,7 @@ def sample(
     from pointillist.engine.cluster import check_engine
     from pointillist.files import check_apart
     from pointillist.models.drawing import Draw
-    from pointillist.models.headings import headings
+    from pointillist.models.headings import forms, headings
     from pointillist.models.request import Request
     from pointillist.models.saving import load_model
     from pointillist.points import TableWriter, read_table
@@ -324,7 +324,8 @@ def sample(
     draw = Draw(fitted, request)
     console = Console(stderr=True)
     failing = nullcontext() if reward is None else told(reward)
-    with failing, TableWriter(out, *headings(fitted), n_rows) as writer, Bar(console, n_rows) as bar:
+    written = TableWriter(out, *headings(fitted), n_rows, forms(fitted))
+    with failing, written as writer, Bar(console, n_rows) as bar:
         bar.say("sampling")
         for part, labels in draw.parts(engine, address):
             columns = fitted.codec.columns(part)

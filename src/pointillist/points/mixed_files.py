@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointillist.files import check_regular, naming
+from pointillist.points import time_forms
 from pointillist.points.columns import check_distinct, check_enough, listed, shown
 from pointillist.points.csv_files import CsvFile, check_header, has_number, without_names
 from pointillist.points.csv_form import NOTHING_SAID, CsvForm
@@ -106,21 +107,24 @@ def _csv(
     named = {file.names[place]: text for place, text in zip(kept, texts, strict=True)}
     repeated = [name for name, text in named.items() if pc.any(pc.equal(pc.ascii_trim_whitespace(text), name)).as_py()]
     del named
-    columns, marks, words = {}, list[str](), list[str]()
+    columns, forms, notes = {}, dict[str, str](), dict[tuple[str, str], list[str]]()
     for place in kept:
         name = file.names[place]
-        how: dict[str, Any] = {"is_label": name == label, "decimal": form.decimal, "notes": marks, "words": words}
+        how: dict[str, Any] = {"is_label": name == label, "decimal": form.decimal, "notes": notes}
         try:
             # What was read of a column goes before the next one is converted.
-            columns[name] = typed(name, texts.pop(0), types.get(name), **how)
+            text = texts.pop(0)
+            columns[name] = typed(name, text, types.get(name), **how)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        if kind_of(columns[name].type) == "date":
+            given = pc.ascii_trim_whitespace(text).filter(columns[name].is_valid())
+            forms |= {name: found} if (found := time_forms.form_of(given)) else {}
     if form.has_names is None:
         _check_not_a_row(file.names, columns, repeated, path)
-    _warn(path, "columns are read as numbers without their marks", marks, "--type COLUMN=text keeps one as text")
-    way_out = "clear such cells if they are missing; --type COLUMN=text says nothing"
-    _warn(path, "columns are read as categories, as some cells are no numbers", words, way_out)
-    return pa.table(columns)
+    for (what, way_out), examples in notes.items():
+        _warn(path, what, examples, way_out)
+    return time_forms.with_forms(pa.table(columns), forms)
 
 
 def _warn(path: Path, what: str, examples: Sequence[str], way_out: str) -> None:

@@ -19,6 +19,7 @@ from pointillist.points.calendar_dates import are_dates
 from pointillist.points.columns import shown
 from pointillist.points.keys import few_words, hardly_repeat
 from pointillist.points.marked import all_match, unmarked
+from pointillist.points.time_forms import offset_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +31,14 @@ MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
 TRUTHS = ("true", "false")
 TYPES = ("text", "integer", "number", "date")
 """Types that a user may declare a column of a file to have."""
+
+MARKS = "columns are read as numbers without their marks", "--type COLUMN=text keeps one as text"
+WORDS = (
+    "columns are read as categories, as some cells are no numbers",
+    "clear such cells if they are missing; --type COLUMN=text says nothing",
+)
+OFFSETS = "times have several offsets from UTC and are read as UTC", "--type COLUMN=text keeps one as text"
+"""What is said of columns, and the way out."""
 
 _NUMBER_PATTERN = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf(inity)?))"
 NUMBER = re.compile(_NUMBER_PATTERN, re.ASCII)
@@ -117,8 +126,7 @@ def typed(
     *,
     is_label: bool = False,
     decimal: str | None = None,
-    notes: list[str] | None = None,
-    words: list[str] | None = None,
+    notes: dict[tuple[str, str], list[str]] | None = None,
 ) -> Any:
     """Converts a column of text, null where cells are missing, to an Arrow array of what it stands for.
 
@@ -128,8 +136,8 @@ def typed(
         wanted: One of `TYPES` if the user names one; by default, the type that fits all cells.
         is_label: Whether the column holds labels.
         decimal: "." or "," if it is known which of them marks decimals.
-        notes: Gets an example if marks are taken off the column's numbers.
-        words: Gets an example if the column is text because of a few cells, and the others are numbers.
+        notes: Gets an example, below what is to be said, if marks are taken off the column's numbers, if it is text
+            because of a few cells and the others are numbers, and if its times have several offsets.
 
     Raises:
         ValueError: If a cell is not of the type wanted, an integer is beyond 64 bits, or a comma may mean two things.
@@ -152,15 +160,23 @@ def typed(
     if wanted != "date" and not is_label:
         text, given = _without_marks(name, text, given, decimal, notes, is_number=wanted == "number")
     found = _as_wanted(name, text, given, wanted) if wanted else _as_found(name, text, given)
-    if found is None and words is not None:
+    if notes is not None and found is None:
         different = given.unique()
-        some = [] if hardly_repeat(len(different), len(given)) else few_words(different.to_pylist())
-        words += [f"{shown(name)} ({shown(some[0])})"] if some else []
+        if not hardly_repeat(len(different), len(given)) and (few := few_words(different.to_pylist())):
+            notes.setdefault(WORDS, []).append(f"{shown(name)} ({shown(few[0])})")
+    if notes is not None and getattr(getattr(found, "type", None), "tz", None) == "UTC" and not all_match(given, "Z$"):
+        notes.setdefault(OFFSETS, []).append(f"{shown(name)} ({shown(given[0].as_py())})")
     return column if found is None else found
 
 
 def _without_marks(
-    name: str, text: Any, given: Any, decimal: str | None, notes: list[str] | None, *, is_number: bool
+    name: str,
+    text: Any,
+    given: Any,
+    decimal: str | None,
+    notes: dict[tuple[str, str], list[str]] | None,
+    *,
+    is_number: bool,
 ) -> tuple[Any, Any]:
     """Texts as they are, or, if they are numbers with marks, without these."""
     # A point marks decimals under --decimal , in a column that is said to hold numbers.
@@ -173,7 +189,7 @@ def _without_marks(
         return text, given
     plain, example = found
     if notes is not None and not plain(given).equals(given):
-        notes.append(example)
+        notes.setdefault(MARKS, []).append(example)
     return plain(text), plain(given)
 
 
@@ -273,7 +289,9 @@ def _dates(text: Any, given: Any) -> Any:
     kinds = [pa.date32(), *(pa.timestamp(unit) for unit in ("s", "us", "ns"))]
     for kind in [*kinds, *(pa.timestamp(unit, "UTC") for unit in ("s", "us", "ns"))]:
         try:
-            return pc.cast(text, kind)
+            found = pc.cast(text, kind)
         except pa.ArrowInvalid:
             continue
+        zone = None if kind in kinds else offset_of(given)
+        return found if zone is None else found.cast(pa.timestamp(kind.unit, zone))
     return None
