@@ -1,5 +1,6 @@
 """`python -m pointillist` is the command `pointillist`."""
 
+import os
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
     """Raises a KeyboardInterrupt, but after an import that is under way, which may swallow it or be left half done."""
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            again = threading.Timer(_AGAIN_SECONDS, signal.raise_signal, [signal.SIGINT])
+            again = threading.Timer(_AGAIN_SECONDS, os.kill, [os.getpid(), signal.SIGINT])
             again.daemon = True
             again.start()
             return

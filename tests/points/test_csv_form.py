@@ -5,6 +5,7 @@ import re
 import warnings
 
 import numpy as np
+import pandas
 import pyarrow as pa
 import pytest
 
@@ -12,7 +13,7 @@ from pointillist import Diffusion
 from pointillist.models.headings import forms
 from pointillist.points import CsvForm, TableWriter, read_any, read_mixed, read_table
 from pointillist.points.frames import mixed_table
-from pointillist.points.texts import typed
+from pointillist.points.texts import Notes, typed
 from pointillist.points.time_forms import written
 
 N = 40
@@ -173,9 +174,9 @@ MARKED = {
 
 @pytest.mark.parametrize("texts,decimal,expected", MARKED.values(), ids=MARKED)
 def test_marks_are_taken_off(texts, decimal, expected):
-    notes = {}
+    notes = Notes()
     found = typed("x", pa.chunked_array([[*texts, None]]), decimal=decimal, notes=notes)
-    assert found.to_pylist() == [*expected, None] and len(notes) == 1
+    assert found.to_pylist() == [*expected, None] and len(notes.said) == 1
     whole = all(float(each).is_integer() for each in expected) and not any("." in t and "," in t for t in texts)
     assert pa.types.is_integer(found.type) == (whole and texts != ["0,125"])
 
@@ -208,10 +209,10 @@ def test_a_point_that_is_no_mark_of_thousands_is_refused():
 
 
 def test_what_has_no_marks_is_no_news():
-    notes = {}
+    notes = Notes()
     assert typed("x", pa.chunked_array([["1", "20"]]), decimal=",", notes=notes).to_pylist() == [1, 20]
     assert typed("x", pa.chunked_array([["02139", "10115"]]), decimal=",", notes=notes)[0].as_py() == "02139"
-    assert not notes
+    assert not notes.said
 
 
 def test_labels_stay_as_they_are():
@@ -281,3 +282,29 @@ def test_times_of_several_offsets_are_read_as_utc(tmp_path):
     with pytest.warns(UserWarning, match=r"a\.csv: times have several offsets from UTC and are read as UTC: 'when'"):
         found = read_any(path).arrow["when"]
     assert str(found.type) == "timestamp[s, tz=UTC]" and [each.as_py().hour for each in found] == [11, 12]
+
+
+def test_a_point_beside_decimal_commas_is_named(tmp_path):
+    path = write(tmp_path / "a.csv", "price;lat;name\n1.234,50;52.514;a\n7,25;4.125;b\n")
+    said = "column 'lat' holds numbers such as '52.514', whose point may mark decimals or thousands, as column 'price' has"
+    with pytest.raises(ValueError, match=said):
+        read_any(path)
+    with pytest.warns(UserWarning, match="without their marks"):
+        assert columns(read_any(path, types={"lat": "number"}))["lat"] == [52.514, 4.125]
+        assert columns(read_any(path, form=CsvForm(decimal=",")))["lat"] == [52514, 4125]
+    for other in ("52.51", "0.514"):
+        path.write_text(f"price;lat;name\n1.234,50;{other};a\n7,25;4.125;b\n")
+        with pytest.warns(UserWarning, match="without their marks"):
+            assert columns(read_any(path))["lat"] == [float(other), 4.125]
+    assert typed("x", pa.chunked_array([["52.514", "1.234,50"]])).to_pylist() == [52514, 1234.5]
+
+
+def test_words_that_pandas_reads_as_missing_are_missing(tmp_path):
+    words = ["None", "NA", "null", "NaN", "<NA>", "n/a", "#N/A", ""]
+    path = write(tmp_path / "a.csv", "x,y\n" + "".join(f"{word},{i}.5\n" for i, word in enumerate([*words, "none", "a"])))
+    assert columns(read_any(path))["x"] == [None] * 8 + ["none", "a"]
+    assert pandas.read_csv(path)["x"].isna().tolist() == [True] * 8 + [False] * 2
+    path.write_text('x,y\n"None",1\nNone,2\n')
+    assert columns(read_any(path))["x"] == ["None", None]
+    path.write_text('x,y\n"None",a\n2,b\n')
+    assert columns(read_any(path))["x"] == [None, 2]

@@ -13,7 +13,7 @@ from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
 from pointillist.points.limits import check_parquet, check_unpacked
 from pointillist.points.mixed import MixedTable, kind_of, refusal
-from pointillist.points.texts import MISSING, TYPES, typed
+from pointillist.points.texts import MISSING, TYPES, Notes, typed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +47,8 @@ def read_mixed(
         OSError: If it cannot be opened.
 
     Warns:
-        UserWarning: If marks such as a percent sign or a decimal comma are taken off numbers.
+        UserWarning: If marks such as a percent sign or a decimal comma are taken off numbers, if a column is text because
+            of a few cells, or if times have several offsets from UTC.
     """
     import pyarrow as pa
 
@@ -107,7 +108,7 @@ def _csv(
     named = {file.names[place]: text for place, text in zip(kept, texts, strict=True)}
     repeated = [name for name, text in named.items() if pc.any(pc.equal(pc.ascii_trim_whitespace(text), name)).as_py()]
     del named
-    columns, forms, notes = {}, dict[str, str](), dict[tuple[str, str], list[str]]()
+    columns, forms, notes = {}, dict[str, str](), Notes()
     for place in kept:
         name = file.names[place]
         how: dict[str, Any] = {"is_label": name == label, "decimal": form.decimal, "notes": notes}
@@ -120,9 +121,13 @@ def _csv(
         if kind_of(columns[name].type) == "date":
             given = pc.ascii_trim_whitespace(text).filter(columns[name].is_valid())
             forms |= {name: found} if (found := time_forms.form_of(given)) else {}
+    try:
+        notes.check()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if form.has_names is None:
         _check_not_a_row(file.names, columns, repeated, path)
-    for (what, way_out), examples in notes.items():
+    for (what, way_out), examples in notes.said.items():
         _warn(path, what, examples, way_out)
     return time_forms.with_forms(pa.table(columns), forms)
 
