@@ -551,7 +551,8 @@ def test_a_file_without_names_has_numbered_columns(files, tmp_path, capfd):
     (tmp_path / "a.csv").write_text("\n".join(lines))
     options = ("--out", tmp_path / "m", "--epochs", 1, *SMALL)
     assert call("fit", tmp_path / "a.csv", *options) == 2
-    assert "looks like a row: " in (said := capfd.readouterr().err) and said.endswith("give --no-header if it is a row\n")
+    said = capfd.readouterr().err
+    assert "looks like a row: " in said and said.endswith("give --no-header if it is a row\n")
     assert call("fit", tmp_path / "a.csv", "--no-header", *options) == 0
     assert call("sample", tmp_path / "m", "-n", 20, "--where", "0=dog", "--out", tmp_path / "new.csv") == 0
     rows = read_any(tmp_path / "new.csv", min_rows=1)

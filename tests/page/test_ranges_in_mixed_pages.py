@@ -221,4 +221,6 @@ def test_dates_that_are_integers_are_rounded_as_in_python(mixed_model, page_of):
       return values.map((value) => [bounded(column, value, 1), bounded(column, value, -1), column.round(value)]);
     }"""
     found = np.array(page_of(mixed_model).evaluate(script, values.tolist()))
-    np.testing.assert_array_equal(found.T, [code.bounded(values, 1.0), code.bounded(values, -1.0), code.rounded(values)])
+    np.testing.assert_array_equal(
+        found.T, [code.bounded(values, 1.0), code.bounded(values, -1.0), code.rounded(values)]
+    )

@@ -76,7 +76,9 @@ def test_commas_come_first(tmp_path, text):
 def test_commas_between_semicolons_may_be_decimal_marks_in_all_lines(tmp_path):
     path = write(tmp_path / "a.csv", "a,b;c,d\n1,5;2,5\n2,5;3,5\n")
     assert read_mixed(path).names == ("a", "b;c", "d")
-    with pytest.raises(ValueError, match=r"the first line must hold the names of the columns, but it .*: 1,5, 2,5; give"):
+    with pytest.raises(
+        ValueError, match=r"the first line must hold the names .*, but it holds numbers: 1,5, 2,5; give"
+    ):
         read_any(write(tmp_path / "b.csv", "1,5;2,5\n2,5;3,5\n-,5;1,5\n"), form=CsvForm(decimal=","))
 
 
@@ -104,7 +106,7 @@ NAMES = {
 def test_a_row_is_not_taken_for_names(tmp_path, text):
     fields = [field.strip() for field in text.split("\n")[0].split(",")]
     path, shown = write(tmp_path / "a.csv", "\n" + text), re.escape(", ".join(fields))
-    with pytest.raises(ValueError, match=rf"must hold the names of the columns, but it .*: {shown}; give --no-header if"):
+    with pytest.raises(ValueError, match=rf"must hold the names of .*, but it .*: {shown}; give --no-header if"):
         read_any(path)
     table = mixed_table(read_any(path, form=CsvForm(has_names=False)))
     assert table.names == tuple("012")[: len(fields)] and len(table) == text.count("\n")
@@ -286,7 +288,9 @@ def test_times_of_several_offsets_are_read_as_utc(tmp_path):
 
 def test_a_point_beside_decimal_commas_is_named(tmp_path):
     path = write(tmp_path / "a.csv", "price;lat;name\n1.234,50;52.514;a\n7,25;4.125;b\n")
-    said = "column 'lat' holds numbers such as '52.514', whose point may mark decimals or thousands, as column 'price' has"
+    said = (
+        r"column 'lat' holds numbers such as '52\.514', whose point may mark .*, as column 'price' has decimal commas"
+    )
     with pytest.raises(ValueError, match=said):
         read_any(path)
     with pytest.warns(UserWarning, match="without their marks"):
@@ -301,7 +305,8 @@ def test_a_point_beside_decimal_commas_is_named(tmp_path):
 
 def test_words_that_pandas_reads_as_missing_are_missing(tmp_path):
     words = ["None", "NA", "null", "NaN", "<NA>", "n/a", "#N/A", ""]
-    path = write(tmp_path / "a.csv", "x,y\n" + "".join(f"{word},{i}.5\n" for i, word in enumerate([*words, "none", "a"])))
+    lines = [f"{word},{i}.5\n" for i, word in enumerate([*words, "none", "a"])]
+    path = write(tmp_path / "a.csv", "x,y\n" + "".join(lines))
     assert columns(read_any(path))["x"] == [None] * 8 + ["none", "a"]
     assert pandas.read_csv(path)["x"].isna().tolist() == [True] * 8 + [False] * 2
     path.write_text('x,y\n"None",1\nNone,2\n')

@@ -6,10 +6,10 @@ import polars
 import pyarrow as pa
 import pytest
 
+from pointillist import Diffusion
 from pointillist.evaluation.sides import columns_of
 from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import Hyperparameters
-from pointillist import Diffusion
 from pointillist.points import MixedTable, Table, read_any
 from pointillist.points.keys import few_words, stray_words, without_keys
 from pointillist.points.layout import Layout

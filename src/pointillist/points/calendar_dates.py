@@ -1,4 +1,4 @@
-"""Dates that are written as integers, such as 20240320: which integers are dates, and which dates are next to others."""
+"""Dates that are written as integers, such as 20240320: which integers are dates, and which dates are nearest."""
 
 import numpy as np
 from jaxtyping import Float

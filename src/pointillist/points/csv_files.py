@@ -150,8 +150,8 @@ def check_header(names: Sequence[str], path: Path, form: CsvForm) -> None:
 def without_names(names: Sequence[str], path: Path, what: str) -> ValueError:
     """An error about a file whose first line holds something else than names."""
     return ValueError(
-        f"{path}: the first line must hold the names of the columns, but it {what}: {listed(names)}; give --no-header if "
-        "it is a row"
+        f"{path}: the first line must hold the names of the columns, but it {what}: {listed(names)}; give --no-header "
+        "if it is a row"
     )
 
 

@@ -47,8 +47,8 @@ def read_mixed(
         OSError: If it cannot be opened.
 
     Warns:
-        UserWarning: If marks such as a percent sign or a decimal comma are taken off numbers, if a column is text because
-            of a few cells, or if times have several offsets from UTC.
+        UserWarning: If marks such as a percent sign or a decimal comma are taken off numbers, if a column is text
+            because of a few cells, or if times have several offsets from UTC.
     """
     import pyarrow as pa
 

@@ -175,8 +175,8 @@ def typed(
         wanted: One of `TYPES` if the user names one; by default, the type that fits all cells.
         is_label: Whether the column holds labels.
         decimal: "." or "," if it is known which of them marks decimals.
-        notes: Gets what there is to say of the column: that marks are taken off its numbers, that it is text because of a
-            few cells and the others are numbers, or that its times have several offsets.
+        notes: Gets what there is to say of the column: that marks are taken off its numbers, that it is text because
+            of a few cells and the others are numbers, or that its times have several offsets.
 
     Raises:
         ValueError: If a cell is not of the type wanted, an integer is beyond 64 bits, or a comma may mean two things.
