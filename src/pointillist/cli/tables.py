@@ -195,7 +195,8 @@ def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str]
             seen += ", …" if len(code.categories) > 4 else ""
         else:
             given = cells.values[~cells.is_missing]
-            low, high = (_shown(value, field.type) for value in (given.min(), given.max()))
+            ends = given.min(), given.max()
+            low, high = (f"{end:.0f}" if code.is_calendar else _shown(end, field.type) for end in ends)
             seen = f"{low} to {high}"
             seen += f", {len(code.atoms)} different" if code.scores is None else ""
             if code.scores is not None and len(code.atoms):
