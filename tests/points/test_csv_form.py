@@ -288,9 +288,7 @@ def test_times_of_several_offsets_are_read_as_utc(tmp_path):
 
 def test_a_point_beside_decimal_commas_is_named(tmp_path):
     path = write(tmp_path / "a.csv", "price;lat;name\n1.234,50;52.514;a\n7,25;4.125;b\n")
-    said = (
-        r"column 'lat' holds numbers such as '52\.514', whose point may mark .*, as column 'price' has decimal commas"
-    )
+    said = r"column 'lat' holds numbers such as '52\.514', whose point may mark .*, or thousands as in column 'price'"
     with pytest.raises(ValueError, match=said):
         read_any(path)
     with pytest.warns(UserWarning, match="without their marks"):

@@ -133,11 +133,9 @@ def _csv(
 
 
 def _warn(path: Path, what: str, examples: Sequence[str], way_out: str) -> None:
-    """Warns of columns in one line, if there are examples of them."""
-    if examples:
-        more = f" and {len(examples) - _NOTED} more" if len(examples) > _NOTED else ""
-        said = f"{path}: {what}: {', '.join(examples[:_NOTED])}{more}; {way_out}"
-        warnings.warn(said, UserWarning, stacklevel=6)
+    """Warns of columns in one line."""
+    more = f" and {len(examples) - _NOTED} more" if len(examples) > _NOTED else ""
+    warnings.warn(f"{path}: {what}: {', '.join(examples[:_NOTED])}{more}; {way_out}", UserWarning, stacklevel=6)
 
 
 def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated: Sequence[str], path: Path) -> None:
@@ -154,10 +152,9 @@ def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated:
     """
     kinds = {name: kind_of(column.type) for name, column in columns.items()}
     of_values = [name for name, kind in kinds.items() if kind != "category" and name.lower() not in MISSING]
-    are_told = {kinds[name] for name in of_values} & {"date", "truth"} or any(
-        kinds[name] == "category" for name in repeated
-    )
-    if of_values and are_told and all(_is_value(name, kinds[name]) for name in of_values):
+    has_dates = any(kinds[name] in ("date", "truth") for name in of_values)
+    is_repeated = any(kinds[name] == "category" for name in repeated)
+    if of_values and (has_dates or is_repeated) and all(_is_value(name, kinds[name]) for name in of_values):
         raise without_names(names, path, "looks like a row")
 
 

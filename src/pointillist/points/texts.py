@@ -50,7 +50,7 @@ class Notes:
 
     Attributes:
         said: Columns, with an example of each, by what is said of them and the way out.
-        commas: Names of columns with decimal commas.
+        commas: Names of columns in which commas mark decimals, and points thousands.
         points: Columns of numbers whose points may separate thousands, and an example of each.
     """
 
@@ -63,12 +63,11 @@ class Notes:
         self.said.setdefault(what, []).append(example)
 
     def check(self) -> None:
-        """Raises a ValueError if a point may mark decimals or thousands, as another column has decimal commas."""
+        """Raises a ValueError if a point may mark decimals, or thousands as it does in another column."""
         for name, example in self.points.items() if self.commas else ():
             raise ValueError(
-                f"column {shown(name)} holds numbers such as {shown(example)}, whose point may mark decimals or "
-                f"thousands, as column {shown(self.commas[0])} has decimal commas: give --decimal , or --type "
-                f"{shown(f'{name}=number')}"
+                f"column {shown(name)} holds numbers such as {shown(example)}, whose point may mark decimals, or "
+                f"thousands as in column {shown(self.commas[0])}: give --decimal , or --type {shown(f'{name}=number')}"
             )
 
 
