@@ -103,7 +103,7 @@ def _without_numbering(table: Table, kept: Collection[Any]) -> tuple[Table, list
         for place, name in enumerate(names)
         if name not in kept
         and np.dtype(table.types[place]).kind in "iu"
-        and (reason := _numbering(name, table.rows[:, place]))
+        and (reason := _numbering(name, nw.from_dict({"": table.rows[:, place]}, backend="pyarrow")[""]))
     }
     if not found or len(found) == len(names):
         return table, []
@@ -118,7 +118,7 @@ def _without_numbering(table: Table, kept: Collection[Any]) -> tuple[Table, list
     return left, [*found.values()]
 
 
-def _numbering(name: Any, integers: np.ndarray) -> str | None:
+def _numbering(name: Any, integers: nw.Series) -> str | None:
     """Says that a column numbers the rows; None if it does not.
 
     Its integers are all different, and at least half of those from the lowest to the highest: the rows of a split have
@@ -130,7 +130,7 @@ def _numbering(name: Any, integers: np.ndarray) -> str | None:
         return None
     low, high = int(integers.min()), int(integers.max())
     is_dense = high - low < 2 * n
-    if not (is_dense or name in UNNAMED) or len(np.unique(integers)) < n:
+    if not (is_dense or name in UNNAMED) or integers.n_unique() < n:
         return None
     what = "numbers the rows" if is_dense else "is an index without a name"
     return f"column {name!r} {what} ({low} to {high}, each at most once)"
@@ -143,7 +143,7 @@ def complaint(name: Any, column: nw.Series) -> str | None:
     n_given = len(column) - int(column.null_count())
     if not n_given:
         return f"column {name!r} has no value at all"
-    if column.dtype.is_integer() and n_given == len(column) and (reason := _numbering(name, column.to_numpy())):
+    if column.dtype.is_integer() and n_given == len(column) and (reason := _numbering(name, column)):
         return reason
     if column.dtype.is_integer() and max(-int(column.min()), int(column.max())) > LARGEST_INTEGER:
         distinct = column.n_unique() - (n_given < len(column))
