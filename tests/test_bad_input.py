@@ -290,6 +290,7 @@ PLACES = {
         "sample plain.model -n 3 --out good.csv/x/new.npy",
         "good.csv/x/new.npy: is below good.csv, which is a file, not a folder",
     ),
+    "sample to no place": ("sample plain.model -n 3 --out /proc/new.csv", "/proc/new.csv: no such file or directory"),
     "sample to a folder": ("sample plain.model -n 3 --out folder.csv", "folder.csv: is a directory"),
     "sample to no table": ("sample plain.model -n 3 --out new.xlsx", "new.xlsx: the file's name must end in one of"),
     "sample text to npy": (

@@ -1,5 +1,36 @@
 """`python -m pointillist` is the command `pointillist`."""
 
-from pointillist.cli import main
+import os
+import signal
+import sys
+import threading
+from types import FrameType
 
-main()
+_AGAIN_SECONDS = 0.05
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Raises a KeyboardInterrupt, but after an import that is under way, which may swallow it or be left half done."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            again = threading.Timer(_AGAIN_SECONDS, os.kill, [os.getpid(), signal.SIGINT])
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Runs the command line; on Ctrl-C, ends with exit status 130 and without a traceback."""
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        from pointillist.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -126,8 +126,8 @@ def test_missing_cells_are_filled_and_the_others_stay(model, monkeypatch):
     log = np.log(filled["weight"][150:] / fresh["weight"][150:])[other]
     assert abs(log.mean()) < 4 * log.std() / np.sqrt(len(log))
     draws = model.impute(holes[list(reversed(holes.columns))], n_draws=3, random_state=0)
-    assert len(draws) == 3 and list(draws[0].columns) == list(holes.columns)
-    pd.testing.assert_frame_equal(draws[0], filled)
+    assert len(draws) == 3 and list(draws[0].columns) == list(reversed(holes.columns))
+    pd.testing.assert_frame_equal(draws[0][list(holes)], filled)
     assert (draws[0]["weight"][150:] != draws[1]["weight"][150:]).mean() > 0.5
     middle = model.impute(holes, statistic="median")
     pd.testing.assert_series_equal(middle["born"], fresh["born"])
@@ -160,7 +160,7 @@ def test_numbers_that_are_categories_have_modes_and_no_median(tmp_path):
 @pytest.mark.parametrize(
     "convert", [lambda each: each, pl.from_pandas, pa.Table.from_pandas], ids=["pandas", "polars", "arrow"]
 )
-def test_filled_tables_keep_the_columns_that_the_model_lacks(model, convert):
+def test_filled_tables_have_the_columns_of_the_table_in_its_order(model, convert):
     holes = frame(20, seed=5)
     holes.loc[:9, "kind"] = None
     names = [f"p{i}" for i in range(20)]
@@ -168,12 +168,27 @@ def test_filled_tables_keep_the_columns_that_the_model_lacks(model, convert):
     wide.insert(0, "owner", names)
     wide.index = np.arange(20) // 2
     filled = model.impute(convert(wide), random_state=0)
-    assert list(filled) == [*holes, "owner", "when", "few"] and filled["owner"].tolist() == names
+    assert list(filled) == list(wide) == ["owner", *holes, "when", "few"] and filled["owner"].tolist() == names
     assert not filled[list(holes)].isna().any().any() and filled["few"].isna().tolist() == [False, True] * 10
     if convert(wide) is wide:
         assert (filled.index == wide.index).all()
         pd.testing.assert_frame_equal(filled[["when", "few"]], wide[["when", "few"]])
-    assert list(model.impute(wide.rename(columns={"owner": 7}), n_draws=2)[1])[-3:] == [7, "when", "few"]
+    turned = wide.rename(columns={"owner": 7}).iloc[:, ::-1]
+    assert list(model.impute(turned, n_draws=2)[1]) == list(turned)
+
+
+def test_every_container_of_a_table_gives_the_same_rows():
+    kinds = np.random.default_rng(0).choice(["b", "c", "a"], 100)
+    sizes = pd.Categorical(kinds, categories=["c", "b", "a"])
+    data = pd.DataFrame({"text": kinds, "kind": pd.Categorical(kinds), "size": sizes, "x": np.arange(100.0)})
+    polars = pl.from_pandas(data)
+    tables = [data, polars, pa.Table.from_pandas(data, preserve_index=False), polars.to_arrow()]
+    models = [Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(table) for table in tables]
+    rows = [each.sample(20, random_state=1) for each in models]
+    assert rows[0]["size"].cat.categories.tolist() == ["c", "b", "a"]
+    found = [(table if isinstance(table, pd.DataFrame) else table.to_pandas()).astype(str) for table in rows]
+    for other in found[1:]:
+        pd.testing.assert_frame_equal(other, found[0])
 
 
 @pytest.mark.slow

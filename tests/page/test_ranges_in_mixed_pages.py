@@ -8,6 +8,7 @@ from browsers import IN_CHROMIUM
 from pointillist import Diffusion, between, one_of, present
 from pointillist.page import mixed, numbers
 from pointillist.points.allowed import allowed
+from pointillist.points.column_code import ColumnCode
 
 DRAWN = """async ([asked, where, given]) => {
   const { conditionOf, content, draw } = pointillist;
@@ -207,3 +208,19 @@ def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, mixed_model, page
         page.click("#draw")
         page.wait_for_function("() => !document.querySelector('#draw').dataset.busy")
         assert page.inner_text("#status").startswith(f"cannot draw rows here: {wrong}")
+
+
+@IN_CHROMIUM
+def test_dates_that_are_integers_are_rounded_as_in_python(mixed_model, page_of):
+    values = np.random.default_rng(0).uniform(20231130, 20250105, 3000)
+    code = ColumnCode("day", None, np.empty(0), None, False, 0, is_calendar=True)
+    script = """(values) => {
+      const column = { is_calendar: true, n_values: 1, atoms: [] };
+      pointillist.mixed.decoder(column);
+      const { bounded } = pointillist.mixed;
+      return values.map((value) => [bounded(column, value, 1), bounded(column, value, -1), column.round(value)]);
+    }"""
+    found = np.array(page_of(mixed_model).evaluate(script, values.tolist()))
+    np.testing.assert_array_equal(
+        found.T, [code.bounded(values, 1.0), code.bounded(values, -1.0), code.rounded(values)]
+    )

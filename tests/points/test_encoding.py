@@ -245,6 +245,14 @@ def test_values_that_repeat_by_chance_do_not_stand_out():
     assert all(15.0 in ColumnCode.fit("a", numbers(values)).atoms for values in columns[:20])
 
 
+def test_text_is_text_though_most_of_it_is_numbers():
+    """Codes of diseases, and a column in which a word marks missing cells."""
+    codes = [*(f"{RNG.integers(1, 999)}" for _ in range(300)), "250.83", "V57", "E909"]
+    columns = {"code": np.repeat(codes, 4), "age": np.append(np.tile(np.arange(101).astype(str), 12)[1:], "?")}
+    found = TableEncoding.fit(MixedTable(pa.table(columns))).columns
+    assert [set(code.categories) for code in found] == [set(values) for values in columns.values()]
+
+
 def test_columns_that_are_no_use_are_named():
     names = pa.table({"id": [f"x{i}" for i in range(200)], "a": RNG.normal(size=200)})
     with pytest.raises(ValueError, match=r"column 'id' has 200 different categories in 200 rows, too many to learn"):

@@ -477,7 +477,8 @@ def test_long_decimals_and_hexadecimal_digits_are_no_numbers():
     ids=repr,
 )
 def test_categories_of_any_values_are_read_from_columns_that_are_plain_or_absent(values, cells, tokens):
-    frame = pandas.DataFrame({"g": pandas.Categorical(values * 10, values), "y": np.arange(10 * len(values)) / 3})
+    kinds = pandas.Categorical(values * 10, values, ordered=True)
+    frame = pandas.DataFrame({"g": kinds, "y": np.arange(10 * len(values)) / 3})
     codec, _ = codec_of(frame)
     read = aligned(pandas.DataFrame({"g": cells, "y": 0.0}), codec.layout).cells[0]
     assert np.array_equal(codec.encoding.code("g").encode(read)[0], tokens, equal_nan=True)

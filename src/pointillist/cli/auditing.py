@@ -27,6 +27,7 @@ def audit(
     delimiter: Annotated[str | None, choices.delimiter("TRAIN and HELDOUT")] = None,
     encoding: Annotated[str | None, choices.encoding("TRAIN and HELDOUT")] = None,
     decimal: Annotated[str | None, choices.decimal("TRAIN and HELDOUT")] = None,
+    no_header: Annotated[bool, choices.no_header("TRAIN and HELDOUT")] = False,
     seed: Annotated[int, choices.seed("Seed of generated rows, noise and subsamples.")] = 0,
 ) -> None:
     """Attacks a model: can the rows that it was fitted to be distinguished from others of the same population?"""
@@ -37,7 +38,7 @@ def audit(
     from pointillist.privacy import audit as attack
     from pointillist.privacy import print_audit
 
-    form = form_of(delimiter, encoding, decimal)
+    form = form_of(delimiter, encoding, decimal, no_header)
     fitted = load_model(model)
     inside, outside = (read_for(fitted, path, form) for path in (members, non_members))
     found = attack(fitted, inside, outside, n_drawn=n, delta=delta, random_state=seed)

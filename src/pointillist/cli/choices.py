@@ -55,3 +55,8 @@ def decimal(of: str = "DATA") -> Any:
     return typer.Option(
         metavar="MARK", help=f"What marks decimals in {of}: a point or a comma.", show_default="as each column shows"
     )
+
+
+def no_header(of: str = "DATA") -> Any:
+    """Returns the option for a CSV file whose first line is a row."""
+    return typer.Option("--no-header", help=f"The first line of {of} is a row, if CSV; columns are named 0, 1, 2, …")

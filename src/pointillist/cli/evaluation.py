@@ -44,6 +44,7 @@ def evaluate(
     delimiter: Annotated[str | None, choices.delimiter("DATA and --holdout")] = None,
     encoding: Annotated[str | None, choices.encoding("DATA and --holdout")] = None,
     decimal: Annotated[str | None, choices.decimal("DATA and --holdout")] = None,
+    no_header: Annotated[bool, choices.no_header("DATA and --holdout")] = False,
     seed: Annotated[int, choices.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
@@ -66,7 +67,7 @@ def evaluate(
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
-    form = form_of(delimiter, encoding, decimal)
+    form = form_of(delimiter, encoding, decimal, no_header)
     given = [data, *([] if holdout is None else [holdout])]
     if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
         raise ValueError(f"{data} is no table ({FILES}): give the real rows first, and then the model or its rows")

@@ -33,6 +33,7 @@ def impute(
     delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
     encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
     decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
+    no_header: Annotated[bool, choices.no_header("TABLE")] = False,
     seed: Annotated[int, choices.seed("Same seed, same cells.")] = 0,
 ) -> None:
     """Fills the missing cells of a table, each row's given its other cells; all others stay as they are."""
@@ -44,6 +45,7 @@ def impute(
     from pointillist.files import check_apart, check_place
     from pointillist.models.filling import check_statistic, imputed, imputed_numbers
     from pointillist.models.given_numbers import rows_with_gaps
+    from pointillist.models.headings import forms
     from pointillist.models.saving import load_model
     from pointillist.points import TableWriter
     from pointillist.points.endings import ending_of
@@ -57,7 +59,7 @@ def impute(
     check_apart(out, table)
     check_apart(out, model, "the model")
     fitted = load_model(model)
-    form = form_of(delimiter, encoding, decimal)
+    form = form_of(delimiter, encoding, decimal, no_header)
     others: Literal["text", "typed"] = "text" if ending_of(out).startswith(".csv") else "typed"
     codec, rows = fitted.codec, mixed_table(read_for(fitted, table, form, others=others))
     labels = labels_in(fitted, rows)
@@ -82,7 +84,8 @@ def impute(
     type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in beside.items()}
     numbered = [free_name(["draw"], names)] if draws > 1 else []
     types_written = [*(["int64"] * len(numbered)), *(type_of[name] for name in names)]
-    with TableWriter(out, [*numbered, *names], types_written, draws * len(rows)) as writer:
+    kept = {name: form for name, form in forms(fitted).items() if name not in beside}
+    with TableWriter(out, [*numbered, *names], types_written, draws * len(rows), kept) as writer:
         for number, filled in enumerate(tables, 1):
             columns = dict(zip(own, codec.columns(filled), strict=True)) | beside
             if missing:

@@ -27,9 +27,10 @@ def alone(lock: Path, output: Path, what: str) -> Iterator[None]:
     held = FileLock(lock)
     try:
         held.acquire(blocking=False)
-    except Timeout:
-        raise ValueError(f"{output}: another process is {what}: wait until it ends") from None
-    except (OSError, NotImplementedError):
+    except (OSError, NotImplementedError) as error:
+        # In a folder that takes no files, such as /proc, the lock is said to be another's too.
+        if isinstance(error, Timeout) and lock.exists():
+            raise ValueError(f"{output}: another process is {what}: wait until it ends") from None
         # A file system without locks, or a folder that nobody can write in: the command says which.
         yield
         return

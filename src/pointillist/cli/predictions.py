@@ -33,6 +33,7 @@ def predict(
     delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
     encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
     decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
+    no_header: Annotated[bool, choices.no_header("TABLE")] = False,
 ) -> None:
     """Predicts a column of a table from the others: the mean of a number, the most probable category."""
     import numpy as np
@@ -50,7 +51,7 @@ def predict(
         raise ValueError("--quantiles is for columns of numbers and --probabilities for those of few values: give one")
     levels = None if quantiles is None else _levels(quantiles)
     fitted = load_model(model)
-    rows = mixed_table(read_for(fitted, table, form_of(delimiter, encoding, decimal), unread=target))
+    rows = mixed_table(read_for(fitted, table, form_of(delimiter, encoding, decimal, no_header), unread=target))
     view = conditional_of(fitted, column_named(fitted, target), labels_in(fitted, rows, unread=target))
     rows = of_model(fitted, rows)
     if probabilities:
@@ -73,6 +74,7 @@ def score(
     delimiter: Annotated[str | None, choices.delimiter("TABLE")] = None,
     encoding: Annotated[str | None, choices.encoding("TABLE")] = None,
     decimal: Annotated[str | None, choices.decimal("TABLE")] = None,
+    no_header: Annotated[bool, choices.no_header("TABLE")] = False,
 ) -> None:
     """Writes the log-density of each row of a table, in nats: the least probable rows are outliers."""
     from pointillist.cli.tables import form_of
@@ -86,7 +88,7 @@ def score(
     check_apart(out, table)
     check_apart(out, model, "the model")
     fitted = load_model(model)
-    rows = _read(fitted, table, form_of(delimiter, encoding, decimal))
+    rows = _read(fitted, table, form_of(delimiter, encoding, decimal, no_header))
     if isinstance(fitted.codec, TokenCodec):
         rows = aligned(rows, fitted.codec.layout)
     _write(out, ["log_density"], [column_of(fitted, None, log_density(fitted, rows))])

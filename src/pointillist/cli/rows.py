@@ -79,13 +79,14 @@ def fit(
         list[str] | None,
         typer.Option(
             metavar="COLUMN",
-            help="A column that must not be left out: an error if nearly every row has a value of its own; may be "
-            "repeated.",
+            help="A column that must not be left out, though it numbers the rows: an error if nearly every row has a "
+            "text of its own; may be repeated.",
         ),
     ] = None,
     delimiter: Annotated[str | None, choices.delimiter()] = None,
     encoding: Annotated[str | None, choices.encoding()] = None,
     decimal: Annotated[str | None, choices.decimal()] = None,
+    no_header: Annotated[bool, choices.no_header()] = False,
     epsilon: Annotated[
         float | None, typer.Option(help="ε of a differentially private fit, for one row more or less; needs --domain.")
     ] = None,
@@ -159,7 +160,7 @@ def fit(
     if is_private and checkpoint is not None:
         raise ValueError("--checkpoint: a private fit keeps no state, which would tell of single rows: leave it out")
     chosen = categorical or []
-    form, types = form_of(delimiter, encoding, decimal), types_of(type or ())
+    form, types = form_of(delimiter, encoding, decimal, no_header), types_of(type or ())
     console = Console(stderr=True, quiet=quiet)
     with waiting(console, f"reading {data}", is_shown=not quiet):
         table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(chosen) or is_private, form=form)
@@ -279,7 +280,7 @@ def sample(
     from pointillist.engine.cluster import check_engine
     from pointillist.files import check_apart
     from pointillist.models.drawing import Draw
-    from pointillist.models.headings import headings
+    from pointillist.models.headings import forms, headings
     from pointillist.models.request import Request
     from pointillist.models.saving import load_model
     from pointillist.points import TableWriter, read_table
@@ -323,7 +324,8 @@ def sample(
     draw = Draw(fitted, request)
     console = Console(stderr=True)
     failing = nullcontext() if reward is None else told(reward)
-    with failing, TableWriter(out, *headings(fitted), n_rows) as writer, Bar(console, n_rows) as bar:
+    written = TableWriter(out, *headings(fitted), n_rows, forms(fitted))
+    with failing, written as writer, Bar(console, n_rows) as bar:
         bar.say("sampling")
         for part, labels in draw.parts(engine, address):
             columns = fitted.codec.columns(part)

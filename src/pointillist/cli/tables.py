@@ -40,13 +40,14 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
     return types
 
 
-def form_of(delimiter: str | None, encoding: str | None, decimal: str | None) -> CsvForm:
+def form_of(delimiter: str | None, encoding: str | None, decimal: str | None, no_header: bool) -> CsvForm:
     """Returns what options say of the form of a CSV file; a tab may be called by its name.
 
     Raises:
         ValueError: If one of them cannot be used.
     """
-    return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal)
+    has_names = False if no_header else None
+    return CsvForm("\t" if delimiter in ("tab", "\\t") else delimiter, encoding, decimal, has_names)
 
 
 def read_for(
@@ -85,7 +86,7 @@ def read_for(
         drop = []
     types = {name: kind for name, kind in types.items() if name not in drop}
     label = None if model.label_place is None or own is None else own[model.label_place].strip()
-    if is_csv and full and full.keys() - {unread, label} <= {*names}:
+    if is_csv and form.has_names is None and full and full.keys() - {unread, label} <= {*names}:
         form = replace(form, has_names=True)
     table = read_any(path, drop=drop, types=types, is_mixed=True, min_rows=1, form=form)
     if all(name == own for name, own in full.items()) or not isinstance(table, MixedTable):
@@ -188,12 +189,14 @@ def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str]
     for code, cells, field in zip(codec.encoding.columns, table.cells, table.arrow.schema, strict=True):
         kind = {"whole": "integer", "truth": "boolean", "category": "categories"}.get(kind_of(field.type))
         kind = "categories" if field.name in categorical else kind or kind_of(field.type)
+        kind = "date" if code.is_calendar else kind
         if code.categories is not None:
             seen = f"{len(code.categories)}: " + ", ".join(map(str, code.categories[:4]))
             seen += ", …" if len(code.categories) > 4 else ""
         else:
             given = cells.values[~cells.is_missing]
-            low, high = (_shown(value, field.type) for value in (given.min(), given.max()))
+            ends = given.min(), given.max()
+            low, high = (f"{end:.0f}" if code.is_calendar else _shown(end, field.type) for end in ends)
             seen = f"{low} to {high}"
             seen += f", {len(code.atoms)} different" if code.scores is None else ""
             if code.scores is not None and len(code.atoms):

@@ -355,8 +355,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
             random_state: Seed of draws.
 
         Returns:
-            A table in the container that `fit` was given, with its columns in the order of `fit`, then those of X
-            that the model lacks, and, for pandas, the index of X; a list of such tables if `n_draws` is given.
+            A table in the container that `fit` was given. Frames have the columns of X in the order of X, and, for
+            pandas, its index; arrays have the columns of `fit`. A list of such tables if `n_draws` is given.
 
         Raises:
             ValueError: In one line, if X lacks a column, or has a category that no training row had.

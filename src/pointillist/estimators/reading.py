@@ -8,6 +8,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from pointillist.points import Table
+from pointillist.points.frames import with_columns
 from pointillist.points.headings import Headings, is_frame
 from pointillist.points.layout import Layout, check_finite, read_numbers
 
@@ -28,8 +29,10 @@ def take_over(estimator: Any, fresh: Any) -> None:
 def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:
     """Returns the layout of X, and X as finite float64 rows, shape (n, d).
 
-    X must have the columns of `fit`, unless `reset`.
+    X must have the columns of `fit`, unless `reset`; a frame may have others, such as those that `fit` left out.
     """
+    if not reset and is_frame(X) and estimator.model_.codec.names is not None:
+        X = with_columns(X, estimator.model_.codec.names)
     if not reset and is_frame(X) and _has_text_names(X):
         # Before the values: a frame of other columns is best known by their names.
         validate_data(estimator, Headings.of(X)[0], skip_check_array=True, reset=False)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pointillist.arguments import is_missing
 from pointillist.points import Table, blocks, rows_at
+from pointillist.points.calendar_dates import has_dates
 from pointillist.points.headings import Headings, as_array, is_frame
 from pointillist.points.mixed import MixedTable
 from pointillist.points.repeats import has_repeats
@@ -44,11 +45,15 @@ def as_mixed(
         return None
     if is_asked or not found[0].is_plain:
         return found
-    return found if not prefers_gaussian and has_repeats(_some_numbers(found[0])) else None
+    numbers = _some_numbers(found[0])
+    return found if has_dates(numbers) or (not prefers_gaussian and has_repeats(numbers)) else None
 
 
 def _is_mixed_array(X: Any) -> bool:
-    """Whether an array, or the table of a file of numbers, holds more than continuous numbers."""
+    """Whether an array, or the table of a file of numbers, holds more than continuous numbers.
+
+    Dates that are written as integers, such as 20240320, count as more.
+    """
     try:
         rows = X.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else as_array(X)
     except ValueError:
@@ -67,7 +72,8 @@ def _is_mixed_array(X: Any) -> bool:
         return True
     try:
         # Tokens are held in memory, where the rows of a larger table are not.
-        return rows.nbytes <= SPOOL_ABOVE and has_repeats(_some(rows))
+        some = _some(rows)
+        return rows.nbytes <= SPOOL_ABOVE and (has_dates(some) or has_repeats(some))
     except OverflowError:
         # Of integers that no float holds, which are refused where rows are checked.
         return False

@@ -3,6 +3,12 @@
 from typing import Any
 
 from pointillist.models.row_model import RowModel
+from pointillist.points.token_codec import TokenCodec
+
+
+def forms(model: RowModel) -> dict[str, str]:
+    """Returns the unusual forms in which `TableWriter` writes dates and times, by column."""
+    return model.codec.layout.forms if isinstance(model.codec, TokenCodec) else {}
 
 
 def headings(model: RowModel) -> tuple[list[str] | None, list[Any]]:

@@ -193,6 +193,7 @@ def _code(code: ColumnCode) -> dict[str, Any]:
         "decimals": code.decimals,
         "step": code.step,
         "is_nominal": code.is_nominal,
+        "is_calendar": code.is_calendar,
         "first": code.first,
         "can_be_given": code.scores is not None or code.size <= MOST_CHOICES,
     }

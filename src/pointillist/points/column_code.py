@@ -8,12 +8,13 @@ one more value of the token, or unknown.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pointillist.points.calendar_dates import are_dates, dates_after, dates_before, nearest_dates
 from pointillist.points.keys import MAX_CATEGORIES
 from pointillist.points.mixed import Cells
 from pointillist.points.names import name_from_json, name_to_json
@@ -55,6 +56,7 @@ class ColumnCode:
         is_nominal: Whether its numbers stand for categories, as those of columns listed as categorical do.
         counts: Number of training rows with each category, or with each value of a discrete column of numbers in
             increasing order; empty for a continuous column, and for one that takes no other values, such as a label.
+        is_calendar: Whether its integers are dates such as 20240320, so that 20240380 is no value of it.
     """
 
     name: Any
@@ -67,6 +69,7 @@ class ColumnCode:
     first: int = 0
     is_nominal: bool = False
     counts: Float[np.ndarray, " c"] = field(default_factory=lambda: np.empty(0))
+    is_calendar: bool = False
 
     @classmethod
     def fit(
@@ -97,12 +100,13 @@ class ColumnCode:
             known = np.empty(0) if is_category else counts.astype(float)
             return cls(name, None, values, None, missing, decimals_of(values), *steps, counts=known)
         atoms = values[_stand_out(counts, len(given))]
-        code = cls(name, None, atoms, None, missing, decimals_of(values), *steps)
+        is_calendar = not cells.is_date and are_dates(values)
+        code = cls(name, None, atoms, None, missing, decimals_of(values), *steps, is_calendar=is_calendar)
         others = given[~np.isin(given, atoms)]
         most = MAX_INTERVALS if share < UNEXPLAINED else 1
         scores = NormalScores.fit(others, code.unit, most) if len(others) else None
         known = counts.astype(float) if scores is None or scores.is_discrete else np.empty(0)
-        return cls(name, None, atoms, scores, missing, code.decimals, *steps, counts=known)
+        return replace(code, scores=scores, counts=known)
 
     @property
     def has_categories(self) -> bool:
@@ -235,12 +239,16 @@ class ColumnCode:
 
     def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Rounds numbers to the column's digits, or dates to its step."""
+        if self.is_calendar:
+            return nearest_dates(values)
         if self.step:
             return self.first + self.step * np.round((values - self.first) / self.step)
         return values if self.decimals is None else np.round(values, self.decimals)
 
     def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
         """Returns the nearest numbers with the column's digits or step that are not below bounds, or (-1) not above."""
+        if self.is_calendar:
+            return dates_after(bounds) if sign > 0 else dates_before(bounds)
         nearest = self.rounded(bounds)
         return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(nearest + sign * self.unit))
 
@@ -272,6 +280,7 @@ class ColumnCode:
             "first": self.first,
             "is_nominal": self.is_nominal,
             "counts": len(self.counts),
+            "is_calendar": self.is_calendar,
         }
 
     @classmethod
@@ -311,6 +320,7 @@ class ColumnCode:
             first,
             content["is_nominal"] is True,
             counts,
+            content["is_calendar"] is True,
         )
         if code.n_values < 1:
             raise ValueError(f"column {name!r} has no values")

@@ -138,17 +138,28 @@ def has_number(name: str) -> bool:
 def check_header(names: Sequence[str], path: Path, form: CsvForm) -> None:
     """Raises a ValueError if the first line holds numbers rather than names; 0, 1, 2, … are names."""
     are_places = list(names) == [str(i) for i in range(len(names))]
-    if not form.has_names and not are_places and all(map(has_number, names)):
-        raise ValueError(
-            f"{path}: the first line must hold the names of the columns, but it holds numbers: {listed(names)}"
-        )
+    are_numbers = [has_number(name) for name in names]
+    if form.has_names is not None or are_places or not any(are_numbers):
+        return
+    if all(is_number or name.lower() in TRUTHS for is_number, name in zip(are_numbers, names, strict=True)):
+        raise without_names(names, path, "holds numbers")
+    if len({*names}) < len(names):
+        raise without_names(names, path, "holds numbers, and fields that repeat")
+
+
+def without_names(names: Sequence[str], path: Path, what: str) -> ValueError:
+    """An error about a file whose first line holds something else than names."""
+    return ValueError(
+        f"{path}: the first line must hold the names of the columns, but it {what}: {listed(names)}; give --no-header "
+        "if it is a row"
+    )
 
 
 class CsvFile:
     """Batches of rows of text from a CSV file, null where a cell is missing.
 
     Attributes:
-        names: Names of the columns, without white space around them.
+        names: Names of the columns, without white space around them; their numbers where the file has none.
 
     Raises:
         ValueError: If the file is not CSV; the message is one line.
@@ -157,8 +168,10 @@ class CsvFile:
     def __init__(self, path: Path, form: CsvForm = NOTHING_SAID) -> None:
         self._path = path
         self._encoding = csv_form.encoding_of(path, form)
-        names, self._lines_above, self._delimiter = _header(path, self._encoding, form.delimiter)
-        self.names = [name.strip() for name in names]
+        names, n_blank, n_lines, self._delimiter = _header(path, self._encoding, form.delimiter)
+        has_names = form.has_names is not False
+        self._lines_above = n_lines if has_names else n_blank
+        self.names = [name.strip() if has_names else str(place) for place, name in enumerate(names)]
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
         """Yields the rows in batches, none of them empty."""
@@ -238,11 +251,11 @@ def _blank_lines_at_end(path: Path, encoding: str) -> int:
     return max(0, len(tail.replace(b"\r\n", b"\n")) - 1)
 
 
-def _header(path: Path, encoding: str, delimiter: str | None) -> tuple[list[str], int, str]:
-    """Reads the names in the first line that is not empty.
+def _header(path: Path, encoding: str, delimiter: str | None) -> tuple[list[str], int, int, str]:
+    """Reads the first line that is not empty.
 
     Returns:
-        The names, the number of lines to the end of that line, and the delimiter.
+        Its fields, the number of lines before it and to its end, and the delimiter.
     """
     size, start = 2**14, b""
     file, read = csv_form.reading(path, encoding)
@@ -281,7 +294,7 @@ def _header(path: Path, encoding: str, delimiter: str | None) -> tuple[list[str]
         "".join(names).encode()
     except UnicodeEncodeError as error:
         raise _not_in(path, encoding) from error
-    return names, n_lines, found
+    return names, blank, n_lines, found
 
 
 def _too_long(path: Path) -> ValueError:

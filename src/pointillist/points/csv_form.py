@@ -36,13 +36,14 @@ class CsvForm:
         delimiter: The character between fields; None for the one of `DELIMITERS` that fits the first rows.
         encoding: Python's name of the encoding; None for that of the byte order mark, or UTF-8.
         decimal: "." or ",", which marks decimals; the other one then marks thousands.
-        has_names: Whether the first line is known to hold names, though they may be numbers.
+        has_names: Whether the first line holds the names of the columns; False for columns 0, 1, 2, …, None for a line
+            that must look like names.
     """
 
     delimiter: str | None = None
     encoding: str | None = None
     decimal: str | None = None
-    has_names: bool = False
+    has_names: bool | None = None
 
     def __post_init__(self) -> None:
         delimiter = self.delimiter

@@ -17,7 +17,7 @@ from pointillist.points.column_code import (
     array_lengths,
 )
 from pointillist.points.dependence import explained
-from pointillist.points.keys import MANY, few_words, too_many
+from pointillist.points.keys import hardly_repeat, stray_words, too_many
 from pointillist.points.mixed import Cells, MixedTable
 from pointillist.points.names import check_names
 from pointillist.points.repeats import are_few
@@ -242,8 +242,8 @@ def _check_use(name: Any, cells: Cells, *, is_category: bool) -> None:
     if cells.categories is None and not is_category:
         return
     distinct = len(_values(cells))
-    words = few_words([text for text in cells.categories or () if isinstance(text, str)])
-    if words and not is_category and distinct > 10 and not (distinct <= MANY and 4 * distinct <= n_given):
+    words = stray_words([text for text in cells.categories or () if isinstance(text, str)])
+    if words and not is_category and hardly_repeat(distinct, n_given):
         raise ValueError(
             f"column {name!r} holds numbers except for {words[0]!r}: clear such cells to make them missing, say that "
             "it is categorical, or drop it"

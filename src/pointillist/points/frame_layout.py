@@ -11,8 +11,9 @@ import numpy as np
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.headings import Headings
-from pointillist.points.mixed import Cells, MixedTable, kind_of, to_arrow
+from pointillist.points.mixed import Cells, MixedTable, kind_of, listed_categories, to_arrow
 from pointillist.points.names import check_names
+from pointillist.points.time_forms import FORM
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +58,7 @@ class FrameLayout:
 
         categories, is_nan = [], []
         for column, cells in zip(table.arrow.columns, table.cells, strict=True):
-            categories.append(cells.categories if pa.types.is_dictionary(column.type) else None)
+            categories.append(None if cells.categories is None else listed_categories(column))
             has_nan = pa.types.is_floating(column.type) and column.null_count == 0
             is_nan.append(bool(has_nan and pc.any(pc.is_nan(column)).as_py()))
         text = base64.b64encode(table.arrow.schema.serialize()).decode()
@@ -126,6 +127,12 @@ class FrameLayout:
     def type_of(self, name: Any) -> "pa.DataType | None":
         """Returns Arrow's type of a column; None if there is no column of that name."""
         return self.schema.field(self.names.index(name)).type if name in self.names else None
+
+    @property
+    def forms(self) -> dict[str, str]:
+        """Unusual forms in which a CSV file has dates and times, by column, as `strftime` takes them."""
+        found = {field.name: (field.metadata or {}).get(FORM) for field in self.schema}
+        return {name: form.decode() for name, form in found.items() if form is not None}
 
     def order_of(self, name: Any) -> tuple[Any, ...] | None:
         """Returns all categories of a column in their order; None if they have none, or there is no such column."""

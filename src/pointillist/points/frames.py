@@ -220,7 +220,7 @@ def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
 
 
 def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
-    """Appends to a frame the columns of X that it lacks, as they are there.
+    """Appends to a frame the columns of X that it lacks, and puts all columns into the order of X.
 
     Args:
         filled: A data frame with the rows of X, for pandas with its index.
@@ -229,20 +229,29 @@ def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
     """
     if not nw.dependencies.is_into_dataframe(X) or not nw.dependencies.is_into_dataframe(filled):
         return filled
+    wanted = list(nw.from_native(X, eager_only=True).columns)
     if nw.dependencies.is_pandas_dataframe(X):
         others = X.loc[:, [name not in known for name in X.columns.tolist()]]
         if nw.dependencies.is_pandas_dataframe(filled):
             import pandas
 
-            return pandas.concat([filled, others], axis=1) if others.shape[1] else filled
+            whole = pandas.concat([filled, others], axis=1) if others.shape[1] else filled
+            return whole.iloc[:, _order(whole.columns.tolist(), wanted)]
         # Other libraries have names of text alone.
-        X = others.rename(columns=str)
+        X, wanted = others.rename(columns=str), [*map(str, wanted)]
     own, given = (nw.from_native(each, eager_only=True) for each in (filled, X))
     others = given.select([name for name in given.columns if name not in known])
     if others.implementation != own.implementation:
         converted = {"pandas": others.to_pandas, "polars": others.to_polars, "pyarrow": others.to_arrow}
         others = nw.from_native(converted[own.implementation.value](), eager_only=True)
-    return nw.concat([own, others], how="horizontal").to_native() if others.columns else filled
+    whole = nw.concat([own, others], how="horizontal") if others.columns else own
+    return whole[:, _order(whole.columns, wanted)].to_native()
+
+
+def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
+    """Positions of columns, those that are wanted first and in that order."""
+    ranks = {name: rank for rank, name in enumerate(wanted)}
+    return sorted(range(len(names)), key=lambda place: ranks.get(names[place], len(ranks)))
 
 
 def check_room(X: Any, layout: FrameLayout | Layout) -> None:

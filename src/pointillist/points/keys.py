@@ -1,6 +1,8 @@
-"""Columns that no model learns: texts and long integers of which nearly every row has its own, and empty columns."""
+"""Columns that no model learns: names and keys, integers that number the rows, and empty columns."""
 
+import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import narwhals as nw
@@ -8,8 +10,11 @@ import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import is_numeral
+from pointillist.points.columns import Table
 from pointillist.points.headings import Headings
 from pointillist.points.mixed import MixedTable, kind_of
+from pointillist.points.scaling import blocks
+from pointillist.points.spool import Spool
 
 MAX_CATEGORIES = 10_000
 """Most categories of a column."""
@@ -18,16 +23,39 @@ MANY = 50
 """Values of a column that are no names or keys, however few the rows."""
 
 
+FEW = 10
+"""Most different texts of a column that are categories, though hardly any of them repeats."""
+
+
+UNNAMED = ("", "Unnamed: 0")
+"""Names that the index of a pandas frame has in a CSV file, and where pandas reads it."""
+
+
+def hardly_repeat(distinct: int, n_given: int) -> bool:
+    """Whether so many different texts of so many cells are numbers rather than categories, if most read as numbers."""
+    return distinct > FEW and (2 * distinct > n_given or distinct > MAX_CATEGORIES)
+
+
 def too_many(distinct: int, n_given: int) -> bool:
     """Whether so many different values of so many cells are names or keys rather than categories."""
     return distinct > MAX_CATEGORIES or (distinct > MANY and 2 * distinct > n_given)
 
 
 def few_words(texts: Sequence[str]) -> list[str]:
-    """Returns the texts that are no numbers, if most of them are; none if they are codes, such as 207 and 207a."""
+    """Returns the texts that are no numbers, if most of them are."""
     words = [text for text in texts if not is_numeral(text)]
-    are_codes = all(map(str.isalnum, texts)) and all(any(map(str.isdigit, word)) for word in words)
-    return words if 2 * len(words) < len(texts) and not are_codes else []
+    return words if 2 * len(words) < len(texts) else []
+
+
+def stray_words(texts: Sequence[str]) -> list[str]:
+    """Returns the few texts that are no numbers; none if they are codes, such as 207a and V57.1."""
+    words = few_words(texts)
+    return [] if all(map(_is_code, words)) else words
+
+
+def _is_code(text: str) -> bool:
+    """Whether a text consists of letters and digits, with points and hyphens between them."""
+    return bool(re.fullmatch(r"[\w.-]+", text) and re.search(r"\d", text) and re.search(r"[^\W\d_]", text))
 
 
 def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
@@ -40,6 +68,8 @@ def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
         X: The table.
         kept: Names of columns that are not left out.
     """
+    if isinstance(X, Table):
+        return _without_numbering(X, kept)
     is_file = isinstance(X, MixedTable)
     given, headings = (X.arrow, None) if is_file else Headings.of(X)
     try:
@@ -65,6 +95,47 @@ def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
     return left, [*found.values()]
 
 
+def _without_numbering(table: Table, kept: Collection[Any]) -> tuple[Table, list[str]]:
+    """The table of a file of numbers, without columns that number its rows."""
+    names = table.names or ()
+    found = {
+        place: reason
+        for place, name in enumerate(names)
+        if name not in kept
+        and np.dtype(table.types[place]).kind in "iu"
+        and (reason := _numbering(name, nw.from_dict({"": table.rows[:, place]}, backend="pyarrow")[""]))
+    }
+    if not found or len(found) == len(names):
+        return table, []
+    places = [place for place in range(len(names)) if place not in found]
+    spool = Spool(len(places))
+    for block in blocks(table.rows):
+        spool.append(np.take(block, places, axis=1))
+    label = table.label
+    if label is not None:
+        label = replace(label, position=label.position - sum(place < label.position for place in found))
+    left = Table(spool.rows(), tuple(names[p] for p in places), tuple(table.types[p] for p in places), label)
+    return left, [*found.values()]
+
+
+def _numbering(name: Any, integers: nw.Series) -> str | None:
+    """Says that a column numbers the rows; None if it does not.
+
+    Its integers are all different, and at least half of those from the lowest to the highest: the rows of a split have
+    gaps. Integers that are drawn at random from so short a range repeat: of n, all differ with a probability below
+    exp(-n / 4). An index that pandas wrote without a name may have longer gaps.
+    """
+    n = len(integers)
+    if n <= MANY:
+        return None
+    low, high = int(integers.min()), int(integers.max())
+    is_dense = high - low < 2 * n
+    if not (is_dense or name in UNNAMED) or integers.n_unique() < n:
+        return None
+    what = "numbers the rows" if is_dense else "is an index without a name"
+    return f"column {name!r} {what} ({low} to {high}, each at most once)"
+
+
 def complaint(name: Any, column: nw.Series) -> str | None:
     """Says why a column is left out; None if it is not."""
     import pyarrow as pa
@@ -72,6 +143,8 @@ def complaint(name: Any, column: nw.Series) -> str | None:
     n_given = len(column) - int(column.null_count())
     if not n_given:
         return f"column {name!r} has no value at all"
+    if column.dtype.is_integer() and n_given == len(column) and (reason := _numbering(name, column)):
+        return reason
     if column.dtype.is_integer() and max(-int(column.min()), int(column.max())) > LARGEST_INTEGER:
         distinct = column.n_unique() - (n_given < len(column))
         return (
@@ -101,6 +174,6 @@ def _of_categories(name: Any, column: Any, n_given: int) -> str | None:
         texts = column.unique().drop_null()
     if not too_many(len(texts), n_given):
         return None
-    if kind_of(texts.type) == "category" and few_words(texts.to_pylist()):
+    if kind_of(texts.type) == "category" and stray_words(texts.to_pylist()):
         return None
     return f"column {name!r} has {len(texts):,} different values in {len(column):,} rows, too many to learn"

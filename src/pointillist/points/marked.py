@@ -14,8 +14,8 @@ _SPACES = "'’ \u00a0\u202f"
 _MAYBE = rf"^[+-]?[{_SYMBOLS}]?[{_SPACES}]?[+-]?[0-9.,][0-9.,{_SPACES}]*[{_SYMBOLS}]?$"
 
 
-def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[Any, str] | None:
-    """Returns what makes plain numbers of the texts, and an example of both; None if they are no such numbers.
+def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[Any, str, str] | None:
+    """Returns what makes plain numbers of the texts, what marks decimals, and an example; None if there are none such.
 
     A comma marks decimals if all texts can be read so, and thousands if all can be read so.
 
@@ -49,7 +49,16 @@ def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[
         return pc.replace_substring(pc.replace_substring(_without_spaces(_bare(text)), group, ""), ",", ".")
 
     first = given[0].as_py()
-    return plain, f"{shown(name)} ({shown(first)} is {plain(given[:1])[0].as_py().removeprefix('+')})"
+    return plain, mark, f"{shown(name)} ({shown(first)} is {plain(given[:1])[0].as_py().removeprefix('+')})"
+
+
+def in_thousands(given: "pa.ChunkedArray") -> str | None:
+    """Returns a number whose points may separate thousands, if those of all numbers may."""
+    import pyarrow.compute as pc
+
+    with_point = given.filter(pc.match_substring(given, "."))
+    fits = len(with_point) and all_match(with_point, r"^[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+$")
+    return with_point[0].as_py() if fits else None
 
 
 def _number(group: str, decimal: str) -> str:

@@ -190,20 +190,16 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Cells:
     kind = kind_of(column.type)
     if not kind:
         raise ValueError(f"column {name!r} {refusal(column.type)}")
-    array = column.combine_chunks()
-    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    array = _whole(column)
     if kind in ("category", "truth"):
         array = _with_categories(array)
         is_missing = np.asarray(array.is_null())
         order = array.dictionary.to_pylist()
         if any(isinstance(category, float) and abs(category) == np.inf for category in order):
             raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
-        # In the order of the dictionary where that means something, else sorted: not by what comes first.
-        ranks = (
-            range(len(order))
-            if pa.types.is_dictionary(column.type)
-            else np.argsort(np.argsort(np.array(order, object)))
-        )
+        # An unordered type may list its categories as they come first: sorted, any container gives the same tokens.
+        is_ordered = getattr(column.type, "ordered", False)
+        ranks = range(len(order)) if is_ordered else np.argsort(np.argsort(np.array(order, object)))
         categories = [None] * len(order)
         for rank, category in zip(ranks, order, strict=True):
             categories[rank] = category
@@ -233,6 +229,23 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Cells:
     if not np.isfinite(values[~is_missing]).all():
         raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
     return Cells(np.where(is_missing, 0.0, values), is_missing, is_date=kind == "date")
+
+
+def listed_categories(column: "pa.ChunkedArray") -> tuple[Any, ...] | None:
+    """Returns the categories that the type of a column lists, in its order; None if it lists none."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return None
+    return tuple(_with_categories(_whole(column)).dictionary.to_pylist())
+
+
+def _whole(column: "pa.ChunkedArray") -> "pa.Array":
+    """Joins the chunks of a column."""
+    import pyarrow as pa
+
+    array = column.combine_chunks()
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _is_beyond(array: "pa.Array") -> bool:

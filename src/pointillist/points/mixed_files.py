@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointillist.files import check_regular, naming
+from pointillist.points import time_forms
 from pointillist.points.columns import check_distinct, check_enough, listed, shown
-from pointillist.points.csv_files import CsvFile, check_header, has_number
+from pointillist.points.csv_files import CsvFile, check_header, has_number, without_names
 from pointillist.points.csv_form import NOTHING_SAID, CsvForm
 from pointillist.points.endings import ending_of
 from pointillist.points.limits import check_parquet, check_unpacked
 from pointillist.points.mixed import MixedTable, kind_of, refusal
-from pointillist.points.texts import TYPES, typed
+from pointillist.points.texts import MISSING, TYPES, Notes, typed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,8 @@ def read_mixed(
         OSError: If it cannot be opened.
 
     Warns:
-        UserWarning: If marks such as a percent sign or a decimal comma are taken off numbers.
+        UserWarning: If marks such as a percent sign or a decimal comma are taken off numbers, if a column is text
+            because of a few cells, or if times have several offsets from UTC.
     """
     import pyarrow as pa
 
@@ -94,6 +96,7 @@ def _csv(
     form: CsvForm,
 ) -> "pa.Table":
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     file = CsvFile(path, form)
     check_header(file.names, path, form)
@@ -102,46 +105,66 @@ def _csv(
     batches = [batch.select(kept) for batch in file.batches()]
     texts = [pa.chunked_array([batch.column(i) for batch in batches], pa.string()) for i in range(len(kept))]
     del batches
-    if not form.has_names:
-        _check_not_a_row(file.names, dict(zip(kept, texts, strict=True)), path)
-    columns, notes = {}, list[str]()
+    named = {file.names[place]: text for place, text in zip(kept, texts, strict=True)}
+    repeated = [name for name, text in named.items() if pc.any(pc.equal(pc.ascii_trim_whitespace(text), name)).as_py()]
+    del named
+    columns, forms, notes = {}, dict[str, str](), Notes()
     for place in kept:
         name = file.names[place]
         how: dict[str, Any] = {"is_label": name == label, "decimal": form.decimal, "notes": notes}
         try:
             # What was read of a column goes before the next one is converted.
-            columns[name] = typed(name, texts.pop(0), types.get(name), **how)
+            text = texts.pop(0)
+            columns[name] = typed(name, text, types.get(name), **how)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-    if notes:
-        more = f" and {len(notes) - _NOTED} more" if len(notes) > _NOTED else ""
-        warnings.warn(
-            f"{path}: columns are read as numbers without their marks: {', '.join(notes[:_NOTED])}{more}; "
-            "--type COLUMN=text keeps one as text",
-            UserWarning,
-            stacklevel=5,
-        )
-    return pa.table(columns)
+        if kind_of(columns[name].type) == "date":
+            given = pc.ascii_trim_whitespace(text).filter(columns[name].is_valid())
+            forms |= {name: found} if (found := time_forms.form_of(given)) else {}
+    try:
+        notes.check()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if form.has_names is None:
+        _check_not_a_row(file.names, columns, repeated, path)
+    for (what, way_out), examples in notes.said.items():
+        _warn(path, what, examples, way_out)
+    return time_forms.with_forms(pa.table(columns), forms)
 
 
-def _check_not_a_row(names: Sequence[str], texts: "Mapping[int, pa.ChunkedArray]", path: Path) -> None:
-    """Raises a ValueError if the first line looks like a row: a number in it, and most of it again in the same columns.
+def _warn(path: Path, what: str, examples: Sequence[str], way_out: str) -> None:
+    """Warns of columns in one line."""
+    more = f" and {len(examples) - _NOTED} more" if len(examples) > _NOTED else ""
+    warnings.warn(f"{path}: {what}: {', '.join(examples[:_NOTED])}{more}; {way_out}", UserWarning, stacklevel=6)
 
-    Some of what is there again must be no number: answers from 1 to 5 may stand in columns named 1 to 5.
+
+def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated: Sequence[str], path: Path) -> None:
+    """Raises a ValueError if the first line looks like a row.
+
+    In all columns of numbers, dates and booleans, it holds such a value or none; and one of them is a date or a
+    boolean, or the first line's text is a cell of its column too. Years may be names, and so may answers from 1 to 5.
 
     Args:
         names: What the first line holds.
-        texts: The columns that are kept, by their places.
+        columns: The columns that are kept.
+        repeated: Names that are a cell of their column.
         path: The file.
     """
-    import pyarrow.compute as pc
+    kinds = {name: kind_of(column.type) for name, column in columns.items()}
+    of_values = [name for name, kind in kinds.items() if kind != "category" and name.lower() not in MISSING]
+    has_dates = any(kinds[name] in ("date", "truth") for name in of_values)
+    is_repeated = any(kinds[name] == "category" for name in repeated)
+    if of_values and (has_dates or is_repeated) and all(_is_value(name, kinds[name]) for name in of_values):
+        raise without_names(names, path, "looks like a row")
 
-    if any(map(has_number, names)):
-        again = [i for i in texts if pc.any(pc.equal(pc.ascii_trim_whitespace(texts[i]), names[i])).as_py()]
-        if len(again) > len(texts) / 2 and not all(has_number(names[i]) for i in again):
-            raise ValueError(
-                f"{path}: the first line must hold the names of the columns, but it looks like a row: {listed(names)}"
-            )
+
+def _is_value(text: str, kind: str) -> bool:
+    """Whether a text can be read as a value of a kind of column."""
+    import pyarrow as pa
+
+    if kind in ("number", "whole"):
+        return has_number(text)
+    return kind_of(typed("", pa.chunked_array([[text]]), decimal=".").type) == kind
 
 
 def _parquet(path: Path, asked: Sequence[str], drop: Sequence[str], types: Mapping[str, str]) -> "pa.Table":

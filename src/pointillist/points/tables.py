@@ -21,8 +21,8 @@ def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2,
     (n, tokens x width). A `.csv` file, compressed or not, is text: a header line, and below it numbers, or true
     and false. White space around names and values is ignored, and so are empty lines, except between the values of a
     single column, where they are missing values. A header of numbers alone is refused unless it is 0, 1, 2, …, as the
-    file may have no header. A column holds integers only if all its values in the file are written as integers. The
-    columns of a `.parquet` file are numbers or booleans.
+    file may have no header, which `form` can say. A column holds integers only if all its values in the file are
+    written as integers. The columns of a `.parquet` file are numbers or booleans.
     Nothing in a file is executed: arrays of Python objects are refused.
 
     Rows of more than `SPOOL_ABOVE` bytes are not held in memory but mapped from a temporary file. Rows of a float64
@@ -34,7 +34,7 @@ def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2,
             number, from 0, or from -1 backwards. Labels of a `.csv` file are text if one of them is not written as a
             number would be, such as 007; "NA" in quotes is text too.
         min_rows: Fewest rows that the file must have.
-        form: What is known of the form of a `.csv` file: delimiter, encoding, decimal mark.
+        form: What is known of the form of a `.csv` file: delimiter, encoding, decimal mark, header.
 
     Returns:
         The rows without the labels, and the labels.
@@ -75,7 +75,7 @@ def read_any(
         types: Maps names of columns to "text", "integer", "number" or "date", where a column is not what it looks like.
         is_mixed: Whether numbers alone become mixed columns too; a `.npy` file holds numbers in any case.
         min_rows: Fewest rows that the file must have.
-        form: What is known of the form of a `.csv` file: delimiter, encoding, decimal mark.
+        form: What is known of the form of a `.csv` file: delimiter, encoding, decimal mark, header.
 
     Raises:
         ValueError: If the file cannot be read as such a table; the message is one line.
@@ -86,7 +86,9 @@ def read_any(
     """
     path = Path(path)
     if form != NOTHING_SAID and not ending_of(path).startswith(".csv"):
-        raise ValueError(f"{path}: only a CSV file has a delimiter, an encoding or a decimal mark: leave them out")
+        raise ValueError(
+            f"{path}: only a CSV file has a delimiter, an encoding, a decimal mark or no header: leave them out"
+        )
     is_mixed = is_mixed or form.decimal == ","
     if ending_of(path) == ".parquet":
         drop = [*drop, *(name for name in unnamed_index(path) if name != label and name not in (types or ()))]

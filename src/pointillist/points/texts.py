@@ -8,6 +8,7 @@ sign or a currency if all of them have the same one; `pointillist.points.marked`
 """
 
 import re
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.points.calendar_dates import are_dates
 from pointillist.points.columns import shown
-from pointillist.points.marked import all_match, unmarked
+from pointillist.points.keys import few_words, hardly_repeat
+from pointillist.points.marked import all_match, in_thousands, unmarked
+from pointillist.points.time_forms import offset_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,9 +29,47 @@ MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-
 MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
 """Words that stand for a missing cell, in lower case."""
 
+NONE = "None"
+"""A word that stands for a missing cell if it is written so; pandas reads it so too."""
+
 TRUTHS = ("true", "false")
 TYPES = ("text", "integer", "number", "date")
 """Types that a user may declare a column of a file to have."""
+
+_MARKS = "columns are read as numbers without their marks", "--type COLUMN=text keeps one as text"
+_WORDS = (
+    "columns are read as categories, as some cells are no numbers",
+    "clear such cells if they are missing; --type COLUMN=text says nothing",
+)
+_OFFSETS = "times have several offsets from UTC and are read as UTC", "--type COLUMN=text keeps one as text"
+
+
+@dataclass
+class Notes:
+    """What there is to say of the columns of a file.
+
+    Attributes:
+        said: Columns, with an example of each, by what is said of them and the way out.
+        commas: Names of columns in which commas mark decimals, and points thousands.
+        points: Columns of numbers whose points may separate thousands, and an example of each.
+    """
+
+    said: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    commas: list[str] = field(default_factory=list)
+    points: dict[str, str] = field(default_factory=dict)
+
+    def add(self, what: tuple[str, str], example: str) -> None:
+        """Adds what is to be said of a column."""
+        self.said.setdefault(what, []).append(example)
+
+    def check(self) -> None:
+        """Raises a ValueError if a point may mark decimals, or thousands as it does in another column."""
+        for name, example in self.points.items() if self.commas else ():
+            raise ValueError(
+                f"column {shown(name)} holds numbers such as {shown(example)}, whose point may mark decimals, or "
+                f"thousands as in column {shown(self.commas[0])}: give --decimal , or --type {shown(f'{name}=number')}"
+            )
+
 
 _NUMBER_PATTERN = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf(inity)?))"
 NUMBER = re.compile(_NUMBER_PATTERN, re.ASCII)
@@ -41,8 +83,15 @@ _LABEL_CODE = re.compile(r"\+|-0$|[+-]?0[0-9]")
 
 @cache
 def missing_words() -> list[str]:
-    """Lists `MISSING` in all mixtures of lower and upper case."""
-    return ["".join(letters) for text in MISSING for letters in product(*({c, c.upper()} for c in text))]
+    """Lists `MISSING` in all mixtures of lower and upper case, and `NONE`."""
+    return [NONE, *("".join(letters) for text in MISSING for letters in product(*({c, c.upper()} for c in text)))]
+
+
+def _is_word_for_missing(text: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.or_(pc.is_in(pc.ascii_lower(text), pa.array(MISSING)), pc.equal(text, NONE))
 
 
 def without_missing(column: Any) -> Any:
@@ -54,7 +103,7 @@ def without_missing(column: Any) -> Any:
     import pyarrow.compute as pc
 
     text = pc.ascii_trim_whitespace(column)
-    is_missing = pc.and_(pc.not_equal(text, column), pc.is_in(pc.ascii_lower(text), pa.array(MISSING)))
+    is_missing = pc.and_(pc.not_equal(text, column), _is_word_for_missing(text))
     return pc.if_else(is_missing, pa.scalar(None, column.type), column)
 
 
@@ -115,7 +164,7 @@ def typed(
     *,
     is_label: bool = False,
     decimal: str | None = None,
-    notes: list[str] | None = None,
+    notes: Notes | None = None,
 ) -> Any:
     """Converts a column of text, null where cells are missing, to an Arrow array of what it stands for.
 
@@ -125,7 +174,8 @@ def typed(
         wanted: One of `TYPES` if the user names one; by default, the type that fits all cells.
         is_label: Whether the column holds labels.
         decimal: "." or "," if it is known which of them marks decimals.
-        notes: Gets an example if marks are taken off the column's numbers.
+        notes: Gets what there is to say of the column: that marks are taken off its numbers, that it is text because
+            of a few cells and the others are numbers, or that its times have several offsets.
 
     Raises:
         ValueError: If a cell is not of the type wanted, an integer is beyond 64 bits, or a comma may mean two things.
@@ -133,11 +183,11 @@ def typed(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = without_missing(column)
+    column, notes = without_missing(column), notes or Notes()
     if wanted == "text":
         return column
     text = pc.ascii_trim_whitespace(column)
-    text = pc.if_else(pc.is_in(pc.ascii_lower(text), pa.array(MISSING)), pa.scalar(None, text.type), text)
+    text = pc.if_else(_is_word_for_missing(text), pa.scalar(None, text.type), text)
     given = text.drop_null()
     if is_label and wanted is None and len(given):
         values = label_values(column.drop_null().unique().to_pylist())
@@ -148,24 +198,39 @@ def typed(
     if wanted != "date" and not is_label:
         text, given = _without_marks(name, text, given, decimal, notes, is_number=wanted == "number")
     found = _as_wanted(name, text, given, wanted) if wanted else _as_found(name, text, given)
+    if found is None:
+        different = given.unique()
+        if not hardly_repeat(len(different), len(given)) and (few := few_words(different.to_pylist())):
+            notes.add(_WORDS, f"{shown(name)} ({shown(few[0])})")
+    elif getattr(found.type, "tz", None) == "UTC" and not all_match(given, "Z$"):
+        notes.add(_OFFSETS, f"{shown(name)} ({shown(given[0].as_py())})")
     return column if found is None else found
 
 
 def _without_marks(
-    name: str, text: Any, given: Any, decimal: str | None, notes: list[str] | None, *, is_number: bool
+    name: str,
+    text: Any,
+    given: Any,
+    decimal: str | None,
+    notes: Notes,
+    *,
+    is_number: bool,
 ) -> tuple[Any, Any]:
     """Texts as they are, or, if they are numbers with marks, without these."""
     # A point marks decimals under --decimal , in a column that is said to hold numbers.
     if (decimal != "," or is_number) and all_match(given, f"^{_NUMBER_PATTERN}$"):
+        example = None if decimal or is_number else in_thousands(given)
+        notes.points |= {} if example is None else {name: example}
         return text, given
     found = unmarked(name, given, decimal)
     if found is None:
         if decimal == "," and all_match(given, f"^{_NUMBER_PATTERN}$"):
             _check_points(name, given)
         return text, given
-    plain, example = found
-    if notes is not None and not plain(given).equals(given):
-        notes.append(example)
+    plain, mark, example = found
+    notes.commas += [name] if mark == "," else []
+    if not plain(given).equals(given):
+        notes.add(_MARKS, example)
     return plain(text), plain(given)
 
 
@@ -243,10 +308,16 @@ def _numbers(text: Any, given: Any) -> Any:
 
 
 def _dates(text: Any, given: Any) -> Any:
-    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these."""
+    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these.
+
+    Dates such as 20240320 become integers.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if all_match(given, r"^[0-9]{8}$") and are_dates(parsed(given)):
+        # They are written as integers, and stay such.
+        return pc.cast(text, pa.int64())
     first = given[0].as_py()
     if re.match(r"\d\d:", first):
         # Arrow reads times of day with a date alone.
@@ -259,7 +330,9 @@ def _dates(text: Any, given: Any) -> Any:
     kinds = [pa.date32(), *(pa.timestamp(unit) for unit in ("s", "us", "ns"))]
     for kind in [*kinds, *(pa.timestamp(unit, "UTC") for unit in ("s", "us", "ns"))]:
         try:
-            return pc.cast(text, kind)
+            found = pc.cast(text, kind)
         except pa.ArrowInvalid:
             continue
+        zone = None if kind in kinds else offset_of(given)
+        return found if zone is None else found.cast(pa.timestamp(kind.unit, zone))
     return None

@@ -4,10 +4,10 @@ import csv as text_csv
 import gzip
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from pointillist.files import check_place, naming, whole_file
 from pointillist.points.columns import check_distinct, shown
 from pointillist.points.endings import ending_of
 from pointillist.points.mixed import kind_of
+from pointillist.points.time_forms import written
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,13 +41,21 @@ class TableWriter:
             fractional part are written to `.csv` without a point, so that a column of nothing else reads back as
             integers.
         n_rows: Number of rows that will be written.
+        forms: Forms in which dates and times are written to `.csv`, by column, as `strftime` takes them.
 
     Raises:
         ValueError: If there is no such format or type, if the format cannot hold the type, or if names are wrong.
         OSError: If the file cannot be written; the message is one line that starts with its name.
     """
 
-    def __init__(self, path: str | Path, names: Sequence[str] | None, types: Sequence[Any], n_rows: int) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        names: Sequence[str] | None,
+        types: Sequence[Any],
+        n_rows: int,
+        forms: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._path = Path(path)
         self._ending = ending_of(self._path)
         self._types = tuple(types)
@@ -55,6 +64,12 @@ class TableWriter:
         self._written = 0
         self._check_columns()
         check_place(self._path)
+        self._forms = forms if self._ending.startswith(".csv") else {}
+        if self._forms:
+            import pyarrow as pa
+
+            named = zip(self._names, self._types, strict=True)
+            self._types = tuple(pa.string() if name in self._forms else kind for name, kind in named)
 
     def _check_columns(self) -> None:
         if not self._types:
@@ -125,7 +140,7 @@ class TableWriter:
     def _converted(self, name: str, type_: Any, values: Any) -> Any:
         if not isinstance(type_, str):
             if self._ending != ".npy":
-                return values
+                return written(values, self._forms[name]) if name in self._forms else values
             type_, values = _numpy_name(type_), values.to_numpy()
         with np.errstate(invalid="ignore", over="ignore"):
             converted = np.asarray(values).astype(type_)

@@ -1,0 +1,55 @@
+"""Dates that are written as integers, such as 20240320: which integers are dates, and which dates are nearest."""
+
+import numpy as np
+from jaxtyping import Float
+
+FIRST_YEAR, LAST_YEAR = 1800, 2199
+"""Years in which a column of such integers is one of dates."""
+
+_ENDS = 1000_01_01, 9999_12_31
+
+
+def are_dates(values: np.ndarray) -> bool:
+    """Whether all numbers are dates, and there is one."""
+    if not len(values) or values.min() < FIRST_YEAR * 10_000 or values.max() >= (LAST_YEAR + 1) * 10_000:
+        return False
+    return bool((dates_before(values) == values).all())
+
+
+def has_dates(rows: Float[np.ndarray, "n d"]) -> bool:
+    """Whether a column of numbers is one of more than two different dates."""
+    return any(are_dates(column) and len(np.unique(column)) > 2 for column in rows.T)
+
+
+def dates_before(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """The last date that is not after each number, for years of four digits."""
+    return _written(_days_before(values))
+
+
+def dates_after(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """The first date that is not before each number, for years of four digits."""
+    days = _days_before(values)
+    return np.where(_written(days) >= values, _written(days), _written(days + 1))
+
+
+def nearest_dates(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """The date nearest to each number, of two the earlier one."""
+    before, after = dates_before(values), dates_after(values)
+    return np.where(values - before <= after - values, before, after)
+
+
+def _days_before(values: np.ndarray) -> np.ndarray:
+    year, rest = np.divmod(np.clip(np.floor(values), *_ENDS).astype(np.int64), 10_000)
+    month, day = np.divmod(rest, 100)
+    # The last day of December comes before month 13 and, a year earlier, before month 0.
+    day = np.where((month < 1) | (month > 12), 31, day)
+    months = (12 * (year - 1970) + np.minimum(month, 12) - 1).astype("datetime64[M]")
+    length = (months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")
+    return months.astype("datetime64[D]") + np.minimum(day, length.astype(np.int64)) - 1
+
+
+def _written(days: np.ndarray) -> np.ndarray:
+    months = days.astype("datetime64[M]")
+    year, month = np.divmod(months.astype(np.int64), 12)
+    day = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
+    return ((year + 1970) * 10_000 + (month + 1) * 100 + day).astype(np.float64)

@@ -1,0 +1,60 @@
+"""How the dates and times of a CSV file are written, so that new rows are written in the same way."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pointillist.points.marked import all_match
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORM = b"pointillist.form"
+"""Key in the metadata of an Arrow field for the form of its cells in a CSV file, as `strftime` takes it."""
+
+_DAY, _MINUTE, _SECOND = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d", r":\d\d(?:\.\d+)?"
+_OFFSET = r"Z|[+-]\d\d(?::?\d\d)?"
+_MOMENT = re.compile(rf"(?:({_DAY})([ T]))?{_MINUTE}({_SECOND})?({_OFFSET})?")
+
+
+def form_of(given: Any) -> str | None:
+    """Returns the form of all texts, as `strftime` takes it; None if it is not the same, or the usual one.
+
+    Args:
+        given: Texts of dates and times without white space around them, none of them null.
+    """
+    found = _MOMENT.fullmatch(given[0].as_py()) if len(given) else None
+    if found is None:
+        return None
+    day, between, seconds, offset = (part or "" for part in found.groups())
+    pattern = f"{_DAY + between if day else ''}{_MINUTE}{_SECOND if seconds else ''}{re.escape(offset)}"
+    if (seconds and between != "T" and offset in ("", "Z")) or not all_match(given, f"^{pattern}$"):
+        return None
+    return f"{'%Y-%m-%d' + between if day else ''}%H:%M{':%S' if seconds else ''}{offset}"
+
+
+def offset_of(given: Any) -> str | None:
+    """Returns the offset from UTC that all texts of times end with, such as +02:00; None if they have several."""
+    found = re.search(rf"(?:{_OFFSET})$", given[0].as_py())
+    if found is None or found[0] == "Z" or not all_match(given, f"{re.escape(found[0])}$"):
+        return None
+    digits = found[0].replace(":", "")
+    return f"{digits[:3]}:{digits[3:] or '00'}"
+
+
+def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
+    """Returns a table whose fields say in which form their cells are written."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_metadata({FORM: forms[field.name]}) if field.name in forms else field for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata))
+
+
+def written(column: "pa.Array", form: str) -> "pa.StringArray":
+    """Returns dates and times as texts of a form, with seconds if one of them has some."""
+    import pyarrow.compute as pc
+
+    if "%S" not in form and pc.any(pc.not_equal(pc.second(column), 0)).as_py():
+        form = form.replace("%M", "%M:%S")
+    return pc.strftime(column, form)
