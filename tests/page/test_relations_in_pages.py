@@ -76,7 +76,8 @@ def test_rows_under_conditions_are_restored_as_in_python(mixed_model, page_of):
     rng = np.random.default_rng(0)
     quantity, price = rng.integers(1, 12, N).astype(float), np.round(rng.gamma(2, 10, N) + 1, 2)
     amount, tip = np.round(quantity * price, 2), np.round(rng.gamma(2, 2, N), 2)
-    table = [quantity, price, amount, tip, np.round(amount + tip, 2), *np.sort(rng.integers(0, 90, (2, N)), axis=0)]
+    days = np.sort(rng.integers(0, 90, (2, N)), axis=0).astype(float)
+    table = [quantity, price, amount, tip, np.round(amount + tip, 2), *days]
     relations = (
         Relation(6, (5,)),
         Relation(2, (0, 1), (1.0,), 0.0, 1, "", True),
@@ -89,8 +90,13 @@ def test_rows_under_conditions_are_restored_as_in_python(mixed_model, page_of):
     is_fixed = np.zeros((N, 7), bool)
     is_fixed[::7, 0] = True
     found = np.array(restored_in_page(page_of(mixed_model), relations, made, is_fixed, table, bounds))
+    # Of other quantities that are given, none has such prices.
+    found = found[:, ~is_fixed[:, 0] | (made[0] == 5)]
     np.testing.assert_allclose(found[2], np.round(found[0] * found[1], 2), atol=1e-9)
     np.testing.assert_allclose(found[4], found[2] + found[3], atol=1e-9)
+    assert found.shape[1] > 340 and (found[5] <= found[6]).all()
+    for place, (low, high) in bounds.items():
+        assert (low <= found[place]).all() and (found[place] <= high).all()
 
 
 def restored_in_page(page, relations, made, is_fixed, table=None, bounds=None):

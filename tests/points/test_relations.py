@@ -228,5 +228,9 @@ def test_a_relation_as_a_formula():
 
 def test_a_relation_comes_back_from_its_facts():
     sum_and_order = Relation(2, (0, 1), (1.0, -0.5), 3.0), Relation(1, (0,))
-    for relation in (*sum_and_order, Relation(2, (0, 1), (3.0,), 0.0, -1, "", True), Relation(1, (0,), (2.0,), 0.5, 0, "log")):
+    for relation in (
+        *sum_and_order,
+        Relation(2, (0, 1), (3.0,), 0.0, -1, "", True),
+        Relation(1, (0,), (2.0,), 0.5, 0, "log"),
+    ):
         assert Relation.from_json(relation.to_json(), 3) == relation

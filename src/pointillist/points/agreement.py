@@ -94,11 +94,10 @@ class _Asked:
         for place, values in zip(lookup.places, lookup.table.T, strict=True):
             code = self.codec.encoding.columns[place]
             if code.name in self.allowed and code.scores is None and is_known.all():
-                own = self.allowed[code.name]
-                left = values[possible.any(axis=0)]
-                kept = np.isin(own.slots if code.categories is not None else code.atoms[own.slots], left)
+                asked, left = self.allowed[code.name], values[possible.any(axis=0)]
+                kept = np.isin(asked.slots if code.categories is not None else code.atoms[asked.slots], left)
                 self.allowed[code.name] = replace(
-                    own, slots=own.slots[kept], low=own.low[kept], high=own.high[kept]
+                    asked, slots=asked.slots[kept], low=asked.low[kept], high=asked.high[kept]
                 )
 
     def _check(self, relation: Relation | Lookup, is_excluded: Bool[np.ndarray, " n"]) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.arguments import is_missing
-from pointillist.points.column_code import ColumnCode
 from pointillist.points.codec import Span
+from pointillist.points.column_code import ColumnCode
 from pointillist.points.columns import listed
 from pointillist.points.conditions import Between, Condition, Missing, OneOf, Present
 from pointillist.points.mixed import Cells, cells_of, kind_of, to_arrow
@@ -43,7 +43,7 @@ class Allowed:
     low: Float[np.ndarray, " p"]
     high: Float[np.ndarray, " p"]
     ranges: Float[np.ndarray, "r 2"]
-    ends: Span = Span(*_WHOLE)
+    ends: Span
 
     @property
     def is_whole_score(self) -> bool:
@@ -159,9 +159,7 @@ def _of_ends(code: ColumnCode, low: float, high: float) -> tuple[np.ndarray, np.
     return np.append(slots, np.arange(len(code.atoms), code.n_values)), np.array([span]), (low, high)
 
 
-def _in_pieces(
-    code: ColumnCode, text: str, slots: np.ndarray, ranges: np.ndarray, ends: Span
-) -> Allowed:
+def _in_pieces(code: ColumnCode, text: str, slots: np.ndarray, ranges: np.ndarray, ends: Span) -> Allowed:
     first = len(code.atoms)
     if not code.has_intervals:
         return Allowed(code.name, text, slots, np.zeros(len(slots)), np.ones(len(slots)), ranges, ends)

@@ -35,7 +35,7 @@ class NumberRange:
 
     @classmethod
     def of(cls, code: ColumnCode, bounds: tuple[float, float] | None = None, *, is_strict: bool) -> "NumberRange":
-        """Returns the range of a column's training rows, or the part of it within bounds; a column of categories has none.
+        """Returns the range of a column's training rows, or the part of it within bounds; categories have none.
 
         Args:
             code: The column's code.

@@ -50,20 +50,33 @@ class Relation:
         return (self.column, *self.terms)
 
     def restored(
-        self, columns: list[Cells], ranges: Sequence[NumberRange], is_fixed: Bool[np.ndarray, "n d"], *, is_last: bool
+        self,
+        columns: list[Cells],
+        ranges: Sequence[NumberRange],
+        is_fixed: Bool[np.ndarray, "n d"],
+        *,
+        is_last: bool,
+        shift: int = 0,
     ) -> None:
         """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
 
         Numbers stay within the ranges of their columns, except where a fixed one leaves an order no other way, and
-        for the last time that one of the others is restored: then numbers of ranges that can be left may leave them.
+        for the last times that one of the others is restored: then numbers of ranges that can be left may leave them.
+
+        Args:
+            columns: The cells of all columns.
+            ranges: The ranges of all columns.
+            is_fixed: Which cells do not change.
+            is_last: Whether ranges may be left.
+            shift: Number of columns that move last though they would move first.
         """
         values, there = self._values(columns)
         free = ~is_fixed[:, list(self.places)]
         own = [ranges[place] for place in self.places]
         if self.power:
-            self._restore_product(values, own, there, free, is_last=is_last)
+            self._restore_product(values, own, there, free, shift, is_last=is_last)
         elif self.factors:
-            self._restore_sum(values, own, there, free, is_last=is_last)
+            self._restore_sum(values, own, there, free, _in_turn(own, shift), is_last=is_last)
         else:
             _restore_order(values, own, there, free)
         for i, place in enumerate(self.places):
@@ -103,6 +116,7 @@ class Relation:
         ranges: Sequence[NumberRange],
         there: Bool[np.ndarray, " n"],
         free: Bool[np.ndarray, "n k"],
+        order: Sequence[int],
         *,
         is_last: bool,
     ) -> None:
@@ -111,7 +125,7 @@ class Relation:
         with np.errstate(all="ignore"):
             wrong = np.flatnonzero(there)
             wrong = wrong[self._off_sum(values[wrong], ranges)]
-            for i in _in_turn(ranges):
+            for i in order:
                 rows = wrong[free[wrong, i]]
                 if not len(rows):
                     continue
@@ -144,22 +158,36 @@ class Relation:
         ranges: Sequence[NumberRange],
         there: Bool[np.ndarray, " n"],
         free: Bool[np.ndarray, "n k"],
+        shift: int,
         *,
         is_last: bool,
     ) -> None:
         with np.errstate(divide="ignore", invalid="ignore"):
             wrong = np.flatnonzero(there)
             wrong = wrong[self._off_product(values[wrong], ranges, is_exact=True)]
-            for i in _in_turn(ranges):
+            if shift:
+                wrong = self._search(values, ranges, free, wrong)
+            for i in _in_turn(ranges, shift):
                 rows = wrong[free[wrong, i]]
                 wanted = self._solved(values[rows], i)
                 is_there = np.isfinite(wanted)
                 values[rows[is_there], i] = ranges[i].fitted(wanted[is_there], is_last=is_last)
                 wrong = wrong[self._off_product(values[wrong], ranges)]
-            for moved, solved in permutations(range(1, len(ranges)), 2):
-                rows = wrong[free[wrong, solved]]
-                values[rows] = self._searched(values[rows], free[rows], ranges, moved, solved)
-                wrong = wrong[self._off_product(values[wrong], ranges)]
+            self._search(values, ranges, free, wrong)
+
+    def _search(
+        self,
+        values: Float[np.ndarray, "n k"],
+        ranges: Sequence[NumberRange],
+        free: Bool[np.ndarray, "n k"],
+        wrong: Int[np.ndarray, " m"],
+    ) -> Int[np.ndarray, " l"]:
+        """Looks for terms with which a product holds in some rows, and returns those in which it still does not."""
+        for moved, solved in permutations(range(1, len(ranges)), 2):
+            rows = wrong[free[wrong, solved]]
+            values[rows] = self._searched(values[rows], free[rows], ranges, moved, solved)
+            wrong = wrong[self._off_product(values[wrong], ranges)]
+        return wrong
 
     def _searched(
         self,
@@ -172,11 +200,11 @@ class Relation:
         """Rows in which a product holds to the digits of its column, the nearest if there are some; else as they were.
 
         Of rounded numbers, such as prices in cents, few make a given product exactly: one term moves by some of its
-        units, another is solved for, or is the next number to that, and the column follows if it may.
+        units, another is solved for, or is the next number to that, and the column follows by its rounding if it may.
         """
         found, is_open = values.copy(), np.ones(len(values), bool)
         steps = [step for size in range(_STEPS + 1) for step in sorted({-size, size})]
-        for step, next_to in ((step, next_to) for step in steps for next_to in (0, -1, 1)):
+        for step, next_to in cartesian(steps, (0, -1, 1)):
             rows = np.flatnonzero(is_open & (free[:, moved] | (step == 0)))
             if not len(rows):
                 break
@@ -184,8 +212,9 @@ class Relation:
             if step:
                 tried[:, moved] = ranges[moved].fitted(tried[:, moved] + step * ranges[moved].unit)
             tried[:, solved] = ranges[solved].fitted(self._solved(tried, solved) + next_to * ranges[solved].unit)
+            is_near = ~self._off_product(tried, ranges, is_exact=False)
             tried[:, 0] = np.where(free[rows, 0], ranges[0].fitted(self._solved(tried, 0)), tried[:, 0])
-            holds = np.isfinite(tried).all(axis=1) & ~self._off_product(tried, ranges)
+            holds = is_near & np.isfinite(tried).all(axis=1) & ~self._off_product(tried, ranges)
             found[rows[holds]], is_open[rows[holds]] = tried[holds], False
         return found
 
@@ -350,9 +379,11 @@ class Relation:
         return cls(column, tuple(terms), tuple(factors), constant, power, function, is_exact)
 
 
-def _in_turn(ranges: Sequence[NumberRange]) -> list[int]:
-    """The columns in the order in which they move: those in ranges were drawn in them, and move last."""
-    return sorted(range(len(ranges)), key=lambda i: ranges[i].is_bounded)
+def _in_turn(ranges: Sequence[NumberRange], shift: int = 0) -> list[int]:
+    """The columns in the order in which they move, of which those under conditions come last if nothing is shifted."""
+    order = sorted(range(len(ranges)), key=lambda i: ranges[i].is_bounded)
+    first = shift % len(order)
+    return order[first:] + order[:first]
 
 
 def _restore_order(

@@ -27,9 +27,9 @@ _ROWS, _MOST_COLUMNS, _MOST_RELATIONS = 5000, 128, 200
 _BROKEN_ROWS = 10
 """An order also counts only if so many rows would break it, and 2 more for every nat of the number of pairs."""
 
-_TURNS, _MORE_TURNS = 4, 20
-"""Number of times that all relations are restored one after another, and most times under conditions, where fewer
-columns can give way."""
+_TURNS, _MOST_TURNS = 4, 20
+"""Number of times that all relations are restored one after another; and most times, for rows that still break one, in
+which other columns then move first."""
 
 
 def relations(
@@ -201,20 +201,21 @@ def restored(
     is_held = is_fixed.copy()
     for table in tables:
         is_held[:, list(table.places[table.is_followed :])] = True
-    for turn in range(_MORE_TURNS if is_strict else _TURNS):
+    for turn in range(_MOST_TURNS if found else 0):
+        shift = max(turn - _TURNS + 1, 0)
         for table in tables:
             table.restored(cells, codes, is_fixed)
-        for relation in orders if turn == 0 or is_strict else ():
+        for relation in orders if turn == 0 or shift > 1 else ():
             relation.restored(cells, ranges, is_held, is_last=False)
         for relation in others:
             if tables:
-                relation.restored(cells, ranges, is_held, is_last=False)
-            relation.restored(cells, ranges, is_fixed, is_last=turn == _TURNS - 1)
-        if is_strict and found:
+                relation.restored(cells, ranges, is_held, is_last=False, shift=shift)
+            relation.restored(cells, ranges, is_fixed, is_last=turn >= _TURNS - 1, shift=shift)
+        if turn >= _TURNS - 1:
             is_broken = np.any(broken(cells, codes, found), axis=0)
             if not is_broken.any():
                 break
-            # Rows that obey all of them do not depend on those that are left.
+            # Rows that obey all of them stay as they are.
             is_fixed, is_held = (each | ~is_broken[:, None] for each in (is_fixed, is_held))
     for table in tables:
         table.restored(cells, codes, is_fixed)
@@ -226,4 +227,4 @@ def broken(
 ) -> list[Bool[np.ndarray, " n"]]:
     """Finds the rows that break each relation, of those without missing cells in its columns."""
     ranges = [NumberRange.of(code, is_strict=True) for code in codes]
-    return [each.broken(columns, codes if isinstance(each, Lookup) else ranges) for each in found]
+    return [each.broken(columns, codes) if isinstance(each, Lookup) else each.broken(columns, ranges) for each in found]

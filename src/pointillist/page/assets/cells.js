@@ -181,8 +181,8 @@
     return column.has_missing ? [...known, [NaN, "(missing)"]] : known;
   }
 
-  /** How often all relations are restored, one after another; at most, under conditions. */
-  const [TURNS, MORE_TURNS] = [4, 20];
+  /** How often all relations are restored; at most, in rows that still break one, where other columns then move first. */
+  const [TURNS, MOST_TURNS] = [4, 20];
 
   /** Most units by which a term of a product moves so that the product holds to the last digit. */
   const STEPS = 50;
@@ -216,15 +216,17 @@
     const held = new Set(lookups.flatMap(({ column, terms, is_followed }) => (is_followed ? terms : [column, ...terms])));
     const isHeld = (row, token) => held.has(token) || isFixed(row, token);
     const lookUp = () => lookups.forEach((each) => restoreLookup(each, columns, first, rows, isFixed));
-    for (let turn = 0; turn < (isStrict ? MORE_TURNS : TURNS) && done.size < rows; turn++) {
+    for (let turn = 0; turn < MOST_TURNS && done.size < rows; turn++) {
+      const how = { isStrict, isLast: false, shift: Math.max(turn - TURNS + 1, 0) };
       lookUp();
       for (const each of others) {
         const isOrder = !each[2].length;
-        if (isOrder && turn > 0 && !isStrict) continue;
-        if (isOrder || lookups.length) restoreOnce(each, columns, first, rows, isHeld, false, isStrict);
-        if (!isOrder) restoreOnce(each, columns, first, rows, isFixed, turn === TURNS - 1, isStrict);
+        if (isOrder && turn > 0 && how.shift < 2) continue;
+        if (isOrder || lookups.length) restoreOnce(each, columns, first, rows, isHeld, how);
+        if (!isOrder) restoreOnce(each, columns, first, rows, isFixed, { ...how, isLast: turn >= TURNS - 1 });
       }
-      for (let r = first; isStrict && r < first + rows; r++) if (!relations.some(isBroken(r))) done.add(r);
+      // Rows that obey all of them stay as they are.
+      for (let r = first; turn >= TURNS - 1 && r < first + rows; r++) if (!relations.some(isBroken(r))) done.add(r);
     }
     lookUp();
     const left = Array.from({ length: isStrict ? rows : 0 }, (_, i) => first + i).filter((r) => !done.has(r));
@@ -268,7 +270,7 @@
           const places = [column, ...terms];
           const free = places.filter((token) => !isFixed(r, token));
           if (free.length !== 1 || places.some((token) => Number.isNaN(columns[token].values[r]))) continue;
-          restoreOnce(each, columns, r, 1, isFixed, true, isStrict);
+          restoreOnce(each, columns, r, 1, isFixed, { isStrict, isLast: true, shift: 0 });
           // What has no such value is not fixed by others, and may change for them.
           const [own, term] = places.map((token) => columns[token].values[r]);
           const solved = free[0] === column ? inside(term) : inverse((own - constant) / factors[0], term);
@@ -285,7 +287,7 @@
    * @param {Relation} relation
    * @param {DrawnColumn[]} columns
    */
-  function restoreOnce(relation, columns, first, rows, isFixed, isLast, isStrict) {
+  function restoreOnce(relation, columns, first, rows, isFixed, { isStrict, isLast, shift }) {
     const [column, terms, factors, constant, power, name, isExact] = relation;
     const own = [column, ...terms].map((token) => columns[token]);
     for (let r = first; r < first + rows; r++) {
@@ -293,8 +295,8 @@
       const values = own.map((each) => each.values[r]);
       if (values.some(Number.isNaN)) continue;
       const canLeave = isLast && !isStrict;
-      if (power) restoreProduct(values, own, free, factors[0], power, isExact, canLeave);
-      else if (factors.length) restoreSum(values, own, free, [-1, ...factors], constant, name, canLeave);
+      if (power) restoreProduct(values, own, free, shift, factors[0], power, isExact, canLeave);
+      else if (factors.length) restoreSum(values, own, free, inTurn(own, shift), [-1, ...factors], constant, name, canLeave);
       else restoreOrder(values, own, free, isStrict);
       own.forEach((each, i) => (each.values[r] = values[i]));
     }
@@ -370,10 +372,12 @@
     return canLeave && column.scores && Math.abs(wanted - fits) > smallOf(column) ? wanted : fits;
   }
 
-  /** The columns in the order in which they move: those in ranges were drawn in them, and move last. */
-  function inTurn(columns) {
+  /** The columns in the order in which they move, of which those under conditions come last if nothing is shifted. */
+  function inTurn(columns, shift = 0) {
     const places = columns.map((_, i) => i);
-    return [...places.filter((i) => !columns[i].bounds), ...places.filter((i) => columns[i].bounds)];
+    const order = [...places.filter((i) => !columns[i].bounds), ...places.filter((i) => columns[i].bounds)];
+    const first = shift % order.length;
+    return [...order.slice(first), ...order.slice(0, first)];
   }
 
   /**
@@ -404,10 +408,10 @@
     return { total, isOff };
   }
 
-  function restoreSum(values, own, free, weights, constant, name, canLeave) {
+  function restoreSum(values, own, free, order, weights, constant, name, canLeave) {
     const { total, isOff } = sumOf(own, weights, constant, name);
     const [, inverse] = functions[name];
-    for (const i of inTurn(own)) {
+    for (const i of order) {
       if (!isOff(values)) return;
       // Without the term, which may be so large that nothing else would be left.
       const solved = -total(values, i) / weights[i];
@@ -437,44 +441,44 @@
     return { solved, isOff };
   }
 
-  function restoreProduct(values, own, free, factor, power, isExact, canLeave) {
+  function restoreProduct(values, own, free, shift, factor, power, isExact, canLeave) {
     const { solved, isOff } = productOf(own, factor, power);
-    if (!isOff(values, true)) return;
-    for (const i of inTurn(own)) {
+    const isFound = () => searched(values, own, free, { solved, isOff }, isExact);
+    if (!isOff(values, true) || (shift && isFound())) return;
+    for (const i of inTurn(own, shift)) {
       const wanted = solved(values, i);
       if (free[i] && Number.isFinite(wanted)) values[i] = put(own[i], wanted, canLeave);
       if (!isOff(values, isExact)) return;
     }
-    for (let moved = 1; moved < own.length; moved++) {
-      for (let other = 1; other < own.length; other++) {
-        if (other === moved || !free[other]) continue;
-        const found = searched(values, own, free, { solved, isOff: (tried) => isOff(tried, isExact) }, moved, other);
-        if (found) {
-          found.forEach((value, i) => (values[i] = value));
-          return;
-        }
-      }
-    }
+    isFound();
   }
 
   /**
-   * The nearest values with which a product holds to the digits of its column: one term moves by some of its units,
-   * another is solved for, or is the next number to that, and the column follows if it may. Undefined if there are none.
+   * Looks for the nearest values with which a product holds to the digits of its column: one term moves by some of its
+   * units, another is solved for, or is the next number to that, and the column follows by its rounding if it may.
+   *
+   * @returns {boolean} whether there are some
    */
-  function searched(values, own, free, { solved, isOff }, moved, other) {
-    const most = free[moved] ? STEPS : 0;
-    for (let size = 0; size <= most; size++) {
-      for (const step of size ? [-size, size] : [0]) {
-        for (const nextTo of [0, -1, 1]) {
-          const tried = [...values];
-          if (step) tried[moved] = fitted(own[moved], tried[moved] + step * unitOf(own[moved]));
-          tried[other] = fitted(own[other], solved(tried, other) + nextTo * unitOf(own[other]));
-          if (free[0]) tried[0] = fitted(own[0], solved(tried, 0));
-          if (tried.every(Number.isFinite) && !isOff(tried)) return tried;
+  function searched(values, own, free, { solved, isOff }, isExact) {
+    const terms = own.map((_, i) => i).slice(1);
+    const pairs = terms.flatMap((moved) => terms.filter((other) => other !== moved).map((other) => [moved, other]));
+    for (const [moved, other] of pairs.filter(([, other]) => free[other])) {
+      for (let size = 0; size <= (free[moved] ? STEPS : 0); size++) {
+        for (const step of size ? [-size, size] : [0]) {
+          for (const nextTo of [0, -1, 1]) {
+            const tried = [...values];
+            if (step) tried[moved] = fitted(own[moved], tried[moved] + step * unitOf(own[moved]));
+            tried[other] = fitted(own[other], solved(tried, other) + nextTo * unitOf(own[other]));
+            const isNear = !isOff(tried, false);
+            if (free[0]) tried[0] = fitted(own[0], solved(tried, 0));
+            if (!isNear || !tried.every(Number.isFinite) || isOff(tried, isExact)) continue;
+            tried.forEach((value, i) => (values[i] = value));
+            return true;
+          }
         }
       }
     }
-    return undefined;
+    return false;
   }
 
   function restoreOrder(values, own, free, isStrict) {
