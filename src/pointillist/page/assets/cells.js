@@ -361,7 +361,9 @@
   }
 
   /** The range of a column, or the part of it within the bounds of a condition. */
-  const rangeOf = ({ ends, bounds = ends }) => [Math.max(ends[0], bounds[0]), Math.min(ends[1], bounds[1])];
+  function rangeOf({ ends, bounds }) {
+    return bounds ? [Math.max(ends[0], bounds[0]), Math.min(ends[1], bounds[1])] : ends;
+  }
 
   /** The nearest number of a column's range. */
   const fitted = (column, number) => column.round(clamp(column.round(number), ...rangeOf(column)));

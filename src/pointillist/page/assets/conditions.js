@@ -25,6 +25,7 @@
       const of = (value) => (column.categories ? value : atoms.indexOf(value));
       for (const value of values) pieces.push([Number.isNaN(value) ? column.n_values : of(value), 1, 0, 1]);
       const numbers = values.filter((value) => !Number.isNaN(value));
+      /** @type {[number, number]} */
       const ends = numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [low, high];
       return { token, pieces, ends, is_set: true };
     }
