@@ -5,8 +5,9 @@ import pytest
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells
+from pointillist.points.number_range import NumberRange
 from pointillist.points.relation import Relation
-from pointillist.points.relations import relations, restored
+from pointillist.points.relations import broken, relations, restored
 
 N = 1000
 
@@ -176,6 +177,23 @@ def test_dates_are_compared_with_dates_alone(rng):
     dates = [Cells(column, np.zeros(N, bool), is_date=True) for column in (first, last)]
     found = of(*dates, cells(last + rng.integers(0, 9, N)))
     assert [(relation.terms, relation.column) for relation in found] == [((0,), 1)]
+
+
+def test_rows_of_the_data_break_none_of_its_relations(rng):
+    """Also where a function was written in single precision, or a product is off by the rounding of its terms."""
+    x, a, b = rng.uniform(1, 9, N), np.round(rng.gamma(20, 0.3, N), 1), np.round(rng.gamma(20, 0.3, N), 1)
+    made = np.round(a * rng.normal(1, 0.3, N), 2)
+    data = [*map(cells, (x, np.log(x).astype(np.float32), a, b, a + b, made, np.round(made * a, 2)))]
+    found, codes = of(*data), codes_of(data)
+    kinds = {(each.function, each.power) for each in found if each.factors}
+    assert kinds >= {("log", 0), ("", 0), ("", 1)}
+    assert not np.any(broken(data, codes, found))
+    for each in found:
+        ranges = [NumberRange.of(codes[place], is_strict=True) for place in each.places]
+        values = np.stack([data[place].values for place in each.places], axis=1)
+        assert not each.excluded(values, values, ranges).any()
+        values[:, 0] = values[:, 0] - 1 - 0.1 * np.abs(values[:, 0]) if each.factors else values[:, 1:].min() - 1
+        assert each.excluded(values, values, ranges).all()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from pointillist.points.products import rounding
 
 _NULL = 1e-9
 
+_SINGLE = 1e-5
+"""Largest error of a function's numbers that were written in single precision or in six digits, in parts of them."""
+
 _STEPS = 50
 """Most units by which a term of a product moves so that the product holds to the last digit."""
 
@@ -89,7 +92,7 @@ class Relation:
         if not self.factors:
             return there & (values[:, 0] < values[:, 1])
         with np.errstate(all="ignore"):
-            return there & (self._off_product(values, own) if self.power else self._off_sum(values, own))
+            return there & (self._off_product(values, own) if self.power else self._off_sum(values, own, is_loose=True))
 
     def _values(self, columns: Sequence[Cells]) -> tuple[Float[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
         """The numbers of all columns, and which rows have no missing one."""
@@ -101,13 +104,21 @@ class Relation:
         function, _ = FUNCTIONS[self.function]
         return np.column_stack([values[:, 0], function(values[:, 1:])])
 
-    def _off_sum(self, values: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
+    def _blur(self, values: Float[np.ndarray, " n"], ranges: Sequence[NumberRange]) -> Float[np.ndarray, " n"]:
+        """How far training rows may be off a function: a unit where it lies between two, and single precision."""
+        return (ranges[0].unit + _SINGLE * np.abs(values)) * bool(self.function)
+
+    def _off_sum(
+        self, values: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange], *, is_loose: bool = False
+    ) -> Bool[np.ndarray, " n"]:
         weights = np.array([-1.0, *self.factors])
         # A sum of large numbers may be small, and is known no better than they are.
         rounding = ranges[0].negligible + EXACT * sum(
             abs(w) * each.largest for w, each in zip(weights, ranges, strict=True)
         )
         unknown = _NULL * np.abs(values[:, 0]) if self.function else rounding
+        if is_loose:
+            unknown = unknown + self._blur(values[:, 0], ranges)
         return np.asarray(np.abs(self._inside(values) @ weights + self.constant) > 0.5 * ranges[0].unit + unknown)
 
     def _restore_sum(
@@ -249,7 +260,8 @@ class Relation:
         is_through_0 = (low[:, 2:].sum(axis=1) <= 0) & (high[:, 2:].sum(axis=1) >= 0) & (self.power < 0)
         if self.function in ("square", "reciprocal"):
             is_through_0 = (low[:, 1] <= 0) & (high[:, 1] >= 0)
-        within = 0.5 * ranges[0].unit + ranges[0].negligible + EXACT * np.abs(found).max(axis=0)
+        size = np.abs(found).max(axis=0)
+        within = 0.5 * ranges[0].unit + ranges[0].negligible + EXACT * size + self._blur(size, ranges)
         is_apart = (found.min(axis=0) > high[:, 0] + within) | (found.max(axis=0) < low[:, 0] - within)
         return is_apart & np.isfinite(found).all(axis=0) & ~is_through_0
 

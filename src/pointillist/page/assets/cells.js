@@ -247,7 +247,8 @@
     const values = own.map((each) => each.values[row]);
     if (values.some(Number.isNaN)) return false;
     if (!factors.length) return values[0] < values[1];
-    return power ? productOf(own, factors[0], power).isOff(values, isExact) : sumOf(own, [-1, ...factors], constant, name).isOff(values);
+    if (power) return productOf(own, factors[0], power).isOff(values, isExact);
+    return sumOf(own, [-1, ...factors], constant, name).isOff(values, true);
   }
 
   /**
@@ -406,7 +407,10 @@
     // A sum of large numbers may be small, and is known no better than they are.
     const sizes = own.reduce((sum, column, k) => sum + Math.abs(weights[k]) * largestOf(column), 0);
     const unknown = (values) => (name ? 1e-9 * Math.abs(values[0]) : smallOf(own[0]) + 2 ** -50 * sizes);
-    const isOff = (values) => Math.abs(total(values)) > 0.5 * unitOf(own[0]) + unknown(values);
+    // How far training rows may be off a function: a unit where it lies between two, and single precision.
+    const blur = ([value]) => (name ? unitOf(own[0]) + 1e-5 * Math.abs(value) : 0);
+    const isOff = (values, isLoose = false) =>
+      Math.abs(total(values)) > 0.5 * unitOf(own[0]) + unknown(values) + (isLoose ? blur(values) : 0);
     return { total, isOff };
   }
 
