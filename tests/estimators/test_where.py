@@ -286,7 +286,8 @@ def test_rows_under_conditions_obey_all_relations(of_orders, orders, where):
         and meets(rows, {name: asked for name, asked in where.items() if name != "country"}).all()
     )
     assert (rows[["price", "tip"]] <= orders[["price", "tip"]].max()).all(axis=None)
-    pd.testing.assert_frame_equal(of_orders.sample(40, where=where, random_state=0), rows)
+    n = 40 if isinstance(where.get("country"), list) else 10
+    pd.testing.assert_frame_equal(of_orders.sample(n, where=where, random_state=0), rows.head(n))
     if isinstance(where.get("country"), str):
         assert set(rows["city"]) == {"Berlin"}
 
