@@ -200,6 +200,7 @@ def test_conditions_that_cannot_be(run):
     for condition, message in (
         ("weight=9..3", "--where 'weight=9..3': between(9, 3) is empty"),
         ("weight=500..900", "column 'weight': no training row is between(500, 900); its values go from"),
+        ("weight=500", "column 'weight': no training row is 500; its values go from"),
         ("kind=dog|cow", "column 'kind' has no 'cow' in the training rows, which have 'cat', 'dog'"),
         ("born=soon..", "column 'born' holds date32[day], and 'soon' is not that"),
         ("kind=?", "column 'kind' has no missing cells in the model"),

@@ -165,6 +165,8 @@ declare global {
   /** A column with drawn values, and what becomes of them. */
   interface DrawnColumn extends Column {
     values: Float64Array;
+    /** The lowest and the highest number that a condition allows. */
+    bounds?: [number, number];
     nominal: string[] | null;
     isWhole: boolean | undefined;
     decode: (value: number, score?: number) => number;
@@ -181,7 +183,15 @@ declare global {
    * A column is a sum of others, or of a function of another; with a power a product or a quotient; without factors it
    * is no less than another.
    */
-  type Relation = [column: number, terms: number[], factors: number[], constant: number, power: number, name: string];
+  type Relation = [
+    column: number,
+    terms: number[],
+    factors: number[],
+    constant: number,
+    power: number,
+    name: string,
+    isExact: boolean,
+  ];
 
   /** A column that decides others: its values, increasing, and beside each those of the others. */
   interface Lookup {
@@ -200,6 +210,8 @@ declare global {
     ranges?: [number, number][];
     /** In the table's units. */
     ends: [number, number];
+    /** Whether only some values between the ends are allowed. */
+    is_set?: boolean;
   }
 
   /** What a condition allows of a number: ranges as the network sees them, and their ends in the table's units. */
@@ -282,6 +294,7 @@ declare global {
     columns: Column[];
     pairs: PairsContent | null;
     relations: (Relation | Lookup)[];
+    relation_texts: string[];
     classes: {
       labels: (string | number | boolean)[];
       counts: number[];

@@ -53,9 +53,8 @@ def meets(rows, where):
                 cells.isna() & (None in asked.values)
             )
         elif hasattr(asked, "low"):
-            found &= (cells >= (-np.inf if asked.low is None else asked.low)) & (
-                cells <= (np.inf if asked.high is None else asked.high)
-            )
+            found &= (asked.low is None) | (cells >= (cells if asked.low is None else asked.low))
+            found &= (asked.high is None) | (cells <= (cells if asked.high is None else asked.high))
         else:
             found &= cells == asked
     return found
@@ -185,7 +184,11 @@ def test_rows_of_numbers_in_ranges_are_as_by_rejection(of_numbers, pool_of_numbe
         ({"x": None}, {}, "column 'x' has no missing cells in the model: give a value"),
         ({"x": "a"}, {}, "column 'x' holds numbers, and 'a' is none"),
         ({"z": 40.5}, {}, "column 'z' holds whole numbers, and 40.5 is none"),
-        ({"x": [1.0, 2.0]}, {}, "x has 2 entries but n_samples is 3"),
+        (
+            {"x": [1.0, 2.0]},
+            {},
+            "where gives column 'x' 2 values, one per row, and n_samples is 3: take one_of\\(1.0, 2.0\\)",
+        ),
         ({"x": 1.0}, {"prior": np.zeros((3, 3))}, "prior does not go with values in where"),
         ({"w": between(0, 1)}, {}, "there is no column 'w': the model's columns are x, y, z"),
         ({"x": between(100, None)}, {}, "column 'x': no training row is between\\(100, None\\); its values go from"),
@@ -224,3 +227,132 @@ def test_a_range_that_ends_at_a_value_that_repeats_holds_all_of_it(end):
     # Normal scores: the mass of the range, at the resolution of the quantiles.
     share = (x >= 1).mean() if end.high is None else (x <= 1).mean()
     assert norm.cdf(high) - norm.cdf(low) == pytest.approx(share, abs=0.01)
+
+
+LANDS = {"Paris": "FR", "Lyon": "FR", "Berlin": "DE", "Bonn": "DE", "Rome": "IT"}
+
+
+@pytest.fixture(scope="module")
+def orders():
+    """Orders: a product to the cent, a sum, a city that decides its country, and two days in an order."""
+    rng = np.random.default_rng(2)
+    city = rng.choice([*LANDS], N)
+    quantity, price = rng.integers(1, 12, N), np.round(rng.gamma(2, 10, N) + 1, 2)
+    amount, tip = np.round(quantity * price, 2), np.round(rng.gamma(2, 2, N), 2)
+    ordered = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, N), unit="D")
+    frame = {"quantity": quantity, "price": price, "amount": amount, "tip": tip, "paid": np.round(amount + tip, 2)}
+    days = {"ordered": ordered, "sent": ordered + pd.to_timedelta(rng.integers(0, 60, N), unit="D")}
+    return pd.DataFrame({**frame, **days, "city": city, "country": [LANDS[each] for each in city]})
+
+
+@pytest.fixture(scope="module")
+def of_orders(orders):
+    model = Diffusion(width=16, depth=1, epochs=1, random_state=0).fit(orders)
+    found = [each.text(model.model_.codec.column_names) for each in model.model_.codec.relations]
+    assert {"amount = quantity × price", "paid = amount + tip", "sent ≥ ordered", "city decides country"} <= {*found}
+    return model
+
+
+def broken(rows):
+    """Rows in which a relation does not hold to the last digit."""
+    is_off = (rows["amount"] - (rows["quantity"] * rows["price"]).round(2)).abs() > 1e-6
+    is_off |= (rows["paid"] - rows["amount"] - rows["tip"]).abs() > 1e-6
+    return is_off | (rows["sent"] < rows["ordered"]) | (rows["city"].map(LANDS) != rows["country"].astype(str))
+
+
+def day(text):
+    return pd.Timestamp(text)
+
+
+RELATED = [
+    {"price": between(10, 12), "amount": between(100, 130)},
+    {"amount": between(100, 110)},
+    {"paid": between(100, 101), "sent": between(None, day("2024-03-01")), "ordered": between(day("2024-02-20"), None)},
+    {"amount": 100.0},
+    {"city": one_of("Paris", "Berlin"), "country": "DE"},
+    {"country": one_of("FR", "IT"), "city": one_of("Bonn", "Rome", "Lyon"), "quantity": one_of(2, 5)},
+    {"country": ["DE", "FR"] * 20, "paid": between(50, 90)},
+]
+
+
+# Each is a program of its own.
+@pytest.mark.parametrize(
+    "where", [RELATED[0], *(pytest.param(each, marks=pytest.mark.slow) for each in RELATED[1:])], ids=str
+)
+def test_rows_under_conditions_obey_all_relations(of_orders, orders, where):
+    rows = of_orders.sample(40, where=where, random_state=0)
+    assert (
+        not broken(rows).any()
+        and meets(rows, {name: asked for name, asked in where.items() if name != "country"}).all()
+    )
+    assert (rows[["price", "tip"]] <= orders[["price", "tip"]].max()).all(axis=None)
+    n = 40 if isinstance(where.get("country"), list) else 10
+    pd.testing.assert_frame_equal(of_orders.sample(n, where=where, random_state=0), rows.head(n))
+    if isinstance(where.get("country"), str):
+        assert set(rows["city"]) == {"Berlin"}
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (
+            {"paid": 100, "amount": 80, "tip": 5},
+            r"where contradicts the relation paid = amount \+ tip: paid is 100, amount is 80, tip is 5",
+        ),
+        (
+            {"amount": [20, 20], "quantity": [4, 3], "price": 5},
+            "relation amount = quantity × price in row 1: amount is 20, quantity is 3, price is 5",
+        ),
+        (
+            {"quantity": 2, "amount": between(500, None)},
+            r"quantity × price: amount is between\(500, None\), quantity is 2, price goes from 1\.\d+ to ",
+        ),
+        (
+            {"city": "Paris", "country": "DE"},
+            "where contradicts the relation city decides country: city is Paris, country is DE",
+        ),
+        (
+            {"city": one_of("Paris", "Rome"), "country": "DE"},
+            r"country: city is one_of\('Paris', 'Rome'\), country is DE",
+        ),
+        (
+            {"ordered": day("2024-05-02"), "sent": day("2024-05-01")},
+            "relation sent ≥ ordered: sent is 2024-05-01 00:00:00, ordered is 2024-05-02 00:00:00",
+        ),
+        (
+            {"ordered": between(day("2024-05-02"), None), "sent": day("2024-05-01")},
+            "relation sent ≥ ordered: sent is 2024",
+        ),
+        ({"quantity": 200}, "column 'quantity': no training row is 200; its values go from 1 to 11"),
+        (
+            {"ordered": day("2031-01-01")},
+            "column 'ordered': no training row is 2031-01-01 00:00:00; its values go from 20",
+        ),
+    ],
+    ids=str,
+)
+def test_conditions_that_contradict_a_relation_or_a_range_are_refused(of_orders, where, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        of_orders.sample(where=where)
+    assert "\n" not in str(raised.value)
+
+
+def test_observed_cells_may_contradict_a_relation_or_a_range(of_orders, orders):
+    """Conditions are refused, and cells that were observed are not: their rows are filled and predicted."""
+    observed = orders.head(4).copy()
+    observed.loc[0, ["paid", "amount"]] = 100.0, 80.0
+    observed.loc[1, "quantity"] = 200
+    observed.loc[2, "country"] = "IT" if observed.loc[2, "country"] != "IT" else "DE"
+    observed.loc[3, "price"] = 1e6
+    gaps = observed.assign(tip=np.nan)
+    gaps.loc[0, "tip"] = 5.0
+    filled = of_orders.impute(gaps, random_state=0)
+    pd.testing.assert_frame_equal(filled.drop(columns="tip"), gaps.drop(columns="tip"), check_dtype=False)
+    assert filled.loc[0, "tip"] == 5.0 and filled["tip"].notna().all()
+
+
+def test_a_list_of_another_length_names_one_of(of_orders):
+    message = r"where gives column 'city' 2 values, one per row, and n_samples is 10: .* one_of\('Paris', 'Lyon'\)"
+    with pytest.raises(ValueError, match=message) as raised:
+        of_orders.sample(10, where={"city": ["Paris", "Lyon"]})
+    assert "\n" not in str(raised.value)

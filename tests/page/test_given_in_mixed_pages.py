@@ -55,7 +55,7 @@ CASES = [
     ({"hours": 9.3}, {"label": "no"}, 1.0),
     # A value with a token of its own, and an interval.
     ({"extra": 0.0, "day": date(2024, 5, 31)}, {}, 0.0),
-    ({"sum": 12.5, "extra": 1.25, "rooms": None, "<b>kind": "one"}, {}, 0.0),
+    ({"sum": 12.5, "extra": 1.3, "rooms": None, "<b>kind": "one"}, {}, 0.0),
 ]
 
 
@@ -138,7 +138,8 @@ HELD = [
     ({"kind": "whole", "limits": [-128, 127]}, "128", "the column holds numbers from -128 to 127"),
     ({"kind": "whole", "limits": [-128, 127]}, "1.5", '"1.5" is not a whole number'),
     ({"kind": "decimal", "scale": 2}, "1.255", "the column holds 2 digits after the point"),
-    ({"kind": "decimal", "scale": 2}, "1.25", 1.25),
+    ({"kind": "decimal", "scale": 2}, "2.25", 2.25),
+    ({}, "1e3", "no training row is 1e3; its values go from 1.8 to 25.8"),
     ({"has_missing": True}, " Missing ", None),
 ]
 

@@ -13,13 +13,14 @@ from pointillist.points.relations import restored
 
 N = 400
 
-RESTORE = """([relations, columns, fixed]) => {
+RESTORE = """([relations, columns, fixed, isStrict]) => {
   const own = columns.map((column) => ({ ...column, kind: "number", values: Float64Array.from(column.values) }));
   for (const column of own) {
     const scale = column.step ? 1 / column.step : 10 ** column.decimals;
+    if (!column.bounds) delete column.bounds;
     column.round = (value) => pointillist.rounded(value * scale) / scale;
   }
-  pointillist.mixed.restore(relations, own, 0, own[0].values.length, (row, token) => fixed[row][token]);
+  pointillist.mixed.restore(relations, own, 0, own[0].values.length, (row, token) => fixed[row][token], isStrict);
   return own.map(({ values }) => Array.from(values));
 }"""
 
@@ -69,11 +70,41 @@ def test_lookups_are_restored_as_in_python(mixed_model, page_of):
     assert (np.array(found[0]) != made[0]).any() and (np.array(found[1]) != made[1]).any()
 
 
-def restored_in_page(page, relations, made, is_fixed):
+@IN_CHROMIUM
+def test_rows_under_conditions_are_restored_as_in_python(mixed_model, page_of):
+    """Prices in cents, whose sum with a tip lies in a range too, and start and end in an order."""
+    rng = np.random.default_rng(0)
+    quantity, price = rng.integers(1, 12, N).astype(float), np.round(rng.gamma(2, 10, N) + 1, 2)
+    amount, tip = np.round(quantity * price, 2), np.round(rng.gamma(2, 2, N), 2)
+    days = np.sort(rng.integers(0, 90, (2, N)), axis=0).astype(float)
+    table = [quantity, price, amount, tip, np.round(amount + tip, 2), *days]
+    relations = (
+        Relation(6, (5,)),
+        Relation(2, (0, 1), (1.0,), 0.0, 1, "", True),
+        Relation(4, (2, 3), (1.0, 1.0)),
+    )
+    bounds = {1: (9.5, 12.0), 4: (60.0, 65.0), 5: (30.0, 90.0), 6: (0.0, 50.0)}
+    made = [rng.permutation(own) for own in table]
+    for place, ends in bounds.items():
+        made[place] = np.round(rng.uniform(*ends, N), 0 if place > 4 else 2)
+    is_fixed = np.zeros((N, 7), bool)
+    is_fixed[::7, 0] = True
+    found = np.array(restored_in_page(page_of(mixed_model), relations, made, is_fixed, table, bounds))
+    # Of other quantities that are given, none has such prices.
+    found = found[:, ~is_fixed[:, 0] | (made[0] == 5)]
+    np.testing.assert_allclose(found[2], np.round(found[0] * found[1], 2), atol=1e-9)
+    np.testing.assert_allclose(found[4], found[2] + found[3], atol=1e-9)
+    assert found.shape[1] > 340 and (found[5] <= found[6]).all()
+    for place, (low, high) in bounds.items():
+        assert (low <= found[place]).all() and (found[place] <= high).all()
+
+
+def restored_in_page(page, relations, made, is_fixed, table=None, bounds=None):
     """Rows that a page restores, which are those of Python."""
     cells = [Cells(values, np.zeros(N, bool)) for values in made]
-    codes = [ColumnCode.fit(str(i), each) for i, each in enumerate(cells)]
-    expected = restored(cells, codes, relations, is_fixed)
+    data = cells if table is None else [Cells(values, np.zeros(N, bool)) for values in table]
+    codes = [ColumnCode.fit(str(i), each) for i, each in enumerate(data)]
+    expected = restored(cells, codes, relations, is_fixed, bounds)
     columns = [
         {
             "ends": code.ends,
@@ -81,10 +112,13 @@ def restored_in_page(page, relations, made, is_fixed):
             "decimals": code.decimals,
             "scores": code.scores is not None,
             "values": values.tolist(),
+            "bounds": (bounds or {}).get(i),
         }
-        for code, values in zip(codes, made, strict=True)
+        for i, (code, values) in enumerate(zip(codes, made, strict=True))
     ]
-    found = page.evaluate(RESTORE, [[each.to_json() for each in relations], columns, is_fixed.tolist()])
+    found = page.evaluate(
+        RESTORE, [[each.to_json() for each in relations], columns, is_fixed.tolist(), bounds is not None]
+    )
     for i, own in enumerate(found):
         np.testing.assert_allclose(own, expected[i].values, atol=1e-9)
     return found

@@ -106,7 +106,7 @@ def test_ends_of_ranges_need_be_no_values_of_the_column():
         values, _ = decoded(ROUNDED, allowed(ROUNDED, money, between(low, high)))
         assert values.min() >= 5 and values.max() <= 9
     own = allowed(MANY, pa.int64(), between(3.2, 5.7))
-    assert set(decoded(MANY, own)[0]) == {4, 5} and own.ends == (4, 5)
+    assert set(decoded(MANY, own)[0]) == {4, 5} and own.ends[:2] == (4, 5)
     own = allowed(DAYS, pa.timestamp("s", "UTC"), between(DATE + timedelta(hours=5), DATE + timedelta(days=2, hours=5)))
     assert set(decoded(DAYS, own)[0] - DATE.timestamp()) == {DAY, 2 * DAY}
     assert allowed(FEW, money, one_of(2, 9)).slots.tolist() == [1, 3]

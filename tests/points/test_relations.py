@@ -5,8 +5,9 @@ import pytest
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells
+from pointillist.points.number_range import NumberRange
 from pointillist.points.relation import Relation
-from pointillist.points.relations import relations, restored
+from pointillist.points.relations import broken, relations, restored
 
 N = 1000
 
@@ -178,25 +179,44 @@ def test_dates_are_compared_with_dates_alone(rng):
     assert [(relation.terms, relation.column) for relation in found] == [((0,), 1)]
 
 
+def test_rows_of_the_data_break_none_of_its_relations(rng):
+    """Also where a function was written in single precision, or a product is off by the rounding of its terms."""
+    x, a, b = rng.uniform(1, 9, N), np.round(rng.gamma(20, 0.3, N), 1), np.round(rng.gamma(20, 0.3, N), 1)
+    made = np.round(a * rng.normal(1, 0.3, N), 2)
+    data = [*map(cells, (x, np.log(x).astype(np.float32), a, b, a + b, made, np.round(made * a, 2)))]
+    found, codes = of(*data), codes_of(data)
+    kinds = {(each.function, each.power) for each in found if each.factors}
+    assert kinds >= {("log", 0), ("", 0), ("", 1)}
+    assert not np.any(broken(data, codes, found))
+    for each in found:
+        ranges = [NumberRange.of(codes[place], is_strict=True) for place in each.places]
+        values = np.stack([data[place].values for place in each.places], axis=1)
+        assert not each.excluded(values, values, ranges).any()
+        values[:, 0] = values[:, 0] - 1 - 0.1 * np.abs(values[:, 0]) if each.factors else values[:, 1:].min() - 1
+        assert each.excluded(values, values, ranges).all()
+
+
 @pytest.mark.parametrize(
     "content",
     [
-        [2, [0, 9], [1.0, 1.0], 0.0, 0, ""],
-        [2, [0, 2], [1.0, 1.0], 0.0, 0, ""],
-        [2, [0, 1], [1.0], 0.0, 0, ""],
-        [2, [0, 1], [1.0, 0.0], 0.0, 0, ""],
-        [2, [0, 1], [1.0, float("nan")], 0.0, 0, ""],
-        [2, [0, 1], [1.0, 1.0], "x", 0, ""],
-        [2, [], [], 0.0, 0, ""],
-        ["a", [0], [], 0.0, 0, ""],
-        [2, [0, 1], [1.0], 0.0, 2, ""],
-        [2, [0], [1.0], 0.0, 1, ""],
-        [2, [0, 1], [1.0, 1.0], 0.0, 1, ""],
-        [2, [0, 1], [1.0], 0.0, "1", ""],
-        [2, [0], [1.0], 0.0, 0, "eval"],
-        [2, [0], [1.0], 0.0, 0, ["log"]],
-        [2, [0, 1], [1.0, 1.0], 0.0, 0, "log"],
-        [2, [0], [], 0.0, 0, "log"],
+        [2, [0, 9], [1.0, 1.0], 0.0, 0, "", False],
+        [2, [0, 2], [1.0, 1.0], 0.0, 0, "", False],
+        [2, [0, 1], [1.0], 0.0, 0, "", False],
+        [2, [0, 1], [1.0, 0.0], 0.0, 0, "", False],
+        [2, [0, 1], [1.0, float("nan")], 0.0, 0, "", False],
+        [2, [0, 1], [1.0, 1.0], "x", 0, "", False],
+        [2, [], [], 0.0, 0, "", False],
+        ["a", [0], [], 0.0, 0, "", False],
+        [2, [0, 1], [1.0], 0.0, 2, "", False],
+        [2, [0], [1.0], 0.0, 1, "", False],
+        [2, [0, 1], [1.0, 1.0], 0.0, 1, "", False],
+        [2, [0, 1], [1.0], 0.0, "1", "", False],
+        [2, [0], [1.0], 0.0, 0, "eval", False],
+        [2, [0], [1.0], 0.0, 0, ["log"], False],
+        [2, [0, 1], [1.0, 1.0], 0.0, 0, "log", False],
+        [2, [0], [], 0.0, 0, "log", False],
+        [2, [0], [1.0], 0.0, 0, "", True],
+        [2, [0, 1], [1.0], 0.0, 1, "", 1],
     ],
 )
 def test_relations_that_cannot_be(content):
@@ -226,5 +246,9 @@ def test_a_relation_as_a_formula():
 
 def test_a_relation_comes_back_from_its_facts():
     sum_and_order = Relation(2, (0, 1), (1.0, -0.5), 3.0), Relation(1, (0,))
-    for relation in (*sum_and_order, Relation(2, (0, 1), (3.0,), 0.0, -1), Relation(1, (0,), (2.0,), 0.5, 0, "log")):
+    for relation in (
+        *sum_and_order,
+        Relation(2, (0, 1), (3.0,), 0.0, -1, "", True),
+        Relation(1, (0,), (2.0,), 0.5, 0, "log"),
+    ):
         assert Relation.from_json(relation.to_json(), 3) == relation

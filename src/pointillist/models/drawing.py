@@ -14,9 +14,11 @@ from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows, whole_draws
 from pointillist.engine.walks import noise_levels, sample_walks
 from pointillist.models.conditioning import Tally, conditioned
+from pointillist.models.consistent import consistent
 from pointillist.models.process import Drawing, Learned
 from pointillist.models.request import Request
 from pointillist.points.number_codec import NumberCodec
+from pointillist.points.token_codec import TokenCodec
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,21 @@ class Draw:
         """
         first, drawing = 0, self._drawing
         self._tally = Tally(drawing.conditions) if drawing.sampler.n_notes else None
-        for drawn in streamed(drawing, self._model.codec.width, engine, address, self._tally):
-            self._model.process.check(drawn, self._request)
+        codec = self._model.codec
+
+        def stream(drawing: Drawing, tally: Tally | None = None) -> Iterator[np.ndarray]:
+            own = Tally(drawing.conditions) if drawing.sampler.n_notes and tally is None else tally
+            for drawn in streamed(drawing, codec.width, engine, address, own):
+                self._model.process.check(drawn, self._request)
+                yield drawn
+
+        drawn_rows = stream(drawing, self._tally)
+        if isinstance(codec, TokenCodec) and codec.relations and (drawing.given or drawing.ends):
+            drawn_rows = consistent(drawn_rows, stream, drawing, codec)
+        for drawn in drawn_rows:
             rows = slice(first, first + len(drawn))
             first += len(drawn)
-            yield self._model.codec.decode(drawn, drawing.given, rows, drawing.ends), self._labels(drawn, rows)
+            yield codec.decode(drawn, drawing.given, rows, drawing.ends), self._labels(drawn, rows)
 
     def rows(self, progress: Callable[[int], None] = lambda n: None) -> tuple[Any, np.ndarray | None]:
         """Returns all of `parts` at once; calls `progress` with the number of new rows."""

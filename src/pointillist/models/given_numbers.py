@@ -37,6 +37,9 @@ def column_values(codec: NumberCodec, name: Any, value: Any) -> Cells:
             f"column {name!r} is {scaling.minimum[place]:g} in all training rows: give that, or leave it out"
         )
     _check_held(name, cells, codec.types[place])
+    low, high = scaling.minimum[place], scaling.maximum[place]
+    if (beyond := cells[(cells < low) | (cells > high)]).size:
+        raise ValueError(f"column {name!r}: no training row is {beyond[0]:g}; its values go from {low:g} to {high:g}")
     return Cells(cells, np.zeros(len(cells), bool))
 
 

@@ -23,7 +23,8 @@ from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.conditioning import allowed_cells, restriction_of, sizes, split
 from pointillist.models.process import Drawing, Learned, Process
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
-from pointillist.points.allowed import Allowed
+from pointillist.points.agreement import agreeing
+from pointillist.points.allowed import Allowed, check_given
 from pointillist.points.covariance import principal_axes
 from pointillist.points.encoding import TableEncoding
 from pointillist.points.mixed import Cells, cells_of
@@ -153,7 +154,7 @@ class MaskedProcess(Process):
         has_given = bool((np.isfinite(prior[:, n:]) & np.asarray(tokens.has_number(jnp.asarray(prior[:, :n])))).any())
         denoiser = self._denoiser(learned, request, has_given=has_given)
         drawing = Drawing(n_rows, seed, denoiser, self._sampler, prior=prior, given=given)
-        return self._restricted(drawing, codec, allowed_cells(codec, conditions))
+        return self._restricted(drawing, codec, agreeing(codec, given, allowed_cells(codec, conditions)))
 
     def _restricted(self, drawing: Drawing, codec: TokenCodec, cells: tuple[Allowed, ...]) -> Drawing:
         """A drawing under conditions."""
@@ -167,7 +168,7 @@ class MaskedProcess(Process):
         return replace(
             drawing,
             sampler=RestrictedSampler(population, kept, len(tokens.sizes), restriction, schedule),
-            ends={own.name: own.ends for own in cells if own.ends != (-np.inf, np.inf)},
+            ends={own.name: own.ends for own in cells if np.isfinite([own.ends.low, own.ends.high]).any()},
             conditions=" and ".join(f"{own.name!r} {own.text}" for own in cells),
             has_own_rows=has_own_rows,
         )
@@ -246,6 +247,7 @@ def _cells(learned: Learned, name: Any, values: Sequence[Any]) -> Cells:
     of_classes = None if learned.classes is None else learned.classes.column
     if of_classes is not None and name == of_classes[0] and code.categories is None:
         code.check_known(cells)
+    check_given(code, kind, cells)
     if np.isnan(code.encode(cells)[0]).any():
         raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
     return cells

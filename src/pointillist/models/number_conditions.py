@@ -13,10 +13,9 @@ from pointillist.diffusion.schedules import Schedule
 from pointillist.models.conditioning import ranges_of, sizes
 from pointillist.models.process import Drawing
 from pointillist.models.request import OF_REWARD, Request
+from pointillist.points.codec import Span
 from pointillist.points.conditions import Between, Condition, OneOf, Present
 from pointillist.points.number_codec import NumberCodec
-
-Ends = tuple[float, float]
 
 
 def in_ranges(
@@ -51,14 +50,14 @@ def in_ranges(
     if drawing.labels is not None and request.labels is None:
         raise ValueError("classes are not known before the ranges: give labels (--class)")
     asked: list[tuple[int, Float[np.ndarray, "r 2"]]] = []
-    ends: dict[Any, Ends] = {}
+    ends: dict[Any, Span] = {}
     places = np.cumsum(codec.scaling.varies) - 1
     for name, condition in conditions.items():
         place = codec.place(name)
         found = _ranges(codec, name, place, condition)
         if found is not None and codec.scaling.varies[place]:
             asked.append((int(places[place]), _scaled(codec, place, found)))
-            ends[name] = (float(found.min()), float(found.max()))
+            ends[name] = Span(float(found.min()), float(found.max()))
     if not asked:
         return drawing
     # A population has one class.

@@ -44,6 +44,14 @@ class Request:
             )
         if self.where is not None and not isinstance(self.where, Mapping):
             raise ValueError(f"where must map columns to values, as {{'column': value}}, not {self.where!r}")
+        for name, value in (self.where or {}).items():
+            is_list = not isinstance(value, str) and np.ndim(value) == 1
+            if is_list and self.n_samples is not None and len(value) not in (1, self.n_samples):
+                some = ", ".join(map(repr, np.asarray(value, object)[:3].tolist())) + ", …" * (len(value) > 3)
+                raise ValueError(
+                    f"where gives column {name!r} {len(value)} values, one per row, and n_samples is {self.n_samples}: "
+                    f"take one_of({some}) for rows that hold any of them, or leave n_samples out"
+                )
 
     def first_changed(self, names: tuple[str, ...]) -> str | None:
         """Returns the first of some parts that is not at its default; None if all are."""

@@ -95,6 +95,7 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "can_restrict": True,
         "columns": _columns(model, codec),
         "relations": [relation.to_json() for relation in codec.relations],
+        "relation_texts": [relation.text(codec.column_names) for relation in codec.relations],
         "classes": None,
         "carried": _carried(model, codec),
         "shown_of_data": "Line: the numbers of the training data, where the model knows their distribution."

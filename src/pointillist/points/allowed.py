@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.arguments import is_missing
+from pointillist.points.codec import Span
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.columns import listed
 from pointillist.points.conditions import Between, Condition, Missing, OneOf, Present
-from pointillist.points.mixed import Cells, cells_of, kind_of
+from pointillist.points.mixed import Cells, cells_of, kind_of, to_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +43,7 @@ class Allowed:
     low: Float[np.ndarray, " p"]
     high: Float[np.ndarray, " p"]
     ranges: Float[np.ndarray, "r 2"]
-    ends: tuple[float, float] = _WHOLE
+    ends: Span
 
     @property
     def is_whole_score(self) -> bool:
@@ -90,7 +91,7 @@ def allowed(
         slots = np.append(slots, code.n_values)
     if not len(slots):
         raise ValueError(f"column {code.name!r}: no training row is {condition}{_span(code, kind)}")
-    return _in_pieces(code, str(condition), slots, ranges, limits)
+    return _in_pieces(code, str(condition), slots, ranges, Span(*limits, isinstance(condition, OneOf)))
 
 
 def _end(name: Any, value: Any, kind: "pa.DataType | None") -> float:
@@ -158,9 +159,7 @@ def _of_ends(code: ColumnCode, low: float, high: float) -> tuple[np.ndarray, np.
     return np.append(slots, np.arange(len(code.atoms), code.n_values)), np.array([span]), (low, high)
 
 
-def _in_pieces(
-    code: ColumnCode, text: str, slots: np.ndarray, ranges: np.ndarray, ends: tuple[float, float]
-) -> Allowed:
+def _in_pieces(code: ColumnCode, text: str, slots: np.ndarray, ranges: np.ndarray, ends: Span) -> Allowed:
     first = len(code.atoms)
     if not code.has_intervals:
         return Allowed(code.name, text, slots, np.zeros(len(slots)), np.ones(len(slots)), ranges, ends)
@@ -182,7 +181,30 @@ def _in_pieces(
 
 
 def _span(code: ColumnCode, kind: Any) -> str:
-    if code.categories is not None or kind is None or kind_of(kind) not in ("whole", "number"):
+    if code.categories is not None or kind is None:
         return ""
+    low, high = (text_of(code, kind, end) for end in code.ends)
+    return f"; its values go from {low} to {high}"
+
+
+def check_given(code: ColumnCode, kind: "pa.DataType | None", cells: Cells) -> None:
+    """Raises a ValueError if numbers that are given lie beyond those of the training rows."""
+    if code.categories is not None:
+        return
     low, high = code.rounded(np.array(code.ends))
-    return f"; its values go from {low:g} to {high:g}"
+    beyond = ~cells.is_missing & ((cells.values < low) | (cells.values > high))
+    if beyond.any():
+        value = text_of(code, kind, float(cells.values[beyond][0]))
+        raise ValueError(f"column {code.name!r}: no training row is {value}{_span(code, kind)}")
+
+
+def text_of(code: ColumnCode, kind: "pa.DataType | None", value: float) -> str:
+    """Returns a number of a column, or the category of an index, as text for a message."""
+    if code.categories is not None:
+        return str(code.categories[int(value)])
+    rounded = float(code.rounded(np.array([value]))[0])
+    if kind is None or kind_of(kind) != "date":
+        return f"{rounded:.6g}" if code.decimals is None else f"{rounded:.15g}"
+    import pyarrow as pa
+
+    return str(to_arrow([Cells(np.array([rounded]), np.zeros(1, bool))], pa.schema([("", kind)]))[0][0])

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -12,8 +12,23 @@ from pointillist.points.mixed import Cells
 Given = Mapping[Any, Cells]
 """Cells that are given rather than drawn, by column: one for all rows, or one per row."""
 
-Ends = Mapping[Any, tuple[float, float]]
-"""Lowest and highest number of columns that are drawn in ranges, by column."""
+
+class Span(NamedTuple):
+    """What a condition allows of a column's numbers.
+
+    Attributes:
+        low: Lowest number.
+        high: Highest number.
+        is_set: Whether only some numbers from the one to the other are allowed, so that a drawn one stays as it is.
+    """
+
+    low: float
+    high: float
+    is_set: bool = False
+
+
+Ends = Mapping[Any, Span]
+"""What is allowed of columns that are drawn under conditions, by column."""
 
 
 class Codec(ABC):

@@ -8,7 +8,7 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells
@@ -58,11 +58,9 @@ class Lookup:
         """
         for place in self.places:
             columns[place] = _of_tokens(columns[place], codes[place])
-        there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
-        values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
         free, keys, decided = ~is_fixed[:, list(self.places)], self.table[:, 0], self.table[:, 1:]
-        at = np.minimum(np.searchsorted(keys, values[:, 0]), len(keys) - 1)
-        wrong = np.flatnonzero(there & (keys[at] == values[:, 0]) & (decided[at] != values[:, 1:]).any(axis=1))
+        values, at, is_broken = self._looked_up(columns)
+        wrong = np.flatnonzero(is_broken)
         moves = wrong[free[wrong, 0] & (not self.is_followed)]
         if len(moves):
             # Rows alike are looked for once.
@@ -76,6 +74,22 @@ class Lookup:
         for i, place in enumerate(self.places):
             own = values[:, i] if columns[place].categories is None else values[:, i].astype(np.int64)
             columns[place] = replace(columns[place], values=own)
+
+    def broken(self, columns: Sequence[Cells], codes: Sequence[ColumnCode]) -> Bool[np.ndarray, " n"]:
+        """Finds the rows without missing cells in which a decided column holds another value than the table says."""
+        cells = {place: _of_tokens(columns[place], codes[place]) for place in self.places}
+        return self._looked_up([cells.get(place, each) for place, each in enumerate(columns)])[2]
+
+    def _looked_up(
+        self, columns: Sequence[Cells]
+    ) -> tuple[Float[np.ndarray, "n k"], Int[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+        """The values of all columns, the row of the table that each row is looked up in, and which rows break it."""
+        there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
+        values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
+        keys = self.table[:, 0]
+        at = np.minimum(np.searchsorted(keys, values[:, 0]), len(keys) - 1)
+        is_other = (self.table[at, 1:] != values[:, 1:]).any(axis=1)
+        return values, at, there & (keys[at] == values[:, 0]) & is_other
 
     def _agreeing(self, at: int, own: Float[np.ndarray, " k"], is_fixed: Bool[np.ndarray, " k"]) -> int:
         """The row of the table to take in place of another, for some values of the decided columns."""

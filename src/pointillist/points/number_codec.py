@@ -54,8 +54,8 @@ class NumberCodec(Codec):
         decoded = self.scaling.inverse(drawn)
         for name, cells in given.items():
             decoded[:, self.place(name)] = cells.part(rows, len(drawn)).values
-        for name, (low, high) in (ends or {}).items():
-            decoded[:, self.place(name)] = np.clip(decoded[:, self.place(name)], low, high)
+        for name, own in (ends or {}).items():
+            decoded[:, self.place(name)] = np.clip(decoded[:, self.place(name)], own.low, own.high)
         return decoded
 
     def place(self, name: Any) -> int:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
+from itertools import product as cartesian
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,16 @@ from jaxtyping import Bool, Float, Int
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.functions import FUNCTIONS
 from pointillist.points.mixed import Cells
+from pointillist.points.number_range import EXACT, NumberRange
 from pointillist.points.products import rounding
 
-_NULL, _EXACT = 1e-9, 2.0**-50
+_NULL = 1e-9
+
+_SINGLE = 1e-5
+"""Largest error of a function's numbers that were written in single precision or in six digits, in parts of them."""
+
+_STEPS = 50
+"""Most units by which a term of a product moves so that the product holds to the last digit."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class Relation:
         constant: What is added to the sum.
         power: 1 for a product, -1 for a quotient, 0 for others.
         function: The one of `FUNCTIONS` that is taken of the single term of a sum; "" for none.
+        is_exact: Whether rows obey a product to the digits of its column, and not only to those of its terms.
     """
 
     column: int
@@ -35,6 +45,7 @@ class Relation:
     constant: float = 0.0
     power: int = 0
     function: str = ""
+    is_exact: bool = False
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -42,100 +53,181 @@ class Relation:
         return (self.column, *self.terms)
 
     def restored(
-        self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"], *, is_last: bool
+        self,
+        columns: list[Cells],
+        ranges: Sequence[NumberRange],
+        is_fixed: Bool[np.ndarray, "n d"],
+        *,
+        is_last: bool,
+        shift: int = 0,
     ) -> None:
         """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
 
         Numbers stay within the ranges of their columns, except where a fixed one leaves an order no other way, and
-        for the last time that one of the others is restored: then columns of many values may leave theirs.
+        for the last times that one of the others is restored: then numbers of ranges that can be left may leave them.
+
+        Args:
+            columns: The cells of all columns.
+            ranges: The ranges of all columns.
+            is_fixed: Which cells do not change.
+            is_last: Whether ranges may be left.
+            shift: Number of columns that move last though they would move first.
         """
-        there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
-        values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
+        values, there = self._values(columns)
         free = ~is_fixed[:, list(self.places)]
-        own = [codes[place] for place in self.places]
+        own = [ranges[place] for place in self.places]
         if self.power:
-            self._restore_product(values, own, there, free, is_last=is_last)
+            self._restore_product(values, own, there, free, shift, is_last=is_last)
         elif self.factors:
-            self._restore_sum(values, own, there, free, is_last=is_last)
+            self._restore_sum(values, own, there, free, _in_turn(own, shift), is_last=is_last)
         else:
             _restore_order(values, own, there, free)
         for i, place in enumerate(self.places):
             columns[place] = replace(columns[place], values=values[:, i])
 
+    def broken(self, columns: Sequence[Cells], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
+        """Finds the rows without missing cells that break it, by more than the digits of the columns explain."""
+        values, there = self._values(columns)
+        own = [ranges[place] for place in self.places]
+        if not self.factors:
+            return there & (values[:, 0] < values[:, 1])
+        with np.errstate(all="ignore"):
+            return there & (self._off_product(values, own) if self.power else self._off_sum(values, own, is_loose=True))
+
+    def _values(self, columns: Sequence[Cells]) -> tuple[Float[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
+        """The numbers of all columns, and which rows have no missing one."""
+        there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
+        return np.stack([columns[place].values for place in self.places], axis=1).astype(float), there
+
+    def _inside(self, values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """The column and what its sum adds up: the terms, or the function of the only one."""
+        function, _ = FUNCTIONS[self.function]
+        return np.column_stack([values[:, 0], function(values[:, 1:])])
+
+    def _blur(self, values: Float[np.ndarray, " n"], ranges: Sequence[NumberRange]) -> Float[np.ndarray, " n"]:
+        """How far training rows may be off a function: a unit where it lies between two, and single precision."""
+        return (ranges[0].unit + _SINGLE * np.abs(values)) * bool(self.function)
+
+    def _off_sum(
+        self, values: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange], *, is_loose: bool = False
+    ) -> Bool[np.ndarray, " n"]:
+        weights = np.array([-1.0, *self.factors])
+        # A sum of large numbers may be small, and is known no better than they are.
+        rounding = ranges[0].negligible + EXACT * sum(
+            abs(w) * each.largest for w, each in zip(weights, ranges, strict=True)
+        )
+        unknown = _NULL * np.abs(values[:, 0]) if self.function else rounding
+        if is_loose:
+            unknown = unknown + self._blur(values[:, 0], ranges)
+        return np.asarray(np.abs(self._inside(values) @ weights + self.constant) > 0.5 * ranges[0].unit + unknown)
+
     def _restore_sum(
         self,
         values: Float[np.ndarray, "n k"],
-        codes: Sequence[ColumnCode],
+        ranges: Sequence[NumberRange],
         there: Bool[np.ndarray, " n"],
         free: Bool[np.ndarray, "n k"],
+        order: Sequence[int],
         *,
         is_last: bool,
     ) -> None:
         weights = np.array([-1.0, *self.factors])
-        ends = [code.ends for code in codes]
-        small = [_small(code) for code in codes]
-        own, inverse = FUNCTIONS[self.function]
-        # A sum of large numbers may be small, and is known no better than they are.
-        rounding = small[0] + _EXACT * sum(abs(w) * max(np.abs(each)) for w, each in zip(weights, ends, strict=True))
-
-        def inside(rows: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m k"]:
-            return np.column_stack([values[rows, 0], own(values[rows, 1:])])
-
-        def off(rows: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-            unknown = _NULL * np.abs(values[rows, 0]) if self.function else rounding
-            return np.abs(inside(rows) @ weights + self.constant) > 0.5 * codes[0].unit + unknown
-
+        _, inverse = FUNCTIONS[self.function]
         with np.errstate(all="ignore"):
             wrong = np.flatnonzero(there)
-            wrong = wrong[off(wrong)]
-            for i, code in enumerate(codes):
+            wrong = wrong[self._off_sum(values[wrong], ranges)]
+            for i in order:
                 rows = wrong[free[wrong, i]]
                 if not len(rows):
                     continue
                 # Without the term, which may be so large that nothing else would be left.
-                rest = np.delete(inside(rows), i, axis=1) @ np.delete(weights, i) + self.constant
-                wanted = code.rounded(inverse(-rest / weights[i], values[rows, i]) if i else rest)
-                rows, wanted = rows[np.isfinite(wanted)], wanted[np.isfinite(wanted)]
+                rest = np.delete(self._inside(values[rows]), i, axis=1) @ np.delete(weights, i) + self.constant
+                wanted = inverse(-rest / weights[i], values[rows, i]) if i else rest
+                is_there = np.isfinite(wanted)
                 # What does not fit in here is left to the next column.
-                fits = code.rounded(np.clip(wanted, *ends[i]))
-                may_leave = is_last and code.scores is not None
-                values[rows, i] = np.where(may_leave & (np.abs(wanted - fits) > small[i]), wanted, fits)
-                wrong = wrong[off(wrong)]
+                values[rows[is_there], i] = ranges[i].fitted(wanted[is_there], is_last=is_last)
+                wrong = wrong[self._off_sum(values[wrong], ranges)]
+
+    def _off_product(
+        self, values: Float[np.ndarray, "m k"], ranges: Sequence[NumberRange], *, is_exact: bool | None = None
+    ) -> Bool[np.ndarray, " m"]:
+        """Which rows break a product by more than the rounding of its column; if not exact, that of its terms too."""
+        wanted = self._solved(values, 0)
+        slack = np.zeros(len(values))
+        if not (self.is_exact if is_exact is None else is_exact):
+            units = rounding([own.unit for own in ranges])
+            first, rest = np.abs(values[:, 1]), np.abs(values[:, 2:].sum(axis=1))
+            slack = slack + np.abs(self.factors[0]) * units[1] * rest**self.power
+            if units[2:].any():
+                slack = slack + np.abs(self.factors[0]) * units[2:].sum() * first * rest ** (self.power - 1)
+        within = 0.5 * (ranges[0].unit + slack) + ranges[0].negligible
+        return np.isfinite(wanted) & (np.abs(values[:, 0] - wanted) > within)
 
     def _restore_product(
         self,
         values: Float[np.ndarray, "n k"],
-        codes: Sequence[ColumnCode],
+        ranges: Sequence[NumberRange],
         there: Bool[np.ndarray, " n"],
         free: Bool[np.ndarray, "n k"],
+        shift: int,
         *,
         is_last: bool,
     ) -> None:
-        units = rounding([code.unit for code in codes])
-        units[0] = codes[0].unit
-        ends = [code.ends for code in codes]
-        small = [_small(code) for code in codes]
-
-        def off(rows: Int[np.ndarray, " m"], within: Float[np.ndarray, " k"]) -> Bool[np.ndarray, " m"]:
-            """Which rows break it by more than the rounding of the columns, if these are multiples of `within`."""
-            first, rest = np.abs(values[rows, 1]), np.abs(values[rows, 2:].sum(axis=1))
-            wanted = self._solved(values[rows], 0)
-            slack = np.abs(self.factors[0]) * within[1] * rest**self.power
-            if within[2:].any():
-                slack = slack + np.abs(self.factors[0]) * within[2:].sum() * first * rest ** (self.power - 1)
-            return np.isfinite(wanted) & (np.abs(values[rows, 0] - wanted) > 0.5 * (within[0] + slack) + small[0])
-
         with np.errstate(divide="ignore", invalid="ignore"):
-            rows = np.flatnonzero(there)
-            wrong = rows[off(rows, units * (np.arange(len(units)) == 0))]
-            for i, code in enumerate(codes):
+            wrong = np.flatnonzero(there)
+            wrong = wrong[self._off_product(values[wrong], ranges, is_exact=True)]
+            if shift:
+                wrong = self._search(values, ranges, free, wrong)
+            for i in _in_turn(ranges, shift):
                 rows = wrong[free[wrong, i]]
-                wanted = code.rounded(self._solved(values[rows], i))
-                rows, wanted = rows[np.isfinite(wanted)], wanted[np.isfinite(wanted)]
-                fits = code.rounded(np.clip(wanted, *ends[i]))
-                may_leave = is_last and code.scores is not None
-                values[rows, i] = np.where(may_leave & (np.abs(wanted - fits) > small[i]), wanted, fits)
-                wrong = wrong[off(wrong, units)]
+                wanted = self._solved(values[rows], i)
+                is_there = np.isfinite(wanted)
+                values[rows[is_there], i] = ranges[i].fitted(wanted[is_there], is_last=is_last)
+                wrong = wrong[self._off_product(values[wrong], ranges)]
+            self._search(values, ranges, free, wrong)
+
+    def _search(
+        self,
+        values: Float[np.ndarray, "n k"],
+        ranges: Sequence[NumberRange],
+        free: Bool[np.ndarray, "n k"],
+        wrong: Int[np.ndarray, " m"],
+    ) -> Int[np.ndarray, " l"]:
+        """Looks for terms with which a product holds in some rows, and returns those in which it still does not."""
+        for moved, solved in permutations(range(1, len(ranges)), 2):
+            rows = wrong[free[wrong, solved]]
+            values[rows] = self._searched(values[rows], free[rows], ranges, moved, solved)
+            wrong = wrong[self._off_product(values[wrong], ranges)]
+        return wrong
+
+    def _searched(
+        self,
+        values: Float[np.ndarray, "m k"],
+        free: Bool[np.ndarray, "m k"],
+        ranges: Sequence[NumberRange],
+        moved: int,
+        solved: int,
+    ) -> Float[np.ndarray, "m k"]:
+        """Rows in which a product holds to the digits of its column, the nearest if there are some; else as they were.
+
+        Of rounded numbers, such as prices in cents, few make a given product exactly: one term moves by some of its
+        units, another is solved for, or is the next number to that, and the column follows by its rounding if it may.
+        """
+        found, is_open = values.copy(), np.ones(len(values), bool)
+        steps = [step for size in range(_STEPS + 1) for step in sorted({-size, size})]
+        for step, next_to in cartesian(steps, (0, -1, 1)):
+            rows = np.flatnonzero(is_open & (free[:, moved] | (step == 0)))
+            if not len(rows):
+                break
+            tried = values[rows]
+            if step:
+                tried[:, moved] = ranges[moved].fitted(tried[:, moved] + step * ranges[moved].unit)
+            tried[:, solved] = ranges[solved].fitted(self._solved(tried, solved) + next_to * ranges[solved].unit)
+            is_near = ~self._off_product(tried, ranges, is_exact=False)
+            tried[:, 0] = np.where(free[rows, 0], ranges[0].fitted(self._solved(tried, 0)), tried[:, 0])
+            holds = is_near & np.isfinite(tried).all(axis=1) & ~self._off_product(tried, ranges)
+            found[rows[holds]], is_open[rows[holds]] = tried[holds], False
+        return found
 
     def _solved(self, values: Float[np.ndarray, "m k"], i: int) -> Float[np.ndarray, " m"]:
         """The column of a product, or one of its terms, from the others."""
@@ -145,6 +237,33 @@ class Relation:
         if i == 1:
             return own / (self.factors[0] * rest**self.power)
         return (own / (self.factors[0] * first)) ** self.power - (rest - values[:, i])
+
+    def excluded(
+        self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange]
+    ) -> Bool[np.ndarray, " n"]:
+        """Finds boxes in which no row obeys it, as interval arithmetic shows.
+
+        Args:
+            low: Lowest number of each of its columns.
+            high: Highest number.
+            ranges: The columns' ranges.
+        """
+        if not self.factors:
+            return np.asarray(high[:, 0] < low[:, 1])
+        # Rounded terms stand for all numbers that are rounded to them.
+        half = np.zeros(len(ranges))
+        if self.power and not self.is_exact:
+            half[1:] = 0.5 * rounding([own.unit for own in ranges])[1:]
+        corners = [(low[:, i] - half[i], high[:, i] + half[i]) for i in range(len(ranges))]
+        with np.errstate(all="ignore"):
+            found = np.stack([self.calculated(np.column_stack(each)) for each in cartesian(*corners)])
+        is_through_0 = (low[:, 2:].sum(axis=1) <= 0) & (high[:, 2:].sum(axis=1) >= 0) & (self.power < 0)
+        if self.function in ("square", "reciprocal"):
+            is_through_0 = (low[:, 1] <= 0) & (high[:, 1] >= 0)
+        size = np.abs(found).max(axis=0)
+        within = 0.5 * ranges[0].unit + ranges[0].negligible + EXACT * size + self._blur(size, ranges)
+        is_apart = (found.min(axis=0) > high[:, 0] + within) | (found.max(axis=0) < low[:, 0] - within)
+        return is_apart & np.isfinite(found).all(axis=0) & ~is_through_0
 
     def calculated(self, values: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
         """The column of a sum, a function or a product by its terms, given all of its columns in order."""
@@ -194,7 +313,7 @@ class Relation:
         return Relation(place, (self.column,), (own,), constant, 0, name)
 
     def fix_last(
-        self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"]
+        self, columns: list[Cells], ranges: Sequence[NumberRange], is_fixed: Bool[np.ndarray, "n d"]
     ) -> Bool[np.ndarray, " n"]:
         """Solves a sum or a function for the only one of its columns that is not fixed, and fixes that; says where."""
         places = np.array(self.places)
@@ -202,7 +321,7 @@ class Relation:
         rows = (free.sum(axis=1) == 1) & (self.power == 0)
         rows &= ~np.any([columns[place].is_missing for place in places], axis=0)
         if rows.any():
-            self.restored(columns, codes, is_fixed | ~rows[:, None], is_last=True)
+            self.restored(columns, ranges, is_fixed | ~rows[:, None], is_last=True)
             own, term = (columns[place].values.astype(float) for place in places[:2])
             function, inverse = FUNCTIONS[self.function]
             with np.errstate(all="ignore"):
@@ -238,7 +357,15 @@ class Relation:
 
     def to_json(self) -> list[Any]:
         """All attributes, as JSON values."""
-        return [self.column, list(self.terms), list(self.factors), self.constant, self.power, self.function]
+        return [
+            self.column,
+            list(self.terms),
+            list(self.factors),
+            self.constant,
+            self.power,
+            self.function,
+            self.is_exact,
+        ]
 
     @classmethod
     def from_json(cls, content: Any, n_columns: int) -> "Relation":
@@ -247,37 +374,43 @@ class Relation:
         Raises:
             ValueError: If there is no such relation.
         """
-        column, terms, factors, constant, power, function = content
+        column, terms, factors, constant, power, function, is_exact = content
         places, n_factors = [column, *terms], len(terms) if len(factors) and not power else len(factors)
         if type(power) is not int or abs(power) > 1 or (power and (len(factors) != 1 or not 2 <= len(terms) <= 3)):
             raise ValueError("a relation is no product")
         if not isinstance(function, str) or function not in FUNCTIONS or (function and (power or len(factors) != 1)):
             raise ValueError("a relation is no function")
+        if type(is_exact) is not bool or (is_exact and not power):
+            raise ValueError("a relation is exact that is no product")
         if not all(type(place) is int and 0 <= place < n_columns for place in places):
             raise ValueError("a relation is of columns that there are not")
         if len(set(places)) < max(2, len(places)) or len(factors) != n_factors:
             raise ValueError("a relation has a column twice, or no factor for one")
         if not all(type(number) is float and abs(number) < np.inf for number in (*factors, constant)) or 0 in factors:
             raise ValueError("a relation has factors that are not numbers, or 0")
-        return cls(column, tuple(terms), tuple(factors), constant, power, function)
+        return cls(column, tuple(terms), tuple(factors), constant, power, function, is_exact)
 
 
-def _small(code: ColumnCode) -> float:
-    """What is so small beside a column's numbers that it counts for nothing: the rounding of those that have digits."""
-    largest = float(np.abs(code.ends).max())
-    return largest * (_EXACT if largest < 2.0**52 * code.unit else _NULL)
+def _in_turn(ranges: Sequence[NumberRange], shift: int = 0) -> list[int]:
+    """The columns in the order in which they move, of which those under conditions come last if nothing is shifted."""
+    order = sorted(range(len(ranges)), key=lambda i: ranges[i].is_bounded)
+    first = shift % len(order)
+    return order[first:] + order[:first]
 
 
 def _restore_order(
     values: Float[np.ndarray, "n 2"],
-    codes: Sequence[ColumnCode],
+    ranges: Sequence[NumberRange],
     there: Bool[np.ndarray, " n"],
     free: Bool[np.ndarray, "n 2"],
 ) -> None:
-    for i, sign in ((0, 1.0), (1, -1.0)):
+    for i in _in_turn(ranges):
+        sign = -1.0 if i else 1.0
         rows = there & (values[:, 0] < values[:, 1]) & free[:, i]
         own, other = values[rows, i], values[rows, 1 - i]
-        code = codes[i]
         # As far on the other side, if the column goes so far.
-        turned = code.rounded(np.clip(2 * other - own, *code.ends))
-        values[rows, i] = np.where(sign * turned >= sign * other, turned, code.bounded(other, sign))
+        turned = ranges[i].fitted(2 * other - own)
+        nearest = ranges[i].code.bounded(other, sign)
+        if not ranges[i].can_be_left:
+            nearest = ranges[i].fitted(nearest)
+        values[rows, i] = np.where(sign * turned >= sign * other, turned, nearest)

@@ -1,6 +1,7 @@
 """Relations that rows of a table obey: sums, functions, products, orders and lookups; and rows that obey them again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from pointillist.points.column_code import ColumnCode
 from pointillist.points.functions import functions
 from pointillist.points.lookups import Lookup, lookups
 from pointillist.points.mixed import Cells
+from pointillist.points.number_range import NumberRange
 from pointillist.points.orientation import gentle
-from pointillist.points.products import MOST_COLUMNS, products
+from pointillist.points.products import HELD, MOST_COLUMNS, products
 from pointillist.points.relation import Relation
 from pointillist.points.sums import sums
 
@@ -24,6 +26,10 @@ BROKEN_BY_CHANCE = 0.05
 _ROWS, _MOST_COLUMNS, _MOST_RELATIONS = 5000, 128, 200
 _BROKEN_ROWS = 10
 """An order also counts only if so many rows would break it, and 2 more for every nat of the number of pairs."""
+
+_TURNS, _MOST_TURNS = 4, 20
+"""Number of times that all relations are restored one after another; and most times, for rows that still break one, in
+which other columns then move first."""
 
 
 def relations(
@@ -58,7 +64,7 @@ def relations(
         for column, term, name, factor, constant in functions(columns, codes, places, rows, _terms(others))
     ]
     others += _products(columns, codes, places, rows, others)
-    others = gentle(others, columns, codes, rows)
+    others = _with_digits(gentle(others, columns, codes, rows), columns, codes, rows)
     decided = lookups(columns, codes, _terms(others) | _labels(codes, label))
     # In order, so that rows which an order changed obey the others in the end.
     others = _in_turn(others)[:_MOST_RELATIONS]
@@ -97,6 +103,20 @@ def _products(
     return [
         Relation(own[column], tuple(own[term] for term in terms), (factor,), 0.0, power)
         for column, terms, factor, power in found
+    ]
+
+
+def _with_digits(
+    found: Sequence[Relation], columns: Sequence[Cells], codes: Sequence[ColumnCode], rows: Int[np.ndarray, " m"]
+) -> list[Relation]:
+    """The relations, with the products marked that nearly all rows obey to the digits of the product's column."""
+    some = {place: columns[place].take(rows) for each in found if each.power for place in each.places}
+    own = [some.get(place, cells) for place, cells in enumerate(columns)]
+    ranges = [NumberRange.of(code, is_strict=False) for code in codes]
+    exact = [replace(each, is_exact=each.power != 0) for each in found]
+    return [
+        one if one.is_exact and one.broken(own, ranges).mean() <= 1 - HELD else each
+        for each, one in zip(found, exact, strict=True)
     ]
 
 
@@ -149,6 +169,7 @@ def restored(
     codes: Sequence[ColumnCode],
     found: Sequence[Relation | Lookup],
     is_fixed: Bool[np.ndarray, "n d"],
+    bounds: Mapping[int, tuple[float, float]] | None = None,
 ) -> tuple[Cells, ...]:
     """Returns cells that obey the relations, in rows where none of theirs is missing.
 
@@ -164,27 +185,46 @@ def restored(
         codes: Their codes.
         found: What `relations` returned.
         is_fixed: Which cells stay as they are.
+        bounds: Lowest and highest number of columns in ranges, by position. No number then leaves its column's range
+            or its bounds, and relations that cannot hold there stay broken. None for rows without conditions.
     """
     cells, tables = list(columns), [each for each in found if isinstance(each, Lookup)]
     orders = [each for each in found if isinstance(each, Relation) and not each.factors]
     others = [each for each in found if isinstance(each, Relation) and each.factors]
+    is_strict = bounds is not None
+    ranges = [NumberRange.of(code, (bounds or {}).get(i), is_strict=is_strict) for i, code in enumerate(codes)]
     # What is looked up changes for other relations only where nothing else can.
     is_fixed = is_fixed.copy()
     # What given cells decide through others is given too.
-    while any([relation.fix_last(cells, codes, is_fixed).any() for relation in others]):
+    while any([relation.fix_last(cells, ranges, is_fixed).any() for relation in others]):
         pass
     is_held = is_fixed.copy()
     for table in tables:
         is_held[:, list(table.places[table.is_followed :])] = True
-    for turn in range(4):
+    for turn in range(_MOST_TURNS if found else 0):
+        shift = max(turn - _TURNS + 1, 0)
         for table in tables:
             table.restored(cells, codes, is_fixed)
-        for relation in orders if turn == 0 else ():
-            relation.restored(cells, codes, is_held, is_last=False)
+        for relation in orders if turn == 0 or shift > 1 else ():
+            relation.restored(cells, ranges, is_held, is_last=False)
         for relation in others:
             if tables:
-                relation.restored(cells, codes, is_held, is_last=False)
-            relation.restored(cells, codes, is_fixed, is_last=turn == 3)
+                relation.restored(cells, ranges, is_held, is_last=False, shift=shift)
+            relation.restored(cells, ranges, is_fixed, is_last=turn >= _TURNS - 1, shift=shift)
+        if turn >= _TURNS - 1:
+            is_broken = np.any(broken(cells, codes, found), axis=0)
+            if not is_broken.any():
+                break
+            # Rows that obey all of them stay as they are.
+            is_fixed, is_held = (each | ~is_broken[:, None] for each in (is_fixed, is_held))
     for table in tables:
         table.restored(cells, codes, is_fixed)
     return tuple(cells)
+
+
+def broken(
+    columns: Sequence[Cells], codes: Sequence[ColumnCode], found: Sequence[Relation | Lookup]
+) -> list[Bool[np.ndarray, " n"]]:
+    """Finds the rows that break each relation, of those without missing cells in its columns."""
+    ranges = [NumberRange.of(code, is_strict=True) for code in codes]
+    return [each.broken(columns, codes) if isinstance(each, Lookup) else each.broken(columns, ranges) for each in found]

@@ -13,7 +13,7 @@ from pointillist.points.frame_layout import FrameLayout
 from pointillist.points.lookups import Lookup
 from pointillist.points.mixed import Cells, MixedTable, kind_of
 from pointillist.points.relation import Relation
-from pointillist.points.relations import restored
+from pointillist.points.relations import broken, restored
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,17 +58,39 @@ class TokenCodec(Codec):
         self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends | None = None
     ) -> "pa.Table":
         """Returns the table of some tokens and scores."""
+        return self.layout.table(self._cells(drawn, given, rows, ends)[: self.n_columns])
+
+    def broken(
+        self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends
+    ) -> list[tuple[str, Bool[np.ndarray, " n"]]]:
+        """Returns each relation as text, and which rows break it once they are decoded; see `decode`."""
+        codes, found = self.encoding.columns, self.relations
+        masks = broken(self._cells(drawn, given, rows, ends), codes, found)
+        return [(each.text(self.column_names), mask) for each, mask in zip(found, masks, strict=True)]
+
+    @property
+    def column_names(self) -> list[Any]:
+        """Names of all columns, and of labels that are not in the table."""
+        return [code.name for code in self.encoding.columns]
+
+    def _cells(
+        self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends | None
+    ) -> tuple[Cells, ...]:
+        """The cells of some tokens and scores, which obey the relations as far as what is asked allows it."""
         cells = list(self.encoding.decode(drawn.astype(np.float64)))
         is_fixed = np.zeros((len(drawn), len(cells)), bool)
         for name, own in given.items():
             place = self.encoding.place(name)
             cells[place], is_fixed[:, place] = own.part(rows, len(drawn)), True
-        for name, (low, high) in (ends or {}).items():
+        bounds: dict[int, tuple[float, float]] = {}
+        for name, (low, high, is_set) in (ends or {}).items():
             place = self.encoding.place(name)
             if cells[place].categories is None:
                 cells[place] = replace(cells[place], values=np.clip(cells[place].values, low, high))
-            is_fixed[:, place] = True
-        return self.layout.table(restored(cells, self.encoding.columns, self.relations, is_fixed)[: self.n_columns])
+                bounds[place] = low, high
+            is_fixed[:, place] = is_set or cells[place].categories is not None
+        is_asked = bool(given or ends)
+        return restored(cells, self.encoding.columns, self.relations, is_fixed, bounds if is_asked else None)
 
     def joined(self, parts: Sequence["pa.Table"]) -> "pa.Table":
         """Joins decoded rows."""

@@ -25,7 +25,9 @@
       const of = (value) => (column.categories ? value : atoms.indexOf(value));
       for (const value of values) pieces.push([Number.isNaN(value) ? column.n_values : of(value), 1, 0, 1]);
       const numbers = values.filter((value) => !Number.isNaN(value));
-      return { token, pieces, ends: numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [low, high] };
+      /** @type {[number, number]} */
+      const ends = numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [low, high];
+      return { token, pieces, ends, is_set: true };
     }
     [low, high] = [mixed.bounded(column, low, 1), mixed.bounded(column, high, -1)];
     atoms.forEach((atom, i) => atom >= low && atom <= high && pieces.push([i, 1, 0, 1]));

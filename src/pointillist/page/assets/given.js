@@ -40,7 +40,12 @@
     const read = () => {
       if (!field.value.trim()) return null;
       try {
-        return parse(field.value);
+        const value = parse(field.value);
+        if (value < minimum || value > maximum) {
+          const span = `${write(minimum)} to ${write(maximum)}`;
+          throw new Error(`no training row is ${field.value.trim()}; its values go from ${span}`);
+        }
+        return value;
       } catch (error) {
         throw new Error(`${name}: ${error.message}`);
       }

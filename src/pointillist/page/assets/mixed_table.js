@@ -11,13 +11,16 @@
      * @param {number} rows
      * @param {Pick<Asked, "given" | "gaps" | "conditions">} asked
      */
-    constructor({ columns, model, relations }, rows, { given = [], gaps, conditions = [] }) {
+    constructor({ columns, model, relations, relation_texts: texts }, rows, { given = [], gaps, conditions = [] }) {
       super({ columns: [], classes: null }, rows, { given, gaps });
       this.relations = relations;
+      this.texts = texts;
       // A condition without ends, such as that no cell is missing, leaves numbers free to obey relations.
       const limited = conditions.filter(({ ends }) => ends.some(Number.isFinite));
       this.ends = new Map(limited.map(({ token, ends }) => [token, ends]));
-      const fixed = new Set([...given.map(([token]) => token), ...this.ends.keys()]);
+      const inSets = limited.filter(({ is_set: isSet }) => isSet);
+      const fixed = new Set([...given, ...inSets.map(({ token }) => [token])].map(([token]) => token));
+      this.isStrict = !gaps && (given.length > 0 || limited.length > 0);
       const places = new Map(columns.map(({ token }, c) => [token, c]));
       this.isFixed = (row, token) => (gaps ? this.isGiven(row, places.get(token)) : fixed.has(token));
       this.width = model.width;
@@ -25,6 +28,7 @@
         const column = {
           ...each,
           values: new Float64Array(rows),
+          bounds: fixed.has(each.token) ? undefined : this.ends.get(each.token),
           nominal: each.categories?.map(String) ?? null,
           isWhole: each.kind === "whole",
         };
@@ -48,7 +52,11 @@
             clamp(decode(drawn[start + token], score === null ? 0 : drawn[start + score]), low, high);
         }
       });
-      mixed.restore(this.relations, this.byToken, first, rows, this.isFixed);
+      const [broken] = mixed.restore(this.relations, this.byToken, first, rows, this.isFixed, this.isStrict);
+      if (broken) {
+        const text = this.texts[this.relations.indexOf(broken)];
+        throw new Error(`what is given or asked does not go with the relation ${text}: change it`);
+      }
     }
   }
 

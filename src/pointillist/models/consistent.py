@@ -1,0 +1,68 @@
+"""Rows under conditions that obey the relations of their columns; those that cannot be made to are drawn again."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.models.process import Drawing
+from pointillist.points.token_codec import TokenCodec
+
+MOST_DRAWS = 20
+"""Most draws of a row."""
+
+
+def consistent(
+    parts: Iterator[Float[np.ndarray, "m width"]],
+    again: Callable[[Drawing], Iterator[Float[np.ndarray, "m width"]]],
+    drawing: Drawing,
+    codec: TokenCodec,
+) -> Iterator[Float[np.ndarray, "m width"]]:
+    """Yields the encoded rows of a drawing; where one breaks a relation, the row of the same index in another draw.
+
+    A row therefore depends on its index alone, and not on how many rows are drawn.
+
+    Args:
+        parts: The rows.
+        again: Function that yields the rows of a drawing, for one of another seed.
+        drawing: The drawing.
+        codec: The codec, with the relations.
+
+    Raises:
+        ValueError: In one line, if none of `MOST_DRAWS` draws of a row obeys the relations.
+    """
+    others: list[_Rows] = []
+    first = 0
+    for part in parts:
+        rows = slice(first, first + len(part))
+        first = rows.stop
+        for turn in range(MOST_DRAWS):
+            found = codec.broken(part, drawing.given, rows, drawing.ends)
+            is_broken = np.any([mask for _, mask in found], axis=0)
+            if not is_broken.any():
+                break
+            if turn == len(others):
+                seed = int(np.random.SeedSequence([drawing.seed, 0, turn]).generate_state(1)[0])
+                others.append(_Rows(again(replace(drawing, seed=seed))))
+            part = np.where(is_broken[:, None], others[turn].of(rows), part)
+        else:
+            relation, _ = max(found, key=lambda each: int(each[1].sum()))
+            raise ValueError(f"no row that was drawn under where obeys the relation {relation}: ask for less")
+        yield part
+
+
+class _Rows:
+    """Consecutive rows of a stream, looked up by slices that do not go back."""
+
+    def __init__(self, stream: Iterator[Float[np.ndarray, "m width"]]) -> None:
+        self._stream, self._first = stream, 0
+        self._rows: list[np.ndarray] = []
+
+    def of(self, rows: slice) -> Float[np.ndarray, "n width"]:
+        while self._first + sum(map(len, self._rows)) < rows.stop:
+            self._rows.append(next(self._stream))
+            while self._first + len(self._rows[0]) <= rows.start:
+                self._first += len(self._rows.pop(0))
+        joined = np.concatenate(self._rows)
+        return joined[rows.start - self._first : rows.stop - self._first]
