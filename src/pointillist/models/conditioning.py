@@ -118,7 +118,7 @@ class Tally:
 
     The effective sample size counts rows of one population that descend from the same candidate, a family, as one row:
     the standard error of a mean is its standard deviation over the root of this size (after the variance estimate of
-    Lee & Whiteley 2018, "Variance estimation in the particle filter", equation 7).
+    Lee & Whiteley 2018, "Variance estimation in the particle filter").
 
     Attributes:
         text: The conditions, for messages.
