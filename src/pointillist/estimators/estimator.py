@@ -279,7 +279,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
                 None or `missing` is a missing cell, `present` one that is not; `between(low, high)` is a range and
                 `one_of(...)` a set. All columns are drawn from their distribution given that. Under ranges, sets and
                 `present`, rows are chosen among candidates that a sampler weights; `effective_sample_size_` is the
-                number of independent rows that they are worth. A model of mixed columns takes no sampler, reward or prior.
+                number of independent rows that they are worth. A model of mixed columns takes no sampler, reward or
+                prior.
             progress: Whether to show a progress bar.
             random_state: Seed.
 
