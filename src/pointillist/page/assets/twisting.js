@@ -156,7 +156,7 @@ function walkInto(walk, key, x, weighted) {
     let { x0, logPsi, wanted } = twisted(walk, x, from);
     if (to.sigma > FARTHEST * to.alpha || logPsi.every((value) => value === -Infinity)) {
       logPsi.fill(0);
-      wanted = x0;
+      wanted.set(x0);
     }
     const z = normals(foldIn(key, i), x.length + 1);
     weighted.times(logPsi);
