@@ -237,8 +237,8 @@ declare global {
     drawn: Float32Array;
     /** The log of the mass of the ranges, as it estimates it. */
     logMass: number;
-    /** Effective number of the rows. */
-    effective: number;
+    /** Index of each row's first ancestor among the candidates. */
+    families: number[];
   }
 
   interface Gaps {

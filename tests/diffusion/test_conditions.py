@@ -11,12 +11,13 @@ import pytest
 from scipy.stats import multivariate_normal, norm, truncnorm
 
 from pointillist.diffusion.oracles import GaussianMixture
-from pointillist.diffusion.populations import Weighted, effective_size, resampled, systematic
+from pointillist.diffusion.populations import Weighted, chosen, effective_size, resampled, systematic
 from pointillist.diffusion.restricted_sampling import RestrictedSampler, Restriction
-from pointillist.diffusion.schedules import cosine
+from pointillist.diffusion.schedules import alpha_sigma, cosine
 from pointillist.diffusion.token_sampling import TokenDenoiser
 from pointillist.diffusion.tokens import Tokens
 from pointillist.diffusion.twisting import Ranges, log_interval, truncated, twisted, walk
+from pointillist.models.conditioning import Tally
 
 SIZES = 3, 2, 4
 TOKENS = Tokens(SIZES)
@@ -93,7 +94,7 @@ def test_tokens_in_sets_follow_the_distribution_given_them(allowed, sizes):
     assert within(by_cell.mean(axis=0), np.where(inside, DISTRIBUTION, 0) / mass, by_cell)
     masses = np.exp(found[:, 0, 3].astype(np.float64))
     assert abs(masses.mean() - mass) <= 4 * masses.std(ddof=1) / len(masses) ** 0.5 + 1e-4 * mass
-    assert (found[..., 4] <= sizes[1]).all() and (found[..., 4] > 0).all()
+    assert np.isin(found[..., 4], np.arange(sizes[0])).all()
 
 
 def test_a_part_of_an_interval_counts_by_its_length():
@@ -189,7 +190,7 @@ MIXTURE = GaussianMixture.of(
 
 @partial(jax.jit, static_argnames=("n", "points"))
 def walked(keys, ranges, n=100, points=60):
-    """Populations in ranges: numbers, log-weights and effective sizes."""
+    """Populations in ranges: numbers and weights."""
     denoiser = MIXTURE.denoiser(SCHEDULE)
 
     def denoise(context, x_t, t):
@@ -200,7 +201,7 @@ def walked(keys, ranges, n=100, points=60):
         x_T = jax.random.normal(start, (n, 2))
         is_asked = jnp.ones((n, len(ranges.columns)), bool)
         x0, _, weighted = walk(own, denoise, None, x_T, is_asked, ranges, Weighted.of(n), SCHEDULE, points)
-        return x0, weighted.log_weights, weighted.effective
+        return x0, weighted
 
     return jax.vmap(one)(keys)
 
@@ -227,10 +228,8 @@ def test_numbers_in_ranges_follow_the_mixture_given_them(ranges):
     for row, own in zip(table, ranges.values(), strict=True):
         row[: len(own)] = own
     keys = jax.random.split(jax.random.key(2), 30)
-    x0, log_weights, _ = (
-        np.asarray(part, np.float64) for part in walked(keys, Ranges((*ranges,), table[..., 0], table[..., 1]))
-    )
-    weights = np.exp(log_weights)
+    x0, weighted = walked(keys, Ranges((*ranges,), table[..., 0], table[..., 1]))
+    x0, weights = np.asarray(x0, np.float64), np.exp(np.asarray(weighted.log_weights, np.float64))
     found = np.stack([weights, *(weights * x0[..., i] for i in (0, 1))], axis=-1).mean(axis=1)
     edges = np.linspace(-5, 6, 1101)
     middle = (edges[1:] + edges[:-1]) / 2
@@ -251,13 +250,60 @@ def effective_sizes(weights):
     return weights.sum(axis=1) ** 2 / np.maximum((weights**2).sum(axis=1), 1e-300)
 
 
+COUNTS, MASSES = np.arange(8), np.array([0.3, 0.25, 0.17, 0.11, 0.08, 0.05, 0.03, 0.01])
+MEANS, STD = 0.5 * COUNTS - 0.9, 0.4
+
+
+def denoise_beside_count(count, x_t, t):
+    """E[x_0 | x_t, count] of two independent normal numbers, with an error where noise is strong, as networks have."""
+    alpha_t, sigma_t = alpha_sigma(SCHEDULE, t)
+    mean = jnp.asarray(MEANS, jnp.float32)[count]
+    exact = mean + alpha_t * STD**2 / (alpha_t**2 * STD**2 + sigma_t**2) * (x_t - alpha_t * mean)
+    return exact + 0.5 * sigma_t**40 * jnp.sin(jnp.array([[5.0, 3.0], [-3.0, 5.0]]) @ x_t + mean)
+
+
+@jax.jit
+def populations_beside_counts(keys, low, high):
+    """Counts and two numbers in the same range, with notes: 50 rows of 250 candidates each."""
+    ranges, n = Ranges((0, 1), *jnp.broadcast_to(jnp.stack([low, high])[:, None, None], (2, 2, 1))), 250
+
+    def one(key):
+        count_key, start_key, walk_key, choice_key = jax.random.split(key, 4)
+        counts = jax.random.choice(count_key, len(COUNTS), (n,), p=jnp.asarray(MASSES, jnp.float32))
+        x_T, is_asked = jax.random.normal(start_key, (n, 2)), jnp.ones((n, 2), bool)
+        start = Weighted.of(n)
+        x0, counts, last = walk(walk_key, denoise_beside_count, counts, x_T, is_asked, ranges, start, SCHEDULE, 60)
+        return chosen(choice_key, last, jnp.concatenate([counts[:, None].astype(jnp.float32), x0], axis=1), 50)
+
+    return jax.vmap(one)(keys)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.2, 0.5), (1.0, np.inf)])
+def test_errors_of_means_are_as_the_effective_sample_size_says(low, high):
+    """Means of independent draws, against those of a mixture of truncated normal distributions."""
+    drawn = populations_beside_counts(jax.random.split(jax.random.key(3), 200), jnp.float32(low), jnp.float32(high))
+    inside = MASSES * (norm.cdf(high, MEANS, STD) - norm.cdf(low, MEANS, STD)) ** 2
+    inside /= inside.sum()
+    parts = truncnorm((low - MEANS) / STD, (high - MEANS) / STD, MEANS, STD)
+    firsts = inside @ np.stack([COUNTS, parts.mean(), parts.mean()], axis=1)
+    seconds = inside @ np.stack([COUNTS**2, *2 * [parts.var() + parts.mean() ** 2]], axis=1)
+    sizes = []
+    for population in np.asarray(drawn):
+        tally = Tally("x")
+        tally.accepted(population, 50, 50)
+        sizes.append(tally.effective_size)
+    errors = np.abs(np.asarray(drawn)[..., :3].mean(axis=1) - firsts) / np.sqrt(seconds - firsts**2)
+    assert ((errors <= 2 / np.sqrt(sizes)[:, None]).mean(axis=0) > 0.93).all()
+    assert np.mean(sizes) > 30
+
+
 def test_resampling_keeps_the_mean_weight_and_draws_by_weights():
     log_weights = jnp.log(jnp.array([0.0, 1.0, 7.0, 0.0]))
-    weighted = Weighted(log_weights, jnp.asarray(4.0))
-    now, (places,) = resampled(jnp.asarray(0.3), weighted, (jnp.arange(4),))
+    now, (places,) = resampled(jnp.asarray(0.3), Weighted(log_weights, jnp.arange(4)), (jnp.arange(4),))
     np.testing.assert_allclose(now.log_weights, np.log(2.0), rtol=1e-6)
     assert sorted(np.asarray(places).tolist()) == [2, 2, 2, 2] or sorted(np.asarray(places).tolist()) == [1, 2, 2, 2]
-    assert float(now.effective) == pytest.approx(64 / 50)
+    np.testing.assert_array_equal(now.families, places)
+    assert float(effective_size(log_weights)) == pytest.approx(64 / 50)
     _, (same,) = resampled(jnp.asarray(0.3), Weighted.of(4), (jnp.arange(4),))
     np.testing.assert_array_equal(same, np.arange(4))
     assert float(effective_size(jnp.full(3, -jnp.inf))) == 0

@@ -8,10 +8,10 @@ from pointillist.models.conditioning import Tally
 KEPT = 5
 
 
-def populations(masses):
+def populations(masses, families=range(KEPT)):
     """Rows of populations, each numbered, with their notes."""
     numbers = np.repeat(np.arange(len(masses), dtype=float), KEPT)
-    return np.column_stack([numbers, np.repeat(np.log(masses), KEPT), np.full(len(numbers), float(KEPT))])
+    return np.column_stack([numbers, np.repeat(np.log(masses), KEPT), np.tile(families, len(masses))])
 
 
 def test_equal_masses_are_all_taken():
@@ -34,6 +34,12 @@ def test_small_masses_are_taken_in_proportion_and_large_ones_lower_the_effective
     assert tally.effective_size == pytest.approx(wanted, rel=0.05)
 
 
+def test_rows_that_share_an_ancestor_count_as_one():
+    tally = Tally("x")
+    assert len(tally.accepted(populations(np.full(2, 0.1), [7, 7, 2, 7, 0]), KEPT, 9)) == 9
+    assert tally.effective_size == pytest.approx(9**2 / (9 + 1 + 1 + 9 + 1))
+
+
 def test_those_below_the_smallest_mass_are_never_taken():
     tally = Tally("x")
     assert len(tally.accepted(populations(np.full(20, 1e-10)), KEPT, 10)) == 0 and tally.effective_size == 0
@@ -42,5 +48,5 @@ def test_those_below_the_smallest_mass_are_never_taken():
 
 def test_rows_with_populations_of_their_own_are_all_counted():
     tally = Tally("x")
-    drawn = np.column_stack([np.arange(3.0), np.log([0.5, 0.01, 0.2]), [1.0, 0.5, 1.0]])
-    assert tally.own(drawn).ravel().tolist() == [0, 1, 2] and tally.effective_size == pytest.approx(2.5)
+    drawn = np.column_stack([np.arange(3.0), np.log([0.5, 0.01, 0.2]), [4.0, 4.0, 1.0]])
+    assert tally.own(drawn).ravel().tolist() == [0, 1, 2] and tally.effective_size == 3

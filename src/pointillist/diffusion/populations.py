@@ -18,7 +18,7 @@ THRESHOLD = 0.5
 """Share of a population's size below which its effective size calls for resampling."""
 
 NOTES = 2
-"""Number of columns beside a conditioned row: the log of the mass that the condition allows, and the effective size."""
+"""Number of columns beside a conditioned row: the log of the mass that the condition allows, and the row's family."""
 
 
 class PopulationSampler(Sampler):
@@ -56,30 +56,29 @@ class Weighted(NamedTuple):
 
     Attributes:
         log_weights: Log-weights, shape (n,); the log of their mean estimates the log of the mass of the condition.
-        effective: Smallest effective number of candidates so far.
+        families: Index of each candidate's first ancestor, shape (n,); candidates of one family are not independent.
     """
 
     log_weights: Float[Array, " n"]
-    effective: Float[Array, ""]
+    families: Int[Array, " n"]
 
     @classmethod
     def of(cls, n: int) -> "Weighted":
-        """Equal weights of n candidates."""
-        return cls(jnp.zeros(n), jnp.asarray(float(n)))
+        """Equal weights of n independent candidates."""
+        return cls(jnp.zeros(n), jnp.arange(n))
 
     @property
     def log_mass(self) -> Float[Array, ""]:
         """The log of the mean weight."""
         return jax.nn.logsumexp(self.log_weights) - jnp.log(float(len(self.log_weights)))
 
-    def settled(self, kept: int) -> "Weighted":
-        """Equal weights of candidates that were drawn by these, of the same mean."""
-        effective = jnp.minimum(self.effective, effective_size(self.log_weights))
-        return Weighted(jnp.broadcast_to(self.log_mass, (kept,)), effective)
+    def settled(self, parents: Int[Array, " kept"]) -> "Weighted":
+        """Equal weights, of the same mean, of the candidates `parents`, which were drawn by these weights."""
+        return Weighted(jnp.broadcast_to(self.log_mass, parents.shape), self.families[parents])
 
     def times(self, log_factors: Float[Array, " n"]) -> "Weighted":
         """The candidates with their weights multiplied."""
-        return Weighted(self.log_weights + log_factors, self.effective)
+        return Weighted(self.log_weights + log_factors, self.families)
 
 
 def shares(log_weights: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -111,11 +110,10 @@ def resampled(u: Float[Array, ""], weighted: Weighted, candidates: Any) -> tuple
     n = len(weighted.log_weights)
     if n == 1:
         return weighted, candidates
-    effective = effective_size(weighted.log_weights)
-    is_due = effective < THRESHOLD * n
+    is_due = effective_size(weighted.log_weights) < THRESHOLD * n
     parents = jnp.where(is_due, systematic(u, weighted.log_weights, n), jnp.arange(n))
-    even = jnp.broadcast_to(weighted.log_mass, (n,))
-    now = Weighted(jnp.where(is_due, even, weighted.log_weights), jnp.minimum(weighted.effective, effective))
+    drawn = weighted.settled(parents)
+    now = Weighted(jnp.where(is_due, drawn.log_weights, weighted.log_weights), drawn.families)
     return now, jax.tree.map(lambda leaf: leaf[parents], candidates)
 
 
@@ -126,6 +124,6 @@ def chosen(
     drawn = jax.random.uniform(key, (kept + 1,))
     # Each place is to have the same distribution, as a draw may be cut short.
     places = systematic(drawn[0], weighted.log_weights, kept)[jnp.argsort(drawn[1:])]
-    last = weighted.settled(kept)
-    notes = jnp.stack([last.log_weights, jnp.broadcast_to(jnp.minimum(last.effective, float(kept)), (kept,))], axis=1)
+    last = weighted.settled(places)
+    notes = jnp.stack([last.log_weights, last.families.astype(rows.dtype)], axis=1)
     return jnp.concatenate([rows[places], notes], axis=1)

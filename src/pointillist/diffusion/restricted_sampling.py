@@ -78,7 +78,7 @@ class RestrictedSampler(PopulationSampler):
         if self.restriction.ranges is None and self.population > self.kept:
             # Nothing weighs them any more.
             places = systematic(jax.random.uniform(choice_key), weighted.log_weights, self.kept)
-            rows, numbers, weighted = rows[places], numbers[places], weighted.settled(self.kept)
+            rows, numbers, weighted = rows[places], numbers[places], weighted.settled(places)
         keys = jax.random.split(token_key, len(rows))
 
         def others(key: PRNGKeyArray, row: Array, numbers: Array) -> Array:

@@ -25,6 +25,12 @@ SMALLEST_VARIANCE = 0.1
 Where there is much noise, the errors of a network's derivative are large, and a variance that is too small weighs
 candidates by nothing but them; one that is too large costs little."""
 
+FARTHEST = 4.0
+"""Largest noise level sigma / alpha at which a step towards the ranges ends; steps before take no account of them.
+
+There x_t says little of x_0 and the errors of a network's derivative are large: they would decide which candidates
+survive."""
+
 Denoise = Callable[[Any, Float[Array, " k"], Array], Float[Array, " k"]]
 """Function of a candidate's own context, x_t and t that returns E[x_0 | x_t]."""
 
@@ -177,9 +183,10 @@ def walk(
     def step(i: Array, carry: Any) -> Any:
         weighted, (contexts, x_t, before, asked) = carry
         x0, log_psi, wanted = jax.vmap(at, (None, 0, 0, 0))(i, contexts, x_t, asked)
+        lambda_t, lambda_s = solver.log_snr(i), solver.log_snr(i + 1)
         # The weight that the next step's ψ completes; where all candidates have a ψ of 0 none is preferred.
-        is_lost = log_psi.max() == -jnp.inf
-        log_psi = jnp.where(is_lost, 0.0, log_psi)
+        is_free = (lambda_s < -jnp.log(FARTHEST)) | (log_psi.max() == -jnp.inf)
+        log_psi, wanted = jnp.where(is_free, 0.0, log_psi), jnp.where(is_free, x0, wanted)
         # All in one draw: a program of many takes longer to compile.
         drawn = jax.random.normal(jax.random.fold_in(key, i), (n * k + 1,))
         noise = drawn[:-1].reshape(n, k)
@@ -188,7 +195,6 @@ def walk(
             weighted.times(log_psi),
             (contexts, x_t, before, asked, x0, log_psi, wanted),
         )
-        lambda_t, lambda_s = solver.log_snr(i), solver.log_snr(i + 1)
         h = lambda_s - lambda_t
         sigma_t, (alpha_s, sigma_s) = at_lambda(lambda_t)[1], at_lambda(lambda_s)
         D = jnp.where(i == 0, x0, 1.5 * x0 - 0.5 * before)

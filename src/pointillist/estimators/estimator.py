@@ -132,7 +132,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
         feature_names_in_: Names of the columns; only if all of them are text.
         history_: Mean training loss of each epoch, shape (epochs,).
         validation_history_: Held-out loss at each check, shape (checks,); empty without early stopping.
-        effective_sample_size_: Effective number of the last rows that `sample` drew under ranges, sets or `present`.
+        effective_sample_size_: Number of independent rows that the last rows drawn under ranges, sets or `present` are
+            worth; the standard error of a column's mean is its standard deviation over the square root of this.
 
     Example:
         >>> from pointillist import load_pointset
@@ -277,8 +278,9 @@ class Diffusion(Hyperparameters, BaseEstimator):
             where: What some columns hold, by name, or by position in an array: one value for all rows, or one per row;
                 None or `missing` is a missing cell, `present` one that is not; `between(low, high)` is a range and
                 `one_of(...)` a set. All columns are drawn from their distribution given that. Under ranges, sets and
-                `present`, rows are chosen among candidates that a sampler weighs; `effective_sample_size_` says what
-                that leaves. A model of mixed columns takes no sampler, reward or prior.
+                `present`, rows are chosen among candidates that a sampler weights; `effective_sample_size_` is the
+                number of independent rows that they are worth. A model of mixed columns takes no sampler, reward or
+                prior.
             progress: Whether to show a progress bar.
             random_state: Seed.
 

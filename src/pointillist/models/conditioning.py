@@ -116,6 +116,10 @@ class Tally:
     Populations count by the mass that each of them found. Those that found less than the mean of all so far are taken
     in proportion to it, and the others weigh more (truncated importance sampling: Ionides 2008, section 2).
 
+    The effective sample size counts rows of one population that descend from the same candidate, a family, as one row:
+    the standard error of a mean is its standard deviation over the root of this size (after the variance estimate of
+    Lee & Whiteley 2018, "Variance estimation in the particle filter").
+
     Attributes:
         text: The conditions, for messages.
         masses: Estimated mass of the conditions, by draw.
@@ -125,14 +129,13 @@ class Tally:
     masses: list[float] = field(default_factory=list)
     _total: float = 0.0
     _credit: float = 0.0
-    _effective: float = 0.0
-    _sums: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    _sums: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     @property
     def effective_size(self) -> float:
-        """Effective number of the rows that were drawn."""
-        rows, weights, squares = self._sums.tolist()
-        return self._effective * weights**2 / (rows * squares) if rows else 0.0
+        """Effective sample size of the drawn rows: (Σ w)² / Σ w², where w is the total weight of a family."""
+        total, squares = self._sums.tolist()
+        return total**2 / squares if total else 0.0
 
     def accepted(self, drawn: Float[np.ndarray, "m width_and_notes"], kept: int, wanted: int) -> np.ndarray:
         """Returns the first of some drawn rows that meet the conditions, without notes, and counts them."""
@@ -144,13 +147,13 @@ class Tally:
             rows = drawn[first : first + min(kept, wanted)]
             wanted -= len(rows)
             taken.append(rows)
-            self._count(float(rows[:, -1].sum()) / kept, len(rows), weight)
+            self._count(rows[:, -1], weight)
         return np.concatenate(taken or [drawn[:0]])[:, :-2]
 
     def own(self, drawn: Float[np.ndarray, "m width_and_notes"]) -> np.ndarray:
         """Returns rows that have populations of their own, without notes, and counts them."""
         self.masses.extend(np.exp(drawn[:, -2].astype(np.float64)))
-        self._count(float(drawn[:, -1].sum()), len(drawn), 1.0)
+        self._count(np.arange(len(drawn)), 1.0)
         return drawn[:, :-2]
 
     def _weight(self, log_mass: float) -> float:
@@ -168,9 +171,9 @@ class Tally:
         self._credit -= 1
         return max(share, 1.0)
 
-    def _count(self, effective: float, n_rows: int, weight: float) -> None:
-        self._effective += effective
-        self._sums += n_rows * weight ** np.arange(3)
+    def _count(self, families: np.ndarray, weight: float) -> None:
+        weights = weight * np.unique(families, return_counts=True)[1]
+        self._sums += weights.sum(), (weights**2).sum()
 
     def error(self, row: int | None = None) -> ValueError:
         """The error where too few rows meet the conditions, or none that is drawn for a row with cells of its own."""

@@ -143,8 +143,9 @@ class MixedModel {
     const inRanges = placed.filter(({ ranges }) => ranges.length);
     if (!inRanges.length) {
       // Nothing weighs them any more.
-      follow(weighted.systematic(uniforms(ofChoice, 1)[0], kept));
-      weighted = weighted.settled(kept);
+      const parents = weighted.systematic(uniforms(ofChoice, 1)[0], kept);
+      follow(parents);
+      weighted = weighted.settled(parents);
     }
     for (let first = 0; first < candidates.length; first += BLOCK) {
       const block = candidates.slice(first, first + BLOCK);

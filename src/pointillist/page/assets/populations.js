@@ -16,8 +16,8 @@ class Weighted {
   /** @param {number} n candidates, of equal weights */
   constructor(n) {
     this.logs = new Float64Array(n);
-    /** Smallest effective number of candidates so far. */
-    this.effective = n;
+    /** Index of each candidate's first ancestor; candidates of one family are not independent. */
+    this.families = Float64Array.from({ length: n }, (_, i) => i);
   }
 
   times(logFactors) {
@@ -35,11 +35,9 @@ class Weighted {
     return this.logs.map((value) => (sum === -Infinity ? 1 / this.logs.length : Math.exp(value - sum)));
   }
 
-  /** Takes note of (Σ w)² / Σ w². */
-  measure() {
-    const own = this.logMass === -Infinity ? 0 : 1 / this.shares.reduce((sum, share) => sum + share * share, 0);
-    this.effective = Math.min(this.effective, own);
-    return own;
+  /** (Σ w)² / Σ w² */
+  get effective() {
+    return this.logMass === -Infinity ? 0 : 1 / this.shares.reduce((sum, share) => sum + share * share, 0);
   }
 
   /** Indices of `count` candidates by systematic resampling: one uniform number, evenly spaced points. */
@@ -53,12 +51,11 @@ class Weighted {
     });
   }
 
-  /** Equal weights of `count` candidates that were drawn by these. */
-  settled(count) {
-    this.measure();
-    const made = new Weighted(count);
+  /** Equal weights of the candidates `parents`, which were drawn by these weights. */
+  settled(parents) {
+    const made = new Weighted(parents.length);
     made.logs.fill(this.logMass);
-    made.effective = this.effective;
+    made.families = made.families.map((_, i) => this.families[parents[i]]);
     return made;
   }
 
@@ -72,21 +69,20 @@ class Weighted {
    * @returns {Population}
    */
   chosen(key, rows, width, kept) {
-    this.measure();
     const drawn = uniforms(key, kept + 1);
     const places = this.systematic(drawn[0], kept);
     const order = places.map((_, i) => i).sort((a, b) => drawn[a + 1] - drawn[b + 1] || a - b);
     const out = new Float32Array(kept * width);
     order.forEach((i, r) => out.set(rows.subarray(places[i] * width, (places[i] + 1) * width), r * width));
-    return { drawn: out, logMass: this.logMass, effective: Math.min(this.effective, kept) };
+    return { drawn: out, logMass: this.logMass, families: order.map((i) => this.families[places[i]]) };
   }
 
   /** Indices of those that go on in each place, if few candidates carry most of the weight; null if all do. */
   resampled(u) {
     const n = this.logs.length;
-    if (this.measure() >= THRESHOLD * n) return null;
+    if (this.effective >= THRESHOLD * n) return null;
     const parents = this.systematic(u, n);
-    this.logs.fill(this.logMass);
+    Object.assign(this, this.settled(parents));
     return parents;
   }
 }

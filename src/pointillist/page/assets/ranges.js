@@ -94,7 +94,7 @@
    * @throws {Error} if too few rows are in the ranges
    */
   async function inRanges(workers, settings, width, rows, message, isWanted, put) {
-    let [next, found, effective] = [0, 0, 0];
+    let [next, found] = [0, 0];
     // Those that found less than the mean mass so far are taken in proportion to it, and the others weigh more.
     let [seen, total, credit, weights, squares] = [0, 0, 0, 0, 0];
     const last = settings.most_tries * Math.max(2, Math.ceil(rows / settings.kept));
@@ -104,7 +104,7 @@
       }
       const most = Math.ceil((rows - found) / settings.kept);
       const calls = workers.workers.slice(0, most).map((worker) => workers.call(worker, { ...message, index: next++ }));
-      for (const { drawn, logMass, effective: own } of await Promise.all(calls)) {
+      for (const { drawn, logMass, families } of await Promise.all(calls)) {
         seen += 1;
         total += Math.exp(logMass);
         if (!isWanted() || logMass < Math.log(settings.smallest_mass)) continue;
@@ -114,14 +114,17 @@
         credit -= 1;
         const weight = Math.max(share, 1);
         const count = Math.min(settings.kept, rows - found);
-        weights += count * weight;
-        squares += count * weight ** 2;
+        const sizes = new Map();
+        for (const family of families.slice(0, count)) sizes.set(family, (sizes.get(family) ?? 0) + weight);
+        for (const size of sizes.values()) {
+          weights += size;
+          squares += size ** 2;
+        }
         put(found, drawn.subarray(0, count * width));
         found += count;
-        effective += (own * count) / settings.kept;
       }
     }
-    return found ? (effective * weights ** 2) / (found * squares) : 0;
+    return found ? weights ** 2 / squares : 0;
   }
 
   Object.assign(window.pointillist, { endWriter, fewValues, nothing, rangesOf, inRanges });

@@ -4,6 +4,9 @@
 /** Smallest variance of x_0 given x_t, as a share of that for normal data. */
 const SMALLEST_VARIANCE = 0.1;
 
+/** Largest sigma / alpha at the end of a step that is steered. */
+const FARTHEST = 4;
+
 const ERFC = [
   0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368,
   -1.26551223,
@@ -151,7 +154,10 @@ function walkInto(walk, key, x, weighted) {
   for (let i = 0; i < points - 1; i++) {
     const [from, to] = [schedule.atLambda(at[i]), schedule.atLambda(at[i + 1])];
     let { x0, logPsi, wanted } = twisted(walk, x, from);
-    if (logPsi.every((value) => value === -Infinity)) logPsi.fill(0);
+    if (to.sigma > FARTHEST * to.alpha || logPsi.every((value) => value === -Infinity)) {
+      logPsi.fill(0);
+      wanted.set(x0);
+    }
     const z = normals(foldIn(key, i), x.length + 1);
     weighted.times(logPsi);
     const parents = weighted.resampled(Math.exp(logCdf(z[x.length])));
