@@ -225,6 +225,24 @@ def test_ordered_values_begin_alike_and_folding_changes_nothing():
     np.testing.assert_allclose(tokens.waves[:20].T @ tokens.waves[:20], 10 * np.eye(8), atol=1e-5)
 
 
+def test_smoothed_weights_are_the_nearest_smooth_functions_of_the_rank():
+    ranks = (np.arange(20) + 0.5) / 20
+    ordered = ranks.tolist()
+    # A token of intervals with a value for missing cells, categories, an ordered token, and one of three values.
+    tokens = Tokens((21, 3, 20, 3), (*ordered, *4 * [-1.0], *ordered, 0.2, 0.5, 0.8), with_intervals=(0,))
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(tokens.n_slots + 4, 5)).astype(np.float32)
+    smooth = np.array(tokens.smoothed(weight))
+    np.testing.assert_allclose(tokens.smoothed(smooth), smooth, atol=1e-5)
+    for first, n_waves in ((0, 3), (24, 8)):
+        waves = np.cos(np.pi * ranks[:, None] * np.arange(n_waves + 1))
+        own = weight[first : first + 20]
+        fitted = waves @ np.linalg.lstsq(waves, own, rcond=None)[0]
+        np.testing.assert_allclose(smooth[first : first + 20], fitted, atol=1e-5)
+        smooth[first : first + 20] = own
+    np.testing.assert_allclose(smooth, weight, atol=1e-5)
+
+
 MIXED = Tokens(
     (60, 3, 48, 1, 9, 80),
     (

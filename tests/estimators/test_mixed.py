@@ -390,3 +390,16 @@ def test_a_search_compares_mixed_models_by_their_held_out_log_density():
     model = Diffusion(width=16, depth=1, batch_size=32, random_state=0)
     found = GridSearchCV(model, {"epochs": [1, 20]}, cv=2).fit(table)
     assert np.isfinite(found.cv_results_["mean_test_score"]).all() and found.best_params_ == {"epochs": 20}
+
+
+def test_new_rows_have_as_much_noise_as_the_data():
+    """Columns that identify the rows of training but tell nothing of x and y do not narrow y given x."""
+    n, rng = 1000, np.random.default_rng(0)
+    x = rng.normal(size=n)
+    columns = {"x": x, "y": 2 * x + 0.5 * rng.normal(size=n), "a": rng.normal(size=n), "b": rng.normal(size=n)}
+    model = Diffusion(width=128, epochs=150, random_state=0).fit(pa.table(columns | {"count": rng.poisson(5, n)}))
+    for where in (None, {"x": np.tile(x, 4)}):
+        rows = model.sample(4000, where=where, random_state=1)
+        deviation = np.std(rows["y"].to_numpy() - 2 * rows["x"].to_numpy())
+        # The standard error of a standard deviation, of the training rows and of the new ones.
+        assert abs(deviation - 0.5) < 2.5 * 0.5 * (1 / (2 * n) + 1 / 8000) ** 0.5
