@@ -231,9 +231,9 @@ def test_smoothed_weights_are_the_nearest_smooth_functions_of_the_rank():
     # A token of intervals with a value for missing cells, categories, an ordered token, and one of three values.
     tokens = Tokens((21, 3, 20, 3), (*ordered, *4 * [-1.0], *ordered, 0.2, 0.5, 0.8), with_intervals=(0,))
     rng = np.random.default_rng(0)
-    weight = rng.normal(size=(tokens.n_slots + 4, 5)).astype(np.float32)
-    smooth = np.array(tokens.smoothed(weight))
-    np.testing.assert_allclose(tokens.smoothed(smooth), smooth, atol=1e-5)
+    weight = np.asarray(rng.normal(size=(tokens.n_slots + 4, 5)), np.float32)
+    smooth = np.array(tokens.smoothed(jnp.asarray(weight)))
+    np.testing.assert_allclose(tokens.smoothed(jnp.asarray(smooth)), smooth, atol=1e-5)
     for first, n_waves in ((0, 3), (24, 8)):
         waves = np.cos(np.pi * ranks[:, None] * np.arange(n_waves + 1))
         own = weight[first : first + 20]
