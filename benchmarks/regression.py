@@ -10,8 +10,8 @@ ensembles (Lakshminarayanan et al. 2017, arXiv 1612.01474). With `--peers`, NGBo
 five are run on the same splits (`peers/regression.py`), each in the environment that the Makefile makes for it; a fit's
 seconds are then those of one after another on all cores.
 
-`--coverage REPEATS` needs no data: it fits made tables of 5 to 500 rows, and prints the mean coverage of 90 % intervals
-with standard errors over the fits.
+`--coverage ROWS…` needs no data: it fits made tables of so many rows, and prints the mean coverage of 90 % intervals
+with its standard error over the fits.
 """
 
 import argparse
@@ -48,7 +48,6 @@ MEASURES = "nll", "crps", "rmse", "coverage"
 PEERS = {"ngboost": ".venv-regression", "treeffuser": ".venv-regression", "ensemble": ".venv-peers"}
 """The environment of each peer."""
 
-MADE_ROWS = 5, 10, 20, 40, 60, 120, 500
 MADE = {
     "linear": (lambda x: 2 * x[:, 0] - x[:, 1], lambda x: 0.5),
     "linear, growing noise": (lambda x: 2 * x[:, 0] - x[:, 1], lambda x: np.exp(x[:, 0] / 2) / 2),
@@ -66,12 +65,12 @@ def made(kind: str, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x, mean(x) + deviation(x) * rng.normal(size=n)
 
 
-def print_coverage(repeats: int, settings: dict[str, Any]) -> None:
-    """Prints the coverage of 90 % intervals by the number of rows."""
+def print_coverage(sizes: list[int], repeats: int, settings: dict[str, Any]) -> None:
+    """Prints the coverage of 90 % intervals by the number of training rows."""
     warnings.simplefilter("ignore", UserWarning)
     print(f"| rows | {' | '.join(MADE)} |")
     print("|---" * (1 + len(MADE)) + "|")
-    for n in MADE_ROWS:
+    for n in sizes:
         cells = []
         for kind in MADE:
             shares = []
@@ -150,14 +149,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     task = parser.add_mutually_exclusive_group(required=True)
     task.add_argument("--data", type=Path, metavar="FOLDER", help="the sets")
-    task.add_argument("--coverage", type=int, metavar="REPEATS", help="print coverage by the number of rows instead")
+    task.add_argument("--coverage", type=int, nargs="+", metavar="ROWS", help="rows of made tables, in place of sets")
     parser.add_argument("--sets", nargs="+", default=list(PUBLISHED), help="names of some sets; all by default")
-    parser.add_argument("--splits", type=int, help="number of splits of each set; all by default")
+    parser.add_argument("--splits", type=int, help="number of splits of each set, all by default; of fits, 20")
     parser.add_argument("--settings", type=json.loads, default={}, help="parameters of DiffusionRegressor, as JSON")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=[], help="peers to run on the same splits")
     options = parser.parse_args()
     if options.coverage:
-        print_coverage(options.coverage, options.settings)
+        print_coverage(options.coverage, options.splits or 20, options.settings)
         return
     print("| set | rows | splits | NLL | MC dropout, NGBoost, deep ensembles | CRPS | RMSE | 89 % intervals | fit, s |")
     print("|---" * 9 + "|")

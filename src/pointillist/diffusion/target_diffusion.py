@@ -173,7 +173,9 @@ class TargetDistribution(eqx.Module):
 
         return jax.vmap(of_one)(self.networks, jnp.asarray(self.views), jnp.asarray(self.sees_guesses))
 
-    def stretched(self, denoisers: NumberDenoiser, y: Float[Array, "*n"], factor: Array) -> Float[Array, "*n"]:
+    def stretched(
+        self, denoisers: NumberDenoiser, y: Float[Array, "*n"], factor: Float[Array | np.ndarray, ""]
+    ) -> Float[Array, "*n"]:
         """Multiplies the distances of y from the mean of the networks' medians by a factor; 1 leaves the bits of y."""
 
         def moved() -> Array:
