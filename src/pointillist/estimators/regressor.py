@@ -222,11 +222,13 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         """Warns if a feature lies beyond its range in the training rows by more than `MARGIN` of that range."""
         quantiles = self.model_.units.quantiles[: self.n_features_in_]
         low, high = np.array([[values[0], values[-1]] for values in quantiles]).T
-        beyond = np.maximum(low - rows, rows - high) - MARGIN * (high - low)
-        n_beyond = np.count_nonzero((beyond > 0).any(axis=1))
+        margin = MARGIN * high - MARGIN * low
+        with np.errstate(over="ignore"):
+            is_beyond = (rows < low - margin) | (rows > high + margin)
+        n_beyond = np.count_nonzero(is_beyond.any(axis=1))
         if not n_beyond:
             return
-        first = int(np.argmax((beyond > 0).sum(axis=0)))
+        first = int(np.argmax(is_beyond.sum(axis=0)))
         name = getattr(self, "feature_names_in_", [f"column {i}" for i in range(len(low))])[first]
         text = f"{n_beyond} of {len(rows)} rows lie far beyond the training rows, most often in {name}"
         known = f"which goes from {low[first]:g} to {high[first]:g} there"
