@@ -206,8 +206,8 @@ def test_held_out_rows_that_stray_further_than_predicted_widen_the_distribution(
     y = scaled(quick.model_, true_scale).sample(X[:600], 1, np.random.default_rng(0))[:, 0]
     held = [np.arange(300), np.arange(300, 600)]
     scale = scaled(quick.model_, 1).calibrated(X[:600], y, held).target.scale
-    # A standard deviation of m normal numbers has a relative error of (2 m)^-1/2.
-    assert scale == pytest.approx(found, rel=3 / 1200**0.5)
+    # The mean distance of m normal numbers has a relative standard error of ((π/2 - 1) / m)^1/2.
+    assert scale == pytest.approx(found, rel=3 * ((np.pi / 2 - 1) / 600) ** 0.5)
 
 
 def test_intervals_from_twenty_rows_hold_as_many_values_as_they_say():

@@ -204,10 +204,10 @@ class Regression:
     def calibrated(
         self, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], held: list[Int[np.ndarray, " v"]]
     ) -> "Regression":
-        """Widens the distributions so that their mean variance is the mean squared error, both on held-out rows.
+        """Widens the distributions until held-out rows lie no further from their means than predicted, on average.
 
-        The networks that did not see a row predict it. Distributions do not become narrower: a few rows with large
-        variances would decide for all others.
+        The networks that did not see a row predict it. Distances are absolute, as squares would let one outlier decide.
+        Distributions do not become narrower: a few rows with wide ones would decide for all others.
 
         Args:
             x: The training rows.
@@ -220,9 +220,9 @@ class Regression:
         weights = is_held[:, :, None] * weights
         weights /= weights.sum(axis=(1, 2), keepdims=True)
         mean = (weights * points).sum(axis=(1, 2))
-        variance = (weights * (points - mean[:, None, None]) ** 2).sum(axis=(1, 2)).mean()
-        error = np.mean((self.units.of_y(y[rows]) - mean) ** 2)
-        scale = np.asarray(np.sqrt(np.maximum(error / variance, 1)), np.float32)
+        predicted = (weights * np.abs(points - mean[:, None, None])).sum(axis=(1, 2)).mean()
+        found = np.abs(self.units.of_y(y[rows]) - mean).mean()
+        scale = np.asarray(max(found / predicted, 1), np.float32)
         return replace(self, target=replace(self.target, scale=scale))
 
     def _weighted_points(
