@@ -77,7 +77,8 @@ def print_coverage(sizes: list[int], repeats: int, settings: dict[str, Any]) -> 
             for seed in range(repeats):
                 model = DiffusionRegressor(random_state=seed, **settings).fit(*made(kind, n, seed))
                 x, y = made(kind, 200, 1000 + seed)
-                shares.append(float(interval_coverage(*model.quantiles(x, [0.05, 0.95]).T, y)))
+                low, high = model.quantiles(x, [0.05, 0.95]).T
+                shares.append(float(interval_coverage(low, high, y)))
             cells.append(summary(shares))
         print(f"| {n} | {' | '.join(cells)} |", flush=True)
 
