@@ -141,6 +141,7 @@ bench-small-tables: .venv/dev .venv-peers/installed
 
 bench-regression: .venv/core .venv-peers/installed .venv-regression/installed
 	$(BIN)/python benchmarks/regression.py --data $(DATA)/regression --peers ngboost treeffuser ensemble
+	$(BIN)/python benchmarks/regression.py --coverage 5 10 20 40 60 120 500
 
 bench-imputation: .venv/dev .venv-imputation/installed
 	$(BIN)/python benchmarks/imputation.py --data $(DATA)/small --methods pointillist missforest miceforest \

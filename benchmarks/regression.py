@@ -9,6 +9,9 @@ Published: MC dropout (Gal & Ghahramani 2016, arXiv 1506.02142), NGBoost (Duan e
 ensembles (Lakshminarayanan et al. 2017, arXiv 1612.01474). With `--peers`, NGBoost, treeffuser and a deep ensemble of
 five are run on the same splits (`peers/regression.py`), each in the environment that the Makefile makes for it; a fit's
 seconds are then those of one after another on all cores.
+
+`--coverage ROWS…` needs no data: it fits made tables of so many rows, and prints the mean coverage of 90 % intervals
+with its standard error over the fits.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +47,40 @@ MEASURES = "nll", "crps", "rmse", "coverage"
 
 PEERS = {"ngboost": ".venv-regression", "treeffuser": ".venv-regression", "ensemble": ".venv-peers"}
 """The environment of each peer."""
+
+MADE = {
+    "linear": (lambda x: 2 * x[:, 0] - x[:, 1], lambda x: 0.5),
+    "linear, growing noise": (lambda x: 2 * x[:, 0] - x[:, 1], lambda x: np.exp(x[:, 0] / 2) / 2),
+    "curved": (lambda x: np.sin(2 * x[:, 0]) + x[:, 1] ** 2, lambda x: 0.5),
+    "curved, growing noise": (lambda x: np.sin(2 * x[:, 0]) + x[:, 1] ** 2, lambda x: np.exp(x[:, 0] / 2) / 2),
+}
+"""Mean and standard deviation of the target of made tables, given two normal features."""
+
+
+def made(kind: str, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Makes a table: features and target."""
+    mean, deviation = MADE[kind]
+    rng = np.random.default_rng([seed, n])
+    x = rng.normal(size=(n, 2))
+    return x, mean(x) + deviation(x) * rng.normal(size=n)
+
+
+def print_coverage(sizes: list[int], repeats: int, settings: dict[str, Any]) -> None:
+    """Prints the coverage of 90 % intervals by the number of training rows."""
+    warnings.simplefilter("ignore", UserWarning)
+    print(f"| rows | {' | '.join(MADE)} |")
+    print("|---" * (1 + len(MADE)) + "|")
+    for n in sizes:
+        cells = []
+        for kind in MADE:
+            shares = []
+            for seed in range(repeats):
+                model = DiffusionRegressor(random_state=seed, **settings).fit(*made(kind, n, seed))
+                x, y = made(kind, 200, 1000 + seed)
+                low, high = model.quantiles(x, [0.05, 0.95]).T
+                shares.append(float(interval_coverage(low, high, y)))
+            cells.append(summary(shares))
+        print(f"| {n} | {' | '.join(cells)} |", flush=True)
 
 
 def measured(X: np.ndarray, y: np.ndarray, test: np.ndarray, settings: dict[str, Any]) -> dict[str, float]:
@@ -110,12 +148,17 @@ def summary(values: list[float]) -> str:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the sets")
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument("--data", type=Path, metavar="FOLDER", help="the sets")
+    task.add_argument("--coverage", type=int, nargs="+", metavar="ROWS", help="rows of made tables, in place of sets")
     parser.add_argument("--sets", nargs="+", default=list(PUBLISHED), help="names of some sets; all by default")
-    parser.add_argument("--splits", type=int, help="number of splits of each set; all by default")
+    parser.add_argument("--splits", type=int, help="number of splits of each set, all by default; of fits, 20")
     parser.add_argument("--settings", type=json.loads, default={}, help="parameters of DiffusionRegressor, as JSON")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=[], help="peers to run on the same splits")
     options = parser.parse_args()
+    if options.coverage:
+        print_coverage(options.coverage, options.splits or 20, options.settings)
+        return
     print("| set | rows | splits | NLL | MC dropout, NGBoost, deep ensembles | CRPS | RMSE | 89 % intervals | fit, s |")
     print("|---" * 9 + "|")
     results: dict[str, Any] = {}

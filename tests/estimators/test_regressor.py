@@ -1,5 +1,7 @@
 """`DiffusionRegressor`: distributions of a number given others, against known ones, and scikit-learn's checks."""
 
+import warnings
+from dataclasses import replace
 from itertools import pairwise
 
 import jax.numpy as jnp
@@ -176,6 +178,95 @@ def test_masses_far_from_the_prediction_are_those_of_the_tails():
     found = map_rows(TargetLogMass(target), rows)
     assert np.logaddexp.reduce(found) == pytest.approx(0, abs=1e-5)
     assert np.isfinite(found).all() and (np.diff(found[4:]) < 0).all() and (np.diff(found[:4]) > 0).all()
+
+
+def scaled(model, scale):
+    return replace(model, target=replace(model.target, scale=np.asarray(scale, np.float32)))
+
+
+def test_a_scale_stretches_quantiles_draws_and_densities_about_one_point(quick):
+    plain, wide, levels = scaled(quick.model_, 1), scaled(quick.model_, 3), np.array([0.1, 0.5, 0.9])
+    near, far = (model.points(X[:4]).quantiles(levels) for model in (plain, wide))
+    middle = (3 * near - far) / 2
+    np.testing.assert_allclose(middle, np.repeat(middle[:, :1], 3, axis=1), atol=1e-3)
+    drawn = [model.sample(X[:4], 50, np.random.default_rng(0)) - middle[:, :1] for model in (plain, wide)]
+    np.testing.assert_allclose(drawn[1], 3 * drawn[0], atol=1e-3)
+    rows = np.repeat(X[:4], 3, axis=0)
+    log_densities = [model.log_prob(rows, y.ravel()) for model, y in ((plain, near), (wide, far))]
+    np.testing.assert_allclose(log_densities[1], log_densities[0] - np.log(3), atol=1e-3)
+    inside = quick.model_.units.of_x(X[:4])
+    ends = [np.column_stack([inside, quick.model_.units.of_y(y[:, [0, 2]])]) for y in (near, far)]
+    masses = [map_rows(TargetLogMass(model.target), rows) for model, rows in zip((plain, wide), ends, strict=True)]
+    np.testing.assert_allclose(masses[1], masses[0], atol=1e-3)
+    np.testing.assert_allclose(np.exp(masses[0]), 0.8, atol=0.01)
+
+
+@pytest.mark.parametrize(("true_scale", "found"), [(2.0, 2.0), (0.5, 1.0)])
+def test_held_out_rows_that_stray_further_than_predicted_widen_the_distribution(quick, true_scale, found):
+    y = scaled(quick.model_, true_scale).sample(X[:600], 1, np.random.default_rng(0))[:, 0]
+    held = [np.arange(300), np.arange(300, 600)]
+    scale = scaled(quick.model_, 1).calibrated(X[:600], y, held).target.scale
+    # The mean distance of m normal numbers has a relative standard error of ((π/2 - 1) / m)^1/2.
+    assert scale == pytest.approx(found, rel=3 * ((np.pi / 2 - 1) / 600) ** 0.5)
+
+
+def test_intervals_from_twenty_rows_hold_as_many_values_as_they_say():
+    fitted = DiffusionRegressor(width=64, depth=1, n_networks=2, steps=600, learning_rate=5e-3)
+    held, before = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(120, 5))
+        y = x[:, 0] + rng.normal(size=120)
+        model = clone(fitted).set_params(random_state=seed).fit(x[:20], y[:20]).model_
+        for shares, own in ((held, model), (before, scaled(model, 1))):
+            low, high = own.points(x[20:]).quantiles(np.array([0.05, 0.95])).T
+            shares.append(((low < y[20:]) & (y[20:] < high)).mean())
+    error = np.std(held) / len(held) ** 0.5
+    assert abs(np.mean(held) - 0.9) < 2 * error < 0.1
+    assert np.mean(before) < 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [20, 60])
+@pytest.mark.parametrize("is_curved", [False, True])
+@pytest.mark.parametrize("grows", [False, True])
+def test_intervals_of_the_default_regressor_hold_as_many_values_as_they_say(n, is_curved, grows):
+    held = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(n + 200, 2))
+        mean = np.sin(2 * x[:, 0]) + x[:, 1] ** 2 if is_curved else 2 * x[:, 0] - x[:, 1]
+        y = mean + (np.exp(x[:, 0] / 2) if grows else 1) / 2 * rng.normal(size=n + 200)
+        low, high = DiffusionRegressor(random_state=seed).fit(x[:n], y[:n]).quantiles(x[n:], [0.05, 0.95]).T
+        held.append(((low < y[n:]) & (y[n:] < high)).mean())
+    # Each share is of 200 rows and of one fit: fits differ more than rows do.
+    error = np.std(held) / len(held) ** 0.5
+    assert 0.8 - 2 * error < np.mean(held) < 0.97 + 2 * error
+
+
+def test_fewer_than_twenty_rows_are_warned_of():
+    with pytest.warns(UserWarning, match="intervals from 19 rows may hold fewer values than they claim: fit to 20"):
+        DiffusionRegressor(**QUICK).fit(X[:19], Y[:19])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        DiffusionRegressor(**QUICK).fit(X[:20], Y[:20])
+
+
+def test_rows_far_beyond_the_training_rows_are_warned_of(quick):
+    low, high = X[:100, 1].min(), X[:100, 1].max()
+    ends = np.array([[0, high + 0.24 * (high - low)], [0, low - 0.24 * (high - low)]])
+    text = "1 of 3 rows lie far beyond the training rows, most often in column 1, which goes from"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quick.predict(ends)
+        with pytest.warns(UserWarning, match=text) as caught:
+            quick.quantiles(np.vstack([ends, [0, 100]]), [0.5])
+    assert len(caught) == 1
+    frame = pd.DataFrame(X[:30], columns=["width", "age"])
+    named = DiffusionRegressor(**QUICK).fit(frame, Y[:30])
+    for call in (named.predict, named.sample, lambda rows: named.log_prob(rows, Y[:30])):
+        with pytest.warns(UserWarning, match="30 of 30 rows .* in age"):
+            call(frame.assign(age=-9.0))
 
 
 def test_ensembles_of_other_seeds_have_no_network_in_common():

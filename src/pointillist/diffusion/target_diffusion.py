@@ -130,6 +130,20 @@ class TargetObjective:
         return jnp.mean((predicted.astype(jnp.float32) - target[:, 0]) ** 2)
 
 
+def flow_from_prior(
+    denoisers: NumberDenoiser, starts: Float[Array, "networks values"]
+) -> Float[Array, "networks values"]:
+    """Takes values of N(0, 1) to values of y by the probability-flow ODE of each of some stacked denoisers."""
+    solver = DPMSolver2M(SCHEDULE, FLOW_POINTS)
+    unused = jax.random.key(0)
+
+    def of_one(denoiser: NumberDenoiser, starts: Array) -> Array:
+        mean = noised_mean(denoiser)
+        return jax.vmap(lambda start: solver.draw(unused, denoiser, start + mean)[0, 0])(starts)
+
+    return jax.vmap(of_one)(denoisers, starts)
+
+
 class TargetDistribution(eqx.Module):
     """The distribution of the number given others, by one network or by several, of which it is the mixture.
 
@@ -139,6 +153,7 @@ class TargetDistribution(eqx.Module):
         sees_guesses: Whether each sees the guesses of y.
         n_inputs: Number of the others; `features` takes two numbers for each.
         n_guesses: Number of guesses of y, which are the last of them.
+        scale: Factor by which distances from the mean of the networks' medians are multiplied, for calibration.
     """
 
     networks: NumberNetwork
@@ -146,6 +161,7 @@ class TargetDistribution(eqx.Module):
     sees_guesses: Bool[Array | np.ndarray, " networks"]
     n_inputs: int = eqx.field(static=True)
     n_guesses: int = eqx.field(static=True)
+    scale: Float[Array | np.ndarray, ""] = field(default_factory=lambda: np.ones((), np.float32))
 
     def denoisers(self, x: Float[Array, " m"]) -> NumberDenoiser:
         """E[y_0 | y_t, x] of the networks, stacked."""
@@ -156,6 +172,16 @@ class TargetDistribution(eqx.Module):
             return NumberDenoiser(network, SCHEDULE, jnp.ones(1, bool), network.context(features(seen, view)))
 
         return jax.vmap(of_one)(self.networks, jnp.asarray(self.views), jnp.asarray(self.sees_guesses))
+
+    def stretched(
+        self, denoisers: NumberDenoiser, y: Float[Array, "*n"], factor: Float[Array | np.ndarray, ""]
+    ) -> Float[Array, "*n"]:
+        """Multiplies the distances of y from the mean of the networks' medians by a factor; 1 leaves the bits of y."""
+
+        def moved() -> Array:
+            return y + (factor - 1) * (y - jnp.mean(flow_from_prior(denoisers, jnp.zeros((self.n_networks, 1)))))
+
+        return jax.lax.cond(factor == 1, lambda: y, moved)
 
     @property
     def n_networks(self) -> int:
@@ -170,11 +196,11 @@ class TargetLogDensity(eqx.Module):
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, ""]:
         """Computes the log-density; the key decides nothing."""
-
-        def of_one(own: NumberDenoiser) -> Array:
-            return number_log_density(own, x[-1:], jnp.eye(1))
-
-        return jax.nn.logsumexp(jax.vmap(of_one)(self.target.denoisers(x[:-1]))) - jnp.log(self.target.n_networks)
+        target = self.target
+        denoisers = target.denoisers(x[:-1])
+        y = target.stretched(denoisers, x[-1:], 1 / target.scale)
+        log_densities = jax.vmap(lambda denoiser: number_log_density(denoiser, y, jnp.eye(1)))(denoisers)
+        return jax.nn.logsumexp(log_densities) - jnp.log(target.n_networks) - jnp.log(target.scale)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
@@ -188,14 +214,16 @@ class TargetLogMass(eqx.Module):
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, ""]:
         """Computes the log-mass, of values that may be infinite; the key decides nothing."""
-        ends = x[-2:]
-        is_finite = jnp.isfinite(ends)
+        target = self.target
+        denoisers = target.denoisers(x[:-2])
+        is_finite = jnp.isfinite(x[-2:])
+        ends = jnp.where(is_finite, target.stretched(denoisers, x[-2:], 1 / target.scale), x[-2:])
 
         def of_one(own: NumberDenoiser) -> Array:
             flowed = jax.vmap(lambda y: flow_to_prior(own, y[None])[0])(jnp.where(is_finite, ends, 0.0))
             return log_interval(*jnp.where(is_finite, flowed, ends))
 
-        return jax.nn.logsumexp(jax.vmap(of_one)(self.target.denoisers(x[:-2]))) - jnp.log(self.target.n_networks)
+        return jax.nn.logsumexp(jax.vmap(of_one)(denoisers)) - jnp.log(target.n_networks)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""
@@ -212,14 +240,10 @@ class TargetFlow(eqx.Module):
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, " row"]) -> Float[Array, "networks values"]:
         """Computes the values of y, by `FLOW_POINTS` evaluations each; the key decides nothing."""
-        k = 2 * self.target.n_inputs
-        solver = DPMSolver2M(SCHEDULE, FLOW_POINTS)
-
-        def of_one(own: NumberDenoiser, starts: Array) -> Array:
-            mean = noised_mean(own)
-            return jax.vmap(lambda start: solver.draw(key, own, start + mean)[0, 0])(starts)
-
-        return jax.vmap(of_one)(self.target.denoisers(x[:k]), x[k:].reshape(self.target.n_networks, -1))
+        target, k = self.target, 2 * self.target.n_inputs
+        denoisers = target.denoisers(x[:k])
+        y = flow_from_prior(denoisers, x[k:].reshape(target.n_networks, -1))
+        return target.stretched(denoisers, y, target.scale)
 
     def width(self, columns: int) -> int:
         """Number of network evaluations in parallel."""

@@ -1,5 +1,6 @@
 """`DiffusionRegressor`: p(y | x) of a number, as a scikit-learn regressor."""
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Self
@@ -14,8 +15,14 @@ from pointillist.arguments import RandomState, check_unmasked, is_number, is_who
 from pointillist.engine.devices import configure
 from pointillist.estimators.guesses import FEWEST_ROWS, Guesses
 from pointillist.estimators.reading import take_over
-from pointillist.models.predictive import Predictive, checked_draws, checked_levels
+from pointillist.models.predictive import checked_draws, checked_levels
 from pointillist.models.regression import FEW_ROWS, MANY, MANY_ROWS, Fitting, Regression, fit_regression
+
+FEWEST_CALIBRATED = 20
+"""Fewest rows from which intervals are calibrated."""
+
+MARGIN = 0.25
+"""Distance from the training rows beyond which predictions are extrapolations, in ranges of a feature."""
 
 
 class DiffusionRegressor(RegressorMixin, BaseEstimator):
@@ -34,6 +41,8 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
     (scikit-learn's; for a row of training, those that grew on other rows), as in stacked regressions (Breiman 1996,
     Machine Learning 24, 49-64). If networks of one kind have a lower loss on held-out rows, the others are left out.
 
+    With fewer than 1,000 rows, distributions are as much wider as held-out rows show that they have to be.
+
     A target that takes at most 256 values, each of four training rows on average, is discrete: predictions are these
     values, and probabilities are masses.
 
@@ -46,8 +55,9 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         batch_size: Number of rows in a step; None for an eighth of the rows, from 64 to 128, or
             all if there are fewer.
         learning_rate: Adam's learning rate.
-        validation_fraction: Share of the rows, others for each network, that it does not see, in [0, 1). Its weights
-            are those with the lowest loss on them; with 0, the last ones.
+        validation_fraction: Share of the rows, one row at least and others for each network, that it does not see, in
+            [0, 1). Its weights are those with the lowest loss on them; with 0, the last ones, and the intervals of
+            small tables are too narrow.
         n_iter_no_change: Number of checks, one every 200 steps or 64 epochs if they are fewer, without a lower loss
             after which training stops.
         random_state: Seed of `fit`.
@@ -92,6 +102,9 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fits the networks to rows X, shape (n, d), and numbers y, shape (n,), all finite.
 
+        Warns:
+            UserWarning: If there are fewer than 20 rows, which do not show how wide the distributions have to be.
+
         Raises:
             ValueError: In one line, if they or a parameter cannot be used.
         """
@@ -112,6 +125,9 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
             guesses = guesses.without_trees()
         self.model_, self.guesses_ = model, guesses
         take_over(self, fresh)
+        if len(rows) < FEWEST_CALIBRATED:
+            text = f"intervals from {len(rows)} rows may hold fewer values than they claim: fit to {FEWEST_CALIBRATED}"
+            warnings.warn(f"{text} rows or more", UserWarning, stacklevel=2)
         return self
 
     def _fitting(self, n_rows: int) -> Fitting:
@@ -132,11 +148,14 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
         """Computes the mean of y for each row, shape (n,): that of 32 points of each network."""
-        return self._points(X).mean()
+        model, rows = self._checked(X)
+        return model.points(self._seen(rows)).mean()
 
     def quantiles(self, X: ArrayLike, levels: Sequence[float]) -> Float[np.ndarray, "n levels"]:
         """Computes quantiles of y for each row, shape (n, levels), for levels in (0, 1)."""
-        return self._points(X).quantiles(checked_levels(levels))
+        asked = checked_levels(levels)
+        model, rows = self._checked(X)
+        return model.points(self._seen(rows)).quantiles(asked)
 
     def sample(
         self, X: ArrayLike, n_draws: int = 1, *, random_state: RandomState = None
@@ -194,13 +213,26 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         ax.set_ylabel("y")
         return ax
 
-    def _points(self, X: ArrayLike) -> Predictive:
-        model, rows = self._checked(X)
-        return model.points(self._seen(rows))
-
     def _seen(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
         """Rows with what trees guess of them, if there are some."""
+        self._warn_of_extrapolation(rows)
         return rows if self.guesses_ is None else np.column_stack([rows, self.guesses_.of(rows)])
+
+    def _warn_of_extrapolation(self, rows: Float[np.ndarray, "n d"]) -> None:
+        """Warns if a feature lies beyond its range in the training rows by more than `MARGIN` of that range."""
+        quantiles = self.model_.units.quantiles[: self.n_features_in_]
+        low, high = np.array([[values[0], values[-1]] for values in quantiles]).T
+        margin = MARGIN * high - MARGIN * low
+        with np.errstate(over="ignore"):
+            is_beyond = (rows < low - margin) | (rows > high + margin)
+        n_beyond = np.count_nonzero(is_beyond.any(axis=1))
+        if not n_beyond:
+            return
+        first = int(np.argmax(is_beyond.sum(axis=0)))
+        name = getattr(self, "feature_names_in_", [f"column {i}" for i in range(len(low))])[first]
+        text = f"{n_beyond} of {len(rows)} rows lie far beyond the training rows, most often in {name}"
+        known = f"which goes from {low[first]:g} to {high[first]:g} there"
+        warnings.warn(f"{text}, {known}: do not rely on their predictions", UserWarning, stacklevel=4)
 
     def _checked(self, X: ArrayLike) -> tuple[Regression, Any]:
         check_is_fitted(self)

@@ -1,6 +1,6 @@
 """One number given others: an ensemble of diffusion models of p(y | x), in the units of y."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -37,6 +37,9 @@ rows gain by longer training is more than what they gain by further networks."""
 NEARLY_EQUAL = 1.2
 """Largest part of a loss by which two that are nearly equal differ, times the root of the number of held-out rows."""
 
+CALIBRATED = 1000
+"""Number of rows from which on distributions are not scaled: there, mixtures of networks are calibrated."""
+
 POINTS = 32
 """Number of points that stand for the distribution of each network."""
 
@@ -64,8 +67,8 @@ class Fitting:
         steps: Most training steps of each.
         batch_size: Number of rows in a step; None for an eighth of them, from 64 to 128.
         learning_rate: Adam's learning rate.
-        validation_fraction: Share of the rows that each network does not see, others for each; its weights are those
-            with the lowest loss on them. 0 for the last weights.
+        validation_fraction: Share of the rows, one row at least, that each network does not see, others for each; its
+            weights are those with the lowest loss on them. 0 for the last weights, and no calibration.
         n_iter_no_change: Number of checks without a lower loss after which training stops.
         seed: Seed, 0 … 2³² - 1.
     """
@@ -182,12 +185,10 @@ class Regression:
 
     def points(self, x: Float[np.ndarray, "n k"]) -> Predictive:
         """The distribution of each row as points: `POINTS` of each network, which lie between those of the others."""
-        n = self.target.n_networks
-        starts, shares = np.stack([normal_points(POINTS, i, n) for i in range(n)], axis=1)
-        found = self._flowed(x, np.tile(starts, (len(x), 1, 1)))
-        values = found.reshape(len(x), -1)
+        found, weights = self._weighted_points(x)
+        values = self.units.y_of(found.reshape(len(x), -1))
         is_atom = np.full(values.shape[1], self.values is not None)
-        return Predictive(self._known(values), np.tile(shares.ravel() / n, (len(x), 1)), is_atom)
+        return Predictive(self._known(values), np.tile(weights.ravel(), (len(x), 1)), is_atom)
 
     def sample(
         self, x: Float[np.ndarray, "n k"], n_draws: int, generator: np.random.Generator
@@ -196,16 +197,47 @@ class Regression:
         # One for each, so that the first rows have the same draws whatever their number.
         normal, choice = generator.spawn(2)
         starts = normal.normal(size=(len(x), 1, n_draws))
-        found = self._flowed(x, np.repeat(starts, self.target.n_networks, axis=1))
+        found = self.units.y_of(self._flowed(x, np.repeat(starts, self.target.n_networks, axis=1)))
         chosen = choice.integers(self.target.n_networks, size=(len(x), 1, n_draws))
         return self._known(np.take_along_axis(found, chosen, axis=1)[:, 0])
+
+    def calibrated(
+        self, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], held: list[Int[np.ndarray, " v"]]
+    ) -> "Regression":
+        """Widens the distributions until held-out rows lie no further from their means than predicted, on average.
+
+        The networks that did not see a row predict it. Distances are absolute, as squares would let one outlier decide.
+        Distributions do not become narrower: a few rows with wide ones would decide for all others.
+
+        Args:
+            x: The training rows.
+            y: The number of each.
+            held: The indices of the rows that each network did not see.
+        """
+        rows = np.unique(np.concatenate(held))
+        points, weights = self._weighted_points(x[rows])
+        is_held = np.stack([np.isin(rows, indices) for indices in held], axis=1)
+        weights = is_held[:, :, None] * weights
+        weights /= weights.sum(axis=(1, 2), keepdims=True)
+        mean = (weights * points).sum(axis=(1, 2))
+        predicted = (weights * np.abs(points - mean[:, None, None])).sum(axis=(1, 2)).mean()
+        found = np.abs(self.units.of_y(y[rows]) - mean).mean()
+        scale = np.asarray(max(found / predicted, 1), np.float32)
+        return replace(self, target=replace(self.target, scale=scale))
+
+    def _weighted_points(
+        self, x: Float[np.ndarray, "n k"]
+    ) -> tuple[Float[np.ndarray, "n networks points"], Float[np.ndarray, "networks points"]]:
+        """Points of each network in standard units, and their weights, which sum to 1."""
+        n = self.target.n_networks
+        starts, shares = np.stack([normal_points(POINTS, i, n) for i in range(n)], axis=1)
+        return self._flowed(x, np.tile(starts, (len(x), 1, 1))), shares / n
 
     def _flowed(
         self, x: np.ndarray, starts: Float[np.ndarray, "n networks starts"]
     ) -> Float[np.ndarray, "n networks starts"]:
         rows = np.column_stack([self.units.of_x(x), starts.reshape(len(x), -1)])
-        found = map_rows(TargetFlow(self.target), rows.astype(np.float32))
-        return self.units.y_of(found.astype(np.float64))
+        return map_rows(TargetFlow(self.target), rows.astype(np.float32)).astype(np.float64)
 
     def _known(self, y: np.ndarray) -> np.ndarray:
         """The nearest values that y takes, if it takes few."""
@@ -236,7 +268,7 @@ def fit_regression(
     """
     distinct = np.unique(y)
     is_discrete = are_few(distinct, len(y))
-    n_held = min(round(fitting.validation_fraction * len(y)), len(y) - 1)
+    n_held = min(max(round(fitting.validation_fraction * len(y)), fitting.validation_fraction > 0), len(y) - 1)
     # Two that are compared are so on the same rows.
     pairs = np.arange(fitting.n_networks) // (2 if n_guesses else 1)
     held = [_held_out(len(y), n_held, fitting.seed, int(i)) for i in pairs]
@@ -250,7 +282,8 @@ def fit_regression(
     kept = np.flatnonzero(_is_kept(history, sees_guesses, n_held))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(networks[i] for i in kept))
     target = TargetDistribution(stacked, views[kept], sees_guesses[kept], x.shape[1], n_guesses)
-    return Regression(target, units, distinct if is_discrete else None, history)
+    model = Regression(target, units, distinct if is_discrete else None, history)
+    return model.calibrated(x, y, held) if n_held and len(y) < CALIBRATED else model
 
 
 def _is_kept(
