@@ -9,7 +9,7 @@ standard normal.
 The standard deviation and the interquartile range of each column's residuals are compared with 1 and 1.349 in
 
 - "sampled": as many rows as the table has, drawn without conditions;
-- "given": the same, with the first number of each row observed;
+- "given": the same, with the first number of each training row observed;
 - "imputed": the filled cells of fresh rows of which a third of the numbers are hidden;
 - "fresh": another sample of the truth, which shows what chance alone does.
 
@@ -121,7 +121,7 @@ def measured(made: Made, n: int, settings: dict[str, object]) -> dict[str, objec
     rows = {
         "fresh": made.draw(n, 2),
         "sampled": model.sample(n, random_state=1),
-        "given": model.sample(n, where={"v0": made.draw(n, 3)["v0"].to_numpy()}, random_state=1),
+        "given": model.sample(n, where={"v0": table["v0"].to_numpy()}, random_state=1),
         "imputed": model.impute(gaps, random_state=1),
     }
     found: dict[str, object] = {"seconds": seconds}
