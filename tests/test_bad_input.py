@@ -329,12 +329,12 @@ def test_places_that_cannot_be_written(run, folder, arguments, message):
 
 EVALUATIONS = {
     "no file": ("none.csv good.csv", "none.csv: no such file or directory"),
-    "other columns": ("other_names.csv good.csv", "has no column 'b', which good.csv has: pass the same columns"),
+    "other columns": ("good.csv other_names.csv", "has no column 'b', which good.csv has: pass the same columns"),
     "more columns": (
         "three.csv good.csv",
         "good.csv has no column 'c', which three.csv has: pass the same columns",
     ),
-    "more columns in npy": ("three.npy good.npy", "three.npy has 3 column(s) and good.npy has 2: give the same"),
+    "more columns in npy": ("good.npy three.npy", "three.npy has 3 column(s) and good.npy has 2: give the same"),
     "too few rows": ("nine_rows.csv good.csv", "nine_rows.csv: has 9 rows; at least 10 are needed"),
     "too few data": ("good.csv nine_rows.csv", "nine_rows.csv: has 9 rows; at least 10 are needed"),
     "labels missing": (

@@ -70,7 +70,7 @@ def check(model, found, expected):
 
 
 CASES = [
-    ("quantile", {"<b>a": 9.5, "count": 3}, LOW, 0.0),
+    ("quantile", {"<b>a": 7.5, "count": 3}, LOW, 0.0),
     ("standard", {"c": 0.25}, HIGH, 0.0),
     pytest.param("standard", {"count": 6}, LOW, 1.0, marks=pytest.mark.slow),
 ]

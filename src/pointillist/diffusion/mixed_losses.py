@@ -95,6 +95,7 @@ class MixedObjective:
         own = noised(numbers - centre, sigma_data)
         alpha_bar = at_lambda(own.lambda_t[:, None])[0] ** 2
         is_hidden = uniform(context_key, rows.shape) < self.hidden_context * alpha_bar
+        is_hidden &= ~self.tokens.is_single[None]
         if self.guided is not None:
             is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
             is_hidden = is_hidden.at[:, self.guided].set(is_dropped)
