@@ -397,7 +397,7 @@ def test_new_rows_have_as_much_noise_as_the_data():
     n, rng = 1000, np.random.default_rng(0)
     x = rng.normal(size=n)
     columns = {"x": x, "y": 2 * x + 0.5 * rng.normal(size=n), "a": rng.normal(size=n), "b": rng.normal(size=n)}
-    model = Diffusion(width=128, epochs=150, random_state=0).fit(pa.table(columns | {"count": rng.poisson(5, n)}))
+    model = Diffusion(width=96, epochs=150, random_state=0).fit(pa.table(columns | {"count": rng.poisson(5, n)}))
     for where in (None, {"x": np.tile(x, 4)}):
         rows = model.sample(4000, where=where, random_state=1)
         deviation = np.std(rows["y"].to_numpy() - 2 * rows["x"].to_numpy())
