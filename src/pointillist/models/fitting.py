@@ -122,7 +122,7 @@ def prepare(
         X, left_out = without_keys(X, {*categorical, *keep})
         for reason in left_out:
             warnings.warn(
-                f"{reason}, and is left out: --keep insists on it, in Python categorical= or floats for integers",
+                f"{reason}, and is left out: use --keep to insist (in Python, categorical=, or floats for integers)",
                 UserWarning,
                 stacklevel=3,
             )

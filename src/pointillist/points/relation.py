@@ -381,7 +381,7 @@ class Relation:
         if not isinstance(function, str) or function not in FUNCTIONS or (function and (power or len(factors) != 1)):
             raise ValueError("a relation is no function")
         if type(is_exact) is not bool or (is_exact and not power):
-            raise ValueError("a relation is exact that is no product")
+            raise ValueError("a relation that is not a product is marked exact")
         if not all(type(place) is int and 0 <= place < n_columns for place in places):
             raise ValueError("a relation is of columns that there are not")
         if len(set(places)) < max(2, len(places)) or len(factors) != n_factors:

@@ -38,8 +38,8 @@ TYPES = ("text", "integer", "number", "date")
 
 _MARKS = "columns are read as numbers without their marks", "--type COLUMN=text keeps one as text"
 _WORDS = (
-    "columns are read as categories, as some cells are no numbers",
-    "clear such cells if they are missing; --type COLUMN=text says nothing",
+    "columns are read as categories because some cells are not numbers",
+    "clear these cells if they are missing; --type COLUMN=text silences this line",
 )
 _OFFSETS = "times have several offsets from UTC and are read as UTC", "--type COLUMN=text keeps one as text"
 

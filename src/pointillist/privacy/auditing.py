@@ -115,7 +115,7 @@ class Audit:
         found = []
         if self.n_strangers > FEW_STRANGERS * self.given[0]:
             found.append(
-                f"at least {self.n_strangers:,} of the {self.given[0]:,} members are no training rows, by the counts "
+                f"at least {self.n_strangers:,} of the {self.given[0]:,} members are not training rows, by the counts "
                 "in the model"
             )
         if self.overlap.p_value <= LEVEL:
@@ -148,11 +148,12 @@ class Audit:
         known = "" if self.stated is None else f" The fit states ε = {self.stated[0]:g}."
         sizes = f"{self.n_members:,} members, {self.n_non_members:,} non-members"
         if not self.is_exposed and self.doubts:
-            return f"The audit shows nothing, as its tables are not what they are called: {'; '.join(self.doubts)}."
+            doubts = "; ".join(self.doubts)
+            return f"The audit shows nothing, because its tables are not what you called them: {doubts}."
         if not self.is_exposed:
             found = f"No attack distinguishes members from non-members at the 1 % level ({sizes})"
-            power = f"with so many rows, an AUC of {self.detectable_auc:.2f} is found nine times in ten"
-            return f"{found}; {power}, and a smaller one may be there.{known}"
+            power = f"with this many rows, an AUC of {self.detectable_auc:.2f} is detected nine times in ten"
+            return f"{found}; {power}, and a smaller one may go unnoticed.{known}"
         attack = self.strongest
         rate = attack.rates[-1]
         found = "" if np.isnan(rate.value) else f" and finds {rate.value:.0%} of the members at 10 % false positives"
