@@ -25,7 +25,7 @@ def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"Real rows to compare with ({FILES}).")],
     rows: Annotated[
         Path,
-        typer.Argument(metavar="ROWS", help="Generated rows, or a model file, which draws as many rows as DATA."),
+        typer.Argument(metavar="ROWS", help="Generated rows, or a model file that draws as many rows as DATA has."),
     ],
     target: Annotated[str | None, choices.target("A column to predict in the held-out rows")] = None,
     holdout: Annotated[
