@@ -109,7 +109,7 @@ def test_other_integers_do_not_number_the_rows(integers):
 
 
 def test_different_integers_of_a_short_range_repeat():
-    """By chance, a column of random integers is hardly ever taken for a numbering."""
+    """Random integers almost never look like integers that number the rows."""
     rng = np.random.default_rng(0)
     assert not any(len(np.unique(rng.integers(0, 2 * 51, 51))) == 51 for _ in range(10_000))
 

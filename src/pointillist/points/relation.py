@@ -61,10 +61,10 @@ class Relation:
         is_last: bool,
         shift: int = 0,
     ) -> None:
-        """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
+        """Changes cells that are not fixed so that all rows without missing cells obey the relation.
 
-        Numbers stay within the ranges of their columns, except where a fixed one leaves an order no other way, and
-        on the last passes over the other relations: then numbers may lie beyond a range that can be left.
+        Numbers stay within the ranges of their columns, with two exceptions: if one number of an order is fixed, the
+        other may leave its range, and with `is_last`, numbers may lie beyond ranges that can be left.
 
         Args:
             columns: The cells of all columns.
