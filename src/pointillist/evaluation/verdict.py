@@ -120,8 +120,8 @@ def _say_tables(evaluation: Evaluation) -> str:
         )
     if nearest is not None and nearest.share < nearest.interval[0]:  # one-sided, at the level 0.005
         sentences.append(
-            f"Only {nearest.share:.0%} of the rows are nearer to the data than to the held-out rows: the two may be "
-            "exchanged."
+            f"Only {nearest.share:.0%} of the rows are nearer to the data than to the held-out rows: data and "
+            "held-out rows may be exchanged."
         )
     return " ".join(sentences)
 

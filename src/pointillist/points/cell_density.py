@@ -140,7 +140,7 @@ def _of_scores(
 
     token = np.full(len(z), float(len(code.atoms)))
     if not code.has_intervals:
-        # The density is that of the score, not that of its share.
+        # The density of the score, not of its fraction of rows below.
         return token, z, log_share + z**2 / 2 + _LOG_ROOT
     interval = np.searchsorted(scores.edges[1:-1], ndtr(z), side="right")
     return token + interval, np.zeros(len(z)), log_share - np.log(np.diff(scores.edges)[interval])
