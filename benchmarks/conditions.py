@@ -1,9 +1,9 @@
-"""Errors of means under ranges, in the standard errors that the effective sample size states.
+"""Errors of means under ranges, in units of the standard error that the effective sample size states.
 
 A model of mixed columns and one of numbers alone are fitted to a table of a known distribution. Each trial draws rows
-under one of five conditions. Its errors are the differences of the means of all columns from those of rows that meet
-the condition, among many rows that the model draws without it, and among many of the distribution itself, in which the
-model's errors count too. 95.4 % of errors should be within two standard errors.
+under one of five conditions and compares the mean of every column with that of rows that meet the condition: first
+among many rows that the model draws without it, then among many rows of the distribution itself, which shows the
+model's error too. 95.4 % of the errors should be within two standard errors.
 """
 
 import argparse
@@ -26,7 +26,7 @@ CONDITIONS = (
 
 
 def table(n: int, seed: int) -> pd.DataFrame:
-    """Makes rows of a category, numbers, counts, a number that is often 0, and a boolean, which all depend on x."""
+    """Makes rows of a category, numbers, counts, a number that is often 0, and a boolean, all related to x."""
     rng = np.random.default_rng(seed)
     c = rng.choice(list("abc"), n, p=[0.5, 0.3, 0.2])
     x = rng.normal(size=n) + (c == "b")
@@ -70,7 +70,7 @@ def trials(model: Diffusion, data: pd.DataFrame, n_rows: int, n_trials: int, n_p
 
 
 def show(kind: str, found: list[dict[str, object]]) -> None:
-    """Prints, by condition and in all, the effective size and the share of errors within two standard errors."""
+    """Prints the effective size and the fraction of errors within two standard errors, by condition and for all."""
     frame = pd.DataFrame(found)
     for name in ("model", "truth"):
         frame[name] = [100 * np.mean([abs(z) <= 2 for z in errors.values()]) for errors in frame[name]]

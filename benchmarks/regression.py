@@ -10,8 +10,8 @@ ensembles (Lakshminarayanan et al. 2017, arXiv 1612.01474). With `--peers`, NGBo
 five are run on the same splits (`peers/regression.py`), each in the environment that the Makefile makes for it; a fit's
 seconds are then those of one after another on all cores.
 
-`--coverage ROWS…` needs no data: it fits made tables of so many rows, and prints the mean coverage of 90 % intervals
-with its standard error over the fits.
+`--coverage ROWS…` needs no data: it fits simulated tables with these numbers of rows, and prints the mean coverage of
+90 % intervals with its standard error over the fits.
 """
 
 import argparse
@@ -150,9 +150,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     task = parser.add_mutually_exclusive_group(required=True)
     task.add_argument("--data", type=Path, metavar="FOLDER", help="the sets")
-    task.add_argument("--coverage", type=int, nargs="+", metavar="ROWS", help="rows of made tables, in place of sets")
+    task.add_argument("--coverage", type=int, nargs="+", metavar="ROWS", help="numbers of rows of simulated tables")
     parser.add_argument("--sets", nargs="+", default=list(PUBLISHED), help="names of some sets; all by default")
-    parser.add_argument("--splits", type=int, help="number of splits of each set, all by default; of fits, 20")
+    parser.add_argument(
+        "--splits", type=int, help="splits of each set (default: all), or fits with --coverage (default: 20)"
+    )
     parser.add_argument("--settings", type=json.loads, default={}, help="parameters of DiffusionRegressor, as JSON")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=[], help="peers to run on the same splits")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Standard deviations of residuals of made tables, in drawn rows and in filled cells, against the truth.
+"""Standard deviations of residuals in drawn rows and filled cells of simulated tables, compared with the truth.
 
 Twenty tables of 500 to 20,000 rows have 2 to 12 columns of numbers. Each column is a function of one or two earlier
 ones plus normal noise: linear, curved, or with a standard deviation that depends on another column. Every table also
@@ -8,10 +8,10 @@ standard normal.
 
 The standard deviation and the interquartile range of each column's residuals are compared with 1 and 1.349 in
 
-- "sampled": as many rows as the table has, drawn without conditions;
+- "sampled": rows drawn without conditions, the same number as in the table;
 - "given": the same, with the first number of each training row observed;
-- "imputed": the filled cells of fresh rows of which a third of the numbers are hidden;
-- "fresh": another sample of the truth, which shows what chance alone does.
+- "imputed": the filled cells of fresh rows in which a third of the numbers are hidden;
+- "fresh": another sample of the true distribution, which shows the effect of chance alone.
 
 A difference counts if it exceeds two standard errors of the difference between two samples of that size.
 """

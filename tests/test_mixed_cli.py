@@ -296,7 +296,7 @@ def test_keys_are_left_out_and_said_to_be(run):
         ("sample pets.model -n 3 --out new.csv --class dog", "was fitted without labels"),
         (
             "evaluate pets.model pets.csv",
-            "pets.model is no table (.npy, .csv, .csv.gz or .parquet): give the real",
+            "pets.model is not a table (.npy, .csv, .csv.gz or .parquet): give the real",
         ),
     ],
 )

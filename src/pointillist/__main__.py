@@ -7,10 +7,11 @@ import threading
 from types import FrameType
 
 _AGAIN_SECONDS = 0.05
+"""Time after which an interrupt during an import is repeated."""
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:
-    """Raises a KeyboardInterrupt, but after an import that is under way, which may swallow it or be left half done."""
+    """Raises a KeyboardInterrupt; during an import, which might swallow it, tries again a moment later."""
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             again = threading.Timer(_AGAIN_SECONDS, os.kill, [os.getpid(), signal.SIGINT])

@@ -393,7 +393,7 @@ def test_a_search_compares_mixed_models_by_their_held_out_log_density():
 
 
 def test_new_rows_have_as_much_noise_as_the_data():
-    """Columns that identify the rows of training but tell nothing of x and y do not narrow y given x."""
+    """Columns that identify the training rows but are unrelated to x and y do not narrow y given x."""
     n, rng = 1000, np.random.default_rng(0)
     x = rng.normal(size=n)
     columns = {"x": x, "y": 2 * x + 0.5 * rng.normal(size=n), "a": rng.normal(size=n), "b": rng.normal(size=n)}

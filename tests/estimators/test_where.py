@@ -338,7 +338,7 @@ def test_conditions_that_contradict_a_relation_or_a_range_are_refused(of_orders,
 
 
 def test_observed_cells_may_contradict_a_relation_or_a_range(of_orders, orders):
-    """Conditions are refused, and cells that were observed are not: their rows are filled and predicted."""
+    """A contradiction in conditions is refused; rows with contradictory observed cells are filled and predicted."""
     observed = orders.head(4).copy()
     observed.loc[0, ["paid", "amount"]] = 100.0, 80.0
     observed.loc[1, "quantity"] = 200

@@ -102,7 +102,7 @@ def test_a_copy_of_the_data_looks_copied_with_and_without_held_out_rows():
     assert found.verdict.startswith(
         "The rows look copied: 250 of 250 equal a data row (0.0% of the data equal another); boosted trees mistake "
     )
-    # A holdout that is the data takes nothing away, and is said.
+    # If the held-out rows are the data, the verdict says so and still finds the copies.
     for rows, are_copies in ((data, True), (holdout, False)):
         found = evaluate_tables(data, rows, holdout=data)
         assert found.looks_copied == are_copies and not found.is_held_out

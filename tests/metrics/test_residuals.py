@@ -1,4 +1,4 @@
-"""`residual_spreads`: it sees noise that is too small or too large, and nothing where there is nothing."""
+"""`residual_spreads` detects noise that is too small or too large, and nothing else."""
 
 import math
 

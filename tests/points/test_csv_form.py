@@ -239,7 +239,7 @@ def test_a_type_that_is_asked_for_has_marks_too(tmp_path):
 def test_a_category_among_whose_cells_are_numbers_is_said(tmp_path):
     codes = [*map(str, range(20)), "V57", "250.83"] * 3
     path = write(tmp_path / "a.csv", "code,x\n" + "".join(f"{code},a\n" for code in codes))
-    said = r"a\.csv: columns are read as categories, as some cells are no numbers: 'code' \('V57'\); clear such cells"
+    said = r"a\.csv: columns are read as categories because some cells are not numbers: 'code' \('V57'\); clear these"
     with pytest.warns(UserWarning, match=said):
         assert columns(read_any(path))["code"] == codes
     with warnings.catch_warnings(action="error"):

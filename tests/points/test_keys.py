@@ -109,7 +109,7 @@ def test_other_integers_do_not_number_the_rows(integers):
 
 
 def test_different_integers_of_a_short_range_repeat():
-    """By chance, a column of random integers is hardly ever taken for a numbering."""
+    """Random integers almost never look like integers that number the rows."""
     rng = np.random.default_rng(0)
     assert not any(len(np.unique(rng.integers(0, 2 * 51, 51))) == 51 for _ in range(10_000))
 
@@ -133,7 +133,7 @@ def test_a_file_of_numbers_is_read_without_its_index(tmp_path, label):
 
 def test_rows_of_other_tables_may_have_what_was_left_out():
     frame = pandas.DataFrame({"id": np.arange(N), "x": np.random.default_rng(0).normal(size=N)})
-    with pytest.warns(UserWarning, match="column 'id' numbers the rows .*, and is left out: --keep insists on it"):
+    with pytest.warns(UserWarning, match="column 'id' numbers the rows .*, and is left out: use --keep to insist"):
         model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(frame)
     assert list(model.sample(3, random_state=0)) == ["x"]
     np.testing.assert_array_equal(model.score_samples(frame), model.score_samples(frame[["x"]]))

@@ -77,13 +77,13 @@ def test_members_of_a_model_that_knows_them_are_found(by_heart):
 def test_rows_that_the_same_model_never_saw_are_not_found(model):
     found = audit(model, numbers(60), OTHERS, n_drawn=1000)
     assert not found.is_exposed and found.adjusted_p_values["loss"] > 0.01
-    assert "of the 60 members are no training rows, by the counts in the model." in found.verdict
+    assert "of the 60 members are not training rows, by the counts in the model." in found.verdict
 
 
 @pytest.mark.parametrize(
     ("members", "others", "said"),
     [
-        (OTHERS, MEMBERS, "of the 400 members are no training rows, by the counts in the model; the model knows non-"),
+        (OTHERS, MEMBERS, "of the 400 members are not training rows, by the counts in the model; the model knows non-"),
         (MEMBERS, MEMBERS, ": 60 of the 60 non-members are among the members (0.0% of the members equal another)."),
         (MEMBERS, np.vstack([OTHERS, MEMBERS[:9]]), "9 of the 60 members are among the non-members (0.0% of the non-"),
     ],
@@ -91,7 +91,7 @@ def test_rows_that_the_same_model_never_saw_are_not_found(model):
 def test_tables_that_are_not_what_they_are_called_are_said(model, members, others, said):
     found = audit(model, members, others, n_drawn=1000)
     assert said in found.verdict
-    assert found.is_exposed or found.verdict.startswith("The audit shows nothing, as its tables are not what they are ")
+    assert found.is_exposed or found.verdict.startswith("The audit shows nothing, because its tables are not what ")
 
 
 def test_counts_of_a_mixed_model_fit_its_rows_and_no_others():
@@ -110,7 +110,7 @@ def test_the_verdict_states_an_area_that_is_found_nine_times_in_ten(report):
     rng, found = np.random.default_rng(1), 0
     m, n = report.n_members, report.n_non_members
     unseen = replace(report, attacks=tuple(replace(attack, p_value=1.0) for attack in report.attacks))
-    assert f"an AUC of {report.detectable_auc:.2f} is found nine times in ten, and a smaller one may" in unseen.verdict
+    assert f"an AUC of {report.detectable_auc:.2f} is detected nine times in ten, and a smaller one" in unseen.verdict
     apart = np.sqrt(2) * norm.ppf(report.detectable_auc)
     for _ in range(400):
         attack = replace(report.attacks[0], p_value=area(rng.normal(apart, 1, m), rng.normal(size=n))[1])

@@ -58,5 +58,7 @@ def decimal(of: str = "DATA") -> Any:
 
 
 def no_header(of: str = "DATA") -> Any:
-    """Returns the option for a CSV file whose first line is a row."""
-    return typer.Option("--no-header", help=f"The first line of {of} is a row, if CSV; columns are named 0, 1, 2, …")
+    """Returns the option that reads the first line of a CSV file as a row."""
+    return typer.Option(
+        "--no-header", help=f"Read the first line of {of} as a row, if CSV; columns are named 0, 1, 2, …"
+    )

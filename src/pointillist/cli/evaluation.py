@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from pointillist.privacy import Audit
 
 _AUDITED_ROWS = 2000
-"""Most rows a side of the audit of an evaluation: `audit` takes more, and so finds smaller differences."""
+"""Most members, and most non-members, in the audit of an evaluation; `audit` uses more and detects smaller effects."""
 
 
 def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"Real rows to compare with ({FILES}).")],
     rows: Annotated[
         Path,
-        typer.Argument(metavar="ROWS", help="Generated rows, or a model file to draw as many rows from as DATA has."),
+        typer.Argument(metavar="ROWS", help="Generated rows, or a model file that draws as many rows as DATA has."),
     ],
     target: Annotated[str | None, choices.target("A column to predict in the held-out rows")] = None,
     holdout: Annotated[
@@ -70,7 +70,7 @@ def evaluate(
     form = form_of(delimiter, encoding, decimal, no_header)
     given = [data, *([] if holdout is None else [holdout])]
     if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
-        raise ValueError(f"{data} is no table ({FILES}): give the real rows first, and then the model or its rows")
+        raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
     check_regular(rows)
     model = None if rows.name.endswith(READABLE) else load_model(rows)
     if model is not None:

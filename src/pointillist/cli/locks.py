@@ -28,7 +28,7 @@ def alone(lock: Path, output: Path, what: str) -> Iterator[None]:
     try:
         held.acquire(blocking=False)
     except (OSError, NotImplementedError) as error:
-        # In a folder that takes no files, such as /proc, the lock is said to be another's too.
+        # A folder that takes no files, such as /proc, raises Timeout too, but then there is no lock file.
         if isinstance(error, Timeout) and lock.exists():
             raise ValueError(f"{output}: another process is {what}: wait until it ends") from None
         # A file system without locks, or a folder that nobody can write in: the command says which.

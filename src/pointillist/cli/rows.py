@@ -79,8 +79,8 @@ def fit(
         list[str] | None,
         typer.Option(
             metavar="COLUMN",
-            help="A column that must not be left out, though it numbers the rows: an error if nearly every row has a "
-            "text of its own; may be repeated.",
+            help="A column that must not be left out, even if it numbers the rows; an error if it holds text that "
+            "differs in nearly every row. May be repeated.",
         ),
     ] = None,
     delimiter: Annotated[str | None, choices.delimiter()] = None,

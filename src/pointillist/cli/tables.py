@@ -41,7 +41,7 @@ def types_of(given: Sequence[str]) -> dict[str, str]:
 
 
 def form_of(delimiter: str | None, encoding: str | None, decimal: str | None, no_header: bool) -> CsvForm:
-    """Returns what options say of the form of a CSV file; a tab may be called by its name.
+    """Returns the form of a CSV file as the options describe it; the delimiter may be "tab".
 
     Raises:
         ValueError: If one of them cannot be used.

@@ -112,8 +112,8 @@ class NetworkDenoiser(Denoiser):
         prediction: What F predicts, one of `parameterisations.PREDICTIONS`.
         bounds: Lowest and highest x_0 in each column, shape (2, d), that a prediction is clipped to unless the noise
             is below `UNCLIPPED`; None for no clipping. E[x_0 | x_t] never leaves the data's range, but where alpha_t is
-            near 0 a network's small error in ε moves its x_0 far outside. Where sigma_t is near 0 it does not, and
-            clipped rows would pile up at the bounds.
+            near 0 a network's small error in ε moves its x_0 far outside. Where sigma_t is near 0, clipping is not
+            needed and would make rows pile up at the bounds.
         known: Columns that are given; None for none.
     """
 

@@ -32,10 +32,11 @@ LOG_NORMAL = (-1.7, 1.8)
 noise shows; at high noise, the tokens decide."""
 
 HIDDEN_CONTEXT = 0.3
-"""Probability that the networks of numbers are not shown a token of a training row with little noise.
+"""Probability of hiding a token of a training row from the networks of numbers, at little noise.
 
-All tokens of a row together often identify it, and a network that always sees them memorizes its numbers. At noise
-level alpha_t the probability is `HIDDEN_CONTEXT` alpha_t²: with much noise, only the tokens show the numbers."""
+The tokens of a row together often identify it, and a network that always sees all of them memorizes the numbers of
+the row. At alpha_t the probability is `HIDDEN_CONTEXT` alpha_t², so that with much noise, where only the tokens carry
+information, hardly any token is hidden."""
 
 _ROWS_AT_ONCE = 32
 

@@ -64,11 +64,10 @@ class NumberNetwork(eqx.Module):
         return cls(first, context, modulation, tuple(middle[:depth]), tuple(middle[depth:]), output, frequencies)
 
     def smoothed(self, tokens: Tokens) -> "NumberNetwork":
-        """Returns the network with weights of tokens that are smooth in the rank of ordered values.
+        """Returns the network with token weights that are smooth functions of the rank of ordered values.
 
-        A column of intervals hardly depends on the numbers, and yet the intervals of two or three such columns identify
-        a single row of training. A network with free weights for each of them memorizes the rows by their tokens, and
-        the numbers of new rows come out with too little noise.
+        The intervals of two or three columns together identify a single training row. A network with a free weight for
+        each interval memorizes the training rows by their tokens, and the numbers of new rows get too little noise.
         """
         return replace(self, context=Dense(tokens.smoothed(self.context.weight), self.context.bias))
 
@@ -122,9 +121,9 @@ class MixedNetwork(eqx.Module):
         )
 
     def smoothed(self) -> "MixedNetwork":
-        """Returns the same networks, with those of numbers as `NumberNetwork.smoothed` makes them.
+        """Returns the same networks, with those of numbers smoothed by `NumberNetwork.smoothed`.
 
-        Those beside a `FactoredNetwork` take the features of its tokens, which are few, and stay as they are.
+        With a `FactoredNetwork`, the networks of numbers see a few features of the tokens and stay as they are.
         """
         if isinstance(self.of_tokens, FactoredNetwork):
             return self

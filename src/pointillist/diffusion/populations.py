@@ -18,7 +18,7 @@ THRESHOLD = 0.5
 """Share of a population's size below which its effective size calls for resampling."""
 
 NOTES = 2
-"""Number of columns beside a conditioned row: the log of the mass that the condition allows, and the row's family."""
+"""Number of columns appended to a conditioned row: the log-mass of the condition, and the index of the row's family."""
 
 
 class PopulationSampler(Sampler):
@@ -73,7 +73,7 @@ class Weighted(NamedTuple):
         return jax.nn.logsumexp(self.log_weights) - jnp.log(float(len(self.log_weights)))
 
     def settled(self, parents: Int[Array, " kept"]) -> "Weighted":
-        """Equal weights, of the same mean, of the candidates `parents`, which were drawn by these weights."""
+        """Returns equal weights with the same mean for the candidates `parents`, which were drawn by these weights."""
         return Weighted(jnp.broadcast_to(self.log_mass, parents.shape), self.families[parents])
 
     def times(self, log_factors: Float[Array, " n"]) -> "Weighted":

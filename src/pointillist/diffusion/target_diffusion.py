@@ -133,7 +133,7 @@ class TargetObjective:
 def flow_from_prior(
     denoisers: NumberDenoiser, starts: Float[Array, "networks values"]
 ) -> Float[Array, "networks values"]:
-    """Takes values of N(0, 1) to values of y by the probability-flow ODE of each of some stacked denoisers."""
+    """Maps values of N(0, 1) to values of y by the probability-flow ODE, one row per stacked denoiser."""
     solver = DPMSolver2M(SCHEDULE, FLOW_POINTS)
     unused = jax.random.key(0)
 
@@ -153,7 +153,7 @@ class TargetDistribution(eqx.Module):
         sees_guesses: Whether each sees the guesses of y.
         n_inputs: Number of the others; `features` takes two numbers for each.
         n_guesses: Number of guesses of y, which are the last of them.
-        scale: Factor by which distances from the mean of the networks' medians are multiplied, for calibration.
+        scale: Calibration factor of the distances of y from the mean of the networks' medians.
     """
 
     networks: NumberNetwork
@@ -176,7 +176,7 @@ class TargetDistribution(eqx.Module):
     def stretched(
         self, denoisers: NumberDenoiser, y: Float[Array, "*n"], factor: Float[Array | np.ndarray, ""]
     ) -> Float[Array, "*n"]:
-        """Multiplies the distances of y from the mean of the networks' medians by a factor; 1 leaves the bits of y."""
+        """Multiplies the distances of y from the mean of the networks' medians by a factor; 1 returns y unchanged."""
 
         def moved() -> Array:
             return y + (factor - 1) * (y - jnp.mean(flow_from_prior(denoisers, jnp.zeros((self.n_networks, 1)))))

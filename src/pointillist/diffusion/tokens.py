@@ -30,7 +30,7 @@ N_WAVES = 8
 """Number of smooth functions of an ordered token's values that a network begins with."""
 
 INTERVAL_WAVES = 3
-"""Number of smooth functions of a token's interval that the numbers of a row are learned from."""
+"""Number of cosines of a token's interval that the networks of numbers see."""
 
 MANY = 2048
 """Most values that all tokens of a narrow row may have together for its layers not to be factored."""
@@ -183,10 +183,10 @@ class Tokens:
 
     @cached_property
     def smooth_functions(self) -> Float[np.ndarray, "slots functions"]:
-        """Orthonormal functions of each ordered token's values, in separate columns; 0 for values without an order.
+        """Orthonormal basis of smooth functions of each ordered token's values; 0 for values without an order.
 
-        They span the constant and cos(π k rank), k = 1 … `INTERVAL_WAVES` for intervals, and `N_WAVES` for other
-        ordered values; of a token with fewer values, all functions.
+        The functions of a token span the constant and cos(π k rank), with k up to `INTERVAL_WAVES` for intervals and up
+        to `N_WAVES` for other ordered values. A token with fewer values has a basis of all functions.
         """
         blocks, ranks = [], np.asarray(self.ranks or (-1.0,) * self.n_slots)
         for token in self.with_order:
@@ -199,10 +199,10 @@ class Tokens:
         return np.concatenate(blocks, axis=1) if blocks else np.zeros((self.n_slots, 0), np.float32)
 
     def smoothed(self, weight: Float[Array, "inputs width"]) -> Float[Array, "inputs width"]:
-        """Makes a layer's weights smooth functions of the rank of each ordered token's values, by least squares.
+        """Projects a layer's weights onto smooth functions of the rank of each ordered token's values.
 
         Args:
-            weight: Weights of a layer whose first inputs are one-hot tokens; those of other inputs stay as they are.
+            weight: Weights of a layer whose first inputs are one-hot tokens; the weights of other inputs do not change.
         """
         functions = jnp.asarray(self.smooth_functions, weight.dtype)
         if not functions.shape[1]:

@@ -26,10 +26,10 @@ Where there is much noise, the errors of a network's derivative are large, and a
 candidates by nothing but them; one that is too large costs little."""
 
 FARTHEST = 4.0
-"""Largest noise level sigma / alpha at which a step towards the ranges ends; steps before take no account of them.
+"""Largest noise level sigma / alpha at the end of a step that is steered towards the ranges.
 
-There x_t says little of x_0 and the errors of a network's derivative are large: they would decide which candidates
-survive."""
+At higher noise, x_t carries little information about x_0, and errors in the network's derivative would decide which
+candidates survive."""
 
 Denoise = Callable[[Any, Float[Array, " k"], Array], Float[Array, " k"]]
 """Function of a candidate's own context, x_t and t that returns E[x_0 | x_t]."""

@@ -132,8 +132,9 @@ class Diffusion(Hyperparameters, BaseEstimator):
         feature_names_in_: Names of the columns; only if all of them are text.
         history_: Mean training loss of each epoch, shape (epochs,).
         validation_history_: Held-out loss at each check, shape (checks,); empty without early stopping.
-        effective_sample_size_: Number of independent rows that the last rows drawn under ranges, sets or `present` are
-            worth; the standard error of a column's mean is its standard deviation over the square root of this.
+        effective_sample_size_: Number of independent rows with as much information as the last rows drawn under ranges,
+            sets or `present`. The standard error of a column's mean is its standard deviation over the square root of
+            this number.
 
     Example:
         >>> from pointillist import load_pointset
@@ -278,9 +279,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
             where: What some columns hold, by name, or by position in an array: one value for all rows, or one per row;
                 None or `missing` is a missing cell, `present` one that is not; `between(low, high)` is a range and
                 `one_of(...)` a set. All columns are drawn from their distribution given that. Under ranges, sets and
-                `present`, rows are chosen among candidates that a sampler weights; `effective_sample_size_` is the
-                number of independent rows that they are worth. A model of mixed columns takes no sampler, reward or
-                prior.
+                `present`, rows are chosen among weighted candidates; `effective_sample_size_` says how many independent
+                rows they are equivalent to. A model of mixed columns takes no sampler, reward or prior.
             progress: Whether to show a progress bar.
             random_state: Seed.
 
@@ -357,8 +357,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
             random_state: Seed of draws.
 
         Returns:
-            A table in the container that `fit` was given. Frames have the columns of X in the order of X, and, for
-            pandas, its index; arrays have the columns of `fit`. A list of such tables if `n_draws` is given.
+            A table in the container that `fit` was given, or a list of tables if `n_draws` is given. Frames have the
+            columns of X in the order of X and, for pandas, its index; arrays have the columns of `fit`.
 
         Raises:
             ValueError: In one line, if X lacks a column, or has a category that no training row had.
@@ -405,22 +405,22 @@ class Diffusion(Hyperparameters, BaseEstimator):
         adaptive solver. The density is that of rows with the noise of t = 1 added, over the columns that were not
         constant in `fit`. The ODE ends in N(0, I) where the deterministic solvers begin, at sigma_t / alpha_t = 10 (or
         at t = T if that comes first). Its trace is exact up to 64 columns; beyond that, it is Hutchinson's estimate
-        from 32 probes, which are a function of the row. A column of integers or of rounded numbers has a density too,
-        that of its numbers before they are rounded; a value's probability is about the density times the column's step.
+        from 32 probes, which are a function of the row. Integers and rounded numbers have the
+        density of the numbers before rounding; a value's probability is about this density times the column's step.
 
         **Mixed columns.** It is the log of a mass times a density: categories, labels and missing cells have a mass,
-        and numbers a density per unit of their column. Integers, rounded numbers and dates lie on a grid, and each cell
-        of it has its mass divided by its width: 1 for integers, 10^-d for d decimals, one step for dates. Numbers of
-        more than 8 decimals have a density, but a value of theirs that stands out has a mass. The probability is the
-        product of those of each cell given all before it in the order of the columns, so that the sum over all rows is
-        1. Beyond 128 columns, with missing="unknown" and in private fits it is the mean over 4 fixed orders (Hoogeboom
-        et al. 2021, arXiv 2110.02037, section 3). The density is by the same ODE in 24 steps of a third-order method,
-        or its mean over 4 points of a wide cell. A number that no training row had has part of the mass of its nearest
-        value if values repeat, and beyond the range of `fit` a density that falls with the square of the distance; a
-        new category has part of the mass of the rarest one. A row has -inf if it has a missing cell in a column without
-        one in `fit`, an unknown label, or an unknown value of a column listed as categorical. With missing="unknown",
-        the density is that of the cells that are not missing.
-        It is that of rows before relations of columns are restored in them.
+        and numbers a density per unit of their column. Integers, rounded numbers and dates lie on a grid; the density
+        of a value is the mass of its cell divided by the cell's width: 1 for integers, 10^-d for d decimals, one step
+        for dates. Numbers of more than 8 decimals have a density, but a value that many rows share has a mass. The
+        probability of a row is the product of the probabilities of its cells, each given the cells in earlier columns,
+        so that the sum over all rows is 1. Beyond 128 columns, with missing="unknown" and in private fits it is the
+        mean over 4 fixed orders (Hoogeboom et al. 2021, arXiv 2110.02037, section 3). The density is by the same ODE in
+        24 steps of a third-order method, or its mean over 4 points of a wide cell. If the values of a column repeat, a
+        number that no training row had gets part of the mass of the nearest value. Beyond the range of `fit`, the
+        density falls with the square of the distance. A new category gets part of the mass of the rarest one. A row has
+        -inf if a cell is missing in a column that had no missing cell in `fit`, if its label is unknown, or if a column
+        listed as categorical has an unknown value. With missing="unknown", the density is that of the cells that are
+        not missing. It is that of rows before relations of columns are restored in them.
 
         Raises:
             ValueError: If `scaling` was "quantile" and a column holds a value so often that it has no density there, if

@@ -29,7 +29,7 @@ def take_over(estimator: Any, fresh: Any) -> None:
 def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:
     """Returns the layout of X, and X as finite float64 rows, shape (n, d).
 
-    X must have the columns of `fit`, unless `reset`; a frame may have others, such as those that `fit` left out.
+    X must have the columns of `fit`, unless `reset`; a frame may have more, such as columns that `fit` left out.
     """
     if not reset and is_frame(X) and estimator.model_.codec.names is not None:
         X = with_columns(X, estimator.model_.codec.names)

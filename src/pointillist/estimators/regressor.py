@@ -22,7 +22,7 @@ FEWEST_CALIBRATED = 20
 """Fewest rows from which intervals are calibrated."""
 
 MARGIN = 0.25
-"""Distance from the training rows beyond which predictions are extrapolations, in ranges of a feature."""
+"""Distance from the training range at which predictions become extrapolations, as a fraction of that range."""
 
 
 class DiffusionRegressor(RegressorMixin, BaseEstimator):
@@ -41,7 +41,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
     (scikit-learn's; for a row of training, those that grew on other rows), as in stacked regressions (Breiman 1996,
     Machine Learning 24, 49-64). If networks of one kind have a lower loss on held-out rows, the others are left out.
 
-    With fewer than 1,000 rows, distributions are as much wider as held-out rows show that they have to be.
+    With fewer than 1,000 rows, the distributions are widened until they fit held-out rows.
 
     A target that takes at most 256 values, each of four training rows on average, is discrete: predictions are these
     values, and probabilities are masses.
@@ -55,9 +55,9 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         batch_size: Number of rows in a step; None for an eighth of the rows, from 64 to 128, or
             all if there are fewer.
         learning_rate: Adam's learning rate.
-        validation_fraction: Share of the rows, one row at least and others for each network, that it does not see, in
-            [0, 1). Its weights are those with the lowest loss on them; with 0, the last ones, and the intervals of
-            small tables are too narrow.
+        validation_fraction: Fraction of the rows that a network does not see, in [0, 1): at least one row, and
+            different rows for each network. Its weights are those with the lowest loss on these rows. With 0, they
+            are the last ones, and the intervals of small tables are too narrow.
         n_iter_no_change: Number of checks, one every 200 steps or 64 epochs if they are fewer, without a lower loss
             after which training stops.
         random_state: Seed of `fit`.
@@ -103,7 +103,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         """Fits the networks to rows X, shape (n, d), and numbers y, shape (n,), all finite.
 
         Warns:
-            UserWarning: If there are fewer than 20 rows, which do not show how wide the distributions have to be.
+            UserWarning: If there are fewer than 20 rows, too few to calibrate the width of the distributions.
 
         Raises:
             ValueError: In one line, if they or a parameter cannot be used.
@@ -214,7 +214,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         return ax
 
     def _seen(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
-        """Rows with what trees guess of them, if there are some."""
+        """Returns the features that the networks see: the rows and, if there are some, the predictions of trees."""
         self._warn_of_extrapolation(rows)
         return rows if self.guesses_ is None else np.column_stack([rows, self.guesses_.of(rows)])
 

@@ -43,8 +43,8 @@ class Evaluation:
         independent: Scores of as many rows of the data, with each column permuted by itself: what single columns alone
             are worth.
         columns: Differences of the columns, each in the unit of its column.
-        residuals: How far each number strays from its prediction by the other columns, beside the data; empty of few
-            rows.
+        residuals: How far each number strays from what the other columns predict, relative to the data; empty for
+            small tables.
         copies: Rows that equal a data row.
         holdout_copies: Held-out rows that equal a data row; None without held-out rows.
         numbers: Measures of the columns of numbers without missing cells; None if there are no such columns.
@@ -70,7 +70,7 @@ class Evaluation:
     def p_values(self) -> dict[str, float]:
         """p-value of each test that could distinguish the rows from the data.
 
-        The columns count as one test: the smallest of their p-values, times their number; and so do the residuals.
+        The columns count as one test, and so do the residuals: the smallest p-value, times the number of columns.
         Permutation tests, whose p-values are at least 0.001, could otherwise never reject in a table of many columns.
         """
         smallest = min(column.p_value for column in self.columns)
@@ -96,7 +96,7 @@ class Evaluation:
 
     @property
     def is_held_out(self) -> bool:
-        """Whether there are held-out rows that equal data rows no more often than data rows equal one another."""
+        """Whether there are held-out rows, and they equal data rows no more often than data rows equal one another."""
         return self.holdout_copies is not None and self.holdout_copies.p_value > LEVEL / 3
 
     @cached_property
@@ -104,7 +104,7 @@ class Evaluation:
         """p-value of the exact copies, if rows are expected to equal data rows no more often than held-out rows do.
 
         It is that of Fisher's one-sided exact test: given the data, rows and held-out rows are independent trials.
-        Without held-out rows, or if these are in the data, it is `copies.p_value`.
+        Without held-out rows, or if they equal data rows too often, it is `copies.p_value`.
         """
         from scipy.stats import hypergeom
 
@@ -130,12 +130,12 @@ class Evaluation:
 
     @property
     def worst_residual(self) -> ResidualSpread | None:
-        """The residuals whose spread differs most surely; None if there are none."""
+        """The column whose residuals have the smallest p-value; None if there are no residuals."""
         return min(self.residuals, key=lambda spread: spread.p_value, default=None)
 
     @cached_property
     def verdict(self) -> str:
-        """Paragraph on whether rows look copied, whether they are distinguishable from the data, and how they score."""
+        """Paragraph that says whether rows look copied or are distinguishable from the data, and how they score."""
         return verdict_of(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -164,10 +164,10 @@ def evaluate_tables(
     The same is measured for real rows in their place and for independent columns, since no number means much by itself.
 
     Columns, pairs of columns and copies use all rows. The other measures use subsamples: boosted trees see the same
-    number of rows of each table, at most 16,000 per side and 256,000 cells; residuals are those of 5,000 rows per side,
-    by a regression on 5,000 more of the data; precision and coverage see 2,000 rows per
-    side; the nearest records are those of 5,000 rows among 15,000 of each side; and a target is learned from at most
-    50,000 rows. For columns of numbers, the energy test sees 4,000 rows per side, the random forest 2,000 (1,000 beyond
+    number of rows of each table, at most 16,000 per side and 256,000 cells; the residuals of 5,000 rows per side are
+    compared, by a regression fitted to 5,000 more data rows; precision and coverage see 2,000 rows per side; the
+    nearest records are those of 5,000 rows among 15,000 of each side; and a target is learned from at most 50,000 rows.
+    For columns of numbers, the energy test sees 4,000 rows per side, the random forest 2,000 (1,000 beyond
     16 columns) and the correlations 5,000.
 
     Args:

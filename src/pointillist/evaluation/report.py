@@ -32,7 +32,7 @@ def print_evaluation(
         evaluation: The measures.
         console: Where to print.
         attack: Verdict of an audit of the model, if there was one.
-        names: Names of the two tables, the data's first.
+        names: Names of the two tables, the data first.
     """
     console.print(_summary_table(evaluation, names))
     if evaluation.rows.trends.pairs:

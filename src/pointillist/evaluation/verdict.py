@@ -1,4 +1,4 @@
-"""Sums up an evaluation in sentences: copies, differences, scores, and tables that cannot be what they are called."""
+"""Sums up an evaluation in sentences: copies, differences, scores, and tables that may be exchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def verdict_of(evaluation: Evaluation) -> str:
 def copy_signs(evaluation: Evaluation) -> dict[str, str]:
     """Describe each sign of copying, at the level 0.01 over all signs together."""
     nearest, copies = evaluation.rows.nearest, evaluation.copies
-    # Where other columns decide which rows are alike, a few columns of numbers say nothing of copies.
+    # If there are other columns, rows that agree in a few columns of numbers are not copies.
     numbers = evaluation.numbers if evaluation.are_numbers else None
     signs = {}
     if nearest is not None and nearest.share > nearest.interval[1]:  # one-sided, at the level 0.005
@@ -32,7 +32,7 @@ def copy_signs(evaluation: Evaluation) -> dict[str, str]:
     auc, below = evaluation.rows.two_sample.auc, 1 - evaluation.rows.two_sample_p_value
     tests = {
         "copies": (evaluation.copies_p_value, found + usual),
-        # Trees that learned a row on one side take its copy for that side.
+        # Trees that were trained with a data row mistake its copy for data.
         "boosted trees": (below, f"boosted trees mistake rows for data (AUC {auc:.2f}, {_p_text(below)})"),
     }
     if numbers is not None:
@@ -49,7 +49,7 @@ def _say_copies(evaluation: Evaluation) -> str:
     signs = copy_signs(evaluation)
     if not signs:
         return ""
-    # Rows that bunch up are near the data too; only where the distributions agree, or by another sign, is it copying.
+    # Rows that bunch up are near the data too. Nearness alone shows copying only if the distributions agree.
     bunched = [*signs] == ["nearness"] and evaluation.is_distinguishable
     head = "The rows look copied, or bunch up where the data is dense" if bunched else "The rows look copied"
     return f"{head}: {'; '.join(signs.values())}."
@@ -72,7 +72,7 @@ def _say_difference(evaluation: Evaluation) -> str:
 
 
 def _test_text(evaluation: Evaluation, name: str) -> str:
-    """A test with what it measured."""
+    """Describe a test and what it measured."""
     numbers, spread = evaluation.numbers, evaluation.worst_residual
     if name == "columns":
         return "the columns one by one"
@@ -103,25 +103,25 @@ def _say_scores(evaluation: Evaluation) -> str:
 
 
 def _say_tables(evaluation: Evaluation) -> str:
-    """Held-out rows that are in the data, or unlike it, and tables that may be exchanged."""
+    """Say if held-out rows equal data rows or are unlike the data, and if tables may be exchanged."""
     held_out, nearest, sentences = evaluation.holdout_copies, evaluation.rows.nearest, []
     if held_out is None:
         return ""
     if not evaluation.is_held_out:
         sentences.append(
             f"The held-out rows are not held out: {held_out.count:,} of {evaluation.holdout_rows:,} equal a data row "
-            f"({held_out.duplicates:.1%} of the data equal another), so they show little of copying."
+            f"({held_out.duplicates:.1%} of the data equal another), so they say little about copying."
         )
     p_value = evaluation.real.two_sample_p_value
     if p_value <= LEVEL / 3:
         sentences.append(
             f"The held-out rows are unlike the data (AUC {evaluation.real.two_sample.auc:.2f}, {_p_text(p_value)}): "
-            "they are of another population, or rows and data are exchanged."
+            "they come from another population, or rows and data are exchanged."
         )
     if nearest is not None and nearest.share < nearest.interval[0]:  # one-sided, at the level 0.005
         sentences.append(
-            f"Only {nearest.share:.0%} of the rows are nearer to the data than to the held-out rows: these two may be "
-            "exchanged."
+            f"Only {nearest.share:.0%} of the rows are nearer to the data than to the held-out rows: data and "
+            "held-out rows may be exchanged."
         )
     return " ".join(sentences)
 

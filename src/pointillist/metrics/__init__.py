@@ -53,7 +53,7 @@ Tables of mixed columns (numbers, categories, missing cells) are mappings of nam
 | `utility` | what cannot be learned from the rows | the score of training on the data |
 | `residual_spreads` | noise between columns that is too small or too large | 1 |
 | `nearest_share` | copies of training rows | 0.5 |
-| `copies` | rows equal to a data row in every cell | `duplicates`, the fraction of data rows that equal another |
+| `copies` | rows equal to a data row in every cell | `duplicates`, the fraction of data rows with a duplicate |
 | `mixed_manifold` | unlikely rows, and data that no row is near | the score of real rows |
 
 The package needs NumPy, SciPy and scikit-learn, the latter two only once a metric is called.

@@ -1,4 +1,4 @@
-"""Exact copies: rows that equal a data row in every cell, beside data rows that equal one another."""
+"""Exact copies: rows that equal a data row in every cell, compared with duplicates in the data."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def copies(data: Table, rows: Table) -> Copies:
 def _p_value(count: int, m: int, duplicates: float, n: int) -> float:
     """p-value of Fisher's one-sided exact test.
 
-    Data rows are not independent trials. The chance that a row has an equal data row, less the fraction p of data rows
-    that have one, has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every duplicate one of a pair), and
-    hence that of n (1 − p) / (2 − p) trials.
+    Data rows are not independent trials. The difference between the probability that a row equals a data row and the
+    fraction p of data rows with a duplicate has a variance of at most (p (1 − p) + p) / n (Esty 1983, with every
+    duplicate one of a pair), which is the variance of n (1 − p) / (2 − p) trials.
     """
     from scipy.stats import hypergeom
 

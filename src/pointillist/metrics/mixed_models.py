@@ -209,7 +209,7 @@ def utility(
 
 
 def on_one_thread() -> AbstractContextManager[Any]:
-    """Run trees on one thread: several wait for one another, for very long if other work has the cores."""
+    """Run trees on one thread: several threads wait for each other, for long if other work uses the cores."""
     import sklearn.ensemble  # noqa: F401 - only libraries that are loaded are limited
     from threadpoolctl import threadpool_limits
 
@@ -217,7 +217,7 @@ def on_one_thread() -> AbstractContextManager[Any]:
 
 
 def fit_trees(trees: Any, features: Rows, labels: NDArray[Any]) -> None:
-    """Fit scikit-learn's boosted trees, also where a column has no values."""
+    """Fit scikit-learn's boosted trees, even if a column has no values."""
     has_values = ~np.isnan(features).all(axis=0)
     trees.fit(np.where(has_values, features, 0.0), labels)  # of a column without values they cannot make bins
 

@@ -268,7 +268,7 @@ def equal_rows(rows: Rows, records: Rows) -> NDArray[np.bool_]:
 
 
 def row_keys(rows: Rows) -> NDArray[np.void]:
-    """Return one comparable value per row: the bytes of its cells."""
+    """Return the bytes of each row as one value, so that equal rows have equal values."""
     plain = np.ascontiguousarray(np.where(np.isnan(rows), np.nan, rows + 0.0))  # one NaN, and no −0
     return plain.view(np.dtype((np.void, plain.itemsize * plain.shape[1])))[:, 0]
 

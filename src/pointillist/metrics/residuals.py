@@ -1,4 +1,4 @@
-"""Spread of residuals: how far numbers stray from what the rest of their row predicts, in rows and in data."""
+"""Residuals: how far numbers stray from what the other columns predict, in rows and in data."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pointillist.metrics.mixed_nearest import equal_rows
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
 
 MIN_ROWS = 50
-"""Fewest residuals of each side; columns with fewer are left out."""
+"""Fewest residuals per side; columns with fewer are left out."""
 
 BINS = 64
-"""Most bins of a number, and most categories, that the trees distinguish."""
+"""Most bins of a number, and most categories of a column, that the trees distinguish."""
 
 CLIPPED = 0.99
-"""Quantile of the absolute residuals of both sides at which all are clipped, so that no single row decides."""
+"""Quantile at which the absolute residuals of both sides are clipped, so that no single row dominates."""
 
 FARTHEST = 1e6
-"""Largest distance from a column's mean, in standard deviations; what lies beyond counts as there."""
+"""Largest distance from a column's mean, in standard deviations; larger distances are clipped."""
 
 ROUNDING = 1e-6
 """Residuals below this fraction of the column's standard deviation count as 0."""
@@ -33,14 +33,14 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class ResidualSpread:
-    """How far a column strays from its prediction by the other columns. See `residual_spreads`.
+    """How far a column strays from what the other columns predict. See `residual_spreads`.
 
     Attributes:
         name: Name of the column.
         ratio: Mean absolute residual of the rows, divided by that of the data: 1 at best, below 1 if rows follow the
             other columns too closely. `null_standard_error` is its error if both sides had the same distribution.
-        baseline: The same ratio for one half of the data's residuals and the other.
-        p_value: p-value of Student's two-sided test that both means are equal.
+        baseline: The same ratio for two halves of the data's residuals.
+        p_value: p-value of Student's two-sided test of equal means.
     """
 
     name: str
@@ -52,13 +52,13 @@ class ResidualSpread:
 def residual_spreads(
     data: Table, rows: Table, *, max_rows: int = 5000, random_state: int | np.random.Generator | None = 0
 ) -> tuple[ResidualSpread, ...]:
-    """Compare how far each number strays from its prediction by the other columns, in rows and in data.
+    """Compare how far each number strays from what the other columns predict, in rows and in data.
 
-    One half of the data fits a regression of each number on all other columns: a linear one, then boosted trees on its
-    residuals (scikit-learn's `HistGradientBoostingRegressor`). Both are applied to the other half and to the rows, of
-    which neither was seen in the fit: rows that equal a fitted row are left out on both sides. If rows and data have
-    the same distribution, so have their residuals, however good the regression is. The test sees noise that is too
-    small or too large between columns, which two-sample tests by classifiers hardly see.
+    A regression of each number on all other columns is fitted to one half of the data: a linear one, then boosted
+    trees on its residuals (scikit-learn's `HistGradientBoostingRegressor`). It is applied to the other half and to the
+    rows; rows that equal a fitted row are left out on both sides. If rows and data have the same distribution, their
+    residuals do too, however good the regression is. The test detects noise between columns that is too small or too
+    large, which two-sample tests by classifiers hardly detect.
 
     Args:
         data: A table of n rows with the same columns.
@@ -67,9 +67,9 @@ def residual_spreads(
         random_state: Seed of these draws and of the trees.
 
     Returns:
-        The spreads, in the order of the columns. Columns of categories, constant ones, and those with fewer than 50
-        known residuals on a side are left out, and so is the only column of a table. The standard errors are over the
-        draw of rows, with the regression held fixed.
+        One result per column of numbers, in the order of the columns. Constant columns, columns with fewer than 50
+        residuals on a side, and the only column of a table are left out. The standard errors are those over the draw
+        of rows, with the regression held fixed.
 
     Raises:
         ValueError: As in `check_tables`.
@@ -105,7 +105,7 @@ def residual_spreads(
 
 
 def _standardized(sides: list[Rows], is_category: NDArray[np.bool_]) -> list[Rows]:
-    """All sides with numbers in the first side's standard deviations from its mean; 0 where that is constant."""
+    """Standardize the numbers of all sides by mean and standard deviation of the first; 0 if it is constant."""
     found = [side.copy() for side in sides]
     for j in np.flatnonzero(~is_category):
         known = sides[0][~np.isnan(sides[0][:, j]), j]
@@ -120,14 +120,14 @@ def _standardized(sides: list[Rows], is_category: NDArray[np.bool_]) -> list[Row
 
 
 def _residuals(sides: list[Rows], j: int, is_category: NDArray[np.bool_], seed: int) -> list[Rows]:
-    """Absolute residuals of column j in all sides but the first, which fits, in standard deviations of the column."""
+    """Fit column j on the first side, and return its absolute residuals on the others, in standard deviations."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     features, is_category = [np.delete(side, j, axis=1) for side in sides], np.delete(is_category, j)
     numbers = [np.nan_to_num(side[:, ~is_category]) for side in features]
     slopes = np.linalg.lstsq(numbers[0], sides[0][:, j], rcond=None)[0]
     targets = [side[:, j] - terms @ slopes for side, terms in zip(sides, numbers, strict=True)]
-    # As exact as a few trees can be: a hundred with more leaves see no more, and take four times as long.
+    # A hundred trees with more leaves are no more exact, and take four times as long.
     trees = HistGradientBoostingRegressor(
         max_iter=30,
         learning_rate=0.2,
@@ -143,7 +143,7 @@ def _residuals(sides: list[Rows], j: int, is_category: NDArray[np.bool_], seed: 
 
 
 def _compare(rows: Rows, data: Rows) -> tuple[Estimate, float]:
-    """Ratio of the mean absolute residuals, and the p-value of Student's test that they are equal."""
+    """Return the ratio of the mean absolute residuals, and the p-value of Student's test of equal means."""
     from scipy.stats import ttest_ind
 
     limit = np.quantile(np.concatenate([rows, data]), CLIPPED)

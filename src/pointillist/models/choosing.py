@@ -52,7 +52,7 @@ def as_mixed(
 def _is_mixed_array(X: Any) -> bool:
     """Whether an array, or the table of a file of numbers, holds more than continuous numbers.
 
-    Dates that are written as integers, such as 20240320, count as more.
+    Dates written as integers, such as 20240320, do not count as continuous.
     """
     try:
         rows = X.rows if isinstance(X, Table) else X if np.ma.is_masked(X) else as_array(X)

@@ -133,9 +133,9 @@ class Conditional(ABC):
     def log_prob(self, X: Any) -> Float[np.ndarray, " n"]:
         """Computes the log of mass times density of the targets of each row given its other cells, in nats.
 
-        It is in the units of the table, and finite for numbers that no training row had; see
-        `Diffusion.score_samples`, of which it is the part of the targets: tokens given the other cells, and numbers by
-        the probability-flow ODE given all.
+        It is in the units of the table, and finite for numbers that no training row had. It is the targets' part of
+        `Diffusion.score_samples`: tokens given the other cells, and numbers by the probability-flow ODE given all
+        others.
 
         Args:
             X: A table with all columns of `fit`.

@@ -116,9 +116,9 @@ class Tally:
     Populations count by the mass that each of them found. Those that found less than the mean of all so far are taken
     in proportion to it, and the others weigh more (truncated importance sampling: Ionides 2008, section 2).
 
-    The effective sample size counts rows of one population that descend from the same candidate, a family, as one row:
-    the standard error of a mean is its standard deviation over the root of this size (after the variance estimate of
-    Lee & Whiteley 2018, "Variance estimation in the particle filter").
+    The effective sample size counts a family, the rows of one population that descend from the same candidate, as one
+    row. The standard error of a column's mean is the column's standard deviation over the square root of this size
+    (after the variance estimate of Lee & Whiteley 2018, "Variance estimation in the particle filter").
 
     Attributes:
         text: The conditions, for messages.

@@ -1,4 +1,4 @@
-"""Rows under conditions that obey the relations of their columns; those that cannot be made to are drawn again."""
+"""Draws rows under conditions again if they break a relation of their columns."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,14 +19,14 @@ def consistent(
     drawing: Drawing,
     codec: TokenCodec,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
-    """Yields the encoded rows of a drawing; where one breaks a relation, the row of the same index in another draw.
+    """Yields the encoded rows of a drawing, and replaces a row that breaks a relation by that of another draw.
 
-    A row therefore depends on its index alone, and not on how many rows are drawn.
+    The replacement has the same index, so a row does not depend on how many rows are drawn.
 
     Args:
-        parts: The rows.
-        again: Function that yields the rows of a drawing, for one of another seed.
-        drawing: The drawing.
+        parts: The rows, in consecutive parts.
+        again: Function that yields the rows of a drawing; it is called with other seeds.
+        drawing: The drawing of the rows.
         codec: The codec, with the relations.
 
     Raises:
@@ -48,12 +48,12 @@ def consistent(
             part = np.where(is_broken[:, None], others[turn].of(rows), part)
         else:
             relation, _ = max(found, key=lambda each: int(each[1].sum()))
-            raise ValueError(f"no row that was drawn under where obeys the relation {relation}: ask for less")
+            raise ValueError(f"no row drawn under where obeys the relation {relation}: widen the conditions")
         yield part
 
 
 class _Rows:
-    """Consecutive rows of a stream, looked up by slices that do not go back."""
+    """Rows of a stream, read by slices whose starts do not decrease."""
 
     def __init__(self, stream: Iterator[Float[np.ndarray, "m width"]]) -> None:
         self._stream, self._first = stream, 0

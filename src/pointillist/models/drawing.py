@@ -48,8 +48,8 @@ class Draw:
 
     Attributes:
         n_rows: Number of rows.
-        effective_sample_size: Number of independent rows that the rows drawn under ranges, sets and `present` are
-            worth; None without such conditions. It falls below their number where rows share ancestors.
+        effective_sample_size: Number of independent rows with as much information as the rows drawn under ranges, sets
+            and `present`; None without these conditions. It is below the number of rows if rows share ancestors.
 
     Raises:
         ValueError: In one line, if the model cannot do what is asked.

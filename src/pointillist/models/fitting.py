@@ -101,8 +101,8 @@ def prepare(
         ValueError: In one line, if the rows, the labels or a hyperparameter cannot be used.
 
     Warns:
-        UserWarning: If columns are left out, because they number the rows, nearly every row has a value of its own, or
-            none has one; or if hyperparameters are set that the model does not use.
+        UserWarning: If columns are left out because they number the rows, differ in nearly every row, or are empty; or
+            if hyperparameters are set that the model does not use.
     """
     configure()
     check_hyperparameters(asked)
@@ -122,7 +122,7 @@ def prepare(
         X, left_out = without_keys(X, {*categorical, *keep})
         for reason in left_out:
             warnings.warn(
-                f"{reason}, and is left out: --keep insists on it, in Python categorical= or floats for integers",
+                f"{reason}, and is left out: use --keep to insist (in Python, categorical=, or floats for integers)",
                 UserWarning,
                 stacklevel=3,
             )

@@ -7,7 +7,7 @@ from pointillist.points.token_codec import TokenCodec
 
 
 def forms(model: RowModel) -> dict[str, str]:
-    """Returns the unusual forms in which `TableWriter` writes dates and times, by column."""
+    """Returns the formats of dates and times that differ from the usual one, by column, for `TableWriter`."""
     return model.codec.layout.forms if isinstance(model.codec, TokenCodec) else {}
 
 

@@ -21,7 +21,7 @@ ORDERS = 4
 """Number of fixed orders of tokens that are drawn in any, over whose probabilities that of a row is the mean."""
 
 PLACES = 4
-"""Number of points in the ranges of scores over which densities are averaged in columns of wide cells."""
+"""Number of points in a wide grid cell over which its density is averaged."""
 
 
 def _of_tokens(model: Learned) -> tuple[TokenCodec, MaskedProcess]:

@@ -17,7 +17,7 @@ from pointillist.models.process import Learned
 from pointillist.points.number_codec import NumberCodec
 
 MOST_CLASSES = 100
-"""Most steps from the lowest to the highest integer of a column for each value to have a probability."""
+"""Most steps between the lowest and highest integer of a column for which `predict_proba` lists its values."""
 
 
 class NumberConditional(Conditional):
@@ -134,7 +134,7 @@ class NumberConditional(Conditional):
         return dict(zip(self.targets, rounded, strict=True))
 
     def _within(self, scaled: Float[np.ndarray, "n values"], target: int) -> Float[np.ndarray, "n values"]:
-        """Numbers of a target in the units of the table, between the ends of the column."""
+        """Returns the numbers of a target in the units of the table, clipped to the ends of its column."""
         return self._codec.scaling.within(self._unrounded(scaled, target), self._places[target])
 
     def _unrounded(self, scaled: Float[np.ndarray, "n values"], target: int) -> Float[np.ndarray, "n values"]:

@@ -98,7 +98,7 @@ def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> 
 
 
 def _on_grid(codec: NumberCodec, place: int, bound: float, sign: int) -> float:
-    """The nearest number on a column's grid that is not below a bound, or (-1) not above it."""
+    """Returns the nearest number on a column's grid that is not below a bound or, with sign -1, not above it."""
     nearest = float(codec.scaling.rounded(np.array(bound), place))
     if sign * nearest >= sign * bound:
         return nearest
@@ -108,7 +108,7 @@ def _on_grid(codec: NumberCodec, place: int, bound: float, sign: int) -> float:
 def _scaled(codec: NumberCodec, place: int, ranges: Float[np.ndarray, "r 2"]) -> Float[np.ndarray, "r 2"]:
     """Ranges as the network sees them."""
     low, high = float(codec.scaling.minimum[place]), float(codec.scaling.maximum[place])
-    # A number on a grid stands for all that are rounded to it.
+    # A number on a grid represents all numbers that are rounded to it.
     half = 0.499 * codec.scaling.units[place]
     wide = ranges + np.array([-half, half])
     if not half:

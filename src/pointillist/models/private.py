@@ -308,7 +308,7 @@ def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[NumberCodec, Float[np
     _warn_of_moved(domains, (inside != rows).sum(axis=0).tolist())
     scaling = AffineScaling(ends.mean(axis=1), (ends[:, 1] - ends[:, 0]) / 2)
     low, high = ends.T
-    # The decimals of the training rows would say something of them that their domain does not.
+    # The decimals of the training rows are not public.
     decimals, steps, is_end = np.zeros_like(low, int), layout.is_whole.astype(int), np.ones((2, len(ends)), bool)
     return NumberCodec(layout, TableScaling(low, high, layout.is_whole, scaling, decimals, steps, is_end)), inside
 

@@ -38,7 +38,7 @@ NEARLY_EQUAL = 1.2
 """Largest part of a loss by which two that are nearly equal differ, times the root of the number of held-out rows."""
 
 CALIBRATED = 1000
-"""Number of rows from which on distributions are not scaled: there, mixtures of networks are calibrated."""
+"""Number of rows from which distributions are not widened, because mixtures of networks are then calibrated."""
 
 POINTS = 32
 """Number of points that stand for the distribution of each network."""
@@ -67,8 +67,8 @@ class Fitting:
         steps: Most training steps of each.
         batch_size: Number of rows in a step; None for an eighth of them, from 64 to 128.
         learning_rate: Adam's learning rate.
-        validation_fraction: Share of the rows, one row at least, that each network does not see, others for each; its
-            weights are those with the lowest loss on them. 0 for the last weights, and no calibration.
+        validation_fraction: Fraction of the rows, at least one row, that a network does not see; other rows for each
+            network. Its weights are those with the lowest loss on them. 0 for the last weights, and no calibration.
         n_iter_no_change: Number of checks without a lower loss after which training stops.
         seed: Seed, 0 … 2³² - 1.
     """
@@ -206,8 +206,8 @@ class Regression:
     ) -> "Regression":
         """Widens the distributions until held-out rows lie no further from their means than predicted, on average.
 
-        The networks that did not see a row predict it. Distances are absolute, as squares would let one outlier decide.
-        Distributions do not become narrower: a few rows with wide ones would decide for all others.
+        Each row is predicted by the networks that did not see it. Distances are absolute, because one outlier would
+        dominate squares. Distributions never become narrower, because a few rows with wide ones would narrow all.
 
         Args:
             x: The training rows.

@@ -50,7 +50,7 @@ class Request:
                 some = ", ".join(map(repr, np.asarray(value, object)[:3].tolist())) + ", …" * (len(value) > 3)
                 raise ValueError(
                     f"where gives column {name!r} {len(value)} values, one per row, and n_samples is {self.n_samples}: "
-                    f"take one_of({some}) for rows that hold any of them, or leave n_samples out"
+                    f"take one_of({some}) for rows with any of these values, or leave n_samples out"
                 )
 
     def first_changed(self, names: tuple[str, ...]) -> str | None:

@@ -1,4 +1,4 @@
-"""Whether what is asked of cells agrees with the relations of their columns."""
+"""Checks whether conditions and given cells agree with the relations of their columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from pointillist.points.token_codec import TokenCodec
 
 
 def agreeing(codec: TokenCodec, given: Mapping[Any, Cells], cells: Sequence[Allowed]) -> tuple[Allowed, ...]:
-    """Returns conditions without the values that lookups exclude: of two cities, the one in the country that is given.
+    """Returns conditions without the values that lookups exclude, such as cities outside a given country.
 
     Args:
         codec: The codec, with its relations.
@@ -25,7 +25,7 @@ def agreeing(codec: TokenCodec, given: Mapping[Any, Cells], cells: Sequence[Allo
         cells: What conditions allow.
 
     Raises:
-        ValueError: In one line, if no row can have such cells and obey a relation.
+        ValueError: In one line, if no row can meet the conditions and obey a relation.
     """
     asked = _Asked(codec, given, {each.name: each for each in cells})
     for relation in codec.relations:
@@ -40,7 +40,7 @@ def agreeing(codec: TokenCodec, given: Mapping[Any, Cells], cells: Sequence[Allo
 
 @dataclass
 class _Asked:
-    """What is asked of cells, put to one relation after another."""
+    """Given cells and conditions, checked against one relation after another."""
 
     codec: TokenCodec
     given: Mapping[Any, Cells]
@@ -54,7 +54,7 @@ class _Asked:
         return [self.codec.encoding.columns[place].name for place in relation.places]
 
     def solve(self, relation: Relation) -> None:
-        """Raises a ValueError if no numbers between those that are allowed obey a relation."""
+        """Raises a ValueError if no numbers within the conditions obey a relation."""
         codes = [self.codec.encoding.columns[place] for place in relation.places]
         ends, is_there = [], np.ones(1, bool)
         for code in codes:
@@ -70,7 +70,7 @@ class _Asked:
                 low, high = max(low, asked.ends.low), min(high, asked.ends.high)
                 may_be_missing = code.has_missing and bool((asked.slots == code.n_values).any())
             if may_be_missing:
-                # Rows with a missing cell obey it.
+                # A row with a missing cell obeys every relation of it.
                 return
             ends.append((np.array([low]), np.array([high])))
         low, high = (np.column_stack(np.broadcast_arrays(*each)) for each in zip(*ends, strict=True))
@@ -78,7 +78,7 @@ class _Asked:
         self._check(relation, is_there & relation.excluded(low, high, ranges))
 
     def look_up(self, lookup: Lookup) -> None:
-        """Leaves out values of conditions that a lookup excludes; raises a ValueError if none is left."""
+        """Removes the values of conditions that a lookup excludes; raises a ValueError if none is left."""
         possible, is_known = np.ones((1, len(lookup.table)), bool), np.ones(1, bool)
         for place, values in zip(lookup.places, lookup.table.T, strict=True):
             code = self.codec.encoding.columns[place]
@@ -111,7 +111,7 @@ class _Asked:
         )
 
     def _text(self, name: Any, row: int) -> str:
-        """What is asked of a column in a row, or what its values are."""
+        """Returns the condition on a column in a row as text or, without one, the range of the column."""
         code, kind = self.codec.encoding.code(name), self.codec.layout.type_of(name)
         if name in self.given:
             cells = self.given[name]
@@ -127,7 +127,7 @@ class _Asked:
 
 
 def _holds(own: Allowed, code: ColumnCode, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-    """Which values of a lookup's column a condition allows: numbers, or the indices of categories."""
+    """Returns which values of a lookup's column (numbers, or indices of categories) a condition allows."""
     if code.categories is not None:
         return np.isin(values, own.slots)
     of_atoms = np.isin(values, code.atoms[own.slots[own.slots < len(code.atoms)]])

@@ -188,7 +188,7 @@ def _span(code: ColumnCode, kind: Any) -> str:
 
 
 def check_given(code: ColumnCode, kind: "pa.DataType | None", cells: Cells) -> None:
-    """Raises a ValueError if numbers that are given lie beyond those of the training rows."""
+    """Raises a ValueError if a given number lies beyond the range of the training rows."""
     if code.categories is not None:
         return
     low, high = code.rounded(np.array(code.ends))
@@ -199,7 +199,7 @@ def check_given(code: ColumnCode, kind: "pa.DataType | None", cells: Cells) -> N
 
 
 def text_of(code: ColumnCode, kind: "pa.DataType | None", value: float) -> str:
-    """Returns a number of a column, or the category of an index, as text for a message."""
+    """Returns a column's number, or the category with that index, as text for a message."""
     if code.categories is not None:
         return str(code.categories[int(value)])
     rounded = float(code.rounded(np.array([value]))[0])

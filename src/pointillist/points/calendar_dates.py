@@ -1,39 +1,39 @@
-"""Dates that are written as integers, such as 20240320: which integers are dates, and which dates are nearest."""
+"""Dates written as integers, such as 20240320: recognizes them, and rounds numbers to the nearest date."""
 
 import numpy as np
 from jaxtyping import Float
 
 FIRST_YEAR, LAST_YEAR = 1800, 2199
-"""Years in which a column of such integers is one of dates."""
+"""First and last year of integers that are read as dates."""
 
 _ENDS = 1000_01_01, 9999_12_31
 
 
 def are_dates(values: np.ndarray) -> bool:
-    """Whether all numbers are dates, and there is one."""
+    """Returns whether there are numbers, and all of them are dates."""
     if not len(values) or values.min() < FIRST_YEAR * 10_000 or values.max() >= (LAST_YEAR + 1) * 10_000:
         return False
     return bool((dates_before(values) == values).all())
 
 
 def has_dates(rows: Float[np.ndarray, "n d"]) -> bool:
-    """Whether a column of numbers is one of more than two different dates."""
+    """Returns whether some column consists of dates and has more than two different ones."""
     return any(are_dates(column) and len(np.unique(column)) > 2 for column in rows.T)
 
 
 def dates_before(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-    """The last date that is not after each number, for years of four digits."""
+    """Returns the last date that is not after each number, for years of four digits."""
     return _written(_days_before(values))
 
 
 def dates_after(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-    """The first date that is not before each number, for years of four digits."""
+    """Returns the first date that is not before each number, for years of four digits."""
     days = _days_before(values)
     return np.where(_written(days) >= values, _written(days), _written(days + 1))
 
 
 def nearest_dates(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-    """The date nearest to each number, of two the earlier one."""
+    """Returns the date nearest to each number; of two equally near ones, the earlier."""
     before, after = dates_before(values), dates_after(values)
     return np.where(values - before <= after - values, before, after)
 

@@ -2,11 +2,11 @@
 
 Categories, labels and missing cells have a mass. Numbers have a density, constant within each cell of the column's
 grid: the mass of the cell divided by its width. The width is 1 for integers, 10^-d for d decimals, and one step for
-dates. Numbers of more than `MAX_DECIMALS` decimals have a grid of their smallest distance if they repeat, and otherwise
-none; values of these that stand out are point masses.
+dates. Numbers of more than `MAX_DECIMALS` decimals have a grid only if they repeat; its step is the smallest distance
+between two of them. Otherwise, values that many rows share are point masses.
 
-In a discrete column, a number that no training row had shares the token of the nearest one. A new category shares that
-of the rarest one.
+In a discrete column, a number that no training row had shares the token of the nearest value. A new category shares the
+token of the rarest one.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Measured:
 
 
 def has_wide_cells(code: ColumnCode) -> bool:
-    """Whether a number of a column stands for a range of scores over which a density has to be averaged."""
+    """Whether a cell of the column's grid covers a range of scores so wide that a density is averaged over it."""
     scores = code.scores
     if scores is None or code.has_intervals:
         return False
@@ -69,7 +69,7 @@ def measured(code: ColumnCode, cells: Cells, places: Float[np.ndarray, " n"]) ->
     Args:
         code: The column's code.
         cells: The cells.
-        places: Where in the range of scores of its cell each number lies, in (0, 1).
+        places: Point in the range of scores of each number's cell, as a fraction in (0, 1).
     """
     n = len(cells.values)
     tokens, scores, factors = np.zeros(n), np.zeros(n), np.full(n, -np.inf)
@@ -135,12 +135,12 @@ def _of_continuous(
 def _of_scores(
     code: ColumnCode, scores: NormalScores, z: np.ndarray, log_share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute tokens, scores and log-factors of cells from a score in each and the log of its fraction of the rows."""
+    """Compute tokens, scores and log-factors of cells from a score in each and the log of each cell's probability."""
     from scipy.special import ndtr
 
     token = np.full(len(z), float(len(code.atoms)))
     if not code.has_intervals:
-        # The density is that of the score, not that of its share.
+        # The density of the score, not of its fraction of rows below.
         return token, z, log_share + z**2 / 2 + _LOG_ROOT
     interval = np.searchsorted(scores.edges[1:-1], ndtr(z), side="right")
     return token + interval, np.zeros(len(z)), log_share - np.log(np.diff(scores.edges)[interval])
@@ -150,7 +150,7 @@ def _of_range(low: np.ndarray, high: np.ndarray, places: np.ndarray) -> tuple[np
     """Compute the log-probability of N(0, 1) between two scores, and its quantile at a fraction in (0, 1)."""
     from scipy.special import log_ndtr, ndtri_exp
 
-    # The upper half is the lower one with the opposite sign, where shares are not rounded to 1.
+    # Mirrored to the lower half, where probabilities are not rounded to 1.
     sign = np.where(low + high > 0, -1.0, 1.0)
     first, last = (log_ndtr(np.where(sign > 0, *ends)) for ends in ((low, -high), (high, -low)))
     log_share = last + np.log(-np.expm1(first - last))
@@ -162,9 +162,9 @@ def _smoothed(code: ColumnCode, seen: np.ndarray, values: np.ndarray) -> tuple[n
     """Return the index of the nearest seen value, and the log-density of each value given that nearest one.
 
     A seen value with c training rows gives 1 / (c + 1) of its probability to the unseen cells nearest to it, by
-    Laplace's rule of succession: half to those below it and half to those above. It keeps a half for which there is no
-    cell. Between two seen values, the unseen cells share their half evenly. Beyond the ends of the column, the density
-    falls with the square of the distance, and half of the mass lies within one range of the column.
+    Laplace's rule of succession: half to those below it and half to those above. If one side has no unseen cell, the
+    value keeps that half. Between two seen values, all unseen cells of a half get the same. Beyond the ends of the
+    column, the density falls with the square of the distance, and half of the mass lies within one range of the column.
 
     Args:
         code: The column's code.
@@ -176,7 +176,7 @@ def _smoothed(code: ColumnCode, seen: np.ndarray, values: np.ndarray) -> tuple[n
     nearest = nearest_index(known, asked)
     if not len(code.counts):
         return nearest, np.where(seen[nearest] == values, 0.0, -np.inf)
-    # Number of other cells below and above each seen value.
+    # Number of unseen cells below and above each seen value.
     gaps = np.diff(known) - 1
     others = np.stack([np.append(np.inf, np.floor(gaps / 2)), np.append(np.ceil(gaps / 2), np.inf)])
     taken = np.where(others > 0, 0.5 / (code.counts + 1), 0.0)
@@ -190,7 +190,7 @@ def _smoothed(code: ColumnCode, seen: np.ndarray, values: np.ndarray) -> tuple[n
 
 
 def _log_width(code: ColumnCode, unit: float) -> float:
-    """Log of the width of a cell of the column's grid in the table's units; 0 for dates, whose unit is a step."""
+    """Return the log-width of a grid cell in the units of the table; 0 for dates, whose unit is a step."""
     return 0.0 if code.step else float(np.log(unit))
 
 
@@ -198,7 +198,7 @@ def _on_line(scores: NormalScores, values: np.ndarray) -> tuple[np.ndarray, np.n
     """Compute scores of the numbers of a continuous column, and the logarithm of their slope.
 
     Between knots, scores are linear. Beyond the ends, the density of the column falls with the square of the distance,
-    from its value at the end, so that a far value has a score of a size that networks see.
+    from its value at the end, so that even a distant value has a moderate score.
     """
     from scipy.special import log_ndtr, ndtri_exp
 

@@ -14,12 +14,12 @@ Given = Mapping[Any, Cells]
 
 
 class Span(NamedTuple):
-    """What a condition allows of a column's numbers.
+    """Range of the numbers that a condition allows in a column.
 
     Attributes:
         low: Lowest number.
         high: Highest number.
-        is_set: Whether only some numbers from the one to the other are allowed, so that a drawn one stays as it is.
+        is_set: Whether only some numbers of the range are allowed, so that a drawn number must not move.
     """
 
     low: float
@@ -28,7 +28,7 @@ class Span(NamedTuple):
 
 
 Ends = Mapping[Any, Span]
-"""What is allowed of columns that are drawn under conditions, by column."""
+"""Ranges of the columns that are drawn under conditions, by column."""
 
 
 class Codec(ABC):

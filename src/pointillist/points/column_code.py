@@ -55,8 +55,8 @@ class ColumnCode:
         first: The first date.
         is_nominal: Whether its numbers stand for categories, as those of columns listed as categorical do.
         counts: Number of training rows with each category, or with each value of a discrete column of numbers in
-            increasing order; empty for a continuous column, and for one that takes no other values, such as a label.
-        is_calendar: Whether its integers are dates such as 20240320, so that 20240380 is no value of it.
+            increasing order; empty for a continuous column, and for one without new values, such as a label.
+        is_calendar: Whether its integers are dates such as 20240320, so that 20240380 is not a possible value.
     """
 
     name: Any
@@ -358,11 +358,11 @@ def count_of(value: Any) -> int:
 
 
 def decimals_of(values: np.ndarray, error: float | np.ndarray = 0.0, least: int = 0) -> int | None:
-    """Returns the most digits after the point of any value, up to an error; None if these are more than `MAX_DECIMALS`.
+    """Returns the number of digits after the point that all values need; None if it exceeds `MAX_DECIMALS`.
 
     Args:
         values: The values.
-        error: Largest distance of a value from the number with these digits, one for all or one each.
+        error: Largest distance of a value from its rounded value: one number, or one per value.
         least: Fewest digits that are returned.
     """
     found = range(least, MAX_DECIMALS + 1)

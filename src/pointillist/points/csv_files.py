@@ -148,7 +148,7 @@ def check_header(names: Sequence[str], path: Path, form: CsvForm) -> None:
 
 
 def without_names(names: Sequence[str], path: Path, what: str) -> ValueError:
-    """An error about a file whose first line holds something else than names."""
+    """Returns an error about a file whose first line does not hold the names of the columns."""
     return ValueError(
         f"{path}: the first line must hold the names of the columns, but it {what}: {listed(names)}; give --no-header "
         "if it is a row"
@@ -159,7 +159,7 @@ class CsvFile:
     """Batches of rows of text from a CSV file, null where a cell is missing.
 
     Attributes:
-        names: Names of the columns, without white space around them; their numbers where the file has none.
+        names: Names of the columns, without white space around them; 0, 1, 2, … if the file has no names.
 
     Raises:
         ValueError: If the file is not CSV; the message is one line.
@@ -255,7 +255,7 @@ def _header(path: Path, encoding: str, delimiter: str | None) -> tuple[list[str]
     """Reads the first line that is not empty.
 
     Returns:
-        Its fields, the number of lines before it and to its end, and the delimiter.
+        The fields of this line, the number of lines above it, the number of lines to its end, and the delimiter.
     """
     size, start = 2**14, b""
     file, read = csv_form.reading(path, encoding)

@@ -36,8 +36,8 @@ class CsvForm:
         delimiter: The character between fields; None for the one of `DELIMITERS` that fits the first rows.
         encoding: Python's name of the encoding; None for that of the byte order mark, or UTF-8.
         decimal: "." or ",", which marks decimals; the other one then marks thousands.
-        has_names: Whether the first line holds the names of the columns; False for columns 0, 1, 2, …, None for a line
-            that must look like names.
+        has_names: Whether the first line holds the names of the columns. If False, the columns are named 0, 1, 2, ….
+            If None, the line must hold names, and is refused if it looks like a row.
     """
 
     delimiter: str | None = None

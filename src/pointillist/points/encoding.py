@@ -67,7 +67,7 @@ class TableEncoding:
             is_unknown = has_gaps and name != table.label
             code = ColumnCode.fit(name, cells, is_category=is_category, share=float(share), is_unknown=is_unknown)
             if name == table.label and code.scores is None:
-                # The classes are known: there is no other label.
+                # The classes are known, so a new label has no mass.
                 code = replace(code, counts=np.empty(0))
             codes.append(replace(code, is_nominal=name in categorical and code.categories is None))
         if all(code.size == 1 and code.scores is None for code in codes):

@@ -130,7 +130,7 @@ class FrameLayout:
 
     @property
     def forms(self) -> dict[str, str]:
-        """Unusual forms in which a CSV file has dates and times, by column, as `strftime` takes them."""
+        """Formats of dates and times in a CSV file that differ from the usual one, by column, for `strftime`."""
         found = {field.name: (field.metadata or {}).get(FORM) for field in self.schema}
         return {name: form.decode() for name, form in found.items() if form is not None}
 

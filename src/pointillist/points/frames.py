@@ -220,7 +220,7 @@ def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
 
 
 def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
-    """Appends to a frame the columns of X that it lacks, and puts all columns into the order of X.
+    """Appends the columns of X that a frame lacks to it, and orders all columns as in X.
 
     Args:
         filled: A data frame with the rows of X, for pandas with its index.
@@ -249,7 +249,7 @@ def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
 
 
 def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
-    """Positions of columns, those that are wanted first and in that order."""
+    """Returns the positions of columns in a wanted order; columns that are not in it come last."""
     ranks = {name: rank for rank, name in enumerate(wanted)}
     return sorted(range(len(names)), key=lambda place: ranks.get(names[place], len(ranks)))
 

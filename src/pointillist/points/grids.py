@@ -1,4 +1,4 @@
-"""Grids of columns of numbers: the decimals and the step that their values share; and ends, which no value passes."""
+"""Finds grids of columns of numbers (the decimals and the step of all values) and ends that no new value passes."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -8,13 +8,13 @@ from pointillist.points.repeats import are_few, are_spikes
 from pointillist.points.scaling import blocks, rows_at
 
 NEAR_0 = 0.1
-"""A lowest value from 0 up to this fraction of the range marks a column that is not negative."""
+"""A column is not negative if its lowest value lies between 0 and this fraction of its range."""
 
 _SOME_ROWS = 300
 _KINDS = (np.float64, np.float32, np.float16)
 
 Grids = tuple[Int[np.ndarray, " d"], Int[np.ndarray, " d"]]
-"""Decimals of columns, and their steps in units of the last decimal."""
+"""Decimals of each column, and its step in units of the last decimal."""
 
 
 def find_grids(
@@ -25,9 +25,10 @@ def find_grids(
 ) -> Grids:
     """Finds the grid of each column: the decimals of its values, and the step that divides all their differences.
 
-    A column has no grid, and step 0, if a value has more than `MAX_DECIMALS`, or if random numbers of its type would
-    have these decimals with a probability above `BY_CHANCE`. A step above one unit of the last decimal counts if the
-    column has few values, or if random numbers with these decimals would have it with a smaller probability.
+    A column has no grid, and its step is 0, if a value has more than `MAX_DECIMALS` decimals, or if random numbers of
+    its type would have so few decimals with a probability above `BY_CHANCE`. A step above one unit of the last decimal
+    counts if the column is discrete, or if random numbers with these decimals would have the step with a probability of
+    at most `BY_CHANCE`.
 
     Args:
         rows: Rows, shape (n, d), finite.
@@ -65,11 +66,11 @@ def find_grids(
 def common_grids(
     first: Grids, second: Grids, distance: Float[np.ndarray, " d"], is_whole: Bool[np.ndarray, " d"]
 ) -> Grids:
-    """Returns the coarsest grids that hold two grids each.
+    """Returns, for each column, the coarsest grid that contains two given grids.
 
     Args:
         first: Grids, one for each column.
-        second: More grids; where one of the two is missing, there is no common one.
+        second: The other grids; if one of the two is missing, there is no common grid.
         distance: Distance of a value on the second grid from one on the first.
         is_whole: Which columns hold integers, whose step is at least 1.
     """
@@ -84,9 +85,9 @@ def common_grids(
 def find_ends(
     rows: Float[np.ndarray, "n d"], low: Float[np.ndarray, " d"], high: Float[np.ndarray, " d"]
 ) -> Bool[np.ndarray, "2 d"]:
-    """Finds the columns that end at their lowest value, and those that end at their highest.
+    """Finds the columns whose lowest, and those whose highest, value is an end that new values do not pass.
 
-    Many rows share such a value, or it is near 0 and no value lies beyond 0.
+    A value is an end if many rows share it, or if it is near 0 and no value lies beyond 0.
 
     Args:
         rows: Rows, shape (n, d), finite.
@@ -101,7 +102,7 @@ def find_ends(
 
 
 def _decimals(column: Float[np.ndarray, " n"], kind: type[np.floating], least: int) -> int | None:
-    """Decimals of numbers of a type, up to its rounding; None if they are not of the type, or have too many."""
+    """Returns the decimals of numbers, up to the rounding of a type; None if too many, or not of this type."""
     sizes = np.abs(column)
     with np.errstate(over="ignore"):
         held = sizes.astype(kind)

@@ -24,15 +24,15 @@ MANY = 50
 
 
 FEW = 10
-"""Most different texts of a column that are categories, though hardly any of them repeats."""
+"""Most different texts that are read as categories even if hardly any text repeats."""
 
 
 UNNAMED = ("", "Unnamed: 0")
-"""Names that the index of a pandas frame has in a CSV file, and where pandas reads it."""
+"""Names of the index of a pandas frame: in a CSV file, and after pandas has read the file."""
 
 
 def hardly_repeat(distinct: int, n_given: int) -> bool:
-    """Whether so many different texts of so many cells are numbers rather than categories, if most read as numbers."""
+    """Returns whether texts, most of which are numbers, repeat too rarely to be categories."""
     return distinct > FEW and (2 * distinct > n_given or distinct > MAX_CATEGORIES)
 
 
@@ -42,19 +42,19 @@ def too_many(distinct: int, n_given: int) -> bool:
 
 
 def few_words(texts: Sequence[str]) -> list[str]:
-    """Returns the texts that are no numbers, if most of them are."""
+    """Returns the texts that are not numbers, if most texts are numbers."""
     words = [text for text in texts if not is_numeral(text)]
     return words if 2 * len(words) < len(texts) else []
 
 
 def stray_words(texts: Sequence[str]) -> list[str]:
-    """Returns the few texts that are no numbers; none if they are codes, such as 207a and V57.1."""
+    """Returns the few texts that are not numbers; none if they are codes, such as 207a and V57.1."""
     words = few_words(texts)
     return [] if all(map(_is_code, words)) else words
 
 
 def _is_code(text: str) -> bool:
-    """Whether a text consists of letters and digits, with points and hyphens between them."""
+    """Returns whether a text consists of letters and digits, with points and hyphens between them."""
     return bool(re.fullmatch(r"[\w.-]+", text) and re.search(r"\d", text) and re.search(r"[^\W\d_]", text))
 
 
@@ -96,7 +96,7 @@ def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
 
 
 def _without_numbering(table: Table, kept: Collection[Any]) -> tuple[Table, list[str]]:
-    """The table of a file of numbers, without columns that number its rows."""
+    """Removes columns that number the rows from the table of a file of numbers, and says why."""
     names = table.names or ()
     found = {
         place: reason
@@ -121,9 +121,9 @@ def _without_numbering(table: Table, kept: Collection[Any]) -> tuple[Table, list
 def _numbering(name: Any, integers: nw.Series) -> str | None:
     """Says that a column numbers the rows; None if it does not.
 
-    Its integers are all different, and at least half of those from the lowest to the highest: the rows of a split have
-    gaps. Integers that are drawn at random from so short a range repeat: of n, all differ with a probability below
-    exp(-n / 4). An index that pandas wrote without a name may have longer gaps.
+    The integers of such a column all differ, and they are at least half of the integers from the lowest to the highest,
+    because a split of a table lacks some rows. n random integers from so short a range all differ with a probability
+    below exp(-n / 4). An index that pandas wrote without a name may be sparser.
     """
     n = len(integers)
     if n <= MANY:

@@ -76,14 +76,14 @@ class Lookup:
             columns[place] = replace(columns[place], values=own)
 
     def broken(self, columns: Sequence[Cells], codes: Sequence[ColumnCode]) -> Bool[np.ndarray, " n"]:
-        """Finds the rows without missing cells in which a decided column holds another value than the table says."""
+        """Finds the rows without missing cells in which a decided column differs from the lookup table."""
         cells = {place: _of_tokens(columns[place], codes[place]) for place in self.places}
         return self._looked_up([cells.get(place, each) for place, each in enumerate(columns)])[2]
 
     def _looked_up(
         self, columns: Sequence[Cells]
     ) -> tuple[Float[np.ndarray, "n k"], Int[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-        """The values of all columns, the row of the table that each row is looked up in, and which rows break it."""
+        """Returns the values of all columns, each row's index in the table, and which rows differ from that entry."""
         there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
         values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
         keys = self.table[:, 0]

@@ -15,7 +15,7 @@ _MAYBE = rf"^[+-]?[{_SYMBOLS}]?[{_SPACES}]?[+-]?[0-9.,][0-9.,{_SPACES}]*[{_SYMBO
 
 
 def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[Any, str, str] | None:
-    """Returns what makes plain numbers of the texts, what marks decimals, and an example; None if there are none such.
+    """Returns a function from the texts to plain numbers, the decimal mark, and an example; None for other texts.
 
     A comma marks decimals if all texts can be read so, and thousands if all can be read so.
 
@@ -53,7 +53,7 @@ def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[
 
 
 def in_thousands(given: "pa.ChunkedArray") -> str | None:
-    """Returns a number whose points may separate thousands, if those of all numbers may."""
+    """Returns a number whose points may separate thousands, if all points of the column may; else None."""
     import pyarrow.compute as pc
 
     with_point = given.filter(pc.match_substring(given, "."))

@@ -197,7 +197,7 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Cells:
         order = array.dictionary.to_pylist()
         if any(isinstance(category, float) and abs(category) == np.inf for category in order):
             raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
-        # An unordered type may list its categories as they come first: sorted, any container gives the same tokens.
+        # Unordered types list their categories in different orders: sorted, every container gives the same tokens.
         is_ordered = getattr(column.type, "ordered", False)
         ranks = range(len(order)) if is_ordered else np.argsort(np.argsort(np.array(order, object)))
         categories = [None] * len(order)

@@ -47,8 +47,8 @@ def read_mixed(
         OSError: If it cannot be opened.
 
     Warns:
-        UserWarning: If marks such as a percent sign or a decimal comma are taken off numbers, if a column is text
-            because of a few cells, or if times have several offsets from UTC.
+        UserWarning: If marks such as a percent sign or a decimal comma are removed from numbers, if a few cells make a
+            column text, or if the times of a column have different offsets from UTC.
     """
     import pyarrow as pa
 
@@ -113,7 +113,7 @@ def _csv(
         name = file.names[place]
         how: dict[str, Any] = {"is_label": name == label, "decimal": form.decimal, "notes": notes}
         try:
-            # What was read of a column goes before the next one is converted.
+            # The text of a column is freed before the next one is converted.
             text = texts.pop(0)
             columns[name] = typed(name, text, types.get(name), **how)
         except ValueError as error:
@@ -141,13 +141,13 @@ def _warn(path: Path, what: str, examples: Sequence[str], way_out: str) -> None:
 def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated: Sequence[str], path: Path) -> None:
     """Raises a ValueError if the first line looks like a row.
 
-    In all columns of numbers, dates and booleans, it holds such a value or none; and one of them is a date or a
-    boolean, or the first line's text is a cell of its column too. Years may be names, and so may answers from 1 to 5.
+    It does if it fits every column of numbers, dates or booleans (a value of that kind, or a missing cell) and it also
+    holds a date or a boolean, or a text that occurs again in its column. Numbers alone, such as years, may be names.
 
     Args:
         names: What the first line holds.
         columns: The columns that are kept.
-        repeated: Names that are a cell of their column.
+        repeated: Names that occur as a cell of their column.
         path: The file.
     """
     kinds = {name: kind_of(column.type) for name, column in columns.items()}
@@ -159,7 +159,7 @@ def _check_not_a_row(names: Sequence[str], columns: Mapping[str, Any], repeated:
 
 
 def _is_value(text: str, kind: str) -> bool:
-    """Whether a text can be read as a value of a kind of column."""
+    """Returns whether a text can be read as a value of a column of this kind."""
     import pyarrow as pa
 
     if kind in ("number", "whole"):

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pointillist.points.column_code import ColumnCode
 
 EXACT = 2.0**-50
-"""Rounding of a number of double precision, in parts of itself."""
+"""Relative rounding error of double precision."""
 
 _NULL = 1e-9
 
@@ -22,8 +22,8 @@ class NumberRange:
         low: Lowest number.
         high: Highest number.
         largest: Largest absolute value in the training rows.
-        is_bounded: Whether a condition bounds it; the other columns of a relation then move first.
-        can_be_left: Whether numbers beyond the range are better than a broken relation.
+        is_bounded: Whether a condition bounds the numbers; the other columns of a relation then move first.
+        can_be_left: Whether a number beyond the range is allowed if a relation is broken otherwise.
     """
 
     code: ColumnCode
@@ -35,12 +35,12 @@ class NumberRange:
 
     @classmethod
     def of(cls, code: ColumnCode, bounds: tuple[float, float] | None = None, *, is_strict: bool) -> "NumberRange":
-        """Returns the range of a column's training rows, or the part of it within bounds; categories have none.
+        """Returns the range of a column's training rows, within bounds if there are some; unlimited for categories.
 
         Args:
             code: The column's code.
             bounds: Lowest and highest number that a condition allows.
-            is_strict: Whether the range can never be left.
+            is_strict: Whether no number may lie beyond the range.
         """
         if code.categories is not None:
             return cls(code, -np.inf, np.inf, 0.0, False, False)
@@ -53,16 +53,16 @@ class NumberRange:
 
     @property
     def unit(self) -> float:
-        """Distance of which all differences between numbers are multiples; 0 if there is none."""
+        """Step of the numbers: all their differences are multiples of it; 0 without one."""
         return self.code.unit
 
     @property
     def negligible(self) -> float:
-        """Error that is rounding of the largest number; of numbers without digits, one part in 10⁹ of that."""
+        """Error that counts as rounding of the largest number; 10⁻⁹ times that number if there are no digits."""
         return self.largest * (EXACT if self.largest < 2.0**52 * self.unit else _NULL)
 
     def fitted(self, wanted: Float[np.ndarray, " m"], *, is_last: bool = False) -> Float[np.ndarray, " m"]:
-        """Returns the nearest numbers of the range; those beyond it if they are the last resort and it can be left."""
+        """Returns the nearest numbers of the range; if `is_last` and the range can be left, numbers beyond it stay."""
         rounded = self.code.rounded(wanted)
         fits = self.code.rounded(np.clip(rounded, self.low, self.high))
         if not (is_last and self.can_be_left):

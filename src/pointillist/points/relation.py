@@ -18,10 +18,10 @@ from pointillist.points.products import rounding
 _NULL = 1e-9
 
 _SINGLE = 1e-5
-"""Largest error of a function's numbers that were written in single precision or in six digits, in parts of them."""
+"""Largest relative error of a function's numbers that were stored in single precision or with six digits."""
 
 _STEPS = 50
-"""Most units by which a term of a product moves so that the product holds to the last digit."""
+"""Most units of its last digit by which a term moves to make a product exact."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Relation:
         constant: What is added to the sum.
         power: 1 for a product, -1 for a quotient, 0 for others.
         function: The one of `FUNCTIONS` that is taken of the single term of a sum; "" for none.
-        is_exact: Whether rows obey a product to the digits of its column, and not only to those of its terms.
+        is_exact: Whether a product holds to the last digit of its column, not only within the rounding of its terms.
     """
 
     column: int
@@ -61,17 +61,17 @@ class Relation:
         is_last: bool,
         shift: int = 0,
     ) -> None:
-        """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
+        """Changes cells that are not fixed so that all rows without missing cells obey the relation.
 
-        Numbers stay within the ranges of their columns, except where a fixed one leaves an order no other way, and
-        for the last times that one of the others is restored: then numbers of ranges that can be left may leave them.
+        Numbers stay within the ranges of their columns, with two exceptions: if one number of an order is fixed, the
+        other may leave its range, and with `is_last`, numbers may lie beyond ranges that can be left.
 
         Args:
             columns: The cells of all columns.
             ranges: The ranges of all columns.
             is_fixed: Which cells do not change.
-            is_last: Whether ranges may be left.
-            shift: Number of columns that move last though they would move first.
+            is_last: Whether numbers may lie beyond ranges that can be left.
+            shift: Number of columns that are moved from the front of the order of moves to its end.
         """
         values, there = self._values(columns)
         free = ~is_fixed[:, list(self.places)]
@@ -86,7 +86,7 @@ class Relation:
             columns[place] = replace(columns[place], values=values[:, i])
 
     def broken(self, columns: Sequence[Cells], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
-        """Finds the rows without missing cells that break it, by more than the digits of the columns explain."""
+        """Finds the rows without missing cells that break the relation by more than rounding explains."""
         values, there = self._values(columns)
         own = [ranges[place] for place in self.places]
         if not self.factors:
@@ -95,17 +95,17 @@ class Relation:
             return there & (self._off_product(values, own) if self.power else self._off_sum(values, own, is_loose=True))
 
     def _values(self, columns: Sequence[Cells]) -> tuple[Float[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
-        """The numbers of all columns, and which rows have no missing one."""
+        """Returns the numbers of the relation's columns, and which rows have no missing cell in them."""
         there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
         return np.stack([columns[place].values for place in self.places], axis=1).astype(float), there
 
     def _inside(self, values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-        """The column and what its sum adds up: the terms, or the function of the only one."""
+        """Returns the column and the summands of its sum: the terms, or the function of the single term."""
         function, _ = FUNCTIONS[self.function]
         return np.column_stack([values[:, 0], function(values[:, 1:])])
 
     def _blur(self, values: Float[np.ndarray, " n"], ranges: Sequence[NumberRange]) -> Float[np.ndarray, " n"]:
-        """How far training rows may be off a function: a unit where it lies between two, and single precision."""
+        """Returns the error of a function that training rows may have: one unit, and rounding to single precision."""
         return (ranges[0].unit + _SINGLE * np.abs(values)) * bool(self.function)
 
     def _off_sum(
@@ -151,7 +151,7 @@ class Relation:
     def _off_product(
         self, values: Float[np.ndarray, "m k"], ranges: Sequence[NumberRange], *, is_exact: bool | None = None
     ) -> Bool[np.ndarray, " m"]:
-        """Which rows break a product by more than the rounding of its column; if not exact, that of its terms too."""
+        """Returns which rows break a product by more than the rounding of its column and, unless exact, its terms."""
         wanted = self._solved(values, 0)
         slack = np.zeros(len(values))
         if not (self.is_exact if is_exact is None else is_exact):
@@ -193,7 +193,7 @@ class Relation:
         free: Bool[np.ndarray, "n k"],
         wrong: Int[np.ndarray, " m"],
     ) -> Int[np.ndarray, " l"]:
-        """Looks for terms with which a product holds in some rows, and returns those in which it still does not."""
+        """Searches terms that make a product hold in the wrong rows, and returns the rows that stay wrong."""
         for moved, solved in permutations(range(1, len(ranges)), 2):
             rows = wrong[free[wrong, solved]]
             values[rows] = self._searched(values[rows], free[rows], ranges, moved, solved)
@@ -208,10 +208,10 @@ class Relation:
         moved: int,
         solved: int,
     ) -> Float[np.ndarray, "m k"]:
-        """Rows in which a product holds to the digits of its column, the nearest if there are some; else as they were.
+        """Returns the nearest rows in which a product is exact; rows for which there is none stay as they are.
 
-        Of rounded numbers, such as prices in cents, few make a given product exactly: one term moves by some of its
-        units, another is solved for, or is the next number to that, and the column follows by its rounding if it may.
+        Few rounded numbers, such as prices in cents, have a given product exactly. So one term moves by a few units,
+        another is solved for (or moved one unit further), and the column becomes the rounded product if it is free.
         """
         found, is_open = values.copy(), np.ones(len(values), bool)
         steps = [step for size in range(_STEPS + 1) for step in sorted({-size, size})]
@@ -241,7 +241,7 @@ class Relation:
     def excluded(
         self, low: Float[np.ndarray, "n k"], high: Float[np.ndarray, "n k"], ranges: Sequence[NumberRange]
     ) -> Bool[np.ndarray, " n"]:
-        """Finds boxes in which no row obeys it, as interval arithmetic shows.
+        """Finds the boxes in which no row obeys the relation, by interval arithmetic.
 
         Args:
             low: Lowest number of each of its columns.
@@ -250,7 +250,7 @@ class Relation:
         """
         if not self.factors:
             return np.asarray(high[:, 0] < low[:, 1])
-        # Rounded terms stand for all numbers that are rounded to them.
+        # A rounded term represents all numbers that are rounded to it.
         half = np.zeros(len(ranges))
         if self.power and not self.is_exact:
             half[1:] = 0.5 * rounding([own.unit for own in ranges])[1:]
@@ -381,7 +381,7 @@ class Relation:
         if not isinstance(function, str) or function not in FUNCTIONS or (function and (power or len(factors) != 1)):
             raise ValueError("a relation is no function")
         if type(is_exact) is not bool or (is_exact and not power):
-            raise ValueError("a relation is exact that is no product")
+            raise ValueError("a relation that is not a product is marked exact")
         if not all(type(place) is int and 0 <= place < n_columns for place in places):
             raise ValueError("a relation is of columns that there are not")
         if len(set(places)) < max(2, len(places)) or len(factors) != n_factors:
@@ -392,7 +392,7 @@ class Relation:
 
 
 def _in_turn(ranges: Sequence[NumberRange], shift: int = 0) -> list[int]:
-    """The columns in the order in which they move, of which those under conditions come last if nothing is shifted."""
+    """Returns the order in which columns move: those in ranges last, then rotated by `shift`."""
     order = sorted(range(len(ranges)), key=lambda i: ranges[i].is_bounded)
     first = shift % len(order)
     return order[first:] + order[:first]

@@ -28,8 +28,8 @@ _BROKEN_ROWS = 10
 """An order also counts only if so many rows would break it, and 2 more for every nat of the number of pairs."""
 
 _TURNS, _MOST_TURNS = 4, 20
-"""Number of times that all relations are restored one after another; and most times, for rows that still break one, in
-which other columns then move first."""
+"""Number of passes over all relations, and most passes for rows that still break one; in the further passes, other
+columns move first."""
 
 
 def relations(
@@ -109,7 +109,7 @@ def _products(
 def _with_digits(
     found: Sequence[Relation], columns: Sequence[Cells], codes: Sequence[ColumnCode], rows: Int[np.ndarray, " m"]
 ) -> list[Relation]:
-    """The relations, with the products marked that nearly all rows obey to the digits of the product's column."""
+    """Returns the relations, and marks the products as exact that nearly all rows obey to the last digit."""
     some = {place: columns[place].take(rows) for each in found if each.power for place in each.places}
     own = [some.get(place, cells) for place, cells in enumerate(columns)]
     ranges = [NumberRange.of(code, is_strict=False) for code in codes]
@@ -185,8 +185,9 @@ def restored(
         codes: Their codes.
         found: What `relations` returned.
         is_fixed: Which cells stay as they are.
-        bounds: Lowest and highest number of columns in ranges, by position. No number then leaves its column's range
-            or its bounds, and relations that cannot hold there stay broken. None for rows without conditions.
+        bounds: Lowest and highest number of the columns in ranges, by index. With bounds, every number stays within
+            them and within its column's range, and relations that cannot hold there stay broken. None for rows without
+            conditions.
     """
     cells, tables = list(columns), [each for each in found if isinstance(each, Lookup)]
     orders = [each for each in found if isinstance(each, Relation) and not each.factors]
@@ -215,7 +216,7 @@ def restored(
             is_broken = np.any(broken(cells, codes, found), axis=0)
             if not is_broken.any():
                 break
-            # Rows that obey all of them stay as they are.
+            # Rows that obey all relations do not change any more.
             is_fixed, is_held = (each | ~is_broken[:, None] for each in (is_fixed, is_held))
     for table in tables:
         table.restored(cells, codes, is_fixed)
@@ -225,6 +226,6 @@ def restored(
 def broken(
     columns: Sequence[Cells], codes: Sequence[ColumnCode], found: Sequence[Relation | Lookup]
 ) -> list[Bool[np.ndarray, " n"]]:
-    """Finds the rows that break each relation, of those without missing cells in its columns."""
+    """Finds the rows that break each relation; a row with a missing cell in its columns does not."""
     ranges = [NumberRange.of(code, is_strict=True) for code in codes]
     return [each.broken(columns, codes) if isinstance(each, Lookup) else each.broken(columns, ranges) for each in found]

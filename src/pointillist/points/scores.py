@@ -162,7 +162,7 @@ class NormalScores:
 
 
 def nearest_index(known: Float[np.ndarray, " m"], values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Returns the index of the known value nearest to each value; of two equally near ones, that of the lower.
+    """Returns the index of the known value nearest to each value; the lower one if two are equally near.
 
     Args:
         known: At least one value, increasing.

@@ -25,10 +25,10 @@ class TableScaling:
         maximum: Highest value of each column, shape (d,).
         is_whole: Which columns hold integers alone, shape (d,).
         varying: Scaling of the k columns that are not constant; the model sees no others.
-        decimals: Digits after the point of each column's values, shape (d,); 0 of a column without a grid.
-        steps: Distance of neighbouring values on a column's grid, in units of the last of these digits, shape (d,); 0
-            of a column without a grid.
-        is_end: Whether new values do not pass the lowest and the highest value of a column, shape (2, d).
+        decimals: Digits after the point of each column's values, shape (d,); 0 for a column without a grid.
+        steps: Distance of neighbouring values on a column's grid, in units of the last digit, shape (d,); 0 for a
+            column without a grid.
+        is_end: Whether new values stop at the lowest, and at the highest, value of a column, shape (2, d).
     """
 
     minimum: Float[np.ndarray, " d"]
@@ -64,9 +64,9 @@ class TableScaling:
         return cls(low, high, is_whole, scaling.of(varies), decimals, steps, is_end)._with_range_on_grid()
 
     def widened(self, rows: Float[np.ndarray, "n d"], is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
-        """The same scaling, with ranges and grids that also hold the values of more rows, some in columns of integers.
+        """Returns the same scaling with ranges and grids that also contain the values of more rows.
 
-        An end stays one if no value of these rows passes it.
+        An end stays an end if no value of these rows passes it.
         """
         low, high = column_range(rows)
         found = find_grids(rows, low, high, is_whole)
@@ -86,7 +86,7 @@ class TableScaling:
 
     @cached_property
     def grid(self) -> Float[np.ndarray, "3 d"]:
-        """Three numbers for each column: its grid is (first + step k) / scale, for all integers k."""
+        """Scale, first number and step of each column: its grid is (first + step k) / scale, for all integers k."""
         scale, step = 10.0**self.decimals, np.maximum(self.steps, 1.0)
         return np.stack([scale, np.round(self.minimum * scale) % step, step])
 
@@ -131,13 +131,13 @@ class TableScaling:
         return self.within(self.rounded(self.in_units(rows)))
 
     def within(self, values: Float[np.ndarray, "*n"], columns: int | slice = slice(None)) -> Float[np.ndarray, "*n"]:
-        """Takes values of a column, or of the last axis's columns, that pass an end to it."""
+        """Clips values of one column, or of the columns on the last axis, to the ends of their columns."""
         is_low, is_high = self.is_end[:, columns]
         low, high = np.where(is_low, self.minimum[columns], -np.inf), np.where(is_high, self.maximum[columns], np.inf)
         return np.clip(values, low, high)
 
     def rounded(self, values: Float[np.ndarray, "*n"], columns: int | slice = slice(None)) -> Float[np.ndarray, "*n"]:
-        """Rounds values of a column, or of the last axis's columns, to the grid; without one, they stay as they are."""
+        """Rounds values of one column, or of the columns on the last axis, to their grid, if there is one."""
         scale, first, step = self.grid[:, columns]
         on_grid = (first + step * np.round((values * scale - first) / step)) / scale
         return np.where(self.steps[columns] > 0, on_grid, values)

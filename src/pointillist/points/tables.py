@@ -21,7 +21,7 @@ def read_table(path: str | Path, label: str | None = None, *, min_rows: int = 2,
     (n, tokens x width). A `.csv` file, compressed or not, is text: a header line, and below it numbers, or true
     and false. White space around names and values is ignored, and so are empty lines, except between the values of a
     single column, where they are missing values. A header of numbers alone is refused unless it is 0, 1, 2, …, as the
-    file may have no header, which `form` can say. A column holds integers only if all its values in the file are
+    file may have no header (see `form`). A column holds integers only if all its values in the file are
     written as integers. The columns of a `.parquet` file are numbers or booleans.
     Nothing in a file is executed: arrays of Python objects are refused.
 

@@ -30,7 +30,7 @@ MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
 """Words that stand for a missing cell, in lower case."""
 
 NONE = "None"
-"""A word that stands for a missing cell if it is written so; pandas reads it so too."""
+"""A word for a missing cell in exactly this spelling, as in pandas."""
 
 TRUTHS = ("true", "false")
 TYPES = ("text", "integer", "number", "date")
@@ -38,18 +38,18 @@ TYPES = ("text", "integer", "number", "date")
 
 _MARKS = "columns are read as numbers without their marks", "--type COLUMN=text keeps one as text"
 _WORDS = (
-    "columns are read as categories, as some cells are no numbers",
-    "clear such cells if they are missing; --type COLUMN=text says nothing",
+    "columns are read as categories because some cells are not numbers",
+    "clear these cells if they are missing; --type COLUMN=text silences this line",
 )
 _OFFSETS = "times have several offsets from UTC and are read as UTC", "--type COLUMN=text keeps one as text"
 
 
 @dataclass
 class Notes:
-    """What there is to say of the columns of a file.
+    """Notes on the columns of a file, for warnings.
 
     Attributes:
-        said: Columns, with an example of each, by what is said of them and the way out.
+        said: Names of columns, each with an example, by the text of the warning and the way out.
         commas: Names of columns in which commas mark decimals, and points thousands.
         points: Columns of numbers whose points may separate thousands, and an example of each.
     """
@@ -59,11 +59,11 @@ class Notes:
     points: dict[str, str] = field(default_factory=dict)
 
     def add(self, what: tuple[str, str], example: str) -> None:
-        """Adds what is to be said of a column."""
+        """Adds a column, with an example, to a warning."""
         self.said.setdefault(what, []).append(example)
 
     def check(self) -> None:
-        """Raises a ValueError if a point may mark decimals, or thousands as it does in another column."""
+        """Raises a ValueError if the points of a column may mark decimals, or thousands as in another column."""
         for name, example in self.points.items() if self.commas else ():
             raise ValueError(
                 f"column {shown(name)} holds numbers such as {shown(example)}, whose point may mark decimals, or "
@@ -174,8 +174,8 @@ def typed(
         wanted: One of `TYPES` if the user names one; by default, the type that fits all cells.
         is_label: Whether the column holds labels.
         decimal: "." or "," if it is known which of them marks decimals.
-        notes: Gets what there is to say of the column: that marks are taken off its numbers, that it is text because
-            of a few cells and the others are numbers, or that its times have several offsets.
+        notes: Receives notes on the column: marks were removed from its numbers, a few cells that are not numbers make
+            it text, or its times have different offsets.
 
     Raises:
         ValueError: If a cell is not of the type wanted, an integer is beyond 64 bits, or a comma may mean two things.
@@ -316,7 +316,7 @@ def _dates(text: Any, given: Any) -> Any:
     import pyarrow.compute as pc
 
     if all_match(given, r"^[0-9]{8}$") and are_dates(parsed(given)):
-        # They are written as integers, and stay such.
+        # Dates written as integers stay integers.
         return pc.cast(text, pa.int64())
     first = given[0].as_py()
     if re.match(r"\d\d:", first):

@@ -1,4 +1,4 @@
-"""How the dates and times of a CSV file are written, so that new rows are written in the same way."""
+"""Finds the format of dates and times in a CSV file, and writes new rows in the same format."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORM = b"pointillist.form"
-"""Key in the metadata of an Arrow field for the form of its cells in a CSV file, as `strftime` takes it."""
+"""Metadata key of an Arrow field for the `strftime` format of its cells in a CSV file."""
 
 _DAY, _MINUTE, _SECOND = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d", r":\d\d(?:\.\d+)?"
 _OFFSET = r"Z|[+-]\d\d(?::?\d\d)?"
@@ -17,7 +17,7 @@ _MOMENT = re.compile(rf"(?:({_DAY})([ T]))?{_MINUTE}({_SECOND})?({_OFFSET})?")
 
 
 def form_of(given: Any) -> str | None:
-    """Returns the form of all texts, as `strftime` takes it; None if it is not the same, or the usual one.
+    """Returns the `strftime` format of all texts; None if they differ in it, or if it is the usual one.
 
     Args:
         given: Texts of dates and times without white space around them, none of them null.
@@ -33,7 +33,7 @@ def form_of(given: Any) -> str | None:
 
 
 def offset_of(given: Any) -> str | None:
-    """Returns the offset from UTC that all texts of times end with, such as +02:00; None if they have several."""
+    """Returns the offset from UTC of all times, such as +02:00; None if there is none, or more than one."""
     found = re.search(rf"(?:{_OFFSET})$", given[0].as_py())
     if found is None or found[0] == "Z" or not all_match(given, f"{re.escape(found[0])}$"):
         return None
@@ -42,7 +42,7 @@ def offset_of(given: Any) -> str | None:
 
 
 def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
-    """Returns a table whose fields say in which form their cells are written."""
+    """Returns the table with the format of each column in the metadata of its field."""
     import pyarrow as pa
 
     fields = [
@@ -52,7 +52,7 @@ def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
 
 
 def written(column: "pa.Array", form: str) -> "pa.StringArray":
-    """Returns dates and times as texts of a form, with seconds if one of them has some."""
+    """Returns dates and times as texts in a format, with seconds if a time has some."""
     import pyarrow.compute as pc
 
     if "%S" not in form and pc.any(pc.not_equal(pc.second(column), 0)).as_py():

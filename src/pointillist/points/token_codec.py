@@ -63,7 +63,7 @@ class TokenCodec(Codec):
     def broken(
         self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends
     ) -> list[tuple[str, Bool[np.ndarray, " n"]]]:
-        """Returns each relation as text, and which rows break it once they are decoded; see `decode`."""
+        """Returns each relation as text, and which decoded rows break it; see `decode`."""
         codes, found = self.encoding.columns, self.relations
         masks = broken(self._cells(drawn, given, rows, ends), codes, found)
         return [(each.text(self.column_names), mask) for each, mask in zip(found, masks, strict=True)]
@@ -76,7 +76,7 @@ class TokenCodec(Codec):
     def _cells(
         self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends | None
     ) -> tuple[Cells, ...]:
-        """The cells of some tokens and scores, which obey the relations as far as what is asked allows it."""
+        """Decodes tokens and scores into cells that obey the relations, as far as the conditions allow it."""
         cells = list(self.encoding.decode(drawn.astype(np.float64)))
         is_fixed = np.zeros((len(drawn), len(cells)), bool)
         for name, own in given.items():

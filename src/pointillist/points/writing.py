@@ -41,7 +41,7 @@ class TableWriter:
             fractional part are written to `.csv` without a point, so that a column of nothing else reads back as
             integers.
         n_rows: Number of rows that will be written.
-        forms: Forms in which dates and times are written to `.csv`, by column, as `strftime` takes them.
+        forms: `strftime` formats of dates and times in a `.csv` file, by column.
 
     Raises:
         ValueError: If there is no such format or type, if the format cannot hold the type, or if names are wrong.

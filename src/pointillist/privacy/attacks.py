@@ -32,7 +32,7 @@ class Attack:
         auc: Area under its ROC curve, with a standard error: 0.5 if it cannot tell members from others, 1 if it always
             can.
         p_value: p-value of Mann and Whitney's one-sided test of an area above one half.
-        p_value_below: p-value of the same test of an area below one half, which no membership explains.
+        p_value_below: p-value of the same test of an area below one half, which membership cannot explain.
         rates: Share of the members that it finds, at the shares `FALSE_POSITIVES` of false positives.
         epsilon: Lower bound of the ε that a differentially private fit could state; those of all attacks of an audit
             hold together at the level 95 %.

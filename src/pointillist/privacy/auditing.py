@@ -38,10 +38,10 @@ LEVEL_OF_BOUNDS = 0.05
 N_EXPOSED = 10
 
 POWER = 0.9
-"""Probability with which an area of `detectable_auc` is found."""
+"""Probability of detecting an area of `detectable_auc`."""
 
 FEW_STRANGERS = 0.01
-"""Fraction of the members that may be no training rows, as cells of other files are rounded."""
+"""Largest fraction of members that may differ from all training rows, as files may round cells differently."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class Audit:
         n_non_members: Number of non-members whose scores were compared.
         n_reference: Number of further non-members that attacks compare rows with.
         n_drawn: Number of generated rows that attacks see.
-        given: Number of members and of non-members that were given.
-        n_strangers: Number of the members given, at least, that are no training rows, by the counts in the model.
-        overlap: Rows of the smaller table given that equal a row of the larger one.
+        given: Numbers of members and of non-members in the two tables.
+        n_strangers: Least number of members that are not training rows, by the counts in the model.
+        overlap: Rows of the smaller table that equal a row of the larger one.
         attacks: The attacks, the weakest first.
         exposed: The members that the strongest attack is surest of, the most exposed first.
         delta: δ of the bounds of ε.
@@ -111,11 +111,11 @@ class Audit:
 
     @cached_property
     def doubts(self) -> tuple[str, ...]:
-        """Signs that the tables are not what they are called, counted, or tested at the level 0.01."""
+        """Signs that the members are not training rows, or that the non-members are, in words."""
         found = []
         if self.n_strangers > FEW_STRANGERS * self.given[0]:
             found.append(
-                f"at least {self.n_strangers:,} of the {self.given[0]:,} members are no training rows, by the counts "
+                f"at least {self.n_strangers:,} of the {self.given[0]:,} members are not training rows, by the counts "
                 "in the model"
             )
         if self.overlap.p_value <= LEVEL:
@@ -136,7 +136,7 @@ class Audit:
 
     @property
     def detectable_auc(self) -> float:
-        """The area under the ROC curve that an attack would have been found with nine times in ten."""
+        """Area under the ROC curve that the audit would have detected nine times in ten."""
         from scipy.stats import norm
 
         deviations = norm.isf(LEVEL / len(self.attacks)) + norm.ppf(POWER)
@@ -144,15 +144,16 @@ class Audit:
 
     @cached_property
     def verdict(self) -> str:
-        """One line on whether members were distinguished from non-members, how well, and how well they could be."""
+        """One line that says whether members were distinguished from non-members, how well, or with which power."""
         known = "" if self.stated is None else f" The fit states ε = {self.stated[0]:g}."
         sizes = f"{self.n_members:,} members, {self.n_non_members:,} non-members"
         if not self.is_exposed and self.doubts:
-            return f"The audit shows nothing, as its tables are not what they are called: {'; '.join(self.doubts)}."
+            doubts = "; ".join(self.doubts)
+            return f"The audit shows nothing, because its tables are not what you called them: {doubts}."
         if not self.is_exposed:
             found = f"No attack distinguishes members from non-members at the 1 % level ({sizes})"
-            power = f"with so many rows, an AUC of {self.detectable_auc:.2f} is found nine times in ten"
-            return f"{found}; {power}, and a smaller one may be there.{known}"
+            power = f"with this many rows, an AUC of {self.detectable_auc:.2f} is detected nine times in ten"
+            return f"{found}; {power}, and a smaller one may go unnoticed.{known}"
         attack = self.strongest
         rate = attack.rates[-1]
         found = "" if np.isnan(rate.value) else f" and finds {rate.value:.0%} of the members at 10 % false positives"

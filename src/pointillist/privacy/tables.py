@@ -1,4 +1,4 @@
-"""Checks the tables of an audit: how many members cannot be training rows, by the counts that the model keeps."""
+"""Checks the members of an audit: counts those that cannot be training rows, by the counts in the model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pointillist.privacy.sides import Side
 
 
 def count_strangers(model: RowModel, members: Side) -> int:
-    """Count members, at least, that the model cannot have been fitted to; 0 if its file keeps no counts.
+    """Return a lower bound of the number of members that are not training rows; 0 if the model file has no counts.
 
-    In no column can more members have a value than training rows had it; in models of numbers, the same holds for the
-    cells of a grid over two columns, if all training rows were counted.
+    If all members are training rows, no value of a column occurs in more members than training rows. In models of
+    numbers, the same holds for the cells of a grid over two columns, if all training rows were counted.
     """
     excess = [int(members.is_foreign.sum())]
     summary = model.summary

@@ -66,7 +66,7 @@
 
   const CALENDAR = [10000101, 99991231];
 
-  /** The last date, an integer such as 20240320, that is not after a number; or one that many days later. */
+  /** The last date, an integer such as 20240320, that is not after a number; or the date some days later. */
   function dateBefore(number, daysLater = 0) {
     const value = clamp(Math.floor(number), CALENDAR[0], CALENDAR[1]);
     const [year, month] = [Math.floor(value / 10000), Math.floor(value / 100) % 100];
@@ -207,10 +207,10 @@
     return column.has_missing ? [...known, [NaN, "(missing)"]] : known;
   }
 
-  /** How often all relations are restored; at most, in rows that still break one, where other columns then move first. */
+  /** Number of passes over all relations, and most passes for a row that still breaks one. */
   const [TURNS, MOST_TURNS] = [4, 20];
 
-  /** Most units by which a term of a product moves so that the product holds to the last digit. */
+  /** Most units of its last digit by which a term moves to make a product exact. */
   const STEPS = 50;
 
   /**
@@ -259,7 +259,7 @@
     return relations.filter((each) => left.some((r) => breaks(each, columns, r)));
   }
 
-  /** Whether a row without missing cells breaks a relation, by more than the digits of the columns explain. */
+  /** Whether a row without missing cells breaks a relation by more than rounding explains. */
   function breaks(relation, columns, row) {
     if ("table" in relation) {
       const { column, terms, table } = relation;
@@ -401,7 +401,7 @@
     return canLeave && column.scores && Math.abs(wanted - fits) > smallOf(column) ? wanted : fits;
   }
 
-  /** The columns in the order in which they move, of which those under conditions come last if nothing is shifted. */
+  /** The order in which columns move: those in ranges last, then rotated by `shift`. */
   function inTurn(columns, shift = 0) {
     const places = columns.map((_, i) => i);
     const order = [...places.filter((i) => !columns[i].bounds), ...places.filter((i) => columns[i].bounds)];
@@ -486,8 +486,8 @@
   }
 
   /**
-   * Looks for the nearest values with which a product holds to the digits of its column: one term moves by some of its
-   * units, another is solved for, or is the next number to that, and the column follows by its rounding if it may.
+   * Searches the nearest values with which a product is exact: one term moves by a few units, another is solved for (or
+   * moved one unit further), and the column becomes the rounded product if it is free.
    *
    * @returns {boolean} whether there are some
    */

@@ -55,7 +55,7 @@
       const [broken] = mixed.restore(this.relations, this.byToken, first, rows, this.isFixed, this.isStrict);
       if (broken) {
         const text = this.texts[this.relations.indexOf(broken)];
-        throw new Error(`what is given or asked does not go with the relation ${text}: change it`);
+        throw new Error(`these conditions contradict the relation ${text}: change one of them`);
       }
     }
   }
