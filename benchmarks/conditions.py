@@ -74,11 +74,13 @@ def show(kind: str, found: list[dict[str, object]]) -> None:
     frame = pd.DataFrame(found)
     for name in ("model", "truth"):
         frame[name] = [100 * np.mean([abs(z) <= 2 for z in errors.values()]) for errors in frame[name]]
-    print(f"\n| {kind} | trials | effective size | seconds | within two of the model | of the truth |\n|{6 * '---|'}")
+    print(f"\n| {kind} | trials | effective size (smallest) | seconds | within two of the model | of the truth |")
+    print(f"|{6 * '---|'}")
     for where, part in [*frame.groupby("where", sort=False), ("all", frame)]:
-        size, seconds = part["effective"].median(), part["seconds"].median()
+        size = f"{part['effective'].median():.1f} ({part['effective'].min():.1f})"
+        seconds = part["seconds"].median()
         shares = f"{part['model'].mean():.1f} % | {part['truth'].mean():.1f} %"
-        print(f"| {where} | {len(part)} | {size:.1f} | {seconds:.2f} | {shares} |", flush=True)
+        print(f"| {where} | {len(part)} | {size} | {seconds:.2f} | {shares} |", flush=True)
 
 
 def main() -> None:
