@@ -307,7 +307,7 @@ class ColumnCode:
         if scores is not None:
             scores.check()
         n_seen = len(atoms) + len(categories or ()) + (len(points) if scores is not None and scores.is_discrete else 0)
-        if len(counts) not in (0, n_seen) or not (counts >= 0).all():
+        if len(counts) not in (0, n_seen) or not (counts >= 1).all():
             raise ValueError(f"counts of {name!r} do not fit its values")
         code = cls(
             name,
