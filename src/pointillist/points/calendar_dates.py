@@ -38,6 +38,11 @@ def nearest_dates(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     return np.where(values - before <= after - values, before, after)
 
 
+def day_numbers(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """Number of days from 1970 to the last date that is not after each number."""
+    return _days_before(values).astype(np.float64)
+
+
 def _days_before(values: np.ndarray) -> np.ndarray:
     year, rest = np.divmod(np.clip(np.floor(values), *_ENDS).astype(np.int64), 10_000)
     month, day = np.divmod(rest, 100)

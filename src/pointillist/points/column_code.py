@@ -245,6 +245,12 @@ class ColumnCode:
             return self.first + self.step * np.round((values - self.first) / self.step)
         return values if self.decimals is None else np.round(values, self.decimals)
 
+    def cell(self, values: Float[np.ndarray, "*n"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
+        """Returns the lowest and the highest numbers that are rounded to values on the column's grid."""
+        if self.is_calendar:
+            return (dates_before(values - 1) + values) / 2, (values + dates_after(values + 1)) / 2
+        return values - self.unit / 2, values + self.unit / 2
+
     def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
         """Returns the nearest numbers with the column's digits or step that are not below bounds, or (-1) not above."""
         if self.is_calendar:
