@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.points.calendar_dates import are_dates, dates_after, dates_before, nearest_dates
+from pointillist.points.calendar_dates import (
+    are_dates,
+    date_of_days,
+    dates_after,
+    dates_before,
+    day_numbers,
+    month_ends,
+    nearest_dates,
+)
 from pointillist.points.keys import MAX_CATEGORIES
 from pointillist.points.mixed import Cells
 from pointillist.points.names import name_from_json, name_to_json
@@ -104,7 +112,8 @@ class ColumnCode:
         code = cls(name, None, atoms, None, missing, decimals_of(values), *steps, is_calendar=is_calendar)
         others = given[~np.isin(given, atoms)]
         most = MAX_INTERVALS if share < UNEXPLAINED else 1
-        scores = NormalScores.fit(others, code.unit, most) if len(others) else None
+        fit = _scores_of_dates if is_calendar else NormalScores.fit
+        scores = fit(others, code.unit, most) if len(others) else None
         known = counts.astype(float) if scores is None or scores.is_discrete else np.empty(0)
         return replace(code, scores=scores, counts=known)
 
@@ -331,6 +340,19 @@ class ColumnCode:
         if code.n_values < 1:
             raise ValueError(f"column {name!r} has no values")
         return code
+
+
+def _scores_of_dates(values: np.ndarray, unit: float, most_intervals: int) -> NormalScores:
+    """Scores of integers that are dates, linear in days: no row lies between the end of a month and the next one."""
+    scores = NormalScores.fit(day_numbers(values), unit, most_intervals)
+    if scores.is_discrete:
+        return replace(scores, points=date_of_days(scores.points))
+    ends = month_ends(scores.points[0], scores.points[-1])
+    days = np.union1d(scores.points, ends)
+    points = np.concatenate([date_of_days(days), date_of_days(ends - 1) + 1])
+    levels = np.interp(np.concatenate([days, ends]), scores.points, scores.levels)
+    order = np.argsort(points)
+    return replace(scores, points=points[order], levels=levels[order])
 
 
 def _stand_out(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:
