@@ -11,7 +11,7 @@ from test_mixed_likelihood import Linear, started
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.losses import CleanRows, stratified
 from pointillist.diffusion.mixed_likelihood import NumberLogDensity, NumberQuantiles
-from pointillist.diffusion.mixed_losses import MixedObjective
+from pointillist.diffusion.mixed_losses import HIDDEN_CONTEXT, MixedObjective
 from pointillist.diffusion.mixed_networks import MixedNetwork
 from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler, turned
 from pointillist.diffusion.number_error import LEVELS, NumberError
@@ -183,6 +183,21 @@ def test_what_is_hidden_says_nothing_of_whether_there_is_a_number(has_gaps):
         of = is_learned[:, 1] & (is_shown[:, 1:].sum(axis=1) == others)
         error = np.sqrt(p * (1 - p) / of.sum())
         assert of.sum() > 50 and abs(np.mean(rows[of, 1]) - p) < 4 * error, others
+
+
+def test_tokens_are_hidden_from_networks_of_numbers_where_there_is_little_noise():
+    tokens, n = Tokens((3, 3, 3, 1), (), (3,), (0,)), 20_000
+    objective = MixedObjective(tokens, guided=0)
+    rng = np.random.default_rng(0)
+    rows = np.hstack([rng.integers(0, 3, (n, 3)), np.zeros((n, 1)), rng.normal(size=(n, 1))]).astype(np.float32)
+    clean = CleanRows(jnp.asarray(rows), None, SCHEDULE, jnp.eye(1))
+    examples = jax.jit(lambda *keys: objective.examples(keys, clean, n))(jax.random.key(1), jax.random.key(2))
+    is_hidden, lambda_t = np.asarray(examples[5]) == HIDDEN, np.asarray(examples[9])[:, 0]
+    expected = HIDDEN_CONTEXT * scipy.special.expit(2 * lambda_t)
+    assert not is_hidden[:, 0].any()
+    for of in (lambda_t < 1, (lambda_t >= 1) & (lambda_t < 3), lambda_t >= 3):
+        error = np.sqrt((expected * (1 - expected))[of].sum())
+        assert of.sum() > 1000 and (np.abs(is_hidden[of, 1:].sum(axis=0) - expected[of].sum()) < 4 * error).all()
 
 
 def test_strata_end_below_one():

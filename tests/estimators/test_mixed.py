@@ -392,6 +392,7 @@ def test_a_search_compares_mixed_models_by_their_held_out_log_density():
     assert np.isfinite(found.cv_results_["mean_test_score"]).all() and found.best_params_ == {"epochs": 20}
 
 
+@pytest.mark.slow
 def test_new_rows_have_as_much_noise_as_the_data():
     """Columns that identify the training rows but are unrelated to x and y do not narrow y given x."""
     n, rng = 1000, np.random.default_rng(0)

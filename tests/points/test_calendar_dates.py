@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy.stats import norm
 
 from pointillist import Diffusion
 from pointillist.points import read_any
@@ -48,6 +49,20 @@ def test_a_column_of_dates_gives_no_other_integers(share):
     assert DATES.min() <= drawn.min() and drawn.max() <= DATES.max()
     between = np.array([20240199.0])
     assert code.bounded(between, 1.0) == 20240201 and code.bounded(between, -1.0) == 20240131
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["intervals", "scores"])
+def test_days_at_the_ends_of_months_are_no_more_frequent_than_others(share):
+    """There are 70 numbers between 20240131 and 20240201, and one day."""
+    values = CALENDAR[50000:50900:3]
+    code = ColumnCode.fit("day", Cells(values, np.zeros(300, bool)), share=share)
+    shares = (np.arange(20_000) + 0.5) / 20_000
+    tokens = shares * code.n_intervals if code.has_intervals else np.zeros(20_000)
+    drawn, _ = code.decode(tokens, norm.ppf(shares))
+    for day in (1, 2, 15, 30, 31):
+        n = (CALENDAR[50000:50900] % 100 == day).sum()
+        # Between two rows, days are equally probable, up to where in its day each row counts.
+        assert (drawn % 100 == day).mean() == pytest.approx(n / 900, rel=3 / (12 * n) ** 0.5)
 
 
 def test_every_container_gives_dates_back_in_the_form_they_had(tmp_path):

@@ -14,7 +14,7 @@ from pointillist.models.headings import forms
 from pointillist.points import CsvForm, TableWriter, read_any, read_mixed, read_table
 from pointillist.points.frames import mixed_table
 from pointillist.points.texts import Notes, typed
-from pointillist.points.time_forms import written
+from pointillist.points.time_forms import FORM, form_in, written
 
 N = 40
 PLAIN = "größe,name\n" + "".join(f"{i / 2},{'Köln' if i % 2 else 'Bern'}\n" for i in range(N))
@@ -311,3 +311,18 @@ def test_words_that_pandas_reads_as_missing_are_missing(tmp_path):
     assert columns(read_any(path))["x"] == ["None", None]
     path.write_text('x,y\n"None",a\n2,b\n')
     assert columns(read_any(path))["x"] == [None, 2]
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "is_known"),
+    [
+        (b"%Y-%m-%dT%H:%M:%S+02:00", pa.timestamp("s", "+02:00"), True),
+        (b"%H:%M", pa.time32("s"), True),
+        (b"%H:%M", pa.date32(), False),
+        (b"%H:%M", pa.int64(), False),
+        (b"%Y" * 1000, pa.timestamp("s"), False),
+        (b"\xff", pa.timestamp("s"), False),
+    ],
+)
+def test_a_form_that_no_file_has_is_not_taken_from_a_schema(form, kind, is_known):
+    assert (form_in(pa.field("x", kind, metadata={FORM: form})) is not None) == is_known

@@ -1,5 +1,7 @@
 """Columns that another one decides are found, and decided again in rows where they are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -249,3 +251,5 @@ def test_files_hold_no_other_values(rng):
     for row in ([0.0, 4.0, 10.0], [0.5, 1.0, 10.0], [0.0, 1.0, 60.0]):
         with pytest.raises(ValueError, match="has no such values"):
             Lookup(1, (0, 2), np.array([row])).check(codes)
+    with pytest.raises(ValueError, match="has no such values"):
+        found.check([replace(code, has_missing=True) for code in codes])

@@ -252,3 +252,15 @@ def test_a_relation_comes_back_from_its_facts():
         Relation(1, (0,), (2.0,), 0.5, 0, "log"),
     ):
         assert Relation.from_json(relation.to_json(), 3) == relation
+
+
+def test_no_row_of_a_box_beyond_the_ends_of_a_long_sum_obeys_it(rng):
+    terms = rng.integers(0, 100, (30, N))
+    signs = np.repeat([1.0, -1.0], 15)
+    data = [cells(signs @ terms), *map(cells, terms)]
+    ranges = [NumberRange.of(code, is_strict=True) for code in codes_of(data)]
+    total = Relation(0, tuple(range(1, 31)), tuple(signs))
+    # The terms lie between 0 and 99, and the sum of 15 less that of 15 others between -1485 and 1485.
+    low = np.column_stack([[-2000, -1490, 1480, 1486], np.zeros((4, 30))])
+    high = np.column_stack([[-1486, -1480, 1490, 2000], np.full((4, 30), 99.0)])
+    assert total.excluded(low, high, ranges).tolist() == [True, False, False, True]

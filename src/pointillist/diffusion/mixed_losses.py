@@ -96,7 +96,6 @@ class MixedObjective:
         own = noised(numbers - centre, sigma_data)
         alpha_bar = at_lambda(own.lambda_t[:, None])[0] ** 2
         is_hidden = uniform(context_key, rows.shape) < self.hidden_context * alpha_bar
-        is_hidden &= ~self.tokens.is_single[None]
         if self.guided is not None:
             is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
             is_hidden = is_hidden.at[:, self.guided].set(is_dropped)
@@ -125,10 +124,11 @@ class MixedObjective:
         x0 = repeated(row_key, jnp.asarray(clean.x0))
         shown = replace(self, hidden_context=0.0)
         examples = shown.examples((keys[0], keys[1]), clean._replace(x0=x0), len(x0))
-        return mean_in_turns(partial(self._loss, network, rows_per_tokens=1), examples)
+        return mean_in_turns(partial(self._loss, network.smoothed(), rows_per_tokens=1), examples)
 
     def loss(self, network: Any, batch: tuple[Array, ...], precision: str) -> Float[Array, ""]:
         """Computes the loss of a batch, with the networks' products in a given precision."""
+        network = network.smoothed()
         if precision != "float32":
             network = jax.tree.map(lambda leaf: leaf.astype(precision), network)
         return self._loss(network, *batch)
@@ -154,7 +154,6 @@ class MixedObjective:
 
         Tokens are learned from one of so many neighbors, of which as many tokens are seen.
         """
-        network = network.smoothed()
         dtype = network.of_numbers.output.bias.dtype
         seen, own_weight, own_numbers, is_own = (of[::rows_per_tokens] for of in (is_seen, weight, numbers, is_shown))
         shown = number_features(own_numbers, is_own).astype(dtype)

@@ -42,13 +42,13 @@ def consistent(
             is_broken = np.any([mask for _, mask in found], axis=0)
             if not is_broken.any():
                 break
+            if turn == MOST_DRAWS - 1:
+                relation, _ = max(found, key=lambda each: int(each[1].sum()))
+                raise ValueError(f"no row drawn under where obeys the relation {relation}: widen the conditions")
             if turn == len(others):
                 seed = int(np.random.SeedSequence([drawing.seed, 0, turn]).generate_state(1)[0])
                 others.append(_Rows(again(replace(drawing, seed=seed))))
             part = np.where(is_broken[:, None], others[turn].of(rows), part)
-        else:
-            relation, _ = max(found, key=lambda each: int(each[1].sum()))
-            raise ValueError(f"no row drawn under where obeys the relation {relation}: widen the conditions")
         yield part
 
 

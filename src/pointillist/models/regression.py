@@ -283,7 +283,7 @@ def fit_regression(
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(networks[i] for i in kept))
     target = TargetDistribution(stacked, views[kept], sees_guesses[kept], x.shape[1], n_guesses)
     model = Regression(target, units, distinct if is_discrete else None, history)
-    return model.calibrated(x, y, held) if n_held and len(y) < CALIBRATED else model
+    return model.calibrated(x, y, [held[i] for i in kept]) if n_held and len(y) < CALIBRATED else model
 
 
 def _is_kept(

@@ -79,18 +79,18 @@ class _Asked:
 
     def look_up(self, lookup: Lookup) -> None:
         """Removes the values of conditions that a lookup excludes; raises a ValueError if none is left."""
-        possible, is_known = np.ones((1, len(lookup.table)), bool), np.ones(1, bool)
+        is_given, given = self._given(lookup)
+        # Equal rows are looked up once: there may be many, and the table may be long.
+        different, which = np.unique(given, axis=0, return_inverse=True)
+        possible = np.ones((len(different), len(lookup.table)), bool)
+        for own, values in zip(different.T, lookup.table.T[is_given], strict=True):
+            possible &= own[:, None] == values
         for place, values in zip(lookup.places, lookup.table.T, strict=True):
             code = self.codec.encoding.columns[place]
-            if code.name in self.given:
-                cells = self.given[code.name]
-                own = cells.values if code.categories is None else code.encode(cells)[0]
-                possible = possible & (own[:, None] == values)
-                if place == lookup.column:
-                    is_known = np.isin(own, values)
-            elif code.name in self.allowed:
-                possible = possible & _holds(self.allowed[code.name], code, values)
-        self._check(lookup, is_known & ~possible.any(axis=1))
+            if code.name in self.allowed:
+                possible &= _holds(self.allowed[code.name], code, values)
+        is_known = np.isin(given[:, 0], lookup.table[:, 0]) if is_given[0] else np.ones(len(given), bool)
+        self._check(lookup, is_known & ~np.asarray(possible.any(axis=1))[which.ravel()])
         for place, values in zip(lookup.places, lookup.table.T, strict=True):
             code = self.codec.encoding.columns[place]
             if code.name in self.allowed and code.scores is None and is_known.all():
@@ -99,6 +99,17 @@ class _Asked:
                 self.allowed[code.name] = replace(
                     asked, slots=asked.slots[kept], low=asked.low[kept], high=asked.high[kept]
                 )
+
+    def _given(self, lookup: Lookup) -> tuple[Bool[np.ndarray, " k"], Float[np.ndarray, "n g"]]:
+        """Which columns of a lookup are given, and their numbers or indices of categories, one row for all or each."""
+        codes = [self.codec.encoding.columns[place] for place in lookup.places]
+        found = [
+            self.given[code.name].values if code.categories is None else code.encode(self.given[code.name])[0]
+            for code in codes
+            if code.name in self.given
+        ]
+        is_given = np.array([code.name in self.given for code in codes])
+        return is_given, np.column_stack(np.broadcast_arrays(*found)) if found else np.empty((1, 0))
 
     def _check(self, relation: Relation | Lookup, is_excluded: Bool[np.ndarray, " n"]) -> None:
         if not is_excluded.any():

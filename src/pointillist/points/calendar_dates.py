@@ -38,6 +38,24 @@ def nearest_dates(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     return np.where(values - before <= after - values, before, after)
 
 
+def day_numbers(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """Number of days from 1970 to the last date that is not after each number."""
+    return _days_before(values).astype(np.float64)
+
+
+def date_of_days(days: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """Number of the date of a day, and a fraction of a day as the same fraction of 1."""
+    whole = np.floor(days + 0.5)
+    return _written(whole.astype("datetime64[D]")) + days - whole
+
+
+def month_ends(low: float, high: float) -> Float[np.ndarray, " m"]:
+    """Numbers of days from 1970 between two numbers at which a month ends: halfway to the first of the next."""
+    months = np.arange(np.datetime64(int(low), "D"), np.datetime64(int(high) + 1, "D")).astype("datetime64[M]")
+    ends = np.unique(months).astype("datetime64[D]").astype(np.float64) - 0.5
+    return ends[(ends > low) & (ends < high)]
+
+
 def _days_before(values: np.ndarray) -> np.ndarray:
     year, rest = np.divmod(np.clip(np.floor(values), *_ENDS).astype(np.int64), 10_000)
     month, day = np.divmod(rest, 100)

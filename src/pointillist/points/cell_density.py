@@ -2,8 +2,9 @@
 
 Categories, labels and missing cells have a mass. Numbers have a density, constant within each cell of the column's
 grid: the mass of the cell divided by its width. The width is 1 for integers, 10^-d for d decimals, and one step for
-dates. Numbers of more than `MAX_DECIMALS` decimals have a grid only if they repeat; its step is the smallest distance
-between two of them. Otherwise, values that many rows share are point masses.
+dates, also where these are integers such as 20240320. Numbers of more than `MAX_DECIMALS` decimals have a grid only if
+they repeat; its step is the smallest distance between two of them. Otherwise, values that many rows share are point
+masses.
 
 In a discrete column, a number that no training row had shares the token of the nearest value. A new category shares the
 token of the rarest one.
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.points.calendar_dates import day_numbers
 from pointillist.points.column_code import ColumnCode
 from pointillist.points.mixed import Cells
 from pointillist.points.scores import NormalScores, nearest_index
@@ -59,7 +61,7 @@ def has_wide_cells(code: ColumnCode) -> bool:
     if scores.is_discrete:
         return True
     values = code.rounded(np.interp(np.linspace(-2, 2, 9), scores.levels, scores.points))
-    low, high = (_on_line(scores, values + side * code.unit)[0] for side in (-0.5, 0.5))
+    low, high = (_on_line(scores, end)[0] for end in code.cell(values))
     return bool((high - low).max() > _WIDE)
 
 
@@ -122,7 +124,7 @@ def _of_continuous(
     z, log_slope = _on_line(scores, values)
     log_share = log_slope - z**2 / 2 - _LOG_ROOT
     if code.unit:
-        low, high = (_on_line(scores, values + side * code.unit)[0] for side in (-0.5, 0.5))
+        low, high = (_on_line(scores, end)[0] for end in code.cell(values))
         is_wide = high - low > _NARROW
         log_share += np.log(code.unit)
         log_share[is_wide], z[is_wide] = _of_range(low[is_wide], high[is_wide], places[is_wide])
@@ -172,7 +174,10 @@ def _smoothed(code: ColumnCode, seen: np.ndarray, values: np.ndarray) -> tuple[n
         values: The values.
     """
     unit = code.unit or (float(np.diff(seen).min()) if len(seen) > 1 else 1.0)
-    known, asked = np.round((seen - seen[0]) / unit), np.round((values - seen[0]) / unit)
+    if code.is_calendar:
+        known, asked = day_numbers(seen) - day_numbers(seen[:1]), day_numbers(values) - day_numbers(seen[:1])
+    else:
+        known, asked = np.round((seen - seen[0]) / unit), np.round((values - seen[0]) / unit)
     nearest = nearest_index(known, asked)
     if not len(code.counts):
         return nearest, np.where(seen[nearest] == values, 0.0, -np.inf)

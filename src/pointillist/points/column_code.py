@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.points.calendar_dates import are_dates, dates_after, dates_before, nearest_dates
+from pointillist.points.calendar_dates import (
+    are_dates,
+    date_of_days,
+    dates_after,
+    dates_before,
+    day_numbers,
+    month_ends,
+    nearest_dates,
+)
 from pointillist.points.keys import MAX_CATEGORIES
 from pointillist.points.mixed import Cells
 from pointillist.points.names import name_from_json, name_to_json
@@ -104,7 +112,8 @@ class ColumnCode:
         code = cls(name, None, atoms, None, missing, decimals_of(values), *steps, is_calendar=is_calendar)
         others = given[~np.isin(given, atoms)]
         most = MAX_INTERVALS if share < UNEXPLAINED else 1
-        scores = NormalScores.fit(others, code.unit, most) if len(others) else None
+        fit = _scores_of_dates if is_calendar else NormalScores.fit
+        scores = fit(others, code.unit, most) if len(others) else None
         known = counts.astype(float) if scores is None or scores.is_discrete else np.empty(0)
         return replace(code, scores=scores, counts=known)
 
@@ -245,6 +254,12 @@ class ColumnCode:
             return self.first + self.step * np.round((values - self.first) / self.step)
         return values if self.decimals is None else np.round(values, self.decimals)
 
+    def cell(self, values: Float[np.ndarray, "*n"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
+        """Returns the lowest and the highest numbers that are rounded to values on the column's grid."""
+        if self.is_calendar:
+            return (dates_before(values - 1) + values) / 2, (values + dates_after(values + 1)) / 2
+        return values - self.unit / 2, values + self.unit / 2
+
     def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
         """Returns the nearest numbers with the column's digits or step that are not below bounds, or (-1) not above."""
         if self.is_calendar:
@@ -307,7 +322,7 @@ class ColumnCode:
         if scores is not None:
             scores.check()
         n_seen = len(atoms) + len(categories or ()) + (len(points) if scores is not None and scores.is_discrete else 0)
-        if len(counts) not in (0, n_seen) or not (counts >= 0).all():
+        if len(counts) not in (0, n_seen) or not (counts >= 1).all():
             raise ValueError(f"counts of {name!r} do not fit its values")
         code = cls(
             name,
@@ -325,6 +340,19 @@ class ColumnCode:
         if code.n_values < 1:
             raise ValueError(f"column {name!r} has no values")
         return code
+
+
+def _scores_of_dates(values: np.ndarray, unit: float, most_intervals: int) -> NormalScores:
+    """Scores of integers that are dates, linear in days: no row lies between the end of a month and the next one."""
+    scores = NormalScores.fit(day_numbers(values), unit, most_intervals)
+    if scores.is_discrete:
+        return replace(scores, points=date_of_days(scores.points))
+    ends = month_ends(scores.points[0], scores.points[-1])
+    days = np.union1d(scores.points, ends)
+    points = np.concatenate([date_of_days(days), date_of_days(ends - 1) + 1])
+    levels = np.interp(np.concatenate([days, ends]), scores.points, scores.levels)
+    order = np.argsort(points)
+    return replace(scores, points=points[order], levels=levels[order])
 
 
 def _stand_out(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:

@@ -102,7 +102,7 @@ class TableEncoding:
         Raises:
             ValueError: If there is no such encoding.
         """
-        numbers = {name: np.arange(float(n)) for name, n in cls.lengths_of(content).items()}
+        numbers = {name: np.arange(1.0, n + 1) for name, n in cls.lengths_of(content).items()}
         numbers["edges"] = np.concatenate(
             [np.empty(0), *(np.linspace(0, 1, array_lengths(fact)[3]) for fact in content)]
         )

@@ -13,7 +13,7 @@ from pointillist.points.column_code import ColumnCode
 from pointillist.points.headings import Headings
 from pointillist.points.mixed import Cells, MixedTable, kind_of, listed_categories, to_arrow
 from pointillist.points.names import check_names
-from pointillist.points.time_forms import FORM
+from pointillist.points.time_forms import form_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -131,8 +131,8 @@ class FrameLayout:
     @property
     def forms(self) -> dict[str, str]:
         """Formats of dates and times in a CSV file that differ from the usual one, by column, for `strftime`."""
-        found = {field.name: (field.metadata or {}).get(FORM) for field in self.schema}
-        return {name: form.decode() for name, form in found.items() if form is not None}
+        found = {field.name: form_in(field) for field in self.schema}
+        return {name: form for name, form in found.items() if form is not None}
 
     def order_of(self, name: Any) -> tuple[Any, ...] | None:
         """Returns all categories of a column in their order; None if they have none, or there is no such column."""

@@ -141,7 +141,7 @@ class Lookup:
             else:
                 low, high = code.rounded(np.array(code.ends))
                 is_known = values.min() >= low and values.max() <= high and (code.rounded(values) == values).all()
-            if not is_known:
+            if not is_known or code.has_missing:
                 raise ValueError(f"column {code.name!r} has no such values as another one decides for it")
 
 

@@ -254,9 +254,12 @@ class Relation:
         half = np.zeros(len(ranges))
         if self.power and not self.is_exact:
             half[1:] = 0.5 * rounding([own.unit for own in ranges])[1:]
-        corners = [(low[:, i] - half[i], high[:, i] + half[i]) for i in range(len(ranges))]
+        ends = low - half, high + half
+        # A product may be largest at any corner, and a sum where each term is largest or smallest by its factor's sign.
+        signs = np.array([0.0, *np.sign(self.factors)]) > 0
+        corners = cartesian((False, True), repeat=len(ranges)) if self.power else (signs, ~signs)
         with np.errstate(all="ignore"):
-            found = np.stack([self.calculated(np.column_stack(each)) for each in cartesian(*corners)])
+            found = np.stack([self.calculated(np.where(corner, *ends)) for corner in corners])
         is_through_0 = (low[:, 2:].sum(axis=1) <= 0) & (high[:, 2:].sum(axis=1) >= 0) & (self.power < 0)
         if self.function in ("square", "reciprocal"):
             is_through_0 = (low[:, 1] <= 0) & (high[:, 1] >= 0)

@@ -14,6 +14,7 @@ FORM = b"pointillist.form"
 _DAY, _MINUTE, _SECOND = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d", r":\d\d(?:\.\d+)?"
 _OFFSET = r"Z|[+-]\d\d(?::?\d\d)?"
 _MOMENT = re.compile(rf"(?:({_DAY})([ T]))?{_MINUTE}({_SECOND})?({_OFFSET})?")
+_FORM = re.compile(rf"(?:%Y-%m-%d[ T])?%H:%M(?::%S)?(?:{_OFFSET})?", re.ASCII)
 
 
 def form_of(given: Any) -> str | None:
@@ -39,6 +40,15 @@ def offset_of(given: Any) -> str | None:
         return None
     digits = found[0].replace(":", "")
     return f"{digits[:3]}:{digits[3:] or '00'}"
+
+
+def form_in(field: "pa.Field") -> str | None:
+    """Returns the form that the metadata of a field name; None if they name none that `form_of` returns."""
+    import pyarrow as pa
+
+    form = (field.metadata or {}).get(FORM, b"").decode(errors="replace")
+    is_moment = pa.types.is_timestamp(field.type) or pa.types.is_time(field.type)
+    return form if is_moment and _FORM.fullmatch(form) else None
 
 
 def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
