@@ -77,7 +77,7 @@ def test_prior_kl_and_alpha_bar_are_the_schedules(results):
 
 def test_agreement_counts_within_three_standard_errors_of_both(results, tmp_path):
     # 25 ± 1 against 20.5 ± 1: 4.5 / √2 = 3.2.
-    assert agreement_lines(results)[1:] == ["steps, EMD: 0 of 1"]
+    assert agreement_lines(Results(results.store))[1:] == ["steps, EMD: 0 of 1"]
     section = results.spec.sections[0]
     near = ReferenceValue("rows", "emd", "9", 29.0 - 4.2, 2)
     object.__setattr__(section, "reference", (*section.reference, near))
