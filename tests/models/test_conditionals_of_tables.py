@@ -100,7 +100,9 @@ def test_the_mass_of_several_columns_is_that_of_the_joint_distribution():
     frame = TABLE[["kind", "legs"]]
     joint = untrained(frame.assign(other=KIND), process="masked")
     rows = pd.DataFrame([(k, n) for k in "ab" for n in (2, 4, 6)], columns=["kind", "legs"]).assign(other="a")
-    found = conditional_of(joint, ["kind", "legs"]).log_prob(rows)
+    values = [(kind, n) for kind in ("a", "b", "new") for n in range(-300, 300)]
+    possible = pd.DataFrame(values, columns=["kind", "legs"]).assign(other="a")
+    found = conditional_of(joint, ["kind", "legs"]).log_prob(possible)
     assert np.exp(found).sum() == pytest.approx(1, abs=1e-4)
     both = conditional_of(joint, ["kind", "legs"]).sample(rows, 3, random_state=0)
     assert both["kind"].shape == both["legs"].shape == (6, 3)

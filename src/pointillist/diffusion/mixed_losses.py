@@ -96,6 +96,8 @@ class MixedObjective:
         own = noised(numbers - centre, sigma_data)
         alpha_bar = at_lambda(own.lambda_t[:, None])[0] ** 2
         is_hidden = uniform(context_key, rows.shape) < self.hidden_context * alpha_bar
+        # The finished network always sees a token of a single value.
+        is_hidden &= ~self.tokens.is_single[None]
         if self.guided is not None:
             is_dropped = jax.random.bernoulli(label_key, self.p_uncond, (len(rows),))
             is_hidden = is_hidden.at[:, self.guided].set(is_dropped)

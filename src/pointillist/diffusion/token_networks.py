@@ -148,9 +148,8 @@ class FactoredNetwork(eqx.Module):
         return total
 
     def features(self, rows: Float[Array, "m T"], is_seen: Bool[Array, "m T"]) -> Float[Array, "m features"]:
-        """The features of the tokens of some rows; 0 where a token of several values is not seen."""
-        is_single = self.tokens.is_single[None]
-        slots, is_seen = self._slots(jnp.where(is_single, 0, rows)), is_seen | is_single
+        """The features of the tokens of some rows; 0 where a token is not seen."""
+        slots = self._slots(rows)
         of_blocks = [
             self.input_features[slots[:, block], :rank] * is_seen[:, block, None].astype(self.bias.dtype)
             for block, rank in self._blocks
