@@ -34,11 +34,11 @@ sweep: .venv/dev .venv-sweep/installed
 	XLA_FLAGS="$(QUICK_XLA)" PYTHONPATH=.venv-sweep $(BIN)/python benchmarks/sweep.py $(ARGUMENTS)
 
 # With the lowest versions that pyproject.toml allows, a part of the tests. One example's last digit is another there.
-LOWEST := tests/points tests/metrics tests/diffusion tests/estimators/test_mixed.py tests/test_rows_cli.py \
-	tests/test_progress.py tests/test_package.py
+LOWEST := tests/tables tests/files tests/columns tests/rules tests/metrics tests/diffusion \
+	tests/estimators/test_mixed.py tests/test_rows_cli.py tests/test_progress.py tests/test_package.py
 test-lowest: .venv-lowest/installed
 	.venv-lowest/bin/python -m pytest $(PARALLEL) $(LOWEST) \
-		--deselect "tests/metrics/test_metrics_room.py::test_examples[pointillist.metrics.mixed_models]"
+		--deselect "tests/metrics/test_metrics_package.py::test_examples[pointillist.metrics.mixed_models]"
 
 lint: .venv/dev
 	$(BIN)/ruff check $(CHECKED)

@@ -30,10 +30,11 @@ from pyarrow import csv, parquet
 
 from machine import report
 from pointillist import Diffusion
+from pointillist.columns import encoder
+from pointillist.columns.scaling import QuantileScaling
 from pointillist.evaluation import Evaluation, evaluate_tables
 from pointillist.models import planning
-from pointillist.points import QuantileScaling, column_code
-from pointillist.points.mixed import Cells, MixedTable, to_arrow
+from pointillist.tables.table import Cells, MixedTable, to_arrow
 
 ROOT = Path(__file__).parent.parent
 SCORES = {
@@ -134,13 +135,13 @@ class Numbers:
 @contextmanager
 def having(way: str) -> Iterator[None]:
     """Sets the share of its variance below which a column is drawn by intervals, and that for principal axes."""
-    before = column_code.UNEXPLAINED, planning.DETERMINED
-    column_code.UNEXPLAINED = {"intervals": 2.0, "at once": -1.0}.get(way, before[0])
+    before = encoder.UNEXPLAINED, planning.DETERMINED
+    encoder.UNEXPLAINED = {"intervals": 2.0, "at once": -1.0}.get(way, before[0])
     planning.DETERMINED = -1.0 if way == "own axes" else before[1]
     try:
         yield
     finally:
-        column_code.UNEXPLAINED, planning.DETERMINED = before
+        encoder.UNEXPLAINED, planning.DETERMINED = before
 
 
 def generated(way: str, train: pa.Table, seed: int, settings: dict[str, Any]) -> tuple[pa.Table, dict[str, float]]:

@@ -17,7 +17,7 @@ from pyarrow import csv
 
 from machine import report
 from pointillist import Diffusion
-from pointillist.points.encoding import TableEncoding
+from pointillist.columns.table_encoder import TableEncoding
 
 DRAW = """async (asked) => {
   const table = await pointillist.draw(asked);

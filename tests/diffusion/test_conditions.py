@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm, truncnorm
 
+from pointillist.diffusion.conditioning.populations import Weighted, chosen, effective_size, resampled, systematic
+from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler, Restriction
+from pointillist.diffusion.conditioning.twisting import Ranges, log_interval, truncated, twisted, walk
 from pointillist.diffusion.oracles import GaussianMixture
-from pointillist.diffusion.populations import Weighted, chosen, effective_size, resampled, systematic
-from pointillist.diffusion.restricted_sampling import RestrictedSampler, Restriction
 from pointillist.diffusion.schedules import alpha_sigma, cosine
-from pointillist.diffusion.token_sampling import TokenDenoiser
-from pointillist.diffusion.tokens import Tokens
-from pointillist.diffusion.twisting import Ranges, log_interval, truncated, twisted, walk
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 from pointillist.models.conditioning import Tally
 
 SIZES = 3, 2, 4

@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 
 from contracts import concrete
+from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, GivenSampler
+from pointillist.diffusion.conditioning.ranged_sampling import RangedSampler
+from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler, Restriction
+from pointillist.diffusion.conditioning.twisting import Ranges
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.given_sampling import CentredSampler, GivenSampler
-from pointillist.diffusion.mixed_sampling import MixedDenoiser, MixedSampler
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.parameterisations import coefficients
-from pointillist.diffusion.ranged_sampling import RangedSampler
-from pointillist.diffusion.restricted_sampling import RestrictedSampler, Restriction
 from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler
 from pointillist.diffusion.schedules import at_lambda, cosine
 from pointillist.diffusion.solvers import SAMPLERS as NAMES
 from pointillist.diffusion.solvers import DPMSolver2M, Heun, sampler_named
 from pointillist.diffusion.steering import ChainedSVDD
-from pointillist.diffusion.token_sampling import TokenDenoiser, TokenSampler
-from pointillist.diffusion.tokens import Tokens
-from pointillist.diffusion.twisting import Ranges
-from pointillist.diffusion.walks import Walk
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser, MixedSampler
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser, TokenSampler
+from pointillist.diffusion.trajectories import Walk
 from pointillist.models.gaussian import STEERING
 
 STEPS = 200

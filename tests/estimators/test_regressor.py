@@ -17,8 +17,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from pointillist import DiffusionRegressor
 from pointillist.diffusion.target_diffusion import GAIN, VIEWS, TargetDistribution, TargetLogMass, features
 from pointillist.engine.mapping import map_rows
-from pointillist.estimators.guesses import FEWEST_ROWS, Guesses
-from pointillist.models.regression import Units, _is_kept
+from pointillist.estimators.out_of_fold import FEWEST_ROWS, Guesses
+from pointillist.estimators.regression import Units, _is_kept
 
 QUICK = {"width": 16, "depth": 1, "n_networks": 2, "steps": 60}
 LEARNING = DiffusionRegressor(width=32, depth=1, n_networks=2, steps=600, batch_size=32, learning_rate=5e-3)

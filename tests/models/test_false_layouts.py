@@ -9,7 +9,7 @@ import pytest
 
 from pointillist import Diffusion
 from pointillist.models.container import ModelFileError, read_description, read_tensors, write_model
-from pointillist.points.mixed import Cells, to_arrow
+from pointillist.tables.table import Cells, to_arrow
 
 N = 300
 FRAME = pandas.DataFrame(

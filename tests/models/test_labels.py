@@ -10,7 +10,7 @@ from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import Hyperparameters
 from pointillist.models.process import Learned
 from pointillist.models.request import Request
-from pointillist.points.mixed import MixedTable
+from pointillist.tables.table import MixedTable
 
 
 def labels_in(column, known):

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from pointillist import Diffusion, audit
+from pointillist.columns.domain import ColumnDomain, domain_from_json, domain_to_json
 from pointillist.models.container import read_description
 from pointillist.models.fitting import prepare
 from pointillist.models.private import plan_privately
-from pointillist.points.domain import ColumnDomain, domain_from_json, domain_to_json
-from pointillist.points.mixed import cells_in
+from pointillist.tables.table import cells_in
 
 pytest.importorskip("dp_accounting")
 

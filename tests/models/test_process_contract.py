@@ -12,7 +12,6 @@ import pytest
 from contracts import concrete
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
-from pointillist.models.drawing import Draw
 from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import PROCESSES as KINDS
 from pointillist.models.hyperparameters import Hyperparameters, values_of
@@ -20,9 +19,10 @@ from pointillist.models.process import Drawing, Process
 from pointillist.models.request import Request
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.saving import load_model, save_model
-from pointillist.points.conditions import between, one_of
-from pointillist.points.mixed import MixedTable
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.queries.sampling import Draw
+from pointillist.tables.conditions import between, one_of
+from pointillist.tables.table import MixedTable
 
 N = 300
 RNG = np.random.default_rng(0)

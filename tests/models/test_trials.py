@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pointillist.diffusion.token_sampling import HIDDEN
+from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.engine.validation import held_out_loss
 from pointillist.models import trials
 from pointillist.models.fitting import fit, prepare
@@ -16,7 +16,7 @@ from pointillist.models.hyperparameters import Hyperparameters
 from pointillist.models.planning import DEFAULT_MIXED_STEPS, MOST_WEIGHTS_IN_ALL
 from pointillist.models.training import train
 from pointillist.models.trials import LONGEST, tried
-from pointillist.points.frames import table_of
+from pointillist.tables.frames import table_of
 
 
 def table_of_noise(n: int, seed: int = 0) -> pd.DataFrame:

@@ -6,9 +6,9 @@ import pytest
 
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion, between, one_of, present
+from pointillist.columns.allowed import allowed
+from pointillist.columns.encoder import ColumnCode
 from pointillist.page import mixed, numbers
-from pointillist.points.allowed import allowed
-from pointillist.points.column_code import ColumnCode
 
 DRAWN = """async ([asked, where, given]) => {
   const { conditionOf, content, draw } = pointillist;

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from browsers import IN_CHROMIUM
-from pointillist.points.column_code import ColumnCode
-from pointillist.points.functions import FUNCTIONS
-from pointillist.points.lookups import Lookup
-from pointillist.points.mixed import Cells
-from pointillist.points.relation import Relation
-from pointillist.points.relations import restored
+from pointillist.columns.encoder import ColumnCode
+from pointillist.rules.functions import FUNCTIONS
+from pointillist.rules.lookups import Lookup
+from pointillist.rules.relation import Relation
+from pointillist.rules.relations import restored
+from pointillist.tables.table import Cells
 
 N = 400
 

@@ -111,9 +111,10 @@ def fit(
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.tables import check_columns, domain_in, form_of, print_types, types_of
+    from pointillist.atomic_files import check_apart, check_place
+    from pointillist.cli.table_options import check_columns, domain_in, form_of, print_types, types_of
     from pointillist.engine.devices import configure
-    from pointillist.files import check_apart, check_place
+    from pointillist.files.reading import read_any
     from pointillist.foreign_text import terminal_text
     from pointillist.memory import give_back
     from pointillist.models.checkpoint import CheckpointError, forget, previous, remove_checkpoint
@@ -121,8 +122,7 @@ def fit(
     from pointillist.models.fitting import prepare
     from pointillist.models.hyperparameters import Hyperparameters, check_hyperparameters
     from pointillist.models.saving import load_model, save_model
-    from pointillist.points import read_any
-    from pointillist.points.token_codec import TokenCodec
+    from pointillist.models.token_codec import TokenCodec
     from pointillist.progress import waiting
 
     # First, as the name of a folder may be empty.
@@ -275,16 +275,17 @@ def sample(
     """Draws new rows from a model, and writes them as they are drawn."""
     from rich.console import Console
 
+    from pointillist.atomic_files import check_apart
     from pointillist.cli.conditions import category_of, where_of
     from pointillist.cli.rewards import reward_of, told
     from pointillist.engine.cluster import check_engine
-    from pointillist.files import check_apart
-    from pointillist.models.drawing import Draw
-    from pointillist.models.headings import forms, headings
+    from pointillist.files.reading import read_table
+    from pointillist.files.writing import TableWriter
+    from pointillist.models.file_columns import forms, headings
     from pointillist.models.request import Request
     from pointillist.models.saving import load_model
-    from pointillist.points import TableWriter, read_table
     from pointillist.progress import Bar
+    from pointillist.queries.sampling import Draw
 
     check_engine(engine, address)
     check_apart(out, model, "the model")

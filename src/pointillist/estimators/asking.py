@@ -5,9 +5,9 @@ from typing import Any, Protocol
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from pointillist.models.drawing import Draw
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
+from pointillist.queries.sampling import Draw
 
 
 class Fitted(Protocol):

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 from pointillist.lazy import getter
 
 if TYPE_CHECKING:
-    from pointillist.models.conditional import Conditional
-    from pointillist.models.drawing import Draw
     from pointillist.models.fitting import fit, prepare
     from pointillist.models.hyperparameters import Hyperparameters
     from pointillist.models.request import Request
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
 __getattr__ = getter(
     __name__,
     {
-        "Conditional": "pointillist.models.conditional",
-        "Draw": "pointillist.models.drawing",
         "Hyperparameters": "pointillist.models.hyperparameters",
         "Request": "pointillist.models.request",
         "RowModel": "pointillist.models.row_model",
@@ -29,8 +25,6 @@ __getattr__ = getter(
 )
 
 __all__ = [
-    "Conditional",
-    "Draw",
     "Hyperparameters",
     "Request",
     "RowModel",

@@ -9,9 +9,9 @@ from jaxtyping import Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing
-from pointillist.points.labels import LONGEST_LABEL
-from pointillist.points.mixed import Cells
-from pointillist.points.names import free_name
+from pointillist.tables.labels import LONGEST_LABEL
+from pointillist.tables.names import free_name
+from pointillist.tables.table import Cells
 
 
 @dataclass(frozen=True, eq=False)

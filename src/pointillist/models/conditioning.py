@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.diffusion.restricted_sampling import Restriction
-from pointillist.diffusion.tokens import Tokens
-from pointillist.diffusion.twisting import Ranges
-from pointillist.points.allowed import Allowed, allowed
-from pointillist.points.conditions import Condition, Missing, OneOf
-from pointillist.points.token_codec import TokenCodec
+from pointillist.columns.allowed import Allowed, allowed
+from pointillist.diffusion.conditioning.restricted_sampling import Restriction
+from pointillist.diffusion.conditioning.twisting import Ranges
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.models.token_codec import TokenCodec
+from pointillist.tables.conditions import Condition, Missing, OneOf
 
 POPULATION, KEPT = 250, 50
 """Number of candidates of a draw, and of the rows that are kept of them."""

@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from pointillist.files import check_regular, checking, naming, write_whole
+from pointillist.atomic_files import check_regular, checking, naming, write_whole
 
 FORMAT = 19
 """Number of the format; files of other formats are refused."""

@@ -26,13 +26,13 @@ from pointillist.models.private import NOT_LEARNED, PrivateTraining, plan_privat
 from pointillist.models.private_columns import with_counted_columns
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.summary import Summary
+from pointillist.models.token_codec import TokenCodec
 from pointillist.models.training import train
 from pointillist.models.trials import tried
-from pointillist.points import Table
-from pointillist.points.keys import without_keys
-from pointillist.points.layout import Layout, check_finite, read_numbers
-from pointillist.points.mixed import MixedTable
-from pointillist.points.token_codec import TokenCodec
+from pointillist.tables.array_layout import Layout, check_finite, read_numbers
+from pointillist.tables.keys import without_keys
+from pointillist.tables.number_table import Table
+from pointillist.tables.table import MixedTable
 
 Reader = Callable[[Any], tuple[Layout, np.ndarray]]
 """Reads rows of numbers, finite, with their layout."""

@@ -9,25 +9,25 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing, is_number, is_whole, seed_of
+from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, GivenSampler
 from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
-from pointillist.diffusion.given_sampling import CentredSampler, GivenSampler
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, SCHEDULES, Schedule, linear
 from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
-from pointillist.engine.keys import HostStream, generator_of
+from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.conditioning import split
-from pointillist.models.given_numbers import column_values, known_of
+from pointillist.models.number_codec import NumberCodec
 from pointillist.models.number_conditions import in_ranges
+from pointillist.models.observed_numbers import column_values, known_of
 from pointillist.models.process import Drawing, Learned, Process
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
 from pointillist.models.units import InUnits
-from pointillist.points.layout import check_finite
-from pointillist.points.number_codec import NumberCodec
+from pointillist.tables.array_layout import check_finite
 
 _LABELS_AT_ONCE = 2**20
 

@@ -10,25 +10,25 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import seed_of
+from pointillist.columns.allowed import Allowed, check_given
+from pointillist.columns.covariance import principal_axes
+from pointillist.columns.table_encoder import TableEncoding
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
-from pointillist.diffusion.mixed_networks import MixedNetwork
-from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
-from pointillist.diffusion.restricted_sampling import RestrictedSampler
+from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
-from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
-from pointillist.diffusion.tokens import MANY, Tokens
+from pointillist.diffusion.tokens.masking import MANY, Tokens
+from pointillist.diffusion.tokens.mixed_networks import MixedNetwork
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
+from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
 from pointillist.engine.recipes import TokenArchitecture, Weights
+from pointillist.models.agreement import agreeing
 from pointillist.models.conditioning import allowed_cells, restriction_of, sizes, split
 from pointillist.models.process import Drawing, Learned, Process
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
-from pointillist.points.agreement import agreeing
-from pointillist.points.allowed import Allowed, check_given
-from pointillist.points.covariance import principal_axes
-from pointillist.points.encoding import TableEncoding
-from pointillist.points.mixed import Cells, cells_of
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.tables.table import Cells, cells_of
 
 _OF_NUMBERS = ("guidance_interval", "worse", *OF_REWARD, "sampler", "steps", "prior", "deterministic")
 """Parts of a request that only Gaussian diffusion has."""

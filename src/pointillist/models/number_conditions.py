@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import is_missing, is_number
-from pointillist.diffusion.ranged_sampling import POINTS, RangedSampler
+from pointillist.columns.codec import Span
+from pointillist.diffusion.conditioning.ranged_sampling import POINTS, RangedSampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.models.conditioning import ranges_of, sizes
+from pointillist.models.number_codec import NumberCodec
 from pointillist.models.process import Drawing
 from pointillist.models.request import OF_REWARD, Request
-from pointillist.points.codec import Span
-from pointillist.points.conditions import Between, Condition, OneOf, Present
-from pointillist.points.number_codec import NumberCodec
+from pointillist.tables.conditions import Between, Condition, OneOf, Present
 
 
 def in_ranges(

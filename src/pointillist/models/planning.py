@@ -11,31 +11,32 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import seed_of
+from pointillist.columns.covariance import covariance_of, principal_axes
+from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.table_encoder import SMALL, TableEncoding
+from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.losses import Objective
-from pointillist.diffusion.mixed_losses import MixedObjective
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, prior_kl
-from pointillist.diffusion.token_losses import TokenObjective
-from pointillist.diffusion.token_sampling import HIDDEN
+from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.token_losses import TokenObjective
+from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.models.classes import Classes, checked_labels
 from pointillist.models.container import description_of
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.hyperparameters import Hyperparameters, deciding, learning, parts_of, training_method
 from pointillist.models.masked import MaskedProcess
+from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data_to_learn
 from pointillist.models.row_model import RowModel
-from pointillist.points import TableScaling, column_range, rows_at
-from pointillist.points.column_code import ColumnCode
-from pointillist.points.covariance import covariance_of, principal_axes
-from pointillist.points.encoding import SMALL, TableEncoding
-from pointillist.points.frame_layout import FrameLayout
-from pointillist.points.headings import Headings
-from pointillist.points.layout import Layout
-from pointillist.points.mixed import Cells, MixedTable
-from pointillist.points.names import free_name
-from pointillist.points.number_codec import NumberCodec
-from pointillist.points.relations import relations
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.rules.relations import relations
+from pointillist.tables.array_layout import Layout
+from pointillist.tables.blocks import column_range, rows_at
+from pointillist.tables.frame_layout import FrameLayout
+from pointillist.tables.headings import Headings
+from pointillist.tables.names import free_name
+from pointillist.tables.table import Cells, MixedTable
 
 WIDTH, WIDTH_OF_TOKENS, WIDTH_WITH_GAPS = 96, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512

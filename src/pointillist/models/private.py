@@ -17,10 +17,15 @@ from jaxtyping import Float, Key
 from rich.console import Console
 
 from pointillist.arguments import seed_of
+from pointillist.columns.codec import Codec
+from pointillist.columns.domain import ColumnDomain, domain_of, moved_text
+from pointillist.columns.noisy_counts import column_of, counts_of
+from pointillist.columns.scaling import AffineScaling
+from pointillist.columns.table_encoder import TableEncoding
+from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.losses import Objective
-from pointillist.diffusion.token_losses import TokenObjective
-from pointillist.engine.keys import HostStream, Stream, generator_of, key_of
-from pointillist.engine.private import (
+from pointillist.diffusion.tokens.token_losses import TokenObjective
+from pointillist.engine.private_training import (
     ROWS_AT_ONCE,
     STEPS_PER_CALL,
     PrivateMethod,
@@ -29,27 +34,23 @@ from pointillist.engine.private import (
     start,
     with_bias,
 )
+from pointillist.engine.random_streams import HostStream, Stream, generator_of, key_of
 from pointillist.engine.recipes import AnyObjective, Method, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.guarantee import MARGIN, RELATION, Guarantee, check_accountant, gaussian_noise, noise_for
 from pointillist.models.hyperparameters import Hyperparameters, deciding
 from pointillist.models.masked import MaskedProcess
+from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan
 from pointillist.models.planning import check_label
 from pointillist.models.process import Process
-from pointillist.points import AffineScaling, TableScaling
-from pointillist.points.codec import Codec
-from pointillist.points.domain import ColumnDomain, domain_of, moved_text
-from pointillist.points.encoding import TableEncoding
-from pointillist.points.frame_layout import FrameLayout
-from pointillist.points.frames import table_of
-from pointillist.points.layout import read_numbers
-from pointillist.points.mixed import MixedTable, kind_of
-from pointillist.points.noisy_counts import column_of, counts_of
-from pointillist.points.number_codec import NumberCodec
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
 from pointillist.progress import Bar
+from pointillist.tables.array_layout import read_numbers
+from pointillist.tables.frame_layout import FrameLayout
+from pointillist.tables.frames import table_of
+from pointillist.tables.table import MixedTable, kind_of
 
 SHARE_OF_COUNT, SHARE_OF_COLUMNS = 0.05, 0.1
 """Share of ε that counts the rows, and share of the budget, in units of 1 / noise², that counts cells by column."""

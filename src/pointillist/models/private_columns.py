@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.diffusion.token_networks import TokenNetwork
-from pointillist.diffusion.token_sampling import TokenSampler
-from pointillist.engine.private import with_bias
+from pointillist.diffusion.tokens.token_networks import TokenNetwork
+from pointillist.diffusion.tokens.token_sampling import TokenSampler
+from pointillist.engine.private_training import with_bias
 from pointillist.engine.sampling import sample_rows
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.row_model import RowModel

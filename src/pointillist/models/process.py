@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.columns.codec import Codec, Ends, Given
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.engine.recipes import AnyArchitecture, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.request import Request
-from pointillist.points.codec import Codec, Ends, Given
 
 
 @dataclass(frozen=True)

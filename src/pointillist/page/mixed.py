@@ -7,21 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.diffusion.mixed_networks import LEVEL_FEATURES, MixedNetwork
-from pointillist.diffusion.mixed_sampling import POINTS, SCHEDULE
+from pointillist.columns.encoder import ColumnCode
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES
-from pointillist.diffusion.token_networks import TokenNetwork
-from pointillist.diffusion.tokens import FREQUENCIES_OF_GIVEN, WIDE, Tokens
+from pointillist.diffusion.tokens.masking import FREQUENCIES_OF_GIVEN, WIDE, Tokens
+from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES, MixedNetwork
+from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE
+from pointillist.diffusion.tokens.token_networks import TokenNetwork
 from pointillist.engine.weights import named
-from pointillist.models.headings import headings
+from pointillist.models.file_columns import headings
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.row_model import RowModel
+from pointillist.models.token_codec import TokenCodec
 from pointillist.page.numbers import RANGES, exact, limits
 from pointillist.page.parts import packed
 from pointillist.page.weights import weights_content
-from pointillist.points.column_code import ColumnCode
-from pointillist.points.mixed import kind_of
-from pointillist.points.token_codec import TokenCodec
+from pointillist.tables.table import kind_of
 
 CHUNK = 64
 """Rows that a worker draws at once: a block of its kernel."""

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import RandomState, is_number, is_whole
+from pointillist.atomic_files import check_place, write_whole
 from pointillist.estimators.asking import Fitted
 from pointillist.estimators.plotting.dots import Groups, add_legend, bins, draw_dots, draw_histogram
 from pointillist.estimators.plotting.rows import holds_integers, requested
 from pointillist.estimators.plotting.views import View, name_axes
-from pointillist.files import check_place, write_whole
-from pointillist.models.drawing import Walks
+from pointillist.queries.sampling import Walks
 
 N_SAMPLES = 2000
 """Number of rows by default."""

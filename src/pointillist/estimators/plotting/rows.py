@@ -7,11 +7,11 @@ from jaxtyping import Float
 
 from pointillist.arguments import RandomState, is_whole
 from pointillist.estimators.asking import Fitted, draw_of, fitted_model
+from pointillist.estimators.inputs import checked_rows
 from pointillist.estimators.plotting.dots import DATA, Groups, add_legend, bins, draw_dots, draw_histogram
 from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
-from pointillist.estimators.reading import checked_rows
-from pointillist.models.density import numbers_only
-from pointillist.models.drawing import Draw
+from pointillist.queries.density import numbers_only
+from pointillist.queries.sampling import Draw
 
 N_SAMPLES = 2000
 """Most rows that are drawn by default."""

@@ -1,0 +1,17 @@
+"""Tables of columns of any kind: arrays and data frames in and out, column names, missing cells, conditions."""
+
+from pointillist.tables.blocks import blocks, column_range, rows_at
+from pointillist.tables.labels import LONGEST_LABEL
+from pointillist.tables.number_table import LabelColumn, Table
+from pointillist.tables.table import Cells, MixedTable
+
+__all__ = [
+    "LONGEST_LABEL",
+    "Cells",
+    "LabelColumn",
+    "MixedTable",
+    "Table",
+    "blocks",
+    "column_range",
+    "rows_at",
+]
