@@ -34,7 +34,7 @@ from pointillist.columns import encoder
 from pointillist.columns.scaling import QuantileScaling
 from pointillist.evaluation import Evaluation, evaluate_tables
 from pointillist.models import planning
-from pointillist.tables.table import Cells, MixedTable, to_arrow
+from pointillist.tables.table import Column, MixedTable, to_arrow
 
 ROOT = Path(__file__).parent.parent
 SCORES = {
@@ -125,10 +125,10 @@ class Numbers:
             own, first = rows[:, first : first + width], first + width
             none = np.zeros(len(rows), bool)
             if isinstance(code, QuantileScaling):
-                out.append(Cells(code.inverse(own)[:, 0], none))
+                out.append(Column(code.inverse(own)[:, 0], none))
                 continue
             distance = (own**2).sum(axis=1)[:, None] - 2 * own @ code.T + (code**2).sum(axis=1)
-            out.append(Cells(distance.argmin(axis=1), none, cells.categories))
+            out.append(Column(distance.argmin(axis=1), none, cells.categories))
         return to_arrow(out, self.table.arrow.schema)
 
 

@@ -12,10 +12,10 @@ DOCS = Path(__file__).parents[1] / "docs"
 NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.ipynb"))
 
 
-PACKAGES = "columns", "datasets", "estimators", "evaluation", "files", "metrics", "models", "privacy", "queries", "tables"
+PACKAGES = ["columns", "datasets", "estimators", "evaluation", "files", "metrics", "models", "privacy", "queries"]
 
 
-@pytest.mark.parametrize("package", ["", *(f".{name}" for name in PACKAGES)])
+@pytest.mark.parametrize("package", ["", *(f".{name}" for name in [*PACKAGES, "tables"])])
 def test_every_public_name_is_in_the_reference(package):
     module = import_module(f"pointillist{package}")
     pages = "".join(page.read_text() for page in (DOCS / "reference/api").glob("*.md"))

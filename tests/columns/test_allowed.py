@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import norm
 
 from pointillist.columns.allowed import allowed
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.tables.conditions import Between, OneOf, between, missing, one_of, present
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 RNG = np.random.default_rng(0)
 N = 5000
@@ -20,7 +20,7 @@ WHOLE = np.zeros(N, bool)
 
 
 def code(values, is_missing=WHOLE, **options):
-    return ColumnCode.fit("x", Cells(np.asarray(values, float), is_missing), **options)
+    return ColumnEncoder.fit("x", Column(np.asarray(values, float), is_missing), **options)
 
 
 CONTINUOUS = code(RNG.normal(10, 3, N))
@@ -30,8 +30,8 @@ MANY = code(RNG.integers(0, 1000, N))
 SPIKED = code(np.where(RNG.random(N) < 0.3, 0.0, RNG.gamma(3, 20, N)), RNG.random(N) < 0.1)
 BY_INTERVALS = code(RNG.gamma(3, 20, N), share=0.0)
 DATE, DAY = datetime(2020, 1, 1, tzinfo=UTC), 86_400
-DAYS = ColumnCode.fit("x", Cells(DATE.timestamp() + DAY * RNG.integers(0, 900, N), WHOLE, is_date=True))
-TEXTS = ColumnCode.fit("x", Cells(RNG.integers(0, 3, N), RNG.random(N) < 0.2, ("Lyon", "Nice", "Paris")))
+DAYS = ColumnEncoder.fit("x", Column(DATE.timestamp() + DAY * RNG.integers(0, 900, N), WHOLE, is_date=True))
+TEXTS = ColumnEncoder.fit("x", Column(RNG.integers(0, 3, N), RNG.random(N) < 0.2, ("Lyon", "Nice", "Paris")))
 DOUBLE = pa.float64()
 
 

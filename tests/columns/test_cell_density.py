@@ -5,24 +5,24 @@ import pytest
 from scipy.stats import norm
 
 from pointillist.columns.cell_density import has_wide_cells, measured
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.tables.calendar_dates import dates_before
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 RNG = np.random.default_rng(0)
 
 
 def numbers(values):
-    return Cells(np.asarray(values, float), np.isnan(np.asarray(values, float)))
+    return Column(np.asarray(values, float), np.isnan(np.asarray(values, float)))
 
 
 def fitted(values, share=1.0):
-    return ColumnCode.fit("x", numbers(values), share=share)
+    return ColumnEncoder.fit("x", numbers(values), share=share)
 
 
 def at(code, values, place=0.5):
     cells = numbers(values)
-    return measured(code, Cells(np.nan_to_num(cells.values), cells.is_missing), np.full(len(values), place))
+    return measured(code, Column(np.nan_to_num(cells.values), cells.is_missing), np.full(len(values), place))
 
 
 def between(code):
@@ -106,8 +106,8 @@ def rounded(kind, n):
 @pytest.mark.parametrize("kind", ["integer", "date", "date as integer", "1 decimal", "2 decimals", "with zeros"])
 def test_the_cells_of_a_grid_sum_to_one_whether_values_repeat_or_not(kind, n, share):
     values, unit, is_date = rounded(kind, n)
-    cells = Cells(values, np.zeros(n, bool), None, is_date)
-    code = ColumnCode.fit("x", cells, share=share)
+    cells = Column(values, np.zeros(n, bool), None, is_date)
+    code = ColumnEncoder.fit("x", cells, share=share)
     low, high = np.round(values.min() / unit), np.round(values.max() / unit)
     grid = np.round(np.arange(2 * low - high, 2 * high - low + 1) * unit, 2)
     if code.is_calendar:
@@ -118,7 +118,7 @@ def test_the_cells_of_a_grid_sum_to_one_whether_values_repeat_or_not(kind, n, sh
     density = np.zeros(len(grid))
     places = (np.arange(8) + 0.5) / 8 if has_wide_cells(code) else [0.5]
     for place in places:
-        own = measured(code, Cells(grid, np.zeros(len(grid), bool)), np.full(len(grid), place))
+        own = measured(code, Column(grid, np.zeros(len(grid), bool)), np.full(len(grid), place))
         of_score = (own.tokens >= len(code.atoms)) & (code.scores is not None and not code.has_intervals)
         normal = np.where(of_score, norm.pdf(own.scores), 1.0)
         density += shares[own.tokens.astype(int)] * np.exp(own.log_factors) * normal / len(places)
@@ -160,22 +160,22 @@ def test_what_a_column_cannot_hold_has_no_mass():
     own = at(some, [2.0, np.nan])
     assert own.log_factors.tolist() == [0, 0] and own.tokens[1] == some.n_values
     assert at(fitted(RNG.choice([1.0, 2.0, 3.0], 200)), [np.nan]).log_factors == -np.inf
-    labels = ColumnCode.fit("x", numbers(RNG.choice([1.0, 2.0, 5.0], 200)), is_category=True)
+    labels = ColumnEncoder.fit("x", numbers(RNG.choice([1.0, 2.0, 5.0], 200)), is_category=True)
     assert at(labels, [2.0, 3.0]).log_factors.tolist() == [0, -np.inf]
 
 
 def test_the_rarest_category_stands_for_new_ones_too():
-    words = Cells(np.array([0, 1, 2]), np.zeros(3, bool), ("b", "a", "new"))
-    code = ColumnCode.fit("x", Cells(np.array([0, 1, 1]), np.zeros(3, bool), ("a", "b")))
+    words = Column(np.array([0, 1, 2]), np.zeros(3, bool), ("b", "a", "new"))
+    code = ColumnEncoder.fit("x", Column(np.array([0, 1, 1]), np.zeros(3, bool), ("a", "b")))
     own = measured(code, words, np.full(3, 0.5))
     assert own.tokens.tolist() == [1, 0, 0] and np.exp(own.log_factors) == pytest.approx([1, 0.5, 0.5])
 
 
 def test_a_saved_code_has_the_same_densities_and_damaged_counts_are_refused():
     code = fitted(RNG.negative_binomial(2, 0.05, 2000))
-    again = ColumnCode.from_json(code.to_json(), code.arrays)
+    again = ColumnEncoder.from_json(code.to_json(), code.arrays)
     asked = np.arange(-50.0, 300.0)
     assert np.array_equal(at(again, asked).log_factors, at(code, asked).log_factors)
     for counts in (code.counts[1:], 0 * code.counts, code.counts * np.nan):
         with pytest.raises(ValueError, match="counts of 'x' do not fit its values"):
-            ColumnCode.from_json(code.to_json(), [*code.arrays[:-1], counts])
+            ColumnEncoder.from_json(code.to_json(), [*code.arrays[:-1], counts])

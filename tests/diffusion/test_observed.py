@@ -11,7 +11,7 @@ from pointillist.diffusion.conditioning.observed_sampling import (
     CentredSampler,
     ColumnDensity,
     ColumnQuantiles,
-    GivenSampler,
+    ObservedSampler,
 )
 from pointillist.diffusion.conditioning.ranged_sampling import RangedSampler
 from pointillist.diffusion.conditioning.twisting import Ranges
@@ -22,11 +22,11 @@ from pointillist.diffusion.networks import ResidualMLP
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.schedules import alpha_sigma, cosine
 from pointillist.diffusion.solvers import DPMSolver2M
-from pointillist.diffusion.trajectories import Walk
+from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.sampling import sample_rows
-from pointillist.engine.trajectories import sample_walks
+from pointillist.engine.trajectories import sample_trajectories
 
 SCHEDULE = cosine(1000)
 MEAN, COVARIANCE = np.array([0.3, -0.2]), np.array([[1.0, 0.7], [0.7, 0.8]])
@@ -65,12 +65,12 @@ def test_rows_of_a_class_far_from_0_have_its_mean():
     rows = sample_rows(classes.denoiser(SCHEDULE), CentredSampler(solver), **options)
     assert rows.astype(float).mean() == pytest.approx(3.0, abs=4 * 0.7 / 1000**0.5)
     assert rows.astype(float).std() == pytest.approx(0.7, abs=4 * 0.7 / 2000**0.5)
-    walk = CentredSampler(Walk(solver, np.array([0, 30])))
-    np.testing.assert_allclose(sample_walks(classes.denoiser(SCHEDULE), walk, **options)[-1], rows, atol=1e-4)
+    walk = CentredSampler(TrajectorySampler(solver, np.array([0, 30])))
+    np.testing.assert_allclose(sample_trajectories(classes.denoiser(SCHEDULE), walk, **options)[-1], rows, atol=1e-4)
 
 
 def test_rows_have_the_conditional_distribution():
-    sampler = GivenSampler(DPMSolver2M(SCHEDULE, 60))
+    sampler = ObservedSampler(DPMSolver2M(SCHEDULE, 60))
     rows = sample_rows(Normal(), sampler, columns=2, n_rows=2000, seed=0, prior=ROW[None]).astype(float)
     assert (rows[:, 1] == np.float32(GIVEN)).all()
     assert rows[:, 0].mean() == pytest.approx(DISTRIBUTION.mean(), abs=4 * DISTRIBUTION.std() / 2000**0.5)
@@ -79,8 +79,8 @@ def test_rows_have_the_conditional_distribution():
 
 def test_rows_in_ranges_have_the_truncated_conditional_distribution():
     ranges = Ranges((0,), np.array([[DISTRIBUTION.ppf(0.9)]], np.float32), np.array([[np.inf]], np.float32))
-    sampler = GivenSampler(RangedSampler(250, 50, ranges, SCHEDULE, 60))
-    assert (sampler.rows_per_draw, sampler.width, sampler.n_notes) == (50, 250, 2)
+    sampler = ObservedSampler(RangedSampler(250, 50, ranges, SCHEDULE, 60))
+    assert (sampler.rows_per_draw, sampler.width, sampler.n_diagnostics) == (50, 250, 2)
     rows = sample_rows(Normal(), sampler, columns=4, n_rows=2000, seed=0, prior=ROW[None]).astype(float)
     assert (rows[:, 1] == np.float32(GIVEN)).all() and (rows[:, 0] >= np.float32(DISTRIBUTION.ppf(0.9))).all()
     assert DISTRIBUTION.expect(lb=DISTRIBUTION.ppf(0.9), conditional=True) == pytest.approx(rows[:, 0].mean(), abs=0.03)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from pointillist.cli.table_options import print_types, read_for
-from pointillist.columns.table_encoder import TableEncoding
+from pointillist.columns.table_encoder import TableEncoder
 from pointillist.files.reading import read_any
 from pointillist.files.texts import typed
 from pointillist.files.writing import TableWriter
@@ -24,7 +24,7 @@ from pointillist.models.choosing import as_mixed
 from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.frame_layout import FrameLayout
 from pointillist.tables.frames import aligned
-from pointillist.tables.table import Cells, MixedTable, cells_in, cells_of, kind_of, to_arrow
+from pointillist.tables.table import Column, MixedTable, cells_in, cells_of, kind_of, to_arrow
 
 DAY = date(2024, 1, 1)
 WHOLE = {f"{sign}int{bits}": (0 if sign else -100, 100) for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -170,7 +170,7 @@ def tables(draw):
 
 def codec_of(X):
     table, kind, headings = as_mixed("masked", X)
-    return TokenCodec(FrameLayout.of(table, kind, headings), TableEncoding.fit(table)), table
+    return TokenCodec(FrameLayout.of(table, kind, headings), TableEncoder.fit(table)), table
 
 
 def types_of(X):
@@ -336,7 +336,7 @@ def test_digits_of_single_precision_and_of_decimals_are_seen(kind):
     column = decimals if kind == "decimal" else pa.array((hundredths / 100).astype(np.float32))
     table = MixedTable(pa.table({"x": column, "y": hundredths % 7}))
     assert np.array_equal(table.cells[0].values, hundredths / 100)
-    assert TableEncoding.fit(table).columns[0].decimals == 2
+    assert TableEncoder.fit(table).columns[0].decimals == 2
 
 
 NEW_YORK = pa.timestamp("us", "America/New_York")
@@ -367,9 +367,9 @@ def test_values_of_python_are_read_as_their_column_holds_them(value, kind, same)
 def test_decimals_have_the_digits_of_their_column_and_stay_in_its_range():
     values = np.array([0.1, 12345.67, -5e-7, 123456789.1])
     for kind in (pa.decimal128(38, 18), pa.decimal128(38, 9), pa.decimal128(12, 2)):
-        found = to_arrow([Cells(values, np.zeros(4, bool))], pa.schema([("x", kind)]))["x"].to_pylist()
+        found = to_arrow([Column(values, np.zeros(4, bool))], pa.schema([("x", kind)]))["x"].to_pylist()
         assert found == [round(Decimal(str(value)), kind.scale) for value in values]
-    beyond = to_arrow([Cells(np.array([1200.0, -1e9]), np.zeros(2, bool))], pa.schema([("x", pa.decimal128(5, 2))]))
+    beyond = to_arrow([Column(np.array([1200.0, -1e9]), np.zeros(2, bool))], pa.schema([("x", pa.decimal128(5, 2))]))
     assert beyond["x"].to_pylist() == [Decimal("999.99"), Decimal("-999.99")]
     with pytest.raises(ValueError, match="at most 15 digits"):
         cells_of("x", [Decimal("1234567890123.45678")], pa.decimal128(38, 18))

@@ -15,7 +15,7 @@ from pyarrow import csv, parquet
 
 from contracts import concrete
 from pointillist.columns.codec import Codec
-from pointillist.columns.table_encoder import TableEncoding
+from pointillist.columns.table_encoder import TableEncoder
 from pointillist.columns.table_scaling import SCALINGS, TableScaling
 from pointillist.files.writing import TableWriter
 from pointillist.models.number_codec import NumberCodec
@@ -23,7 +23,7 @@ from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.array_layout import Layout, read_numbers
 from pointillist.tables.frame_layout import KINDS, FrameLayout
 from pointillist.tables.frames import table_of
-from pointillist.tables.table import Cells, MixedTable
+from pointillist.tables.table import Column, MixedTable
 
 N = 1500
 RNG = np.random.default_rng(0)
@@ -109,7 +109,7 @@ def tokens(X):
         return [encoded, encoded]
 
     table, kind, headings = table_of(X)
-    encoding = TableEncoding.fit(table)
+    encoding = TableEncoder.fit(table)
     # Of single precision.
     return Case(TokenCodec(FrameLayout.of(table, kind, headings), encoding), X, read, rebuild, around, 1e-5)
 
@@ -310,7 +310,7 @@ def test_given_cells_come_back_as_they_are(case):
     codec, part, table = case.codec, slice(300, 500), mixed(case.given)
     drawn = case.drawn()[part]
     for place, (name, own) in enumerate(zip(codec.names, table.cells, strict=True)):
-        backwards = Cells(own.values[::-1], own.is_missing[::-1], own.categories)
+        backwards = Column(own.values[::-1], own.is_missing[::-1], own.categories)
         wanted = plain(table.arrow.column(place))[::-1]
         for given, expected in ((backwards, wanted[part]), (backwards.part(slice(0, 1), 1), [wanted[0]] * 200)):
             assert plain(codec.columns(codec.decode(drawn, {name: given}, part))[place]) == expected

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pointillist import Diffusion
-from pointillist.columns.table_encoder import TableEncoding
+from pointillist.columns.table_encoder import TableEncoder
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.tokens.masking import MANY, RANK_OF_NARROW, Tokens
 from pointillist.diffusion.tokens.mixed_losses import MixedObjective
@@ -56,7 +56,7 @@ def names(n):
 
 def test_a_table_of_many_names_has_factored_layers_in_training_alone():
     frame = names(MANY)
-    encoding = TableEncoding.fit(MixedTable(pa.Table.from_pandas(frame)))
+    encoding = TableEncoder.fit(MixedTable(pa.Table.from_pandas(frame)))
     parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
     for options, is_factored in (
         ({"has_ranks": True}, True),
@@ -73,6 +73,6 @@ def test_a_table_of_many_names_has_factored_layers_in_training_alone():
 
 
 def test_a_table_of_fewer_names_has_whole_layers():
-    encoding = TableEncoding.fit(MixedTable(pa.Table.from_pandas(names(200))))
+    encoding = TableEncoder.fit(MixedTable(pa.Table.from_pandas(names(200))))
     parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
     assert not MaskedProcess.of(parameters, encoding, has_ranks=True).architecture.is_factored

@@ -7,7 +7,7 @@ import pytest
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion, between, one_of, present
 from pointillist.columns.allowed import allowed
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.page import mixed, numbers
 
 DRAWN = """async ([asked, where, given]) => {
@@ -213,7 +213,7 @@ def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, mixed_model, page
 @IN_CHROMIUM
 def test_dates_that_are_integers_are_rounded_as_in_python(mixed_model, page_of):
     values = np.random.default_rng(0).uniform(20231130, 20250105, 3000)
-    code = ColumnCode("day", None, np.empty(0), None, False, 0, is_calendar=True)
+    code = ColumnEncoder("day", None, np.empty(0), None, False, 0, is_calendar=True)
     script = """(values) => {
       const column = { is_calendar: true, n_values: 1, atoms: [] };
       pointillist.mixed.decoder(column);

@@ -8,7 +8,7 @@ from pointillist.rules.functions import FUNCTIONS
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.relation import Relation
 from pointillist.rules.relations import relations, restored
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 N = 1000
 
@@ -136,14 +136,14 @@ def test_a_column_decides_others_though_some_are_functions_of_each_other(rng):
     lengths, route = rng.integers(100, 3000, 60), rng.integers(0, 60, N)
     lengths[1] = lengths[0]
     miles, names = lengths[route].astype(float), tuple(f"R{i}" for i in range(60))
-    data = [Cells(route, np.zeros(N, bool), names), cells(np.round(1.609344 * miles, 1)), cells(miles)]
+    data = [Column(route, np.zeros(N, bool), names), cells(np.round(1.609344 * miles, 1)), cells(miles)]
     codes = codes_of(data)
     found = relations(data, codes)
     assert {each.text("abc") for each in found} >= {"a decides c"}
     (own,) = [each for each in found if getattr(each, "factors", ())]
     assert (own.column, own.terms) == (1, (2,)) and own.factors == (pytest.approx(1.609344, rel=1e-5),)
     assert not any(isinstance(each, Lookup) and each.column == 1 for each in found)
-    mixed = [Cells(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    mixed = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     back = restored(mixed, codes, found, np.zeros((N, 3), bool))
     np.testing.assert_array_equal(back[2].values, lengths[back[0].values.astype(int)])
     np.testing.assert_allclose(back[1].values, 1.609344 * back[2].values, atol=0.0501)

@@ -10,7 +10,7 @@ from test_relations import codes_of
 from pointillist import Diffusion, one_of
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.relations import relations, restored
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 N = 2000
 CITIES = ("Bonn", "Brno", "Bristol", "Cork", "Metz")
@@ -18,7 +18,7 @@ COUNTRY_OF, CODE_OF = np.array([0, 1, 3, 2, 1]), np.array([40.0, 10.0, 20.0, 50.
 
 
 def cells(values, categories=None):
-    return Cells(np.asarray(values, float), np.zeros(len(values), bool), categories)
+    return Column(np.asarray(values, float), np.zeros(len(values), bool), categories)
 
 
 def places(rng, n=N):
@@ -51,7 +51,7 @@ def test_what_decides_nothing(rng, change):
     if change == "one row":
         columns[0].values[7], columns[2].values[9] = (columns[0].values[7] + 1) % 4, 10 + columns[2].values[9] % 50
     elif change == "missing":
-        columns = [Cells(each.values, rng.random(N) < 0.1, each.categories) for each in columns]
+        columns = [Column(each.values, rng.random(N) < 0.1, each.categories) for each in columns]
     elif change == "many values":
         # A name for every three rows.
         names = tuple(f"n{i}" for i in range(N // 3 + 1))
@@ -72,7 +72,7 @@ def test_a_rare_flag_of_a_few_days_is_decided_by_the_day(rng):
 def test_rows_are_decided_again(rng):
     data = places(rng)
     (found,) = found_in(data)
-    rows = [Cells(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     country, city, code = (each.values for each in rows[:3])
     free = np.zeros((N, 5), bool)
     own = [each.values for each in restored(rows, codes_of(data), (found,), free)]
@@ -125,7 +125,7 @@ def test_chains_of_what_decides_what(rng, order, fixed):
     data = [all_columns[i] for i in order]
     (found,) = found_in(data)
     assert {order[place] for place in found.terms} == {1, 2} and order[found.column] == 0
-    rows = [Cells(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     is_fixed = np.zeros((N, 3), bool)
     if fixed is not None:
         is_fixed[:, fixed] = True
@@ -141,7 +141,7 @@ def test_orders_hold_beside_lookups(rng):
     data = [cells(item, tuple("abcdef")), cells(price), cells(np.round(price * rng.uniform(0.3, 1, N), 2))]
     found = found_in(data)
     assert len(found) == 2
-    rows = [Cells(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     own = [each.values for each in restored(rows, codes_of(data), found, np.zeros((N, 3), bool))]
     np.testing.assert_array_equal(own[1], np.array([10.0, 30, 20, 80, 5, 60])[own[0].astype(int)])
     assert (own[2] <= own[1]).all()
@@ -154,7 +154,7 @@ def test_what_a_sum_decides_is_followed(rng):
     found = found_in(data)
     (table,) = [each for each in found if isinstance(each, Lookup)]
     assert (table.column, table.terms, table.is_followed) == (3, (0,), True)
-    rows = [Cells(rng.permutation(each.values), each.is_missing) for each in data]
+    rows = [Column(rng.permutation(each.values), each.is_missing) for each in data]
     own = [each.values for each in restored(rows, codes_of(data), found, np.zeros((N, 4), bool))]
     np.testing.assert_array_equal(own[3], own[1] + own[2])
     np.testing.assert_array_equal(own[0], own[3] // 20)
@@ -166,7 +166,7 @@ def test_labels_never_move(rng):
     found = relations(data, codes_of(data), (), "2")
     # The code would be looked up by the city, before which it is not.
     assert [(each.column, each.terms, each.is_followed) for each in found] == [(2, (0, 1), True)]
-    rows = [Cells(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
     back = restored(rows, codes_of(data), found, np.zeros((N, 5), bool))
     np.testing.assert_array_equal(back[2].values, rows[2].values)
     assert not broken(found, back)[0].any()

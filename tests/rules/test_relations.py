@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.rules.number_range import NumberRange
 from pointillist.rules.relation import Relation
 from pointillist.rules.relations import broken, relations, restored
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 N = 1000
 
 
 def cells(values, missing=None):
-    return Cells(np.asarray(values, float), np.zeros(len(values), bool) if missing is None else missing)
+    return Column(np.asarray(values, float), np.zeros(len(values), bool) if missing is None else missing)
 
 
 def codes_of(columns):
-    return [ColumnCode.fit(str(i), column) for i, column in enumerate(columns)]
+    return [ColumnEncoder.fit(str(i), column) for i, column in enumerate(columns)]
 
 
 def of(*columns):
@@ -174,7 +174,7 @@ def test_what_ranges_do_not_allow(rng):
 def test_dates_are_compared_with_dates_alone(rng):
     days = rng.integers(0, 1000, (2, N)).astype(float)
     first, last = days.min(axis=0), days.max(axis=0)
-    dates = [Cells(column, np.zeros(N, bool), is_date=True) for column in (first, last)]
+    dates = [Column(column, np.zeros(N, bool), is_date=True) for column in (first, last)]
     found = of(*dates, cells(last + rng.integers(0, 9, N)))
     assert [(relation.terms, relation.column) for relation in found] == [((0,), 1)]
 
@@ -226,8 +226,8 @@ def test_relations_that_cannot_be(content):
 
 def test_relations_are_of_numbers():
     codes = [
-        ColumnCode.fit("number", cells([1, 2])),
-        ColumnCode.fit("text", Cells(np.array([0, 1]), np.zeros(2, bool), ("a", "b"))),
+        ColumnEncoder.fit("number", cells([1, 2])),
+        ColumnEncoder.fit("text", Column(np.array([0, 1]), np.zeros(2, bool), ("a", "b"))),
     ]
     Relation(0, (2,), (1.0,)).check([*codes, codes[0]])
     with pytest.raises(ValueError, match="'text' has categories"):

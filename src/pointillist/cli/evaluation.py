@@ -35,7 +35,8 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")] = False,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the columns that differ most, singly and in pairs.")
+        Path | None,
+        typer.Option(metavar="FILE.png", help="SamplingRun the columns that differ most, singly and in pairs."),
     ] = None,
     check: Annotated[
         bool,
@@ -191,14 +192,14 @@ def _drawn(model: "RowModel", n: int, seed: int) -> "MixedTable | Table":
     from pointillist.models.request import Request
     from pointillist.models.token_codec import TokenCodec
     from pointillist.progress import Bar
-    from pointillist.queries.sampling import Draw
+    from pointillist.queries.sampling import SamplingRun
     from pointillist.tables.number_table import LabelColumn, Table
     from pointillist.tables.table import MixedTable
 
     codec, classes = model.codec, model.classes
     request = Request(n, return_labels=classes is not None, variance=model.asked["variance"], random_state=seed)
     with Bar(Console(stderr=True), n) as bar:
-        drawn, labels = Draw(model, request).rows(bar.advance)
+        drawn, labels = SamplingRun(model, request).rows(bar.advance)
     if isinstance(codec, TokenCodec):
         table = drawn.rename_columns([str(name) for name in codec.names])
         if model.label_place is not None and classes is not None and classes.column is not None:

@@ -285,7 +285,7 @@ def sample(
     from pointillist.models.request import Request
     from pointillist.models.saving import load_model
     from pointillist.progress import Bar
-    from pointillist.queries.sampling import Draw
+    from pointillist.queries.sampling import SamplingRun
 
     check_engine(engine, address)
     check_apart(out, model, "the model")
@@ -322,7 +322,7 @@ def sample(
         variance=fitted.asked["variance"],
         random_state=seed,
     )
-    draw = Draw(fitted, request)
+    draw = SamplingRun(fitted, request)
     console = Console(stderr=True)
     failing = nullcontext() if reward is None else told(reward)
     written = TableWriter(out, *headings(fitted), n_rows, forms(fitted))

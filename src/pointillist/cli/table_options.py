@@ -213,11 +213,11 @@ def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str]
 def _shown(value: float, kind: Any) -> str:
     import pyarrow as pa
 
-    from pointillist.tables.table import Cells, to_arrow
+    from pointillist.tables.table import Column, to_arrow
 
     if kind_of(kind) != "date":
         return f"{value:g}"
-    cell = to_arrow([Cells(np.array([value]), np.array([False]))], pa.schema([("x", kind)]))[0][0]
+    cell = to_arrow([Column(np.array([value]), np.array([False]))], pa.schema([("x", kind)]))[0][0]
     try:
         return str(cell.as_py())
     except (OverflowError, ValueError):

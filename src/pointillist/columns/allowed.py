@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 
 from pointillist.arguments import is_missing
 from pointillist.columns.codec import Span
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.tables.conditions import Between, Condition, Missing, OneOf, Present
 from pointillist.tables.number_table import listed
-from pointillist.tables.table import Cells, cells_of, kind_of, to_arrow
+from pointillist.tables.table import Column, cells_of, kind_of, to_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +52,7 @@ class Allowed:
 
 
 def allowed(
-    code: ColumnCode, kind: "pa.DataType | None", condition: Condition, order: tuple[Any, ...] | None = None
+    code: ColumnEncoder, kind: "pa.DataType | None", condition: Condition, order: tuple[Any, ...] | None = None
 ) -> Allowed:
     """Returns what a condition allows in a column.
 
@@ -101,17 +101,19 @@ def _end(name: Any, value: Any, kind: "pa.DataType | None") -> float:
     return float(_cells(name, [value], kind).values[0])
 
 
-def _cells(name: Any, values: Sequence[Any], kind: "pa.DataType | None") -> Cells:
+def _cells(name: Any, values: Sequence[Any], kind: "pa.DataType | None") -> Column:
     if kind is not None:
         # An end of a range of integers may be a fraction.
         if kind_of(kind) == "whole" and all(isinstance(v, int | float | np.number) for v in values):
-            return Cells(np.asarray(values, np.float64), np.zeros(len(values), bool))
+            return Column(np.asarray(values, np.float64), np.zeros(len(values), bool))
         return cells_of(name, values, kind)
     known = tuple(dict.fromkeys(values))
-    return Cells(np.array([known.index(value) for value in values]), np.zeros(len(values), bool), known)
+    return Column(np.array([known.index(value) for value in values]), np.zeros(len(values), bool), known)
 
 
-def _of_values(code: ColumnCode, cells: Cells, condition: OneOf) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+def _of_values(
+    code: ColumnEncoder, cells: Column, condition: OneOf
+) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """Values of the token, and ranges of scores, that hold given values."""
     if code.categories is not None:
         slots = np.unique(code.encode(cells)[0].astype(int))
@@ -131,7 +133,7 @@ def _outermost(slots: Int[np.ndarray, " p"]) -> tuple[float, float]:
     return (float(slots.min()), float(slots.max())) if len(slots) else _WHOLE
 
 
-def _of_order(code: ColumnCode, condition: Between, order: tuple[Any, ...] | None) -> np.ndarray:
+def _of_order(code: ColumnEncoder, condition: Between, order: tuple[Any, ...] | None) -> np.ndarray:
     """Values of the token that stand for categories from one to another."""
     if order is None:
         raise ValueError(
@@ -149,7 +151,7 @@ def _of_order(code: ColumnCode, condition: Between, order: tuple[Any, ...] | Non
     return np.array([i for i, each in enumerate(code.categories) if low <= order.index(each) <= high], int)
 
 
-def _of_ends(code: ColumnCode, low: float, high: float) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+def _of_ends(code: ColumnEncoder, low: float, high: float) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """Values of the token, and a range of scores, from a lowest to a highest number."""
     low, high = (code.bounded(np.array([end]), sign).item() for end, sign in ((low, 1.0), (high, -1.0)))
     slots = np.flatnonzero((code.atoms >= low) & (code.atoms <= high))
@@ -159,7 +161,7 @@ def _of_ends(code: ColumnCode, low: float, high: float) -> tuple[np.ndarray, np.
     return np.append(slots, np.arange(len(code.atoms), code.n_values)), np.array([span]), (low, high)
 
 
-def _in_pieces(code: ColumnCode, text: str, slots: np.ndarray, ranges: np.ndarray, ends: Span) -> Allowed:
+def _in_pieces(code: ColumnEncoder, text: str, slots: np.ndarray, ranges: np.ndarray, ends: Span) -> Allowed:
     first = len(code.atoms)
     if not code.has_intervals:
         return Allowed(code.name, text, slots, np.zeros(len(slots)), np.ones(len(slots)), ranges, ends)
@@ -180,14 +182,14 @@ def _in_pieces(code: ColumnCode, text: str, slots: np.ndarray, ranges: np.ndarra
     return Allowed(code.name, text, parts[:, 0].astype(int), parts[:, 1], parts[:, 2], np.empty((0, 2)), ends)
 
 
-def _span(code: ColumnCode, kind: Any) -> str:
+def _span(code: ColumnEncoder, kind: Any) -> str:
     if code.categories is not None or kind is None:
         return ""
     low, high = (text_of(code, kind, end) for end in code.ends)
     return f"; its values go from {low} to {high}"
 
 
-def check_given(code: ColumnCode, kind: "pa.DataType | None", cells: Cells) -> None:
+def check_given(code: ColumnEncoder, kind: "pa.DataType | None", cells: Column) -> None:
     """Raises a ValueError if a given number lies beyond the range of the training rows."""
     if code.categories is not None:
         return
@@ -198,7 +200,7 @@ def check_given(code: ColumnCode, kind: "pa.DataType | None", cells: Cells) -> N
         raise ValueError(f"column {code.name!r}: no training row is {value}{_span(code, kind)}")
 
 
-def text_of(code: ColumnCode, kind: "pa.DataType | None", value: float) -> str:
+def text_of(code: ColumnEncoder, kind: "pa.DataType | None", value: float) -> str:
     """Returns a column's number, or the category with that index, as text for a message."""
     if code.categories is not None:
         return str(code.categories[int(value)])
@@ -207,4 +209,4 @@ def text_of(code: ColumnCode, kind: "pa.DataType | None", value: float) -> str:
         return f"{rounded:.6g}" if code.decimals is None else f"{rounded:.15g}"
     import pyarrow as pa
 
-    return str(to_arrow([Cells(np.array([rounded]), np.zeros(1, bool))], pa.schema([("", kind)]))[0][0])
+    return str(to_arrow([Column(np.array([rounded]), np.zeros(1, bool))], pa.schema([("", kind)]))[0][0])

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.scores import NormalScores, nearest_index
 from pointillist.tables.calendar_dates import day_numbers
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 
@@ -53,7 +53,7 @@ class Measured:
     log_factors: Float[np.ndarray, " n"]
 
 
-def has_wide_cells(code: ColumnCode) -> bool:
+def has_wide_cells(code: ColumnEncoder) -> bool:
     """Whether a cell of the column's grid covers a range of scores so wide that a density is averaged over it."""
     scores = code.scores
     if scores is None or code.has_intervals:
@@ -65,7 +65,7 @@ def has_wide_cells(code: ColumnCode) -> bool:
     return bool((high - low).max() > _WIDE)
 
 
-def measured(code: ColumnCode, cells: Cells, places: Float[np.ndarray, " n"]) -> Measured:
+def measured(code: ColumnEncoder, cells: Column, places: Float[np.ndarray, " n"]) -> Measured:
     """Measures the cells of a column.
 
     Args:
@@ -95,7 +95,9 @@ def measured(code: ColumnCode, cells: Cells, places: Float[np.ndarray, " n"]) ->
     return Measured(tokens, scores, factors)
 
 
-def _of_discrete(code: ColumnCode, values: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _of_discrete(
+    code: ColumnEncoder, values: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute tokens, scores and log-factors of the numbers of a discrete column."""
     from scipy.special import ndtri
 
@@ -116,7 +118,7 @@ def _of_discrete(code: ColumnCode, values: np.ndarray, places: np.ndarray) -> tu
 
 
 def _of_continuous(
-    code: ColumnCode, values: np.ndarray, places: np.ndarray
+    code: ColumnEncoder, values: np.ndarray, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute tokens, scores and log-factors of the numbers of a continuous column, with or without point masses."""
     scores, values = code.scores, code.rounded(values)
@@ -135,7 +137,7 @@ def _of_continuous(
 
 
 def _of_scores(
-    code: ColumnCode, scores: NormalScores, z: np.ndarray, log_share: np.ndarray
+    code: ColumnEncoder, scores: NormalScores, z: np.ndarray, log_share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute tokens, scores and log-factors of cells from a score in each and the log of each cell's probability."""
     from scipy.special import ndtr
@@ -160,7 +162,7 @@ def _of_range(low: np.ndarray, high: np.ndarray, places: np.ndarray) -> tuple[np
     return log_share, sign * z
 
 
-def _smoothed(code: ColumnCode, seen: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _smoothed(code: ColumnEncoder, seen: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the index of the nearest seen value, and the log-density of each value given that nearest one.
 
     A seen value with c training rows gives 1 / (c + 1) of its probability to the unseen cells nearest to it, by
@@ -194,7 +196,7 @@ def _smoothed(code: ColumnCode, seen: np.ndarray, values: np.ndarray) -> tuple[n
     return nearest, factor - _log_width(code, unit)
 
 
-def _log_width(code: ColumnCode, unit: float) -> float:
+def _log_width(code: ColumnEncoder, unit: float) -> float:
     """Return the log-width of a grid cell in the units of the table; 0 for dates, whose unit is a step."""
     return 0.0 if code.step else float(np.log(unit))
 

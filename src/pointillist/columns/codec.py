@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
-Given = Mapping[Any, Cells]
+Observed = Mapping[Any, Column]
 """Cells that are given rather than drawn, by column: one for all rows, or one per row."""
 
 
@@ -58,7 +58,9 @@ class Codec(ABC):
         """Converts rows of numbers to what the network sees, float32."""
 
     @abstractmethod
-    def decode(self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends | None = None) -> Any:
+    def decode(
+        self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends | None = None
+    ) -> Any:
         """Converts drawn values to rows.
 
         Args:

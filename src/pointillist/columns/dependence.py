@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 _ROWS = 5000
 _MOST_VALUES, _FEW = 64, 32
@@ -14,7 +14,7 @@ _FEWEST_SHARED, _ROWS_A_FEATURE = 30, 4
 """Fewest rows that two columns with gaps share for one to explain the other, and fewest for each feature."""
 
 
-def explained(columns: Sequence[Cells]) -> Float[np.ndarray, " d"]:
+def explained(columns: Sequence[Column]) -> Float[np.ndarray, " d"]:
     """Share of the variance of each column's normal scores that a linear regression on the other columns explains.
 
     Categories enter as one column per value, unless they have more than 64; numbers by their scores and, unless they

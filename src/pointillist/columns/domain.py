@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.columns.scores import NormalScores
-from pointillist.tables.table import Cells, cells_of, kind_of
+from pointillist.tables.table import Column, cells_of, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +58,7 @@ class ColumnDomain:
             raise ValueError(f"domain of {name!r} has no value")
         return cls(name, known, is_range, None in values)
 
-    def cells(self, cells: Cells, kind: "pa.DataType") -> tuple[Cells, int]:
+    def cells(self, cells: Column, kind: "pa.DataType") -> tuple[Column, int]:
         """Moves the cells of a column into its domain, each by itself; returns how many were moved.
 
         A number goes to the nearest value or end, and any other value, or a missing cell that may not be, to the first.
@@ -71,7 +71,7 @@ class ColumnDomain:
             found = np.array([places.get(value, -1) for value in cells.categories or ()] or [0])
             values = found[np.where(cells.is_missing, 0, cells.values).astype(np.int64)]
             moved = lost | (~cells.is_missing & (values < 0))
-            return Cells(np.where(moved, 0, values), is_missing, own.categories), int(moved.sum())
+            return Column(np.where(moved, 0, values), is_missing, own.categories), int(moved.sum())
         known = np.sort(own.values)
         values = np.where(cells.is_missing, known[0], cells.values)
         inside = np.clip(values, known[0], known[-1])
@@ -80,9 +80,9 @@ class ColumnDomain:
             left, right = right - 1, np.minimum(right, len(known) - 1)
             inside = np.where(inside - known[left] <= known[right] - inside, known[left], known[right])
         moved = lost | (inside != values)
-        return Cells(inside, is_missing, None, cells.is_date), int(moved.sum())
+        return Column(inside, is_missing, None, cells.is_date), int(moved.sum())
 
-    def _own_cells(self, kind: "pa.DataType") -> Cells:
+    def _own_cells(self, kind: "pa.DataType") -> Column:
         """The values as cells; dates may be text, as they are in JSON."""
         import pyarrow as pa
 
@@ -104,7 +104,7 @@ class ColumnDomain:
         kind: "pa.DataType",
         spikes: Sequence[float] | Float[np.ndarray, " a"] = (),
         edges: Float[np.ndarray, " e"] | None = None,
-    ) -> ColumnCode:
+    ) -> ColumnEncoder:
         """Makes the code of the column from what is public, and perhaps from what is known of a range with noise.
 
         Args:
@@ -116,13 +116,15 @@ class ColumnDomain:
         own = self._own_cells(kind)
         none = np.empty(0)
         if own.categories is not None:
-            return ColumnCode(self.name, own.categories, none, None, self.has_missing, None)
+            return ColumnEncoder(self.name, own.categories, none, None, self.has_missing, None)
         low, high = float(own.values.min()), float(own.values.max())
         is_whole = kind_of(kind) in ("whole", "date")
         decimals, step = (0 if is_whole else None), int(kind_of(kind) == "date")
         if not self.is_range or (is_whole and high - low < MOST_WHOLE):
             atoms = np.sort(own.values) if not self.is_range else np.arange(low, high + 1)
-            return ColumnCode(self.name, None, atoms, None, self.has_missing, decimals, step, int(low) if step else 0)
+            return ColumnEncoder(
+                self.name, None, atoms, None, self.has_missing, decimals, step, int(low) if step else 0
+            )
         from scipy.special import ndtri
 
         places = np.array([0.0, 1.0]) if edges is None else edges
@@ -130,7 +132,7 @@ class ColumnDomain:
         points = low + (high - low) * places
         points[-1] = high
         scores = NormalScores(points, ndtri(np.clip(shares, _EDGE, 1 - _EDGE)), shares)
-        return ColumnCode(
+        return ColumnEncoder(
             self.name,
             None,
             np.asarray(spikes, float),

@@ -27,7 +27,7 @@ from pointillist.tables.calendar_dates import (
 )
 from pointillist.tables.keys import MAX_CATEGORIES
 from pointillist.tables.names import name_from_json, name_to_json
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 FEW_TOKENS, FEW_WITH_GAPS = 32, 12
 """Most values of a column of numbers that has a token for each although the other columns explain it; and of one in a
@@ -49,7 +49,7 @@ ARRAYS = "atoms", "points", "levels", "edges", "counts"
 
 
 @dataclass(frozen=True, eq=False)
-class ColumnCode:
+class ColumnEncoder:
     """The token of one column, and its normal scores.
 
     Attributes:
@@ -81,8 +81,8 @@ class ColumnCode:
 
     @classmethod
     def fit(
-        cls, name: Any, cells: Cells, *, is_category: bool = False, share: float = 1.0, is_unknown: bool = False
-    ) -> "ColumnCode":
+        cls, name: Any, cells: Column, *, is_category: bool = False, share: float = 1.0, is_unknown: bool = False
+    ) -> "ColumnEncoder":
         """Learns the code of a column.
 
         Args:
@@ -160,7 +160,7 @@ class ColumnCode:
         return (*ranks.tolist(), *[-1.0] * (self.size - len(middle)))
 
     def encode(
-        self, cells: Cells, places: Float[np.ndarray, " n"] | None = None
+        self, cells: Column, places: Float[np.ndarray, " n"] | None = None
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """Encodes cells as tokens and normal scores.
 
@@ -188,7 +188,7 @@ class ColumnCode:
         tokens[~given] = self.n_values if self.has_missing else np.nan
         return tokens, scores
 
-    def _of_categories(self, cells: Cells) -> np.ndarray:
+    def _of_categories(self, cells: Column) -> np.ndarray:
         """The token of each category of some cells."""
         assert self.categories is not None and cells.categories is not None
         places = {category: i for i, category in enumerate(self.categories)}
@@ -198,7 +198,7 @@ class ColumnCode:
             raise ValueError(self._unknown(repr(unknown[0]), [*map(repr, self.categories)]))
         return np.array([places.get(category, 0) for category in cells.categories])
 
-    def check_known(self, cells: Cells) -> None:
+    def check_known(self, cells: Column) -> None:
         """Raises a ValueError if cells hold numbers that are not among the values of the column."""
         unknown = np.setdiff1d(cells.values[~cells.is_missing], self.atoms)
         if len(unknown):
@@ -299,7 +299,7 @@ class ColumnCode:
         }
 
     @classmethod
-    def from_json(cls, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "ColumnCode":
+    def from_json(cls, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "ColumnEncoder":
         """Rebuilds the code from what `to_json` and `arrays` returned.
 
         Raises:

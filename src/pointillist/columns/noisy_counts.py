@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.columns.domain import ColumnDomain
-from pointillist.columns.encoder import NEIGHBOURS, TIMES, ColumnCode
-from pointillist.tables.table import Cells
+from pointillist.columns.encoder import NEIGHBOURS, TIMES, ColumnEncoder
+from pointillist.tables.table import Column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,11 +42,11 @@ class PrivateColumn:
         shares: Shares of the rows, positive, of sum 1, shape (size,).
     """
 
-    code: ColumnCode
+    code: ColumnEncoder
     shares: Float[np.ndarray, " size"]
 
 
-def counts_of(domain: ColumnDomain, cells: Cells, kind: "pa.DataType") -> list[np.ndarray]:
+def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[np.ndarray]:
     """Counts the cells of a column: by value; or, in a range, by bins, and by its integers or ends.
 
     Args:
@@ -153,7 +153,7 @@ def _places(values: np.ndarray, low: float, high: float, bins: np.ndarray) -> np
     return np.clip(np.searchsorted(bins, (values - low) / (high - low), side="right") - 1, 0, len(bins) - 2)
 
 
-def _is_counted_by_value(code: ColumnCode) -> bool:
+def _is_counted_by_value(code: ColumnEncoder) -> bool:
     low, high = code.ends
     return code.decimals == 0 and not code.step and high - low < MOST_VALUES
 

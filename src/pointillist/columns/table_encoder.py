@@ -14,13 +14,13 @@ from pointillist.columns.encoder import (
     EXPLAINED,
     FEW_TOKENS,
     UNEXPLAINED,
-    ColumnCode,
+    ColumnEncoder,
     array_lengths,
 )
 from pointillist.columns.repeats import are_few
 from pointillist.tables.keys import hardly_repeat, stray_words, too_many
 from pointillist.tables.names import check_names
-from pointillist.tables.table import Cells, MixedTable
+from pointillist.tables.table import Column, MixedTable
 
 MISSING = ("value", "unknown")
 """What a missing cell is: one more value of its column, or a value that nobody knows."""
@@ -33,17 +33,17 @@ SMALL = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class TableEncoding:
+class TableEncoder:
     """The tokens of a table's columns.
 
     Attributes:
         columns: One code per column.
     """
 
-    columns: tuple[ColumnCode, ...]
+    columns: tuple[ColumnEncoder, ...]
 
     @classmethod
-    def fit(cls, table: MixedTable, categorical: Sequence[Any] = (), *, missing: str = "value") -> "TableEncoding":
+    def fit(cls, table: MixedTable, categorical: Sequence[Any] = (), *, missing: str = "value") -> "TableEncoder":
         """Learns the tokens of all columns.
 
         Args:
@@ -65,7 +65,7 @@ class TableEncoding:
             _check_use(name, cells, is_category=name in categorical)
             is_category = name in categorical or (name == table.label and are_few(_values(cells), len(table)))
             is_unknown = has_gaps and name != table.label
-            code = ColumnCode.fit(name, cells, is_category=is_category, share=float(share), is_unknown=is_unknown)
+            code = ColumnEncoder.fit(name, cells, is_category=is_category, share=float(share), is_unknown=is_unknown)
             if name == table.label and code.scores is None:
                 # The classes are known, so a new label has no mass.
                 code = replace(code, counts=np.empty(0))
@@ -75,7 +75,7 @@ class TableEncoding:
         return cls(tuple(codes))
 
     def to_json(self) -> list[dict[str, Any]]:
-        """JSON values of every column, as `ColumnCode.to_json` returns them."""
+        """JSON values of every column, as `ColumnEncoder.to_json` returns them."""
         return [code.to_json() for code in self.columns]
 
     def numbers(self) -> dict[str, np.ndarray]:
@@ -96,7 +96,7 @@ class TableEncoding:
         return {name: sum(own[i] for own in lengths) for i, name in enumerate(ARRAYS)}
 
     @classmethod
-    def without_numbers(cls, content: list[dict[str, Any]]) -> "TableEncoding":
+    def without_numbers(cls, content: list[dict[str, Any]]) -> "TableEncoder":
         """An encoding of the same sizes as that of a file, to see what network it asks for before an array is read.
 
         Raises:
@@ -109,7 +109,7 @@ class TableEncoding:
         return cls.from_json(content, numbers)
 
     @classmethod
-    def from_json(cls, content: list[dict[str, Any]], numbers: dict[str, np.ndarray]) -> "TableEncoding":
+    def from_json(cls, content: list[dict[str, Any]], numbers: dict[str, np.ndarray]) -> "TableEncoder":
         """Rebuilds the encoding from what `to_json` and `numbers` returned.
 
         Raises:
@@ -119,7 +119,7 @@ class TableEncoding:
         left = [numbers[name] for name in ARRAYS]
         for fact in content:
             own = array_lengths(fact)
-            codes.append(ColumnCode.from_json(fact, [part[:n] for part, n in zip(left, own, strict=True)]))
+            codes.append(ColumnEncoder.from_json(fact, [part[:n] for part, n in zip(left, own, strict=True)]))
             left = [part[n:] for part, n in zip(left, own, strict=True)]
         check_names([code.name for code in codes])
         return cls(tuple(codes))
@@ -161,7 +161,7 @@ class TableEncoding:
         place = self.place(name)
         return len(self.columns) + self.with_number.index(place) if place in self.with_number else None
 
-    def code(self, name: Any) -> ColumnCode:
+    def code(self, name: Any) -> ColumnEncoder:
         """The code of a column.
 
         Raises:
@@ -178,7 +178,7 @@ class TableEncoding:
         return self.columns.index(self.code(name))
 
     def encode(
-        self, columns: Sequence[Cells], *, is_spread: bool = False, dtype: type[np.floating] = np.float64
+        self, columns: Sequence[Column], *, is_spread: bool = False, dtype: type[np.floating] = np.float64
     ) -> Float[np.ndarray, "n width"]:
         """Encodes the cells of these columns, in this order.
 
@@ -197,13 +197,13 @@ class TableEncoding:
                 rows[:, own] = scores
         return rows
 
-    def decode(self, rows: Float[np.ndarray, "n width"]) -> tuple[Cells, ...]:
+    def decode(self, rows: Float[np.ndarray, "n width"]) -> tuple[Column, ...]:
         """Decodes tokens and scores to cells."""
         cells = []
         for place, code in enumerate(self.columns):
             own = self.score_place(code.name)
             values, is_missing = code.decode(rows[:, place], rows[:, place if own is None else own])
-            cells.append(Cells(values, is_missing, code.categories))
+            cells.append(Column(values, is_missing, code.categories))
         return tuple(cells)
 
 
@@ -230,12 +230,12 @@ def _shares(table: MixedTable, has_gaps: bool) -> np.ndarray:
     return np.where(in_part, 1.0, shares) if is_enough else none
 
 
-def _values(cells: Cells) -> np.ndarray:
+def _values(cells: Column) -> np.ndarray:
     """The distinct values of a column."""
     return np.unique(cells.values[~cells.is_missing])
 
 
-def _check_use(name: Any, cells: Cells, *, is_category: bool) -> None:
+def _check_use(name: Any, cells: Column, *, is_category: bool) -> None:
     n, n_given = len(cells.values), int((~cells.is_missing).sum())
     if not n_given:
         raise ValueError(f"column {name!r} has no value at all: drop it")

@@ -7,10 +7,10 @@ labels.
 
 import numpy as np
 
-Draw = tuple[np.ndarray, np.ndarray]
+SamplingRun = tuple[np.ndarray, np.ndarray]
 
 
-def checkerboard(n_rows: int, random_state: int) -> Draw:
+def checkerboard(n_rows: int, random_state: int) -> SamplingRun:
     """Uniform rows on the eight dark squares of a 4 × 4 board; labels: the board's four columns."""
     rng = np.random.default_rng(random_state)
     x = rng.uniform(-2, 2, n_rows)
@@ -19,7 +19,7 @@ def checkerboard(n_rows: int, random_state: int) -> Draw:
     return 2 * np.stack([x, y], axis=1), column + 2
 
 
-def two_spirals(n_rows: int, random_state: int) -> Draw:
+def two_spirals(n_rows: int, random_state: int) -> SamplingRun:
     """Two arms of one and a half turns; labels: the arm."""
     rng = np.random.default_rng(random_state)
     labels = rng.integers(0, 2, n_rows)
@@ -28,7 +28,7 @@ def two_spirals(n_rows: int, random_state: int) -> Draw:
     return np.where(labels == 0, 1, -1)[:, None] * arm / 3 + 0.1 * rng.standard_normal((n_rows, 2)), labels
 
 
-def pinwheel(n_rows: int, random_state: int) -> Draw:
+def pinwheel(n_rows: int, random_state: int) -> SamplingRun:
     """Five blades, bent by their radius, the mirror image of FFJORD's; labels: the blade."""
     rng = np.random.default_rng(random_state)
     labels = rng.integers(0, 5, n_rows)
@@ -38,7 +38,7 @@ def pinwheel(n_rows: int, random_state: int) -> Draw:
     return 2 * np.stack([radial * cos - tangential * sin, radial * sin + tangential * cos], axis=1), labels
 
 
-def swiss_roll(n_rows: int, random_state: int) -> Draw:
+def swiss_roll(n_rows: int, random_state: int) -> SamplingRun:
     """scikit-learn's Swiss roll (noise 1) seen from the side; labels: its inner and its outer half."""
     from sklearn.datasets import make_swiss_roll
 
@@ -46,7 +46,7 @@ def swiss_roll(n_rows: int, random_state: int) -> Draw:
     return rows[:, [0, 2]] / 5, (angle > 3 * np.pi).astype(np.int64)
 
 
-def eight_gaussians(n_rows: int, random_state: int) -> Draw:
+def eight_gaussians(n_rows: int, random_state: int) -> SamplingRun:
     """Eight normal groups of standard deviation 0.5 on a circle of radius 4; labels: the group."""
     rng = np.random.default_rng(random_state)
     labels = rng.integers(0, 8, n_rows)

@@ -12,7 +12,7 @@ from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.samplers import RowSampler, Sampler
 
 
-class Walk(Sampler):
+class TrajectorySampler(Sampler):
     """A sampler of some of the points x_t that a row passes, and of the row itself, in one draw.
 
     Attributes:

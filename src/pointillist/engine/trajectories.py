@@ -9,13 +9,13 @@ from jaxtyping import Array, Float, Int
 
 from pointillist.diffusion.conditioning.observed_sampling import CentredSampler
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.trajectories import Walk
+from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.sampling import sample_rows
 
 
-def sample_walks(
+def sample_trajectories(
     denoiser: Denoiser,
-    walk: Walk | CentredSampler,
+    walk: TrajectorySampler | CentredSampler,
     *,
     columns: int,
     n_rows: int,
@@ -54,7 +54,7 @@ def sample_walks(
 
 
 @jax.jit
-def noise_levels(walk: Walk) -> Float[Array, " times"]:
+def noise_levels(walk: TrajectorySampler) -> Float[Array, " times"]:
     """Noise levels σ = sigma_t / alpha_t of the points of walks, and 0 for x_0."""
     log_snr = jax.vmap(walk.sampler.log_snr)(jnp.asarray(walk.places, jnp.int32))
     return jnp.append(jnp.exp(-log_snr), 0.0)

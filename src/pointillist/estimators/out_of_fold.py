@@ -19,7 +19,7 @@ N_FOLDS, N_FOLDS_OF_MANY, MANY = 5, 3, 10_000
 
 
 @dataclass(frozen=True)
-class Guesses:
+class OutOfFold:
     """Boosted and extremely randomized trees, some of each for every part of the rows, on which they did not grow.
 
     They see and guess numbers in standard units, in which long tails of y are short.
@@ -35,7 +35,7 @@ class Guesses:
     @classmethod
     def fit(
         cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], seed: int
-    ) -> tuple["Guesses", Float[np.ndarray, "n kinds"]]:
+    ) -> tuple["OutOfFold", Float[np.ndarray, "n kinds"]]:
         """Grows the trees; also returns the guesses of each row by those that did not grow on it.
 
         Args:
@@ -66,7 +66,7 @@ class Guesses:
                 models[i].append(model)
         return cls(units, tuple(map(tuple, models))), guessed
 
-    def without_trees(self) -> "Guesses":
+    def without_trees(self) -> "OutOfFold":
         """Guesses of 0, for networks that do not see them."""
         return replace(self, models=())
 

@@ -8,15 +8,15 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.columns.allowed import Allowed, text_of
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.number_range import NumberRange
 from pointillist.rules.relation import Relation
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 
-def agreeing(codec: TokenCodec, given: Mapping[Any, Cells], cells: Sequence[Allowed]) -> tuple[Allowed, ...]:
+def agreeing(codec: TokenCodec, given: Mapping[Any, Column], cells: Sequence[Allowed]) -> tuple[Allowed, ...]:
     """Returns conditions without the values that lookups exclude, such as cities outside a given country.
 
     Args:
@@ -43,7 +43,7 @@ class _Asked:
     """Given cells and conditions, checked against one relation after another."""
 
     codec: TokenCodec
-    given: Mapping[Any, Cells]
+    given: Mapping[Any, Column]
     allowed: dict[Any, Allowed]
 
     @property
@@ -137,7 +137,7 @@ class _Asked:
         return f"{name} goes from {low} to {high}"
 
 
-def _holds(own: Allowed, code: ColumnCode, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+def _holds(own: Allowed, code: ColumnEncoder, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
     """Returns which values of a lookup's column (numbers, or indices of categories) a condition allows."""
     if code.categories is not None:
         return np.isin(values, own.slots)

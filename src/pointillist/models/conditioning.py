@@ -110,7 +110,7 @@ def ranges_of(asked: Sequence[tuple[int, Float[np.ndarray, "_ 2"]]]) -> Ranges:
 
 
 @dataclass
-class Tally:
+class Acceptance:
     """What was found of the conditions while rows were drawn.
 
     Populations count by the mass that each of them found. Those that found less than the mean of all so far are taken
@@ -186,29 +186,31 @@ class Tally:
         )
 
 
-def conditioned(stream: Any, drawing: Any, tally: Tally, chunk_rows: int) -> Iterator[Float[np.ndarray, "m width"]]:
+def conditioned(
+    stream: Any, plan: Any, acceptance: Acceptance, chunk_rows: int
+) -> Iterator[Float[np.ndarray, "m width"]]:
     """Yields the rows of a drawing that meet its conditions, until there are as many as are asked for.
 
     Args:
         stream: Function of a drawing and the first row, a multiple of `chunk_rows`, that yields rows with notes.
-        drawing: The drawing.
-        tally: What is found of the conditions.
+        plan: The sampling plan.
+        acceptance: Counts of the candidates that meet the conditions.
         chunk_rows: Number of rows that are computed together.
 
     Raises:
         ValueError: In one line, if too few rows meet them.
     """
-    kept = drawing.sampler.rows_per_draw
-    if drawing.has_own_rows:
-        yield _each(stream, drawing, tally)
+    kept = plan.sampler.rows_per_draw
+    if plan.has_own_rows:
+        yield _each(stream, plan, acceptance)
         return
-    wanted, first = drawing.n_rows, 0
+    wanted, first = plan.n_rows, 0
     while wanted:
         asked = -(-wanted // chunk_rows) * chunk_rows
-        if first + asked > MOST_TRIES * max(drawing.n_rows, chunk_rows):
-            raise tally.error()
-        for part in stream(replace(drawing, n_rows=first + asked), first):
-            rows = tally.accepted(part, kept, wanted)
+        if first + asked > MOST_TRIES * max(plan.n_rows, chunk_rows):
+            raise acceptance.error()
+        for part in stream(replace(plan, n_rows=first + asked), first):
+            rows = acceptance.accepted(part, kept, wanted)
             wanted -= len(rows)
             yield rows
             if not wanted:
@@ -216,19 +218,19 @@ def conditioned(stream: Any, drawing: Any, tally: Tally, chunk_rows: int) -> Ite
         first += asked
 
 
-def _each(stream: Any, drawing: Any, tally: Tally) -> Float[np.ndarray, "n width"]:
+def _each(stream: Any, plan: Any, acceptance: Acceptance) -> Float[np.ndarray, "n width"]:
     """Draws rows of which each has cells of its own: those that meet no condition once more."""
     found: np.ndarray | None = None
     for turn in range(MOST_TRIES):
         # Not of the rows that are missing alone: a row is to depend on its own place.
-        seed = drawing.seed if turn == 0 else int(np.random.SeedSequence([drawing.seed, turn]).generate_state(1)[0])
-        drawn = np.concatenate([*stream(replace(drawing, seed=seed), 0)])
+        seed = plan.seed if turn == 0 else int(np.random.SeedSequence([plan.seed, turn]).generate_state(1)[0])
+        drawn = np.concatenate([*stream(replace(plan, seed=seed), 0)])
         if found is None:
             found = drawn
         else:
             is_lost = found[:, -2] < _LOWEST
             found[is_lost] = drawn[is_lost]
         if not (found[:, -2] < _LOWEST).any():
-            return tally.own(found)
+            return acceptance.own(found)
     assert found is not None
-    raise tally.error(int(np.argmax(found[:, -2] < _LOWEST)))
+    raise acceptance.error(int(np.argmax(found[:, -2] < _LOWEST)))

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import LARGEST_INTEGER
-from pointillist.columns.codec import Codec, Ends, Given
+from pointillist.columns.codec import Codec, Ends, Observed
 from pointillist.columns.encoder import MAX_DECIMALS
 from pointillist.columns.scaling import AffineScaling, QuantileScaling
 from pointillist.columns.table_scaling import TableScaling
@@ -48,7 +48,7 @@ class NumberCodec(Codec):
         return self.scaling.transform(rows)
 
     def decode(
-        self, drawn: Float[np.ndarray, "n k"], given: Given, rows: slice, ends: Ends | None = None
+        self, drawn: Float[np.ndarray, "n k"], given: Observed, rows: slice, ends: Ends | None = None
     ) -> Float[np.ndarray, "n d"]:
         """Returns rows in the units of the table."""
         decoded = self.scaling.inverse(drawn)

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from pointillist.arguments import is_missing, is_number
 from pointillist.models.number_codec import NumberCodec
 from pointillist.tables.frames import table_of, with_columns
-from pointillist.tables.table import Cells, MixedTable, cells_in
+from pointillist.tables.table import Column, MixedTable, cells_in
 
 
-def column_values(codec: NumberCodec, name: Any, value: Any) -> Cells:
+def column_values(codec: NumberCodec, name: Any, value: Any) -> Column:
     """Returns what is given of a column, one value for all rows or one per row, as cells.
 
     Raises:
@@ -40,10 +40,10 @@ def column_values(codec: NumberCodec, name: Any, value: Any) -> Cells:
     low, high = scaling.minimum[place], scaling.maximum[place]
     if (beyond := cells[(cells < low) | (cells > high)]).size:
         raise ValueError(f"column {name!r}: no training row is {beyond[0]:g}; its values go from {low:g} to {high:g}")
-    return Cells(cells, np.zeros(len(cells), bool))
+    return Column(cells, np.zeros(len(cells), bool))
 
 
-def known_of(codec: NumberCodec, given: Mapping[Any, Cells]) -> Float[np.ndarray, "n k"]:
+def known_of(codec: NumberCodec, given: Mapping[Any, Column]) -> Float[np.ndarray, "n k"]:
     """Returns given cells as the network sees them, in one row if they are the same for all rows; NaN elsewhere."""
     n_rows = max(len(cells.values) for cells in given.values())
     rows = np.full((n_rows, codec.n_columns), np.nan)

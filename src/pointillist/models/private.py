@@ -21,7 +21,7 @@ from pointillist.columns.codec import Codec
 from pointillist.columns.domain import ColumnDomain, domain_of, moved_text
 from pointillist.columns.noisy_counts import column_of, counts_of
 from pointillist.columns.scaling import AffineScaling
-from pointillist.columns.table_encoder import TableEncoding
+from pointillist.columns.table_encoder import TableEncoder
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
@@ -292,7 +292,7 @@ def _tokens(
         column_of(own, kind, [each + deviation * rng.normal(size=len(each)) for each in some], deviation)
         for own, kind, some in zip(domains, types, counts, strict=True)
     ]
-    encoding = TableEncoding(tuple(column.code for column in columns))
+    encoding = TableEncoder(tuple(column.code for column in columns))
     # Not spread: where a row lies among others must not decide how it is encoded.
     rows = encoding.encode(cells, dtype=np.float32)
     logits = np.log(np.concatenate([column.shares for column in columns])).astype(np.float32)

@@ -12,7 +12,7 @@ from pointillist.arguments import seed_of
 from pointillist.atomic_files import checking
 from pointillist.columns.codec import Codec
 from pointillist.columns.domain import domain_from_json, domain_to_json
-from pointillist.columns.table_encoder import TableEncoding
+from pointillist.columns.table_encoder import TableEncoder
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
 from pointillist.engine.recipes import AnyArchitecture
@@ -184,7 +184,7 @@ def _of_numbers(
 def _of_tokens(
     facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
 ) -> _Claim:
-    lengths = TableEncoding.lengths_of(facts["encoding"])
+    lengths = TableEncoder.lengths_of(facts["encoding"])
     codec = TokenCodec.from_facts(facts, None)
     n_classes = 0 if column is None else codec.encoding.code(column[0]).n_values
     if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):

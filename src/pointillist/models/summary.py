@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.columns.pair_counts import MOST_COLUMNS, MOST_ROWS, PairCounts
-from pointillist.columns.table_encoder import TableEncoding
+from pointillist.columns.table_encoder import TableEncoder
 from pointillist.tables.blocks import rows_at
 from pointillist.tables.table import MixedTable
 
@@ -43,7 +43,7 @@ class Summary:
         return cls(PairCounts.of([*columns, *classes], [False] * len(columns) + [True] * len(classes)))
 
     @classmethod
-    def of_table(cls, rows: Float[np.ndarray, "n width"], table: MixedTable, encoding: TableEncoding) -> "Summary":
+    def of_table(cls, rows: Float[np.ndarray, "n width"], table: MixedTable, encoding: TableEncoder) -> "Summary":
         """Counts rows of tokens.
 
         Args:

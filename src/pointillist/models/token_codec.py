@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.columns.codec import Codec, Ends, Given
-from pointillist.columns.table_encoder import MISSING, TableEncoding
+from pointillist.columns.codec import Codec, Ends, Observed
+from pointillist.columns.table_encoder import MISSING, TableEncoder
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.relation import Relation
 from pointillist.rules.relations import broken, restored
 from pointillist.tables.frame_layout import FrameLayout
-from pointillist.tables.table import Cells, MixedTable, kind_of
+from pointillist.tables.table import Column, MixedTable, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +31,7 @@ class TokenCodec(Codec):
     """
 
     layout: FrameLayout
-    encoding: TableEncoding
+    encoding: TableEncoder
     relations: tuple[Relation | Lookup, ...] = ()
     missing: str = "value"
 
@@ -55,13 +55,13 @@ class TokenCodec(Codec):
         return np.asarray(rows, np.float32)
 
     def decode(
-        self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends | None = None
+        self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends | None = None
     ) -> "pa.Table":
         """Returns the table of some tokens and scores."""
         return self.layout.table(self._cells(drawn, given, rows, ends)[: self.n_columns])
 
     def broken(
-        self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends
+        self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends
     ) -> list[tuple[str, Bool[np.ndarray, " n"]]]:
         """Returns each relation as text, and which decoded rows break it; see `decode`."""
         codes, found = self.encoding.columns, self.relations
@@ -74,8 +74,8 @@ class TokenCodec(Codec):
         return [code.name for code in self.encoding.columns]
 
     def _cells(
-        self, drawn: Float[np.ndarray, "n width"], given: Given, rows: slice, ends: Ends | None
-    ) -> tuple[Cells, ...]:
+        self, drawn: Float[np.ndarray, "n width"], given: Observed, rows: slice, ends: Ends | None
+    ) -> tuple[Column, ...]:
         """Decodes tokens and scores into cells that obey the relations, as far as the conditions allow it."""
         cells = list(self.encoding.decode(drawn.astype(np.float64)))
         is_fixed = np.zeros((len(drawn), len(cells)), bool)
@@ -131,9 +131,9 @@ class TokenCodec(Codec):
         """
         layout, content = FrameLayout.from_json(facts["layout"]), facts["encoding"]
         if tensors is None:
-            encoding = TableEncoding.without_numbers(content)
+            encoding = TableEncoder.without_numbers(content)
         else:
-            encoding = TableEncoding.from_json(content, tensors)
+            encoding = TableEncoder.from_json(content, tensors)
         if [code.name for code in encoding.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns are not those of its layout")
         for code, field in zip(encoding.columns, layout.schema, strict=False):
@@ -157,7 +157,7 @@ class TokenCodec(Codec):
         for code in self.encoding.columns[: self.n_columns]:
             places = np.arange(n)
             values = places % code.n_values if code.categories is not None else np.array(code.ends)[places % 2]
-            cells.append(Cells(values, (places == n - 1) & code.has_missing, code.categories))
+            cells.append(Column(values, (places == n - 1) & code.has_missing, code.categories))
         self.layout.table(tuple(cells))
 
     def labels(self, name: Any) -> np.ndarray:
@@ -167,7 +167,7 @@ class TokenCodec(Codec):
             return np.array(code.categories)
         return code.atoms.astype(np.int64) if kind is not None and kind_of(kind) == "whole" else code.atoms
 
-    def given_tokens(self, given: Given, n_rows: int, hidden: float) -> Float[np.ndarray, "n width"]:
+    def given_tokens(self, given: Observed, n_rows: int, hidden: float) -> Float[np.ndarray, "n width"]:
         """Returns what is known of rows with given cells.
 
         Tokens of other cells are `hidden`, and their scores NaN. One row stands for `n_rows` equal ones.
@@ -190,7 +190,7 @@ class TokenCodec(Codec):
         n_tokens = len(self.encoding.columns)
         return np.hstack([np.full((n, n_tokens), hidden), np.full((n, self.width - n_tokens), np.nan)])
 
-    def _fill(self, rows: np.ndarray, name: Any, cells: Cells, is_unknown: np.ndarray) -> None:
+    def _fill(self, rows: np.ndarray, name: Any, cells: Column, is_unknown: np.ndarray) -> None:
         places = self.encoding.place(name), self.encoding.score_place(name)
         for place, own in zip(places, self.encoding.code(name).encode(cells), strict=True):
             if place is not None:
@@ -206,14 +206,14 @@ class TokenCodec(Codec):
             slots.append(own)
         return np.concatenate(slots)
 
-    def completed(self, given: Sequence[Cells], new: Sequence[Cells]) -> tuple[Cells, ...]:
+    def completed(self, given: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:
         """Returns new cells where given ones are missing, with which the relations hold."""
         # Without separate labels.
         merged = [_merged(cells, own) for cells, own in zip(given, new, strict=False)]
         is_known = ~np.stack([cells.is_missing for cells in given], axis=1)
         return restored(merged, self.encoding.columns, self.relations, is_known)
 
-    def filled(self, table: MixedTable, new: Sequence[Cells]) -> "pa.Table":
+    def filled(self, table: MixedTable, new: Sequence[Column]) -> "pa.Table":
         """Returns a table with new cells where its own are missing, and all others as they are."""
         import pyarrow as pa
 
@@ -222,18 +222,18 @@ class TokenCodec(Codec):
         return pa.Table.from_arrays(columns, schema=whole.schema)
 
 
-def _merged(given: Cells, new: Cells) -> Cells:
+def _merged(given: Column, new: Column) -> Column:
     """New cells where the given ones are missing."""
     if new.categories is None:
-        return Cells(np.where(given.is_missing, new.values, given.values), new.is_missing & given.is_missing)
+        return Column(np.where(given.is_missing, new.values, given.values), new.is_missing & given.is_missing)
     assert given.categories is not None
     places = {category: i for i, category in enumerate(new.categories)}
     own = np.array([places.get(category, 0) for category in given.categories] or [0])
     values = np.where(given.is_missing, new.values, own[np.where(given.is_missing, 0, given.values).astype(np.int64)])
-    return Cells(values, new.is_missing & given.is_missing, new.categories)
+    return Column(values, new.is_missing & given.is_missing, new.categories)
 
 
-def _kept(given: "pa.ChunkedArray", filled: "pa.ChunkedArray", cells: Cells) -> "pa.ChunkedArray":
+def _kept(given: "pa.ChunkedArray", filled: "pa.ChunkedArray", cells: Column) -> "pa.ChunkedArray":
     """Filled cells, and the given ones as they came: a number may not hold every digit of a date."""
     import pyarrow as pa
     import pyarrow.compute as pc

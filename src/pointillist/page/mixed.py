@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.diffusion.networks import NOISE_LEVEL_FREQUENCIES
 from pointillist.diffusion.tokens.masking import FREQUENCIES_OF_GIVEN, WIDE, Tokens
 from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES, MixedNetwork
@@ -179,7 +179,7 @@ def _by_column(values: Float[np.ndarray, " slots"], codec: TokenCodec) -> list[n
     return np.split(values, np.cumsum([code.size for code in codec.encoding.columns])[:-1])
 
 
-def _code(code: ColumnCode) -> dict[str, Any]:
+def _code(code: ColumnEncoder) -> dict[str, Any]:
     """What becomes of a column's token and score."""
     column: dict[str, Any] = {"n_values": code.n_values, "has_missing": code.has_missing}
     if code.categories is not None:

@@ -17,10 +17,10 @@ from pointillist.models.number_codec import NumberCodec
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
-from pointillist.queries.sampling import Draw
+from pointillist.queries.sampling import SamplingRun
 from pointillist.tables.frames import aligned, table_of
 from pointillist.tables.names import free_name
-from pointillist.tables.table import Cells, MixedTable
+from pointillist.tables.table import Column, MixedTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +172,7 @@ def _of_tokens(codec: TokenCodec, table: MixedTable, indices: Int[np.ndarray, " 
         labels = codec.labels(code.name)
         columns[_label_beside(columns)] = _texts(labels)[indices]
         is_there = np.zeros(len(indices), bool)
-        cells.append(Cells(labels[indices] if code.categories is None else indices, is_there, code.categories))
+        cells.append(Column(labels[indices] if code.categories is None else indices, is_there, code.categories))
     is_foreign = np.zeros(len(table), bool)
     for place, (code, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
         if code.is_nominal:
@@ -185,7 +185,7 @@ def _of_tokens(codec: TokenCodec, table: MixedTable, indices: Int[np.ndarray, " 
         unknown = ~own.is_missing & ~known[np.where(own.is_missing, 0, own.values).astype(np.int64)]
         is_foreign |= unknown
         values = np.where(unknown, len(own.categories), own.values)
-        cells[place] = Cells(values, own.is_missing, (*own.categories, code.categories[0]))
+        cells[place] = Column(values, own.is_missing, (*own.categories, code.categories[0]))
     rows = codec.encoding.encode(cells)
     is_unknown = np.isnan(rows)
     if codec.missing != "unknown":
@@ -204,7 +204,7 @@ def drawn_columns(model: RowModel, n: int, like: Columns, seed: int) -> Columns:
     """
     has_labels = model.label_place is not None and len(like) > model.codec.n_columns
     request = Request(n, return_labels=has_labels, variance=model.asked["variance"], random_state=seed)
-    drawn, labels = Draw(model, request).rows()
+    drawn, labels = SamplingRun(model, request).rows()
     if isinstance(model.codec, TokenCodec):
         table = MixedTable(drawn, own_names=model.codec.names)
         columns = {str(name): column for name, column in table.arrays().items()}

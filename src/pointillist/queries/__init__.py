@@ -6,14 +6,14 @@ from pointillist.lazy import getter
 
 if TYPE_CHECKING:
     from pointillist.queries.conditional import Conditional
-    from pointillist.queries.sampling import Draw
+    from pointillist.queries.sampling import SamplingRun
 
 __getattr__ = getter(
     __name__,
-    {"Conditional": "pointillist.queries.conditional", "Draw": "pointillist.queries.sampling"},
+    {"Conditional": "pointillist.queries.conditional", "SamplingRun": "pointillist.queries.sampling"},
 )
 
-__all__ = ["Conditional", "Draw"]
+__all__ = ["Conditional", "SamplingRun"]
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.models.process import Drawing
+from pointillist.models.process import SamplingPlan
 from pointillist.models.token_codec import TokenCodec
 
 MOST_DRAWS = 20
@@ -15,8 +15,8 @@ MOST_DRAWS = 20
 
 def consistent(
     parts: Iterator[Float[np.ndarray, "m width"]],
-    again: Callable[[Drawing], Iterator[Float[np.ndarray, "m width"]]],
-    drawing: Drawing,
+    again: Callable[[SamplingPlan], Iterator[Float[np.ndarray, "m width"]]],
+    plan: SamplingPlan,
     codec: TokenCodec,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
     """Yields the encoded rows of a drawing, and replaces a row that breaks a relation by that of another draw.
@@ -26,7 +26,7 @@ def consistent(
     Args:
         parts: The rows, in consecutive parts.
         again: Function that yields the rows of a drawing; it is called with other seeds.
-        drawing: The drawing of the rows.
+        plan: The sampling plan of the rows.
         codec: The codec, with the relations.
 
     Raises:
@@ -38,7 +38,7 @@ def consistent(
         rows = slice(first, first + len(part))
         first = rows.stop
         for turn in range(MOST_DRAWS):
-            found = codec.broken(part, drawing.given, rows, drawing.ends)
+            found = codec.broken(part, plan.given, rows, plan.ends)
             is_broken = np.any([mask for _, mask in found], axis=0)
             if not is_broken.any():
                 break
@@ -46,8 +46,8 @@ def consistent(
                 relation, _ = max(found, key=lambda each: int(each[1].sum()))
                 raise ValueError(f"no row drawn under where obeys the relation {relation}: widen the conditions")
             if turn == len(others):
-                seed = int(np.random.SeedSequence([drawing.seed, 0, turn]).generate_state(1)[0])
-                others.append(_Rows(again(replace(drawing, seed=seed))))
+                seed = int(np.random.SeedSequence([plan.seed, 0, turn]).generate_state(1)[0])
+                others.append(_Rows(again(replace(plan, seed=seed))))
             part = np.where(is_broken[:, None], others[turn].of(rows), part)
         yield part
 

@@ -14,12 +14,12 @@ from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.observed_numbers import known_numbers
-from pointillist.models.process import Drawing, Learned
+from pointillist.models.process import Learned, SamplingPlan
 from pointillist.models.request import check_drawn
 from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.observed import with_labels
 from pointillist.queries.sampling import streamed
-from pointillist.tables.table import Cells, MixedTable, medians, modes
+from pointillist.tables.table import Column, MixedTable, medians, modes
 
 MEDIAN_OF = 25
 """Number of draws whose median fills a cell: odd, so that it is one of them. More bring little: tried by hand on three
@@ -63,7 +63,7 @@ def imputed(
     assert isinstance(codec, TokenCodec)
     known = with_labels(model, codec.known_tokens(table, HIDDEN), labels)
 
-    def cells(given: Sequence[Cells], drawn: Float[np.ndarray, "n width"]) -> Sequence[Cells]:
+    def cells(given: Sequence[Column], drawn: Float[np.ndarray, "n width"]) -> Sequence[Column]:
         return codec.completed(given, codec.encoding.decode(drawn.astype(np.float64)))
 
     if statistic is None:
@@ -80,7 +80,7 @@ def imputed(
         parts.append([middle(own) for middle, own in zip(middles, of_draws, strict=False)])
     places = np.zeros(len(known), np.int64)
     places[gaps] = np.arange(len(gaps))
-    return [codec.filled(table, [Cells.joined(own).take(places) for own in zip(*parts, strict=True)])]
+    return [codec.filled(table, [Column.joined(own).take(places) for own in zip(*parts, strict=True)])]
 
 
 def imputed_numbers(
@@ -131,8 +131,8 @@ def completed(
         random_state: Seed.
     """
     width = model.codec.width
-    drawing = _filling(model, known, n_draws, random_state)
-    rows = np.concatenate([np.empty((0, width), np.float32), *streamed(drawing, width)])
+    plan = _filling(model, known, n_draws, random_state)
+    rows = np.concatenate([np.empty((0, width), np.float32), *streamed(plan, width)])
     check_drawn(rows)
     return rows.reshape(n_draws, len(known), width)
 
@@ -141,8 +141,8 @@ def completions(
     model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int
 ) -> Float[np.ndarray, "draws n width"]:
     """Draws rows as `completed` does, with noise that depends on nothing but the row: equal rows get equal draws."""
-    drawing = _filling(model, known, 1, 0)
-    function = Completions(drawing.denoiser, drawing.sampler, n_draws, drawing.labels is not None)
+    plan = _filling(model, known, 1, 0)
+    function = Completions(plan.denoiser, plan.sampler, n_draws, plan.labels is not None)
     rows = map_rows(function, known)
     check_drawn(rows.reshape(-1, model.codec.width))
     return rows.swapaxes(0, 1)
@@ -164,6 +164,8 @@ def blocks(known: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np
         yield np.arange(first, min(first + size, len(known)))
 
 
-def _filling(model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any) -> Drawing:
+def _filling(
+    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
+) -> SamplingPlan:
     assert isinstance(model.process, MaskedProcess | GaussianProcess)
     return model.process.filling(model, known, n_draws, random_state)

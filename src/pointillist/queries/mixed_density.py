@@ -15,7 +15,7 @@ from pointillist.engine.mapping import map_rows
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.process import Learned
 from pointillist.models.token_codec import TokenCodec
-from pointillist.tables.table import Cells, MixedTable
+from pointillist.tables.table import Column, MixedTable
 
 ORDERS = 4
 """Number of fixed orders of tokens that are drawn in any, over whose probabilities that of a row is the mean."""
@@ -53,15 +53,15 @@ def joint_log_density(model: Learned, table: MixedTable) -> Float[np.ndarray, " 
     of_class = []
     for place in range(label.n_values):
         if label.categories is not None:
-            own = Cells(np.full(n, place), np.zeros(n, bool), label.categories)
+            own = Column(np.full(n, place), np.zeros(n, bool), label.categories)
         else:
-            own = Cells(np.full(n, label.atoms[place]), np.zeros(n, bool))
+            own = Column(np.full(n, label.atoms[place]), np.zeros(n, bool))
         of_class.append(log_probability(model, known, {**cells, len(cells): own}))
     return np.logaddexp.reduce(of_class, axis=0)
 
 
 def log_probability(
-    model: Learned, known: Float[np.ndarray, "n width"], cells: Mapping[int, Cells], *, is_present: bool = False
+    model: Learned, known: Float[np.ndarray, "n width"], cells: Mapping[int, Column], *, is_present: bool = False
 ) -> Float[np.ndarray, " n"]:
     """Log of mass times density of some cells given others, in nats, in the units of the table; -inf where it is 0.
 

@@ -17,7 +17,7 @@ from pointillist.tables.table import MixedTable
 
 
 @dataclass(frozen=True)
-class Given:
+class Observed:
     """Rows with some columns asked for.
 
     Attributes:
@@ -31,7 +31,9 @@ class Given:
     is_whole: Bool[np.ndarray, " n"]
 
 
-def given_cells(model: Learned, X: Any, targets: Sequence[Any], labels: Any = None, *, are_read: bool = False) -> Given:
+def observed_cells(
+    model: Learned, X: Any, targets: Sequence[Any], labels: Any = None, *, are_read: bool = False
+) -> Observed:
     """Reads a table as what is given of its rows.
 
     Args:
@@ -57,7 +59,7 @@ def given_cells(model: Learned, X: Any, targets: Sequence[Any], labels: Any = No
     empty = np.flatnonzero(is_hidden.all(axis=1))
     if len(empty) and others.shape[1]:
         raise ValueError(f"row {empty[0]} has only missing cells besides the target: give one cell of it, or drop it")
-    return Given(table, known, ~is_hidden.any(axis=1))
+    return Observed(table, known, ~is_hidden.any(axis=1))
 
 
 def with_labels(model: Learned, known: Float[np.ndarray, "n width"], labels: Any) -> Float[np.ndarray, "n values"]:

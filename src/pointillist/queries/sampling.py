@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, GivenSampler
+from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
 from pointillist.diffusion.samplers import RowSampler
-from pointillist.diffusion.trajectories import Walk
+from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.engine.remote import stream_rows_on_ray
 from pointillist.engine.sampling import rows_per_chunk, sample_rows, stream_rows, whole_draws
-from pointillist.engine.trajectories import noise_levels, sample_walks
-from pointillist.models.conditioning import Tally, conditioned
+from pointillist.engine.trajectories import noise_levels, sample_trajectories
+from pointillist.models.conditioning import Acceptance, conditioned
 from pointillist.models.number_codec import NumberCodec
-from pointillist.models.process import Drawing, Learned
+from pointillist.models.process import Learned, SamplingPlan
 from pointillist.models.request import Request
 from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.consistency import consistent
 
 
 @dataclass(frozen=True)
-class Walks:
+class Trajectories:
     """Paths of rows from noise to data.
 
     Attributes:
@@ -39,7 +39,7 @@ class Walks:
     labels: np.ndarray | None
 
 
-class Draw:
+class SamplingRun:
     """A request for rows, checked.
 
     Args:
@@ -58,14 +58,14 @@ class Draw:
     def __init__(self, model: Learned, request: Request) -> None:
         self._model = model
         self._request = request
-        self._drawing = model.process.drawing(model, request)
-        self.n_rows = self._drawing.n_rows
-        self._tally: Tally | None = None
+        self._plan = model.process.plan_sampling(model, request)
+        self.n_rows = self._plan.n_rows
+        self._acceptance: Acceptance | None = None
 
     @property
     def effective_sample_size(self) -> float | None:
         """Effective number of the rows that were drawn."""
-        return None if self._tally is None else self._tally.effective_size
+        return None if self._acceptance is None else self._acceptance.effective_size
 
     def parts(self, engine: str = "local", address: str | None = None) -> Iterator[tuple[Any, np.ndarray | None]]:
         """Yields rows as the codec decodes them, in order, as they are computed, with their labels if requested.
@@ -74,23 +74,23 @@ class Draw:
             engine: One of `cluster.ENGINES`.
             address: Address of a Ray cluster, for "ray"; None for a cluster on this machine.
         """
-        first, drawing = 0, self._drawing
-        self._tally = Tally(drawing.conditions) if drawing.sampler.n_notes else None
+        first, plan = 0, self._plan
+        self._acceptance = Acceptance(plan.conditions) if plan.sampler.n_diagnostics else None
         codec = self._model.codec
 
-        def stream(drawing: Drawing, tally: Tally | None = None) -> Iterator[np.ndarray]:
-            own = Tally(drawing.conditions) if drawing.sampler.n_notes and tally is None else tally
-            for drawn in streamed(drawing, codec.width, engine, address, own):
+        def stream(plan: SamplingPlan, acceptance: Acceptance | None = None) -> Iterator[np.ndarray]:
+            own = Acceptance(plan.conditions) if plan.sampler.n_diagnostics and acceptance is None else acceptance
+            for drawn in streamed(plan, codec.width, engine, address, own):
                 self._model.process.check(drawn, self._request)
                 yield drawn
 
-        drawn_rows = stream(drawing, self._tally)
-        if isinstance(codec, TokenCodec) and codec.relations and (drawing.given or drawing.ends):
-            drawn_rows = consistent(drawn_rows, stream, drawing, codec)
+        drawn_rows = stream(plan, self._acceptance)
+        if isinstance(codec, TokenCodec) and codec.relations and (plan.given or plan.ends):
+            drawn_rows = consistent(drawn_rows, stream, plan, codec)
         for drawn in drawn_rows:
             rows = slice(first, first + len(drawn))
             first += len(drawn)
-            yield codec.decode(drawn, drawing.given, rows, drawing.ends), self._labels(drawn, rows)
+            yield codec.decode(drawn, plan.given, rows, plan.ends), self._labels(drawn, rows)
 
     def rows(self, progress: Callable[[int], None] = lambda n: None) -> tuple[Any, np.ndarray | None]:
         """Returns all of `parts` at once; calls `progress` with the number of new rows."""
@@ -105,7 +105,7 @@ class Draw:
             return joined, None
         return joined, np.concatenate([classes.labels[:0], *labels])
 
-    def walks(self, times: int) -> Walks:
+    def trajectories(self, times: int) -> Trajectories:
         """Draws the rows with their paths, at times spread evenly over the steps, or at every step if there are fewer.
 
         Args:
@@ -114,69 +114,73 @@ class Draw:
         Raises:
             ValueError: If a reward steers the rows, or the model is of tokens.
         """
-        drawing, codec = self._drawing, self._model.codec
+        plan, codec = self._plan, self._model.codec
         if not isinstance(codec, NumberCodec):
             raise ValueError("rows of tokens have no paths: take a model of numbers (process='gaussian')")
-        if isinstance(drawing.sampler, GivenSampler):
+        if isinstance(plan.sampler, ObservedSampler):
             raise ValueError("paths are those of whole rows, and where gives values: leave where out")
-        sampler = drawing.sampler.sampler if isinstance(drawing.sampler, CentredSampler) else drawing.sampler
+        sampler = plan.sampler.sampler if isinstance(plan.sampler, CentredSampler) else plan.sampler
         if not isinstance(sampler, RowSampler):
-            what = "in ranges" if drawing.sampler.n_notes else "steered by a reward"
-            left_out = "where" if drawing.sampler.n_notes else "reward"
+            what = "in ranges" if plan.sampler.n_diagnostics else "steered by a reward"
+            left_out = "where" if plan.sampler.n_diagnostics else "reward"
             raise ValueError(f"a row {what} is chosen from many and has no single path: leave {left_out} out")
         n_steps = int(sampler.n_steps)
         steps = np.linspace(0, n_steps, min(times, n_steps + 1)).astype(np.int32)
-        walk = Walk(sampler, steps[:-1])
-        scaled = sample_walks(
-            drawing.denoiser,
-            walk if sampler is drawing.sampler else CentredSampler(walk),
+        walk = TrajectorySampler(sampler, steps[:-1])
+        scaled = sample_trajectories(
+            plan.denoiser,
+            walk if sampler is plan.sampler else CentredSampler(walk),
             columns=codec.width,
-            n_rows=drawing.n_rows,
-            seed=drawing.seed,
-            labels=drawing.labels,
-            prior=drawing.prior,
+            n_rows=plan.n_rows,
+            seed=plan.seed,
+            labels=plan.labels,
+            prior=plan.prior,
         )
         points = np.stack([*map(codec.scaling.in_units, scaled[:-1]), codec.scaling.inverse(scaled[-1])])
-        return Walks(points, steps, np.asarray(noise_levels(walk)), self._labels(scaled[-1], slice(None)))
+        return Trajectories(points, steps, np.asarray(noise_levels(walk)), self._labels(scaled[-1], slice(None)))
 
     def _labels(self, drawn: np.ndarray, rows: slice) -> np.ndarray | None:
         classes = self._model.classes
         if not self._request.return_labels or classes is None:
             return None
-        return classes.labels[self._model.process.label_indices(self._model, self._drawing, drawn, rows)]
+        return classes.labels[self._model.process.label_indices(self._model, self._plan, drawn, rows)]
 
 
 def streamed(
-    drawing: Drawing, width: int, engine: str = "local", address: str | None = None, tally: Tally | None = None
+    plan: SamplingPlan,
+    width: int,
+    engine: str = "local",
+    address: str | None = None,
+    acceptance: Acceptance | None = None,
 ) -> Iterator[Float[np.ndarray, "m width"]]:
     """Yields encoded rows as they are drawn.
 
     Args:
-        drawing: What is drawn.
+        plan: The sampling plan.
         width: Number of encoded values of a row.
         engine: "local", or "ray" for the tasks of a cluster.
         address: Address of the cluster; None for one that Ray finds or starts.
-        tally: What counts candidates under conditions; None without.
+        acceptance: Counts of candidates under conditions; None without conditions.
     """
-    parts = drawing.denoiser, drawing.sampler
-    if drawing.labels is not None and drawing.sampler.rows_per_draw > 1 and tally is None:
-        labels, places = whole_draws(drawing.labels, drawing.sampler)
-        drawn = sample_rows(*parts, columns=width, n_rows=len(labels), seed=drawing.seed, labels=labels)
+    parts = plan.denoiser, plan.sampler
+    if plan.labels is not None and plan.sampler.rows_per_draw > 1 and acceptance is None:
+        labels, places = whole_draws(plan.labels, plan.sampler)
+        drawn = sample_rows(*parts, columns=width, n_rows=len(labels), seed=plan.seed, labels=labels)
         yield drawn[places]
         return
 
-    def stream(drawing: Drawing, first: int = 0) -> Iterator[np.ndarray]:
+    def stream(plan: SamplingPlan, first: int = 0) -> Iterator[np.ndarray]:
         asked: dict[str, Any] = {
-            "columns": width + drawing.sampler.n_notes,
-            "n_rows": drawing.n_rows,
-            "seed": drawing.seed,
-            "labels": drawing.labels,
-            "prior": drawing.prior,
+            "columns": width + plan.sampler.n_diagnostics,
+            "n_rows": plan.n_rows,
+            "seed": plan.seed,
+            "labels": plan.labels,
+            "prior": plan.prior,
         }
         if engine == "ray":
             return stream_rows_on_ray(*parts, **asked, address=address, first_row=first)
         return stream_rows(*parts, **asked, first_row=first)
 
     yield from (
-        stream(drawing) if tally is None else conditioned(stream, drawing, tally, rows_per_chunk(drawing.sampler))
+        stream(plan) if acceptance is None else conditioned(stream, plan, acceptance, rows_per_chunk(plan.sampler))
     )

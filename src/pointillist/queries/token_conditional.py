@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.diffusion.tokens.mixed_likelihood import NumberQuantiles, TokenProbabilities
 from pointillist.diffusion.tokens.mixed_sampling import LARGEST_SCORE, SCHEDULE, MixedDenoiser
 from pointillist.engine.mapping import map_rows
@@ -15,9 +15,9 @@ from pointillist.models.token_codec import TokenCodec
 from pointillist.queries.conditional import Conditional, Known, LogProbability
 from pointillist.queries.imputation import completions
 from pointillist.queries.mixed_density import log_probability
-from pointillist.queries.observed import Given, given_cells
+from pointillist.queries.observed import Observed, observed_cells
 from pointillist.queries.predictive import COMPLETIONS, NormalPoints, Predictive
-from pointillist.tables.table import Cells, kind_of, to_arrow
+from pointillist.tables.table import Column, kind_of, to_arrow
 
 PLACES, FINER = 8, 4
 """Number of points that stand for an interval of numbers, and of the places whose mean each of them is."""
@@ -47,14 +47,14 @@ class TokenConditional(Conditional):
         return None if code.scores is not None else self._typed(name, _single_values(code), is_rounded=False)
 
     def _known(self, X: Any) -> Known:
-        return self._of_given(given_cells(self._model, X, self.targets, self._labels))
+        return self._of_given(observed_cells(self._model, X, self.targets, self._labels))
 
-    def _of_given(self, given: Given) -> Known:
+    def _of_given(self, given: Observed) -> Known:
         # Tokens need no draws: the network knows their probabilities whatever else is hidden.
         return given.known, given.is_whole | (not self._has_numbers)
 
     def _measured(self, X: Any) -> tuple[Known, LogProbability, Float[np.ndarray, " n"]]:
-        given = given_cells(self._model, X, self.targets, self._labels, are_read=True)
+        given = observed_cells(self._model, X, self.targets, self._labels, are_read=True)
         cells = {}
         for name in self.targets:
             place = self._codec.encoding.place(name)
@@ -66,7 +66,7 @@ class TokenConditional(Conditional):
                 raise ValueError(f"the target {name!r} is missing in row {row}: log_prob needs its values")
 
         def log_mass(known: np.ndarray, places: np.ndarray) -> np.ndarray:
-            own = {i: Cells(c.values[places], c.is_missing[places], c.categories) for i, c in cells.items()}
+            own = {i: Column(c.values[places], c.is_missing[places], c.categories) for i, c in cells.items()}
             return log_probability(self._model, known, own, is_present=True)
 
         return self._of_given(given), log_mass, np.zeros(len(given.known))
@@ -136,11 +136,11 @@ class TokenConditional(Conditional):
         kind = self._codec.layout.type_of(code.name)
         if kind is None or kind_of(kind) != "date":
             return np.asarray(rounded, float)
-        cells = Cells(code.rounded(rounded.ravel()), np.zeros(values.size, bool))
+        cells = Column(code.rounded(rounded.ravel()), np.zeros(values.size, bool))
         column = to_arrow([cells], pa.schema([("x", kind)]))[0]
         return column.to_numpy().reshape(values.shape)
 
 
-def _single_values(code: ColumnCode) -> np.ndarray:
+def _single_values(code: ColumnEncoder) -> np.ndarray:
     """Places of the categories of a column, or its values that have a token of their own."""
     return code.atoms if code.categories is None else np.arange(code.n_values)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.rules.products import is_needed
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 FUNCTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
     "": (lambda x: x, lambda z, x: z),
@@ -40,8 +40,8 @@ _AS_ROUNDED = 0.9
 
 
 def functions(
-    columns: Sequence[Cells],
-    codes: Sequence[ColumnCode],
+    columns: Sequence[Column],
+    codes: Sequence[ColumnEncoder],
     places: Sequence[int],
     rows: Int[np.ndarray, " m"],
     decided: Mapping[int, Collection[int]],
@@ -122,13 +122,13 @@ class _Precision:
         is_rounded: Whether it is off by rounding to the column's digits alone.
     """
 
-    code: ColumnCode
+    code: ColumnEncoder
     y: Float[np.ndarray, " n"]
     within: Float[np.ndarray, " n"]
     is_rounded: bool
 
     @classmethod
-    def of(cls, y: Float[np.ndarray, " n"], code: ColumnCode) -> "_Precision":
+    def of(cls, y: Float[np.ndarray, " n"], code: ColumnEncoder) -> "_Precision":
         unknown = _unknown(y, code)
         within = 0.51 * code.unit + unknown * np.maximum(np.abs(y), _spread(y))
         return cls(code, y, within, code.unit > 0 and unknown == _DOUBLE)
@@ -147,7 +147,7 @@ class _Precision:
         return not self.is_rounded or bool(np.mean(self.code.rounded(found) == self.y) >= _AS_ROUNDED)
 
 
-def _unknown(y: Float[np.ndarray, " n"], code: ColumnCode) -> float:
+def _unknown(y: Float[np.ndarray, " n"], code: ColumnEncoder) -> float:
     """What is unknown of numbers beyond their digits after the point, in parts of themselves."""
     if code.unit <= 1e-6 and np.allclose(code.rounded(y.astype(np.float32).astype(float)), y, rtol=1e-10, atol=0):
         return _SINGLE
@@ -163,7 +163,7 @@ def _fitted(
     function: Callable[[np.ndarray], np.ndarray],
     x: Float[np.ndarray, " n"],
     y: Float[np.ndarray, " n"],
-    code: ColumnCode,
+    code: ColumnEncoder,
 ) -> tuple[float, float] | None:
     """The factor and the constant, of few digits where such do, if all rows obey them to the precision of y."""
     from scipy.optimize import minimize_scalar

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.rules.products import is_needed
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 FEWEST_ROWS, ROWS_PER_VALUE = 100, 5
 """Fewest rows that show that a column decides another, and fewest for each of its values on average. Of fewer, nearly
@@ -49,7 +49,9 @@ class Lookup:
         """Positions of all columns."""
         return (self.column, *self.terms)
 
-    def restored(self, columns: list[Cells], codes: Sequence[ColumnCode], is_fixed: Bool[np.ndarray, "n d"]) -> None:
+    def restored(
+        self, columns: list[Column], codes: Sequence[ColumnEncoder], is_fixed: Bool[np.ndarray, "n d"]
+    ) -> None:
         """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
 
         The column takes the nearest of its values that agrees with those decided columns that are fixed, or come
@@ -75,13 +77,13 @@ class Lookup:
             own = values[:, i] if columns[place].categories is None else values[:, i].astype(np.int64)
             columns[place] = replace(columns[place], values=own)
 
-    def broken(self, columns: Sequence[Cells], codes: Sequence[ColumnCode]) -> Bool[np.ndarray, " n"]:
+    def broken(self, columns: Sequence[Column], codes: Sequence[ColumnEncoder]) -> Bool[np.ndarray, " n"]:
         """Finds the rows without missing cells in which a decided column differs from the lookup table."""
         cells = {place: _of_tokens(columns[place], codes[place]) for place in self.places}
         return self._looked_up([cells.get(place, each) for place, each in enumerate(columns)])[2]
 
     def _looked_up(
-        self, columns: Sequence[Cells]
+        self, columns: Sequence[Column]
     ) -> tuple[Float[np.ndarray, "n k"], Int[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
         """Returns the values of all columns, each row's index in the table, and which rows differ from that entry."""
         there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
@@ -131,7 +133,7 @@ class Lookup:
             raise ValueError("the values of a column that decides others do not increase")
         return cls(column, tuple(terms), table, bool(content["is_followed"]))
 
-    def check(self, codes: Sequence[ColumnCode]) -> None:
+    def check(self, codes: Sequence[ColumnEncoder]) -> None:
         """Raises a ValueError if it has values that its columns cannot hold."""
         for values, place in zip(self.table.T, self.places, strict=True):
             code = codes[place]
@@ -145,7 +147,7 @@ class Lookup:
                 raise ValueError(f"column {code.name!r} has no such values as another one decides for it")
 
 
-def _of_tokens(cells: Cells, code: ColumnCode) -> Cells:
+def _of_tokens(cells: Column, code: ColumnEncoder) -> Column:
     """The same cells, with the column's own categories if theirs are others, as those of given cells may be."""
     if cells.categories is None or cells.categories == code.categories:
         return cells
@@ -153,7 +155,7 @@ def _of_tokens(cells: Cells, code: ColumnCode) -> Cells:
 
 
 def lookups(
-    columns: Sequence[Cells], codes: Sequence[ColumnCode], decided: Mapping[int, Collection[int]]
+    columns: Sequence[Column], codes: Sequence[ColumnEncoder], decided: Mapping[int, Collection[int]]
 ) -> list[Lookup]:
     """Finds the columns that decide others in all rows, among those without missing cells.
 

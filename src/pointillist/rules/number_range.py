@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 
 EXACT = 2.0**-50
 """Relative rounding error of double precision."""
@@ -26,7 +26,7 @@ class NumberRange:
         can_be_left: Whether a number beyond the range is allowed if a relation is broken otherwise.
     """
 
-    code: ColumnCode
+    code: ColumnEncoder
     low: float
     high: float
     largest: float
@@ -34,7 +34,7 @@ class NumberRange:
     can_be_left: bool
 
     @classmethod
-    def of(cls, code: ColumnCode, bounds: tuple[float, float] | None = None, *, is_strict: bool) -> "NumberRange":
+    def of(cls, code: ColumnEncoder, bounds: tuple[float, float] | None = None, *, is_strict: bool) -> "NumberRange":
         """Returns the range of a column's training rows, within bounds if there are some; unlimited for categories.
 
         Args:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.rules.relation import Relation
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 FAR = 2.0
 """A column is moved far if small errors of the others, in parts of their spreads, are so many times as large in it."""
@@ -21,7 +21,7 @@ Values = Mapping[int, Float[np.ndarray, " m"]]
 
 
 def gentle(
-    found: Sequence[Relation], columns: Sequence[Cells], codes: Sequence[ColumnCode], rows: Int[np.ndarray, " m"]
+    found: Sequence[Relation], columns: Sequence[Column], codes: Sequence[ColumnEncoder], rows: Int[np.ndarray, " m"]
 ) -> list[Relation]:
     """Returns relations of which none moves its column far, as far as they can be solved for such columns.
 
@@ -85,7 +85,7 @@ class _Search:
         codes: The columns' codes.
     """
 
-    def __init__(self, part: list[Relation], values: Values, codes: Sequence[ColumnCode]) -> None:
+    def __init__(self, part: list[Relation], values: Values, codes: Sequence[ColumnEncoder]) -> None:
         self.ways = [dict(_ways(each, values, codes)) for each in part]
         self.places = [set(each.places) for each in part]
         harm: dict[int, float] = {}
@@ -123,7 +123,7 @@ class _Search:
         return None
 
 
-def _ways(relation: Relation, values: Values, codes: Sequence[ColumnCode]) -> Iterator[tuple[int, Relation]]:
+def _ways(relation: Relation, values: Values, codes: Sequence[ColumnEncoder]) -> Iterator[tuple[int, Relation]]:
     """The relation solved for each of its columns that has no other solution, and by which it holds.
 
     It holds to the digits of the column that it was found for, which has means of two rows for that, so that its

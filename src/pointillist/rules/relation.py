@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.rules.functions import FUNCTIONS
 from pointillist.rules.number_range import EXACT, NumberRange
 from pointillist.rules.products import rounding
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 _NULL = 1e-9
 
@@ -54,7 +54,7 @@ class Relation:
 
     def restored(
         self,
-        columns: list[Cells],
+        columns: list[Column],
         ranges: Sequence[NumberRange],
         is_fixed: Bool[np.ndarray, "n d"],
         *,
@@ -85,7 +85,7 @@ class Relation:
         for i, place in enumerate(self.places):
             columns[place] = replace(columns[place], values=values[:, i])
 
-    def broken(self, columns: Sequence[Cells], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
+    def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
         """Finds the rows without missing cells that break the relation by more than rounding explains."""
         values, there = self._values(columns)
         own = [ranges[place] for place in self.places]
@@ -94,7 +94,7 @@ class Relation:
         with np.errstate(all="ignore"):
             return there & (self._off_product(values, own) if self.power else self._off_sum(values, own, is_loose=True))
 
-    def _values(self, columns: Sequence[Cells]) -> tuple[Float[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
+    def _values(self, columns: Sequence[Column]) -> tuple[Float[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
         """Returns the numbers of the relation's columns, and which rows have no missing cell in them."""
         there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
         return np.stack([columns[place].values for place in self.places], axis=1).astype(float), there
@@ -316,7 +316,7 @@ class Relation:
         return Relation(place, (self.column,), (own,), constant, 0, name)
 
     def fix_last(
-        self, columns: list[Cells], ranges: Sequence[NumberRange], is_fixed: Bool[np.ndarray, "n d"]
+        self, columns: list[Column], ranges: Sequence[NumberRange], is_fixed: Bool[np.ndarray, "n d"]
     ) -> Bool[np.ndarray, " n"]:
         """Solves a sum or a function for the only one of its columns that is not fixed, and fixes that; says where."""
         places = np.array(self.places)
@@ -334,7 +334,7 @@ class Relation:
             is_fixed[rows, places[free.argmax(axis=1)][rows]] = True
         return rows
 
-    def check(self, codes: Sequence[ColumnCode]) -> None:
+    def check(self, codes: Sequence[ColumnEncoder]) -> None:
         """Raises a ValueError if it has a column of categories."""
         for place in self.places:
             if codes[place].categories is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from pointillist.columns.encoder import ColumnCode
+from pointillist.columns.encoder import ColumnEncoder
 from pointillist.rules.functions import functions
 from pointillist.rules.lookups import Lookup, lookups
 from pointillist.rules.number_range import NumberRange
@@ -15,7 +15,7 @@ from pointillist.rules.orientation import gentle
 from pointillist.rules.products import HELD, MOST_COLUMNS, products
 from pointillist.rules.relation import Relation
 from pointillist.rules.sums import sums
-from pointillist.tables.table import Cells
+from pointillist.tables.table import Column
 
 FEWEST_ROWS = 100
 """Fewest rows without a missing cell that show a relation."""
@@ -33,7 +33,7 @@ columns move first."""
 
 
 def relations(
-    columns: Sequence[Cells], codes: Sequence[ColumnCode], left_out: Sequence[Any] = (), label: Any = None
+    columns: Sequence[Column], codes: Sequence[ColumnEncoder], left_out: Sequence[Any] = (), label: Any = None
 ) -> tuple[Relation | Lookup, ...]:
     """Finds the relations that rows obey in which no cell of theirs is missing.
 
@@ -76,14 +76,14 @@ def _terms(found: Sequence[Relation]) -> dict[int, tuple[int, ...]]:
     return {each.column: each.terms for each in found}
 
 
-def _labels(codes: Sequence[ColumnCode], label: Any) -> dict[int, tuple[int, ...]]:
+def _labels(codes: Sequence[ColumnEncoder], label: Any) -> dict[int, tuple[int, ...]]:
     """The column of labels, if there is one, which no other decides: a row's label is what it was drawn for."""
     return {place: () for place, code in enumerate(codes) if label is not None and code.name == label}
 
 
 def _products(
-    columns: Sequence[Cells],
-    codes: Sequence[ColumnCode],
+    columns: Sequence[Column],
+    codes: Sequence[ColumnEncoder],
     places: list[int],
     rows: Int[np.ndarray, " m"],
     others: Sequence[Relation],
@@ -107,7 +107,7 @@ def _products(
 
 
 def _with_digits(
-    found: Sequence[Relation], columns: Sequence[Cells], codes: Sequence[ColumnCode], rows: Int[np.ndarray, " m"]
+    found: Sequence[Relation], columns: Sequence[Column], codes: Sequence[ColumnEncoder], rows: Int[np.ndarray, " m"]
 ) -> list[Relation]:
     """Returns the relations, and marks the products as exact that nearly all rows obey to the last digit."""
     some = {place: columns[place].take(rows) for each in found if each.power for place in each.places}
@@ -130,7 +130,7 @@ def _in_turn(found: list[Relation]) -> list[Relation]:
     return done
 
 
-def _orders(columns: Sequence[Cells], places: list[int]) -> list[Relation]:
+def _orders(columns: Sequence[Column], places: list[int]) -> list[Relation]:
     # The numbers of each column in another order, as if the columns were independent.
     shuffled = {}
     for place in places:
@@ -165,12 +165,12 @@ def _orders(columns: Sequence[Cells], places: list[int]) -> list[Relation]:
 
 
 def restored(
-    columns: Sequence[Cells],
-    codes: Sequence[ColumnCode],
+    columns: Sequence[Column],
+    codes: Sequence[ColumnEncoder],
     found: Sequence[Relation | Lookup],
     is_fixed: Bool[np.ndarray, "n d"],
     bounds: Mapping[int, tuple[float, float]] | None = None,
-) -> tuple[Cells, ...]:
+) -> tuple[Column, ...]:
     """Returns cells that obey the relations, in rows where none of theirs is missing.
 
     A sum, a function or a product takes the place of its column, or of the first of its terms that is not fixed if its
@@ -224,7 +224,7 @@ def restored(
 
 
 def broken(
-    columns: Sequence[Cells], codes: Sequence[ColumnCode], found: Sequence[Relation | Lookup]
+    columns: Sequence[Column], codes: Sequence[ColumnEncoder], found: Sequence[Relation | Lookup]
 ) -> list[Bool[np.ndarray, " n"]]:
     """Finds the rows that break each relation; a row with a missing cell in its columns does not."""
     ranges = [NumberRange.of(code, is_strict=True) for code in codes]

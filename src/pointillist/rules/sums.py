@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.columns.encoder import ColumnCode
-from pointillist.tables.table import Cells
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.tables.table import Column
 
 _NULL = 1e-9
 _DENOMINATOR = 1000
 
 
 def sums(
-    columns: Sequence[Cells], codes: Sequence[ColumnCode], places: Sequence[int], rows: Int[np.ndarray, " m"]
+    columns: Sequence[Column], codes: Sequence[ColumnEncoder], places: Sequence[int], rows: Int[np.ndarray, " m"]
 ) -> Iterator[tuple[int, tuple[int, ...], tuple[float, ...], float]]:
     """Finds columns that are sums of others in every row in which no cell of theirs is missing.
 
@@ -80,7 +80,7 @@ def _holds(
     terms: tuple[int, ...],
     factors: tuple[float, ...],
     constant: float,
-    columns: Sequence[Cells],
+    columns: Sequence[Column],
     decimals: int | None,
 ) -> bool:
     """Whether all rows without missing cells obey a sum, to the precision of its column."""

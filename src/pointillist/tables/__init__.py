@@ -3,11 +3,11 @@
 from pointillist.tables.blocks import blocks, column_range, rows_at
 from pointillist.tables.labels import LONGEST_LABEL
 from pointillist.tables.number_table import LabelColumn, Table
-from pointillist.tables.table import Cells, MixedTable
+from pointillist.tables.table import Column, MixedTable
 
 __all__ = [
     "LONGEST_LABEL",
-    "Cells",
+    "Column",
     "LabelColumn",
     "MixedTable",
     "Table",

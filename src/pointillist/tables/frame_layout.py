@@ -11,13 +11,13 @@ import numpy as np
 
 from pointillist.tables.headings import Headings
 from pointillist.tables.names import check_names
-from pointillist.tables.table import Cells, MixedTable, kind_of, listed_categories, to_arrow
+from pointillist.tables.table import Column, MixedTable, kind_of, listed_categories, to_arrow
 from pointillist.tables.time_formats import form_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pointillist.columns.encoder import ColumnCode
+    from pointillist.columns.encoder import ColumnEncoder
 
 KINDS = ("pandas", "polars", "pyarrow", "file", "array")
 
@@ -95,7 +95,7 @@ class FrameLayout:
         except (ValueError, pa.ArrowException, OSError) as error:
             raise ValueError(f"the layout's schema cannot be read: {error}") from error
 
-    def check_code(self, code: "ColumnCode", field: "pa.Field") -> None:
+    def check_code(self, code: "ColumnEncoder", field: "pa.Field") -> None:
         """Raises an error if a column's code does not fit its type, which only a false claim of a file can cause.
 
         Raises:
@@ -140,7 +140,7 @@ class FrameLayout:
         is_ordered = getattr(self.type_of(name), "ordered", False)
         return self.categories[self.names.index(name)] if is_ordered else None
 
-    def table(self, cells: tuple[Cells, ...]) -> "pa.Table":
+    def table(self, cells: tuple[Column, ...]) -> "pa.Table":
         """Makes a table of this layout from cells."""
         full = [_with_all(each, known) for each, known in zip(cells, self.categories, strict=True)]
         return to_arrow(full, self.schema, nan_is_missing=self.is_nan)
@@ -159,12 +159,12 @@ class FrameLayout:
         return _to_array(table) if self.kind == "array" else table
 
 
-def _with_all(cells: Cells, known: tuple[Any, ...] | None) -> Cells:
+def _with_all(cells: Column, known: tuple[Any, ...] | None) -> Column:
     """Cells with all categories that the type lists, also those that no row has."""
     if known is None or cells.categories is None:
         return cells
     places = np.array([known.index(category) for category in cells.categories] or [0])
-    return Cells(np.where(cells.is_missing, 0, places[cells.values]), cells.is_missing, known)
+    return Column(np.where(cells.is_missing, 0, places[cells.values]), cells.is_missing, known)
 
 
 def _to_pandas(table: "pa.Table") -> Any:

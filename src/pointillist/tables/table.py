@@ -25,7 +25,7 @@ _DIGITS, _MOST_DIGITS = 17, 76
 
 
 @dataclass(frozen=True)
-class Cells:
+class Column:
     """The cells of a column.
 
     Attributes:
@@ -47,29 +47,29 @@ class Cells:
             return self.values.astype(np.float64)
         return np.array(self.categories or [0], np.float64)[self.values.astype(np.int64)]
 
-    def part(self, rows: slice, n: int) -> "Cells":
+    def part(self, rows: slice, n: int) -> "Column":
         """The cells of n rows; a single cell is repeated for all of them."""
         if len(self.values) == 1:
-            return Cells(np.repeat(self.values, n), np.repeat(self.is_missing, n), self.categories)
-        return Cells(self.values[rows], self.is_missing[rows], self.categories)
+            return Column(np.repeat(self.values, n), np.repeat(self.is_missing, n), self.categories)
+        return Column(self.values[rows], self.is_missing[rows], self.categories)
 
-    def take(self, places: Int[np.ndarray, " n"]) -> "Cells":
+    def take(self, places: Int[np.ndarray, " n"]) -> "Column":
         """The cells at some places."""
         return replace(self, values=self.values[places], is_missing=self.is_missing[places])
 
     @classmethod
-    def joined(cls, parts: "Sequence[Cells]") -> "Cells":
+    def joined(cls, parts: "Sequence[Column]") -> "Column":
         """The cells of several parts of a column, one after another."""
         values = np.concatenate([each.values for each in parts])
         return replace(parts[0], values=values, is_missing=np.concatenate([each.is_missing for each in parts]))
 
 
-def medians(draws: Sequence[Cells]) -> Cells:
+def medians(draws: Sequence[Column]) -> Column:
     """The medians of draws of numbers, of which none is missing."""
     return replace(draws[0], values=np.median([each.values for each in draws], axis=0))
 
 
-def modes(draws: Sequence[Cells]) -> Cells:
+def modes(draws: Sequence[Column]) -> Column:
     """The most frequent values of draws of cells, of which none is missing; of several, the first in order."""
     values = np.sort([each.values for each in draws], axis=0)
     runs = np.ones(values.shape, np.int64)
@@ -105,7 +105,7 @@ class MixedTable:
         return self.arrow.num_rows
 
     @cached_property
-    def cells(self) -> tuple[Cells, ...]:
+    def cells(self) -> tuple[Column, ...]:
         """The cells of each column.
 
         Raises:
@@ -113,7 +113,7 @@ class MixedTable:
         """
         return tuple(cells_in(name, column) for name, column in zip(self.names, self.arrow.columns, strict=True))
 
-    def column(self, name: Any) -> Cells:
+    def column(self, name: Any) -> Column:
         """The cells of one column; the others may hold anything."""
         return cells_in(name, self.arrow.column(self.names.index(name)))
 
@@ -178,7 +178,7 @@ def kind_of(kind: "pa.DataType") -> str:
     return "category" if is_text else ""
 
 
-def cells_in(name: Any, column: "pa.ChunkedArray") -> Cells:
+def cells_in(name: Any, column: "pa.ChunkedArray") -> Column:
     """Returns the cells of a column.
 
     Raises:
@@ -205,7 +205,7 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Cells:
             categories[rank] = category
         indices = np.asarray(pc.fill_null(array.indices, 0))
         values = np.asarray(ranks)[indices] if len(order) else np.zeros(len(array), np.int64)
-        return Cells(values, is_missing, tuple(categories))
+        return Column(values, is_missing, tuple(categories))
     if kind == "date":
         array = _local(array)
         array = pc.divide(pc.cast(array, _whole_type(array.type), safe=False), _fineness(array.type))
@@ -228,7 +228,7 @@ def cells_in(name: Any, column: "pa.ChunkedArray") -> Cells:
         raise ValueError(f"column {name!r} holds integers beyond 2**53, which float64 cannot hold: drop or divide them")
     if not np.isfinite(values[~is_missing]).all():
         raise ValueError(f"column {name!r} holds an infinite value: drop or clip such rows first")
-    return Cells(np.where(is_missing, 0.0, values), is_missing, is_date=kind == "date")
+    return Column(np.where(is_missing, 0.0, values), is_missing, is_date=kind == "date")
 
 
 def listed_categories(column: "pa.ChunkedArray") -> tuple[Any, ...] | None:
@@ -317,7 +317,7 @@ def _fineness(kind: "pa.DataType") -> int:
 
 
 def to_arrow(
-    cells: Sequence[Cells], schema: "pa.Schema", *, nan_is_missing: Sequence[bool] | None = None
+    cells: Sequence[Column], schema: "pa.Schema", *, nan_is_missing: Sequence[bool] | None = None
 ) -> "pa.Table":
     """Makes an Arrow table.
 
@@ -333,7 +333,7 @@ def to_arrow(
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _array(cells: Cells, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
+def _array(cells: Column, kind: "pa.DataType", is_nan: bool) -> "pa.Array":
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -393,7 +393,7 @@ def _decimal(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
     return pc.round(digits, kind.scale).cast(kind)
 
 
-def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Cells:
+def cells_of(name: Any, values: Any, kind: "pa.DataType") -> Column:
     """Converts Python values, None where one is missing, to the cells of a column.
 
     A day is its midnight in a column of times, and midnight a day in one of days; a time without a time zone is in that

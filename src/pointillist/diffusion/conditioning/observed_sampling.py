@@ -11,7 +11,7 @@ from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser, OpenC
 from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_tangents
 from pointillist.diffusion.samplers import RowSampler, Sampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, AnyArray, at_lambda, time_at
-from pointillist.diffusion.trajectories import Walk
+from pointillist.diffusion.trajectories import TrajectorySampler
 
 
 class CentredSampler(Sampler):
@@ -23,7 +23,7 @@ class CentredSampler(Sampler):
         sampler: The sampler of one row, or of its walk.
     """
 
-    sampler: RowSampler | Walk
+    sampler: RowSampler | TrajectorySampler
 
     @property
     def rows_per_draw(self) -> int:
@@ -47,13 +47,13 @@ class CentredSampler(Sampler):
             denoiser: The denoiser of the class, or of rows with given values.
             x_T: The start of rows with mean 0.
         """
-        sampler = self.sampler.sampler if isinstance(self.sampler, Walk) else self.sampler
+        sampler = self.sampler.sampler if isinstance(self.sampler, TrajectorySampler) else self.sampler
         lambda_T = sampler.log_snr(jnp.zeros((), jnp.int32))
         mean = denoiser(jnp.zeros_like(x_T), time_at(sampler.schedule, lambda_T))
         return self.sampler.draw(key, denoiser, x_T + at_lambda(lambda_T)[0] * mean)
 
 
-class GivenSampler(Sampler):
+class ObservedSampler(Sampler):
     """Draws rows of which some values are given, by another sampler, with a denoiser that knows them.
 
     A draw starts from the given values, NaN where none is given, and not from x_T, which it draws as the other does.
@@ -65,9 +65,9 @@ class GivenSampler(Sampler):
     sampler: Sampler
 
     @property
-    def n_notes(self) -> int:
+    def n_diagnostics(self) -> int:
         """The other sampler's."""
-        return self.sampler.n_notes
+        return self.sampler.n_diagnostics
 
     @property
     def rows_per_draw(self) -> int:
@@ -81,7 +81,7 @@ class GivenSampler(Sampler):
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " d"]:
         """No given value."""
-        return jnp.full(columns - self.n_notes, jnp.nan)
+        return jnp.full(columns - self.n_diagnostics, jnp.nan)
 
     def draw(self, key: PRNGKeyArray, denoiser: Denoiser, x_T: Float[Array, " d"]) -> Float[Array, "rows d_and_notes"]:
         """Draws rows in which the given values are as they were given.
@@ -92,7 +92,7 @@ class GivenSampler(Sampler):
             x_T: The given values, NaN where none is given.
         """
         columns = len(x_T)
-        start = self.sampler.start(key, columns + self.n_notes)
+        start = self.sampler.start(key, columns + self.n_diagnostics)
         known = denoiser.knowing(x_T)
         if isinstance(self.sampler, RowSampler):
             rows = CentredSampler(self.sampler).draw(key, known, start)

@@ -36,7 +36,7 @@ class PopulationSampler(Sampler):
     kept: int = eqx.field(static=True)
 
     @property
-    def n_notes(self) -> int:
+    def n_diagnostics(self) -> int:
         """Number of columns that say how a draw went."""
         return NOTES
 
