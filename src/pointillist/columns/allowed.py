@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from pointillist.arguments import is_missing
 from pointillist.columns.codec import Span
 from pointillist.columns.encoder import ColumnEncoder
+from pointillist.foreign_text import listed
 from pointillist.tables.conditions import Between, Condition, Missing, OneOf, Present
-from pointillist.tables.number_table import listed
 from pointillist.tables.table import Column, cells_of, kind_of, to_arrow
 
 if TYPE_CHECKING:

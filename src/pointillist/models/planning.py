@@ -36,7 +36,7 @@ from pointillist.tables.blocks import column_range, rows_at
 from pointillist.tables.frame_layout import FrameLayout
 from pointillist.tables.headings import Headings
 from pointillist.tables.names import free_name
-from pointillist.tables.table import Column, MixedTable
+from pointillist.tables.table import Column, Table
 
 WIDTH, WIDTH_OF_TOKENS, WIDTH_WITH_GAPS = 96, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
@@ -155,7 +155,7 @@ def plan_numbers(
 
 def plan_tokens(
     asked: Hyperparameters,
-    table: MixedTable,
+    table: Table,
     kind: str,
     headings: Headings | None,
     y: ArrayLike | None,
@@ -259,7 +259,7 @@ def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, has_own_wi
     return int(np.clip(MOST_WEIGHTS_IN_ALL // n_weights, FEWEST_STEPS, DEFAULT_MIXED_STEPS))
 
 
-def _without_gaps(rows: Float[np.ndarray, "n width"], table: MixedTable) -> bool:
+def _without_gaps(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
     """Puts `HIDDEN` in place of tokens that are unknown, and says whether there are any.
 
     Raises:

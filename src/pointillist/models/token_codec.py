@@ -13,7 +13,7 @@ from pointillist.rules.lookups import Lookup
 from pointillist.rules.relation import Relation
 from pointillist.rules.relations import broken, restored
 from pointillist.tables.frame_layout import FrameLayout
-from pointillist.tables.table import Column, MixedTable, kind_of
+from pointillist.tables.table import Column, Table, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -178,7 +178,7 @@ class TokenCodec(Codec):
             self._fill(rows, name, cells, np.zeros(len(cells.values), bool))
         return rows
 
-    def known_tokens(self, table: MixedTable, hidden: float) -> Float[np.ndarray, "n width"]:
+    def known_tokens(self, table: Table, hidden: float) -> Float[np.ndarray, "n width"]:
         """Returns what is known of a table's rows; where cells are missing, `hidden`, and NaN for the score."""
         rows = self.unknown_rows(len(table), hidden)
         for code, cells in zip(self.encoding.columns, table.cells, strict=False):
@@ -213,7 +213,7 @@ class TokenCodec(Codec):
         is_known = ~np.stack([cells.is_missing for cells in given], axis=1)
         return restored(merged, self.encoding.columns, self.relations, is_known)
 
-    def filled(self, table: MixedTable, new: Sequence[Column]) -> "pa.Table":
+    def filled(self, table: Table, new: Sequence[Column]) -> "pa.Table":
         """Returns a table with new cells where its own are missing, and all others as they are."""
         import pyarrow as pa
 

@@ -11,7 +11,7 @@ from pointillist.arguments import LARGEST_INTEGER
 from pointillist.tables.blocks import blocks
 from pointillist.tables.headings import Headings
 from pointillist.tables.names import check_names, name_from_json, name_to_json
-from pointillist.tables.number_table import Table
+from pointillist.tables.table import Table
 
 _FRAMES = ("pandas", "polars", "pyarrow")
 _TYPES = ("bool", *(f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4, 8)), "float16", "float32", "float64")
@@ -118,7 +118,7 @@ def read_numbers(X: Any) -> tuple[Layout, Any]:
         ValueError: If a data frame has a column that does not hold numbers, a missing value, or two equal names.
     """
     if isinstance(X, Table):
-        return Layout("array", X.types, X.names), X.rows
+        return Layout("array", X.numbers.types, X.numbers.names), X.numbers.rows
     given, headings = Headings.of(X)
     try:
         frame = nw.from_native(given, eager_only=True, pass_through=True)

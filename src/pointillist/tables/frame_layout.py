@@ -11,7 +11,7 @@ import numpy as np
 
 from pointillist.tables.headings import Headings
 from pointillist.tables.names import check_names
-from pointillist.tables.table import Column, MixedTable, kind_of, listed_categories, to_arrow
+from pointillist.tables.table import Column, Table, is_numeric, kind_of, listed_categories, to_arrow
 from pointillist.tables.time_formats import form_in
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class FrameLayout:
         check_names(self.names)
 
     @classmethod
-    def of(cls, table: MixedTable, kind: str, headings: Headings | None) -> "FrameLayout":
+    def of(cls, table: Table, kind: str, headings: Headings | None) -> "FrameLayout":
         """Returns the layout of a table that came in a kind of container."""
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -199,14 +199,7 @@ def described_anew(table: "pa.Table", types: Mapping[str, str | None]) -> "pa.Ta
 
 def _to_array(table: "pa.Table") -> np.ndarray:
     """An array of a type that holds all columns: Python objects if there is text, or an integer is missing."""
-    from pyarrow import types
-
-    is_number = [
-        (types.is_integer(column.type) or types.is_boolean(column.type) or types.is_floating(column.type))
-        and not column.null_count
-        for column in table.columns
-    ]
-    if all(is_number):
+    if all(is_numeric(column.type) and not column.null_count for column in table.columns):
         columns = [column.to_numpy() for column in table.columns]
         return np.stack(columns, axis=1).astype(np.result_type(*(column.dtype for column in columns)))
     array = np.empty(table.shape, object)
