@@ -22,8 +22,8 @@ from pointillist.files.texts import typed
 from pointillist.files.writing import TableWriter
 from pointillist.models.choosing import as_mixed
 from pointillist.models.token_codec import TokenCodec
-from pointillist.tables.frame_layout import FrameLayout
 from pointillist.tables.frames import aligned
+from pointillist.tables.layout import Layout
 from pointillist.tables.table import Column, Table, cells_in, cells_of, kind_of, to_arrow
 
 DAY = date(2024, 1, 1)
@@ -170,7 +170,7 @@ def tables(draw):
 
 def codec_of(X):
     table, kind, headings = as_mixed("masked", X)
-    return TokenCodec(FrameLayout.of(table, kind, headings), TableEncoder.fit(table)), table
+    return TokenCodec(Layout.of(table, kind, headings), TableEncoder.fit(table)), table
 
 
 def types_of(X):

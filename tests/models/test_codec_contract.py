@@ -20,9 +20,9 @@ from pointillist.columns.table_scaling import SCALINGS, TableScaling
 from pointillist.files.writing import TableWriter
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.token_codec import TokenCodec
-from pointillist.tables.array_layout import Layout, read_numbers
-from pointillist.tables.frame_layout import KINDS, FrameLayout
+from pointillist.tables.arrays import read_numbers
 from pointillist.tables.frames import table_of
+from pointillist.tables.layout import KINDS, Layout
 from pointillist.tables.table import Column, Table
 
 N = 1500
@@ -111,7 +111,7 @@ def tokens(X):
     table, kind, headings = table_of(X)
     encoding = TableEncoder.fit(table)
     # Of single precision.
-    return Case(TokenCodec(FrameLayout.of(table, kind, headings), encoding), X, read, rebuild, around, 1e-5)
+    return Case(TokenCodec(Layout.of(table, kind, headings), encoding), X, read, rebuild, around, 1e-5)
 
 
 def mixed(X):

@@ -11,8 +11,8 @@ from pointillist.evaluation.inputs import columns_of
 from pointillist.files.reading import read_table
 from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import Hyperparameters
-from pointillist.tables.array_layout import Layout
 from pointillist.tables.keys import few_words, stray_words, without_keys
+from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table
 
 N = 120

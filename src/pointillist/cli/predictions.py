@@ -99,7 +99,7 @@ def _read(model: "RowModel", path: Path, form: "CsvForm") -> Any:
     from pointillist.cli.table_options import of_model, read_for
     from pointillist.models.number_codec import NumberCodec
     from pointillist.models.observed_numbers import rows_with_gaps
-    from pointillist.tables.array_layout import check_finite
+    from pointillist.tables.arrays import check_finite
 
     table = read_for(model, path, form)
     if not isinstance(model.codec, NumberCodec):

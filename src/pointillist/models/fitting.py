@@ -29,8 +29,9 @@ from pointillist.models.summary import Summary
 from pointillist.models.token_codec import TokenCodec
 from pointillist.models.training import train
 from pointillist.models.trials import tried
-from pointillist.tables.array_layout import Layout, check_finite, read_numbers
+from pointillist.tables.arrays import check_finite, read_numbers
 from pointillist.tables.keys import without_keys
+from pointillist.tables.layout import Layout
 from pointillist.tables.table import Table
 
 Reader = Callable[[Any], tuple[Layout, np.ndarray]]

@@ -13,7 +13,7 @@ from pointillist.columns.encoder import MAX_DECIMALS
 from pointillist.columns.scaling import AffineScaling, QuantileScaling
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.foreign_text import listed
-from pointillist.tables.array_layout import Layout
+from pointillist.tables.layout import Layout
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,9 @@ from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.relations import relations
-from pointillist.tables.array_layout import Layout
 from pointillist.tables.blocks import column_range, rows_at
-from pointillist.tables.frame_layout import FrameLayout
 from pointillist.tables.headings import Headings
+from pointillist.tables.layout import Layout
 from pointillist.tables.names import free_name
 from pointillist.tables.table import Column, Table
 
@@ -176,7 +175,7 @@ def plan_tokens(
     """
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
-    layout = FrameLayout.of(table, kind, headings)
+    layout = Layout.of(table, kind, headings)
     encoding = TableEncoder.fit(table, categorical, missing=asked.missing)
     columns, label = table.cells, table.label
     if y is not None:

@@ -12,7 +12,7 @@ from pointillist.columns.table_encoder import MISSING, TableEncoder
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.relation import Relation
 from pointillist.rules.relations import broken, restored
-from pointillist.tables.frame_layout import FrameLayout
+from pointillist.tables.layout import Layout
 from pointillist.tables.table import Column, Table, kind_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class TokenCodec(Codec):
         missing: What a missing cell is, one of `encoding.MISSING`.
     """
 
-    layout: FrameLayout
+    layout: Layout
     encoding: TableEncoder
     relations: tuple[Relation | Lookup, ...] = ()
     missing: str = "value"
@@ -129,7 +129,7 @@ class TokenCodec(Codec):
         Raises:
             ValueError: If there is no such codec.
         """
-        layout, content = FrameLayout.from_json(facts["layout"]), facts["encoding"]
+        layout, content = Layout.from_json(facts["layout"]), facts["encoding"]
         if tensors is None:
             encoding = TableEncoder.without_numbers(content)
         else:

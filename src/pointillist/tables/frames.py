@@ -10,9 +10,8 @@ import narwhals as nw
 import numpy as np
 
 from pointillist.arguments import is_missing
-from pointillist.tables.array_layout import Layout
-from pointillist.tables.frame_layout import FrameLayout, described_anew
 from pointillist.tables.headings import Headings, as_array
+from pointillist.tables.layout import Layout, described_anew
 from pointillist.tables.table import Table, kind_of
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ def _check_columns(frame: Any, headings: Headings) -> None:
             continue
 
 
-def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
+def aligned(X: Any, layout: Layout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> Table:
     """Returns X with the columns of a layout, in their order; others may hold anything.
 
     Args:
@@ -237,7 +236,7 @@ def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
     return sorted(range(len(names)), key=lambda place: ranks.get(names[place], len(ranks)))
 
 
-def check_room(X: Any, layout: FrameLayout | Layout) -> None:
+def check_room(X: Any, layout: Layout) -> None:
     """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold.
 
     Args:
