@@ -169,11 +169,11 @@ def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -
         others = [name for name, cells in own.items() if not any(isinstance(c, str) for c in cells.categories or ())]
         if others and not format_of(path).has_types:
             as_text = read_table(path, target, types=dict.fromkeys(others, "text"), min_rows=min_rows, form=forms[path])
-            kinds = {name: {*map(str, as_text.column(name).categories or ())} for name in others}
-            # Numbers among which a few texts strayed stay numbers, and are refused.
-            shared = [name for name, found in kinds.items() if 2 * len(found & texts[name]) >= len(found)]
-            types = dict.fromkeys(shared, "text")
-            tables[path] = read_table(path, target, types=types, kind="mixed", min_rows=min_rows, form=forms[path])
+            for name in others:
+                found = {*map(str, as_text.column(name).categories or ())}
+                # Numbers among which a few texts strayed stay numbers, and are refused.
+                if 2 * len(found & texts[name]) >= len(found):
+                    tables[path] = tables[path].with_column(name, as_text.arrow[name])
     return tables
 
 

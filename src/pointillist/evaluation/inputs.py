@@ -119,7 +119,7 @@ def _of_one_kind(sides: Mapping[str, Table]) -> dict[str, Table]:
             zone = next((kind.tz for kind in kinds if getattr(kind, "tz", None) is not None), None)
             own = {side: _in_microseconds(cells, zone) for side, cells in own.items()}
         for side, cells in own.items():
-            mixed[side] = Table(mixed[side].arrow.set_column(mixed[side].names.index(column), column, cells))
+            mixed[side] = mixed[side].with_column(column, cells)
     return {**sides, **mixed}
 
 

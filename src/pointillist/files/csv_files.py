@@ -18,11 +18,11 @@ from jaxtyping import Float
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.atomic_files import check_regular
 from pointillist.files import csv_format
-from pointillist.files.arrow_columns import batch_of, schema_of
+from pointillist.files.arrow_columns import batch_of, read_columns, schema_of
 from pointillist.files.csv_format import NOTHING_SAID, CsvForm
 from pointillist.files.formats import Asked, Format, Sink
 from pointillist.files.limits import check_expansion
-from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, check_names
+from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough
 from pointillist.files.texts import (
     MISSING,
     NUMBER,
@@ -99,16 +99,8 @@ class CsvFormat(Format):
         file = CsvFile(path, asked.form)
         check_header(file.names, path, asked.form)
         batches = _Batches(file)
-        if asked.tries_numbers:
-            try:
-                return Table(_numbers(path, file.names, batches.first(is_kept=asked.kind != "numbers"), asked))
-            except NotNumbers:
-                if asked.kind == "numbers":
-                    raise
-        check_names(path, file.names, asked.names)
-        table = _mixed(path, file.names, batches.all(), asked)
-        check_enough(table.num_rows, path, asked.min_rows)
-        return Table(table, asked.label)
+        numbers = partial(_numbers, path, file.names, batches.first(is_kept=asked.kind != "numbers"), asked)
+        return read_columns(path, file.names, asked, numbers, partial(_mixed, path, file.names, batches, asked))
 
     def sink(self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int) -> Sink:
         """Begins a file in UTF-8, with commas between the fields."""
@@ -231,26 +223,23 @@ def _complaint(written: list[_Written], texts: "list[pa.StringArray]", row: int,
     return column.complaint(texts[column.position][row].as_py(), row)
 
 
-def _mixed(path: Path, names: Sequence[str], batches: "Iterable[pa.RecordBatch]", asked: Asked) -> "pa.Table":
+def _mixed(path: Path, names: Sequence[str], batches: _Batches, asked: Asked, kept: list[str]) -> "pa.Table":
     """Reads columns of any kind into memory; `pointillist.files.texts` has the rules for what their texts stand for."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kept = [place for place, name in enumerate(names) if name not in asked.drop]
-    if not kept:
-        raise ValueError(f"{path}: has no column left")
-    held = [batch.select(kept) for batch in batches]
+    places = [names.index(name) for name in kept]
+    held = [batch.select(places) for batch in batches.all()]
     texts = [pa.chunked_array([batch.column(i) for batch in held], pa.string()) for i in range(len(kept))]
     del held
-    own = [names[place] for place in kept]
     repeated = [
         name
-        for name, text in zip(own, texts, strict=True)
+        for name, text in zip(kept, texts, strict=True)
         if pc.any(pc.equal(pc.ascii_trim_whitespace(text), name)).as_py()
     ]
     columns, forms, notes = {}, dict[str, str](), Notes()
     try:
-        for name in own:
+        for name in kept:
             # The text of a column is freed before the next one is converted.
             text, wanted, is_label = texts.pop(0), asked.types.get(name), name == asked.label
             columns[name] = typed(name, text, wanted, is_label=is_label, decimal=asked.form.decimal, notes=notes)
@@ -264,7 +253,7 @@ def _mixed(path: Path, names: Sequence[str], batches: "Iterable[pa.RecordBatch]"
         _check_not_a_row(names, columns, repeated, path)
     for (what, way_out), examples in notes.said.items():
         more = f" and {len(examples) - _NOTED} more" if len(examples) > _NOTED else ""
-        warnings.warn(f"{path}: {what}: {', '.join(examples[:_NOTED])}{more}; {way_out}", UserWarning, stacklevel=4)
+        warnings.warn(f"{path}: {what}: {', '.join(examples[:_NOTED])}{more}; {way_out}", UserWarning, stacklevel=5)
     return time_formats.with_forms(pa.table(columns), forms)
 
 

@@ -90,22 +90,13 @@ class Format(ABC):
         """
 
 
-def ending_of(path: Path) -> str:
-    """The ending of the file's name, one of `READABLE`.
-
-    Raises:
-        ValueError: If the name has another ending.
-    """
-    for ending in READABLE:
-        if path.name.endswith(ending):
-            return ending
-    raise ValueError(f"{path}: the file's name must end in one of {', '.join(READABLE)}")
-
-
 def format_of(path: Path) -> Format:
     """The format of a file, by its name's ending.
 
     Raises:
-        ValueError: If the name has another ending.
+        ValueError: If the name has an ending that is not in `READABLE`.
     """
-    return import_module(f"pointillist.files.{_MODULES[ending_of(path)]}").FORMAT
+    for ending, module in _MODULES.items():
+        if path.name.endswith(ending):
+            return import_module(f"pointillist.files.{module}").FORMAT
+    raise ValueError(f"{path}: the file's name must end in one of {', '.join(READABLE)}")

@@ -1,25 +1,19 @@
 """Reads tables from `.parquet` files, rows of numbers batch by batch, and writes them."""
 
 import io
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from jaxtyping import Float
-
 from pointillist.atomic_files import check_regular
-from pointillist.files.arrow_columns import batch_of, schema_of
+from pointillist.files.arrow_columns import batch_of, in_types, numbers_of, read_columns, schema_of, without_index
 from pointillist.files.csv_format import CsvForm
 from pointillist.files.formats import Asked, Format, Sink
 from pointillist.files.limits import check_expansion
-from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough, check_names
-from pointillist.files.texts import typed
 from pointillist.foreign_text import shown
-from pointillist.tables.numbers import Numbers
-from pointillist.tables.table import Table, is_numeric, kind_of, refusal
+from pointillist.tables.table import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,54 +53,42 @@ class ParquetFormat(Format):
 
     def names(self, path: Path, form: CsvForm) -> list[str]:
         """Names of the columns of a file; none of one that cannot be read."""
-        import pyarrow as pa
         from pyarrow import parquet
 
         check_regular(path)
         try:
-            return list(parquet.read_schema(path).names)
-        except (pa.ArrowException, OSError, UnicodeDecodeError):
+            with _reading(path):
+                return list(parquet.read_schema(path).names)
+        except ValueError:
             # Whoever reads the rows says why.
             return []
 
     def read(self, path: Path, asked: Asked) -> Table:
         """Reads rows of numbers if all columns hold them, and otherwise columns of any kind; see `read_table`."""
-        import pyarrow as pa
         from pyarrow import parquet
 
-        try:
+        with _reading(path):
             metadata = parquet.read_metadata(path)
             schema = metadata.schema.to_arrow_schema()
-            # A text that a file holds once may stand in all of its rows: it is counted before it is repeated. Without
-            # the buffer, a whole row group, which may be the whole file, would be read at once.
+            # A text that a file holds once may stand in all of its rows: it is counted before it is repeated.
             texts = [field.name for field in schema if _is_text(field.type)]
-            file = parquet.ParquetFile(
-                path, metadata=metadata, read_dictionary=texts, buffer_size=2**18, pre_buffer=False
-            )
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise _unreadable(error, path) from error
+            # Without a buffer, a whole row group, which may be the whole file, would be read at once.
+            options = {"read_dictionary": texts, "buffer_size": 2**18, "pre_buffer": False}
+            file = parquet.ParquetFile(path, metadata=metadata, **options)
         with file:
             cells = 8 * metadata.num_rows * metadata.num_columns
             pages = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
             _check_unpacked(path, max(cells, pages))
-            unnamed = [] if asked.kind == "numbers" else _unnamed_index(schema.names, asked)
-            if asked.tries_numbers and not unnamed:
-                try:
-                    return Table(_numbers(path, file, schema, asked))
-                except NotNumbers:
-                    if asked.kind == "numbers":
-                        raise
-            check_names(path, schema.names, asked.names)
-            kept = [name for name in schema.names if name not in (*asked.drop, *unnamed)]
-            if not kept:
-                raise ValueError(f"{path}: has no column left")
-            try:
-                table = file.read(kept)
-                table = _with_texts(path, table, schema, [name for name in texts if name in kept])
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-                raise _unreadable(error, path) from error
-        check_enough(table.num_rows, path, asked.min_rows)
-        return Table(_of_known_kinds(path, table, asked.types), asked.label)
+            asked = without_index(schema.names, asked)
+
+            def columns(kept: list[str]) -> "pa.Table":
+                with _reading(path):
+                    table = file.read(kept)
+                    table = _with_texts(path, table, schema, [name for name in texts if name in kept])
+                return in_types(path, table, asked.types)
+
+            numbers = partial(numbers_of, path, schema, _batches(path, file, len(schema.names)), asked)
+            return read_columns(path, schema.names, asked, numbers, columns)
 
     def sink(self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int) -> Sink:
         """Begins a file; memory holds no more than the rows of a row group."""
@@ -116,85 +98,13 @@ class ParquetFormat(Format):
 FORMAT = ParquetFormat()
 
 
-def _unnamed_index(names: Sequence[str], asked: Asked) -> list[str]:
-    """Names of columns that are no columns, but an index of pandas that has no name."""
-    found = [name for name in names if re.fullmatch(r"__index_level_\d+__", name)]
-    return [] if len(found) == len(names) else [name for name in found if name not in (asked.label, *asked.types)]
-
-
 def _check_unpacked(path: Path, size: int) -> None:
     check_expansion(path, size, path.stat().st_size, "write it as CSV first if it is one")
 
 
-def _numbers(path: Path, file: "parquet.ParquetFile", schema: "pa.Schema", asked: Asked) -> Numbers:
-    gathered = NumberRows(path, schema.names, asked.label)
-    label, types = gathered.label, []
-    for position in gathered.kept:
-        kind = schema.types[position]
-        if not is_numeric(kind):
-            raise NotNumbers(
-                gathered.error(
-                    f"column {shown(schema.names[position])} holds {kind}, not numbers; drop or encode the column first"
-                )
-            )
-        types.append(np.dtype(kind.to_pandas_dtype()).name)
-    label_type = None if label is None else _label_type(gathered, label, schema.types[label])
-    for batch in _batches(path, file, len(schema.names)):
-        block = np.empty((batch.num_rows, len(types)))
-        for place, position in enumerate(gathered.kept):
-            block[:, place] = _floats(gathered, position, batch.column(position))
-        labels = None if label is None else _cast(gathered, label, batch.column(label), label_type)
-        gathered.append(block, partial(_missing, gathered), labels)
-    check_enough(gathered.n, path, asked.min_rows)
-    return gathered.numbers(types)
-
-
-def _label_type(gathered: NumberRows, position: int, kind: "pa.DataType") -> "pa.DataType":
-    """The type, one of four, that labels of type `kind` are cast to."""
-    import pyarrow as pa
-
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    found = {"truth": kind, "whole": pa.int64(), "number": pa.float64(), "category": pa.string()}.get(kind_of(kind))
-    if found is None:
-        raise gathered.error(
-            f"the label column {shown(gathered.names[position])} holds {kind}; labels must be numbers, booleans or text"
-        )
-    return found
-
-
-def _floats(gathered: NumberRows, position: int, values: "pa.Array") -> Float[np.ndarray, " m"]:
-    """The values of a column of numbers; NaN where they are missing."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_integer(values.type):
-        gathered.check_size(values.drop_null().to_numpy(), position)
-    return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-
-
-def _cast(gathered: NumberRows, position: int, values: "pa.Array", kind: "pa.DataType") -> "pa.Array":
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    try:
-        return values.cast(kind)
-    except pa.ArrowInvalid as error:
-        reason = shown(str(error))
-        raise gathered.error(f"the label column {shown(gathered.names[position])} is not {kind}: {reason}") from error
-
-
-def _missing(gathered: NumberRows, row: int, place: int) -> ValueError:
-    return NotNumbers(gathered.bad_value("has a missing value", row, gathered.kept[place]))
-
-
 def _batches(path: Path, file: "parquet.ParquetFile", width: int) -> "Iterator[pa.RecordBatch]":
-    import pyarrow as pa
-
-    try:
-        yield from file.iter_batches(max(1, _BATCH_VALUES // width))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _unreadable(error, path) from error
+    with _reading(path):
+        yield from file.iter_batches(_BATCH_VALUES // width or 1)
 
 
 def _is_text(kind: "pa.DataType") -> bool:
@@ -230,42 +140,14 @@ def _size(texts: "pa.ChunkedArray") -> int:
     return size
 
 
-def _of_known_kinds(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Table":
-    """The table with its columns in the types that are asked for.
-
-    Raises:
-        ValueError: If a column cannot be read so, or holds neither numbers, categories nor dates.
-    """
-    import pyarrow as pa
-
-    for place, field in enumerate(table.schema):
-        column = table.column(place)
-        if field.name in types:
-            column = _as_type(path, field.name, column, types[field.name])
-        if pa.types.is_null(column.type):
-            # Without a cell, it may be anything.
-            column = column.cast(pa.string())
-        if not kind_of(column.type):
-            raise ValueError(f"{path}: column {shown(field.name)} {refusal(column.type)}")
-        if column.type != field.type:
-            table = table.set_column(place, field.name, column)
-    return table
-
-
-def _as_type(path: Path, name: str, column: Any, kind: str) -> Any:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Makes errors of Arrow's clear, in one line."""
     import pyarrow as pa
 
     try:
-        if kind_of(column.type) != "category":
-            if kind == "integer":
-                return column.cast(pa.int64())
-            if kind == "number":
-                return column.cast(pa.float64())
-        text = column.cast(pa.string())
-        return text if kind == "text" else typed(name, text, kind)
-    except (pa.ArrowException, ValueError) as error:
-        raise ValueError(f"{path}: column {shown(name)} cannot be read as {kind}: {shown(str(error))}") from error
-
-
-def _unreadable(error: Exception, path: Path) -> ValueError:
-    return ValueError(f"{path}: is not a whole .parquet file (truncated, or of another format): {shown(str(error))}")
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path}: is not a whole .parquet file (truncated, or of another format): {shown(str(error))}"
+        ) from error

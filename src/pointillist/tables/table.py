@@ -155,6 +155,11 @@ class Table:
         types = tuple(numbers.types[place] for place in places)
         return Table(Numbers(spool.rows(), tuple(known[place] for place in places), types, label))
 
+    def with_column(self, name: Any, cells: "pa.ChunkedArray") -> "Table":
+        """The table with other cells in one of its columns."""
+        place = self.names.index(name)
+        return Table(self.arrow.set_column(place, self.arrow.field(place).name, cells), self.label, self.own_names)
+
     @cached_property
     def cells(self) -> tuple[Column, ...]:
         """The cells of each column.
