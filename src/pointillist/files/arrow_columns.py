@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +86,7 @@ def numbers_of(path: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatc
         for place, position in enumerate(gathered.kept):
             block[:, place] = _floats(gathered, position, batch.column(position))
         labels = None if label is None else _cast(gathered, label, batch.column(label), label_type)
-        gathered.append(block, partial(_missing, gathered), labels)
+        gathered.append(block, labels)
     check_enough(gathered.n, path, asked.min_rows)
     return gathered.numbers(types)
 
@@ -125,10 +124,6 @@ def _cast(gathered: NumberRows, position: int, values: "pa.Array", kind: "pa.Dat
     except pa.ArrowInvalid as error:
         reason = shown(str(error))
         raise gathered.error(f"the label column {shown(gathered.names[position])} is not {kind}: {reason}") from error
-
-
-def _missing(gathered: NumberRows, row: int, place: int) -> ValueError:
-    return NotNumbers(gathered.bad_value("has a missing value", row, gathered.kept[place]))
 
 
 def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Table":

@@ -8,6 +8,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from pointillist.atomic_files import check_regular
 from pointillist.files import csv_format
 from pointillist.files.arrow_columns import batch_of, read_columns, schema_of
 from pointillist.files.csv_format import NOTHING_SAID, CsvForm
-from pointillist.files.formats import Asked, Format, Sink
+from pointillist.files.formats import Asked, Format, Write
 from pointillist.files.limits import check_expansion
 from pointillist.files.number_rows import NotNumbers, NumberRows, check_enough
 from pointillist.files.texts import (
@@ -52,38 +53,6 @@ _LINE_ENDS = b"\r\n"
 _NOTED = 5
 
 
-class _CsvSink(Sink):
-    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any]) -> None:
-        from pyarrow import csv
-
-        header = io.StringIO()
-        # Arrow would put all names in quotes.
-        text_csv.writer(header, lineterminator="\n").writerow(names)
-        file.write(header.getvalue().encode())
-        self._schema, self._file = schema_of(names, types, has_categories=False), file
-        self._writer = csv.CSVWriter(file, self._schema, write_options=csv.WriteOptions(include_header=False))
-
-    def write(self, columns: Sequence[Any]) -> None:
-        batch = batch_of(columns, self._schema)
-        if batch.num_columns > 1 or not batch.column(0).null_count:
-            self._writer.write_batch(batch)
-            return
-        # Of one column, a missing cell would be an empty line, which is no row at all.
-        is_text = kind_of(self._schema.types[0]) == "category"
-        cells = batch.column(0).cast("string").to_pylist()
-        lines = ("NA" if cell is None else _quoted(cell) if is_text else cell for cell in cells)
-        self._file.write("".join(f"{line}\n" for line in lines).encode())
-
-    def close(self) -> None:
-        self._writer.close()
-        if isinstance(self._file, gzip.GzipFile):
-            self._file.close()
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
 class CsvFormat(Format):
     """Lines of text, which may be compressed: names, and below them cells of any kind."""
 
@@ -102,11 +71,38 @@ class CsvFormat(Format):
         numbers = partial(_numbers, path, file.names, batches.first(is_kept=asked.kind != "numbers"), asked)
         return read_columns(path, file.names, asked, numbers, partial(_mixed, path, file.names, batches, asked))
 
-    def sink(self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int) -> Sink:
+    @contextmanager
+    def writing(
+        self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
+    ) -> Iterator[Write]:
         """Begins a file in UTF-8, with commas between the fields."""
+        from pyarrow import csv
+
+        schema, header = schema_of(names, types, has_categories=False), io.StringIO()
+        # Arrow would put all names in quotes.
+        text_csv.writer(header, lineterminator="\n").writerow(names)
+        is_text, options = kind_of(schema.types[0]) == "category", csv.WriteOptions(include_header=False)
         # Neither a name nor a time, so that the same rows give the same bytes.
-        text = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.name.endswith(".gz") else file
-        return _CsvSink(text, names, types)
+        packed: Any = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.name.endswith(".gz") else nullcontext(file)
+        with packed as out:
+            out.write(header.getvalue().encode())
+            with csv.CSVWriter(out, schema, write_options=options) as writer:
+
+                def write(columns: Sequence[Any]) -> None:
+                    batch = batch_of(columns, schema)
+                    if batch.num_columns > 1 or not batch.column(0).null_count:
+                        writer.write_batch(batch)
+                        return
+                    # Of one column, a missing cell would be an empty line, which is no row at all.
+                    cells = batch.column(0).cast("string").to_pylist()
+                    lines = ("NA" if cell is None else _quoted(cell) if is_text else cell for cell in cells)
+                    out.write("".join(f"{line}\n" for line in lines).encode())
+
+                yield write
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 FORMAT = CsvFormat()
@@ -150,7 +146,7 @@ def _numbers(path: Path, names: Sequence[str], batches: "Iterable[pa.RecordBatch
         for place, column in enumerate(written):
             block[:, place] = column.values(texts[column.position])
         labels = None if gathered.label is None else without_missing(batch.column(gathered.label))
-        gathered.append(block, partial(_complaint, written, texts), labels)
+        gathered.append(block, labels, nan=lambda row, place: written[place].complaint(row))
     check_enough(gathered.n, path, asked.min_rows)
     return gathered.numbers([column.type_of_all() for column in written], label_values)
 
@@ -161,30 +157,26 @@ class _Written:
     def __init__(self, gathered: NumberRows, position: int) -> None:
         self.position = position
         self._gathered = gathered
-        self._truths: bool | None = None
-        self._integers = True
-        self._beyond = False
-        self._codes = False
+        self._integers, self._truths, self._beyond, self._codes = True, False, False, False
 
     def values(self, text: "pa.StringArray") -> Float[np.ndarray, " m"]:
         """Parses the numbers; NaN where a text is not a number."""
         import pyarrow.compute as pc
 
-        if self._truths is None:
+        self._text = text
+        if not self._gathered.n:
             self._truths = text[0].as_py().lower() in TRUTHS
         if self._truths:
             lower = pc.ascii_lower(text)
             true, false = (pc.equal(lower, word).to_numpy(zero_copy_only=False) for word in TRUTHS)
             return np.where(true, 1.0, np.where(false, 0.0, np.nan))
         values = parsed(text)
-        if self._integers:
-            self._integers = are_integers(text)
+        self._integers = self._integers and are_integers(text)
         if self._integers:
             self._codes = self._codes or are_codes(text)
-        if self._integers and not self._beyond:
             # The text decides: 2**53 is fine, but 2**53 + 1 becomes the same float64.
             large = np.flatnonzero(np.abs(values) >= LARGEST_INTEGER)
-            self._beyond = any(abs(int(text[int(row)].as_py())) > LARGEST_INTEGER for row in large)
+            self._beyond = self._beyond or any(abs(int(text[int(row)].as_py())) > LARGEST_INTEGER for row in large)
         return values
 
     def type_of_all(self) -> str:
@@ -207,8 +199,9 @@ class _Written:
             raise self._gathered.too_large(self.position)
         return "int64" if self._integers else "float64"
 
-    def complaint(self, text: str, row: int) -> ValueError:
-        """Makes the error about a text that `values` could not read, in a row of the block that comes next."""
+    def complaint(self, row: int) -> ValueError:
+        """Makes the error about a text that `values` could not read, by its row in the block, from 0."""
+        text = self._text[row].as_py()
         if text.lower() in MISSING:
             return NotNumbers(self._gathered.bad_value("has a missing value", row, self.position))
         wrong = "neither true nor false, as the rows above are" if self._truths else "not a number"
@@ -216,11 +209,6 @@ class _Written:
             f"{shown(text)} in row {self._gathered.n + row + 1}, column {shown(self._gathered.names[self.position])},"
         )
         return NotNumbers(self._gathered.error(f"{place} is {wrong}; drop or encode the column first"))
-
-
-def _complaint(written: list[_Written], texts: "list[pa.StringArray]", row: int, place: int) -> ValueError:
-    column = written[place]
-    return column.complaint(texts[column.position][row].as_py(), row)
 
 
 def _mixed(path: Path, names: Sequence[str], batches: _Batches, asked: Asked, kept: list[str]) -> "pa.Table":

@@ -2,7 +2,8 @@
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -42,16 +43,8 @@ class Asked:
         return [*self.drop, *self.types, *([] if self.label is None else [self.label])]
 
 
-class Sink(ABC):
-    """A file of one format that is being written; whoever opened it closes it."""
-
-    @abstractmethod
-    def write(self, columns: Sequence[Any]) -> None:
-        """Adds rows, given as columns of the right types, each of m cells."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Writes what is held back."""
+Write = Callable[[Sequence[Any]], object]
+"""Adds rows to a file, given as columns of the right types, each of m cells."""
 
 
 class Format(ABC):
@@ -78,12 +71,14 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def sink(self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int) -> Sink:
-        """Begins a file.
+    def writing(
+        self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
+    ) -> AbstractContextManager[Write]:
+        """Begins a file, which is whole once the context ends without an error.
 
         Args:
             path: Its path, whose ending may decide whether it is compressed.
-            file: The file, open for writing.
+            file: The file, open for writing; whoever opened it closes it.
             names: Names of the columns.
             types: Types of the columns, by NumPy's names, "str", or Arrow's types.
             n: Number of rows that will be written.

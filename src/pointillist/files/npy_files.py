@@ -2,33 +2,20 @@
 
 import io
 import math
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Sink
+from pointillist.files.formats import Asked, Format, Write
 from pointillist.files.number_rows import NumberRows, check_enough
 from pointillist.tables.numbers import LabelColumn, Numbers
 from pointillist.tables.table import Table
 
 _BLOCK_VALUES = 2**20
-
-
-class _NpySink(Sink):
-    def __init__(self, file: io.BufferedIOBase, types: Sequence[str], n: int) -> None:
-        self._file, self._dtype = file, np.result_type(*types)
-        descr = np.lib.format.dtype_to_descr(self._dtype)
-        np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (n, len(types))})
-
-    def write(self, columns: Sequence[Any]) -> None:
-        self._file.write(np.stack(columns, axis=1, dtype=self._dtype).data)
-
-    def close(self) -> None:
-        pass
 
 
 class NpyFormat(Format):
@@ -48,7 +35,7 @@ class NpyFormat(Format):
         n, width = len(array), math.prod(array.shape[1:])
         # First, as an array without rows may claim any width.
         check_enough(n, path, asked.min_rows)
-        gathered = NumberRows(path, [str(column) for column in range(width)], _column_name(asked.label, width))
+        gathered = NumberRows(path, [str(column) for column in range(width)], _column_name(asked.label, width), "NaN")
         label = gathered.label
         # Such a mapping is the table already.
         is_table = array.dtype == np.float64 and array.flags.c_contiguous and array.flags.aligned and label is None
@@ -59,16 +46,22 @@ class NpyFormat(Format):
             if label is not None:
                 labels.append(_checked_labels(block[:, label], gathered, label))
                 block = np.delete(block, label, axis=1)
-            gathered.append(_floats(block, gathered), partial(_nan, gathered), is_kept=not is_table)
+            gathered.append(_floats(block, gathered), is_kept=not is_table)
         rows = array.reshape(n, width) if is_table else gathered.spool.rows()
         # `longdouble` is named after a size that differs between machines.
         types = ("float64" if array.dtype.itemsize > 8 else array.dtype.name,) * rows.shape[1]
         of_label = None if label is None else LabelColumn(gathered.names[label], label, np.concatenate(labels))
         return Table(Numbers(rows, None, types, of_label))
 
-    def sink(self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int) -> Sink:
+    @contextmanager
+    def writing(
+        self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
+    ) -> Iterator[Write]:
         """Begins an array of the one type that holds all columns."""
-        return _NpySink(file, types, n)
+        dtype = np.result_type(*types)
+        descr = np.lib.format.dtype_to_descr(dtype)
+        np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (n, len(types))})
+        yield lambda columns: file.write(np.stack(columns, axis=1, dtype=dtype).data)
 
 
 FORMAT = NpyFormat()
@@ -126,7 +119,3 @@ def _checked_labels(values: np.ndarray, gathered: NumberRows, label: int) -> np.
     if values.max() > np.iinfo(np.int64).max:
         raise gathered.error(f"the label column {gathered.names[label]!r} holds integers beyond int64")
     return values.astype(np.int64)
-
-
-def _nan(gathered: NumberRows, row: int, place: int) -> ValueError:
-    return gathered.bad_value("NaN", row, gathered.kept[place])

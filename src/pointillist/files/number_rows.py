@@ -47,6 +47,7 @@ class NumberRows:
         path: The file.
         names: Names of all its columns; their numbers where the file has no names.
         label: Name of the label column; None if there is none.
+        missing: What a message calls a value that is NaN.
 
     Attributes:
         label: Position of the label column; None if there is none.
@@ -59,11 +60,13 @@ class NumberRows:
             is left.
     """
 
-    def __init__(self, path: Path, names: Sequence[str], label: str | None) -> None:
+    def __init__(
+        self, path: Path, names: Sequence[str], label: str | None, missing: str = "has a missing value"
+    ) -> None:
         check_names(path, names, [] if label is None else [label])
         if label is not None and len(names) == 1:
             raise ValueError(f"{path}: has no column besides the label {shown(label)}")
-        self.path, self.names = path, tuple(names)
+        self.path, self.names, self._missing = path, tuple(names), missing
         self.label = None if label is None else names.index(label)
         self.kept = tuple(position for position in range(len(names)) if position != self.label)
         self.n = 0
@@ -73,40 +76,39 @@ class NumberRows:
     def append(
         self,
         block: Float[np.ndarray, "m d"],
-        nan: Callable[[int, int], ValueError],
         labels: "pa.Array | None" = None,
         *,
+        nan: Callable[[int, int], ValueError] | None = None,
         is_kept: bool = True,
     ) -> None:
         """Adds rows.
 
         Args:
             block: Shape (m, d): rows without the label column. The caller must not change it afterwards.
-            nan: Makes the error about a NaN from its row and column in the block, both from 0.
             labels: Arrow array of int64, bool, float64 or text, null where a label is missing; None if there are none.
+            nan: Makes the error about a NaN from its row and column in the block, both from 0; by default, it says that
+                a value is missing.
             is_kept: Whether the rows are gathered, rather than checked alone.
 
         Raises:
             ValueError: If a value is NaN or infinite, or if a label is missing, infinite, or too long.
         """
-        self._check_finite(block, nan)
+        finite = np.isfinite(block)
+        if not finite.all():
+            is_nan = np.isnan(block)
+            # A text may read "Infinity" in a column of which other cells are no numbers.
+            first = np.argmax(is_nan if is_nan.any() else ~finite)
+            row, column = (int(i) for i in np.unravel_index(first, finite.shape))
+            if is_nan.any() and nan is not None:
+                raise nan(row, column)
+            what = self._missing if is_nan.any() else "an infinite value"
+            error = self.bad_value(what, row, self.kept[column])
+            raise NotNumbers(error) if is_nan.any() else error
         if is_kept:
             self.spool.append(block)
         if labels is not None:
             self._append_labels(labels)
         self.n += len(block)
-
-    def _check_finite(self, block: Float[np.ndarray, "m d"], nan: Callable[[int, int], ValueError]) -> None:
-        """Raises a ValueError about the first NaN, or else about the first value that is not finite; see `append`."""
-        finite = np.isfinite(block)
-        if finite.all():
-            return
-        is_nan = np.isnan(block)
-        # Texts may read "Infinity" in a column of which other cells are no numbers.
-        row, column = (int(i) for i in np.unravel_index(np.argmax(is_nan if is_nan.any() else ~finite), finite.shape))
-        if is_nan.any():
-            raise nan(row, column)
-        raise self.bad_value("an infinite value", row, self.kept[column])
 
     def _append_labels(self, values: "pa.Array") -> None:
         import pyarrow as pa

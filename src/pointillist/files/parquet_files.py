@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pointillist.atomic_files import check_regular
 from pointillist.files.arrow_columns import batch_of, in_types, numbers_of, read_columns, schema_of, without_index
 from pointillist.files.csv_format import CsvForm
-from pointillist.files.formats import Asked, Format, Sink
+from pointillist.files.formats import Asked, Format, Write
 from pointillist.files.limits import check_expansion
 from pointillist.foreign_text import shown
 from pointillist.tables.table import Table
@@ -21,31 +21,6 @@ if TYPE_CHECKING:
 
 _BATCH_VALUES = 2**20
 _ROW_GROUP = 2**16
-
-
-class _ParquetSink(Sink):
-    def __init__(self, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any]) -> None:
-        from pyarrow import parquet
-
-        self._schema = schema_of(names, types)
-        self._writer = parquet.ParquetWriter(file, self._schema)
-        self._held: list[pa.RecordBatch] = []
-
-    def write(self, columns: Sequence[Any]) -> None:
-        self._held.append(batch_of(columns, self._schema))
-        # Small row groups are slow to read.
-        if sum(batch.num_rows for batch in self._held) >= _ROW_GROUP:
-            self._flush()
-
-    def close(self) -> None:
-        self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        batches, self._held = self._held, []
-        self._writer.write_table(pa.Table.from_batches(batches, self._schema))
 
 
 class ParquetFormat(Format):
@@ -90,9 +65,26 @@ class ParquetFormat(Format):
             numbers = partial(numbers_of, path, schema, _batches(path, file, len(schema.names)), asked)
             return read_columns(path, schema.names, asked, numbers, columns)
 
-    def sink(self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int) -> Sink:
-        """Begins a file; memory holds no more than the rows of a row group."""
-        return _ParquetSink(file, names, types)
+    @contextmanager
+    def writing(
+        self, path: Path, file: io.BufferedIOBase, names: Sequence[str], types: Sequence[Any], n: int
+    ) -> Iterator[Write]:
+        """Begins a file; memory holds no more than the rows of a row group, as small ones are slow to read."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        schema = schema_of(names, types)
+        held: list[pa.RecordBatch] = []
+        with parquet.ParquetWriter(file, schema) as writer:
+
+            def write(columns: Sequence[Any]) -> None:
+                held.append(batch_of(columns, schema))
+                if sum(batch.num_rows for batch in held) >= _ROW_GROUP:
+                    writer.write_table(pa.Table.from_batches(held))
+                    held.clear()
+
+            yield write
+            writer.write_table(pa.Table.from_batches(held, schema))
 
 
 FORMAT = ParquetFormat()

@@ -87,7 +87,8 @@ class TableWriter:
             part = stack.enter_context(whole_file(self._path))
             file = stack.enter_context(part.open("wb"))
             types = self._types if self._format.holds_text else tuple(map(_numpy_name, self._types))
-            self._sink = self._format.sink(self._path, file, self._names, types, self._n_rows)
+            self._writing = self._format.writing(self._path, file, self._names, types, self._n_rows)
+            self._write = self._writing.__enter__()
             stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
@@ -98,13 +99,14 @@ class TableWriter:
 
     def _finish(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None and self._written == self._n_rows:
-            self._sink.close()
+            self._writing.__exit__(None, None, None)
             return
+        few = ValueError(f"{self._path}: {self._written} rows were written of the {self._n_rows} promised")
         # The first error counts, not that a file given up on has no proper end.
         with suppress(Exception):
-            self._sink.close()
+            self._writing.__exit__(kind or ValueError, error or few, trace)
         if error is None:
-            raise ValueError(f"{self._path}: {self._written} rows were written of the {self._n_rows} promised")
+            raise few
 
     def write(self, columns: Sequence[Any]) -> None:
         """Adds rows.
@@ -123,7 +125,7 @@ class TableWriter:
             raise ValueError(f"{self._path}: more rows were written than the {self._n_rows} promised")
         converted = [self._converted(*column) for column in zip(self._names, self._types, columns, strict=True)]
         with naming(self._path):
-            self._sink.write(converted)
+            self._write(converted)
 
     def _converted(self, name: str, type_: Any, values: Any) -> Any:
         if not isinstance(type_, str):
