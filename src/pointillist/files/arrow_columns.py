@@ -1,7 +1,8 @@
 """Columns of Arrow's types: read as rows of numbers or as they are, and put into the types of a file to be written."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,19 @@ from pointillist.tables.table import Table, is_numeric, kind_of, refusal
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@contextmanager
+def reading(path: Path, ending: str) -> Iterator[None]:
+    """Makes errors of Arrow's about a file clear, in one line."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path}: is not a whole {ending} file (truncated, or of another format): {shown(str(error))}"
+        ) from error
 
 
 def read_columns(

@@ -1,4 +1,7 @@
-"""The formats of files that hold tables, and what each has to offer: a reader and a writer."""
+"""The formats of files that hold tables: each is a module with a reader and a writer.
+
+A new format needs a module with a `FORMAT`, a line of `_MODULES`, and a row of `docs/reference/column-types.md`.
+"""
 
 import io
 from abc import ABC, abstractmethod

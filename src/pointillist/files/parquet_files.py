@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointillist.atomic_files import check_regular
-from pointillist.files.arrow_columns import batch_of, in_types, numbers_of, read_columns, schema_of, without_index
+from pointillist.files.arrow_columns import (
+    batch_of,
+    in_types,
+    numbers_of,
+    read_columns,
+    reading,
+    schema_of,
+    without_index,
+)
 from pointillist.files.csv_format import CsvForm
 from pointillist.files.formats import Asked, Format, Write
 from pointillist.files.limits import check_expansion
-from pointillist.foreign_text import shown
 from pointillist.tables.table import Table
 
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ class ParquetFormat(Format):
 
         check_regular(path)
         try:
-            with _reading(path):
+            with reading(path, ".parquet"):
                 return list(parquet.read_schema(path).names)
         except ValueError:
             # Whoever reads the rows says why.
@@ -42,7 +49,7 @@ class ParquetFormat(Format):
         """Reads rows of numbers if all columns hold them, and otherwise columns of any kind; see `read_table`."""
         from pyarrow import parquet
 
-        with _reading(path):
+        with reading(path, ".parquet"):
             metadata = parquet.read_metadata(path)
             schema = metadata.schema.to_arrow_schema()
             # A text that a file holds once may stand in all of its rows: it is counted before it is repeated.
@@ -57,7 +64,7 @@ class ParquetFormat(Format):
             asked = without_index(schema.names, asked)
 
             def columns(kept: list[str]) -> "pa.Table":
-                with _reading(path):
+                with reading(path, ".parquet"):
                     table = file.read(kept)
                     table = _with_texts(path, table, schema, [name for name in texts if name in kept])
                 return in_types(path, table, asked.types)
@@ -95,7 +102,7 @@ def _check_unpacked(path: Path, size: int) -> None:
 
 
 def _batches(path: Path, file: "parquet.ParquetFile", width: int) -> "Iterator[pa.RecordBatch]":
-    with _reading(path):
+    with reading(path, ".parquet"):
         yield from file.iter_batches(_BATCH_VALUES // width or 1)
 
 
@@ -130,16 +137,3 @@ def _size(texts: "pa.ChunkedArray") -> int:
     for chunk in texts.chunks:
         size += pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
     return size
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Makes errors of Arrow's clear, in one line."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path}: is not a whole .parquet file (truncated, or of another format): {shown(str(error))}"
-        ) from error
