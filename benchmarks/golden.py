@@ -30,6 +30,9 @@ os.environ["XLA_FLAGS"] = (
     "--xla_cpu_parallel_codegen_split_count=1 --xla_llvm_disable_expensive_passes=true"
 )
 
+# On a busy machine, threads of boosted trees wait for one another.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -337,16 +340,14 @@ def tokens() -> Results:
 
 def regressor() -> Results:
     """Computes what regressors predict, with few rows and with enough for trees; of numbers and of few values."""
-    rows = normal_rows(1_100)
-    noise = np.random.default_rng(5).normal(size=len(rows)) / 4
-    targets = {"numbers": rows[:, 0] + np.sin(rows[:, 1]) + noise, "few values": np.round(rows[:, 0] + noise)}
-    for n_rows in (200, len(rows)):
-        for name, y in targets.items():
-            model = DiffusionRegressor(width=16, depth=1, n_networks=2, steps=60).fit(rows[:n_rows], y[:n_rows])
-            yield f"{name}, {n_rows} rows, predicted", model.predict(rows[:30])
-            yield f"{name}, {n_rows} rows, quantiles", model.quantiles(rows[:30], [0.1, 0.5, 0.9])
-            yield f"{name}, {n_rows} rows, log-probabilities", model.log_prob(rows[:30], y[:30])
-            yield f"{name}, {n_rows} rows, draws", model.sample(rows[:30], 3, random_state=1)
+    rows = normal_rows(1_000)
+    y = rows[:, 0] + np.sin(rows[:, 1]) + np.random.default_rng(5).normal(size=len(rows)) / 4
+    for name, n_rows, target in (("few rows", 200, y), ("many rows", 1_000, y), ("few values", 200, np.round(y))):
+        model = DiffusionRegressor(width=16, depth=1, n_networks=2, steps=60).fit(rows[:n_rows], target[:n_rows])
+        yield f"{name}, predicted", model.predict(rows[:30])
+        yield f"{name}, quantiles", model.quantiles(rows[:30], [0.1, 0.5, 0.9])
+        yield f"{name}, log-probabilities", model.log_prob(rows[:30], target[:30])
+        yield f"{name}, draws", model.sample(rows[:30], 3, random_state=1)
 
 
 def floats(value: Any) -> list[float]:
