@@ -269,7 +269,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
             sampler: "dpm" and "dpm-sde" are DPM-Solver++(2M) without and with noise (Lu et al. 2022, arXiv 2211.01095);
                 "heun" is that of Karras et al. 2022, arXiv 2206.00364; "ddim" that of Song et al. 2020, arXiv
                 2010.02502, with eta = 0, so without noise; "ancestral" is algorithm 2 of Ho et al. 2020. The default is
-                "dpm", or "ancestral" with a reward or a single timestep.
+                "dpm", or "ancestral" with a reward or a single timestep. With tokens, it draws the numbers beside them,
+                by default "dpm-sde" with 60 points.
             steps: Number of steps. "ancestral" and "ddim" take from 1 to the model's timesteps, by default all of them;
                 "dpm" and "dpm-sde" at least 2, by default 20; "heun" at least 2, by default 11. A step is one
                 evaluation of the network; those of "heun" are two, except for the last.
