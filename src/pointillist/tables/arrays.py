@@ -6,9 +6,9 @@ import narwhals as nw
 import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
-from pointillist.tables.blocks import blocks
 from pointillist.tables.headings import Headings
 from pointillist.tables.layout import Layout
+from pointillist.tables.row_blocks import blocks
 from pointillist.tables.table import Table
 
 

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Int
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import listed
-from pointillist.tables.blocks import blocks
 from pointillist.tables.numbers import LabelColumn, Numbers
+from pointillist.tables.row_blocks import blocks
 from pointillist.tables.spool import Spool
 
 if TYPE_CHECKING:
