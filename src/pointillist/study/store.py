@@ -27,6 +27,9 @@ _MAX_FACT = 2**24
 _LARGEST = 1e100
 """Largest measure, whose squares and sums are still finite."""
 
+_UNFINISHED = {"models": "checkpoints", "rows": "parts"}
+"""Tables of what is under way, by that of what it becomes."""
+
 Tree = TypeVar("Tree")
 
 
@@ -76,7 +79,7 @@ class Checkpoint:
 class Store(Database):
     """A study's database."""
 
-    version = 4
+    version = 5
 
     # Arrays are float32, labels int32, both little-endian; `columns` says how many numbers a row has. Keys are empty
     # where there is nothing they could lead to. Measures are JSON: by metric, the numbers of a `Measure`.
@@ -94,12 +97,6 @@ class Store(Database):
         "losses BLOB NOT NULL, state BLOB NOT NULL",
         "parts": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
     }
-
-    # Without its model or its rows a cell is not finished: figures want them.
-    loose = (
-        "DELETE FROM cells WHERE model NOT IN (SELECT key FROM models UNION SELECT '') "
-        "OR rows NOT IN (SELECT key FROM rows UNION SELECT '')"
-    )
 
     def set_fact(self, name: str, value: Any) -> None:
         """Stores a JSON value under a name."""
@@ -146,8 +143,7 @@ class Store(Database):
         """Stores trained models and drops their checkpoints, in one transaction."""
         with self.transaction():
             for key, model in models.items():
-                self._put("models", key, _bytes_of(model.losses), model.network)
-                self._connection.execute("DELETE FROM checkpoints WHERE key = ?", (key,))
+                self._finish("models", key, _bytes_of(model.losses), model.network)
 
     def model(self, key: str) -> Model | None:
         """Reads a trained model, if there is one."""
@@ -175,8 +171,12 @@ class Store(Database):
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores generated rows, shape (n_samples, d), scaled, and drops the part of them, in one transaction."""
         with self.transaction():
-            self._put("rows", key, *_packed(rows))
-            self._connection.execute("DELETE FROM parts WHERE key = ?", (key,))
+            self._finish("rows", key, *_packed(rows))
+
+    def _finish(self, table: str, key: str, *values: Any) -> None:
+        """Writes a model or rows, and removes what was kept of them while they were under way."""
+        self._put(table, key, *values)
+        self._connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", (key,))
 
     def rows(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
         """Reads generated rows, shape (n_samples, d), scaled, if all are there; they must have `columns` columns."""
@@ -218,9 +218,9 @@ class Store(Database):
         # Read by a connection of its own: a transaction over two files, interrupted, needs both to be undone.
         with Store(path) as part, self.transaction():
             for table in ("floors", "models", "rows", "cells"):
-                self._copy(part, table)
-            for made, begun in (("models", "checkpoints"), ("rows", "parts")):
-                self._drop(begun, part, made)
+                write = self._finish if table in _UNFINISHED else self._put
+                for row in part._connection.execute(f"SELECT * FROM {table}"):
+                    write(table, *row)
 
     def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Replaces the checkpoints of some models, in one transaction."""
