@@ -176,6 +176,7 @@ def by_library(library: str, python: str, train: pa.Table, seed: int) -> tuple[p
 def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
     """Returns the numbers of `SCORES` for rows, real rows and independent columns."""
     found = {}
+    copies = {"rows": evaluation.copies, "real": evaluation.holdout_copies}
     for side in ("rows", "real", "independent"):
         own = getattr(evaluation, side)
         utility = own.utility
@@ -185,7 +186,7 @@ def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
             "two_sample": float(own.two_sample.score),
             "utility": float("nan") if utility is None else float(utility.of_rows),
             "nearer": float(own.nearest.share),
-            "copies": own.nearest.copy_share,
+            "copies": getattr(copies.get(side), "fraction", float("nan")),
             "coverage": float(own.manifold.coverage),
             "precision": float(own.manifold.precision),
             "shapes": own.shapes_mean,

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
 from pointillist.evaluation.levels import holm
+from pointillist.evaluation.scores import Scores
 from pointillist.metrics import Estimate
 
 
@@ -84,10 +85,10 @@ def test_shifted(shifted):
 
 
 def test_exact_copies():
-    data = sampled(4, 200)
-    result = evaluate(data[:100], data)
+    data = sampled(4, 300)
+    result = evaluate(data[:200], data)
     assert result.verdict.startswith(
-        "The rows look copied: 100 of 100 equal a data row (0.0% of the data equal another); boosted trees mistake "
+        "The rows look copied: 200 of 200 equal a data row (0.0% of the data equal another); boosted trees mistake "
     )
     assert result.looks_copied and result.copies.p_value < 1e-6
     assert "a random forest mistakes rows for data (accuracy 0." in result.verdict
@@ -101,7 +102,6 @@ def test_noisy_copies():
     result = evaluate(rows, data, holdout=holdout)
     assert "The rows look copied: 100% are nearer to the data than to held-out rows, not half" in result.verdict
     assert "nearer to the data than its own rows in 100% of comparisons, not half." in result.verdict
-    assert result.numbers.nearest.exact_copies == 0
 
 
 @pytest.mark.slow
@@ -241,7 +241,7 @@ def test_report_shows_the_worst_columns():
 
 def test_report_without_standard_errors(same):
     manifold = replace(same.rows.manifold, precision=Estimate(0.5))
-    few = replace(same, rows=replace(same.rows, manifold=manifold))
+    few = replace(same, rows=Scores(**vars(same.rows) | {"manifold": manifold}))
     assert "0.5" in text_of(few)
 
 

@@ -11,11 +11,18 @@ import numpy as np
 
 from pointillist.evaluation.json_values import json_value
 from pointillist.evaluation.levels import LEVEL, holm
-from pointillist.evaluation.marginals import compare_columns
 from pointillist.evaluation.numbers import NumberMeasures, measure_numbers
 from pointillist.evaluation.scores import Scores, measure_all
 from pointillist.evaluation.verdict import copy_signs, verdict_of
-from pointillist.metrics import ColumnDifference, Copies, ResidualSpread, copies, residual_spreads
+from pointillist.metrics import (
+    MEASURES,
+    ColumnDifference,
+    Copies,
+    ResidualSpread,
+    column_differences,
+    copies,
+    residual_spreads,
+)
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows
 
 MIN_ROWS = 10
@@ -74,7 +81,9 @@ class Evaluation:
         Permutation tests, whose p-values are at least 0.001, could otherwise never reject in a table of many columns.
         """
         smallest = min(column.p_value for column in self.columns)
-        p_values = {"boosted trees": self.rows.two_sample_p_value, "columns": min(1.0, len(self.columns) * smallest)}
+        p_values = {
+            measure.test: getattr(self.rows, name).p_value for name, measure in MEASURES.items() if measure.test
+        } | {"columns": min(1.0, len(self.columns) * smallest)}
         if self.worst_residual is not None:
             p_values["residuals"] = min(1.0, len(self.residuals) * self.worst_residual.p_value)
         if self.numbers is not None:
@@ -203,7 +212,7 @@ def evaluate_tables(
         rows=scores[0],
         real=scores[1],
         independent=scores[2],
-        columns=compare_columns(data, rows, random_state),
+        columns=column_differences(data, rows, random_state=random_state),
         residuals=residual_spreads(data, rows, random_state=random_state),
         copies=copies(data, rows),
         holdout_copies=None if holdout is None else copies(data, holdout),

@@ -42,8 +42,8 @@ class CorrelationDifferences:
 
 
 def correlation_differences(
-    data: ArrayLike,
-    rows: ArrayLike,
+    real: ArrayLike,
+    generated: ArrayLike,
     *,
     n_permutations: int = 999,
     max_rows: int = 5000,
@@ -62,8 +62,8 @@ def correlation_differences(
     ranks.
 
     Args:
-        data: Shape `(n, d)`.
-        rows: Shape `(m, d)`.
+        real: Shape `(n, d)`.
+        generated: Shape `(m, d)`.
         n_permutations: Number of random divisions, at least 1.
         max_rows: Most rows taken from each side, at random, at least 2; all results are for these.
         random_state: Seed of the subsamples and the divisions.
@@ -82,7 +82,7 @@ def correlation_differences(
         >>> round(result.largest, 9), result.pair, result.p_value
         (2.0, (0, 1), 0.001)
     """
-    rows, data = check_pair(rows, data, ("rows", "data"))
+    data, rows = check_pair(real, generated)
     if n_permutations < 1 or max_rows < 2:
         raise ValueError(f"n_permutations={n_permutations} must be at least 1 and max_rows={max_rows} at least 2")
     rng = np.random.default_rng(random_state)

@@ -12,7 +12,7 @@ from pointillist.metrics.distances import Rows, sums_between, sums_within
 from pointillist.metrics.estimate import Estimate
 
 
-def energy_distance(A: ArrayLike, B: ArrayLike) -> Estimate:
+def energy_distance(real: ArrayLike, generated: ArrayLike) -> Estimate:
     r"""Squared energy distance between two distributions, as an unbiased U-statistic.
 
     Estimates 2 E‖X − Y‖ − E‖X − X'‖ − E‖Y − Y'‖, which is zero only if X and Y have the same distribution
@@ -39,8 +39,8 @@ def energy_distance(A: ArrayLike, B: ArrayLike) -> Estimate:
     skewed to the right, with about one value in fifteen above 1.64 and one in thirty above 2.33.
 
     Args:
-        A: Shape `(n, d)`.
-        B: Shape `(m, d)`. Swapping A and B changes nothing.
+        real: Shape `(n, d)`.
+        generated: Shape `(m, d)`. Swapping the two changes nothing.
 
     Returns:
         The squared energy distance, in the unit of the columns, with `standard_error` and
@@ -56,7 +56,7 @@ def energy_distance(A: ArrayLike, B: ArrayLike) -> Estimate:
         >>> print(f"{energy_distance(A, B):.4f}, shifted {energy_distance(A, B + 1.0):.2f}")
         0.0095, shifted 0.94
     """
-    A, B = check_pair(A, B, ("A", "B"))
+    A, B = check_pair(real, generated)
     n, m = len(A), len(B)
     between_A, between_B = sums_between(A, B)
     within_A, within_B = sums_within(A), sums_within(B)

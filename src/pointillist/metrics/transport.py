@@ -12,8 +12,8 @@ from pointillist.metrics.estimate import Estimate
 
 
 def emd(
-    A: ArrayLike,
-    B: ArrayLike,
+    real: ArrayLike,
+    generated: ArrayLike,
     *,
     n_subsample: int = 250,
     n_repeats: int = 5,
@@ -30,8 +30,8 @@ def emd(
     transport is an assignment.)
 
     Args:
-        A: Shape `(n, d)`, n at least `n_subsample`.
-        B: Shape `(m, d)`, m at least `n_subsample`.
+        real: Shape `(n, d)`, n at least `n_subsample`.
+        generated: Shape `(m, d)`, m at least `n_subsample`.
         n_subsample: Number of rows drawn from each side; the cost grows with its cube.
         n_repeats: Number of independent draws, at least 1.
         random_state: Seed of the draws.
@@ -39,7 +39,7 @@ def emd(
     Returns:
         The mean over the draws, in rows times the unit of the columns. The standard error is the
         standard deviation of the draws over √n_repeats, with `n_repeats` − 1 degrees of freedom (nan
-        for a single draw). It is over the draws of subsamples, with the rows of A and B held fixed:
+        for a single draw). It is over the draws of subsamples, with the rows of both sides held fixed:
         where a side has few more rows than `n_subsample` it leaves out most of the uncertainty.
 
     Raises:
@@ -55,10 +55,10 @@ def emd(
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
 
-    A, B = check_pair(A, B, ("A", "B"))
+    A, B = check_pair(real, generated)
     if n_subsample < 1 or n_repeats < 1:
         raise ValueError(f"n_subsample={n_subsample} and n_repeats={n_repeats} must both be at least 1")
-    for name, rows in (("A", A), ("B", B)):
+    for name, rows in (("real", A), ("generated", B)):
         if len(rows) < n_subsample:
             raise ValueError(
                 f"{name} has {len(rows)} rows but n_subsample={n_subsample} are drawn from it without "
