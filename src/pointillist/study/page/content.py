@@ -11,7 +11,6 @@ from markupsafe import Markup
 from pointillist.page.parts import as_json
 from pointillist.study.page.charts import chart, losses
 from pointillist.study.page.conclusions import Statement, conclude
-from pointillist.study.page.finding import Finding, finding
 from pointillist.study.page.glance import Glance, glance
 from pointillist.study.page.rows import draw_keys, pictures
 from pointillist.study.page.table import Table, page_table
@@ -68,7 +67,7 @@ class Content:
         summary: Two or three lines.
         terms: What stands for what: names of metrics and other words, with their definitions.
         glance: The best setting of every section and set.
-        finding: One finding for the top of the page; None if there is none.
+        finding: One finding for the top of the page, and the view that it is from; empty if there is none.
         agreement: How many cells agree with numbers reported elsewhere; empty if there are none.
         sections: Its sections.
         data: JSON for a script element.
@@ -79,7 +78,7 @@ class Content:
     summary: list[str]
     terms: dict[str, str]
     glance: Glance
-    finding: Finding | None
+    finding: tuple[str, str]
     agreement: str
     sections: list[SectionContent]
     data: Markup
@@ -97,12 +96,25 @@ def page_content(results: Results, live: Mapping[str, str] | None = None) -> Con
         _summary(results),
         _terms(results),
         glance(results),
-        finding(results),
+        _finding(sections),
         _agreement(results),
         sections,
         as_json(data),
         as_json(rows.draws),
     )
+
+
+def _finding(sections: list[SectionContent]) -> tuple[str, str]:
+    """The conclusion about the first section of generated rows with several settings, and its first set."""
+    for section in sections:
+        if section.has_rows and len(section.settings) > 1:
+            lead, *others = section.statements
+            items = [
+                f" On {head}, {text}." for each in others for head, text in each.items if each.topic.endswith("set")
+            ]
+            if items:
+                return lead.text + items[0], section.view
+    return "", ""
 
 
 def _section_data(results: Results, section: Section) -> dict[str, Any]:
