@@ -16,14 +16,14 @@ from safetensors.numpy import save
 
 from pointillist.cli.studies import report, study
 from pointillist.engine import weights
-from pointillist.metrics import METRICS
+from pointillist.metrics import METRICS, Estimate, Floor
 from pointillist.study.database import StoreError
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import Results, protocol
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section, Spec, to_json
-from pointillist.study.store import FloorRecord, Measure, Model, Store
+from pointillist.study.store import Model, Store
 
 SETTINGS = Settings(timesteps=9, width=8, depth=1, time_embedding=4, epochs=3, n_samples=60)
 COLUMNS = tuple(Column(str(t), replace(SETTINGS, timesteps=t)) for t in (5, 9))
@@ -33,7 +33,7 @@ LABELS = (ROWS[:, 0] > 0).astype(np.int64)
 DATASET = Dataset("moons", ROWS, LABELS)
 CELL = Cell(DATASET.fingerprint, COLUMNS[0].settings, 0)
 PROTOCOL = protocol(SETTINGS)
-MEASURES = {name: Measure(30.0, 0.5, 4.0) for name in METRICS}
+MEASURES = {name: Estimate(30.0, 0.5, 4.0) for name in METRICS}
 
 
 def network(settings=SETTINGS, columns=2):
@@ -52,7 +52,7 @@ def good(tmp_path_factory):
         store.set_fact("machine", {"processor": "x86_64", "devices": 2})
         store.add_dataset(DATASET)
         for metric in METRICS:
-            store.add_floor(DATASET.fingerprint, PROTOCOL, metric, FloorRecord(29.0, 0.1, 10))
+            store.add_floor(DATASET.fingerprint, PROTOCOL, metric, Floor(29.0, 0.1, 10))
         for column in COLUMNS:
             cell = Cell(DATASET.fingerprint, column.settings, 0)
             store.add_models({cell.model_key: Model(np.ones(3, np.float32), kept)})

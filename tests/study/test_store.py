@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from support import dump
 
+from pointillist.metrics import Estimate, Floor
 from pointillist.study.database import StoreError
 from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, random_seed, with_columns
 from pointillist.study.settings import Settings
-from pointillist.study.store import Checkpoint, FloorRecord, Measure, Model, Store
+from pointillist.study.store import Checkpoint, Model, Store
 
 CELL = Cell("f" * 32, Settings(), 0)
 MODEL = Model(np.arange(3, dtype=np.float32), b"weights")
 ROWS = np.ones((5, 2), np.float32)
-MEASURES = {"emd": Measure(1.5, 0.2, 4.0), "report_nll": Measure(np.nan, np.nan, np.inf)}
+MEASURES = {"emd": Estimate(1.5, 0.2, 4.0), "report_nll": Estimate(np.nan, np.nan, np.inf)}
 
 
 def test_columns_of_a_file_keep_names_and_units(tmp_path):
@@ -37,7 +38,7 @@ def test_what_goes_in_comes_out_of_the_file(tmp_path):
         store.add_dataset(dataset)
         store.add_dataset(labelled)
         store.set_fact("spec", {"a": [1, None]})
-        store.add_floor("f" * 32, "p", "emd", FloorRecord(20.0, 2.0, 16))
+        store.add_floor("f" * 32, "p", "emd", Floor(20.0, 2.0, 16))
         store.add_checkpoints({CELL.model_key: Checkpoint(2, MODEL.losses[:2], b"state")})
         kept = store.checkpoint(CELL.model_key)
         assert (kept.epoch, kept.state) == (2, b"state")
@@ -52,13 +53,14 @@ def test_what_goes_in_comes_out_of_the_file(tmp_path):
         assert store.finished() == {CELL.key}
         assert store.checkpoint(CELL.model_key) is None and store.part(CELL.rows_key) is None
         measures = store.measures(CELL.key)
-        assert measures["emd"] == Measure(1.5, 0.2, 4.0)
-        assert np.isnan(measures["report_nll"].value) and measures["report_nll"].degrees_of_freedom == np.inf
+        emd = measures["emd"]
+        assert (emd, emd.standard_error, emd.degrees_of_freedom) == (1.5, 0.2, 4.0)
+        assert np.isnan(measures["report_nll"]) and measures["report_nll"].degrees_of_freedom == np.inf
         np.testing.assert_array_equal(store.rows(CELL.rows_key), ROWS)
         np.testing.assert_array_equal(store.model(CELL.model_key).losses, MODEL.losses)
         assert store.model(CELL.model_key).network == b"weights"
         assert store.fact("spec") == {"a": [1, None]} and store.fact("none") is None
-        assert store.floors("f" * 32, "p") == {"emd": FloorRecord(20.0, 2.0, 16)}
+        assert store.floors("f" * 32, "p") == {"emd": Floor(20.0, 2.0, 16)}
         again = store.dataset(dataset.fingerprint)
         assert again.name == "rows" and again.fingerprint == dataset.fingerprint and again.labels is None
         assert store.dataset(labelled.fingerprint).labels.tolist() == [0, 1, 1, 0]
@@ -67,7 +69,7 @@ def test_what_goes_in_comes_out_of_the_file(tmp_path):
 def test_a_cell_is_written_whole_or_not_at_all(tmp_path):
     with Store(tmp_path / "study.db") as store:
         with pytest.raises(TypeError, match="not 'object'"):
-            store.add_result(CELL, {"nll": MEASURES["emd"], "emd": Measure(object(), 0.0, 1.0)})
+            store.add_result(CELL, {"nll": MEASURES["emd"], "emd": Estimate(object(), 0.0, 1.0)})
         assert store.finished() == set() and store.measures(CELL.key) == {}
         store.add_checkpoints({CELL.model_key: Checkpoint(2, MODEL.losses, b"state")})
         with pytest.raises(sqlite3.Error, match="object"):
@@ -129,7 +131,7 @@ def fill(path):
         store.set_fact("spec", {"a": [1, None]})
         store.add_dataset(Dataset("rows", ROWS, np.array([0, 1, 1, 0, 1])))
         for metric in ("emd", "report_nll"):
-            store.add_floor("f" * 32, "p", metric, FloorRecord(20.0, 2.0, 16))
+            store.add_floor("f" * 32, "p", metric, Floor(20.0, 2.0, 16))
         for seed in range(9):
             cell = Cell("f" * 32, Settings(), seed)
             store.add_models({cell.model_key: MODEL})

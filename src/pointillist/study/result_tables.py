@@ -11,6 +11,7 @@ import numpy as np
 
 from pointillist.atomic_files import write_whole
 from pointillist.foreign_text import csv_cell, markdown_text, terminal_text
+from pointillist.metrics import Floor
 from pointillist.study.agreement import LIMIT, Comparison, agreements, comparisons
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
 from pointillist.study.quantities import LIKELIHOOD_STEPS
@@ -18,7 +19,6 @@ from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import KL_LIMIT, Results, Row
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Section, short_name
-from pointillist.study.store import FloorRecord
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -337,7 +337,7 @@ def _small(value: float) -> str:
     return f"{value:.3g}" if value >= 0.001 else "<0.001"
 
 
-def _floor_text(floors: Sequence[FloorRecord | None], decimals: int) -> str:
+def _floor_text(floors: Sequence[Floor | None], decimals: int) -> str:
     if any(floor is None for floor in floors):
         return ""
     texts = {f"{floor.value:.{decimals}f} ± {floor.spread:.{decimals}f}" for floor in floors if floor is not None}
@@ -413,5 +413,5 @@ def write_csv(results: Results, path: Path) -> None:
     write_whole(path, csv_text(results, results.spec.sections))
 
 
-def _of(item: Summary | ReferenceValue | FloorRecord | None, attribute: str) -> object:
+def _of(item: Summary | ReferenceValue | Floor | None, attribute: str) -> object:
     return "" if item is None else getattr(item, attribute)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pointillist.atomic_files import checking
 from pointillist.diffusion.schedules import prior_kl
+from pointillist.metrics import Floor
 from pointillist.metrics.c2st import MOST_ROWS
 from pointillist.study.checks import check_kinds
 from pointillist.study.comparisons import (
@@ -27,7 +28,7 @@ from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, is_asked, of
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import TEXT, Settings
 from pointillist.study.spec import Section, Spec, from_json, short_name
-from pointillist.study.store import FloorRecord, Store
+from pointillist.study.store import Store
 
 KL_LIMIT = 0.01
 """Nats per column of the data. If a schedule leaves more in the prior, its sampler starts from a wrong distribution."""
@@ -75,14 +76,14 @@ class Row:
     better: Better
     summaries: tuple[Summary | None, ...]
     references: tuple[ReferenceValue | None, ...]
-    floors: tuple[FloorRecord | None, ...]
+    floors: tuple[Floor | None, ...]
     is_ranked: bool
     is_best: tuple[bool, ...]
     is_asked: tuple[bool, ...]
     reaches_floor: tuple[bool, ...]
 
     @property
-    def floor(self) -> FloorRecord | None:
+    def floor(self) -> Floor | None:
         """The floor, if all columns share one."""
         return self.floors[0] if len(set(self.floors)) == 1 else None
 
@@ -220,13 +221,13 @@ class Results:
         if not measures:
             return None
         return summarise(
-            [m.value for m in measures],
+            [float(m) for m in measures],
             [m.standard_error for m in measures],
             [m.degrees_of_freedom for m in measures],
             on_same_rows=settings.kind == "classifier" or metric == "nll",
         )
 
-    def _floors(self, name: str, settings: Settings) -> dict[str, FloorRecord]:
+    def _floors(self, name: str, settings: Settings) -> dict[str, Floor]:
         return self.store.floors(self.fingerprints[name], protocol(settings))
 
     def alpha_bar_T(self, settings: Settings) -> float:
@@ -281,7 +282,7 @@ def _cell(fingerprint: str, settings: Settings, seed: int) -> Cell:
     return Cell(fingerprint, settings, seed)
 
 
-def _one_evaluation(floor: FloorRecord) -> Summary:
+def _one_evaluation(floor: Floor) -> Summary:
     return Summary(floor.value, floor.spread, floor.n_repeats - 1 if floor.n_repeats > 1 else np.inf, floor.n_repeats)
 
 
