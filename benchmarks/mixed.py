@@ -32,7 +32,7 @@ from machine import report
 from pointillist import Diffusion
 from pointillist.columns import encoder
 from pointillist.columns.scaling import QuantileScaling
-from pointillist.evaluation import Evaluation, evaluate_tables
+from pointillist.evaluation import Evaluation, evaluate
 from pointillist.models import planning
 from pointillist.tables.table import Column, MixedTable, to_arrow
 
@@ -229,7 +229,7 @@ def measured(
             generated(way, train, seed, settings) if python is None else by_library(way, python, train, seed)
         )
         sides = [MixedTable(table).arrays() for table in (rows, train, test)]
-        evaluation = evaluate_tables(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
+        evaluation = evaluate(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
         runs.append({**seconds, **scores(evaluation), "detection": detection(train, rows)})
     print(f"\n{name}, {way}: {len(train):,} rows x {train.num_columns}, {len(test):,} held out, {seeds} seed(s)\n")
     print("| | rows, mean | lowest to highest | real held-out rows | independent columns |\n|---|---|---|---|---|")

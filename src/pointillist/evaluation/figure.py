@@ -69,7 +69,7 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
     one another. If a column has more than eight categories, the seven most frequent are shown, and the others together.
 
     Args:
-        data: Real rows: an array, a data frame, or columns as `evaluate_tables` takes them.
+        data: Real rows: an array, a data frame, or columns as `evaluate` takes them.
         rows: Generated rows, with the same columns.
         path: A PNG file, written whole or not at all.
 
