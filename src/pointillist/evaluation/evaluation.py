@@ -1,7 +1,5 @@
 """Measures rows against data, with real rows and independent columns as baselines."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from functools import cached_property

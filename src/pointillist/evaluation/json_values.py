@@ -1,7 +1,5 @@
 """Converts values to those of JSON."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import fields, is_dataclass
 from types import SimpleNamespace

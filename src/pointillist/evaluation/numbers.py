@@ -1,7 +1,5 @@
 """Measures and tests of the columns of numbers without missing cells."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

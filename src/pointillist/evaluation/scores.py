@@ -1,7 +1,5 @@
 """Measures of rows with columns of any kind, of real rows, and of independent columns."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

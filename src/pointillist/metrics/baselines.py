@@ -1,7 +1,5 @@
 """The floor of a metric, its real-data baseline: the value between two samples of the same data."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The classifier two-sample test."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -36,9 +34,8 @@ def two_sample_test(
 ) -> Estimate:
     """Accuracy of a classifier that tries to distinguish real from generated rows, on rows held out from its training.
 
-    At 0.5 the classifier cannot distinguish them, at 1 it always can (Lopez-Paz & Oquab 2017, section 3).
-    Do not compare accuracies of different classifiers or of different numbers of rows: more
-    rows train a better classifier, and the accuracy rises with them.
+    At 0.5 the classifier cannot distinguish them, at 1 it always can (Lopez-Paz & Oquab 2017, section 3). More rows
+    train a better classifier: do not compare accuracies of different classifiers or of different numbers of rows.
 
     Args:
         real: Shape `(n, d)`.
@@ -53,9 +50,8 @@ def two_sample_test(
         random_state: Seed of the subsamples, the folds and the classifier.
 
     Returns:
-        The share of held-out rows assigned to the right side, over all folds together, in [0, 1]. The
-        standard error is over the draw of both sides and allows for the overlap of the training sets:
-        √(1 + 2/π) times that of independent trials. `null_standard_error` is the same at accuracy 0.5.
+        The share of held-out rows assigned to the right side, in [0, 1]. The standard error is over the draw of both
+        sides: √(1 + 2/π) times that of independent trials. `null_standard_error` is the same at accuracy 0.5.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, the classifier's name

@@ -1,7 +1,5 @@
 """Differences between two sets of rows, one column at a time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 

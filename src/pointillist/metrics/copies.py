@@ -1,7 +1,5 @@
 """Exact copies: rows that equal a data row in every cell, compared with duplicates in the data."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

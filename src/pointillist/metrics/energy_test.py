@@ -1,7 +1,5 @@
 """A permutation test of the energy distance."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Separate scores of fidelity and diversity: shares of rows among the nearest neighbors of the other side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,17 +51,16 @@ def manifold_scores(
 ) -> ManifoldScores:
     """Precision, recall, density and coverage of generated rows.
 
-    Each row has a closed ball that reaches to its k-th nearest neighbor on its own side, not counting the row
-    itself. Precision and recall ask whether a row is in any ball of the other side
-    (Kynkäänniemi et al. 2019, arXiv 1904.06991); density counts the balls of real rows that a generated one is in, and
-    coverage asks which balls of real rows have a generated one in them (Naeem et al. 2020, arXiv 2002.09797).
-    Precision and density fall if rows look unlike any data, recall and coverage if some data looks unlike any
-    row. An outlier's large ball can raise precision or recall, but affects density and coverage less.
+    Each row has a closed ball that reaches to its k-th nearest neighbor on its side, not counting the row itself.
+    Precision and recall ask whether a row is in any ball of the other side (Kynkäänniemi et al. 2019, arXiv
+    1904.06991); density counts the balls of real rows that a generated one is in, and coverage asks which balls of real
+    rows have a generated one in them (Naeem et al. 2020, arXiv 2002.09797, where balls are open). Precision and density
+    fall if rows look unlike any data, recall and coverage if some data looks unlike any row. An outlier's large ball
+    can raise precision or recall, but affects density and coverage less.
 
-    For two samples of one distribution without ties, density is 1 on average, whatever the distribution, and coverage
-    is `expected_coverage`; precision and recall depend on the distribution. All four depend on the number of rows and
-    on the units of the columns: scale the columns alike, and compare at the same number of rows and k. Where
-    distances tie, as for rows on a grid, the balls are closed; in the code of Naeem et al. they are open.
+    For two samples of one distribution without ties, density is 1 on average, and coverage `expected_coverage`;
+    precision and recall depend on the distribution. All four depend on the number of rows and on the units of the
+    columns: scale the columns alike, and compare at the same number of rows and k.
 
     Args:
         real: n rows: an array, whose distances are Euclidean, or a table, whose distances are those of
@@ -75,14 +72,11 @@ def manifold_scores(
         random_state: Seed of the subsamples.
 
     Returns:
-        The four scores. A standard error is over the draw of both sides, at this number of rows and k. It allows
-        for rows that share neighbors, which make the true error up to three times the binomial one. It is
-        taken from the differences between disjoint random halves of both sides, over 20 splits with a fixed
-        seed (hence 20 degrees of freedom), assuming that the variance halves with twice the rows, and
-        is never below the binomial error with one more success and failure. In simulations with 200 or more
-        rows it was 0.85 to 1.2 times the true one, but twice that and more for a share above 0.99; with
-        60 rows it fell to 0.7. It leaves out how far a score is from its limit for many rows, and that rows
-        may not be independent draws. It is nan with fewer than 2 (k + 1) rows per side.
+        The four scores. A standard error is over the draw of both sides, at this number of rows and k: from the
+        differences between disjoint random halves of both sides, over 20 splits (hence 20 degrees of freedom),
+        assuming that the variance halves with twice the rows, and never below the binomial error with one more success
+        and failure. With 200 or more rows it is 0.85 to 1.2 times the true one, and more for a share above 0.99. It is
+        nan with fewer than 2 (k + 1) rows per side.
 
     Raises:
         ValueError: If the sides cannot be compared, or k is below 1 or not below the number of rows per side.
@@ -128,10 +122,9 @@ def manifold_scores(
 
 
 def coverage(real: ArrayLike, generated: ArrayLike, *, k: int = 5) -> Estimate:
-    """Share of data rows that have a sample no farther than their k-th nearest neighbor in the data.
+    """Share of real rows that have a generated one no farther than their k-th nearest real neighbor.
 
-    This is the coverage of `manifold_scores`, in a fraction of the time. For samples from the data's own distribution
-    it is `expected_coverage` on average, which is below 1.
+    This is the coverage of `manifold_scores` over all rows, by k-d trees.
 
     Args:
         real: Shape `(n, d)`.
@@ -139,12 +132,10 @@ def coverage(real: ArrayLike, generated: ArrayLike, *, k: int = 5) -> Estimate:
         k: Number of neighbors, at least 1 and below n.
 
     Returns:
-        The share, in [0, 1]. The standard error is the one that `manifold_scores` describes, and never
-        below the binomial one over data rows; it is nan with fewer than 2 (k + 1) data rows.
+        The share, in [0, 1], with the standard error that `manifold_scores` describes.
 
     Raises:
-        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or k is below 1 or not
-            below n.
+        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or k is not in 1 … n - 1.
 
     Example:
         >>> import numpy as np
@@ -170,25 +161,13 @@ def coverage(real: ArrayLike, generated: ArrayLike, *, k: int = 5) -> Estimate:
 
 
 def expected_coverage(n: int, m: int, k: int = 5) -> float:
-    """Mean coverage of data by samples from the same distribution, whatever it is, without ties.
+    """Mean coverage of n real rows by m rows from the same distribution, whatever it is, without ties.
 
-    The other n − 1 rows and the m samples are exchangeable in their distance to a row, so its ball is empty
-    of samples if the k nearest of all of them are data. The mean is
-
-        1 − Π_{i<k} (n − 1 − i) / (n + m − 1 − i),
-
-    about 1 − 2^−k for n = m (Naeem et al. 2020, lemma 2).
-
-    Args:
-        n: Number of data rows.
-        m: Number of samples, at least 0.
-        k: Number of neighbors, at least 1 and below n.
-
-    Returns:
-        The mean, in [0, 1].
+    It is 1 − Π_{i<k} (n − 1 − i) / (n + m − 1 − i), about 1 − 2^−k for n = m (Naeem et al. 2020, lemma 2): the other
+    n − 1 rows and the m generated ones are exchangeable in their distance to a row.
 
     Raises:
-        ValueError: If k is below 1 or not below n, or m is negative.
+        ValueError: If k is not in 1 … n - 1, or m is negative.
 
     Example:
         >>> print(f"{expected_coverage(1000, 1000):.3f} {expected_coverage(1000, 100):.3f}")

@@ -1,7 +1,5 @@
 """Boosted trees on mixed tables: whether they distinguish rows from data, and what they learn from each."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -75,11 +73,10 @@ def boosted_two_sample(
     n_splits: int = 5,
     random_state: int | np.random.Generator | None = 0,
 ) -> BoostedTwoSample:
-    """Measure how well boosted trees distinguish rows from data, on rows held out from their training.
+    """Measure how well boosted trees distinguish generated from real rows, on rows held out from their training.
 
-    The trees are scikit-learn's `HistGradientBoostingClassifier`, 100 of them, with its defaults otherwise; it
-    takes categories and missing cells as they are. Unlike logistic regression, they see how columns depend on each
-    other. More rows train better trees: compare scores only at the same number of rows. (Lopez-Paz & Oquab 2017,
+    The trees are scikit-learn's `HistGradientBoostingClassifier`, 100 of them; it takes categories and missing cells as
+    they are. More rows train better trees: compare scores only at the same number of rows. (Lopez-Paz & Oquab 2017,
     arXiv 1610.06545, with the area under the curve in place of the accuracy; the score is that of SDMetrics'
     detection metrics.)
 
@@ -94,8 +91,8 @@ def boosted_two_sample(
     Returns:
         Score and AUC, the mean over the folds. The standard error is that of the mean over folds, with `n_splits` − 1
         degrees of freedom; `null_standard_error` is for an AUC of 0.5, by the variance of the Mann-Whitney statistic.
-        Both are √(1 + 2/π) times those of independent folds, as in `two_sample_test`. In simulations with two samples
-        of one distribution, the first was 0.8 to 0.9 times the true error, and the second 0.9 to 1.0 times.
+        Both are √(1 + 2/π) times those of independent folds, as in `two_sample_test`: 0.8 to 1.0 times the true error
+        in simulations with one distribution.
 
     Raises:
         ValueError: As in `check_tables`, or if there are fewer rows than folds.

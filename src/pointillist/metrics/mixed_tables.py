@@ -1,7 +1,5 @@
 """Checks tables of numbers, categories and missing cells, and encodes them as matrices."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Whether rows are nearer to the data than they would be by chance: signs of copying."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -54,11 +52,10 @@ def nearest_records(
     those same others. Then `share_closer` is P(D < E) + P(D = E) / 2 over all rows and records. It is 0.5 on average
     for independent rows from the data's own distribution, whatever that is, and near 1 for copies with little noise.
 
-    Limits: rows that bunch up where the data is dense are close to it without being copies, and raise the
-    share too, while rows unlike any data lower it and can hide copies among them. Only `nearest_share`
-    distinguishes copying from bunching, because held-out rows from the same distribution lie as densely. Copies with a
-    few columns redrawn, or moved by more than the usual distance between records, are not found. Distances depend on
-    the units of the columns: scale them alike.
+    Rows that bunch up where the data is dense raise the share too, and rows unlike any data lower it and can hide
+    copies among them; `nearest_share` distinguishes these by held-out rows. Copies with a few columns redrawn, or
+    moved by more than the usual distance between records, are not found. Distances depend on the units of the columns:
+    scale them alike.
 
     Args:
         real: Shape `(n, d)`: the records that `generated` may be copies of.
@@ -68,13 +65,10 @@ def nearest_records(
         random_state: Seed of those draws.
 
     Returns:
-        The share and medians. The standard error of `share_closer` is over the draw of both sides, from the
-        differences between disjoint random halves of both over 20 splits with a fixed seed, assuming that the
-        variance halves with twice the rows. It is never below the error of independent distances, which is too small
-        by up to a third because nearest distances within the data come in mutual pairs. In simulations with one
-        distribution, 1 to 40 columns and 200 to 1000 rows, it was 0.9 to 1.1 times the true one. For rows on a grid so
-        coarse that most records have duplicates it is several times too large. For copies it is too large too, because
-        half of them lose their originals to the other half. It is nan with fewer than 4 rows on a side.
+        The share and medians. The standard error is over the draw of both sides, from differences between halves as in
+        `manifold_scores`, and never below that of independent distances. In 1 to 40 columns and 200 to 1000 rows it is
+        0.9 to 1.1 times the true one; for rows on a coarse grid, and for copies, it is too large. It is nan with fewer
+        than 4 rows on a side.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, or `max_rows` is below 2.
@@ -204,22 +198,19 @@ def nearest_share(
 ) -> NearestShare:
     """Ask whether rows are nearer to the table they were made from than to held-out rows from the same distribution.
 
-    Distances are those of `points.points_of`: Euclidean for arrays, after Gower (1971) for tables. All pairs are
-    compared, a tile at a time.
-
     Args:
-        real: The rows that the generated ones were made from: an array, or a table with the same columns.
-        generated: Generated rows.
+        real: The rows that the generated ones were made from: an array, whose distances are Euclidean, or a table,
+            whose distances are those of `points.points_of`.
+        generated: Generated rows with the same columns.
         holdout: Rows of the same distribution that were not used to make the generated ones.
         max_rows: Most rows whose nearest records are looked up, drawn at random.
         max_records: Most training records, and held-out rows, to compare with, drawn at random; as many of each.
         random_state: Seed of these draws.
 
     Returns:
-        The share and its interval. The interval is that of a binomial share, widened if rows share their nearest
-        records and so are not independent trials. Its standard deviation is the larger of two: the
-        binomial one, 0.5 / √rows, and that of the share if each record had been assigned to the training or to the
-        held-out side at random. The latter is `share.null_standard_error`.
+        The share and its interval: that of a binomial share, widened if rows share their nearest records and so are not
+        independent trials. Its standard deviation is the larger of 0.5 / √rows and that of the share if each record had
+        been assigned to the training or to the held-out side at random, which is `share.null_standard_error`.
 
     Raises:
         ValueError: As in `check_tables`.

@@ -1,7 +1,5 @@
 """The negative log-likelihood of the published report: a kernel score, kept for comparison with its tables."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -20,9 +18,8 @@ def report_nll(real: ArrayLike, generated: ArrayLike, *, temperature: float | in
         −log [ 1/(S N) Σ_s Σ_x (2πτ)^(−d/2) exp(−‖s − x‖² / (4τ)) ].
 
     This is not the likelihood of a model: it is the log of a mean rather than the mean of logs, and the kernel
-    integrates to 2^(d/2). It can be *lower* for rows that bunch up where the data is dense than for
-    the data itself, so the best value is that of the data with itself, not the lowest. For the
-    likelihood of a model, in nats, call its `score_samples`.
+    integrates to 2^(d/2). It can be *lower* for rows that bunch up where the data is dense than for the data itself, so
+    the best value is that of the data with itself. For the likelihood of a model, in nats, call its `score_samples`.
 
     Args:
         real: Shape `(n, d)`.
@@ -30,12 +27,11 @@ def report_nll(real: ArrayLike, generated: ArrayLike, *, temperature: float | in
         temperature: τ, positive, in squared units of the columns.
 
     Returns:
-        The score, at least (d/2) log(2πτ). Far-away samples give a large finite number. The standard
-        error is over the draw of `generated`, with the real rows held fixed (delta method).
+        The score, at least (d/2) log(2πτ). The standard error is over the draw of `generated`, with the real rows held
+        fixed (delta method).
 
     Raises:
-        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or the temperature is
-            not positive.
+        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or the temperature is not positive.
 
     Example:
         >>> import numpy as np

@@ -1,7 +1,5 @@
 """The registries of measures: `METRICS`, which a study prints, and `MEASURES`, which `evaluate` reports."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """Residuals: how far numbers stray from what the other columns predict, in rows and in data."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Spread of rows relative to the data."""
 
-from __future__ import annotations
-
 import math
 
 from numpy.typing import ArrayLike

@@ -1,7 +1,5 @@
 """Earth mover's distance between subsamples."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -21,13 +19,10 @@ def emd(
 ) -> Estimate:
     """Earth mover's distance with one unit of mass per row, between random subsamples.
 
-    Draws `n_subsample` rows without replacement from each side, solves the exact transport between
-    them under Euclidean distance, and averages over `n_repeats` such draws. With one unit of mass per
-    row, the value is `n_subsample` times the mean distance that a row is moved.
-
-    Between subsamples of one distribution it is far from zero, about 26 for two moons scaled to
-    [-1, 1]: compare it with its `floor`, the real-data baseline. (Rubner et al. 2000; with equal masses the optimal
-    transport is an assignment.)
+    Draws `n_subsample` rows without replacement from each side, solves the exact transport between them under Euclidean
+    distance, and averages over `n_repeats` such draws (Rubner et al. 2000; with equal masses the optimal transport is
+    an assignment). The value is `n_subsample` times the mean distance that a row is moved. Between subsamples of one
+    distribution it is far from zero: compare it with its `floor`.
 
     Args:
         real: Shape `(n, d)`, n at least `n_subsample`.
@@ -39,8 +34,7 @@ def emd(
     Returns:
         The mean over the draws, in rows times the unit of the columns. The standard error is the
         standard deviation of the draws over √n_repeats, with `n_repeats` − 1 degrees of freedom (nan
-        for a single draw). It is over the draws of subsamples, with the rows of both sides held fixed:
-        where a side has few more rows than `n_subsample` it leaves out most of the uncertainty.
+        for a single draw). It is over the draws of subsamples, with the rows of both sides held fixed.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, or a side has fewer

@@ -56,23 +56,6 @@ class Comparison:
         return abs(self.z) < LIMIT
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Number of cells of a section and metric that agree with the reported ones.
-
-    Attributes:
-        section: Name of the section.
-        metric: Title of the metric.
-        agreeing: Number of cells that agree.
-        compared: Number of cells that are measured and reported.
-    """
-
-    section: str
-    metric: str
-    agreeing: int
-    compared: int
-
-
 def comparisons(results: Results) -> list[Comparison]:
     """Compares the cells of all sections, in the order of the tables."""
     found = []
@@ -85,9 +68,9 @@ def comparisons(results: Results) -> list[Comparison]:
     return found
 
 
-def agreements(compared: list[Comparison]) -> list[Agreement]:
-    """Counts the cells that agree by section and metric."""
+def agreements(compared: list[Comparison]) -> dict[tuple[str, str], str]:
+    """Says for each section and metric how many cells agree, of those that are measured and reported."""
     found: dict[tuple[str, str], list[bool]] = {}
     for each in compared:
         found.setdefault((each.section, each.metric), []).append(each.agrees)
-    return [Agreement(*of, sum(agree), len(agree)) for of, agree in found.items()]
+    return {of: f"{sum(agree)} of {len(agree)}" for of, agree in found.items()}

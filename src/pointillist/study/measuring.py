@@ -26,11 +26,6 @@ from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import Settings
 
-FLOOR_REPEATS = {"emd": 50}
-"""Number of evaluations averaged for a metric's floor; `FEW_REPEATS` if they use every row and vary little."""
-
-FEW_REPEATS = 12
-
 _OF_A_CLASS: dict[str, Callable[..., Estimate]] = {
     "emd": emd,
     "energy_distance": energy_distance,
@@ -45,7 +40,8 @@ def _options(metric: str, settings: Settings) -> dict[str, int]:
 
 
 def _repeats(metric: str) -> int:
-    return FLOOR_REPEATS.get(metric, FEW_REPEATS)
+    """Number of evaluations averaged for a metric's floor; few if they use every row and vary little."""
+    return 50 if metric == "emd" else 12
 
 
 def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
@@ -195,21 +191,16 @@ def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> dict[str, E
 
 
 def _measure_by(
-    probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset, settings: Settings
+    probabilities_of: Callable[[np.ndarray], Any],
+    dataset: Dataset,
+    settings: Settings,
+    on_training: Callable[[np.ndarray], Any] | None = None,
 ) -> dict[str, Estimate]:
-    measures = _on_held_out(probabilities_of, dataset, settings)
-    return {**measures, "training_accuracy": _training_accuracy(probabilities_of, dataset)}
-
-
-def _on_held_out(
-    probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset, settings: Settings
-) -> dict[str, Estimate]:
-    rows, labels = _held_out(dataset, settings)
-    return measure_classifier(np.asarray(probabilities_of(rows), np.float64), labels)
-
-
-def _training_accuracy(probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset) -> Estimate:
-    return _share(np.asarray(probabilities_of(dataset.rows)).argmax(axis=1) == dataset.labels)
+    fresh = held_out(dataset.name, settings.n_held_out)
+    assert fresh is not None
+    measures = measure_classifier(np.asarray(probabilities_of(fresh[0]), np.float64), fresh[1])
+    found = np.asarray((on_training or probabilities_of)(dataset.rows)).argmax(axis=1)
+    return {**measures, "training_accuracy": _share(found == dataset.labels)}
 
 
 def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Estimate]:
@@ -231,14 +222,7 @@ def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d
         votes: np.ndarray = neighbors.predict_proba(rows) * weights
         return votes / votes.sum(axis=1, keepdims=True)
 
-    measures = _on_held_out(probabilities_of, dataset, cell.settings)
-    return {**measures, "training_accuracy": _training_accuracy(neighbors.predict_proba, dataset)}
-
-
-def _held_out(dataset: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    fresh = held_out(dataset.name, settings.n_held_out)
-    assert fresh is not None
-    return fresh
+    return _measure_by(probabilities_of, dataset, cell.settings, neighbors.predict_proba)
 
 
 def _mean(estimates: list[Estimate]) -> Estimate:

@@ -171,7 +171,8 @@ class Results:
                 self._row(section, name, q.name, q.title, q.better)
                 for name in section.datasets
                 for q in QUANTITIES[section.kind].values()
-                if q.name != "nll" or _has_likelihoods(section, name)
+                if q.name != "nll"
+                or (has_fresh_rows(name) and any(column.settings.n_held_out for column in section.columns))
             ]
         return self._rows[section]
 
@@ -190,7 +191,8 @@ class Results:
     def _row(self, section: Section, name: str, metric: str, title: str, better: Better) -> Row:
         short = short_name(name)
         summaries = tuple(self._summary(name, column.settings, metric) for column in section.columns)
-        floors = tuple(self._floors(name, column.settings).get(metric) for column in section.columns)
+        known = [self.store.floors(self.fingerprints[name], protocol(column.settings)) for column in section.columns]
+        floors = tuple(each.get(metric) for each in known)
         reported = {(r.dataset, r.metric, r.column): r for r in section.reference}
         lacks_target = any(s is not None and f is None for s, f in zip(summaries, floors, strict=True))
         is_ranked = self._is_comparable(section, metric) and not (better == "floor" and lacks_target)
@@ -226,9 +228,6 @@ class Results:
             [m.degrees_of_freedom for m in measures],
             on_same_rows=settings.kind == "classifier" or metric == "nll",
         )
-
-    def _floors(self, name: str, settings: Settings) -> dict[str, Floor]:
-        return self.store.floors(self.fingerprints[name], protocol(settings))
 
     def alpha_bar_T(self, settings: Settings) -> float:
         """ᾱ_T, the fraction of signal that is left where the prior is assumed."""
@@ -284,10 +283,6 @@ def _cell(fingerprint: str, settings: Settings, seed: int) -> Cell:
 
 def _one_evaluation(floor: Floor) -> Summary:
     return Summary(floor.value, floor.spread, floor.n_repeats - 1 if floor.n_repeats > 1 else np.inf, floor.n_repeats)
-
-
-def _has_likelihoods(section: Section, name: str) -> bool:
-    return has_fresh_rows(name) and any(column.settings.n_held_out for column in section.columns)
 
 
 def _fingerprints(content: Any, names: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pointillist.study.page.content import page_content
 from pointillist.study.page.glance import glance
 from pointillist.study.page.rows import MAX_ROWS, evenly, pictures
 from pointillist.study.page.table import MOST_STEPS, page_table
-from pointillist.study.page.views import live_name, view_name
+from pointillist.study.page.words import live_name, view_name
 from pointillist.study.result_tables import write_csv
 from pointillist.study.results import Results
 from pointillist.study.spec import Column
