@@ -32,7 +32,7 @@ from machine import report
 from pointillist import Diffusion
 from pointillist.columns import encoder
 from pointillist.columns.scaling import QuantileScaling
-from pointillist.evaluation import Evaluation, evaluate_tables
+from pointillist.evaluation import Evaluation, evaluate
 from pointillist.models import planning
 from pointillist.tables.table import Column, Table, to_arrow
 
@@ -176,6 +176,7 @@ def by_library(library: str, python: str, train: pa.Table, seed: int) -> tuple[p
 def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
     """Returns the numbers of `SCORES` for rows, real rows and independent columns."""
     found = {}
+    copies = {"rows": evaluation.copies, "real": evaluation.holdout_copies}
     for side in ("rows", "real", "independent"):
         own = getattr(evaluation, side)
         utility = own.utility
@@ -185,7 +186,7 @@ def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
             "two_sample": float(own.two_sample.score),
             "utility": float("nan") if utility is None else float(utility.of_rows),
             "nearer": float(own.nearest.share),
-            "copies": own.nearest.copy_share,
+            "copies": getattr(copies.get(side), "fraction", float("nan")),
             "coverage": float(own.manifold.coverage),
             "precision": float(own.manifold.precision),
             "shapes": own.shapes_mean,
@@ -228,7 +229,7 @@ def measured(
             generated(way, train, seed, settings) if python is None else by_library(way, python, train, seed)
         )
         sides = [Table(table).arrays() for table in (rows, train, test)]
-        evaluation = evaluate_tables(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
+        evaluation = evaluate(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
         runs.append({**seconds, **scores(evaluation), "detection": detection(train, rows)})
     print(f"\n{name}, {way}: {len(train):,} rows x {train.num_columns}, {len(test):,} held out, {seeds} seed(s)\n")
     print("| | rows, mean | lowest to highest | real held-out rows | independent columns |\n|---|---|---|---|---|")

@@ -264,7 +264,7 @@ def test_evaluate_says_what_it_sees(run, capsys):
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
     run("evaluate", "wine.csv", "wine.csv", "--target", "cultivar", "--holdout", "wine.csv", "--json")
     found = json.loads(capsys.readouterr().out)
-    assert found["numbers"]["nearest"]["exact_copies"] == 60 and "copied" in found["verdict"]
+    assert found["copies"]["count"] == 60 and "copied" in found["verdict"]
 
 
 def test_info_names_what_a_model_holds(run, capsys):

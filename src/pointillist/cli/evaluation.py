@@ -55,7 +55,7 @@ def evaluate(
     from pointillist.atomic_files import check_place, check_regular
     from pointillist.cli.calibrating import calibrated
     from pointillist.cli.table_options import form_of
-    from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
+    from pointillist.evaluation import draw_evaluation, evaluate, print_evaluation
     from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
     from pointillist.evaluation.inputs import as_columns
     from pointillist.evaluation.json_values import json_value
@@ -87,7 +87,7 @@ def evaluate(
     columns = as_columns(tables)
     # Here rather than below, where the sides are not called by their files' names.
     check_tables(MIN_ROWS, **columns)
-    evaluation = evaluate_tables(
+    evaluation = evaluate(
         columns[str(data)],
         columns[str(rows)],
         holdout=None if holdout is None else columns[str(holdout)],
