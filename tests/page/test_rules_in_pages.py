@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from browsers import IN_CHROMIUM
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import fit_encoder
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.orders import Order
 from pointillist.rules.products import Product
@@ -95,13 +95,13 @@ def restored_in_page(page, rules, made, is_fixed, table=None, bounds=None):
     """Rows that a page restores, which are those of Python."""
     cells = [Column(values, np.zeros(N, bool)) for values in made]
     data = cells if table is None else [Column(values, np.zeros(N, bool)) for values in table]
-    codes = [ColumnEncoder.fit(str(i), each) for i, each in enumerate(data)]
+    codes = [fit_encoder(str(i), each) for i, each in enumerate(data)]
     expected = restore_rows(cells, codes, rules, is_fixed, bounds)
     columns = [
         {
             "ends": code.ends,
-            "step": float(code.step or 0),
-            "decimals": code.decimals,
+            "step": float(code.grid.step or 0),
+            "decimals": code.grid.decimals,
             "scores": code.scores is not None,
             "values": values.tolist(),
             "bounds": (bounds or {}).get(i),

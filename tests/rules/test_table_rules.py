@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import fit_encoder
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.number_range import NumberRange
 from pointillist.rules.orders import Order
@@ -22,7 +22,7 @@ def cells(values, missing=None):
 
 
 def codes_of(columns):
-    return [ColumnEncoder.fit(str(i), column) for i, column in enumerate(columns)]
+    return [fit_encoder(str(i), column) for i, column in enumerate(columns)]
 
 
 def of(*columns):
@@ -256,8 +256,8 @@ def test_rules_that_cannot_be(rule, change):
 
 def test_equations_and_orders_are_of_numbers():
     codes = [
-        ColumnEncoder.fit("number", cells([1, 2])),
-        ColumnEncoder.fit("text", Column(np.array([0, 1]), np.zeros(2, bool), ("a", "b"))),
+        fit_encoder("number", cells([1, 2])),
+        fit_encoder("text", Column(np.array([0, 1]), np.zeros(2, bool), ("a", "b"))),
     ]
     Order((0, 2)).check([*codes, codes[0]])
     with pytest.raises(ValueError, match="'text' has categories"):

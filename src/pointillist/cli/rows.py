@@ -118,11 +118,10 @@ def fit(
     from pointillist.foreign_text import terminal_text
     from pointillist.memory import give_back
     from pointillist.models.checkpoint import CheckpointError, forget, previous, remove_checkpoint
-    from pointillist.models.fitting import fit as fit_model
-    from pointillist.models.fitting import prepare
     from pointillist.models.hyperparameters import Hyperparameters, check_hyperparameters
     from pointillist.models.saving import load_model, save_model
     from pointillist.models.token_codec import TokenCodec
+    from pointillist.privacy.private_fits import prepare
     from pointillist.progress import waiting
 
     # First, as the name of a folder may be empty.
@@ -171,8 +170,8 @@ def fit(
         check_columns(table, keep or (), "--keep")
         with waiting(console, f"encoding {data}", is_shown=not quiet):
             task = prepare(asked, table, categorical=chosen, keep=keep or (), checkpoint=None if is_private else kept)
-        if task.private is not None:
-            console.print(terminal_text(task.private.guarantee.line), soft_wrap=True)
+        if task.guarantee is not None:
+            console.print(terminal_text(task.guarantee.line), soft_wrap=True)
         if task.table is not None and isinstance(task.plan.codec, TokenCodec):
             print_types(task.table, task.plan.codec, chosen, console)
         # A large table is not to be held beside its tokens.
@@ -180,7 +179,7 @@ def fit(
         del table
         # Nor what reading it took and freed.
         give_back()
-        model = fit_model(task, None if is_private else kept)
+        model = task.fit(None if is_private else kept)
     except (KeyboardInterrupt, SystemExit):
         if not is_private and kept.exists():
             console.print(f"Stopped. Run {choices.again(is_resumed=resume)} to continue.", highlight=False)

@@ -1,10 +1,9 @@
 """Checks whether conditions and observed cells agree with the rules of a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from pointillist.columns.allowed import Allowed, text_of
+from pointillist.columns.encoder import Allowed
 from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.rule import Conditions
 from pointillist.tables.table import Column
@@ -44,11 +43,11 @@ def _text(codec: TokenCodec, conditions: Conditions, column: int, row: int) -> s
     if column in conditions.observed:
         cells = conditions.observed[column]
         value = cells.values[min(row, len(cells.values) - 1)]
-        known = encoder if cells.categories is None else replace(encoder, categories=cells.categories)
-        return f"{name} is {text_of(known, kind, float(value))}"
+        known = encoder.text_of(float(value), kind) if cells.categories is None else cells.categories[int(value)]
+        return f"{name} is {known}"
     if column in conditions.allowed:
         return f"{name} is {conditions.allowed[column].text}"
     if encoder.categories is not None:
         return f"{name} is free"
-    low, high = (text_of(encoder, kind, end) for end in encoder.ends)
+    low, high = (encoder.text_of(end, kind) for end in encoder.ends)
     return f"{name} goes from {low} to {high}"

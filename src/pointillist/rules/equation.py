@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.rules.number_range import EXACT, NumberRange, order_of_moves
+from pointillist.rules.number_range import EXACT, NULL, NumberRange, order_of_moves
 from pointillist.rules.rule import NumberRule, Rows, TrainingRows, complete, numbers_of
 from pointillist.tables.table import Column
 
@@ -83,15 +83,16 @@ class Equation(NumberRule):
             is_exact: Replaces the attribute.
         """
         own = ranges[self.solved]
-        units = np.array([0.0 if self.is_exact or is_exact else each.rounding for each in ranges])
-        units[self.solved] = own.unit
         with np.errstate(all="ignore"):
             slopes = np.abs(self.gradient(values))
+            error = np.abs(self.residual(values)) / slopes[:, self.solved]
             slopes /= slopes[:, [self.solved]]
-            error = np.abs(self.residual(values)) / np.abs(self.gradient(values)[:, self.solved])
             # A sum of large numbers may be small, and is known no better than they are.
-            noise = own.negligible + EXACT * slopes @ np.array([each.largest for each in ranges])
-            return np.isfinite(error) & (error > 0.5 * slopes @ units + noise)
+            within = 0.5 * own.unit + own.negligible + EXACT * slopes @ np.array([each.largest for each in ranges])
+            if not (self.is_exact or is_exact):
+                units = np.array([each.rounding for each in ranges]) * (np.arange(len(ranges)) != self.solved)
+                within += (slopes * (0.5 * units + NULL * np.abs(values))).sum(axis=1)
+            return np.isfinite(error) & (error > within)
 
     def broken(self, columns: Sequence[Column], ranges: Sequence[NumberRange]) -> Bool[np.ndarray, " n"]:
         """Finds the rows that break the equation by more than rounding explains."""
@@ -101,34 +102,22 @@ class Equation(NumberRule):
     def restore(self, rows: Rows) -> None:
         """Solves the equation for one column after another, from the solved one on, until it holds."""
         values, columns = numbers_of(rows.columns, self.columns), list(self.columns)
-        is_complete = complete(rows.columns, self.columns)
-        if rows.is_reserved is not rows.is_fixed:
-            self._restore(values, rows, is_complete, ~rows.is_reserved[:, columns], is_last=False)
-        self._restore(values, rows, is_complete, ~rows.is_fixed[:, columns], is_last=rows.is_last)
+        ranges, is_complete = [rows.ranges[column] for column in columns], complete(rows.columns, self.columns)
+        for is_fixed in (rows.is_reserved, rows.is_fixed) if rows.has_reserved else (rows.is_fixed,):
+            free, is_last = ~is_fixed[:, columns], rows.is_last and is_fixed is rows.is_fixed
+            wrong = np.flatnonzero(is_complete)
+            wrong = wrong[self.is_off(values[wrong], ranges, is_exact=True)]
+            if rows.shift:
+                wrong = self.search(values, ranges, free, wrong)
+            for i in order_of_moves(ranges, self.solved, rows.shift):
+                moved = wrong[free[wrong, i]]
+                wanted = self.solve(values[moved], i)
+                is_known = np.isfinite(wanted)
+                # What the range does not allow is left to the next column.
+                values[moved[is_known], i] = ranges[i].fitted(wanted[is_known], is_last=is_last)
+                wrong = wrong[self.is_off(values[wrong], ranges)]
+            self.search(values, ranges, free, wrong)
         rows.put(columns, values)
-
-    def _restore(
-        self,
-        values: Float[np.ndarray, "n k"],
-        rows: Rows,
-        is_complete: Bool[np.ndarray, " n"],
-        free: Bool[np.ndarray, "n k"],
-        *,
-        is_last: bool,
-    ) -> None:
-        ranges = [rows.ranges[column] for column in self.columns]
-        wrong = np.flatnonzero(is_complete)
-        wrong = wrong[self.is_off(values[wrong], ranges, is_exact=True)]
-        if rows.shift:
-            wrong = self.search(values, ranges, free, wrong)
-        for i in order_of_moves(ranges, self.solved, rows.shift):
-            moved = wrong[free[wrong, i]]
-            wanted = self.solve(values[moved], i)
-            is_known = np.isfinite(wanted)
-            # What the range does not allow is left to the next column.
-            values[moved[is_known], i] = ranges[i].fitted(wanted[is_known], is_last=is_last)
-            wrong = wrong[self.is_off(values[wrong], ranges)]
-        self.search(values, ranges, free, wrong)
 
     def fix_determined(self, rows: Rows) -> bool:
         """Solves the equation for the only cell that is not fixed, and fixes that."""
@@ -152,8 +141,8 @@ class Equation(NumberRule):
     ) -> Bool[np.ndarray, " n"]:
         """Finds the boxes in which no row obeys the equation."""
         # A rounded number represents all numbers that are rounded to it.
-        half = 0.5 * np.array([0.0 if self.is_exact else each.rounding for each in ranges])
-        half[self.solved] = 0.5 * ranges[self.solved].unit
+        half = np.array([0.0 if self.is_exact else 0.5 * each.rounding + NULL * each.largest for each in ranges])
+        half[self.solved] += 0.5 * ranges[self.solved].unit
         with np.errstate(all="ignore"):
             lowest, highest = self.reach(low - half, high + half)
             slopes = np.maximum(np.abs(self.gradient(low)), np.abs(self.gradient(high)))

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.allowed import Allowed
 from pointillist.columns.encoder import ColumnEncoder
 from pointillist.rules.number_range import NumberRange
 from pointillist.rules.rule import (
@@ -134,7 +133,7 @@ class Lookup(Rule):
             possible &= own[:, None] == values
         for column, encoder, values in zip(self.columns, encoders, self.table.T, strict=True):
             if column in conditions.allowed:
-                possible &= _holds(conditions.allowed[column], encoder, values)
+                possible &= encoder.is_allowed(conditions.allowed[column], values)
         is_known = np.isin(observed[:, 0], self.table[:, 0]) if is_observed[0] else np.ones(len(observed), bool)
         for column, encoder, values in zip(self.columns, encoders, self.table.T, strict=True):
             if column in conditions.allowed and encoder.scores is None and is_known.all():
@@ -180,15 +179,6 @@ class Lookup(Rule):
                 is_known = values.min() >= low and values.max() <= high and (encoder.rounded(values) == values).all()
             if not is_known or encoder.has_missing:
                 raise ValueError(f"column {encoder.name!r} has no such values as another one decides for it")
-
-
-def _holds(own: Allowed, encoder: ColumnEncoder, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-    """Returns which values of a column (numbers, or indices of categories) a condition allows."""
-    if encoder.categories is not None:
-        return np.isin(values, own.slots)
-    of_atoms = np.isin(values, encoder.atoms[own.slots[own.slots < len(encoder.atoms)]])
-    in_range = (values >= own.ends.low) & (values <= own.ends.high)
-    return np.where(np.isin(values, encoder.atoms), of_atoms, in_range)
 
 
 def _of_tokens(cells: Column, code: ColumnEncoder) -> Column:

@@ -7,10 +7,8 @@ from jaxtyping import Float
 
 from pointillist.columns.encoder import ColumnEncoder
 
-EXACT = 2.0**-50
-"""Relative rounding error of double precision."""
-
-_NULL = 1e-9
+EXACT, NULL = 2.0**-50, 1e-9
+"""Relative rounding error of double precision, and of numbers that were calculated from others with fewer digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +62,7 @@ class NumberRange:
     @property
     def negligible(self) -> float:
         """Error that counts as rounding of the largest number; 10⁻⁹ times that number if there are no digits."""
-        return self.largest * (EXACT if self.largest < 2.0**52 * self.unit else _NULL)
+        return self.largest * (EXACT if self.largest < 2.0**52 * self.unit else NULL)
 
     def fitted(self, wanted: Float[np.ndarray, " m"], *, is_last: bool = False) -> Float[np.ndarray, " m"]:
         """Returns the nearest numbers of the range; if `is_last` and the range can be left, numbers beyond it stay."""

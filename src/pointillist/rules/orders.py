@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -28,36 +29,29 @@ class Order(NumberRule):
     @classmethod
     def find(cls, rows: TrainingRows, calculated: Mapping[int, Sequence[int]]) -> list["Order"]:
         """Finds the orders that no chain of others implies, from the lowest column on: each may raise the one above."""
+        numeric, columns = rows.numeric, rows.columns
+        present = {i: columns[i].values[~columns[i].is_missing] for i in numeric}
         # The numbers of each column in another order, as if the columns were independent.
-        shuffled = {}
-        for column in rows.numeric:
-            there = rows.columns[column].values[~rows.columns[column].is_missing]
-            shuffled[column] = there[np.random.default_rng(column).permutation(len(there))]
-        n_pairs = max(1, len(rows.numeric) * (len(rows.numeric) - 1))
-        found: set[tuple[int, int]] = set()
-        for low in rows.numeric:
-            for high in rows.numeric:
-                a, b = rows.columns[low], rows.columns[high]
-                if low == high or a.is_date != b.is_date:
-                    continue
-                if (a.values[:_ROWS] > b.values[:_ROWS])[~(a.is_missing | b.is_missing)[:_ROWS]].any():
-                    continue
-                there = ~a.is_missing & ~b.is_missing
-                if there.sum() < FEWEST_ROWS or (a.values[there] > b.values[there]).any():
-                    continue
-                n = min(len(shuffled[low]), len(shuffled[high]))
-                share = (shuffled[low][:n] > shuffled[high][:n]).mean()
-                fewest = _BROKEN_ROWS + 2 * np.log(n_pairs)
-                by_chance = share >= BROKEN_BY_CHANCE and share * there.sum() >= fewest
+        shuffled = {i: values[np.random.default_rng(i).permutation(len(values))] for i, values in present.items()}
+        found = set[tuple[int, int]]()
+        for low, high in permutations(numeric, 2):
+            there, n = complete(columns, (low, high)), min(len(shuffled[low]), len(shuffled[high]))
+            a, b = columns[low].values, columns[high].values
+            # Most pairs are out of order in some of the first rows.
+            is_kept = all(not (a[part] > b[part])[there[part]].any() for part in (slice(_ROWS), slice(None)))
+            if columns[low].is_date == columns[high].is_date and is_kept and there.sum() >= FEWEST_ROWS:
+                by_chance = (shuffled[low][:n] > shuffled[high][:n]).mean()
+                fewest = _BROKEN_ROWS + 2 * np.log(len(numeric) * (len(numeric) - 1))
                 # Equal columns are a sum.
-                if by_chance and (a.values[there] < b.values[there]).any():
+                is_real = by_chance >= BROKEN_BY_CHANCE and by_chance * there.sum() >= fewest
+                if is_real and (a[there] < b[there]).any():
                     found.add((low, high))
         direct = {
             (low, high)
             for low, high in found
-            if not any((low, middle) in found and (middle, high) in found for middle in rows.numeric)
+            if not any((low, middle) in found and (middle, high) in found for middle in numeric)
         }
-        depth = {column: sum(high == column for _, high in found) for column in rows.numeric}
+        depth = {i: sum(high == i for _, high in found) for i in numeric}
         return [cls((high, low)) for low, high in sorted(direct, key=lambda pair: (depth[pair[1]], pair))]
 
     def restore(self, rows: Rows) -> None:

@@ -90,38 +90,21 @@ class Product(Equation):
         a few units, another is calculated (or moved one unit further), and then the solved column if it is free.
         """
         others = [i for i in range(len(ranges)) if i != self.solved]
-        for moved, calculated in permutations(others, 2):
-            rows = wrong[free[wrong, calculated]]
-            values[rows] = self._searched(values[rows], free[rows], ranges, moved, calculated)
-            wrong = wrong[self.is_off(values[wrong], ranges)]
-        return wrong
-
-    def _searched(
-        self,
-        values: Float[np.ndarray, "m k"],
-        free: Bool[np.ndarray, "m k"],
-        ranges: Sequence[NumberRange],
-        moved: int,
-        calculated: int,
-    ) -> Float[np.ndarray, "m k"]:
-        """Returns the nearest rows that obey the product; rows for which there is none stay as they are."""
-        found, is_open = values.copy(), np.ones(len(values), bool)
-        loose, s = replace(self, is_exact=False), self.solved
         steps = [step for size in range(_STEPS + 1) for step in sorted({-size, size})]
-        for step, next_to in cartesian(steps, (0, -1, 1)):
-            rows = np.flatnonzero(is_open & (free[:, moved] | (step == 0)))
-            if not len(rows):
-                break
-            tried = values[rows]
-            if step:
-                tried[:, moved] = ranges[moved].fitted(tried[:, moved] + step * ranges[moved].unit)
-            wanted = self.solve(tried, calculated) + next_to * ranges[calculated].unit
-            tried[:, calculated] = ranges[calculated].fitted(wanted)
-            is_near = ~loose.is_off(tried, ranges)
-            tried[:, s] = np.where(free[rows, s], ranges[s].fitted(self.solve(tried, s)), tried[:, s])
-            holds = is_near & np.isfinite(tried).all(axis=1) & ~self.is_off(tried, ranges)
-            found[rows[holds]], is_open[rows[holds]] = tried[holds], False
-        return found
+        loose, s = replace(self, is_exact=False), self.solved
+        for (moved, other), step, next_to in cartesian(permutations(others, 2), steps, (0, -1, 1)):
+            rows = wrong[free[wrong, other] & (free[wrong, moved] | (step == 0))]
+            if len(rows):
+                tried = values[rows]
+                if step:
+                    tried[:, moved] = ranges[moved].fitted(tried[:, moved] + step * ranges[moved].unit)
+                tried[:, other] = ranges[other].fitted(self.solve(tried, other) + next_to * ranges[other].unit)
+                is_near = ~loose.is_off(tried, ranges)
+                tried[:, s] = np.where(free[rows, s], ranges[s].fitted(self.solve(tried, s)), tried[:, s])
+                holds = is_near & np.isfinite(tried).all(axis=1) & ~self.is_off(tried, ranges)
+                values[rows[holds]] = tried[holds]
+                wrong = np.setdiff1d(wrong, rows[holds], assume_unique=True)
+        return wrong
 
     def text(self, names: Sequence[Any]) -> str:
         """Returns the equation, with the columns' names."""

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.allowed import Allowed
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.encoder import Allowed, ColumnEncoder
 from pointillist.rules.number_range import NumberRange
 from pointillist.tables.table import Column
 
@@ -65,6 +64,11 @@ class Rows:
     is_fixed: Bool[np.ndarray, "n d"]
     is_reserved: Bool[np.ndarray, "n d"]
     turn: int = 0
+
+    @property
+    def has_reserved(self) -> bool:
+        """Whether lookups reserve cells."""
+        return self.is_reserved is not self.is_fixed
 
     @property
     def is_last(self) -> bool:

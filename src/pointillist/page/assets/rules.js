@@ -11,7 +11,7 @@
   /** Most units of its last digit by which a factor moves to make a product exact. */
   const STEPS = 50;
 
-  const EXACT = 2 ** -50;
+  const [EXACT, NULL] = [2 ** -50, 1e-9];
 
   /** The largest absolute value of a column's numbers. */
   const largestOf = ({ ends: [low, high] }) => Math.max(Math.abs(low), Math.abs(high));
@@ -19,7 +19,7 @@
   /** The error that counts as rounding of a column's largest number. */
   function negligible(column) {
     const largest = largestOf(column);
-    return largest * (largest < 2 ** 52 * unitOf(column) ? EXACT : 1e-9);
+    return largest * (largest < 2 ** 52 * unitOf(column) ? EXACT : NULL);
   }
 
   /** The range of a column, or the part of it within the bounds of a condition. */
@@ -64,8 +64,9 @@
       let within = 0.5 * unitOf(own[solved]) + negligible(own[solved]);
       own.forEach((column, i) => {
         // Integers are counts, and exact.
-        const rounding = isExact || i === solved || unitOf(column) >= 1 ? 0 : unitOf(column);
-        within += (slopes[i] / slopes[solved]) * (0.5 * rounding + EXACT * largestOf(column));
+        const rounding = i === solved || unitOf(column) >= 1 ? 0 : unitOf(column);
+        const loose = isExact ? 0 : 0.5 * rounding + NULL * Math.abs(values[i]);
+        within += (slopes[i] / slopes[solved]) * (loose + EXACT * largestOf(column));
       });
       return Number.isFinite(error) && error > within;
     }
