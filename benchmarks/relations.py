@@ -17,7 +17,7 @@ from machine import report
 from pointillist import Diffusion
 from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.table_rules import broken_rows, find_rules
-from pointillist.tables.table import MixedTable
+from pointillist.tables.table import Table
 
 N, ROUTES = 20_000, 120
 
@@ -54,7 +54,7 @@ def main() -> None:
     codec = model.model_.codec
     assert isinstance(codec, TokenCodec)
     started = time.perf_counter()
-    found = find_rules(MixedTable(train).cells, codec.encoding.columns)
+    found = find_rules(Table(train).cells, codec.encoding.columns)
     searched = time.perf_counter() - started
     bare = copy.copy(model)
     bare.model_ = replace(model.model_, codec=replace(codec, rules=()))
@@ -62,7 +62,7 @@ def main() -> None:
     tables = {name: each.sample(N, random_state=0) for name, each in sides.items()} | {"training rows": train}
     texts, shares = [rule.text(train.column_names) for rule in found], {}
     for name, each in tables.items():
-        masks = broken_rows(MixedTable(each).cells, codec.encoding.columns, found)
+        masks = broken_rows(Table(each).cells, codec.encoding.columns, found)
         shares[name] = dict(zip(texts, (float(mask.mean()) for mask in masks), strict=True))
     print(f"\n{N:,} rows x {train.num_columns}: fit {fitted:.1f} s, of which rules {searched:.2f} s\n")
     print(f"| rows that break it | {' | '.join(shares)} |\n|---|---|---|---|")
