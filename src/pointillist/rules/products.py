@@ -117,7 +117,7 @@ class Product(Equation):
         """Rebuilds what `to_json` returned; raises a ValueError if there is no such product."""
         columns, (factor,) = checked_columns(content), checked_numbers([content["factor"]])
         if not 3 <= len(columns) <= 4 or factor == 0:
-            raise ValueError("a product has two or five columns, or the factor 0")
+            raise ValueError("a product is not of three or four columns, or has the factor 0")
         return cls(columns, factor, **checked_equation(content))
 
 
