@@ -16,19 +16,9 @@ from rich.console import Console
 from pointillist.engine.devices import configure
 from pointillist.metrics import Estimate, Floor
 from pointillist.progress import Bar, Interruption, deferred_interrupt
+from pointillist.study import measuring
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, study_cells
-from pointillist.study.measuring import (
-    floor_names,
-    has_true_probabilities,
-    measure_classes,
-    measure_classifier,
-    measure_fitted,
-    measure_floor,
-    measure_neighbors,
-    measure_rows,
-    true_nll,
-)
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import protocol
 from pointillist.study.sampling import class_probabilities_of, log_density_of, rows_of
@@ -103,10 +93,12 @@ class Study:
         }
         for key, settings in wanted.items():
             known = store.floors(dataset.fingerprint, key)
-            missing = [q for q in QUANTITIES[settings.kind] if not known.keys() >= floor_names(q, dataset, settings)]
-            if settings.kind == "classifier" and missing and not has_true_probabilities(dataset):
+            missing = [
+                q for q in QUANTITIES[settings.kind] if not known.keys() >= measuring.floor_names(q, dataset, settings)
+            ]
+            if settings.kind == "classifier" and missing and not measuring.has_true_probabilities(dataset):
                 continue
-            if "nll" in missing and true_nll(dataset, settings) is None:
+            if "nll" in missing and measuring.true_nll(dataset, settings) is None:
                 missing.remove("nll")
             if missing:
                 yield key, settings, missing
@@ -245,17 +237,19 @@ class _Measuring:
         shared, dataset = self.shared, self.shared.dataset(cell)
         kind = cell.settings.classifier or cell.settings.kind
         if kind == "mlp_100_50":
-            return self.pool.submit(measure_fitted, cell, dataset, self.scorers[cell.dataset].result().classifier)
+            return self.pool.submit(
+                measuring.measure_fitted, cell, dataset, self.scorers[cell.dataset].result().classifier
+            )
         if kind in ("elbo", "exact"):
-            return self.pool.submit(measure_classifier, *class_probabilities_of(shared, cell))
+            return self.pool.submit(measuring.measure_classifier, *class_probabilities_of(shared, cell))
         scorer = self.scorers[cell.dataset].result() if kind == "classes" else None
         rows = rows_of(shared, cell, scorer)
         if kind == "knn_100":
-            return self.pool.submit(measure_neighbors, cell, dataset, rows)
+            return self.pool.submit(measuring.measure_neighbors, cell, dataset, rows)
         if scorer is not None:
-            return self.pool.submit(measure_classes, cell, dataset, rows, scorer)
-        return self.pool.submit(measure_rows, cell, dataset.rows, rows, log_density_of(shared, cell))
+            return self.pool.submit(measuring.measure_classes, cell, dataset, rows, scorer)
+        return self.pool.submit(measuring.measure_rows, cell, dataset.rows, rows, log_density_of(shared, cell))
 
 
 def _floor(name: str, dataset: Dataset, settings: Settings, scorer: "Future[Scorer] | None") -> dict[str, Floor]:
-    return measure_floor(name, dataset, settings, None if scorer is None else scorer.result())
+    return measuring.measure_floor(name, dataset, settings, None if scorer is None else scorer.result())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pointillist.atomic_files import write_whole
 from pointillist.study.figures.curves import losses_figure, metrics_figure
-from pointillist.study.figures.panels import DPI
+from pointillist.study.figures.parts import DPI
 from pointillist.study.figures.rows import rows_figure
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pointillist.diffusion.solvers import DPM_POINTS, HEUN_POINTS
-from pointillist.study.figures.panels import column_title
+from pointillist.study.figures.parts import column_title
 from pointillist.study.grid import Cell
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section
