@@ -24,11 +24,10 @@ from pointillist.study.results import protocol
 from pointillist.study.sampling import class_probabilities_of, log_density_of, rows_of
 from pointillist.study.scorer import Scorer
 from pointillist.study.settings import Settings
-from pointillist.study.shared import Shared
+from pointillist.study.shared import Shared, Work
 from pointillist.study.spec import Spec, short_name, to_json
 from pointillist.study.store import Store
 from pointillist.study.training import stacks, train
-from pointillist.study.work import Work
 
 
 def run_study(spec: Spec, store: Store, console: Console) -> None:
