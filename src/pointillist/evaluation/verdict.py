@@ -86,7 +86,7 @@ def _test_text(evaluation: Evaluation, name: str) -> str:
     if name == "correlations" and numbers is not None and numbers.correlations.pair is not None:
         one, two = (numbers.names[column] for column in numbers.correlations.pair)
         return f"the correlation of {one!r} and {two!r} (off by {numbers.correlations.largest:.2f})"
-    return f"boosted trees (AUC {evaluation.rows.two_sample.auc:.2f})"
+    return f"{name} (AUC {evaluation.rows.two_sample.auc:.2f})" if name == "boosted trees" else name
 
 
 def _say_scores(evaluation: Evaluation) -> str:

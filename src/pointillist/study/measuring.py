@@ -40,7 +40,9 @@ def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
     return {name, *(of_class(name, label) for label in range(dataset.n_classes if is_by_class else 0))}
 
 
-def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, Floor]:
+def measure_floor(
+    name: str, dataset: Dataset, settings: Settings, scorer: Callable[[], Scorer] | None
+) -> dict[str, Floor]:
     """Measures a quantity's floor, its value for the data itself; empty if that is not known.
 
     For rows, the floor is the metric between random halves of the data, and the likelihood of fresh rows under the
@@ -58,7 +60,7 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
         spread = measured.spread if name != "report_nll" else _error_of_half(dataset.rows, n_rows)
         return {name: Floor(measured.value, spread, measured.n_repeats)}
     if settings.kind == "classes":
-        return _floors_of_classes(name, dataset, settings, scorer)
+        return _floors_of_classes(name, dataset, settings, None if scorer is None else scorer())
     if not has_true_probabilities(dataset):
         return {}
     best = _measure_by(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]

@@ -153,15 +153,9 @@ def compute(
 
 def _scored(study: Study, cells: Sequence[Cell], floors_of: Sequence[str]) -> list[Dataset]:
     """The data sets that need a classifier of their classes."""
-    asked = {
-        cell.dataset for cell in cells if cell.settings.kind == "classes" or cell.settings.classifier == "mlp_100_50"
-    }
-    asked |= {
-        study.datasets[name].fingerprint
-        for section in study.spec.sections
-        for name in section.datasets
-        if section.kind == "classes" and name in floors_of
-    }
+    sections = [section for section in study.spec.sections if section.kind == "classes"]
+    asked = {study.datasets[name].fingerprint for each in sections for name in each.datasets if name in floors_of}
+    asked |= {c.dataset for c in cells if c.settings.kind == "classes" or c.settings.classifier == "mlp_100_50"}
     return [dataset for fingerprint, dataset in study.by_fingerprint.items() if fingerprint in asked]
 
 
@@ -194,10 +188,10 @@ class _Measuring:
         for name, key, settings, quantities in missing:
             dataset = study.datasets[name]
             # All are given to the threads before this: none of them waits for a later one.
-            scorer = self.scorers[dataset.fingerprint] if settings.kind == "classes" else None
+            scorer = self.scorers[dataset.fingerprint].result if settings.kind == "classes" else None
             self.shared.say(f"floor of {short_name(name)}: data against data")
             for q in quantities:
-                future = self.pool.submit(_floor, q, dataset, settings, scorer)
+                future = self.pool.submit(measuring.measure_floor, q, dataset, settings, scorer)
                 self.waiting.append((f"floor of {short_name(name)}", future, partial(self._store_floors, dataset, key)))
 
     def begin(self, cells: list[Cell]) -> None:
@@ -248,7 +242,3 @@ class _Measuring:
         if scorer is not None:
             return self.pool.submit(measuring.measure_classes, cell, dataset, rows, scorer)
         return self.pool.submit(measuring.measure_rows, cell, dataset.rows, rows, log_density_of(shared, cell))
-
-
-def _floor(name: str, dataset: Dataset, settings: Settings, scorer: "Future[Scorer] | None") -> dict[str, Floor]:
-    return measuring.measure_floor(name, dataset, settings, None if scorer is None else scorer.result())

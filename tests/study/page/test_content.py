@@ -280,7 +280,7 @@ def unpack(draw, dimensions):
 
 @pytest.mark.parametrize(("name", "dimensions"), [("moons", 2), ("space", 3), ("wide", 2)])
 def test_rows_survive_their_packing(make, name, dimensions):
-    sets, draws = pictures(make())
+    sets, _ = pictures(make())
     of_set = sets[name]
     assert len(of_set["axes"]) == dimensions and of_set["projected"] == (name == "wide")
     window = Window.around(dataset(name).rows)
