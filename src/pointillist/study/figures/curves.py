@@ -24,10 +24,6 @@ def losses_figure(results: Results, section: Section) -> "Figure":
     """Draws the training loss by epoch: a panel for each data set, a line for each setting.
 
     With more than one seed, the line is their mean, and a band goes from the lowest to the highest.
-
-    Args:
-        results: The study.
-        section: One of its sections.
     """
     n_panels = len(section.datasets)
     n_columns = min(n_panels, 3)
@@ -77,13 +73,7 @@ def _draw_losses(axes: "Axes", losses: np.ndarray, colour: Any) -> np.ndarray:
 
 
 def metrics_figure(results: Results, section: Section, table: Sequence[Row]) -> "Figure":
-    """Draws metric against setting: a row of panels for each data set, a column for each metric.
-
-    Args:
-        results: The study.
-        section: One of its sections.
-        table: The section's table, `results.rows(section)`.
-    """
+    """Draws metric against setting: a row of panels for each data set, a column for each metric."""
     quantities = {q.name: q for q in QUANTITIES[section.kind].values() if q.name in {row.metric for row in table}}
     labels = [figure_text(column.label) for column in section.columns]
     width = max(2.2, 0.25 * len(labels))

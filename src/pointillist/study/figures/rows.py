@@ -28,12 +28,6 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     with more than three columns is shown along the first two principal axes of the real rows.
 
     Rows with classes have their class's colour; generated ones have that of the class they were drawn for.
-
-    Args:
-        results: The study.
-        section: One of its sections.
-        name: One of the section's data sets.
-        table: The section's table, `results.rows(section)`.
     """
     dataset = results.dataset(name)
     real = dataset.rows

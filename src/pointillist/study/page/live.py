@@ -43,10 +43,6 @@ def live_content(results: Results, *, budget: int = BUDGET) -> dict[str, Any] | 
 
     For every section and data set, the setting with the lowest EMD comes first, then the others, as many as the budget
     allows.
-
-    Args:
-        results: The study.
-        budget: Most characters that all models may take together.
     """
     models: dict[str, dict[str, Any]] = {}
     n_finished, spent = 0, 0

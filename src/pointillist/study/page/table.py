@@ -48,13 +48,7 @@ class Table:
 
 
 def page_table(results: Results, section: Section, live: Mapping[str, str] | None = None) -> Table:
-    """Makes the section's table, including the lines of single classes.
-
-    Args:
-        results: The study.
-        section: The section.
-        live: The models that the page holds, as it names them, each with its ancestral sampler's variance.
-    """
+    """Makes the section's table; `live` has the models that the page holds, with each ancestral sampler's variance."""
     live = live or {}
     heads = (*(column_head(section, column) for column in section.columns), "floor")
     requests = {
