@@ -22,13 +22,13 @@ from pointillist.estimators.asking import draw_of, fitted_model
 from pointillist.estimators.inputs import checked_rows
 from pointillist.models.checkpoint import forget
 from pointillist.models.container import ModelFileError
-from pointillist.models.fitting import fit, prepare
 from pointillist.models.hyperparameters import Hyperparameters, values_of
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.observed_numbers import rows_with_gaps
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.models.token_codec import TokenCodec
+from pointillist.privacy.private_fits import prepare
 from pointillist.progress import Bar, waiting
 from pointillist.queries.conditional import Conditional
 from pointillist.queries.conditionals import conditional_of
@@ -202,7 +202,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         with waiting(Console(stderr=True), "encoding X", is_shown=bool(self.verbose)):
             task = prepare(self, X, y, categorical=categorical, checkpoint=path, before=before, read=read)
             task = task.without_table()
-        self._hold(fit(task, path))
+        self._hold(task.fit(path))
         if path is not None:
             forget(path)
         return self
@@ -269,7 +269,8 @@ class Diffusion(Hyperparameters, BaseEstimator):
             sampler: "dpm" and "dpm-sde" are DPM-Solver++(2M) without and with noise (Lu et al. 2022, arXiv 2211.01095);
                 "heun" is that of Karras et al. 2022, arXiv 2206.00364; "ddim" that of Song et al. 2020, arXiv
                 2010.02502, with eta = 0, so without noise; "ancestral" is algorithm 2 of Ho et al. 2020. The default is
-                "dpm", or "ancestral" with a reward or a single timestep.
+                "dpm", or "ancestral" with a reward or a single timestep. With tokens, it draws the numbers beside them,
+                by default "dpm-sde" with 60 points.
             steps: Number of steps. "ancestral" and "ddim" take from 1 to the model's timesteps, by default all of them;
                 "dpm" and "dpm-sde" at least 2, by default 20; "heun" at least 2, by default 11. A step is one
                 evaluation of the network; those of "heun" are two, except for the last.

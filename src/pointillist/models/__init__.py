@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pointillist.lazy import getter
 
 if TYPE_CHECKING:
-    from pointillist.models.fitting import fit, prepare
+    from pointillist.models.fitting import prepare
     from pointillist.models.hyperparameters import Hyperparameters
     from pointillist.models.request import Request
     from pointillist.models.row_model import RowModel
@@ -17,7 +17,6 @@ __getattr__ = getter(
         "Hyperparameters": "pointillist.models.hyperparameters",
         "Request": "pointillist.models.request",
         "RowModel": "pointillist.models.row_model",
-        "fit": "pointillist.models.fitting",
         "load_model": "pointillist.models.saving",
         "prepare": "pointillist.models.fitting",
         "save_model": "pointillist.models.saving",
@@ -28,7 +27,6 @@ __all__ = [
     "Hyperparameters",
     "Request",
     "RowModel",
-    "fit",
     "load_model",
     "prepare",
     "save_model",

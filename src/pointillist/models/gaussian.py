@@ -4,18 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing, is_number, is_whole, seed_of
+from pointillist.columns.scaling import AffineScaling, QuantileScaling, Scaling
+from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
 from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, SCHEDULES, Schedule, linear
-from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
+from pointillist.diffusion.solvers import Solver, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
@@ -23,11 +28,11 @@ from pointillist.models.classes import Classes
 from pointillist.models.conditioning import split
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.number_conditions import in_ranges
+from pointillist.models.number_sampler import number_sampler
 from pointillist.models.observed_numbers import column_values, known_of
 from pointillist.models.process import Learned, Process, SamplingPlan
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
-from pointillist.models.units import InUnits
-from pointillist.tables.array_layout import check_finite
+from pointillist.tables.arrays import check_finite
 
 _LABELS_AT_ONCE = 2**20
 
@@ -41,6 +46,47 @@ STEERING: dict[str, Callable[[TransitionSampler, Any, Any, int], Sampler]] = {
     "feynman_kac": _feynman_kac,
 }
 """Methods of steering a sampler by a reward, by name: (sampler, reward, temperature, candidates) → sampler."""
+
+
+Values = np.ndarray | Array
+
+# So that a compiled program takes their numbers as data.
+jax.tree_util.register_dataclass(AffineScaling, ["centre", "unit"], [])
+jax.tree_util.register_dataclass(QuantileScaling, ["quantiles"], [])
+
+
+class InUnits(eqx.Module):
+    """A reward of scaled rows, shape (m, k), made from one of rows in the units of the table, shape (m, d).
+
+    The rows are not rounded: while they are drawn, a column of integers holds other numbers too.
+
+    Attributes:
+        function: The reward of rows in the units of the table, (m, d) → (m,).
+        minimum: Smallest value of each column, shape (d,), which is that of constant columns.
+        indices: Index of each varying column, shape (k,).
+        varying: Scaling of the varying columns.
+    """
+
+    function: Callable[[Any], Any] = eqx.field(static=True)
+    minimum: Float[Values, " d"]
+    indices: Values
+    varying: Scaling
+
+    @classmethod
+    def of(cls, function: Callable[[Any], Any], scaling: TableScaling) -> "InUnits":
+        """Makes the reward under a scaling."""
+        return cls(function, scaling.minimum, np.flatnonzero(scaling.varies), scaling.varying)
+
+    def __call__(self, x0: Any) -> Any:
+        """Computes the reward of NumPy or JAX rows, (m, k) → (m,)."""
+        if isinstance(x0, np.ndarray):
+            rows = np.repeat(np.asarray(self.minimum)[None], len(x0), axis=0)
+            rows[:, np.asarray(self.indices)] = self.varying.inverse(x0)
+            return self.function(rows)
+        minimum = jnp.asarray(self.minimum, jnp.float32)
+        constants = jnp.broadcast_to(minimum, (len(x0), len(minimum)))
+        in_units = self.varying.inverse(x0, jax.scipy.special.ndtr)
+        return self.function(constants.at[:, self.indices].set(in_units))
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,32 +300,9 @@ class GaussianProcess(Process):
             raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
         return ClassifierFree(denoiser, scale, bounds)
 
-    def _sampler_name(self, request: Request) -> str:
-        if request.sampler is None:
-            return "ancestral" if request.reward is not None or self.schedule.timesteps < 2 else "dpm"
-        if request.sampler not in SAMPLERS:
-            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {request.sampler!r}")
-        return request.sampler
-
-    def _plain(self, name: str, request: Request) -> RowSampler:
-        steps, timesteps = request.steps, int(self.schedule.timesteps)
-        if name in SOLVERS:
-            if steps is not None and not is_whole(steps, 2):
-                raise ValueError(f"steps of {name} must be an integer of at least 2, not {steps!r}")
-            if timesteps < 2:
-                raise ValueError(f"{name} needs a model of at least 2 timesteps: take sampler='ancestral'")
-            if request.reward is not None:
-                raise ValueError(f"rewards steer ancestral sampling, not {name}: leave sampler out")
-            if name == "dpm-sde" and request.deterministic:
-                raise ValueError("dpm-sde adds noise: take sampler='dpm' for deterministic=True")
-        elif steps is not None and not (is_whole(steps, 1) and steps <= timesteps):
-            raise ValueError(
-                f"steps of {name} must be an integer from 1 to the model's timesteps, {timesteps}, not {steps!r}"
-            )
-        return sampler_named(name, self.schedule, steps, "zero" if request.deterministic else request.variance)
-
     def _steered(self, codec: NumberCodec, request: Request) -> Sampler:
-        sampler = self._plain(self._sampler_name(request), request)
+        is_ancestral = request.reward is not None or self.schedule.timesteps < 2
+        sampler = number_sampler(request, self.schedule, "ancestral" if is_ancestral else "dpm")
         reward, temperature, steering = request.reward, request.reward_temperature, request.steering
         if reward is None or not isinstance(sampler, TransitionSampler):
             return sampler

@@ -12,8 +12,8 @@ from pointillist.columns.table_encoder import MISSING, TableEncoder
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.relation import Relation
 from pointillist.rules.relations import broken, restored
-from pointillist.tables.frame_layout import FrameLayout
-from pointillist.tables.table import Column, MixedTable, kind_of
+from pointillist.tables.layout import Layout
+from pointillist.tables.table import Column, Table, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,21 +24,14 @@ class TokenCodec(Codec):
     """Turns cells into tokens and back; decoded rows are Arrow tables.
 
     Attributes:
-        layout: Container, names and types of the table.
         encoding: Tokens of each column: those of the table, and perhaps one more for labels that are not in the table.
         relations: Relations that the rows obey.
         missing: What a missing cell is, one of `encoding.MISSING`.
     """
 
-    layout: FrameLayout
     encoding: TableEncoder
     relations: tuple[Relation | Lookup, ...] = ()
     missing: str = "value"
-
-    @property
-    def names(self) -> tuple[Any, ...]:
-        """Names of the d columns; in an array, their positions."""
-        return self.layout.names
 
     @property
     def types(self) -> tuple["pa.DataType", ...]:
@@ -100,10 +93,6 @@ class TokenCodec(Codec):
         empty = self.decode(np.empty((0, self.width)), {}, slice(0, 0))
         return pa.concat_tables([empty, *parts]).unify_dictionaries()
 
-    def restore(self, decoded: "pa.Table", index: Any = None) -> Any:
-        """Converts decoded rows to the container of the training rows."""
-        return self.layout.restore(decoded, index)
-
     def columns(self, decoded: "pa.Table") -> list["pa.ChunkedArray"]:
         """Splits decoded rows into columns."""
         return decoded.columns
@@ -119,8 +108,8 @@ class TokenCodec(Codec):
         }
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Returns the values and scores of all columns of numbers."""
-        return self.encoding.numbers()
+        """Returns the arrays of all columns."""
+        return {"columns": self.encoding.array()}
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], tensors: dict[str, np.ndarray] | None) -> "TokenCodec":
@@ -129,11 +118,8 @@ class TokenCodec(Codec):
         Raises:
             ValueError: If there is no such codec.
         """
-        layout, content = FrameLayout.from_json(facts["layout"]), facts["encoding"]
-        if tensors is None:
-            encoding = TableEncoder.without_numbers(content)
-        else:
-            encoding = TableEncoder.from_json(content, tensors)
+        layout, content = Layout.from_json(facts["layout"]), facts["encoding"]
+        encoding = TableEncoder.from_json(content, None if tensors is None else tensors["columns"])
         if [code.name for code in encoding.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns are not those of its layout")
         for code, field in zip(encoding.columns, layout.schema, strict=False):
@@ -163,9 +149,7 @@ class TokenCodec(Codec):
     def labels(self, name: Any) -> np.ndarray:
         """Returns the classes of a label column, in the order of their tokens and of the column's type."""
         code, kind = self.encoding.code(name), self.layout.type_of(name)
-        if code.categories is not None:
-            return np.array(code.categories)
-        return code.atoms.astype(np.int64) if kind is not None and kind_of(kind) == "whole" else code.atoms
+        return code.values.astype(np.int64) if kind is not None and kind_of(kind) == "whole" else code.values
 
     def given_tokens(self, given: Observed, n_rows: int, hidden: float) -> Float[np.ndarray, "n width"]:
         """Returns what is known of rows with given cells.
@@ -178,7 +162,7 @@ class TokenCodec(Codec):
             self._fill(rows, name, cells, np.zeros(len(cells.values), bool))
         return rows
 
-    def known_tokens(self, table: MixedTable, hidden: float) -> Float[np.ndarray, "n width"]:
+    def known_tokens(self, table: Table, hidden: float) -> Float[np.ndarray, "n width"]:
         """Returns what is known of a table's rows; where cells are missing, `hidden`, and NaN for the score."""
         rows = self.unknown_rows(len(table), hidden)
         for code, cells in zip(self.encoding.columns, table.cells, strict=False):
@@ -213,7 +197,7 @@ class TokenCodec(Codec):
         is_known = ~np.stack([cells.is_missing for cells in given], axis=1)
         return restored(merged, self.encoding.columns, self.relations, is_known)
 
-    def filled(self, table: MixedTable, new: Sequence[Column]) -> "pa.Table":
+    def filled(self, table: Table, new: Sequence[Column]) -> "pa.Table":
         """Returns a table with new cells where its own are missing, and all others as they are."""
         import pyarrow as pa
 

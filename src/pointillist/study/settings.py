@@ -10,7 +10,7 @@ from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.samplers import VARIANCES, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear, padded
-from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
+from pointillist.diffusion.solvers import SAMPLERS, Solver, sampler_named
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.engine.recipes import Architecture, Method
 from pointillist.models.gaussian import STEERING
@@ -131,7 +131,7 @@ class Settings:
     @property
     def evaluations(self) -> int:
         """Number of evaluations of the network per row."""
-        if self.sampler not in SOLVERS:
+        if not SAMPLERS[self.sampler].points:
             return self.steps or self.timesteps
         sampler = sampler_named(self.sampler, self.noise_schedule(), self.steps or None)
         assert isinstance(sampler, Solver)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pointillist.atomic_files import check_regular
 from pointillist.datasets.pointsets import POINTSETS
-from pointillist.files.endings import READABLE
+from pointillist.files.formats import READABLE
 from pointillist.foreign_text import printable
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.reference import ReferenceValue, read_reference, read_text

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pointillist.diffusion.solvers import DPM_POINTS, HEUN_POINTS
+from pointillist.diffusion.solvers import SAMPLERS
 from pointillist.study.figures.parts import column_title
 from pointillist.study.grid import Cell
 from pointillist.study.settings import Settings
@@ -49,9 +49,6 @@ def on_sets(names: Sequence[str], among: Sequence[str]) -> str:
     return f"on {len(names)} of {len(among)} sets"
 
 
-_USUAL_POINTS = {"dpm": DPM_POINTS, "dpm-sde": DPM_POINTS, "heun": HEUN_POINTS}
-
-
 def view_name(section: Section) -> str:
     """The section's name in the URL's fragment and as an element's id; "live" is another part of the page."""
     return f"section-{section.name}" if section.name.startswith(("live", "section-")) else section.name
@@ -64,7 +61,7 @@ def column_head(section: Section, column: Column) -> str:
 
 def n_steps(settings: Settings) -> int:
     """Returns the number of a sampler's steps or points; 0 in a spec stands for its usual one."""
-    return settings.steps or _USUAL_POINTS.get(settings.sampler, settings.timesteps)
+    return settings.steps or SAMPLERS[settings.sampler].points or settings.timesteps
 
 
 def live_name(cell: Cell) -> str:

@@ -1,11 +1,10 @@
-"""What a differentially private fit guarantees, and how much noise that takes, by a library's accountant.
+"""How much noise a differentially private fit takes, by a library's accountant.
 
 The accountant is that of `dp-accounting`: it composes Gaussian mechanisms, subsampled by Poisson's scheme, by their
 privacy loss distributions (Koskela et al. 2020, arXiv 1906.03049), for tables that differ in one added or removed row.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -19,56 +18,6 @@ _GRID = 1e-3
 
 _ORDERS = (*range(2, 65), 128, 256, 512)
 """Orders of moments; whole ones are computed without a series."""
-
-
-@dataclass(frozen=True)
-class Guarantee:
-    """An (ε, δ)-differential privacy guarantee, and what stands behind it.
-
-    Attributes:
-        epsilon: ε, above 0.
-        delta: δ, in (0, 1).
-        relation: Which tables are neighbors.
-        accountant: The accountant, with its version.
-        mechanisms: The mechanisms that the accountant composed, in words.
-        public: What was taken as public, in words.
-        is_seeded: Whether the noise came from a seed that the user gave, and not from the system: whoever knows the
-            seed can take the noise away.
-    """
-
-    epsilon: float
-    delta: float
-    relation: str
-    accountant: str
-    mechanisms: tuple[str, ...]
-    public: tuple[str, ...]
-    is_seeded: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values, which `from_json` reads."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Guarantee":
-        """Reads what `to_json` returned.
-
-        Raises:
-            ValueError: If it states no guarantee.
-        """
-        relation, accountant = content["relation"], content["accountant"]
-        mechanisms, public = tuple(content["mechanisms"]), tuple(content["public"])
-        epsilon, delta = float(content["epsilon"]), float(content["delta"])
-        if not all(isinstance(text, str) for text in (relation, accountant, *mechanisms, *public)):
-            raise ValueError("its guarantee is not in words")
-        if not (0 < epsilon < float("inf") and 0 < delta < 1):
-            raise ValueError("its guarantee has no such ε and δ")
-        return cls(epsilon, delta, relation, accountant, mechanisms, public, bool(content["is_seeded"]))
-
-    @property
-    def line(self) -> str:
-        """The guarantee in one line."""
-        noise = "noise from a given seed, for tests alone" if self.is_seeded else "noise from the system's entropy"
-        return f"ε = {self.epsilon:g}, δ = {self.delta:.2g}, {self.relation}; {self.accountant}; {noise}"
 
 
 def check_accountant() -> str:
