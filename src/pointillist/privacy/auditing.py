@@ -238,7 +238,6 @@ def audit(
     reference, others = outside.take(order[:n_reference]), outside.take(order[n_reference:][:max_rows])
     n_drawn = n_drawn or int(np.clip(DRAWN_PER_MEMBER * len(inside), LEAST_DRAWN, MOST_DRAWN))
     drawn = drawn_columns(fitted, n_drawn, inside.columns, random_state)
-    smaller, larger = sorted((outside, inside), key=len)
     known = Knowledge(fitted, drawn, reference, random_state)
     some = inside.take(chosen)
     level = LEVEL_OF_BOUNDS / len(ATTACKS)
@@ -251,7 +250,7 @@ def audit(
         n_drawn=n_drawn,
         given=(len(inside), len(outside)),
         n_strangers=count_strangers(fitted, inside),
-        overlap=copies(larger.columns, smaller.columns),
+        overlap=copies(*(side.columns for side in sorted((inside, outside), key=len, reverse=True))),
         attacks=attacks,
         exposed=_exposed(strongest, chosen),
         delta=delta,
