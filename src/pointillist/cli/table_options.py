@@ -15,7 +15,6 @@ from pointillist.files.reading import read_table
 from pointillist.files.texts import TYPES
 from pointillist.foreign_text import shown, terminal_text
 from pointillist.models.token_codec import TokenCodec
-from pointillist.rules.relation import Relation
 from pointillist.tables.table import Table, kind_of
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ def check_columns(table: Table, names: Sequence[str], option: str) -> None:
 
 
 def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
-    """Prints what each column of a table is taken for, and the relations that rows obey."""
+    """Prints what each column of a table is taken for, and the rules that rows obey."""
     from rich.table import Table as Grid
 
     grid = Grid("column", "kind", "values", "missing", box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -185,9 +184,9 @@ def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], con
         kind += " (label)" if field.name == table.label else ""
         grid.add_row(*map(terminal_text, (field.name, kind, seen, f"{share:.1%}" if share else "")))
     console.print(grid)
-    for relation in codec.relations:
-        where = "in nearly every row" if isinstance(relation, Relation) and relation.power else "in every row"
-        console.print(terminal_text(f"{where}: {relation.text(codec.names)}"))
+    for rule in codec.rules:
+        where = "in nearly every row" if rule.has_exceptions else "in every row"
+        console.print(terminal_text(f"{where}: {rule.text(codec.names)}"))
 
 
 def _shown(value: float, kind: Any) -> str:

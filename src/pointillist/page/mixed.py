@@ -90,8 +90,8 @@ def mixed_content(model: RowModel) -> dict[str, Any]:
         "can_fill": True,
         "can_restrict": True,
         "columns": _columns(model, codec),
-        "relations": [relation.to_json() for relation in codec.relations],
-        "relation_texts": [relation.text(codec.column_names) for relation in codec.relations],
+        "rules": [rule.to_json() for rule in codec.rules],
+        "rule_texts": [rule.text(codec.column_names) for rule in codec.rules],
         "classes": None,
         "carried": _carried(model, codec),
         "shown_of_data": "Line: the numbers of the training data, where the model knows their distribution."
@@ -229,8 +229,6 @@ def _carried(model: RowModel, codec: TokenCodec) -> list[str]:
         )
     if sum(code.has_number for code in codes) > 1:
         lines.append("how those numbers vary together, two by two")
-    if codec.relations:
-        lines.append(
-            "sums, functions, products and orders of columns that training rows obey, and which values decide others"
-        )
+    if codec.rules:
+        lines.append("sums, products and orders of columns that training rows obey, and which values decide others")
     return lines
