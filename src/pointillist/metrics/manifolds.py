@@ -72,7 +72,7 @@ def manifold_scores(
         random_state: Seed of the subsamples.
 
     Returns:
-        The four scores. A standard error is over the draw of both sides, at this number of rows and k: from the
+        The four scores. A standard error is over the draw of both sides, at this number of rows and k, from the
         differences between disjoint random halves of both sides, over 20 splits (hence 20 degrees of freedom),
         assuming that the variance halves with twice the rows, and never below the binomial error with one more success
         and failure. With 200 or more rows it is 0.85 to 1.2 times the true one, and more for a share above 0.99. It is
