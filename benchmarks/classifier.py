@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier
 
 from machine import median_and_range, report
 from pointillist import DiffusionClassifier, load_pointset, metrics
-from pointillist.points import true_class_probabilities
+from pointillist.datasets.pointsets import true_class_probabilities
 
 SETS = ("moons", "circles", "blobs", "manycircles", "helix")
 

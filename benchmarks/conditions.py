@@ -14,7 +14,7 @@ import pandas as pd
 
 from machine import report
 from pointillist import Diffusion, between
-from pointillist.points.conditions import Between
+from pointillist.tables.conditions import Between
 
 CONDITIONS = (
     {"x": between(1, 1.5), "y": between(3, None)},

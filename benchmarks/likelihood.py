@@ -14,10 +14,10 @@ import numpy as np
 
 from machine import median_and_range, report, seconds
 from pointillist import Diffusion, load_pointset
+from pointillist.datasets.pointsets import true_log_density
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.schedules import cosine
 from pointillist.engine.mapping import LogDensity, map_rows
-from pointillist.points import true_log_density
 
 MIXTURE = GaussianMixture.of(
     [0.5, 0.3, 0.2],

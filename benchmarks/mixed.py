@@ -30,10 +30,11 @@ from pyarrow import csv, parquet
 
 from machine import report
 from pointillist import Diffusion
+from pointillist.columns import encoder
+from pointillist.columns.scaling import QuantileScaling
 from pointillist.evaluation import Evaluation, evaluate_tables
 from pointillist.models import planning
-from pointillist.points import QuantileScaling, column_code
-from pointillist.points.mixed import Cells, MixedTable, to_arrow
+from pointillist.tables.table import Column, MixedTable, to_arrow
 
 ROOT = Path(__file__).parent.parent
 SCORES = {
@@ -124,23 +125,23 @@ class Numbers:
             own, first = rows[:, first : first + width], first + width
             none = np.zeros(len(rows), bool)
             if isinstance(code, QuantileScaling):
-                out.append(Cells(code.inverse(own)[:, 0], none))
+                out.append(Column(code.inverse(own)[:, 0], none))
                 continue
             distance = (own**2).sum(axis=1)[:, None] - 2 * own @ code.T + (code**2).sum(axis=1)
-            out.append(Cells(distance.argmin(axis=1), none, cells.categories))
+            out.append(Column(distance.argmin(axis=1), none, cells.categories))
         return to_arrow(out, self.table.arrow.schema)
 
 
 @contextmanager
 def having(way: str) -> Iterator[None]:
     """Sets the share of its variance below which a column is drawn by intervals, and that for principal axes."""
-    before = column_code.UNEXPLAINED, planning.DETERMINED
-    column_code.UNEXPLAINED = {"intervals": 2.0, "at once": -1.0}.get(way, before[0])
+    before = encoder.UNEXPLAINED, planning.DETERMINED
+    encoder.UNEXPLAINED = {"intervals": 2.0, "at once": -1.0}.get(way, before[0])
     planning.DETERMINED = -1.0 if way == "own axes" else before[1]
     try:
         yield
     finally:
-        column_code.UNEXPLAINED, planning.DETERMINED = before
+        encoder.UNEXPLAINED, planning.DETERMINED = before
 
 
 def generated(way: str, train: pa.Table, seed: int, settings: dict[str, Any]) -> tuple[pa.Table, dict[str, float]]:

@@ -17,7 +17,7 @@ from pyarrow import csv
 
 from machine import report
 from pointillist import Diffusion
-from pointillist.points.encoding import TableEncoding
+from pointillist.columns.table_encoder import TableEncoder
 
 DRAW = """async (asked) => {
   const table = await pointillist.draw(asked);
@@ -60,7 +60,7 @@ def _compared(browser: Browser, path: Path, model: Diffusion, n: int) -> dict[st
     found = page.evaluate(DRAW, {"rows": n, "seed": 1})
     seconds = time.perf_counter() - begin
     page.close()
-    encoding: TableEncoding = model.model_.codec.encoding
+    encoding: TableEncoder = model.model_.codec.encoding
     tokens, numbers = [], []
     for name in expected.column_names:
         own = expected[name].to_pylist()

@@ -16,13 +16,13 @@ import pyarrow as pa
 
 from machine import report
 from pointillist import Diffusion
-from pointillist.points.column_code import ColumnCode
-from pointillist.points.functions import FUNCTIONS
-from pointillist.points.lookups import Lookup
-from pointillist.points.mixed import MixedTable
-from pointillist.points.relation import Relation
-from pointillist.points.relations import relations
-from pointillist.points.token_codec import TokenCodec
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.models.token_codec import TokenCodec
+from pointillist.rules.functions import FUNCTIONS
+from pointillist.rules.lookups import Lookup
+from pointillist.rules.relation import Relation
+from pointillist.rules.relations import relations
+from pointillist.tables.table import MixedTable
 
 N, ROUTES = 20_000, 120
 
@@ -50,7 +50,7 @@ def flights() -> pa.Table:
     return pa.table(known | {name: pa.array(values, mask=is_cancelled) for name, values in flown.items()})
 
 
-def broken(table: MixedTable, found: tuple[Relation | Lookup, ...], codes: Sequence[ColumnCode]) -> dict[str, float]:
+def broken(table: MixedTable, found: tuple[Relation | Lookup, ...], codes: Sequence[ColumnEncoder]) -> dict[str, float]:
     """Computes the share of rows that break each relation, among those in which no cell of its columns is missing."""
     shares = {}
     for relation in found:

@@ -201,7 +201,7 @@ def _draw_rows(point: Point) -> Callable[[], object]:
 
 def _stream(point: Point) -> object:
     from pointillist import Diffusion
-    from pointillist.points import read_table
+    from pointillist.files.reading import read_table
 
     return Diffusion(epochs=point.epochs, random_state=0).fit(read_table(point.file))
 

@@ -15,9 +15,9 @@ from machine import report
 from pointillist.engine.devices import configure
 from pointillist.engine.mapping import LogDensity, map_rows
 from pointillist.progress import Bar, Interruption
-from pointillist.study.drawing import denoiser_of
 from pointillist.study.grid import study_cells
 from pointillist.study.results import Results
+from pointillist.study.sampling import denoiser_of
 from pointillist.study.scorer import held_out
 from pointillist.study.shared import Shared
 from pointillist.study.store import Store

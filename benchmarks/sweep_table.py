@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from pointillist import Diffusion, evaluate
+from pointillist.columns.codec import Codec
 from pointillist.models.fitting import prepare
-from pointillist.points.codec import Codec
-from pointillist.points.relation import Relation
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.rules.relation import Relation
 
 TINY = {"width": 16, "depth": 1, "epochs": 1, "random_state": 0}
 """Parameters of fits whose rows need not be good."""

@@ -30,6 +30,7 @@ from contextlib import suppress  # noqa: E402
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from browsers import launched  # noqa: E402
@@ -120,6 +121,11 @@ def opened(browser):
 
 
 @pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
 def violations():
     """What axe-core finds wrong with a page: rules, with the elements that break them."""
     from axe_playwright_python.sync_playwright import Axe
@@ -133,11 +139,11 @@ def violations():
     return found
 
 
-LIGHT = ("tests/evaluation", "tests/metrics", "tests/points")
+LIGHT = ("tests/columns", "tests/evaluation", "tests/files", "tests/metrics", "tests/rules", "tests/tables")
 
 
 def pytest_collection_modifyitems(items):
-    """Puts rooms of quick tests last, so that no process is left with a file of long ones at the end."""
+    """Puts packages of quick tests last, so that no process is left with a file of long ones at the end."""
     items.sort(key=lambda item: item.nodeid.startswith(LIGHT))
 
 

@@ -19,8 +19,8 @@ from scipy import sparse
 
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.cli import main
+from pointillist.files.reading import read_table
 from pointillist.models import checkpoint, training
-from pointillist.points import read_table
 
 N = 20
 RNG = np.random.default_rng(0)

@@ -49,7 +49,8 @@ def test_help_loads_no_numerical_library():
 def test_what_fits_a_file_is_loaded_without_scikit_learn():
     code = (
         "import sys\n"
-        "import pointillist.cli.rows, pointillist.cli.tables, pointillist.models.fitting, pointillist.models.saving\n"
+        "import pointillist.cli.rows, pointillist.cli.table_options\n"
+        "import pointillist.models.fitting, pointillist.models.saving\n"
         "heavy = {'sklearn', 'scipy.stats', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
@@ -94,10 +95,10 @@ def test_choices_are_those_of_the_library():
     from typing import get_args
 
     from pointillist.cli import choices
+    from pointillist.columns.table_scaling import SCALINGS
     from pointillist.diffusion.schedules import SCHEDULES
     from pointillist.diffusion.solvers import SAMPLERS
     from pointillist.engine.cluster import ENGINES
-    from pointillist.points import SCALINGS
 
     pairs = {choices.Schedule: SCHEDULES, choices.Sampler: SAMPLERS, choices.Engine: ENGINES}
     pairs[choices.Scaling] = ["none" if scaling is None else scaling for scaling in SCALINGS]

@@ -12,9 +12,12 @@ DOCS = Path(__file__).parents[1] / "docs"
 NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("room", ["", ".estimators", ".evaluation", ".metrics", ".models", ".points", ".privacy"])
-def test_every_public_name_is_in_the_reference(room):
-    module = import_module(f"pointillist{room}")
+PACKAGES = ["columns", "datasets", "estimators", "evaluation", "files", "metrics", "models", "privacy", "queries"]
+
+
+@pytest.mark.parametrize("package", ["", *(f".{name}" for name in [*PACKAGES, "tables"])])
+def test_every_public_name_is_in_the_reference(package):
+    module = import_module(f"pointillist{package}")
     pages = "".join(page.read_text() for page in (DOCS / "reference/api").glob("*.md"))
     shown = {line.rpartition(".")[2].strip() for line in pages.splitlines() if line.startswith((".. auto", ".. py:"))}
     assert {name for name in module.__all__ if name not in shown} == set()

@@ -16,9 +16,9 @@ from pyarrow import parquet
 
 from pointillist import Diffusion
 from pointillist.cli import main
+from pointillist.files import limits
 from pointillist.models.container import MAX_DESCRIPTION
 from pointillist.models.saving import save_model
-from pointillist.points import limits
 
 QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 1, "random_state": 0}
 SMALL = "--timesteps 5 --width 8 --depth 1 --epochs 1"

@@ -17,9 +17,10 @@ from pointillist import Diffusion, between
 from pointillist.cli import main
 from pointillist.cli.calibrating import calibrated
 from pointillist.cli.conditions import category_of, where_of
+from pointillist.files.reading import read_any
+from pointillist.models.number_codec import NumberCodec
 from pointillist.models.saving import load_model
-from pointillist.points import MixedTable, read_any
-from pointillist.points.number_codec import NumberCodec
+from pointillist.tables.table import MixedTable
 
 SMALL = ("--width", 32, "--depth", 1, "--batch-size", 32)
 N = 400

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointillist import Diffusion
-from pointillist.points import SCALINGS, TableScaling
+from pointillist.columns.table_scaling import SCALINGS, TableScaling
 
 # Few shapes and one architecture: every other one would be compiled anew.
 N = 24

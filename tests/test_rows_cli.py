@@ -16,8 +16,8 @@ from sklearn.datasets import load_digits, load_wine
 
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.cli import main
+from pointillist.files.reading import read_table
 from pointillist.models import saving
-from pointillist.points import read_table
 
 X = np.arange(60.0)
 SMALL = ["--timesteps", "20", "--width", "16", "--depth", "1"]

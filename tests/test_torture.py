@@ -16,10 +16,10 @@ def _tools(monkeypatch):
 
 
 def test_checks_that_give_garbage_or_raise_are_failures():
-    from torture.tally import Tally
+    from torture.tally import Acceptance
 
     said = []
-    tally = Tally(said.append)
+    tally = Acceptance(said.append)
     for what, check in {
         "nothing": lambda: None,
         "true": lambda: True,
@@ -91,7 +91,7 @@ def test_other_bits_and_what_is_left_behind_are_told(tmp_path):
 
 def test_a_silent_flip_is_a_failure():
     from torture.changes import flip
-    from torture.tally import Failed, Tally
+    from torture.tally import Acceptance, Failed
 
     whole = bytes(64)
 
@@ -100,6 +100,6 @@ def test_a_silent_flip_is_a_failure():
         if data[:32] != whole[:32]:
             raise Failed("other rows")
 
-    tally = Tally(lambda line: None)
+    tally = Acceptance(lambda line: None)
     flip("bits", whole, 50, 0, tally, check)
     assert tally.rows["bits"].tried == 50 and 10 < tally.failed < 40

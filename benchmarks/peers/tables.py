@@ -20,10 +20,10 @@ import pandas as pd
 FOREST = {"duplicate_K": 2, "n_t": 10, "n_estimators": 30, "n_jobs": 1, "nthread": 2}
 """Copies of each row, noise levels, trees: defaults are 100, 50 and 100."""
 
-Draw = Callable[[int], pd.DataFrame]
+SamplingRun = Callable[[int], pd.DataFrame]
 
 
-def pointillist(train: pd.DataFrame, categories: list[str], seed: int) -> Draw:
+def pointillist(train: pd.DataFrame, categories: list[str], seed: int) -> SamplingRun:
     """Fits Pointillist's defaults."""
     from pointillist import Diffusion
 
@@ -31,7 +31,7 @@ def pointillist(train: pd.DataFrame, categories: list[str], seed: int) -> Draw:
     return lambda n: model.sample(n, random_state=seed)
 
 
-def mostly(train: pd.DataFrame, categories: list[str], seed: int) -> Draw:
+def mostly(train: pd.DataFrame, categories: list[str], seed: int) -> SamplingRun:
     """Fits MOSTLY AI's engine: TabularARGN, with early stopping on a tenth of the rows."""
     from mostlyai import engine
 
@@ -49,7 +49,7 @@ def mostly(train: pd.DataFrame, categories: list[str], seed: int) -> Draw:
     return draw
 
 
-def forest(train: pd.DataFrame, categories: list[str], seed: int) -> Draw:
+def forest(train: pd.DataFrame, categories: list[str], seed: int) -> SamplingRun:
     """Fits ForestDiffusion's flow matching, which takes codes of categories."""
     from ForestDiffusion import ForestDiffusionModel
 

@@ -6,11 +6,11 @@ from pointillist.lazy import getter
 
 if TYPE_CHECKING:
     from pointillist import metrics
+    from pointillist.datasets.pointsets import load_pointset
     from pointillist.estimators import Diffusion, DiffusionClassifier, DiffusionImputer, DiffusionRegressor
     from pointillist.evaluation import evaluate
-    from pointillist.points import load_pointset
-    from pointillist.points.conditions import between, missing, one_of, present
     from pointillist.privacy import audit
+    from pointillist.tables.conditions import between, missing, one_of, present
 
 __version__ = "0.1.0"
 """The version of the library."""
@@ -24,13 +24,13 @@ __getattr__ = getter(
         "DiffusionImputer": "pointillist.estimators",
         "DiffusionRegressor": "pointillist.estimators",
         "audit": "pointillist.privacy",
-        "between": "pointillist.points.conditions",
+        "between": "pointillist.tables.conditions",
         "evaluate": "pointillist.evaluation",
-        "load_pointset": "pointillist.points",
+        "load_pointset": "pointillist.datasets",
         "metrics": "pointillist.metrics",
-        "missing": "pointillist.points.conditions",
-        "one_of": "pointillist.points.conditions",
-        "present": "pointillist.points.conditions",
+        "missing": "pointillist.tables.conditions",
+        "one_of": "pointillist.tables.conditions",
+        "present": "pointillist.tables.conditions",
     },
 )
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm, truncnorm
 
+from pointillist.diffusion.conditioning.populations import Weighted, chosen, effective_size, resampled, systematic
+from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler, Restriction
+from pointillist.diffusion.conditioning.twisting import Ranges, log_interval, truncated, twisted, walk
 from pointillist.diffusion.oracles import GaussianMixture
-from pointillist.diffusion.populations import Weighted, chosen, effective_size, resampled, systematic
-from pointillist.diffusion.restricted_sampling import RestrictedSampler, Restriction
 from pointillist.diffusion.schedules import alpha_sigma, cosine
-from pointillist.diffusion.token_sampling import TokenDenoiser
-from pointillist.diffusion.tokens import Tokens
-from pointillist.diffusion.twisting import Ranges, log_interval, truncated, twisted, walk
-from pointillist.models.conditioning import Tally
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
+from pointillist.models.conditioning import Acceptance
 
 SIZES = 3, 2, 4
 TOKENS = Tokens(SIZES)
@@ -289,7 +289,7 @@ def test_errors_of_means_are_as_the_effective_sample_size_says(low, high):
     seconds = inside @ np.stack([COUNTS**2, *2 * [parts.var() + parts.mean() ** 2]], axis=1)
     sizes = []
     for population in np.asarray(drawn):
-        tally = Tally("x")
+        tally = Acceptance("x")
         tally.accepted(population, 50, 50)
         sizes.append(tally.effective_size)
     errors = np.abs(np.asarray(drawn)[..., :3].mean(axis=1) - firsts) / np.sqrt(seconds - firsts**2)

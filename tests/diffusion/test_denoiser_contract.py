@@ -19,12 +19,12 @@ from pointillist.diffusion.denoisers import (
     OpenColumns,
 )
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
-from pointillist.diffusion.mixed_networks import NumberNetwork
-from pointillist.diffusion.mixed_sampling import NumberDenoiser
 from pointillist.diffusion.networks import MLP, ResidualMLP
 from pointillist.diffusion.oracles import EmpiricalLaw, GaussianMixture
 from pointillist.diffusion.schedules import alpha_sigma, cosine, linear
-from pointillist.diffusion.tokens import Tokens
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.diffusion.tokens.mixed_networks import NumberNetwork
+from pointillist.diffusion.tokens.mixed_sampling import NumberDenoiser
 
 SCHEDULE = cosine(40)
 CLASSES = 2

@@ -8,12 +8,12 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 from test_tokens import DISTRIBUTION, ROWS, TOKENS, Exact
 
-from pointillist.diffusion.mixed_likelihood import NumberLogDensity, NumberQuantiles, TokenLogProbability
-from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser
 from pointillist.diffusion.parameterisations import coefficients
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, at_lambda
-from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser
-from pointillist.diffusion.tokens import WIDE, Tokens
+from pointillist.diffusion.tokens.masking import WIDE, Tokens
+from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles, TokenLogProbability
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser
 from pointillist.engine.mapping import map_rows
 
 MIXED = Tokens((2, 3), (), (0, 1), (1, 2))

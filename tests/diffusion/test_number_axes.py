@@ -10,20 +10,20 @@ import pytest
 import scipy.stats
 from test_mixed_likelihood import Linear, started
 
+from pointillist.columns.covariance import principal_axes
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.losses import CleanRows, stratified
-from pointillist.diffusion.mixed_likelihood import NumberLogDensity, NumberQuantiles
-from pointillist.diffusion.mixed_losses import HIDDEN_CONTEXT, MixedObjective
-from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
-from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler, turned
-from pointillist.diffusion.number_error import LEVELS, NumberError
 from pointillist.diffusion.schedules import at_lambda
-from pointillist.diffusion.token_sampling import HIDDEN, TokenDenoiser
-from pointillist.diffusion.tokens import Tokens, number_features
+from pointillist.diffusion.tokens.masking import Tokens, number_features
+from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles
+from pointillist.diffusion.tokens.mixed_losses import HIDDEN_CONTEXT, MixedObjective
+from pointillist.diffusion.tokens.mixed_networks import MixedNetwork, NumberNetwork
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler, turned
+from pointillist.diffusion.tokens.number_error import LEVELS, NumberError
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.recipes import TokenArchitecture
 from pointillist.engine.sampling import sample_rows
-from pointillist.points.covariance import principal_axes
 
 TOKENS = Tokens((2, 1, 1, 1), (), (1, 2, 3), (0, 0, 0))
 """A class, and three numbers that every row has."""

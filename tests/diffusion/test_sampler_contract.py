@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 
 from contracts import concrete
+from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
+from pointillist.diffusion.conditioning.ranged_sampling import RangedSampler
+from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler, Restriction
+from pointillist.diffusion.conditioning.twisting import Ranges
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.given_sampling import CentredSampler, GivenSampler
-from pointillist.diffusion.mixed_sampling import MixedDenoiser, MixedSampler
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.parameterisations import coefficients
-from pointillist.diffusion.ranged_sampling import RangedSampler
-from pointillist.diffusion.restricted_sampling import RestrictedSampler, Restriction
 from pointillist.diffusion.samplers import DDIM, VARIANCES, Ancestral, RowSampler, Sampler
 from pointillist.diffusion.schedules import at_lambda, cosine
 from pointillist.diffusion.solvers import SAMPLERS as NAMES
 from pointillist.diffusion.solvers import DPMSolver2M, Heun, sampler_named
 from pointillist.diffusion.steering import ChainedSVDD
-from pointillist.diffusion.token_sampling import TokenDenoiser, TokenSampler
-from pointillist.diffusion.tokens import Tokens
-from pointillist.diffusion.twisting import Ranges
-from pointillist.diffusion.walks import Walk
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser, MixedSampler
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser, TokenSampler
+from pointillist.diffusion.trajectories import TrajectorySampler
 from pointillist.models.gaussian import STEERING
 
 STEPS = 200
@@ -127,7 +127,7 @@ def pooled(*distributions):
 
 
 def walk(schedule, steps):
-    return Walk(Ancestral(schedule, "posterior", steps), np.array([0, steps // 2], np.int32))
+    return TrajectorySampler(Ancestral(schedule, "posterior", steps), np.array([0, steps // 2], np.int32))
 
 
 def noised(t):
@@ -166,7 +166,7 @@ SAMPLERS = {
     "tokens": Case(lambda *_: TokenSampler(), TOKEN_DISTRIBUTION, denoiser=TokenDenoiser(TokenOracle(SHARES), TOKENS)),
     "mixed": Case(lambda schedule, n: MixedSampler(1, schedule, n), MIXED_DISTRIBUTION, denoiser=MIXED_ORACLE),
     "centred": Case(lambda schedule, n: CentredSampler(DPMSolver2M(schedule, n)), is_deterministic=True),
-    "given": Case(lambda schedule, n: GivenSampler(DPMSolver2M(schedule, n)), denoiser=Unknowing()),
+    "given": Case(lambda schedule, n: ObservedSampler(DPMSolver2M(schedule, n)), denoiser=Unknowing()),
     # A range that holds all of the distribution.
     "ranged": Case(lambda schedule, n: RangedSampler(20, 5, Ranges((0,), WHOLE[0], WHOLE[1]), schedule, n // 4)),
     "restricted": Case(
@@ -186,7 +186,7 @@ ROWS = 1000
 @jax.jit
 def draws(sampler, denoiser, own, start):
     """Draws of some keys, each from the x_T of another key; shape (draws, rows, 2)."""
-    columns = 2 + sampler.n_notes
+    columns = 2 + sampler.n_diagnostics
     return jax.vmap(lambda own, start: sampler.draw(own, denoiser, sampler.start(start, columns))[:, :2])(own, start)
 
 
@@ -230,7 +230,7 @@ SOME, ONCE_MORE = but(*VARIANTS), but(*VARIANTS, *WITH_CANDIDATES)
 def test_a_draw_is_of_its_number_of_rows(name):
     sampler, rows = MADE[name], drawn(name)
     assert rows.shape == (ROWS // sampler.rows_per_draw, sampler.rows_per_draw, 2) and rows.dtype == np.float32
-    start = jax.eval_shape(lambda key: sampler.start(key, 2 + sampler.n_notes), jax.random.key(0))
+    start = jax.eval_shape(lambda key: sampler.start(key, 2 + sampler.n_diagnostics), jax.random.key(0))
     assert start.shape in ((2,), (sampler.width, 2)) and start.dtype == jnp.float32
     if isinstance(sampler, RowSampler):
         assert start.shape == (2,) and sampler.width == sampler.rows_per_draw == 1

@@ -10,7 +10,7 @@ from pointillist.diffusion.networks import MLP, sinusoidal_embedding
 from pointillist.diffusion.oracles import GaussianMixture
 from pointillist.diffusion.samplers import DDIM, Ancestral
 from pointillist.diffusion.schedules import SCHEDULES, linear
-from pointillist.engine.keys import Stream, key_of
+from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.sampling import sample_rows
 
 MEAN = np.array([0.4, -0.3])

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pointillist.diffusion.conditioning.populations import systematic
 from pointillist.diffusion.oracles import GaussianMixture
-from pointillist.diffusion.populations import systematic
 from pointillist.diffusion.samplers import DDIM, Ancestral
 from pointillist.diffusion.schedules import cosine
 from pointillist.diffusion.steering import SVDD, ChainedSVDD, FeynmanKac

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from pointillist.diffusion.losses import CleanRows
-from pointillist.diffusion.token_losses import SHARE_IN_TURN, TokenObjective, hiding, token_loss
-from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.token_sampling import (
+from pointillist.diffusion.tokens.masking import WIDE, Tokens
+from pointillist.diffusion.tokens.token_losses import SHARE_IN_TURN, TokenObjective, hiding, token_loss
+from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens.token_sampling import (
     HIDDEN,
     GuidedTokenDenoiser,
     TokenDenoiser,
@@ -19,7 +20,6 @@ from pointillist.diffusion.token_sampling import (
     most_in_a_step,
     steps_of,
 )
-from pointillist.diffusion.tokens import WIDE, Tokens
 from pointillist.engine.sampling import sample_rows
 
 TOKENS = Tokens((2, 3, 2))

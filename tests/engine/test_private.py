@@ -12,9 +12,9 @@ from scipy.stats import kstest
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.networks import MLP
 from pointillist.diffusion.schedules import cosine
-from pointillist.diffusion.token_losses import TokenObjective
-from pointillist.diffusion.tokens import Tokens
-from pointillist.engine.private import (
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.diffusion.tokens.token_losses import TokenObjective
+from pointillist.engine.private_training import (
     ROWS_AT_ONCE,
     PrivateMethod,
     clipped_sum,

@@ -12,7 +12,7 @@ from pointillist.diffusion.networks import sinusoidal_embedding
 from pointillist.diffusion.schedules import cosine, linear
 from pointillist.engine import training
 from pointillist.engine.epochs import _clipped, shuffled
-from pointillist.engine.keys import Stream, key_of
+from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import Architecture, Method, Recipe
 from pointillist.engine.training import StackTrainer
 

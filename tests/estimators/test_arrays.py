@@ -11,8 +11,8 @@ from pointillist import Diffusion, between, one_of
 from pointillist.cli import main
 from pointillist.metrics import boosted_two_sample
 from pointillist.models.fitting import prepare
-from pointillist.points.number_codec import NumberCodec
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.number_codec import NumberCodec
+from pointillist.models.token_codec import TokenCodec
 
 QUICK = {"width": 16, "depth": 1, "epochs": 2, "random_state": 0}
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
 from pointillist import Diffusion, DiffusionClassifier, load_pointset
-from pointillist.points import true_class_probabilities
+from pointillist.datasets.pointsets import true_class_probabilities
 
 X, Y = load_pointset("manycircles", 1500)
 NAMES = np.array(list("abcdefgh"))[Y]

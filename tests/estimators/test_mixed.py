@@ -12,8 +12,9 @@ from sklearn.model_selection import GridSearchCV
 
 from pointillist import Diffusion, DiffusionClassifier
 from pointillist.engine.training import StackTrainer
-from pointillist.models import filling, training
-from pointillist.points.number_codec import NumberCodec
+from pointillist.models import training
+from pointillist.models.number_codec import NumberCodec
+from pointillist.queries import imputation
 
 N = 1200
 RNG = np.random.default_rng(0)
@@ -135,8 +136,8 @@ def test_missing_cells_are_filled_and_the_others_stay(model, monkeypatch):
     off = [(each["weight"][150:] - fresh["weight"][150:]).abs()[other].mean() for each in (middle, filled)]
     assert off[0] < off[1]
     # Whatever number of rows is held at a time.
-    monkeypatch.setattr(filling, "MOST_VALUES", 1)
-    monkeypatch.setattr(filling, "ROWS_PER_CHUNK", 64)
+    monkeypatch.setattr(imputation, "MOST_VALUES", 1)
+    monkeypatch.setattr(imputation, "ROWS_PER_CHUNK", 64)
     pd.testing.assert_frame_equal(model.impute(holes, statistic="median"), middle)
 
 

@@ -17,8 +17,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from pointillist import DiffusionRegressor
 from pointillist.diffusion.target_diffusion import GAIN, VIEWS, TargetDistribution, TargetLogMass, features
 from pointillist.engine.mapping import map_rows
-from pointillist.estimators.guesses import FEWEST_ROWS, Guesses
-from pointillist.models.regression import Units, _is_kept
+from pointillist.estimators.out_of_fold import FEWEST_ROWS, OutOfFold
+from pointillist.estimators.regression import Units, _is_kept
 
 QUICK = {"width": 16, "depth": 1, "n_networks": 2, "steps": 60}
 LEARNING = DiffusionRegressor(width=32, depth=1, n_networks=2, steps=600, batch_size=32, learning_rate=5e-3)
@@ -92,14 +92,14 @@ def test_features_of_each_view_against_their_formulas():
 
 def test_trees_guess_a_row_of_training_without_it():
     x, y = X[:300], Y[:300]
-    trees, guessed = Guesses.fit(x, y, 0)
+    trees, guessed = OutOfFold.fit(x, y, 0)
     assert guessed.shape == trees.of(x).shape == (300, 2)
-    assert np.array_equal(guessed, Guesses.fit(x, y, 0)[1])
+    assert np.array_equal(guessed, OutOfFold.fit(x, y, 0)[1])
     # Two targets that change places leave the units as they are.
     left = next(left for _, left in KFold(5, shuffle=True, random_state=0).split(x) if 7 in left)
     order, other = np.arange(300), left[np.abs(y[left] - y[7]).argmax()]
     order[[7, other]] = other, 7
-    again = Guesses.fit(x, y[order], 0)[1]
+    again = OutOfFold.fit(x, y[order], 0)[1]
     np.testing.assert_allclose(again[left], guessed[left], atol=1e-6)
     assert np.abs(again - guessed).max() > 0.1
     held = np.random.default_rng(3).uniform(-1, 1, (500, 2))

@@ -8,11 +8,11 @@ import pytest
 
 from pointillist import Diffusion
 from pointillist.diffusion.losses import CleanRows
-from pointillist.diffusion.mixed_losses import MixedObjective
-from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
-from pointillist.diffusion.token_networks import TokenNetwork
-from pointillist.diffusion.token_sampling import TokenDenoiser
-from pointillist.diffusion.tokens import WIDE, Tokens
+from pointillist.diffusion.tokens.masking import WIDE, Tokens
+from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
+from pointillist.diffusion.tokens.token_networks import TokenNetwork
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 from pointillist.engine.recipes import TokenArchitecture
 
 N, COLUMNS = 64, WIDE + 22

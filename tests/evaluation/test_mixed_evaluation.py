@@ -10,8 +10,8 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
+from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.marginals import compare_columns
-from pointillist.evaluation.sides import columns_of
 
 
 def sampled(seed, n):

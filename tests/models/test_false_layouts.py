@@ -9,7 +9,7 @@ import pytest
 
 from pointillist import Diffusion
 from pointillist.models.container import ModelFileError, read_description, read_tensors, write_model
-from pointillist.points.mixed import Cells, to_arrow
+from pointillist.tables.table import Column, to_arrow
 
 N = 300
 FRAME = pandas.DataFrame(
@@ -131,7 +131,7 @@ def test_false_spreads_of_numbers_are_refused(saved, name, change, message):
 
 @pytest.mark.parametrize("kind,least,most", [(pa.uint8(), 0, 255), (pa.int8(), -128, 127), (pa.time32("s"), 0, 86_399)])
 def test_numbers_beyond_a_type_become_its_ends(kind, least, most):
-    cells = Cells(np.array([-1e6, 1e6]), np.zeros(2, bool))
+    cells = Column(np.array([-1e6, 1e6]), np.zeros(2, bool))
     found = to_arrow([cells], pa.schema([("n", kind)])).column(0)
     whole = found.cast(pa.int32()) if pa.types.is_time(kind) else found
     assert whole.to_pylist() == [least, most]

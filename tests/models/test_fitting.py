@@ -14,11 +14,11 @@ from pointillist.models import plan as plans
 from pointillist.models import training
 from pointillist.models.checkpoint import Checkpoint
 from pointillist.models.container import ModelFileError
-from pointillist.models.fitting import fit, prepare
+from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import Hyperparameters, parts_of
 from pointillist.models.planning import plan_numbers, warn_of_prior
-from pointillist.points.layout import Layout
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.tables.array_layout import Layout
 
 X, Y = load_pointset("blobs", 600)
 QUICK = {"timesteps": 20, "width": 16, "depth": 1, "epochs": 12, "learning_rate": 3e-3, "random_state": 0}
@@ -215,7 +215,7 @@ def test_what_cannot_be_held_out_or_counted():
 
 def test_a_checkpoint_keeps_the_seed_that_was_not_given(tmp_path, monkeypatch):
     options = QUICK | {"random_state": None}
-    first = fit(prepare(Diffusion(**options), X, read=as_numbers), tmp_path / "c")
+    first = prepare(Diffusion(**options), X, read=as_numbers).fit(tmp_path / "c")
     again = Diffusion(**options).fit(X, checkpoint=tmp_path / "c").model_
     assert again.record.seed == first.record.seed and not (tmp_path / "c").exists()
     np.testing.assert_array_equal(again.network.output.weight, first.network.output.weight)

@@ -10,7 +10,7 @@ from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import Hyperparameters
 from pointillist.models.process import Learned
 from pointillist.models.request import Request
-from pointillist.points.mixed import MixedTable
+from pointillist.tables.table import MixedTable
 
 
 def labels_in(column, known):
@@ -41,7 +41,7 @@ def test_labels_that_no_training_row_had_are_refused():
     learned = Learned(plan.codec, plan.process, None, Classes(np.array([1, 2, 3, 5]), np.full(4, 20), ("y", 1)))
     for request in (Request(2, labels=4), Request(2, where={"y": 99})):
         with pytest.raises(ValueError, match=r"column 'y' has no (4|99) in the training rows, which have 1, 2, 3, 5"):
-            plan.process.drawing(learned, request)
+            plan.process.plan_sampling(learned, request)
 
 
 def test_guidance_of_numbers_beside_tokens_needs_hidden_labels():
@@ -56,6 +56,6 @@ def test_guidance_of_numbers_beside_tokens_needs_hidden_labels():
         )
         if not p_uncond:
             with pytest.raises(ValueError, match="guidance needs a model trained without labels too"):
-                plan.process.drawing(learned, Request(2, labels="yes", guidance=1.0))
+                plan.process.plan_sampling(learned, Request(2, labels="yes", guidance=1.0))
     alone = prepare(Hyperparameters(p_uncond=0.0), frame[["kind"]], ["yes", "no"] * 150).plan
     assert alone.process.can_guide

@@ -8,17 +8,17 @@ import pyarrow as pa
 import pytest
 
 from pointillist import Diffusion
+from pointillist.columns.table_encoder import TableEncoder
 from pointillist.diffusion.losses import CleanRows
-from pointillist.diffusion.mixed_losses import MixedObjective
-from pointillist.diffusion.mixed_networks import MixedNetwork
-from pointillist.diffusion.mixed_sampling import SCHEDULE
-from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.token_sampling import HIDDEN
-from pointillist.diffusion.tokens import MANY, RANK_OF_NARROW, Tokens
+from pointillist.diffusion.tokens.masking import MANY, RANK_OF_NARROW, Tokens
+from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.mixed_networks import MixedNetwork
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
+from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.engine.recipes import TokenArchitecture
 from pointillist.models.masked import MaskedProcess
-from pointillist.points.encoding import TableEncoding
-from pointillist.points.mixed import MixedTable
+from pointillist.tables.table import MixedTable
 
 TOKENS = Tokens((90, 2, 1, 3, 40), (-1.0,) * 136, (1, 4), (1, 0))
 
@@ -56,7 +56,7 @@ def names(n):
 
 def test_a_table_of_many_names_has_factored_layers_in_training_alone():
     frame = names(MANY)
-    encoding = TableEncoding.fit(MixedTable(pa.Table.from_pandas(frame)))
+    encoding = TableEncoder.fit(MixedTable(pa.Table.from_pandas(frame)))
     parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
     for options, is_factored in (
         ({"has_ranks": True}, True),
@@ -73,6 +73,6 @@ def test_a_table_of_many_names_has_factored_layers_in_training_alone():
 
 
 def test_a_table_of_fewer_names_has_whole_layers():
-    encoding = TableEncoding.fit(MixedTable(pa.Table.from_pandas(names(200))))
+    encoding = TableEncoder.fit(MixedTable(pa.Table.from_pandas(names(200))))
     parameters = {"width": 16, "depth": 1, "frequencies": 2, "p_uncond": 0.0}
     assert not MaskedProcess.of(parameters, encoding, has_ranks=True).architecture.is_factored

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pointillist.models.conditioning import Tally
+from pointillist.models.conditioning import Acceptance
 
 KEPT = 5
 
@@ -15,7 +15,7 @@ def populations(masses, families=range(KEPT)):
 
 
 def test_equal_masses_are_all_taken():
-    tally = Tally("x")
+    tally = Acceptance("x")
     rows = tally.accepted(populations(np.full(40, 0.01)), KEPT, 98)
     assert len(rows) == 98 and tally.effective_size == pytest.approx(98)
 
@@ -23,7 +23,7 @@ def test_equal_masses_are_all_taken():
 def test_small_masses_are_taken_in_proportion_and_large_ones_lower_the_effective_size():
     rng = np.random.default_rng(0)
     is_large = rng.random(4000) < 0.2
-    tally = Tally("x")
+    tally = Acceptance("x")
     rows = tally.accepted(populations(np.where(is_large, 0.3, 0.05)), KEPT, 10**6)
     taken = np.bincount(rows[:, 0].astype(int), minlength=4000) // KEPT
     assert taken[is_large].all()
@@ -35,18 +35,18 @@ def test_small_masses_are_taken_in_proportion_and_large_ones_lower_the_effective
 
 
 def test_rows_that_share_an_ancestor_count_as_one():
-    tally = Tally("x")
+    tally = Acceptance("x")
     assert len(tally.accepted(populations(np.full(2, 0.1), [7, 7, 2, 7, 0]), KEPT, 9)) == 9
     assert tally.effective_size == pytest.approx(9**2 / (9 + 1 + 1 + 9 + 1))
 
 
 def test_those_below_the_smallest_mass_are_never_taken():
-    tally = Tally("x")
+    tally = Acceptance("x")
     assert len(tally.accepted(populations(np.full(20, 1e-10)), KEPT, 10)) == 0 and tally.effective_size == 0
     assert "estimated mass is 1e-10 after 20 draws" in str(tally.error())
 
 
 def test_rows_with_populations_of_their_own_are_all_counted():
-    tally = Tally("x")
+    tally = Acceptance("x")
     drawn = np.column_stack([np.arange(3.0), np.log([0.5, 0.01, 0.2]), [4.0, 4.0, 1.0]])
     assert tally.own(drawn).ravel().tolist() == [0, 1, 2] and tally.effective_size == 3

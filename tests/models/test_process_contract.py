@@ -12,17 +12,17 @@ import pytest
 from contracts import concrete
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
-from pointillist.models.drawing import Draw
 from pointillist.models.fitting import prepare
 from pointillist.models.hyperparameters import PROCESSES as KINDS
 from pointillist.models.hyperparameters import Hyperparameters, values_of
-from pointillist.models.process import Drawing, Process
+from pointillist.models.process import Process, SamplingPlan
 from pointillist.models.request import Request
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.saving import load_model, save_model
-from pointillist.points.conditions import between, one_of
-from pointillist.points.mixed import MixedTable
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.queries.sampling import SamplingRun
+from pointillist.tables.conditions import between, one_of
+from pointillist.tables.table import MixedTable
 
 N = 300
 RNG = np.random.default_rng(0)
@@ -162,13 +162,13 @@ def model(name, models):
     return models[name]
 
 
-def drawing(model, n_samples=ROWS, **parts):
-    return model.process.drawing(model, Request(n_samples, **{"random_state": 0, **parts}))
+def plan_sampling(model, n_samples=ROWS, **parts):
+    return model.process.plan_sampling(model, Request(n_samples, **{"random_state": 0, **parts}))
 
 
 def drawn(model, n_samples=ROWS, **parts):
     """Rows, column by column, and their labels."""
-    rows, found = Draw(model, Request(n_samples, **{"random_state": 0, **parts})).rows()
+    rows, found = SamplingRun(model, Request(n_samples, **{"random_state": 0, **parts})).rows()
     return [np.asarray(column) for column in model.codec.columns(rows)], found
 
 
@@ -207,9 +207,9 @@ def test_a_finished_network_stays_as_it_is(model):
 
 
 @pytest.mark.parametrize("n_samples", [0, 1, ROWS, 10**6, None])
-def test_a_drawing_is_of_the_rows_asked_for(model, n_samples):
-    found = drawing(model, n_samples)
-    assert isinstance(found, Drawing) and isinstance(found.sampler, Sampler)
+def test_a_plan_is_of_the_rows_asked_for(model, n_samples):
+    found = plan_sampling(model, n_samples)
+    assert isinstance(found, SamplingPlan) and isinstance(found.sampler, Sampler)
     assert found.n_rows == (1 if n_samples is None else n_samples) and found.seed == 0
     assert found.labels is None or found.labels.shape == (found.n_rows,)
 
@@ -219,10 +219,10 @@ def test_a_request_is_answered_or_refused_in_one_line(case, model, request_):
     parts = REQUESTS[request_](model)
     if request_ in case.refused:
         with pytest.raises(ValueError, match=r"\w+ \w+") as error:
-            drawing(model, **parts)
+            plan_sampling(model, **parts)
         assert "\n" not in str(error.value)
     else:
-        found = drawing(model, **parts)
+        found = plan_sampling(model, **parts)
         assert found.n_rows == ROWS and isinstance(found.sampler, Sampler)
         # One prior for all rows, or one for each.
         assert found.prior is None or len(found.prior) in (1, ROWS)
@@ -233,7 +233,7 @@ def test_a_request_is_answered_or_refused_in_one_line(case, model, request_):
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_request_is_refused_in_one_line(model, wrong):
     with pytest.raises(ValueError, match=r"\w+ \w+") as error:
-        drawing(model, **WRONG[wrong])
+        plan_sampling(model, **WRONG[wrong])
     assert "\n" not in str(error.value)
 
 
@@ -245,8 +245,8 @@ def test_the_same_seed_draws_the_same_rows(model):
     assert_same(drawn(model, random_state=np.int64(1))[0], other[0])
     # A generator goes on.
     state = np.random.RandomState(5)
-    once, again = drawing(model, random_state=state).seed, drawing(model, random_state=state).seed
-    assert once != again and once == drawing(model, random_state=np.random.RandomState(5)).seed
+    once, again = plan_sampling(model, random_state=state).seed, plan_sampling(model, random_state=state).seed
+    assert once != again and once == plan_sampling(model, random_state=np.random.RandomState(5)).seed
 
 
 def test_a_longer_draw_begins_with_the_rows_of_a_shorter_one(case, model):
@@ -277,7 +277,7 @@ def test_indices_of_labels_are_of_the_rows_asked_for(case, model):
     if not case.has_classes:
         return
     asked = labels(model, 9)
-    request = drawing(model, 9, labels=asked)
+    request = plan_sampling(model, 9, labels=asked)
     # As drawn: the values of a row of tokens say its class.
     values = np.zeros((9, model.codec.width), np.float32)
     if request.prior is not None:

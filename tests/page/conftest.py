@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pointillist import Diffusion
-from pointillist.points.covariance import principal_axes
+from pointillist.columns.covariance import principal_axes
 
 N = 600
 TRAINED = {"width": 32, "depth": 2, "epochs": 30, "batch_size": 32, "random_state": 0}

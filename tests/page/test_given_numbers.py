@@ -10,8 +10,8 @@ from page_steps import as_csv, csv_lines, downloaded, fill, wait_until_filled, w
 
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion
+from pointillist.columns.table_scaling import TableScaling
 from pointillist.page import render
-from pointillist.points.table_scaling import TableScaling
 
 SMALL = {"width": 16, "depth": 2, "epochs": 1, "batch_size": 32, "timesteps": 50, "random_state": 0}
 HIGH, LOW = 0, 1

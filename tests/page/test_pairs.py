@@ -5,7 +5,7 @@ import pytest
 
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion
-from pointillist.points.pair_counts import PairCounts
+from pointillist.columns.pair_counts import PairCounts
 
 OVERLAP = """([x, y, values]) => {
   const { gridOf, content, Table, MixedTable } = pointillist;

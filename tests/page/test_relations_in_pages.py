@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from browsers import IN_CHROMIUM
-from pointillist.points.column_code import ColumnCode
-from pointillist.points.functions import FUNCTIONS
-from pointillist.points.lookups import Lookup
-from pointillist.points.mixed import Cells
-from pointillist.points.relation import Relation
-from pointillist.points.relations import restored
+from pointillist.columns.kinds import fit_encoder
+from pointillist.rules.functions import FUNCTIONS
+from pointillist.rules.lookups import Lookup
+from pointillist.rules.relation import Relation
+from pointillist.rules.relations import restored
+from pointillist.tables.table import Column
 
 N = 400
 
@@ -101,9 +101,9 @@ def test_rows_under_conditions_are_restored_as_in_python(mixed_model, page_of):
 
 def restored_in_page(page, relations, made, is_fixed, table=None, bounds=None):
     """Rows that a page restores, which are those of Python."""
-    cells = [Cells(values, np.zeros(N, bool)) for values in made]
-    data = cells if table is None else [Cells(values, np.zeros(N, bool)) for values in table]
-    codes = [ColumnCode.fit(str(i), each) for i, each in enumerate(data)]
+    cells = [Column(values, np.zeros(N, bool)) for values in made]
+    data = cells if table is None else [Column(values, np.zeros(N, bool)) for values in table]
+    codes = [fit_encoder(str(i), each) for i, each in enumerate(data)]
     expected = restored(cells, codes, relations, is_fixed, bounds)
     columns = [
         {

@@ -16,10 +16,10 @@ from pointillist.metrics.mixed_nearest import nearest_share
 from pointillist.privacy import print_audit
 from pointillist.privacy.attacks import ATTACKS, Knowledge
 from pointillist.privacy.auditing import MIN_ROWS
+from pointillist.privacy.inputs import drawn_columns, side_of
 from pointillist.privacy.losses import row_losses
+from pointillist.privacy.members import count_strangers
 from pointillist.privacy.rates import area
-from pointillist.privacy.sides import drawn_columns, side_of
-from pointillist.privacy.tables import count_strangers
 
 RNG = np.random.default_rng(0)
 MIXING = RNG.normal(size=(4, 4))

@@ -14,23 +14,23 @@ from rich.console import Console
 from rich.progress import Progress
 from support import dump, write_tiny
 
+from pointillist.datasets.pointsets import true_log_density
 from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
 from pointillist.engine.training import StackTrainer
 from pointillist.metrics import METRICS
-from pointillist.points import true_log_density
 from pointillist.study import runner, shared, training
 from pointillist.study.database import StoreError
 from pointillist.study.grid import Dataset, random_seed, study_cells
 from pointillist.study.measuring import measure_floor, measure_rows
 from pointillist.study.outputs import write_outputs
+from pointillist.study.result_tables import markdown
 from pointillist.study.results import Results
 from pointillist.study.scorer import held_out
 from pointillist.study.settings import Settings
 from pointillist.study.spec import SpecError
 from pointillist.study.spec_files import load_spec, parse_spec
 from pointillist.study.store import Model, Store
-from pointillist.study.tables import markdown
 
 CONSOLE = Console(quiet=True)
 

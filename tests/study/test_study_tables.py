@@ -10,11 +10,19 @@ from support import add_whole
 from pointillist.study.agreement import Comparison, comparisons
 from pointillist.study.comparisons import summarise
 from pointillist.study.reference import ReferenceValue
+from pointillist.study.result_tables import (
+    agreement_lines,
+    csv_text,
+    markdown,
+    notes,
+    terminal,
+    write_csv,
+    write_tables,
+)
 from pointillist.study.results import Results, protocol
 from pointillist.study.spec import to_json
 from pointillist.study.spec_files import load_spec
 from pointillist.study.store import FloorRecord, Measure, Store
-from pointillist.study.tables import agreement_lines, csv_text, markdown, notes, terminal, write_csv, write_tables
 
 
 @pytest.fixture

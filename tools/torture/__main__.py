@@ -10,7 +10,7 @@ from torture import faults, flips, hostile
 from torture.children import start_server
 from torture.jobs import FIT_MIXED, FIT_NUMBERS, STUDY, Job, sample
 from torture.kills import Bench, kill, race
-from torture.tally import Tally
+from torture.tally import Acceptance
 
 KINDS = "kills", "faults", "races", "flips", "hostile"
 
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--only", choices=KINDS, nargs="+", default=KINDS)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    tally = Tally(lambda line: print(line, flush=True))
+    tally = Acceptance(lambda line: print(line, flush=True))
     try:
         with tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True) as name:
             _run(asked, Path(name).resolve(), tally)
@@ -36,7 +36,7 @@ def main() -> int:
     return 1 if tally.failed else 0
 
 
-def _run(asked: argparse.Namespace, root: Path, tally: Tally) -> None:
+def _run(asked: argparse.Namespace, root: Path, tally: Acceptance) -> None:
     library = faults.build(root) if "faults" in asked.only else None
     start_server(root / "cache", library)
     if {"kills", "faults", "races"} & {*asked.only}:
@@ -47,7 +47,7 @@ def _run(asked: argparse.Namespace, root: Path, tally: Tally) -> None:
         hostile.run(root, asked.hostile, asked.seed, tally)
 
 
-def _disturb(asked: argparse.Namespace, root: Path, library: str | None, tally: Tally) -> None:
+def _disturb(asked: argparse.Namespace, root: Path, library: str | None, tally: Acceptance) -> None:
     """Kills, faults and races of each job."""
     model = b""
     if "faults" in asked.only and library is None:

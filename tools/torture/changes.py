@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from torture.tally import Tally
+from torture.tally import Acceptance
 
 VALUES: tuple[Any, ...] = (
     None,
@@ -95,7 +95,7 @@ def changed_bytes(data: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
             return rng.bytes(int(rng.integers(3000))), "random bytes"
 
 
-def flip(name: str, content: bytes, n: int, seed: int, tally: Tally, check: Callable[[bytes], None]) -> None:
+def flip(name: str, content: bytes, n: int, seed: int, tally: Acceptance, check: Callable[[bytes], None]) -> None:
     """Counts how a check of the content goes with each of n bits flipped."""
     rng = np.random.default_rng(seed)
     for _ in range(n):

@@ -9,10 +9,11 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import NamedTuple
 
-# What takes long to import, in the process that all others are forked from.
-import pointillist.models.drawing
 import pointillist.models.fitting
 import pointillist.models.saving
+
+# What takes long to import, in the process that all others are forked from.
+import pointillist.queries.sampling
 import pointillist.study.outputs
 import pointillist.study.runner
 from pointillist.cli import main

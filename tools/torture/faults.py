@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torture.children import Fault
 from torture.kills import Bench
-from torture.tally import Failed, Tally
+from torture.tally import Acceptance, Failed
 
 KINDS = "write", "rename", "fsync", "unlink"
 ERRORS = errno.ENOSPC, errno.EIO, errno.EIO, errno.EIO
@@ -27,7 +27,7 @@ def build(folder: Path) -> str | None:
     return str(library)
 
 
-def make_faults(bench: Bench, library: str, most: int, tally: Tally) -> None:
+def make_faults(bench: Bench, library: str, most: int, tally: Acceptance) -> None:
     """Makes calls of each kind fail, and others end the process, at up to `most` places spread over the job."""
     folder = bench.folder()
     ended = bench.start(folder, Fault(library, -1, 0, 0)).end()

@@ -16,10 +16,10 @@ from torture.changes import flip
 from torture.in_process import Reached, accepts
 from torture.jobs import FIT_MIXED, FIT_NUMBERS, STUDY, Job, dump, tables
 from torture.kills import Bench
-from torture.tally import Failed, Tally
+from torture.tally import Acceptance, Failed
 
 
-def run(root: Path, n: int, seed: int, tally: Tally) -> None:
+def run(root: Path, n: int, seed: int, tally: Acceptance) -> None:
     """Flips n bits in each kind of file."""
     for job in (FIT_NUMBERS, FIT_MIXED):
         folder = root / f"flips-{job.folder}"

@@ -18,7 +18,7 @@ from torture.hostile_tables import hostile_csv, hostile_parquet
 from torture.hostile_texts import hostile_model, hostile_spec
 from torture.in_process import Reached, accepts
 from torture.jobs import FIT_MIXED, FIT_NUMBERS, STUDY
-from torture.tally import Failed, Tally
+from torture.tally import Acceptance, Failed
 
 MEMORY = 3 * 2**29
 """Bytes of addresses that a process may take for a hostile file besides those that it has."""
@@ -39,7 +39,7 @@ KINDS: dict[str, tuple[str, Maker, str]] = {
 """By kind: name of a good file, what makes hostile ones, and the command that reads them."""
 
 
-def run(root: Path, n: int, seed: int, tally: Tally) -> None:
+def run(root: Path, n: int, seed: int, tally: Acceptance) -> None:
     """Reads n hostile files of each kind."""
     good = _good(root / "good")
     for kind in KINDS:
@@ -61,7 +61,7 @@ def _good(folder: Path) -> Path:
     return folder
 
 
-def _read_on(kind: str, first: int, n: int, good: Path, root: Path, seed: int, tally: Tally) -> int:
+def _read_on(kind: str, first: int, n: int, good: Path, root: Path, seed: int, tally: Acceptance) -> int:
     """Reads files from a first one on in one process, until all are read or one ends it; returns how many are done."""
     name = f"hostile {kind}"
     context = multiprocessing.get_context("forkserver")

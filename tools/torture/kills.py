@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torture.children import Child, Fault
 from torture.jobs import Job, bits, difference
-from torture.tally import Failed, Tally
+from torture.tally import Acceptance, Failed
 
 
 class Bench:
@@ -58,7 +58,7 @@ class Bench:
         self.check(folder)
 
 
-def kill(bench: Bench, n: int, tally: Tally, seed: int) -> None:
+def kill(bench: Bench, n: int, tally: Acceptance, seed: int) -> None:
     """Kills a job at random moments, and runs it again."""
     rng = random.Random(f"{seed} {bench.job.name}")
     for i in range(n):
@@ -85,7 +85,7 @@ def _killed(bench: Bench, share: float) -> Callable[[], None]:
     return check
 
 
-def race(bench: Bench, n: int, tally: Tally) -> None:
+def race(bench: Bench, n: int, tally: Acceptance) -> None:
     """Starts a job twice at once: one does it, and the other says so, or comes after it."""
 
     def check() -> None:

@@ -31,7 +31,7 @@ class Row:
         return self.handled + len(self.failures)
 
 
-class Tally:
+class Acceptance:
     """All rows, in the order in which they were begun.
 
     Args:

@@ -33,7 +33,7 @@ def audit(
     """Attacks a model: can the rows that it was fitted to be distinguished from others of the same population?"""
     from rich.console import Console
 
-    from pointillist.cli.tables import form_of, read_for
+    from pointillist.cli.table_options import form_of, read_for
     from pointillist.models.saving import load_model
     from pointillist.privacy import audit as attack
     from pointillist.privacy import print_audit

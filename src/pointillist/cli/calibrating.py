@@ -8,7 +8,7 @@ from jaxtyping import Float
 if TYPE_CHECKING:
     from pointillist.evaluation import Calibration
     from pointillist.models.row_model import RowModel
-    from pointillist.points import MixedTable
+    from pointillist.tables.table import MixedTable
 
 MOST_ROWS = 2000
 """Most held-out rows that are predicted, chosen by the seed."""
@@ -28,8 +28,8 @@ def calibrated(
     """
     from pointillist.cli.predictions import column_named, column_of, labels_in
     from pointillist.evaluation.calibration import POINTS, calibration
-    from pointillist.models.conditionals import conditional_of
-    from pointillist.points import MixedTable
+    from pointillist.queries.conditionals import conditional_of
+    from pointillist.tables.table import MixedTable
 
     name = column_named(model, target)
     try:
@@ -49,10 +49,9 @@ def _numbers(model: "RowModel", name: Any, column: Any) -> Float[np.ndarray, " n
     """A column as numbers, NaN where a cell is missing: dates in the unit and the time zone of the model's column."""
     import pyarrow as pa
 
-    from pointillist.points import MixedTable
-    from pointillist.points.frames import aligned
-    from pointillist.points.mixed import cells_in
-    from pointillist.points.token_codec import TokenCodec
+    from pointillist.models.token_codec import TokenCodec
+    from pointillist.tables.frames import aligned
+    from pointillist.tables.table import MixedTable, cells_in
 
     codec = model.codec
     if isinstance(codec, TokenCodec) and name in codec.names:

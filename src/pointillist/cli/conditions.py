@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointillist.cli.tables import file_names
-from pointillist.models.headings import headings
-from pointillist.points.columns import listed, shown
-from pointillist.points.conditions import between, missing, one_of, present
-from pointillist.points.mixed import kind_of
-from pointillist.points.number_codec import NumberCodec
-from pointillist.points.token_codec import TokenCodec
+from pointillist.cli.table_options import file_names
+from pointillist.models.file_columns import headings
+from pointillist.models.number_codec import NumberCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.tables.conditions import between, missing, one_of, present
+from pointillist.tables.number_table import listed, shown
+from pointillist.tables.table import kind_of
 
 if TYPE_CHECKING:
     from pointillist.models.row_model import RowModel
@@ -70,7 +70,7 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, boo
     code, kind = codec.encoding.code(name), codec.layout.type_of(name)
     if code.categories is not None or kind is None:
         order = codec.layout.order_of(name)
-        known = list(code.atoms.tolist() if code.categories is None else order or code.categories)
+        known = list(order or code.values.tolist())
         return name, known, order is not None, lambda text: category_of(text, known)
     if kind_of(kind) in ("whole", "number"):
         return name, None, True, lambda text: _number(column, kind, text)

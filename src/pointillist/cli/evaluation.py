@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pointillist.evaluation import Calibration
+    from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
-    from pointillist.points import CsvForm, MixedTable, Table
     from pointillist.privacy import Audit
+    from pointillist.tables.number_table import Table
+    from pointillist.tables.table import MixedTable
 
 _AUDITED_ROWS = 2000
 """Most members, and most non-members, in the audit of an evaluation; `audit` uses more and detects smaller effects."""
@@ -33,7 +35,8 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")] = False,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the columns that differ most, singly and in pairs.")
+        Path | None,
+        typer.Option(metavar="FILE.png", help="SamplingRun the columns that differ most, singly and in pairs."),
     ] = None,
     check: Annotated[
         bool,
@@ -50,18 +53,20 @@ def evaluate(
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
     from rich.console import Console
 
+    from pointillist.atomic_files import check_place, check_regular
     from pointillist.cli.calibrating import calibrated
-    from pointillist.cli.tables import form_of
+    from pointillist.cli.table_options import form_of
     from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
     from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
+    from pointillist.evaluation.inputs import as_columns
     from pointillist.evaluation.json_values import json_value
-    from pointillist.evaluation.sides import as_columns
-    from pointillist.files import check_place, check_regular
+    from pointillist.files.csv_format import CsvForm
+    from pointillist.files.endings import READABLE
     from pointillist.foreign_text import terminal_text
     from pointillist.metrics.mixed_tables import check_tables
     from pointillist.models.saving import load_model
-    from pointillist.points import READABLE, CsvForm, Table
-    from pointillist.points.frames import mixed_table
+    from pointillist.tables.frames import mixed_table
+    from pointillist.tables.number_table import Table
 
     if figure is not None:
         if figure.suffix.lower() != ".png":
@@ -135,10 +140,10 @@ def _read_like(
     model: "RowModel", path: Path, target: str | None, min_rows: int, form: "CsvForm"
 ) -> "MixedTable | Table":
     """A table as the model has its columns; of arrays, with its labels apart if they are the target."""
-    from pointillist.cli.tables import read_for
-    from pointillist.points import read_any
-    from pointillist.points.columns import check_enough
-    from pointillist.points.endings import ending_of
+    from pointillist.cli.table_options import read_for
+    from pointillist.files.endings import ending_of
+    from pointillist.files.reading import read_any
+    from pointillist.tables.number_table import check_enough
 
     if ending_of(path) == ".npy":
         return read_any(path, target, min_rows=min_rows)
@@ -155,8 +160,9 @@ def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -
         target: The column of labels.
         min_rows: Fewest rows of a file.
     """
-    from pointillist.points import MixedTable, read_any
-    from pointillist.points.endings import ending_of
+    from pointillist.files.endings import ending_of
+    from pointillist.files.reading import read_any
+    from pointillist.tables.table import MixedTable
 
     tables = {path: read_any(path, target, is_mixed=True, min_rows=min_rows, form=form) for path, form in forms.items()}
     mixed = {path: table for path, table in tables.items() if isinstance(table, MixedTable)}
@@ -183,16 +189,17 @@ def _drawn(model: "RowModel", n: int, seed: int) -> "MixedTable | Table":
     """Draws rows of a model, as many as asked for, with its labels."""
     from rich.console import Console
 
-    from pointillist.models.drawing import Draw
     from pointillist.models.request import Request
-    from pointillist.points import LabelColumn, MixedTable, Table
-    from pointillist.points.token_codec import TokenCodec
+    from pointillist.models.token_codec import TokenCodec
     from pointillist.progress import Bar
+    from pointillist.queries.sampling import SamplingRun
+    from pointillist.tables.number_table import LabelColumn, Table
+    from pointillist.tables.table import MixedTable
 
     codec, classes = model.codec, model.classes
     request = Request(n, return_labels=classes is not None, variance=model.asked["variance"], random_state=seed)
     with Bar(Console(stderr=True), n) as bar:
-        drawn, labels = Draw(model, request).rows(bar.advance)
+        drawn, labels = SamplingRun(model, request).rows(bar.advance)
     if isinstance(codec, TokenCodec):
         table = drawn.rename_columns([str(name) for name in codec.names])
         if model.label_place is not None and classes is not None and classes.column is not None:

@@ -40,19 +40,19 @@ def impute(
     import numpy as np
     import pyarrow as pa
 
+    from pointillist.atomic_files import check_apart, check_place
     from pointillist.cli.predictions import labels_in
-    from pointillist.cli.tables import form_of, names_in, of_model, read_for
-    from pointillist.files import check_apart, check_place
-    from pointillist.models.filling import check_statistic, imputed, imputed_numbers
-    from pointillist.models.given_numbers import rows_with_gaps
-    from pointillist.models.headings import forms
+    from pointillist.cli.table_options import form_of, names_in, of_model, read_for
+    from pointillist.files.endings import ending_of
+    from pointillist.files.writing import TableWriter
+    from pointillist.models.file_columns import forms
+    from pointillist.models.number_codec import NumberCodec
+    from pointillist.models.observed_numbers import rows_with_gaps
     from pointillist.models.saving import load_model
-    from pointillist.points import TableWriter
-    from pointillist.points.endings import ending_of
-    from pointillist.points.frames import aligned, mixed_table
-    from pointillist.points.names import free_name
-    from pointillist.points.number_codec import NumberCodec
-    from pointillist.points.token_codec import TokenCodec
+    from pointillist.models.token_codec import TokenCodec
+    from pointillist.queries.imputation import check_statistic, imputed, imputed_numbers
+    from pointillist.tables.frames import aligned, mixed_table
+    from pointillist.tables.names import free_name
 
     check_statistic(statistic, is_alone=draws == 1)
     check_place(out)
@@ -107,7 +107,7 @@ def _labels_of(
     """
     import pyarrow as pa
 
-    from pointillist.models.conditionals import conditional_of
+    from pointillist.queries.conditionals import conditional_of
 
     assert model.classes is not None
     name = model.classes.name_beside(model.codec.names or ())

@@ -29,10 +29,10 @@ def info(
 def _of_model(path: Path) -> dict[str, Any]:
     import jax
 
-    from pointillist.cli.tables import file_names
+    from pointillist.cli.table_options import file_names
     from pointillist.models.hyperparameters import DEFAULTS
     from pointillist.models.saving import load_model
-    from pointillist.points.token_codec import TokenCodec
+    from pointillist.models.token_codec import TokenCodec
 
     model = load_model(path)
     codec, record = model.codec, model.record

@@ -29,7 +29,7 @@ def page(
     """Writes a model as one HTML file that draws rows in a browser, without a server or a network."""
     from rich.console import Console
 
-    from pointillist.files import check_apart
+    from pointillist.atomic_files import check_apart
     from pointillist.foreign_text import terminal_text
     from pointillist.models.saving import load_model
     from pointillist.page import write_page
@@ -50,7 +50,7 @@ def page(
 def _verdict(path: Path) -> "Verdict":
     import json
 
-    from pointillist.files import check_regular
+    from pointillist.atomic_files import check_regular
     from pointillist.page import Verdict
 
     check_regular(path)

@@ -11,8 +11,9 @@ from pointillist.cli.choices import FILES
 from pointillist.cli.locks import exclusive
 
 if TYPE_CHECKING:
+    from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
-    from pointillist.points import CsvForm, MixedTable
+    from pointillist.tables.table import MixedTable
 
 
 @exclusive
@@ -38,11 +39,11 @@ def predict(
     """Predicts a column of a table from the others: the mean of a number, the most probable category."""
     import numpy as np
 
-    from pointillist.cli.tables import form_of, of_model, read_for
-    from pointillist.files import check_apart, check_place
-    from pointillist.models.conditionals import conditional_of
+    from pointillist.atomic_files import check_apart, check_place
+    from pointillist.cli.table_options import form_of, of_model, read_for
     from pointillist.models.saving import load_model
-    from pointillist.points.frames import mixed_table
+    from pointillist.queries.conditionals import conditional_of
+    from pointillist.tables.frames import mixed_table
 
     check_place(out)
     check_apart(out, table)
@@ -77,12 +78,12 @@ def score(
     no_header: Annotated[bool, choices.no_header("TABLE")] = False,
 ) -> None:
     """Writes the log-density of each row of a table, in nats: the least probable rows are outliers."""
-    from pointillist.cli.tables import form_of
-    from pointillist.files import check_apart, check_place
-    from pointillist.models.density import log_density
+    from pointillist.atomic_files import check_apart, check_place
+    from pointillist.cli.table_options import form_of
     from pointillist.models.saving import load_model
-    from pointillist.points.frames import aligned
-    from pointillist.points.token_codec import TokenCodec
+    from pointillist.models.token_codec import TokenCodec
+    from pointillist.queries.density import log_density
+    from pointillist.tables.frames import aligned
 
     check_place(out)
     check_apart(out, table)
@@ -96,11 +97,11 @@ def score(
 
 def _read(model: "RowModel", path: Path, form: "CsvForm") -> Any:
     """The rows of a file as the model takes them: a table of mixed columns, or an array of the model's columns."""
-    from pointillist.cli.tables import of_model, read_for
-    from pointillist.models.given_numbers import rows_with_gaps
-    from pointillist.points.frames import mixed_table
-    from pointillist.points.layout import check_finite
-    from pointillist.points.number_codec import NumberCodec
+    from pointillist.cli.table_options import of_model, read_for
+    from pointillist.models.number_codec import NumberCodec
+    from pointillist.models.observed_numbers import rows_with_gaps
+    from pointillist.tables.array_layout import check_finite
+    from pointillist.tables.frames import mixed_table
 
     table = read_for(model, path, form)
     if not isinstance(model.codec, NumberCodec):
@@ -127,8 +128,8 @@ def labels_in(model: "RowModel", table: "MixedTable", unread: str | None = None)
 
 def column_named(model: "RowModel", text: str) -> Any:
     """Returns the model's name of a column, which need not be text."""
-    from pointillist.cli.tables import file_names
-    from pointillist.points.token_codec import TokenCodec
+    from pointillist.cli.table_options import file_names
+    from pointillist.models.token_codec import TokenCodec
 
     codec = model.codec
     if isinstance(codec, TokenCodec):
@@ -156,7 +157,7 @@ def column_of(model: "RowModel", name: Any, values: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from pointillist.points.token_codec import TokenCodec
+    from pointillist.models.token_codec import TokenCodec
 
     array = pa.array(values.tolist()) if values.dtype == object else pa.array(np.ascontiguousarray(values))
     kind = model.codec.layout.type_of(name) if name is not None and isinstance(model.codec, TokenCodec) else None
@@ -167,7 +168,7 @@ def column_of(model: "RowModel", name: Any, values: Any) -> Any:
 
 
 def _write(out: Path, names: Sequence[str], columns: Sequence[Any]) -> None:
-    from pointillist.points import TableWriter
+    from pointillist.files.writing import TableWriter
 
     with TableWriter(out, names, [column.type for column in columns], len(columns[0])) as writer:
         writer.write(columns)

@@ -111,18 +111,17 @@ def fit(
     """Fits a diffusion model to a table with columns of any kind, and writes a model file."""
     from rich.console import Console
 
-    from pointillist.cli.tables import check_columns, domain_in, form_of, print_types, types_of
+    from pointillist.atomic_files import check_apart, check_place
+    from pointillist.cli.table_options import check_columns, domain_in, form_of, print_types, types_of
     from pointillist.engine.devices import configure
-    from pointillist.files import check_apart, check_place
+    from pointillist.files.reading import read_any
     from pointillist.foreign_text import terminal_text
     from pointillist.memory import give_back
     from pointillist.models.checkpoint import CheckpointError, forget, previous, remove_checkpoint
-    from pointillist.models.fitting import fit as fit_model
-    from pointillist.models.fitting import prepare
     from pointillist.models.hyperparameters import Hyperparameters, check_hyperparameters
     from pointillist.models.saving import load_model, save_model
-    from pointillist.points import read_any
-    from pointillist.points.token_codec import TokenCodec
+    from pointillist.models.token_codec import TokenCodec
+    from pointillist.privacy.private_fits import prepare
     from pointillist.progress import waiting
 
     # First, as the name of a folder may be empty.
@@ -171,8 +170,8 @@ def fit(
         check_columns(table, keep or (), "--keep")
         with waiting(console, f"encoding {data}", is_shown=not quiet):
             task = prepare(asked, table, categorical=chosen, keep=keep or (), checkpoint=None if is_private else kept)
-        if task.private is not None:
-            console.print(terminal_text(task.private.guarantee.line), soft_wrap=True)
+        if task.guarantee is not None:
+            console.print(terminal_text(task.guarantee.line), soft_wrap=True)
         if task.table is not None and isinstance(task.plan.codec, TokenCodec):
             print_types(task.table, task.plan.codec, chosen, console)
         # A large table is not to be held beside its tokens.
@@ -180,7 +179,7 @@ def fit(
         del table
         # Nor what reading it took and freed.
         give_back()
-        model = fit_model(task, None if is_private else kept)
+        model = task.fit(None if is_private else kept)
     except (KeyboardInterrupt, SystemExit):
         if not is_private and kept.exists():
             console.print(f"Stopped. Run {choices.again(is_resumed=resume)} to continue.", highlight=False)
@@ -275,16 +274,17 @@ def sample(
     """Draws new rows from a model, and writes them as they are drawn."""
     from rich.console import Console
 
+    from pointillist.atomic_files import check_apart
     from pointillist.cli.conditions import category_of, where_of
     from pointillist.cli.rewards import reward_of, told
     from pointillist.engine.cluster import check_engine
-    from pointillist.files import check_apart
-    from pointillist.models.drawing import Draw
-    from pointillist.models.headings import forms, headings
+    from pointillist.files.reading import read_table
+    from pointillist.files.writing import TableWriter
+    from pointillist.models.file_columns import forms, headings
     from pointillist.models.request import Request
     from pointillist.models.saving import load_model
-    from pointillist.points import TableWriter, read_table
     from pointillist.progress import Bar
+    from pointillist.queries.sampling import SamplingRun
 
     check_engine(engine, address)
     check_apart(out, model, "the model")
@@ -321,7 +321,7 @@ def sample(
         variance=fitted.asked["variance"],
         random_state=seed,
     )
-    draw = Draw(fitted, request)
+    draw = SamplingRun(fitted, request)
     console = Console(stderr=True)
     failing = nullcontext() if reward is None else told(reward)
     written = TableWriter(out, *headings(fitted), n_rows, forms(fitted))

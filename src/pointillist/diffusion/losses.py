@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pointillist.diffusion.draws import normal, uniform
 from pointillist.diffusion.parameterisations import coefficients, loss_weight, target
+from pointillist.diffusion.random_numbers import normal, uniform
 from pointillist.diffusion.schedules import Schedule, at, at_lambda, lambda_range, time_at
 
 NOISE_LEVELS = ("uniform", "log-normal")

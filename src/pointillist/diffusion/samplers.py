@@ -2,7 +2,7 @@
 
 A sampler of one row exposes its steps; those in the schedule's own times, ancestral sampling and DDIM, also expose each
 step's transition: the mean and standard deviation of x_s given x_t. `draw` takes all steps. Samplers that wrap another
-stop between its steps (`walks`), or draw from its transitions (`steering`).
+stop between its steps (`trajectories`), or draw from its transitions (`steering`).
 """
 
 from abc import abstractmethod
@@ -25,7 +25,7 @@ class Sampler(eqx.Module):
     """A sampler draws rows: one, or several that belong together."""
 
     @property
-    def n_notes(self) -> int:
+    def n_diagnostics(self) -> int:
         """Number of columns beside those of a row, which say how its draw went."""
         return 0
 

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from pointillist.diffusion.conditioning.populations import THRESHOLD, shares, systematic
 from pointillist.diffusion.denoisers import Denoiser, Label
-from pointillist.diffusion.draws import normal
-from pointillist.diffusion.populations import THRESHOLD, shares, systematic
+from pointillist.diffusion.random_numbers import normal
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 
 POTENTIALS = ("difference", "max", "sum")

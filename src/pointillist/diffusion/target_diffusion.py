@@ -16,14 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from pointillist.diffusion.conditioning.twisting import log_interval
 from pointillist.diffusion.losses import HELD_OUT_DRAWS, CleanRows, Objective
-from pointillist.diffusion.mixed_likelihood import FLOW_POINTS, flow_to_prior, noised_mean, number_log_density
-from pointillist.diffusion.mixed_losses import LOG_NORMAL
-from pointillist.diffusion.mixed_networks import NumberNetwork
-from pointillist.diffusion.mixed_sampling import SCHEDULE, NumberDenoiser
 from pointillist.diffusion.solvers import DPMSolver2M
-from pointillist.diffusion.tokens import Tokens
-from pointillist.diffusion.twisting import log_interval
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.diffusion.tokens.mixed_likelihood import FLOW_POINTS, flow_to_prior, noised_mean, number_log_density
+from pointillist.diffusion.tokens.mixed_losses import LOG_NORMAL
+from pointillist.diffusion.tokens.mixed_networks import NumberNetwork
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, NumberDenoiser
 
 FREQUENCIES = 1.0, 2.0
 """Frequencies of the Fourier features of x that every network sees."""

@@ -16,7 +16,7 @@ from pointillist.diffusion.likelihood import hutchinson_probes, log_density, n_t
 from pointillist.diffusion.schedules import LOWEST_LAMBDA
 from pointillist.engine import devices as engine_devices
 from pointillist.engine.compiled import QUICKLY
-from pointillist.engine.keys import Stream, key_of
+from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.sampling import CHUNKS_PER_CALL, ROWS_PER_CHUNK
 
 CLASS_STEPS = 40

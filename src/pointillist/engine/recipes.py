@@ -10,14 +10,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import Bounds, ConditionalNetworkDenoiser, Denoiser, NetworkDenoiser
 from pointillist.diffusion.losses import Objective
-from pointillist.diffusion.mixed_losses import MixedObjective
-from pointillist.diffusion.mixed_networks import MixedNetwork, NumberNetwork
 from pointillist.diffusion.networks import NETWORKS, Network, sinusoidal_embedding
 from pointillist.diffusion.schedules import Schedule
 from pointillist.diffusion.target_diffusion import TargetObjective, target_tokens
-from pointillist.diffusion.token_losses import TokenObjective
-from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.tokens import Tokens
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.mixed_networks import MixedNetwork, NumberNetwork
+from pointillist.diffusion.tokens.token_losses import TokenObjective
+from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pointillist.diffusion.denoisers import Denoiser
-from pointillist.diffusion.mixed_sampling import MixedDenoiser
 from pointillist.diffusion.samplers import Sampler
-from pointillist.diffusion.token_sampling import TokenDenoiser
+from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 from pointillist.engine.cluster import cluster, results
 from pointillist.engine.sampling import rows_per_chunk, stream_rows
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pointillist.diffusion.networks import Dense, ResidualMLP
-from pointillist.diffusion.token_networks import TokenNetwork
+from pointillist.diffusion.tokens.token_networks import TokenNetwork
 
 
 @jax.custom_vjp

@@ -16,13 +16,13 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.denoisers import ConditionalDenoiser, Denoiser
-from pointillist.diffusion.mixed_sampling import MixedDenoiser
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.steering import ConditionalReward, Steered
-from pointillist.diffusion.token_sampling import TokenDenoiser
+from pointillist.diffusion.tokens.mixed_sampling import MixedDenoiser
+from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 from pointillist.engine import devices as engine_devices
 from pointillist.engine import host
-from pointillist.engine.keys import Stream, key_of
+from pointillist.engine.random_streams import Stream, key_of
 
 ROWS_PER_CHUNK = 500
 """Number of network evaluations in parallel: few enough that a chunk's activations stay in a core's cache, and a

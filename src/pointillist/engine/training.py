@@ -31,7 +31,7 @@ from pointillist.engine.epochs import (
     pick,
     train,
 )
-from pointillist.engine.keys import Stream, key_of
+from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, Method, Recipe, Weights
 
 _AXIS = "models"

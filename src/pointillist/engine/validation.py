@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pointillist.diffusion.losses import CleanRows
 from pointillist.diffusion.schedules import Schedule
 from pointillist.engine.compiled import QUICKLY
-from pointillist.engine.keys import Stream, key_of
+from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Weights
 
 FEW = 500

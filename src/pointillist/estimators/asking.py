@@ -5,9 +5,9 @@ from typing import Any, Protocol
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from pointillist.models.drawing import Draw
 from pointillist.models.request import Request
 from pointillist.models.row_model import RowModel
+from pointillist.queries.sampling import SamplingRun
 
 
 class Fitted(Protocol):
@@ -35,7 +35,7 @@ def fitted_model(estimator: Any) -> RowModel:
     return estimator.model_
 
 
-def draw_of(estimator: Any, n_samples: int | None, *, worse: Any = None, **options: Any) -> Draw:
+def draw_of(estimator: Any, n_samples: int | None, *, worse: Any = None, **options: Any) -> SamplingRun:
     """Returns a checked request for rows; see `Diffusion.sample` for the options.
 
     Raises:
@@ -46,4 +46,4 @@ def draw_of(estimator: Any, n_samples: int | None, *, worse: Any = None, **optio
         worse = getattr(worse, "model_", worse)
         if not isinstance(worse, RowModel):
             raise ValueError(f"worse must be a fitted Diffusion, not {worse!r}")
-    return Draw(model, Request(n_samples, worse=worse, variance=estimator.variance, **options))
+    return SamplingRun(model, Request(n_samples, worse=worse, variance=estimator.variance, **options))

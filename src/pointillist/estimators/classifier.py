@@ -13,9 +13,9 @@ from pointillist.diffusion.classification import N_TIMES, posterior
 from pointillist.diffusion.denoisers import ConditionalDenoiser
 from pointillist.engine.mapping import ClassElbos, ClassLogDensities, map_rows
 from pointillist.estimators.estimator import Diffusion
-from pointillist.estimators.reading import checked_rows, take_over
-from pointillist.models.density import numbers_only
+from pointillist.estimators.inputs import checked_rows, take_over
 from pointillist.models.planning import DEFAULT_STEPS, MOST_EPOCHS
+from pointillist.queries.density import numbers_only
 
 
 class DiffusionClassifier(ClassifierMixin, BaseEstimator):

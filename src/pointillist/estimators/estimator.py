@@ -16,25 +16,25 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d
 
 from pointillist.arguments import RandomState, is_whole
+from pointillist.atomic_files import checking
 from pointillist.estimators import plotting
 from pointillist.estimators.asking import draw_of, fitted_model
-from pointillist.estimators.reading import checked_rows
-from pointillist.files import checking
+from pointillist.estimators.inputs import checked_rows
 from pointillist.models.checkpoint import forget
-from pointillist.models.conditional import Conditional
-from pointillist.models.conditionals import conditional_of
 from pointillist.models.container import ModelFileError
-from pointillist.models.density import log_density
-from pointillist.models.filling import check_statistic, imputed, imputed_numbers
-from pointillist.models.fitting import fit, prepare
-from pointillist.models.given_numbers import rows_with_gaps
 from pointillist.models.hyperparameters import Hyperparameters, values_of
+from pointillist.models.number_codec import NumberCodec
+from pointillist.models.observed_numbers import rows_with_gaps
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
-from pointillist.points.frames import aligned, check_room, with_others
-from pointillist.points.number_codec import NumberCodec
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.privacy.private_fits import prepare
 from pointillist.progress import Bar, waiting
+from pointillist.queries.conditional import Conditional
+from pointillist.queries.conditionals import conditional_of
+from pointillist.queries.density import log_density
+from pointillist.queries.imputation import check_statistic, imputed, imputed_numbers
+from pointillist.tables.frames import aligned, check_room, with_others
 
 
 class Diffusion(Hyperparameters, BaseEstimator):
@@ -174,7 +174,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
 
         Args:
             X: Rows, shape (n, d), n at least 2: an array, a data frame of pandas, Polars or PyArrow, or a table from
-                `pointillist.points.read_table`. An array holds numbers or booleans, and may hold NaN; with dtype
+                `pointillist.files.read_table`. An array holds numbers or booleans, and may hold NaN; with dtype
                 object, it may also hold text, dates and None. A frame may have columns of numbers, booleans, text,
                 categories and dates, with missing cells. What the columns hold decides the kind of model: see
                 `process`. Infinite values are refused.
@@ -202,7 +202,7 @@ class Diffusion(Hyperparameters, BaseEstimator):
         with waiting(Console(stderr=True), "encoding X", is_shown=bool(self.verbose)):
             task = prepare(self, X, y, categorical=categorical, checkpoint=path, before=before, read=read)
             task = task.without_table()
-        self._hold(fit(task, path))
+        self._hold(task.fit(path))
         if path is not None:
             forget(path)
         return self

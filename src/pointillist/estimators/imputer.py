@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.arguments import RandomState
 from pointillist.estimators.estimator import Diffusion
-from pointillist.estimators.reading import take_over
-from pointillist.models.filling import check_statistic
-from pointillist.points.headings import Headings, is_frame
+from pointillist.estimators.inputs import take_over
+from pointillist.queries.imputation import check_statistic
+from pointillist.tables.headings import Headings, is_frame
 
 
 class DiffusionImputer(TransformerMixin, BaseEstimator):

@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pointillist.arguments import RandomState, check_unmasked, is_number, is_whole, seed_of
 from pointillist.engine.devices import configure
-from pointillist.estimators.guesses import FEWEST_ROWS, Guesses
-from pointillist.estimators.reading import take_over
-from pointillist.models.predictive import checked_draws, checked_levels
-from pointillist.models.regression import FEW_ROWS, MANY, MANY_ROWS, Fitting, Regression, fit_regression
+from pointillist.estimators.inputs import take_over
+from pointillist.estimators.out_of_fold import FEWEST_ROWS, OutOfFold
+from pointillist.estimators.regression import FEW_ROWS, MANY, MANY_ROWS, Fitting, Regression, fit_regression
+from pointillist.queries.predictive import checked_draws, checked_levels
 
 FEWEST_CALIBRATED = 20
 """Fewest rows from which intervals are calibrated."""
@@ -63,8 +63,8 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         random_state: Seed of `fit`.
 
     Attributes:
-        model_: The fitted model, a `pointillist.models.regression.Regression`.
-        guesses_: The trees, a `pointillist.estimators.guesses.Guesses`; None of fewer rows, or for a single network.
+        model_: The fitted model, a `pointillist.estimators.regression.Regression`.
+        guesses_: The trees, `estimators.out_of_fold.OutOfFold`; None of fewer rows, or for a single network.
         n_features_in_: Number of columns of x.
 
     Example:
@@ -119,7 +119,7 @@ class DiffusionRegressor(RegressorMixin, BaseEstimator):
         y, fitting = np.asarray(target, np.float64), self._fitting(len(rows))
         guesses, guessed = None, np.empty((len(rows), 0))
         if len(rows) >= FEWEST_ROWS and fitting.n_networks > 1:
-            guesses, guessed = Guesses.fit(rows, y, fitting.seed)
+            guesses, guessed = OutOfFold.fit(rows, y, fitting.seed)
         model = fit_regression(np.column_stack([rows, guessed]), y, fitting, guessed.shape[1])
         if guesses is not None and not model.target.sees_guesses.any():
             guesses = guesses.without_trees()

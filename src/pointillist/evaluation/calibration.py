@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pointillist.evaluation.report import Cells, filled, rounded
+from pointillist.evaluation.report import Column, filled, rounded
 from pointillist.metrics import Estimate, crps, interval_coverage, pit
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Calibration:
 
     def table(self) -> Table:
         """Make a table for the terminal."""
-        rows: list[Cells] = [
+        rows: list[Column] = [
             ("CRPS, best 0", rounded(self.crps), rounded(self.marginal_crps)),
             *(
                 (f"in the central {level:.0%}", rounded(share), f"{level:g}")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pointillist.evaluation.evaluation import Evaluation, evaluate_tables
-from pointillist.evaluation.sides import columns_of
+from pointillist.evaluation.inputs import columns_of
 
 
 def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, random_state: int = 0) -> Evaluation:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pointillist.atomic_files import write_whole
+from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.marginals import compare_columns
-from pointillist.evaluation.sides import columns_of
-from pointillist.files import write_whole
 from pointillist.foreign_text import figure_text
 from pointillist.metrics import ColumnDifference
 from pointillist.metrics.mixed_tables import Table, check_tables

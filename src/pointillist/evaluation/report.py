@@ -20,7 +20,7 @@ MAX_COLUMNS = 10
 
 HEADS = ("rows", "real rows", "independent columns")
 
-Cells = tuple[str, ...]
+Column = tuple[str, ...]
 
 
 def print_evaluation(
@@ -73,10 +73,10 @@ def _summary_table(evaluation: Evaluation, names: tuple[str, str] | None) -> Tab
     return table
 
 
-def _score_rows(evaluation: Evaluation) -> list[Cells]:
+def _score_rows(evaluation: Evaluation) -> list[Column]:
     tables = (evaluation.rows, evaluation.real, evaluation.independent)
     n_rows = evaluation.rows.two_sample.n_rows
-    rows: list[Cells] = [
+    rows: list[Column] = [
         (
             f"boosted trees, AUC, {n_rows:,} rows a side",
             *(rounded(table.two_sample.auc) for table in tables),
@@ -124,12 +124,12 @@ def _score_rows(evaluation: Evaluation) -> list[Cells]:
     return rows
 
 
-def _number_rows(numbers: NumberMeasures, *, has_nearness: bool) -> list[Cells]:
+def _number_rows(numbers: NumberMeasures, *, has_nearness: bool) -> list[Column]:
     """Measures of the columns of numbers, beside those of real rows where these are known."""
     nearest, correlations = numbers.nearest, numbers.correlations
     baseline = Estimate(numbers.emd_floor.value, numbers.emd_floor.spread)
     forest = f"  random forest, accuracy, {numbers.forest_rows:,} rows a side"
-    rows: list[Cells] = [
+    rows: list[Column] = [
         (f"{_count(len(numbers.names), 'column')} of numbers:", "", "", "", ""),
         ("  energy distance", rounded(numbers.energy.distance), "0", "", p_text(numbers.energy.p_value)),
         (forest, rounded(numbers.forest), "0.5", "", p_text(numbers.forest_p_value)),
@@ -171,7 +171,7 @@ def _columns_table(evaluation: Evaluation) -> Table:
     shown = evaluation.worst_columns[:MAX_COLUMNS]
     few = f"The {len(shown)} of {len(evaluation.columns):,} columns that differ most"
     title = few if len(evaluation.columns) > len(shown) else "Columns"
-    rows: list[Cells] = []
+    rows: list[Column] = []
     for column in shown:
         statistic = "KS" if column.kind == "continuous" else "TV"
         means = ("", "")
@@ -189,7 +189,7 @@ def _columns_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def filled(title: str, first: str, heads: Cells, rows: list[Cells]) -> Table:
+def filled(title: str, first: str, heads: Column, rows: list[Column]) -> Table:
     """Make a table of rows of text, the first column to the left."""
     from rich import box
     from rich.table import Table

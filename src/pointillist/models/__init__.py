@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 from pointillist.lazy import getter
 
 if TYPE_CHECKING:
-    from pointillist.models.conditional import Conditional
-    from pointillist.models.drawing import Draw
-    from pointillist.models.fitting import fit, prepare
+    from pointillist.models.fitting import prepare
     from pointillist.models.hyperparameters import Hyperparameters
     from pointillist.models.request import Request
     from pointillist.models.row_model import RowModel
@@ -16,12 +14,9 @@ if TYPE_CHECKING:
 __getattr__ = getter(
     __name__,
     {
-        "Conditional": "pointillist.models.conditional",
-        "Draw": "pointillist.models.drawing",
         "Hyperparameters": "pointillist.models.hyperparameters",
         "Request": "pointillist.models.request",
         "RowModel": "pointillist.models.row_model",
-        "fit": "pointillist.models.fitting",
         "load_model": "pointillist.models.saving",
         "prepare": "pointillist.models.fitting",
         "save_model": "pointillist.models.saving",
@@ -29,12 +24,9 @@ __getattr__ = getter(
 )
 
 __all__ = [
-    "Conditional",
-    "Draw",
     "Hyperparameters",
     "Request",
     "RowModel",
-    "fit",
     "load_model",
     "prepare",
     "save_model",

@@ -9,10 +9,10 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.atomic_files import naming
 from pointillist.engine import weights
 from pointillist.engine.epochs import TrainingState
 from pointillist.engine.recipes import Weights
-from pointillist.files import naming
 from pointillist.models.container import ModelFileError, read_description, read_tensors, write_model
 
 

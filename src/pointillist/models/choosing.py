@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import is_missing
-from pointillist.points import Table, blocks, rows_at
-from pointillist.points.calendar_dates import has_dates
-from pointillist.points.headings import Headings, as_array, is_frame
-from pointillist.points.mixed import MixedTable
-from pointillist.points.repeats import has_repeats
-from pointillist.points.spool import SPOOL_ABOVE
+from pointillist.columns.repeats import has_repeats
+from pointillist.tables.calendar_dates import has_dates
+from pointillist.tables.headings import Headings, as_array, is_frame
+from pointillist.tables.number_table import Table
+from pointillist.tables.row_blocks import blocks, rows_at
+from pointillist.tables.spool import SPOOL_ABOVE
+from pointillist.tables.table import MixedTable
 
 _ROWS_FOR_KIND = 20_000
 
@@ -38,7 +39,7 @@ def as_mixed(
     if not is_asked and not is_frame(X) and not isinstance(X, MixedTable) and not _is_mixed_array(X):
         # Without Arrow.
         return None
-    from pointillist.points.frames import table_of
+    from pointillist.tables.frames import table_of
 
     found = table_of(X)
     if found is None or not found[0].names:

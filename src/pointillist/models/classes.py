@@ -9,9 +9,9 @@ from jaxtyping import Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing
-from pointillist.points.labels import LONGEST_LABEL
-from pointillist.points.mixed import Cells
-from pointillist.points.names import free_name
+from pointillist.tables.labels import LONGEST_LABEL
+from pointillist.tables.names import free_name
+from pointillist.tables.table import Column
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Classes:
         """Name of the labels beside columns of some names: that of their own column, or one that is free."""
         return free_name(["label"], names) if self.column is None else self.column[0]
 
-    def labels_in(self, cells: Cells) -> list[Any]:
+    def labels_in(self, cells: Column) -> list[Any]:
         """Returns the labels that a column holds, None where one is missing; unknown ones stay as they are."""
         values = cells.values.tolist()
         if cells.categories is not None:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.diffusion.restricted_sampling import Restriction
-from pointillist.diffusion.tokens import Tokens
-from pointillist.diffusion.twisting import Ranges
-from pointillist.points.allowed import Allowed, allowed
-from pointillist.points.conditions import Condition, Missing, OneOf
-from pointillist.points.token_codec import TokenCodec
+from pointillist.columns.encoder import Allowed
+from pointillist.diffusion.conditioning.restricted_sampling import Restriction
+from pointillist.diffusion.conditioning.twisting import Ranges
+from pointillist.diffusion.tokens.masking import Tokens
+from pointillist.models.token_codec import TokenCodec
+from pointillist.tables.conditions import Condition, Missing, OneOf
 
 POPULATION, KEPT = 250, 50
 """Number of candidates of a draw, and of the rows that are kept of them."""
@@ -67,7 +67,7 @@ def allowed_cells(codec: TokenCodec, conditions: Mapping[Any, Condition]) -> tup
     found = []
     for name, condition in conditions.items():
         code = codec.encoding.code(name)
-        own = allowed(code, codec.layout.type_of(name), condition, codec.layout.order_of(name))
+        own = code.allowed(condition, codec.layout.type_of(name), codec.layout.order_of(name))
         is_whole = len(own.slots) == code.size and (own.low == 0).all() and (own.high == 1).all()
         if not is_whole or (len(own.ranges) and not own.is_whole_score):
             found.append(own)
@@ -110,7 +110,7 @@ def ranges_of(asked: Sequence[tuple[int, Float[np.ndarray, "_ 2"]]]) -> Ranges:
 
 
 @dataclass
-class Tally:
+class Acceptance:
     """What was found of the conditions while rows were drawn.
 
     Populations count by the mass that each of them found. Those that found less than the mean of all so far are taken
@@ -186,29 +186,31 @@ class Tally:
         )
 
 
-def conditioned(stream: Any, drawing: Any, tally: Tally, chunk_rows: int) -> Iterator[Float[np.ndarray, "m width"]]:
+def conditioned(
+    stream: Any, plan: Any, acceptance: Acceptance, chunk_rows: int
+) -> Iterator[Float[np.ndarray, "m width"]]:
     """Yields the rows of a drawing that meet its conditions, until there are as many as are asked for.
 
     Args:
         stream: Function of a drawing and the first row, a multiple of `chunk_rows`, that yields rows with notes.
-        drawing: The drawing.
-        tally: What is found of the conditions.
+        plan: The sampling plan.
+        acceptance: Counts of the candidates that meet the conditions.
         chunk_rows: Number of rows that are computed together.
 
     Raises:
         ValueError: In one line, if too few rows meet them.
     """
-    kept = drawing.sampler.rows_per_draw
-    if drawing.has_own_rows:
-        yield _each(stream, drawing, tally)
+    kept = plan.sampler.rows_per_draw
+    if plan.has_own_rows:
+        yield _each(stream, plan, acceptance)
         return
-    wanted, first = drawing.n_rows, 0
+    wanted, first = plan.n_rows, 0
     while wanted:
         asked = -(-wanted // chunk_rows) * chunk_rows
-        if first + asked > MOST_TRIES * max(drawing.n_rows, chunk_rows):
-            raise tally.error()
-        for part in stream(replace(drawing, n_rows=first + asked), first):
-            rows = tally.accepted(part, kept, wanted)
+        if first + asked > MOST_TRIES * max(plan.n_rows, chunk_rows):
+            raise acceptance.error()
+        for part in stream(replace(plan, n_rows=first + asked), first):
+            rows = acceptance.accepted(part, kept, wanted)
             wanted -= len(rows)
             yield rows
             if not wanted:
@@ -216,19 +218,19 @@ def conditioned(stream: Any, drawing: Any, tally: Tally, chunk_rows: int) -> Ite
         first += asked
 
 
-def _each(stream: Any, drawing: Any, tally: Tally) -> Float[np.ndarray, "n width"]:
+def _each(stream: Any, plan: Any, acceptance: Acceptance) -> Float[np.ndarray, "n width"]:
     """Draws rows of which each has cells of its own: those that meet no condition once more."""
     found: np.ndarray | None = None
     for turn in range(MOST_TRIES):
         # Not of the rows that are missing alone: a row is to depend on its own place.
-        seed = drawing.seed if turn == 0 else int(np.random.SeedSequence([drawing.seed, turn]).generate_state(1)[0])
-        drawn = np.concatenate([*stream(replace(drawing, seed=seed), 0)])
+        seed = plan.seed if turn == 0 else int(np.random.SeedSequence([plan.seed, turn]).generate_state(1)[0])
+        drawn = np.concatenate([*stream(replace(plan, seed=seed), 0)])
         if found is None:
             found = drawn
         else:
             is_lost = found[:, -2] < _LOWEST
             found[is_lost] = drawn[is_lost]
         if not (found[:, -2] < _LOWEST).any():
-            return tally.own(found)
+            return acceptance.own(found)
     assert found is not None
-    raise tally.error(int(np.argmax(found[:, -2] < _LOWEST)))
+    raise acceptance.error(int(np.argmax(found[:, -2] < _LOWEST)))

@@ -9,25 +9,25 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import check_unmasked, is_missing, is_number, is_whole, seed_of
+from pointillist.diffusion.conditioning.observed_sampling import CentredSampler, ObservedSampler
 from pointillist.diffusion.denoisers import Bounds, ConditionalDenoiser, Denoiser
-from pointillist.diffusion.given_sampling import CentredSampler, GivenSampler
 from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInterval
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, SCHEDULES, Schedule, linear
 from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
-from pointillist.engine.keys import HostStream, generator_of
+from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.conditioning import split
-from pointillist.models.given_numbers import column_values, known_of
+from pointillist.models.number_codec import NumberCodec
 from pointillist.models.number_conditions import in_ranges
-from pointillist.models.process import Drawing, Learned, Process
+from pointillist.models.observed_numbers import column_values, known_of
+from pointillist.models.process import Learned, Process, SamplingPlan
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
 from pointillist.models.units import InUnits
-from pointillist.points.layout import check_finite
-from pointillist.points.number_codec import NumberCodec
+from pointillist.tables.array_layout import check_finite
 
 _LABELS_AT_ONCE = 2**20
 
@@ -96,13 +96,13 @@ class GaussianProcess(Process):
         check_drawn(drawn)
 
     def label_indices(
-        self, learned: Learned, drawing: Drawing, drawn: Float[np.ndarray, "m k"], rows: slice
+        self, learned: Learned, plan: SamplingPlan, drawn: Float[np.ndarray, "m k"], rows: slice
     ) -> Int[np.ndarray, " m"]:
         """Returns the classes that the denoiser was shown."""
-        assert drawing.labels is not None
-        return drawing.labels[rows]
+        assert plan.labels is not None
+        return plan.labels[rows]
 
-    def drawing(self, learned: Learned, request: Request) -> Drawing:
+    def plan_sampling(self, learned: Learned, request: Request) -> SamplingPlan:
         """Turns a request into a denoiser, guided or not, and a sampler, steered or not.
 
         Raises:
@@ -145,17 +145,17 @@ class GaussianProcess(Process):
             # What begins at high noise, or adds some, forgets the start.
             sampler = CentredSampler(sampler)
         has_own_rows = any(len(own.values) > 1 for own in cells.values())
-        drawing = Drawing(n_rows, seed, denoiser, sampler, labels, prior, given=cells, has_own_rows=has_own_rows)
+        plan = SamplingPlan(n_rows, seed, denoiser, sampler, labels, prior, given=cells, has_own_rows=has_own_rows)
         if conditions:
-            drawing = in_ranges(drawing, learned.codec, self.schedule, self.sigma_data, conditions, request)
+            plan = in_ranges(plan, learned.codec, self.schedule, self.sigma_data, conditions, request)
         if not cells or not learned.codec.scaling.varies[[learned.codec.place(name) for name in cells]].any():
-            return drawing
-        sampler = drawing.sampler.sampler if isinstance(drawing.sampler, CentredSampler) else drawing.sampler
-        return replace(drawing, sampler=GivenSampler(sampler), prior=known_of(learned.codec, cells))
+            return plan
+        sampler = plan.sampler.sampler if isinstance(plan.sampler, CentredSampler) else plan.sampler
+        return replace(plan, sampler=ObservedSampler(sampler), prior=known_of(learned.codec, cells))
 
     def filling(
         self, learned: Learned, known: Float[np.ndarray, "n k_and_label"], n_draws: int, random_state: Any
-    ) -> Drawing:
+    ) -> SamplingPlan:
         """Returns what draws all numbers of rows but those that are known, `n_draws` times over.
 
         Args:
@@ -173,8 +173,8 @@ class GaussianProcess(Process):
         self.check_asked(learned, "filling cells", has_label=has_label)
         if has_label:
             prior, labels = prior[:, :-1], prior[:, -1].astype(np.int32)
-        sampler = GivenSampler(self.solver)
-        return Drawing(len(prior), seed_of(random_state), _clipped(learned), sampler, labels, prior)
+        sampler = ObservedSampler(self.solver)
+        return SamplingPlan(len(prior), seed_of(random_state), _clipped(learned), sampler, labels, prior)
 
     @property
     def solver(self) -> RowSampler:

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import RandomState, is_number, is_whole
+from pointillist.columns.table_encoder import MISSING
+from pointillist.columns.table_scaling import SCALINGS
 from pointillist.diffusion.losses import NOISE_LEVELS
 from pointillist.diffusion.networks import NETWORKS
 from pointillist.diffusion.parameterisations import PREDICTIONS, WEIGHTINGS
 from pointillist.diffusion.samplers import VARIANCES
 from pointillist.diffusion.schedules import SCHEDULES
 from pointillist.engine.recipes import PRECISIONS, AnyObjective, Method
-from pointillist.points import SCALINGS
-from pointillist.points.encoding import MISSING
 
 LIMITS = {
     "timesteps": 100_000, "width": 65_536, "depth": 1_000, "frequencies": 16, "time_embedding": 65_536,

@@ -10,25 +10,25 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import seed_of
+from pointillist.columns.covariance import principal_axes
+from pointillist.columns.encoder import Allowed
+from pointillist.columns.table_encoder import TableEncoder
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
-from pointillist.diffusion.mixed_networks import MixedNetwork
-from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
-from pointillist.diffusion.restricted_sampling import RestrictedSampler
+from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
-from pointillist.diffusion.token_networks import FactoredNetwork, TokenNetwork
-from pointillist.diffusion.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
-from pointillist.diffusion.tokens import MANY, Tokens
+from pointillist.diffusion.tokens.masking import MANY, Tokens
+from pointillist.diffusion.tokens.mixed_networks import MixedNetwork
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
+from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.diffusion.tokens.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
 from pointillist.engine.recipes import TokenArchitecture, Weights
+from pointillist.models.agreement import agreeing
 from pointillist.models.conditioning import allowed_cells, restriction_of, sizes, split
-from pointillist.models.process import Drawing, Learned, Process
+from pointillist.models.process import Learned, Process, SamplingPlan
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
-from pointillist.points.agreement import agreeing
-from pointillist.points.allowed import Allowed, check_given
-from pointillist.points.covariance import principal_axes
-from pointillist.points.encoding import TableEncoding
-from pointillist.points.mixed import Cells, cells_of
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.tables.table import Column, cells_of
 
 _OF_NUMBERS = ("guidance_interval", "worse", *OF_REWARD, "sampler", "steps", "prior", "deterministic")
 """Parts of a request that only Gaussian diffusion has."""
@@ -55,7 +55,7 @@ class MaskedProcess(Process):
     def of(
         cls,
         parameters: dict[str, Any],
-        encoding: TableEncoding,
+        encoding: TableEncoder,
         covariance: Float[np.ndarray, "c c"] | None = None,
         *,
         has_ranks: bool = False,
@@ -116,12 +116,12 @@ class MaskedProcess(Process):
         check_drawn(drawn)
 
     def label_indices(
-        self, learned: Learned, drawing: Drawing, drawn: Float[np.ndarray, "m width"], rows: slice
+        self, learned: Learned, plan: SamplingPlan, drawn: Float[np.ndarray, "m width"], rows: slice
     ) -> Int[np.ndarray, " m"]:
         """Returns the token of the label column, which counts the classes."""
         return drawn[:, _label_token(learned)].astype(np.int64)
 
-    def drawing(self, learned: Learned, request: Request) -> Drawing:
+    def plan_sampling(self, learned: Learned, request: Request) -> SamplingPlan:
         """Turns a request into a denoiser of tokens, guided or not, and the tokens that are given.
 
         Raises:
@@ -153,20 +153,20 @@ class MaskedProcess(Process):
         n = len(tokens.sizes)
         has_given = bool((np.isfinite(prior[:, n:]) & np.asarray(tokens.has_number(jnp.asarray(prior[:, :n])))).any())
         denoiser = self._denoiser(learned, request, has_given=has_given)
-        drawing = Drawing(n_rows, seed, denoiser, self._sampler, prior=prior, given=given)
-        return self._restricted(drawing, codec, agreeing(codec, given, allowed_cells(codec, conditions)))
+        plan = SamplingPlan(n_rows, seed, denoiser, self._sampler, prior=prior, given=given)
+        return self._restricted(plan, codec, agreeing(codec, given, allowed_cells(codec, conditions)))
 
-    def _restricted(self, drawing: Drawing, codec: TokenCodec, cells: tuple[Allowed, ...]) -> Drawing:
+    def _restricted(self, plan: SamplingPlan, codec: TokenCodec, cells: tuple[Allowed, ...]) -> SamplingPlan:
         """A drawing under conditions."""
         if not cells:
-            return drawing
+            return plan
         tokens = self.architecture.tokens
         restriction = restriction_of(codec, tokens, cells)
-        has_own_rows = drawing.prior is not None and len(drawing.prior) > 1
+        has_own_rows = plan.prior is not None and len(plan.prior) > 1
         population, kept = sizes(len(cells) == 1 and restriction.ranges is None, has_own_rows)
         schedule = SCHEDULE if tokens.with_number else None
         return replace(
-            drawing,
+            plan,
             sampler=RestrictedSampler(population, kept, len(tokens.sizes), restriction, schedule),
             ends={own.name: own.ends for own in cells if np.isfinite([own.ends.low, own.ends.high]).any()},
             conditions=" and ".join(f"{own.name!r} {own.text}" for own in cells),
@@ -215,11 +215,11 @@ class MaskedProcess(Process):
 
     def filling(
         self, learned: Learned, known: Float[np.ndarray, "n width"], n_draws: int, random_state: Any
-    ) -> Drawing:
+    ) -> SamplingPlan:
         """Returns what draws all cells of rows but those that are known, `n_draws` times over; none is missing."""
         prior = np.tile(known, (n_draws, 1))
         denoiser = self.plain(learned, _codec(learned).stands_for_missing, has_given=True)
-        return Drawing(len(prior), seed_of(random_state), denoiser, self._sampler, prior=prior)
+        return SamplingPlan(len(prior), seed_of(random_state), denoiser, self._sampler, prior=prior)
 
 
 def _of_tokens(learned: Learned) -> TokenNetwork:
@@ -239,25 +239,25 @@ def _label_token(learned: Learned) -> int:
     return _codec(learned).encoding.place(learned.classes.column[0])
 
 
-def _cells(learned: Learned, name: Any, values: Sequence[Any]) -> Cells:
+def _cells(learned: Learned, name: Any, values: Sequence[Any]) -> Column:
     """Cells of values that are given for a column."""
     codec = _codec(learned)
     code, kind = codec.encoding.code(name), codec.layout.type_of(name)
     cells = _of_labels(values) if kind is None else cells_of(name, values, kind)
     of_classes = None if learned.classes is None else learned.classes.column
-    if of_classes is not None and name == of_classes[0] and code.categories is None:
+    if of_classes is not None and name == of_classes[0]:
         code.check_known(cells)
-    check_given(code, kind, cells)
+    code.check_range(cells, kind)
     if np.isnan(code.encode(cells)[0]).any():
         raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
     return cells
 
 
-def _of_labels(values: Sequence[Any]) -> Cells:
+def _of_labels(values: Sequence[Any]) -> Column:
     """Cells of labels that have no column in the table."""
     known = tuple(dict.fromkeys(value for value in values if value is not None))
     places = np.array([0 if value is None else known.index(value) for value in values])
-    return Cells(places, np.array([value is None for value in values]), known)
+    return Column(places, np.array([value is None for value in values]), known)
 
 
 def _values(name: Any, value: Any) -> Sequence[Any]:

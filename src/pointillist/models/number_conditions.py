@@ -8,28 +8,28 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.arguments import is_missing, is_number
-from pointillist.diffusion.ranged_sampling import POINTS, RangedSampler
+from pointillist.columns.codec import Span
+from pointillist.diffusion.conditioning.ranged_sampling import POINTS, RangedSampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.models.conditioning import ranges_of, sizes
-from pointillist.models.process import Drawing
+from pointillist.models.number_codec import NumberCodec
+from pointillist.models.process import SamplingPlan
 from pointillist.models.request import OF_REWARD, Request
-from pointillist.points.codec import Span
-from pointillist.points.conditions import Between, Condition, OneOf, Present
-from pointillist.points.number_codec import NumberCodec
+from pointillist.tables.conditions import Between, Condition, OneOf, Present
 
 
 def in_ranges(
-    drawing: Drawing,
+    plan: SamplingPlan,
     codec: NumberCodec,
     schedule: Schedule,
     sigma_data: Float[np.ndarray, " k"],
     conditions: Mapping[Any, Condition],
     request: Request,
-) -> Drawing:
+) -> SamplingPlan:
     """Returns a drawing of rows that meet conditions.
 
     Args:
-        drawing: The drawing without them.
+        plan: The sampling plan without them.
         codec: The codec.
         schedule: The noise schedule.
         sigma_data: Root mean square of each column.
@@ -47,7 +47,7 @@ def in_ranges(
         raise ValueError(f"ranges of numbers are drawn by sampler='dpm-sde', not {request.sampler!r}: leave it out")
     if int(schedule.timesteps) < 2:
         raise ValueError("ranges of numbers need a model of at least 2 timesteps")
-    if drawing.labels is not None and request.labels is None:
+    if plan.labels is not None and request.labels is None:
         raise ValueError("classes are not known before the ranges: give labels (--class)")
     asked: list[tuple[int, Float[np.ndarray, "r 2"]]] = []
     ends: dict[Any, Span] = {}
@@ -59,14 +59,14 @@ def in_ranges(
             asked.append((int(places[place]), _scaled(codec, place, found)))
             ends[name] = Span(float(found.min()), float(found.max()))
     if not asked:
-        return drawing
+        return plan
     # A population has one class.
-    of_classes = drawing.labels is not None and len(np.unique(drawing.labels)) > 1
-    has_own_rows = drawing.has_own_rows or of_classes
+    of_classes = plan.labels is not None and len(np.unique(plan.labels)) > 1
+    has_own_rows = plan.has_own_rows or of_classes
     ranges = replace(ranges_of(asked), scale=np.asarray(sigma_data, np.float32))
     sampler = RangedSampler(*sizes(False, has_own_rows), ranges, schedule, request.steps or POINTS)
     text = " and ".join(f"{name!r} {conditions[name]}" for name in ends)
-    return replace(drawing, sampler=sampler, ends=ends, conditions=text, has_own_rows=has_own_rows)
+    return replace(plan, sampler=sampler, ends=ends, conditions=text, has_own_rows=has_own_rows)
 
 
 def _ranges(codec: NumberCodec, name: Any, place: int, condition: Condition) -> Float[np.ndarray, "r 2"] | None:

@@ -9,14 +9,14 @@ from importlib.metadata import version
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.columns.codec import Codec
 from pointillist.engine import weights
 from pointillist.engine.epochs import TRAINING_VERSION
-from pointillist.engine.keys import HostStream, generator_of
+from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Method, Recipe, Weights
 from pointillist.engine.training import sigma_data_of
 from pointillist.models.process import Process
-from pointillist.points import blocks, rows_at
-from pointillist.points.codec import Codec
+from pointillist.tables.row_blocks import blocks, rows_at
 
 SHARD_VALUES = 2**23
 """Most numbers that an epoch may hold in memory at once; a larger table is trained on in shards."""

@@ -11,31 +11,33 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import seed_of
+from pointillist.columns.covariance import covariance_of, principal_axes
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import fit_encoder
+from pointillist.columns.table_encoder import SMALL, TableEncoder
+from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.losses import Objective
-from pointillist.diffusion.mixed_losses import MixedObjective
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, Schedule, prior_kl
-from pointillist.diffusion.token_losses import TokenObjective
-from pointillist.diffusion.token_sampling import HIDDEN
+from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.token_losses import TokenObjective
+from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.models.classes import Classes, checked_labels
 from pointillist.models.container import description_of
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.hyperparameters import Hyperparameters, deciding, learning, parts_of, training_method
 from pointillist.models.masked import MaskedProcess
+from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan, Stopping, rows_to_hold_out, sigma_data_to_learn
 from pointillist.models.row_model import RowModel
-from pointillist.points import TableScaling, column_range, rows_at
-from pointillist.points.column_code import ColumnCode
-from pointillist.points.covariance import covariance_of, principal_axes
-from pointillist.points.encoding import SMALL, TableEncoding
-from pointillist.points.frame_layout import FrameLayout
-from pointillist.points.headings import Headings
-from pointillist.points.layout import Layout
-from pointillist.points.mixed import Cells, MixedTable
-from pointillist.points.names import free_name
-from pointillist.points.number_codec import NumberCodec
-from pointillist.points.relations import relations
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.rules.relations import relations
+from pointillist.tables.array_layout import Layout
+from pointillist.tables.frame_layout import FrameLayout
+from pointillist.tables.headings import Headings
+from pointillist.tables.names import free_name
+from pointillist.tables.row_blocks import column_range, rows_at
+from pointillist.tables.table import Column, MixedTable
 
 WIDTH, WIDTH_OF_TOKENS, WIDTH_WITH_GAPS = 96, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
@@ -176,15 +178,15 @@ def plan_tokens(
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
     layout = FrameLayout.of(table, kind, headings)
-    encoding = TableEncoding.fit(table, categorical, missing=asked.missing)
+    encoding = TableEncoder.fit(table, categorical, missing=asked.missing)
     columns, label = table.cells, table.label
     if y is not None:
         values, indices, _ = checked_labels(y, len(table))
         own = [name] if isinstance(name := getattr(y, "name", None), str) else []
         label = free_name([*own, "label"], table.names)
-        cells = Cells(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
-        code = ColumnCode.fit(label, cells)
-        encoding = TableEncoding((*encoding.columns, code))
+        cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
+        code = fit_encoder(label, cells)
+        encoding = TableEncoder((*encoding.columns, code))
         columns = (*columns, cells)
     elif label is not None:
         check_label(encoding.code(label))
@@ -247,7 +249,7 @@ def plan_tokens(
     return plan, classes, parameters
 
 
-def _default_steps(process: MaskedProcess, encoding: TableEncoding, *, has_own_width: bool) -> int:
+def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, has_own_width: bool) -> int:
     """The number of training steps if `epochs` is None."""
     if not encoding.with_number:
         return DEFAULT_STEPS
@@ -274,7 +276,7 @@ def _without_gaps(rows: Float[np.ndarray, "n width"], table: MixedTable) -> bool
     return True
 
 
-def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoding) -> Float[np.ndarray, "k k"] | None:
+def _covariance(rows: Float[np.ndarray, "n width"], encoding: TableEncoder) -> Float[np.ndarray, "k k"] | None:
     """The covariance of the numbers beside tokens; None if there are none, or too many."""
     n, k = len(encoding.sizes), len(encoding.with_number)
     if not 0 < k <= MOST_NUMBERS:
@@ -304,7 +306,7 @@ def _stopping(asked: Hyperparameters) -> Stopping | None:
     return Stopping(asked.validation_fraction, asked.n_iter_no_change) if asked.early_stopping else None
 
 
-def check_label(code: ColumnCode) -> None:
+def check_label(code: ColumnEncoder) -> None:
     """Raises a ValueError if a column cannot be the one of labels."""
     if code.has_missing:
         raise ValueError(f"the label column {code.name!r} has missing values: drop such rows, or give them a label")

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.columns.codec import Codec, Ends, Observed
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
 from pointillist.engine.recipes import AnyArchitecture, Weights
 from pointillist.models.classes import Classes
 from pointillist.models.request import Request
-from pointillist.points.codec import Codec, Ends, Given
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SamplingPlan:
     """All that a stream of rows is made of.
 
     Attributes:
@@ -38,7 +38,7 @@ class Drawing:
     sampler: Sampler
     labels: Int[np.ndarray, " n"] | None = None
     prior: Float[np.ndarray, "starts width"] | None = None
-    given: Given = field(default_factory=dict)
+    given: Observed = field(default_factory=dict)
     ends: Ends = field(default_factory=dict)
     conditions: str = ""
     has_own_rows: bool = False
@@ -66,7 +66,7 @@ class Process(ABC):
         """Returns the process and a trained network as a model keeps them."""
 
     @abstractmethod
-    def drawing(self, learned: "Learned", request: Request) -> Drawing:
+    def plan_sampling(self, learned: "Learned", request: Request) -> SamplingPlan:
         """Turns a request into what draws its rows.
 
         Raises:
@@ -79,7 +79,7 @@ class Process(ABC):
 
     @abstractmethod
     def label_indices(
-        self, learned: "Learned", drawing: Drawing, drawn: Float[np.ndarray, "m width"], rows: slice
+        self, learned: "Learned", plan: SamplingPlan, drawn: Float[np.ndarray, "m width"], rows: slice
     ) -> Int[np.ndarray, " m"]:
         """Returns the index of the class of each of some rows that were drawn."""
 

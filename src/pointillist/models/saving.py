@@ -9,27 +9,27 @@ import jax
 import numpy as np
 
 from pointillist.arguments import seed_of
+from pointillist.atomic_files import checking
+from pointillist.columns.codec import Codec
+from pointillist.columns.domain import domain_from_json, domain_to_json
+from pointillist.columns.table_encoder import TableEncoder
 from pointillist.engine import weights
 from pointillist.engine.devices import configure
 from pointillist.engine.recipes import AnyArchitecture
-from pointillist.files import checking
 from pointillist.models.classes import Classes
 from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
 from pointillist.models.gaussian import GaussianProcess, architecture_of, noise_schedule
 from pointillist.models.guarantee import Guarantee
 from pointillist.models.hyperparameters import DECIDING, DEFAULTS, Hyperparameters, check_hyperparameters
 from pointillist.models.masked import MaskedProcess
+from pointillist.models.number_codec import NumberCodec
 from pointillist.models.process import Process
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.summary import Summary
-from pointillist.points import LONGEST_LABEL
-from pointillist.points.codec import Codec
-from pointillist.points.domain import domain_from_json, domain_to_json
-from pointillist.points.encoding import TableEncoding
-from pointillist.points.layout import Layout
-from pointillist.points.names import name_from_json, name_to_json
-from pointillist.points.number_codec import NumberCodec
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.tables.array_layout import Layout
+from pointillist.tables.labels import LONGEST_LABEL
+from pointillist.tables.names import name_from_json, name_to_json
 
 _NETWORK = "network."
 _VALUES = np.dtype("f8")
@@ -184,14 +184,14 @@ def _of_numbers(
 def _of_tokens(
     facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
 ) -> _Claim:
-    lengths = TableEncoding.lengths_of(facts["encoding"])
+    length = TableEncoder.array_length(facts["encoding"])
     codec = TokenCodec.from_facts(facts, None)
     n_classes = 0 if column is None else codec.encoding.code(column[0]).n_values
     if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):
         raise ValueError("it has more columns than its layout")
     has_gaps, is_private = codec.missing == "unknown", facts["privacy"] is not None
     process = MaskedProcess.of(trained_with, codec.encoding, has_gaps=has_gaps, is_private=is_private)
-    shapes: dict[str, Shape] = {name: ((n,), _VALUES) for name, n in lengths.items()}
+    shapes: dict[str, Shape] = {"columns": ((length,), _VALUES)}
     spread = _spread_of(process)
     shapes |= {name: (array.shape, _SINGLE) for name, array in spread.items()}
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.points import rows_at
-from pointillist.points.encoding import TableEncoding
-from pointillist.points.mixed import MixedTable
-from pointillist.points.pair_counts import MOST_COLUMNS, MOST_ROWS, PairCounts
+from pointillist.columns.pair_counts import MOST_COLUMNS, MOST_ROWS, PairCounts
+from pointillist.columns.table_encoder import TableEncoder
+from pointillist.tables.row_blocks import rows_at
+from pointillist.tables.table import MixedTable
 
 Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
 """Shapes and types of tensors, by name."""
@@ -43,7 +43,7 @@ class Summary:
         return cls(PairCounts.of([*columns, *classes], [False] * len(columns) + [True] * len(classes)))
 
     @classmethod
-    def of_table(cls, rows: Float[np.ndarray, "n width"], table: MixedTable, encoding: TableEncoding) -> "Summary":
+    def of_table(cls, rows: Float[np.ndarray, "n width"], table: MixedTable, encoding: TableEncoder) -> "Summary":
         """Counts rows of tokens.
 
         Args:

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pointillist.diffusion.mixed_sampling import SCHEDULE, MixedDenoiser
-from pointillist.diffusion.number_error import NumberError
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser
+from pointillist.diffusion.tokens.number_error import NumberError
 from pointillist.engine.mapping import map_rows
 from pointillist.engine.validation import FEW
 from pointillist.models.masked import MaskedProcess

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pointillist.points import AffineScaling, QuantileScaling, Scaling, TableScaling
+from pointillist.columns.scaling import AffineScaling, QuantileScaling, Scaling
+from pointillist.columns.table_scaling import TableScaling
 
 Values = np.ndarray | Array
 

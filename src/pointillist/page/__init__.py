@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from pointillist.files import check_place, write_whole
+from pointillist.atomic_files import check_place, write_whole
+from pointillist.columns.pair_counts import MOST_ROWS
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.row_model import RowModel
 from pointillist.page.mixed import mixed_content
 from pointillist.page.numbers import number_content
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel
 from pointillist.page.weights import deflated, planes
-from pointillist.points.pair_counts import MOST_ROWS
 
 WORKER = (
     *ENGINE,

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
+from pointillist.columns.scaling import AffineScaling, QuantileScaling
+from pointillist.diffusion.conditioning.ranged_sampling import POINTS
 from pointillist.diffusion.networks import Network
-from pointillist.diffusion.ranged_sampling import POINTS
 from pointillist.diffusion.solvers import DPM_POINTS
 from pointillist.models.conditioning import KEPT, MOST_TRIES, POPULATION, SMALLEST_MASS
+from pointillist.models.file_columns import headings
 from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.headings import headings
+from pointillist.models.number_codec import NumberCodec
 from pointillist.models.row_model import RowModel
 from pointillist.page.network import network_content, page_tensors
-from pointillist.points.number_codec import NumberCodec
-from pointillist.points.scaling import AffineScaling, QuantileScaling
 
 CHUNK = 512
 """Rows that a worker draws at once."""

@@ -42,7 +42,7 @@ def kernel() -> str:
 
 
 def environment(package: str) -> Environment:
-    """Makes templates of a package's folder `assets`, which escape all text; `code` reads this room's."""
+    """Makes templates of a package's folder `assets`, which escape all text; `code` reads this package's."""
     made = Environment(
         loader=PackageLoader(package, "assets"),
         autoescape=True,

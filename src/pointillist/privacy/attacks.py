@@ -12,9 +12,9 @@ from pointillist.metrics import Estimate
 from pointillist.metrics.mixed_tables import Table as Columns
 from pointillist.models.row_model import RowModel
 from pointillist.privacy.distances import Space, squared_to_nearest
+from pointillist.privacy.inputs import Side
 from pointillist.privacy.losses import row_losses
 from pointillist.privacy.rates import Rate, area, epsilon_bound, rate_at
-from pointillist.privacy.sides import Side
 
 FALSE_POSITIVES = (0.01, 0.1)
 """Shares of false positives at which an attack's true positives are given."""

@@ -18,8 +18,8 @@ from pointillist.metrics import Copies, copies
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model
 from pointillist.privacy.attacks import ATTACKS, Attack, Knowledge, attacked
-from pointillist.privacy.sides import Side, drawn_columns, side_of
-from pointillist.privacy.tables import count_strangers
+from pointillist.privacy.inputs import Side, drawn_columns, side_of
+from pointillist.privacy.members import count_strangers
 
 MIN_ROWS = 30
 """Fewest members, and fewest non-members."""

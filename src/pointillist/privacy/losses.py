@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pointillist.diffusion.losses import CleanRows, Objective
-from pointillist.diffusion.mixed_losses import MixedObjective
-from pointillist.diffusion.token_losses import TokenObjective
-from pointillist.engine.keys import Stream, key_of
+from pointillist.diffusion.tokens.mixed_losses import MixedObjective
+from pointillist.diffusion.tokens.token_losses import TokenObjective
+from pointillist.engine.random_streams import Stream, key_of
 from pointillist.engine.recipes import AnyArchitecture, AnyObjective
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.row_model import RowModel
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
 
 DRAWS = 64
 """Number of draws of noise, or of hidden cells, over which the loss of a row is averaged."""

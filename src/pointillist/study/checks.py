@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from pointillist.datasets.pointsets import POINTSETS
 from pointillist.diffusion.solvers import SOLVERS
-from pointillist.points import POINTSETS
 from pointillist.study.grid import Dataset
 from pointillist.study.scorer import held_out
 from pointillist.study.settings import STEERED, Settings

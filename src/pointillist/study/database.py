@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pointillist.files import check_regular, checking, naming, whole_file, write_whole
+from pointillist.atomic_files import check_regular, checking, naming, whole_file, write_whole
 
 
 class StoreError(ValueError):

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.columns.scaling import AffineScaling
+from pointillist.datasets.pointsets import POINTSETS, load_pointset
 from pointillist.diffusion.schedules import LOWEST_LAMBDA
-from pointillist.points import POINTSETS, AffineScaling, load_pointset, read_table
+from pointillist.files.reading import read_table
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, Spec
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointillist.datasets.pointsets import POINTSETS, true_class_probabilities, true_log_density
 from pointillist.metrics import (
     METRICS,
     Estimate,
@@ -18,7 +19,6 @@ from pointillist.metrics import (
     log_loss,
     spread,
 )
-from pointillist.points import POINTSETS, true_class_probabilities, true_log_density
 from pointillist.study.grid import Cell, Dataset, random_seed
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.scorer import Scorer, held_out

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pointillist.files import check_inside
+from pointillist.atomic_files import check_inside
 from pointillist.foreign_text import terminal_text
 from pointillist.study.figures import write_figures
 from pointillist.study.page import write_page
+from pointillist.study.result_tables import agreement_lines, notes, terminal, write_csv, write_tables
 from pointillist.study.results import Results
 from pointillist.study.store import Store
-from pointillist.study.tables import agreement_lines, notes, terminal, write_csv, write_tables
 
 STORE = "study.db"
 """Name of the store in a study's folder."""

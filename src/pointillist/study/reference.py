@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from pointillist.files import check_regular, naming
+from pointillist.atomic_files import check_regular, naming
 from pointillist.study.settings import TEXT
 
 METRIC_NAMES = {"EMD": "emd", "NLL": "report_nll"}

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pointillist.atomic_files import checking
 from pointillist.diffusion.schedules import prior_kl
-from pointillist.files import checking
 from pointillist.metrics.c2st import MOST_ROWS
 from pointillist.study.checks import check_kinds
 from pointillist.study.comparisons import (

@@ -16,7 +16,6 @@ from rich.console import Console
 from pointillist.engine.devices import configure
 from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study.checks import check_data
-from pointillist.study.drawing import class_probabilities_of, log_density_of, rows_of
 from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, study_cells
 from pointillist.study.measuring import (
     floor_names,
@@ -31,6 +30,7 @@ from pointillist.study.measuring import (
 )
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.results import protocol
+from pointillist.study.sampling import class_probabilities_of, log_density_of, rows_of
 from pointillist.study.scorer import Scorer
 from pointillist.study.settings import Settings
 from pointillist.study.shared import Shared

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from pointillist.datasets.pointsets import load_pointset
 from pointillist.diffusion.denoisers import Label
-from pointillist.points import load_pointset
 from pointillist.study.grid import HELD_OUT_SEED, Dataset, has_fresh_rows
 
 if TYPE_CHECKING:

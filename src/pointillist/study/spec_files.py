@@ -11,9 +11,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pointillist.files import check_regular
+from pointillist.atomic_files import check_regular
+from pointillist.datasets.pointsets import POINTSETS
+from pointillist.files.endings import READABLE
 from pointillist.foreign_text import printable
-from pointillist.points import POINTSETS, READABLE
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.reference import ReferenceValue, read_reference, read_text
 from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings, is_list_of_values, label

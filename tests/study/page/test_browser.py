@@ -7,7 +7,7 @@ import made_up
 import pytest
 
 from browsers import IN_BOTH, IN_CHROMIUM
-from pointillist.study.tables import write_csv
+from pointillist.study.result_tables import write_csv
 
 STEPS = "#steps"
 

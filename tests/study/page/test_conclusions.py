@@ -12,8 +12,8 @@ from pointillist.study.page.content import page_content
 from pointillist.study.page.finding import finding
 from pointillist.study.page.glance import glance
 from pointillist.study.page.words import listing, on_sets, settings
+from pointillist.study.result_tables import notes
 from pointillist.study.spec import Column
-from pointillist.study.tables import notes
 
 MOONS = replace(STEPS, datasets=("moons",))
 BOTH = replace(STEPS, datasets=("moons", "space"))

@@ -21,10 +21,10 @@ from pointillist.study.page.glance import glance
 from pointillist.study.page.rows import MAX_ROWS, evenly, pictures
 from pointillist.study.page.table import MOST_STEPS, page_table
 from pointillist.study.page.views import live_name, view_name
+from pointillist.study.result_tables import write_csv
 from pointillist.study.results import Results
 from pointillist.study.spec import Column
 from pointillist.study.store import Measure
-from pointillist.study.tables import write_csv
 
 PAGE = files("pointillist.study.page")
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from pointillist.arguments import RandomState, is_number, is_whole
+from pointillist.atomic_files import check_place, write_whole
 from pointillist.estimators.asking import Fitted
 from pointillist.estimators.plotting.dots import Groups, add_legend, bins, draw_dots, draw_histogram
 from pointillist.estimators.plotting.rows import holds_integers, requested
 from pointillist.estimators.plotting.views import View, name_axes
-from pointillist.files import check_place, write_whole
-from pointillist.models.drawing import Walks
+from pointillist.queries.sampling import Trajectories
 
 N_SAMPLES = 2000
 """Number of rows by default."""
@@ -85,7 +85,7 @@ def animate(  # noqa: D417
     options |= {"labels": labels, "sampler": sampler, "steps": steps, "random_state": random_state}
     draw = requested(model, n_samples, N_SAMPLES, **options)
     check_place(path)
-    walks = draw.walks(frames)
+    walks = draw.trajectories(frames)
     writer: Any = animation.writers[program]
     # Writers know a format by the end of a name, which a file under a temporary name beside the other has not.
     with TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ def animate(  # noqa: D417
     return path
 
 
-def _write(model: Fitted, walks: Walks, writer: Any, path: Path, *, still: int) -> None:
+def _write(model: Fitted, walks: Trajectories, writer: Any, path: Path, *, still: int) -> None:
     """Writes all frames, and repeats the last one `still` times."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

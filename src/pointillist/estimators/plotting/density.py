@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pointillist.arguments import is_whole
+from pointillist.columns.table_scaling import TableScaling
 from pointillist.estimators.asking import Fitted, fitted_model
+from pointillist.estimators.inputs import checked_rows
 from pointillist.estimators.plotting.views import axes_or_new, check_axes, column_names, name_axes
-from pointillist.estimators.reading import checked_rows
-from pointillist.models.density import log_density, numbers_only
-from pointillist.points import TableScaling
+from pointillist.queries.density import log_density, numbers_only
 
 MARGIN = 0.05
 """Margin on each side of the training rows, as a share of their range, if no range is given."""

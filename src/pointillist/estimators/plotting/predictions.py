@@ -11,12 +11,12 @@ from pointillist.arguments import is_number
 from pointillist.estimators.asking import Fitted, fitted_model
 from pointillist.estimators.plotting.views import axes_or_new, check_axes
 from pointillist.foreign_text import figure_text
-from pointillist.models.conditionals import conditional_of
-from pointillist.models.given_numbers import rows_with_gaps
+from pointillist.models.number_codec import NumberCodec
+from pointillist.models.observed_numbers import rows_with_gaps
 from pointillist.models.row_model import RowModel
-from pointillist.points.frames import aligned
-from pointillist.points.number_codec import NumberCodec
-from pointillist.points.token_codec import TokenCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.queries.conditionals import conditional_of
+from pointillist.tables.frames import aligned
 
 
 def plot_predictions(  # noqa: D417

@@ -7,11 +7,11 @@ from jaxtyping import Float
 
 from pointillist.arguments import RandomState, is_whole
 from pointillist.estimators.asking import Fitted, draw_of, fitted_model
+from pointillist.estimators.inputs import checked_rows
 from pointillist.estimators.plotting.dots import DATA, Groups, add_legend, bins, draw_dots, draw_histogram
 from pointillist.estimators.plotting.views import View, axes_or_new, check_axes, name_axes
-from pointillist.estimators.reading import checked_rows
-from pointillist.models.density import numbers_only
-from pointillist.models.drawing import Draw
+from pointillist.queries.density import numbers_only
+from pointillist.queries.sampling import SamplingRun
 
 N_SAMPLES = 2000
 """Most rows that are drawn by default."""
@@ -79,7 +79,7 @@ def plot(  # noqa: D417
     return ax
 
 
-def requested(model: Fitted, n_samples: int | None, default: int, **options: Any) -> Draw:
+def requested(model: Fitted, n_samples: int | None, default: int, **options: Any) -> SamplingRun:
     """Returns a request for the rows that a picture shows, with their labels if there are classes.
 
     Args:

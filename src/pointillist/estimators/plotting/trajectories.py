@@ -59,7 +59,7 @@ def plot_trajectory(  # noqa: D417
     is_3d = model.n_features_in_ == 3
     check_axes(ax, is_3d=is_3d)
     options |= {"labels": labels, "sampler": sampler, "steps": steps, "random_state": random_state}
-    walks = requested(model, n_samples, N_SAMPLES, **options).walks(MOST_TIMES)
+    walks = requested(model, n_samples, N_SAMPLES, **options).trajectories(MOST_TIMES)
     view = View.of(model, walks.points[-1], "the rows")
     shown, names = view(walks.points), view.labels
     if view.dimensions == 1:

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pointillist.files import write_whole
+from pointillist.atomic_files import write_whole
 from pointillist.study.figures.curves import losses_figure, metrics_figure
 from pointillist.study.figures.panels import DPI
 from pointillist.study.figures.rows import rows_figure

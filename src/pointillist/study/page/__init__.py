@@ -5,7 +5,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from pointillist.files import write_whole
+from pointillist.atomic_files import write_whole
 from pointillist.page.parts import ENGINE, SECURITY, as_json, code, environment, kernel, text_of
 from pointillist.study.page.content import page_content
 from pointillist.study.page.live import live_content, training_schedule
@@ -85,5 +85,5 @@ def _vendored(name: str) -> Markup:
 
 
 def _code(name: str) -> Markup:
-    """Reads a script or a style of this room."""
+    """Reads a script or a style of this package."""
     return code(name, __package__)

@@ -8,9 +8,9 @@ import numpy as np
 from pointillist.study.figures.curves import HALF_LENGTH
 from pointillist.study.page.views import column_head, n_steps
 from pointillist.study.quantities import QUANTITIES
+from pointillist.study.result_tables import floor_text, value_text
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
-from pointillist.study.tables import floor_text, value_text
 
 MAX_EPOCHS = 200
 """Most points of a curve of losses."""

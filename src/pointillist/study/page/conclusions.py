@@ -8,9 +8,9 @@ import numpy as np
 from pointillist.study.agreement import LIMIT, Comparison, agreements, comparisons
 from pointillist.study.page.words import count, listing, on_sets, settings
 from pointillist.study.quantities import QUANTITIES
+from pointillist.study.result_tables import UNRANKED, value_text
 from pointillist.study.results import KL_LIMIT, Results, Row
 from pointillist.study.spec import Section, short_name
-from pointillist.study.tables import UNRANKED, value_text
 
 
 @dataclass(frozen=True)

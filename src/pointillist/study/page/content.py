@@ -17,9 +17,9 @@ from pointillist.study.page.rows import draw_keys, pictures
 from pointillist.study.page.table import Table, page_table
 from pointillist.study.page.views import view_name
 from pointillist.study.page.words import count
+from pointillist.study.result_tables import agreement_lines, csv_text, notes
 from pointillist.study.results import Results
 from pointillist.study.spec import Section, short_name
-from pointillist.study.tables import agreement_lines, csv_text, notes
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from pointillist.study.page.conclusions import leader, present
 from pointillist.study.page.views import view_name
 from pointillist.study.page.words import settings
 from pointillist.study.quantities import QUANTITIES
+from pointillist.study.result_tables import floor_text, value_text
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section
-from pointillist.study.tables import floor_text, value_text
 
 
 @dataclass(frozen=True)

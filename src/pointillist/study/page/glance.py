@@ -7,9 +7,9 @@ from pointillist.study.page.table import BANDS, standing
 from pointillist.study.page.views import view_name
 from pointillist.study.page.words import settings
 from pointillist.study.quantities import QUANTITIES
+from pointillist.study.result_tables import value_text
 from pointillist.study.results import Results, Row
 from pointillist.study.spec import Section, short_name
-from pointillist.study.tables import value_text
 
 _MOST_NAMED = 4
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.schedules import cosine
 from pointillist.engine.training import sigma_data_of
 from pointillist.page.network import network_content
 from pointillist.page.parts import packed
-from pointillist.points import AffineScaling
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.page.views import live_name

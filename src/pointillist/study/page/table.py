@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from pointillist.study.page.views import column_head, live_name, n_steps
+from pointillist.study.result_tables import Entry, Line, table_lines
 from pointillist.study.results import Results, Row
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Section, short_name
-from pointillist.study.tables import Entry, Line, table_lines
 
 BANDS = {"floor": "no test finds it worse than the floor", "near": "under 5", "off": "5 to 20", "far": "over 20"}
 """Classes of cells by their distance from the floor in standard errors, with the legend's text for them."""

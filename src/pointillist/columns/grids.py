@@ -1,0 +1,191 @@
+"""Grids of columns of numbers: the values that a column can take, and ends that no new value passes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from pointillist.columns.repeats import are_few, are_spikes
+from pointillist.tables.calendar_dates import dates_after, dates_before, nearest_dates
+from pointillist.tables.row_blocks import blocks, rows_at
+
+MAX_DECIMALS = 8
+"""Most digits after the point of a column with a grid."""
+
+BY_CHANCE = 0.01
+"""Largest probability with which random numbers would look as if they had a grid or a spike."""
+
+NEAR_0 = 0.1
+"""A column is not negative if its lowest value lies between 0 and this fraction of its range."""
+
+_SOME_ROWS = 300
+_KINDS = (np.float64, np.float32, np.float16)
+
+Grids = tuple[Int[np.ndarray, " d"], Int[np.ndarray, " d"]]
+"""Decimals of each column, and its step in units of the last decimal."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that a column of numbers can take.
+
+    Attributes:
+        decimals: Most digits after the point of any value; None if a value has more than `MAX_DECIMALS`.
+        step: Unit of which the distances of all dates from the first are multiples, such as a day; 0 for other columns.
+        first: The first date.
+        is_calendar: Whether integers are dates such as 20240320, so that 20240380 is not a possible value.
+    """
+
+    decimals: int | None = None
+    step: int = 0
+    first: int = 0
+    is_calendar: bool = False
+
+    @property
+    def unit(self) -> float:
+        """Distance of which all differences between values are multiples; 0 if there is none."""
+        return float(self.step) if self.step else 0.0 if self.decimals is None else 10.0**-self.decimals
+
+    def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Rounds numbers to the digits of the grid, or dates to its step."""
+        if self.is_calendar:
+            return nearest_dates(values)
+        if self.step:
+            return self.first + self.step * np.round((values - self.first) / self.step)
+        return values if self.decimals is None else np.round(values, self.decimals)
+
+    def cell(self, values: Float[np.ndarray, "*n"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
+        """Returns the lowest and the highest numbers that are rounded to values on the grid."""
+        if self.is_calendar:
+            return (dates_before(values - 1) + values) / 2, (values + dates_after(values + 1)) / 2
+        return values - self.unit / 2, values + self.unit / 2
+
+    def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
+        """Returns the nearest numbers on the grid that are not below bounds, or (-1) not above."""
+        if self.is_calendar:
+            return dates_after(bounds) if sign > 0 else dates_before(bounds)
+        nearest = self.rounded(bounds)
+        return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(nearest + sign * self.unit))
+
+    def to_json(self) -> list[Any]:
+        """Decimals, step, first date, and whether integers are dates, as JSON values."""
+        return [self.decimals, self.step, self.first, self.is_calendar]
+
+    @classmethod
+    def from_json(cls, name: Any, content: list[Any]) -> "Grid":
+        """Rebuilds what `to_json` returned.
+
+        Raises:
+            ValueError: If there is no such grid; the message names the column.
+        """
+        decimals, step, first, is_calendar = content
+        are_steps = type(step) is int and type(first) is int and 0 <= step <= 2**53 >= abs(first)
+        are_decimals = decimals is None or (type(decimals) is int and 0 <= decimals <= MAX_DECIMALS)
+        if not are_steps or not are_decimals:
+            raise ValueError(f"steps of {name!r} are not numbers")
+        return cls(decimals, step, first, is_calendar is True)
+
+
+def decimals_of(values: np.ndarray, error: float | np.ndarray = 0.0, least: int = 0) -> int | None:
+    """Returns the number of digits after the point that all values need; None if it exceeds `MAX_DECIMALS`.
+
+    Args:
+        values: The values.
+        error: Largest distance of a value from its rounded value: one number, or one per value.
+        least: Fewest digits that are returned.
+    """
+    found = range(least, MAX_DECIMALS + 1)
+    return next((k for k in found if (np.abs(np.round(values, k) - values) <= error).all()), None)
+
+
+def find_grids(
+    rows: Float[np.ndarray, "n d"],
+    low: Float[np.ndarray, " d"],
+    high: Float[np.ndarray, " d"],
+    is_whole: Bool[np.ndarray, " d"],
+) -> Grids:
+    """Finds the grid of each column: the decimals of its values, and the step that divides all their differences.
+
+    A column has no grid, and its step is 0, if a value has more than `MAX_DECIMALS` decimals, or if random numbers of
+    its type would have so few decimals with a probability above `BY_CHANCE`. A step above one unit of the last decimal
+    counts if the column is discrete, or if random numbers with these decimals would have the step with a probability of
+    at most `BY_CHANCE`.
+
+    Args:
+        rows: Rows, shape (n, d), finite.
+        low: Lowest value of each column.
+        high: Highest value of each column.
+        is_whole: Which columns hold integers, whose step is at least 1.
+    """
+    some = rows_at(rows, np.linspace(0, len(rows) - 1, min(len(rows), _SOME_ROWS)).astype(np.int64))
+    kinds = [next((kind for kind in _KINDS if _decimals(column, kind, 0) is not None), None) for column in some.T]
+    values = [np.unique(column) for column in some.T]
+    decimals = [None if kind is None else 0 for kind in kinds]
+    for block in blocks(rows):
+        for j, (kind, least) in enumerate(zip(kinds, decimals, strict=True)):
+            if kind is not None and least is not None:
+                decimals[j] = _decimals(block[:, j], kind, least)
+    for j, (kind, found) in enumerate(zip(kinds, decimals, strict=True)):
+        if kind is not None and found is not None and not is_whole[j]:
+            error = float(np.spacing(max(abs(low[j]), abs(high[j])).astype(kind)))
+            if min(1.0, 2 * error * 10.0**found) ** len(values[j]) > BY_CHANCE:
+                decimals[j] = None
+    steps = np.zeros(len(low), np.int64)
+    for block in blocks(rows):
+        for j, found in enumerate(decimals):
+            if found is not None:
+                units = np.round((block[:, j] - low[j]) * 10.0**found).astype(np.int64)
+                steps[j] = np.gcd(steps[j], np.gcd.reduce(units))
+    is_shared = [
+        are_few(own, len(some)) or max(1.0, float(step)) ** (2 - len(own)) <= BY_CHANCE
+        for own, step in zip(values, steps, strict=True)
+    ]
+    steps = np.maximum(np.where(is_shared, steps, np.minimum(steps, 1)), is_whole)
+    return np.array([found or 0 for found in decimals]), steps
+
+
+def common_grids(
+    first: Grids, second: Grids, distance: Float[np.ndarray, " d"], is_whole: Bool[np.ndarray, " d"]
+) -> Grids:
+    """Returns, for each column, the coarsest grid that contains two given grids.
+
+    Args:
+        first: Grids, one for each column.
+        second: The other grids; if one of the two is missing, there is no common grid.
+        distance: Distance of a value on the second grid from one on the first.
+        is_whole: Which columns hold integers, whose step is at least 1.
+    """
+    decimals = np.maximum(first[0], second[0])
+    of_first, of_second = (steps * 10 ** (decimals - own) for own, steps in (first, second))
+    has_grid = (first[1] > 0) & (second[1] > 0) & ((decimals == 0) | ~is_whole)
+    apart = np.round(np.where(has_grid, distance, 0) * 10.0**decimals).astype(np.int64)
+    steps = np.gcd(np.gcd(of_first, of_second), apart)
+    return np.where(has_grid, decimals, 0), np.where(has_grid, steps, is_whole)
+
+
+def find_ends(
+    rows: Float[np.ndarray, "n d"], low: Float[np.ndarray, " d"], high: Float[np.ndarray, " d"]
+) -> Bool[np.ndarray, "2 d"]:
+    """Finds the columns whose lowest, and those whose highest, value is an end that new values do not pass.
+
+    A value is an end if many rows share it, or if it is near 0 and no value lies beyond 0.
+
+    Args:
+        rows: Rows, shape (n, d), finite.
+        low: Lowest value of each column.
+        high: Highest value of each column.
+    """
+    counts = np.zeros((2, len(low)), np.int64)
+    for block in blocks(rows):
+        counts += [(block == low).sum(axis=0), (block == high).sum(axis=0)]
+    ends = np.stack([low, -high]) / 2
+    return are_spikes(counts, len(rows)) | ((ends >= 0) & (ends < NEAR_0 * (high / 2 - low / 2)))
+
+
+def _decimals(column: Float[np.ndarray, " n"], kind: type[np.floating], least: int) -> int | None:
+    """Returns the decimals of numbers, up to the rounding of a type; None if too many, or not of this type."""
+    sizes = np.abs(column)
+    with np.errstate(over="ignore"):
+        held = sizes.astype(kind)
+    return decimals_of(column, np.spacing(held), least) if (held == sizes).all() else None

@@ -1,0 +1,247 @@
+"""Encodes tables of any columns as rows of tokens and numbers, and decodes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.columns.dependence import explained
+from pointillist.columns.discrete_number import DiscreteEncoder
+from pointillist.columns.encoder import ColumnEncoder, array_lengths
+from pointillist.columns.kinds import (
+    EXPLAINED,
+    FEW_TOKENS,
+    UNEXPLAINED,
+    encoder_from_json,
+    fit_encoder,
+    kind_of_content,
+)
+from pointillist.columns.repeats import are_few
+from pointillist.tables.keys import hardly_repeat, stray_words, too_many
+from pointillist.tables.names import check_names
+from pointillist.tables.table import Column, MixedTable
+
+MISSING = ("value", "unknown")
+"""What a missing cell is: one more value of its column, or a value that nobody knows."""
+
+MOST_COMPARED = 512
+"""Most columns of a table in which each is compared with all others."""
+
+SMALL = 2000
+"""Most rows of a small table."""
+
+
+@dataclass(frozen=True, eq=False)
+class TableEncoder:
+    """The tokens of a table's columns.
+
+    Attributes:
+        columns: One code per column.
+    """
+
+    columns: tuple[ColumnEncoder, ...]
+
+    @classmethod
+    def fit(cls, table: MixedTable, categorical: Sequence[Any] = (), *, missing: str = "value") -> "TableEncoder":
+        """Learns the tokens of all columns.
+
+        Args:
+            table: The table.
+            categorical: Columns whose numbers are categories.
+            missing: One of `MISSING`; missing labels are values all the same.
+
+        Raises:
+            ValueError: If nothing can be learned from a column: its text differs in nearly every row, or it is empty.
+        """
+        for name in categorical:
+            if name not in table.names:
+                raise ValueError(f"there is no column {name!r} to be categorical: the columns are {table.listed()}")
+        encoders = []
+        others = (cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label)
+        has_gaps = missing == "unknown" and any(cells.is_missing.any() for cells in others)
+        shares = _shares(table, has_gaps)
+        for name, cells, share in zip(table.names, table.cells, shares, strict=True):
+            _check_use(name, cells, is_category=name in categorical)
+            is_category = name in categorical or (name == table.label and are_few(_values(cells), len(table)))
+            is_unknown = has_gaps and name != table.label
+            encoder = fit_encoder(name, cells, is_category=is_category, explained=float(share), is_unknown=is_unknown)
+            if name == table.label and encoder.scores is None:
+                # The classes are known, so a new label has no mass.
+                encoder = replace(encoder, counts=np.empty(0))
+            if isinstance(encoder, DiscreteEncoder):
+                encoder = replace(encoder, is_nominal=name in categorical)
+            encoders.append(encoder)
+        if all(encoder.size == 1 and encoder.scores is None for encoder in encoders):
+            raise ValueError("every column is constant, so there is nothing to learn: give rows that differ")
+        return cls(tuple(encoders))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """JSON values of every column, as `ColumnEncoder.to_json` returns them."""
+        return [encoder.to_json() for encoder in self.columns]
+
+    def array(self) -> Float[np.ndarray, " m"]:
+        """The arrays that a file holds besides, of all columns one after another."""
+        return np.concatenate([np.empty(0), *(array for encoder in self.columns for array in encoder.arrays)])
+
+    @staticmethod
+    def array_length(content: list[dict[str, Any]]) -> int:
+        """Length of the array of a file.
+
+        Raises:
+            ValueError: If the file does not state it.
+        """
+        return sum(sum(array_lengths(each)) for each in content)
+
+    @classmethod
+    def from_json(cls, content: list[dict[str, Any]], array: Float[np.ndarray, " m"] | None) -> "TableEncoder":
+        """Rebuilds the encoder from what `to_json` and `array` returned.
+
+        Args:
+            content: What `to_json` returned.
+            array: What `array` returned; None for an encoder of the same sizes with other numbers, which says what
+                network a file asks for before an array is read.
+
+        Raises:
+            ValueError: If there is no such encoder.
+        """
+        encoders, first = [], 0
+        for each in content:
+            arrays = kind_of_content(each).placeholders(each)
+            if array is not None:
+                ends = first + np.cumsum([0, *map(len, arrays)])
+                arrays = [array[low:high] for low, high in pairwise(ends)]
+                first = int(ends[-1])
+            encoders.append(encoder_from_json(each, arrays))
+        check_names([encoder.name for encoder in encoders])
+        return cls(tuple(encoders))
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of values of each token."""
+        return tuple(code.size for code in self.columns)
+
+    @cached_property
+    def ranks(self) -> tuple[float, ...]:
+        """Ranks of every value of all tokens."""
+        return tuple(float(rank) for code in self.columns for rank in code.ranks)
+
+    @cached_property
+    def with_number(self) -> tuple[int, ...]:
+        """Positions of the columns that have normal scores."""
+        return tuple(place for place, code in enumerate(self.columns) if code.has_number)
+
+    @cached_property
+    def with_intervals(self) -> tuple[int, ...]:
+        """Positions of the columns whose numbers have intervals."""
+        return tuple(place for place, code in enumerate(self.columns) if code.has_intervals)
+
+    @cached_property
+    def number_values(self) -> tuple[int, ...]:
+        """For each of these columns, the value of its token that says there is a number."""
+        return tuple(len(self.columns[place].atoms) for place in self.with_number)
+
+    @property
+    def width(self) -> int:
+        """Number of values of an encoded row: a token of each column, then the scores."""
+        return len(self.columns) + len(self.with_number)
+
+    def score_place(self, name: Any) -> int | None:
+        """Position of a column's score in an encoded row; None if it has none."""
+        place = self.place(name)
+        return len(self.columns) + self.with_number.index(place) if place in self.with_number else None
+
+    def code(self, name: Any) -> ColumnEncoder:
+        """The code of a column.
+
+        Raises:
+            ValueError: If there is no such column.
+        """
+        for code in self.columns:
+            if code.name == name:
+                return code
+        names = ", ".join(repr(code.name) for code in self.columns)
+        raise ValueError(f"there is no column {name!r}: the model's columns are {names}")
+
+    def place(self, name: Any) -> int:
+        """Position of a column, which is that of its token."""
+        return self.columns.index(self.code(name))
+
+    def encode(
+        self, columns: Sequence[Column], *, is_spread: bool = False, dtype: type[np.floating] = np.float64
+    ) -> Float[np.ndarray, "n width"]:
+        """Encodes the cells of these columns, in this order.
+
+        Args:
+            columns: The cells of each column.
+            is_spread: Whether a rounded number becomes any of those that are rounded to it, always the same one.
+            dtype: Type of the values; single precision holds what a network sees.
+        """
+        n = len(columns[0].values)
+        rows = np.zeros((n, self.width), dtype)
+        for place, (code, cells) in enumerate(zip(self.columns, columns, strict=True)):
+            places = np.random.default_rng(place).random(n) if is_spread else None
+            rows[:, place], scores = code.encode(cells, places)
+            own = self.score_place(code.name)
+            if own is not None:
+                rows[:, own] = scores
+        return rows
+
+    def decode(self, rows: Float[np.ndarray, "n width"]) -> tuple[Column, ...]:
+        """Decodes tokens and scores to cells."""
+        cells = []
+        for place, code in enumerate(self.columns):
+            own = self.score_place(code.name)
+            values, is_missing = code.decode(rows[:, place], rows[:, place if own is None else own])
+            cells.append(Column(values, is_missing, code.categories))
+        return tuple(cells)
+
+
+def _shares(table: MixedTable, has_gaps: bool) -> np.ndarray:
+    """How well the other columns explain each column; 0 for all if they explain less than two columns of many values.
+
+    Numbers of few values, and single ones, are learned more exactly as tokens. In a small table a token has few rows,
+    and it is 1 for columns that are explained in part, unless that is a single column whose values repeat. In
+    tables with gaps it is 1: what is not known hides how well columns explain each other, and numbers that are given
+    are seen more exactly than tokens.
+    """
+    none = np.zeros(len(table.names))
+    if not 0 < len(none) <= MOST_COMPARED:
+        return none
+    if has_gaps:
+        return np.ones(len(none))
+    shares = explained(table.cells)
+    are_many = np.array([not are_few(_values(cells), int((~cells.is_missing).sum())) for cells in table.cells])
+    if len(table.cells[0].values) > SMALL:
+        return shares if np.count_nonzero(are_many & (shares >= EXPLAINED)) > 1 else none
+    are_more = np.array([len(_values(cells)) > FEW_TOKENS for cells in table.cells])
+    in_part = shares >= UNEXPLAINED
+    is_enough = np.count_nonzero(are_more & in_part) > 1 or (are_many & in_part).any()
+    return np.where(in_part, 1.0, shares) if is_enough else none
+
+
+def _values(cells: Column) -> np.ndarray:
+    """The distinct values of a column."""
+    return np.unique(cells.values[~cells.is_missing])
+
+
+def _check_use(name: Any, cells: Column, *, is_category: bool) -> None:
+    n, n_given = len(cells.values), int((~cells.is_missing).sum())
+    if not n_given:
+        raise ValueError(f"column {name!r} has no value at all: drop it")
+    if cells.categories is None and not is_category:
+        return
+    distinct = len(_values(cells))
+    words = stray_words([text for text in cells.categories or () if isinstance(text, str)])
+    if words and not is_category and hardly_repeat(distinct, n_given):
+        raise ValueError(
+            f"column {name!r} holds numbers except for {words[0]!r}: clear such cells to make them missing, say that "
+            "it is categorical, or drop it"
+        )
+    if too_many(distinct, n_given):
+        raise ValueError(
+            f"column {name!r} has {distinct:,} different categories in {n:,} rows, too many to learn: drop it"
+        )

@@ -1,0 +1,154 @@
+"""Scales a table to what a model sees, and back; handles constant columns and columns of integers."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from pointillist.columns.grids import common_grids, find_ends, find_grids
+from pointillist.columns.scaling import AffineScaling, QuantileScaling, Rows, Scaling
+from pointillist.tables.row_blocks import column_range
+
+SCALINGS = ("minmax", "standard", "quantile", None)
+"""Names of the ways to scale columns; None leaves them as they are."""
+
+MARGIN = 0.1
+"""Distance that generated values may lie beyond a column's range, as a fraction of half the range."""
+
+
+@dataclass(frozen=True)
+class TableScaling:
+    """The ranges of a table's columns in training, and the scaling of those that vary.
+
+    Attributes:
+        minimum: Lowest value of each column, shape (d,).
+        maximum: Highest value of each column, shape (d,).
+        is_whole: Which columns hold integers alone, shape (d,).
+        varying: Scaling of the k columns that are not constant; the model sees no others.
+        decimals: Digits after the point of each column's values, shape (d,); 0 for a column without a grid.
+        steps: Distance of neighbouring values on a column's grid, in units of the last digit, shape (d,); 0 for a
+            column without a grid.
+        is_end: Whether new values stop at the lowest, and at the highest, value of a column, shape (2, d).
+    """
+
+    minimum: Float[np.ndarray, " d"]
+    maximum: Float[np.ndarray, " d"]
+    is_whole: Bool[np.ndarray, " d"]
+    varying: Scaling
+    decimals: Int[np.ndarray, " d"]
+    steps: Int[np.ndarray, " d"]
+    is_end: Bool[np.ndarray, "2 d"]
+
+    @classmethod
+    def fit(cls, rows: Rows, method: str | None, is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
+        """Learns a scaling, one of `SCALINGS`, from `rows`, shape (n, d), finite.
+
+        Raises:
+            ValueError: If all columns are constant.
+        """
+        low, high = column_range(rows)
+        varies = high > low
+        if not varies.any():
+            raise ValueError("every column is constant, so there is nothing to learn: give rows that differ")
+        if method is None:
+            scaling: Scaling = AffineScaling.identity(rows.shape[1])
+        else:
+            # Of all columns: those that vary would be a copy of a table that may be larger than the memory.
+            scaling = {
+                "minmax": AffineScaling.minmax,
+                "standard": AffineScaling.standard,
+                "quantile": QuantileScaling.fit,
+            }[method](rows)
+        is_end = find_ends(rows, low, high) | is_whole
+        decimals, steps = find_grids(rows, low, high, is_whole)
+        return cls(low, high, is_whole, scaling.of(varies), decimals, steps, is_end)._with_range_on_grid()
+
+    def widened(self, rows: Float[np.ndarray, "n d"], is_whole: Bool[np.ndarray, " d"]) -> "TableScaling":
+        """Returns the same scaling with ranges and grids that also contain the values of more rows.
+
+        An end stays an end if no value of these rows passes it.
+        """
+        low, high = column_range(rows)
+        found = find_grids(rows, low, high, is_whole)
+        decimals, steps = common_grids((self.decimals, self.steps), found, low - self.minimum, is_whole)
+        low, high = np.minimum(self.minimum, low), np.maximum(self.maximum, high)
+        is_kept = self.is_end & [low == self.minimum, high == self.maximum]
+        is_end = find_ends(rows, low, high) | is_kept | is_whole
+        return TableScaling(low, high, is_whole, self.varying, decimals, steps, is_end)._with_range_on_grid()
+
+    def _with_range_on_grid(self) -> "TableScaling":
+        return replace(self, minimum=self.rounded(self.minimum), maximum=self.rounded(self.maximum))
+
+    @property
+    def units(self) -> Float[np.ndarray, " d"]:
+        """Distance of neighbouring values on each column's grid, in the units of the table; 0 without a grid."""
+        return self.steps / 10.0**self.decimals
+
+    @cached_property
+    def grid(self) -> Float[np.ndarray, "3 d"]:
+        """Scale, first number and step of each column: its grid is (first + step k) / scale, for all integers k."""
+        scale, step = 10.0**self.decimals, np.maximum(self.steps, 1.0)
+        return np.stack([scale, np.round(self.minimum * scale) % step, step])
+
+    @property
+    def repeating(self) -> Int[np.ndarray, " columns"]:
+        """Columns scaled by quantiles whose values repeat so often that they have no density; none otherwise."""
+        if not isinstance(self.varying, QuantileScaling):
+            return np.empty(0, np.int64)
+        return np.flatnonzero(self.varies)[self.varying.repeats]
+
+    @property
+    def varies(self) -> Bool[np.ndarray, " d"]:
+        """Which columns are not constant."""
+        return self.maximum > self.minimum
+
+    @property
+    def bounds(self) -> Float[np.ndarray, "2 k"]:
+        """Lowest and highest scaled values that a generated row may have in each column that varies."""
+        ends = np.stack([self.minimum, self.maximum])[:, self.varies]
+        low, high = self.varying.transform(ends).astype(np.float64)
+        margin = MARGIN * (high - low) / 2
+        return np.stack([low - margin, high + margin]).astype(np.float32)
+
+    def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+        """Scales the columns that vary; float32.
+
+        Raises:
+            ValueError: If a scaled value is beyond float32.
+        """
+        varies = self.varies
+        with np.errstate(over="ignore"):
+            scaled = self.varying.transform(rows if varies.all() else rows[:, varies])
+        if not np.isfinite(scaled).all():
+            column = np.flatnonzero(varies)[np.argwhere(~np.isfinite(scaled))[0, 1]]
+            raise ValueError(
+                f"column {column} has values too large for the model's float32: scale it (scaling='minmax')"
+            )
+        return scaled
+
+    def inverse(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
+        """Turns scaled rows into rows of the table, float64, with constants, on grids and within ends."""
+        return self.within(self.rounded(self.in_units(rows)))
+
+    def within(self, values: Float[np.ndarray, "*n"], columns: int | slice = slice(None)) -> Float[np.ndarray, "*n"]:
+        """Clips values of one column, or of the columns on the last axis, to the ends of their columns."""
+        is_low, is_high = self.is_end[:, columns]
+        low, high = np.where(is_low, self.minimum[columns], -np.inf), np.where(is_high, self.maximum[columns], np.inf)
+        return np.clip(values, low, high)
+
+    def rounded(self, values: Float[np.ndarray, "*n"], columns: int | slice = slice(None)) -> Float[np.ndarray, "*n"]:
+        """Rounds values of one column, or of the columns on the last axis, to their grid, if there is one."""
+        scale, first, step = self.grid[:, columns]
+        on_grid = (first + step * np.round((values * scale - first) / step)) / scale
+        return np.where(self.steps[columns] > 0, on_grid, values)
+
+    def in_units(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
+        """Does the same as `inverse` without grids and ends, for rows in the middle of sampling."""
+        out = np.repeat(self.minimum[None], len(rows), axis=0)
+        out[:, self.varies] = self.varying.inverse(rows)
+        return out
+
+    def log_slope(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+        """Log-determinant of the scaling of the columns that vary; see `Scaling.log_slope`."""
+        return self.varying.log_slope(rows[:, self.varies])

@@ -1,0 +1,1 @@
+"""Numbers given others or in ranges: observed values, populations of candidates, and twisted samplers."""

@@ -1,0 +1,1 @@
+"""Masked diffusion of tokens, and of the numbers beside them."""

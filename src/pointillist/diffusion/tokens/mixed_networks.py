@@ -1,0 +1,152 @@
+"""Networks of rows of tokens and numbers: of the tokens, given some numbers; and of the numbers, given all tokens."""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from pointillist.diffusion.networks import Dense, noise_level_embedding, normal_layers, through_blocks
+from pointillist.diffusion.tokens.masking import Tokens, number_features
+from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
+
+LEVEL_FEATURES = 32
+"""Number of features of the noise level."""
+
+
+class NumberNetwork(eqx.Module):
+    """Residual blocks over noised numbers, which the noise level modulates, given tokens and other numbers.
+
+    A block is that of `networks.ResidualMLP`. The output layer begins at 0.
+
+    Where numbers can be given, the network sees noised ones twice: relative to what is expected by those that are
+    given, which is precise, and as they are, by the weights of given numbers. What it learns of a number that is given
+    thus also helps where that number is noised, and the other way round.
+
+    Attributes:
+        input: Layer features of noised numbers → width.
+        context: Layer one-hot tokens and, if numbers can be given, features of these → width. In training, it may
+            take the features of the tokens in a `FactoredNetwork` in place of these.
+        modulation: Layer from features of the noise level to the scale and the shift of every block.
+        inner: The `depth` layers width → width.
+        outer: The `depth` layers width → width.
+        output: Layer width → numbers.
+        frequencies: Number of frequencies of the Fourier features of noised numbers.
+        has_given: Whether numbers can be given.
+    """
+
+    input: Dense
+    context: Dense
+    modulation: Dense
+    inner: tuple[Dense, ...]
+    outer: tuple[Dense, ...]
+    output: Dense
+    frequencies: int = eqx.field(static=True)
+    has_given: bool = eqx.field(static=True)
+
+    @classmethod
+    def build(
+        cls,
+        key: PRNGKeyArray,
+        *,
+        tokens: Tokens,
+        width: int,
+        depth: int,
+        frequencies: int,
+        has_given: bool = True,
+        is_factored: bool = False,
+    ) -> "NumberNetwork":
+        """A fresh network, to which numbers can be given or not."""
+        of_tokens = tokens.n_features if is_factored else tokens.n_slots
+        numbers, known = len(tokens.with_number), of_tokens + (tokens.n_shown if has_given else 0)
+        # A row has one value of each token, whatever their number.
+        shapes = [
+            ((2 + 2 * frequencies) * numbers, width, 1.0),
+            (known, width, (of_tokens / len(tokens.sizes)) ** 0.5),
+        ]
+        shapes += [(LEVEL_FEATURES, depth * 2 * width, 0.1), *depth * [(width, width, 1.0)]]
+        first, context, modulation, *middle = normal_layers(key, shapes + depth * [(width, width, 0.3)])
+        output = Dense(jnp.zeros((width, numbers)), jnp.zeros(numbers))
+        inner, outer = tuple(middle[:depth]), tuple(middle[depth:])
+        return cls(first, context, modulation, inner, outer, output, frequencies, has_given)
+
+    def smoothed(self, tokens: Tokens) -> "NumberNetwork":
+        """Returns the network with token weights that are smooth functions of the rank of ordered values.
+
+        The intervals of two or three columns together identify a single training row. A network with a free weight for
+        each interval memorizes the training rows by their tokens, and the numbers of new rows get too little noise.
+        """
+        return replace(self, context=Dense(tokens.smoothed(self.context.weight), self.context.bias))
+
+    def known(self, one_hot: Float[Array, " slots"], shown: Float[Array, " f"] | None = None) -> Float[Array, " width"]:
+        """What the tokens and the given numbers contribute, the same at every noise level."""
+        return self.context(one_hot if shown is None else jnp.concatenate([one_hot, shown]))
+
+    def __call__(
+        self,
+        inside: Float[Array, " k"],
+        is_open: Bool[Array, " k"],
+        known: Float[Array, " width"],
+        lambda_t: Array,
+        x_t: Float[Array, " k"],
+    ) -> Float[Array, " k"]:
+        """Applies the network.
+
+        Args:
+            inside: c_in times what x_t differs by from what the given numbers let expect, shape (k,).
+            is_open: Which numbers are noised, shape (k,).
+            known: What `known` returned.
+            lambda_t: log(alpha_t / sigma_t), a scalar.
+            x_t: The noised numbers as they are, shape (k,); not looked at if none can be given.
+        """
+        waves = [2.0**i for i in range(self.frequencies)]
+        # Of the numbers as they are: waves of rounded ones would be others.
+        seen = number_features(inside, is_open, waves).astype(self.output.bias.dtype)
+        h = self.input(seen) + known
+        if self.has_given:
+            shown = number_features(x_t, is_open).astype(seen.dtype)
+            h = h + shown @ jnp.asarray(self.context.weight)[-len(shown) :]
+        level = noise_level_embedding(lambda_t, LEVEL_FEATURES).astype(seen.dtype)
+        return self.output(through_blocks(h, self.modulation(level), self.inner, self.outer))
+
+
+class MixedNetwork(eqx.Module):
+    """The networks of tokens and of numbers.
+
+    Attributes:
+        of_tokens: The network of tokens.
+        of_numbers: The network of numbers given others.
+        of_all: The network of all numbers together, none of which is given; None where the former has that task too.
+            One network for both is less precise in both.
+    """
+
+    of_tokens: TokenNetwork | FactoredNetwork
+    of_numbers: NumberNetwork
+    of_all: NumberNetwork | None = None
+
+    def folded(self) -> "MixedNetwork":
+        """The same networks, with the two kinds of weights of the one of tokens merged, or factors multiplied out."""
+        of_tokens, of_all = self.of_tokens, self.of_all
+        folded = replace(self.smoothed(), of_tokens=of_tokens.folded())
+        if not isinstance(of_tokens, FactoredNetwork):
+            return folded
+        return replace(
+            folded,
+            of_numbers=replace(self.of_numbers, context=of_tokens.unfactored(self.of_numbers.context)),
+            of_all=None if of_all is None else replace(of_all, context=of_tokens.unfactored(of_all.context)),
+        )
+
+    def smoothed(self) -> "MixedNetwork":
+        """Returns the same networks, with those of numbers smoothed by `NumberNetwork.smoothed`.
+
+        With a `FactoredNetwork`, the networks of numbers see a few features of the tokens and stay as they are.
+        """
+        if isinstance(self.of_tokens, FactoredNetwork):
+            return self
+        of_all = None if self.of_all is None else self.of_all.smoothed(self.tokens)
+        return replace(self, of_numbers=self.of_numbers.smoothed(self.tokens), of_all=of_all)
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens."""
+        return self.of_tokens.tokens

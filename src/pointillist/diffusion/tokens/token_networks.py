@@ -1,0 +1,241 @@
+"""Networks of rows of tokens: from the tokens that are seen to a logit for every value of every token."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from pointillist.diffusion.networks import Dense, normal_layers
+from pointillist.diffusion.random_numbers import normal
+from pointillist.diffusion.tokens.masking import N_WAVES, Tokens
+
+
+class TokenNetwork(eqx.Module):
+    """Residual blocks over the one-hot tokens that are seen, with a logit for every value of every token.
+
+    The values of an ordered token share what they have in common: the first and the last layer also have weights for
+    smooth functions of a value's rank. `folded` merges both kinds of weights.
+
+    Attributes:
+        input: Layer slots → width.
+        inner: The `depth` layers width → width.
+        outer: The `depth` layers width → width.
+        output: Layer width → slots, which begins at 0.
+        input_waves: Weights waves → width.
+        output_waves: Weights width → waves.
+        tokens: The tokens.
+    """
+
+    input: Dense
+    inner: tuple[Dense, ...]
+    outer: tuple[Dense, ...]
+    output: Dense
+    input_waves: Float[Array, "*stack waves width"]
+    output_waves: Float[Array, "*stack width waves"]
+    tokens: Tokens = eqx.field(static=True)
+
+    @classmethod
+    def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "TokenNetwork":
+        """A fresh network."""
+        slots, seen, waves = tokens.n_slots, len(tokens.sizes), N_WAVES * len(tokens.with_order)
+        # A row has one value of each token, whatever their number.
+        size = ((slots + tokens.n_shown) / seen) ** 0.5
+        first, *middle = normal_layers(key, _shapes(slots + tokens.n_shown, width, depth, size))
+        return cls(
+            input=first,
+            inner=tuple(middle[:depth]),
+            outer=tuple(middle[depth:]),
+            output=Dense(jnp.zeros((width, slots)), jnp.zeros(slots)),
+            input_waves=normal(jax.random.fold_in(key, 1), (waves, width)) / (N_WAVES * seen) ** 0.5,
+            output_waves=jnp.zeros((width, waves)),
+            tokens=tokens,
+        )
+
+    def __call__(self, seen: Float[Array, " inputs"]) -> Float[Array, " slots"]:
+        """Computes logits, shape (slots,), from one-hot tokens, zeros where hidden, and the features of numbers."""
+        own = self.folded() if self.input_waves.shape[-2] else self
+        return own.output(own.through(own.input(seen)))
+
+    def through(self, h: Float[Array, " width"]) -> Float[Array, " width"]:
+        """What the output layer sees, from what the input layer returned."""
+        return _through(self.inner, self.outer, h)
+
+    def folded(self) -> "TokenNetwork":
+        """The same network with the weights of the waves added to the others."""
+        waves = jnp.asarray(self.tokens.own_waves, self.input.weight.dtype)
+        weights = (
+            jnp.asarray(self.input.weight).at[: self.tokens.n_slots].add(waves @ self.input_waves),
+            self.output.weight + self.output_waves @ waves.T,
+        )
+        width = self.input_waves.shape[-1]
+        return replace(
+            self,
+            input=Dense(weights[0], self.input.bias),
+            output=Dense(weights[1], self.output.bias),
+            input_waves=jnp.zeros((0, width), weights[0].dtype),
+            output_waves=jnp.zeros((width, 0), weights[0].dtype),
+            tokens=replace(self.tokens, ranks=()),
+        )
+
+
+class FactoredNetwork(eqx.Module):
+    """The network of rows of many values in training: a `TokenNetwork` whose first and last layers are products.
+
+    Every value of a token has up to `Tokens.rank` features, and every feature of a token has weights to and from the
+    hidden layers. The layers, and Adam's moments of them, then grow with the number of tokens and not of their values.
+    Tokens of no more values begin with a feature for each, which loses nothing.
+
+    Attributes:
+        input: Layer features → width, with tokens in the order of their blocks.
+        inner: The `depth` layers width → width.
+        outer: The `depth` layers width → width.
+        output: Layer features → width, transposed in use, which begins at 0.
+        bias: Bias of the logits.
+        input_features: Features of every value that is seen.
+        output_features: Features of every value that has a logit.
+        tokens: The tokens.
+    """
+
+    input: Dense
+    inner: tuple[Dense, ...]
+    outer: tuple[Dense, ...]
+    output: Float[Array, "*stack features width"]
+    bias: Float[Array, "*stack slots"]
+    input_features: Float[Array, "*stack slots rank"]
+    output_features: Float[Array, "*stack slots rank"]
+    tokens: Tokens = eqx.field(static=True)
+
+    @classmethod
+    def build(cls, key: PRNGKeyArray, *, tokens: Tokens, width: int, depth: int) -> "FactoredNetwork":
+        """A fresh network."""
+        n = tokens.n_features
+        # A value's features have a length of about 1, and a row has one value of each token.
+        size = ((n + tokens.n_shown) / len(tokens.sizes)) ** 0.5
+        first, *middle = normal_layers(key, _shapes(n + tokens.n_shown, width, depth, size))
+        of_input, of_output = (_first_features(jax.random.fold_in(key, i), tokens) for i in (1, 2))
+        return cls(
+            input=first,
+            inner=tuple(middle[:depth]),
+            outer=tuple(middle[depth:]),
+            output=jnp.zeros((n, width)),
+            bias=jnp.zeros(tokens.n_slots),
+            input_features=of_input,
+            output_features=of_output,
+            tokens=tokens,
+        )
+
+    def loss(
+        self,
+        rows: Float[Array, "m T"],
+        is_seen: Bool[Array, "m T"],
+        weight: Float[Array, "m T"],
+        shown: Float[Array, "m f"],
+    ) -> Float[Array, ""]:
+        """Sum over rows of the loss that `token_loss` averages; logits are computed a block at a time."""
+        features = jnp.concatenate([self.features(rows, is_seen), shown], axis=1)
+        slots = self._slots(rows)
+        h = jax.vmap(lambda row: _through(self.inner, self.outer, self.input(row)))(features)
+        total = jnp.zeros(())
+        for block, rank, asked in self._by_block(self.output @ h.T):
+            own = slots[:, block].T
+            wanted = jnp.sum(jnp.moveaxis(self.output_features[own, :rank], -1, 1) * asked, axis=1) + self.bias[own]
+            lost = self._totals(asked, block) - wanted.astype(jnp.float32)
+            total += jnp.sum(weight[:, block].T * lost)
+        return total
+
+    def features(self, rows: Float[Array, "m T"], is_seen: Bool[Array, "m T"]) -> Float[Array, "m features"]:
+        """The features of the tokens of some rows; 0 where a token is not seen."""
+        slots = self._slots(rows)
+        of_blocks = [
+            self.input_features[slots[:, block], :rank] * is_seen[:, block, None].astype(self.bias.dtype)
+            for block, rank in self._blocks
+        ]
+        return jnp.concatenate([part.reshape(len(rows), -1) for part in of_blocks], axis=1)
+
+    def _slots(self, rows: Float[Array, "m T"]) -> Int[Array, "m T"]:
+        return jnp.asarray(self.tokens.starts)[None] + rows.astype(jnp.int32)
+
+    @property
+    def _blocks(self) -> Iterator[tuple[np.ndarray, int]]:
+        return zip(self.tokens.blocks, self.tokens.features, strict=True)
+
+    def _by_block(self, features: Float[Array, "features k"]) -> Iterator[tuple[np.ndarray, int, Array]]:
+        """Every block, its number of features, and its part of `features`, shape (tokens, features, k)."""
+        first = 0
+        for block, rank in self._blocks:
+            end = first + len(block) * rank
+            yield block, rank, features[first:end].reshape(len(block), rank, -1)
+            first = end
+
+    def _totals(self, asked: Float[Array, "n rank m"], block: Int[np.ndarray, " n"]) -> Float[Array, "n m"]:
+        """The logarithm of the sum of the exponentials of all logits of a block's tokens."""
+        sizes = np.asarray(self.tokens.sizes)[block]
+        value = np.arange(sizes.max())
+        slots = self.tokens.starts[block][:, None] + np.minimum(value, sizes[:, None] - 1)
+        bias = jnp.where(jnp.asarray(value < sizes[:, None]), self.bias[slots], -jnp.inf)
+        features = self.output_features[slots, : asked.shape[1]]
+        logits = (jnp.einsum("nvk,nkm->nvm", features, asked) + bias[..., None]).astype(jnp.float32)
+        # JAX's own, which also takes infinite ones, costs half as much again.
+        largest = jax.lax.stop_gradient(logits.max(axis=1))
+        return jnp.log(jnp.exp(logits - largest[:, None]).sum(axis=1)) + largest
+
+    def folded(self) -> TokenNetwork:
+        """The same function as a `TokenNetwork`, with the products multiplied out."""
+        width, dtype = self.output.shape[-1], self.output.dtype
+        return TokenNetwork(
+            input=self.unfactored(self.input),
+            inner=self.inner,
+            outer=self.outer,
+            output=Dense(self._product(self.output_features, self.output).T, self.bias),
+            input_waves=jnp.zeros((0, width), dtype),
+            output_waves=jnp.zeros((width, 0), dtype),
+            tokens=replace(self.tokens, ranks=()),
+        )
+
+    def unfactored(self, layer: Dense) -> Dense:
+        """The same function of one-hot tokens as a layer that takes `features`, and others after them."""
+        of_tokens = self._product(self.input_features, layer.weight)
+        return Dense(jnp.concatenate([of_tokens, layer.weight[self.tokens.n_features :]]), layer.bias)
+
+    def _product(
+        self, features: Float[Array, "slots rank"], layer: Float[Array, "rows width"]
+    ) -> Float[Array, "slots width"]:
+        """The weights of every value, from its features and the weights of those."""
+        n, rank, width = len(self.tokens.sizes), self.tokens.rank, layer.shape[-1]
+        by_token = jnp.zeros((n, rank, width), layer.dtype)
+        for block, own_rank, own in self._by_block(layer):
+            by_token = by_token.at[block, :own_rank].set(own)
+        products = (features[:, i, None] * by_token[self.tokens.owner, i] for i in range(rank))
+        return sum(products, start=jnp.zeros((self.tokens.n_slots, width), layer.dtype))
+
+
+def _shapes(inputs: int, width: int, depth: int, size: float) -> list[tuple[int, int, float]]:
+    """The layers of a network but the last, as `normal_layers` takes them."""
+    return [(inputs, width, size), *depth * [(width, width, 1.0)], *depth * [(width, width, 0.3)]]
+
+
+def _first_features(key: PRNGKeyArray, tokens: Tokens) -> Float[Array, "slots rank"]:
+    """Smooth functions of values that have an order; random features of others, or one each if there are few."""
+    rank = tokens.rank
+    waves = np.pad(tokens.waves * (2 / N_WAVES) ** 0.5, ((0, 0), (0, rank - N_WAVES)))
+    is_few = np.asarray(tokens.sizes)[tokens.owner] <= rank
+    fixed = np.where(is_few[:, None], np.eye(rank, dtype=np.float32)[np.minimum(tokens.value, rank - 1)], waves)
+    drawn = jax.random.normal(key, fixed.shape) / rank**0.5
+    return jnp.where(jnp.asarray(fixed.any(axis=1))[:, None], jnp.asarray(fixed), drawn)
+
+
+def _through(inner: tuple[Dense, ...], outer: tuple[Dense, ...], h: Float[Array, " width"]) -> Float[Array, " width"]:
+    """The residual blocks."""
+    for first, second in zip(inner, outer, strict=True):
+        h = h + second(jax.nn.silu(first(_normalised(h))))
+    return _normalised(h)
+
+
+def _normalised(h: Float[Array, " width"]) -> Float[Array, " width"]:
+    square = jnp.mean(h**2)
+    # Of an infinite one the root would make 0 of everything, which looks like numbers.
+    return h * jnp.where(jnp.isinf(square), jnp.nan, jax.lax.rsqrt(square + 1e-6))

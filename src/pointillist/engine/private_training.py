@@ -1,0 +1,227 @@
+"""Differentially private training: DP-SGD (Abadi et al. 2016, arXiv 1607.00133, algorithm 1) with Adam and averaging.
+
+Each step sees each row with the same probability, independently of all others (Poisson's scheme). The gradient of each
+of these rows, by itself, is clipped; to their sum Gaussian noise is added; and what follows, Adam and the average of
+the weights, sees nothing else of the rows. Noise levels, noise and hidden cells of a row are drawn by a key of its own,
+so that a row more or less changes nothing for the others.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+
+from pointillist.diffusion.losses import CleanRows
+from pointillist.diffusion.schedules import AnyArray
+from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
+from pointillist.engine.adam import adam
+from pointillist.engine.epochs import TrainingState, first_network, initial_state
+from pointillist.engine.recipes import AnyArchitecture, AnyObjective, Method, Weights
+from pointillist.engine.row_norms import squared_norm, with_taps
+
+ROWS_AT_ONCE = 128
+"""Rows whose gradients are computed at once; the shape of a batch is a multiple of it."""
+
+STEPS_PER_CALL = 50
+
+_ROUNDING = 1e-4
+"""Share of the largest norm that is kept free, so that rounding does not exceed it."""
+
+
+@dataclass(frozen=True)
+class PrivateMethod:
+    """How a model is trained privately; compiled into the program.
+
+    Attributes:
+        objective: The objective to minimise.
+        capacity: Most rows of a step: the shape of a batch, whose other places are empty.
+    """
+
+    objective: AnyObjective
+    capacity: int
+
+
+@dataclass(frozen=True)
+class PrivateRecipe:
+    """Numbers of a private training.
+
+    Attributes:
+        sampling: Probability with which a step sees a row.
+        clip: Largest norm of the gradient of a row.
+        noise: Standard deviation of the noise, divided by `clip`.
+        expected: Number of rows of a step that the sum of gradients is divided by.
+        steps: Number of steps.
+        learning_rate: Adam's.
+        warmup: Number of steps over which the learning rate rises from 0.
+        averaging: Largest decay of the average of the weights per step.
+    """
+
+    sampling: float
+    clip: float
+    noise: float
+    expected: float
+    steps: int
+    learning_rate: float
+    warmup: int
+    averaging: float
+
+
+def poisson_batch(
+    key: PRNGKeyArray, n: int, sampling: float | Array, capacity: int
+) -> tuple[Int[Array, " capacity"], Bool[Array, " capacity"]]:
+    """Draws the rows of a step, each with the same probability: their places, and which places are taken.
+
+    Args:
+        key: Key of the draw.
+        n: Number of rows.
+        sampling: Probability of a row.
+        capacity: Number of places. Rows beyond them are left out.
+    """
+    is_drawn = jax.random.uniform(key, (n,)) < sampling
+    (places,) = jnp.nonzero(is_drawn, size=capacity, fill_value=0)
+    return places, jnp.arange(capacity) < is_drawn.sum()
+
+
+def example_of(
+    key: PRNGKeyArray, x0: Float[Array, " width"], noise: Any, method: PrivateMethod, features: Any
+) -> tuple[Array, ...]:
+    """Makes the training example of one row, by the key alone."""
+    level_key, noise_key = jax.random.split(key)
+    clean = CleanRows(x0[None], None, noise[0], noise[1], features)
+    return tuple(part[0] for part in method.objective.examples((level_key, noise_key), clean, 1))
+
+
+def row_norm(network: Weights, example: tuple[Array, ...], method: PrivateMethod) -> Float[Array, ""]:
+    """Computes the norm of the gradient of one row's loss."""
+    return jnp.sqrt(squared_norm(jax.grad(_loss)(with_taps(network), example, method)))
+
+
+def _loss(network: Weights, example: tuple[Array, ...], method: PrivateMethod) -> Float[Array, ""]:
+    return method.objective.loss(network, tuple(part[None] for part in example), "float32")
+
+
+def clipped_sum(
+    key: PRNGKeyArray,
+    network: Weights,
+    rows: Float[Array, "n width"],
+    places: Int[Array, " capacity"],
+    is_taken: Bool[Array, " capacity"],
+    clip: float | Array,
+    noise: Any,
+    method: PrivateMethod,
+    features: Any,
+) -> Weights:
+    """Computes the sum of the gradients of the rows at some places, each scaled to a norm of at most `clip`.
+
+    It is the gradient of a sum of losses with fixed weights, so that no gradient of a single row has to be kept (Lee
+    and Kifer 2021, arXiv 2009.03106). Empty places add nothing.
+    """
+
+    def add(total: Weights, some: tuple[Array, Array]) -> tuple[Weights, None]:
+        own, taken = some
+        # By the row's place in the table and not in the batch: the others keep theirs if it is not there.
+        keys = jax.vmap(partial(jax.random.fold_in, key))(own)
+        examples = jax.vmap(lambda key, x0: example_of(key, x0, noise, method, features))(keys, rows[own])
+        norms = jax.vmap(lambda one: row_norm(network, one, method))(examples)
+        factors = jnp.minimum(1.0, clip * (1 - _ROUNDING) / jnp.maximum(norms, 1e-20))
+        is_ok = taken & jnp.isfinite(norms)
+        weights = jnp.where(is_ok, factors, 0.0)
+        # A weight of 0 does not make NaN 0.
+        examples = jax.tree.map(
+            lambda of: jnp.where(is_ok.reshape(-1, *[1] * (of.ndim - 1)), of, jnp.zeros_like(of)), examples
+        )
+
+        def weighted(network: Weights) -> Float[Array, ""]:
+            return jnp.sum(weights * jax.vmap(lambda one: _loss(network, one, method))(examples))
+
+        return jax.tree.map(jnp.add, total, jax.grad(weighted)(network)), None
+
+    zeros = jax.tree.map(jnp.zeros_like, network)
+    cut = places.reshape(-1, ROWS_AT_ONCE), is_taken.reshape(-1, ROWS_AT_ONCE)
+    return jax.lax.scan(add, zeros, cut)[0]
+
+
+def with_noise(key: PRNGKeyArray, total: Any, deviation: float | Array) -> Any:
+    """Adds independent Gaussian noise to every number of a sum of gradients, a pytree of arrays."""
+    leaves, shape = jax.tree.flatten(total)
+    keys = jax.random.split(key, len(leaves))
+    return jax.tree.unflatten(
+        shape, [leaf + deviation * jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
+    )
+
+
+def start(key: PRNGKeyArray, architecture: AnyArchitecture, width: int) -> TrainingState:
+    """The state before the first step, with an average of the weights."""
+    return initial_state(first_network(key, architecture, width), Method(is_averaged=True))
+
+
+def with_bias(network: Weights, logits: Float[AnyArray, " slots"]) -> Weights:
+    """Returns a network of tokens with other biases of its logits."""
+    if isinstance(network, FactoredNetwork):
+        return eqx.tree_at(lambda network: network.bias, network, logits)
+    assert isinstance(network, TokenNetwork)
+    return eqx.tree_at(lambda network: network.output.bias, network, logits)
+
+
+def run(
+    state: TrainingState,
+    key: Key[Array, ""],
+    rows: Float[np.ndarray, "n width"],
+    noise: Any,
+    first: int,
+    todo: int,
+    recipe: PrivateRecipe,
+    method: PrivateMethod,
+    features: Any,
+) -> TrainingState:
+    """Takes some steps.
+
+    Args:
+        state: State of the training.
+        key: Key of all that is random.
+        rows: Rows as the network sees them.
+        noise: Noise schedule, and root mean square of each column.
+        first: Number of steps done.
+        todo: Number of steps to take.
+        recipe: The numbers.
+        method: The method.
+        features: The architecture's conditioning features.
+    """
+    numbers = {name: np.float32(value) for name, value in vars(recipe).items()}
+    return _run(state, key, rows, noise, np.int32(first), np.int32(todo), numbers, method=method, features=features)
+
+
+@partial(jax.jit, static_argnames=("method", "features"))
+def _run(
+    state: TrainingState,
+    key: Key[Array, ""],
+    rows: Float[Array, "n width"],
+    noise: Any,
+    first: Array,
+    todo: Array,
+    numbers: dict[str, Array],
+    *,
+    method: PrivateMethod,
+    features: Any,
+) -> TrainingState:
+    def step(i: Array, state: TrainingState) -> TrainingState:
+        batch_key, row_key, noise_key = jax.random.split(jax.random.fold_in(key, i), 3)
+        places, is_taken = poisson_batch(batch_key, len(rows), numbers["sampling"], method.capacity)
+        total = clipped_sum(row_key, state.network, rows, places, is_taken, numbers["clip"], noise, method, features)
+        total = with_noise(noise_key, total, numbers["noise"] * numbers["clip"])
+        gradient = jax.tree.map(lambda g: g / numbers["expected"], total)
+        done = i.astype(jnp.float32)
+        # To 0 at the end: what the noise of the last steps does must not stay.
+        share = jnp.minimum((done + 1) / jnp.maximum(numbers["warmup"], 1.0), 1 - done / numbers["steps"])
+        rate = numbers["learning_rate"] * share
+        network, optimiser = adam(state.network, gradient, state.optimiser, rate)
+        kept = jnp.minimum(numbers["averaging"], (done + 1) / (done + 10))
+        average = jax.tree.map(lambda a, w: kept * a + (1 - kept) * w, state.average, network)
+        return replace(state, network=network, optimiser=optimiser, average=average)
+
+    return jax.lax.fori_loop(first, first + todo, step, state)

@@ -1,0 +1,75 @@
+"""Reads what users pass to estimators as rows of numbers, with scikit-learn's checks and messages."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+from pointillist.tables.array_layout import Layout, check_finite, read_numbers
+from pointillist.tables.frames import with_columns
+from pointillist.tables.headings import Headings, is_frame
+from pointillist.tables.number_table import Table
+
+
+def take_over(estimator: Any, fresh: Any) -> None:
+    """Gives an estimator what another has learned of the columns of X: after a fit, as one that fails changes nothing.
+
+    Args:
+        estimator: The estimator.
+        fresh: A clone of it, to which X was shown.
+    """
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    for name in [name for name in vars(fresh) if name.endswith("_in_")]:
+        setattr(estimator, name, getattr(fresh, name))
+
+
+def checked_rows(estimator: Any, X: Any, *, reset: bool = False) -> tuple[Layout, Float[np.ndarray, "n d"]]:
+    """Returns the layout of X, and X as finite float64 rows, shape (n, d).
+
+    X must have the columns of `fit`, unless `reset`; a frame may have more, such as columns that `fit` left out.
+    """
+    if not reset and is_frame(X) and estimator.model_.codec.names is not None:
+        X = with_columns(X, estimator.model_.codec.names)
+    if not reset and is_frame(X) and _has_text_names(X):
+        # Before the values: a frame of other columns is best known by their names.
+        validate_data(estimator, Headings.of(X)[0], skip_check_array=True, reset=False)
+    layout, given = read_numbers(X)
+    known = None if reset else estimator.model_.codec.names
+    if layout.names is not None and known is not None and {*layout.names} == {*known} and layout.names != known:
+        raise ValueError("X has the columns of fit in another order: give them in the order of fit")
+    # scikit-learn knows no other names than text.
+    is_named = layout.names is not None and all(type(name) is str for name in layout.names)
+    if is_named:
+        validate_data(estimator, _named(X, layout), skip_check_array=True, reset=reset)
+    options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": False}
+    if reset:
+        options["ensure_min_samples"] = 2
+    if is_named:
+        rows = check_array(given, estimator=estimator, **options)
+    else:
+        try:
+            rows = validate_data(estimator, given, reset=reset, **options)
+        except ValueError as error:
+            if "could not convert" not in str(error):
+                raise
+            raise ValueError(f"X is not all numbers ({error}): drop or encode such columns first") from error
+    check_finite(rows, "X", layout.names)
+    return layout, np.asarray(rows)
+
+
+def _has_text_names(X: Any) -> bool:
+    headings = Headings.of(X)[1]
+    return headings is None or headings.are_text
+
+
+def _named(X: Any, layout: Layout) -> Any:
+    """What scikit-learn reads the columns' names from."""
+    if not isinstance(X, Table):
+        return Headings.of(X)[0]
+    import pyarrow
+
+    assert layout.names is not None
+    return pyarrow.table({name: np.empty(0) for name in layout.names})

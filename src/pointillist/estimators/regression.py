@@ -1,0 +1,373 @@
+"""One number given others: an ensemble of diffusion models of p(y | x), in the units of y."""
+
+from dataclasses import dataclass, replace
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from pointillist.columns.repeats import are_few
+from pointillist.columns.scaling import AffineScaling
+from pointillist.diffusion.target_diffusion import (
+    PIECES,
+    VIEWS,
+    TargetDistribution,
+    TargetFlow,
+    TargetLogDensity,
+    TargetLogMass,
+    TargetObjective,
+    guess_places,
+)
+from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE
+from pointillist.engine.mapping import map_rows
+from pointillist.engine.random_streams import HostStream, generator_of
+from pointillist.engine.recipes import Method, Recipe, TargetArchitecture, Weights
+from pointillist.engine.training import MAX_EPOCHS_PER_CALL, StackTrainer
+from pointillist.engine.validation import held_out_loss
+from pointillist.queries.predictive import Predictive, normal_points
+
+LOWEST_LOG_MASS = -700.0
+"""Least log-mass of a value that training rows had, in nats."""
+
+MANY = 5000
+FEW_ROWS, MANY_ROWS = {"n_networks": 6, "steps": 4000}, {"n_networks": 4, "steps": 10_000}
+"""The number of networks and of their steps where they are left open, for at most so many rows, and for more: what many
+rows gain by longer training is more than what they gain by further networks."""
+
+NEARLY_EQUAL = 1.2
+"""Largest part of a loss by which two that are nearly equal differ, times the root of the number of held-out rows."""
+
+CALIBRATED = 1000
+"""Number of rows from which distributions are not widened, because mixtures of networks are then calibrated."""
+
+POINTS = 32
+"""Number of points that stand for the distribution of each network."""
+
+STEPS_PER_CHECK = 200
+"""Fewest training steps between two checks of the held-out rows."""
+
+LARGEST = 5.0
+"""Largest number of units of y from its mean: predictions are clipped not far beyond."""
+
+INTERQUARTILE = 1.349
+"""Distance of the quartiles of the normal distribution, in standard deviations."""
+
+FARTHEST = 10.0
+"""Number of standard deviations beyond which x is clipped."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How an ensemble is trained.
+
+    Attributes:
+        width: Number of units of a hidden layer.
+        depth: Number of hidden blocks.
+        n_networks: Number of networks.
+        steps: Most training steps of each.
+        batch_size: Number of rows in a step; None for an eighth of them, from 64 to 128.
+        learning_rate: Adam's learning rate.
+        validation_fraction: Fraction of the rows, at least one row, that a network does not see; other rows for each
+            network. Its weights are those with the lowest loss on them. 0 for the last weights, and no calibration.
+        n_iter_no_change: Number of checks without a lower loss after which training stops.
+        seed: Seed, 0 … 2³² - 1.
+    """
+
+    width: int
+    depth: int
+    n_networks: int
+    steps: int
+    batch_size: int | None
+    learning_rate: float
+    validation_fraction: float
+    n_iter_no_change: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Units of x and y.
+
+    A y with long tails is bent: its units are those of arsinh((y - middle) / bend), which has short ones.
+
+    Attributes:
+        x_mean: Mean of each column of x.
+        x_scale: Its standard deviation; 1 if that is 0.
+        quantiles: Those that divide it into pieces, the least and the largest number among them.
+        y_mean: Mean of y, bent or not.
+        y_scale: Its standard deviation, or a fifth of the largest distance from the mean if that is larger.
+        middle: Median of y.
+        bend: Robust standard deviation of y where it has long tails, or the least distance of two values if that is 0
+            and they are few; 0 elsewhere.
+    """
+
+    x_mean: Float[np.ndarray, " k"]
+    x_scale: Float[np.ndarray, " k"]
+    quantiles: tuple[Float[np.ndarray, " _"], ...]
+    y_mean: float
+    y_scale: float
+    middle: float = 0.0
+    bend: float = 0.0
+
+    @classmethod
+    def of(cls, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], *, is_discrete: bool) -> "Units":
+        """Learns the units of x and y."""
+        x_scale, mean, scale = _deviation(x), float(y.mean()), _scale(y)
+        quantiles = tuple(np.unique(own) for own in np.quantile(x, np.linspace(0, 1, PIECES + 1), axis=0).T)
+        of_x = x.mean(axis=0), np.where(x_scale > 0, x_scale, 1.0), quantiles
+        if scale <= _deviation(y):
+            return cls(*of_x, mean, scale or 1.0)
+        low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
+        bend = float(high - low) / INTERQUARTILE
+        if bend == 0 and is_discrete:
+            bend = float(np.diff(np.unique(y)).min())
+        if bend == 0:
+            return cls(*of_x, mean, scale)
+        bent = np.arcsinh((y - middle) / bend)
+        return cls(*of_x, float(bent.mean()), _scale(bent), float(middle), bend)
+
+    def of_x(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n 2*k"]:
+        """Returns x in standard units, clipped, and its places among the quantiles."""
+        places = [np.interp(own, at, np.arange(len(at))) for own, at in zip(x.T, self.quantiles, strict=True)]
+        return np.column_stack([self.standard(x), *places])
+
+    def standard(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """Returns x in standard units, clipped."""
+        return np.clip((x - self.x_mean) / self.x_scale, -FARTHEST, FARTHEST)
+
+    def of_y(self, y: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Returns y in standard units."""
+        return ((np.arcsinh((y - self.middle) / self.bend) if self.bend else y) - self.y_mean) / self.y_scale
+
+    def y_of(self, inside: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Returns y of standard units."""
+        y = self.y_mean + self.y_scale * inside
+        return self.middle + self.bend * np.sinh(y) if self.bend else y
+
+    def log_slope(self, y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Logarithm of the derivative of standard units by y."""
+        bent = np.log(np.hypot(self.bend, y - self.middle)) if self.bend else 0.0
+        return -np.log(self.y_scale) - bent * np.ones(len(y))
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """A fitted ensemble, of which the distribution is the mixture.
+
+    Attributes:
+        target: The distribution, in standard units.
+        units: The units.
+        values: The values of y if it takes few, increasing; None for any number.
+        history: Held-out loss of each network that was trained at each check, shape (networks, checks).
+    """
+
+    target: TargetDistribution
+    units: Units
+    values: Float[np.ndarray, " values"] | None
+    history: Float[np.ndarray, "networks checks"]
+
+    def log_prob(self, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Log p(y | x) in nats: of the density in the units of y, or of the mass if it takes few values.
+
+        A value's mass is that between the middles to its neighbors, which the flow takes to probabilities of N(0, 1);
+        that of values that no training row had is 0.
+        """
+        inside = self.units.of_x(x)
+        if self.values is None:
+            rows = np.column_stack([inside, self.units.of_y(y)]).astype(np.float32)
+            return map_rows(TargetLogDensity(self.target), rows).astype(np.float64) + self.units.log_slope(y)
+        found = np.minimum(np.searchsorted(self.values, y), len(self.values) - 1)
+        middles = self._middles()
+        ends = np.stack([middles[found], middles[found + 1]], axis=1)
+        rows = np.column_stack([inside, self.units.of_y(ends)]).astype(np.float32)
+        log_mass = np.maximum(map_rows(TargetLogMass(self.target), rows).astype(np.float64), LOWEST_LOG_MASS)
+        return np.where(self.values[found] == y, log_mass, -np.inf)
+
+    def points(self, x: Float[np.ndarray, "n k"]) -> Predictive:
+        """The distribution of each row as points: `POINTS` of each network, which lie between those of the others."""
+        found, weights = self._weighted_points(x)
+        values = self.units.y_of(found.reshape(len(x), -1))
+        is_atom = np.full(values.shape[1], self.values is not None)
+        return Predictive(self._known(values), np.tile(weights.ravel(), (len(x), 1)), is_atom)
+
+    def sample(
+        self, x: Float[np.ndarray, "n k"], n_draws: int, generator: np.random.Generator
+    ) -> Float[np.ndarray, "n draws"]:
+        """Draws y of each row: of a random network, by its flow of a draw from N(0, 1)."""
+        # One for each, so that the first rows have the same draws whatever their number.
+        normal, choice = generator.spawn(2)
+        starts = normal.normal(size=(len(x), 1, n_draws))
+        found = self.units.y_of(self._flowed(x, np.repeat(starts, self.target.n_networks, axis=1)))
+        chosen = choice.integers(self.target.n_networks, size=(len(x), 1, n_draws))
+        return self._known(np.take_along_axis(found, chosen, axis=1)[:, 0])
+
+    def calibrated(
+        self, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], held: list[Int[np.ndarray, " v"]]
+    ) -> "Regression":
+        """Widens the distributions until held-out rows lie no further from their means than predicted, on average.
+
+        Each row is predicted by the networks that did not see it. Distances are absolute, because one outlier would
+        dominate squares. Distributions never become narrower, because a few rows with wide ones would narrow all.
+
+        Args:
+            x: The training rows.
+            y: The number of each.
+            held: The indices of the rows that each network did not see.
+        """
+        rows = np.unique(np.concatenate(held))
+        points, weights = self._weighted_points(x[rows])
+        is_held = np.stack([np.isin(rows, indices) for indices in held], axis=1)
+        weights = is_held[:, :, None] * weights
+        weights /= weights.sum(axis=(1, 2), keepdims=True)
+        mean = (weights * points).sum(axis=(1, 2))
+        predicted = (weights * np.abs(points - mean[:, None, None])).sum(axis=(1, 2)).mean()
+        found = np.abs(self.units.of_y(y[rows]) - mean).mean()
+        scale = np.asarray(max(found / predicted, 1), np.float32)
+        return replace(self, target=replace(self.target, scale=scale))
+
+    def _weighted_points(
+        self, x: Float[np.ndarray, "n k"]
+    ) -> tuple[Float[np.ndarray, "n networks points"], Float[np.ndarray, "networks points"]]:
+        """Points of each network in standard units, and their weights, which sum to 1."""
+        n = self.target.n_networks
+        starts, shares = np.stack([normal_points(POINTS, i, n) for i in range(n)], axis=1)
+        return self._flowed(x, np.tile(starts, (len(x), 1, 1))), shares / n
+
+    def _flowed(
+        self, x: np.ndarray, starts: Float[np.ndarray, "n networks starts"]
+    ) -> Float[np.ndarray, "n networks starts"]:
+        rows = np.column_stack([self.units.of_x(x), starts.reshape(len(x), -1)])
+        return map_rows(TargetFlow(self.target), rows.astype(np.float32)).astype(np.float64)
+
+    def _known(self, y: np.ndarray) -> np.ndarray:
+        """The nearest values that y takes, if it takes few."""
+        if self.values is None:
+            return y
+        return self.values[np.searchsorted(self._middles()[1:-1], y)]
+
+    def _middles(self) -> np.ndarray:
+        assert self.values is not None
+        return np.concatenate([[-np.inf], (self.values[1:] + self.values[:-1]) / 2, [np.inf]])
+
+
+def fit_regression(
+    x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], fitting: Fitting, n_guesses: int = 0
+) -> Regression:
+    """Fits an ensemble to rows x and numbers y.
+
+    Args:
+        x: The rows.
+        y: The numbers.
+        fitting: How it is trained.
+        n_guesses: Number of the last columns of x that are guesses of y. Every second network sees them. Of those that
+            do and those that do not, the ones with the lower mean loss on held-out rows are kept; or all of them, if
+            these losses are nearly equal, or no rows are held out.
+
+    Raises:
+        ValueError: If training diverges.
+    """
+    distinct = np.unique(y)
+    is_discrete = are_few(distinct, len(y))
+    n_held = min(max(round(fitting.validation_fraction * len(y)), fitting.validation_fraction > 0), len(y) - 1)
+    # Two that are compared are so on the same rows.
+    pairs = np.arange(fitting.n_networks) // (2 if n_guesses else 1)
+    held = [_held_out(len(y), n_held, fitting.seed, int(i)) for i in pairs]
+    units = Units.of(x, y, is_discrete=is_discrete)
+    rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
+    sees_guesses = (np.arange(fitting.n_networks) % 2 == 1) & (n_guesses > 0)
+    views = np.array(VIEWS, np.float32)[pairs % len(VIEWS)]
+    hidden = np.concatenate([[False], guess_places(x.shape[1], n_guesses)])
+    data = [_in_view(np.where(hidden & ~sees, 0, rows), view) for sees, view in zip(sees_guesses, views, strict=True)]
+    networks, history = _trained(data, held, fitting)
+    kept = np.flatnonzero(_is_kept(history, sees_guesses, n_held))
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(networks[i] for i in kept))
+    target = TargetDistribution(stacked, views[kept], sees_guesses[kept], x.shape[1], n_guesses)
+    model = Regression(target, units, distinct if is_discrete else None, history)
+    return model.calibrated(x, y, [held[i] for i in kept]) if n_held and len(y) < CALIBRATED else model
+
+
+def _is_kept(
+    history: Float[np.ndarray, "networks checks"], sees: Bool[np.ndarray, " networks"], n_held: int
+) -> Bool[np.ndarray, " networks"]:
+    """Which networks are kept, by the losses of those that see guesses and of the others on the same held-out rows."""
+    if not sees.any() or not history.shape[1]:
+        return np.ones(len(sees), bool)
+    pairs = history.min(axis=1)[: 2 * sees.sum()].reshape(-1, 2)
+    without, with_guesses = pairs.mean(axis=0)
+    if abs(with_guesses / without - 1) < NEARLY_EQUAL / (sees.sum() * n_held) ** 0.5:
+        return np.ones(len(sees), bool)
+    return sees == (with_guesses < without)
+
+
+def _scale(y: Float[np.ndarray, " n"]) -> float:
+    """The standard deviation, or a fifth of the largest distance from the mean if that is larger."""
+    return max(float(_deviation(y)), float(np.abs(y - y.mean()).max()) / LARGEST)
+
+
+def _deviation(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*k"]:
+    """The standard deviation of each column, of which squares neither overflow nor underflow."""
+    return AffineScaling.standard(values.reshape(len(values), -1)).unit.reshape(values.shape[1:])
+
+
+def _trained(
+    rows: list[Float[np.ndarray, "n columns"]], held: list[Int[np.ndarray, " v"]], fitting: Fitting
+) -> tuple[list[Weights], Float[np.ndarray, "networks checks"]]:
+    """Trains networks side by side, each on its own rows but those held out; returns best weights, and all losses."""
+    n = len(rows[0]) - len(held[0])
+    batch_size = min(fitting.batch_size or int(np.clip(n // 8, 64, 128)), n)
+    per_epoch = n // batch_size
+    epochs = max(1, fitting.steps // per_epoch)
+    architecture = TargetArchitecture((rows[0].shape[1] - 3) // 2, fitting.width, fitting.depth)
+    objective = TargetObjective()
+    recipes = [
+        Recipe(
+            dataset=i,
+            schedule=SCHEDULE,
+            # So that ensembles of neighboring seeds have no network in common.
+            seed=int(np.random.SeedSequence([fitting.seed, i]).generate_state(1)[0]),
+            epochs=epochs,
+            learning_rate=fitting.learning_rate,
+            warmup=min(200, epochs * per_epoch // 10),
+            decay=True,
+            averaging=0.995,
+        )
+        for i in range(fitting.n_networks)
+    ]
+    data = np.stack([np.delete(own, places, axis=0) for own, places in zip(rows, held, strict=True)])
+    unseen = [own[places] for own, places in zip(rows, held, strict=True)]
+    spread = np.ones((len(data), data.shape[2]), np.float32)
+    trainer = StackTrainer(
+        data, recipes, architecture, Method(objective, batch_size, is_averaged=True), sigma_data=spread
+    )
+    every = min(-(-STEPS_PER_CHECK // per_epoch), MAX_EPOCHS_PER_CALL)
+    best, losses = trainer.networks(), np.empty((fitting.n_networks, 0))
+    while not trainer.is_done:
+        trained = trainer.run(every)
+        if not all(np.isfinite(part).all() for part in trained):
+            raise ValueError(f"training diverged with learning_rate={fitting.learning_rate:g}: lower it")
+        networks = trainer.networks()
+        if not len(held[0]):
+            best = networks
+            continue
+        found = np.array(
+            [
+                held_out_loss(network, architecture, objective, SCHEDULE, spread[0], own, None, fitting.seed)
+                for network, own in zip(networks, unseen, strict=True)
+            ]
+        )
+        is_better = found < losses.min(axis=1, initial=np.inf)
+        best = [new if better else old for new, old, better in zip(networks, best, is_better, strict=True)]
+        losses = np.column_stack([losses, found])
+        if (losses.shape[1] - 1 - losses.argmin(axis=1) >= fitting.n_iter_no_change).all():
+            break
+    return best, losses
+
+
+def _in_view(rows: Float[np.ndarray, "n columns"], view: Float[np.ndarray, " 2"]) -> Float[np.ndarray, "n columns+2"]:
+    return np.column_stack([rows, np.tile(view, (len(rows), 1))])
+
+
+def _held_out(n: int, n_held: int, seed: int, network: int) -> Int[np.ndarray, " v"]:
+    """The rows that a network does not see, in order: those of networks follow one another in a random order."""
+    order = generator_of(seed, HostStream.HELD_OUT_ROWS).permutation(n)
+    return np.sort(order[(np.arange(n_held) + network * n_held) % n])

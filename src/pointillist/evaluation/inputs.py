@@ -1,0 +1,177 @@
+"""Converts tables to compare, in any container, to columns of the same kinds."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pointillist.metrics.checks import check_rows
+from pointillist.metrics.mixed_tables import Table as Columns
+from pointillist.tables.frames import mixed_table, table_of
+from pointillist.tables.headings import is_frame
+from pointillist.tables.keys import without_keys
+from pointillist.tables.number_table import Table
+from pointillist.tables.table import MixedTable, kind_of
+
+
+def columns_of(sides: Mapping[str, Any], target: Any = None) -> dict[str, Columns]:
+    """Convert arrays or data frames to columns by name.
+
+    Args:
+        sides: Tables by the names that messages give them, the real one first.
+        target: A column that all of them must have.
+
+    Raises:
+        ValueError: In one line, if they cannot be compared.
+    """
+    return as_columns({name: _table(side, name, target) for name, side in sides.items()})
+
+
+def as_columns(sides: Mapping[str, MixedTable | Table]) -> dict[str, Columns]:
+    """Convert tables to columns by name, of the same kinds on all sides.
+
+    Args:
+        sides: Tables by the names that messages give them, the real one first. Columns without names are matched by
+            their order, and others by name.
+
+    Raises:
+        ValueError: If columns without names cannot be matched.
+
+    Warns:
+        UserWarning: If columns of names or keys are left out, which generated rows have not.
+    """
+    sides = _of_one_kind(_without_keys({name: _with_label(side) for name, side in sides.items()}))
+    mixed = [side for side in sides.values() if isinstance(side, MixedTable)]
+    if not all(side.is_plain for side in mixed):
+        return {name: mixed_table(side).arrays() for name, side in sides.items()}
+    plain = {name: side.plain() if isinstance(side, MixedTable) else side for name, side in sides.items()}
+    first, real = next(iter(plain.items()))
+    names = next((each.names for each in plain.values() if each.names is not None), None)
+    names = tuple(str(i) for i in range(real.rows.shape[1])) if names is None else names
+    kinds: dict[str, set[str]] = {}
+    for table in plain.values():
+        for key, kind in zip(table.names or names, table.types, strict=False):
+            kinds.setdefault(key, set()).add(kind)
+    columns: dict[str, Columns] = {}
+    for name, table in plain.items():
+        if table.names is None and table.rows.shape[1] != len(names):
+            raise ValueError(f"{name} has {table.rows.shape[1]} column(s) and {first} has {len(names)}: give the same")
+        own = zip(table.names or names, table.rows.T, strict=True)
+        columns[name] = {key: _as_written(values, kinds[key], has_frame=bool(mixed)) for key, values in own}
+    return columns
+
+
+def _as_written(values: np.ndarray, kinds: set[str], *, has_frame: bool) -> np.ndarray:
+    """Numbers to the digits of the narrowest type of float that a side has: 0.1 of float32 is 0.1 of float64.
+
+    Args:
+        values: The numbers.
+        kinds: Types of the column on all sides.
+        has_frame: Whether a side is a frame, whose numbers are known as they are written, and not by their bits.
+    """
+    narrow = next((kind for kind in ("float16", "float32") if kind in kinds), None)
+    is_one = len(kinds) == 1 and not has_frame
+    if narrow is None or is_one or np.abs(values).max(initial=0) > np.finfo(narrow).max:
+        return np.array(values, float)
+    return values.astype(narrow).astype(str).astype(float)
+
+
+def _with_label(side: MixedTable | Table) -> MixedTable | Table:
+    """The table with its labels as a column like the others, of their own type."""
+    return side if side.label is None else MixedTable(mixed_table(side).arrow)
+
+
+def _without_keys(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTable | Table]:
+    """The tables without columns that no model learns, if one of the others lacks them as well."""
+    (first, real), *others = sides.items()
+    names = [side.names for _, side in others if side.names is not None]
+    if not isinstance(real, MixedTable) or not names:
+        return dict(sides)
+    shared = [name for name in real.names if all(name in own for own in names)]
+    left, reasons = without_keys(real, shared)
+    for reason in reasons:
+        warnings.warn(f"{first}: {reason}, and is left out", UserWarning, stacklevel=4)
+    gone = {*real.names} - {*left.names}
+    found: dict[str, MixedTable | Table] = {first: left}
+    for name, side in others:
+        if isinstance(side, MixedTable) and gone & {*side.names}:
+            side = MixedTable(side.arrow.drop_columns([each for each in side.names if each in gone]), side.label)
+        found[name] = side
+    return found
+
+
+def _of_one_kind(sides: Mapping[str, MixedTable | Table]) -> dict[str, MixedTable | Table]:
+    """The tables with dates, times and durations in microseconds where their units differ, and in one time zone.
+
+    Columns without any cells are of the kind of the other tables' ones. Durations come back from CSV files as integers,
+    in the unit that they had.
+
+    Raises:
+        ValueError: If a column holds dates in one table and numbers in another.
+    """
+    mixed = {side: table for side, table in sides.items() if isinstance(table, MixedTable)}
+    for column in dict.fromkeys(name for table in mixed.values() for name in table.names):
+        own = {side: table.arrow.column(column) for side, table in mixed.items() if column in table.names}
+        kinds = [cells.type for cells in own.values() if cells.null_count < len(cells)]
+        if len({cells.type for cells in own.values()}) == 1 or not kinds:
+            continue
+        first = next((kind for kind in kinds if kind_of(kind) == "date"), kinds[0])
+        own = {side: _as_kind(cells, first, f"column {column!r} of {side}") for side, cells in own.items()}
+        if all(kind_of(cells.type) == "date" for cells in own.values()):
+            zone = next((kind.tz for kind in kinds if getattr(kind, "tz", None) is not None), None)
+            own = {side: _in_microseconds(cells, zone) for side, cells in own.items()}
+        for side, cells in own.items():
+            mixed[side] = MixedTable(mixed[side].arrow.set_column(mixed[side].names.index(column), column, cells))
+    return {**sides, **mixed}
+
+
+def _as_kind(column: Any, kind: Any, what: str) -> Any:
+    """A column without cells, or of integers that stand for durations, in a type; others as they are."""
+    import pyarrow as pa
+
+    if column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(len(column), kind)])
+    if pa.types.is_duration(kind) and pa.types.is_integer(column.type):
+        return column.cast(pa.int64()).cast(kind)
+    if kind_of(kind) == "date" and kind_of(column.type) in ("number", "whole"):
+        raise ValueError(f"{what} holds numbers, and another table has dates there: make them of one kind")
+    return column
+
+
+def _in_microseconds(column: Any, zone: str | None) -> Any:
+    """Dates and times as timestamps without a time zone, in that zone if they have one; others in their own type."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_duration(kind):
+        return column.cast(pa.duration("us"), safe=False)
+    if pa.types.is_time(kind):
+        return column.cast(pa.time64("us"), safe=False)
+    if getattr(kind, "tz", None) is not None:
+        column = pc.local_timestamp(column.cast(pa.timestamp(kind.unit, zone)))
+    return column.cast(pa.timestamp("us"), safe=False)
+
+
+def _table(side: Any, name: str, target: Any) -> MixedTable | Table:
+    if not is_frame(side):
+        array = np.asarray(side)
+        if not np.ma.is_masked(side) and array.dtype.kind in "biuf" and not np.isnan(array).any():
+            rows = check_rows(side, name)
+            return Table(
+                rows, None, (array.dtype.name if array.dtype.itemsize <= 8 else "float64",) * rows.shape[1], None
+            )
+    found = table_of(side)
+    if found is None:
+        raise ValueError("a data frame is of an unsupported kind, or two of its columns have the same name")
+    table, _, headings = found
+    texts = list(map(str, table.names if headings is None else headings.names))
+    if not texts:
+        raise ValueError(f"{name} has no columns: give at least one")
+    if len({*texts}) < len(texts):
+        twice = next(text for text in texts if texts.count(text) > 1)
+        raise ValueError(f"{name} has two columns whose names read {twice!r}: rename one")
+    if target is not None and str(target) not in texts:
+        raise ValueError(f"target={target!r} is not a column of every table")
+    return MixedTable(table.arrow.rename_columns(texts))

@@ -1,0 +1,338 @@
+"""Rules for what a text in a file stands for: a boolean, a number, a date, a missing cell, or itself.
+
+A column holds booleans, integers, numbers or dates if all its cells that are not missing do; white space around them is
+ignored. A column of integers is text if one of them begins with a zero, as the postal code 02139 does. Words such as NA
+stand for a missing cell, but in quotes they are text, as is an empty cell in quotes; in a column that otherwise holds
+numbers or dates they are missing either way. Numbers may have decimal commas, separators of thousands, and a percent
+sign or a currency if all of them have the same one; `pointillist.tables.marked_numbers` takes these off.
+"""
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.tables.calendar_dates import are_dates
+from pointillist.tables.keys import few_words, hardly_repeat
+from pointillist.tables.marked_numbers import all_match, in_thousands, unmarked
+from pointillist.tables.number_table import shown
+from pointillist.tables.time_formats import offset_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MISSING = ["", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "nan", "-nan"]
+MISSING += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
+"""Words that stand for a missing cell, in lower case."""
+
+NONE = "None"
+"""A word for a missing cell in exactly this spelling, as in pandas."""
+
+TRUTHS = ("true", "false")
+TYPES = ("text", "integer", "number", "date")
+"""Types that a user may declare a column of a file to have."""
+
+_MARKS = "columns are read as numbers without their marks", "--type COLUMN=text keeps one as text"
+_WORDS = (
+    "columns are read as categories because some cells are not numbers",
+    "clear these cells if they are missing; --type COLUMN=text silences this line",
+)
+_OFFSETS = "times have several offsets from UTC and are read as UTC", "--type COLUMN=text keeps one as text"
+
+
+@dataclass
+class Notes:
+    """Notes on the columns of a file, for warnings.
+
+    Attributes:
+        said: Names of columns, each with an example, by the text of the warning and the way out.
+        commas: Names of columns in which commas mark decimals, and points thousands.
+        points: Columns of numbers whose points may separate thousands, and an example of each.
+    """
+
+    said: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    commas: list[str] = field(default_factory=list)
+    points: dict[str, str] = field(default_factory=dict)
+
+    def add(self, what: tuple[str, str], example: str) -> None:
+        """Adds a column, with an example, to a warning."""
+        self.said.setdefault(what, []).append(example)
+
+    def check(self) -> None:
+        """Raises a ValueError if the points of a column may mark decimals, or thousands as in another column."""
+        for name, example in self.points.items() if self.commas else ():
+            raise ValueError(
+                f"column {shown(name)} holds numbers such as {shown(example)}, whose point may mark decimals, or "
+                f"thousands as in column {shown(self.commas[0])}: give --decimal , or --type {shown(f'{name}=number')}"
+            )
+
+
+_NUMBER_PATTERN = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf(inity)?))"
+NUMBER = re.compile(_NUMBER_PATTERN, re.ASCII)
+INTEGER = r"^[+-]?[0-9]+$"
+CODE = r"^[+-]?0[0-9]"
+"""Pattern for the start of integers that are codes rather than numbers."""
+
+_LABEL_CODE = re.compile(r"\+|-0$|[+-]?0[0-9]")
+"""The same for labels, which are names: +1 is not 1."""
+
+
+@cache
+def missing_words() -> list[str]:
+    """Lists `MISSING` in all mixtures of lower and upper case, and `NONE`."""
+    return [NONE, *("".join(letters) for text in MISSING for letters in product(*({c, c.upper()} for c in text)))]
+
+
+def _is_word_for_missing(text: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.or_(pc.is_in(pc.ascii_lower(text), pa.array(MISSING)), pc.equal(text, NONE))
+
+
+def without_missing(column: Any) -> Any:
+    """Makes cells of a column of text null where a word for a missing cell has white space around it.
+
+    Arrow distinguishes NA from "NA", which is text, but not if there are spaces around it.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pc.ascii_trim_whitespace(column)
+    is_missing = pc.and_(pc.not_equal(text, column), _is_word_for_missing(text))
+    return pc.if_else(is_missing, pa.scalar(None, column.type), column)
+
+
+def parsed(text: "pa.StringArray") -> Float[np.ndarray, " m"]:
+    """Parses numbers, NaN where a text is not one; no text is null or has white space around it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        return pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        # Arrow does not say which value it could not read, and reads no plus sign.
+        return np.array([float(t) if NUMBER.fullmatch(t) else np.nan for t in text.to_pylist()])
+
+
+def are_integers(text: Any) -> bool:
+    """Whether all texts are integers of any size."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        # Four times as fast as the pattern.
+        pc.cast(text, pa.int64())
+    except pa.ArrowInvalid:
+        return all_match(text, INTEGER)
+    # Arrow reads 0x1F as 31.
+    return not pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py()
+
+
+def are_codes(text: Any) -> bool:
+    """Whether any of the integers begins with a zero."""
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring_regex(text, CODE)).as_py())
+
+
+def label_values(texts: list[str]) -> np.ndarray:
+    """Converts distinct labels to what they stand for: integers, booleans, numbers or text."""
+    stripped = [text.strip(" \t\n\r\v\f") for text in texts]
+    if all(text.lower() in TRUTHS for text in stripped):
+        return np.array([text.lower() == "true" for text in stripped])
+    if any(_LABEL_CODE.match(text) for text in stripped):
+        return np.array(texts)
+    if all(re.match(INTEGER, text) for text in stripped):
+        values = [int(text) for text in stripped]
+        # Integers beyond int64 are names rather than numbers.
+        return np.array(values if max(values) < 2**63 and min(values) >= -(2**63) else texts)
+    if all(NUMBER.fullmatch(text) for text in stripped):
+        numbers = np.array([float(text) for text in stripped])
+        return numbers if np.isfinite(numbers).all() else np.array(texts)
+    return np.array(texts)
+
+
+def typed(
+    name: str,
+    column: "pa.ChunkedArray",
+    wanted: str | None = None,
+    *,
+    is_label: bool = False,
+    decimal: str | None = None,
+    notes: Notes | None = None,
+) -> Any:
+    """Converts a column of text, null where cells are missing, to an Arrow array of what it stands for.
+
+    Args:
+        name: Name of the column.
+        column: Its cells as they are written.
+        wanted: One of `TYPES` if the user names one; by default, the type that fits all cells.
+        is_label: Whether the column holds labels.
+        decimal: "." or "," if it is known which of them marks decimals.
+        notes: Receives notes on the column: marks were removed from its numbers, a few cells that are not numbers make
+            it text, or its times have different offsets.
+
+    Raises:
+        ValueError: If a cell is not of the type wanted, an integer is beyond 64 bits, or a comma may mean two things.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column, notes = without_missing(column), notes or Notes()
+    if wanted == "text":
+        return column
+    text = pc.ascii_trim_whitespace(column)
+    text = pc.if_else(_is_word_for_missing(text), pa.scalar(None, text.type), text)
+    given = text.drop_null()
+    if is_label and wanted is None and len(given):
+        values = label_values(column.drop_null().unique().to_pylist())
+        if values.dtype.kind == "U":
+            return column
+    if not len(given):
+        return column
+    if wanted != "date" and not is_label:
+        text, given = _without_marks(name, text, given, decimal, notes, is_number=wanted == "number")
+    found = _as_wanted(name, text, given, wanted) if wanted else _as_found(name, text, given)
+    if found is None:
+        different = given.unique()
+        if not hardly_repeat(len(different), len(given)) and (few := few_words(different.to_pylist())):
+            notes.add(_WORDS, f"{shown(name)} ({shown(few[0])})")
+    elif getattr(found.type, "tz", None) == "UTC" and not all_match(given, "Z$"):
+        notes.add(_OFFSETS, f"{shown(name)} ({shown(given[0].as_py())})")
+    return column if found is None else found
+
+
+def _without_marks(
+    name: str,
+    text: Any,
+    given: Any,
+    decimal: str | None,
+    notes: Notes,
+    *,
+    is_number: bool,
+) -> tuple[Any, Any]:
+    """Texts as they are, or, if they are numbers with marks, without these."""
+    # A point marks decimals under --decimal , in a column that is said to hold numbers.
+    if (decimal != "," or is_number) and all_match(given, f"^{_NUMBER_PATTERN}$"):
+        example = None if decimal or is_number else in_thousands(given)
+        notes.points |= {} if example is None else {name: example}
+        return text, given
+    found = unmarked(name, given, decimal)
+    if found is None:
+        if decimal == "," and all_match(given, f"^{_NUMBER_PATTERN}$"):
+            _check_points(name, given)
+        return text, given
+    plain, mark, example = found
+    notes.commas += [name] if mark == "," else []
+    if not plain(given).equals(given):
+        notes.add(_MARKS, example)
+    return plain(text), plain(given)
+
+
+def _check_points(name: str, given: Any) -> None:
+    """Raises a ValueError if numbers that are no numbers of decimal commas have points."""
+    import pyarrow.compute as pc
+
+    with_point = given.filter(pc.match_substring(given, "."))
+    if len(with_point):
+        raise ValueError(
+            f"column {shown(name)} holds {shown(with_point[0].as_py())}, whose point cannot separate thousands, as "
+            f"--decimal , says: leave that out, or fit with --type {shown(f'{name}=number')} if it marks decimals"
+        )
+
+
+def _as_wanted(name: str, text: Any, given: Any, wanted: str) -> Any:
+    readers = {"integer": lambda: _integers(name, text, given), "number": lambda: _numbers(text, given)}
+    found = readers.get(wanted, lambda: _dates(text, given))()
+    if found is not None:
+        return found
+    patterns = {"integer": INTEGER, "number": f"^{_NUMBER_PATTERN}$"}
+    bad = given
+    if wanted in patterns:
+        import pyarrow.compute as pc
+
+        bad = given.filter(pc.invert(pc.match_substring_regex(given, patterns[wanted])))
+    what = {"integer": "an integer", "number": "a number", "date": "a date or time"}[wanted]
+    example = f": {shown(bad[0].as_py())} is not" if len(bad) and wanted in patterns else ""
+    raise ValueError(f"column {shown(name)} cannot be read as {wanted}{example or f', as not every cell is {what}'}")
+
+
+def _as_found(name: str, text: Any, given: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    first = given[0].as_py()
+    if first.lower() in TRUTHS:
+        lower = pc.ascii_lower(text)
+        return pc.equal(lower, "true") if pc.all(pc.is_in(lower.drop_null(), pa.array(TRUTHS))).as_py() else None
+    if NUMBER.fullmatch(first):
+        if are_integers(given):
+            return None if are_codes(given) else _integers(name, text, given)
+        return _numbers(text, given)
+    return _dates(text, given) if re.match(r"\d{1,4}[-:]", first) else None
+
+
+def _integers(name: str, text: Any, given: Any) -> Any:
+    """Parses the texts as integers; None if one is not an integer."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not are_integers(given):
+        return None
+    try:
+        # Arrow reads no plus sign.
+        return pc.cast(pc.replace_substring_regex(text, r"^\+", ""), pa.int64())
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"column {shown(name)} holds integers beyond 64 bits, which would be rounded: drop the column, divide it, "
+            f"or read it as text (--type {shown(f'{name}=text')})"
+        ) from error
+
+
+def _numbers(text: Any, given: Any) -> Any:
+    """Parses the texts as numbers; None if one is not a number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        return pc.cast(text, pa.float64())
+    except pa.ArrowInvalid:
+        if not all_match(given, f"^{_NUMBER_PATTERN}$"):
+            return None
+        return pc.cast(pc.replace_substring_regex(text, r"^\+", ""), pa.float64())
+
+
+def _dates(text: Any, given: Any) -> Any:
+    """Parses the texts as dates, times or both, in the coarsest unit that holds them; None if one is none of these.
+
+    Dates such as 20240320 become integers.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if all_match(given, r"^[0-9]{8}$") and are_dates(parsed(given)):
+        # Dates written as integers stay integers.
+        return pc.cast(text, pa.int64())
+    first = given[0].as_py()
+    if re.match(r"\d\d:", first):
+        # Arrow reads times of day with a date alone.
+        for unit, kind in (("s", pa.time32("s")), ("us", pa.time64("us")), ("ns", pa.time64("ns"))):
+            try:
+                return pc.cast(pc.cast(pc.binary_join_element_wise("1970-01-01", text, " "), pa.timestamp(unit)), kind)
+            except pa.ArrowInvalid:
+                continue
+        return None
+    kinds = [pa.date32(), *(pa.timestamp(unit) for unit in ("s", "us", "ns"))]
+    for kind in [*kinds, *(pa.timestamp(unit, "UTC") for unit in ("s", "us", "ns"))]:
+        try:
+            found = pc.cast(text, kind)
+        except pa.ArrowInvalid:
+            continue
+        zone = None if kind in kinds else offset_of(given)
+        return found if zone is None else found.cast(pa.timestamp(kind.unit, zone))
+    return None

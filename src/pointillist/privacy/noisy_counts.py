@@ -1,0 +1,194 @@
+"""Counts of the cells of columns, and the codes of columns that are made from such counts once they have noise.
+
+A row is in at most one bin of each histogram. What is made from noisy counts tells no more of rows than they do.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.columns.domain import ColumnDomain
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import NEIGHBOURS, TIMES
+from pointillist.columns.number import NumberEncoder
+from pointillist.tables.table import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EQUAL, NARROWING, PER_OCTAVE, MOST_INTERVALS = 128, 128, 8, 32
+"""Bins of a range that are of equal width, and such as narrow towards 0 or the lowest value, by a factor of 2 in so
+many; and most intervals of about as many rows that are made of them."""
+
+MOST_VALUES = 2**21
+"""Most integers of a range that are counted one by one."""
+
+SPIKE_NOISES, SPIKE_SHARE = 5, 0.01
+"""A value of a range has a token of its own from so many standard deviations of the noise, and so many rows, on."""
+
+EVENLY = 0.001
+"""Share of a range's rows that is spread evenly over its bins."""
+
+INTERVAL_NOISES = 20
+"""Least rows of an interval, in standard deviations of the noise."""
+
+
+@dataclass(frozen=True)
+class PrivateColumn:
+    """The code of a column, and what is known of how often each of its token's values occurs.
+
+    Attributes:
+        code: The code.
+        shares: Shares of the rows, positive, of sum 1, shape (size,).
+    """
+
+    code: ColumnEncoder
+    shares: Float[np.ndarray, " size"]
+
+
+def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[np.ndarray]:
+    """Counts the cells of a column: by value; or, in a range, by bins, and by its integers or ends.
+
+    Args:
+        domain: The domain, in which the cells lie.
+        cells: The cells.
+        kind: Arrow's type of the column.
+    """
+    code = domain.code(kind)
+    if code.scores is None:
+        return [_counted(code.encode(cells)[0], code.size)]
+    assert isinstance(code, NumberEncoder)
+    low, high = code.ends
+    values = cells.values[~cells.is_missing]
+    bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
+    by_bin = np.append(_counted(_places(values, low, high, bins), len(bins) - 1), cells.is_missing.sum())
+    if _is_counted_by_value(code):
+        return [by_bin, _counted(np.round(values - low), int(high - low) + 1)]
+    return [by_bin, np.array([(values == low).sum(), (values == high).sum()], float)]
+
+
+def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray], noise: float) -> PrivateColumn:
+    """Makes the code of a column from noisy counts.
+
+    Args:
+        domain: The domain.
+        kind: Arrow's type of the column.
+        counts: What `counts_of` returned, with noise.
+        noise: Standard deviation of that.
+    """
+    code = domain.code(kind)
+    if code.scores is None:
+        return PrivateColumn(code, _shares(counts[0]))
+    assert isinstance(code, NumberEncoder)
+    (low, high), (by_bin, by_value) = code.ends, counts
+    is_whole = _is_counted_by_value(code)
+    known = np.arange(low, high + 1) if is_whole else np.array([low, high])
+    is_spike = by_value >= max(SPIKE_NOISES * noise, SPIKE_SHARE * by_bin.sum())
+    if is_whole:
+        padded = np.pad(by_value, NEIGHBOURS, constant_values=np.nan)
+        for place in np.flatnonzero(is_spike):
+            near = np.delete(padded[place : place + 2 * NEIGHBOURS + 1], NEIGHBOURS)
+            is_spike[place] = by_value[place] >= TIMES * np.nanmedian(near)
+    bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
+    n_bins, atoms = len(bins) - 1, known[is_spike]
+    rest = by_bin[:n_bins].copy()
+    np.subtract.at(rest, _places(atoms, low, high, bins), by_value[is_spike])
+    n_intervals = int(np.clip(rest.sum() / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
+    edges, within = intervals_of(rest, bins, noise, n_intervals, (high - low) if code.grid.decimals == 0 else 0.0)
+    own = domain.code(kind, atoms, edges)
+    missing = by_bin[n_bins:][: int(domain.has_missing)]
+    counted = [by_value[is_spike], max(rest.sum(), 1.0) * within, missing]
+    return PrivateColumn(own, _shares(np.concatenate(counted)))
+
+
+def edges_of(low: float, high: float, *, is_whole: bool) -> Float[np.ndarray, " edges"]:
+    """Makes edges of bins, from 0 to 1 in shares of a range, that resolve most amounts: equal ones, and narrowing ones.
+
+    These narrow towards 0 on either side of it, or towards the lowest value of a range without it. Of integers, all
+    edges lie between two.
+    """
+    origin = -low / (high - low) if low < 0 < high else 0.0
+    narrow = 2.0 ** -(np.arange(NARROWING) / PER_OCTAVE)
+    edges = np.concatenate([np.linspace(0, 1, EQUAL + 1), origin + (1 - origin) * narrow, origin - origin * narrow])
+    return _between(edges, high - low) if is_whole else np.unique(edges)
+
+
+def _between(edges: Float[np.ndarray, " edges"], n_steps: float) -> Float[np.ndarray, " kept"]:
+    """Edges of bins, moved between integers."""
+    moved = np.unique((np.floor(edges * n_steps) + 0.5) / n_steps)
+    return np.concatenate([[0.0], moved[moved < 1], [1.0]])
+
+
+def intervals_of(
+    noisy: Float[np.ndarray, " bins"],
+    bins: Float[np.ndarray, " ends"],
+    noise: float,
+    n_intervals: int,
+    n_steps: float = 0.0,
+) -> tuple[Float[np.ndarray, " edges"], Float[np.ndarray, " intervals"]]:
+    """Makes intervals of about as many rows from a noisy histogram.
+
+    A few rows are spread evenly over the bins, so that no interval is without a width.
+
+    Args:
+        noisy: The histogram.
+        bins: Edges of its bins, increasing, from 0 to 1 in shares of the range.
+        noise: Standard deviation of the counts' noise.
+        n_intervals: Most intervals.
+        n_steps: The range in units of integers, between which the edges then lie; 0 for other numbers.
+
+    Returns:
+        Edges, as those of the bins, and the shares of the rows in the intervals.
+    """
+    counts = _pruned(noisy, noise)
+    evenly = np.full(len(noisy), 1 / len(noisy))
+    of_bins = (1 - EVENLY) * counts / max(counts.sum(), 1e-9) + EVENLY * evenly if counts.any() else evenly
+    shares = np.concatenate([[0.0], np.cumsum(of_bins)])
+    shares /= shares[-1]
+    edges = np.interp(np.linspace(0, 1, n_intervals + 1), shares, bins)
+    edges = _between(edges, n_steps) if n_steps else np.concatenate([[0.0], np.unique(edges[1:-1]), [1.0]])
+    return edges, np.diff(np.interp(edges, bins, shares))
+
+
+def _places(values: np.ndarray, low: float, high: float, bins: np.ndarray) -> np.ndarray:
+    """The bin of each value."""
+    return np.clip(np.searchsorted(bins, (values - low) / (high - low), side="right") - 1, 0, len(bins) - 2)
+
+
+def _is_counted_by_value(code: NumberEncoder) -> bool:
+    low, high = code.ends
+    return code.grid.decimals == 0 and not code.grid.step and high - low < MOST_VALUES
+
+
+def _counted(places: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:
+    return np.bincount(places.astype(np.int64), minlength=n).astype(float)
+
+
+def _pruned(noisy: np.ndarray, noise: float) -> np.ndarray:
+    """Counts of bins, without those of halves, quarters, … of the range whose sum is indistinguishable from none.
+
+    So the noise of many empty bins does not add up to rows.
+    """
+    total = float(noisy.sum())
+    if total <= 2 * noise * len(noisy) ** 0.5:
+        return np.zeros(len(noisy))
+    if len(noisy) == 1:
+        return noisy
+    middle = len(noisy) // 2
+    found = np.concatenate([_pruned(noisy[:middle], noise), _pruned(noisy[middle:], noise)])
+    return found * (total / found.sum()) if found.any() else np.full(len(noisy), total / len(noisy))
+
+
+def _not_negative(noisy: np.ndarray) -> np.ndarray:
+    """The nearest counts that are not negative and have the same sum, or 0 if that is negative."""
+    ordered = np.sort(noisy)[::-1]
+    above = (np.cumsum(ordered) - max(float(noisy.sum()), 0.0)) / np.arange(1, len(noisy) + 1)
+    return np.maximum(noisy - above[np.flatnonzero(ordered >= above)[-1]], 0.0)
+
+
+def _shares(noisy: np.ndarray) -> Float[np.ndarray, " size"]:
+    """Shares of counts without negative ones; none below that of half a row."""
+    counts = np.maximum(_not_negative(noisy), 0.5)
+    return counts / counts.sum()

@@ -1,0 +1,421 @@
+"""Plans and runs a differentially private fit: nothing that it keeps of a table is learned without noise.
+
+What the columns may hold comes from the user (`columns.domain`). A share of the budget counts the rows, which decides
+how often a step sees each, and the cells of each column, from which training begins; all the rest is spent on training
+(`engine.private_training`).
+"""
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Key
+from numpy.typing import ArrayLike
+from rich.console import Console
+
+from pointillist.arguments import seed_of
+from pointillist.columns.domain import ColumnDomain, domain_of, moved_text
+from pointillist.columns.scaling import AffineScaling
+from pointillist.columns.table_encoder import TableEncoder
+from pointillist.columns.table_scaling import TableScaling
+from pointillist.diffusion.losses import Objective
+from pointillist.diffusion.tokens.token_losses import TokenObjective
+from pointillist.engine.devices import configure
+from pointillist.engine.private_training import (
+    ROWS_AT_ONCE,
+    STEPS_PER_CALL,
+    PrivateMethod,
+    PrivateRecipe,
+    run,
+    start,
+    with_bias,
+)
+from pointillist.engine.random_streams import HostStream, Stream, generator_of, key_of
+from pointillist.engine.recipes import AnyObjective, Method, Weights
+from pointillist.models import fitting
+from pointillist.models.classes import Classes
+from pointillist.models.fitting import Task, warn_of_unused
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.guarantee import Guarantee
+from pointillist.models.hyperparameters import (
+    Hyperparameters,
+    asked_of_gaussian,
+    check_hyperparameters,
+    deciding,
+    values_of,
+)
+from pointillist.models.masked import MaskedProcess
+from pointillist.models.number_codec import NumberCodec
+from pointillist.models.plan import Plan
+from pointillist.models.planning import check_label
+from pointillist.models.row_model import Record, RowModel
+from pointillist.models.token_codec import TokenCodec
+from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
+from pointillist.privacy.counted_columns import with_counted_columns
+from pointillist.privacy.noisy_counts import column_of, counts_of
+from pointillist.progress import Bar
+from pointillist.tables.array_layout import read_numbers
+from pointillist.tables.frame_layout import FrameLayout
+from pointillist.tables.frames import table_of
+from pointillist.tables.table import MixedTable, kind_of
+
+SHARE_OF_COUNT, SHARE_OF_COLUMNS = 0.05, 0.1
+"""Share of ε that counts the rows, and share of the budget, in units of 1 / noise², that counts cells by column."""
+
+WIDTH, STEPS = 128, 600
+LEAST_BATCH, LARGEST_BATCH, BATCHES = 32, 1024, 8
+LEARNING_RATE, CLIP, AVERAGING = 3e-3, 1.0, 0.995
+"""Values that None stands for; a batch has an eighth of the rows, from the least to the largest."""
+
+SPREAD = 0.5
+"""Root mean square of numbers that are scaled to [-1, 1], as it is taken to be: their own would tell of the rows."""
+
+ROUGH_DELTA = 1e-5
+"""δ for the noise of the count, from which δ follows if it is not given."""
+
+NOT_LEARNED = "private"
+"""Stands in the place of the hash of the training rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class PrivateTraining:
+    """A private training that is ready to begin."""
+
+    recipe: PrivateRecipe
+    method: PrivateMethod
+    key: Key[Any, ""]
+    logits: Float[np.ndarray, " slots"] | None
+
+    def train(self, plan: Plan, *, is_shown: bool) -> Weights:
+        """Returns the trained network, the average of the weights over the steps."""
+        architecture = plan.process.architecture
+        begin, walk = jax.random.split(self.key)
+        state = start(begin, architecture, plan.codec.width)
+        if self.logits is not None:
+            # Before the first step, columns have the distributions that were counted, and are independent.
+            state = state.starting_from(with_bias(state.network, jnp.asarray(self.logits)))
+        rows = plan.codec.encode(plan.rows)
+        with Bar(Console(stderr=True), self.recipe.steps, is_shown=is_shown) as bar:
+            for first in range(0, self.recipe.steps, STEPS_PER_CALL):
+                todo = min(STEPS_PER_CALL, self.recipe.steps - first)
+                state = run(
+                    state, walk, rows, plan.process.noise, first, todo, self.recipe, self.method, architecture.features
+                )
+                jax.block_until_ready(state)
+                bar.advance(todo)
+        network = jax.tree.map(np.asarray, jax.device_get(state.trained))
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(network)):
+            raise ValueError(f"training diverged with learning_rate={self.recipe.learning_rate:g}: lower it")
+        return network
+
+
+class _Random:
+    """All that a private fit draws: from the system's entropy, or from a seed that the user gave."""
+
+    def __init__(self, random_state: Any) -> None:
+        self.is_seeded = random_state is not None
+        if self.is_seeded:
+            seed = seed_of(random_state)
+            self.host = generator_of(seed, HostStream.PRIVATE)
+            self.key = key_of(seed, Stream.PRIVATE)
+        else:
+            self.host = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
+            self.key = jax.random.wrap_key_data(jnp.asarray(np.frombuffer(os.urandom(8), np.uint32)))
+
+    def discrete_laplace(self, epsilon: float) -> int:
+        """Draws a whole number k with a probability in proportion to exp(-ε |k|)."""
+        one, other = self.host.geometric(1 - np.exp(-epsilon), 2)
+        return int(one - other)
+
+
+def prepare(
+    asked: Hyperparameters,
+    X: Any,
+    y: ArrayLike | None = None,
+    *,
+    categorical: Sequence[str | int] = (),
+    checkpoint: Path | None = None,
+    before: RowModel | None = None,
+    **others: Any,
+) -> Task:
+    """Checks what is to be fitted, privately or not, and plans the training.
+
+    Args:
+        asked: The hyperparameters; with an `epsilon`, the fit is differentially private.
+        X: The table, in any container.
+        y: Labels; of a private fit, they must be a column of the table.
+        categorical: Columns of categories; of a private fit, the domain names them.
+        checkpoint: File of the state of training, which a private fit has not.
+        before: A model whose training is to be continued, which a private fit cannot.
+        others: Further arguments of `models.fitting.prepare`.
+
+    Raises:
+        ValueError: In one line, if something is asked for that would tell of single rows, or cannot be used.
+    """
+    if asked.epsilon is None:
+        return fitting.prepare(asked, X, y, categorical=categorical, checkpoint=checkpoint, before=before, **others)
+    configure()
+    check_hyperparameters(asked)
+    if checkpoint is not None or before is not None:
+        raise ValueError("a private fit cannot be continued, as its state tells of single rows: leave checkpoint out")
+    task = plan_privately(asked, X, y, categorical)
+    is_gaussian = task.trained_with["process"] == "gaussian"
+    # The domain scales numbers, and the network learns from no rows of which some are given.
+    unused = [name for name in asked_of_gaussian(asked) if not is_gaussian or name in ("scaling", "p_given")]
+    warn_of_unused(unused, f"private model of this table is one of {'numbers' if is_gaussian else 'tokens'}")
+    return task
+
+
+@dataclass(frozen=True, eq=False)
+class PrivateTask(Task):
+    """A differentially private fit that is ready to begin.
+
+    Attributes:
+        training: The training.
+    """
+
+    training: PrivateTraining | None = None
+
+    def fit(self, checkpoint: Path | None = None) -> RowModel:
+        """Trains a model privately; nothing of its record tells of the rows.
+
+        Raises:
+            ValueError: If training diverges.
+        """
+        assert self.training is not None
+        process, network = self.plan.process.finished(self.training.train(self.plan, is_shown=bool(self.asked.verbose)))
+        record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, self.guarantee)
+        asked = values_of(self.asked) | {"random_state": None}
+        model = RowModel(self.plan.codec, process, network, self.classes, record, asked, self.trained_with)
+        logits = self.training.logits
+        return model if logits is None else with_counted_columns(model, logits)
+
+
+class _Budget:
+    """The privacy budget of a fit, and what has been spent on counts.
+
+    Attributes:
+        delta: δ.
+        n_rows: Number of rows, with noise.
+        spent: Noise multipliers of the mechanisms besides training.
+        mechanisms: All mechanisms, in words.
+    """
+
+    def __init__(self, asked: Hyperparameters, n_rows: int, random: "_Random") -> None:
+        assert asked.epsilon is not None
+        self.epsilon = float(asked.epsilon)
+        self.whole = gaussian_noise(self.epsilon, asked.delta or ROUGH_DELTA)
+        self.of_count = SHARE_OF_COUNT * self.epsilon
+        self.n_rows = max(10, n_rows + random.discrete_laplace(self.of_count))
+        self.delta = float(asked.delta or 1 / (10 * self.n_rows))
+        self.spent: list[float] = []
+        self.mechanisms = [f"a count of the rows with discrete Laplace noise, ε = {self.of_count:g}"]
+
+    def noise_of_steps(self, sampling: float, steps: int) -> float:
+        """The noise multiplier of each step of training, on which the rest of the budget is spent."""
+        # The count decides how the steps are taken: it is composed by adding ε, which holds whatever it decides.
+        left = self.epsilon - self.of_count
+        noise = noise_for(self.spent, sampling, steps, left, self.delta * (1 - MARGIN))
+        self.mechanisms.append(f"{steps:,} steps of DP-SGD, sampling rate {sampling:.4g}, noise multiplier {noise:.4g}")
+        return noise
+
+
+def plan_privately(asked: Hyperparameters, X: Any, y: Any, categorical: Any) -> PrivateTask:
+    """Plans a private fit; see `prepare` for the arguments and errors."""
+    accountant = check_accountant()
+    _check(asked, y, categorical)
+    found = table_of(X)
+    if found is None:
+        raise ValueError("X cannot be read: give an array or a data frame")
+    table, kind, headings = found
+    types = table.arrow.schema.types
+    domains = domain_of(asked.domain, table.names, [kind_of(each) == "truth" for each in types])
+    random = _Random(asked.random_state)
+    budget = _Budget(asked, len(table), random)
+    logits: np.ndarray | None = None
+    classes: Classes | None = None
+    codec: TokenCodec | NumberCodec
+    process: MaskedProcess | GaussianProcess
+    objective: AnyObjective
+    if _is_of_tokens(asked.process, domains, types):
+        of_counts = budget.whole / SHARE_OF_COLUMNS**0.5
+        layout = _layout(table, kind, headings, domains)
+        codec, rows, logits, n_histograms = _tokens(table, layout, domains, random.host, of_counts)
+        budget.spent.append(of_counts)
+        budget.mechanisms.append(
+            f"{n_histograms} Gaussian histograms of single columns, noise multiplier {of_counts:.3g} in all"
+        )
+        parameters = deciding(asked, WIDTH) | {"process": "masked"}
+        process = MaskedProcess.of(parameters, codec.encoding, has_ranks=True, is_private=True)
+        objective = TokenObjective(process.architecture.tokens)
+        classes = _classes(codec, table.label)
+    else:
+        if table.label is not None:
+            raise ValueError(f"the label column {table.label!r} has a range of numbers: list its values in the domain")
+        codec, rows = _numbers(X, domains)
+        parameters = deciding(asked, WIDTH) | {"process": "gaussian"}
+        process = GaussianProcess.of(parameters, 0, np.full(codec.width, SPREAD, np.float32))
+        objective = Objective(asked.prediction, asked.weighting, asked.noise_levels)
+    recipe, batch = _recipe(asked, budget)
+    capacity = _capacity(recipe, budget, len(rows))
+    public = ("the columns' names, order, types and container", "the given domains", "all hyperparameters")
+    guarantee = Guarantee(
+        budget.epsilon, budget.delta, RELATION, accountant, tuple(budget.mechanisms), public, random.is_seeded
+    )
+    plan = Plan(
+        rows=rows,
+        labels=None,
+        codec=codec,
+        process=process,
+        method=Method(objective, min(batch, len(rows)), is_averaged=True),
+        epochs=None,
+        default_steps=recipe.steps,
+        most_default_epochs=recipe.steps,
+        learning_rate=recipe.learning_rate,
+        warmup=recipe.warmup,
+        decay=False,
+        averaging=recipe.averaging,
+        clip=recipe.clip,
+        seed=0,
+    )
+    training = PrivateTraining(recipe, PrivateMethod(objective, capacity), random.key, logits)
+    return PrivateTask(asked, plan, classes, parameters, guarantee=guarantee, training=training)
+
+
+def _recipe(asked: Hyperparameters, budget: _Budget) -> tuple[PrivateRecipe, int]:
+    """The settings of the training, and the expected number of rows of a step."""
+    batch = float(asked.batch_size or np.clip(budget.n_rows // BATCHES, LEAST_BATCH, LARGEST_BATCH))
+    # As it is: uniform numbers of single precision are multiples of 2**-23.
+    sampling = min(1.0, np.ceil(batch / budget.n_rows * 2**23) / 2**23)
+    steps = STEPS if asked.epochs is None else max(1, round(asked.epochs / sampling))
+    recipe = PrivateRecipe(
+        sampling=sampling,
+        clip=float(asked.gradient_clip or CLIP),
+        noise=budget.noise_of_steps(sampling, steps),
+        expected=sampling * budget.n_rows,
+        steps=steps,
+        learning_rate=float(asked.learning_rate or LEARNING_RATE),
+        warmup=min(int(asked.warmup), steps // 10),
+        averaging=min(float(asked.averaging), AVERAGING),
+    )
+    return recipe, int(batch)
+
+
+def _capacity(recipe: PrivateRecipe, budget: _Budget, n_rows: int) -> int:
+    """The number of rows that a step has room for."""
+    from scipy.stats import binom
+
+    # So large that the margin of δ covers a batch beyond it, in all steps together and of either of two neighbors.
+    rare = max(MARGIN * budget.delta / ((1 + np.exp(min(budget.epsilon, 500.0))) * recipe.steps), 1e-300)
+    largest = int(binom.isf(rare, n_rows + 1, recipe.sampling)) + 1
+    return -(-min(largest, n_rows) // ROWS_AT_ONCE) * ROWS_AT_ONCE
+
+
+def _check(asked: Hyperparameters, y: Any, categorical: Any) -> None:
+    if y is not None:
+        raise ValueError("epsilon covers the columns of the table: make y one of them, with a domain, and leave y out")
+    if len(categorical):
+        raise ValueError("with epsilon, the domain lists the values of categorical columns: leave categorical out")
+    if asked.missing != "value":
+        raise ValueError("with epsilon, the domain says where cells may be missing: leave missing out")
+    for name in ("early_stopping", "warm_start"):
+        if getattr(asked, name):
+            raise ValueError(f"{name} looks at rows without noise, which epsilon does not cover: leave it out")
+
+
+def _is_of_tokens(process: str, domains: list[ColumnDomain], types: list[Any]) -> bool:
+    """Whether a table becomes tokens: by what is public of its columns alone."""
+    are_numbers = all(
+        each.is_range and not each.has_missing and kind_of(kind) == "number"
+        for each, kind in zip(domains, types, strict=True)
+    )
+    if process == "gaussian" and not are_numbers:
+        raise ValueError(
+            "process='gaussian' with epsilon needs columns of floats, each with a domain (low, high): leave process out"
+        )
+    return process == "masked" or not are_numbers
+
+
+def _layout(table: MixedTable, kind: str, headings: Any, domains: list[ColumnDomain]) -> FrameLayout:
+    """The layout of a table without anything that its cells say."""
+    import base64
+
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [_with_room(field, len(own.values)) for field, own in zip(table.arrow.schema, domains, strict=True)]
+    )
+    text = base64.b64encode(schema.serialize()).decode()
+    categories = [
+        own.values if pa.types.is_dictionary(field.type) else None for own, field in zip(domains, schema, strict=True)
+    ]
+    return FrameLayout(kind, text, tuple(categories), (False,) * len(categories), headings)
+
+
+def _with_room(field: Any, n_values: int) -> Any:
+    """A field of Arrow whose categories, if it has some, may be as many as the domain has."""
+    import pyarrow as pa
+
+    kind = field.type
+    if pa.types.is_dictionary(kind) and n_values > np.iinfo(kind.index_type.to_pandas_dtype()).max:
+        kind = pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
+    return pa.field(field.name, kind, field.nullable)
+
+
+def _tokens(
+    table: MixedTable, layout: FrameLayout, domains: list[ColumnDomain], rng: np.random.Generator, noise: float
+) -> tuple[TokenCodec, Float[np.ndarray, "n width"], Float[np.ndarray, " slots"], int]:
+    """The codec of a table, its rows, logarithms of its values' shares, and the number of histograms they are from."""
+    types = table.arrow.schema.types
+    inside = [own.cells(cells, kind) for own, cells, kind in zip(domains, table.cells, types, strict=True)]
+    _warn_of_moved(domains, [n for _, n in inside])
+    cells = [each for each, _ in inside]
+    counts = [counts_of(own, column, kind) for own, column, kind in zip(domains, cells, types, strict=True)]
+    n_histograms = sum(map(len, counts))
+    # A row is in at most one bin of each.
+    deviation = noise * n_histograms**0.5
+    columns = [
+        column_of(own, kind, [each + deviation * rng.normal(size=len(each)) for each in some], deviation)
+        for own, kind, some in zip(domains, types, counts, strict=True)
+    ]
+    encoding = TableEncoder(tuple(column.code for column in columns))
+    # Not spread: where a row lies among others must not decide how it is encoded.
+    rows = encoding.encode(cells, dtype=np.float32)
+    logits = np.log(np.concatenate([column.shares for column in columns])).astype(np.float32)
+    return TokenCodec(layout, encoding), rows, logits, n_histograms
+
+
+def _numbers(X: Any, domains: list[ColumnDomain]) -> tuple[NumberCodec, Float[np.ndarray, "n d"]]:
+    layout, given = read_numbers(X.plain() if isinstance(X, MixedTable) else X)
+    rows = np.asarray(given, np.float64)
+    ends = np.array([sorted(own.values) for own in domains], np.float64)
+    if np.isnan(rows).any():
+        raise ValueError("X has missing cells, which no domain allows: add None to that of their column")
+    inside = np.clip(rows, ends[:, 0], ends[:, 1])
+    _warn_of_moved(domains, (inside != rows).sum(axis=0).tolist())
+    scaling = AffineScaling(ends.mean(axis=1), (ends[:, 1] - ends[:, 0]) / 2)
+    low, high = ends.T
+    # The decimals of the training rows are not public.
+    decimals, steps, is_end = np.zeros_like(low, int), layout.is_whole.astype(int), np.ones((2, len(ends)), bool)
+    return NumberCodec(layout, TableScaling(low, high, layout.is_whole, scaling, decimals, steps, is_end)), inside
+
+
+def _warn_of_moved(domains: list[ColumnDomain], counts: list[int]) -> None:
+    text = moved_text(dict(zip([own.name for own in domains], counts, strict=True)))
+    if text is not None:
+        warnings.warn(text, UserWarning, stacklevel=5)
+
+
+def _classes(codec: TokenCodec, label: Any) -> Classes | None:
+    """The classes of a label column, without the number of rows of each."""
+    if label is None:
+        return None
+    check_label(codec.encoding.code(label))
+    labels = codec.labels(label)
+    return Classes(labels, np.ones(len(labels), np.int64), (label, codec.names.index(label)))

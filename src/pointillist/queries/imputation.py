@@ -1,0 +1,171 @@
+"""Fills the missing cells of tables: with draws, or with the median of many."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pointillist.diffusion.conditioning.observed_sampling import Completions
+from pointillist.diffusion.tokens.token_sampling import HIDDEN
+from pointillist.engine.mapping import map_rows
+from pointillist.engine.sampling import ROWS_PER_CHUNK
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.masked import MaskedProcess
+from pointillist.models.number_codec import NumberCodec
+from pointillist.models.observed_numbers import known_numbers
+from pointillist.models.process import Learned, SamplingPlan
+from pointillist.models.request import check_drawn
+from pointillist.models.token_codec import TokenCodec
+from pointillist.queries.observed import with_labels
+from pointillist.queries.sampling import streamed
+from pointillist.tables.table import Column, MixedTable, medians, modes
+
+MEDIAN_OF = 25
+"""Number of draws whose median fills a cell: odd, so that it is one of them. More bring little: tried by hand on three
+tables of 178 to 214 rows, the mean distance to removed cells was up to 6 % longer with 5 draws than with 100, and up to
+2 % with 20."""
+
+MOST_VALUES = 2**24
+"""Number of drawn values that are held at a time for medians and predictions."""
+
+
+def check_statistic(statistic: Any, *, is_alone: bool) -> None:
+    """Raises a ValueError if missing cells cannot be filled with a statistic, or not in several tables."""
+    if statistic is None:
+        return
+    if statistic != "median":
+        raise ValueError(f"statistic must be 'median', or None for draws, not {statistic!r}")
+    if not is_alone:
+        raise ValueError("there is one median of each cell: leave out either statistic or the number of draws")
+
+
+def imputed(
+    model: Learned,
+    table: MixedTable,
+    n_draws: int,
+    random_state: Any,
+    labels: Any = None,
+    statistic: str | None = None,
+) -> list[Any]:
+    """Returns one table per draw, each like the given one with its missing cells filled.
+
+    Args:
+        model: A model of tokens.
+        table: The table, with the model's columns.
+        n_draws: Number of tables.
+        random_state: Seed.
+        labels: Labels that have no column in the table; see `with_labels`.
+        statistic: "median" for one table, of medians and of the most frequent categories, in place of draws. Relations
+            are restored in the draws that these are taken of.
+    """
+    codec = model.codec
+    assert isinstance(codec, TokenCodec)
+    known = with_labels(model, codec.known_tokens(table, HIDDEN), labels)
+
+    def cells(given: Sequence[Column], drawn: Float[np.ndarray, "n width"]) -> Sequence[Column]:
+        return codec.completed(given, codec.encoding.decode(drawn.astype(np.float64)))
+
+    if statistic is None:
+        draws = completed(model, known, n_draws, random_state)
+        return [codec.filled(table, cells(table.cells, drawn)) for drawn in draws]
+    gaps = np.flatnonzero(np.any([own.is_missing for own in table.cells], axis=0))
+    if not len(gaps):
+        return [codec.filled(table, codec.encoding.decode(np.zeros((len(known), codec.width))))]
+    middles = [modes if code.has_categories else medians for code in codec.encoding.columns]
+    parts = []
+    for rows, drawn in _many(model, known, gaps):
+        given = [own.take(rows) for own in table.cells]
+        of_draws = zip(*(cells(given, each) for each in drawn), strict=True)
+        parts.append([middle(own) for middle, own in zip(middles, of_draws, strict=False)])
+    places = np.zeros(len(known), np.int64)
+    places[gaps] = np.arange(len(gaps))
+    return [codec.filled(table, [Column.joined(own).take(places) for own in zip(*parts, strict=True)])]
+
+
+def imputed_numbers(
+    model: Learned,
+    rows: Float[np.ndarray, "n d"],
+    n_draws: int,
+    random_state: Any,
+    labels: Any = None,
+    statistic: str | None = None,
+) -> list[Float[np.ndarray, "n d"]]:
+    """Returns one array per draw, each like the given one with its gaps filled.
+
+    Args:
+        model: A model of numbers.
+        rows: Rows in the units of the table, NaN in the gaps.
+        n_draws: Number of arrays.
+        random_state: Seed.
+        labels: Labels of the rows; see `with_labels`.
+        statistic: "median" for one array, of medians, in place of draws.
+
+    Raises:
+        ValueError: If no columns can be given to the model.
+    """
+    codec = model.codec
+    assert isinstance(codec, NumberCodec)
+    known = with_labels(model, known_numbers(codec, rows), labels)
+    is_gap = np.isnan(rows)
+    if statistic is None:
+        draws = completed(model, known, n_draws, random_state)
+        return [np.where(is_gap, codec.scaling.inverse(drawn), rows) for drawn in draws]
+    filled = rows.copy()
+    for of, drawn in _many(model, known, np.flatnonzero(is_gap.any(axis=1))):
+        middle = np.median([*map(codec.scaling.inverse, drawn)], axis=0)
+        filled[of] = np.where(is_gap[of], middle, rows[of])
+    return [filled]
+
+
+def completed(
+    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
+) -> Float[np.ndarray, "draws n width"]:
+    """Draws all cells of rows but those that are known, as the codec encodes them; none is missing.
+
+    Args:
+        model: The model.
+        known: Tokens and scores, hidden and NaN where a cell is not known; of models of numbers, numbers and NaN, and
+            perhaps the index of the class.
+        n_draws: Number of draws of each row.
+        random_state: Seed.
+    """
+    width = model.codec.width
+    plan = _filling(model, known, n_draws, random_state)
+    rows = np.concatenate([np.empty((0, width), np.float32), *streamed(plan, width)])
+    check_drawn(rows)
+    return rows.reshape(n_draws, len(known), width)
+
+
+def completions(
+    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int
+) -> Float[np.ndarray, "draws n width"]:
+    """Draws rows as `completed` does, with noise that depends on nothing but the row: equal rows get equal draws."""
+    plan = _filling(model, known, 1, 0)
+    function = Completions(plan.denoiser, plan.sampler, n_draws, plan.labels is not None)
+    rows = map_rows(function, known)
+    check_drawn(rows.reshape(-1, model.codec.width))
+    return rows.swapaxes(0, 1)
+
+
+def _many(
+    model: Learned, known: Float[np.ndarray, "n width_and_label"], rows: Int[np.ndarray, " m"]
+) -> Iterator[tuple[Int[np.ndarray, " k"], Float[np.ndarray, "draws k width"]]]:
+    """`MEDIAN_OF` completions of some of the rows, and then of others, beside their places."""
+    for places in blocks(known[rows], MEDIAN_OF):
+        own = rows[places]
+        yield own, completions(model, known[own], MEDIAN_OF)
+
+
+def blocks(known: Float[np.ndarray, "n width"], n_draws: int) -> Iterator[Int[np.ndarray, " m"]]:
+    """Yields the places of rows, so many together that as many draws of each are held in memory."""
+    size = max(1, MOST_VALUES // (n_draws * known.shape[1]) // ROWS_PER_CHUNK) * ROWS_PER_CHUNK
+    for first in range(0, len(known), size):
+        yield np.arange(first, min(first + size, len(known)))
+
+
+def _filling(
+    model: Learned, known: Float[np.ndarray, "n width_and_label"], n_draws: int, random_state: Any
+) -> SamplingPlan:
+    assert isinstance(model.process, MaskedProcess | GaussianProcess)
+    return model.process.filling(model, known, n_draws, random_state)

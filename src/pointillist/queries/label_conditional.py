@@ -1,0 +1,111 @@
+"""`LabelConditional`: the distribution of the labels of a model of numbers given its columns."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pointillist.arguments import RandomState, seed_of
+from pointillist.diffusion.classification import N_TIMES, posterior
+from pointillist.diffusion.denoisers import ConditionalDenoiser
+from pointillist.engine.mapping import ClassElbos, map_rows
+from pointillist.engine.random_streams import HostStream, generator_of
+from pointillist.models.classes import Classes
+from pointillist.models.gaussian import GaussianProcess
+from pointillist.models.number_codec import NumberCodec
+from pointillist.models.observed_numbers import known_numbers, rows_with_gaps
+from pointillist.models.process import Learned
+from pointillist.queries.conditional import Conditional, Known, LogProbability
+from pointillist.queries.imputation import completions
+from pointillist.queries.predictive import COMPLETIONS, NormalPoints, Predictive, checked_draws
+from pointillist.tables.frames import table_of, with_columns
+
+
+class LabelConditional(Conditional):
+    """The distribution of labels that a model of numbers was fitted with; see `Conditional`.
+
+    It is p(y | x) ∝ p(y) p(x | y), with lower bounds of log p(x | y) up to a constant, as `DiffusionClassifier` takes
+    them by default.
+    """
+
+    def __init__(self, model: Learned, target: Any, labels: Any = None) -> None:
+        super().__init__(model, target, labels)
+        classes, codec, process = model.classes, model.codec, model.process
+        assert classes is not None and isinstance(codec, NumberCodec) and isinstance(process, GaussianProcess)
+        if len(self.targets) > 1:
+            raise ValueError("the labels of a model of numbers are predicted alone: ask for them, or for other columns")
+        if labels is not None:
+            raise ValueError(f"target {self.targets[0]!r} is given by labels too: leave labels out")
+        process.check_noise_levels("conditional")
+        self._own: Classes = classes
+        self._codec = codec
+        denoiser = process.denoiser(model.network)
+        assert isinstance(denoiser, ConditionalDenoiser)
+        self._bounds = ClassElbos(denoiser, len(classes), N_TIMES)
+        self._categorical = self._discrete = self.targets
+
+    def sample(self, X: Any, n_draws: int = 1, *, random_state: RandomState = None) -> np.ndarray:
+        """Draws the label of each row; see `Conditional.sample`."""
+        p = self.predict_proba(X)
+        rng = generator_of(seed_of(random_state), HostStream.PREDICTED_LABELS)
+        uniform = rng.random((len(p), checked_draws(n_draws)))
+        places = (uniform[:, :, None] > np.cumsum(p, axis=1)[:, None, :-1]).sum(axis=2)
+        return self._typed(self.targets[0], places, is_rounded=False)
+
+    def _classes(self) -> np.ndarray:
+        return self._own.labels
+
+    def _known(self, X: Any) -> Known:
+        rows = rows_with_gaps(self._codec, X)
+        is_whole = ~np.isnan(rows).any(axis=1)
+        known = known_numbers(self._codec, rows)
+        # Not moved into the range of the training rows, as given values are.
+        known[is_whole] = self._codec.encode(rows[is_whole])
+        return known, np.ones(len(known), bool)
+
+    def _measured(self, X: Any) -> tuple[Known, LogProbability, Float[np.ndarray, " n"]]:
+        (name,) = self.targets
+        known, found = self._known(X), table_of(with_columns(X, [name]))
+        if found is None or found[1] == "array" or name not in found[0].names:
+            raise ValueError(f"X has no column {name!r}: log_prob needs its values")
+        is_missing = found[0].arrow.column(found[0].names.index(name)).is_null(nan_is_null=True).to_numpy()
+        if is_missing.any():
+            row = is_missing.argmax()
+            raise ValueError(f"the target {name!r} is missing in row {row}: log_prob needs its values")
+        indices = self._own.indices(self._own.labels_in(found[0].column(name)))
+
+        def log_mass(known: np.ndarray, places: np.ndarray) -> np.ndarray:
+            with np.errstate(divide="ignore"):
+                return np.log(self._probabilities(known)[np.arange(len(known)), indices[places]])
+
+        return known, log_mass, np.zeros(len(indices))
+
+    def _of_complete(self, known: Float[np.ndarray, "n k"], points: NormalPoints) -> Predictive:
+        n_classes = len(self._own)
+        places = np.tile(np.arange(n_classes, dtype=float), (len(known), 1))
+        return Predictive(places, self._probabilities(known), np.ones(n_classes, bool))
+
+    def _probabilities(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
+        """p(y | x) of rows, and its mean over draws of the missing cells where there are some."""
+        found = np.empty((len(known), len(self._own)))
+        has_gaps = np.isnan(known).any(axis=1)
+        if not has_gaps.all():
+            found[~has_gaps] = self._posterior(known[~has_gaps])
+        if has_gaps.any():
+            draws = self._completions(known[has_gaps])
+            of_draws = self._posterior(draws.reshape(-1, draws.shape[2]))
+            found[has_gaps] = of_draws.reshape(*draws.shape[:2], -1).mean(axis=0)
+        return found
+
+    def _posterior(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n classes"]:
+        return posterior(map_rows(self._bounds, known), self._own.counts)
+
+    def _completions(self, known: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "draws n k"]:
+        return completions(self._model, known, COMPLETIONS)
+
+    def _targets_of(self, drawn: Float[np.ndarray, "draws n k"]) -> dict[Any, Float[np.ndarray, "n draws"]]:
+        raise AssertionError("labels are no values of rows")
+
+    def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
+        labels = self._own.labels
+        return labels.astype(object if labels.dtype.kind == "U" else labels.dtype)[values.astype(np.int64)]

@@ -1,0 +1,1 @@
+"""Relations that the rows of a table obey: found in the training rows, and restored in new ones."""

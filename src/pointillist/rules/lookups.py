@@ -1,0 +1,252 @@
+"""Columns whose values another column decides, as a code decides a name, and a city its country."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.rules.products import is_needed
+from pointillist.tables.table import Column
+
+FEWEST_ROWS, ROWS_PER_VALUE = 100, 5
+"""Fewest rows that show that a column decides another, and fewest for each of its values on average. Of fewer, nearly
+every column of many values would decide all others, and single training rows would come back."""
+
+MOST_COLUMNS, MOST_NUMBERS, MOST_IN_SOME = 128, 20_000, 0.8
+"""Most columns that are compared, most numbers in all tables, and most different values of a column, a row of some."""
+
+BY_CHANCE = 50.0
+"""Least surprise, in nats, that rows of one value agree about another, were the two columns independent."""
+
+_ROWS = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """A column that decides others: its values, and theirs.
+
+    Attributes:
+        column: Position of the column.
+        terms: Positions of those that it decides.
+        table: Its values, increasing, and beside each those of the others, shape (m, 1 + k). A category is the index
+            of its token.
+        is_followed: Whether the column never moves, and the others always follow it.
+    """
+
+    column: int
+    terms: tuple[int, ...]
+    table: Float[np.ndarray, "m columns"]
+    is_followed: bool = False
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Positions of all columns."""
+        return (self.column, *self.terms)
+
+    def restored(
+        self, columns: list[Column], codes: Sequence[ColumnEncoder], is_fixed: Bool[np.ndarray, "n d"]
+    ) -> None:
+        """Changes cells, of which those that are not fixed may change, so that rows without missing ones obey it.
+
+        The column takes the nearest of its values that agrees with those decided columns that are fixed, or come
+        before it and were drawn without it. Where there is none, those that are not fixed follow it. Rows stay as they
+        are where the column has none of the values.
+        """
+        for place in self.places:
+            columns[place] = _of_tokens(columns[place], codes[place])
+        free, keys, decided = ~is_fixed[:, list(self.places)], self.table[:, 0], self.table[:, 1:]
+        values, at, is_broken = self._looked_up(columns)
+        wrong = np.flatnonzero(is_broken)
+        moves = wrong[free[wrong, 0] & (not self.is_followed)]
+        if len(moves):
+            # Rows alike are looked for once.
+            alike = np.column_stack([at[moves], values[moves, 1:], free[moves, 1:]])
+            different, which = np.unique(alike, axis=0, return_inverse=True)
+            k = len(self.terms)
+            found = [self._agreeing(int(row[0]), row[1 : 1 + k], row[1 + k :] == 0) for row in different]
+            at[moves] = np.array(found)[which.ravel()]
+        values[wrong, 0] = keys[at[wrong]]
+        values[wrong, 1:] = np.where(free[wrong, 1:], decided[at[wrong]], values[wrong, 1:])
+        for i, place in enumerate(self.places):
+            own = values[:, i] if columns[place].categories is None else values[:, i].astype(np.int64)
+            columns[place] = replace(columns[place], values=own)
+
+    def broken(self, columns: Sequence[Column], codes: Sequence[ColumnEncoder]) -> Bool[np.ndarray, " n"]:
+        """Finds the rows without missing cells in which a decided column differs from the lookup table."""
+        cells = {place: _of_tokens(columns[place], codes[place]) for place in self.places}
+        return self._looked_up([cells.get(place, each) for place, each in enumerate(columns)])[2]
+
+    def _looked_up(
+        self, columns: Sequence[Column]
+    ) -> tuple[Float[np.ndarray, "n k"], Int[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+        """Returns the values of all columns, each row's index in the table, and which rows differ from that entry."""
+        there = ~np.any([columns[place].is_missing for place in self.places], axis=0)
+        values = np.stack([columns[place].values for place in self.places], axis=1).astype(float)
+        keys = self.table[:, 0]
+        at = np.minimum(np.searchsorted(keys, values[:, 0]), len(keys) - 1)
+        is_other = (self.table[at, 1:] != values[:, 1:]).any(axis=1)
+        return values, at, there & (keys[at] == values[:, 0]) & is_other
+
+    def _agreeing(self, at: int, own: Float[np.ndarray, " k"], is_fixed: Bool[np.ndarray, " k"]) -> int:
+        """The row of the table to take in place of another, for some values of the decided columns."""
+        for which in (is_fixed | (np.array(self.terms) < self.column), is_fixed):
+            if which.any():
+                agree = np.flatnonzero((self.table[:, 1:][:, which] == own[which]).all(axis=1))
+                if len(agree):
+                    return int(agree[np.abs(agree - at).argmin()])
+        return at
+
+    def text(self, names: Sequence[Any]) -> str:
+        """The relation, with the columns' names."""
+        return f"{names[self.column]} decides {', '.join(str(names[place]) for place in self.terms)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes, as JSON values."""
+        return {
+            "column": self.column,
+            "terms": list(self.terms),
+            "table": self.table.tolist(),
+            "is_followed": self.is_followed,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], n_columns: int) -> "Lookup":
+        """Rebuilds what `to_json` returned.
+
+        Raises:
+            ValueError: If there is no such lookup.
+        """
+        column, terms, rows = content["column"], content["terms"], content["table"]
+        places = [column, *terms]
+        if not all(type(place) is int and 0 <= place < n_columns for place in places) or not terms:
+            raise ValueError("a column decides columns that there are not")
+        table = np.array(rows, float)
+        if len(set(places)) < len(places) or table.shape != (len(rows), len(places)) or not np.isfinite(table).all():
+            raise ValueError("a column that decides others has a table of another shape, or with other than numbers")
+        if not len(table) or (np.diff(table[:, 0]) <= 0).any():
+            raise ValueError("the values of a column that decides others do not increase")
+        return cls(column, tuple(terms), table, bool(content["is_followed"]))
+
+    def check(self, codes: Sequence[ColumnEncoder]) -> None:
+        """Raises a ValueError if it has values that its columns cannot hold."""
+        for values, place in zip(self.table.T, self.places, strict=True):
+            code = codes[place]
+            if code.categories is not None or code.scores is None:
+                known = np.arange(code.n_values) if code.categories is not None else code.atoms
+                is_known = np.isin(values, known).all()
+            else:
+                low, high = code.rounded(np.array(code.ends))
+                is_known = values.min() >= low and values.max() <= high and (code.rounded(values) == values).all()
+            if not is_known or code.has_missing:
+                raise ValueError(f"column {code.name!r} has no such values as another one decides for it")
+
+
+def _of_tokens(cells: Column, code: ColumnEncoder) -> Column:
+    """The same cells, with the column's own categories if theirs are others, as those of given cells may be."""
+    if cells.categories is None or cells.categories == code.categories:
+        return cells
+    return replace(cells, values=np.where(cells.is_missing, 0, code.encode(cells)[0]), categories=code.categories)
+
+
+def lookups(
+    columns: Sequence[Column], codes: Sequence[ColumnEncoder], decided: Mapping[int, Collection[int]]
+) -> list[Lookup]:
+    """Finds the columns that decide others in all rows, among those without missing cells.
+
+    What a column decides that another one decides is looked up by that other one. Of two that decide each other, the
+    first decides the second. If several decide a column independently, the one with the fewest values counts.
+
+    Args:
+        columns: The columns of a table.
+        codes: Their codes.
+        decided: Columns that something else decides, each with the columns that it is calculated from. They may decide
+            others, but not these, and never move for them.
+    """
+    n = len(columns[0].values) if columns else 0
+    places = [place for place, cells in enumerate(columns) if not cells.is_missing.any()]
+    if n < FEWEST_ROWS or not 1 < len(places) <= MOST_COLUMNS:
+        return []
+    some = np.sort(np.random.default_rng(0).permutation(n)[:_ROWS])
+    in_some = {place: _numbered(columns[place].values[some]) for place in places}
+
+    @cache
+    def in_all(place: int) -> tuple[np.ndarray, np.ndarray]:
+        return _numbered(columns[place].values)
+
+    found = set[tuple[int, int]]()
+    for x, y in permutations(places, 2):
+        # Of more values than a table may have, most rows of a few thousand have one of their own.
+        most = min(len(some) * MOST_IN_SOME, n / ROWS_PER_VALUE)
+        if is_needed(decided, decided.get(x, ()), y):
+            continue
+        if 1 < len(in_some[y][0]) <= len(in_some[x][0]) <= most and _decides(in_some[x], in_some[y]):
+            pair, size = (in_all(x), in_all(y)), len(in_all(x)[0])
+            if size <= n / ROWS_PER_VALUE and _decides(*pair) and _surprise(*pair) > BY_CHANCE:
+                found.add((x, y))
+    while True:
+        of = _grouped(places, found, {place: len(in_all(place)[0]) for pair in found for place in pair}, decided)
+        numbers = {x: len(in_all(x)[0]) * (1 + len(terms)) for x, terms in of.items()}
+        if sum(numbers.values()) <= MOST_NUMBERS:
+            break
+        largest = max(numbers, key=lambda x: (numbers[x], x))
+        found = {(x, y) for x, y in found if x != largest}
+    tables = []
+    for x, terms in of.items():
+        first = np.unique(in_all(x)[1], return_index=True)[1]
+        rows = [_of_tokens(columns[place].take(first), codes[place]).values for place in (x, *terms)]
+        table = np.stack(rows, axis=1).astype(float)
+        tables.append(Lookup(x, tuple(terms), table[np.argsort(table[:, 0])], x in decided))
+    return tables
+
+
+def _grouped(
+    places: Sequence[int], found: set[tuple[int, int]], sizes: dict[int, int], decided: Collection[int]
+) -> dict[int, list[int]]:
+    """The columns that each one is to decide, of pairs (x, y) of which x decides y."""
+    by = {
+        y: [x for x in places if (x, y) in found and not ((y, x) in found and y < x and x not in decided)]
+        for y in places
+    }
+    of = defaultdict[int, list[int]](list)
+    for y in places:
+        if by[y] and y not in decided:
+            first = [x for x in by[y] if not by[x] or x in decided] or by[y]
+            of[min(first, key=lambda x: (sizes[x], x))].append(y)
+    return dict(of)
+
+
+def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct values of a column, and which of them each row has."""
+    distinct, places = np.unique(values, return_inverse=True)
+    return distinct, places.astype(np.int32)
+
+
+def _decides(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether all rows of a value of x have one value of y, of two columns as `_numbered` returns them."""
+    return bool((_of_values(x, y)[x[1]] == y[1]).all())
+
+
+def _of_values(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The value of y in a row of each value of x."""
+    own = np.zeros(len(x[0]), np.int32)
+    own[x[1]] = y[1]
+    return own
+
+
+def _surprise(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> float:
+    """Nats by which rows of one value of x are unlikely to agree about y as they do.
+
+    The logarithm of the number of ways to give the values of y to rows, less that of those to give them to values of x.
+    """
+    from scipy.special import gammaln
+
+    def ways(values: np.ndarray) -> float:
+        return float(gammaln(len(values) + 1) - gammaln(np.bincount(values) + 1).sum())
+
+    return ways(y[1]) - ways(_of_values(x, y))

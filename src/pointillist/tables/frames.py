@@ -1,0 +1,347 @@
+"""Reads containers of any kind, data frames and arrays, as tables of mixed columns."""
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+
+from pointillist.arguments import is_missing
+from pointillist.tables.array_layout import Layout
+from pointillist.tables.frame_layout import FrameLayout, described_anew
+from pointillist.tables.headings import Headings, as_array
+from pointillist.tables.number_table import Table
+from pointillist.tables.table import MixedTable, kind_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NO_UNICODE = (
+    "column {!r} holds text with half a character (a lone surrogate), which no file can hold: clean or drop it"
+)
+
+
+def table_of(X: Any) -> tuple[MixedTable, str, Headings | None] | None:
+    """Returns X as a mixed table, with its kind of container and its headings; None if X cannot be read as one.
+
+    Args:
+        X: A data frame, an Arrow table, the table of a file, or an array.
+
+    Raises:
+        ValueError: In one line, if a column mixes values of several kinds, or names cannot be kept.
+    """
+    if isinstance(X, MixedTable | Table):
+        return mixed_table(X), "file", None
+    frame, headings = Headings.of(X)
+    if headings is not None:
+        return _of_pandas(frame, headings), "pandas", headings
+    if not nw.dependencies.is_into_dataframe(X):
+        return _of_array(X), "array", None
+    try:
+        kind = nw.from_native(X, eager_only=True).implementation.value
+    except nw.exceptions.DuplicateError:
+        return None
+    if kind == "pyarrow":
+        return MixedTable(X), kind, None
+    return None if kind != "polars" else _of_polars(X)
+
+
+def mixed_table(table: MixedTable | Table) -> MixedTable:
+    """Converts the table of a file to a mixed one, with the label column in its place."""
+    import pyarrow as pa
+
+    if isinstance(table, MixedTable):
+        return table
+    d, label = len(table.types), table.label
+    places = [place for place in range(d + 1) if label is None or place != label.position]
+    names = [str(place) for place in places[:d]] if table.names is None else list(table.names)
+    columns = [pa.array(column.astype(kind)) for column, kind in zip(table.rows.T, table.types, strict=True)]
+    if label is not None:
+        names.insert(label.position, label.name)
+        columns.insert(label.position, pa.array(label.values))
+    return MixedTable(pa.table(columns, names=names), None if label is None else label.name)
+
+
+def _check_times(name: Any, cells: Sequence[Any]) -> None:
+    """Raises a ValueError about a column of dates and times, or of times with and without a time zone.
+
+    Arrow takes the kind of the first cell for that of all, and cuts the others.
+    """
+    dates = [cell for cell in cells if isinstance(cell, date) and cell == cell]
+    kinds = {cell.tzinfo is None if isinstance(cell, datetime) else "date" for cell in dates}
+    if len(kinds) > 1:
+        raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it")
+
+
+def _numbers_among_truths(cells: np.ndarray) -> np.ndarray:
+    """Objects as numbers if some are truth values and others numbers, which Arrow does not read; others as they are."""
+    given = [cell for cell in cells if not is_missing(cell)]
+    if len({isinstance(cell, bool | np.bool_) for cell in given}) < 2 or not all(isinstance(c, Real) for c in given):
+        return cells
+    return np.array([cell if is_missing(cell) else cell + 0 for cell in cells], object)
+
+
+def _of_array(X: Any) -> MixedTable:
+    """Converts an array, or what NumPy reads as one: NaN, None and masked cells are missing."""
+    import pyarrow as pa
+
+    if hasattr(X, "toarray"):
+        raise ValueError("X is sparse: make it dense (X.toarray())")
+    array = as_array(X)
+    if np.ma.is_masked(X):
+        array = array.astype(object)
+        array[np.ma.getmaskarray(X)] = None
+    if array.ndim != 2:
+        raise ValueError(f"X has the shape {array.shape}: give rows and columns")
+    columns: list[Any] = []
+    for place, cells in enumerate(array.T):
+        if cells.dtype == object:
+            _check_times(place, cells.tolist())
+            cells = _numbers_among_truths(cells)
+        try:
+            columns.append(pa.array(cells.tolist(), from_pandas=True) if cells.dtype == object else pa.array(cells))
+        except UnicodeEncodeError as error:
+            raise ValueError(_NO_UNICODE.format(place)) from error
+        except (pa.ArrowException, TypeError, OverflowError) as error:
+            raise ValueError(f"column {place} holds values of several kinds: give it one kind, or drop it") from error
+    names = [str(place) for place in range(len(columns))]
+    return MixedTable(pa.table(columns, names=names), own_names=tuple(range(len(columns))))
+
+
+def _of_polars(frame: Any) -> tuple[MixedTable, str, None] | None:
+    try:
+        return MixedTable(frame.to_arrow()), "polars", None
+    except ValueError:
+        # A type that Arrow has not, which is then no number either.
+        return None
+
+
+def _of_pandas(frame: Any, headings: Headings) -> MixedTable:
+    import pyarrow as pa
+
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, TypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeError) as error:
+        _check_columns(frame, headings)
+        reason = " ".join(" ".join(str(part) for part in error.args).split())
+        found = re.search(r"Conversion failed for column (.*) with type", reason)
+        if not found:
+            raise ValueError(f"X cannot be read ({reason}): give columns of one kind") from error
+        name = headings.names[[" ".join(text.split()) for text in frame.columns].index(found[1])]
+        raise ValueError(f"column {name!r} holds values of several kinds: give it one kind, or drop it") from error
+    for place, (name, kind) in enumerate(zip(headings.names, frame.dtypes, strict=True)):
+        if str(kind) == "object" and kind_of(table.schema.field(place).type) == "date":
+            _check_times(name, frame.iloc[:, place].tolist())
+    of_arrow = {text: str(kind) for text, kind in frame.dtypes.items() if str(kind).startswith("decimal")}
+    table = described_anew(table, of_arrow) if of_arrow else table
+    return MixedTable(table, own_names=None if headings.are_text else headings.names)
+
+
+def _check_columns(frame: Any, headings: Headings) -> None:
+    """Raises a ValueError about a column that Arrow cannot read, and does not name."""
+    import pyarrow as pa
+
+    for name, text, kind in zip(headings.names, frame.columns, frame.dtypes, strict=True):
+        if str(kind).startswith("Sparse["):
+            raise ValueError(f"column {name!r} holds {kind}: make it dense (.sparse.to_dense())")
+        if str(kind).startswith("complex"):
+            raise ValueError(f"column {name!r} holds {kind}: give real and imaginary parts as columns of their own")
+        if str(kind) not in ("object", "category"):
+            continue
+        values = frame[text].cat.categories if str(kind) == "category" else frame[text]
+        try:
+            pa.array(values, from_pandas=True)
+        except UnicodeEncodeError as error:
+            raise ValueError(_NO_UNICODE.format(name)) from error
+        except OverflowError as error:
+            raise ValueError(f"column {name!r} holds integers beyond 64 bits: drop or divide them") from error
+        except (pa.ArrowException, TypeError, ValueError):
+            continue
+
+
+def aligned(X: Any, layout: FrameLayout, *, absent: Collection[Any] = (), unread: Collection[Any] = ()) -> MixedTable:
+    """Returns X with the columns of a layout, in their order; others may hold anything.
+
+    Args:
+        X: The table, in any container.
+        layout: The layout.
+        absent: Names of columns that X may lack, whose cells are then missing. An array lacks all of them or none.
+        unread: Names of those of them whose cells count as missing even if X has them.
+
+    Raises:
+        ValueError: If X lacks a column, or a column holds something else.
+    """
+    import pyarrow as pa
+
+    found = table_of(with_columns(X, [name for name in layout.names if name not in unread]))
+    if found is None:
+        raise ValueError("X cannot be read: give an array or a data frame with the columns of fit")
+    names, columns = found[0].names, []
+    if found[1] == "array":
+        kept = tuple(name for name in layout.names if name not in absent)
+        # Numbers are not the names of an array's columns, but their places.
+        is_by_place = not all(isinstance(name, str) for name in layout.names)
+        if len(names) == len(kept) and (absent or is_by_place):
+            names = kept
+        elif len(names) == len(layout.names) and (absent or is_by_place):
+            names = layout.names
+        elif is_by_place:
+            raise ValueError(
+                f"X has {len(names)} columns, and the model has {len(layout.names)}: give all columns of fit"
+            )
+    for name, field in zip(layout.names, layout.schema, strict=True):
+        if name in unread or (name not in names and str(name) not in names and name in absent):
+            columns.append(pa.chunked_array([pa.nulls(len(found[0]), field.type)]))
+            continue
+        # Files of an array's columns have their places as text.
+        own = name if name in names else str(name)
+        if own not in names:
+            raise ValueError(f"X has no column {name!r}: give all columns of fit, with missing cells where unknown")
+        column = found[0].arrow.column(names.index(own))
+        if found[1] == "file" and pa.types.is_duration(field.type) and pa.types.is_integer(column.type):
+            # As files of text hold them, in their unit.
+            column = column.cast(pa.int64()).cast(field.type)
+        columns.append(_as_in_fit(name, column, field.type))
+    return MixedTable(pa.table(columns, names=layout.schema.names), own_names=layout.names)
+
+
+def with_columns(X: Any, wanted: Sequence[Any]) -> Any:
+    """A data frame without the columns that are not wanted, which may hold anything; all else as it is."""
+    if not nw.dependencies.is_pandas_dataframe(X) and not nw.dependencies.is_polars_dataframe(X):
+        return X
+    texts = {*map(str, wanted)}
+    is_wanted = [str(name) in texts for name in X.columns]
+    if all(is_wanted):
+        return X
+    return X.loc[:, is_wanted] if nw.dependencies.is_pandas_dataframe(X) else X[:, is_wanted]
+
+
+def with_others(filled: Any, X: Any, known: Collection[Any]) -> Any:
+    """Appends the columns of X that a frame lacks to it, and orders all columns as in X.
+
+    Args:
+        filled: A data frame with the rows of X, for pandas with its index.
+        X: A data frame of any library; an array has no other columns.
+        known: Names of the columns of X that `filled` has.
+    """
+    if not nw.dependencies.is_into_dataframe(X) or not nw.dependencies.is_into_dataframe(filled):
+        return filled
+    wanted = list(nw.from_native(X, eager_only=True).columns)
+    if nw.dependencies.is_pandas_dataframe(X):
+        others = X.loc[:, [name not in known for name in X.columns.tolist()]]
+        if nw.dependencies.is_pandas_dataframe(filled):
+            import pandas
+
+            whole = pandas.concat([filled, others], axis=1) if others.shape[1] else filled
+            return whole.iloc[:, _order(whole.columns.tolist(), wanted)]
+        # Other libraries have names of text alone.
+        X, wanted = others.rename(columns=str), [*map(str, wanted)]
+    own, given = (nw.from_native(each, eager_only=True) for each in (filled, X))
+    others = given.select([name for name in given.columns if name not in known])
+    if others.implementation != own.implementation:
+        converted = {"pandas": others.to_pandas, "polars": others.to_polars, "pyarrow": others.to_arrow}
+        others = nw.from_native(converted[own.implementation.value](), eager_only=True)
+    whole = nw.concat([own, others], how="horizontal") if others.columns else own
+    return whole[:, _order(whole.columns, wanted)].to_native()
+
+
+def _order(names: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
+    """Returns the positions of columns in a wanted order; columns that are not in it come last."""
+    ranks = {name: rank for rank, name in enumerate(wanted)}
+    return sorted(range(len(names)), key=lambda place: ranks.get(names[place], len(ranks)))
+
+
+def check_room(X: Any, layout: FrameLayout | Layout) -> None:
+    """Raises a ValueError if X is a frame with more columns than the container that `fit` was given can hold.
+
+    Args:
+        X: A table in any container.
+        layout: The layout of the container.
+    """
+    is_series = layout.headings is not None and layout.headings.is_series
+    if layout.names and (is_series or layout.kind == "array") and nw.dependencies.is_into_dataframe(X):
+        columns = X.columns.tolist() if nw.dependencies.is_pandas_dataframe(X) else nw.from_native(X).columns
+        others = [name for name in columns if name not in layout.names]
+        # Of a column of fit that is not there, another line tells.
+        if others and {*layout.names} <= {*columns}:
+            kind = "a Series" if is_series else "an array"
+            raise ValueError(f"fit was given {kind}, in which there is no room for column {others[0]!r} of X: drop it")
+
+
+def _as_in_fit(name: Any, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.ChunkedArray":
+    """A column in the type that it had in fit, or in one that holds its cells.
+
+    Raises:
+        ValueError: If it holds something else.
+    """
+    import pyarrow as pa
+
+    is_category = pa.types.is_dictionary(wanted)
+    has_categories = pa.types.is_dictionary(column.type) and not pa.types.is_null(column.type.value_type)
+    if column.type == wanted or (is_category and has_categories):
+        return column
+    try:
+        held = _held(column, wanted.value_type if is_category else wanted, has_gaps=not is_category)
+        return held.dictionary_encode() if is_category else held
+    except pa.ArrowException as error:
+        raise ValueError(f"column {name!r} of X holds {column.type}, and it held {wanted} in fit") from error
+
+
+def _held(column: "pa.ChunkedArray", kind: "pa.DataType", *, has_gaps: bool) -> "pa.ChunkedArray":
+    """The cells of a column of another type, in a type or one that holds its cells; Arrow's error if one is lost."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    of_numbers = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean]
+    if kind_of(kind) == "date" and any(test(column.type) for test in of_numbers):
+        raise pa.ArrowInvalid("a number is no date")
+    if pa.types.is_timestamp(kind) and kind.tz is not None and _is_naive(column.type):
+        # It is in the time zone of the model's column, as where takes it.
+        local = column.cast(pa.timestamp(kind.unit))
+        return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
+    if getattr(column.type, "tz", None) is not None and getattr(kind, "tz", None) is None:
+        column = pc.local_timestamp(column)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        # A column that is empty, or of integers with missing cells, comes as another type.
+        held = column.cast(pa.float64())
+        exact = pc.if_else(pc.is_nan(held), None, held).cast(kind) if pa.types.is_integer(kind) else held
+        return held if has_gaps else exact.cast(kind)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    if pa.types.is_decimal(kind):
+        return _decimals(column, kind)
+    held = column.cast(kind)
+    # Arrow cuts what a day or a truth value cannot hold.
+    is_cut = kind_of(column.type) not in ("category", "") and not held.cast(column.type).equals(column)
+    if is_cut and kind_of(kind) != "category":
+        raise pa.ArrowInvalid("a cell is cut")
+    return held
+
+
+def _decimals(column: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArray":
+    """Numbers as decimals of a type, or of a wider one; Arrow's error if one has more digits after the point."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_decimal(column.type):
+        digits = column.cast(pa.decimal256(76, max(kind.scale, column.type.scale)))
+    else:
+        # The digits of 0.35 are those that it is written with, not those of the float64 next to it.
+        digits = column.cast(pa.float64() if pa.types.is_boolean(column.type) else column.type)
+        digits = digits.cast(pa.string()).cast(pa.decimal256(76, min(kind.scale + 20, 76)))
+    if not pc.all(pc.equal(pc.round(digits, kind.scale), digits)).as_py() and len(digits.drop_null()):
+        raise pa.ArrowInvalid("a cell is cut")
+    wide = digits.cast(pa.decimal256(76, kind.scale), safe=False)
+    try:
+        return wide.cast(kind)
+    except pa.ArrowInvalid:
+        return wide
+
+
+def _is_naive(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)

@@ -1,0 +1,93 @@
+"""Numbers that are written with marks: decimal commas, thousands separators, percent signs and currencies."""
+
+from typing import TYPE_CHECKING, Any
+
+from pointillist.tables.number_table import shown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SYMBOLS = "%$€£¥₹₩₽₺"
+_SPACES = "'’ \u00a0\u202f"
+"""What may stand between thousands besides points and commas."""
+
+_MAYBE = rf"^[+-]?[{_SYMBOLS}]?[{_SPACES}]?[+-]?[0-9.,][0-9.,{_SPACES}]*[{_SYMBOLS}]?$"
+
+
+def unmarked(name: str, given: "pa.ChunkedArray", decimal: str | None) -> tuple[Any, str, str] | None:
+    """Returns a function from the texts to plain numbers, the decimal mark, and an example; None for other texts.
+
+    A comma marks decimals if all texts can be read so, and thousands if all can be read so.
+
+    Args:
+        name: Name of the column.
+        given: Texts without white space around them, none of them null.
+        decimal: "." or "," if it is known which of them marks decimals.
+
+    Raises:
+        ValueError: If each comma may mark decimals as well as thousands.
+    """
+    import pyarrow.compute as pc
+
+    if not all_match(given, _MAYBE) or len(_symbols(given)) != 1:
+        return None
+    bare = _bare(given)
+    fits = {".": all_match(bare, _number(",", r"\.")), ",": all_match(bare, _number(r"\.", ","))}
+    found = [mark for mark, fit in fits.items() if fit and decimal in (None, mark)]
+    if not found:
+        return None
+    with_comma = given.filter(pc.match_substring(bare, ","))
+    if len(found) == 2 and len(with_comma):
+        raise ValueError(
+            f"column {shown(name)} holds numbers such as {shown(with_comma[0].as_py())}, whose comma may mark decimals "
+            "or thousands: give --decimal , or --decimal ."
+        )
+    mark = found[0]
+
+    def plain(text: Any) -> Any:
+        group = "," if mark == "." else "."
+        return pc.replace_substring(pc.replace_substring(_without_spaces(_bare(text)), group, ""), ",", ".")
+
+    first = given[0].as_py()
+    return plain, mark, f"{shown(name)} ({shown(first)} is {plain(given[:1])[0].as_py().removeprefix('+')})"
+
+
+def in_thousands(given: "pa.ChunkedArray") -> str | None:
+    """Returns a number whose points may separate thousands, if all points of the column may; else None."""
+    import pyarrow.compute as pc
+
+    with_point = given.filter(pc.match_substring(given, "."))
+    fits = len(with_point) and all_match(with_point, r"^[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+$")
+    return with_point[0].as_py() if fits else None
+
+
+def _number(group: str, decimal: str) -> str:
+    thousands = "|".join(rf"[1-9][0-9]{{0,2}}(?:{each}[0-9]{{3}})+" for each in (group, f"[{_SPACES}]"))
+    return rf"^[+-]?(?:(?:{thousands}|[0-9]+)(?:{decimal}[0-9]*)?|{decimal}[0-9]+)$"
+
+
+def _bare(text: Any) -> Any:
+    """Texts without symbols, and without white space beside them."""
+    import pyarrow.compute as pc
+
+    return pc.replace_substring_regex(text, rf"[{_SPACES}]?[{_SYMBOLS}][{_SPACES}]?", "")
+
+
+def _without_spaces(text: Any) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.replace_substring_regex(text, f"[{_SPACES}]", "")
+
+
+def _symbols(text: Any) -> list[str]:
+    """The symbols of each text, without repetition."""
+    import pyarrow.compute as pc
+
+    return pc.unique(pc.replace_substring_regex(text, f"[^{_SYMBOLS}]", "")).to_pylist()
+
+
+def all_match(text: Any, pattern: str) -> bool:
+    """Whether a pattern is found in all texts."""
+    import pyarrow.compute as pc
+
+    return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())

@@ -1,0 +1,70 @@
+"""Finds the format of dates and times in a CSV file, and writes new rows in the same format."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pointillist.tables.marked_numbers import all_match
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORM = b"pointillist.form"
+"""Metadata key of an Arrow field for the `strftime` format of its cells in a CSV file."""
+
+_DAY, _MINUTE, _SECOND = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d", r":\d\d(?:\.\d+)?"
+_OFFSET = r"Z|[+-]\d\d(?::?\d\d)?"
+_MOMENT = re.compile(rf"(?:({_DAY})([ T]))?{_MINUTE}({_SECOND})?({_OFFSET})?")
+_FORM = re.compile(rf"(?:%Y-%m-%d[ T])?%H:%M(?::%S)?(?:{_OFFSET})?", re.ASCII)
+
+
+def form_of(given: Any) -> str | None:
+    """Returns the `strftime` format of all texts; None if they differ in it, or if it is the usual one.
+
+    Args:
+        given: Texts of dates and times without white space around them, none of them null.
+    """
+    found = _MOMENT.fullmatch(given[0].as_py()) if len(given) else None
+    if found is None:
+        return None
+    day, between, seconds, offset = (part or "" for part in found.groups())
+    pattern = f"{_DAY + between if day else ''}{_MINUTE}{_SECOND if seconds else ''}{re.escape(offset)}"
+    if (seconds and between != "T" and offset in ("", "Z")) or not all_match(given, f"^{pattern}$"):
+        return None
+    return f"{'%Y-%m-%d' + between if day else ''}%H:%M{':%S' if seconds else ''}{offset}"
+
+
+def offset_of(given: Any) -> str | None:
+    """Returns the offset from UTC of all times, such as +02:00; None if there is none, or more than one."""
+    found = re.search(rf"(?:{_OFFSET})$", given[0].as_py())
+    if found is None or found[0] == "Z" or not all_match(given, f"{re.escape(found[0])}$"):
+        return None
+    digits = found[0].replace(":", "")
+    return f"{digits[:3]}:{digits[3:] or '00'}"
+
+
+def form_in(field: "pa.Field") -> str | None:
+    """Returns the form that the metadata of a field name; None if they name none that `form_of` returns."""
+    import pyarrow as pa
+
+    form = (field.metadata or {}).get(FORM, b"").decode(errors="replace")
+    is_moment = pa.types.is_timestamp(field.type) or pa.types.is_time(field.type)
+    return form if is_moment and _FORM.fullmatch(form) else None
+
+
+def with_forms(table: "pa.Table", forms: dict[str, str]) -> "pa.Table":
+    """Returns the table with the format of each column in the metadata of its field."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_metadata({FORM: forms[field.name]}) if field.name in forms else field for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata))
+
+
+def written(column: "pa.Array", form: str) -> "pa.StringArray":
+    """Returns dates and times as texts in a format, with seconds if a time has some."""
+    import pyarrow.compute as pc
+
+    if "%S" not in form and pc.any(pc.not_equal(pc.second(column), 0)).as_py():
+        form = form.replace("%M", "%M:%S")
+    return pc.strftime(column, form)

@@ -1,0 +1,196 @@
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
+
+from pointillist.columns.scaling import AffineScaling, QuantileScaling
+from pointillist.columns.table_scaling import SCALINGS, TableScaling
+from pointillist.tables.row_blocks import blocks, rows_at
+
+RNG = np.random.default_rng(0)
+TABLES = hnp.arrays(
+    np.float64, hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=12), elements=st.floats(-1e6, 1e6)
+)
+# Half of a width below the smallest normal number rounds to nothing.
+SMALLEST = np.finfo(np.float64).tiny
+
+
+@given(TABLES)
+def test_minmax_round_trip_to_float32_rounding(rows):
+    scaling = AffineScaling.minmax(rows)
+    scaled = scaling.transform(rows)
+    assert scaled.dtype == np.float32
+    assert (np.abs(scaled) <= 1).all()
+    width = np.ptp(rows, axis=0)
+    assert (np.abs(scaling.inverse(scaled) - rows) <= 1e-6 * width + 1e-9 * np.abs(rows) + SMALLEST).all()
+
+
+def test_constant_column_maps_to_zero_and_back():
+    rows = np.array([[3.0, 1.0], [3.0, 2.0]])
+    for scaling in (AffineScaling.minmax(rows), AffineScaling.standard(rows)):
+        np.testing.assert_array_equal(scaling.transform(rows), [[0, -1], [0, 1]])
+        np.testing.assert_array_equal(scaling.inverse(np.array([[0.7, -1.0], [-9.0, 1.0]])), rows)
+
+
+def test_standard_scaling_is_scikit_learns(monkeypatch):
+    rows = RNG.normal(size=(1000, 3)) * [1.0, 1e-3, 1e9] + [0.0, 50.0, 1e12]
+    monkeypatch.setattr("pointillist.tables.row_blocks._BLOCK_VALUES", 384)
+    scaling, theirs = AffineScaling.standard(rows), StandardScaler().fit(rows)
+    np.testing.assert_allclose(scaling.centre, theirs.mean_, rtol=1e-12)
+    np.testing.assert_allclose(scaling.unit, theirs.scale_, rtol=1e-6)
+    huge = np.array([[-1e308], [1e308]])
+    np.testing.assert_allclose(AffineScaling.standard(huge).transform(huge), [[-1], [1]])
+
+
+def test_quantile_scaling_is_scikit_learns():
+    # Values that repeat it sends to the ends, where they are the lowest or the highest; ours to their middle.
+    repeated = np.concatenate([[-9.0, 9.0], RNG.choice([0.0, 1.0, 1.0, 2.0], 2998)])
+    rows = np.column_stack([RNG.exponential(size=3000), repeated, RNG.normal(size=3000)])
+    ours = QuantileScaling.fit(rows).transform(rows)
+    theirs = QuantileTransformer(output_distribution="normal", subsample=None).fit(rows).transform(rows)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert stats.kstest(ours[:, 0], "norm").statistic < 0.01
+
+
+@given(TABLES)
+def test_quantile_round_trip(rows):
+    scaling = QuantileScaling.fit(rows)
+    back = scaling.inverse(scaling.transform(rows))
+    # Towards an end of the normal distribution a float32 leaves 1e-6 of the distribution.
+    assert (np.abs(back - rows) <= 1e-5 * np.ptp(rows, axis=0) * len(rows) + 1e-9 * np.abs(rows)).all()
+    assert (back >= rows.min(axis=0)).all() and (back <= rows.max(axis=0)).all()
+
+
+def test_a_value_that_repeats_keeps_its_share():
+    rows = np.concatenate([np.zeros(700), RNG.exponential(size=300)])[:, None]
+    scaling = QuantileScaling.fit(rows)
+    assert scaling.repeats.tolist() == [True]
+    drawn = scaling.inverse(RNG.normal(size=(20_000, 1)))
+    assert (drawn == 0).mean() == pytest.approx(0.7, abs=4 * np.sqrt(0.21 / 20_000))
+
+
+@pytest.mark.parametrize("method", ["minmax", "standard", "quantile", None])
+def test_the_log_slope_is_the_derivative(method):
+    rows = RNG.normal(size=(500, 2)) * [3.0, 0.1]
+    scaling = TableScaling.fit(rows, method, np.zeros(2, bool))
+    if method == "quantile":
+        # Where the map has no corner between the two ends of the difference.
+        nodes = scaling.varying.quantiles
+        x = np.stack([(nodes[200:220, j] + nodes[201:221, j]) / 2 for j in range(2)], axis=1)
+        step = np.stack([np.diff(nodes[200:221, j]) for j in range(2)], axis=1) / 4
+    else:
+        x, step = rows[:20], np.full((20, 2), 0.01)
+    up, down = scaling.transform(x + step), scaling.transform(x - step)
+    slope = np.log((up.astype(float) - down) / (2 * step)).sum(axis=1)
+    np.testing.assert_allclose(scaling.log_slope(x), slope, rtol=1e-3, atol=1e-3)
+
+
+def test_a_density_by_quantiles_is_zero_beyond_the_data():
+    rows = RNG.normal(size=(100, 1))
+    assert QuantileScaling.fit(rows).log_slope(np.array([[99.0], [0.1]]))[0] == -np.inf
+
+
+@given(TABLES, st.sampled_from(["minmax", "standard", "quantile"]))
+def test_tables_come_back(rows, method):
+    rows[:, 0] = np.round(rows[:, 0])
+    rows = np.column_stack([rows, np.full(len(rows), 2.5)])
+    if not (np.ptp(rows, axis=0) > 1e-300).any():
+        return
+    is_whole = np.arange(rows.shape[1]) == 0
+    scaling = TableScaling.fit(rows, method, is_whole)
+    scaled = scaling.transform(rows)
+    assert scaled.shape == (len(rows), (np.ptp(rows, axis=0) > 0).sum())
+    back = scaling.inverse(scaled)
+    np.testing.assert_array_equal(back[:, -1], 2.5)
+    assert (back[:, 0] == np.round(back[:, 0])).all()
+    assert (np.abs(back - rows) <= 0.5 * is_whole + 1e-4 * np.ptp(rows, axis=0) + SMALLEST).all()
+    low, high = scaling.bounds
+    assert (low <= scaled).all() and (scaled <= high).all()
+
+
+def test_quantiles_a_subnormal_distance_apart():
+    rows = np.array([[0.0], [5e-324], [1e-323], [1.0], [3.0]])
+    scaling = TableScaling.fit(rows, "quantile", np.array([False]))
+    scaled = scaling.transform(rows)
+    assert np.isfinite(scaled).all() and (np.diff(scaled[:, 0]) > 0).all()
+    np.testing.assert_allclose(scaling.inverse(scaled), rows, atol=1e-6)
+
+
+def test_whole_numbers_stay_in_range():
+    rows = np.array([[0.0, 5.0], [1.0, 9.0], [1.0, 20 / 3]])
+    scaling = TableScaling.fit(rows, "minmax", np.array([True, False]))
+    back = scaling.inverse(np.array([[1.1, 1.1], [-1.1, -1.1], [0.01, 0.0]]))
+    np.testing.assert_allclose(back, [[1, 9.2], [0, 4.8], [1, 7]])
+
+
+def test_what_cannot_be_scaled():
+    with pytest.raises(ValueError, match="every column is constant"):
+        TableScaling.fit(np.ones((3, 2)), "minmax", np.zeros(2, bool))
+    rows = np.array([[1.0, 1e300], [2.0, -1e300]])
+    TableScaling.fit(rows, "minmax", np.zeros(2, bool)).transform(rows)
+    with pytest.raises(ValueError, match="column 1 has values too large for the model's float32"):
+        TableScaling.fit(rows, None, np.zeros(2, bool)).transform(rows)
+
+
+def test_blocks_are_of_few_values_however_wide_rows_are(monkeypatch):
+    monkeypatch.setattr("pointillist.tables.row_blocks._BLOCK_VALUES", 100)
+    for d in (1, 7, 100, 1000):
+        rows = np.arange(50.0 * d).reshape(50, d)
+        found = list(blocks(rows))
+        assert all(block.size <= max(100, d) and np.shares_memory(block, rows) for block in found)
+        np.testing.assert_array_equal(np.concatenate(found), rows)
+
+
+@pytest.mark.parametrize("method", SCALINGS)
+def test_a_wide_table_with_a_constant_column_is_not_copied(monkeypatch, method):
+    rows = RNG.normal(size=(4000, 100))
+    rows[:, 3] = 5.0
+    monkeypatch.setattr("pointillist.tables.row_blocks._BLOCK_VALUES", 10_000)
+    monkeypatch.setattr("pointillist.columns.scaling._QUANTILE_ROWS", 100)
+    tracemalloc.start()
+    scaling = TableScaling.fit(rows, method, np.zeros(100, bool))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # A few kilobytes for what is not rows, which differs between versions of NumPy.
+    assert peak < rows.nbytes / 5 + 4000
+    assert scaling.transform(rows[:9]).shape == (9, 99)
+    np.testing.assert_allclose(scaling.inverse(scaling.transform(rows[:9]))[:, 3], 5.0)
+
+
+def resident(path):
+    """Bytes of maps of a file that count as this process's."""
+    total, is_inside = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split()[0]:
+            is_inside = line.endswith(str(path))
+        elif is_inside and line.startswith("Rss:"):
+            total += 1024 * int(line.split()[1])
+    return total
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux says what is resident")
+def test_of_a_mapped_file_nothing_stays_in_memory(tmp_path):
+    path = tmp_path / "rows.npy"
+    np.save(path, np.arange(2_000_000.0).reshape(-1, 4))
+    rows = np.load(path, mmap_mode="r")
+    assert rows.sum() == 1_999_999_000_000 and resident(path) > 10_000_000
+    view = np.asarray(rows)[:400_000]
+    assert sum(len(block) for block in blocks(view)) == 400_000 and resident(path) == 0
+    places = np.arange(0, 400_000, 7)
+    np.testing.assert_array_equal(rows_at(view, places)[:, 0], 28.0 * np.arange(len(places)))
+    assert resident(path) == 0
+    np.testing.assert_array_equal(rows_at(view, places[:0]), np.empty((0, 4)))
+
+
+def test_a_private_map_keeps_what_was_changed_in_it(tmp_path):
+    np.save(tmp_path / "rows.npy", np.zeros((3000, 2)))
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="c")
+    rows += 1
+    assert sum(block.sum() for block in blocks(rows)) == 6000
+    assert rows_at(rows, np.arange(3000)).sum() == 6000 and rows.sum() == 6000

@@ -1,0 +1,78 @@
+"""Walks of every sampler from noise to data."""
+
+import jax
+import numpy as np
+import pytest
+
+from pointillist.diffusion.guidance import ClassifierFree
+from pointillist.diffusion.oracles import GaussianMixture
+from pointillist.diffusion.schedules import cosine, padded
+from pointillist.diffusion.solvers import SAMPLERS, sampler_named
+from pointillist.diffusion.trajectories import TrajectorySampler
+from pointillist.engine.sampling import ROWS_PER_CHUNK, sample_rows
+from pointillist.engine.trajectories import noise_levels, sample_trajectories
+
+SCHEDULE = cosine(12)
+MIXTURE = GaussianMixture.of([0.5, 0.3, 0.2], [[-1.0, 0.0], [1.0, 1.0], [1.0, -1.0]], 0.05 * np.eye(2), [0, 1, 2])
+GUIDED = ClassifierFree(MIXTURE.denoiser(SCHEDULE), np.asarray(1.5, np.float32))
+N = ROWS_PER_CHUNK + 30
+OPTIONS = {"columns": 2, "n_rows": N, "seed": 3, "labels": np.arange(N, dtype=np.int32) % 3}
+MEAN, COVARIANCE = np.array([0.4, -0.3]), np.array([[0.3, 0.12], [0.12, 0.1]])
+
+
+def whole(sampler):
+    return TrajectorySampler(sampler, np.arange(int(sampler.n_steps), dtype=np.int32))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "ancestral")) for name in SAMPLERS]
+)
+def test_a_walk_ends_in_the_row_that_the_sampler_draws(name):
+    sampler = sampler_named(name, SCHEDULE, 6)
+    walks = sample_trajectories(GUIDED, whole(sampler), **OPTIONS)
+    assert walks.shape == (7, N, 2) and walks.dtype == np.float32
+    np.testing.assert_allclose(walks[-1], sample_rows(GUIDED, sampler, **OPTIONS), atol=1e-5)
+    assert (np.abs(np.diff(walks, axis=0)).max(axis=(1, 2)) > 1e-3).all()
+
+
+@pytest.mark.slow
+def test_some_points_of_a_walk_are_those_of_the_whole():
+    sampler = sampler_named("ancestral", SCHEDULE, 6)
+    walks = sample_trajectories(GUIDED, whole(sampler), **OPTIONS)
+    few = sample_trajectories(GUIDED, TrajectorySampler(sampler, np.array([1, 3], np.int32)), **OPTIONS)
+    np.testing.assert_allclose(few, walks[[1, 3, 6]], atol=1e-5)
+    from_given = sample_trajectories(GUIDED, whole(sampler), prior=walks[0], **OPTIONS)
+    np.testing.assert_allclose(from_given, walks, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "ancestral")) for name in SAMPLERS]
+)
+def test_the_points_of_walks_have_the_law_of_their_noise_level(name):
+    """Of normal data, x_t is N(alpha_t mean, alpha_t² covariance + sigma_t² I)."""
+    schedule = cosine(100)
+    denoiser = GaussianMixture.of([1], [MEAN], COVARIANCE).denoiser(schedule)
+    sampler = sampler_named(name, schedule, 100 if name in ("ancestral", "ddim") else 40)
+    n_steps, n = int(sampler.n_steps), 4000
+    walk = TrajectorySampler(sampler, np.linspace(0, n_steps - 1, 5).astype(np.int32))
+    points = sample_trajectories(denoiser, walk, columns=2, n_rows=n, seed=1).astype(np.float64)
+    levels = np.asarray(noise_levels(walk), np.float64)
+    assert levels[-1] == 0 and (np.diff(levels) < 0).all()
+    for x_t, sigma in zip(points, levels, strict=True):
+        alpha_bar = 1 / (1 + sigma**2)
+        covariance = alpha_bar * COVARIANCE + (1 - alpha_bar) * np.eye(2)
+        se = np.sqrt((np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2) / n)
+        # Beside chance, the error of so few steps.
+        assert (np.abs(np.cov(x_t.T) - covariance) < 4 * se + 0.02).all()
+        assert (np.abs(x_t.mean(0) - np.sqrt(alpha_bar) * MEAN) < 4 * np.sqrt(np.diag(covariance) / n) + 0.02).all()
+
+
+def test_walks_depend_on_seed_and_index_alone():
+    options = OPTIONS | {"labels": None}
+    denoiser, walk = MIXTURE.denoiser(SCHEDULE), whole(sampler_named("ancestral", SCHEDULE))
+    many, few = (sample_trajectories(denoiser, walk, **options | {"n_rows": n}) for n in (N, 7))
+    np.testing.assert_array_equal(few, many[:, :7])
+    np.testing.assert_array_equal(sample_trajectories(denoiser, walk, devices=jax.devices()[:1], **options), many)
+    longer = whole(sampler_named("ancestral", padded(SCHEDULE, 40)))
+    np.testing.assert_array_equal(sample_trajectories(denoiser, longer, **options | {"n_rows": 7}), few)
+    assert sample_trajectories(denoiser, walk, **options | {"n_rows": 0}).shape == (13, 0, 2)

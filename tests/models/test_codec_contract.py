@@ -1,0 +1,316 @@
+"""What every codec promises: rows go to what a network sees and back, in the container that they came in."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas
+import polars
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+
+from contracts import concrete
+from pointillist.columns.codec import Codec
+from pointillist.columns.table_encoder import TableEncoder
+from pointillist.columns.table_scaling import SCALINGS, TableScaling
+from pointillist.files.writing import TableWriter
+from pointillist.models.number_codec import NumberCodec
+from pointillist.models.token_codec import TokenCodec
+from pointillist.tables.array_layout import Layout, read_numbers
+from pointillist.tables.frame_layout import KINDS, FrameLayout
+from pointillist.tables.frames import table_of
+from pointillist.tables.table import Column, MixedTable
+
+N = 1500
+RNG = np.random.default_rng(0)
+
+NUMBERS = {
+    "age": RNG.integers(18, 90, N),
+    "height": RNG.normal(170, 9, N),
+    "income": RNG.lognormal(10, 1, N),
+    "is_member": RNG.random(N) < 0.3,
+    "constant": np.full(N, 7),
+}
+FIRST = date(1990, 1, 1)
+MIXED = {
+    **NUMBERS,
+    "city": RNG.choice(["Köln", "Bern", "", 'a "b", c'], N),
+    "size": RNG.choice(["S", "M", "L"], N),
+    "when": [FIRST + timedelta(days=int(day)) for day in RNG.integers(0, 40, N)],
+    "born": [FIRST + timedelta(days=int(day)) for day in RNG.integers(0, 9000, N)],
+    "price": np.round(RNG.lognormal(2, 1, N), 2),
+    "visits": [None if day == 4 else int(day) for day in RNG.integers(0, 5, N)],
+    "weight": np.where(RNG.random(N) < 0.2, np.nan, np.where(RNG.random(N) < 0.3, 0.0, RNG.normal(70, 10, N))),
+}
+ARRAY = np.stack([NUMBERS[name] for name in ("age", "height", "constant")], axis=1).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A codec, and what it was made for.
+
+    Attributes:
+        codec: The codec.
+        given: The rows, in their container.
+        read: Reads such rows as numbers, which `Codec.encode` takes.
+        rebuild: Makes the codec from its facts and tensors.
+        around: The least and the greatest number that stand for the same row as an encoded one, column by column.
+        slack: Error that a number may have besides, as a share of its column's range.
+    """
+
+    codec: Codec
+    given: Any
+    read: Callable
+    rebuild: Callable
+    around: Callable
+    slack: float = 1e-12
+
+    def drawn(self, end=None):
+        """What decodes to the rows: as it is encoded, or one end of what is around it."""
+        encoded = self.codec.encode(self.read(self.given))
+        return encoded if end is None else self.around(encoded)[end]
+
+    def decoded(self, end=None):
+        return self.codec.decode(self.drawn(end), {}, slice(0, self.n))
+
+    @property
+    def n(self):
+        return len(self.given)
+
+
+def numbers(X, scaling="standard"):
+    def read(X):
+        return np.asarray(read_numbers(X)[1], np.float64)
+
+    def rebuild(facts, tensors):
+        return NumberCodec.from_tensors(Layout.from_json(facts["layout"]), tensors)
+
+    def around(encoded):
+        return [np.nextafter(encoded, np.float32(end)) for end in (-np.inf, np.inf)]
+
+    layout, rows = read_numbers(X)[0], read(X)
+    codec = NumberCodec(layout, TableScaling.fit(rows, scaling, layout.is_whole))
+    # By quantiles, shares of rows below 1e-7 of them are not distinguished.
+    return Case(codec, X, read, rebuild, around, 1e-7 * len(rows) if scaling == "quantile" else 1e-12)
+
+
+def tokens(X):
+    def read(X):
+        return encoding.encode(mixed(X).cells)
+
+    def rebuild(facts, tensors):
+        return TokenCodec.from_facts(facts, tensors)
+
+    def around(encoded):
+        return [encoded, encoded]
+
+    table, kind, headings = table_of(X)
+    encoding = TableEncoder.fit(table)
+    # Of single precision.
+    return Case(TokenCodec(FrameLayout.of(table, kind, headings), encoding), X, read, rebuild, around, 1e-5)
+
+
+def mixed(X):
+    return MixedTable(X) if isinstance(X, pa.Table) else table_of(X)[0]
+
+
+def pandas_of(columns, **types):
+    return pandas.DataFrame(columns).astype(types)
+
+
+SIZES = pandas.CategoricalDtype(["S", "M", "L", "XL"], ordered=True)
+
+FRAME_OF_CATEGORIES = pandas_of(MIXED, city="category", visits="Int32", size=SIZES)
+
+GROWING = np.arange(9000.0)
+
+CODECS = {
+    "numbers, standard": lambda: numbers(ARRAY),
+    "numbers, minmax": lambda: numbers(ARRAY, "minmax"),
+    "numbers, quantile": lambda: numbers(ARRAY, "quantile"),
+    "numbers, as they are": lambda: numbers(ARRAY, None),
+    "numbers, float32": lambda: numbers(ARRAY.astype(np.float32)),
+    "numbers, whole": lambda: numbers(np.stack([NUMBERS["age"], NUMBERS["constant"]], axis=1).astype(np.int16)),
+    "numbers, truths": lambda: numbers(NUMBERS["is_member"][:, None]),
+    "numbers, pandas": lambda: numbers(pandas_of(NUMBERS, height="float32", age="int16")),
+    "numbers, pandas' own": lambda: numbers(pandas_of(NUMBERS, age="Int16", height="Float32", is_member="boolean")),
+    "numbers, a Series": lambda: numbers(pandas.Series(NUMBERS["height"], name=("a", 3))),
+    "numbers, polars": lambda: numbers(polars.DataFrame(NUMBERS, schema_overrides={"age": polars.Int8}), "quantile"),
+    "numbers, pyarrow": lambda: numbers(pa.table({**NUMBERS, "age": pa.array(NUMBERS["age"], pa.uint16())}), "minmax"),
+    "tokens, pandas": lambda: tokens(FRAME_OF_CATEGORIES),
+    "tokens, names of levels": lambda: tokens(pandas.DataFrame({("a", 1): MIXED["visits"], ("b", 2): MIXED["weight"]})),
+    "tokens, polars": lambda: tokens(polars.DataFrame(MIXED, schema_overrides={"size": polars.Enum(["S", "M", "L"])})),
+    "tokens, pyarrow": lambda: tokens(pa.table(MIXED)),
+    "tokens, two of a number": lambda: tokens(pa.table({"a": GROWING + RNG.normal(size=9000), "b": GROWING})),
+    "tokens, of intervals": lambda: tokens(pa.table({"a": RNG.uniform(size=9000), "b": RNG.permutation(GROWING)})),
+    "tokens, a file": lambda: tokens(MixedTable(pa.table(MIXED))),
+    "tokens, array": lambda: tokens(np.stack([MIXED["weight"], ARRAY[:, 1]], axis=1).astype(np.float32)),
+    "tokens, array of numbers and text": lambda: tokens(np.array([MIXED["city"], MIXED["visits"]], object).T),
+}
+"""Every codec, of rows in every container."""
+
+
+@pytest.fixture(scope="module", params=CODECS)
+def case(request):
+    return CODECS[request.param]()
+
+
+def container(X):
+    """All that is to be known of a container besides its cells."""
+    if isinstance(X, pandas.DataFrame):
+        return type(X), X.dtypes.tolist(), X.columns.tolist(), X.columns.names
+    if isinstance(X, pandas.Series):
+        return type(X), X.dtype, X.name
+    if isinstance(X, MixedTable):
+        return container(X.arrow)
+    return (type(X), X.dtype, X.shape[1:]) if isinstance(X, np.ndarray) else (type(X), X.schema)
+
+
+def test_no_codec_scaling_or_container_is_missing():
+    cases = [make() for make in CODECS.values()]
+    assert {type(case.codec) for case in cases} == concrete(Codec)
+    kinds = {cls: {case.codec.layout.kind for case in cases if type(case.codec) is cls} for cls in concrete(Codec)}
+    assert kinds == {TokenCodec: {*KINDS}, NumberCodec: {*KINDS} - {"file"}}
+    scalings = {type(TableScaling.fit(ARRAY, name, np.zeros(3, bool)).varying) for name in SCALINGS}
+    assert {type(case.codec.scaling.varying) for case in cases if isinstance(case.codec, NumberCodec)} == scalings
+    assert {len(case.codec.encoding.with_number) for case in cases if isinstance(case.codec, TokenCodec)} >= {0, 2}
+
+
+def columns_of(X):
+    """Values of each column, of which missing ones are NaN or None: numbers, or what an index of a category means."""
+    columns = []
+    for cells in mixed(X).cells:
+        values = cells.values.astype(np.float64)
+        if cells.categories is not None:
+            values = np.array([None, *cells.categories], object)[values.astype(int) + 1]
+        columns.append(np.where(cells.is_missing, np.nan if cells.categories is None else None, values))
+    return columns
+
+
+def plain(column):
+    """A column as `Codec.columns` returns it, as Python values; None for NaN, which equals nothing."""
+    values = column.to_pylist() if isinstance(column, pa.Array | pa.ChunkedArray) else column.tolist()
+    return [None if cell != cell else cell for cell in values]
+
+
+def test_names_types_and_width_agree(case):
+    codec, columns = case.codec, case.codec.columns(case.decoded())
+    assert [str(getattr(column, "type", None) or column.dtype) for column in columns] == [str(t) for t in codec.types]
+    assert codec.n_columns == len(codec.types) and {len(column) for column in columns} == {case.n}
+    assert codec.names is None or len(codec.names) == len(set(codec.names)) == codec.n_columns
+    encoded = case.drawn()
+    assert encoded.dtype == np.float32 and encoded.shape == (case.n, codec.width) and np.isfinite(encoded).all()
+
+
+def test_rows_come_back(case):
+    """Between what the least and the greatest number that stand for them decode to: one value, but for floats."""
+    given, found, low, high = (
+        columns_of(each) for each in (case.given, *(case.codec.restore(case.decoded(end)) for end in (None, 0, 1)))
+    )
+    for own, back, least, most in zip(given, found, low, high, strict=True):
+        if own.dtype == object:
+            assert own.tolist() == back.tolist() == least.tolist() == most.tolist()
+            continue
+        is_missing = np.isnan(own)
+        for each in (back, least, most):
+            np.testing.assert_array_equal(np.isnan(each), is_missing)
+        own, back, least, most = (each[~is_missing] for each in (own, back, least, most))
+        # A column of float32 is rounded once more.
+        is_single = (own.astype(np.float32) == own).all()
+        slack = case.slack * np.ptp(own) + is_single * np.spacing(np.abs(own).max(), dtype=np.float32)
+        assert ((least - slack <= own) & (own <= most + slack)).all()
+        assert ((least - slack <= back) & (back <= most + slack)).all()
+        # The two are near: of the column's values, few lie between them.
+        first, last = np.searchsorted(np.sort(own), [least + slack, most - slack])
+        assert (last - first).max() <= 0.05 * case.n
+
+
+def test_the_container_is_the_one_given(case):
+    restored = case.codec.restore(case.decoded())
+    assert container(restored) == container(case.given)
+    assert len(restored) == case.n
+
+
+def test_rows_for_pandas_have_the_index_asked_for(case):
+    if case.codec.layout.kind != "pandas":
+        return
+    index = pandas.Index(np.arange(case.n) * 2, name="place")
+    assert case.codec.restore(case.decoded(), index).index.equals(index)
+
+
+def test_parts_are_joined_in_order(case):
+    codec, encoded = case.codec, case.drawn()
+    parts = [codec.decode(encoded[part], {}, part) for part in (slice(0, 400), slice(400, 401), slice(401, case.n))]
+    joined, whole = codec.joined(parts), case.decoded()
+    for one, other in zip(codec.columns(joined), codec.columns(whole), strict=True):
+        assert plain(one) == plain(other)
+    assert container(codec.restore(joined)) == container(case.given)
+
+
+def test_no_parts_are_no_rows(case):
+    codec = case.codec
+    none = codec.joined([])
+    assert len(none) == 0 and [len(column) for column in codec.columns(none)] == [0] * codec.n_columns
+    assert container(codec.restore(none)) == container(case.given)
+    assert len(codec.restore(none)) == 0
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_columns_are_written_as_their_types(case, ending, tmp_path):
+    codec, path = case.codec, tmp_path / f"rows.{ending}"
+    columns = codec.columns(case.decoded())
+    names = [str(i) if codec.names is None else str(codec.names[i]) for i in range(codec.n_columns)]
+    with TableWriter(path, names, codec.types, case.n) as writer:
+        writer.write(columns)
+    if ending == "parquet":
+        table = parquet.read_table(path)
+        for kind, field in zip(codec.types, table.schema, strict=True):
+            wanted = pa.from_numpy_dtype(np.dtype(kind)) if isinstance(kind, str) else kind
+            # Which of Arrow's types of text it is, parquet files do not say of categories.
+            assert str(field.type).replace("large_", "") == str(wanted).replace("large_", "")
+    else:
+        empty = csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
+        table = csv.read_csv(path, convert_options=empty)
+    assert table.num_rows == case.n and table.column_names == names
+    for written, column in zip(table.columns, columns, strict=True):
+        own, found = plain(column), plain(written)
+        if any(isinstance(cell, float) for cell in own):
+            own, found = (np.array([np.nan if cell is None else cell for cell in each], float) for each in (own, found))
+            np.testing.assert_allclose(found, own, rtol=1e-6)
+        else:
+            assert found == own
+
+
+def test_facts_and_tensors_make_the_same_codec(case):
+    codec = case.codec
+    facts, tensors = json.loads(json.dumps(codec.facts())), codec.tensors()
+    assert {tensor.dtype.str for tensor in tensors.values()} <= {"<f4", "<f8", "<i4", "<i8"}
+    again = case.rebuild(facts, {name: tensor.copy() for name, tensor in tensors.items()})
+    assert type(again) is type(codec)
+    assert (again.names, again.types, again.width) == (codec.names, codec.types, codec.width)
+    assert json.loads(json.dumps(again.facts())) == facts
+    assert again.tensors().keys() == tensors.keys()
+    for name, tensor in again.tensors().items():
+        np.testing.assert_array_equal(tensor, tensors[name])
+    np.testing.assert_array_equal(again.encode(case.read(case.given)), codec.encode(case.read(case.given)))
+    decoded = again.decode(case.drawn(), {}, slice(0, case.n))
+    for one, other in zip(again.columns(decoded), codec.columns(case.decoded()), strict=True):
+        assert plain(one) == plain(other)
+    assert container(again.restore(decoded)) == container(case.given)
+
+
+def test_given_cells_come_back_as_they_are(case):
+    """One cell for all rows, or one per row, of which a part is decoded."""
+    if isinstance(case.codec, NumberCodec):
+        return
+    codec, part, table = case.codec, slice(300, 500), mixed(case.given)
+    drawn = case.drawn()[part]
+    for place, (name, own) in enumerate(zip(codec.names, table.cells, strict=True)):
+        backwards = Column(own.values[::-1], own.is_missing[::-1], own.categories)
+        wanted = plain(table.arrow.column(place))[::-1]
+        for given, expected in ((backwards, wanted[part]), (backwards.part(slice(0, 1), 1), [wanted[0]] * 200)):
+            assert plain(codec.columns(codec.decode(drawn, {name: given}, part))[place]) == expected

@@ -1,0 +1,255 @@
+"""Columns that another one decides are found, and decided again in rows where they are not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_relations import codes_of
+
+from pointillist import Diffusion, one_of
+from pointillist.rules.lookups import Lookup
+from pointillist.rules.relations import relations, restored
+from pointillist.tables.table import Column
+
+N = 2000
+CITIES = ("Bonn", "Brno", "Bristol", "Cork", "Metz")
+COUNTRY_OF, CODE_OF = np.array([0, 1, 3, 2, 1]), np.array([40.0, 10.0, 20.0, 50.0, 30.0])
+
+
+def cells(values, categories=None):
+    return Column(np.asarray(values, float), np.zeros(len(values), bool), categories)
+
+
+def places(rng, n=N):
+    """Countries, cities and codes of cities; a number and a category that have nothing to do with them."""
+    city = rng.integers(0, 5, n)
+    return [
+        cells(COUNTRY_OF[city], ("DE", "FR", "IE", "UK")),
+        cells(city, CITIES),
+        cells(CODE_OF[city]),
+        cells(rng.normal(size=n)),
+        cells(rng.integers(0, 3, n), ("a", "b", "c")),
+    ]
+
+
+def found_in(columns):
+    return relations(columns, codes_of(columns))
+
+
+def test_a_city_decides_its_country_and_its_code(rng):
+    (found,) = found_in(places(rng))
+    # Of two columns that decide each other, the first decides the other.
+    assert (found.column, found.terms) == (1, (0, 2))
+    np.testing.assert_array_equal(found.table, np.stack([np.arange(5), COUNTRY_OF, CODE_OF], axis=1))
+    assert found.text(["country", "city", "code"]) == "city decides country, code"
+
+
+@pytest.mark.parametrize("change", ["one row", "missing", "few rows", "many values", "by chance"])
+def test_what_decides_nothing(rng, change):
+    columns = places(rng, 90 if change == "few rows" else N)
+    if change == "one row":
+        columns[0].values[7], columns[2].values[9] = (columns[0].values[7] + 1) % 4, 10 + columns[2].values[9] % 50
+    elif change == "missing":
+        columns = [Column(each.values, rng.random(N) < 0.1, each.categories) for each in columns]
+    elif change == "many values":
+        # A name for every three rows.
+        names = tuple(f"n{i}" for i in range(N // 3 + 1))
+        columns = [cells(np.arange(N) // 3, names), cells(np.arange(N) // 3 % 4, tuple("abcd"))]
+    elif change == "by chance":
+        # One row is like no other.
+        columns = [cells(np.minimum(np.arange(N), 5), tuple("abcdef")), cells(np.arange(N) == 0, (False, True))]
+    assert found_in(columns) == ()
+
+
+def test_a_rare_flag_of_a_few_days_is_decided_by_the_day(rng):
+    day = rng.permutation(np.repeat(np.arange(100), 20))
+    rare = np.isin(day, (40, 41))
+    (found,) = found_in([cells(day, tuple(f"d{i}" for i in range(100))), cells(rare, (False, True))])
+    assert (found.column, found.terms) == (0, (1,)) and found.table[:, 1].sum() == 2
+
+
+def test_rows_are_decided_again(rng):
+    data = places(rng)
+    (found,) = found_in(data)
+    rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    country, city, code = (each.values for each in rows[:3])
+    free = np.zeros((N, 5), bool)
+    own = [each.values for each in restored(rows, codes_of(data), (found,), free)]
+    # The country comes first: the city agrees with it, and the code follows.
+    np.testing.assert_array_equal(own[0], country)
+    np.testing.assert_array_equal(COUNTRY_OF[own[1].astype(int)], country)
+    np.testing.assert_array_equal(own[2], CODE_OF[own[1].astype(int)])
+    agrees = COUNTRY_OF[city.astype(int)] == country
+    np.testing.assert_array_equal(own[1][agrees], city[agrees])
+    # The nearest city of the country.
+    brno = (country == 1) & (city == 3)
+    assert brno.any() and (own[1][brno] == 4).all()
+    np.testing.assert_array_equal(own[3], rows[3].values)
+
+    fixed = free.copy()
+    fixed[:700, 2] = fixed[500:1200, 1] = True
+    own = [each.values for each in restored(rows, codes_of(data), (found,), fixed)]
+    # A given code decides the city, and that the country.
+    np.testing.assert_array_equal(own[2][:700], code[:700])
+    np.testing.assert_array_equal(CODE_OF[own[1][:500].astype(int)], code[:500])
+    np.testing.assert_array_equal(COUNTRY_OF[own[1].astype(int)], own[0])
+    np.testing.assert_array_equal(own[1][500:1200], city[500:1200])
+    np.testing.assert_array_equal(own[2][700:], CODE_OF[own[1][700:].astype(int)])
+
+
+def broken(found, columns):
+    """Which rows break each of some lookups."""
+    shares = []
+    for each in found:
+        decided = {row[0]: row for row in each.table.tolist()}
+        rows = np.stack([columns[place].values for place in each.places], axis=1)
+        shares.append(np.array([decided.get(row[0]) != row for row in rows.tolist()]))
+    return shares
+
+
+def streets(street):
+    """Streets, their cities, and the countries of these."""
+    of = street, street // 4, street // 4 % 3
+    return [
+        cells(own, tuple(f"{kind}{i}" for i in range(n))) for own, kind, n in zip(of, "stc", (40, 10, 3), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0), (1, 0, 2)])
+@pytest.mark.parametrize("fixed", [None, 0, 1, 2])
+def test_chains_of_what_decides_what(rng, order, fixed):
+    """A street decides its city and its country, and is the one that both are looked up by."""
+    street = rng.integers(0, 40, N)
+    all_columns = streets(street)
+    data = [all_columns[i] for i in order]
+    (found,) = found_in(data)
+    assert {order[place] for place in found.terms} == {1, 2} and order[found.column] == 0
+    rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    is_fixed = np.zeros((N, 3), bool)
+    if fixed is not None:
+        is_fixed[:, fixed] = True
+    back = restored(rows, codes_of(data), (found,), is_fixed)
+    assert not broken([found], back)[0].any()
+    if fixed is not None:
+        np.testing.assert_array_equal(back[fixed].values, rows[fixed].values)
+
+
+def test_orders_hold_beside_lookups(rng):
+    item = rng.integers(0, 6, N)
+    price = np.array([10.0, 30, 20, 80, 5, 60])[item]
+    data = [cells(item, tuple("abcdef")), cells(price), cells(np.round(price * rng.uniform(0.3, 1, N), 2))]
+    found = found_in(data)
+    assert len(found) == 2
+    rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    own = [each.values for each in restored(rows, codes_of(data), found, np.zeros((N, 3), bool))]
+    np.testing.assert_array_equal(own[1], np.array([10.0, 30, 20, 80, 5, 60])[own[0].astype(int)])
+    assert (own[2] <= own[1]).all()
+
+
+def test_what_a_sum_decides_is_followed(rng):
+    exam, homework = rng.integers(0, 40, (2, N))
+    total = exam + homework
+    data = [cells(total // 20), cells(exam), cells(homework), cells(total)]
+    found = found_in(data)
+    (table,) = [each for each in found if isinstance(each, Lookup)]
+    assert (table.column, table.terms, table.is_followed) == (3, (0,), True)
+    rows = [Column(rng.permutation(each.values), each.is_missing) for each in data]
+    own = [each.values for each in restored(rows, codes_of(data), found, np.zeros((N, 4), bool))]
+    np.testing.assert_array_equal(own[3], own[1] + own[2])
+    np.testing.assert_array_equal(own[0], own[3] // 20)
+    np.testing.assert_array_equal(own[1], rows[1].values)
+
+
+def test_labels_never_move(rng):
+    data = places(rng)
+    found = relations(data, codes_of(data), (), "2")
+    # The code would be looked up by the city, before which it is not.
+    assert [(each.column, each.terms, each.is_followed) for each in found] == [(2, (0, 1), True)]
+    rows = [Column(rng.permutation(each.values), each.is_missing, each.categories) for each in data]
+    back = restored(rows, codes_of(data), found, np.zeros((N, 5), bool))
+    np.testing.assert_array_equal(back[2].values, rows[2].values)
+    assert not broken(found, back)[0].any()
+
+
+def test_tables_of_many_numbers_are_left_out(rng, monkeypatch):
+    monkeypatch.setattr("pointillist.rules.lookups.MOST_NUMBERS", 60)
+    street = rng.integers(0, 40, N)
+    data = streets(street)
+    (found,) = found_in(data)
+    assert (found.column, found.terms) == (1, (2,))
+
+
+def test_numbers_to_the_ends_of_their_range_are_kept_in_files(rng, tmp_path):
+    amount = np.where(rng.random(6000) < 0.8, 0, np.round(rng.gamma(2, 60, 6000)))
+    data = pd.DataFrame({"amount": amount, "band": np.floor(amount / 100), "x": rng.normal(size=6000)})
+    model = Diffusion(width=8, depth=1, epochs=1, random_state=0).fit(data)
+    (found,) = [each for each in model.model_.codec.relations if isinstance(each, Lookup)]
+    assert found.table[:, 0].max() == amount.max()
+    model.save(tmp_path / "m.safetensors")
+    assert Diffusion.load(tmp_path / "m.safetensors").sample(5, random_state=0).shape == (5, 3)
+
+
+def frame(rng):
+    country, city, code, size, kind = places(rng)
+    return pd.DataFrame(
+        {
+            "country": np.array(country.categories)[country.values.astype(int)],
+            "city": np.array(CITIES)[city.values.astype(int)],
+            "code": code.values.astype(int),
+            "size": size.values,
+            "kind": np.array(kind.categories)[kind.values.astype(int)],
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", ["object", "category"])
+def test_new_rows_and_filled_ones_obey_it_and_conditions_hold(rng, tmp_path, kind):
+    data = frame(rng).astype({"country": kind, "city": kind})
+    model = Diffusion(width=8, depth=1, epochs=1, random_state=0).fit(data)
+    model.save(tmp_path / "m.safetensors")
+    model = Diffusion.load(tmp_path / "m.safetensors")
+    code_of = dict(zip(CITIES, CODE_OF.astype(int).tolist(), strict=True))
+    country_of = dict(zip(data["city"], data["country"], strict=True))
+
+    def obey(rows):
+        return (rows["code"] == rows["city"].astype(str).map(code_of)).all() and (
+            rows["country"].astype(str) == rows["city"].astype(str).map(country_of)
+        ).all()
+
+    assert obey(model.sample(300, random_state=1))
+    given = model.sample(300, where={"country": "FR", "kind": "a"}, random_state=1)
+    assert obey(given) and set(given["city"]) == {"Brno", "Metz"}
+    some = model.sample(200, where={"country": one_of("DE", "UK"), "size": 0.5}, random_state=1)
+    assert set(some["country"]) <= {"DE", "UK"} and obey(some)
+    holes = data[:50].copy()
+    holes.loc[holes.index % 2 == 0, "city"] = None
+    holes["code"] = holes["code"].astype("float").mask(holes.index % 4 == 0)
+    assert obey(model.impute(holes, random_state=0))
+    decided = data[:50].assign(country=data["country"][:50].where(data.index[:50] % 2 == 0))
+    assert model.impute(decided, statistic="median")["country"].tolist() == data["country"][:50].tolist()
+
+
+def test_files_hold_no_other_values(rng):
+    columns = places(rng)
+    codes, (found,) = codes_of(columns), found_in(columns)
+    again = Lookup.from_json(found.to_json(), 5)
+    np.testing.assert_array_equal(again.table, found.table)
+    again.check(codes)
+    facts = found.to_json()
+    for change in (
+        {"column": 7},
+        {"terms": [1, 0]},
+        {"terms": []},
+        {"table": [[0.0, 1.0]]},
+        {"table": [[0.0, 1.0, float("nan")]]},
+        {"table": [[1.0, 1.0, 10.0], [0.0, 1.0, 10.0]]},
+        {"table": []},
+    ):
+        with pytest.raises(ValueError, match=r"decides"):
+            Lookup.from_json({**facts, **change}, 5)
+    for row in ([0.0, 4.0, 10.0], [0.5, 1.0, 10.0], [0.0, 1.0, 60.0]):
+        with pytest.raises(ValueError, match="has no such values"):
+            Lookup(1, (0, 2), np.array([row])).check(codes)
+    with pytest.raises(ValueError, match="has no such values"):
+        found.check([replace(code, has_missing=True) for code in codes])

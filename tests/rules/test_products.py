@@ -1,0 +1,143 @@
+"""Products and quotients that rows obey are found, and restored in rows that break them."""
+
+import numpy as np
+import pytest
+from test_relations import cells, codes_of, of
+
+from pointillist.rules.relation import Relation
+from pointillist.rules.relations import restored
+
+N = 2000
+
+
+def kept(found):
+    return {(each.column, each.terms, each.factors, each.power) for each in found if each.power}
+
+
+def holds(found, columns, within):
+    """Whether rows obey a relation, if each column is off by at most so much."""
+    own, first, *rest = (columns[place] for place in found.places)
+    total = sum(rest)
+    expected = found.factors[0] * first * total**found.power
+    share = within[found.terms[0]] / np.abs(first) + sum(within[place] for place in found.terms[1:]) / np.abs(total)
+    return np.abs(own - expected) <= 1.001 * (within[found.column] + np.abs(expected) * share) + 1e-9
+
+
+def shop(rng):
+    quantity, price = rng.integers(1, 12, N).astype(float), np.round(rng.gamma(2, 10, N), 2)
+    return [quantity, price, np.round(quantity * price, 2), rng.normal(size=N)]
+
+
+def stones(rng):
+    """Depth is given in percent of the mean width, and a few rows have typing errors."""
+    x = np.round(rng.gamma(20, 0.3, N), 2)
+    y, depth = np.round(x * rng.normal(1, 0.02, N), 2), np.round(rng.normal(62, 1.5, N), 1)
+    z = np.round(depth * (x + y) / 200, 2)
+    return [x, y, np.where(rng.random(N) < 0.01, z + 1, z), depth]
+
+
+def test_a_product_is_found_and_nothing_else(rng):
+    found = of(*map(cells, shop(rng)))
+    assert kept(found) == {(2, (0, 1), (1.0,), 1)}
+
+
+def test_a_quotient_of_rounded_numbers_is_found(rng):
+    assert kept(of(*map(cells, stones(rng)))) == {(2, (3, 0, 1), (0.005,), 1)}
+
+
+def test_exact_numbers_without_digits(rng):
+    a, b = np.exp(rng.normal(size=(2, N)))
+    (found,) = [each for each in of(*map(cells, (a, b, 3.7 * a / b))) if each.power]
+    assert holds(found, [a, b, 3.7 * a / b], np.zeros(3)).all()
+
+
+@pytest.mark.parametrize("kind", ["flags", "nearly constant", "small counts", "approximate", "mostly zero"])
+def test_what_is_no_product(rng, kind):
+    a, b = rng.gamma(2, 10, (2, N))
+    columns = {
+        "flags": lambda: [*(c := rng.integers(0, 2, (2, N))), c[0] * c[1]],
+        "nearly constant": lambda: [
+            a,
+            b,
+            flag := np.where(rng.random(N) < 0.99, 1.0, 2.0),
+            np.round(a * 1.0, 9) * flag,
+        ],
+        "small counts": lambda: [*rng.integers(0, 4, (3, N))],
+        "approximate": lambda: [a, b, a * b * rng.normal(1, 0.01, N)],
+        "mostly zero": lambda: [a, b, np.where(rng.random(N) < 0.99, 0.0, a * b)],
+    }[kind]()
+    found = kept(of(*map(cells, columns)))
+    assert not any(len(set(columns[place])) < 5 for each in found for place in each[1]) and (
+        kind == "nearly constant" or not found
+    )
+
+
+def test_products_hold_in_restored_rows_and_what_is_given_stays(rng):
+    for made, units in ((shop(rng), [0, 0.005, 0.005, 0]), (stones(rng), [0.005, 0.005, 0.005, 0.05])):
+        data = [*map(cells, made)]
+        (found,) = [each for each in of(*data) if each.power]
+        missing = rng.random(N) < 0.1
+        drawn = [cells(rng.permutation(own), missing if i == found.column else None) for i, own in enumerate(made)]
+        is_fixed = np.zeros((N, 4), bool)
+        is_fixed[:500, found.column] = True
+        is_fixed[500:900, list(found.terms)] = True
+        back = [each.values for each in restored(drawn, codes_of(data), (found,), is_fixed)]
+        for values, before, fixed in zip(back, drawn, is_fixed.T, strict=True):
+            np.testing.assert_array_equal(values[fixed | missing], before.values[fixed | missing])
+        there = ~missing
+        assert holds(found, [own[there] for own in back], units).mean() > 0.999
+        exact = [own[there & ~is_fixed[:, found.column]] for own in back]
+        assert holds(found, exact, np.where(np.arange(4) == found.column, units, 0)).all()
+
+
+def test_no_column_is_calculated_from_itself(rng):
+    a, b, c = np.exp(0.3 * rng.normal(size=(3, N)))
+    made = [a, b, a * b, a * b / c, c, b / c]
+    data = [*map(cells, made)]
+    found = [each for each in of(*data) if each.power]
+    assert len(found) == 3 and len({each.column for each in found}) == 3
+    drawn = [cells(rng.permutation(own)) for own in made]
+    back = [each.values for each in restored(drawn, codes_of(data), found, np.zeros((N, 6), bool))]
+    for each in found:
+        assert holds(each, back, np.full(6, 1e-7)).all(), each
+
+
+def test_a_count_is_not_calculated_where_other_columns_decide_the_product(rng):
+    """A count that is rounded would leave the product nearly as wrong as it was: another column takes its place."""
+    price, quantity = np.round(rng.gamma(2, 10, N) + 1, 2), np.ceil(rng.lognormal(3, 1, N))
+    net = np.round(price * quantity, 2)
+    tax = np.round(0.19 * rng.gamma(2, 100, N), 2)
+    made = [np.round(net + tax, 2), tax, net, price, quantity]
+    data = [*map(cells, made)]
+    found = of(*data)
+    assert not any(each.power and each.column == 4 for each in found)
+    back = restored([cells(rng.permutation(own)) for own in made], codes_of(data), found, np.zeros((N, 5), bool))
+    gross, tax, net, price, quantity = (each.values for each in back)
+    np.testing.assert_allclose(gross, tax + net, atol=1e-6)
+    if any(each.power for each in found):
+        assert (np.abs(net - price * quantity) < 0.0051 + 0.005 * quantity).mean() > 0.99
+
+
+def test_constant_and_huge_columns_are_passed_over(rng):
+    columns = [*shop(rng), np.full(N, 2024.0), 1e150 * rng.random(N)]
+    assert kept(of(*map(cells, columns))) == {(2, (0, 1), (1.0,), 1)}
+
+
+def test_a_factor_of_0_gives_way_to_a_given_product():
+    data = [*map(cells, shop(np.random.default_rng(0)))][:3]
+    drawn = [cells([3.0]), cells([0.0]), cells([20.0])]
+    relation = Relation(2, (0, 1), (1.0,), 0.0, 1)
+    back = restored(drawn, codes_of(data), (relation,), np.array([[True, False, True]]))
+    assert [each.values[0] for each in back] == [3, 6.67, 20]
+
+
+def test_sums_and_products_hold_together(rng):
+    quantity, price, total, _ = shop(rng)
+    tax = np.round(0.19 * total, 2)
+    made = [quantity, price, total, tax, np.round(total + tax, 2)]
+    data = [*map(cells, made)]
+    found = of(*data)
+    drawn = [cells(rng.permutation(own)) for own in made]
+    back = [each.values for each in restored(drawn, codes_of(data), found, np.zeros((N, 5), bool))]
+    np.testing.assert_allclose(back[4], back[2] + back[3], atol=1e-9)
+    np.testing.assert_allclose(back[2], back[0] * back[1], atol=0.0051)

@@ -1,0 +1,195 @@
+"""Columns that are left out of a fit: names, keys, and columns without a value."""
+
+import numpy as np
+import pandas
+import polars
+import pyarrow as pa
+import pytest
+
+from pointillist import Diffusion
+from pointillist.evaluation.inputs import columns_of
+from pointillist.files.reading import read_any
+from pointillist.models.fitting import prepare
+from pointillist.models.hyperparameters import Hyperparameters
+from pointillist.tables.array_layout import Layout
+from pointillist.tables.keys import few_words, stray_words, without_keys
+from pointillist.tables.number_table import Table
+from pointillist.tables.table import MixedTable
+
+N = 120
+COLUMNS = {
+    "kind": ["a", "b", "c"] * 40,
+    "key": [f"k{i}" for i in range(N)],
+    "x": np.arange(float(N)),
+    "empty": pa.nulls(N, pa.string()).to_pylist(),
+}
+REASONS = ["column 'key' has 120 different values in 120 rows, too many to learn", "column 'empty' has no value at all"]
+CONTAINERS = {
+    "pandas": pandas.DataFrame,
+    "categories of pandas": lambda columns: pandas.DataFrame(columns).astype({"key": "category"}),
+    "objects of pandas": lambda columns: pandas.DataFrame(columns).astype({"key": "object", "empty": "object"}),
+    "polars": polars.DataFrame,
+    "categories of polars": lambda columns: polars.DataFrame(columns, schema_overrides={"key": polars.Categorical}),
+    "arrow": pa.table,
+    "views of arrow": lambda columns: pa.table({**columns, "key": pa.array(columns["key"]).cast(pa.string_view())}),
+    "dictionaries": lambda columns: pa.table({**columns, "key": pa.array(columns["key"]).dictionary_encode()}),
+    "a file": lambda columns: MixedTable(pa.table(columns)),
+}
+
+
+def names(X):
+    return list(X.names if isinstance(X, MixedTable) else X.column_names if isinstance(X, pa.Table) else X.columns)
+
+
+@pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
+def test_keys_and_empty_columns_are_left_out(make):
+    X = make(COLUMNS)
+    left, reasons = without_keys(X)
+    assert type(left) is type(X) and names(left) == ["kind", "x"] and reasons == REASONS
+    left, reasons = without_keys(X, ["key"])
+    assert names(left) == ["kind", "key", "x"] and reasons == REASONS[1:]
+    assert without_keys(X, ["key", "empty"])[0] is X
+
+
+def test_words_among_numbers_and_codes():
+    numbers = [str(i) for i in range(60)]
+    assert stray_words([*numbers, "tall"]) == ["tall"] and stray_words([*numbers, "1,70", "5.1"]) == ["1,70"]
+    assert few_words([*numbers, "207a", "V57.1"]) == ["207a", "V57.1"] and few_words([*numbers[:1], "tall"]) == []
+    assert stray_words([*numbers, "207a", "250.83", "V57.1"]) == [] != stray_words([*numbers, "207a", "tall"])
+    frame = pandas.DataFrame({"x": np.arange(61.0), "code": [*numbers, "207a"]})
+    assert without_keys(frame)[1] == ["column 'code' has 61 different values in 61 rows, too many to learn"]
+
+
+def test_what_a_dictionary_lists_is_no_value():
+    unused = pandas.Categorical(["a", "b", "c"] * 40, categories=[*"abc", *map(str, range(500))])
+    frame = pandas.DataFrame({"kind": unused, "x": np.arange(N) / 2})
+    assert without_keys(frame)[0] is frame
+
+
+@pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pa.table])
+def test_long_integers_are_keys_if_nearly_every_row_has_its_own(make):
+    long = {"id": 3 * np.arange(N) + 2**60, "codes": [2**60, 2**61, 2**62] * 40, "x": np.arange(N) / 2}
+    left, reasons = without_keys(make(long))
+    assert names(left) == ["codes", "x"] and reasons == ["column 'id' has 120 different integers beyond 2**53"]
+    assert names(without_keys(make(long), ["id"])[0]) == ["id", "codes", "x"]
+
+
+def ids(n, seed=0):
+    """The rows of a split of a table whose rows are numbered, in another order."""
+    return np.random.default_rng(seed).permutation(int(n / 0.7))[:n] + 1
+
+
+NUMBERINGS = {
+    "a run": np.arange(1, N + 1),
+    "a run in another order": np.random.default_rng(0).permutation(N),
+    "a run from anywhere": np.arange(N, dtype="int32") - 10_007,
+    "a split": ids(N),
+}
+NO_NUMBERINGS = {
+    "salaries": np.random.default_rng(0).permutation(90_000)[:N] + 30_000,
+    "seconds": 1_700_000_000 + np.cumsum(np.random.default_rng(0).integers(1, 9, N)),
+    "hours": 1_700_000_000 + 3600 * np.arange(N),
+    "one twice": np.append(np.arange(N - 1), 7),
+    "floats": np.arange(float(N)),
+    "years of birth": np.random.default_rng(0).integers(1900, 2020, N),
+}
+
+
+@pytest.mark.parametrize("integers", NUMBERINGS.values(), ids=NUMBERINGS)
+@pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pa.table, lambda c: MixedTable(pa.table(c))])
+def test_integers_that_number_the_rows_are_left_out(make, integers):
+    left, reasons = without_keys(make({"id": integers, "x": np.arange(N) / 2}))
+    assert names(left) == ["x"]
+    assert reasons == [f"column 'id' numbers the rows ({integers.min()} to {integers.max()}, each at most once)"]
+    assert names(without_keys(make({"id": integers, "x": np.arange(N) / 2}), ["id"])[0]) == ["id", "x"]
+    assert not without_keys(make({"id": integers[:50], "x": np.arange(50) / 2}))[1]
+
+
+@pytest.mark.parametrize("integers", NO_NUMBERINGS.values(), ids=NO_NUMBERINGS)
+def test_other_integers_do_not_number_the_rows(integers):
+    assert not without_keys(pandas.DataFrame({"x": integers, "y": np.arange(N) / 2}))[1]
+
+
+def test_different_integers_of_a_short_range_repeat():
+    """Random integers almost never look like integers that number the rows."""
+    rng = np.random.default_rng(0)
+    assert not any(len(np.unique(rng.integers(0, 2 * 51, 51))) == 51 for _ in range(10_000))
+
+
+@pytest.mark.parametrize("label", [None, "y"])
+def test_a_file_of_numbers_is_read_without_its_index(tmp_path, label):
+    """The index that pandas writes by default, in order or shuffled, of all rows or some."""
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame({"x": rng.normal(size=N), "y": [0, 1] * (N // 2)})
+    for written in (frame, frame.set_axis(ids(N)), frame.set_axis(rng.permutation(10**6)[:N])):
+        written.to_csv(tmp_path / "a.csv")
+        for table in (read_any(tmp_path / "a.csv", label), read_any(tmp_path / "a.csv", label, is_mixed=True)):
+            left, reasons = without_keys(table)
+            assert reasons[0].startswith(("column '' numbers the rows", "column '' is an index without a name"))
+            assert len(reasons) == 1 and "" not in left.names
+            again = left if isinstance(left, Table) else left.plain()
+            np.testing.assert_array_equal(again.rows[:, 0], frame["x"])
+            assert label is None or (again.label.values == frame["y"]).all()
+            assert label is None or again.label.position == 1
+
+
+def test_rows_of_other_tables_may_have_what_was_left_out():
+    frame = pandas.DataFrame({"id": np.arange(N), "x": np.random.default_rng(0).normal(size=N)})
+    with pytest.warns(UserWarning, match="column 'id' numbers the rows .*, and is left out: use --keep to insist"):
+        model = Diffusion(epochs=1, width=8, depth=1, random_state=0).fit(frame)
+    assert list(model.sample(3, random_state=0)) == ["x"]
+    np.testing.assert_array_equal(model.score_samples(frame), model.score_samples(frame[["x"]]))
+
+
+def test_other_columns_stay():
+    kept = {
+        "numbers": np.arange(N) * 10,
+        "dates": pandas.date_range("2024-01-01", periods=N),
+        "few words": [*map(str, range(N - 1)), "many"],
+        "half": [f"k{i % (N // 2)}" for i in range(N)],
+        "fifty": [f"k{min(i, 49)}" for i in range(N)],
+    }
+    frame = pandas.DataFrame(kept)
+    assert without_keys(frame)[0] is frame
+    # What nothing would be left of, and what has no names, is refused where columns are encoded.
+    keys = pandas.DataFrame({"key": COLUMNS["key"]})
+    array = np.array([COLUMNS["key"], COLUMNS["kind"]], object).T
+    assert without_keys(keys)[0] is keys and without_keys(array)[0] is array
+    labelled = MixedTable(pa.table(COLUMNS), "key")
+    assert names(without_keys(labelled)[0]) == ["kind", "key", "x"]
+
+
+def test_names_of_any_kind_stay():
+    frame = pandas.DataFrame({("a", 1): COLUMNS["key"], ("a", 2): COLUMNS["kind"], ("b", 1): COLUMNS["x"]})
+    left, reasons = without_keys(frame)
+    assert left.columns.tolist() == [("a", 2), ("b", 1)] and reasons[0].startswith("column ('a', 1) has 120")
+    numbered = frame.set_axis([7, 8, 9], axis=1)
+    assert without_keys(numbered)[0].columns.tolist() == [8, 9]
+
+
+def test_a_fit_says_what_it_leaves_out_and_chooses_by_the_rest():
+    frame = pandas.DataFrame(COLUMNS).assign(x=np.random.default_rng(0).normal(size=N))
+    with pytest.warns(UserWarning, match=r"'key' has 120 .*, and is left out") as said:
+        task = prepare(Hyperparameters(), frame)
+    assert len(said) == 2 and task.plan.codec.names == ("kind", "x")
+    with pytest.warns(UserWarning):
+        numbers = prepare(Hyperparameters(), frame.drop(columns="kind"))
+    assert isinstance(numbers.plan.codec.layout, Layout) and numbers.plan.codec.names == ("x",)
+    with pytest.raises(ValueError, match="column 'key' has 120 different categories in 120 rows, too many to learn"):
+        prepare(Hyperparameters(), frame.drop(columns="empty"), categorical=["key"])
+    with pytest.raises(ValueError, match="column 'empty' holds null, which is not a number"):
+        prepare(Hyperparameters(), frame.drop(columns="key"), keep=["empty"])
+
+
+def test_rows_are_compared_without_what_was_left_out():
+    data = pandas.DataFrame(COLUMNS)
+    rows = data[["kind", "x"]]
+    with pytest.warns(UserWarning, match="data: column 'key' has 120 different values in 120 rows"):
+        found = columns_of({"data": data, "rows": rows, "holdout": data})
+    assert {name: list(side) for name, side in found.items()} == {
+        name: ["kind", "x"] for name in ("data", "rows", "holdout")
+    }
+    full = data.drop(columns="empty")
+    assert list(columns_of({"data": full, "rows": full})["data"]) == ["kind", "key", "x"]
+    # A column that could have been learned is missed.
+    assert list(columns_of({"data": rows, "rows": rows[["x"]]})["data"]) == ["kind", "x"]

@@ -1,0 +1,123 @@
+import numpy as np
+import pandas
+import polars
+import pyarrow
+import pytest
+
+from pointillist import Diffusion
+from pointillist.tables.array_layout import read_numbers as read
+from pointillist.tables.frames import check_room
+
+RNG = np.random.default_rng(0)
+N = 60
+COLUMNS = {
+    "age": RNG.integers(18, 90, N),
+    "height": RNG.normal(170, 9, N),
+    "is_member": RNG.random(N) < 0.3,
+    "constant": np.full(N, 7),
+}
+QUICK = {"timesteps": 5, "width": 8, "depth": 1, "epochs": 2, "random_state": 0}
+
+FRAMES = {
+    "pandas": pandas.DataFrame(COLUMNS),
+    "pandas with pandas' own types": pandas.DataFrame(COLUMNS).astype(
+        {"age": "Int16", "height": "Float32", "is_member": "boolean", "constant": "uint8"}
+    ),
+    "pandas with Arrow's types": pandas.DataFrame(COLUMNS).astype(
+        {"age": "int32[pyarrow]", "height": "double[pyarrow]", "is_member": "bool[pyarrow]"}
+    ),
+    "polars": polars.DataFrame(COLUMNS, schema_overrides={"age": polars.Int8, "height": polars.Float32}),
+    "pyarrow": pyarrow.table({**COLUMNS, "age": pyarrow.array(COLUMNS["age"], pyarrow.uint16())}),
+}
+
+
+def schema(frame):
+    if isinstance(frame, pandas.DataFrame):
+        return dict(frame.dtypes)
+    return frame.schema
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_a_frame_gives_the_same_kind_of_frame(frame, tmp_path):
+    model = Diffusion(**QUICK).fit(frame)
+    model.save(tmp_path / "m")
+    for each in (model, Diffusion.load(tmp_path / "m")):
+        rows = each.sample(50, random_state=0)
+        assert type(rows) is type(frame) and schema(rows) == schema(frame) and len(rows) == 50
+        assert each.feature_names_in_.tolist() == list(COLUMNS)
+    plain = pandas.DataFrame({name: np.asarray(rows[name]) for name in COLUMNS}).astype(float)
+    assert (plain["constant"] == 7).all() and plain["age"].between(18, 89).all()
+    assert (plain["age"] == plain["age"].round()).all() and set(plain["is_member"]) <= {0.0, 1.0}
+
+
+def test_a_frame_is_its_array():
+    frame, array = FRAMES["pandas"], FRAMES["pandas"].to_numpy(float)
+    of_frame, of_array = (Diffusion(**QUICK).fit(X) for X in (frame, array))
+    height = of_frame.sample(20, random_state=0)["height"]
+    np.testing.assert_array_equal(height, of_array.sample(20, random_state=0)[:, 1])
+    with pytest.raises(ValueError, match="feature names"):
+        of_frame.score_samples(frame.rename(columns={"age": "years"}))
+
+
+@pytest.mark.slow
+def test_densities_of_a_frame_are_those_of_its_array():
+    frame, array = FRAMES["pandas"], FRAMES["pandas"].to_numpy(float)
+    of_frame, of_array = (Diffusion(**QUICK).fit(X) for X in (frame, array))
+    np.testing.assert_array_equal(of_frame.score_samples(frame), of_array.score_samples(array))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint16", "bool", "float32", "float64", "float16"])
+def test_an_array_gives_an_array_of_its_type(dtype):
+    rows = np.stack([COLUMNS["age"] > 40, COLUMNS["is_member"]], axis=1).astype(dtype)
+    found = Diffusion(**QUICK).fit(rows).sample(30, random_state=0)
+    assert found.dtype == dtype and found.shape == (30, 2)
+
+
+def test_names_that_are_numbers():
+    frame = pandas.DataFrame(RNG.normal(size=(N, 2)))
+    assert Diffusion(**QUICK).fit(frame).sample(3).columns.tolist() == [0, 1]
+
+
+def test_integers_beyond_2_to_24_come_back_whole():
+    rows = np.array([[2**24 + 1, 2**52], [2**24 + 3, 2**52 + 1], [2**24 + 9, 2**52 + 2]] * 20)
+    found = Diffusion(**QUICK).fit(rows).sample(40, random_state=0)
+    assert found.dtype == np.int64
+    assert (found >= rows.min(0)).all() and (found <= rows.max(0)).all()
+
+
+BAD = {
+    "the same name twice": (pandas.DataFrame(np.zeros((2, 2)), columns=["a", "a"]), "two columns have the same name"),
+    "too large": (pandas.DataFrame({"id": [0, 2**53 + 2]}), r"column 'id' holds integers beyond 2\*\*53"),
+    "too low": (np.array([[-(2**63)], [0]]), r"X holds integers beyond 2\*\*53"),
+    "names of no use": (pandas.DataFrame([[1.0], [2.0]], columns=[1j]), "column names must be text, numbers"),
+    "too wide integers": (polars.DataFrame({"a": [1, 2]}).cast(polars.Int128), "column 'a' holds Int128, not numbers"),
+    "no columns": (pandas.DataFrame(index=[0, 1]), "0 feature"),
+}
+
+
+@pytest.mark.parametrize("frame,message", BAD.values(), ids=BAD)
+def test_frames_that_cannot_be_used(frame, message):
+    with pytest.raises(ValueError, match=message) as error:
+        Diffusion(**QUICK).fit(frame)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_read_is_not_changed():
+    rows = RNG.normal(size=(10, 2))
+    layout, found = read(rows)
+    assert found is rows and layout.types == ("float64", "float64") and layout.names is None
+
+
+def test_only_a_frame_has_room_for_other_columns():
+    series = FRAMES["pandas"]["age"]
+    others = FRAMES["pandas"][["age", "height"]]
+    for kind, rows in ("a Series", series), ("a frame", series.to_frame()):
+        layout = read(rows)[0]
+        check_room(series, layout)
+        if kind == "a frame":
+            check_room(others, layout)
+            continue
+        for X in others, polars.from_pandas(others):
+            with pytest.raises(ValueError, match="given a Series, in which there is no room for column 'height'"):
+                check_room(X, layout)
+        check_room(others[["height"]], layout)  # of which reading says that "age" is missing
