@@ -283,7 +283,7 @@ def test_keys_are_left_out_and_said_to_be(run):
         ("fit pets.csv --out m --target kind --drop kind", "the label column 'kind' cannot be dropped too"),
         ("fit pets.csv --out m --target weight", "the label column 'weight' holds too many different numbers"),
         ("fit pets.csv --out m --target legs", "the label column 'legs' has missing values"),
-        ("sample pets.model -n 3 --out new.npy", "new.npy: an .npy file holds numbers alone"),
+        ("sample pets.model -n 3 --out new.npy", "new.npy: column 'kind' is text, which needs"),
         (
             "sample pets.model -n 3 --out new.csv --where kind",
             "--where takes COLUMN=VALUE, COLUMN=LOW..HIGH, COLUMN=A|B|C",

@@ -35,7 +35,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")] = False,
     figure: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="SamplingRun the columns that differ most, singly and in pairs."),
+        typer.Option(metavar="FILE.png", help="Draw the columns that differ most, singly and in pairs."),
     ] = None,
     check: Annotated[
         bool,

@@ -65,10 +65,8 @@ def read_for(
         others: What becomes of columns that the model lacks: they are left out, read like any, or kept as text.
         unread: Name of a column that is left out too.
     """
-    from pointillist.models.file_columns import headings
-
     types = {}
-    own, kinds = headings(model)
+    own, kinds = model.file_columns()
     with naming(path):
         names = format_of(path).names(path, form)
     is_csv = not format_of(path).has_types
@@ -95,9 +93,7 @@ def read_for(
 
 def file_names(model: "RowModel") -> list[str]:
     """Returns the names of a model's columns in files, where columns without names have their places."""
-    from pointillist.models.file_columns import headings
-
-    names, kinds = headings(model)
+    names, kinds = model.file_columns()
     names = [str(place) for place in range(len(kinds))] if names is None else list(names)
     if model.label_place is not None:
         del names[model.label_place]

@@ -23,21 +23,14 @@ class TokenCodec(Codec):
     """Turns cells into tokens and back; decoded rows are Arrow tables.
 
     Attributes:
-        layout: Container, names and types of the table.
         encoding: Tokens of each column: those of the table, and perhaps one more for labels that are not in the table.
         rules: Rules that the rows obey.
         missing: What a missing cell is, one of `encoding.MISSING`.
     """
 
-    layout: Layout
     encoding: TableEncoder
     rules: tuple[Rule, ...] = ()
     missing: str = "value"
-
-    @property
-    def names(self) -> tuple[Any, ...]:
-        """Names of the d columns; in an array, their positions."""
-        return self.layout.names
 
     @property
     def types(self) -> tuple["pa.DataType", ...]:
@@ -98,10 +91,6 @@ class TokenCodec(Codec):
         # Of the schema alone, a column of categories would have none.
         empty = self.decode(np.empty((0, self.width)), {}, slice(0, 0))
         return pa.concat_tables([empty, *parts]).unify_dictionaries()
-
-    def restore(self, decoded: "pa.Table", index: Any = None) -> Any:
-        """Converts decoded rows to the container of the training rows."""
-        return self.layout.restore(decoded, index)
 
     def columns(self, decoded: "pa.Table") -> list["pa.ChunkedArray"]:
         """Splits decoded rows into columns."""

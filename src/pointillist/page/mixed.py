@@ -14,7 +14,6 @@ from pointillist.diffusion.tokens.mixed_networks import LEVEL_FEATURES, MixedNet
 from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE
 from pointillist.diffusion.tokens.token_networks import TokenNetwork
 from pointillist.engine.weights import named
-from pointillist.models.file_columns import headings
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
@@ -163,7 +162,7 @@ def _columns(model: RowModel, codec: TokenCodec) -> list[dict[str, Any]]:
         column["score"] = own
         column |= {"kind": "category"} if place >= codec.n_columns else _written(code.name, codec.types[place])
         columns.append(column)
-    names = headings(model)[0]
+    names = model.file_columns()[0]
     order = list(range(codec.n_columns))
     if model.label_place is not None:
         order.insert(model.label_place, codec.n_columns)

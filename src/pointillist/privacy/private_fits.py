@@ -42,7 +42,6 @@ from pointillist.models import fitting
 from pointillist.models.classes import Classes
 from pointillist.models.fitting import Task, warn_of_unused
 from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.guarantee import Guarantee
 from pointillist.models.hyperparameters import (
     Hyperparameters,
     asked_of_gaussian,
@@ -54,7 +53,7 @@ from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan
 from pointillist.models.planning import check_label
-from pointillist.models.row_model import Record, RowModel
+from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.token_codec import TokenCodec
 from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
 from pointillist.privacy.counted_columns import with_counted_columns
