@@ -12,8 +12,8 @@ from safetensors.numpy import load, save
 
 from pointillist import Diffusion, DiffusionClassifier, load_pointset
 from pointillist.models import container
+from pointillist.models.configuration import OF_NETWORK
 from pointillist.models.container import FORMAT, ModelFileError
-from pointillist.models.hyperparameters import DECIDING
 
 X, Y = load_pointset("blobs", 300)
 QUICK = {"timesteps": 20, "width": 16, "depth": 2, "epochs": 5}
@@ -113,7 +113,7 @@ def setting(*keys, value):
     return change
 
 
-EMPTY = {name: getattr(Diffusion(**QUICK), name) for name in DECIDING} | {
+EMPTY = {name: getattr(Diffusion(**QUICK), name) for name in OF_NETWORK} | {
     "schedule": "linear", "beta_start": 0.9, "beta_end": 0.95, "timesteps": 10_000,
 }  # fmt: skip
 NAMES = [["str", "a"], ["str", "b"]]
@@ -123,12 +123,21 @@ OF_NO_TYPE = {"kind": "polars", "types": ["float64"] * 2, "names": NAMES, "nativ
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (setting("parameters", "width", value=10**9), "width = 1000000000 is beyond 65536"),
-        (setting("parameters", "depth", value=10**9), "depth = 1000000000 is beyond 1000"),
-        (setting("parameters", "timesteps", value=10**12), "timesteps = 1000000000000 is beyond 100000"),
+        (
+            setting("parameters", "width", value=10**9),
+            "width must be an integer from 1 to 65,536, or None",
+        ),
+        (setting("parameters", "depth", value=10**9), "depth must be an integer from 1 to 1,000, not 1000000000"),
+        (
+            setting("parameters", "timesteps", value=10**12),
+            "timesteps must be an integer from 1 to 100,000",
+        ),
         (setting("parameters", "width", value="wide"), "width must be an integer"),
         (setting("trained_with", "width", value=17), "tensors are missing, unknown"),
-        (setting("trained_with", "width", value=10**9), "width = 1000000000 is beyond 65536"),
+        (
+            setting("trained_with", "width", value=10**9),
+            "width must be an integer from 1 to 65,536, or None",
+        ),
         (
             setting("trained_with", "schedule", value="quadratic"),
             "schedule must be one of 'linear', 'cosine', 'sigmoid'",

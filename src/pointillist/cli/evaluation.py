@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointillist.cli import choices
-from pointillist.cli.choices import FILES
+from pointillist.cli import options
+from pointillist.cli.options import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,20 +23,22 @@ _AUDITED_ROWS = 2000
 """Most members, and most non-members, in the audit of an evaluation; `audit` uses more and detects smaller effects."""
 
 
+@options.of_csv("DATA and --holdout")
 def evaluate(
+    *,
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"Real rows to compare with ({FILES}).")],
     rows: Annotated[
         Path,
         typer.Argument(metavar="ROWS", help="Generated rows, or a model file that draws as many rows as DATA has."),
     ],
-    target: Annotated[str | None, choices.target("A column to predict in the held-out rows")] = None,
+    target: Annotated[str | None, options.target("A column to predict in the held-out rows")] = None,
     holdout: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="Real rows that the model was not fitted to.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")] = False,
     figure: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="SamplingRun the columns that differ most, singly and in pairs."),
+        typer.Option(metavar="FILE.png", help="Draw the columns that differ most, singly and in pairs."),
     ] = None,
     check: Annotated[
         bool,
@@ -44,18 +46,14 @@ def evaluate(
             "--check", help="Exit with status 1 if the rows are distinguishable from the data, or look copied."
         ),
     ] = False,
-    delimiter: Annotated[str | None, choices.delimiter("DATA and --holdout")] = None,
-    encoding: Annotated[str | None, choices.encoding("DATA and --holdout")] = None,
-    decimal: Annotated[str | None, choices.decimal("DATA and --holdout")] = None,
-    no_header: Annotated[bool, choices.no_header("DATA and --holdout")] = False,
-    seed: Annotated[int, choices.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
+    form: "CsvForm",
+    seed: Annotated[int, options.seed("Seed of subsamples, folds, permutations, and rows drawn from a model.")] = 0,
 ) -> None:
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
     from rich.console import Console
 
     from pointillist.atomic_files import check_place, check_regular
     from pointillist.cli.calibrating import calibrated
-    from pointillist.cli.table_options import form_of
     from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
     from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
     from pointillist.evaluation.inputs import as_columns
@@ -72,7 +70,6 @@ def evaluate(
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
-    form = form_of(delimiter, encoding, decimal, no_header)
     given = [data, *([] if holdout is None else [holdout])]
     if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
         raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 
@@ -13,8 +13,9 @@ from pointillist.columns.codec import Codec
 from pointillist.engine import weights
 from pointillist.engine.epochs import TRAINING_VERSION
 from pointillist.engine.random_streams import HostStream, generator_of
-from pointillist.engine.recipes import Method, Recipe, Weights
+from pointillist.engine.recipes import AnyObjective, Method, Recipe, Weights
 from pointillist.engine.training import sigma_data_of
+from pointillist.models.configuration import TrainingConfig
 from pointillist.models.process import Process
 from pointillist.tables.blocks import blocks, rows_at
 
@@ -31,6 +32,10 @@ MAX_HELD_OUT = 10_000
 
 STEPS_PER_CHECK = 500
 ROWS_FOR_SIGMA = 100_000
+
+
+PARTS, LEAST_ROWS = (8, 4, 2), 512
+"""Numbers of parts of a large batch, which devices share, or one computes in turn; and fewest rows in a part."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +63,12 @@ class Plan:
         codec: Maps the rows to what the network sees.
         process: What the network learns.
         method: How it is trained; a table with fewer rows than a batch is one batch.
-        epochs: Passes over the rows; None for as many as make `default_steps`, but at most `most_default_epochs`.
+        training: The configuration of the training, with a learning rate; if `epochs` is None, as many passes as make
+            `default_steps`, but at most `most_default_epochs`.
         default_steps: Number of training steps if `epochs` is None.
         most_default_epochs: Most passes over the rows if `epochs` is None.
-        learning_rate: Adam's learning rate.
-        warmup: Number of steps over which the learning rate rises from 0.
-        decay: Whether the learning rate then falls to 0.
-        averaging: Fraction of itself that the average of the weights keeps in each step, if the method keeps one.
-        clip: Largest norm of the gradient, if the method clips it.
         seed: Seed, 0 … 2³² - 1.
         n_classes: Number of classes; 0 if the network is shown none.
-        p_uncond: Share of the labels that are hidden.
         held_out: Positions of the rows that training does not see, in order.
         stopping: When to stop early; None to train to the end.
         start: Weights to continue from; None to start anew.
@@ -81,17 +81,11 @@ class Plan:
     codec: Codec
     process: Process
     method: Method
-    epochs: int | None
+    training: TrainingConfig
     default_steps: int
     most_default_epochs: int
-    learning_rate: float
-    warmup: int
-    decay: bool
-    averaging: float
-    clip: float
     seed: int
     n_classes: int = 0
-    p_uncond: float = 0.0
     held_out: Int[np.ndarray, " v"] = field(default_factory=lambda: np.empty(0, np.int64))
     stopping: Stopping | None = None
     start: Weights | None = None
@@ -110,8 +104,7 @@ class Plan:
         Raises:
             ValueError: If they cannot be counted.
         """
-        shards = self.shards
-        epochs = self.epochs
+        shards, epochs = self.shards, self.training.epochs
         if epochs is None:
             epochs = min(-(-self.default_steps // (self.steps * shards.count)), self.most_default_epochs)
         if epochs * shards.count >= 2**31:
@@ -125,19 +118,21 @@ class Plan:
 
     def recipe(self, epochs: int, steps: int) -> Recipe:
         """Returns what the engine is told, for a number of epochs of some steps each."""
+        training = self.training
+        assert training.learning_rate is not None
         return Recipe(
             dataset=0,
             schedule=self.process.noise[0],
             seed=self.seed,
             epochs=epochs,
-            learning_rate=self.learning_rate,
+            learning_rate=training.learning_rate,
             # Of a short training all would be warm-up.
-            warmup=min(self.warmup, epochs * steps // 10),
-            decay=self.decay,
-            averaging=self.averaging,
+            warmup=min(training.warmup, epochs * steps // 10),
+            decay=training.decay,
+            averaging=training.averaging,
             n_classes=self.n_classes,
-            p_uncond=self.p_uncond,
-            clip=self.clip,
+            p_uncond=training.p_uncond,
+            clip=training.gradient_clip or np.inf,
         )
 
     def seen(self, places: Int[np.ndarray, " m"] | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -145,6 +140,18 @@ class Plan:
         rows = self.rows if places is None else rows_at(self.rows, places)
         labels = None if self.labels is None else self.labels if places is None else self.labels[places]
         return self.codec.encode(rows), labels
+
+
+def parts_of(batch_size: int, width: int) -> int:
+    """Returns the number of equal parts to cut a batch into: one if parts would be too little work to be worth it."""
+    fitting = (n for n in PARTS if width >= 256 and batch_size % n == 0 and batch_size >= n * LEAST_ROWS)
+    return next(fitting, 1)
+
+
+def training_method(asked: TrainingConfig, objective: AnyObjective, batch_size: int, parts: int = 1) -> Method:
+    """Returns the training method for an objective; see `Method` for the parts of a batch."""
+    is_clipped = asked.gradient_clip is not None
+    return Method(objective, batch_size, asked.averaging > 0, is_clipped, asked.precision, parts)
 
 
 def rows_to_hold_out(
@@ -238,6 +245,7 @@ def fingerprint(rows: np.ndarray) -> str:
 def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     """Returns a hash of everything that decides the weights that a plan ends with."""
     schedule, sigma_data = plan.process.noise
+    recipe = replace(plan.recipe(plan.shard_epochs, plan.steps), schedule=None)
     facts = {
         "version": [version("pointillist"), TRAINING_VERSION],
         "rows": rows_fingerprint,
@@ -246,16 +254,10 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
         "codec": [fingerprint(tensor.reshape(-1, 1)) for tensor in plan.codec.tensors().values()],
         "architecture": asdict(plan.process.architecture),
         "method": asdict(plan.method),
+        "recipe": asdict(recipe),
         "sigma_data": None if sigma_data is None else fingerprint(sigma_data.reshape(-1, 1)),
         "stopping": None if plan.stopping is None else asdict(plan.stopping),
         "start": None if plan.start is None else hashlib.sha256(weights.to_bytes(plan.start)).hexdigest(),
         "shards": plan.shards.limit,
-    }
-    facts |= {
-        name: getattr(plan, name)
-        for name in (
-            *("n_classes", "epochs", "default_steps", "most_default_epochs", "p_uncond", "seed"),
-            *("learning_rate", "warmup", "decay", "averaging", "clip"),
-        )
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]

@@ -37,9 +37,9 @@ from pointillist.engine.private_training import (
 from pointillist.engine.random_streams import HostStream, Stream, generator_of, key_of
 from pointillist.engine.recipes import AnyObjective, Method, Weights
 from pointillist.models.classes import Classes
+from pointillist.models.configuration import Configuration, network_parameters
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.guarantee import MARGIN, RELATION, Guarantee, check_accountant, gaussian_noise, noise_for
-from pointillist.models.hyperparameters import Hyperparameters, deciding
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan
@@ -123,18 +123,18 @@ class _Random:
 
 
 def plan_privately(
-    asked: Hyperparameters, X: Any, y: Any, categorical: Any
+    asked: Configuration, X: Any, y: Any, categorical: Any
 ) -> tuple[Plan, Classes | None, dict[str, Any], PrivateTraining]:
     """Plans a private fit.
 
     Args:
-        asked: The hyperparameters, with an `epsilon`.
+        asked: The configuration, with an `epsilon`.
         X: The table, in any container.
         y: Labels, which must be a column of the table instead.
         categorical: Columns of categories, which the domain names instead.
 
     Returns:
-        The plan, the classes, the hyperparameters that decide the network, and the training.
+        The plan, the classes, the parameters that decide the network, and the training.
 
     Raises:
         ValueError: In one line, if something is asked for that would tell of single rows.
@@ -161,7 +161,7 @@ def plan_privately(
         of_tokens, rows, logits, n_histograms = _tokens(table, layout, domains, random.host, of_counts)
         spent.append(of_counts)
         words.append(f"{n_histograms} Gaussian histograms of single columns, noise multiplier {of_counts:.3g} in all")
-        parameters = deciding(asked, WIDTH) | {"process": "masked"}
+        parameters = network_parameters(asked, WIDTH) | {"process": "masked"}
         codec: Codec = of_tokens
         masked = MaskedProcess.of(parameters, of_tokens.encoding, has_ranks=True, is_private=True)
         process: Process = masked
@@ -171,7 +171,7 @@ def plan_privately(
         if table.label is not None:
             raise ValueError(f"the label column {table.label!r} has a range of numbers: list its values in the domain")
         codec, rows = _numbers(X, domains)
-        parameters = deciding(asked, WIDTH) | {"process": "gaussian"}
+        parameters = network_parameters(asked, WIDTH) | {"process": "gaussian"}
         process = GaussianProcess.of(parameters, 0, np.full(codec.width, SPREAD, np.float32))
         objective, classes = Objective(asked.prediction, asked.weighting, asked.noise_levels), None
     batch = float(asked.batch_size or np.clip(n // BATCHES, LEAST_BATCH, LARGEST_BATCH))
@@ -183,13 +183,13 @@ def plan_privately(
     words.append(f"{steps:,} steps of DP-SGD, sampling rate {sampling:.4g}, noise multiplier {noise:.4g}")
     recipe = PrivateRecipe(
         sampling=sampling,
-        clip=float(asked.gradient_clip or CLIP),
+        clip=asked.gradient_clip or CLIP,
         noise=noise,
         expected=sampling * n,
         steps=steps,
-        learning_rate=float(asked.learning_rate or LEARNING_RATE),
-        warmup=min(int(asked.warmup), steps // 10),
-        averaging=min(float(asked.averaging), AVERAGING),
+        learning_rate=asked.learning_rate or LEARNING_RATE,
+        warmup=min(asked.warmup, steps // 10),
+        averaging=min(asked.averaging, AVERAGING),
     )
     from scipy.stats import binom
 
@@ -198,23 +198,16 @@ def plan_privately(
     largest = int(binom.isf(rare, len(rows) + 1, sampling)) + 1
     capacity = -(-min(largest, len(rows)) // ROWS_AT_ONCE) * ROWS_AT_ONCE
     public = ("the columns' names, order, types and container", "the given domains", "all hyperparameters")
-    guarantee = Guarantee(
-        float(asked.epsilon), float(delta), RELATION, accountant, tuple(words), public, random.is_seeded
-    )
+    guarantee = Guarantee(asked.epsilon, float(delta), RELATION, accountant, tuple(words), public, random.is_seeded)
     plan = Plan(
         rows=rows,
         labels=None,
         codec=codec,
         process=process,
         method=Method(objective, min(int(batch), len(rows)), is_averaged=True),
-        epochs=None,
+        training=asked,
         default_steps=steps,
         most_default_epochs=steps,
-        learning_rate=recipe.learning_rate,
-        warmup=recipe.warmup,
-        decay=False,
-        averaging=recipe.averaging,
-        clip=recipe.clip,
         seed=0,
     )
     return (
@@ -225,7 +218,7 @@ def plan_privately(
     )
 
 
-def _check(asked: Hyperparameters, y: Any, categorical: Any) -> None:
+def _check(asked: Configuration, y: Any, categorical: Any) -> None:
     if y is not None:
         raise ValueError("epsilon covers the columns of the table: make y one of them, with a domain, and leave y out")
     if len(categorical):

@@ -129,7 +129,7 @@ class _Run:
             (new,) = self._trainer.run(todo)
             losses[done : done + len(new)] = new
             if not np.isfinite(new[-1]):
-                rate = self._plan.learning_rate
+                rate = self._plan.training.learning_rate
                 raise ValueError(f"training diverged with learning_rate={rate:g}: lower it, or scale the columns")
             if self._held_out is not None:
                 self._check()

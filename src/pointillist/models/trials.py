@@ -46,9 +46,9 @@ def tried(plan: Plan, *, is_shown: bool = False) -> Plan:
         plan = _with_better_axes(plan, is_shown=is_shown)
     if not plan.has_trial:
         return plan
-    trial = replace(_held_out(plan), stopping=TRIAL, epochs=LONGEST * plan.most_default_epochs)
+    trial = replace(_with_epochs(_held_out(plan), LONGEST * plan.most_default_epochs), stopping=TRIAL)
     best = train(trial, is_shown=is_shown, what="trial of the length: loss").best_epochs
-    return replace(plan, epochs=max(best, plan.most_default_epochs), has_trial=False)
+    return replace(_with_epochs(plan, max(best, plan.most_default_epochs)), has_trial=False)
 
 
 def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
@@ -57,12 +57,16 @@ def _with_better_axes(plan: Plan, *, is_shown: bool) -> Plan:
     settled = replace(plan, alternative=None)
     if epochs >= plan.shard_epochs or plan.alternative is None:
         return settled
-    trial = replace(_held_out(settled), epochs=epochs)
+    trial = _with_epochs(_held_out(settled), epochs)
     own, others = (
         _error(replace(trial, process=process), is_shown=is_shown) for process in (plan.process, plan.alternative)
     )
     # An error that is not a number is not lower.
     return replace(settled, process=plan.alternative) if others < own else settled
+
+
+def _with_epochs(plan: Plan, epochs: int) -> Plan:
+    return replace(plan, training=replace(plan.training, epochs=epochs))
 
 
 def _held_out(plan: Plan) -> Plan:
