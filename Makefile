@@ -7,7 +7,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder --max-wor
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CHECKED := src tests tools benchmarks docs
 
-.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-residuals bench-conditions bench-privacy bench-small-tables bench-regression bench-imputation clean
+.PHONY: study test test-slow test-lowest lint format docs notebooks reference wheel torture sweep golden check-newcomer browser bench bench-training bench-study bench-startup bench-guidance bench-classifier bench-rows bench-recipe bench-page bench-peers bench-scaling bench-gpu bench-mixed bench-libraries bench-relations bench-residuals bench-conditions bench-privacy bench-small-tables bench-regression bench-imputation clean
 
 # SEEDS=3 puts the spread between trainings into the errors.
 study: .venv/core
@@ -32,6 +32,10 @@ torture: .venv/core
 # The tables of R's packages; ARGUMENTS="--tables 150 --minutes 30" is a part of them.
 sweep: .venv/dev .venv-sweep/installed
 	XLA_FLAGS="$(QUICK_XLA)" PYTHONPATH=.venv-sweep $(BIN)/python benchmarks/sweep.py $(ARGUMENTS)
+
+# Hashes of results: of the code as it is, ARGUMENTS="-o golden.json"; of changed code, ARGUMENTS="--against golden.json".
+golden: .venv/dev
+	$(BIN)/python benchmarks/golden.py $(ARGUMENTS)
 
 # With the lowest versions that pyproject.toml allows, a part of the tests. One example's last digit is another there.
 LOWEST := tests/tables tests/files tests/columns tests/rules tests/metrics tests/diffusion \

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import norm
 
-from pointillist.columns.allowed import allowed
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import fit_encoder
 from pointillist.tables.conditions import Between, OneOf, between, missing, one_of, present
 from pointillist.tables.table import Column
 
@@ -19,8 +18,12 @@ N = 5000
 WHOLE = np.zeros(N, bool)
 
 
+def allowed(encoder, of_type, condition, order=None):
+    return encoder.allowed(condition, of_type, order)
+
+
 def code(values, is_missing=WHOLE, **options):
-    return ColumnEncoder.fit("x", Column(np.asarray(values, float), is_missing), **options)
+    return fit_encoder("x", Column(np.asarray(values, float), is_missing), **options)
 
 
 CONTINUOUS = code(RNG.normal(10, 3, N))
@@ -28,10 +31,10 @@ ROUNDED = code(np.round(RNG.gamma(3, 20, N), 2))
 FEW = code(RNG.choice([1, 2, 5, 9], N))
 MANY = code(RNG.integers(0, 1000, N))
 SPIKED = code(np.where(RNG.random(N) < 0.3, 0.0, RNG.gamma(3, 20, N)), RNG.random(N) < 0.1)
-BY_INTERVALS = code(RNG.gamma(3, 20, N), share=0.0)
+BY_INTERVALS = code(RNG.gamma(3, 20, N), explained=0.0)
 DATE, DAY = datetime(2020, 1, 1, tzinfo=UTC), 86_400
-DAYS = ColumnEncoder.fit("x", Column(DATE.timestamp() + DAY * RNG.integers(0, 900, N), WHOLE, is_date=True))
-TEXTS = ColumnEncoder.fit("x", Column(RNG.integers(0, 3, N), RNG.random(N) < 0.2, ("Lyon", "Nice", "Paris")))
+DAYS = fit_encoder("x", Column(DATE.timestamp() + DAY * RNG.integers(0, 900, N), WHOLE, is_date=True))
+TEXTS = fit_encoder("x", Column(RNG.integers(0, 3, N), RNG.random(N) < 0.2, ("Lyon", "Nice", "Paris")))
 DOUBLE = pa.float64()
 
 

@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from scipy.stats import ks_2samp, kstest
 
 from pointillist.columns.dependence import explained
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import fit_encoder
 from pointillist.columns.scores import NormalScores
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.tables.table import Column, MixedTable, to_arrow
@@ -29,7 +29,7 @@ def round_trip(code, cells):
 
 def test_few_values_come_back_exactly_and_no_other_is_made():
     values = RNG.choice([1.0, 2.5, 7.0], 200)
-    code = ColumnEncoder.fit("a", numbers(values))
+    code = fit_encoder("a", numbers(values))
     assert code.size == 3 and code.scores is None
     found, missing = round_trip(code, numbers(values))
     np.testing.assert_array_equal(found, values)
@@ -38,7 +38,7 @@ def test_few_values_come_back_exactly_and_no_other_is_made():
 
 def test_missing_cells_are_a_value_of_their_own():
     values = np.where(RNG.random(500) < 0.2, np.nan, RNG.normal(size=500))
-    code = ColumnEncoder.fit("a", numbers(values))
+    code = fit_encoder("a", numbers(values))
     found, missing = round_trip(code, numbers(values))
     np.testing.assert_array_equal(missing, np.isnan(values))
     assert np.isfinite(found[~missing]).all()
@@ -47,7 +47,7 @@ def test_missing_cells_are_a_value_of_their_own():
 @pytest.mark.parametrize("n", [60, 1000, 20_000])
 def test_scores_are_normal_and_bring_the_columns_distribution_back(n):
     values = RNG.lognormal(size=n)
-    code = ColumnEncoder.fit("a", numbers(values))
+    code = fit_encoder("a", numbers(values))
     tokens, scores = code.encode(numbers(values))
     assert code.size == 1 and not tokens.any()
     order = np.argsort(values)
@@ -65,7 +65,7 @@ def test_scores_are_normal_and_bring_the_columns_distribution_back(n):
 @pytest.mark.parametrize("step", [1.0, 0.01])
 def test_a_column_of_few_values_makes_no_other_and_keeps_their_shares(step):
     values = step * np.round(RNG.normal(0, 100, 20_000))
-    code = ColumnEncoder.fit("a", numbers(values))
+    code = fit_encoder("a", numbers(values))
     assert code.scores.is_discrete and not len(code.atoms)
     tokens, scores = code.encode(numbers(values), RNG.random(20_000))
     assert kstest(scores, "norm").pvalue > 1e-3
@@ -86,7 +86,7 @@ def test_levels_and_edges_go_from_0_to_1():
 
 def test_a_value_that_many_rows_share_keeps_its_share_and_its_value():
     values = np.where(RNG.random(5000) < 0.4, 0.0, RNG.normal(10, 1, 5000))
-    code = ColumnEncoder.fit("a", numbers(values))
+    code = fit_encoder("a", numbers(values))
     assert code.atoms.tolist() == [0.0]
     found, _ = round_trip(code, numbers(values))
     np.testing.assert_array_equal(found == 0, values == 0)
@@ -96,37 +96,37 @@ def test_a_value_that_many_rows_share_keeps_its_share_and_its_value():
 def test_whole_numbers_and_decimals_stay_what_they_are():
     for decimals in (0, 2):
         values = np.round(RNG.normal(0, 1000, 3000), decimals)
-        code = ColumnEncoder.fit("a", numbers(values))
-        assert code.decimals == decimals
+        code = fit_encoder("a", numbers(values))
+        assert code.grid.decimals == decimals
         found, _ = code.decode(np.zeros(3000), RNG.standard_normal(3000))
         np.testing.assert_array_equal(found, np.round(found, decimals))
 
 
 def test_numbers_beyond_the_known_ones_become_the_nearest():
-    code = ColumnEncoder.fit("a", numbers(RNG.choice([1.0, 2.0, 4.0], 100)))
+    code = fit_encoder("a", numbers(RNG.choice([1.0, 2.0, 4.0], 100)))
     found, _ = round_trip(code, numbers([-5, 2.9, 3.1, 99]))
     assert found.tolist() == [1, 2, 4, 4]
     values = RNG.uniform(0, 1, 4000)
-    wide = ColumnEncoder.fit("a", numbers(values))
+    wide = fit_encoder("a", numbers(values))
     assert round_trip(wide, numbers([-1, 2]))[0].tolist() == [values.min(), values.max()]
 
 
 def test_a_constant_a_single_row_of_values_and_huge_numbers():
     for values in ([3.0] * 20, [np.nan] * 19 + [1.5], [1e300, -1e300, 1.0, 2.0], [1e-300, 2e-300, 0.0]):
-        code = ColumnEncoder.fit("a", numbers(values))
+        code = fit_encoder("a", numbers(values))
         found, missing = round_trip(code, numbers(values))
         assert np.isfinite(found[~missing]).all()
         assert code.n_values >= 1
 
 
 def test_an_unknown_category_is_named():
-    code = ColumnEncoder.fit("kind", Column(np.array([0, 1, 0]), np.zeros(3, bool), ("a", "b")))
+    code = fit_encoder("kind", Column(np.array([0, 1, 0]), np.zeros(3, bool), ("a", "b")))
     with pytest.raises(ValueError, match=r"column 'kind' has no 'c' in the training rows, which have 'a', 'b'"):
         code.encode(Column(np.array([0]), np.zeros(1, bool), ("c",)))
 
 
 def test_an_unknown_number_that_is_a_category_is_named():
-    nominal = replace(ColumnEncoder.fit("code", numbers([101, 205, 999] * 9), is_category=True), is_nominal=True)
+    nominal = replace(fit_encoder("code", numbers([101, 205, 999] * 9), is_category=True), is_nominal=True)
     with pytest.raises(ValueError, match=r"column 'code' has no 7 in the training rows, which have 101, 205, 999$"):
         nominal.encode(numbers([205, np.nan, 7]))
     assert nominal.encode(numbers([205, 999]))[0].tolist() == [1, 2]
@@ -231,18 +231,18 @@ def test_values_that_stand_out_are_tokens_and_dense_ones_are_not():
     n = 20_000
     dense = np.round(RNG.normal(0, 8, n))
     spiky = np.where(RNG.random(n) < 0.3, 2000.0, np.round(RNG.normal(0, 4000, n)))
-    codes = [ColumnEncoder.fit("a", numbers(values)) for values in (dense, spiky)]
+    codes = [fit_encoder("a", numbers(values)) for values in (dense, spiky)]
     assert [code.atoms.tolist() for code in codes] == [[], [2000.0]]
 
 
 def test_values_that_repeat_by_chance_do_not_stand_out():
     columns = [np.round(RNG.normal(13, 0.8, 150), 2) for _ in range(200)]
-    found = [ColumnEncoder.fit("a", numbers(values)).atoms.tolist() for values in columns]
+    found = [fit_encoder("a", numbers(values)).atoms.tolist() for values in columns]
     # Two are expected at most, give or take three standard errors.
     assert sum(map(bool, found)) <= 6
     for values in columns[:20]:
         values[:20] = 15.0
-    assert all(15.0 in ColumnEncoder.fit("a", numbers(values)).atoms for values in columns[:20])
+    assert all(15.0 in fit_encoder("a", numbers(values)).atoms for values in columns[:20])
 
 
 def test_text_is_text_though_most_of_it_is_numbers():
@@ -319,7 +319,7 @@ def test_numbers_of_wide_tables_explain_each_other_too():
 
 def test_a_columns_ends_have_the_rows_that_keep_its_range():
     for values in (RNG.lognormal(size=20_000), np.round(RNG.normal(0, 100, 20_000))):
-        code = ColumnEncoder.fit("a", numbers(values))
+        code = fit_encoder("a", numbers(values))
         found, _ = code.decode(np.zeros(1_000_000), RNG.standard_normal(1_000_000))
         for end in (values.min(), values.max()):
             expected = 1e6 * max(3 / 20_000, np.mean(values == end))

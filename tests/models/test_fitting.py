@@ -15,7 +15,7 @@ from pointillist.models import training
 from pointillist.models.checkpoint import Checkpoint
 from pointillist.models.configuration import Configuration
 from pointillist.models.container import ModelFileError
-from pointillist.models.fitting import fit, prepare
+from pointillist.models.fitting import prepare
 from pointillist.models.plan import parts_of
 from pointillist.models.planning import plan_numbers, warn_of_prior
 from pointillist.models.token_codec import TokenCodec
@@ -216,7 +216,7 @@ def test_what_cannot_be_held_out_or_counted():
 
 def test_a_checkpoint_keeps_the_seed_that_was_not_given(tmp_path, monkeypatch):
     options = QUICK | {"random_state": None}
-    first = fit(prepare(Diffusion(**options), X, read=as_numbers), tmp_path / "c")
+    first = prepare(Diffusion(**options), X, read=as_numbers).fit(tmp_path / "c")
     again = Diffusion(**options).fit(X, checkpoint=tmp_path / "c").model_
     assert again.record.seed == first.record.seed and not (tmp_path / "c").exists()
     np.testing.assert_array_equal(again.network.output.weight, first.network.output.weight)

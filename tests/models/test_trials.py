@@ -12,7 +12,7 @@ from pointillist.diffusion.tokens.token_sampling import HIDDEN
 from pointillist.engine.validation import held_out_loss
 from pointillist.models import trials
 from pointillist.models.configuration import Configuration
-from pointillist.models.fitting import fit, prepare
+from pointillist.models.fitting import prepare
 from pointillist.models.planning import DEFAULT_MIXED_STEPS, MOST_WEIGHTS_IN_ALL
 from pointillist.models.training import train
 from pointillist.models.trials import LONGEST, tried
@@ -76,7 +76,7 @@ def test_what_is_asked_for_is_not_chosen() -> None:
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights() -> None:
     asked = Configuration(width=16, depth=1, random_state=0)
-    first, second = (fit(prepare(asked, table_of_noise(40))) for _ in range(2))
+    first, second = (prepare(asked, table_of_noise(40)).fit() for _ in range(2))
     assert first.trained_with["frequencies"] == 2
     assert np.array_equal(first.record.history, second.record.history)
 

@@ -6,8 +6,8 @@ import pytest
 
 from browsers import IN_CHROMIUM
 from pointillist import Diffusion, between, one_of, present
-from pointillist.columns.allowed import allowed
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.discrete_number import DiscreteEncoder
+from pointillist.columns.grids import Grid
 from pointillist.page import mixed, numbers
 
 DRAWN = """async ([asked, where, given]) => {
@@ -130,7 +130,7 @@ def test_conditions_fix_the_columns_that_pythons_fix(mixed_model, page_of):
     page = page_of(mixed_model)
     found = [page.evaluate(is_fixed, each) for each in FIXED]
     conditions = [(name, as_condition(name, own, encoding)) for name, own in FIXED]
-    own = [allowed(encoding.code(name), layout.type_of(name), asked, None) for name, asked in conditions]
+    own = [encoding.code(name).allowed(asked, layout.type_of(name), None) for name, asked in conditions]
     assert found == [each.ends.is_set for each in own] == [False, False, True, True, True]
 
 
@@ -213,7 +213,7 @@ def test_ranges_that_too_few_rows_meet_are_said_in_a_line(ask, mixed_model, page
 @IN_CHROMIUM
 def test_dates_that_are_integers_are_rounded_as_in_python(mixed_model, page_of):
     values = np.random.default_rng(0).uniform(20231130, 20250105, 3000)
-    code = ColumnEncoder("day", None, np.empty(0), None, False, 0, is_calendar=True)
+    code = DiscreteEncoder("day", False, np.empty(0), np.empty(0), Grid(0, is_calendar=True))
     script = """(values) => {
       const column = { is_calendar: true, n_values: 1, atoms: [] };
       pointillist.mixed.decoder(column);

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from browsers import IN_CHROMIUM
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import fit_encoder
 from pointillist.rules.functions import FUNCTIONS
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.relation import Relation
@@ -103,7 +103,7 @@ def restored_in_page(page, relations, made, is_fixed, table=None, bounds=None):
     """Rows that a page restores, which are those of Python."""
     cells = [Column(values, np.zeros(N, bool)) for values in made]
     data = cells if table is None else [Column(values, np.zeros(N, bool)) for values in table]
-    codes = [ColumnEncoder.fit(str(i), each) for i, each in enumerate(data)]
+    codes = [fit_encoder(str(i), each) for i, each in enumerate(data)]
     expected = restored(cells, codes, relations, is_fixed, bounds)
     columns = [
         {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import fit_encoder
 from pointillist.rules.number_range import NumberRange
 from pointillist.rules.relation import Relation
 from pointillist.rules.relations import broken, relations, restored
@@ -17,7 +17,7 @@ def cells(values, missing=None):
 
 
 def codes_of(columns):
-    return [ColumnEncoder.fit(str(i), column) for i, column in enumerate(columns)]
+    return [fit_encoder(str(i), column) for i, column in enumerate(columns)]
 
 
 def of(*columns):
@@ -226,8 +226,8 @@ def test_relations_that_cannot_be(content):
 
 def test_relations_are_of_numbers():
     codes = [
-        ColumnEncoder.fit("number", cells([1, 2])),
-        ColumnEncoder.fit("text", Column(np.array([0, 1]), np.zeros(2, bool), ("a", "b"))),
+        fit_encoder("number", cells([1, 2])),
+        fit_encoder("text", Column(np.array([0, 1]), np.zeros(2, bool), ("a", "b"))),
     ]
     Relation(0, (2,), (1.0,)).check([*codes, codes[0]])
     with pytest.raises(ValueError, match="'text' has categories"):

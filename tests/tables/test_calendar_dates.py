@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from pointillist import Diffusion
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import fit_encoder
 from pointillist.files.reading import read_any
 from pointillist.tables.calendar_dates import are_dates, dates_after, dates_before, has_dates, nearest_dates
 from pointillist.tables.table import Column, MixedTable
@@ -42,7 +42,7 @@ def test_other_integers_are_no_dates():
 
 @pytest.mark.parametrize("share", [0.0, 1.0], ids=["intervals", "scores"])
 def test_a_column_of_dates_gives_no_other_integers(share):
-    code = ColumnEncoder.fit("day", Column(DATES, np.zeros(300, bool)), share=share)
+    code = fit_encoder("day", Column(DATES, np.zeros(300, bool)), explained=share)
     tokens, _ = code.encode(Column(DATES, np.zeros(300, bool)))
     drawn, _ = code.decode(np.floor(tokens) + RNG.random(300) * code.has_intervals, RNG.normal(size=300))
     assert are_dates(drawn) and len(np.setdiff1d(drawn, DATES)) > 9
@@ -55,7 +55,7 @@ def test_a_column_of_dates_gives_no_other_integers(share):
 def test_days_at_the_ends_of_months_are_no_more_frequent_than_others(share):
     """There are 70 numbers between 20240131 and 20240201, and one day."""
     values = CALENDAR[50000:50900:3]
-    code = ColumnEncoder.fit("day", Column(values, np.zeros(300, bool)), share=share)
+    code = fit_encoder("day", Column(values, np.zeros(300, bool)), explained=share)
     shares = (np.arange(20_000) + 0.5) / 20_000
     tokens = shares * code.n_intervals if code.has_intervals else np.zeros(20_000)
     drawn, _ = code.decode(tokens, norm.ppf(shares))

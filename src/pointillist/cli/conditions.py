@@ -70,7 +70,7 @@ def _reading(model: "RowModel", column: str) -> tuple[Any, list[Any] | None, boo
     code, kind = codec.encoding.code(name), codec.layout.type_of(name)
     if code.categories is not None or kind is None:
         order = codec.layout.order_of(name)
-        known = list(code.atoms.tolist() if code.categories is None else order or code.categories)
+        known = list(order or code.values.tolist())
         return name, known, order is not None, lambda text: category_of(text, known)
     if kind_of(kind) in ("whole", "number"):
         return name, None, True, lambda text: _number(column, kind, text)

@@ -77,10 +77,9 @@ def fit(
     from pointillist.foreign_text import terminal_text
     from pointillist.memory import give_back
     from pointillist.models.checkpoint import forget, remove_checkpoint
-    from pointillist.models.fitting import fit as fit_model
-    from pointillist.models.fitting import prepare
     from pointillist.models.saving import load_model, save_model
     from pointillist.models.token_codec import TokenCodec
+    from pointillist.privacy.private_fits import prepare
     from pointillist.progress import waiting
 
     is_private = chosen["epsilon"] is not None
@@ -107,8 +106,8 @@ def fit(
         check_columns(table, keep or (), "--keep")
         with waiting(console, f"encoding {data}", is_shown=not quiet):
             task = prepare(asked, table, categorical=names, keep=keep or (), checkpoint=state)
-        if task.private is not None:
-            console.print(terminal_text(task.private.guarantee.line), soft_wrap=True)
+        if task.guarantee is not None:
+            console.print(terminal_text(task.guarantee.line), soft_wrap=True)
         if task.table is not None and isinstance(task.plan.codec, TokenCodec):
             print_types(task.table, task.plan.codec, names, console)
         # A large table is not to be held beside its tokens.
@@ -116,7 +115,7 @@ def fit(
         del table
         # Nor what reading it took and freed.
         give_back()
-        model = fit_model(task, state)
+        model = task.fit(state)
     save_model(model, out)
     # What cannot be read again is as good as lost, and the checkpoint is all there is of it.
     load_model(out)

@@ -189,14 +189,14 @@ def print_types(table: MixedTable, codec: TokenCodec, categorical: Sequence[str]
     for code, cells, field in zip(codec.encoding.columns, table.cells, table.arrow.schema, strict=True):
         kind = {"whole": "integer", "truth": "boolean", "category": "categories"}.get(kind_of(field.type))
         kind = "categories" if field.name in categorical else kind or kind_of(field.type)
-        kind = "date" if code.is_calendar else kind
+        kind = "date" if code.grid.is_calendar else kind
         if code.categories is not None:
             seen = f"{len(code.categories)}: " + ", ".join(map(str, code.categories[:4]))
             seen += ", …" if len(code.categories) > 4 else ""
         else:
             given = cells.values[~cells.is_missing]
             ends = given.min(), given.max()
-            low, high = (f"{end:.0f}" if code.is_calendar else _shown(end, field.type) for end in ends)
+            low, high = (f"{end:.0f}" if code.grid.is_calendar else _shown(end, field.type) for end in ends)
             seen = f"{low} to {high}"
             seen += f", {len(code.atoms)} different" if code.scores is None else ""
             if code.scores is not None and len(code.atoms):

@@ -2,29 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.columns.encoder import Span
 from pointillist.tables.table import Column
 
 Observed = Mapping[Any, Column]
 """Cells that are given rather than drawn, by column: one for all rows, or one per row."""
-
-
-class Span(NamedTuple):
-    """Range of the numbers that a condition allows in a column.
-
-    Attributes:
-        low: Lowest number.
-        high: Highest number.
-        is_set: Whether only some numbers of the range are allowed, so that a drawn number must not move.
-    """
-
-    low: float
-    high: float
-    is_set: bool = False
 
 
 Ends = Mapping[Any, Span]

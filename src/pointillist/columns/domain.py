@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from pointillist.columns.category import CategoryEncoder
+from pointillist.columns.continuous_number import ContinuousEncoder
+from pointillist.columns.discrete_number import DiscreteEncoder
 from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.grids import Grid
 from pointillist.columns.scores import NormalScores
 from pointillist.tables.table import Column, cells_of, kind_of
 
@@ -116,15 +120,14 @@ class ColumnDomain:
         own = self._own_cells(kind)
         none = np.empty(0)
         if own.categories is not None:
-            return ColumnEncoder(self.name, own.categories, none, None, self.has_missing, None)
+            return CategoryEncoder(self.name, self.has_missing, none, own.categories)
         low, high = float(own.values.min()), float(own.values.max())
         is_whole = kind_of(kind) in ("whole", "date")
-        decimals, step = (0 if is_whole else None), int(kind_of(kind) == "date")
+        step = int(kind_of(kind) == "date")
+        grid = Grid(0 if is_whole else None, step, int(low) if step else 0)
         if not self.is_range or (is_whole and high - low < MOST_WHOLE):
             atoms = np.sort(own.values) if not self.is_range else np.arange(low, high + 1)
-            return ColumnEncoder(
-                self.name, None, atoms, None, self.has_missing, decimals, step, int(low) if step else 0
-            )
+            return DiscreteEncoder(self.name, self.has_missing, none, atoms, grid)
         from scipy.special import ndtri
 
         places = np.array([0.0, 1.0]) if edges is None else edges
@@ -132,16 +135,7 @@ class ColumnDomain:
         points = low + (high - low) * places
         points[-1] = high
         scores = NormalScores(points, ndtri(np.clip(shares, _EDGE, 1 - _EDGE)), shares)
-        return ColumnEncoder(
-            self.name,
-            None,
-            np.asarray(spikes, float),
-            scores,
-            self.has_missing,
-            decimals,
-            step,
-            int(low) if step else 0,
-        )
+        return ContinuousEncoder(self.name, self.has_missing, none, np.asarray(spikes, float), grid, scores)
 
 
 def domain_of(given: Mapping[Any, Any] | None, names: Sequence[Any], truths: Sequence[bool]) -> list[ColumnDomain]:

@@ -1,11 +1,20 @@
-"""Finds grids of columns of numbers (the decimals and the step of all values) and ends that no new value passes."""
+"""Grids of columns of numbers: the values that a column can take, and ends that no new value passes."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pointillist.columns.encoder import BY_CHANCE, decimals_of
 from pointillist.columns.repeats import are_few, are_spikes
-from pointillist.tables.blocks import blocks, rows_at
+from pointillist.tables.calendar_dates import dates_after, dates_before, nearest_dates
+from pointillist.tables.row_blocks import blocks, rows_at
+
+MAX_DECIMALS = 8
+"""Most digits after the point of a column with a grid."""
+
+BY_CHANCE = 0.01
+"""Largest probability with which random numbers would look as if they had a grid or a spike."""
 
 NEAR_0 = 0.1
 """A column is not negative if its lowest value lies between 0 and this fraction of its range."""
@@ -15,6 +24,79 @@ _KINDS = (np.float64, np.float32, np.float16)
 
 Grids = tuple[Int[np.ndarray, " d"], Int[np.ndarray, " d"]]
 """Decimals of each column, and its step in units of the last decimal."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that a column of numbers can take.
+
+    Attributes:
+        decimals: Most digits after the point of any value; None if a value has more than `MAX_DECIMALS`.
+        step: Unit of which the distances of all dates from the first are multiples, such as a day; 0 for other columns.
+        first: The first date.
+        is_calendar: Whether integers are dates such as 20240320, so that 20240380 is not a possible value.
+    """
+
+    decimals: int | None = None
+    step: int = 0
+    first: int = 0
+    is_calendar: bool = False
+
+    @property
+    def unit(self) -> float:
+        """Distance of which all differences between values are multiples; 0 if there is none."""
+        return float(self.step) if self.step else 0.0 if self.decimals is None else 10.0**-self.decimals
+
+    def rounded(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Rounds numbers to the digits of the grid, or dates to its step."""
+        if self.is_calendar:
+            return nearest_dates(values)
+        if self.step:
+            return self.first + self.step * np.round((values - self.first) / self.step)
+        return values if self.decimals is None else np.round(values, self.decimals)
+
+    def cell(self, values: Float[np.ndarray, "*n"]) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
+        """Returns the lowest and the highest numbers that are rounded to values on the grid."""
+        if self.is_calendar:
+            return (dates_before(values - 1) + values) / 2, (values + dates_after(values + 1)) / 2
+        return values - self.unit / 2, values + self.unit / 2
+
+    def bounded(self, bounds: Float[np.ndarray, "*n"], sign: float) -> Float[np.ndarray, "*n"]:
+        """Returns the nearest numbers on the grid that are not below bounds, or (-1) not above."""
+        if self.is_calendar:
+            return dates_after(bounds) if sign > 0 else dates_before(bounds)
+        nearest = self.rounded(bounds)
+        return np.where(sign * nearest >= sign * bounds, nearest, self.rounded(nearest + sign * self.unit))
+
+    def to_json(self) -> list[Any]:
+        """Decimals, step, first date, and whether integers are dates, as JSON values."""
+        return [self.decimals, self.step, self.first, self.is_calendar]
+
+    @classmethod
+    def from_json(cls, name: Any, content: list[Any]) -> "Grid":
+        """Rebuilds what `to_json` returned.
+
+        Raises:
+            ValueError: If there is no such grid; the message names the column.
+        """
+        decimals, step, first, is_calendar = content
+        are_steps = type(step) is int and type(first) is int and 0 <= step <= 2**53 >= abs(first)
+        are_decimals = decimals is None or (type(decimals) is int and 0 <= decimals <= MAX_DECIMALS)
+        if not are_steps or not are_decimals:
+            raise ValueError(f"steps of {name!r} are not numbers")
+        return cls(decimals, step, first, is_calendar is True)
+
+
+def decimals_of(values: np.ndarray, error: float | np.ndarray = 0.0, least: int = 0) -> int | None:
+    """Returns the number of digits after the point that all values need; None if it exceeds `MAX_DECIMALS`.
+
+    Args:
+        values: The values.
+        error: Largest distance of a value from its rounded value: one number, or one per value.
+        least: Fewest digits that are returned.
+    """
+    found = range(least, MAX_DECIMALS + 1)
+    return next((k for k in found if (np.abs(np.round(values, k) - values) <= error).all()), None)
 
 
 def find_grids(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.tables.blocks import blocks, column_range, rows_at
+from pointillist.tables.row_blocks import blocks, column_range, rows_at
 
 Rows = Float[np.ndarray, "n d"]
 

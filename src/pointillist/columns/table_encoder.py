@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from pointillist.columns.dependence import explained
-from pointillist.columns.encoder import (
-    ARRAYS,
+from pointillist.columns.discrete_number import DiscreteEncoder
+from pointillist.columns.encoder import ColumnEncoder, array_lengths
+from pointillist.columns.kinds import (
     EXPLAINED,
     FEW_TOKENS,
     UNEXPLAINED,
-    ColumnEncoder,
-    array_lengths,
+    encoder_from_json,
+    fit_encoder,
+    kind_of_content,
 )
 from pointillist.columns.repeats import are_few
 from pointillist.tables.keys import hardly_repeat, stray_words, too_many
@@ -57,72 +60,64 @@ class TableEncoder:
         for name in categorical:
             if name not in table.names:
                 raise ValueError(f"there is no column {name!r} to be categorical: the columns are {table.listed()}")
-        codes = []
-        own = (cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label)
-        has_gaps = missing == "unknown" and any(cells.is_missing.any() for cells in own)
+        encoders = []
+        others = (cells for name, cells in zip(table.names, table.cells, strict=True) if name != table.label)
+        has_gaps = missing == "unknown" and any(cells.is_missing.any() for cells in others)
         shares = _shares(table, has_gaps)
         for name, cells, share in zip(table.names, table.cells, shares, strict=True):
             _check_use(name, cells, is_category=name in categorical)
             is_category = name in categorical or (name == table.label and are_few(_values(cells), len(table)))
             is_unknown = has_gaps and name != table.label
-            code = ColumnEncoder.fit(name, cells, is_category=is_category, share=float(share), is_unknown=is_unknown)
-            if name == table.label and code.scores is None:
+            encoder = fit_encoder(name, cells, is_category=is_category, explained=float(share), is_unknown=is_unknown)
+            if name == table.label and encoder.scores is None:
                 # The classes are known, so a new label has no mass.
-                code = replace(code, counts=np.empty(0))
-            codes.append(replace(code, is_nominal=name in categorical and code.categories is None))
-        if all(code.size == 1 and code.scores is None for code in codes):
+                encoder = replace(encoder, counts=np.empty(0))
+            if isinstance(encoder, DiscreteEncoder):
+                encoder = replace(encoder, is_nominal=name in categorical)
+            encoders.append(encoder)
+        if all(encoder.size == 1 and encoder.scores is None for encoder in encoders):
             raise ValueError("every column is constant, so there is nothing to learn: give rows that differ")
-        return cls(tuple(codes))
+        return cls(tuple(encoders))
 
     def to_json(self) -> list[dict[str, Any]]:
         """JSON values of every column, as `ColumnEncoder.to_json` returns them."""
-        return [code.to_json() for code in self.columns]
+        return [encoder.to_json() for encoder in self.columns]
 
-    def numbers(self) -> dict[str, np.ndarray]:
+    def array(self) -> Float[np.ndarray, " m"]:
         """The arrays that a file holds besides, of all columns one after another."""
-        return {
-            name: np.concatenate([np.empty(0), *(code.arrays[i] for code in self.columns)])
-            for i, name in enumerate(ARRAYS)
-        }
+        return np.concatenate([np.empty(0), *(array for encoder in self.columns for array in encoder.arrays)])
 
     @staticmethod
-    def lengths_of(content: list[dict[str, Any]]) -> dict[str, int]:
-        """Lengths of the arrays of a file, by name.
+    def array_length(content: list[dict[str, Any]]) -> int:
+        """Length of the array of a file.
 
         Raises:
-            ValueError: If the file does not state them.
+            ValueError: If the file does not state it.
         """
-        lengths = [array_lengths(fact) for fact in content]
-        return {name: sum(own[i] for own in lengths) for i, name in enumerate(ARRAYS)}
+        return sum(sum(array_lengths(each)) for each in content)
 
     @classmethod
-    def without_numbers(cls, content: list[dict[str, Any]]) -> "TableEncoder":
-        """An encoding of the same sizes as that of a file, to see what network it asks for before an array is read.
+    def from_json(cls, content: list[dict[str, Any]], array: Float[np.ndarray, " m"] | None) -> "TableEncoder":
+        """Rebuilds the encoder from what `to_json` and `array` returned.
+
+        Args:
+            content: What `to_json` returned.
+            array: What `array` returned; None for an encoder of the same sizes with other numbers, which says what
+                network a file asks for before an array is read.
 
         Raises:
-            ValueError: If there is no such encoding.
+            ValueError: If there is no such encoder.
         """
-        numbers = {name: np.arange(1.0, n + 1) for name, n in cls.lengths_of(content).items()}
-        numbers["edges"] = np.concatenate(
-            [np.empty(0), *(np.linspace(0, 1, array_lengths(fact)[3]) for fact in content)]
-        )
-        return cls.from_json(content, numbers)
-
-    @classmethod
-    def from_json(cls, content: list[dict[str, Any]], numbers: dict[str, np.ndarray]) -> "TableEncoder":
-        """Rebuilds the encoding from what `to_json` and `numbers` returned.
-
-        Raises:
-            ValueError: If there is no such encoding.
-        """
-        codes = []
-        left = [numbers[name] for name in ARRAYS]
-        for fact in content:
-            own = array_lengths(fact)
-            codes.append(ColumnEncoder.from_json(fact, [part[:n] for part, n in zip(left, own, strict=True)]))
-            left = [part[n:] for part, n in zip(left, own, strict=True)]
-        check_names([code.name for code in codes])
-        return cls(tuple(codes))
+        encoders, first = [], 0
+        for each in content:
+            arrays = kind_of_content(each).placeholders(each)
+            if array is not None:
+                ends = first + np.cumsum([0, *map(len, arrays)])
+                arrays = [array[low:high] for low, high in pairwise(ends)]
+                first = int(ends[-1])
+            encoders.append(encoder_from_json(each, arrays))
+        check_names([encoder.name for encoder in encoders])
+        return cls(tuple(encoders))
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -137,9 +132,7 @@ class TableEncoder:
     @cached_property
     def with_number(self) -> tuple[int, ...]:
         """Positions of the columns that have normal scores."""
-        return tuple(
-            place for place, code in enumerate(self.columns) if code.scores is not None and not code.has_intervals
-        )
+        return tuple(place for place, code in enumerate(self.columns) if code.has_number)
 
     @cached_property
     def with_intervals(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from pointillist.columns.grids import common_grids, find_ends, find_grids
 from pointillist.columns.scaling import AffineScaling, QuantileScaling, Rows, Scaling
-from pointillist.tables.blocks import column_range
+from pointillist.tables.row_blocks import column_range
 
 SCALINGS = ("minmax", "standard", "quantile", None)
 """Names of the ways to scale columns; None leaves them as they are."""

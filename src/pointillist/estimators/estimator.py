@@ -23,13 +23,13 @@ from pointillist.estimators.inputs import AsEstimator, checked_rows
 from pointillist.models.checkpoint import forget
 from pointillist.models.configuration import Configuration, SamplingConfig, values_of
 from pointillist.models.container import ModelFileError
-from pointillist.models.fitting import fit, prepare
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.observed_numbers import rows_with_gaps
 from pointillist.models.parameters import documented
 from pointillist.models.row_model import RowModel
 from pointillist.models.saving import load_model, save_model
 from pointillist.models.token_codec import TokenCodec
+from pointillist.privacy.private_fits import prepare
 from pointillist.progress import Bar, waiting
 from pointillist.queries.conditional import Conditional
 from pointillist.queries.conditionals import conditional_of
@@ -133,7 +133,7 @@ class Diffusion(AsEstimator, Configuration, BaseEstimator):
                 self._configuration, X, y, categorical=categorical, checkpoint=path, before=before, read=read
             )
             task = task.without_table()
-        self._hold(fit(task, path))
+        self._hold(task.fit(path))
         if path is not None:
             forget(path)
         return self

@@ -6,7 +6,7 @@ from pointillist.lazy import getter
 
 if TYPE_CHECKING:
     from pointillist.models.configuration import Configuration
-    from pointillist.models.fitting import fit, prepare
+    from pointillist.models.fitting import prepare
     from pointillist.models.request import Request
     from pointillist.models.row_model import RowModel
     from pointillist.models.saving import load_model, save_model
@@ -17,7 +17,6 @@ __getattr__ = getter(
         "Configuration": "pointillist.models.configuration",
         "Request": "pointillist.models.request",
         "RowModel": "pointillist.models.row_model",
-        "fit": "pointillist.models.fitting",
         "load_model": "pointillist.models.saving",
         "prepare": "pointillist.models.fitting",
         "save_model": "pointillist.models.saving",
@@ -28,7 +27,6 @@ __all__ = [
     "Configuration",
     "Request",
     "RowModel",
-    "fit",
     "load_model",
     "prepare",
     "save_model",

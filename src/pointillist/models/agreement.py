@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pointillist.columns.allowed import Allowed, text_of
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.encoder import Allowed
 from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.number_range import NumberRange
@@ -88,7 +87,7 @@ class _Asked:
         for place, values in zip(lookup.places, lookup.table.T, strict=True):
             code = self.codec.encoding.columns[place]
             if code.name in self.allowed:
-                possible &= _holds(self.allowed[code.name], code, values)
+                possible &= code.is_allowed(self.allowed[code.name], values)
         is_known = np.isin(given[:, 0], lookup.table[:, 0]) if is_given[0] else np.ones(len(given), bool)
         self._check(lookup, is_known & ~np.asarray(possible.any(axis=1))[which.ravel()])
         for place, values in zip(lookup.places, lookup.table.T, strict=True):
@@ -127,20 +126,12 @@ class _Asked:
         if name in self.given:
             cells = self.given[name]
             value = cells.values[min(row, len(cells.values) - 1)]
-            known = code if cells.categories is None else replace(code, categories=cells.categories)
-            return f"{name} is {text_of(known, kind, float(value))}"
+            if cells.categories is not None:
+                return f"{name} is {cells.categories[int(value)]}"
+            return f"{name} is {code.text_of(float(value), kind)}"
         if name in self.allowed:
             return f"{name} is {self.allowed[name].text}"
         if code.categories is not None:
             return f"{name} is free"
-        low, high = (text_of(code, kind, end) for end in code.ends)
+        low, high = (code.text_of(end, kind) for end in code.ends)
         return f"{name} goes from {low} to {high}"
-
-
-def _holds(own: Allowed, code: ColumnEncoder, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-    """Returns which values of a lookup's column (numbers, or indices of categories) a condition allows."""
-    if code.categories is not None:
-        return np.isin(values, own.slots)
-    of_atoms = np.isin(values, code.atoms[own.slots[own.slots < len(code.atoms)]])
-    in_range = (values >= own.ends.low) & (values <= own.ends.high)
-    return np.where(np.isin(values, code.atoms), of_atoms, in_range)

@@ -10,10 +10,10 @@ import numpy as np
 
 from pointillist.arguments import is_missing
 from pointillist.columns.repeats import has_repeats
-from pointillist.tables.blocks import blocks, rows_at
 from pointillist.tables.calendar_dates import has_dates
 from pointillist.tables.headings import Headings, as_array, is_frame
 from pointillist.tables.number_table import Table
+from pointillist.tables.row_blocks import blocks, rows_at
 from pointillist.tables.spool import SPOOL_ABOVE
 from pointillist.tables.table import MixedTable
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.columns.allowed import Allowed, allowed
+from pointillist.columns.encoder import Allowed
 from pointillist.diffusion.conditioning.restricted_sampling import Restriction
 from pointillist.diffusion.conditioning.twisting import Ranges
 from pointillist.diffusion.tokens.masking import Tokens
@@ -67,7 +67,7 @@ def allowed_cells(codec: TokenCodec, conditions: Mapping[Any, Condition]) -> tup
     found = []
     for name, condition in conditions.items():
         code = codec.encoding.code(name)
-        own = allowed(code, codec.layout.type_of(name), condition, codec.layout.order_of(name))
+        own = code.allowed(condition, codec.layout.type_of(name), codec.layout.order_of(name))
         is_whole = len(own.slots) == code.size and (own.low == 0).all() and (own.high == 1).all()
         if not is_whole or (len(own.ranges) and not own.is_whole_score):
             found.append(own)

@@ -14,10 +14,9 @@ from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import as_mixed
 from pointillist.models.classes import Classes
 from pointillist.models.configuration import Configuration, set_for_numbers, unused_betas, values_of
+from pointillist.models.guarantee import Guarantee
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
-from pointillist.models.private import NOT_LEARNED, PrivateTraining, plan_privately
-from pointillist.models.private_columns import with_counted_columns
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.models.token_codec import TokenCodec
@@ -50,8 +49,8 @@ class Task:
         trained_with: The parameters that decide the network.
         table: The table, if cells become tokens.
         before: The model whose training is continued.
-        private: The training, if it is differentially private.
         summary: What the model keeps of its training rows.
+        guarantee: What a differentially private fit guarantees; None of any other.
     """
 
     asked: Configuration
@@ -60,8 +59,33 @@ class Task:
     trained_with: dict[str, Any]
     table: MixedTable | None = None
     before: RowModel | None = None
-    private: PrivateTraining | None = None
     summary: Summary | None = None
+    guarantee: Guarantee | None = None
+
+    def fit(self, checkpoint: Path | None = None) -> RowModel:
+        """Trains a model. A finished checkpoint is kept: nothing else holds the result yet.
+
+        Args:
+            checkpoint: File to which the state of training is written, and from which it resumes.
+
+        Raises:
+            ValueError: If training diverges, or if the checkpoint belongs to another training run.
+            KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
+        """
+        plan, before = tried(self.plan, is_shown=bool(self.asked.verbose)), self.before
+        mark = fingerprint(plan.rows)
+        file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, mark), plan.seed)
+        trained = train(plan, checkpoint=file, is_shown=bool(self.asked.verbose))
+        process, network = plan.process.finished(trained.network)
+        history, validation = trained.history, trained.validation_history
+        if before is not None:
+            history = np.concatenate([before.record.history, history])
+            validation = np.concatenate([before.record.validation_history, validation])
+        # Further fits hold out the rows that the first one did.
+        seed = plan.seed if before is None else before.record.seed
+        record = Record(history, validation, seed, mark)
+        asked = values_of(self.asked)
+        return RowModel(plan.codec, process, network, self.classes, record, asked, self.trained_with, self.summary)
 
     def without_table(self) -> "Task":
         """Returns the task without its table, of which the plan holds all that training needs."""
@@ -99,18 +123,7 @@ def prepare(
             if parameters are set that the model does not use.
     """
     configure()
-    _warn_of_unused(unused_betas(asked), f"noise schedule is {asked.schedule!r}")
-    if asked.epsilon is not None:
-        if checkpoint is not None or before is not None:
-            raise ValueError(
-                "a private fit cannot be continued, as its state tells of single rows: leave checkpoint out"
-            )
-        own, classes, trained_with, private = plan_privately(asked, X, y, categorical)
-        is_gaussian = trained_with["process"] == "gaussian"
-        # The domain scales numbers, and the network learns from no rows of which some are given.
-        unused = [name for name in set_for_numbers(asked) if not is_gaussian or name in ("scaling", "p_given")]
-        _warn_of_unused(unused, f"private model of this table is one of {'numbers' if is_gaussian else 'tokens'}")
-        return Task(asked, own, classes, trained_with, private=private)
+    warn_of_unused(unused_betas(asked), f"noise schedule is {asked.schedule!r}")
     if asked.process != "gaussian":
         X, left_out = without_keys(X, {*categorical, *keep})
         for reason in left_out:
@@ -128,7 +141,7 @@ def prepare(
                 "warm_start is only for models of numbers, and this one is of tokens: give warm_start=False"
             )
         own, classes, trained_with = plan_tokens(asked, *mixed, y, categorical=categorical, seed=seed)
-        _warn_of_unused(unused, "model of this table is one of tokens")
+        warn_of_unused(unused, "model of this table is one of tokens")
         codec = own.codec
         assert isinstance(codec, TokenCodec)
         summary = Summary.of_table(own.rows, mixed[0], codec.encoding)
@@ -141,45 +154,7 @@ def prepare(
     return Task(asked, own, classes, trained_with, before=before, summary=Summary.of_numbers(own.rows, own.labels))
 
 
-def _warn_of_unused(names: Sequence[str], model: str) -> None:
+def warn_of_unused(names: Sequence[str], model: str) -> None:
+    """Warns if parameters are set that a model does not use; `model` says which model."""
     if names:
         warnings.warn(f"the {model}, which does not use {', '.join(names)}", UserWarning, stacklevel=4)
-
-
-def fit(task: Task, checkpoint: Path | None = None) -> RowModel:
-    """Trains a model. A finished checkpoint is kept: nothing else holds the result yet.
-
-    Args:
-        task: The task.
-        checkpoint: File to which the state of training is written, and from which it resumes.
-
-    Raises:
-        ValueError: If training diverges, or if the checkpoint belongs to another training run.
-        KeyboardInterrupt: On Ctrl-C; with a checkpoint, after it is written.
-    """
-    if task.private is not None:
-        return _private(task, task.private)
-    plan, before = tried(task.plan, is_shown=bool(task.asked.verbose)), task.before
-    mark = fingerprint(plan.rows)
-    file = None if checkpoint is None else Checkpoint(checkpoint, plan_key(plan, mark), plan.seed)
-    trained = train(plan, checkpoint=file, is_shown=bool(task.asked.verbose))
-    process, network = plan.process.finished(trained.network)
-    history, validation = trained.history, trained.validation_history
-    if before is not None:
-        history = np.concatenate([before.record.history, history])
-        validation = np.concatenate([before.record.validation_history, validation])
-    # Further fits hold out the rows that the first one did.
-    seed = plan.seed if before is None else before.record.seed
-    record = Record(history, validation, seed, mark)
-    asked = values_of(task.asked)
-    return RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with, task.summary)
-
-
-def _private(task: Task, private: PrivateTraining) -> RowModel:
-    """Trains a model privately; nothing of its record tells of the rows."""
-    plan = task.plan
-    process, network = plan.process.finished(private.train(plan, is_shown=bool(task.asked.verbose)))
-    record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, private.guarantee)
-    asked = values_of(task.asked) | {"random_state": None}
-    model = RowModel(plan.codec, process, network, task.classes, record, asked, task.trained_with)
-    return model if private.logits is None else with_counted_columns(model, private.logits)

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pointillist.arguments import seed_of
-from pointillist.columns.allowed import Allowed, check_given
 from pointillist.columns.covariance import principal_axes
+from pointillist.columns.encoder import Allowed
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler
@@ -245,9 +245,9 @@ def _cells(learned: Learned, name: Any, values: Sequence[Any]) -> Column:
     code, kind = codec.encoding.code(name), codec.layout.type_of(name)
     cells = _of_labels(values) if kind is None else cells_of(name, values, kind)
     of_classes = None if learned.classes is None else learned.classes.column
-    if of_classes is not None and name == of_classes[0] and code.categories is None:
+    if of_classes is not None and name == of_classes[0]:
         code.check_known(cells)
-    check_given(code, kind, cells)
+    code.check_range(cells, kind)
     if np.isnan(code.encode(cells)[0]).any():
         raise ValueError(f"column {name!r} has no missing cells in the model: give a value")
     return cells

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.columns.codec import Codec, Ends, Observed
-from pointillist.columns.encoder import MAX_DECIMALS
+from pointillist.columns.grids import MAX_DECIMALS
 from pointillist.columns.scaling import AffineScaling, QuantileScaling
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.tables.array_layout import Layout

@@ -17,7 +17,7 @@ from pointillist.engine.recipes import AnyObjective, Method, Recipe, Weights
 from pointillist.engine.training import sigma_data_of
 from pointillist.models.configuration import TrainingConfig
 from pointillist.models.process import Process
-from pointillist.tables.blocks import blocks, rows_at
+from pointillist.tables.row_blocks import blocks, rows_at
 
 SHARD_VALUES = 2**23
 """Most numbers that an epoch may hold in memory at once; a larger table is trained on in shards."""

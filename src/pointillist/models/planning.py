@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from pointillist.arguments import seed_of
 from pointillist.columns.covariance import covariance_of, principal_axes
 from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import fit_encoder
 from pointillist.columns.table_encoder import SMALL, TableEncoder
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
@@ -32,10 +33,10 @@ from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.relations import relations
 from pointillist.tables.array_layout import Layout
-from pointillist.tables.blocks import column_range, rows_at
 from pointillist.tables.frame_layout import FrameLayout
 from pointillist.tables.headings import Headings
 from pointillist.tables.names import free_name
+from pointillist.tables.row_blocks import column_range, rows_at
 from pointillist.tables.table import Column, MixedTable
 
 WIDTH, WIDTH_OF_TOKENS, WIDTH_WITH_GAPS = 96, 256, 192
@@ -183,7 +184,7 @@ def plan_tokens(
         own = [name] if isinstance(name := getattr(y, "name", None), str) else []
         label = free_name([*own, "label"], table.names)
         cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
-        code = ColumnEncoder.fit(label, cells)
+        code = fit_encoder(label, cells)
         encoding = TableEncoder((*encoding.columns, code))
         columns = (*columns, cells)
     elif label is not None:

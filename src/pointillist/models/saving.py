@@ -185,14 +185,14 @@ def _of_numbers(
 def _of_tokens(
     facts: dict[str, Any], declared: dict[str, Shape], trained_with: dict[str, Any], column: tuple[Any, int] | None
 ) -> _Claim:
-    lengths = TableEncoder.lengths_of(facts["encoding"])
+    length = TableEncoder.array_length(facts["encoding"])
     codec = TokenCodec.from_facts(facts, None)
     n_classes = 0 if column is None else codec.encoding.code(column[0]).n_values
     if len(codec.encoding.columns) - len(codec.names) not in (0, int(column is not None)):
         raise ValueError("it has more columns than its layout")
     has_gaps, is_private = codec.missing == "unknown", facts["privacy"] is not None
     process = MaskedProcess.of(trained_with, codec.encoding, has_gaps=has_gaps, is_private=is_private)
-    shapes: dict[str, Shape] = {name: ((n,), _VALUES) for name, n in lengths.items()}
+    shapes: dict[str, Shape] = {"columns": ((length,), _VALUES)}
     spread = _spread_of(process)
     shapes |= {name: (array.shape, _SINGLE) for name, array in spread.items()}
 

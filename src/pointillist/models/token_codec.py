@@ -119,8 +119,8 @@ class TokenCodec(Codec):
         }
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Returns the values and scores of all columns of numbers."""
-        return self.encoding.numbers()
+        """Returns the arrays of all columns."""
+        return {"columns": self.encoding.array()}
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], tensors: dict[str, np.ndarray] | None) -> "TokenCodec":
@@ -130,10 +130,7 @@ class TokenCodec(Codec):
             ValueError: If there is no such codec.
         """
         layout, content = FrameLayout.from_json(facts["layout"]), facts["encoding"]
-        if tensors is None:
-            encoding = TableEncoder.without_numbers(content)
-        else:
-            encoding = TableEncoder.from_json(content, tensors)
+        encoding = TableEncoder.from_json(content, None if tensors is None else tensors["columns"])
         if [code.name for code in encoding.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns are not those of its layout")
         for code, field in zip(encoding.columns, layout.schema, strict=False):
@@ -163,9 +160,7 @@ class TokenCodec(Codec):
     def labels(self, name: Any) -> np.ndarray:
         """Returns the classes of a label column, in the order of their tokens and of the column's type."""
         code, kind = self.encoding.code(name), self.layout.type_of(name)
-        if code.categories is not None:
-            return np.array(code.categories)
-        return code.atoms.astype(np.int64) if kind is not None and kind_of(kind) == "whole" else code.atoms
+        return code.values.astype(np.int64) if kind is not None and kind_of(kind) == "whole" else code.values
 
     def given_tokens(self, given: Observed, n_rows: int, hidden: float) -> Float[np.ndarray, "n width"]:
         """Returns what is known of rows with given cells.

@@ -29,9 +29,6 @@ CHUNK = 64
 FIRST_ROWS = 250
 """Rows that a page draws when it opens: these models take many evaluations of their networks for a row."""
 
-MOST_CHOICES = 1000
-"""Most values of a column of which one can be chosen."""
-
 OF_NUMBERS, OF_SLOTS, OF_OUTER = 0.5, 0.6, 1.5
 """Steps of the network of numbers, of weights of single values, and of the outer layers, in usual ones.
 
@@ -160,7 +157,7 @@ def _columns(model: RowModel, codec: TokenCodec) -> list[dict[str, Any]]:
     values = None if model.summary is None else model.summary.values
     counts = [None] * len(codec.encoding.columns) if values is None else _by_column(values.astype(float), codec)
     for place, code in enumerate(codec.encoding.columns):
-        column = _code(code) | {"counts": counts[place]}
+        column = _described(code) | {"counts": counts[place]}
         column["token"] = place
         own = codec.encoding.score_place(code.name)
         column["score"] = own
@@ -175,38 +172,14 @@ def _columns(model: RowModel, codec: TokenCodec) -> list[dict[str, Any]]:
     return [columns[place] for place in order]
 
 
+def _described(encoder: ColumnEncoder) -> dict[str, Any]:
+    """What a page decodes, shows and asks for, with categories as exact texts."""
+    found = encoder.describe()
+    return found if encoder.categories is None else found | {"categories": exact(encoder.categories)}
+
+
 def _by_column(values: Float[np.ndarray, " slots"], codec: TokenCodec) -> list[np.ndarray]:
     return np.split(values, np.cumsum([code.size for code in codec.encoding.columns])[:-1])
-
-
-def _code(code: ColumnEncoder) -> dict[str, Any]:
-    """What becomes of a column's token and score."""
-    column: dict[str, Any] = {"n_values": code.n_values, "has_missing": code.has_missing}
-    if code.categories is not None:
-        return column | {"categories": exact(code.categories), "can_be_given": code.size <= MOST_CHOICES}
-    # Knots of numbers that have a step lie beside these.
-    low, high = code.rounded(np.array(code.ends)).tolist()
-    column |= {
-        "atoms": code.atoms,
-        "minimum": low,
-        "maximum": high,
-        "ends": code.ends,
-        "decimals": code.decimals,
-        "step": code.step,
-        "is_nominal": code.is_nominal,
-        "is_calendar": code.is_calendar,
-        "first": code.first,
-        "can_be_given": code.scores is not None or code.size <= MOST_CHOICES,
-    }
-    if code.scores is not None:
-        column["scores"] = {
-            "points": code.scores.points,
-            "levels": code.scores.levels,
-            "edges": code.scores.edges,
-            "is_discrete": code.scores.is_discrete,
-            "has_intervals": code.has_intervals,
-        }
-    return column
 
 
 def _written(name: Any, kind: Any) -> dict[str, Any]:
@@ -244,7 +217,7 @@ def _carried(model: RowModel, codec: TokenCodec) -> list[str]:
         f"{n_weights:,} weights of networks, rounded, from which it draws rows",
         "the name and the type of each column",
     ]
-    if any(code.categories is not None for code in codes):
+    if any(code.kind == "category" for code in codes):
         lines.append("all categories of the training rows, those of a single row too")
     if any(len(code.atoms) for code in codes):
         lines.append("values of numbers that many rows have, or all values of columns with few")
@@ -255,7 +228,7 @@ def _carried(model: RowModel, codec: TokenCodec) -> list[str]:
             "of each other column of numbers its distribution: its values, or up to 1,001 quantiles, which are values "
             "of training rows or lie between two, and the lowest and the highest value"
         )
-    if sum(code.scores is not None and not code.has_intervals for code in codes) > 1:
+    if sum(code.has_number for code in codes) > 1:
         lines.append("how those numbers vary together, two by two")
     if codec.relations:
         lines.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -175,17 +175,8 @@ def _of_tokens(codec: TokenCodec, table: MixedTable, indices: Int[np.ndarray, " 
         cells.append(Column(labels[indices] if code.categories is None else indices, is_there, code.categories))
     is_foreign = np.zeros(len(table), bool)
     for place, (code, own) in enumerate(zip(codec.encoding.columns, cells, strict=True)):
-        if code.is_nominal:
-            unknown = ~own.is_missing & ~np.isin(own.values, code.atoms)
-            is_foreign |= unknown
-            cells[place] = replace(own, values=np.where(unknown, code.atoms[0], own.values))
-        if code.categories is None or own.categories is None:
-            continue
-        known = np.array([category in code.categories for category in own.categories] or [True])
-        unknown = ~own.is_missing & ~known[np.where(own.is_missing, 0, own.values).astype(np.int64)]
-        is_foreign |= unknown
-        values = np.where(unknown, len(own.categories), own.values)
-        cells[place] = Column(values, own.is_missing, (*own.categories, code.categories[0]))
+        cells[place], is_unknown = code.without_unknown(own)
+        is_foreign |= is_unknown
     rows = codec.encoding.encode(cells)
     is_unknown = np.isnan(rows)
     if codec.missing != "unknown":

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from pointillist.columns.cell_density import has_wide_cells, measured
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import GIVEN, NumberLogDensity, TokenLogProbability
 from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser
@@ -52,10 +51,7 @@ def joint_log_density(model: Learned, table: MixedTable) -> Float[np.ndarray, " 
     label = encoding.columns[-1]
     of_class = []
     for place in range(label.n_values):
-        if label.categories is not None:
-            own = Column(np.full(n, place), np.zeros(n, bool), label.categories)
-        else:
-            own = Column(np.full(n, label.atoms[place]), np.zeros(n, bool))
+        own = label.value_cells().take(np.full(n, place))
         of_class.append(log_probability(model, known, {**cells, len(cells): own}))
     return np.logaddexp.reduce(of_class, axis=0)
 
@@ -86,13 +82,13 @@ def log_probability(
     denoiser = process.plain(model, forbidden, has_given=not is_asked.all())
     of_mixed = denoiser if isinstance(denoiser, MixedDenoiser) else None
     codes = {place: encoding.columns[place] for place in cells}
-    wide = [place for place, code in codes.items() if has_wide_cells(code)]
+    wide = [place for place, code in codes.items() if code.has_wide_cells]
     of_numbers = []
     for lattice in _lattice(len(wide)):
         rows, factors = known.copy(), np.zeros(n)
         for place, own in cells.items():
             inside = lattice[wide.index(place)] if place in wide else 0.5
-            found = measured(codes[place], own, np.full(n, inside))
+            found = codes[place].volume(own, np.full(n, inside))
             is_unknown = own.is_missing & (codec.missing == "unknown")
             rows[:, place] = np.where(is_unknown, HIDDEN, found.tokens)
             factors += np.where(is_unknown, 0.0, found.log_factors)

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pointillist.columns.encoder import ColumnEncoder
 from pointillist.diffusion.tokens.mixed_likelihood import NumberQuantiles, TokenProbabilities
 from pointillist.diffusion.tokens.mixed_sampling import LARGEST_SCORE, SCHEDULE, MixedDenoiser
 from pointillist.engine.mapping import map_rows
@@ -17,7 +16,7 @@ from pointillist.queries.imputation import completions
 from pointillist.queries.mixed_density import log_probability
 from pointillist.queries.observed import Observed, observed_cells
 from pointillist.queries.predictive import COMPLETIONS, NormalPoints, Predictive
-from pointillist.tables.table import Column, kind_of, to_arrow
+from pointillist.tables.table import Column
 
 PLACES, FINER = 8, 4
 """Number of points that stand for an interval of numbers, and of the places whose mean each of them is."""
@@ -37,14 +36,14 @@ class TokenConditional(Conditional):
         self._check_others(len(encoding.columns))
         self._categorical = [name for name, code in self._codes.items() if code.has_categories]
         self._discrete = [name for name, code in self._codes.items() if code.scores is None]
-        self._has_numbers = any(code.scores is not None and not code.has_intervals for code in self._codes.values())
+        self._has_numbers = any(code.has_number for code in self._codes.values())
 
     def _classes(self) -> np.ndarray | None:
         if not self._is_one:
             raise ValueError(f"classes_ are for one target, and these are {len(self.targets)}: ask for one")
         (name,) = self.targets
         code = self._codes[name]
-        return None if code.scores is not None else self._typed(name, _single_values(code), is_rounded=False)
+        return None if code.scores is not None else self._typed(name, code.value_cells().values, is_rounded=False)
 
     def _known(self, X: Any) -> Known:
         return self._of_given(observed_cells(self._model, X, self.targets, self._labels))
@@ -80,7 +79,7 @@ class TokenConditional(Conditional):
         is_asked = np.array([encoding.columns[number] is code for number in encoding.with_number], bool)
         p = np.exp(map_rows(TokenProbabilities(of_tokens, is_asked, (place,)), rows).astype(np.float64))
         if code.scores is None:
-            values = np.tile(_single_values(code).astype(float), (n, 1))
+            values = np.tile(code.value_cells().values.astype(float), (n, 1))
             return Predictive(values, p[:, : code.n_values], np.ones(code.n_values, bool))
         n_atoms, shares = len(code.atoms), points.weights
         if code.has_intervals:
@@ -125,22 +124,4 @@ class TokenConditional(Conditional):
         return found
 
     def _typed(self, name: Any, values: np.ndarray, *, is_rounded: bool) -> np.ndarray:
-        import pyarrow as pa
-
-        code = self._codes[name]
-        if code.categories is not None:
-            kinds = {type(category) for category in code.categories}
-            known = np.array(code.categories, object if kinds == {str} else None)
-            return known[values.astype(np.int64)]
-        rounded = code.rounded(values) if is_rounded else values
-        kind = self._codec.layout.type_of(code.name)
-        if kind is None or kind_of(kind) != "date":
-            return np.asarray(rounded, float)
-        cells = Column(code.rounded(rounded.ravel()), np.zeros(values.size, bool))
-        column = to_arrow([cells], pa.schema([("x", kind)]))[0]
-        return column.to_numpy().reshape(values.shape)
-
-
-def _single_values(code: ColumnEncoder) -> np.ndarray:
-    """Places of the categories of a column, or its values that have a token of their own."""
-    return code.atoms if code.categories is None else np.arange(code.n_values)
+        return self._codes[name].typed(values, self._codec.layout.type_of(name), is_rounded=is_rounded)

@@ -43,7 +43,7 @@ def sums(
         factors = tuple(_simple(-row[i]) for i in terms)
         constant = _simple(middle[pivot] - float(np.dot(factors, middle[terms])))
         found = own[pivot], tuple(own[i] for i in terms), factors, constant
-        if terms and _holds(*found, columns, codes[own[pivot]].decimals):
+        if terms and _holds(*found, columns, codes[own[pivot]].grid.decimals):
             yield found
 
 

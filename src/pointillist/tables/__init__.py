@@ -1,8 +1,8 @@
 """Tables of columns of any kind: arrays and data frames in and out, column names, missing cells, conditions."""
 
-from pointillist.tables.blocks import blocks, column_range, rows_at
 from pointillist.tables.labels import LONGEST_LABEL
 from pointillist.tables.number_table import LabelColumn, Table
+from pointillist.tables.row_blocks import blocks, column_range, rows_at
 from pointillist.tables.table import Column, MixedTable
 
 __all__ = [

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pointillist.arguments import LARGEST_INTEGER
-from pointillist.tables.blocks import blocks
 from pointillist.tables.headings import Headings
 from pointillist.tables.names import check_names, name_from_json, name_to_json
 from pointillist.tables.number_table import Table
+from pointillist.tables.row_blocks import blocks
 
 _FRAMES = ("pandas", "polars", "pyarrow")
 _TYPES = ("bool", *(f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4, 8)), "float16", "float32", "float64")

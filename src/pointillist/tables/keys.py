@@ -10,9 +10,9 @@ import numpy as np
 
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.foreign_text import is_numeral
-from pointillist.tables.blocks import blocks
 from pointillist.tables.headings import Headings
 from pointillist.tables.number_table import Table
+from pointillist.tables.row_blocks import blocks
 from pointillist.tables.spool import Spool
 from pointillist.tables.table import MixedTable, kind_of
 

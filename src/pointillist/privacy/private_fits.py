@@ -1,30 +1,32 @@
 """Plans and runs a differentially private fit: nothing that it keeps of a table is learned without noise.
 
-What the columns may hold comes from the user (`points.domain`). A share of the budget counts the rows, which decides
+What the columns may hold comes from the user (`columns.domain`). A share of the budget counts the rows, which decides
 how often a step sees each, and the cells of each column, from which training begins; all the rest is spent on training
-(`engine.private`).
+(`engine.private_training`).
 """
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Key
+from numpy.typing import ArrayLike
 from rich.console import Console
 
 from pointillist.arguments import seed_of
-from pointillist.columns.codec import Codec
 from pointillist.columns.domain import ColumnDomain, domain_of, moved_text
-from pointillist.columns.noisy_counts import column_of, counts_of
 from pointillist.columns.scaling import AffineScaling
 from pointillist.columns.table_encoder import TableEncoder
 from pointillist.columns.table_scaling import TableScaling
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.tokens.token_losses import TokenObjective
+from pointillist.engine.devices import configure
 from pointillist.engine.private_training import (
     ROWS_AT_ONCE,
     STEPS_PER_CALL,
@@ -36,16 +38,21 @@ from pointillist.engine.private_training import (
 )
 from pointillist.engine.random_streams import HostStream, Stream, generator_of, key_of
 from pointillist.engine.recipes import AnyObjective, Method, Weights
+from pointillist.models import fitting
 from pointillist.models.classes import Classes
-from pointillist.models.configuration import Configuration, network_parameters
+from pointillist.models.configuration import Configuration, network_parameters, set_for_numbers, values_of
+from pointillist.models.fitting import Task, warn_of_unused
 from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.guarantee import MARGIN, RELATION, Guarantee, check_accountant, gaussian_noise, noise_for
+from pointillist.models.guarantee import Guarantee
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan
 from pointillist.models.planning import check_label
-from pointillist.models.process import Process
+from pointillist.models.row_model import Record, RowModel
 from pointillist.models.token_codec import TokenCodec
+from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
+from pointillist.privacy.counted_columns import with_counted_columns
+from pointillist.privacy.noisy_counts import column_of, counts_of
 from pointillist.progress import Bar
 from pointillist.tables.array_layout import read_numbers
 from pointillist.tables.frame_layout import FrameLayout
@@ -76,7 +83,6 @@ class PrivateTraining:
 
     recipe: PrivateRecipe
     method: PrivateMethod
-    guarantee: Guarantee
     key: Key[Any, ""]
     logits: Float[np.ndarray, " slots"] | None
 
@@ -122,23 +128,99 @@ class _Random:
         return int(one - other)
 
 
-def plan_privately(
-    asked: Configuration, X: Any, y: Any, categorical: Any
-) -> tuple[Plan, Classes | None, dict[str, Any], PrivateTraining]:
-    """Plans a private fit.
+def prepare(
+    asked: Configuration,
+    X: Any,
+    y: ArrayLike | None = None,
+    *,
+    categorical: Sequence[str | int] = (),
+    checkpoint: Path | None = None,
+    before: RowModel | None = None,
+    **others: Any,
+) -> Task:
+    """Checks what is to be fitted, privately or not, and plans the training.
 
     Args:
-        asked: The configuration, with an `epsilon`.
+        asked: The configuration; with an `epsilon`, the fit is differentially private.
         X: The table, in any container.
-        y: Labels, which must be a column of the table instead.
-        categorical: Columns of categories, which the domain names instead.
-
-    Returns:
-        The plan, the classes, the parameters that decide the network, and the training.
+        y: Labels; of a private fit, they must be a column of the table.
+        categorical: Columns of categories; of a private fit, the domain names them.
+        checkpoint: File of the state of training, which a private fit has not.
+        before: A model whose training is to be continued, which a private fit cannot.
+        others: Further arguments of `models.fitting.prepare`.
 
     Raises:
-        ValueError: In one line, if something is asked for that would tell of single rows.
+        ValueError: In one line, if something is asked for that would tell of single rows, or cannot be used.
     """
+    if asked.epsilon is None:
+        return fitting.prepare(asked, X, y, categorical=categorical, checkpoint=checkpoint, before=before, **others)
+    configure()
+    if checkpoint is not None or before is not None:
+        raise ValueError("a private fit cannot be continued, as its state tells of single rows: leave checkpoint out")
+    task = plan_privately(asked, X, y, categorical)
+    is_gaussian = task.trained_with["process"] == "gaussian"
+    # The domain scales numbers, and the network learns from no rows of which some are given.
+    unused = [name for name in set_for_numbers(asked) if not is_gaussian or name in ("scaling", "p_given")]
+    warn_of_unused(unused, f"private model of this table is one of {'numbers' if is_gaussian else 'tokens'}")
+    return task
+
+
+@dataclass(frozen=True, eq=False)
+class PrivateTask(Task):
+    """A differentially private fit that is ready to begin.
+
+    Attributes:
+        training: The training.
+    """
+
+    training: PrivateTraining | None = None
+
+    def fit(self, checkpoint: Path | None = None) -> RowModel:
+        """Trains a model privately; nothing of its record tells of the rows.
+
+        Raises:
+            ValueError: If training diverges.
+        """
+        assert self.training is not None
+        process, network = self.plan.process.finished(self.training.train(self.plan, is_shown=bool(self.asked.verbose)))
+        record = Record(np.zeros(1, np.float32), np.empty(0, np.float32), 0, NOT_LEARNED, self.guarantee)
+        asked = values_of(self.asked) | {"random_state": None}
+        model = RowModel(self.plan.codec, process, network, self.classes, record, asked, self.trained_with)
+        logits = self.training.logits
+        return model if logits is None else with_counted_columns(model, logits)
+
+
+class _Budget:
+    """The privacy budget of a fit, and what has been spent on counts.
+
+    Attributes:
+        delta: δ.
+        n_rows: Number of rows, with noise.
+        spent: Noise multipliers of the mechanisms besides training.
+        mechanisms: All mechanisms, in words.
+    """
+
+    def __init__(self, asked: Configuration, n_rows: int, random: "_Random") -> None:
+        assert asked.epsilon is not None
+        self.epsilon = asked.epsilon
+        self.whole = gaussian_noise(self.epsilon, asked.delta or ROUGH_DELTA)
+        self.of_count = SHARE_OF_COUNT * self.epsilon
+        self.n_rows = max(10, n_rows + random.discrete_laplace(self.of_count))
+        self.delta = asked.delta or 1 / (10 * self.n_rows)
+        self.spent: list[float] = []
+        self.mechanisms = [f"a count of the rows with discrete Laplace noise, ε = {self.of_count:g}"]
+
+    def noise_of_steps(self, sampling: float, steps: int) -> float:
+        """The noise multiplier of each step of training, on which the rest of the budget is spent."""
+        # The count decides how the steps are taken: it is composed by adding ε, which holds whatever it decides.
+        left = self.epsilon - self.of_count
+        noise = noise_for(self.spent, sampling, steps, left, self.delta * (1 - MARGIN))
+        self.mechanisms.append(f"{steps:,} steps of DP-SGD, sampling rate {sampling:.4g}, noise multiplier {noise:.4g}")
+        return noise
+
+
+def plan_privately(asked: Configuration, X: Any, y: Any, categorical: Any) -> PrivateTask:
+    """Plans a private fit; see `prepare` for the arguments and errors."""
     accountant = check_accountant()
     _check(asked, y, categorical)
     found = table_of(X)
@@ -148,74 +230,79 @@ def plan_privately(
     types = table.arrow.schema.types
     domains = domain_of(asked.domain, table.names, [kind_of(each) == "truth" for each in types])
     random = _Random(asked.random_state)
-    assert asked.epsilon is not None
-    whole = gaussian_noise(asked.epsilon, asked.delta or ROUGH_DELTA)
-    of_count = SHARE_OF_COUNT * asked.epsilon
-    n = max(10, len(table) + random.discrete_laplace(of_count))
-    delta = asked.delta or 1 / (10 * n)
+    budget = _Budget(asked, len(table), random)
     logits: np.ndarray | None = None
-    spent, words = [], [f"a count of the rows with discrete Laplace noise, ε = {of_count:g}"]
+    classes: Classes | None = None
+    codec: TokenCodec | NumberCodec
+    process: MaskedProcess | GaussianProcess
+    objective: AnyObjective
     if _is_of_tokens(asked.process, domains, types):
-        of_counts = whole / SHARE_OF_COLUMNS**0.5
+        of_counts = budget.whole / SHARE_OF_COLUMNS**0.5
         layout = _layout(table, kind, headings, domains)
-        of_tokens, rows, logits, n_histograms = _tokens(table, layout, domains, random.host, of_counts)
-        spent.append(of_counts)
-        words.append(f"{n_histograms} Gaussian histograms of single columns, noise multiplier {of_counts:.3g} in all")
+        codec, rows, logits, n_histograms = _tokens(table, layout, domains, random.host, of_counts)
+        budget.spent.append(of_counts)
+        budget.mechanisms.append(
+            f"{n_histograms} Gaussian histograms of single columns, noise multiplier {of_counts:.3g} in all"
+        )
         parameters = network_parameters(asked, WIDTH) | {"process": "masked"}
-        codec: Codec = of_tokens
-        masked = MaskedProcess.of(parameters, of_tokens.encoding, has_ranks=True, is_private=True)
-        process: Process = masked
-        objective: AnyObjective = TokenObjective(masked.architecture.tokens)
-        classes = _classes(of_tokens, table.label)
+        process = MaskedProcess.of(parameters, codec.encoding, has_ranks=True, is_private=True)
+        objective = TokenObjective(process.architecture.tokens)
+        classes = _classes(codec, table.label)
     else:
         if table.label is not None:
             raise ValueError(f"the label column {table.label!r} has a range of numbers: list its values in the domain")
         codec, rows = _numbers(X, domains)
         parameters = network_parameters(asked, WIDTH) | {"process": "gaussian"}
         process = GaussianProcess.of(parameters, 0, np.full(codec.width, SPREAD, np.float32))
-        objective, classes = Objective(asked.prediction, asked.weighting, asked.noise_levels), None
-    batch = float(asked.batch_size or np.clip(n // BATCHES, LEAST_BATCH, LARGEST_BATCH))
-    # As it is: uniform numbers of single precision are multiples of 2**-23.
-    sampling = min(1.0, np.ceil(batch / n * 2**23) / 2**23)
-    steps = STEPS if asked.epochs is None else max(1, round(asked.epochs / sampling))
-    # The count decides how the steps are taken: it is composed by adding ε, which holds whatever it decides.
-    noise = noise_for(spent, sampling, steps, asked.epsilon - of_count, delta * (1 - MARGIN))
-    words.append(f"{steps:,} steps of DP-SGD, sampling rate {sampling:.4g}, noise multiplier {noise:.4g}")
-    recipe = PrivateRecipe(
-        sampling=sampling,
-        clip=asked.gradient_clip or CLIP,
-        noise=noise,
-        expected=sampling * n,
-        steps=steps,
-        learning_rate=asked.learning_rate or LEARNING_RATE,
-        warmup=min(asked.warmup, steps // 10),
-        averaging=min(asked.averaging, AVERAGING),
-    )
-    from scipy.stats import binom
-
-    # So large that the margin of δ covers a batch beyond it, in all steps together and of either of two neighbors.
-    rare = max(MARGIN * delta / ((1 + np.exp(min(asked.epsilon, 500.0))) * steps), 1e-300)
-    largest = int(binom.isf(rare, len(rows) + 1, sampling)) + 1
-    capacity = -(-min(largest, len(rows)) // ROWS_AT_ONCE) * ROWS_AT_ONCE
+        objective = Objective(asked.prediction, asked.weighting, asked.noise_levels)
+    recipe, batch = _recipe(asked, budget)
+    capacity = _capacity(recipe, budget, len(rows))
     public = ("the columns' names, order, types and container", "the given domains", "all hyperparameters")
-    guarantee = Guarantee(asked.epsilon, float(delta), RELATION, accountant, tuple(words), public, random.is_seeded)
+    guarantee = Guarantee(
+        budget.epsilon, budget.delta, RELATION, accountant, tuple(budget.mechanisms), public, random.is_seeded
+    )
     plan = Plan(
         rows=rows,
         labels=None,
         codec=codec,
         process=process,
-        method=Method(objective, min(int(batch), len(rows)), is_averaged=True),
+        method=Method(objective, min(batch, len(rows)), is_averaged=True),
         training=asked,
-        default_steps=steps,
-        most_default_epochs=steps,
+        default_steps=recipe.steps,
+        most_default_epochs=recipe.steps,
         seed=0,
     )
-    return (
-        plan,
-        classes,
-        parameters,
-        PrivateTraining(recipe, PrivateMethod(objective, capacity), guarantee, random.key, logits),
+    training = PrivateTraining(recipe, PrivateMethod(objective, capacity), random.key, logits)
+    return PrivateTask(asked, plan, classes, parameters, guarantee=guarantee, training=training)
+
+
+def _recipe(asked: Configuration, budget: _Budget) -> tuple[PrivateRecipe, int]:
+    """The settings of the training, and the expected number of rows of a step."""
+    batch = float(asked.batch_size or np.clip(budget.n_rows // BATCHES, LEAST_BATCH, LARGEST_BATCH))
+    # As it is: uniform numbers of single precision are multiples of 2**-23.
+    sampling = min(1.0, np.ceil(batch / budget.n_rows * 2**23) / 2**23)
+    steps = STEPS if asked.epochs is None else max(1, round(asked.epochs / sampling))
+    recipe = PrivateRecipe(
+        sampling=sampling,
+        clip=asked.gradient_clip or CLIP,
+        noise=budget.noise_of_steps(sampling, steps),
+        expected=sampling * budget.n_rows,
+        steps=steps,
+        learning_rate=asked.learning_rate or LEARNING_RATE,
+        warmup=min(asked.warmup, steps // 10),
+        averaging=min(asked.averaging, AVERAGING),
     )
+    return recipe, int(batch)
+
+
+def _capacity(recipe: PrivateRecipe, budget: _Budget, n_rows: int) -> int:
+    """The number of rows that a step has room for."""
+    from scipy.stats import binom
+
+    # So large that the margin of δ covers a batch beyond it, in all steps together and of either of two neighbors.
+    rare = max(MARGIN * budget.delta / ((1 + np.exp(min(budget.epsilon, 500.0))) * recipe.steps), 1e-300)
+    largest = int(binom.isf(rare, n_rows + 1, recipe.sampling)) + 1
+    return -(-min(largest, n_rows) // ROWS_AT_ONCE) * ROWS_AT_ONCE
 
 
 def _check(asked: Configuration, y: Any, categorical: Any) -> None:

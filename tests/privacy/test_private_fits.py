@@ -13,8 +13,7 @@ import pytest
 from pointillist import Diffusion, audit
 from pointillist.columns.domain import ColumnDomain, domain_from_json, domain_to_json
 from pointillist.models.container import read_description
-from pointillist.models.fitting import prepare
-from pointillist.models.private import plan_privately
+from pointillist.privacy.private_fits import plan_privately, prepare
 from pointillist.tables.table import cells_in
 
 pytest.importorskip("dp_accounting")
@@ -74,7 +73,7 @@ def test_one_row_more_changes_nothing_that_is_not_noised():
     strange = pandas.DataFrame({"kind": ["c"], "x": [3.99], "n": [5], "gap": [np.nan], "yes": [True]})
     asked = Diffusion(epsilon=1.0, domain={**DOMAIN, "x": [-4.0, 0.0, 4.0], "gap": [0.0, 1.0, None]}, random_state=0)
     with pytest.warns(UserWarning, match="moved into it"):
-        plans = [plan_privately(asked, each, None, ())[0] for each in (table, pandas.concat([table, strange]))]
+        plans = [plan_privately(asked, each, None, ()).plan for each in (table, pandas.concat([table, strange]))]
     (one, two), codecs = plans, [plan.codec for plan in plans]
     assert json.dumps(codecs[0].facts()) == json.dumps(codecs[1].facts())
     assert all(np.array_equal(a, b) for a, b in zip(*(c.tensors().values() for c in codecs), strict=True))
@@ -104,7 +103,7 @@ def test_cells_outside_are_moved_inside_and_counted():
     table = pandas.DataFrame({"kind": ["a", "z", None, "b"] * 10, "x": [0.0, 9.0, -9.0, 1.0] * 10})
     asked = Diffusion(epsilon=3.0, domain={"kind": ["a", "b"], "x": (-4.0, 4.0)}, random_state=0)
     with pytest.warns(UserWarning, match=r"'kind' \(20\), 'x' \(20\)"):
-        plan, *_ = plan_privately(asked, table, None, ())
+        plan = plan_privately(asked, table, None, ()).plan
     assert plan.rows[:4, 0].tolist() == [0, 0, 0, 1]
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pointillist.columns.cell_density import has_wide_cells, measured
-from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import encoder_from_json, fit_encoder
 from pointillist.tables.calendar_dates import dates_before
 from pointillist.tables.table import Column
 
@@ -17,12 +16,12 @@ def numbers(values):
 
 
 def fitted(values, share=1.0):
-    return ColumnEncoder.fit("x", numbers(values), share=share)
+    return fit_encoder("x", numbers(values), explained=share)
 
 
 def at(code, values, place=0.5):
     cells = numbers(values)
-    return measured(code, Column(np.nan_to_num(cells.values), cells.is_missing), np.full(len(values), place))
+    return code.volume(Column(np.nan_to_num(cells.values), cells.is_missing), np.full(len(values), place))
 
 
 def between(code):
@@ -43,7 +42,7 @@ def test_a_continuous_number_has_the_slope_of_its_score_and_beyond_the_ends_too(
     code = fitted(RNG.normal(3, 2, 500))
     x, length = between(code)
     own = at(code, x)
-    assert not has_wide_cells(code)
+    assert not code.has_wide_cells
     density = np.exp(own.log_factors + norm.logpdf(own.scores))
     assert density @ length == pytest.approx(1, abs=2e-3)
     inside = at(code, code.scores.points[5:9])
@@ -74,7 +73,7 @@ def test_numbers_in_intervals_have_a_density_that_integrates_to_one_in_each():
 def test_values_of_a_discrete_column_have_the_mass_of_their_scores():
     values = np.round(RNG.normal(size=4000), 1)
     code = fitted(values)
-    assert has_wide_cells(code)
+    assert code.has_wide_cells
     known = code.scores.points
     # Under the normal distribution of the scores, of which a value's mass is the mean over its places.
     mass = np.mean(
@@ -107,18 +106,18 @@ def rounded(kind, n):
 def test_the_cells_of_a_grid_sum_to_one_whether_values_repeat_or_not(kind, n, share):
     values, unit, is_date = rounded(kind, n)
     cells = Column(values, np.zeros(n, bool), None, is_date)
-    code = ColumnEncoder.fit("x", cells, share=share)
+    code = fit_encoder("x", cells, explained=share)
     low, high = np.round(values.min() / unit), np.round(values.max() / unit)
     grid = np.round(np.arange(2 * low - high, 2 * high - low + 1) * unit, 2)
-    if code.is_calendar:
+    if code.grid.is_calendar:
         grid = grid[dates_before(grid) == grid]
     # Tokens have the probabilities of the training rows, and scores are N(0, 1).
     tokens = code.encode(cells, np.random.default_rng(0).random(n))[0].astype(int)
     shares = np.bincount(tokens, minlength=code.n_values) / n
     density = np.zeros(len(grid))
-    places = (np.arange(8) + 0.5) / 8 if has_wide_cells(code) else [0.5]
+    places = (np.arange(8) + 0.5) / 8 if code.has_wide_cells else [0.5]
     for place in places:
-        own = measured(code, Column(grid, np.zeros(len(grid), bool)), np.full(len(grid), place))
+        own = code.volume(Column(grid, np.zeros(len(grid), bool)), np.full(len(grid), place))
         of_score = (own.tokens >= len(code.atoms)) & (code.scores is not None and not code.has_intervals)
         normal = np.where(of_score, norm.pdf(own.scores), 1.0)
         density += shares[own.tokens.astype(int)] * np.exp(own.log_factors) * normal / len(places)
@@ -143,7 +142,7 @@ def test_a_value_between_seen_ones_takes_from_the_nearest_by_its_rows():
 def test_repeating_numbers_without_decimals_have_the_grid_of_their_smallest_distance():
     values = RNG.negative_binomial(2, 0.05, 2000)
     code, scaled = fitted(values), fitted(values / 7)
-    assert scaled.decimals is None
+    assert scaled.grid.decimals is None
     asked = np.arange(-30, 2 * values.max())
     assert at(scaled, asked / 7).log_factors - at(code, asked).log_factors == pytest.approx(np.log(7), abs=1e-6)
 
@@ -160,22 +159,22 @@ def test_what_a_column_cannot_hold_has_no_mass():
     own = at(some, [2.0, np.nan])
     assert own.log_factors.tolist() == [0, 0] and own.tokens[1] == some.n_values
     assert at(fitted(RNG.choice([1.0, 2.0, 3.0], 200)), [np.nan]).log_factors == -np.inf
-    labels = ColumnEncoder.fit("x", numbers(RNG.choice([1.0, 2.0, 5.0], 200)), is_category=True)
+    labels = fit_encoder("x", numbers(RNG.choice([1.0, 2.0, 5.0], 200)), is_category=True)
     assert at(labels, [2.0, 3.0]).log_factors.tolist() == [0, -np.inf]
 
 
 def test_the_rarest_category_stands_for_new_ones_too():
     words = Column(np.array([0, 1, 2]), np.zeros(3, bool), ("b", "a", "new"))
-    code = ColumnEncoder.fit("x", Column(np.array([0, 1, 1]), np.zeros(3, bool), ("a", "b")))
-    own = measured(code, words, np.full(3, 0.5))
+    code = fit_encoder("x", Column(np.array([0, 1, 1]), np.zeros(3, bool), ("a", "b")))
+    own = code.volume(words, np.full(3, 0.5))
     assert own.tokens.tolist() == [1, 0, 0] and np.exp(own.log_factors) == pytest.approx([1, 0.5, 0.5])
 
 
 def test_a_saved_code_has_the_same_densities_and_damaged_counts_are_refused():
     code = fitted(RNG.negative_binomial(2, 0.05, 2000))
-    again = ColumnEncoder.from_json(code.to_json(), code.arrays)
+    again = encoder_from_json(code.to_json(), code.arrays)
     asked = np.arange(-50.0, 300.0)
     assert np.array_equal(at(again, asked).log_factors, at(code, asked).log_factors)
     for counts in (code.counts[1:], 0 * code.counts, code.counts * np.nan):
         with pytest.raises(ValueError, match="counts of 'x' do not fit its values"):
-            ColumnEncoder.from_json(code.to_json(), [*code.arrays[:-1], counts])
+            encoder_from_json(code.to_json(), [counts, *code.arrays[1:]])

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pointillist.columns.domain import ColumnDomain
-from pointillist.columns.noisy_counts import MOST_INTERVALS, column_of, counts_of, edges_of, intervals_of
+from pointillist.privacy.noisy_counts import MOST_INTERVALS, column_of, counts_of, edges_of, intervals_of
 from pointillist.tables.table import cells_of
 
 RNG = np.random.default_rng(0)

@@ -10,7 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from pointillist.columns.domain import ColumnDomain
-from pointillist.columns.encoder import NEIGHBOURS, TIMES, ColumnEncoder
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.kinds import NEIGHBOURS, TIMES
+from pointillist.columns.number import NumberEncoder
 from pointillist.tables.table import Column
 
 if TYPE_CHECKING:
@@ -57,9 +59,10 @@ def counts_of(domain: ColumnDomain, cells: Column, kind: "pa.DataType") -> list[
     code = domain.code(kind)
     if code.scores is None:
         return [_counted(code.encode(cells)[0], code.size)]
+    assert isinstance(code, NumberEncoder)
     low, high = code.ends
     values = cells.values[~cells.is_missing]
-    bins = edges_of(low, high, is_whole=code.decimals == 0)
+    bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
     by_bin = np.append(_counted(_places(values, low, high, bins), len(bins) - 1), cells.is_missing.sum())
     if _is_counted_by_value(code):
         return [by_bin, _counted(np.round(values - low), int(high - low) + 1)]
@@ -78,6 +81,7 @@ def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray
     code = domain.code(kind)
     if code.scores is None:
         return PrivateColumn(code, _shares(counts[0]))
+    assert isinstance(code, NumberEncoder)
     (low, high), (by_bin, by_value) = code.ends, counts
     is_whole = _is_counted_by_value(code)
     known = np.arange(low, high + 1) if is_whole else np.array([low, high])
@@ -87,12 +91,12 @@ def column_of(domain: ColumnDomain, kind: "pa.DataType", counts: list[np.ndarray
         for place in np.flatnonzero(is_spike):
             near = np.delete(padded[place : place + 2 * NEIGHBOURS + 1], NEIGHBOURS)
             is_spike[place] = by_value[place] >= TIMES * np.nanmedian(near)
-    bins = edges_of(low, high, is_whole=code.decimals == 0)
+    bins = edges_of(low, high, is_whole=code.grid.decimals == 0)
     n_bins, atoms = len(bins) - 1, known[is_spike]
     rest = by_bin[:n_bins].copy()
     np.subtract.at(rest, _places(atoms, low, high, bins), by_value[is_spike])
     n_intervals = int(np.clip(rest.sum() / (INTERVAL_NOISES * max(noise, 1e-9)), 2, MOST_INTERVALS))
-    edges, within = intervals_of(rest, bins, noise, n_intervals, (high - low) if code.decimals == 0 else 0.0)
+    edges, within = intervals_of(rest, bins, noise, n_intervals, (high - low) if code.grid.decimals == 0 else 0.0)
     own = domain.code(kind, atoms, edges)
     missing = by_bin[n_bins:][: int(domain.has_missing)]
     counted = [by_value[is_spike], max(rest.sum(), 1.0) * within, missing]
@@ -153,9 +157,9 @@ def _places(values: np.ndarray, low: float, high: float, bins: np.ndarray) -> np
     return np.clip(np.searchsorted(bins, (values - low) / (high - low), side="right") - 1, 0, len(bins) - 2)
 
 
-def _is_counted_by_value(code: ColumnEncoder) -> bool:
+def _is_counted_by_value(code: NumberEncoder) -> bool:
     low, high = code.ends
-    return code.decimals == 0 and not code.step and high - low < MOST_VALUES
+    return code.grid.decimals == 0 and not code.grid.step and high - low < MOST_VALUES
 
 
 def _counted(places: np.ndarray, n: int) -> Float[np.ndarray, " bins"]:

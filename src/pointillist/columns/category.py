@@ -1,0 +1,177 @@
+"""Columns of categories: text, booleans and the like, with a token for each category."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.columns.encoder import (
+    EVERY_NUMBER,
+    MOST_CHOICES,
+    Allowed,
+    ColumnEncoder,
+    Pieces,
+    Volume,
+    unknown_value,
+)
+from pointillist.tables.conditions import Between, OneOf
+from pointillist.tables.number_table import listed
+from pointillist.tables.table import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryEncoder(ColumnEncoder):
+    """A column of categories.
+
+    Attributes:
+        categories: The categories, in the order of their tokens. A `Column` holds their positions.
+    """
+
+    categories: tuple[Any, ...] = field()  # type: ignore[misc]
+
+    kind: ClassVar[str] = "category"
+
+    @classmethod
+    def fit(cls, name: Any, cells: Column, *, has_missing: bool) -> "CategoryEncoder":
+        """Learns the categories of a column.
+
+        Args:
+            name: Name of the column.
+            cells: Its cells.
+            has_missing: Whether the token has a value for missing cells.
+        """
+        assert cells.categories is not None
+        used, counts = np.unique(cells.values[~cells.is_missing].astype(np.int64), return_counts=True)
+        return cls(name, has_missing, counts.astype(float), tuple(cells.categories[i] for i in used))
+
+    @property
+    def n_values(self) -> int:
+        """Number of categories."""
+        return len(self.categories)
+
+    @property
+    def ranks(self) -> tuple[float, ...]:
+        """-1 for every value of the token, since categories have no order."""
+        return (-1.0,) * self.size
+
+    def _tokens(self, cells: Column, otherwise: float) -> Float[np.ndarray, " n"]:
+        """Tokens of the cells that are not missing."""
+        known = {category: float(i) for i, category in enumerate(self.categories)}
+        of_category = np.array([known.get(category, otherwise) for category in cells.categories or ()] or [otherwise])
+        return of_category[cells.values[~cells.is_missing].astype(np.int64)]
+
+    def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
+        tokens = self._tokens(cells, -1.0)
+        if (tokens < 0).any():
+            assert cells.categories is not None
+            unknown = cells.categories[int(cells.values[~cells.is_missing][tokens < 0].min())]
+            raise unknown_value(self.name, repr(unknown), [*map(repr, self.categories)])
+        return tokens, np.zeros(len(tokens))
+
+    def decode(
+        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
+    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
+        """Decodes tokens to positions of categories, and says which are missing."""
+        values = tokens.astype(np.int64)
+        is_missing = values >= self.n_values
+        return np.where(is_missing, 0, values), is_missing
+
+    @property
+    def values(self) -> np.ndarray:
+        """The categories."""
+        return np.array(self.categories)
+
+    def typed(self, values: np.ndarray, of_type: "pa.DataType | None", *, is_rounded: bool) -> np.ndarray:
+        """The categories at some positions."""
+        kinds = {type(category) for category in self.categories}
+        return np.array(self.categories, object if kinds == {str} else None)[values.astype(np.int64)]
+
+    def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
+        """Replaces unknown categories by the first one."""
+        assert cells.categories is not None
+        known = np.array([category in self.categories for category in cells.categories] or [True])
+        is_unknown = ~cells.is_missing & ~known[np.where(cells.is_missing, 0, cells.values).astype(np.int64)]
+        values = np.where(is_unknown, len(cells.categories), cells.values)
+        return Column(values, cells.is_missing, (*cells.categories, self.categories[0])), is_unknown
+
+    def value_cells(self) -> Column:
+        """The cells of all categories."""
+        return Column(np.arange(self.n_values), np.zeros(self.n_values, bool), self.categories)
+
+    def is_allowed(self, allowed: Allowed, values: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+        """Which positions of categories a condition allows."""
+        return np.isin(values, allowed.slots)
+
+    def check_known(self, cells: Column) -> None:
+        """Raises a ValueError if cells hold categories that no training row had."""
+        self._encoded(cells, np.empty(0))
+
+    def check_range(self, cells: Column, of_type: "pa.DataType | None") -> None:
+        """Accepts all cells: categories have no range."""
+
+    def text_of(self, value: float, of_type: "pa.DataType | None") -> str:
+        """The category at a position."""
+        return str(self.categories[int(value)])
+
+    def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
+        return _pieces(np.unique(self.encode(cells)[0].astype(int)))
+
+    def _between(self, condition: Between, of_type: "pa.DataType | None", order: Sequence[Any] | None) -> Pieces:
+        if order is None:
+            raise ValueError(
+                f"column {self.name!r} holds categories, which have no order: take one_of in place of {condition}"
+            )
+        known = f"its categories in order are {listed([str(each) for each in order])}"
+        for end in (condition.low, condition.high):
+            if end is not None and end not in order:
+                raise ValueError(f"column {self.name!r} has no {end!r}: {known}")
+        low = 0 if condition.low is None else order.index(condition.low)
+        high = len(order) if condition.high is None else order.index(condition.high)
+        if low > high:
+            raise ValueError(f"column {self.name!r}: {condition} is empty: {known}")
+        return _pieces(np.array([i for i, each in enumerate(self.categories) if low <= order.index(each) <= high], int))
+
+    def _volume(self, cells: Column, positions: Float[np.ndarray, " n"]) -> Volume:
+        """A known category has its mass; a new one has, by the rule of succession, a part of the rarest one's."""
+        tokens = self._tokens(cells, -1.0)
+        is_known = tokens >= 0
+        factors = np.where(is_known, 0.0, -np.inf)
+        if len(self.counts):
+            # As for numbers, a category of c rows keeps c / (c + 1).
+            rarest = self.counts.argmin()
+            factors[tokens == rarest] = -np.log1p(1 / self.counts[rarest])
+            tokens[~is_known], factors[~is_known] = rarest, -np.log1p(self.counts[rarest])
+        return Volume(np.maximum(tokens, 0.0), np.zeros(len(tokens)), factors)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the arrays, as JSON values."""
+        return super().to_json() | {"categories": self.categories}
+
+    @classmethod
+    def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "CategoryEncoder":
+        categories = content["categories"]
+        kinds = {type(category) for category in categories}
+        if len(kinds) > 1 or not kinds <= {str, int, bool, float} or len(set(categories)) < len(categories):
+            raise ValueError(f"categories of {name!r} are not of one kind, or not distinct")
+        (counts,) = arrays
+        return cls(name, bool(content["has_missing"]), counts, tuple(categories))
+
+    def describe(self) -> dict[str, Any]:
+        """The categories."""
+        return {
+            "n_values": self.n_values,
+            "has_missing": self.has_missing,
+            "categories": self.categories,
+            "can_be_given": self.size <= MOST_CHOICES,
+        }
+
+
+def _pieces(slots: np.ndarray) -> Pieces:
+    """Categories at some positions, with the lowest and the highest of them."""
+    ends = (float(slots.min()), float(slots.max())) if len(slots) else EVERY_NUMBER
+    return Pieces(slots, np.empty((0, 2)), ends)

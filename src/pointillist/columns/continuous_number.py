@@ -1,0 +1,275 @@
+"""Columns of many numbers or dates, as normal scores: the standard normal quantiles of the fraction of rows below them.
+
+A score stands beside the token that says that there is a number, or its range is split into intervals that have tokens
+and the score is the position in one. A value that many more rows share than values near it has a token too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.columns.encoder import Allowed, Pieces, Span, Volume
+from pointillist.columns.grids import Grid
+from pointillist.columns.number import NumberEncoder, check_increasing
+from pointillist.columns.scores import NormalScores, nearest_index
+from pointillist.tables.conditions import OneOf
+from pointillist.tables.table import Column
+
+_LOG_ROOT = 0.5 * np.log(2 * np.pi)
+
+_LARGEST_FRACTION = 1 - 1e-7
+"""Largest fraction of rows below that has a score of a size that networks see."""
+
+_SMALLEST = np.finfo(np.float64).tiny
+
+_OUTERMOST = 10
+"""Number of knots next to an end that decide how scores go on beyond it."""
+
+_WIDE = 0.05
+"""Width of a cell of the grid, in normal scores, above which the density is averaged over the cell."""
+
+_NARROW = 1e-6
+"""Width of a cell, in normal scores, below which the slope of the score is more exact than its difference."""
+
+
+@dataclass(frozen=True, eq=False)
+class ContinuousEncoder(NumberEncoder):
+    """A column of numbers as normal scores.
+
+    Attributes:
+        scores: The normal scores of all values but the atoms.
+    """
+
+    scores: NormalScores = field()  # type: ignore[misc]
+
+    kind: ClassVar[str] = "continuous"
+
+    @property
+    def n_intervals(self) -> int:  # type: ignore[override]
+        """Number of the token's values that say that there is a number: one for each interval of numbers."""
+        return len(self.scores.edges) - 1
+
+    @property
+    def n_values(self) -> int:
+        """Number of atoms and intervals."""
+        return len(self.atoms) + self.n_intervals
+
+    @property
+    def n_counted(self) -> int:
+        """Number of distinct values of a column of discrete scores; 0 for others, of which no value is counted."""
+        return len(self.atoms) + len(self.scores.points) if self.scores.is_discrete else -1
+
+    @property
+    def seen(self) -> Float[np.ndarray, " m"]:
+        """The values, or the knots of their distribution, of the training rows; increasing."""
+        return np.sort(np.concatenate([self.atoms, self.scores.points]))
+
+    @property
+    def ranks(self) -> tuple[float, ...]:
+        """Rank in (0, 1) of every atom and every interval; -1 for a missing cell, and for numbers without intervals."""
+        middle = self.atoms
+        if self.has_intervals:
+            halves = self.scores.joined(np.arange(self.n_intervals), np.full(self.n_intervals, 0.5))
+            middle = np.concatenate([self.atoms, self.scores.decode(halves)])
+        ranks = (np.argsort(np.argsort(middle, kind="stable")) + 0.5) / max(1, len(middle))
+        return (*ranks.tolist(), *[-1.0] * (self.size - len(middle)))
+
+    def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
+        present = ~cells.is_missing
+        values, at = cells.values[present], positions[present]
+        tokens, scores = np.full(len(values), float(len(self.atoms))), np.zeros(len(values))
+        is_atom = np.zeros(len(values), bool)
+        if len(self.atoms):
+            nearest = nearest_index(self.atoms, values)
+            is_atom = self.atoms[nearest] == values
+            tokens[is_atom] = nearest[is_atom]
+        scores[~is_atom] = self.scores.encode(values[~is_atom], self.unit, at[~is_atom])
+        if self.has_intervals:
+            tokens[~is_atom] += sum(self.scores.split(scores[~is_atom]))
+        return tokens, scores
+
+    def decode(
+        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
+    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
+        """Decodes tokens and scores to numbers, and says which are missing."""
+        index = tokens.astype(np.int64)
+        is_missing = index >= self.n_values
+        values = np.full(len(tokens), np.nan)
+        is_atom = index < len(self.atoms)
+        values[is_atom] = self.atoms[index[is_atom]]
+        is_number = ~is_atom & ~is_missing
+        if is_number.any():
+            of_numbers = scores[is_number]
+            if self.has_intervals:
+                of_numbers = self.scores.joined(index[is_number] - len(self.atoms), tokens[is_number] % 1.0)
+            found = self.scores.decode(of_numbers)
+            values[is_number] = found if self.scores.is_discrete else self.rounded(found)
+        return values, is_missing
+
+    def _one_of(self, cells: Column, condition: OneOf) -> Pieces:
+        found = super()._one_of(cells, condition)
+        if not self.scores.is_discrete and not self.unit and len(found.ranges):
+            raise ValueError(
+                f"column {self.name!r} holds continuous numbers, of which {condition} has mass 0: take between"
+            )
+        return found
+
+    def _of_ends(self, low: float, high: float) -> Pieces:
+        found = super()._of_ends(low, high)
+        span = self.scores.span(*found.ends, self.unit)
+        if span is None:
+            return found
+        slots = np.append(found.slots, np.arange(len(self.atoms), self.n_values))
+        return Pieces(slots, np.array([span]), found.ends)
+
+    def _in_pieces(self, found: Pieces, text: str, ends: Span) -> Allowed:
+        if not self.has_intervals:
+            return super()._in_pieces(found, text, ends)
+        from scipy.special import ndtr
+
+        first, slots = len(self.atoms), found.slots
+        is_interval = (slots >= first) & (slots < self.n_values)
+        pieces = [(slot, 0.0, 1.0) for slot in slots[~is_interval]]
+        edges = self.scores.edges
+        for low, high in ndtr(found.ranges):
+            for i in range(self.n_intervals):
+                begin, end = np.clip((np.array([low, high]) - edges[i]) / (edges[i + 1] - edges[i]), 0, 1)
+                if end > begin:
+                    pieces.append((first + i, begin, end))
+        if not pieces:
+            raise ValueError(f"column {self.name!r}: no training row is {text}")
+        parts = np.array(pieces)
+        return Allowed(self.name, text, parts[:, 0].astype(int), parts[:, 1], parts[:, 2], np.empty((0, 2)), ends)
+
+    @property
+    def has_wide_cells(self) -> bool:
+        """Whether a cell of the grid covers a range of scores so wide that a density is averaged over it."""
+        if self.has_intervals:
+            return False
+        if self.scores.is_discrete:
+            return True
+        values = self.rounded(np.interp(np.linspace(-2, 2, 9), self.scores.levels, self.scores.points))
+        low, high = (self._on_line(end)[0] for end in self.grid.cell(values))
+        return bool((high - low).max() > _WIDE)
+
+    def _number_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
+        if not self.scores.is_discrete:
+            return self._continuous_volume(values, positions)
+        from scipy.special import ndtri
+
+        nearest, factors = self._smoothed(values)
+        value = self.seen[nearest]
+        is_atom = np.isin(value, self.atoms)
+        tokens, z = np.zeros(len(values)), np.zeros(len(values))
+        tokens[is_atom] = np.searchsorted(self.atoms, value[is_atom])
+        if not is_atom.all():
+            point = np.searchsorted(self.scores.points, value[~is_atom])
+            low, high = self.scores.levels[point], self.scores.levels[point + 1]
+            fraction = low + positions[~is_atom] * (high - low)
+            score = ndtri(np.clip(fraction, 1 - _LARGEST_FRACTION, _LARGEST_FRACTION))
+            tokens[~is_atom], z[~is_atom], of_score = self._of_scores(score, np.log(high - low))
+            factors[~is_atom] += of_score
+        return Volume(tokens, z, factors)
+
+    def _continuous_volume(self, values: np.ndarray, positions: np.ndarray) -> Volume:
+        """The volume of numbers of a column with or without point masses, whose other values have a density."""
+        values = self.rounded(values)
+        z, log_slope = self._on_line(values)
+        log_fraction = log_slope - z**2 / 2 - _LOG_ROOT
+        if self.unit:
+            low, high = (self._on_line(end)[0] for end in self.grid.cell(values))
+            is_wide = high - low > _NARROW
+            log_fraction += np.log(self.unit)
+            log_fraction[is_wide], z[is_wide] = _of_range(low[is_wide], high[is_wide], positions[is_wide])
+        tokens, z, factors = self._of_scores(z, log_fraction)
+        is_atom = np.isin(values, self.atoms)
+        tokens[is_atom], z[is_atom], factors[is_atom] = np.searchsorted(self.atoms, values[is_atom]), 0.0, 0.0
+        return Volume(tokens, z, factors - self._log_width(self.unit or 1.0))
+
+    def _of_scores(self, z: np.ndarray, log_fraction: np.ndarray) -> Volume:
+        """The volume of cells from a score in each and the log of each cell's probability."""
+        from scipy.special import ndtr
+
+        tokens = np.full(len(z), float(len(self.atoms)))
+        if not self.has_intervals:
+            # The density of the score, not of its fraction of rows below.
+            return Volume(tokens, z, log_fraction + z**2 / 2 + _LOG_ROOT)
+        interval = np.searchsorted(self.scores.edges[1:-1], ndtr(z), side="right")
+        log_width = np.log(np.diff(self.scores.edges)[interval])
+        return Volume(tokens + interval, np.zeros(len(z)), log_fraction - log_width)
+
+    def _on_line(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Computes scores of the numbers of a continuous column, and the logarithm of their slope.
+
+        Between knots, scores are linear. Beyond the ends, the density of the column falls with the square of the
+        distance, from its value at the end, so that even a distant value has a moderate score.
+        """
+        from scipy.special import log_ndtr, ndtri_exp
+
+        points, levels = self.scores.points, self.scores.levels
+        if len(points) < 2:
+            return values - points[0], np.zeros(len(values))
+        segment = np.clip(np.searchsorted(points, values, side="right") - 1, 0, len(points) - 2)
+        slope = (np.diff(levels) / np.diff(points))[segment]
+        z, log_slope = levels[segment] + (values - points[segment]) * slope, np.log(np.maximum(slope, _SMALLEST))
+        for sign, is_beyond in ((1, values < points[0]), (-1, values > points[-1])):
+            outer, end = sign * points[::sign], sign * levels[::sign]
+            away = outer[0] - sign * values[is_beyond]
+            log_fraction = log_ndtr(end[0])
+            span = np.exp(log_fraction + end[0] ** 2 / 2 + _LOG_ROOT) / max(_flattest(outer, end), _SMALLEST)
+            z_beyond = ndtri_exp(log_fraction - np.log1p(away / span))
+            z[is_beyond] = sign * z_beyond
+            log_slope[is_beyond] = log_fraction - np.log(span) - 2 * np.log1p(away / span) + z_beyond**2 / 2 + _LOG_ROOT
+        return z, log_slope
+
+    @property
+    def arrays(self) -> tuple[Float[np.ndarray, " m"], ...]:
+        """The counts, the values that have a token, and the normal scores."""
+        return *super().arrays, self.scores.points, self.scores.levels, self.scores.edges
+
+    @classmethod
+    def placeholders(cls, content: dict[str, Any]) -> list[Float[np.ndarray, " m"]]:
+        """Arrays with the lengths that a file claims, and possible values."""
+        *others, edges = super().placeholders(content)
+        return [*others, np.linspace(0, 1, len(edges))]
+
+    @classmethod
+    def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "ContinuousEncoder":
+        counts, atoms, points, levels, edges = arrays
+        check_increasing(name, atoms)
+        scores = NormalScores(points, levels, edges)
+        scores.check()
+        grid = Grid.from_json(name, content["grid"])
+        return cls(name, bool(content["has_missing"]), counts, atoms, grid, scores)
+
+    def describe(self) -> dict[str, Any]:
+        """The single values, the range, the grid and the scores."""
+        scores = {
+            "points": self.scores.points,
+            "levels": self.scores.levels,
+            "edges": self.scores.edges,
+            "is_discrete": self.scores.is_discrete,
+            "has_intervals": self.has_intervals,
+        }
+        return super().describe() | {"scores": scores}
+
+
+def _of_range(low: np.ndarray, high: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the log-probability of N(0, 1) between two scores, and its quantile at a fraction in (0, 1)."""
+    from scipy.special import log_ndtr, ndtri_exp
+
+    # Mirrored to the lower half, where probabilities are not rounded to 1.
+    sign = np.where(low + high > 0, -1.0, 1.0)
+    first, last = (log_ndtr(np.where(sign > 0, *ends)) for ends in ((low, -high), (high, -low)))
+    log_fraction = last + np.log(-np.expm1(first - last))
+    inside = np.where(sign > 0, positions, 1 - positions)
+    return log_fraction, sign * ndtri_exp(np.logaddexp(first, np.log(inside) + log_fraction))
+
+
+def _flattest(points: np.ndarray, levels: np.ndarray) -> float:
+    """The smallest slope of the lines from the first knot to the next ones: one may be close to it by chance."""
+    some = slice(1, _OUTERMOST + 1)
+    return float(np.min((levels[some] - levels[0]) / (points[some] - points[0])))

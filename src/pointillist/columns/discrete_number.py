@@ -1,0 +1,69 @@
+"""Columns of few distinct numbers or dates, with a token for each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pointillist.columns.grids import Grid
+from pointillist.columns.number import NumberEncoder, check_increasing
+from pointillist.columns.scores import nearest_index
+from pointillist.tables.table import Column
+
+
+@dataclass(frozen=True, eq=False)
+class DiscreteEncoder(NumberEncoder):
+    """A column in which every number has a token.
+
+    Attributes:
+        is_nominal: Whether the numbers stand for categories, as those of columns listed as categorical do.
+    """
+
+    is_nominal: bool = False  # type: ignore[misc]
+
+    kind: ClassVar[str] = "discrete"
+
+    @property
+    def n_values(self) -> int:
+        """Number of distinct numbers."""
+        return len(self.atoms)
+
+    def without_unknown(self, cells: Column) -> tuple[Column, Bool[np.ndarray, " n"]]:
+        """Replaces numbers that stand for unknown categories by the first one."""
+        if not self.is_nominal:
+            return super().without_unknown(cells)
+        is_unknown = ~cells.is_missing & ~np.isin(cells.values, self.atoms)
+        return replace(cells, values=np.where(is_unknown, self.atoms[0], cells.values)), is_unknown
+
+    @property
+    def ranks(self) -> tuple[float, ...]:
+        """Rank in (0, 1) of every number; -1 for a missing cell."""
+        ranks = (np.arange(len(self.atoms)) + 0.5) / max(1, len(self.atoms))
+        return (*ranks.tolist(), *[-1.0] * self.has_missing)
+
+    def _encoded(self, cells: Column, positions: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
+        if self.is_nominal:
+            self.check_known(cells)
+        values = cells.values[~cells.is_missing]
+        return nearest_index(self.atoms, values).astype(float), np.zeros(len(values))
+
+    def decode(
+        self, tokens: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
+    ) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
+        """Decodes tokens to numbers, and says which are missing."""
+        index = tokens.astype(np.int64)
+        is_missing = index >= self.n_values
+        return np.where(is_missing, np.nan, self.atoms[np.where(is_missing, 0, index)]), is_missing
+
+    @classmethod
+    def _from_json(cls, name: Any, content: dict[str, Any], arrays: Sequence[np.ndarray]) -> "DiscreteEncoder":
+        counts, atoms = arrays
+        check_increasing(name, atoms)
+        grid = Grid.from_json(name, content["grid"])
+        return cls(name, bool(content["has_missing"]), counts, atoms, grid, content["is_nominal"] is True)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the arrays, as JSON values."""
+        return super().to_json() | {"is_nominal": self.is_nominal}

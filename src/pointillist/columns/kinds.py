@@ -1,0 +1,130 @@
+"""The kinds of columns: which encoder a column gets, and which one a model file names."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from pointillist.columns.category import CategoryEncoder
+from pointillist.columns.continuous_number import ContinuousEncoder
+from pointillist.columns.discrete_number import DiscreteEncoder
+from pointillist.columns.encoder import ColumnEncoder
+from pointillist.columns.grids import BY_CHANCE, Grid, decimals_of
+from pointillist.columns.repeats import MAX_ATOMS, are_few, are_spikes
+from pointillist.columns.scores import NormalScores
+from pointillist.tables.calendar_dates import are_dates, date_of_days, day_numbers, month_ends
+from pointillist.tables.table import Column
+
+KINDS: dict[str, type[ColumnEncoder]] = {
+    each.kind: each for each in (CategoryEncoder, DiscreteEncoder, ContinuousEncoder)
+}
+"""Encoders by the name of their kind."""
+
+FEW_TOKENS, FEW_WITH_MISSING = 32, 12
+"""Most values of a column of numbers that has a token for each although the other columns explain it; and of one in a
+table with missing cells."""
+
+EXPLAINED = 0.6
+"""Fraction of a column's variance that a regression on the other columns explains if they explain it."""
+
+UNEXPLAINED, MAX_INTERVALS = 0.3, 64
+"""Fraction of a column's variance below which its numbers are drawn by intervals, and their largest number."""
+
+NEIGHBOURS, TIMES = 8, 4
+"""Threshold for a point mass: its count over the median count of so many neighbouring values on either side."""
+
+
+def fit_encoder(
+    name: Any, cells: Column, *, is_category: bool = False, explained: float = 1.0, is_unknown: bool = False
+) -> ColumnEncoder:
+    """Chooses and learns the encoder of a column.
+
+    A category is a token; so is a number in a column that has few distinct values, and a value that many more rows
+    share than others near it. Of numbers that the other columns explain, few are fewer, since they are learned better
+    together. Any other number of theirs has the token that says there is one, and stands beside it as its normal score.
+    Numbers that the other columns do not explain have a token by the interval that they lie in, and any position in it.
+
+    Args:
+        name: Name of the column.
+        cells: Its cells.
+        is_category: Whether each number is a category.
+        explained: Fraction of its variance that the other columns explain.
+        is_unknown: Whether the table has missing cells that are unknown, and no value of a token.
+    """
+    has_missing = bool(cells.is_missing.any()) and not is_unknown
+    if cells.categories is not None:
+        return CategoryEncoder.fit(name, cells, has_missing=has_missing)
+    present = cells.values[~cells.is_missing]
+    values, counts = np.unique(present, return_counts=True)
+    grid = Grid(decimals_of(values))
+    if cells.is_date:
+        # Whole days stay whole: generated dates have no times of day if none of the table's has.
+        grid = replace(grid, step=int(np.gcd.reduce((values - values[0]).astype(np.int64))), first=int(values[0]))
+    most = FEW_WITH_MISSING if is_unknown else FEW_TOKENS if explained >= EXPLAINED else MAX_ATOMS
+    if is_category or len(values) == 1 or (len(values) <= most and are_few(values, len(present))):
+        known = np.empty(0) if is_category else counts.astype(float)
+        return DiscreteEncoder(name, has_missing, known, values, grid)
+    grid = replace(grid, is_calendar=not cells.is_date and are_dates(values))
+    atoms = values[_stand_out(counts, len(present))]
+    others = present[~np.isin(present, atoms)]
+    if not len(others):
+        return DiscreteEncoder(name, has_missing, counts.astype(float), atoms, grid)
+    fit = _scores_of_dates if grid.is_calendar else NormalScores.fit
+    scores = fit(others, grid.unit, MAX_INTERVALS if explained < UNEXPLAINED else 1)
+    known = counts.astype(float) if scores.is_discrete else np.empty(0)
+    return ContinuousEncoder(name, has_missing, known, atoms, grid, scores)
+
+
+def encoder_from_json(content: dict[str, Any], arrays: Sequence[np.ndarray]) -> ColumnEncoder:
+    """Rebuilds an encoder of any kind.
+
+    Raises:
+        ValueError: If there is no such encoder.
+    """
+    return kind_of_content(content).from_json(content, arrays)
+
+
+def kind_of_content(content: dict[str, Any]) -> type[ColumnEncoder]:
+    """Returns the class of the encoder that a file describes.
+
+    Raises:
+        ValueError: If there is no such kind.
+    """
+    kind = content["kind"]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"there is no kind of column {kind!r:.40}")
+    return KINDS[kind]
+
+
+def _scores_of_dates(values: np.ndarray, unit: float, most_intervals: int) -> NormalScores:
+    """Scores of integers that are dates, linear in days: no row lies between the end of a month and the next one."""
+    scores = NormalScores.fit(day_numbers(values), unit, most_intervals)
+    if scores.is_discrete:
+        return replace(scores, points=date_of_days(scores.points))
+    ends = month_ends(scores.points[0], scores.points[-1])
+    days = np.union1d(scores.points, ends)
+    points = np.concatenate([date_of_days(days), date_of_days(ends - 1) + 1])
+    levels = np.interp(np.concatenate([days, ends]), scores.points, scores.levels)
+    order = np.argsort(points)
+    return replace(scores, points=points[order], levels=levels[order])
+
+
+def _stand_out(counts: np.ndarray, n: int) -> Bool[np.ndarray, " values"]:
+    """Which values of a column of n cells have many more rows than values near them.
+
+    And more than by chance: were the counts Poisson numbers with the mean of those near, the probability of so large a
+    count among all of them would be below `BY_CHANCE`. In a few hundred rows of rounded numbers, one value or other has
+    four times the rows of its neighbours.
+    """
+    from scipy.special import pdtrc
+
+    padded = np.pad(counts.astype(float), NEIGHBOURS, constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
+    found = are_spikes(counts, n)
+    for i in np.flatnonzero(found):
+        near = np.nanmedian(np.delete(windows[i], NEIGHBOURS))
+        by_chance = len(counts) * pdtrc(counts[i] - 1, near)
+        found[i] = counts[i] >= TIMES * near and by_chance < BY_CHANCE
+    return found
