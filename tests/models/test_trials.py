@@ -59,7 +59,7 @@ def test_the_epochs_are_those_of_the_lowest_loss(monkeypatch: pytest.MonkeyPatch
     per_check = -(-150 // (60 // chosen.method.batch_size))
     best = per_check * (int(result.validation_history.argmin()) + 1)
     assert result.best_epochs == best and chosen.epochs == max(best, plan.most_default_epochs)
-    assert not len(chosen.held_out) and chosen.stopping is None
+    assert not len(chosen.held_out) and not chosen.training.early_stopping
 
 
 def test_what_is_asked_for_is_not_chosen() -> None:

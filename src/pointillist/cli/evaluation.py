@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from pointillist.cli.options import FILES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pointillist.evaluation import Calibration
+    from pointillist.evaluation import Calibration, Evaluation
     from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
     from pointillist.privacy import Audit
@@ -52,17 +52,13 @@ def evaluate(
     """Compares generated rows with real ones; real rows and independent columns are scored too, as baselines."""
     from rich.console import Console
 
-    from pointillist.atomic_files import check_place, check_regular
+    from pointillist.atomic_files import check_place
     from pointillist.cli.calibrating import calibrated
     from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
     from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
     from pointillist.evaluation.inputs import as_columns
-    from pointillist.evaluation.json_values import json_value
-    from pointillist.files.csv_format import CsvForm
-    from pointillist.files.endings import READABLE
     from pointillist.foreign_text import terminal_text
     from pointillist.metrics.mixed_tables import check_tables
-    from pointillist.models.saving import load_model
     from pointillist.tables.frames import mixed_table
     from pointillist.tables.number_table import Table
 
@@ -70,19 +66,8 @@ def evaluate(
         if figure.suffix.lower() != ".png":
             raise ValueError(f"{figure}: the name of --figure must end in .png")
         check_place(figure)
-    given = [data, *([] if holdout is None else [holdout])]
-    if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
-        raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
-    check_regular(rows)
-    model = None if rows.name.endswith(READABLE) else load_model(rows)
-    if model is not None:
-        tables = {str(path): _read_like(model, path, target, MIN_ROWS, form) for path in given}
-        real = tables[str(data)]
-        tables[str(rows)] = _drawn(model, len(real.rows) if isinstance(real, Table) else len(real), seed)
-    else:
-        forms = {data: form, rows: form if rows == data else CsvForm()} | ({} if holdout is None else {holdout: form})
-        tables = {str(path): table for path, table in _alike(forms, target, MIN_ROWS).items()}
-        real = tables[str(data)]
+    model, tables = _model_and_tables(data, rows, holdout, target, form, seed)
+    real = tables[str(data)]
     name = real.label.name if isinstance(real, Table) and real.label is not None else target
     name = None if name is None else str(name)
     columns = as_columns(tables)
@@ -103,10 +88,7 @@ def evaluate(
         if name is not None and is_of_numbers(columns[str(data)][name]):
             predicted = calibrated(model, mixed_table(real), mixed_table(others), name, seed)
     if as_json:
-        said = attacked if attacked is None or isinstance(attacked, str) else attacked.to_json()
-        found = evaluation.to_json() | ({} if said is None else {"audit": said})
-        found |= {} if predicted is None else {"calibration": json_value(predicted)}
-        print(json.dumps(found, indent=1, allow_nan=False))
+        print(json.dumps(_json(evaluation, attacked, predicted), indent=1, allow_nan=False))
     else:
         console = Console()
         if predicted is not None:
@@ -117,6 +99,43 @@ def evaluate(
         draw_evaluation(columns[str(data)], columns[str(rows)], figure)
     if check and (evaluation.is_distinguishable or evaluation.looks_copied):
         raise typer.Exit(1)
+
+
+def _model_and_tables(
+    data: Path, rows: Path, holdout: Path | None, target: str | None, form: "CsvForm", seed: int
+) -> "tuple[RowModel | None, dict[str, MixedTable | Table]]":
+    """The model, if ROWS is one, and the tables by their files' names, the rows that it draws among them."""
+    from pointillist.atomic_files import check_regular
+    from pointillist.evaluation.evaluation import MIN_ROWS
+    from pointillist.files.csv_format import CsvForm
+    from pointillist.files.endings import READABLE
+    from pointillist.models.saving import load_model
+    from pointillist.tables.number_table import Table
+
+    if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
+        raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
+    check_regular(rows)
+    others = {} if holdout is None else {holdout: form}
+    if rows.name.endswith(READABLE):
+        forms = {data: form, rows: form if rows == data else CsvForm(), **others}
+        return None, {str(path): table for path, table in _alike(forms, target, MIN_ROWS).items()}
+    model = load_model(rows)
+    tables = {str(path): _read_like(model, path, target, MIN_ROWS, form) for path in (data, *others)}
+    real = tables[str(data)]
+    return model, tables | {str(rows): _drawn(model, len(real.rows) if isinstance(real, Table) else len(real), seed)}
+
+
+def _json(
+    evaluation: "Evaluation", attacked: "Audit | str | None", predicted: "Calibration | str | None"
+) -> dict[str, Any]:
+    from pointillist.evaluation.json_values import json_value
+
+    found = evaluation.to_json()
+    if attacked is not None:
+        found["audit"] = attacked if isinstance(attacked, str) else attacked.to_json()
+    if predicted is not None:
+        found["calibration"] = json_value(predicted)
+    return found
 
 
 def _audited(

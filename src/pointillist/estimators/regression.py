@@ -62,43 +62,30 @@ FARTHEST = 10.0
 class RegressionConfig(Checked):
     """How an ensemble is trained."""
 
+    # fmt: off
     width: int = parameter(128, "Number of units of a hidden layer.", low=1)
     depth: int = parameter(2, "Number of hidden blocks.", low=1)
     n_networks: int | None = parameter(
-        None,
-        "Number of networks, which are trained side by side.",
-        low=1,
+        None, "Number of networks, which are trained side by side.", low=1,
         unset=f"{FEW_ROWS[0]}; {MANY_ROWS[0]} of more than {MANY:,} rows",
-        details="With trees, half of them may be left out.",
-    )
+        details="With trees, half of them may be left out.")
     steps: int | None = parameter(
-        None,
-        "Most training steps of each network.",
-        low=1,
-        unset=f"{FEW_ROWS[1]:,}; {MANY_ROWS[1]:,} of more than {MANY:,} rows",
-    )
+        None, "Most training steps of each network.", low=1,
+        unset=f"{FEW_ROWS[1]:,}; {MANY_ROWS[1]:,} of more than {MANY:,} rows")
     batch_size: int | None = parameter(
-        None,
-        "Number of rows in a step; all rows if there are fewer.",
-        low=1,
-        unset="an eighth of the rows, from 64 to 128",
-    )
+        None, "Number of rows in a step; all rows if there are fewer.", low=1,
+        unset="an eighth of the rows, from 64 to 128")
     learning_rate: float = parameter(3e-3, "Adam's learning rate.", above=0)
     validation_fraction: float = parameter(
-        0.1,
-        "Fraction of the rows that a network does not see: at least one row, and different rows for each network.",
-        low=0,
-        below=1,
+        0.1, "Fraction of the rows that a network does not see: at least one row, and different rows for each network.",
+        low=0, below=1,
         details="Its weights are those with the lowest loss on these rows. With 0, they are the last ones, and the "
-        "intervals of small tables are too narrow.",
-    )
+        "intervals of small tables are too narrow.")
     n_iter_no_change: int = parameter(
-        8,
-        "Number of checks without a lower loss on these rows after which training stops.",
-        low=1,
-        details="A check follows every 200 steps, or 64 epochs if they are fewer.",
-    )
+        8, "Number of checks without a lower loss on these rows after which training stops.", low=1,
+        details="A check follows every 200 steps, or 64 epochs if they are fewer.")
     random_state: Any = parameter(0, "Seed of `fit`.")
+    # fmt: on
 
 
 def networks_and_steps(config: RegressionConfig, n_rows: int) -> tuple[int, int]:

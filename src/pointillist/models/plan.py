@@ -39,21 +39,6 @@ PARTS, LEAST_ROWS = (8, 4, 2), 512
 
 
 @dataclass(frozen=True)
-class Stopping:
-    """When to stop early: after `n_iter_no_change` checks without a lower held-out loss.
-
-    Attributes:
-        validation_fraction: Share of the rows to hold out.
-        n_iter_no_change: Number of checks.
-        steps_per_check: Fewest training steps between two checks.
-    """
-
-    validation_fraction: float
-    n_iter_no_change: int
-    steps_per_check: int = STEPS_PER_CHECK
-
-
-@dataclass(frozen=True)
 class Plan:
     """Everything that decides the weights.
 
@@ -70,7 +55,7 @@ class Plan:
         seed: Seed, 0 … 2³² - 1.
         n_classes: Number of classes; 0 if the network is shown none.
         held_out: Positions of the rows that training does not see, in order.
-        stopping: When to stop early; None to train to the end.
+        steps_per_check: Fewest training steps between two checks of the held-out rows, with early stopping.
         start: Weights to continue from; None to start anew.
         has_trial: Whether a trial on some of the rows is to choose the number of epochs.
         alternative: A process that a trial may choose in place of `process`; None for none.
@@ -87,7 +72,7 @@ class Plan:
     seed: int
     n_classes: int = 0
     held_out: Int[np.ndarray, " v"] = field(default_factory=lambda: np.empty(0, np.int64))
-    stopping: Stopping | None = None
+    steps_per_check: int = STEPS_PER_CHECK
     start: Weights | None = None
     has_trial: bool = False
     alternative: Process | None = None
@@ -155,12 +140,18 @@ def training_method(asked: TrainingConfig, objective: AnyObjective, batch_size: 
 
 
 def rows_to_hold_out(
-    n: int, labels: Int[np.ndarray, " n"] | None, n_classes: int, stopping: Stopping | None, seed: int
+    n: int, labels: Int[np.ndarray, " n"] | None, n_classes: int, training: TrainingConfig, seed: int
 ) -> Int[np.ndarray, " v"]:
-    """Chooses rows that training does not see, in order; training keeps two rows, and one of every class."""
-    if stopping is None:
+    """Chooses rows that training does not see, in order; training keeps two rows, and one of every class.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    if not training.early_stopping:
         return np.empty(0, np.int64)
-    wanted = min(max(1, round(stopping.validation_fraction * n)), MAX_HELD_OUT, n - max(2, n_classes))
+    if n < max(3, n_classes + 1):
+        raise ValueError(f"early_stopping holds out rows, and X has {n}: give more, or leave it out")
+    wanted = min(max(1, round(training.validation_fraction * n)), MAX_HELD_OUT, n - max(2, n_classes))
     order = generator_of(seed, HostStream.HELD_OUT_ROWS).permutation(n)
     if labels is not None:
         kept = np.unique(labels[order], return_index=True)[1]
@@ -245,7 +236,7 @@ def fingerprint(rows: np.ndarray) -> str:
 def plan_key(plan: Plan, rows_fingerprint: str) -> str:
     """Returns a hash of everything that decides the weights that a plan ends with."""
     schedule, sigma_data = plan.process.noise
-    recipe = replace(plan.recipe(plan.shard_epochs, plan.steps), schedule=None)
+    training, recipe = plan.training, replace(plan.recipe(plan.shard_epochs, plan.steps), schedule=None)
     facts = {
         "version": [version("pointillist"), TRAINING_VERSION],
         "rows": rows_fingerprint,
@@ -256,7 +247,8 @@ def plan_key(plan: Plan, rows_fingerprint: str) -> str:
         "method": asdict(plan.method),
         "recipe": asdict(recipe),
         "sigma_data": None if sigma_data is None else fingerprint(sigma_data.reshape(-1, 1)),
-        "stopping": None if plan.stopping is None else asdict(plan.stopping),
+        "stopping": training.early_stopping
+        and [training.validation_fraction, training.n_iter_no_change, plan.steps_per_check],
         "start": None if plan.start is None else hashlib.sha256(weights.to_bytes(plan.start)).hexdigest(),
         "shards": plan.shards.limit,
     }

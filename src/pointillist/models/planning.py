@@ -28,7 +28,7 @@ from pointillist.models.container import description_of
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
-from pointillist.models.plan import Plan, Stopping, parts_of, rows_to_hold_out, sigma_data_to_learn, training_method
+from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, sigma_data_to_learn, training_method
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.relations import relations
@@ -120,10 +120,7 @@ def plan_numbers(
     if before is not None:
         # But the rows that the first one held out: it has learned the others.
         of_rows = own if isinstance(asked.random_state, int | np.integer) else before.record.seed
-    if asked.early_stopping and len(rows) < max(3, n_classes + 1):
-        raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
-    stopping = _stopping(asked)
-    held_out = rows_to_hold_out(len(rows), shown, n_classes, stopping, of_rows)
+    held_out = rows_to_hold_out(len(rows), shown, n_classes, asked, of_rows)
     if before is None:
         codec = NumberCodec(layout, TableScaling.fit(rows, asked.scaling, layout.is_whole))
         sigma_data = sigma_data_to_learn(rows, codec, held_out)
@@ -147,7 +144,6 @@ def plan_numbers(
         seed=seed,
         n_classes=n_classes,
         held_out=held_out,
-        stopping=stopping,
         start=None if before is None else before.network,
     )
     return plan, classes, parameters
@@ -195,10 +191,8 @@ def plan_tokens(
     has_gaps = _without_gaps(rows, table)
     # Before training rather than after it.
     description_of(codec.facts())
-    if asked.early_stopping and len(rows) < 3:
-        raise ValueError(f"early_stopping holds out rows, and X has {len(rows)}: give more, or leave it out")
     seed = seed_of(asked.random_state) if seed is None else seed
-    stopping = _stopping(asked)
+    held_out = rows_to_hold_out(len(rows), None, 0, asked, seed)
     is_small = len(rows) <= SMALL
     is_brief = is_small and has_gaps and len(encoding.with_number) > 0
     width = WIDTH_WITH_GAPS if is_brief else WIDTH_OF_TOKENS
@@ -234,8 +228,7 @@ def plan_tokens(
         most_default_epochs=most_epochs,
         training=replace(asked, learning_rate=asked.learning_rate or rate),
         seed=seed,
-        held_out=rows_to_hold_out(len(rows), None, 0, stopping, seed),
-        stopping=stopping,
+        held_out=held_out,
         has_trial=has_trial and asked.epochs is None and not asked.early_stopping,
         alternative=None if asked.early_stopping else _turned(process),
     )
@@ -299,10 +292,6 @@ def _kept(before: RowModel, layout: Layout, rows: np.ndarray) -> tuple[NumberCod
     """What a warm start keeps of a model: its scaling, for a range that holds more rows, and σ_d."""
     assert isinstance(before.codec, NumberCodec) and isinstance(before.process, GaussianProcess)
     return NumberCodec(layout, before.codec.scaling.widened(rows, layout.is_whole)), before.process.sigma_data
-
-
-def _stopping(asked: Configuration) -> Stopping | None:
-    return Stopping(asked.validation_fraction, asked.n_iter_no_change) if asked.early_stopping else None
 
 
 def check_label(code: ColumnEncoder) -> None:

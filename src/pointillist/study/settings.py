@@ -34,13 +34,12 @@ def _of_models(name: str, **changed: Any) -> Any:
 class Settings:
     """All settings of one model in a spec, besides its data set and seed."""
 
+    # fmt: off
     timesteps: int = _of_models("timesteps")
     schedule: str = _of_models("schedule")
     beta_range: tuple[float, float] | None = parameter(
-        (1e-4, 0.02),
-        "First and last beta of the linear schedule.",
-        details="A pair `[beta_start, beta_end]` with 0 < beta_start ≤ beta_end < 1.",
-    )
+        (1e-4, 0.02), "First and last beta of the linear schedule.",
+        details="A pair `[beta_start, beta_end]` with 0 < beta_start ≤ beta_end < 1.")
     network: str = _of_models("network")
     prediction: str = _of_models("prediction")
     weighting: str = _of_models("weighting")
@@ -49,55 +48,39 @@ class Settings:
     depth: int = _of_models("depth")
     time_embedding: int = _of_models("time_embedding")
     epochs: int = _of_models(
-        "epochs",
-        help="Number of passes over the rows.",
-        details="A pass leaves out the rows that do not fill a batch.",
-        high=1_000_000,
-    )
+        "epochs", help="Number of passes over the rows.", high=1_000_000,
+        details="A pass leaves out the rows that do not fill a batch.")
     batch_size: int = _of_models("batch_size", help="Number of rows in a step.")
     learning_rate: float = _of_models("learning_rate")
-    warmup: int = _of_models("warmup", details="", high=1_000_000)
+    warmup: int = _of_models("warmup", high=1_000_000, details="")
     decay: bool = _of_models("decay")
     averaging: float = _of_models("averaging")
     sampler: str = parameter("ancestral", "Sampler.", choices=_OF_MODELS["sampler"].choices)
     steps: int = parameter(
-        0,
-        "Number of sampling steps.",
-        details='0 is all T for "ancestral" and "ddim", and 20 evaluations for the others.',
-        low=0,
-        high=100_000,
-    )
+        0, "Number of sampling steps.", low=0, high=100_000,
+        details='0 is all T for "ancestral" and "ddim", and 20 evaluations for the others.')
     variance: str = _of_models("variance")
     n_samples: int = parameter(
-        5000, "Number of rows drawn from each model, over all classes in equal parts.", low=10, high=10_000_000
-    )
+        5000, "Number of rows drawn from each model, over all classes in equal parts.", low=10, high=10_000_000)
     emd_rows: int = parameter(250, "Number of rows on each side of the EMD.", low=2, high=5000)
     method: str = parameter(
-        "plain",
-        "How rows are made.",
+        "plain", "How rows are made.", choices=("plain", "guidance", *STEERED),
         details='"plain" is by a model without classes; "guidance", the default with `guidance` or `classifier`, by a '
         'conditional one; "svdd_pm" and "feynman_kac" by a model without classes, steered to a class by a '
-        f'classifier\'s probability; "{CHAINED}" is a published variant of "svdd_pm".',
-        choices=("plain", "guidance", *STEERED),
-    )
+        f'classifier\'s probability; "{CHAINED}" is a published variant of "svdd_pm".')
     class_embedding: int = _of_models("class_embedding")
     p_uncond: float = _of_models("p_uncond", details="")
     guidance: float = _of_models("guidance", high=100)
     candidates: int = _of_models("candidates", high=500)
     reward_temperature: float = _of_models("reward_temperature", high=1_000_000)
     classifier: str = parameter(
-        "",
-        "Classifier that is measured on `n_held_out` fresh rows, in place of rows.",
-        details='"knn_100" (of the generated rows), "mlp_100_50", "elbo" or "exact".',
+        "", "Classifier that is measured on `n_held_out` fresh rows, in place of rows.",
         choices=("knn_100", "mlp_100_50", "elbo", "exact"),
-    )
+        details='"knn_100" (of the generated rows), "mlp_100_50", "elbo" or "exact".')
     n_held_out: int = parameter(
-        2000,
-        "Number of fresh rows on which classifiers or likelihoods are measured; 0 for no likelihoods.",
-        low=10,
-        high=1_000_000,
-        also=(0,),
-    )
+        2000, "Number of fresh rows on which classifiers or likelihoods are measured; 0 for no likelihoods.",
+        low=10, high=1_000_000, also=(0,))
+    # fmt: on
 
     def __post_init__(self) -> None:
         # What decides nothing must not make two equal models differ.
