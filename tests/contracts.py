@@ -1,19 +1,19 @@
-"""What the contract suites of all rooms share."""
+"""What the contract suites of all packages share."""
 
 import importlib
 import inspect
 import pkgutil
 
 
-def concrete(base):
-    """Finds the subclasses of a class, in its room, that are not abstract."""
-    room = base.__module__.rpartition(".")[0]
-    for module in pkgutil.iter_modules(importlib.import_module(room).__path__, f"{room}."):
+def concrete(base, package=None):
+    """Finds the subclasses of a class that are not abstract, in a package; in that of the class by default."""
+    package = package or base.__module__.rpartition(".")[0]
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
         importlib.import_module(module.name)
     found, left = set(), [base]
     while left:
         cls = left.pop()
         left += cls.__subclasses__()
-        if not inspect.isabstract(cls) and cls.__module__.startswith(f"{room}."):
+        if not inspect.isabstract(cls) and cls.__module__.startswith(f"{package}."):
             found.add(cls)
     return found

@@ -293,7 +293,6 @@ def test_keys_are_left_out_and_said_to_be(run):
             "sample pets.model -n 3 --out new.csv --where weight=big",
             "--where 'weight=big': column 'weight' holds double",
         ),
-        ("sample pets.model -n 3 --out new.csv --sampler ddim", "sampler is only for models of numbers"),
         ("sample pets.model -n 3 --out new.csv --class dog", "was fitted without labels"),
         (
             "evaluate pets.model pets.csv",

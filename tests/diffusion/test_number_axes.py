@@ -12,11 +12,12 @@ from pointillist.columns.covariance import principal_axes
 from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.losses import CleanRows, stratified
 from pointillist.diffusion.schedules import at_lambda
+from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import Tokens
 from pointillist.diffusion.tokens.mixed_likelihood import NumberLogDensity, NumberQuantiles
 from pointillist.diffusion.tokens.mixed_losses import HIDDEN_CONTEXT, MixedObjective
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork
-from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler, turned
+from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler, turned
 from pointillist.diffusion.tokens.number_error import LEVELS, NumberError
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser
 from pointillist.engine.mapping import map_rows
@@ -61,7 +62,8 @@ def test_predictions_are_means_of_the_normal_distribution():
 
 
 def test_rows_and_densities_are_those_of_the_normal_distribution():
-    drawn = sample_rows(denoiser(BASIS), MixedSampler(4, SCHEDULE), columns=7, n_rows=4000, seed=0)[:, 4:]
+    sampler = MixedSampler(4, DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True))
+    drawn = sample_rows(denoiser(BASIS), sampler, columns=7, n_rows=4000, seed=0)[:, 4:]
     # Each number, and the small difference of two, have their variances: 4 standard errors.
     for direction in (*np.eye(3), [1, -1, 0]):
         variance = direction @ COVARIANCE @ direction

@@ -91,6 +91,15 @@ def test_columns_hang_together_as_in_the_data(data, rows):
     assert (rows["cost"] == 0).mean() == pytest.approx((data["cost"] == 0).mean(), abs=0.07)
 
 
+@pytest.mark.parametrize("sampler", ["heun", "ancestral"])
+def test_any_sampler_draws_the_numbers_beside_the_same_tokens(data, model, rows, sampler):
+    drawn = model.sample(N, sampler=sampler, random_state=1)
+    others = [name for name in rows.columns if name not in ("weight", "cost", "size")]
+    pd.testing.assert_frame_equal(drawn[others], rows[others])
+    assert (drawn["weight"] != rows["weight"]).mean() > 0.9
+    assert drawn["weight"].between(data["weight"].min(), data["weight"].max()).all()
+
+
 def test_the_same_seed_gives_the_same_rows_and_a_file_holds_the_model(model, rows, tmp_path):
     pd.testing.assert_frame_equal(model.sample(300, random_state=1), rows.head(300))
     model.save(tmp_path / "pets.model")
@@ -323,7 +332,7 @@ def test_numbers_that_are_categories():
         (lambda m: m.sample(2, where=["kind"]), "where must map columns to values"),
         (lambda m: m.sample(2, labels="cat"), "labels need a model with classes, and this one was fitted without"),
         (lambda m: m.sample(2, guidance=1.0), "guidance needs a class to guide to"),
-        (lambda m: m.sample(2, sampler="ddim"), "sampler is only for models of numbers"),
+        (lambda m: m.sample(2, deterministic=True), "deterministic is only for models of numbers"),
         (lambda m: m.sample(2, reward=np.sum), "reward is only for models of numbers"),
         (lambda m: m.plot(), "are for models of numbers, and this one is of tokens"),
         (lambda m: m.plot_density(), "is for models of numbers"),

@@ -8,9 +8,10 @@ import pytest
 
 from pointillist import Diffusion
 from pointillist.diffusion.losses import CleanRows
+from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import WIDE, Tokens
 from pointillist.diffusion.tokens.mixed_losses import MixedObjective
-from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
+from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler
 from pointillist.diffusion.tokens.token_networks import TokenNetwork
 from pointillist.diffusion.tokens.token_sampling import TokenDenoiser
 from pointillist.engine.recipes import TokenArchitecture
@@ -93,7 +94,7 @@ def test_programs_for_more_columns_have_no_more_equations():
 
         def draw(k, w, r):
             denoiser = MixedDenoiser(TokenDenoiser(w.of_tokens, folded.tokens), w.of_numbers, jnp.eye(n_numbers))
-            return MixedSampler(n, SCHEDULE).draw(k, denoiser, r)
+            return MixedSampler(n, DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True)).draw(k, denoiser, r)
 
         return trained, equations(draw, key, folded, row)
 

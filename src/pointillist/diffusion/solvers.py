@@ -4,8 +4,9 @@ The N points of a solver lie between the λ of t = T (or `LOWEST_LAMBDA`) and th
 the predicted x̂_0, which is the step to sigma = 0.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -156,11 +157,32 @@ class Heun(Solver):
         return at_lambda(self.log_snr(i))[0] * state
 
 
-SAMPLERS = ("ancestral", "ddim", "dpm", "dpm-sde", "heun")
-"""Names of the samplers of rows."""
+class NamedSampler(NamedTuple):
+    """A sampler that users choose by its name.
 
-SOLVERS = ("dpm", "dpm-sde", "heun")
-"""Names of the samplers that step in log-SNR rather than in the schedule's times."""
+    Attributes:
+        make: Makes it of a noise schedule, a number of steps (None for its default) and a variance of the noise, which
+            only "ancestral" has.
+        points: Default number of points of a sampler that steps in log-SNR; 0 for one in the schedule's times, which
+            takes all of them by default.
+        is_stochastic: Whether it adds noise.
+    """
+
+    make: Callable[[Schedule, int | None, str], RowSampler]
+    points: int
+    is_stochastic: bool
+
+
+SAMPLERS = {
+    "ancestral": NamedSampler(lambda schedule, steps, variance: Ancestral(schedule, variance, steps), 0, True),
+    "ddim": NamedSampler(lambda schedule, steps, _: DDIM(schedule, steps=steps), 0, False),
+    "dpm": NamedSampler(lambda schedule, steps, _: DPMSolver2M(schedule, steps or DPM_POINTS), DPM_POINTS, False),
+    "dpm-sde": NamedSampler(
+        lambda schedule, steps, _: DPMSolver2M(schedule, steps or DPM_POINTS, True), DPM_POINTS, True
+    ),
+    "heun": NamedSampler(lambda schedule, steps, _: Heun(schedule, steps or HEUN_POINTS), HEUN_POINTS, False),
+}
+"""The samplers of rows, by name."""
 
 
 def sampler_named(name: str, schedule: Schedule, steps: int | None = None, variance: str = "posterior") -> RowSampler:
@@ -169,14 +191,8 @@ def sampler_named(name: str, schedule: Schedule, steps: int | None = None, varia
     Args:
         name: One of `SAMPLERS`.
         schedule: The noise schedule: alpha_t and sigma_t.
-        steps: Number of steps K of "ancestral" and "ddim", all T by default; number of points N of the others, by
-            default `DPM_POINTS` or `HEUN_POINTS`.
+        steps: Number of steps K of a sampler in the schedule's times, all T by default; number of points N of the
+            others, by default those that `SAMPLERS` says.
         variance: The variance of "ancestral".
     """
-    if name == "ancestral":
-        return Ancestral(schedule, variance, steps)
-    if name == "ddim":
-        return DDIM(schedule, steps=steps)
-    if name == "heun":
-        return Heun(schedule, steps or HEUN_POINTS)
-    return DPMSolver2M(schedule, steps or DPM_POINTS, name == "dpm-sde")
+    return SAMPLERS[name].make(schedule, steps, variance)

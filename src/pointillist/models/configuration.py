@@ -184,14 +184,14 @@ class SamplingConfig(Checked):
         0.0, "Strength w of guidance towards the class; 0 is plain conditional sampling.", low=0, high=3e38,
         is_option=True, details="The guided noise is ε = (1 + w) ε(x, y) - w ε(x, no class).")
     sampler: str | None = parameter(
-        None, "Sampler, for tables of numbers.", choices=("ancestral", "ddim", "dpm", "dpm-sde", "heun"),
-        is_option=True, unset="dpm; ancestral with a reward or a single timestep, dpm-sde for ranges",
+        None, "Sampler of the numbers of rows.", choices=("ancestral", "ddim", "dpm", "dpm-sde", "heun"),
+        is_option=True, unset="dpm; ancestral with a reward or a single timestep; dpm-sde for ranges, and beside tokens",
         details='"dpm" and "dpm-sde" are DPM-Solver++(2M) without and with noise (Lu et al. 2022, arXiv 2211.01095); '
         '"heun" is that of Karras et al. 2022, arXiv 2206.00364; "ddim" that of Song et al. 2020, arXiv 2010.02502, '
         'with eta = 0, so without noise; "ancestral" is algorithm 2 of Ho et al. 2020.')
     steps: int | None = parameter(
         None, "Number of sampling steps.", low=1, is_option=True,
-        unset="20 for dpm and dpm-sde (60 for ranges), 11 for heun, T for ddim and ancestral",
+        unset="20 for dpm and dpm-sde (60 for ranges, and beside tokens), 11 for heun, T for ddim and ancestral",
         details='"ancestral" and "ddim" take at most T steps, the others at least 2. A step is one evaluation of the '
         'network; those of "heun" are two, except for the last.')
     deterministic: bool = parameter(

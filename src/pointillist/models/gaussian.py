@@ -15,7 +15,7 @@ from pointillist.diffusion.guidance import Autoguided, ClassifierFree, SigmaInte
 from pointillist.diffusion.networks import Network
 from pointillist.diffusion.samplers import RowSampler, Sampler, TransitionSampler
 from pointillist.diffusion.schedules import LOWEST_LAMBDA, SCHEDULES, Schedule, linear
-from pointillist.diffusion.solvers import SAMPLERS, SOLVERS, Solver, sampler_named
+from pointillist.diffusion.solvers import Solver, sampler_named
 from pointillist.diffusion.steering import SVDD, FeynmanKac, population
 from pointillist.engine.random_streams import HostStream, generator_of
 from pointillist.engine.recipes import Architecture, Weights
@@ -23,6 +23,7 @@ from pointillist.models.classes import Classes
 from pointillist.models.conditioning import split
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.number_conditions import in_ranges
+from pointillist.models.number_sampler import number_sampler
 from pointillist.models.observed_numbers import column_values, known_of
 from pointillist.models.process import Learned, Process, SamplingPlan
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
@@ -254,32 +255,9 @@ class GaussianProcess(Process):
             raise ValueError("guidance needs a model trained without labels too: fit it with p_uncond above 0")
         return ClassifierFree(denoiser, scale, bounds)
 
-    def _sampler_name(self, request: Request) -> str:
-        if request.sampler is None:
-            return "ancestral" if request.reward is not None or self.schedule.timesteps < 2 else "dpm"
-        if request.sampler not in SAMPLERS:
-            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {request.sampler!r}")
-        return request.sampler
-
-    def _plain(self, name: str, request: Request) -> RowSampler:
-        steps, timesteps = request.steps, int(self.schedule.timesteps)
-        if name in SOLVERS:
-            if steps is not None and not is_whole(steps, 2):
-                raise ValueError(f"steps of {name} must be an integer of at least 2, not {steps!r}")
-            if timesteps < 2:
-                raise ValueError(f"{name} needs a model of at least 2 timesteps: take sampler='ancestral'")
-            if request.reward is not None:
-                raise ValueError(f"rewards steer ancestral sampling, not {name}: leave sampler out")
-            if name == "dpm-sde" and request.deterministic:
-                raise ValueError("dpm-sde adds noise: take sampler='dpm' for deterministic=True")
-        elif steps is not None and not (is_whole(steps, 1) and steps <= timesteps):
-            raise ValueError(
-                f"steps of {name} must be an integer from 1 to the model's timesteps, {timesteps}, not {steps!r}"
-            )
-        return sampler_named(name, self.schedule, steps, "zero" if request.deterministic else request.variance)
-
     def _steered(self, codec: NumberCodec, request: Request) -> Sampler:
-        sampler = self._plain(self._sampler_name(request), request)
+        is_ancestral = request.reward is not None or self.schedule.timesteps < 2
+        sampler = number_sampler(request, self.schedule, "ancestral" if is_ancestral else "dpm")
         reward, temperature, steering = request.reward, request.reward_temperature, request.steering
         if reward is None or not isinstance(sampler, TransitionSampler):
             return sampler

@@ -17,21 +17,30 @@ from pointillist.diffusion.conditional_normal import MOST_NUMBERS
 from pointillist.diffusion.conditioning.restricted_sampling import RestrictedSampler
 from pointillist.diffusion.samplers import Sampler
 from pointillist.diffusion.schedules import Schedule
+from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import MANY, Tokens
 from pointillist.diffusion.tokens.mixed_networks import MixedNetwork
-from pointillist.diffusion.tokens.mixed_sampling import SCHEDULE, MixedDenoiser, MixedSampler
+from pointillist.diffusion.tokens.mixed_sampling import POINTS, SCHEDULE, MixedDenoiser, MixedSampler
 from pointillist.diffusion.tokens.token_networks import FactoredNetwork, TokenNetwork
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, GuidedTokenDenoiser, TokenDenoiser, TokenSampler
 from pointillist.engine.recipes import TokenArchitecture, Weights
 from pointillist.models.agreement import agreeing
 from pointillist.models.conditioning import allowed_cells, restriction_of, sizes, split
+from pointillist.models.number_sampler import number_sampler
 from pointillist.models.process import Learned, Process, SamplingPlan
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
 from pointillist.models.token_codec import TokenCodec
+from pointillist.tables.conditions import Condition
 from pointillist.tables.table import Column, cells_of
 
-_OF_NUMBERS = ("guidance_interval", "worse", *OF_REWARD, "sampler", "steps", "prior", "deterministic")
-"""Parts of a request that only Gaussian diffusion has."""
+_REFUSED = {
+    "guidance_interval": "tokens are drawn one after another, not by noise level",
+    "worse": "tokens are drawn one after another, not by noise level",
+    **dict.fromkeys(OF_REWARD, "a reward steers numbers, and tokens are drawn before them"),
+    "prior": "tokens do not start from x_T",
+    "deterministic": "tokens are drawn at random",
+}
+"""Parts of a request that a table with tokens cannot have, and why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +136,13 @@ class MaskedProcess(Process):
         Raises:
             ValueError: In one line, if an argument cannot be used by this model.
         """
-        changed = request.first_changed(_OF_NUMBERS)
+        changed = request.first_changed(tuple(_REFUSED))
         if changed is not None:
-            raise ValueError(f"{changed} is only for models of numbers, and this one is of tokens: leave it out")
+            raise ValueError(
+                f"{changed} is only for models of numbers, and this one is of tokens ({_REFUSED[changed]}): leave it "
+                "out"
+            )
+        sampler = self._sampler(request)
         if learned.classes is None and (request.labels is not None or request.return_labels):
             what = "return_labels needs" if request.labels is None else "labels need"
             raise ValueError(f"{what} a model with classes, and this one was fitted without: fit it with y")
@@ -153,7 +166,7 @@ class MaskedProcess(Process):
         n = len(tokens.sizes)
         has_given = bool((np.isfinite(prior[:, n:]) & np.asarray(tokens.has_number(jnp.asarray(prior[:, :n])))).any())
         denoiser = self._denoiser(learned, request, has_given=has_given)
-        plan = SamplingPlan(n_rows, seed, denoiser, self._sampler, prior=prior, given=given)
+        plan = SamplingPlan(n_rows, seed, denoiser, sampler, prior=prior, given=given)
         return self._restricted(plan, codec, agreeing(codec, given, allowed_cells(codec, conditions)))
 
     def _restricted(self, plan: SamplingPlan, codec: TokenCodec, cells: tuple[Allowed, ...]) -> SamplingPlan:
@@ -173,10 +186,19 @@ class MaskedProcess(Process):
             has_own_rows=has_own_rows,
         )
 
-    @property
-    def _sampler(self) -> Sampler:
+    def _sampler(self, request: Request) -> Sampler:
+        """The sampler of tokens, and of the numbers beside them: by default DPM-Solver++(2M) with noise."""
         tokens = self.architecture.tokens
-        return MixedSampler(len(tokens.sizes), SCHEDULE) if tokens.with_number else TokenSampler()
+        chosen = request.first_changed(("sampler", "steps", "variance"))
+        if chosen is not None and not tokens.with_number:
+            raise ValueError(f"{chosen} is for numbers, and this table has only tokens: leave it out")
+        if chosen is not None and any(isinstance(each, Condition) for each in (request.where or {}).values()):
+            raise ValueError(f"{chosen}: rows under conditions have a sampler of their own: leave one of them out")
+        if not tokens.with_number:
+            return TokenSampler()
+        if chosen is None:
+            return MixedSampler(len(tokens.sizes), DPMSolver2M(SCHEDULE, POINTS, is_stochastic=True))
+        return MixedSampler(len(tokens.sizes), number_sampler(request, SCHEDULE, "dpm-sde"))
 
     def _denoiser(self, learned: Learned, request: Request, *, has_given: bool) -> TokenDenoiser | MixedDenoiser:
         if request.guidance == 0:
@@ -219,7 +241,7 @@ class MaskedProcess(Process):
         """Returns what draws all cells of rows but those that are known, `n_draws` times over; none is missing."""
         prior = np.tile(known, (n_draws, 1))
         denoiser = self.plain(learned, _codec(learned).stands_for_missing, has_given=True)
-        return SamplingPlan(len(prior), seed_of(random_state), denoiser, self._sampler, prior=prior)
+        return SamplingPlan(len(prior), seed_of(random_state), denoiser, self._sampler(Request()), prior=prior)
 
 
 def _of_tokens(learned: Learned) -> TokenNetwork:

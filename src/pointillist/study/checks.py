@@ -3,7 +3,7 @@
 import numpy as np
 
 from pointillist.datasets.pointsets import POINTSETS
-from pointillist.diffusion.solvers import SOLVERS
+from pointillist.diffusion.solvers import SAMPLERS
 from pointillist.study.grid import Dataset
 from pointillist.study.scorer import held_out
 from pointillist.study.settings import STEERED, Settings
@@ -72,7 +72,7 @@ def _check_method(settings: Settings, where: str) -> None:
     name, steps, timesteps = settings.sampler, settings.steps, settings.timesteps
     if settings.method in STEERED and name != "ancestral":
         raise SpecError(f"{where}: rewards steer ancestral sampling, not {name}: leave sampler out")
-    if name in SOLVERS:
+    if SAMPLERS[name].points:
         if steps == 1 or timesteps < 2:
             raise SpecError(f"{where}: {name} needs at least 2 steps, and 2 timesteps")
     elif steps > timesteps:

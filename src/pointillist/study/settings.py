@@ -8,7 +8,7 @@ from typing import Any
 from pointillist.diffusion.losses import Objective
 from pointillist.diffusion.samplers import Sampler, TransitionSampler
 from pointillist.diffusion.schedules import SCHEDULES, Schedule, linear, padded
-from pointillist.diffusion.solvers import SOLVERS, Solver, sampler_named
+from pointillist.diffusion.solvers import SAMPLERS, Solver, sampler_named
 from pointillist.diffusion.steering import ChainedSVDD
 from pointillist.engine.recipes import Architecture, Method
 from pointillist.models.configuration import PARAMETERS, REPORT, SamplingConfig
@@ -129,7 +129,7 @@ class Settings:
     @property
     def evaluations(self) -> int:
         """Number of evaluations of the network per row."""
-        if self.sampler not in SOLVERS:
+        if not SAMPLERS[self.sampler].points:
             return self.steps or self.timesteps
         sampler = sampler_named(self.sampler, self.noise_schedule(), self.steps or None)
         assert isinstance(sampler, Solver)

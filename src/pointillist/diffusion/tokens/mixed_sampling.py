@@ -12,8 +12,8 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pointillist.diffusion.conditional_normal import conditional_normal
 from pointillist.diffusion.denoisers import Denoiser
 from pointillist.diffusion.parameterisations import SigmaData, coefficients
+from pointillist.diffusion.samplers import RowSampler
 from pointillist.diffusion.schedules import Schedule, Time, alpha_sigma
-from pointillist.diffusion.solvers import DPMSolver2M
 from pointillist.diffusion.tokens.masking import Tokens, number_features
 from pointillist.diffusion.tokens.token_sampling import HIDDEN, TokenDenoiser, TokenSampler, draw_tokens
 
@@ -157,17 +157,15 @@ def turned(
 
 
 class MixedSampler(TokenSampler):
-    """Draws the hidden tokens of a row, then its numbers by `DPMSolver2M` with noise.
+    """Draws the hidden tokens of a row, then its numbers given them.
 
     Attributes:
         n_tokens: Number of tokens of a row.
-        schedule: The noise schedule of the numbers.
-        points: Number of points of the solver, at least 2.
+        of_numbers: The sampler of the numbers.
     """
 
     n_tokens: int = eqx.field(static=True)
-    schedule: Schedule
-    points: int = eqx.field(static=True, default=POINTS)
+    of_numbers: RowSampler
 
     def start(self, key: PRNGKeyArray, columns: int) -> Float[Array, " n"]:
         """Start of a draw, with all tokens hidden and no number known."""
@@ -188,10 +186,9 @@ class MixedSampler(TokenSampler):
         row, numbers = x_T[:n], x_T[n:]
         is_given = jnp.isfinite(numbers) & tokens.has_number(row)
         row = draw_tokens(key, denoiser.of_tokens.beside(numbers, is_given), row)
-        own = denoiser.of_row(row, numbers, is_given, self.schedule)
+        of_row = denoiser.of_row(row, numbers, is_given, self.of_numbers.schedule)
         noise_key = jax.random.fold_in(key, n + 1)
-        solver = DPMSolver2M(self.schedule, self.points, is_stochastic=True)
-        drawn = solver.draw(noise_key, own, jax.random.normal(noise_key, numbers.shape))[0]
+        drawn = self.of_numbers.draw(noise_key, of_row, jax.random.normal(noise_key, numbers.shape))[0]
         return joined(denoiser.tokens, row, numbers, is_given, drawn)[None]
 
 

@@ -1,12 +1,10 @@
 """The page's names of sections and their columns."""
 
-from pointillist.diffusion.solvers import DPM_POINTS, HEUN_POINTS
+from pointillist.diffusion.solvers import SAMPLERS
 from pointillist.study.figures.panels import column_title
 from pointillist.study.grid import Cell
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section
-
-_USUAL_POINTS = {"dpm": DPM_POINTS, "dpm-sde": DPM_POINTS, "heun": HEUN_POINTS}
 
 
 def view_name(section: Section) -> str:
@@ -21,7 +19,7 @@ def column_head(section: Section, column: Column) -> str:
 
 def n_steps(settings: Settings) -> int:
     """Returns the number of a sampler's steps or points; 0 in a spec stands for its usual one."""
-    return settings.steps or _USUAL_POINTS.get(settings.sampler, settings.timesteps)
+    return settings.steps or SAMPLERS[settings.sampler].points or settings.timesteps
 
 
 def live_name(cell: Cell) -> str:
