@@ -1,12 +1,12 @@
 """One number given others: an ensemble of diffusion models of p(y | x), in the units of y."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from pointillist.arguments import RandomState
 from pointillist.columns.repeats import are_few
 from pointillist.columns.scaling import AffineScaling
 from pointillist.diffusion.target_diffusion import (
@@ -84,7 +84,7 @@ class RegressionConfig(Checked):
     n_iter_no_change: int = parameter(
         8, "Number of checks without a lower loss on these rows after which training stops.", low=1,
         details="A check follows every 200 steps, or 64 epochs if they are fewer.")
-    random_state: Any = parameter(0, "Seed of `fit`.")
+    random_state: RandomState = parameter(0, "Seed of `fit`.")
     # fmt: on
 
 
@@ -261,14 +261,15 @@ class Regression:
 
 
 def fit_regression(
-    x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], config: RegressionConfig, n_guesses: int = 0
+    x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], config: RegressionConfig, seed: int, n_guesses: int = 0
 ) -> Regression:
     """Fits an ensemble to rows x and numbers y.
 
     Args:
         x: The rows.
         y: The numbers.
-        config: How it is trained, with a seed.
+        config: How it is trained.
+        seed: Seed, 0 … 2³² - 1.
         n_guesses: Number of the last columns of x that are guesses of y. Every second network sees them. Of those that
             do and those that do not, the ones with the lower mean loss on held-out rows are kept; or all of them, if
             these losses are nearly equal, or no rows are held out.
@@ -281,14 +282,14 @@ def fit_regression(
     n_held = min(max(round(config.validation_fraction * len(y)), config.validation_fraction > 0), len(y) - 1)
     # Two that are compared are so on the same rows.
     pairs = np.arange(n_networks) // (2 if n_guesses else 1)
-    held = [_held_out(len(y), n_held, config.random_state, int(i)) for i in pairs]
+    held = [_held_out(len(y), n_held, seed, int(i)) for i in pairs]
     units = Units.of(x, y, is_discrete=is_discrete)
     rows = np.column_stack([units.of_y(y), units.of_x(x)]).astype(np.float32)
     sees_guesses = (np.arange(n_networks) % 2 == 1) & (n_guesses > 0)
     views = np.array(VIEWS, np.float32)[pairs % len(VIEWS)]
     hidden = np.concatenate([[False], guess_places(x.shape[1], n_guesses)])
     data = [_in_view(np.where(hidden & ~sees, 0, rows), view) for sees, view in zip(sees_guesses, views, strict=True)]
-    networks, history = _trained(data, held, steps, config)
+    networks, history = _trained(data, held, steps, config, seed)
     kept = np.flatnonzero(_is_kept(history, sees_guesses, n_held))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(networks[i] for i in kept))
     target = TargetDistribution(stacked, views[kept], sees_guesses[kept], x.shape[1], n_guesses)
@@ -320,7 +321,11 @@ def _deviation(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*k"]:
 
 
 def _trained(
-    rows: list[Float[np.ndarray, "n columns"]], held: list[Int[np.ndarray, " v"]], steps: int, config: RegressionConfig
+    rows: list[Float[np.ndarray, "n columns"]],
+    held: list[Int[np.ndarray, " v"]],
+    steps: int,
+    config: RegressionConfig,
+    seed: int,
 ) -> tuple[list[Weights], Float[np.ndarray, "networks checks"]]:
     """Trains networks side by side, each on its own rows but those held out; returns best weights, and all losses."""
     n = len(rows[0]) - len(held[0])
@@ -334,7 +339,7 @@ def _trained(
             dataset=i,
             schedule=SCHEDULE,
             # So that ensembles of neighboring seeds have no network in common.
-            seed=int(np.random.SeedSequence([config.random_state, i]).generate_state(1)[0]),
+            seed=int(np.random.SeedSequence([seed, i]).generate_state(1)[0]),
             epochs=epochs,
             learning_rate=config.learning_rate,
             warmup=min(200, epochs * per_epoch // 10),
@@ -361,7 +366,7 @@ def _trained(
             continue
         found = np.array(
             [
-                held_out_loss(network, architecture, objective, SCHEDULE, spread[0], own, None, config.random_state)
+                held_out_loss(network, architecture, objective, SCHEDULE, spread[0], own, None, seed)
                 for network, own in zip(networks, unseen, strict=True)
             ]
         )

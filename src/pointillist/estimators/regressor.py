@@ -82,12 +82,12 @@ class DiffusionRegressor(AsEstimator, RegressionConfig, RegressorMixin, BaseEsti
                 raise ValueError(f"{name} holds dates or durations: give numbers, such as days since the first")
         fresh = clone(self)
         rows, target = validate_data(fresh, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2)
-        config = RegressionConfig(**self.get_params() | {"random_state": seed_of(self.random_state)})
-        y = np.asarray(target, np.float64)
+        config, y = RegressionConfig(**self.get_params()), np.asarray(target, np.float64)
+        seed = seed_of(config.random_state)
         guesses, guessed = None, np.empty((len(rows), 0))
         if len(rows) >= FEWEST_ROWS and networks_and_steps(config, len(rows))[0] > 1:
-            guesses, guessed = OutOfFold.fit(rows, y, config.random_state)
-        model = fit_regression(np.column_stack([rows, guessed]), y, config, guessed.shape[1])
+            guesses, guessed = OutOfFold.fit(rows, y, seed)
+        model = fit_regression(np.column_stack([rows, guessed]), y, config, seed, guessed.shape[1])
         if guesses is not None and not model.target.sees_guesses.any():
             guesses = guesses.without_trees()
         self.model_, self.guesses_ = model, guesses

@@ -6,9 +6,15 @@ that implement them load JAX.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pointillist.models.parameters import Checked, parameter, parameters_of
+
+if TYPE_CHECKING:
+    from pointillist.arguments import RandomState
+else:
+    # NumPy is not loaded for --help.
+    RandomState = Any
 
 _of_noise = partial(parameter, is_option=True, is_of_network=True, is_of_numbers=True)
 _of_network = partial(parameter, is_of_network=True, is_of_numbers=True)
@@ -162,7 +168,7 @@ class Configuration(PrivacyConfig, ProcessConfig, TrainingConfig, NetworkConfig,
     """All parameters of a model; `Diffusion` describes each of them."""
 
     verbose: bool | int = parameter(False, "Whether `fit` shows a progress bar.")
-    random_state: Any = parameter(
+    random_state: RandomState = parameter(
         None, "Seed of `fit`.",
         details="With `epsilon`, None takes all noise from the system's entropy. A seed is for tests: whoever knows "
         "it, or guesses one of 2³², can take the noise away. Model files do not hold it.")
@@ -185,13 +191,13 @@ class SamplingConfig(Checked):
         is_option=True, details="The guided noise is ε = (1 + w) ε(x, y) - w ε(x, no class).")
     sampler: str | None = parameter(
         None, "Sampler of the numbers of rows.", choices=("ancestral", "ddim", "dpm", "dpm-sde", "heun"),
-        is_option=True, unset="dpm; ancestral with a reward or a single timestep; dpm-sde for ranges, and beside tokens",
+        is_option=True, unset="dpm; ancestral with a reward or a single timestep; dpm-sde for ranges and with tokens",
         details='"dpm" and "dpm-sde" are DPM-Solver++(2M) without and with noise (Lu et al. 2022, arXiv 2211.01095); '
         '"heun" is that of Karras et al. 2022, arXiv 2206.00364; "ddim" that of Song et al. 2020, arXiv 2010.02502, '
         'with eta = 0, so without noise; "ancestral" is algorithm 2 of Ho et al. 2020.')
     steps: int | None = parameter(
         None, "Number of sampling steps.", low=1, is_option=True,
-        unset="20 for dpm and dpm-sde (60 for ranges, and beside tokens), 11 for heun, T for ddim and ancestral",
+        unset="20 for dpm and dpm-sde (60 for ranges and with tokens), 11 for heun, T for ddim and ancestral",
         details='"ancestral" and "ddim" take at most T steps, the others at least 2. A step is one evaluation of the '
         'network; those of "heun" are two, except for the last.')
     deterministic: bool = parameter(

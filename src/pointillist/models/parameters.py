@@ -77,7 +77,7 @@ class Parameter:
         """
         for kind in self.types:
             if kind is Any or self._is_of(kind, value):
-                return value if kind in (Any, type(None)) else kind(value)
+                return kind(value) if kind in (bool, int, float, str, dict) else value
         raise ValueError(self.allowed)
 
     def _is_of(self, kind: type, value: Any) -> bool:
