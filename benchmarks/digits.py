@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from machine import report
 from pointillist import Diffusion
-from pointillist.evaluation import evaluate_tables, print_evaluation
+from pointillist.evaluation import evaluate, print_evaluation
 
 SETTINGS = {"width": 256, "depth": 3, "epochs": 2000}
 
@@ -34,7 +34,7 @@ def main() -> None:
         {**{f"pixel{i}": column.astype(float) for i, column in enumerate(side.T)}, "digit": digits.astype(float)}
         for side, digits in sides
     )
-    found = evaluate_tables(data, generated, holdout=holdout, target="digit")
+    found = evaluate(data, generated, holdout=holdout, target="digit")
     print_evaluation(found, Console(width=110))
     print(f"fit {fitted - started:.0f} s, sample {sampled - fitted:.1f} s")
     if options.figure is not None:

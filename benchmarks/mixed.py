@@ -32,9 +32,9 @@ from machine import report
 from pointillist import Diffusion
 from pointillist.columns import encoder
 from pointillist.columns.scaling import QuantileScaling
-from pointillist.evaluation import Evaluation, evaluate_tables
+from pointillist.evaluation import Evaluation, evaluate
 from pointillist.models import planning
-from pointillist.tables.table import Column, MixedTable, to_arrow
+from pointillist.tables.table import Column, Table, to_arrow
 
 ROOT = Path(__file__).parent.parent
 SCORES = {
@@ -99,7 +99,7 @@ class Numbers:
         way: Code of categories, "one-hot" or "bits".
     """
 
-    def __init__(self, table: MixedTable, way: str) -> None:
+    def __init__(self, table: Table, way: str) -> None:
         self.table, self.codes = table, []
         for cells in table.cells:
             if cells.categories is None:
@@ -146,7 +146,7 @@ def having(way: str) -> Iterator[None]:
 
 def generated(way: str, train: pa.Table, seed: int, settings: dict[str, Any]) -> tuple[pa.Table, dict[str, float]]:
     """Draws as many rows as there are training rows, and measures the seconds of fitting and sampling."""
-    numbers = Numbers(MixedTable(train), way) if way in ("one-hot", "bits") else None
+    numbers = Numbers(Table(train), way) if way in ("one-hot", "bits") else None
     rows: Any = train if numbers is None else numbers.encode()
     if numbers is not None:
         settings = {"scaling": None, "width": 256, "batch_size": 256, "epochs": 160}
@@ -176,6 +176,7 @@ def by_library(library: str, python: str, train: pa.Table, seed: int) -> tuple[p
 def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
     """Returns the numbers of `SCORES` for rows, real rows and independent columns."""
     found = {}
+    copies = {"rows": evaluation.copies, "real": evaluation.holdout_copies}
     for side in ("rows", "real", "independent"):
         own = getattr(evaluation, side)
         utility = own.utility
@@ -185,7 +186,7 @@ def scores(evaluation: Evaluation) -> dict[str, dict[str, float]]:
             "two_sample": float(own.two_sample.score),
             "utility": float("nan") if utility is None else float(utility.of_rows),
             "nearer": float(own.nearest.share),
-            "copies": own.nearest.copy_share,
+            "copies": getattr(copies.get(side), "fraction", float("nan")),
             "coverage": float(own.manifold.coverage),
             "precision": float(own.manifold.precision),
             "shapes": own.shapes_mean,
@@ -227,8 +228,8 @@ def measured(
         rows, seconds = (
             generated(way, train, seed, settings) if python is None else by_library(way, python, train, seed)
         )
-        sides = [MixedTable(table).arrays() for table in (rows, train, test)]
-        evaluation = evaluate_tables(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
+        sides = [Table(table).arrays() for table in (rows, train, test)]
+        evaluation = evaluate(sides[1], sides[0], holdout=sides[2], target=target, random_state=seed)
         runs.append({**seconds, **scores(evaluation), "detection": detection(train, rows)})
     print(f"\n{name}, {way}: {len(train):,} rows x {train.num_columns}, {len(test):,} held out, {seeds} seed(s)\n")
     print("| | rows, mean | lowest to highest | real held-out rows | independent columns |\n|---|---|---|---|---|")

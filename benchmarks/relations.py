@@ -22,7 +22,7 @@ from pointillist.rules.functions import FUNCTIONS
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.relation import Relation
 from pointillist.rules.relations import relations
-from pointillist.tables.table import MixedTable
+from pointillist.tables.table import Table
 
 N, ROUTES = 20_000, 120
 
@@ -50,7 +50,7 @@ def flights() -> pa.Table:
     return pa.table(known | {name: pa.array(values, mask=is_cancelled) for name, values in flown.items()})
 
 
-def broken(table: MixedTable, found: tuple[Relation | Lookup, ...], codes: Sequence[ColumnEncoder]) -> dict[str, float]:
+def broken(table: Table, found: tuple[Relation | Lookup, ...], codes: Sequence[ColumnEncoder]) -> dict[str, float]:
     """Computes the share of rows that break each relation, among those in which no cell of its columns is missing."""
     shares = {}
     for relation in found:
@@ -85,13 +85,13 @@ def main() -> None:
     codec = model.model_.codec
     assert isinstance(codec, TokenCodec)
     started = time.perf_counter()
-    found = relations(MixedTable(train).cells, codec.encoding.columns)
+    found = relations(Table(train).cells, codec.encoding.columns)
     searched = time.perf_counter() - started
     bare = copy.copy(model)
     bare.model_ = replace(model.model_, codec=replace(codec, relations=()))
     sides = {"restored": model, "as drawn": bare}
     tables = {name: each.sample(N, random_state=0) for name, each in sides.items()} | {"training rows": train}
-    shares = {name: broken(MixedTable(each), found, codec.encoding.columns) for name, each in tables.items()}
+    shares = {name: broken(Table(each), found, codec.encoding.columns) for name, each in tables.items()}
     print(f"\n{N:,} rows x {train.num_columns}: fit {fitted:.1f} s, of which relations {searched:.2f} s\n")
     print(f"| rows that break it | {' | '.join(shares)} |\n|---|---|---|---|")
     for text in shares["restored"]:

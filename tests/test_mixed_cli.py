@@ -17,10 +17,10 @@ from pointillist import Diffusion, between
 from pointillist.cli import main
 from pointillist.cli.calibrating import calibrated
 from pointillist.cli.conditions import category_of, where_of
-from pointillist.files.reading import read_any
+from pointillist.files.reading import read_table
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.saving import load_model
-from pointillist.tables.table import MixedTable
+from pointillist.tables.table import Table
 
 SMALL = ("--width", 32, "--depth", 1, "--batch-size", 32)
 N = 400
@@ -92,7 +92,7 @@ def test_from_a_file_to_a_verdict(run, ending):
     assert code == 0 and "oosted" in shown and "independent columns" in shown
     code, shown, _ = run("evaluate", f"pets.{ending}", "m", "--figure", "pets.png")
     assert code == 0 and "oosted" in shown and Path("pets.png").stat().st_size > 10_000
-    found = calibrated(load_model(Path("m")), MixedTable(old), MixedTable(old), "weight", 0)
+    found = calibrated(load_model(Path("m")), Table(old), Table(old), "weight", 0)
     assert found.n_rows == N and found.crps < 0.5 * found.marginal_crps and found.coverage[1] > 0.6
     code, shown, _ = run("evaluate", f"pets.{ending}", f"new.{ending}", "--json")
     assert 0 < json.loads(shown)["rows"]["common_trends"]["mean"] <= 1
@@ -491,8 +491,8 @@ def test_predicted_times_are_measured_in_the_time_of_their_column(run):
     for unit in ("ns", "s"):
         column = table["fed"].cast(pa.timestamp(unit, "UTC"))
         parquet.write_table(table.set_column(1, "fed", column), "held.parquet")
-        data = read_any(Path("fed.parquet"), is_mixed=True)
-        found = calibrated(load_model(Path("m")), data, read_any(Path("held.parquet"), is_mixed=True), "fed", 0)
+        data = read_table(Path("fed.parquet"), kind="mixed")
+        found = calibrated(load_model(Path("m")), data, read_table(Path("held.parquet"), kind="mixed"), "fed", 0)
         assert found.n_rows == 300 and found.crps < 1.1 * found.marginal_crps
         assert abs(np.subtract(found.coverage, (0.5, 0.8, 0.9, 0.95))).max() < 0.12
 
@@ -560,8 +560,8 @@ def test_a_file_without_names_has_numbered_columns(files, tmp_path, capfd):
     assert "looks like a row: " in said and said.endswith("give --no-header if it is a row\n")
     assert call("fit", tmp_path / "a.csv", "--no-header", *options) == 0
     assert call("sample", tmp_path / "m", "-n", 20, "--where", "0=dog", "--out", tmp_path / "new.csv") == 0
-    rows = read_any(tmp_path / "new.csv", min_rows=1)
+    rows = read_table(tmp_path / "new.csv", min_rows=1)
     assert rows.names == tuple("012345") and set(rows.arrow["0"].to_pylist()) == {"dog"}
     assert call("evaluate", tmp_path / "a.csv", tmp_path / "new.csv", "--no-header", "--json") == 0
     assert call("impute", tmp_path / "m", tmp_path / "a.csv", "--no-header", "--out", tmp_path / "full.csv") == 0
-    assert len(read_any(tmp_path / "full.csv")) == N
+    assert len(read_table(tmp_path / "full.csv")) == N

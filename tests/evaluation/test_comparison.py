@@ -6,7 +6,6 @@ import polars
 import pytest
 
 from pointillist import evaluate
-from pointillist.evaluation import evaluate_tables
 
 RNG = np.random.default_rng(0)
 DATA, LIKE, HOLDOUT = (RNG.normal(size=(n, 2)) for n in (300, 200, 100))
@@ -24,7 +23,7 @@ def numbers(found):
 @pytest.mark.slow
 def test_arrays_and_frames_of_numbers_are_the_same():
     tables = [dict(zip("pq", rows.T, strict=True)) for rows in (DATA, LIKE, HOLDOUT)]
-    expected = evaluate_tables(tables[0], tables[1], holdout=tables[2])
+    expected = evaluate(tables[0], tables[1], holdout=tables[2])
     of_arrays = numbers(evaluate(DATA, LIKE, holdout=HOLDOUT))
     assert of_arrays["numbers"]["energy"] == numbers(expected)["numbers"]["energy"]
     frames = [pandas.DataFrame(rows, columns=["p", "q"]) for rows in (DATA, LIKE, HOLDOUT)]

@@ -11,8 +11,10 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
-from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
+import pointillist
+from pointillist.evaluation import draw_evaluation, print_evaluation
 from pointillist.evaluation.levels import holm
+from pointillist.evaluation.scores import Scores
 from pointillist.metrics import Estimate
 
 
@@ -34,7 +36,7 @@ def evaluate(rows, data, *, names=None, holdout=None, kinds=(None, None, None), 
     names = [str(i) for i in range(data.shape[1])] if names is None else names
     rows, data = columns(rows, names, kinds[0]), columns(data, names, kinds[1])
     holdout = None if holdout is None else columns(holdout, names, kinds[2])
-    return evaluate_tables(data, rows, holdout=holdout, **options)
+    return pointillist.evaluate(data, rows, holdout=holdout, **options)
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +86,10 @@ def test_shifted(shifted):
 
 
 def test_exact_copies():
-    data = sampled(4, 200)
-    result = evaluate(data[:100], data)
+    data = sampled(4, 300)
+    result = evaluate(data[:200], data)
     assert result.verdict.startswith(
-        "The rows look copied: 100 of 100 equal a data row (0.0% of the data equal another); boosted trees mistake "
+        "The rows look copied: 200 of 200 equal a data row (0.0% of the data equal another); boosted trees mistake "
     )
     assert result.looks_copied and result.copies.p_value < 1e-6
     assert "a random forest mistakes rows for data (accuracy 0." in result.verdict
@@ -101,7 +103,6 @@ def test_noisy_copies():
     result = evaluate(rows, data, holdout=holdout)
     assert "The rows look copied: 100% are nearer to the data than to held-out rows, not half" in result.verdict
     assert "nearer to the data than its own rows in 100% of comparisons, not half." in result.verdict
-    assert result.numbers.nearest.exact_copies == 0
 
 
 @pytest.mark.slow
@@ -127,8 +128,8 @@ def test_a_target_of_few_integers_is_classes_and_of_many_numbers_is_not():
     x = rng.normal(size=(3, 300))
     few, many = ([{"x": each, "y": y} for each, y in zip(x, ys, strict=True)] for ys in (np.round(2 * x), 2 * x + 0.1))
     options = [{"holdout": tables[2], "target": "y"} for tables in (few, many)]
-    assert evaluate_tables(*few[:2], **options[0]).rows.utility.measure == "AUC"
-    found = evaluate_tables(*many[:2], **options[1])
+    assert pointillist.evaluate(*few[:2], **options[0]).rows.utility.measure == "AUC"
+    found = pointillist.evaluate(*many[:2], **options[1])
     assert found.rows.utility.measure == "R²" and found.numbers.names == ("x", "y")
 
 
@@ -241,7 +242,7 @@ def test_report_shows_the_worst_columns():
 
 def test_report_without_standard_errors(same):
     manifold = replace(same.rows.manifold, precision=Estimate(0.5))
-    few = replace(same, rows=replace(same.rows, manifold=manifold))
+    few = replace(same, rows=Scores(**vars(same.rows) | {"manifold": manifold}))
     assert "0.5" in text_of(few)
 
 
@@ -264,7 +265,7 @@ def test_figure_of_rows_gone_astray(tmp_path):
 def test_errors(tmp_path):
     rows = sampled(0, 20)
     with pytest.raises(ValueError, match=r"^holdout has no column '2', which data has: "):
-        evaluate_tables(columns(rows, "012"), columns(rows, "012"), holdout=columns(rows[:, :2], "01"))
+        pointillist.evaluate(columns(rows, "012"), columns(rows, "012"), holdout=columns(rows[:, :2], "01"))
     with pytest.raises(ValueError, match=r"^rows has 9 row\(s\) but needs at least 10: pass more rows$"):
         evaluate(rows[:9], rows)
     with pytest.raises(ValueError, match=r"^rows has 2 column\(s\) and data has 3: give the same$"):

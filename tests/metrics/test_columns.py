@@ -1,17 +1,17 @@
 import math
 
 import numpy as np
-import pandas
 import pytest
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
 
-from pointillist.metrics import column_differences, label_difference
+from pointillist.metrics import column_differences
 
 
 def test_kinds():
     whole, halves = np.arange(40) % 5, (np.arange(40) % 5) / 2
     columns = np.stack([whole, halves, np.arange(40), np.ones(40)], axis=1)
-    found = column_differences(columns[20:], columns[:20], names=["a", "b", "c", "d"])
+    sides = (dict(zip("abcd", half.T, strict=True)) for half in (columns[20:], columns[:20]))
+    found = column_differences(*sides)
     assert [column.name for column in found] == ["a", "b", "c", "d"]
     assert [column.kind for column in found] == ["discrete", "continuous", "continuous", "discrete"]
     assert [column.value for column in found] == [0, 0, 1, 0]
@@ -62,31 +62,37 @@ def test_calibrated_under_one_distribution(draw):
         assert np.mean(p <= level) > 0.6 * level - 4 * error  # values of few possible p: below the level
 
 
+def labels(*values):
+    return {"kind": np.array(values, object)}
+
+
 def test_label_shares():
-    result = label_difference(np.array(["a"] * 80 + ["c"] * 20), ["a"] * 50 + ["b"] * 50, name="kind")
-    assert (result.name, result.kind, result.value) == ("kind", "label", 0.5)
-    assert result.p_value < 1e-8
-    assert math.isnan(result.rows_mean)
-    mixed = label_difference([1.0, "one", (1,)], [1, "one", (1,)])
-    assert (mixed.value, mixed.p_value) == (0, 1)
+    (found,) = column_differences(labels(*"a" * 80, *"c" * 20), labels(*"a" * 50, *"b" * 50))
+    assert (found.name, found.kind, found.value) == ("kind", "label", 0.5)
+    assert found.p_value < 1e-8
+    assert math.isnan(found.rows_mean)
+    (missing,) = column_differences(labels("a", None, None, "a"), labels("a", None, "a", None))
+    assert (missing.value, missing.p_value) == (0, 1)
 
 
 def test_very_many_labels_take_fewer_divisions():
-    result = label_difference([f"record {i}" for i in range(300)], [f"row {i}" for i in range(300)])
-    assert result.value == 1
-    assert result.p_value == 1  # every division looks like this one: labels that never come twice say nothing
+    (found,) = column_differences(*(labels(*(f"{side} {i}" for i in range(300))) for side in ("record", "row")))
+    assert found.value == 1
+    assert found.p_value == 1  # every division looks like this one: labels that never come twice say nothing
+
+
+def test_missing_cells_of_either_side_and_values_are_one_test():
+    rng = np.random.default_rng(0)
+    full, gaps = rng.normal(size=400), np.where(rng.random(400) < 0.3, np.nan, rng.normal(size=400))
+    for data, rows in ((full, gaps), (gaps, full)):
+        (found,) = column_differences({"x": data}, {"x": rows})
+        assert found.kind == "label" and found.p_value < 0.01
+    (one,) = column_differences({"x": full}, {"x": full[::-1] + 0.05})
+    few = [np.append(side, np.nan) for side in (full, full[::-1] + 0.05)]
+    (two,) = column_differences({"x": few[0]}, {"x": few[1]})
+    assert two.kind == "continuous" and two.p_value == pytest.approx(min(1, 2 * one.p_value), rel=0.05)
 
 
 def test_errors():
-    rows = np.zeros((10, 2))
-    with pytest.raises(ValueError, match=r"^names has 1 name\(s\) but rows has 2 column\(s\): pass one per column$"):
-        column_differences(rows, rows, names=["a"])
-    with pytest.raises(ValueError, match=r"^data has 1 columns but rows has 2: "):
-        column_differences(rows[:, :1], rows)
-    with pytest.raises(ValueError, match=r"^rows_labels is empty: "):
-        label_difference(["a"], [])
-    with pytest.raises(ValueError, match="rows_labels has no label in row 1"):
-        label_difference([1, 2], pandas.Series([1, None], dtype="Int64"))
-    for missing in (None, math.nan):
-        with pytest.raises(ValueError, match=r"^data_labels has no label in row 1: "):
-            label_difference(["a", missing], ["a"])
+    with pytest.raises(ValueError, match=r"^generated has no column '0', which real has: "):
+        column_differences(np.zeros((10, 1)), {"x": np.zeros(10)})

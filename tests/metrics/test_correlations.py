@@ -111,5 +111,5 @@ def test_errors():
     rows = np.zeros((10, 2))
     with pytest.raises(ValueError, match=r"^n_permutations=0 must be at least 1 and max_rows=5000 at least 2$"):
         correlation_differences(rows, rows, n_permutations=0)
-    with pytest.raises(ValueError, match=r"^data has 1 columns but rows has 2: "):
+    with pytest.raises(ValueError, match=r"^generated has 2 columns but real has 1: "):
         correlation_differences(rows[:, :1], rows)

@@ -50,7 +50,7 @@ def test_a_single_repeat_has_no_standard_error():
 
 def test_too_few_rows():
     rows = np.zeros((300, 2))
-    with pytest.raises(ValueError, match=r"^B has 249 rows but n_subsample=250 .*n_subsample=249 or less"):
+    with pytest.raises(ValueError, match=r"^generated has 249 rows but n_subsample=250 .*n_subsample=249 or less"):
         emd(rows, rows[:249])
     with pytest.raises(ValueError, match=r"^n_subsample=0 and n_repeats=5 must both be at least 1"):
         emd(rows, rows, n_subsample=0)

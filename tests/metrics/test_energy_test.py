@@ -94,5 +94,5 @@ def test_errors():
         energy_test(A, B, n_permutations=0)
     with pytest.raises(ValueError, match="max_rows=1 at least 2"):
         energy_test(A, B, max_rows=1)
-    with pytest.raises(ValueError, match=r"^B has 1 columns but A has 2: "):
+    with pytest.raises(ValueError, match=r"^generated has 1 columns but real has 2: "):
         energy_test(A, B[:, :1])

@@ -19,5 +19,5 @@ def test_standard_error_is_the_spread_over_draws():
 
 
 def test_data_without_spread():
-    with pytest.raises(ValueError, match="data has no spread"):
+    with pytest.raises(ValueError, match="real has no spread"):
         spread(np.ones((5, 2)), np.zeros((5, 2)))

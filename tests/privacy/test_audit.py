@@ -12,7 +12,7 @@ from rich.console import Console
 from scipy.stats import kstest, norm
 
 from pointillist import Diffusion, audit
-from pointillist.metrics.mixed_nearest import nearest_share
+from pointillist.metrics import nearest_share
 from pointillist.privacy import print_audit
 from pointillist.privacy.attacks import ATTACKS, Knowledge
 from pointillist.privacy.auditing import MIN_ROWS

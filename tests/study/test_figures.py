@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support import add_whole
 
-from pointillist.metrics import METRICS
+from pointillist.metrics import METRICS, Estimate, Floor
 from pointillist.study.figures import losses_figure, metrics_figure, rows_figure, write_figures
 from pointillist.study.figures.panels import DPI, column_title
 from pointillist.study.figures.rows import MAX_ROWS
@@ -19,7 +19,7 @@ from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import Results, protocol
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section, Spec, to_json
-from pointillist.study.store import FloorRecord, Measure, Store
+from pointillist.study.store import Store
 
 N_COLUMNS = {"line": 1, "plane": 2, "space": 3, "wide": 64}
 EPOCHS = 8
@@ -35,7 +35,7 @@ def draw_rows(d, n=60, seed=0):
 
 def result(rows, value=30.0, seed=0):
     losses = 1 / np.arange(1, EPOCHS + 1) + 0.3 + 0.01 * seed
-    return losses.astype(np.float32), rows, {name: Measure(value, 0.5, 20.0) for name in METRICS}
+    return losses.astype(np.float32), rows, {name: Estimate(value, 0.5, 20.0) for name in METRICS}
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def make(tmp_path):
             store.add_dataset(dataset)
             for column in section.columns:
                 for metric in METRICS:
-                    record = FloorRecord(29.0, 0.1, 10)
+                    record = Floor(29.0, 0.1, 10)
                     store.add_floor(dataset.fingerprint, protocol(column.settings), metric, record)
                 generated = rows(N_COLUMNS[name], column.settings.timesteps)
                 if generated is not None:
@@ -389,7 +389,7 @@ def test_the_legend_says_what_each_floor_is(tmp_path, settings, floors):
         store.set_fact("fingerprints", {"blobs": dataset.fingerprint})
         store.add_dataset(dataset)
         for name in QUANTITIES[section.kind]:
-            store.add_floor(dataset.fingerprint, protocol(column.settings), name, FloorRecord(1.0, 0.1, 1))
+            store.add_floor(dataset.fingerprint, protocol(column.settings), name, Floor(1.0, 0.1, 1))
         figure = metrics_of(Results(store))
     found = legend_of(figure)
     assert [text for text in found if "data" in text or "true" in text] == floors
@@ -418,7 +418,7 @@ def test_floors_that_differ_between_settings_and_missing_ones(make):
     columns = tuple(Column(str(n), Settings(n_samples=n, epochs=EPOCHS)) for n in (50, 100))
     section = Section("steps", "A section", ("plane",), ("n_samples",), columns)
     results = make(section=section)
-    record = FloorRecord(27.0, 0.1, 10)
+    record = Floor(27.0, 0.1, 10)
     results.store.add_floor(results.fingerprints["plane"], protocol(columns[1].settings), "emd", record)
     axes = metrics_of(results).axes[0]
     assert any(list(line.get_ydata()) == [29, 27] for line in axes.lines)

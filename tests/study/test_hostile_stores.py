@@ -16,14 +16,14 @@ from safetensors.numpy import save
 
 from pointillist.cli.studies import report, study
 from pointillist.engine import weights
-from pointillist.metrics import METRICS
+from pointillist.metrics import METRICS, Estimate, Floor
 from pointillist.study.database import StoreError
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import Results, protocol
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section, Spec, to_json
-from pointillist.study.store import FloorRecord, Measure, Model, Store
+from pointillist.study.store import Model, Store
 
 SETTINGS = Settings(timesteps=9, width=8, depth=1, time_embedding=4, epochs=3, n_samples=60)
 COLUMNS = tuple(Column(str(t), replace(SETTINGS, timesteps=t)) for t in (5, 9))
@@ -33,7 +33,7 @@ LABELS = (ROWS[:, 0] > 0).astype(np.int64)
 DATASET = Dataset("moons", ROWS, LABELS)
 CELL = Cell(DATASET.fingerprint, COLUMNS[0].settings, 0)
 PROTOCOL = protocol(SETTINGS)
-MEASURES = {name: Measure(30.0, 0.5, 4.0) for name in METRICS}
+MEASURES = {name: Estimate(30.0, 0.5, 4.0) for name in METRICS}
 
 
 def network(settings=SETTINGS, columns=2):
@@ -52,7 +52,7 @@ def good(tmp_path_factory):
         store.set_fact("machine", {"processor": "x86_64", "devices": 2})
         store.add_dataset(DATASET)
         for metric in METRICS:
-            store.add_floor(DATASET.fingerprint, PROTOCOL, metric, FloorRecord(29.0, 0.1, 10))
+            store.add_floor(DATASET.fingerprint, PROTOCOL, metric, Floor(29.0, 0.1, 10))
         for column in COLUMNS:
             cell = Cell(DATASET.fingerprint, column.settings, 0)
             store.add_models({cell.model_key: Model(np.ones(3, np.float32), kept)})
@@ -71,7 +71,7 @@ def folder(good, tmp_path):
 
 
 def change(folder, do):
-    """Writes something into the store, with checksums that fit."""
+    """Writes something into the store."""
     with Store(folder / "study.db") as store:
         do(store)
 
@@ -347,15 +347,6 @@ def test_tables_that_are_not_ours(folder, statements):
     with closing(sqlite3.connect(folder / "study.db")) as connection:
         connection.executescript(statements)
     assert_refused(folder, "is damaged: its tables are not those of a store; --fresh starts a new one")
-    with pytest.raises(StoreError, match="its tables are not those of a store"):
-        Store(folder / "study.db", mend=True)
-
-
-def test_a_changed_value_without_its_checksum(folder):
-    with closing(sqlite3.connect(folder / "study.db")) as connection:
-        connection.execute("UPDATE floors SET value = 3 WHERE metric = 'emd'")
-        connection.commit()
-    assert_refused(folder, "is damaged: a checksum in the table of floors .*; run `pointillist study` to compute")
 
 
 def test_the_command_says_it_in_one_line(folder):

@@ -1,23 +1,22 @@
 import os
 import random
 import sqlite3
-import warnings
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support import dump
 
+from pointillist.metrics import Estimate, Floor
 from pointillist.study.database import StoreError
 from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, random_seed, with_columns
 from pointillist.study.settings import Settings
-from pointillist.study.store import Checkpoint, FloorRecord, Measure, Model, Store
+from pointillist.study.store import Checkpoint, Model, Store
 
 CELL = Cell("f" * 32, Settings(), 0)
 MODEL = Model(np.arange(3, dtype=np.float32), b"weights")
 ROWS = np.ones((5, 2), np.float32)
-MEASURES = {"emd": Measure(1.5, 0.2, 4.0), "report_nll": Measure(np.nan, np.nan, np.inf)}
+MEASURES = {"emd": Estimate(1.5, 0.2, 4.0), "report_nll": Estimate(np.nan, np.nan, np.inf)}
 
 
 def test_columns_of_a_file_keep_names_and_units(tmp_path):
@@ -39,7 +38,7 @@ def test_what_goes_in_comes_out_of_the_file(tmp_path):
         store.add_dataset(dataset)
         store.add_dataset(labelled)
         store.set_fact("spec", {"a": [1, None]})
-        store.add_floor("f" * 32, "p", "emd", FloorRecord(20.0, 2.0, 16))
+        store.add_floor("f" * 32, "p", "emd", Floor(20.0, 2.0, 16))
         store.add_checkpoints({CELL.model_key: Checkpoint(2, MODEL.losses[:2], b"state")})
         kept = store.checkpoint(CELL.model_key)
         assert (kept.epoch, kept.state) == (2, b"state")
@@ -54,13 +53,14 @@ def test_what_goes_in_comes_out_of_the_file(tmp_path):
         assert store.finished() == {CELL.key}
         assert store.checkpoint(CELL.model_key) is None and store.part(CELL.rows_key) is None
         measures = store.measures(CELL.key)
-        assert measures["emd"] == Measure(1.5, 0.2, 4.0)
-        assert np.isnan(measures["report_nll"].value) and measures["report_nll"].degrees_of_freedom == np.inf
+        emd = measures["emd"]
+        assert (emd, emd.standard_error, emd.degrees_of_freedom) == (1.5, 0.2, 4.0)
+        assert np.isnan(measures["report_nll"]) and measures["report_nll"].degrees_of_freedom == np.inf
         np.testing.assert_array_equal(store.rows(CELL.rows_key), ROWS)
         np.testing.assert_array_equal(store.model(CELL.model_key).losses, MODEL.losses)
         assert store.model(CELL.model_key).network == b"weights"
         assert store.fact("spec") == {"a": [1, None]} and store.fact("none") is None
-        assert store.floors("f" * 32, "p") == {"emd": FloorRecord(20.0, 2.0, 16)}
+        assert store.floors("f" * 32, "p") == {"emd": Floor(20.0, 2.0, 16)}
         again = store.dataset(dataset.fingerprint)
         assert again.name == "rows" and again.fingerprint == dataset.fingerprint and again.labels is None
         assert store.dataset(labelled.fingerprint).labels.tolist() == [0, 1, 1, 0]
@@ -69,10 +69,10 @@ def test_what_goes_in_comes_out_of_the_file(tmp_path):
 def test_a_cell_is_written_whole_or_not_at_all(tmp_path):
     with Store(tmp_path / "study.db") as store:
         with pytest.raises(TypeError, match="not 'object'"):
-            store.add_result(CELL, {"nll": MEASURES["emd"], "emd": Measure(object(), 0.0, 1.0)})
+            store.add_result(CELL, {"nll": MEASURES["emd"], "emd": Estimate(object(), 0.0, 1.0)})
         assert store.finished() == set() and store.measures(CELL.key) == {}
         store.add_checkpoints({CELL.model_key: Checkpoint(2, MODEL.losses, b"state")})
-        with pytest.raises(TypeError, match="object"):
+        with pytest.raises(sqlite3.Error, match="object"):
             store.add_models({"other": MODEL, CELL.model_key: Model(MODEL.losses, object())})
         assert store.model("other") is None
         assert store.checkpoint(CELL.model_key) is not None and store.model(CELL.model_key) is None
@@ -131,7 +131,7 @@ def fill(path):
         store.set_fact("spec", {"a": [1, None]})
         store.add_dataset(Dataset("rows", ROWS, np.array([0, 1, 1, 0, 1])))
         for metric in ("emd", "report_nll"):
-            store.add_floor("f" * 32, "p", metric, FloorRecord(20.0, 2.0, 16))
+            store.add_floor("f" * 32, "p", metric, Floor(20.0, 2.0, 16))
         for seed in range(9):
             cell = Cell("f" * 32, Settings(), seed)
             store.add_models({cell.model_key: MODEL})
@@ -142,117 +142,26 @@ def fill(path):
     return path
 
 
-def everything(store):
-    names = [name for (name,) in store._connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    return {name: set(store._connection.execute(f"SELECT * FROM {name}")) for name in names}
-
-
-VALUES = {
-    "facts": "value = '{}'",
-    "datasets": "name = 'other'",
-    "floors": "spread = 2.5",
-    "models": "losses = x'00000000'",
-    "rows": "columns = 1",
-    "cells": "seed = 1",
-    "checkpoints": "epoch = 2",
-    "parts": "columns = 1",
-}
-
-
-@pytest.mark.parametrize("table", VALUES)
-def test_a_value_that_changed_is_noticed(tmp_path, table):
-    path = fill(tmp_path / "study.db")
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"UPDATE {table} SET {VALUES[table]} WHERE rowid = 1")
-        connection.commit()
-    message = f"study.db: is damaged: a checksum in the table of {table} does not match; run `pointillist study` to"
-    with pytest.raises(StoreError, match=message):
-        Store(path)
-
-
-def test_a_row_that_changed_since_the_store_was_opened_is_noticed(tmp_path):
-    with Store(fill(tmp_path / "study.db")) as store:
-        store._connection.execute("UPDATE rows SET rows = zeroblob(40) WHERE key = ?", (CELL.rows_key,))
-        with pytest.raises(StoreError, match="is damaged: a checksum in the table of rows does not match"):
-            store.rows(CELL.rows_key)
-
-
-def test_a_row_in_the_place_of_another_is_noticed(tmp_path):
-    path = fill(tmp_path / "study.db")
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DELETE FROM parts")
-        connection.execute("INSERT INTO parts SELECT * FROM rows")
-        connection.commit()
-    with pytest.raises(StoreError, match="a checksum in the table of parts"):
-        Store(path)
-
-
-def test_what_is_damaged_goes_with_one_warning_and_the_rest_stays(tmp_path):
-    path = fill(tmp_path / "study.db")
-    with Store(path) as store:
-        before = everything(store)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE floors SET value = 3 WHERE metric = 'emd'")
-        connection.execute("UPDATE models SET network = x'00' WHERE key = ?", (CELL.model_key,))
-        connection.commit()
-    with pytest.warns(UserWarning, match="was damaged: 3 of its entries cannot be used, and will be recompu") as told:
-        store = Store(path, mend=True)
-    assert len(told) == 1
-    # The cell of the model is not finished any more, and its rows are whole.
-    assert CELL.key not in store.finished() and len(store.finished()) == 8
-    assert store.model(CELL.model_key) is None and store.rows(CELL.rows_key) is not None
-    assert store.floors("f" * 32, "p").keys() == {"report_nll"}
-    after = everything(store)
-    store.close()
-    assert sum(len(before[name] - after[name]) for name in before) == 3
-    assert not any(after[name] - before[name] for name in before)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        Store(path, mend=True).close()
-    assert [each.name for each in tmp_path.iterdir()] == ["study.db"]
-
-
-@pytest.mark.parametrize("damage", ["a bit", "a block", "a block of zeros"])
-def test_damage_anywhere_is_harmless_or_noticed_and_mended(tmp_path, damage):
+@pytest.mark.parametrize("damage", ["a block", "a block of zeros"])
+def test_damaged_pages_are_harmless_or_noticed(tmp_path, damage):
     whole = fill(tmp_path / "whole.db")
     content = whole.read_bytes()
-    with Store(whole) as store:
-        before = everything(store)
     rng, path = random.Random(0), tmp_path / "study.db"
-    n_noticed = n_mended = 0
+    n_noticed = 0
     for _ in range(100):
         changed = bytearray(content)
-        if damage == "a bit":
-            place = rng.randrange(len(content))
-            changed[place] ^= 1 << rng.randrange(8)
-        else:
-            place = rng.randrange(1, len(content) // 4096) * 4096
-            changed[place : place + 4096] = rng.randbytes(4096) if damage == "a block" else bytes(4096)
+        place = rng.randrange(1, len(content) // 4096) * 4096
+        changed[place : place + 4096] = rng.randbytes(4096) if damage == "a block" else bytes(4096)
         path.write_bytes(changed)
         try:
-            with Store(path) as store:
-                assert everything(store) == before
-            continue
+            Store(path).close()
         except StoreError as error:
-            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+            assert str(error).startswith(f"{path}: ") and str(error).endswith("; --fresh starts a new one")
             n_noticed += 1
-        with warnings.catch_warnings(record=True) as told:
-            try:
-                store = Store(path, mend=True)
-            except StoreError as error:
-                assert str(error).endswith("--fresh starts a new one")
-                continue
-        assert len(told) == 1
-        after = everything(store)
-        store.close()
-        assert all(after[name] <= before[name] for name in before)
-        Store(path).close()
-        n_mended += 1
-    # What cannot be mended is damage of the first page.
-    assert n_noticed > 20 and n_mended > 0.6 * n_noticed
+    assert n_noticed > 60
 
 
-@pytest.mark.parametrize("share", [0.0001, 0.5, 0.9999])
+@pytest.mark.parametrize("share", [0.0001, 0.5, 0.9])
 def test_a_file_that_is_cut_short(tmp_path, share):
     path = fill(tmp_path / "study.db")
     os.truncate(path, max(1, int(share * path.stat().st_size)))
@@ -295,7 +204,7 @@ def test_stores_are_regular_files(tmp_path):
         Store(Path("/dev/zero"))
 
 
-def test_parts_of_a_study_are_merged_with_their_checksums(tmp_path):
+def test_parts_of_a_study_are_merged(tmp_path):
     part = fill(tmp_path / "part.db")
     with Store(tmp_path / "study.db") as store:
         store.add_checkpoints({CELL.model_key: Checkpoint(3, MODEL.losses, b"state")})
@@ -307,11 +216,6 @@ def test_parts_of_a_study_are_merged_with_their_checksums(tmp_path):
         store._connection.execute("DELETE FROM checkpoints")
         store._connection.execute("DELETE FROM parts")
         assert dump(store) == merged
-    with closing(sqlite3.connect(part)) as connection:
-        connection.execute("UPDATE cells SET seed = 3 WHERE rowid = 1")
-        connection.commit()
-    with Store(tmp_path / "study.db") as store, pytest.raises(StoreError, match=r"part\.db: is damaged"):
-        store.merge(part)
 
 
 def test_a_transaction_is_written_whole_or_not_at_all(tmp_path):
@@ -320,9 +224,3 @@ def test_a_transaction_is_written_whole_or_not_at_all(tmp_path):
             store.set_fact("spec", 1)
             raise SystemExit(143)
         assert store.fact("spec") is None
-
-
-def test_a_floor_of_minus_zero_has_a_checksum_too(tmp_path):
-    with Store(tmp_path / "study.db") as store:
-        store.add_floor("f", "p", "emd", FloorRecord(-0.0, 0.0, 1))
-        assert store.floors("f", "p") == {"emd": FloorRecord(0.0, 0.0, 1)}

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 from support import add_whole
 
+from pointillist.metrics import Estimate, Floor
 from pointillist.study.agreement import Comparison, comparisons
 from pointillist.study.comparisons import summarise
 from pointillist.study.reference import ReferenceValue
@@ -22,7 +23,7 @@ from pointillist.study.result_tables import (
 from pointillist.study.results import Results, protocol
 from pointillist.study.spec import to_json
 from pointillist.study.spec_files import load_spec
-from pointillist.study.store import FloorRecord, Measure, Store
+from pointillist.study.store import Store
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def results(tiny, tmp_path):
         store.add_dataset(dataset)
         for metric in ("emd", "report_nll"):
             key = protocol(spec.sections[0].columns[0].settings)
-            store.add_floor(dataset.fingerprint, key, metric, FloorRecord(20.0, 2.0, 25))
+            store.add_floor(dataset.fingerprint, key, metric, Floor(20.0, 2.0, 25))
     cells = study_cells(spec, {dataset.name: dataset.fingerprint for dataset in datasets})
     for cell in cells:
         value = 20.0 + cell.settings.timesteps
@@ -48,7 +49,7 @@ def results(tiny, tmp_path):
         if cell.settings.schedule == "cosine":
             value = np.nan
         rows = np.zeros((3, 2), np.float32)
-        add_whole(store, cell, rows[:, 0], rows, {"emd": Measure(value, 1.0, 4.0)})
+        add_whole(store, cell, rows[:, 0], rows, {"emd": Estimate(value, 1.0, 4.0)})
     return Results(store)
 
 
@@ -161,6 +162,6 @@ def test_text_that_a_spreadsheet_would_compute_is_quoted(results, text, written)
 def test_numbers_below_0_stay_numbers(results):
     section = results.spec.sections[0]
     for cell in results.cells(section.datasets[0], section.columns[0].settings):
-        results.store.add_result(cell, {"emd": Measure(-1.5, 1.0, 4.0)})
+        results.store.add_result(cell, {"emd": Estimate(-1.5, 1.0, 4.0)})
     (line, *_) = csv.DictReader(io.StringIO(csv_text(results, [section])))
     assert line["value"] == "-1.5"

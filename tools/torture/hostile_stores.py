@@ -1,4 +1,4 @@
-"""Hostile stores: of other rows with checksums that fit, of other tables, or of other bytes."""
+"""Hostile stores: of other rows, of other tables, or of other bytes."""
 
 import json
 import sqlite3
@@ -16,7 +16,7 @@ _STATEMENTS = (
     "CREATE VIEW more AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
     "CREATE TRIGGER more AFTER INSERT ON facts BEGIN DELETE FROM cells; END",
     "DROP TABLE parts",
-    "DROP TABLE rows; CREATE VIEW rows AS SELECT key, key AS columns, key AS rows, key AS checksum FROM cells",
+    "DROP TABLE rows; CREATE VIEW rows AS SELECT key, key AS columns, key AS rows FROM cells",
     "ALTER TABLE facts RENAME TO others",
     "DELETE FROM facts",
     "DELETE FROM datasets",
@@ -34,12 +34,12 @@ class _Open(Store):
     """A store in which any row can be written."""
 
     def put(self, table: str, values: tuple[Any, ...]) -> None:
-        """Writes a row with its checksum."""
+        """Writes a row."""
         self._put(table, *values)
 
     def all(self, table: str) -> list[tuple[Any, ...]]:
         """Reads all rows."""
-        return [row[1:] for row in self._connection.execute(f"SELECT * FROM {table}")]
+        return self._connection.execute(f"SELECT * FROM {table}").fetchall()
 
 
 def hostile_store(rng: np.random.Generator, good: Path, path: Path) -> str:

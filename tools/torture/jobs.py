@@ -98,15 +98,11 @@ def bits(folder: Path) -> dict[str, str]:
 
 
 def dump(store: Path) -> bytes:
-    """All rows of a store, as bytes."""
-    return repr(tables(store)).encode()
-
-
-def tables(store: Path) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of a store, in an order of their own, by table."""
+    """All rows of a store, as bytes, table by table and sorted."""
     with closing(sqlite3.connect(store)) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in sorted(names)}
+        tables = {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in sorted(names)}
+        return repr(tables).encode()
 
 
 def difference(found: dict[str, str], wanted: dict[str, str]) -> str:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointillist.cli.table_options import file_names
+from pointillist.foreign_text import listed, shown
 from pointillist.models.file_columns import headings
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.conditions import between, missing, one_of, present
-from pointillist.tables.number_table import listed, shown
 from pointillist.tables.table import kind_of
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from pointillist.files.csv_format import CsvForm
     from pointillist.models.row_model import RowModel
     from pointillist.privacy import Audit
-    from pointillist.tables.number_table import Table
-    from pointillist.tables.table import MixedTable
+    from pointillist.tables.table import Table
 
 _AUDITED_ROWS = 2000
 """Most members, and most non-members, in the audit of an evaluation; `audit` uses more and detects smaller effects."""
@@ -54,13 +53,11 @@ def evaluate(
 
     from pointillist.atomic_files import check_place
     from pointillist.cli.calibrating import calibrated
-    from pointillist.evaluation import draw_evaluation, evaluate_tables, print_evaluation
+    from pointillist.evaluation import draw_evaluation, evaluate, print_evaluation
     from pointillist.evaluation.evaluation import MIN_ROWS, is_of_numbers
     from pointillist.evaluation.inputs import as_columns
     from pointillist.foreign_text import terminal_text
     from pointillist.metrics.mixed_tables import check_tables
-    from pointillist.tables.frames import mixed_table
-    from pointillist.tables.number_table import Table
 
     if figure is not None:
         if figure.suffix.lower() != ".png":
@@ -68,12 +65,11 @@ def evaluate(
         check_place(figure)
     model, tables = _model_and_tables(data, rows, holdout, target, form, seed)
     real = tables[str(data)]
-    name = real.label.name if isinstance(real, Table) and real.label is not None else target
-    name = None if name is None else str(name)
+    name = target if real.label is None else str(real.label)
     columns = as_columns(tables)
     # Here rather than below, where the sides are not called by their files' names.
     check_tables(MIN_ROWS, **columns)
-    evaluation = evaluate_tables(
+    evaluation = evaluate(
         columns[str(data)],
         columns[str(rows)],
         holdout=None if holdout is None else columns[str(holdout)],
@@ -86,7 +82,7 @@ def evaluate(
         others = _read_like(model, holdout, None, 1, form)
         attacked = _audited(model, real, others, seed)
         if name is not None and is_of_numbers(columns[str(data)][name]):
-            predicted = calibrated(model, mixed_table(real), mixed_table(others), name, seed)
+            predicted = calibrated(model, real, others, name, seed)
     if as_json:
         print(json.dumps(_json(evaluation, attacked, predicted), indent=1, allow_nan=False))
     else:
@@ -103,14 +99,13 @@ def evaluate(
 
 def _model_and_tables(
     data: Path, rows: Path, holdout: Path | None, target: str | None, form: "CsvForm", seed: int
-) -> "tuple[RowModel | None, dict[str, MixedTable | Table]]":
+) -> "tuple[RowModel | None, dict[str, Table]]":
     """The model, if ROWS is one, and the tables by their files' names, the rows that it draws among them."""
     from pointillist.atomic_files import check_regular
     from pointillist.evaluation.evaluation import MIN_ROWS
     from pointillist.files.csv_format import CsvForm
-    from pointillist.files.endings import READABLE
+    from pointillist.files.formats import READABLE
     from pointillist.models.saving import load_model
-    from pointillist.tables.number_table import Table
 
     if not data.name.endswith(READABLE) and rows.name.endswith(READABLE):
         raise ValueError(f"{data} is not a table ({FILES}): give the real rows first, then the model or its rows")
@@ -121,8 +116,7 @@ def _model_and_tables(
         return None, {str(path): table for path, table in _alike(forms, target, MIN_ROWS).items()}
     model = load_model(rows)
     tables = {str(path): _read_like(model, path, target, MIN_ROWS, form) for path in (data, *others)}
-    real = tables[str(data)]
-    return model, tables | {str(rows): _drawn(model, len(real.rows) if isinstance(real, Table) else len(real), seed)}
+    return model, tables | {str(rows): _drawn(model, len(tables[str(data)]), seed)}
 
 
 def _json(
@@ -138,13 +132,11 @@ def _json(
     return found
 
 
-def _audited(
-    model: "RowModel", data: "MixedTable | Table", others: "MixedTable | Table", seed: int
-) -> "Audit | str | None":
+def _audited(model: "RowModel", data: "Table", others: "Table", seed: int) -> "Audit | str | None":
     """The audit of a model, or why there is none; None of too few rows."""
     from pointillist.privacy import MIN_ROWS, audit
 
-    if min(len(each.rows if hasattr(each, "rows") else each) for each in (data, others)) < MIN_ROWS:
+    if min(len(data), len(others)) < MIN_ROWS:
         return None
     try:
         return audit(model, data, others, max_rows=_AUDITED_ROWS, random_state=seed)
@@ -152,23 +144,21 @@ def _audited(
         return f"No audit: {error}"
 
 
-def _read_like(
-    model: "RowModel", path: Path, target: str | None, min_rows: int, form: "CsvForm"
-) -> "MixedTable | Table":
+def _read_like(model: "RowModel", path: Path, target: str | None, min_rows: int, form: "CsvForm") -> "Table":
     """A table as the model has its columns; of arrays, with its labels apart if they are the target."""
     from pointillist.cli.table_options import read_for
-    from pointillist.files.endings import ending_of
-    from pointillist.files.reading import read_any
-    from pointillist.tables.number_table import check_enough
+    from pointillist.files.formats import format_of
+    from pointillist.files.number_rows import check_enough
+    from pointillist.files.reading import read_table
 
-    if ending_of(path) == ".npy":
-        return read_any(path, target, min_rows=min_rows)
-    table: MixedTable = read_for(model, path, form)
+    if not format_of(path).holds_text:
+        return read_table(path, target, min_rows=min_rows)
+    table = read_for(model, path, form)
     check_enough(len(table), path, min_rows)
     return table
 
 
-def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -> "dict[Path, MixedTable | Table]":
+def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -> "dict[Path, Table]":
     """The tables of files, in which a column of text is text in all: in the one or other, codes may look like numbers.
 
     Args:
@@ -176,12 +166,13 @@ def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -
         target: The column of labels.
         min_rows: Fewest rows of a file.
     """
-    from pointillist.files.endings import ending_of
-    from pointillist.files.reading import read_any
-    from pointillist.tables.table import MixedTable
+    from pointillist.files.formats import format_of
+    from pointillist.files.reading import read_table
 
-    tables = {path: read_any(path, target, is_mixed=True, min_rows=min_rows, form=form) for path, form in forms.items()}
-    mixed = {path: table for path, table in tables.items() if isinstance(table, MixedTable)}
+    tables = {
+        path: read_table(path, target, kind="mixed", min_rows=min_rows, form=form) for path, form in forms.items()
+    }
+    mixed = {path: table for path, table in tables.items() if format_of(path).holds_text}
     texts: dict[str, set[str]] = {}
     for table in mixed.values():
         for name, cells in zip(table.names, table.cells, strict=True):
@@ -190,18 +181,17 @@ def _alike(forms: "Mapping[Path, CsvForm]", target: str | None, min_rows: int) -
     for path, table in mixed.items():
         own = {name: cells for name, cells in zip(table.names, table.cells, strict=True) if name in texts}
         others = [name for name, cells in own.items() if not any(isinstance(c, str) for c in cells.categories or ())]
-        if others and ending_of(path).startswith(".csv"):
-            as_text = read_any(path, target, types=dict.fromkeys(others, "text"), min_rows=min_rows, form=forms[path])
-            assert isinstance(as_text, MixedTable)
-            kinds = {name: {*map(str, as_text.column(name).categories or ())} for name in others}
-            # Numbers among which a few texts strayed stay numbers, and are refused.
-            shared = [name for name, found in kinds.items() if 2 * len(found & texts[name]) >= len(found)]
-            types = dict.fromkeys(shared, "text")
-            tables[path] = read_any(path, target, types=types, is_mixed=True, min_rows=min_rows, form=forms[path])
+        if others and not format_of(path).has_types:
+            as_text = read_table(path, target, types=dict.fromkeys(others, "text"), min_rows=min_rows, form=forms[path])
+            for name in others:
+                found = {*map(str, as_text.column(name).categories or ())}
+                # Numbers among which a few texts strayed stay numbers, and are refused.
+                if 2 * len(found & texts[name]) >= len(found):
+                    tables[path] = tables[path].with_column(name, as_text.arrow[name])
     return tables
 
 
-def _drawn(model: "RowModel", n: int, seed: int) -> "MixedTable | Table":
+def _drawn(model: "RowModel", n: int, seed: int) -> "Table":
     """Draws rows of a model, as many as asked for, with its labels."""
     from rich.console import Console
 
@@ -209,8 +199,8 @@ def _drawn(model: "RowModel", n: int, seed: int) -> "MixedTable | Table":
     from pointillist.models.token_codec import TokenCodec
     from pointillist.progress import Bar
     from pointillist.queries.sampling import SamplingRun
-    from pointillist.tables.number_table import LabelColumn, Table
-    from pointillist.tables.table import MixedTable
+    from pointillist.tables.numbers import LabelColumn, Numbers
+    from pointillist.tables.table import Table
 
     codec, classes = model.codec, model.classes
     request = Request(n, return_labels=classes is not None, variance=model.asked["variance"], random_state=seed)
@@ -220,8 +210,8 @@ def _drawn(model: "RowModel", n: int, seed: int) -> "MixedTable | Table":
         table = drawn.rename_columns([str(name) for name in codec.names])
         if model.label_place is not None and classes is not None and classes.column is not None:
             table = table.add_column(model.label_place, str(classes.column[0]), [labels])
-        return MixedTable(table)
+        return Table(table)
     names = None if codec.names is None else tuple(map(str, codec.names))
     name, place = (None if classes is None else classes.column) or ("label", codec.n_columns)
     label = None if labels is None else LabelColumn(str(name), place, labels)
-    return Table(drawn, names, codec.types, label)
+    return Table(Numbers(drawn, names, codec.types, label))

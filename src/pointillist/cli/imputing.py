@@ -43,7 +43,7 @@ def impute(
     from pointillist.atomic_files import check_apart, check_place
     from pointillist.cli.predictions import labels_in
     from pointillist.cli.table_options import names_in, of_model, read_for
-    from pointillist.files.endings import ending_of
+    from pointillist.files.formats import format_of
     from pointillist.files.writing import TableWriter
     from pointillist.models.file_columns import forms
     from pointillist.models.number_codec import NumberCodec
@@ -51,7 +51,7 @@ def impute(
     from pointillist.models.saving import load_model
     from pointillist.models.token_codec import TokenCodec
     from pointillist.queries.imputation import check_statistic, imputed, imputed_numbers
-    from pointillist.tables.frames import aligned, mixed_table
+    from pointillist.tables.frames import aligned
     from pointillist.tables.names import free_name
 
     check_statistic(statistic, is_alone=draws == 1)
@@ -59,8 +59,8 @@ def impute(
     check_apart(out, table)
     check_apart(out, model, "the model")
     fitted = load_model(model)
-    others: Literal["text", "typed"] = "text" if ending_of(out).startswith(".csv") else "typed"
-    codec, rows = fitted.codec, mixed_table(read_for(fitted, table, form, others=others))
+    others: Literal["text", "typed"] = "typed" if format_of(out).has_types else "text"
+    codec, rows = fitted.codec, read_for(fitted, table, form, others=others)
     labels = labels_in(fitted, rows)
     missing = [] if labels is None else [row for row, label in enumerate(labels) if label is None]
     tables: list[Any]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -73,7 +73,7 @@ def fit(
 
     from pointillist.cli.table_options import check_columns, domain_in, print_types, types_of
     from pointillist.engine.devices import configure
-    from pointillist.files.reading import read_any
+    from pointillist.files.reading import read_table
     from pointillist.foreign_text import terminal_text
     from pointillist.memory import give_back
     from pointillist.models.checkpoint import forget, remove_checkpoint
@@ -98,7 +98,8 @@ def fit(
     names, types = categorical or [], types_of(type or ())
     console = Console(stderr=True, quiet=quiet)
     with waiting(console, f"reading {data}", is_shown=not quiet):
-        table = read_any(data, target, drop=drop or (), types=types, is_mixed=bool(names) or is_private, form=form)
+        kind: Literal["mixed", "any"] = "mixed" if names or is_private else "any"
+        table = read_table(data, target, drop=drop or (), types=types, kind=kind, form=form)
     if state is not None and not resume:
         remove_checkpoint(state)
     started = time.monotonic()
@@ -221,7 +222,7 @@ def sample(
     from pointillist.cli.conditions import category_of, where_of
     from pointillist.cli.rewards import reward_of, told
     from pointillist.engine.cluster import check_engine
-    from pointillist.files.reading import read_table
+    from pointillist.files.reading import read_numbers
     from pointillist.files.writing import TableWriter
     from pointillist.models.file_columns import forms, headings
     from pointillist.models.request import Request
@@ -234,7 +235,7 @@ def sample(
     if prior is not None:
         check_apart(out, prior)
     fitted = load_model(model)
-    start = None if prior is None else read_table(prior, min_rows=1).rows
+    start = None if prior is None else read_numbers(prior, min_rows=1).rows
     n_rows, place, classes = _n_rows(n, prior, start), fitted.label_place, fitted.classes
     if label is not None and classes is None:
         raise ValueError(f"{model}: was fitted without labels: leave --class out, or fit it with --target COLUMN")

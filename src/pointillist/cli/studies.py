@@ -64,7 +64,7 @@ def study(
     with alone(folder / _LOCK, folder, "running this study, or writing its report"):
         if not resume:
             _remove_results(folder)
-        with Store(folder / STORE, mend=True) as store:
+        with Store(folder / STORE) as store:
             try:
                 if engine == "ray":
                     run_study_on_ray(plan, store, console, address)

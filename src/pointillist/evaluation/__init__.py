@@ -6,8 +6,7 @@ distributions of a number. Nothing here needs JAX; heavy libraries are imported 
 """
 
 from pointillist.evaluation.calibration import Calibration, calibration
-from pointillist.evaluation.comparison import evaluate
-from pointillist.evaluation.evaluation import Evaluation, evaluate_tables
+from pointillist.evaluation.evaluation import Evaluation, evaluate
 from pointillist.evaluation.figure import draw_evaluation
 from pointillist.evaluation.numbers import NumberMeasures
 from pointillist.evaluation.report import print_evaluation
@@ -21,6 +20,5 @@ __all__ = [
     "calibration",
     "draw_evaluation",
     "evaluate",
-    "evaluate_tables",
     "print_evaluation",
 ]

@@ -1,7 +1,5 @@
 """Measures rows against data, with real rows and independent columns as baselines."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,13 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from pointillist.evaluation.inputs import columns_of
 from pointillist.evaluation.json_values import json_value
 from pointillist.evaluation.levels import LEVEL, holm
-from pointillist.evaluation.marginals import compare_columns
 from pointillist.evaluation.numbers import NumberMeasures, measure_numbers
 from pointillist.evaluation.scores import Scores, measure_all
 from pointillist.evaluation.verdict import copy_signs, verdict_of
-from pointillist.metrics import ColumnDifference, Copies, ResidualSpread, copies, residual_spreads
+from pointillist.metrics import (
+    MEASURES,
+    ColumnDifference,
+    Copies,
+    ResidualSpread,
+    column_differences,
+    copies,
+    residual_spreads,
+)
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows
 
 MIN_ROWS = 10
@@ -74,7 +80,9 @@ class Evaluation:
         Permutation tests, whose p-values are at least 0.001, could otherwise never reject in a table of many columns.
         """
         smallest = min(column.p_value for column in self.columns)
-        p_values = {"boosted trees": self.rows.two_sample_p_value, "columns": min(1.0, len(self.columns) * smallest)}
+        p_values = {
+            measure.test: getattr(self.rows, name).p_value for name, measure in MEASURES.items() if measure.test
+        } | {"columns": min(1.0, len(self.columns) * smallest)}
         if self.worst_residual is not None:
             p_values["residuals"] = min(1.0, len(self.residuals) * self.worst_residual.p_value)
         if self.numbers is not None:
@@ -151,48 +159,54 @@ class Evaluation:
         return {**json_value(conclusions), **json_value(self)}
 
 
-def evaluate_tables(
-    data: Table,
-    rows: Table,
-    *,
-    holdout: Table | None = None,
-    target: str | None = None,
-    random_state: int = 0,
-) -> Evaluation:
-    """Measure how similar generated rows are to the data. See `evaluate`, which takes arrays and frames.
+def evaluate(data: Any, rows: Any, holdout: Any = None, target: Any = None, *, random_state: int = 0) -> Evaluation:
+    """Measure how similar generated rows are to real ones, and test whether they can be distinguished.
 
-    The same is measured for real rows in their place and for independent columns, since no number means much by itself.
+    Real rows and independent columns are measured too, as baselines, since no number means much by itself. Columns of
+    numbers have further tests.
 
     Columns, pairs of columns and copies use all rows. The other measures use subsamples: boosted trees see the same
     number of rows of each table, at most 16,000 per side and 256,000 cells; the residuals of 5,000 rows per side are
-    compared, by a regression fitted to 5,000 more data rows; precision and coverage see 2,000 rows per side; the
+    compared, by a regression fitted to 5,000 more data rows; manifold scores see 2,000 rows per side; the
     nearest records are those of 5,000 rows among 15,000 of each side; and a target is learned from at most 50,000 rows.
     For columns of numbers, the energy test sees 4,000 rows per side, the random forest 2,000 (1,000 beyond
     16 columns) and the correlations 5,000.
 
     Args:
-        data: A table of n rows, n at least 10: columns of one length by name, float64 for numbers (NaN where missing)
-            and object for categories (str, or None where missing).
-        rows: A table of m rows, m at least 10, with the same columns.
-        holdout: Rows of the data's distribution that the generator of `rows` did not see, at least 10.
-        target: A column to predict in the held-out rows. Integers of at most 20 different values are classes.
+        data: Real rows, at least 10: an array of shape (n, d), a data frame of pandas, Polars or PyArrow, or columns of
+            one length by name, float64 for numbers (NaN where missing) and object for categories (str, or None).
+        rows: Generated rows, at least 10, with the same columns; those of frames in any order.
+        holdout: Real rows that the generator of `rows` did not see, at least 10.
+        target: A column to predict in the held-out rows, if there are any; of arrays its position. Text, and integers
+            of at most 20 different values, are predicted as classes, and other numbers as numbers.
         random_state: Seed of subsamples, folds and permutations.
 
+    Returns:
+        All measures, with `verdict`, `is_distinguishable`, `looks_copied` and `to_json()`.
+
     Raises:
-        ValueError: In one line, if a table has fewer than 10 rows or is not a table, if columns differ in name or kind,
+        ValueError: In one line, if the tables have different columns, too few rows, or values that cannot be compared,
             or if the target is not a column or has only one value in the held-out rows.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> evaluate(rng.normal(size=(300, 2)), rng.normal(size=(200, 2))).is_distinguishable
+        False
     """
     start = time.perf_counter()
-    held_out = {} if holdout is None else {"holdout": holdout}
-    check_tables(MIN_ROWS, data=data, rows=rows, **held_out)
+    sides = {"data": data, "rows": rows} | ({} if holdout is None else {"holdout": holdout})
+    tables = sides if isinstance(data, dict) else columns_of(sides, target)
+    check_tables(MIN_ROWS, **tables)
     # What is drawn at random is not to depend on the order of columns.
-    rows = {name: rows[name] for name in data}
-    holdout = None if holdout is None else {name: holdout[name] for name in data}
+    tables = {side: {name: table[name] for name in tables["data"]} for side, table in tables.items()}
+    target = None if target is None else str(target)
+    data = tables["data"]
     if target is not None and target not in data:
         raise ValueError(f"target={target!r} is not a column of data: use one of {', '.join(map(repr, data))}")
     if target is not None and _is_of_classes(data[target]):
-        data, rows = _with_classes(data, target), _with_classes(rows, target)
-        holdout = None if holdout is None else _with_classes(holdout, target)
+        tables = {side: _with_classes(table, target) for side, table in tables.items()}
+    data, rows, holdout = tables["data"], tables["rows"], tables.get("holdout")
     scores = measure_all(data, rows, holdout, target, random_state)
     return Evaluation(
         m=count_rows(rows),
@@ -203,7 +217,7 @@ def evaluate_tables(
         rows=scores[0],
         real=scores[1],
         independent=scores[2],
-        columns=compare_columns(data, rows, random_state),
+        columns=column_differences(data, rows, random_state=random_state),
         residuals=residual_spreads(data, rows, random_state=random_state),
         copies=copies(data, rows),
         holdout_copies=None if holdout is None else copies(data, holdout),
@@ -231,17 +245,11 @@ def _with_classes(table: Table, target: str) -> Table:
 
 
 def _numbers(data: Table, rows: Table, random_state: int) -> NumberMeasures | None:
-    names = _number_names(data, rows)
+    """Measures of the columns that hold numbers and no missing cell in both tables."""
+    names = tuple(
+        name for name in data if all(t[name].dtype != object and not np.isnan(t[name]).any() for t in (data, rows))
+    )
     if not names:
         return None
     of_data, of_rows = (np.stack([table[name] for name in names], axis=1) for table in (data, rows))
     return measure_numbers(of_data, of_rows, names, random_state)
-
-
-def _number_names(*tables: Table) -> tuple[str, ...]:
-    """Columns that hold numbers and no missing cell in any of the tables."""
-    are_numbers = {
-        name: all(table[name].dtype != object and not np.isnan(table[name]).any() for table in tables)
-        for name in tables[0]
-    }
-    return tuple(name for name, is_number in are_numbers.items() if is_number)

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from pointillist.atomic_files import write_whole
 from pointillist.evaluation.inputs import columns_of
-from pointillist.evaluation.marginals import compare_columns
 from pointillist.foreign_text import figure_text
-from pointillist.metrics import ColumnDifference
+from pointillist.metrics import ColumnDifference, column_differences
 from pointillist.metrics.mixed_tables import Table, check_tables
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
     one another. If a column has more than eight categories, the seven most frequent are shown, and the others together.
 
     Args:
-        data: Real rows: an array, a data frame, or columns as `evaluate_tables` takes them.
+        data: Real rows: an array, a data frame, or columns as `evaluate` takes them.
         rows: Generated rows, with the same columns.
         path: A PNG file, written whole or not at all.
 
@@ -117,7 +116,7 @@ def draw_evaluation(data: Any, rows: Any, path: str | Path) -> None:
 
 def _panels(data: Table, rows: Table) -> tuple[list[_Panel], int]:
     """The columns to show, and how many there are."""
-    columns = compare_columns(data, rows, 0)
+    columns = column_differences(data, rows)
     order = sorted(range(len(columns)), key=lambda i: (columns[i].p_value, -columns[i].value))
     panels = []
     for column in (columns[i] for i in sorted(order[:MAX_COLUMNS])):

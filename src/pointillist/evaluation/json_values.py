@@ -1,9 +1,8 @@
 """Converts values to those of JSON."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import fields, is_dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ def json_value(value: Any) -> Any:
         return json_value(value.tolist())
     if isinstance(value, dict):
         return {key: json_value(item) for key, item in value.items()}
+    if isinstance(value, SimpleNamespace):
+        return json_value(vars(value))
     if isinstance(value, list | tuple):
         return [json_value(item) for item in value]
     if is_dataclass(value):

@@ -1,12 +1,15 @@
 """Levels of many tests together."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 LEVEL = 0.01
 """Level over all tests that could distinguish rows from data, and over all signs of copying."""
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[Name, float]) -> dict[Name, float]:
     """Adjusted p-values by Holm's step-down procedure, in the order given.
 
     Args:

@@ -1,7 +1,5 @@
 """Measures and tests of the columns of numbers without missing cells."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 
@@ -79,15 +77,15 @@ def measure_numbers(data: Rows, rows: Rows, names: tuple[str, ...], random_state
     )
     nearest = nearest_records(near_data, near_rows, random_state=random_state)
     most = FOREST_ROWS if d <= MANY_COLUMNS else FOREST_ROWS_OF_MANY
-    forest = two_sample_test(near_rows, near_data, max_rows=most, random_state=random_state)
+    forest = two_sample_test(near_data, near_rows, max_rows=most, random_state=random_state)
     emd_rows = min(EMD_ROWS, n // 2, m)
     return NumberMeasures(
         names=names,
-        energy=energy_test(near_rows, near_data, max_rows=ENERGY_ROWS, random_state=random_state),
+        energy=energy_test(near_data, near_rows, max_rows=ENERGY_ROWS, random_state=random_state),
         forest=forest,
         forest_rows=min(m, n, most),
         forest_p_value=_above_half(forest, forest.null_standard_error),
-        emd=emd(near_rows, near_data, n_subsample=emd_rows, random_state=random_state),
+        emd=emd(near_data, near_rows, n_subsample=emd_rows, random_state=random_state),
         emd_floor=floor(partial(emd, n_subsample=emd_rows, n_repeats=1), near_data, random_state=random_state),
         emd_rows=emd_rows,
         nearest=nearest,

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pointillist.foreign_text import terminal_text
-from pointillist.metrics import Estimate
+from pointillist.metrics import MEASURES, Estimate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,25 +75,13 @@ def _summary_table(evaluation: Evaluation, names: tuple[str, str] | None) -> Tab
 
 def _score_rows(evaluation: Evaluation) -> list[Column]:
     tables = (evaluation.rows, evaluation.real, evaluation.independent)
-    n_rows = evaluation.rows.two_sample.n_rows
-    rows: list[Column] = [
-        (
-            f"boosted trees, AUC, {n_rows:,} rows a side",
-            *(rounded(table.two_sample.auc) for table in tables),
-            p_text(evaluation.rows.two_sample_p_value),
-        ),
-        ("  as a score, best 1", *(rounded(table.two_sample.score) for table in tables), ""),
-        ("pair trends, best 1", *(_number(table.trends.mean) for table in tables), ""),
-        ("  in bins of the data", *(_number(table.common_trends.mean) for table in tables), ""),
-        ("  of related pairs", *(_number(table.common_trends.related_mean) for table in tables), ""),
-        (
-            f"precision, {evaluation.rows.manifold.n_rows:,} rows a side",
-            *(rounded(table.manifold.precision) for table in tables),
-            "",
-        ),
-        ("coverage", *(rounded(table.manifold.coverage) for table in tables), ""),
-        ("column shapes, best 1", *(_number(table.shapes_mean) for table in tables), ""),
-    ]
+    rows: list[Column] = []
+    for name, measure in MEASURES.items():
+        of_tables = [measure.lines(getattr(table, name)) for table in tables]
+        p_value = p_text(getattr(evaluation.rows, name).p_value) if measure.test else ""
+        for lines in zip(*of_tables, strict=True):
+            rows.append((lines[0][0], *(rounded(value) for _, value in lines), p_value))
+            p_value = ""
     learned, nothing = evaluation.rows.utility, evaluation.independent.utility
     if learned is not None and nothing is not None:
         scores = learned.of_rows, learned.of_data, nothing.of_rows
@@ -213,8 +201,10 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def rounded(estimate: Estimate) -> str:
+def rounded(estimate: float) -> str:
     """Format an estimate with the decimals that show one digit of its standard error, two if the first is 1 or 2."""
+    if not isinstance(estimate, Estimate):
+        return _number(estimate)
     error = estimate.standard_error
     if not (error > 0 and math.isfinite(error)):
         return f"{estimate:.3g}"

@@ -29,7 +29,7 @@ def copy_signs(evaluation: Evaluation) -> dict[str, str]:
     if evaluation.holdout_copies is not None and evaluation.is_held_out:
         fraction = evaluation.holdout_copies.fraction
         usual = f", and {fraction:.1%} of the held-out rows do ({_p_text(evaluation.copies_p_value)})"
-    auc, below = evaluation.rows.two_sample.auc, 1 - evaluation.rows.two_sample_p_value
+    auc, below = evaluation.rows.two_sample.auc, 1 - evaluation.rows.two_sample.p_value
     tests = {
         "copies": (evaluation.copies_p_value, found + usual),
         # Trees that were trained with a data row mistake its copy for data.
@@ -112,7 +112,7 @@ def _say_tables(evaluation: Evaluation) -> str:
             f"The held-out rows are not held out: {held_out.count:,} of {evaluation.holdout_rows:,} equal a data row "
             f"({held_out.duplicates:.1%} of the data equal another), so they say little about copying."
         )
-    p_value = evaluation.real.two_sample_p_value
+    p_value = evaluation.real.two_sample.p_value
     if p_value <= LEVEL / 3:
         sentences.append(
             f"The held-out rows are unlike the data (AUC {evaluation.real.two_sample.auc:.2f}, {_p_text(p_value)}): "

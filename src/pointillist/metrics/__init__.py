@@ -1,9 +1,9 @@
 """Metrics of how much two sets of rows differ, each with its standard error.
 
-Every metric takes two arrays of rows, `(n, d)` and `(m, d)`, and returns an `Estimate`: a float that
-also carries its standard error. For two samples of one distribution none of them is zero, except on average the
-energy distance. So read each score beside the metric's `floor`, its real-data baseline: the value between two random
-halves of the data itself.
+Every metric takes the real rows first and the generated ones second, `metric(real, generated)`, as arrays of shape
+`(n, d)` and `(m, d)`, and returns an `Estimate`: a float that also carries its standard error. For two samples of one
+distribution none of them is zero, except on average the energy distance. So read each score beside the metric's
+`floor`, its real-data baseline: the value between two random halves of the data itself.
 
 | metric | cost, n × m rows | sees | at its best |
 |---|---|---|---|
@@ -13,7 +13,7 @@ halves of the data itself.
 | `two_sample_test` | a few fits of a classifier | any difference, local ones best | 0.5 |
 | `coverage` | (n + m) log in few columns | lost modes: data that no sample is near | `expected_coverage` |
 | `spread` | n + m | samples that bunch up, or stray | 1 |
-| `manifold_scores` | about five times that | samples unlike any data, apart from lost modes | density: 1; the floor |
+| `manifold_scores` | n · m, of at most 2,000 | samples unlike any data, apart from lost modes | the floor |
 | `nearest_records` | about three times `coverage` | copies of data rows, if not moved far; also bunching | 0.5 |
 
 Three kinds of test ask whether chance explains a difference. Their p-values are uniform, or larger, for two samples of
@@ -22,7 +22,7 @@ one distribution:
 | test | cost, n × m rows | sees |
 |---|---|---|
 | `energy_test` | (n + m)² for each of 999 permutations | any difference, as `energy_distance` |
-| `column_differences`, `label_difference` | n + m per column | differences of single columns, local ones too |
+| `column_differences` | n + m per column | differences of single columns, local ones too |
 | `correlation_differences` | n + m for each of 999 permutations | pairs of columns whose correlations differ |
 
 The first four are in `METRICS`, for tables by name; the `floor` of `coverage` takes the function itself.
@@ -43,7 +43,8 @@ Three score predicted distributions of a number, given by points `(n, m)` of eac
 | `interval_coverage` | intervals that hold too few or too many values | the intervals' level |
 | `pit` | distributions that are too wide, too narrow, or off to one side | uniform shares |
 
-Tables of mixed columns (numbers, categories, missing cells) are mappings of names to columns. Their metrics are:
+Tables of mixed columns (numbers, categories, missing cells) are mappings of names to columns. `column_differences`,
+`manifold_scores` and the following metrics take arrays and tables:
 
 | metric | sees | at its best |
 |---|---|---|
@@ -54,7 +55,6 @@ Tables of mixed columns (numbers, categories, missing cells) are mappings of nam
 | `residual_spreads` | noise between columns that is too small or too large | 1 |
 | `nearest_share` | copies of training rows | 0.5 |
 | `copies` | rows equal to a data row in every cell | `duplicates`, the fraction of data rows with a duplicate |
-| `mixed_manifold` | unlikely rows, and data that no row is near | the score of real rows |
 
 The package needs NumPy, SciPy and scikit-learn, the latter two only once a metric is called.
 """
@@ -62,7 +62,7 @@ The package needs NumPy, SciPy and scikit-learn, the latter two only once a metr
 from pointillist.metrics.baselines import Floor, floor
 from pointillist.metrics.c2st import two_sample_test
 from pointillist.metrics.calibration import expected_calibration_error, log_loss
-from pointillist.metrics.column_differences import ColumnDifference, column_differences, label_difference
+from pointillist.metrics.column_differences import ColumnDifference, column_differences
 from pointillist.metrics.copies import Copies, copies
 from pointillist.metrics.correlations import CorrelationDifferences, correlation_differences
 from pointillist.metrics.energy import energy_distance
@@ -71,16 +71,16 @@ from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import ManifoldScores, coverage, expected_coverage, manifold_scores
 from pointillist.metrics.mixed import PairTrend, PairTrends, column_shapes, pair_trends
 from pointillist.metrics.mixed_models import BoostedTwoSample, Utility, boosted_two_sample, utility
-from pointillist.metrics.mixed_nearest import MixedManifold, NearestShare, mixed_manifold, nearest_share
-from pointillist.metrics.nearest import NearestRecords, nearest_records
+from pointillist.metrics.nearest import NearestRecords, NearestShare, nearest_records, nearest_share
 from pointillist.metrics.nll import report_nll
 from pointillist.metrics.predictions import crps, interval_coverage, pit
-from pointillist.metrics.registry import METRICS, Metric
+from pointillist.metrics.registry import MEASURES, METRICS, Measure, Metric
 from pointillist.metrics.residuals import ResidualSpread, residual_spreads
 from pointillist.metrics.spread import spread
 from pointillist.metrics.transport import emd
 
 __all__ = [
+    "MEASURES",
     "METRICS",
     "BoostedTwoSample",
     "ColumnDifference",
@@ -90,8 +90,8 @@ __all__ = [
     "Estimate",
     "Floor",
     "ManifoldScores",
+    "Measure",
     "Metric",
-    "MixedManifold",
     "NearestRecords",
     "NearestShare",
     "PairTrend",
@@ -112,10 +112,8 @@ __all__ = [
     "expected_coverage",
     "floor",
     "interval_coverage",
-    "label_difference",
     "log_loss",
     "manifold_scores",
-    "mixed_manifold",
     "nearest_records",
     "nearest_share",
     "pair_trends",

@@ -1,7 +1,5 @@
 """The floor of a metric, its real-data baseline: the value between two samples of the same data."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +45,7 @@ def floor(
     """Evaluate a metric between disjoint random halves of the data, repeatedly: its real-data baseline.
 
     Args:
-        metric: A name in `METRICS`, a `Metric`, or a callable `(A, B, **options) -> float`.
+        metric: A name in `METRICS`, a `Metric`, or a callable `(real, generated, **options) -> float`.
         data: Shape `(n, d)`, n at least 4.
         n_repeats: Number of splits, each evaluated once; at least 2.
         n_rows: Most rows per side; None for n // 2. Most floors, or at least their spread, depend on the number of

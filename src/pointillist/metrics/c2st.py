@@ -1,7 +1,5 @@
 """The classifier two-sample test."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -26,23 +24,22 @@ VARIANCE_INFLATION = 1 + 2 / math.pi
 
 
 def two_sample_test(
-    A: ArrayLike,
-    B: ArrayLike,
+    real: ArrayLike,
+    generated: ArrayLike,
     *,
     classifier: Any = "forest",
     n_splits: int = 5,
     max_rows: int | None = MOST_ROWS,
     random_state: int | np.random.Generator | None = 0,
 ) -> Estimate:
-    """Accuracy of a classifier that tries to distinguish A from B, on rows held out from its training.
+    """Accuracy of a classifier that tries to distinguish real from generated rows, on rows held out from its training.
 
-    At 0.5 the classifier cannot distinguish them, at 1 it always can (Lopez-Paz & Oquab 2017, section 3).
-    Do not compare accuracies of different classifiers or of different numbers of rows: more
-    rows train a better classifier, and the accuracy rises with them.
+    At 0.5 the classifier cannot distinguish them, at 1 it always can (Lopez-Paz & Oquab 2017, section 3). More rows
+    train a better classifier: do not compare accuracies of different classifiers or of different numbers of rows.
 
     Args:
-        A: Shape `(n, d)`.
-        B: Shape `(m, d)`.
+        real: Shape `(n, d)`.
+        generated: Shape `(m, d)`.
         classifier: `forest`, a random forest of 200 trees with at least 5 rows per leaf; `knn`, the 15
             nearest neighbors (of few rows, half of those that it learns) on standardized columns, about a
             hundred times faster and a little less powerful; or any scikit-learn classifier, of which a clone
@@ -53,9 +50,8 @@ def two_sample_test(
         random_state: Seed of the subsamples, the folds and the classifier.
 
     Returns:
-        The share of held-out rows assigned to the right side, over all folds together, in [0, 1]. The
-        standard error is over the draw of both sides and allows for the overlap of the training sets:
-        √(1 + 2/π) times that of independent trials. `null_standard_error` is the same at accuracy 0.5.
+        The share of held-out rows assigned to the right side, in [0, 1]. The standard error is over the draw of both
+        sides: √(1 + 2/π) times that of independent trials. `null_standard_error` is the same at accuracy 0.5.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, the classifier's name
@@ -72,7 +68,7 @@ def two_sample_test(
     """
     from sklearn.model_selection import StratifiedKFold
 
-    A, B = check_pair(A, B, ("A", "B"))
+    A, B = check_pair(real, generated)
     rng = np.random.default_rng(random_state)
     n = min(len(A), len(B)) if max_rows is None else min(len(A), len(B), max_rows)
     if n_splits < 2 or n < n_splits:

@@ -1,7 +1,5 @@
 """Calibration error and log loss of predicted class probabilities."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -22,8 +20,7 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, n
     arXiv 1706.04599, equation 3). A bin includes its upper edge; a tie between classes goes to the first.
 
     The score is biased upwards for finite n, because noise in a bin opens a gap too: a calibrated classifier scores
-    about √(2/π) Σ_b √(Σ_{i in b} c_i (1 − c_i)) / n with confidences c, which falls as 1/√n and grows with the
-    number of bins. Compare scores at the same n and bins. Gaps that cancel within a bin go unseen.
+    about √(2/π) Σ_b √(Σ_{i in b} c_i (1 − c_i)) / n with confidences c. Compare scores at the same n and bins.
 
     Args:
         probabilities: Shape `(n, classes)`, in [0, 1], each row summing to 1 within 1e-3.
@@ -32,14 +29,11 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, n
 
     Returns:
         The score, in [0, 1]. The standard error is over the draw of rows with the classifier held fixed, by
-        the delta method: the standard deviation of ±(right − confidence) over √n, with the sign of the row's
-        bin. It holds where the gaps exceed their noise; for a calibrated classifier it is too
-        large, by a factor of up to 1/√(1 − 2/π) = 1.66. It leaves out the bias, and the noise of bins that
-        by chance have only right or only wrong rows. It is nan for a single row.
+        the delta method, with the sign of the gap of the row's bin. It leaves out the bias, and is too large, by up to
+        1.66 times, for a calibrated classifier. It is nan for a single row.
 
     Raises:
-        ValueError: If the probabilities are not a finite `(n, classes)` array of rows that sum to 1, the
-            labels are not n indices of classes, or `n_bins` is below 1.
+        ValueError: If the probabilities or labels are not as above, or `n_bins` is below 1.
 
     Example:
         >>> import numpy as np

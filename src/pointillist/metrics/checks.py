@@ -52,19 +52,14 @@ def check_rows(rows: ArrayLike, name: str, min_rows: int = 2) -> NDArray[np.floa
 
 
 def check_pair(
-    first: ArrayLike, second: ArrayLike, names: tuple[str, str]
+    real: ArrayLike, generated: ArrayLike, names: tuple[str, str] = ("real", "generated")
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Check both sides of a metric, and that they have the same number of columns.
-
-    Args:
-        first: Shape `(n, d)`.
-        second: Shape `(m, d)`.
-        names: The caller's names for the two arguments, for the message.
+    """Check both sides of a metric, of shapes `(n, d)` and `(m, d)`, under their names in messages.
 
     Raises:
         ValueError: As in `check_rows`, or if the numbers of columns differ.
     """
-    one, two = check_rows(first, names[0]), check_rows(second, names[1])
+    one, two = check_rows(real, names[0]), check_rows(generated, names[1])
     if one.shape[1] != two.shape[1]:
         raise ValueError(
             f"{names[1]} has {two.shape[1]} columns but {names[0]} has {one.shape[1]}: "

@@ -1,17 +1,13 @@
 """Differences between two sets of rows, one column at a time."""
 
-from __future__ import annotations
-
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pointillist.arguments import is_missing
-from pointillist.metrics.checks import check_pair
 from pointillist.metrics.distances import Rows
+from pointillist.metrics.mixed_tables import Table, check_tables
 
 # A column of integers with more distinct values than this is treated as continuous.
 MAX_DISCRETE = 20
@@ -54,34 +50,35 @@ class ColumnDifference:
 
 
 def column_differences(
-    data: ArrayLike,
-    rows: ArrayLike,
+    real: Table | ArrayLike,
+    generated: Table | ArrayLike,
     *,
-    names: Sequence[str] | None = None,
     random_state: int | np.random.Generator | None = 0,
 ) -> tuple[ColumnDifference, ...]:
     """Compare the marginal distributions of every column.
 
-    A column is discrete if all its values on both sides are integers, at most 20 distinct ones. Its value is
-    the total variation distance Σ_v |p_v − q_v| / 2 between the shares of the values. Its p-value is that of the
-    chi-square test of homogeneity: by the chi-square distribution, or, if an expected count is below 5, by 9,999 random
-    divisions of the pooled rows. For other columns, the value is the largest difference between the two distribution
-    functions, and the p-value is that of the two-sample Kolmogorov-Smirnov test, exact up to 2,000 rows per side and
-    too large where values tie.
+    A column of numbers is discrete if all its values on both sides are integers, at most 20 distinct ones. The value of
+    a discrete column, or of one of categories, is the total variation distance Σ_v |p_v − q_v| / 2 between the shares
+    of its values. Its p-value is that of the chi-square test of homogeneity: by the chi-square distribution, or, if an
+    expected count is below 5, by 9,999 random divisions of the pooled rows. For other columns, the value is the largest
+    difference between the two distribution functions, and the p-value is that of the two-sample Kolmogorov-Smirnov
+    test, exact up to 2,000 rows per side and too large where values tie.
+
+    Missing cells are one more category. Columns of numbers with missing cells have two tests, of the values and of the
+    shares of missing cells: the one with the smaller p-value counts, with twice that.
 
     No p-value is corrected for the number of columns. Differences in how columns depend on each other go unseen.
 
     Args:
-        data: Shape `(n, d)`.
-        rows: Shape `(m, d)`.
-        names: Names of the d columns; their numbers if None.
+        real: n rows: an array, or a table with the same columns.
+        generated: m rows.
         random_state: Seed of the divisions.
 
     Returns:
         One difference per column, in the columns' order.
 
     Raises:
-        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or there are not d names.
+        ValueError: As in `check_tables`.
 
     Example:
         >>> import numpy as np
@@ -90,56 +87,33 @@ def column_differences(
         >>> [(c.kind, c.value) for c in column_differences(data, rows)]
         [('discrete', 0.5), ('continuous', 0.25)]
     """
-    rows, data = check_pair(rows, data, ("rows", "data"))
-    d = rows.shape[1]
-    names = [str(column) for column in range(d)] if names is None else list(names)
-    if len(names) != d:
-        raise ValueError(f"names has {len(names)} name(s) but rows has {d} column(s): pass one per column")
-    rng = np.random.default_rng(random_state)
-    return tuple(_column(name, a, b, rng) for name, a, b in zip(names, rows.T, data.T, strict=True))
+    data, rows = check_tables(real=real, generated=generated)
+    return tuple(_column(name, rows[name], column, random_state) for name, column in data.items())
 
 
-def label_difference(
-    data_labels: Sequence[Hashable] | NDArray[Any],
-    rows_labels: Sequence[Hashable] | NDArray[Any],
-    *,
-    name: str = "label",
-    random_state: int | np.random.Generator | None = 0,
-) -> ColumnDifference:
-    """Compare the shares of labels, as `column_differences` does for a discrete column.
+def _column(name: str, rows: NDArray[Any], data: NDArray[Any], random_state: Any) -> ColumnDifference:
+    if data.dtype == object:
+        return _labels(name, rows, data, random_state)
+    is_missing = np.isnan(rows), np.isnan(data)
+    gaps = _labels(name, *is_missing, random_state)
+    rows, data = (side[~missing] for side, missing in zip((rows, data), is_missing, strict=True))
+    if min(len(rows), len(data)) < 2:
+        return gaps
+    found = _numbers(name, rows, data, np.random.default_rng(random_state))
+    if not any(side.any() for side in is_missing):
+        return found
+    smaller = min(gaps, found, key=lambda each: each.p_value)
+    return replace(smaller, p_value=min(1.0, 2 * smaller.p_value))
 
-    Args:
-        data_labels: The n labels of the data.
-        rows_labels: The m labels of the rows, of any hashable type.
-        name: Name of the column they come from.
-        random_state: Seed of the random divisions.
 
-    Returns:
-        Total variation distance and p-value; the means are nan.
-
-    Raises:
-        ValueError: If a side has no labels, or a missing one (None or NaN).
-
-    Example:
-        >>> label_difference(["a", "b", "b", "b"], ["a", "a", "b", "b"]).value
-        0.25
-    """
-    codes: dict[Hashable, int] = {}
-    sides = []
-    for side, labels in (("rows_labels", rows_labels), ("data_labels", data_labels)):
-        values = np.asarray(labels).tolist() if isinstance(labels, np.ndarray) else list(labels)
-        if not values:
-            raise ValueError(f"{side} is empty: pass one label per row")
-        missing = [i for i, value in enumerate(values) if is_missing(value)]
-        if missing:
-            raise ValueError(f"{side} has no label in row {missing[0]}: drop or fill such rows first")
-        sides.append(np.array([codes.setdefault(value, len(codes)) for value in values]))
+def _labels(name: str, rows: NDArray[Any], data: NDArray[Any], random_state: Any) -> ColumnDifference:
+    codes: dict[Any, int] = {}
+    sides = [[codes.setdefault(value, len(codes)) for value in side.tolist()] for side in (rows, data)]
     counts = [np.bincount(side, minlength=len(codes)) for side in sides]
-    value, p_value = _compare_counts(counts[0], counts[1], np.random.default_rng(random_state))
-    return ColumnDifference(name, "label", value, p_value)
+    return ColumnDifference(name, "label", *_compare_counts(counts[0], counts[1], np.random.default_rng(random_state)))
 
 
-def _column(name: str, rows: Rows, data: Rows, rng: np.random.Generator) -> ColumnDifference:
+def _numbers(name: str, rows: Rows, data: Rows, rng: np.random.Generator) -> ColumnDifference:
     kind: Literal["continuous", "discrete"] = "continuous"
     values = np.unique(np.concatenate([rows, data]))
     if len(values) <= MAX_DISCRETE and np.all(values == np.round(values)):
@@ -152,9 +126,8 @@ def _column(name: str, rows: Rows, data: Rows, rng: np.random.Generator) -> Colu
         method = "exact" if max(len(rows), len(data)) <= EXACT_ROWS else "asymp"
         result = ks_2samp(rows, data, method=method)
         value, p_value = float(result.statistic), float(result.pvalue)
-    return ColumnDifference(
-        name, kind, value, p_value, float(rows.mean()), float(data.mean()), float(rows.std()), float(data.std())
-    )
+    means = [function(side) for function in (np.mean, np.std) for side in (rows, data)]
+    return ColumnDifference(name, kind, value, p_value, *map(float, means))
 
 
 def _compare_counts(rows: NDArray[np.int64], data: NDArray[np.int64], rng: np.random.Generator) -> tuple[float, float]:

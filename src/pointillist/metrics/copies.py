@@ -1,13 +1,12 @@
 """Exact copies: rows that equal a data row in every cell, compared with duplicates in the data."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from pointillist.metrics.mixed_nearest import equal_rows, row_keys
-from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
+from pointillist.metrics.distances import Rows
+from pointillist.metrics.mixed_tables import Table, check_tables, encode
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,12 @@ class Copies:
     p_value: float
 
 
-def copies(data: Table, rows: Table) -> Copies:
+def copies(real: Table | ArrayLike, generated: Table | ArrayLike) -> Copies:
     """Count rows that equal a data row in every cell, where missing cells are equal.
 
     Args:
-        data: A table of n rows with the same columns.
-        rows: A table of m rows.
+        real: n rows: an array, or a table with the same columns.
+        generated: m rows.
 
     Raises:
         ValueError: As in `check_tables`.
@@ -46,11 +45,10 @@ def copies(data: Table, rows: Table) -> Copies:
         >>> found.count, found.duplicates, found.p_value < 1e-6
         (50, 0.0, True)
     """
-    check_tables(data=data, rows=rows)
-    (of_data, of_rows), _ = encode(data, rows)
+    (of_data, of_rows), _ = encode(*check_tables(real=real, generated=generated))
     _, places, counts = np.unique(row_keys(of_data), return_inverse=True, return_counts=True)
     count, duplicates = int(equal_rows(of_rows, of_data).sum()), float((counts[places] > 1).mean())
-    m, n = count_rows(rows), count_rows(data)
+    m, n = len(of_rows), len(of_data)
     return Copies(count, count / m, duplicates, _p_value(count, m, duplicates, n))
 
 
@@ -65,3 +63,14 @@ def _p_value(count: int, m: int, duplicates: float, n: int) -> float:
 
     trials = max(1, int(n * (1 - duplicates) / (2 - duplicates)))
     return float(hypergeom.sf(count - 1, m + trials, count + round(duplicates * trials), m))
+
+
+def equal_rows(rows: Rows, records: Rows) -> NDArray[np.bool_]:
+    """Return which rows equal a record in every cell; missing cells are equal."""
+    return np.isin(row_keys(rows), row_keys(records))
+
+
+def row_keys(rows: Rows) -> NDArray[np.void]:
+    """Return the bytes of each row as one value, so that equal rows have equal values."""
+    plain = np.ascontiguousarray(np.where(np.isnan(rows), np.nan, rows + 0.0))  # one NaN, and no −0
+    return plain.view(np.dtype((np.void, plain.itemsize * plain.shape[1])))[:, 0]

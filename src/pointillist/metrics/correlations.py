@@ -1,7 +1,5 @@
 """Differences between the correlations of columns."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -42,8 +40,8 @@ class CorrelationDifferences:
 
 
 def correlation_differences(
-    data: ArrayLike,
-    rows: ArrayLike,
+    real: ArrayLike,
+    generated: ArrayLike,
     *,
     n_permutations: int = 999,
     max_rows: int = 5000,
@@ -51,26 +49,21 @@ def correlation_differences(
 ) -> CorrelationDifferences:
     """Compare the correlations of all pairs of columns, and test the largest difference.
 
-    The reported correlations are Pearson's, of the values as they are. The test uses Pearson's correlations of normal
-    scores: each value becomes the normal quantile of its rank in its column and side, (rank - 1/2) / n, and equal
-    values that of their mean rank. So a column's shift, scale and shape do not count as differences, and outliers do
-    not decide the test. On the values themselves, the test would reject far too often if their tails are heavy.
-
-    The scores are pooled and divided again at random, and the largest |Δr| over pairs is compared with those of the
-    divisions: p = (1 + #{as large}) / (1 + n_permutations). The maximum over pairs needs no further correction for
-    their number, and no distribution is assumed. The test is exact only for many rows, because each side has its own
-    ranks.
+    The reported correlations are Pearson's, of the values as they are. The test uses those of normal scores, Φ⁻¹((rank
+    - 1/2) / n) by column and side, where equal values have their mean rank: a column's shift, scale, shape and outliers
+    do not count. The scores are pooled and divided again at random, and the largest |Δr| over pairs is compared with
+    those of the divisions: p = (1 + #{as large}) / (1 + n_permutations), which needs no further correction for the
+    number of pairs. The test is exact only for many rows, because each side has ranks by itself.
 
     Args:
-        data: Shape `(n, d)`.
-        rows: Shape `(m, d)`.
+        real: Shape `(n, d)`.
+        generated: Shape `(m, d)`.
         n_permutations: Number of random divisions, at least 1.
         max_rows: Most rows taken from each side, at random, at least 2; all results are for these.
         random_state: Seed of the subsamples and the divisions.
 
     Returns:
-        The matrices, the differences and the p-value. Columns that are constant on a side have no correlation and are
-        left out.
+        The matrices, the differences and the p-value. Columns that are constant on a side are left out.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, or a number is too small.
@@ -82,7 +75,7 @@ def correlation_differences(
         >>> round(result.largest, 9), result.pair, result.p_value
         (2.0, (0, 1), 0.001)
     """
-    rows, data = check_pair(rows, data, ("rows", "data"))
+    data, rows = check_pair(real, generated)
     if n_permutations < 1 or max_rows < 2:
         raise ValueError(f"n_permutations={n_permutations} must be at least 1 and max_rows={max_rows} at least 2")
     rng = np.random.default_rng(random_state)

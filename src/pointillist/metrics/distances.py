@@ -1,7 +1,5 @@
 """Distances between all pairs of rows, one tile at a time: memory is bounded whatever the number of rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Unbiased energy distance, with a standard error that is valid near zero and away from it."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -12,35 +10,29 @@ from pointillist.metrics.distances import Rows, sums_between, sums_within
 from pointillist.metrics.estimate import Estimate
 
 
-def energy_distance(A: ArrayLike, B: ArrayLike) -> Estimate:
+def energy_distance(real: ArrayLike, generated: ArrayLike) -> Estimate:
     r"""Squared energy distance between two distributions, as an unbiased U-statistic.
 
     Estimates 2 E‖X − Y‖ − E‖X − X'‖ − E‖Y − Y'‖, which is zero only if X and Y have the same distribution
-    (Székely & Rizzo 2013), by means over pairs i ≠ j. Because the estimate is unbiased, it falls below zero about
-    half of the time if the distributions agree, and it is never clipped.
+    (Székely & Rizzo 2013), by means over pairs i ≠ j. It falls below zero about half of the time if the distributions
+    agree, and is never clipped.
 
-    The standard error is over the draw of both sides. Write the statistic in its Hoeffding
-    decomposition, with h the doubly centred distance. The first-order part is the mean over rows of
+    The standard error is over the draw of both sides. The first-order part of the Hoeffding decomposition, with h the
+    doubly centred distance, is the mean over rows of a_i = 2 (mean_j ‖x_i − y_j‖ − mean_{i'≠i} ‖x_i − x_i'‖), and
+    likewise of b_j; the second-order part has the variance
 
-        a_i = 2 (mean_j ‖x_i − y_j‖ − mean_{i'≠i} ‖x_i − x_i'‖),
+        V₂ = 4 E[h_xy²] / (n m) + 2 E[h_xx²] / (n (n−1)) + 2 E[h_yy²] / (m (m−1)).
 
-    and likewise of b_j; the second-order part has the variance
-
-        V₂ = 4 E[h_xy²] / (n m) + 2 E[h_xx²] / (n (n−1)) + 2 E[h_yy²] / (m (m−1)),
-
-    which for equal distributions is 2 E[h²] (1/n + 1/m)². The jackknife variance J = var(a)/n + var(b)/m is the
-    first-order variance plus *twice* V₂, because each a_i carries the noise of the means over the other
-    rows. So the variance is estimated by max(J − V₂, V₂), with unbiased estimates of each E[h²]
-    (U-centring: Székely & Rizzo 2014, definition 2 and proposition 1).
-
-    If the distributions agree, this is conservative: J varies with the statistic, and the maximum is on average
-    between one and a half times and twice the true variance. To ask whether the two are distinguishable at
-    all, divide the value by `null_standard_error` = √V₂, which is right in that case; the distribution of the ratio is
-    skewed to the right, with about one value in fifteen above 1.64 and one in thirty above 2.33.
+    The jackknife variance J = var(a)/n + var(b)/m is the first-order variance plus *twice* V₂, because each a_i carries
+    the noise of the means over the other rows. So the variance is estimated by max(J − V₂, V₂), with unbiased estimates
+    of each E[h²] (U-centring: Székely & Rizzo 2014, definition 2 and proposition 1). If the distributions agree, this
+    is one and a half times to twice the true variance; to ask whether the two are distinguishable at all, divide the
+    value by `null_standard_error` = √V₂, which is right in that case. The ratio is skewed to the right: about one value
+    in fifteen is above 1.64.
 
     Args:
-        A: Shape `(n, d)`.
-        B: Shape `(m, d)`. Swapping A and B changes nothing.
+        real: Shape `(n, d)`.
+        generated: Shape `(m, d)`. Swapping the two changes nothing.
 
     Returns:
         The squared energy distance, in the unit of the columns, with `standard_error` and
@@ -56,7 +48,7 @@ def energy_distance(A: ArrayLike, B: ArrayLike) -> Estimate:
         >>> print(f"{energy_distance(A, B):.4f}, shifted {energy_distance(A, B + 1.0):.2f}")
         0.0095, shifted 0.94
     """
-    A, B = check_pair(A, B, ("A", "B"))
+    A, B = check_pair(real, generated)
     n, m = len(A), len(B)
     between_A, between_B = sums_between(A, B)
     within_A, within_B = sums_within(A), sums_within(B)

@@ -1,7 +1,5 @@
 """A permutation test of the energy distance."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,26 +35,26 @@ class EnergyTest:
 
 
 def energy_test(
-    A: ArrayLike,
-    B: ArrayLike,
+    real: ArrayLike,
+    generated: ArrayLike,
     *,
     n_permutations: int = 999,
     max_rows: int = 2000,
     random_state: int | np.random.Generator | None = 0,
 ) -> EnergyTest:
-    """Test whether A and B are draws from one distribution, by permutations of the energy distance.
+    """Test whether both sides are draws from one distribution, by permutations of the energy distance.
 
     The pooled rows are divided at random into sides of the same sizes, `n_permutations` times, and
 
-        p = (1 + #{distance of a random division ≥ distance of A and B}) / (1 + n_permutations)
+        p = (1 + #{distance of a random division ≥ distance of the sides}) / (1 + n_permutations)
 
     (Székely & Rizzo 2013, section 6, as a permutation test). If all rows are independent draws from one distribution,
     all divisions are equally likely: P(p ≤ α) ≤ α exactly, at any number of rows. With enough rows, the test finds any
     difference between distributions.
 
     Args:
-        A: Shape `(n, d)`.
-        B: Shape `(m, d)`.
+        real: Shape `(n, d)`.
+        generated: Shape `(m, d)`.
         n_permutations: Number of random divisions, at least 1. No p-value is below 1 / (1 + n_permutations).
         max_rows: Most rows taken from each side, at random, at least 2. For the n and m rows taken, the memory is
             4 (n + m)² bytes, and the time about (n + m)² `n_permutations` multiplications.
@@ -75,7 +73,7 @@ def energy_test(
         >>> energy_test(A, B).p_value > 0.05, energy_test(A, B + 0.5).p_value
         (True, 0.001)
     """
-    A, B = check_pair(A, B, ("A", "B"))
+    A, B = check_pair(real, generated)
     if n_permutations < 1 or max_rows < 2:
         raise ValueError(f"n_permutations={n_permutations} must be at least 1 and max_rows={max_rows} at least 2")
     rng = np.random.default_rng(random_state)

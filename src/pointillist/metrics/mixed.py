@@ -1,14 +1,12 @@
 """Scores of the columns and pairs of columns of mixed tables, as SDMetrics defines them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.mixed_tables import Table, check_tables, encode
@@ -65,22 +63,19 @@ class PairTrends:
     pairs: tuple[PairTrend, ...]
 
 
-def column_shapes(data: Table, rows: Table) -> dict[str, float]:
+def column_shapes(real: Table | ArrayLike, generated: Table | ArrayLike) -> dict[str, float]:
     """Score every column's marginal distribution, leaving out missing cells.
 
     A number's score is 1 minus the Kolmogorov-Smirnov statistic, with both sides rounded to 14 decimals; a category's
     is 1 minus the total variation distance of the shares. These are `KSComplement` and `TVComplement` of SDMetrics,
-    whose quality report calls their mean "Column Shapes", except for the 1e-6 of a row that it adds to the data for
-    each category that only `rows` have. Independent draws of each column by itself score as well as
-    the data: how columns depend on each other goes unseen.
+    whose quality report calls their mean "Column Shapes". How columns depend on each other goes unseen.
 
     Args:
-        data: A table of n rows with the same columns.
-        rows: A table of m rows.
+        real: n rows: an array, or a table with the same columns.
+        generated: m rows.
 
     Returns:
-        The score of each column by name, in [0, 1], in the data's order; nan if a side has missing cells only.
-        `mean_score` averages them.
+        The score of each column by name, in [0, 1]; nan if a side has missing cells only. `mean_score` averages them.
 
     Raises:
         ValueError: As in `check_tables`.
@@ -92,7 +87,7 @@ def column_shapes(data: Table, rows: Table) -> dict[str, float]:
         >>> print({name: round(score, 3) for name, score in column_shapes(data, rows).items()})
         {'x': 0.5, 'c': 0.667}
     """
-    check_tables(data=data, rows=rows)
+    data, rows = check_tables(real=real, generated=generated)
     (others, some), is_category = encode(data, rows)
     scores = {}
     for j, name in enumerate(data):
@@ -120,23 +115,24 @@ def mean_score(scores: Mapping[Any, float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def pair_trends(data: Table, rows: Table, *, bins: Literal["own", "data"] = "own") -> PairTrends:
+def pair_trends(
+    real: Table | ArrayLike, generated: Table | ArrayLike, *, bins: Literal["own", "data"] = "own"
+) -> PairTrends:
     """Score how every two columns depend on each other.
 
-    Two numbers score 1 − |r_data − r_rows| / 2 with Pearson's correlations of the rows that have both. Other pairs
+    Two numbers score 1 − |r_real − r_generated| / 2 with Pearson's correlations of the rows that have both. Other pairs
     score 1 minus the total variation distance of their joint shares, where a missing category is a category too; a
     number paired with a category is first put into 10 bins of equal width. These are `CorrelationSimilarity` and
-    `ContingencySimilarity` of SDMetrics, whose property "Column Pair Trends" is the mean over all pairs. By default,
-    newer versions of its quality report count only the pairs that are related in the data: `related_mean`.
+    `ContingencySimilarity` of SDMetrics, whose "Column Pair Trends" is the mean over all pairs, or in newer versions
+    over the pairs that are related in the data: `related_mean`.
 
     Args:
-        data: A table of n rows with the same columns.
-        rows: A table of m rows.
-        bins: With `own`, bins cover the range of each side by itself, and missing numbers are in the last bin with the
-            largest, as in SDMetrics' quality report. A single outlier on one side moves its bins, so with long-tailed
-            numbers real rows can score below independent columns. With `data`, bins cover the range of the data for
-            both sides, the outer ones are open, and missing numbers have one more, as in `ContingencySimilarity`
-            when it is used by itself.
+        real: n rows: an array, or a table with the same columns.
+        generated: m rows.
+        bins: With `own`, bins cover the range of each side by itself, and missing numbers are in the last bin, as in
+            SDMetrics' quality report: an outlier on one side moves its bins, so real rows can score below independent
+            columns. With `data`, bins cover the range of the data for both sides, the outer ones are open, and missing
+            numbers have one more, as in `ContingencySimilarity` when it is used by itself.
 
     Returns:
         Means and pairs, each in [0, 1]. A pair's score is nan if a number is constant or nearly always missing.
@@ -150,7 +146,7 @@ def pair_trends(data: Table, rows: Table, *, bins: Literal["own", "data"] = "own
         >>> pair_trends({"x": x, "y": x}, {"x": x, "y": -x}).mean
         0.0
     """
-    check_tables(data=data, rows=rows)
+    data, rows = check_tables(real=real, generated=generated)
     (others, some), is_category = encode(data, rows)
     columns = [
         tuple(

@@ -1,32 +1,36 @@
 """Checks tables of numbers, categories and missing cells, and encodes them as matrices."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from pointillist.metrics.checks import check_rows
 from pointillist.metrics.distances import Rows
 
 Table = Mapping[str, NDArray[Any]]
 """Columns by name, all of one length: float64 for numbers (NaN if missing), object for categories (str, or None)."""
 
 
-def check_tables(min_rows: int = 2, /, **tables: Table) -> None:
+def check_tables(min_rows: int = 2, /, **sides: Table | ArrayLike) -> list[Table]:
     """Check tables that are to be compared; errors say in one line what is wrong and the way out.
 
     Args:
         min_rows: Fewest rows allowed.
-        **tables: The tables, by the caller's names for them; the others must have the columns of the first.
+        **sides: The tables, by the caller's names for them; the others must have the columns of the first. Arrays of
+            shape `(n, d)` are tables with the columns "0" … "d - 1".
 
     Raises:
         ValueError: If a table has no column, columns of different lengths, or fewer rows than `min_rows`; if a column
             is neither float64 nor object, has an infinity, or holds objects other than str and None; or if columns
             differ between tables, in name or in kind. Their order may differ.
     """
+    tables = {
+        name: side if isinstance(side, Mapping) else {str(j): each for j, each in enumerate(check_rows(side, name).T)}
+        for name, side in sides.items()
+    }
     reference, first = next(iter(tables.items()))
     for side, table in tables.items():
         _check_table(side, table, min_rows)
@@ -41,6 +45,7 @@ def check_tables(min_rows: int = 2, /, **tables: Table) -> None:
                     f"column {name!r} of {side} holds {kinds[0]} but that of {reference} {kinds[1]}: "
                     "make them of one kind"
                 )
+    return [*tables.values()]
 
 
 def encode(*tables: Table, max_categories: int | None = None) -> tuple[list[Rows], NDArray[np.bool_]]:

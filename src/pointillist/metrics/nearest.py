@@ -1,10 +1,7 @@
-"""Whether rows are copies of data records."""
-
-from __future__ import annotations
+"""Whether rows are nearer to the data than they would be by chance: signs of copying."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,10 +10,18 @@ from pointillist.metrics.checks import check_pair
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.manifolds import N_SPLITS, split_variance
+from pointillist.metrics.mixed_tables import Table
+from pointillist.metrics.points import points_of
 
 # Up to so many columns, or records, a k-d tree is faster than comparing all pairs by matrix products.
 TREE_COLUMNS = 8
 TREE_RECORDS = 400
+
+# Distances that differ by less are equal but for rounding.
+TIE = 1e-12
+
+LEVEL = 0.01
+"""Probability that independent rows fall outside the interval of `nearest_share`."""
 
 
 @dataclass(frozen=True)
@@ -25,29 +30,19 @@ class NearestRecords:
 
     Attributes:
         share_closer: Probability that a row is closer to the data than a data row is to the rest of it, in [0, 1].
-        exact_copies: Number of rows equal to a data record in every column.
-        copy_share: The same as a share of all rows, in [0, 1].
-        duplicate_share: Share of data records that have an equal one in the data: the average `copy_share`
-            of independent rows from the data's distribution.
         median_distance: Median distance of the rows to their closest data records.
         median_within_data: Median distance of the data records to their closest other ones.
-        closer_to_training: Share of rows closer to the data than to as many held-out rows; None without held-out rows.
     """
 
     share_closer: Estimate
-    exact_copies: int
-    copy_share: float
-    duplicate_share: float
     median_distance: float
     median_within_data: float
-    closer_to_training: Estimate | None = None
 
 
 def nearest_records(
-    data: ArrayLike,
-    rows: ArrayLike,
+    real: ArrayLike,
+    generated: ArrayLike,
     *,
-    holdout: ArrayLike | None = None,
     max_rows: int = 5000,
     random_state: int | np.random.Generator | None = 0,
 ) -> NearestRecords:
@@ -57,31 +52,23 @@ def nearest_records(
     those same others. Then `share_closer` is P(D < E) + P(D = E) / 2 over all rows and records. It is 0.5 on average
     for independent rows from the data's own distribution, whatever that is, and near 1 for copies with little noise.
 
-    Limits: rows that bunch up where the data is dense are close to it without being copies, and raise the
-    share too, while rows unlike any data lower it and can hide copies among them. Only `closer_to_training`
-    distinguishes copying from bunching, because held-out rows from the same distribution lie as densely. Copies with a
-    few columns redrawn, or moved by more than the usual distance between records, are not found. Distances depend on
-    the units of the columns: scale them alike.
+    Rows that bunch up where the data is dense raise the share too, and rows unlike any data lower it and can hide
+    copies among them; `nearest_share` distinguishes these by held-out rows. Copies with a few columns redrawn, or
+    moved by more than the usual distance between records, are not found. Distances depend on the units of the columns:
+    scale them alike.
 
     Args:
-        data: Shape `(n, d)`: the records that `rows` may be copies of.
-        rows: Shape `(m, d)`.
-        holdout: Shape `(h, d)`: rows from the data's distribution that were not used to make `rows`.
+        real: Shape `(n, d)`: the records that `generated` may be copies of.
+        generated: Shape `(m, d)`.
         max_rows: Most rows, and most data records, whose nearest records are looked up, at least 2; they are drawn at
-            random, and looked up among all n records. Exact copies are counted among all rows.
-        random_state: Seed of those draws, and of the data's subset that has as many rows as `holdout`.
+            random, and looked up among all n records.
+        random_state: Seed of those draws.
 
     Returns:
-        The shares, counts and medians. The standard error of `share_closer` is over the draw of both sides, from the
-        differences between disjoint random halves of both over 20 splits with a fixed seed, assuming that the
-        variance halves with twice the rows. It is never below the error of independent distances, which is too small
-        by up to a third because nearest distances within the data come in mutual pairs. In simulations with one
-        distribution, 1 to 40 columns and 200 to 1000 rows, it was 0.9 to 1.1 times the true one. For rows on a grid so
-        coarse that most records have duplicates it is several times too large. For copies it is too large too, because
-        half of them lose their originals to the other half. It is nan with fewer than 4 rows on a side. The
-        `null_standard_error` of `closer_to_training` is over all divisions of the pooled records into training and
-        held-out ones, which are equally likely if nothing was copied; it allows for rows that share a closest record.
-        The standard error of `closer_to_training` is that one times 2 √(p (1 − p)).
+        The share and medians. The standard error is over the draw of both sides, from differences between halves as in
+        `manifold_scores`, and never below that of independent distances. In 1 to 40 columns and 200 to 1000 rows it is
+        0.9 to 1.1 times the true one; for rows on a coarse grid, and for copies, it is too large. It is nan with fewer
+        than 4 rows on a side.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, or `max_rows` is below 2.
@@ -96,13 +83,10 @@ def nearest_records(
         >>> round(nearest_records(data, copies).share_closer, 2)
         1.0
     """
-    rows, data = check_pair(rows, data, ("rows", "data"))
-    if holdout is not None:
-        _, holdout = check_pair(data, holdout, ("data", "holdout"))
+    data, rows = check_pair(real, generated)
     if max_rows < 2:
         raise ValueError(f"max_rows is {max_rows} but must be at least 2")
     rng = np.random.default_rng(random_state)
-    is_copy, has_duplicate = _equal_records(rows, data)
     rows, order = rows[rng.permutation(len(rows))[:max_rows]], rng.permutation(len(data))
     data = data[order]  # so that the records looked up are the first ones, in any half too
 
@@ -112,26 +96,9 @@ def nearest_records(
     variance = max(_split_variance(rows, data, max_rows), independent) if min(len(rows), len(data)) >= 4 else math.nan
     return NearestRecords(
         Estimate(_share_closer(pairs), math.sqrt(variance), N_SPLITS),
-        int(is_copy.sum()),
-        float(is_copy.mean()),
-        float(has_duplicate.mean()),
         float(np.median(D)),
         float(np.median(E)),
-        None if holdout is None else _closer_to_training(rows, data, holdout, rng),
     )
-
-
-def _equal_records(rows: Rows, data: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which rows equal a data record, and which data records equal another one."""
-    keys, counts = np.unique(_keys(data), return_counts=True)
-    positions = np.searchsorted(keys, _keys(data))
-    return np.isin(_keys(rows), keys), counts[positions] > 1
-
-
-def _keys(rows: Rows) -> NDArray[Any]:
-    """One comparable value per row: the bytes of its columns."""
-    positive_zeros = np.ascontiguousarray(rows + 0.0)
-    return positive_zeros.view(np.dtype((np.void, positive_zeros.itemsize * rows.shape[1])))[:, 0]
 
 
 @dataclass(frozen=True)
@@ -200,16 +167,84 @@ def _split_variance(rows: Rows, data: Rows, max_rows: int) -> float:
     return float(split_variance(share, len(rows), len(data)))
 
 
-def _closer_to_training(rows: Rows, data: Rows, holdout: Rows, rng: np.random.Generator) -> Estimate:
-    size = min(len(data), len(holdout))
-    sides = [side[rng.permutation(len(side))[:size]] for side in (data, holdout)]
-    (of_data, data_index), (of_holdout, holdout_index) = (
-        (distances[:, 0], indices[:, 0]) for distances, indices in (_nearest(rows, side, 1) for side in sides)
-    )
-    weights = _is_below(of_data, of_holdout)  # of the training records nearest to the rows
-    counts = np.concatenate([np.bincount(data_index, weights, size), np.bincount(holdout_index, 1 - weights, size)])
-    m, share = len(rows), float(weights.mean())
+@dataclass(frozen=True)
+class NearestShare:
+    """Whether rows are nearer to the table they were made from than to held-out rows. See `nearest_share`.
+
+    Attributes:
+        share: Share of rows nearer to the training records than to as many held-out ones; ties count half. It is 0.5
+            on average for rows that owe nothing to single records.
+        interval: Interval around one half that the shares of such rows fall in 99 times out of 100.
+        is_inside: Whether the share is in the interval.
+        n_rows: Number of rows whose nearest records were looked up.
+        n_records: Number of training records, and of held-out rows, that they were compared with.
+    """
+
+    share: Estimate
+    interval: tuple[float, float]
+    is_inside: bool
+    n_rows: int
+    n_records: int
+
+
+def nearest_share(
+    real: Table | ArrayLike,
+    generated: Table | ArrayLike,
+    holdout: Table | ArrayLike,
+    *,
+    max_rows: int = 5000,
+    max_records: int = 15_000,
+    random_state: int | np.random.Generator | None = 0,
+) -> NearestShare:
+    """Ask whether rows are nearer to the table they were made from than to held-out rows from the same distribution.
+
+    Args:
+        real: The rows that the generated ones were made from: an array, whose distances are Euclidean, or a table,
+            whose distances are those of `points.points_of`.
+        generated: Generated rows with the same columns.
+        holdout: Rows of the same distribution that were not used to make the generated ones.
+        max_rows: Most rows whose nearest records are looked up, drawn at random.
+        max_records: Most training records, and held-out rows, to compare with, drawn at random; as many of each.
+        random_state: Seed of these draws.
+
+    Returns:
+        The share and its interval: that of a binomial share, widened if rows share their nearest records and so are not
+        independent trials. Its standard deviation is the larger of 0.5 / √rows and that of the share if each record had
+        been assigned to the training or to the held-out side at random, which is `share.null_standard_error`.
+
+    Raises:
+        ValueError: As in `check_tables`.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> train, holdout, fresh = ({"x": rng.normal(size=500), "y": rng.normal(size=500)} for _ in range(3))
+        >>> nearest_share(train, fresh, holdout).is_inside
+        True
+        >>> copied = nearest_share(train, train, holdout)
+        >>> print(copied.share, copied.is_inside)
+        1.0 False
+    """
+    from scipy.stats import norm
+
+    records, some, others = points_of(real=real, generated=generated, holdout=holdout)
+    rng = np.random.default_rng(random_state)
+    size = min(len(records), len(others), max_records)
+    some = some.take(rng.permutation(len(some))[:max_rows])
+    sides = [some.nearest(side.take(rng.permutation(len(side))[:size])) for side in (records, others)]
+    (to_real, real_index), (to_holdout, holdout_index) = sides
+    weights = np.where(np.abs(to_real - to_holdout) <= TIE, 0.5, to_real < to_holdout)
+
+    m, share = len(some), float(weights.mean())
+    counts = np.concatenate([np.bincount(real_index, weights, size), np.bincount(holdout_index, 1 - weights, size)])
     null_variance = size / 2 * counts.var(ddof=1) / m**2  # of a sum over half of the records, drawn at random
     smoothed = (share * m + 1) / (m + 2)  # a share of exactly 0 or 1 is not known without error
-    variance = null_variance * 4 * smoothed * (1 - smoothed)
-    return Estimate(share, math.sqrt(variance), null_standard_error=math.sqrt(null_variance))
+    estimate = Estimate(share, math.sqrt(null_variance * 4 * smoothed * (1 - smoothed)), math.inf, null_variance**0.5)
+    reach = float(norm.ppf(1 - LEVEL / 2)) * max(estimate.null_standard_error, 0.5 / math.sqrt(m))
+    return NearestShare(
+        share=estimate,
+        interval=(max(0.0, 0.5 - reach), min(1.0, 0.5 + reach)),
+        is_inside=abs(share - 0.5) <= reach,
+        n_rows=m,
+        n_records=size,
+    )

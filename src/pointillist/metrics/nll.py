@@ -1,7 +1,5 @@
 """The negative log-likelihood of the published report: a kernel score, kept for comparison with its tables."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -12,30 +10,28 @@ from pointillist.metrics.distances import tiles
 from pointillist.metrics.estimate import Estimate
 
 
-def report_nll(data: ArrayLike, samples: ArrayLike, *, temperature: float | int = 0.1) -> Estimate:
-    """Minus the log of the mean kernel between samples and data.
+def report_nll(real: ArrayLike, generated: ArrayLike, *, temperature: float | int = 0.1) -> Estimate:
+    """Minus the log of the mean kernel between generated and real rows.
 
-    With S samples s and N data rows x in d columns, and τ the temperature,
+    With S generated rows s and N real rows x in d columns, and τ the temperature,
 
         −log [ 1/(S N) Σ_s Σ_x (2πτ)^(−d/2) exp(−‖s − x‖² / (4τ)) ].
 
     This is not the likelihood of a model: it is the log of a mean rather than the mean of logs, and the kernel
-    integrates to 2^(d/2). It can be *lower* for samples that bunch up where the data is dense than for
-    the data itself, so the best value is that of the data with itself, not the lowest. For the
-    likelihood of a model, in nats, call its `score_samples`.
+    integrates to 2^(d/2). It can be *lower* for rows that bunch up where the data is dense than for the data itself, so
+    the best value is that of the data with itself. For the likelihood of a model, in nats, call its `score_samples`.
 
     Args:
-        data: Shape `(n, d)`.
-        samples: Shape `(m, d)`.
+        real: Shape `(n, d)`.
+        generated: Shape `(m, d)`.
         temperature: τ, positive, in squared units of the columns.
 
     Returns:
-        The score, at least (d/2) log(2πτ). Far-away samples give a large finite number. The standard
-        error is over the draw of `samples`, with the data rows held fixed (delta method).
+        The score, at least (d/2) log(2πτ). The standard error is over the draw of `generated`, with the real rows held
+        fixed (delta method).
 
     Raises:
-        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or the temperature is
-            not positive.
+        ValueError: If a side is not a finite `(n, d)` array, the columns differ, or the temperature is not positive.
 
     Example:
         >>> import numpy as np
@@ -43,7 +39,7 @@ def report_nll(data: ArrayLike, samples: ArrayLike, *, temperature: float | int 
         >>> report_nll(origin, origin + 1.0, temperature=0.5)  # 1 / (4 · 0.5) + log(2π · 0.5) / 2
         1.07236 ± 0
     """
-    data, samples = check_pair(data, samples, ("data", "samples"))
+    data, samples = check_pair(real, generated)
     if not (temperature > 0 and math.isfinite(temperature)):
         raise ValueError(f"temperature is {temperature} but must be positive and finite")
 

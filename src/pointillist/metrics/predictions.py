@@ -1,7 +1,5 @@
 """How well predicted distributions of numbers fit what came: CRPS, coverage of intervals, and the PIT."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

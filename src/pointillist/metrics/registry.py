@@ -1,6 +1,4 @@
-"""The table of metrics by name, for tables and studies."""
-
-from __future__ import annotations
+"""The registries of measures: `METRICS`, which a study prints, and `MEASURES`, which `evaluate` reports."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +11,10 @@ from numpy.typing import ArrayLike
 from pointillist.metrics.c2st import two_sample_test
 from pointillist.metrics.energy import energy_distance
 from pointillist.metrics.estimate import Estimate
+from pointillist.metrics.manifolds import manifold_scores
+from pointillist.metrics.mixed import column_shapes, mean_score, pair_trends
+from pointillist.metrics.mixed_models import boosted_two_sample
+from pointillist.metrics.mixed_tables import Table
 from pointillist.metrics.nll import report_nll
 from pointillist.metrics.transport import emd
 
@@ -24,7 +26,7 @@ class Metric:
     Attributes:
         name: Its key in `METRICS`.
         title: Heading of its column in a table.
-        function: The metric, called as `function(data, samples, **options)`.
+        function: The metric, called as `function(real, generated, **options)`.
         better: `lower`, or `floor` if the best value is that of the data with itself rather than the lowest.
         seeded: Whether `function` takes `random_state`.
 
@@ -43,19 +45,19 @@ class Metric:
 
     def __call__(
         self,
-        data: ArrayLike,
-        samples: ArrayLike,
+        real: ArrayLike,
+        generated: ArrayLike,
         *,
         random_state: int | np.random.Generator | None = 0,
         **options: Any,
     ) -> Estimate:
-        """Score `samples`, shape `(m, d)`, against `data`, shape `(n, d)`.
+        """Score `generated`, shape `(m, d)`, against `real`, shape `(n, d)`.
 
         A metric that draws nothing ignores `random_state`; `options` go to the function.
         """
         if self.seeded:
             options["random_state"] = random_state
-        return self.function(data, samples, **options)
+        return self.function(real, generated, **options)
 
 
 METRICS: dict[str, Metric] = {
@@ -69,3 +71,66 @@ METRICS: dict[str, Metric] = {
     )
 }
 """The metrics that a study prints, by name."""
+
+
+MANIFOLD_ROWS, NEIGHBORS = 2000, 5
+
+# Most rows a side, and most cells, that boosted trees see: both take seconds.
+TWO_SAMPLE_ROWS, TWO_SAMPLE_CELLS = 16_000, 256_000
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of tables of any columns, and what a report says of it.
+
+    Attributes:
+        function: The measure, called as `function(real, generated, size, random_state)` with tables, and the number of
+            rows per side to compare if not all are.
+        lines: Titles of its lines in a report with their numbers, from its result.
+        test: Name of its test, whose `p_value` the result has; empty if it tests nothing.
+    """
+
+    function: Callable[[Table, Table, int, int], Any]
+    lines: Callable[[Any], list[tuple[str, float]]]
+    test: str = ""
+
+
+def _boosted_two_sample(real: Table, generated: Table, size: int, random_state: int) -> Any:
+    seen = min(size, TWO_SAMPLE_ROWS, max(MANIFOLD_ROWS, TWO_SAMPLE_CELLS // len(real)))
+    return boosted_two_sample(real, generated, max_rows=seen, random_state=random_state)
+
+
+def _manifold_scores(real: Table, generated: Table, size: int, random_state: int) -> Any:
+    k, most = min(NEIGHBORS, size - 1), min(size, MANIFOLD_ROWS)
+    return manifold_scores(real, generated, k=k, max_rows=most, random_state=random_state)
+
+
+MEASURES: dict[str, Measure] = {
+    "two_sample": Measure(
+        _boosted_two_sample,
+        lambda found: [
+            (f"boosted trees, AUC, {found.n_rows:,} rows a side", found.auc),
+            ("  as a score, best 1", found.score),
+        ],
+        test="boosted trees",
+    ),
+    "trends": Measure(
+        lambda real, generated, *_: pair_trends(real, generated), lambda found: [("pair trends, best 1", found.mean)]
+    ),
+    "common_trends": Measure(
+        lambda real, generated, *_: pair_trends(real, generated, bins="data"),
+        lambda found: [("  in bins of the data", found.mean), ("  of related pairs", found.related_mean)],
+    ),
+    "manifold": Measure(
+        _manifold_scores,
+        lambda found: [
+            (f"precision, {found.n_rows:,} rows a side", found.precision),
+            ("coverage", found.coverage),
+        ],
+    ),
+    "shapes": Measure(
+        lambda real, generated, *_: column_shapes(real, generated),
+        lambda found: [("column shapes, best 1", mean_score(found))],
+    ),
+}
+"""The measures that `evaluate` reports of generated rows, of real rows in their place and of independent columns."""

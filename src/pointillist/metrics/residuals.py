@@ -1,18 +1,16 @@
 """Residuals: how far numbers stray from what the other columns predict, in rows and in data."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pointillist.metrics.c2st import draw_seed
+from pointillist.metrics.copies import equal_rows
 from pointillist.metrics.distances import Rows
 from pointillist.metrics.estimate import Estimate
 from pointillist.metrics.mixed_models import fit_trees, on_one_thread
-from pointillist.metrics.mixed_nearest import equal_rows
 from pointillist.metrics.mixed_tables import Table, check_tables, count_rows, encode
 
 MIN_ROWS = 50
@@ -50,7 +48,11 @@ class ResidualSpread:
 
 
 def residual_spreads(
-    data: Table, rows: Table, *, max_rows: int = 5000, random_state: int | np.random.Generator | None = 0
+    real: Table | ArrayLike,
+    generated: Table | ArrayLike,
+    *,
+    max_rows: int = 5000,
+    random_state: int | np.random.Generator | None = 0,
 ) -> tuple[ResidualSpread, ...]:
     """Compare how far each number strays from what the other columns predict, in rows and in data.
 
@@ -61,8 +63,8 @@ def residual_spreads(
     large, which two-sample tests by classifiers hardly detect.
 
     Args:
-        data: A table of n rows with the same columns.
-        rows: A table of m rows.
+        real: n rows: an array, or a table with the same columns.
+        generated: m rows.
         max_rows: Most rows to fit, and most rows of each side to compare, drawn at random.
         random_state: Seed of these draws and of the trees.
 
@@ -83,7 +85,7 @@ def residual_spreads(
         >>> print({spread.name: round(spread.ratio, 2) for spread in residual_spreads(data, rows)})
         {'x': 0.85, 'y': 0.83}
     """
-    check_tables(data=data, rows=rows)
+    data, rows = check_tables(real=real, generated=generated)
     if len(data) < 2:
         return ()
     rng = np.random.default_rng(random_state)

@@ -1,7 +1,5 @@
 """Earth mover's distance between subsamples."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -12,8 +10,8 @@ from pointillist.metrics.estimate import Estimate
 
 
 def emd(
-    A: ArrayLike,
-    B: ArrayLike,
+    real: ArrayLike,
+    generated: ArrayLike,
     *,
     n_subsample: int = 250,
     n_repeats: int = 5,
@@ -21,17 +19,14 @@ def emd(
 ) -> Estimate:
     """Earth mover's distance with one unit of mass per row, between random subsamples.
 
-    Draws `n_subsample` rows without replacement from each side, solves the exact transport between
-    them under Euclidean distance, and averages over `n_repeats` such draws. With one unit of mass per
-    row, the value is `n_subsample` times the mean distance that a row is moved.
-
-    Between subsamples of one distribution it is far from zero, about 26 for two moons scaled to
-    [-1, 1]: compare it with its `floor`, the real-data baseline. (Rubner et al. 2000; with equal masses the optimal
-    transport is an assignment.)
+    Draws `n_subsample` rows without replacement from each side, solves the exact transport between them under Euclidean
+    distance, and averages over `n_repeats` such draws (Rubner et al. 2000; with equal masses the optimal transport is
+    an assignment). The value is `n_subsample` times the mean distance that a row is moved. Between subsamples of one
+    distribution it is far from zero: compare it with its `floor`.
 
     Args:
-        A: Shape `(n, d)`, n at least `n_subsample`.
-        B: Shape `(m, d)`, m at least `n_subsample`.
+        real: Shape `(n, d)`, n at least `n_subsample`.
+        generated: Shape `(m, d)`, m at least `n_subsample`.
         n_subsample: Number of rows drawn from each side; the cost grows with its cube.
         n_repeats: Number of independent draws, at least 1.
         random_state: Seed of the draws.
@@ -39,8 +34,7 @@ def emd(
     Returns:
         The mean over the draws, in rows times the unit of the columns. The standard error is the
         standard deviation of the draws over √n_repeats, with `n_repeats` − 1 degrees of freedom (nan
-        for a single draw). It is over the draws of subsamples, with the rows of A and B held fixed:
-        where a side has few more rows than `n_subsample` it leaves out most of the uncertainty.
+        for a single draw). It is over the draws of subsamples, with the rows of both sides held fixed.
 
     Raises:
         ValueError: If a side is not a finite `(n, d)` array, the columns differ, or a side has fewer
@@ -55,10 +49,10 @@ def emd(
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
 
-    A, B = check_pair(A, B, ("A", "B"))
+    A, B = check_pair(real, generated)
     if n_subsample < 1 or n_repeats < 1:
         raise ValueError(f"n_subsample={n_subsample} and n_repeats={n_repeats} must both be at least 1")
-    for name, rows in (("A", A), ("B", B)):
+    for name, rows in (("real", A), ("generated", B)):
         if len(rows) < n_subsample:
             raise ValueError(
                 f"{name} has {len(rows)} rows but n_subsample={n_subsample} are drawn from it without "

@@ -15,11 +15,11 @@ def headings(model: RowModel) -> tuple[list[str] | None, list[Any]]:
     """Returns names and types as `TableWriter` takes them, with those of labels in their place; None without names."""
     names = None if model.codec.names is None else [str(name) for name in model.codec.names]
     types: list[Any] = list(model.codec.types)
-    place = model.label_place
-    if place is not None:
+    index = model.label_place
+    if index is not None:
         assert model.classes is not None
         kind = model.classes.labels.dtype
-        types.insert(place, "str" if kind.kind == "U" else kind.name)
+        types.insert(index, "str" if kind.kind == "U" else kind.name)
         if names is not None:
-            names.insert(place, str(model.classes.name_beside(names)))
+            names.insert(index, str(model.classes.name_beside(names)))
     return names, types

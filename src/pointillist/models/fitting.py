@@ -22,10 +22,10 @@ from pointillist.models.summary import Summary
 from pointillist.models.token_codec import TokenCodec
 from pointillist.models.training import train
 from pointillist.models.trials import tried
-from pointillist.tables.array_layout import Layout, check_finite, read_numbers
+from pointillist.tables.arrays import check_finite, read_numbers
 from pointillist.tables.keys import without_keys
-from pointillist.tables.number_table import Table
-from pointillist.tables.table import MixedTable
+from pointillist.tables.layout import Layout
+from pointillist.tables.table import Table
 
 Reader = Callable[[Any], tuple[Layout, np.ndarray]]
 """Reads rows of numbers, finite, with their layout."""
@@ -57,7 +57,7 @@ class Task:
     plan: Plan
     classes: Classes | None
     trained_with: dict[str, Any]
-    table: MixedTable | None = None
+    table: Table | None = None
     before: RowModel | None = None
     summary: Summary | None = None
     guarantee: Guarantee | None = None
@@ -146,11 +146,10 @@ def prepare(
         assert isinstance(codec, TokenCodec)
         summary = Summary.of_table(own.rows, mixed[0], codec.encoding)
         return Task(asked, own, classes, trained_with, table=mixed[0], summary=summary)
-    rows = X.plain() if isinstance(X, MixedTable) else X
     label = None
-    if isinstance(rows, Table):
-        read, label = numbers_of, rows.label
-    own, classes, trained_with = plan_numbers(asked, *read(rows), y, label=label, before=before, seed=seed)
+    if isinstance(X, Table):
+        read, label = numbers_of, X.numbers.label
+    own, classes, trained_with = plan_numbers(asked, *read(X), y, label=label, before=before, seed=seed)
     return Task(asked, own, classes, trained_with, before=before, summary=Summary.of_numbers(own.rows, own.labels))
 
 

@@ -28,7 +28,7 @@ from pointillist.models.observed_numbers import column_values, known_of
 from pointillist.models.process import Learned, Process, SamplingPlan
 from pointillist.models.request import OF_REWARD, Request, agreed_length, check_drawn
 from pointillist.models.units import InUnits
-from pointillist.tables.array_layout import check_finite
+from pointillist.tables.arrays import check_finite
 
 _LABELS_AT_ONCE = 2**20
 

@@ -12,8 +12,8 @@ from pointillist.columns.codec import Codec, Ends, Observed
 from pointillist.columns.grids import MAX_DECIMALS
 from pointillist.columns.scaling import AffineScaling, QuantileScaling
 from pointillist.columns.table_scaling import TableScaling
-from pointillist.tables.array_layout import Layout
-from pointillist.tables.number_table import listed
+from pointillist.foreign_text import listed
+from pointillist.tables.layout import Layout
 
 
 @dataclass(frozen=True)

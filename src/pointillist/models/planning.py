@@ -32,12 +32,11 @@ from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, sigma_data
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
 from pointillist.rules.relations import relations
-from pointillist.tables.array_layout import Layout
-from pointillist.tables.frame_layout import FrameLayout
 from pointillist.tables.headings import Headings
+from pointillist.tables.layout import Layout
 from pointillist.tables.names import free_name
 from pointillist.tables.row_blocks import column_range, rows_at
-from pointillist.tables.table import Column, MixedTable
+from pointillist.tables.table import Column, Table
 
 WIDTH, WIDTH_OF_TOKENS, WIDTH_WITH_GAPS = 96, 256, 192
 BATCH_SIZE, LARGEST_TOKEN_BATCH, LARGEST_MIXED_BATCH = 64, 256, 512
@@ -151,7 +150,7 @@ def plan_numbers(
 
 def plan_tokens(
     asked: Configuration,
-    table: MixedTable,
+    table: Table,
     kind: str,
     headings: Headings | None,
     y: ArrayLike | None,
@@ -172,7 +171,7 @@ def plan_tokens(
     """
     if len(table) < 2:
         raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
-    layout = FrameLayout.of(table, kind, headings)
+    layout = Layout.of(table, kind, headings)
     encoding = TableEncoder.fit(table, categorical, missing=asked.missing)
     columns, label = table.cells, table.label
     if y is not None:
@@ -252,7 +251,7 @@ def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, has_own_wi
     return int(np.clip(MOST_WEIGHTS_IN_ALL // n_weights, FEWEST_STEPS, DEFAULT_MIXED_STEPS))
 
 
-def _without_gaps(rows: Float[np.ndarray, "n width"], table: MixedTable) -> bool:
+def _without_gaps(rows: Float[np.ndarray, "n width"], table: Table) -> bool:
     """Puts `HIDDEN` in place of tokens that are unknown, and says whether there are any.
 
     Raises:

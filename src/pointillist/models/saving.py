@@ -27,9 +27,9 @@ from pointillist.models.process import Process
 from pointillist.models.row_model import Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.models.token_codec import TokenCodec
-from pointillist.tables.array_layout import Layout
-from pointillist.tables.labels import LONGEST_LABEL
+from pointillist.tables.layout import Layout
 from pointillist.tables.names import name_from_json, name_to_json
+from pointillist.tables.numbers import LONGEST_LABEL
 
 _NETWORK = "network."
 _VALUES = np.dtype("f8")

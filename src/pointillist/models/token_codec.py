@@ -12,8 +12,8 @@ from pointillist.columns.table_encoder import MISSING, TableEncoder
 from pointillist.rules.lookups import Lookup
 from pointillist.rules.relation import Relation
 from pointillist.rules.relations import broken, restored
-from pointillist.tables.frame_layout import FrameLayout
-from pointillist.tables.table import Column, MixedTable, kind_of
+from pointillist.tables.layout import Layout
+from pointillist.tables.table import Column, Table, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,7 @@ class TokenCodec(Codec):
         missing: What a missing cell is, one of `encoding.MISSING`.
     """
 
-    layout: FrameLayout
+    layout: Layout
     encoding: TableEncoder
     relations: tuple[Relation | Lookup, ...] = ()
     missing: str = "value"
@@ -129,7 +129,7 @@ class TokenCodec(Codec):
         Raises:
             ValueError: If there is no such codec.
         """
-        layout, content = FrameLayout.from_json(facts["layout"]), facts["encoding"]
+        layout, content = Layout.from_json(facts["layout"]), facts["encoding"]
         encoding = TableEncoder.from_json(content, None if tensors is None else tensors["columns"])
         if [code.name for code in encoding.columns[: len(layout.names)]] != list(layout.names):
             raise ValueError("its columns are not those of its layout")
@@ -173,7 +173,7 @@ class TokenCodec(Codec):
             self._fill(rows, name, cells, np.zeros(len(cells.values), bool))
         return rows
 
-    def known_tokens(self, table: MixedTable, hidden: float) -> Float[np.ndarray, "n width"]:
+    def known_tokens(self, table: Table, hidden: float) -> Float[np.ndarray, "n width"]:
         """Returns what is known of a table's rows; where cells are missing, `hidden`, and NaN for the score."""
         rows = self.unknown_rows(len(table), hidden)
         for code, cells in zip(self.encoding.columns, table.cells, strict=False):
@@ -208,7 +208,7 @@ class TokenCodec(Codec):
         is_known = ~np.stack([cells.is_missing for cells in given], axis=1)
         return restored(merged, self.encoding.columns, self.relations, is_known)
 
-    def filled(self, table: MixedTable, new: Sequence[Column]) -> "pa.Table":
+    def filled(self, table: Table, new: Sequence[Column]) -> "pa.Table":
         """Returns a table with new cells where its own are missing, and all others as they are."""
         import pyarrow as pa
 

@@ -27,13 +27,13 @@ class InUnits(eqx.Module):
     Attributes:
         function: The reward of rows in the units of the table, (m, d) → (m,).
         minimum: Smallest value of each column, shape (d,), which is that of constant columns.
-        places: Index of each varying column, shape (k,).
+        indices: Index of each varying column, shape (k,).
         varying: Scaling of the varying columns.
     """
 
     function: Callable[[Any], Any] = eqx.field(static=True)
     minimum: Float[Values, " d"]
-    places: Values
+    indices: Values
     varying: Scaling
 
     @classmethod
@@ -45,9 +45,9 @@ class InUnits(eqx.Module):
         """Computes the reward of NumPy or JAX rows, (m, k) → (m,)."""
         if isinstance(x0, np.ndarray):
             rows = np.repeat(np.asarray(self.minimum)[None], len(x0), axis=0)
-            rows[:, np.asarray(self.places)] = self.varying.inverse(x0)
+            rows[:, np.asarray(self.indices)] = self.varying.inverse(x0)
             return self.function(rows)
         minimum = jnp.asarray(self.minimum, jnp.float32)
         constants = jnp.broadcast_to(minimum, (len(x0), len(minimum)))
         in_units = self.varying.inverse(x0, jax.scipy.special.ndtr)
-        return self.function(constants.at[:, self.places].set(in_units))
+        return self.function(constants.at[:, self.indices].set(in_units))

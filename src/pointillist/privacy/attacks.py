@@ -1,7 +1,5 @@
 """Membership attacks of growing strength: scores of rows that are higher, the more a model seems to know the row."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """`audit`: attacks a fitted model, and says what it gives away of single rows."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from functools import cached_property

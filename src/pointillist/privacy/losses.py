@@ -1,7 +1,5 @@
 """The loss of single rows under a model: what it has learned of each, by its own measure."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Checks the members of an audit: counts those that cannot be training rows, by the counts in the model."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

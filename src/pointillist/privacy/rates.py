@@ -3,8 +3,6 @@
 An attack gives each row a score, and says of the rows whose score exceeds a threshold that they are members.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

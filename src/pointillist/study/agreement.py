@@ -1,15 +1,12 @@
 """Comparison of measured cells with the numbers reported for them: one z-score a cell."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 
 from pointillist.study.comparisons import Summary
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import Results
-from pointillist.study.spec import Section
 
 LIMIT = 3.0
 """Largest z-score, in absolute value, of a cell that agrees."""
@@ -59,44 +56,21 @@ class Comparison:
         return abs(self.z) < LIMIT
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Number of cells of a section and metric that agree with the reported ones.
-
-    Attributes:
-        section: Name of the section.
-        metric: Title of the metric.
-        agreeing: Number of cells that agree.
-        compared: Number of cells that are measured and reported.
-    """
-
-    section: str
-    metric: str
-    agreeing: int
-    compared: int
-
-
-def comparisons(results: Results, section: Section | None = None) -> list[Comparison]:
-    """Compares the cells of one section, or of all, in the order of the tables."""
-    sections = results.spec.sections if section is None else (section,)
-    return [each for one in sections for each in _of_section(results, one)]
-
-
-def _of_section(results: Results, section: Section) -> Iterator[Comparison]:
-    for row in results.rows(section):
+def comparisons(results: Results) -> list[Comparison]:
+    """Compares the cells of all sections, in the order of the tables."""
+    found = []
+    for section, row in ((each, row) for each in results.spec.sections for row in results.rows(each)):
         errors = [s.of_one_seed for s in row.summaries if s is not None and np.isfinite(s.of_one_seed)]
         pooled = float(np.sqrt(np.mean(np.square(errors)))) if errors else np.nan
         for measured, reported in zip(row.summaries, row.references, strict=True):
             if measured is not None and reported is not None:
-                yield Comparison(section.name, row.title, measured, reported, pooled)
+                found.append(Comparison(section.name, row.title, measured, reported, pooled))
+    return found
 
 
-def agreements(compared: list[Comparison]) -> list[Agreement]:
-    """Counts the cells that agree by section and metric."""
-    by_place = sorted(compared, key=_place)
-    found = {place: [each.agrees for each in cells] for place, cells in groupby(by_place, key=_place)}
-    return [Agreement(*place, sum(found[place]), len(found[place])) for place in dict.fromkeys(map(_place, compared))]
-
-
-def _place(comparison: Comparison) -> tuple[str, str]:
-    return comparison.section, comparison.metric
+def agreements(compared: list[Comparison]) -> dict[tuple[str, str], str]:
+    """Says for each section and metric how many cells agree, of those that are measured and reported."""
+    found: dict[tuple[str, str], list[bool]] = {}
+    for each in compared:
+        found.setdefault((each.section, each.metric), []).append(each.agrees)
+    return {of: f"{sum(agree)} of {len(agree)}" for of, agree in found.items()}

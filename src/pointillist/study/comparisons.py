@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from pointillist.evaluation.levels import holm
+
 Better = Literal["lower", "higher", "floor"]
 """Direction in which a quantity is better; "floor": closest to the value of the data itself."""
 
@@ -62,7 +64,7 @@ def summarise(
     if n >= MIN_SEEDS_FOR_SPREAD:
         spread = float(np.std(values, ddof=1))
         return Summary(mean, spread / np.sqrt(n), n - 1, n, max(spread, of_drawing))
-    freedom = _satterthwaite(parts, degrees_of_freedom)
+    freedom = satterthwaite(parts, degrees_of_freedom)
     return Summary(mean, float(np.sqrt(parts.sum()) / n), freedom, n, of_drawing)
 
 
@@ -70,7 +72,8 @@ MIN_SEEDS_FOR_SPREAD = 3
 """Fewest seeds with which the error bars cover training too."""
 
 
-def _satterthwaite(parts: Sequence[float] | np.ndarray, degrees_of_freedom: Sequence[float]) -> float:
+def satterthwaite(parts: Sequence[float] | np.ndarray, degrees_of_freedom: Sequence[float]) -> float:
+    """Computes the degrees of freedom of a sum of independent variances, by Welch and Satterthwaite."""
     parts = np.asarray(parts, dtype=np.float64)
     denominator = (parts**2 / np.asarray(degrees_of_freedom)).sum()
     return float(parts.sum() ** 2 / denominator) if denominator > 0 else np.inf
@@ -85,7 +88,7 @@ def p_value_greater(a: Summary, b: Summary) -> float:
     scale = np.sqrt(sum(variances))
     if scale == 0:
         return 0.0 if a.value > b.value else 1.0
-    freedom = _satterthwaite(variances, [a.degrees_of_freedom, b.degrees_of_freedom])
+    freedom = satterthwaite(variances, [a.degrees_of_freedom, b.degrees_of_freedom])
     return float(stats.t.sf((a.value - b.value) / scale, freedom))
 
 
@@ -113,15 +116,17 @@ def best(
     if not present:
         return [False] * len(summaries)
     lowest = min(present, key=lambda s: s.value)
-    p_values = np.array([1.0 if s is None or s is lowest else p_value_greater(s, lowest) for s in scored])
-    worse = _holm(p_values, n_tests=len(present) - 1)
-    return [s is not None and not w for s, w in zip(scored, worse, strict=True)]
+    worse = _rejected(
+        {i: p_value_greater(s, lowest) for i, s in enumerate(scored) if s is not None and s is not lowest}
+    )
+    return [s is not None and i not in worse for i, s in enumerate(scored)]
 
 
 def excess(summary: Summary, floor: Summary, better: Better) -> float:
     """Distance of a cell on the worse side of its floor, in standard errors of their difference; NaN if unknown."""
     error = float(np.hypot(summary.standard_error, floor.standard_error))
-    difference = _worse_by(summary.value - floor.value, better)
+    above = summary.value - floor.value
+    difference = abs(above) if better == "floor" else above if better == "lower" else -above
     return difference / error if error > 0 else 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
 
 
@@ -147,20 +152,9 @@ def reach_floor(summaries: Sequence[Summary | None], floors: Sequence[Summary | 
         for i, (cell, floor) in enumerate(zip(summaries, floors, strict=True))
         if cell is not None and floor is not None and np.isfinite(cell.value)
     }
-    differ = _holm(np.array([*p_values.values()]), n_tests=len(p_values))
-    reaching = {i for i, differs in zip(p_values, differ, strict=True) if not differs}
-    return [i in reaching for i in range(len(summaries))]
+    differing = _rejected(p_values)
+    return [i in p_values and i not in differing for i in range(len(summaries))]
 
 
-def _worse_by(difference: float, better: Better) -> float:
-    return abs(difference) if better == "floor" else difference if better == "lower" else -difference
-
-
-def _holm(p_values: np.ndarray, n_tests: int) -> np.ndarray:
-    """Finds which hypotheses Holm's step-down procedure rejects."""
-    rejected = np.zeros(len(p_values), dtype=bool)
-    for rank, i in enumerate(np.argsort(p_values, kind="stable")[:n_tests]):
-        if p_values[i] > LEVEL / (n_tests - rank):
-            break
-        rejected[i] = True
-    return rejected
+def _rejected(p_values: dict[int, float]) -> set[int]:
+    return {i for i, adjusted in holm(p_values).items() if adjusted <= LEVEL}

@@ -1,16 +1,14 @@
-"""A SQLite file that may be damaged or not trusted: every row has a checksum, and undamaged rows can be saved."""
+"""A SQLite file that is not trusted."""
 
-import hashlib
 import io
 import sqlite3
-import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pointillist.atomic_files import check_regular, checking, naming, whole_file, write_whole
+from pointillist.atomic_files import check_regular, checking, write_whole
 
 
 class StoreError(ValueError):
@@ -18,33 +16,26 @@ class StoreError(ValueError):
 
 
 class Database:
-    """Tables of rows with checksums, in one SQLite file that is not trusted. A subclass defines the tables.
+    """Tables in one SQLite file. A subclass defines the tables.
 
-    The file is checked once, when it is opened: its tables must be exactly those defined, SQLite must find it intact,
-    and every checksum must match.
+    The file is checked once, when it is opened: its tables must be exactly those defined, and SQLite must find it
+    intact.
 
     Args:
         path: The file; made if it does not exist or is empty.
-        mend: Whether to repair a damaged store by keeping only its undamaged rows.
 
     Raises:
         StoreError: If the file is not a store of this version, is damaged, or has another program's journal beside it.
         OSError: If it is not a regular file, or cannot be made.
-
-    Warns:
-        UserWarning: If something was damaged and is lost.
     """
 
     tables: ClassVar[dict[str, str]]
-    """Columns of each table, in SQL. Another column comes before them: the checksum of a row."""
+    """Columns of each table, in SQL."""
 
     version: ClassVar[int]
     """Version of the tables; a store of another version is refused."""
 
-    loose: ClassVar[str]
-    """SQL statement that deletes rows that are useless without others that were lost."""
-
-    def __init__(self, path: Path, *, mend: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         if path.exists():
             check_regular(path)
@@ -53,22 +44,11 @@ class Database:
             write_whole(path, self._empty()[0])
         _check_journal(path)
         try:
-            self._open(mend)
+            uri = f"{path.absolute().as_uri()}?mode=rw"
+            self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
+            self._check()
         except sqlite3.OperationalError as error:
             raise StoreError(f"{path}: cannot be read: {error}") from error
-
-    def _open(self, mend: bool) -> None:
-        self._connection = _connect(self.path)
-        try:
-            self._check_schema()
-            if problem := self._problem():
-                if not mend:
-                    message = f"is damaged: {problem}; run `pointillist study` to compute what is missing"
-                    raise StoreError(f"{self.path}: {message}")
-                self._mend()
-        except BaseException:
-            self.close()
-            raise
 
     def close(self) -> None:
         """Closes the file."""
@@ -87,99 +67,43 @@ class Database:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
             connection.execute("PRAGMA auto_vacuum = FULL")
             for table, columns in cls.tables.items():
-                connection.execute(f"CREATE TABLE {table} (checksum BLOB NOT NULL, {columns})")
+                connection.execute(f"CREATE TABLE {table} ({columns})")
             connection.execute(f"PRAGMA user_version = {cls.version}")
-            return connection.serialize(), _schema(connection)
+            return connection.serialize(), connection.execute(_SCHEMA).fetchall()
 
-    def _check_schema(self) -> None:
+    def _check(self) -> None:
+        self._connection.execute("PRAGMA trusted_schema = OFF")
+        self._connection.execute("PRAGMA cell_size_check = ON")
+        self._connection.text_factory = lambda text: text.decode(errors="replace")
+        problem = ""
         try:
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            schema = _schema(self._connection)
+            if version != self.version:
+                problem = "is not a store of this version of pointillist"
+            elif self._connection.execute(_SCHEMA).fetchall() != self._empty()[1]:
+                problem = "is damaged: its tables are not those of a store"
+            else:
+                (found,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
+                problem = "" if found == "ok" else f"is damaged: {' '.join(found.split())}"
         except sqlite3.OperationalError:
+            self.close()
             raise
         except sqlite3.DatabaseError as error:
             is_ours = error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT
-            what = f"is damaged: {error}" if is_ours else f"cannot be used as a study's store ({error})"
-            raise StoreError(f"{self.path}: {what}; --fresh starts a new one") from error
-        if version != self.version:
-            raise StoreError(f"{self.path}: is not a store of this version of pointillist; --fresh starts a new one")
-        if schema != self._empty()[1]:
-            raise StoreError(f"{self.path}: is damaged: its tables are not those of a store; --fresh starts a new one")
-
-    def _problem(self) -> str:
-        """Says what is damaged; empty if nothing is."""
-        try:
-            (result,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if result != "ok":
-                return " ".join(result.split())
-            for table in self.tables:
-                if not all(_is_whole(table, row) for row in self._connection.execute(f"SELECT * FROM {table}")):
-                    return f"a checksum in the table of {table} does not match"
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            return str(error)
-        return ""
-
-    def _mend(self) -> None:
-        """Copies what is undamaged to a new store, which replaces this one."""
-        lost = 0
-        with naming(self.path), whole_file(self.path) as part:
-            part.write_bytes(self._empty()[0])
-            with closing(_connect(part)) as new, _transaction(new):
-                for table in self.tables:
-                    n, rowids = self._extent(table)
-                    rows = (row for rowid in rowids if (row := self._row(table, rowid)) and _is_whole(table, row))
-                    lost += n - sum(_insert(new, table, row) for row in rows)
-                lost += new.execute(self.loose).rowcount
+            problem = f"is damaged: {error}" if is_ours else f"cannot be used as a study's store ({error})"
+        if problem:
             self.close()
-            remove_journals(self.path)
-        self._connection = _connect(self.path)
-        warnings.warn(
-            f"{self.path}: was damaged: {lost:,} of its entries cannot be used, and will be recomputed", stacklevel=4
-        )
-
-    def _extent(self, table: str) -> tuple[int, list[int]]:
-        """Counts the rows, and finds those that can be reached from the first or from the last."""
-        n, found = 0, set()
-        with _as_far_as_possible():
-            # Of the index, which is not damaged where the table is.
-            (n,) = self._connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
-        for order in ("ASC", "DESC"):
-            with _as_far_as_possible():
-                query = f"SELECT rowid FROM {table} NOT INDEXED ORDER BY rowid {order}"
-                for (rowid,) in self._connection.execute(query):
-                    found.add(rowid)
-        return max(n, len(found)), sorted(found)
-
-    def _row(self, table: str, rowid: int) -> tuple[Any, ...] | None:
-        """Reads the row with an id, if it can be read."""
-        with _as_far_as_possible():
-            return self._connection.execute(f"SELECT * FROM {table} WHERE rowid = ?", (rowid,)).fetchone()
-        return None
+            raise StoreError(f"{self.path}: {problem}; --fresh starts a new one")
 
     def _put(self, table: str, *values: Any) -> None:
         """Writes a row, which replaces the one with the same key if there is one."""
-        _insert(self._connection, table, (_checksum(table, values), *values))
-
-    def _copy(self, other: "Database", table: str) -> None:
-        """Writes all rows of another store, with their checksums."""
-        for row in other._connection.execute(f"SELECT * FROM {table}"):
-            _insert(self._connection, table, row)
-
-    def _drop(self, table: str, other: "Database", made: str) -> None:
-        """Removes the rows of a table whose keys another store has in one of its tables."""
-        keys = other._connection.execute(f"SELECT key FROM {made}")
-        self._connection.executemany(f"DELETE FROM {table} WHERE key = ?", keys)
+        self._connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values)
 
     def _get(self, table: str, **keys: str) -> list[tuple[Any, ...]]:
-        """Reads the rows with some keys, without their checksums."""
+        """Reads the rows with some keys."""
         condition = " AND ".join(f"{name} = ?" for name in keys)
         with self._reading():
-            rows = self._connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),)).fetchall()
-            if not all(_is_whole(table, row) for row in rows):
-                raise ValueError(f"a checksum in the table of {table} does not match")
-        return [row[1:] for row in rows]
+            return self._connection.execute(f"SELECT * FROM {table} WHERE {condition}", (*keys.values(),)).fetchall()
 
     def _one(self, table: str, **keys: str) -> tuple[Any, ...] | None:
         """Reads the row with a key, if there is one."""
@@ -196,9 +120,19 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{self.path}: is damaged: {error}") from error
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """Makes everything that is written within it be written completely or not at all."""
-        return _transaction(self._connection)
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
 
 
 def remove_journals(path: Path) -> None:
@@ -208,86 +142,14 @@ def remove_journals(path: Path) -> None:
 
 
 def _check_journal(path: Path) -> None:
-    """Refuses a journal of several databases, which no store has: SQLite deletes the file that such a one names."""
-    journal = path.with_name(f"{path.name}-journal")
+    """Refuses a journal of several databases, which no store has: SQLite deletes the file that it names."""
+    journal, magic = path.with_name(f"{path.name}-journal"), bytes.fromhex("d9d505f920a163d7")
     if not journal.exists():
         return
     check_regular(journal)
     with journal.open("rb") as file:
         size = file.seek(0, io.SEEK_END)
-        file.seek(-min(size, len(_JOURNAL)), io.SEEK_END)
-        if size > len(_JOURNAL) and file.read() == _JOURNAL:
+        # Any journal begins with these bytes; one of several databases ends with them as well.
+        file.seek(-min(size, len(magic)), io.SEEK_END)
+        if size > len(magic) and file.read() == magic:
             raise StoreError(f"{journal}: is not a journal of a study's store; --fresh starts a new one")
-
-
-_JOURNAL = bytes.fromhex("d9d505f920a163d7")
-"""Bytes with which a journal begins, and with which one of several databases ends as well."""
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Opens an existing database without trusting anything in it."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=60)
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    # What is no UTF-8 has another checksum, in place of an error that ends a walk over the rows.
-    connection.text_factory = lambda text: text.decode(errors="replace")
-    return connection
-
-
-def _schema(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    return connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name").fetchall()
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-@contextmanager
-def _as_far_as_possible() -> Iterator[None]:
-    """Ends a block quietly if the database is damaged, but not if the disk cannot be read or the file is locked."""
-    try:
-        yield
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        pass
-
-
-def _insert(connection: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> int:
-    """Writes a row with its checksum, and returns the number of rows that were written."""
-    return connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row).rowcount
-
-
-def _checksum(table: str, values: tuple[Any, ...]) -> bytes:
-    """SHA-256 of a row's values, each with its type and length."""
-    digest = hashlib.sha256(table.encode())
-    for value in values:
-        kind, content = _encoded(value)
-        digest.update(kind + len(content).to_bytes(8, "little"))
-        digest.update(content)
-    return digest.digest()
-
-
-def _encoded(value: Any) -> tuple[bytes, bytes]:
-    match value:
-        case None:
-            return b"n", b""
-        case int():
-            return b"i", b"%d" % value
-        case float():
-            # SQLite has no -0.
-            return b"f", (value + 0.0).hex().encode()
-        case str():
-            return b"t", value.encode()
-    return b"b", value
-
-
-def _is_whole(table: str, row: tuple[Any, ...]) -> bool:
-    return bool(row[0] == _checksum(table, row[1:]))

@@ -11,6 +11,7 @@ from pointillist.datasets.pointsets import POINTSETS, true_class_probabilities, 
 from pointillist.metrics import (
     METRICS,
     Estimate,
+    Floor,
     coverage,
     emd,
     energy_distance,
@@ -19,16 +20,11 @@ from pointillist.metrics import (
     log_loss,
     spread,
 )
+from pointillist.study.comparisons import satterthwaite
 from pointillist.study.grid import Cell, Dataset, random_seed
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.scorer import Scorer, held_out
 from pointillist.study.settings import Settings
-from pointillist.study.store import FloorRecord, Measure
-
-FLOOR_REPEATS = {"emd": 50}
-"""Number of evaluations averaged for a metric's floor; `FEW_REPEATS` if they use every row and vary little."""
-
-FEW_REPEATS = 12
 
 _OF_A_CLASS: dict[str, Callable[..., Estimate]] = {
     "emd": emd,
@@ -44,7 +40,8 @@ def _options(metric: str, settings: Settings) -> dict[str, int]:
 
 
 def _repeats(metric: str) -> int:
-    return FLOOR_REPEATS.get(metric, FEW_REPEATS)
+    """Number of evaluations averaged for a metric's floor; few if they use every row and vary little."""
+    return 50 if metric == "emd" else 12
 
 
 def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
@@ -53,7 +50,7 @@ def floor_names(name: str, dataset: Dataset, settings: Settings) -> set[str]:
     return {name, *(of_class(name, label) for label in range(dataset.n_classes if is_by_class else 0))}
 
 
-def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, FloorRecord]:
+def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, Floor]:
     """Measures a quantity's floor, its value for the data itself; empty if that is not known.
 
     For rows, the floor is the metric between random halves of the data, and the likelihood of fresh rows under the
@@ -62,20 +59,20 @@ def measure_floor(name: str, dataset: Dataset, settings: Settings, scorer: Score
     """
     if name == "nll":
         true = true_nll(dataset, settings)
-        return {} if true is None else {name: FloorRecord(true.value, true.standard_error, 1)}
+        return {} if true is None else {name: Floor(float(true), true.standard_error, 1)}
     if settings.kind == "rows":
         n_rows = settings.n_samples
         measured = floor(
             METRICS[name], dataset.rows, n_rows=n_rows, n_repeats=_repeats(name), **_options(name, settings)
         )
         spread = measured.spread if name != "report_nll" else _error_of_half(dataset.rows, n_rows)
-        return {name: FloorRecord(measured.value, spread, measured.n_repeats)}
+        return {name: Floor(measured.value, spread, measured.n_repeats)}
     if settings.kind == "classes":
         return _floors_of_classes(name, dataset, settings, scorer)
     if not has_true_probabilities(dataset):
         return {}
     best = _measure_by(lambda rows: true_class_probabilities(dataset.name, rows), dataset, settings)[name]
-    return {name: FloorRecord(best.value, best.standard_error, 1)}
+    return {name: Floor(float(best), best.standard_error, 1)}
 
 
 def _error_of_half(rows: Float[np.ndarray, "n d"], n_rows: int) -> float:
@@ -94,25 +91,23 @@ def has_true_probabilities(dataset: Dataset) -> bool:
     return dataset.name in POINTSETS and true_class_probabilities(dataset.name, dataset.rows[:1]) is not None
 
 
-def true_nll(dataset: Dataset, settings: Settings) -> Measure | None:
+def true_nll(dataset: Dataset, settings: Settings) -> Estimate | None:
     """Negative log-likelihood of held-out rows under the distribution they are drawn from; None if it is not known."""
     fresh = held_out(dataset.name, settings.n_held_out)
     log_density = None if fresh is None else true_log_density(dataset.name, fresh[0])
     return None if log_density is None else measure_likelihood(log_density)
 
 
-def measure_likelihood(log_density: Float[np.ndarray, " n"]) -> Measure:
+def measure_likelihood(log_density: Float[np.ndarray, " n"]) -> Estimate:
     """Computes the mean of minus log p(x) over held-out rows, in nats."""
     values = -np.asarray(log_density, np.float64)
-    return Measure(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), np.inf)
+    return Estimate(values.mean(), values.std(ddof=1) / np.sqrt(len(values)))
 
 
-def _floors_of_classes(
-    name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None
-) -> dict[str, FloorRecord]:
+def _floors_of_classes(name: str, dataset: Dataset, settings: Settings, scorer: Scorer | None) -> dict[str, Floor]:
     if name == "accuracy":
         assert scorer is not None
-        return {name: FloorRecord(scorer.held_out_accuracy, scorer.held_out_error, 1)}
+        return {name: Floor(scorer.held_out_accuracy, scorer.held_out_error, 1)}
     records = {}
     n_rows = np.bincount(dataset.labels_to_draw(settings.n_samples), minlength=dataset.n_classes)
     for label in range(dataset.n_classes):
@@ -120,10 +115,10 @@ def _floors_of_classes(
         measured = floor(function, dataset.of_class(label), n_rows=int(n_rows[label]), n_repeats=_repeats(name))
         # A cell's EMD is the mean of five draws.
         one = measured.spread / np.sqrt(5) if name == "emd" else measured.spread
-        records[of_class(name, label)] = FloorRecord(measured.value, one, measured.n_repeats)
+        records[of_class(name, label)] = Floor(measured.value, one, measured.n_repeats)
     values = [(r.value, r.spread) for r in records.values()]
     mean = float(np.mean([v for v, _ in values])), float(np.linalg.norm([s for _, s in values]) / len(values))
-    return {name: FloorRecord(*mean, _repeats(name)), **(records if name in OF_EACH_CLASS else {})}
+    return {name: Floor(*mean, _repeats(name)), **(records if name in OF_EACH_CLASS else {})}
 
 
 def measure_rows(
@@ -131,7 +126,7 @@ def measure_rows(
     data: Float[np.ndarray, "n d"],
     rows: Float[np.ndarray, "m d"],
     log_density: Float[np.ndarray, " h"] | None,
-) -> dict[str, Measure]:
+) -> dict[str, Estimate]:
     """Measures every metric of a cell's generated rows, and the likelihood of held-out rows; NaN if the model diverged.
 
     Args:
@@ -145,13 +140,14 @@ def measure_rows(
         return {**_diverged(METRICS), **likelihood}
     seed = random_seed(cell.key)
     measures = {
-        name: _measure(metric(data, rows, random_state=seed, **_options(name, cell.settings)))
-        for name, metric in METRICS.items()
+        name: metric(data, rows, random_state=seed, **_options(name, cell.settings)) for name, metric in METRICS.items()
     }
     return {**measures, **likelihood}
 
 
-def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer) -> dict[str, Measure]:
+def measure_classes(
+    cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"], scorer: Scorer
+) -> dict[str, Estimate]:
     """Measures every quantity of rows of classes, drawn with `labels_to_draw`; NaN if the model diverged."""
     each = [of_class(name, label) for name in OF_EACH_CLASS for label in range(dataset.n_classes)]
     names = [*QUANTITIES["classes"], *each]
@@ -172,47 +168,42 @@ def measure_classes(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]
     measures = {name: _mean(estimates) for name, estimates in by_class.items()}
     for name in OF_EACH_CLASS:
         for label, estimate in enumerate(by_class[name]):
-            measures[of_class(name, label)] = _measure(estimate)
+            measures[of_class(name, label)] = estimate
     return {**measures, "accuracy": _share(scorer.hits(rows, labels))}
 
 
 def measure_classifier(
     probabilities: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]
-) -> dict[str, Measure]:
+) -> dict[str, Estimate]:
     """Measures a classifier's probabilities of held-out rows; NaN if the model diverged."""
     if not np.isfinite(probabilities).all():
         return _diverged(("accuracy", "calibration_error", "log_loss"))
     return {
         "accuracy": _share(probabilities.argmax(axis=1) == labels),
-        "calibration_error": _measure(expected_calibration_error(probabilities, labels)),
-        "log_loss": _measure(log_loss(probabilities, labels)),
+        "calibration_error": expected_calibration_error(probabilities, labels),
+        "log_loss": log_loss(probabilities, labels),
     }
 
 
-def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> dict[str, Measure]:
+def measure_fitted(cell: Cell, dataset: Dataset, classifier: Any) -> dict[str, Estimate]:
     """Measures every quantity of a scikit-learn classifier, on held-out rows and on the training rows."""
     return _measure_by(classifier.predict_proba, dataset, cell.settings)
 
 
 def _measure_by(
-    probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset, settings: Settings
-) -> dict[str, Measure]:
-    measures = _on_held_out(probabilities_of, dataset, settings)
-    return {**measures, "training_accuracy": _training_accuracy(probabilities_of, dataset)}
+    probabilities_of: Callable[[np.ndarray], Any],
+    dataset: Dataset,
+    settings: Settings,
+    on_training: Callable[[np.ndarray], Any] | None = None,
+) -> dict[str, Estimate]:
+    fresh = held_out(dataset.name, settings.n_held_out)
+    assert fresh is not None
+    measures = measure_classifier(np.asarray(probabilities_of(fresh[0]), np.float64), fresh[1])
+    found = np.asarray((on_training or probabilities_of)(dataset.rows)).argmax(axis=1)
+    return {**measures, "training_accuracy": _share(found == dataset.labels)}
 
 
-def _on_held_out(
-    probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset, settings: Settings
-) -> dict[str, Measure]:
-    rows, labels = _held_out(dataset, settings)
-    return measure_classifier(np.asarray(probabilities_of(rows), np.float64), labels)
-
-
-def _training_accuracy(probabilities_of: Callable[[np.ndarray], Any], dataset: Dataset) -> Measure:
-    return _share(np.asarray(probabilities_of(dataset.rows)).argmax(axis=1) == dataset.labels)
-
-
-def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Measure]:
+def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d"]) -> dict[str, Estimate]:
     """Measures every quantity of a classifier by the 100 nearest generated rows.
 
     As many rows are generated of each class. On held-out rows, which have the data's shares of them, a vote counts as
@@ -231,35 +222,22 @@ def measure_neighbors(cell: Cell, dataset: Dataset, rows: Float[np.ndarray, "m d
         votes: np.ndarray = neighbors.predict_proba(rows) * weights
         return votes / votes.sum(axis=1, keepdims=True)
 
-    measures = _on_held_out(probabilities_of, dataset, cell.settings)
-    return {**measures, "training_accuracy": _training_accuracy(neighbors.predict_proba, dataset)}
+    return _measure_by(probabilities_of, dataset, cell.settings, neighbors.predict_proba)
 
 
-def _held_out(dataset: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    fresh = held_out(dataset.name, settings.n_held_out)
-    assert fresh is not None
-    return fresh
-
-
-def _measure(estimate: Estimate) -> Measure:
-    return Measure(float(estimate), estimate.standard_error, estimate.degrees_of_freedom)
-
-
-def _mean(estimates: list[Estimate]) -> Measure:
+def _mean(estimates: list[Estimate]) -> Estimate:
     """Averages over classes, whose errors are independent; degrees of freedom by Welch and Satterthwaite."""
     variances = np.array([e.standard_error for e in estimates]) ** 2
-    freedom = np.array([e.degrees_of_freedom for e in estimates])
-    divisor = float((variances**2 / freedom).sum())
-    error = float(np.sqrt(variances.sum())) / len(estimates)
-    return Measure(float(np.mean(estimates)), error, float(variances.sum() ** 2 / divisor) if divisor > 0 else np.inf)
+    freedom = satterthwaite(variances, [e.degrees_of_freedom for e in estimates])
+    return Estimate(np.mean(estimates), np.sqrt(variances.sum()) / len(estimates), freedom)
 
 
-def _share(hits: np.ndarray) -> Measure:
+def _share(hits: np.ndarray) -> Estimate:
     # Two hits and two misses more: the share's error is not 0 where all are hits (Agresti & Coull 1998).
     n = len(hits) + 4
     p = (hits.sum() + 2) / n
-    return Measure(float(hits.mean()), float(np.sqrt(p * (1 - p) / n)), np.inf)
+    return Estimate(hits.mean(), np.sqrt(p * (1 - p) / n))
 
 
-def _diverged(names: Any) -> dict[str, Measure]:
-    return dict.fromkeys(names, Measure(np.nan, np.nan, np.nan))
+def _diverged(names: Any) -> dict[str, Estimate]:
+    return dict.fromkeys(names, Estimate(np.nan, np.nan, np.nan))

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +11,14 @@ import numpy as np
 
 from pointillist.atomic_files import write_whole
 from pointillist.foreign_text import csv_cell, markdown_text, terminal_text
-from pointillist.study.agreement import LIMIT, Comparison, agreements, comparisons
+from pointillist.metrics import Floor
+from pointillist.study.agreement import LIMIT, agreements, comparisons
 from pointillist.study.comparisons import MIN_SEEDS_FOR_SPREAD, Summary
 from pointillist.study.quantities import LIKELIHOOD_STEPS
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import KL_LIMIT, Results, Row
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Section, short_name
-from pointillist.study.store import FloorRecord
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,7 +87,10 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
 
 def markdown(results: Results, section: Section) -> str:
     """Formats a section's table, with notes on how to read it, as Markdown."""
-    heads = [*map(markdown_text, _heads(section))]
+    varied = ", ".join(section.varied)
+    first, *others = (column.label for column in section.columns)
+    heads = ["set", "metric", f"{varied} = {first}" if varied else first, *others, "floor"]
+    heads = [*map(markdown_text, heads)]
     lines = [f"# {markdown_text(section.title)}", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for line in table_lines(results, section, by_class=True):
         lines.append("| " + " | ".join(map(_markdown_entry, line.entries)) + " |")
@@ -227,7 +230,7 @@ def agreement_lines(results: Results) -> list[str]:
     spread = "over seeds" if results.covers_training else "of drawing; that of training is not known with so few seeds"
     return [
         f"Cells within {LIMIT:g} standard errors of the reported number, which counts as one more run ({spread}):",
-        *(f"{a.section}, {a.metric}: {a.agreeing} of {a.compared}" for a in agreements(compared)),
+        *(f"{section}, {metric}: {cells}" for (section, metric), cells in agreements(compared).items()),
     ]
 
 
@@ -239,22 +242,24 @@ _APART = (
 
 def _agreement_markdown(results: Results) -> str:
     compared = comparisons(results)
-    counts = [(a.section, a.metric, f"{a.agreeing} of {a.compared}") for a in agreements(compared)]
+    counts = [(*of, cells) for of, cells in agreements(compared).items()]
     lines = ["# Agreement with the reported numbers", "", agreement_lines(results)[0], ""]
     lines += _markdown_table(("section", "metric", "cells"), counts)
-    apart = [_texts_of(each) for each in compared if not each.agrees]
+    apart = [
+        (
+            *(each.section, each.reported.dataset, each.metric, each.reported.column),
+            *(f"{each.measured.value:.4g}", f"{each.measured.of_one_seed:.2g}"),
+            f"{each.reported.value:.{each.reported.decimals}f}",
+            *(f"{each.z:+.1f}", f"{each.pooled_z:+.1f}"),
+        )
+        for each in compared
+        if not each.agrees
+    ]
     if apart:
         heads = ("section", "set", "metric", "setting", "measured, mean", "± of one seed", "reported", "z", "pooled z")
         lines += ["", _APART, ""]
         lines += _markdown_table(heads, apart)
     return "\n".join([*lines, ""])
-
-
-def _texts_of(each: Comparison) -> tuple[str, ...]:
-    s, r = each.measured, each.reported
-    reported = f"{r.value:.{r.decimals}f}"
-    numbers = f"{s.value:.4g}", f"{s.of_one_seed:.2g}", reported, f"{each.z:+.1f}", f"{each.pooled_z:+.1f}"
-    return (each.section, r.dataset, each.metric, r.column, *numbers)
 
 
 def _markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
@@ -271,13 +276,6 @@ def _off(results: Results, section: Section, name: str) -> list[str]:
     return [f"{short_name(name)} at {column.label} ({n})" for column, n in zip(off, nats, strict=True)]
 
 
-def _heads(section: Section) -> list[str]:
-    varied = ", ".join(section.varied)
-    first = f"{varied} = " if varied else ""
-    labels = [column.label for column in section.columns]
-    return ["set", "metric", f"{first}{labels[0]}", *labels[1:], "floor"]
-
-
 def table_lines(results: Results, section: Section, *, by_class: bool) -> list[Line]:
     """Makes the lines of a section's table, by data set; with `by_class` also those of each class alone."""
     rows = results.rows(section)
@@ -289,8 +287,11 @@ def table_lines(results: Results, section: Section, *, by_class: bool) -> list[L
         lines += [_metric_line(row, is_of_class=True) for row in per_class if row.dataset == short]
         if section.kind == "classifier":
             continue
-        kl = tuple(_prior_entry(results, name, column.settings) for column in section.columns)
-        lines.append(Line(short, "prior KL (nats)", kl, Entry("0", number=0.0)))
+        kl = []
+        for settings in (column.settings for column in section.columns):
+            value, warning = results.prior_kl(name, settings), f" {_WARNING}" * results.prior_is_off(name, settings)
+            kl.append(Entry(f"{_small(value)}{warning}", number=value))
+        lines.append(Line(short, "prior KL (nats)", tuple(kl), Entry("0", number=0.0)))
     if section.kind == "classifier":
         return lines
     values = [results.alpha_bar_T(column.settings) for column in section.columns]
@@ -327,17 +328,11 @@ def _entry(
     return Entry(text, reported, is_best, summary.value)
 
 
-def _prior_entry(results: Results, name: str, settings: Settings) -> Entry:
-    value = results.prior_kl(name, settings)
-    text = f"{_small(value)}{' ' + _WARNING if results.prior_is_off(name, settings) else ''}"
-    return Entry(text, number=value)
-
-
 def _small(value: float) -> str:
     return f"{value:.3g}" if value >= 0.001 else "<0.001"
 
 
-def _floor_text(floors: Sequence[FloorRecord | None], decimals: int) -> str:
+def _floor_text(floors: Sequence[Floor | None], decimals: int) -> str:
     if any(floor is None for floor in floors):
         return ""
     texts = {f"{floor.value:.{decimals}f} ± {floor.spread:.{decimals}f}" for floor in floors if floor is not None}
@@ -368,23 +363,11 @@ def _markdown_entry(entry: Entry) -> str:
     return f"{text}<br>*{entry.reported}*" if entry.reported else text
 
 
-_VALUE_COLUMNS: dict[str, Callable[[Row, int], object]] = {
-    "value": lambda row, i: _of(row.summaries[i], "value"),
-    "standard_error": lambda row, i: _of(row.summaries[i], "standard_error"),
-    "degrees_of_freedom": lambda row, i: _of(row.summaries[i], "degrees_of_freedom"),
-    "is_best": lambda row, i: row.is_best[i],
-    "reported": lambda row, i: _of(row.references[i], "value"),
-    "floor": lambda row, i: _of(row.floors[i], "value"),
-    "floor_spread": lambda row, i: _of(row.floors[i], "spread"),
-}
-
-
 CSV_HEAD = (
     *("section", "column", "dataset"),
     *Settings.__dataclass_fields__,
-    *("metric", "n_seeds"),
-    *_VALUE_COLUMNS,
-    *("alpha_bar_T", "prior_kl", "cells"),
+    *("metric", "n_seeds", "value", "standard_error", "degrees_of_freedom", "is_best"),
+    *("reported", "floor", "floor_spread", "alpha_bar_T", "prior_kl", "cells"),
 )
 """The columns of results.csv."""
 
@@ -402,7 +385,9 @@ def csv_text(results: Results, sections: Iterable[Section]) -> str:
                 settings = [label(key, getattr(column.settings, key)) for key in Settings.__dataclass_fields__]
                 keys = [cell.key for cell in results.cells(name, column.settings)]
                 line: list[object] = [section.name, column.label, row.dataset, *settings, row.metric]
-                line += [_of(row.summaries[i], "n_seeds"), *(value(row, i) for value in _VALUE_COLUMNS.values())]
+                numbers = ("n_seeds", "value", "standard_error", "degrees_of_freedom")
+                line += [*(_of(row.summaries[i], each) for each in numbers), row.is_best[i]]
+                line += [_of(row.references[i], "value"), *(_of(row.floors[i], each) for each in ("value", "spread"))]
                 line += [results.alpha_bar_T(column.settings), results.prior_kl(name, column.settings), " ".join(keys)]
                 writer.writerow(map(csv_cell, line))
     return buffer.getvalue()
@@ -413,5 +398,5 @@ def write_csv(results: Results, path: Path) -> None:
     write_whole(path, csv_text(results, results.spec.sections))
 
 
-def _of(item: Summary | ReferenceValue | FloorRecord | None, attribute: str) -> object:
+def _of(item: Summary | ReferenceValue | Floor | None, attribute: str) -> object:
     return "" if item is None else getattr(item, attribute)

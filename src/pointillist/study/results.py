@@ -10,6 +10,7 @@ import numpy as np
 
 from pointillist.atomic_files import checking
 from pointillist.diffusion.schedules import prior_kl
+from pointillist.metrics import Floor
 from pointillist.metrics.c2st import MOST_ROWS
 from pointillist.study.checks import check_kinds
 from pointillist.study.comparisons import (
@@ -27,7 +28,7 @@ from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, is_asked, of
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import TEXT, Settings
 from pointillist.study.spec import Section, Spec, from_json, short_name
-from pointillist.study.store import FloorRecord, Store
+from pointillist.study.store import Store
 
 KL_LIMIT = 0.01
 """Nats per column of the data. If a schedule leaves more in the prior, its sampler starts from a wrong distribution."""
@@ -75,14 +76,14 @@ class Row:
     better: Better
     summaries: tuple[Summary | None, ...]
     references: tuple[ReferenceValue | None, ...]
-    floors: tuple[FloorRecord | None, ...]
+    floors: tuple[Floor | None, ...]
     is_ranked: bool
     is_best: tuple[bool, ...]
     is_asked: tuple[bool, ...]
     reaches_floor: tuple[bool, ...]
 
     @property
-    def floor(self) -> FloorRecord | None:
+    def floor(self) -> Floor | None:
         """The floor, if all columns share one."""
         return self.floors[0] if len(set(self.floors)) == 1 else None
 
@@ -170,7 +171,8 @@ class Results:
                 self._row(section, name, q.name, q.title, q.better)
                 for name in section.datasets
                 for q in QUANTITIES[section.kind].values()
-                if q.name != "nll" or _has_likelihoods(section, name)
+                if q.name != "nll"
+                or (has_fresh_rows(name) and any(column.settings.n_held_out for column in section.columns))
             ]
         return self._rows[section]
 
@@ -189,7 +191,8 @@ class Results:
     def _row(self, section: Section, name: str, metric: str, title: str, better: Better) -> Row:
         short = short_name(name)
         summaries = tuple(self._summary(name, column.settings, metric) for column in section.columns)
-        floors = tuple(self._floors(name, column.settings).get(metric) for column in section.columns)
+        known = [self.store.floors(self.fingerprints[name], protocol(column.settings)) for column in section.columns]
+        floors = tuple(each.get(metric) for each in known)
         reported = {(r.dataset, r.metric, r.column): r for r in section.reference}
         lacks_target = any(s is not None and f is None for s, f in zip(summaries, floors, strict=True))
         is_ranked = self._is_comparable(section, metric) and not (better == "floor" and lacks_target)
@@ -220,14 +223,11 @@ class Results:
         if not measures:
             return None
         return summarise(
-            [m.value for m in measures],
+            [float(m) for m in measures],
             [m.standard_error for m in measures],
             [m.degrees_of_freedom for m in measures],
             on_same_rows=settings.kind == "classifier" or metric == "nll",
         )
-
-    def _floors(self, name: str, settings: Settings) -> dict[str, FloorRecord]:
-        return self.store.floors(self.fingerprints[name], protocol(settings))
 
     def alpha_bar_T(self, settings: Settings) -> float:
         """ᾱ_T, the fraction of signal that is left where the prior is assumed."""
@@ -281,12 +281,8 @@ def _cell(fingerprint: str, settings: Settings, seed: int) -> Cell:
     return Cell(fingerprint, settings, seed)
 
 
-def _one_evaluation(floor: FloorRecord) -> Summary:
+def _one_evaluation(floor: Floor) -> Summary:
     return Summary(floor.value, floor.spread, floor.n_repeats - 1 if floor.n_repeats > 1 else np.inf, floor.n_repeats)
-
-
-def _has_likelihoods(section: Section, name: str) -> bool:
-    return has_fresh_rows(name) and any(column.settings.n_held_out for column in section.columns)
 
 
 def _fingerprints(content: Any, names: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import jax
 from rich.console import Console
 
 from pointillist.engine.devices import configure
+from pointillist.metrics import Estimate, Floor
 from pointillist.progress import Bar, Interruption, deferred_interrupt
 from pointillist.study.checks import check_data
 from pointillist.study.grid import Cell, Dataset, columns_to_json, load_dataset, study_cells
@@ -35,7 +36,7 @@ from pointillist.study.scorer import Scorer
 from pointillist.study.settings import Settings
 from pointillist.study.shared import Shared
 from pointillist.study.spec import Spec, short_name, to_json
-from pointillist.study.store import FloorRecord, Measure, Store
+from pointillist.study.store import Store
 from pointillist.study.training import stacks, train
 from pointillist.study.work import Work
 
@@ -231,15 +232,15 @@ class _Measuring:
         _, future, store = self.waiting.popleft()
         store(future.result())
 
-    def _store(self, cell: Cell, measures: dict[str, Measure]) -> None:
+    def _store(self, cell: Cell, measures: dict[str, Estimate]) -> None:
         self.shared.store.add_result(cell, measures)
         self.shared.bar.advance(self.shared.work.measuring)
 
-    def _store_floors(self, dataset: Dataset, key: str, records: dict[str, FloorRecord]) -> None:
+    def _store_floors(self, dataset: Dataset, key: str, records: dict[str, Floor]) -> None:
         for quantity, record in records.items():
             self.shared.store.add_floor(dataset.fingerprint, key, quantity, record)
 
-    def _measured(self, cell: Cell) -> "Future[dict[str, Measure]]":
+    def _measured(self, cell: Cell) -> "Future[dict[str, Estimate]]":
         """Does the devices' part of a cell and gives the rest to a thread."""
         shared, dataset = self.shared, self.shared.dataset(cell)
         kind = cell.settings.classifier or cell.settings.kind
@@ -256,5 +257,5 @@ class _Measuring:
         return self.pool.submit(measure_rows, cell, dataset.rows, rows, log_density_of(shared, cell))
 
 
-def _floor(name: str, dataset: Dataset, settings: Settings, scorer: "Future[Scorer] | None") -> dict[str, FloorRecord]:
+def _floor(name: str, dataset: Dataset, settings: Settings, scorer: "Future[Scorer] | None") -> dict[str, Floor]:
     return measure_floor(name, dataset, settings, None if scorer is None else scorer.result())

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pointillist.files.endings import READABLE
+from pointillist.files.formats import READABLE
 from pointillist.models.parameters import shown
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.settings import CHECKS, SEEDS, TEXT, Settings

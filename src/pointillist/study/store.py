@@ -18,6 +18,7 @@ from jaxtyping import Float
 from pointillist.diffusion.networks import Network
 from pointillist.engine import weights
 from pointillist.engine.recipes import Architecture
+from pointillist.metrics import Estimate, Floor
 from pointillist.study.database import Database
 from pointillist.study.grid import Cell, Dataset
 
@@ -27,28 +28,10 @@ _MAX_FACT = 2**24
 _LARGEST = 1e100
 """Largest measure, whose squares and sums are still finite."""
 
+_UNFINISHED = {"models": "checkpoints", "rows": "parts"}
+"""Tables of what is under way, by that of what it becomes."""
+
 Tree = TypeVar("Tree")
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One metric of one cell: its value, standard error and degrees of freedom (inf: asymptotic).
-
-    The value is NaN if the model diverged.
-    """
-
-    value: float
-    standard_error: float
-    degrees_of_freedom: float
-
-
-@dataclass(frozen=True)
-class FloorRecord:
-    """A metric's floor, the real-data baseline: mean over repeats, and standard deviation of one evaluation."""
-
-    value: float
-    spread: float
-    n_repeats: int
 
 
 @dataclass(frozen=True)
@@ -76,10 +59,11 @@ class Checkpoint:
 class Store(Database):
     """A study's database."""
 
-    version = 4
+    version = 5
 
     # Arrays are float32, labels int32, both little-endian; `columns` says how many numbers a row has. Keys are empty
-    # where there is nothing they could lead to. Measures are JSON: by metric, the numbers of a `Measure`.
+    # where there is nothing they could lead to. Measures are JSON: by metric, value, standard
+    # error and degrees of freedom; NaN if the model diverged.
     tables: ClassVar = {
         "facts": "name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL",
         "datasets": "fingerprint TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, "
@@ -94,12 +78,6 @@ class Store(Database):
         "losses BLOB NOT NULL, state BLOB NOT NULL",
         "parts": "key TEXT NOT NULL PRIMARY KEY, columns INTEGER NOT NULL, rows BLOB NOT NULL",
     }
-
-    # Without its model or its rows a cell is not finished: figures want them.
-    loose = (
-        "DELETE FROM cells WHERE model NOT IN (SELECT key FROM models UNION SELECT '') "
-        "OR rows NOT IN (SELECT key FROM rows UNION SELECT '')"
-    )
 
     def set_fact(self, name: str, value: Any) -> None:
         """Stores a JSON value under a name."""
@@ -132,11 +110,11 @@ class Store(Database):
             _check_dataset(dataset, fingerprint)
             return dataset
 
-    def add_floor(self, dataset: str, protocol: str, metric: str, floor: FloorRecord) -> None:
+    def add_floor(self, dataset: str, protocol: str, metric: str, floor: Floor) -> None:
         """Stores a floor; `protocol` names the settings that it depends on."""
         self._put("floors", dataset, protocol, metric, *astuple(floor))
 
-    def floors(self, dataset: str, protocol: str) -> dict[str, FloorRecord]:
+    def floors(self, dataset: str, protocol: str) -> dict[str, Floor]:
         """Reads the floors of a data set by metric."""
         rows = self._get("floors", dataset=dataset, protocol=protocol)
         with self._reading():
@@ -146,8 +124,7 @@ class Store(Database):
         """Stores trained models and drops their checkpoints, in one transaction."""
         with self.transaction():
             for key, model in models.items():
-                self._put("models", key, _bytes_of(model.losses), model.network)
-                self._connection.execute("DELETE FROM checkpoints WHERE key = ?", (key,))
+                self._finish("models", key, _bytes_of(model.losses), model.network)
 
     def model(self, key: str) -> Model | None:
         """Reads a trained model, if there is one."""
@@ -175,8 +152,12 @@ class Store(Database):
     def add_rows(self, key: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Stores generated rows, shape (n_samples, d), scaled, and drops the part of them, in one transaction."""
         with self.transaction():
-            self._put("rows", key, *_packed(rows))
-            self._connection.execute("DELETE FROM parts WHERE key = ?", (key,))
+            self._finish("rows", key, *_packed(rows))
+
+    def _finish(self, table: str, key: str, *values: Any) -> None:
+        """Writes a model or rows, and removes what was kept of them while they were under way."""
+        self._put(table, key, *values)
+        self._connection.execute(f"DELETE FROM {_UNFINISHED[table]} WHERE key = ?", (key,))
 
     def rows(self, key: str, columns: int | None = None) -> Float[np.ndarray, "n d"] | None:
         """Reads generated rows, shape (n_samples, d), scaled, if all are there; they must have `columns` columns."""
@@ -197,9 +178,9 @@ class Store(Database):
                 raise ValueError(f"generated rows have {row[1]} columns, and the data {columns}")
             return None if row is None else _unpacked(*row[1:])
 
-    def add_result(self, cell: Cell, measures: Mapping[str, Measure]) -> None:
+    def add_result(self, cell: Cell, measures: Mapping[str, Estimate]) -> None:
         """Writes a finished cell and its measures by metric name."""
-        content = json.dumps({name: [float(x) for x in astuple(measure)] for name, measure in measures.items()})
+        content = json.dumps({name: [float(e), e.standard_error, e.degrees_of_freedom] for name, e in measures.items()})
         keys = cell.model_key, cell.rows_key
         self._put("cells", cell.key, cell.dataset, json.dumps(asdict(cell.settings)), cell.seed, *keys, content)
 
@@ -207,7 +188,7 @@ class Store(Database):
         """Keys of the finished cells."""
         return {row[0] for row in self._connection.execute("SELECT key FROM cells")}
 
-    def measures(self, key: str) -> dict[str, Measure]:
+    def measures(self, key: str) -> dict[str, Estimate]:
         """Reads a finished cell's measures by metric; empty if it is not finished."""
         row = self._one("cells", key=key)
         with self._reading():
@@ -218,9 +199,9 @@ class Store(Database):
         # Read by a connection of its own: a transaction over two files, interrupted, needs both to be undone.
         with Store(path) as part, self.transaction():
             for table in ("floors", "models", "rows", "cells"):
-                self._copy(part, table)
-            for made, begun in (("models", "checkpoints"), ("rows", "parts")):
-                self._drop(begun, part, made)
+                write = self._finish if table in _UNFINISHED else self._put
+                for row in part._connection.execute(f"SELECT * FROM {table}"):
+                    write(table, *row)
 
     def add_checkpoints(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Replaces the checkpoints of some models, in one transaction."""
@@ -267,16 +248,16 @@ def _check_dataset(dataset: Dataset, fingerprint: str) -> None:
         raise ValueError("a data set has labels that are not valid")
 
 
-def _floor(value: float, spread: float, n_repeats: int) -> FloorRecord:
+def _floor(value: float, spread: float, n_repeats: int) -> Floor:
     _measure(value, spread, float(n_repeats))
     if type(n_repeats) is not int or n_repeats < 1:
         raise ValueError("a floor has no number of repeats")
-    return FloorRecord(value, spread, n_repeats)
+    return Floor(value, spread, n_repeats)
 
 
-def _measure(value: float, standard_error: float, degrees_of_freedom: float) -> Measure:
+def _measure(value: float, standard_error: float, degrees_of_freedom: float) -> Estimate:
     numbers = value, standard_error, degrees_of_freedom
     are_numbers = all(type(x) is float and not _LARGEST < abs(x) < math.inf for x in numbers)
     if not are_numbers or standard_error < 0 or degrees_of_freedom < 0:
         raise ValueError("a measure is not a number")
-    return Measure(*numbers)
+    return Estimate(*numbers)

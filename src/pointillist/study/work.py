@@ -47,24 +47,18 @@ class Work:
 
     def classifying(self, cell: Cell) -> float:
         """Work of classifying held-out rows by the model, or of their likelihood; 0 for other classifiers."""
-        dataset, kind = self._datasets[cell.dataset], cell.settings.classifier or cell.settings.kind
-        if not has_fresh_rows(dataset.name):
-            return 0.0
-        # A row's own evaluation and those of its tangents, for each stage of a step.
+        dataset, settings = self._datasets[cell.dataset], cell.settings
+        # A row's evaluation and those of its tangents, for each stage of a step.
         of_a_step = EVALUATIONS_PER_STEP * (1 + n_tangents(dataset.rows.shape[1]))
         times = {
             "elbo": N_TIMES * dataset.n_classes,
             "exact": CLASS_STEPS * of_a_step * dataset.n_classes,
             "rows": LIKELIHOOD_STEPS * of_a_step,
-        }.get(kind, 0)
-        return float(cell.settings.n_held_out * times) * self._of_a_row(cell)
+        }.get(settings.classifier or settings.kind, 0)
+        return float(settings.n_held_out * times) * self._of_a_row(cell) * has_fresh_rows(dataset.name)
 
     def _of_a_row(self, cell: Cell) -> float:
-        """Work of one row's pass through the network: two operations per weight."""
+        """Work of one row's pass through the network, about two operations per weight."""
         settings: Settings = cell.settings
-        columns = self._datasets[cell.dataset].rows.shape[1]
-        features = settings.time_embedding + settings.class_embedding
-        if settings.network == "residual":
-            return 2.0 * settings.width * (columns * 2 + 2 * settings.depth * (features + settings.width))
-        # The input layer and the first hidden one are a single product.
-        return 2.0 * settings.width * (columns * 2 + features + (settings.depth - 1) * settings.width)
+        layers = settings.depth * (2 if settings.network == "residual" else 1)
+        return 2.0 * settings.width * (layers * settings.width + settings.time_embedding + settings.class_embedding)

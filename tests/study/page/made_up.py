@@ -7,13 +7,14 @@ import jax
 import numpy as np
 
 from pointillist.engine import weights
+from pointillist.metrics import Estimate, Floor
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.quantities import OF_EACH_CLASS, QUANTITIES, of_class
 from pointillist.study.reference import ReferenceValue
 from pointillist.study.results import protocol
 from pointillist.study.settings import Settings
 from pointillist.study.spec import Column, Section
-from pointillist.study.store import FloorRecord, Measure, Model
+from pointillist.study.store import Model
 
 FLOOR = 20.0
 
@@ -69,16 +70,16 @@ def measures(section, value):
     if section.kind == "classes":
         names += [of_class(name, k) for name in OF_EACH_CLASS for k in (0, 1)]
     found = {
-        name: Measure(value if i == 0 else value / 10, 1.0 if i == 0 else 0.1, 50.0) for i, name in enumerate(names)
+        name: Estimate(value if i == 0 else value / 10, 1.0 if i == 0 else 0.1, 50.0) for i, name in enumerate(names)
     }
-    return found | {"nll": Measure(2.0, 0.1, 50.0)} if np.isnan(value) and "nll" in found else found
+    return found | {"nll": Estimate(2.0, 0.1, 50.0)} if np.isnan(value) and "nll" in found else found
 
 
 def fill(store, section, column, of, value, seeds, floor):
     """Puts a cell's floors, model, rows and measures into a store."""
     if floor is not None:
         for i, name in enumerate(QUANTITIES[section.kind]):
-            record = FloorRecord(floor, 1.0, 50) if i == 0 else FloorRecord(floor / 10, 0.1, 50)
+            record = Floor(floor, 1.0, 50) if i == 0 else Floor(floor / 10, 0.1, 50)
             store.add_floor(of.fingerprint, protocol(column.settings), name, record)
     if value is None:
         return

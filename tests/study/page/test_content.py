@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from made_up import CLASSIFIER, GUIDANCE, PLAIN, STEPS, dataset
 
+from pointillist.metrics import Estimate
 from pointillist.study.figures.window import Window
 from pointillist.study.page import render, write_page
 from pointillist.study.page.charts import chart, losses
@@ -20,11 +21,10 @@ from pointillist.study.page.content import page_content
 from pointillist.study.page.glance import glance
 from pointillist.study.page.rows import MAX_ROWS, evenly, pictures
 from pointillist.study.page.table import MOST_STEPS, page_table
-from pointillist.study.page.views import live_name, view_name
+from pointillist.study.page.words import live_name, view_name
 from pointillist.study.result_tables import write_csv
 from pointillist.study.results import Results
 from pointillist.study.spec import Column
-from pointillist.study.store import Measure
 
 PAGE = files("pointillist.study.page")
 
@@ -229,8 +229,8 @@ def test_glance_is_shaded_by_the_metric_that_stands_worst(make):
     section = results.spec.sections[0]
     assert glance(results).lines["moons"][0].band == "floor"
     (cell,) = results.cells("moons", section.columns[2].settings)
-    known = {name: replace(measure) for name, measure in results.store.measures(cell.key).items()}
-    results.store.add_result(cell, {**known, "two_sample_test": Measure(9.0, 0.1, 50.0)})
+    known = results.store.measures(cell.key)
+    results.store.add_result(cell, {**known, "two_sample_test": Estimate(9.0, 0.1, 50.0)})
     found = glance(Results(results.store)).lines["moons"][0]
     assert found.best == "T = 500" and found.band == "far"
     assert found.distance.startswith("C2ST accuracy (15-NN): 49.5 standard errors above the floor")

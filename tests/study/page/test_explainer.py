@@ -12,7 +12,7 @@ from pointillist.diffusion.schedules import cosine
 from pointillist.engine.weights import named
 from pointillist.metrics import energy_distance
 from pointillist.page.weights import STEPS
-from pointillist.study.page.finding import finding
+from pointillist.study.page.content import page_content
 from pointillist.study.page.live import STEP, TRAINING_TIMESTEPS, live_content
 
 
@@ -37,20 +37,10 @@ def seen(page, step):
     return part
 
 
-def test_one_finding_says_what_a_test_distinguishes(make):
-    results = make()
-    found = finding(results)
-    assert found.view == "steps"
-    assert found.text == (
-        "On moons, generated rows come closest to the data with T = 500: a distance (EMD) of 20.0 ± 1.0. "
-        "With T = 10 it is 40.0 ± 1.0. Between two sets of real rows it is 20.0 ± 1.0."
-    )
-    assert "no test distinguishes" in finding(make(value=lambda *_: 25.0)).text
-    ties = {"10": 40.0, "100": 20.5, "500": 20.0}
-    assert finding(make(value=lambda _, column: ties.get(column.label, 25.0))).text.startswith(
-        "On moons, generated rows come closest to the data with T = 100 and 500, which no test distinguishes; "
-        "the best has a distance (EMD) of 20.0 ± 1.0."
-    )
+def test_one_finding_is_the_first_conclusion(make):
+    text, view = page_content(make()).finding
+    assert view == "steps" and text.startswith("By EMD, T = 500 is better than every other setting")
+    assert text.endswith("On moons, T = 500 has 20.0 ± 1.0; T = 10 is furthest off with 40.0 ± 1.0.")
 
 
 def test_weights_travel_in_steps(live_results, page):

@@ -19,7 +19,7 @@ from pointillist.engine.training import sigma_data_of
 from pointillist.metrics import energy_distance
 from pointillist.page.weights import STEPS
 from pointillist.study.page.live import STEP, live_content
-from pointillist.study.page.views import view_name
+from pointillist.study.page.words import view_name
 
 ASSETS = files("pointillist.page") / "assets" / "engine"
 

@@ -67,10 +67,12 @@ def rows_figure(results: Results, section: Section, name: str, table: Sequence[R
     for i, axes in enumerate(panels[:n_panels]):
         _frame(axes, window, is_left=i % n_columns == 0, is_bottom=i + n_columns >= n_panels)
 
-    title(panels[0], "data", _thinning(len(real), window.dimensions))
+    is_whole = len(real) <= MAX_ROWS or window.dimensions == 1
+    title(panels[0], "data", f"{'' if is_whole else f'{MAX_ROWS:,} of '}{len(real):,} rows")
     has_classes = section.kind == "classes"
     _draw(panels[0], window, real, REAL, dataset.labels if has_classes else None)
-    emds = _emds(table, short_name(name), len(section.columns))
+    of_set = (row.summaries for row in table if (row.dataset, row.metric) == (short_name(name), "emd"))
+    emds = next(of_set, (None,) * len(section.columns))
     for axes, column, emd in zip(panels[1:], section.columns, emds, strict=False):
         generated = results.generated(name, column.settings)
         title(axes, column_title(section, column), _emd_text(emd))
@@ -119,7 +121,9 @@ def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.n
         counts, edges = np.histogram(shown, _BINS, (window.low[0], window.high[0]))
         axes.stairs(counts / len(rows), edges, fill=True, color=colour)
     else:
-        chosen = _thinned(len(rows))
+        n = len(rows)
+        # Drawn at random if there are too many, because a file may be sorted.
+        chosen = np.arange(n) if n <= MAX_ROWS else np.random.default_rng(0).choice(n, MAX_ROWS, replace=False)
         chosen = chosen[is_inside[chosen]]
         size = np.clip(1.5 * (2000 / max(len(chosen), 1)) ** 0.25, 1.5, 3)
         style = {"linestyle": "", "marker": "o", "markersize": size, "markeredgewidth": 0, "alpha": 0.45}
@@ -140,20 +144,6 @@ def _draw(axes: Any, window: Window, rows: np.ndarray, colour: str, labels: np.n
             color=DIVERGED,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
-
-
-def _thinned(n: int) -> np.ndarray:
-    """Indices of the rows to show, drawn at random if there are too many, because a file may be sorted."""
-    return np.arange(n) if n <= MAX_ROWS else np.random.default_rng(0).choice(n, MAX_ROWS, replace=False)
-
-
-def _thinning(n: int, dimensions: int) -> str:
-    return f"{n:,} rows" if n <= MAX_ROWS or dimensions == 1 else f"{MAX_ROWS:,} of {n:,} rows"
-
-
-def _emds(table: Sequence[Row], dataset: str, n_columns: int) -> tuple[Summary | None, ...]:
-    found = (row.summaries for row in table if (row.dataset, row.metric) == (dataset, "emd"))
-    return next(found, (None,) * n_columns)
 
 
 def _emd_text(emd: Summary | None) -> str:

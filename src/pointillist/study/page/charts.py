@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pointillist.study.figures.curves import HALF_LENGTH
-from pointillist.study.page.views import column_head, n_steps
+from pointillist.study.page.words import column_head, n_steps
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.result_tables import floor_text, value_text
 from pointillist.study.results import Results, Row

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from pointillist.study.page.conclusions import leader, present
 from pointillist.study.page.table import BANDS, standing
-from pointillist.study.page.views import view_name
-from pointillist.study.page.words import settings
+from pointillist.study.page.words import settings, view_name
 from pointillist.study.quantities import QUANTITIES
 from pointillist.study.result_tables import value_text
 from pointillist.study.results import Results, Row
@@ -69,25 +68,16 @@ def _cell(section: Section, row: Row, of_set: list[Row]) -> GlanceCell:
         return GlanceCell("diverged" if any(summary is not None for summary in row.summaries) else "")
     if not row.is_ranked:
         return GlanceCell("not ranked")
-    first = leader(row)
     best = [i for i, is_best in enumerate(row.is_best) if is_best]
     text = settings(section, best, brief=len(section.columns) - len(best) > _MOST_NAMED)
-    return GlanceCell(text, _values(row, best), *_strictest(of_set, first))
-
-
-def _values(row: Row, best: list[int]) -> str:
-    """Formats one setting's value with its error, or the lowest and the highest of several."""
-    if len(best) == 1:
-        return value_text(row, best[0])
-    low, high = (value_text(row, i).partition(" ± ")[0] for i in (min(best, key=row.value), max(best, key=row.value)))
-    return f"{low} to {high}" if low != high else low
-
-
-def _strictest(rows: list[Row], i: int) -> tuple[str, str]:
-    """The band of the metric by which a setting stands worst, and that metric's distance from its floor in words."""
-    standings = [(row, *standing(row, i)) for row in rows]
-    known = [(row, band, distance) for row, band, distance in standings if band]
+    low, high = (value_text(row, i) for i in (min(best, key=row.value), max(best, key=row.value)))
+    if len(best) > 1:
+        low, high = (each.partition(" ± ")[0] for each in (low, high))
+    value, first = f"{low} to {high}" if low != high else low, leader(row)
+    standings = [(other, *standing(other, first)) for other in of_set]
+    known = [(other, band, distance) for other, band, distance in standings if band]
     if not known:
-        return "", ""
-    row, band, distance = max(known, key=lambda each: ([*BANDS].index(each[1]), each[0].excess(i) or 0.0))
-    return band, f"{row.title}: {distance}"
+        return GlanceCell(text, value)
+    # Of all metrics the one by which the setting stands worst.
+    worst, band, distance = max(known, key=lambda each: ([*BANDS].index(each[1]), each[0].excess(first) or 0.0))
+    return GlanceCell(text, value, band, f"{worst.title}: {distance}")

@@ -13,7 +13,7 @@ from pointillist.page.network import network_content
 from pointillist.page.parts import packed
 from pointillist.study.figures.window import Window
 from pointillist.study.grid import Cell, Dataset
-from pointillist.study.page.views import live_name
+from pointillist.study.page.words import live_name
 from pointillist.study.results import Results
 from pointillist.study.settings import Settings, label
 from pointillist.study.spec import Column, Section, short_name

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from pointillist.study.page.views import column_head, live_name, n_steps
+from pointillist.study.page.words import column_head, live_name, n_steps
 from pointillist.study.result_tables import Entry, Line, table_lines
 from pointillist.study.results import Results, Row
 from pointillist.study.settings import Settings
@@ -69,11 +69,6 @@ class Table:
     lines: tuple[TableLine, ...]
 
     @property
-    def datasets(self) -> list[str]:
-        """Names of the lines' data sets, in their order."""
-        return list(dict.fromkeys(line.dataset for line in self.lines))
-
-    @property
     def metrics(self) -> list[str]:
         """Titles of the lines, in their order, without those of single classes."""
         return list(dict.fromkeys(line.title for line in self.lines if not line.is_of_class))
@@ -123,14 +118,11 @@ def _request(results: Results, name: str, settings: Settings, live: Mapping[str,
 
 
 def _line(line: Line, requests: list[str]) -> TableLine:
-    cells = tuple(
-        _cell(line, i, entry, request) for i, (entry, request) in enumerate(zip(line.cells, requests, strict=True))
-    )
+    cells = [
+        TableCell(entry, *(("", "") if line.row is None else standing(line.row, i)), request)
+        for i, (entry, request) in enumerate(zip(line.cells, requests, strict=True))
+    ]
     return TableLine(line.dataset, line.title, line.is_of_class, (*cells, TableCell(line.floor)))
-
-
-def _cell(line: Line, i: int, entry: Entry, request: str) -> TableCell:
-    return TableCell(entry, live=request) if line.row is None else TableCell(entry, *standing(line.row, i), request)
 
 
 def standing(row: Row, i: int) -> tuple[str, str]:
