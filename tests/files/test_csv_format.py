@@ -15,7 +15,6 @@ from pointillist.files.csv_format import CsvForm
 from pointillist.files.reading import read_numbers, read_table
 from pointillist.files.texts import Notes, typed
 from pointillist.files.writing import TableWriter
-from pointillist.models.file_columns import forms
 from pointillist.tables.time_formats import FORM, form_in, written
 
 read_mixed = partial(read_table, kind="mixed")
@@ -273,7 +272,7 @@ def test_times_are_written_as_they_were(tmp_path, texts):
     given = read_table(path).arrow
     for ending in (".csv", ".csv.gz", ".parquet"):
         new = tmp_path / f"new{ending}"
-        with TableWriter(new, given.column_names, given.schema.types, len(given), forms(model)) as writer:
+        with TableWriter(new, given.column_names, given.schema.types, len(given), model.codec.layout.forms) as writer:
             writer.write(given.columns)
         assert read_table(new).arrow["when"].to_pylist() == given["when"].to_pylist()
     assert (tmp_path / "new.csv").read_text().replace('"', "") == path.read_text()

@@ -120,7 +120,7 @@ FIXED = [("sum", {}), ("sum", {"low": 3}), *SETS]
 
 
 def test_conditions_fix_the_columns_that_pythons_fix(mixed_model, page_of):
-    """Others are free to obey the relations of the columns."""
+    """Others are free to obey the rules."""
     encoding, layout = (getattr(mixed_model.model_.codec, part) for part in ("encoding", "layout"))
     is_fixed = """([name, own]) => {
       const { MixedTable, conditionOf, content } = pointillist;

@@ -11,7 +11,7 @@ from support import add_whole
 
 from pointillist.metrics import METRICS, Estimate, Floor
 from pointillist.study.figures import losses_figure, metrics_figure, rows_figure, write_figures
-from pointillist.study.figures.panels import DPI, column_title
+from pointillist.study.figures.parts import DPI, column_title
 from pointillist.study.figures.rows import MAX_ROWS
 from pointillist.study.grid import Cell, Dataset
 from pointillist.study.quantities import QUANTITIES

@@ -8,7 +8,6 @@ import numpy as np
 
 from pointillist.cli.table_options import file_names
 from pointillist.foreign_text import listed, shown
-from pointillist.models.file_columns import headings
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.conditions import between, missing, one_of, present
@@ -33,7 +32,7 @@ def where_of(model: "RowModel", given: Sequence[str]) -> dict[Any, Any] | None:
     where: dict[Any, Any] = {}
     codec = model.codec
     columns = codec.encoding.columns if isinstance(codec, TokenCodec) else ()
-    names = [str(code.name) for code in columns] or headings(model)[0] or file_names(model)
+    names = [str(code.name) for code in columns] or model.file_columns()[0] or file_names(model)
     for text in given:
         # Names may have an equals sign too.
         column = max((name for name in names if text.startswith(f"{name}=")), key=len, default=text.partition("=")[0])

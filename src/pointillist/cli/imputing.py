@@ -45,7 +45,6 @@ def impute(
     from pointillist.cli.table_options import names_in, of_model, read_for
     from pointillist.files.formats import format_of
     from pointillist.files.writing import TableWriter
-    from pointillist.models.file_columns import forms
     from pointillist.models.number_codec import NumberCodec
     from pointillist.models.observed_numbers import rows_with_gaps
     from pointillist.models.saving import load_model
@@ -83,7 +82,7 @@ def impute(
     type_of = dict(zip(own, kinds, strict=True)) | {name: column.type for name, column in beside.items()}
     numbered = [free_name(["draw"], names)] if draws > 1 else []
     types_written = [*(["int64"] * len(numbered)), *(type_of[name] for name in names)]
-    kept = {name: form for name, form in forms(fitted).items() if name not in beside}
+    kept = {name: form for name, form in fitted.codec.layout.forms.items() if name not in beside}
     with TableWriter(out, [*numbered, *names], types_written, draws * len(rows), kept) as writer:
         for number, filled in enumerate(tables, 1):
             columns = dict(zip(own, codec.columns(filled), strict=True)) | beside

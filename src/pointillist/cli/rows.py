@@ -224,7 +224,6 @@ def sample(
     from pointillist.engine.cluster import check_engine
     from pointillist.files.reading import read_numbers
     from pointillist.files.writing import TableWriter
-    from pointillist.models.file_columns import forms, headings
     from pointillist.models.request import Request
     from pointillist.models.saving import load_model
     from pointillist.progress import Bar
@@ -253,7 +252,7 @@ def sample(
     draw = SamplingRun(fitted, request)
     console = Console(stderr=True)
     failing = nullcontext() if reward is None else told(reward)
-    written = TableWriter(out, *headings(fitted), n_rows, forms(fitted))
+    written = TableWriter(out, *fitted.file_columns(), n_rows, fitted.codec.layout.forms)
     with failing, written as writer, Bar(console, n_rows) as bar:
         bar.say("sampling")
         for part, labels in draw.parts(engine, address):

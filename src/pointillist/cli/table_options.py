@@ -15,7 +15,6 @@ from pointillist.files.reading import read_table
 from pointillist.files.texts import TYPES
 from pointillist.foreign_text import shown, terminal_text
 from pointillist.models.token_codec import TokenCodec
-from pointillist.rules.relation import Relation
 from pointillist.tables.table import Table, kind_of
 
 if TYPE_CHECKING:
@@ -66,10 +65,8 @@ def read_for(
         others: What becomes of columns that the model lacks: they are left out, read like any, or kept as text.
         unread: Name of a column that is left out too.
     """
-    from pointillist.models.file_columns import headings
-
     types = {}
-    own, kinds = headings(model)
+    own, kinds = model.file_columns()
     with naming(path):
         names = format_of(path).names(path, form)
     is_csv = not format_of(path).has_types
@@ -96,9 +93,7 @@ def read_for(
 
 def file_names(model: "RowModel") -> list[str]:
     """Returns the names of a model's columns in files, where columns without names have their places."""
-    from pointillist.models.file_columns import headings
-
-    names, kinds = headings(model)
+    names, kinds = model.file_columns()
     names = [str(place) for place in range(len(kinds))] if names is None else list(names)
     if model.label_place is not None:
         del names[model.label_place]
@@ -166,7 +161,7 @@ def check_columns(table: Table, names: Sequence[str], option: str) -> None:
 
 
 def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], console: "Console") -> None:
-    """Prints what each column of a table is taken for, and the relations that rows obey."""
+    """Prints what each column of a table is taken for, and the rules that rows obey."""
     from rich.table import Table as Grid
 
     grid = Grid("column", "kind", "values", "missing", box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -189,9 +184,9 @@ def print_types(table: Table, codec: TokenCodec, categorical: Sequence[str], con
         kind += " (label)" if field.name == table.label else ""
         grid.add_row(*map(terminal_text, (field.name, kind, seen, f"{share:.1%}" if share else "")))
     console.print(grid)
-    for relation in codec.relations:
-        where = "in nearly every row" if isinstance(relation, Relation) and relation.power else "in every row"
-        console.print(terminal_text(f"{where}: {relation.text(codec.names)}"))
+    for rule in codec.rules:
+        where = "in nearly every row" if rule.has_exceptions else "in every row"
+        console.print(terminal_text(f"{where}: {rule.text(codec.names)}"))
 
 
 def _shown(value: float, kind: Any) -> str:

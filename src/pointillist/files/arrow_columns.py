@@ -94,28 +94,13 @@ def numbers_of(path: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatc
                 )
             )
         types.append(np.dtype(kind.to_pandas_dtype()).name)
-    label_type = None if label is None else _label_type(gathered, label, schema.types[label])
     for batch in batches:
         block = np.empty((batch.num_rows, len(types)))
-        for place, position in enumerate(gathered.kept):
-            block[:, place] = _floats(gathered, position, batch.column(position))
-        labels = None if label is None else _cast(gathered, label, batch.column(label), label_type)
-        gathered.append(block, labels)
+        for i, position in enumerate(gathered.kept):
+            block[:, i] = _floats(gathered, position, batch.column(position))
+        gathered.append(block, None if label is None else _labels(gathered, label, batch.column(label)))
     check_enough(gathered.n, path, asked.min_rows)
     return gathered.numbers(types)
-
-
-def _label_type(gathered: NumberRows, position: int, kind: "pa.DataType") -> "pa.DataType":
-    """The type, one of four, that labels of type `kind` are cast to."""
-    import pyarrow as pa
-
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    found = {"truth": kind, "whole": pa.int64(), "number": pa.float64(), "category": pa.string()}.get(kind_of(kind))
-    if found is None:
-        raise gathered.error(
-            f"the label column {shown(gathered.names[position])} holds {kind}; labels must be numbers, booleans or text"
-        )
-    return found
 
 
 def _floats(gathered: NumberRows, position: int, values: "pa.Array") -> Float[np.ndarray, " m"]:
@@ -128,16 +113,19 @@ def _floats(gathered: NumberRows, position: int, values: "pa.Array") -> Float[np
     return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
-def _cast(gathered: NumberRows, position: int, values: "pa.Array", kind: "pa.DataType") -> "pa.Array":
+def _labels(gathered: NumberRows, position: int, values: "pa.Array") -> "pa.Array":
+    """Labels as integers of 64 bits, float64, booleans or text."""
     import pyarrow as pa
 
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+    values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    known = {"truth": pa.bool_(), "whole": pa.int64(), "number": pa.float64(), "category": pa.string()}
+    kind, name = known.get(kind_of(values.type)), f"the label column {shown(gathered.names[position])}"
+    if kind is None:
+        raise gathered.error(f"{name} holds {values.type}; labels must be numbers, booleans or text")
     try:
         return values.cast(kind)
     except pa.ArrowInvalid as error:
-        reason = shown(str(error))
-        raise gathered.error(f"the label column {shown(gathered.names[position])} is not {kind}: {reason}") from error
+        raise gathered.error(f"{name} is not {kind}: {shown(str(error))}") from error
 
 
 def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Table":
@@ -148,8 +136,8 @@ def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Tab
     """
     import pyarrow as pa
 
-    for place, field in enumerate(table.schema):
-        column = table.column(place)
+    for i, field in enumerate(table.schema):
+        column = table.column(i)
         if field.name in types:
             column = _as_type(path, field.name, column, types[field.name])
         if pa.types.is_null(column.type):
@@ -158,7 +146,7 @@ def in_types(path: Path, table: "pa.Table", types: Mapping[str, str]) -> "pa.Tab
         if not kind_of(column.type):
             raise ValueError(f"{path}: column {shown(field.name)} {refusal(column.type)}")
         if column.type != field.type:
-            table = table.set_column(place, field.name, column)
+            table = table.set_column(i, field.name, column)
     return table
 
 
@@ -199,15 +187,12 @@ def schema_of(names: Sequence[str], types: Sequence[Any], *, has_categories: boo
     return pa.schema(list(zip(names, map(kind, types), strict=True)))
 
 
-def batch_of(columns: Sequence[Any], schema: "pa.Schema") -> "pa.RecordBatch":
-    """Columns of one length, NumPy arrays or Arrow's, as a batch of a schema."""
+def in_schema(columns: Sequence[Any], schema: "pa.Schema") -> "pa.Table":
+    """Columns of one length, NumPy arrays or Arrow's, as a table of a schema."""
     import pyarrow as pa
 
-    def array(column: Any, kind: "pa.DataType") -> "pa.Array":
-        if isinstance(column, np.ndarray):
-            return pa.array(column, kind)
-        whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        return whole.cast(kind)
-
-    arrays = [array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
-    return pa.record_batch(arrays, schema=schema)
+    cast = [
+        pa.array(column, kind) if isinstance(column, np.ndarray) else column.cast(kind)
+        for column, kind in zip(columns, schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(cast, schema=schema)

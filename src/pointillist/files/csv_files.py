@@ -19,7 +19,7 @@ from jaxtyping import Float
 from pointillist.arguments import LARGEST_INTEGER
 from pointillist.atomic_files import check_regular
 from pointillist.files import csv_format
-from pointillist.files.arrow_columns import batch_of, read_columns, schema_of
+from pointillist.files.arrow_columns import in_schema, read_columns, schema_of
 from pointillist.files.csv_format import NOTHING_SAID, CsvForm
 from pointillist.files.formats import Asked, Format, Write
 from pointillist.files.limits import check_expansion
@@ -89,12 +89,12 @@ class CsvFormat(Format):
             with csv.CSVWriter(out, schema, write_options=options) as writer:
 
                 def write(columns: Sequence[Any]) -> None:
-                    batch = batch_of(columns, schema)
-                    if batch.num_columns > 1 or not batch.column(0).null_count:
-                        writer.write_batch(batch)
+                    rows = in_schema(columns, schema)
+                    if rows.num_columns > 1 or not rows.column(0).null_count:
+                        writer.write_table(rows)
                         return
                     # Of one column, a missing cell would be an empty line, which is no row at all.
-                    cells = batch.column(0).cast("string").to_pylist()
+                    cells = rows.column(0).cast("string").to_pylist()
                     lines = ("NA" if cell is None else _quoted(cell) if is_text else cell for cell in cells)
                     out.write("".join(f"{line}\n" for line in lines).encode())
 
@@ -143,10 +143,10 @@ def _numbers(path: Path, names: Sequence[str], batches: "Iterable[pa.RecordBatch
     for batch in batches:
         texts = [pc.ascii_trim_whitespace(pc.fill_null(column, "")) for column in batch.columns]
         block = np.empty((batch.num_rows, len(written)))
-        for place, column in enumerate(written):
-            block[:, place] = column.values(texts[column.position])
+        for i, column in enumerate(written):
+            block[:, i] = column.values(texts[column.position])
         labels = None if gathered.label is None else without_missing(batch.column(gathered.label))
-        gathered.append(block, labels, nan=lambda row, place: written[place].complaint(row))
+        gathered.append(block, labels, nan=lambda row, i: written[i].complaint(row))
     check_enough(gathered.n, path, asked.min_rows)
     return gathered.numbers([column.type_of_all() for column in written], label_values)
 
@@ -205,10 +205,10 @@ class _Written:
         if text.lower() in MISSING:
             return NotNumbers(self._gathered.bad_value("has a missing value", row, self.position))
         wrong = "neither true nor false, as the rows above are" if self._truths else "not a number"
-        place = (
+        where = (
             f"{shown(text)} in row {self._gathered.n + row + 1}, column {shown(self._gathered.names[self.position])},"
         )
-        return NotNumbers(self._gathered.error(f"{place} is {wrong}; drop or encode the column first"))
+        return NotNumbers(self._gathered.error(f"{where} is {wrong}; drop or encode the column first"))
 
 
 def _mixed(path: Path, names: Sequence[str], batches: _Batches, asked: Asked, kept: list[str]) -> "pa.Table":
@@ -216,8 +216,8 @@ def _mixed(path: Path, names: Sequence[str], batches: _Batches, asked: Asked, ke
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    places = [names.index(name) for name in kept]
-    held = [batch.select(places) for batch in batches.all()]
+    indices = [names.index(name) for name in kept]
+    held = [batch.select(indices) for batch in batches.all()]
     texts = [pa.chunked_array([batch.column(i) for batch in held], pa.string()) for i in range(len(kept))]
     del held
     repeated = [
@@ -315,7 +315,7 @@ class CsvFile:
         names, n_blank, n_lines, self._delimiter = _header(path, self._encoding, form.delimiter)
         has_names = form.has_names is not False
         self._lines_above = n_lines if has_names else n_blank
-        self.names = [name.strip() if has_names else str(place) for place, name in enumerate(names)]
+        self.names = [name.strip() if has_names else str(i) for i, name in enumerate(names)]
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
         """Yields the rows in batches, none of them empty."""
@@ -327,7 +327,7 @@ class CsvFile:
         from pyarrow import csv
 
         # By number, as names may be the same.
-        names = [str(place) for place in range(len(self.names))]
+        names = [str(i) for i in range(len(self.names))]
         reader, size, packed = None, 0, self._path.stat().st_size
         while True:
             try:

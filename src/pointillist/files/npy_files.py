@@ -100,8 +100,8 @@ def _column_name(label: str | None, width: int) -> str | None:
 
 def _floats(block: np.ndarray, gathered: NumberRows) -> np.ndarray:
     if block.dtype.kind in "iu":
-        for place, position in enumerate(gathered.kept):
-            gathered.check_size(block[:, place], position)
+        for i, position in enumerate(gathered.kept):
+            gathered.check_size(block[:, i], position)
     # What is beyond float64 becomes infinite, which is refused later.
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(block, np.float64)

@@ -144,8 +144,8 @@ class NumberRows:
 
             chunks = pa.chunked_array(self._labels).unify_dictionaries().chunks
             values = convert(chunks[0].dictionary.to_pylist())
-            places = np.concatenate([chunk.indices.to_numpy() for chunk in chunks])
-            label = LabelColumn(self.names[self.label], self.label, values[places])
+            indices = np.concatenate([chunk.indices.to_numpy() for chunk in chunks])
+            label = LabelColumn(self.names[self.label], self.label, values[indices])
         return Numbers(self.spool.rows(), tuple(self.names[i] for i in self.kept), tuple(types), label)
 
     def error(self, complaint: str) -> ValueError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pointillist.atomic_files import check_regular
 from pointillist.files.arrow_columns import (
-    batch_of,
+    in_schema,
     in_types,
     numbers_of,
     read_columns,
@@ -81,17 +81,17 @@ class ParquetFormat(Format):
         from pyarrow import parquet
 
         schema = schema_of(names, types)
-        held: list[pa.RecordBatch] = []
+        held = [schema.empty_table()]
         with parquet.ParquetWriter(file, schema) as writer:
 
             def write(columns: Sequence[Any]) -> None:
-                held.append(batch_of(columns, schema))
-                if sum(batch.num_rows for batch in held) >= _ROW_GROUP:
-                    writer.write_table(pa.Table.from_batches(held))
+                held.append(in_schema(columns, schema))
+                if sum(map(len, held)) >= _ROW_GROUP:
+                    writer.write_table(pa.concat_tables(held))
                     held.clear()
 
             yield write
-            writer.write_table(pa.Table.from_batches(held, schema))
+            writer.write_table(pa.concat_tables([schema.empty_table(), *held]))
 
 
 FORMAT = ParquetFormat()

@@ -12,7 +12,7 @@ from pointillist.atomic_files import check_place, naming, whole_file
 from pointillist.files.formats import format_of
 from pointillist.files.number_rows import check_names
 from pointillist.foreign_text import shown
-from pointillist.tables.table import is_numeric
+from pointillist.tables.table import is_numeric, kind_of
 from pointillist.tables.time_formats import written
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
@@ -71,16 +71,14 @@ class TableWriter:
             raise ValueError(f"{self._path}: {len(self._names)} names do not fit {len(self._types)} columns")
         check_names(self._path, self._names)
         for name, type_ in zip(self._names, self._types, strict=True):
-            if not isinstance(type_, str):
-                if not self._format.holds_text and not is_numeric(type_):
-                    raise ValueError(f"{self._path}: an .npy file holds numbers alone: give a .csv or .parquet file")
-                continue
-            if type_ not in _TYPES:
+            if isinstance(type_, str) and type_ not in _TYPES:
                 raise ValueError(
                     f"{self._path}: column {shown(name)} cannot be of {type_}: types are {', '.join(_TYPES)}"
                 )
-            if type_ == "str" and not self._format.holds_text:
-                raise ValueError(f"{self._path}: column {shown(name)} is text, which needs a .csv or .parquet file")
+            is_number = type_ != "str" if isinstance(type_, str) else is_numeric(type_)
+            if not self._format.holds_text and not is_number:
+                what = "text" if type_ == "str" or kind_of(type_) == "category" else f"of {type_}"
+                raise ValueError(f"{self._path}: column {shown(name)} is {what}, which needs a .csv or .parquet file")
 
     def __enter__(self) -> "TableWriter":
         with naming(self._path), ExitStack() as stack:

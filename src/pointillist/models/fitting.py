@@ -14,10 +14,9 @@ from pointillist.models.checkpoint import Checkpoint, seed_in
 from pointillist.models.choosing import as_mixed
 from pointillist.models.classes import Classes
 from pointillist.models.configuration import Configuration, set_for_numbers, unused_betas, values_of
-from pointillist.models.guarantee import Guarantee
 from pointillist.models.plan import Plan, fingerprint, plan_key
 from pointillist.models.planning import plan_numbers, plan_tokens
-from pointillist.models.row_model import Record, RowModel
+from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.models.token_codec import TokenCodec
 from pointillist.models.training import train

@@ -31,7 +31,7 @@ from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan, parts_of, rows_to_hold_out, sigma_data_to_learn, training_method
 from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
-from pointillist.rules.relations import relations
+from pointillist.rules.table_rules import find_rules
 from pointillist.tables.headings import Headings
 from pointillist.tables.layout import Layout
 from pointillist.tables.names import free_name
@@ -184,7 +184,7 @@ def plan_tokens(
         columns = (*columns, cells)
     elif label is not None:
         check_label(encoding.code(label))
-    found = relations(table.cells, encoding.columns, categorical, table.label)
+    found = find_rules(table.cells, encoding.columns, categorical, table.label)
     codec = TokenCodec(layout, encoding, found, asked.missing)
     rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
     has_gaps = _without_gaps(rows, table)

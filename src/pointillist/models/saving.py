@@ -20,11 +20,10 @@ from pointillist.models.classes import Classes
 from pointillist.models.configuration import OF_NETWORK, PARAMETERS, Configuration, values_of
 from pointillist.models.container import ModelFileError, Shape, read_description, read_tensors, write_model
 from pointillist.models.gaussian import GaussianProcess, architecture_of, noise_schedule
-from pointillist.models.guarantee import Guarantee
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.process import Process
-from pointillist.models.row_model import Record, RowModel
+from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.summary import Summary
 from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.layout import Layout

@@ -41,6 +41,7 @@ SCRIPTS = (
     "table.js",
     "scaled.js",
     "cells.js",
+    "rules.js",
     "mixed_table.js",
     "texts.js",
     "given.js",
@@ -55,7 +56,7 @@ SCRIPTS = (
 
 OF_KIND = {
     "numbers": {"known.js", "numbers.js", "classes.js", "scaled.js"},
-    "mixed": {"mixed_networks.js", "mixed.js", "cells.js", "mixed_table.js"},
+    "mixed": {"mixed_networks.js", "mixed.js", "cells.js", "rules.js", "mixed_table.js"},
 }
 """Scripts that only pages of one kind of model need."""
 

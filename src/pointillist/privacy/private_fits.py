@@ -43,12 +43,11 @@ from pointillist.models.classes import Classes
 from pointillist.models.configuration import Configuration, network_parameters, set_for_numbers, values_of
 from pointillist.models.fitting import Task, warn_of_unused
 from pointillist.models.gaussian import GaussianProcess
-from pointillist.models.guarantee import Guarantee
 from pointillist.models.masked import MaskedProcess
 from pointillist.models.number_codec import NumberCodec
 from pointillist.models.plan import Plan
 from pointillist.models.planning import check_label
-from pointillist.models.row_model import Record, RowModel
+from pointillist.models.row_model import Guarantee, Record, RowModel
 from pointillist.models.token_codec import TokenCodec
 from pointillist.privacy.accountant import MARGIN, RELATION, check_accountant, gaussian_noise, noise_for
 from pointillist.privacy.counted_columns import with_counted_columns

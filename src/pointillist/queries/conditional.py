@@ -36,8 +36,8 @@ class Conditional(ABC):
 
     Missing cells of the others are unknown: the distribution is then a mean over `COMPLETIONS` draws of them, except
     for the probabilities of single values, which a network of tokens gives as they are. The cells that are asked for
-    are not missing: where training rows lacked them, the distribution is that of the others. It leaves relations
-    between columns out. Times with a time zone are in UTC, as those of NumPy have none.
+    are not missing: where training rows lacked them, the distribution is that of the others. It leaves rules
+    of columns out. Times with a time zone are in UTC, as those of NumPy have none.
 
     Args:
         model: The model; for columns of models of numbers, one that was fitted with `p_given` above 0.

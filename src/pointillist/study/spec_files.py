@@ -47,9 +47,6 @@ _SECTION_KEYS = ("title", "note", "datasets", "reference", "variants", *CHECKS)
 def load_spec(name_or_path: str) -> Spec:
     """Reads a built-in spec by name, or a TOML file.
 
-    Args:
-        name_or_path: One of `BUILT_IN`, or a path.
-
     Raises:
         SpecError: If something in the file is wrong.
         OSError: If it cannot be read.

@@ -79,8 +79,8 @@ def without_keys(X: Any, kept: Collection[Any] = ()) -> tuple[Any, list[str]]:
     found = _complaints(zip(names, frame.iter_columns(), strict=True), kept)
     if not found or len(found) == len(names):
         return X, []
-    places = [place for place, name in enumerate(names) if name not in found]
-    left = X.iloc[:, places] if headings is not None else frame.select([names[p] for p in places]).to_native()
+    rest = [i for i, name in enumerate(names) if name not in found]
+    left = X.iloc[:, rest] if headings is not None else frame.select([names[i] for i in rest]).to_native()
     return left, [*found.values()]
 
 

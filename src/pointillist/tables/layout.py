@@ -183,7 +183,7 @@ class Layout:
         return np.array([np.dtype(name).kind in "biu" for name in self.types])
 
     def columns(self, rows: Float[np.ndarray, "n d"]) -> list[np.ndarray]:
-        """Splits rows of numbers, shape (n, d), into columns, each of its own type."""
+        """Splits rows of numbers, shape (n, d), into columns, each of its type."""
         return [column.astype(name) for column, name in zip(rows.T, self.types, strict=True)]
 
     def type_of(self, name: Any) -> "pa.DataType | None":
@@ -229,8 +229,8 @@ def _with_all(cells: Column, known: tuple[Any, ...] | None) -> Column:
     """Cells with all categories that the type lists, also those that no row has."""
     if known is None or cells.categories is None:
         return cells
-    places = np.array([known.index(category) for category in cells.categories] or [0])
-    return Column(np.where(cells.is_missing, 0, places[cells.values]), cells.is_missing, known)
+    indices = np.array([known.index(category) for category in cells.categories] or [0])
+    return Column(np.where(cells.is_missing, 0, indices[cells.values]), cells.is_missing, known)
 
 
 def _to_pandas(table: "pa.Table") -> Any:
@@ -269,8 +269,8 @@ def _to_array(table: "pa.Table") -> np.ndarray:
         columns = [column.to_numpy() for column in table.columns]
         return np.stack(columns, axis=1).astype(np.result_type(*(column.dtype for column in columns)))
     array = np.empty(table.shape, object)
-    for place, column in enumerate(table.columns):
-        array[:, place] = column.to_pylist()
+    for i, column in enumerate(table.columns):
+        array[:, i] = column.to_pylist()
     return array
 
 

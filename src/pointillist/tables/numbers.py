@@ -15,7 +15,7 @@ class LabelColumn:
 
     Attributes:
         name: Its name, or its number where the table has no names.
-        position: Its place among all columns of the table, from 0.
+        position: Its index among all columns of the table, from 0.
         values: Shape (n,); int64, bool, float64 (finite) or text.
     """
 

@@ -108,7 +108,7 @@ class Table:
 
     @cached_property
     def names(self) -> tuple[Any, ...]:
-        """Names of the columns, the label's included; their places if they have none."""
+        """Names of the columns, the label's included; their indices if they have none."""
         if not self.is_rows:
             return tuple(self.arrow.column_names) if self.own_names is None else self.own_names
         d, label = len(self.numbers.types), self.numbers.label
@@ -143,22 +143,22 @@ class Table:
     def select(self, names: Sequence[Any]) -> "Table":
         """The table with some of its columns, in the order of the names."""
         if not self.is_rows:
-            places = [self.names.index(name) for name in names]
-            return Table(self.arrow.select(places), self.label, None if self.own_names is None else tuple(names))
+            indices = [self.names.index(name) for name in names]
+            return Table(self.arrow.select(indices), self.label, None if self.own_names is None else tuple(names))
         numbers, label = self.numbers, self.numbers.label
         known = [name for name in self.names if name != self.label]
-        places = [known.index(name) for name in names if name != self.label]
-        spool = Spool(len(places))
+        indices = [known.index(name) for name in names if name != self.label]
+        spool = Spool(len(indices))
         for block in blocks(numbers.rows):
-            spool.append(np.take(block, places, axis=1))
+            spool.append(np.take(block, indices, axis=1))
         label = None if label is None else replace(label, position=list(names).index(label.name))
-        types = tuple(numbers.types[place] for place in places)
-        return Table(Numbers(spool.rows(), tuple(known[place] for place in places), types, label))
+        types = tuple(numbers.types[i] for i in indices)
+        return Table(Numbers(spool.rows(), tuple(known[i] for i in indices), types, label))
 
     def with_column(self, name: Any, cells: "pa.ChunkedArray") -> "Table":
         """The table with other cells in one of its columns."""
-        place = self.names.index(name)
-        return Table(self.arrow.set_column(place, self.arrow.field(place).name, cells), self.label, self.own_names)
+        i = self.names.index(name)
+        return Table(self.arrow.set_column(i, self.arrow.field(i).name, cells), self.label, self.own_names)
 
     @cached_property
     def cells(self) -> tuple[Column, ...]:

@@ -2,7 +2,7 @@
 /* Drawn rows of mixed columns, or rows whose gaps are filled, as a table. */
 
 (() => {
-  const { Table, clamp, mixed } = window.pointillist;
+  const { Table, clamp, mixed, restoreRules } = window.pointillist;
 
   /** Rows of mixed columns. */
   class MixedTable extends Table {
@@ -11,11 +11,11 @@
      * @param {number} rows
      * @param {Pick<Asked, "given" | "gaps" | "conditions">} asked
      */
-    constructor({ columns, model, relations, relation_texts: texts }, rows, { given = [], gaps, conditions = [] }) {
+    constructor({ columns, model, rules, rule_texts: texts }, rows, { given = [], gaps, conditions = [] }) {
       super({ columns: [], classes: null }, rows, { given, gaps });
-      this.relations = relations;
+      this.rules = rules;
       this.texts = texts;
-      // A condition without ends, such as that no cell is missing, leaves numbers free to obey relations.
+      // A condition without ends, such as that no cell is missing, leaves numbers free to obey rules.
       const limited = conditions.filter(({ ends }) => ends.some(Number.isFinite));
       this.ends = new Map(limited.map(({ token, ends }) => [token, ends]));
       const inSets = limited.filter(({ is_set: isSet }) => isSet);
@@ -52,10 +52,10 @@
             clamp(decode(drawn[start + token], score === null ? 0 : drawn[start + score]), low, high);
         }
       });
-      const [broken] = mixed.restore(this.relations, this.byToken, first, rows, this.isFixed, this.isStrict);
+      const [broken] = restoreRules(this.rules, this.byToken, first, rows, this.isFixed, this.isStrict);
       if (broken) {
-        const text = this.texts[this.relations.indexOf(broken)];
-        throw new Error(`these conditions contradict the relation ${text}: change one of them`);
+        const text = this.texts[this.rules.indexOf(broken)];
+        throw new Error(`these conditions contradict the rule ${text}: change one of them`);
       }
     }
   }
