@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +22,7 @@ from pointillist.files.reading import read_table
 from pointillist.files.texts import typed
 from pointillist.files.writing import TableWriter
 from pointillist.models.choosing import as_mixed
+from pointillist.models.row_model import RowModel
 from pointillist.models.token_codec import TokenCodec
 from pointillist.tables.frames import aligned
 from pointillist.tables.layout import Layout
@@ -216,6 +218,7 @@ def test_every_type_comes_back(X):
 def check_written(path, codec, rows):
     """Asserts that a file holds rows, as a model reads it."""
     model = SimpleNamespace(codec=codec, label_place=None, classes=None)
+    model.file_columns = partial(RowModel.file_columns, model)
     for one, other in zip(aligned(read_for(model, path), codec.layout).cells, rows.cells, strict=True):
         # In CSV, what is but white space is missing.
         blank = [i for i, text in enumerate(other.categories or ()) if path.suffix == ".csv" and text == "\n"]
@@ -336,7 +339,7 @@ def test_digits_of_single_precision_and_of_decimals_are_seen(kind):
     column = decimals if kind == "decimal" else pa.array((hundredths / 100).astype(np.float32))
     table = Table(pa.table({"x": column, "y": hundredths % 7}))
     assert np.array_equal(table.cells[0].values, hundredths / 100)
-    assert TableEncoder.fit(table).columns[0].decimals == 2
+    assert TableEncoder.fit(table).columns[0].grid.decimals == 2
 
 
 NEW_YORK = pa.timestamp("us", "America/New_York")

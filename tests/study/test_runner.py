@@ -164,7 +164,7 @@ def test_an_interruption_anywhere_changes_nothing(tiny, tmp_path, whole, monkeyp
         run(load_spec(str(tiny)), tmp_path / "stopped")
     with Store(tmp_path / "stopped" / "study.db") as store:
         assert len(store.finished()) < 6
-        assert store._connection.execute("SELECT COUNT(*) FROM checkpoints").fetchone()[0] > 0
+        assert store.connection.execute("SELECT COUNT(*) FROM checkpoints").fetchone()[0] > 0
     monkeypatch.setattr(StackTrainer, "run", train)
     assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
 
@@ -182,7 +182,7 @@ def test_whoever_stops_it_the_state_is_kept(tiny, tmp_path, whole, monkeypatch, 
     with pytest.raises(stop):
         run(load_spec(str(tiny)), tmp_path / "stopped")
     with Store(tmp_path / "stopped" / "study.db") as store:
-        assert store._connection.execute("SELECT MIN(epoch), MAX(epoch) FROM checkpoints").fetchone() == (1, 1)
+        assert store.connection.execute("SELECT MIN(epoch), MAX(epoch) FROM checkpoints").fetchone() == (1, 1)
     monkeypatch.setattr(StackTrainer, "run", train)
     assert run(load_spec(str(tiny)), tmp_path / "stopped") == whole
 
@@ -201,12 +201,12 @@ def test_networks_and_rows_of_another_study_are_refused(computed, tmp_path, whol
     spec = load_spec(str(computed[0].parent / "tiny.toml"))
     with Store(path) as store:
         (cell, *_) = study_cells(spec, Results(store).fingerprints)
-        store._connection.execute("DELETE FROM cells")
+        store.connection.execute("DELETE FROM cells")
         store.add_rows(cell.rows_key, np.zeros((100, 5), np.float32))
     with pytest.raises(StoreError, match=r"study\.db: is damaged: generated rows have 5 columns, and the data 2"):
         run(spec, path.parent)
     with Store(path) as store:
-        store._connection.execute("DELETE FROM rows")
+        store.connection.execute("DELETE FROM rows")
         store.add_models({cell.model_key: Model(np.ones(3, np.float32), b"weights")})
     with pytest.raises(StoreError, match=r"study\.db: is damaged: not whole safetensors data"):
         run(spec, path.parent)

@@ -208,9 +208,9 @@ def nearest_share(
         random_state: Seed of these draws.
 
     Returns:
-        The share and its interval: that of a binomial share, widened if rows share their nearest records and so are not
-        independent trials. Its standard deviation is the larger of 0.5 / √rows and that of the share if each record had
-        been assigned to the training or to the held-out side at random, which is `share.null_standard_error`.
+        The share and its interval, which is that of a binomial share, widened if rows share their nearest records and
+        so are not independent trials. Its standard deviation is the larger of 0.5 / √rows and that of the share if each
+        record had been assigned to the training or to the held-out side at random, `share.null_standard_error`.
 
     Raises:
         ValueError: As in `check_tables`.

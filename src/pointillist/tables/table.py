@@ -151,7 +151,7 @@ class Table:
         spool = Spool(len(indices))
         for block in blocks(numbers.rows):
             spool.append(np.take(block, indices, axis=1))
-        label = None if label is None else replace(label, position=list(names).index(label.name))
+        label = replace(label, position=list(names).index(label.name)) if label and label.name in names else None
         types = tuple(numbers.types[i] for i in indices)
         return Table(Numbers(spool.rows(), tuple(known[i] for i in indices), types, label))
 
@@ -192,11 +192,12 @@ class Table:
         kept = [name for name in self.names if name != self.label]
         cells = dict(zip(self.names, self.cells, strict=True))
         rows = np.stack([cells[name].numbers for name in kept], axis=1)
-        types = tuple(np.dtype(self.arrow.schema.field(name).type.to_pandas_dtype()).name for name in kept)
+        kinds = dict(zip(self.names, self.arrow.schema.types, strict=True))
+        types = tuple(np.dtype(kinds[name].to_pandas_dtype()).name for name in kept)
         label = None
         if self.label is not None:
             own = cells[self.label]
-            kind = kind_of(self.arrow.column(self.names.index(self.label)).type)
+            kind = kind_of(kinds[self.label])
             if kind == "date":
                 raise ValueError(f"labels must be numbers, booleans or text, and column {self.label!r} holds dates")
             values = own.values if own.categories is None else np.array(own.categories)[own.values.astype(np.int64)]
