@@ -78,7 +78,9 @@ PROCESSES = {
     ),
     "masked, of a label column": Case(lambda: untrained(Table(TABLE, "kind")), OF_NUMBERS),
     "masked, with numbers": Case(
-        lambda: untrained(PAIRED), {"label", "labels", "return_labels", "guidance", *OF_NUMBERS}, has_classes=False
+        lambda: untrained(PAIRED),
+        {"label", "labels", "return_labels", "guidance", *OF_NUMBERS} - {"sampler", "steps"},
+        has_classes=False,
     ),
     "masked, of labels apart": Case(lambda: untrained(TABLE.drop("kind"), LABELS), OF_NUMBERS),
 }
