@@ -169,27 +169,8 @@ def plan_tokens(
         categorical: Columns whose numbers are categories.
         seed: Seed of a checkpoint; by default, that of `asked`.
     """
-    if len(table) < 2:
-        raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
-    layout = Layout.of(table, kind, headings)
-    encoding = TableEncoder.fit(table, categorical, missing=asked.missing)
-    columns, label = table.cells, table.label
-    if y is not None:
-        values, indices, _ = checked_labels(y, len(table))
-        own = [name] if isinstance(name := getattr(y, "name", None), str) else []
-        label = free_name([*own, "label"], table.names)
-        cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
-        code = fit_encoder(label, cells)
-        encoding = TableEncoder((*encoding.columns, code))
-        columns = (*columns, cells)
-    elif label is not None:
-        check_label(encoding.code(label))
-    found = find_rules(table.cells, encoding.columns, categorical, table.label)
-    codec = TokenCodec(layout, encoding, found, asked.missing)
-    rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
-    has_gaps = _without_gaps(rows, table)
-    # Before training rather than after it.
-    description_of(codec.facts())
+    codec, rows, label, has_gaps = _encoded(asked, table, kind, headings, y, categorical)
+    encoding = codec.encoding
     seed = seed_of(asked.random_state) if seed is None else seed
     held_out = rows_to_hold_out(len(rows), None, 0, asked, seed)
     is_small = len(rows) <= SMALL
@@ -231,13 +212,54 @@ def plan_tokens(
         has_trial=has_trial and asked.epochs is None and not asked.early_stopping,
         alternative=None if asked.early_stopping else _turned(process),
     )
-    classes = None
-    if label is not None:
-        labels = codec.labels(label)
-        places = rows[:, encoding.place(label)].astype(np.int64)
-        place = layout.names.index(label) if label in layout.names else len(layout.names)
-        classes = Classes(labels, np.bincount(places, minlength=len(labels)), (label, place))
-    return plan, classes, parameters
+    return plan, _token_classes(codec, rows, label), parameters
+
+
+def _encoded(
+    asked: Configuration,
+    table: Table,
+    kind: str,
+    headings: Headings | None,
+    y: ArrayLike | None,
+    categorical: Sequence[str | int],
+) -> tuple[TokenCodec, Float[np.ndarray, "n width"], Any, bool]:
+    """Learns the codec of a table, and encodes its rows.
+
+    Returns:
+        The codec, the encoded rows, the name of the label column (None without labels), and whether cells are unknown.
+    """
+    if len(table) < 2:
+        raise ValueError(f"X has {len(table)} row{'' if len(table) == 1 else 's'}: give at least 2")
+    layout = Layout.of(table, kind, headings)
+    encoding = TableEncoder.fit(table, categorical, missing=asked.missing)
+    columns, label = table.cells, table.label
+    if y is not None:
+        values, indices, _ = checked_labels(y, len(table))
+        own = [name] if isinstance(name := getattr(y, "name", None), str) else []
+        label = free_name([*own, "label"], table.names)
+        cells = Column(indices, np.zeros(len(indices), bool), tuple(values.tolist()))
+        code = fit_encoder(label, cells)
+        encoding = TableEncoder((*encoding.columns, code))
+        columns = (*columns, cells)
+    elif label is not None:
+        check_label(encoding.code(label))
+    found = find_rules(table.cells, encoding.columns, categorical, table.label)
+    codec = TokenCodec(layout, encoding, found, asked.missing)
+    rows = encoding.encode(columns, is_spread=True, dtype=np.float32)
+    has_gaps = _without_gaps(rows, table)
+    # Before training rather than after it.
+    description_of(codec.facts())
+    return codec, rows, label, has_gaps
+
+
+def _token_classes(codec: TokenCodec, rows: Float[np.ndarray, "n width"], label: Any) -> Classes | None:
+    """The classes of a label column with their numbers of rows; None without labels."""
+    if label is None:
+        return None
+    names, labels = codec.layout.names, codec.labels(label)
+    tokens = rows[:, codec.encoding.place(label)].astype(np.int64)
+    index = names.index(label) if label in names else len(names)
+    return Classes(labels, np.bincount(tokens, minlength=len(labels)), (label, index))
 
 
 def _default_steps(process: MaskedProcess, encoding: TableEncoder, *, has_own_width: bool) -> int:
