@@ -141,27 +141,19 @@ class MixedObjective:
         return self._loss(network, *batch)
 
     def _loss(
-        self,
-        network: MixedNetwork,
-        rows: Array,
-        is_seen: Array,
-        weight: Array,
-        numbers: Array,
-        is_shown: Array,
-        shown_tokens: Array,
-        x_t: Array,
-        inside: Array,
-        is_there: Array,
-        is_given: Array,
-        lambda_t: Array,
-        target: Array,
-        *of_all: Array,
-        rows_per_tokens: int = ROWS_PER_TOKENS,
+        self, network: MixedNetwork, *examples: Array, rows_per_tokens: int = ROWS_PER_TOKENS
     ) -> Float[Array, ""]:
         """Negative log-probability of hidden tokens in nats, and squared error of the numbers' prediction, per row.
 
         Tokens are learned from one of so many neighbors, of which as many tokens are seen.
+
+        Args:
+            network: The network.
+            examples: What `examples` returned.
+            rows_per_tokens: Number of such neighbors.
         """
+        rows, is_seen, weight, numbers, is_shown, shown_tokens, x_t = examples[:7]
+        inside, is_there, is_given, lambda_t, target, *of_all = examples[7:]
         dtype = network.of_numbers.output.bias.dtype
         seen, own_weight, own_numbers, is_own = (of[::rows_per_tokens] for of in (is_seen, weight, numbers, is_shown))
         shown = number_features(own_numbers, is_own).astype(dtype)
