@@ -457,112 +457,64 @@ declare global {
     root: HTMLElement;
   }
 
-  /** An axis of a small chart. */
-  interface CurveAxis {
+  interface ChartAxis {
     range: [number, number];
     log?: boolean;
-    name: string;
+    name?: string;
+    /** Values that are written; round ones otherwise. */
     ticks?: number[];
+    /** What is written at the ticks instead of their values. */
+    texts?: string[];
+    /** Values that the chart tells by mouse and keyboard, instead of the ticks. */
+    stops?: number[];
+    /** Whether the ticks are names, which stand side by side. */
+    isCategory?: boolean;
   }
 
-  /** A curve, or points: x, y and, if known, half of an error bar. */
   interface Curve {
     name: string;
     colour: number;
-    isLine?: boolean;
-    points: number[][];
+    /** Of its marks; without one it has none. */
+    shape?: number | null;
+    /** Of its line; without one it has none. */
+    dash?: number | null;
+    /** x, y (null: a gap), perhaps half of an error bar, and a class of the mark. */
+    points: any[][];
+    /** Numbers that others measured. */
+    reported?: any[][];
+    bands?: { x: number; middle: number; half: number }[];
   }
 
-  interface CurveOptions {
+  interface ChartOptions {
     /** What it shows, for those who cannot see it. */
     label: string;
-    x: CurveAxis;
-    y: CurveAxis;
+    x: ChartAxis;
+    /** Without a range, all values are shown. */
+    y?: Partial<ChartAxis>;
     series: Curve[];
     /** Dashed horizontal lines. */
     levels?: { at: number; name: string }[];
     /** An x that is marked. */
     marker?: number;
-  }
-
-  /** What charts are painted on: a canvas, or a recorder of its paths. */
-  type Painter = Pick<
-    CanvasRenderingContext2D,
-    | "strokeStyle"
-    | "fillStyle"
-    | "lineWidth"
-    | "globalAlpha"
-    | "beginPath"
-    | "moveTo"
-    | "lineTo"
-    | "closePath"
-    | "rect"
-    | "arc"
-    | "setLineDash"
-    | "translate"
-    | "save"
-    | "restore"
-    | "stroke"
-    | "fill"
-  >;
-
-  /** What a chart by `plot` is made of. */
-  interface PlotOptions {
-    /** What the chart shows, for those who cannot see it. */
-    label: string;
-    /** Ascending. */
-    x: number[];
-    /** A label for each x; null for an axis of numbers with round ones. */
-    ticks: string[] | null;
-    /** Whether the ticks are names, which stand side by side. */
-    isCategory: boolean;
-    isLogX: boolean;
-    xName: string;
-    /** Values that the y axis has to show. */
-    inSight: number[];
-    paint: (u: { ctx: Painter; bbox: uPlot["bbox"] }, place: (i: number, value: number) => [number, number]) => void;
-    describe: (i: number) => {
+    /** The values at a stop of the x axis. */
+    describe?: (i: number) => {
       head: string;
-      lines: { colour: string; name: string; text: string; more?: string }[];
+      lines: { colour: number; name: string; text: string; more?: string }[];
     };
   }
 
-  /** What a picture of a chart in vectors needs. */
-  interface PlotParts extends PlotOptions {
-    xRange: [number, number];
-    yRange: [number, number];
-    isLogY: boolean;
-  }
-
-  interface Plot {
-    parts: PlotParts;
-    canvas(): HTMLCanvasElement;
-    destroy(): void;
-  }
-
-  interface CurveHolder extends HTMLElement {
-    chart?: CurveOptions;
+  interface ChartHolder extends HTMLElement {
+    chart?: (ChartOptions & { y: ChartAxis }) | null;
     watch?: ResizeObserver;
+    /** Pixels of the stops. */
+    places?: number[];
+    read?: (i: number | null, isSaid?: boolean) => void;
   }
 
   interface StudyContent {
     study: string;
     sets: Record<string, { axes: string[]; projected: boolean; real: Draw }>;
     sections: Section[];
-  }
-
-  /** The part of uPlot that the charts use. */
-  class uPlot {
-    constructor(options: object, data: (number | null)[][], holder: HTMLElement);
-    ctx: CanvasRenderingContext2D;
-    bbox: { left: number; top: number; width: number; height: number };
-    over: HTMLElement;
-    cursor: { left: number; idx?: number | null };
-    valToPos(value: number, scale: string, isOfCanvas?: boolean): number;
-    posToIdx(left: number): number;
-    setCursor(at: { left: number; top: number }): void;
-    setSize(size: { width: number; height: number }): void;
-    destroy(): void;
   }
 
   /** Elements that have an id. */
@@ -607,7 +559,6 @@ declare global {
     // Of a study's page.
     "page.data": HTMLElement;
     "page.draws": HTMLElement;
-    "page.uplot": HTMLElement;
     "page.status": HTMLElement;
     "page.how": HTMLElement;
     "page.train": HTMLElement;
@@ -645,6 +596,8 @@ declare global {
   interface PageParts {
     ".bar": HTMLElement;
     ".chart": HTMLElement;
+    ".cursor": SVGElement | null;
+    ".curves": SVGElement | null;
     ".clear": HTMLButtonElement;
     ".copy-link": HTMLButtonElement;
     ".curve": HTMLElement;

@@ -328,18 +328,6 @@ def test_summary_says_what_errors_cover(make):
     assert one[1] == "Made by pointillist 0.1.0, jax 0.10. Machine: x86_64, 2 devices"
 
 
-def test_vendored_files_are_the_distributed_ones():
-    readme = (PAGE / "vendor" / "README.md").read_text()
-    listed = dict(re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", readme))
-    assert set(listed) == {"uPlot.iife.min.js", "uPlot.min.css", "LICENSE"}
-    for name, digest in listed.items():
-        assert hashlib.sha256((PAGE / "vendor" / name).read_bytes()).hexdigest() == digest
-
-
-def test_licence_travels_in_the_page(make):
-    assert (PAGE / "vendor" / "LICENSE").read_text() in render(make())
-
-
 def luminance(colour):
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]

@@ -2,7 +2,7 @@
 /* The last two steps, each two stages in lockstep: samplers, and scales of guidance. */
 
 (() => {
-  const { Duel, curves, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
+  const { Duel, chart, data, energyDistance, evaluationsOf, keyOf, labelsFor, models, pool, sections } =
     window.pointillist;
   /** @type {Record<string, string>} */
   const NAMES = { dpm: "DPM-Solver++(2M)", heun: "Heun", ddim: "DDIM", ancestral: "ancestral (DDPM)" };
@@ -91,13 +91,13 @@
     /** Distances of both sides at all budgets, one after another. */
     async #measure(now, real, columns) {
       /** @type {Curve[]} */
-      const series = [0, 1].map((i) => ({ name: NAMES[this.samplers[i].value], colour: i, points: [] }));
+      const series = [0, 1].map((i) => ({ name: NAMES[this.samplers[i].value], colour: i, shape: i, dash: i, points: [] }));
       if (this.models[0].value !== this.models[1].value) {
         series.forEach((one, i) => (one.name += `, ${models.get(this.models[i].value).title}`));
       }
       this.keys.replaceChildren(...keyOf(series));
       const draw = () =>
-        curves(this.chart, {
+        chart(this.chart, {
           label: `Energy distance to the data against evaluations: ${series.map(({ name }) => name).join(", ")}`,
           x: { range: [2.7, 56], log: true, name: "evaluations of the network per row", ticks: BUDGETS },
           y: { range: [5e-4, 20], log: true, name: "energy distance to the data", ticks: [0.001, 0.01, 0.1, 1, 10] },
@@ -140,6 +140,8 @@
       series: rows.map((row, i) => ({
         name: row.metric,
         colour: i,
+        shape: i,
+        dash: i,
         points: scales
           .flatMap((w, k) => {
             const value = row.value[k];
@@ -184,7 +186,7 @@
       const measured = measuredGuidance(set);
       this.chart.closest("figure").hidden = !measured;
       if (measured) {
-        curves(this.chart, {
+        chart(this.chart, {
           label: `${data.study}: accuracy and coverage against the guidance scale w, ${set}`,
           x: { range: [-0.1, measured.most + 0.1], name: "guidance scale w" },
           y: { range: [0, 1.02], name: "share of rows, as the study measured it", ticks: [0, 0.25, 0.5, 0.75, 1] },

@@ -2,7 +2,7 @@
 /* The first three steps, which share a time t: what noise does, what the network answers, how fast it goes. */
 
 (() => {
-  const { Stage, curves, keyOf, levelAt, pool } = window.pointillist;
+  const { Stage, chart, keyOf, levelAt, pool } = window.pointillist;
 
   /** Normal numbers, the same for a seed: mulberry32 and Box and Muller. */
   function normals(length, seed) {
@@ -218,10 +218,10 @@
       const series = model.schedule.map((table, i) => ({
         name: ["alpha_t: the data's share", "sigma_t: the noise's share"][i],
         colour: i,
-        isLine: true,
+        dash: i,
         points: times.map((time) => [time, table[time]]),
       }));
-      curves(this.chart, {
+      chart(this.chart, {
         label: `alpha_t and sigma_t of ${model.title}, t from 0 to ${T}`,
         x: { range: [0, T], name: "t" },
         y: { range: [0, 1], name: "share" },

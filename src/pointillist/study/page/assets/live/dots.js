@@ -5,7 +5,7 @@
  */
 
 (() => {
-  const { SHAPES, contextOf } = window.pointillist;
+  const { contextOf, shapePath } = window.pointillist;
   const RADIUS = 2.2;
   const OPACITY = 0.78;
   /** Places within a pixel, along an axis, that dots are drawn at. */
@@ -88,12 +88,11 @@
       [canvas.width, canvas.height] = [side, side * PARTS * PARTS];
       const context = contextOf(canvas);
       context.globalAlpha = OPACITY;
+      const outline = new Path2D(shapePath(shape, radius));
       const masks = Array.from({ length: PARTS * PARTS }, (_, i) => {
         const [down, right] = [Math.floor(i / PARTS), i % PARTS].map((part) => (part + 0.5) / PARTS);
         context.setTransform(1, 0, 0, 1, side / 2 + right, side * (i + 0.5) + down);
-        context.beginPath();
-        SHAPES[shape % SHAPES.length](context, radius);
-        context.fill();
+        context.fill(outline);
         const { data } = context.getImageData(0, side * i, side, side);
         const pixels = Array.from({ length: side * side }, (_, at) => [at % side, Math.floor(at / side), data[4 * at + 3]]);
         return Uint8Array.from(pixels.filter(([, , opacity]) => opacity).flat());

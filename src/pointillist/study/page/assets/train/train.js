@@ -2,7 +2,7 @@
 /* Training in the page: rows that are drawn, dropped or chosen, a network, and how far it has come. */
 
 (() => {
-  const { Pad, Stage, curves, datasetOf, element, energyDistance, later, models, pool, readColumns, unpackNumbers } =
+  const { Pad, Stage, chart, datasetOf, element, energyDistance, later, models, pool, readColumns, unpackNumbers } =
     window.pointillist;
 
   const ID = "trained here";
@@ -248,12 +248,12 @@
 
     /** @param {Progress} training */
     #draw({ losses, distances, theirs, theirName, nullError }) {
-      /** @type {CurveAxis} */
+      /** @type {ChartAxis} */
       const x = { range: [0, Math.max(5, losses[losses.length - 1][0])], name: "seconds" };
       const of = (points) => points.map(([, value]) => value).filter(Number.isFinite);
       const [low, high] = [Math.min(...of(losses)), Math.max(...of(losses))];
-      const loss = { name: "training loss", colour: 0, isLine: true, points: losses };
-      curves(this.lossChart, {
+      const loss = { name: "training loss", colour: 0, dash: 0, points: losses };
+      chart(this.lossChart, {
         label: "Training loss against seconds",
         x,
         series: [loss],
@@ -262,11 +262,13 @@
       const distance = {
         name: "energy distance",
         colour: 1,
+        shape: 1,
+        dash: 1,
         points: distances.map(([s, value]) => [s, Math.max(value, 1e-4)]),
       };
       const levels = [{ at: 2 * nullError, name: "twice the error of two draws of the data" }];
       if (theirs) levels.push({ at: theirs, name: `the page's own: ${theirName}` });
-      curves(this.distanceChart, {
+      chart(this.distanceChart, {
         label: "Energy distance to held-out rows against seconds",
         x,
         series: [distance],
