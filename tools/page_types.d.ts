@@ -104,15 +104,16 @@ declare global {
   /** A column of a model's page. */
   interface Column {
     name: string;
-    kind?: "category" | "whole" | "number" | "decimal" | "day" | "time";
+    /** That of its encoder; a script of that name decodes it. */
+    kind: string;
+    /** How its cells are written. */
+    format: "category" | "boolean" | "whole" | "number" | "decimal" | "day" | "time";
     type: string;
     minimum: number;
     maximum: number;
     /** Those before rounding, of a model of mixed columns. */
     ends: [number, number];
     // Of a model of numbers.
-    is_label?: boolean;
-    is_whole?: boolean;
     /** Whether new values do not pass the lowest and the highest one. */
     is_end: [boolean, boolean];
     /** Its values are (first + step k) / scale, for integers k. */
@@ -162,21 +163,49 @@ declare global {
     overlap(x: DrawnColumn, y: DrawnColumn, rows: number): [own: number, expected: number] | null;
   }
 
-  /** A column with drawn values, and what becomes of them. */
-  interface DrawnColumn extends Column {
-    values: Float64Array;
-    /** The lowest and the highest number that a condition allows. */
-    bounds?: [number, number];
+  /** A set, or a range, that is asked for; NaN is a missing cell. */
+  interface AskedValues {
+    values?: number[];
+    low?: number;
+    high?: number;
+  }
+
+  /** A column with what its kind adds. */
+  interface PageColumn extends Column {
+    /** By which it is told from others where cells are given: its token, or its place among numbers that vary. */
+    slot: number;
+    isWhole: boolean;
+    /** Names of its categories. */
     nominal: string[] | null;
-    isWhole: boolean | undefined;
-    decode: (value: number, score?: number) => number;
+    /** From a drawn row, which begins at a place, to a value: the index of a category, a number, or NaN if it is missing. */
+    decode: (drawn: Float32Array, start: number, label?: number) => number;
+    /** Tells the model of a value. */
+    tell: (row: Float32Array, value: number) => void;
     write: (value: number) => string;
+    writeEnd: (value: number) => string;
+    /** From a text to a value; throws what is wrong with it. */
+    parse: (text: string) => number;
+    parseEnd: (text: string) => number;
+    parseGiven: (text: string) => number;
+    /** Values that may be given, with their texts; null for numbers of any size. */
+    choices: [value: number, text: string][] | null;
+    /** Values of which a condition names some; null if it is a range. */
+    few: [value: number, text: string][] | null;
+    /** What a condition allows; throws, in a line, that it is nothing. */
+    allowed: (asked: AskedValues) => any;
     /** Rounds to what the column can be; of mixed columns of numbers. */
-    round?: (value: number) => number;
+    round: (value: number) => number;
     /** Shares of the classes in the training rows. */
     shares?: number[];
     /** Share of the training rows up to a value. */
     below?: (value: number) => number;
+  }
+
+  /** A column with drawn values. */
+  interface DrawnColumn extends PageColumn {
+    values: Float64Array;
+    /** The lowest and the highest number that a condition allows. */
+    bounds?: [number, number];
   }
 
   /**
@@ -291,7 +320,7 @@ declare global {
   interface PageContent {
     kernel: string;
     numbers: string;
-    columns: Column[];
+    columns: PageColumn[];
     pairs: PairsContent | null;
     relations: (Relation | Lookup)[];
     relation_texts: string[];

@@ -8,8 +8,8 @@ from pointillist import Diffusion
 from pointillist.columns.pair_counts import PairCounts
 
 OVERLAP = """([x, y, values]) => {
-  const { gridOf, content, Table, MixedTable } = pointillist;
-  const made = new (content.model.kind === "mixed" ? MixedTable : Table)(content, values[0].length, {});
+  const { gridOf, content, Table } = pointillist;
+  const made = new Table(content, values[0].length, {});
   const [a, b] = [x, y].map((name) => made.columns.find((column) => column.name === name));
   [a.values, b.values] = values.map((each) => Float64Array.from(each));
   return gridOf(content.pairs, a, b).overlap(a, b, values[0].length);

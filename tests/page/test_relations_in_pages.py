@@ -14,13 +14,13 @@ from pointillist.tables.table import Column
 N = 400
 
 RESTORE = """([relations, columns, fixed, isStrict]) => {
-  const own = columns.map((column) => ({ ...column, kind: "number", values: Float64Array.from(column.values) }));
+  const own = columns.map((column) => ({ ...column, values: Float64Array.from(column.values) }));
   for (const column of own) {
     const scale = column.step ? 1 / column.step : 10 ** column.decimals;
     if (!column.bounds) delete column.bounds;
     column.round = (value) => pointillist.rounded(value * scale) / scale;
   }
-  pointillist.mixed.restore(relations, own, 0, own[0].values.length, (row, token) => fixed[row][token], isStrict);
+  pointillist.restore(relations, own, 0, own[0].values.length, (row, token) => fixed[row][token], isStrict);
   return own.map(({ values }) => Array.from(values));
 }"""
 

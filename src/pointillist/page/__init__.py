@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from pointillist.atomic_files import check_place, write_whole
+from pointillist.columns.kinds import KINDS
 from pointillist.columns.pair_counts import MOST_ROWS
 from pointillist.models.gaussian import GaussianProcess
 from pointillist.models.row_model import RowModel
@@ -38,14 +39,17 @@ SCRIPTS = (
     "engine/workers.js",
     "classes.js",
     "csv.js",
+    "columns/mathematics.js",
+    "columns/formats.js",
+    "columns/column.js",
+    "columns/grids.js",
+    *(f"columns/{kind}.js" for kind in KINDS),
+    "columns/scaled.js",
+    "relations.js",
     "table.js",
-    "scaled.js",
-    "cells.js",
-    "mixed_table.js",
-    "texts.js",
-    "given.js",
-    "ranges.js",
-    "conditions.js",
+    "gaps.js",
+    "in_ranges.js",
+    "fields.js",
     "pairs.js",
     "pictures.js",
     "fill.js",
@@ -54,8 +58,11 @@ SCRIPTS = (
 """Scripts of the page, in the order in which it runs them."""
 
 OF_KIND = {
-    "numbers": {"known.js", "numbers.js", "classes.js", "scaled.js"},
-    "mixed": {"mixed_networks.js", "mixed.js", "cells.js", "mixed_table.js"},
+    "numbers": {"known.js", "numbers.js", "classes.js", "columns/scaled.js"},
+    "mixed": {
+        *("mixed_networks.js", "mixed.js", "columns/grids.js", "relations.js"),
+        *(f"columns/{kind}.js" for kind in KINDS),
+    },
 }
 """Scripts that only pages of one kind of model need."""
 

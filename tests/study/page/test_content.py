@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import hashlib
 import json
 import re
 from dataclasses import replace

@@ -2,7 +2,7 @@
 /* A model's page: what is asked for, the rows that are drawn, and what is shown of them. */
 
 (async () => {
-  const { Workers, Table, MixedTable, drawnLabels, histogram, pair, gridOf, shown, MOST_POINTS } = window.pointillist;
+  const { Workers, Table, columnOf, drawnLabels, histogram, pair, gridOf, shown, MOST_POINTS } = window.pointillist;
   const { Conditions, byId, element, givenCell, inRanges, knownRow, setUpFill, textIn, withNumbers } = window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
@@ -11,8 +11,8 @@
   /** @type {PageContent} */
   const content = JSON.parse(byId("content").textContent);
   [content.pairs, ...content.columns] = await withNumbers([content.pairs, ...content.columns], content.numbers);
+  content.columns = content.columns.map((column) => columnOf(column, content));
   const { columns, classes, model } = content;
-  const isMixed = model.kind === "mixed";
   const workers = new Workers(await textIn("worker-source"), content.kernel, [model]);
 
   const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
@@ -38,17 +38,14 @@
     const kind = gaps ? "fill" : "draw";
     const run = ++latest[kind];
     await workers.load(model.id);
-    const made = isMixed
-      ? new MixedTable(content, rows, { given, gaps, conditions })
-      : new Table(content, rows, { given, gaps, ranges });
+    const made = new Table(content, rows, { given, gaps, conditions, ranges });
     /** @type {Int32Array | undefined} */
     let labels;
     if (gaps) labels = gaps.labels ?? undefined;
     else if (label !== null) labels = new Int32Array(rows).fill(label);
     else if (classes?.are_drawn && !given.length && !ranges.length) labels = drawnLabels(classes.counts, rows, seed);
-    const { chunk } = model;
+    const { chunk, width } = model;
     const row = knownRow(given, content);
-    const width = isMixed ? model.width : model.columns;
     const isWanted = () => run === latest[kind];
     const put = (first, drawn) => {
       if (!drawn.every(Number.isFinite)) throw new Error("some are not numbers; guidance may be too strong");
@@ -113,7 +110,7 @@
   const conditions = content.can_restrict ? new Conditions(content) : null;
   const guided = byId("guided");
 
-  /** @type {{place: number, read: () => number | null}[]} what is said of cells that may be given */
+  /** @type {{slot: number, read: () => number | null}[]} what is said of cells that may be given */
   const givenCells = [];
 
   /** The index of the class that is chosen. */
@@ -125,10 +122,10 @@
   /** @returns {Asked} */
   function asked() {
     const label = chosenClass();
-    const given = givenCells.flatMap(({ place, read }) => {
+    const given = givenCells.flatMap(({ slot, read }) => {
       const value = read();
       /** @type {[number, number][]} */
-      const own = value === null ? [] : [[place, value]];
+      const own = value === null ? [] : [[slot, value]];
       return own;
     });
     const restricted = conditions?.asked(given);
@@ -245,7 +242,7 @@
   const spanned = content.privacy ? "domain" : "data";
 
   /** @param {DrawnColumn} column */
-  function remark({ values, nominal, kind, ...column }) {
+  function remark({ values, nominal, format, ...column }) {
     const [n, mean, deviation] = moments(values);
     const missing = n < ready ? `; ${percent(1 - n / ready)} missing` : "";
     if (nominal) {
@@ -254,7 +251,7 @@
       const most = counts.indexOf(Math.max(...counts));
       return `${percent(counts[most] / ready)} ${nominal[most]}${missing}`;
     }
-    if (kind === "day" || kind === "time") {
+    if (format === "day" || format === "time") {
       return `${spanned} from ${column.write(column.minimum)} to ${column.write(column.maximum)}${missing}`;
     }
     const known = column.is_standard ? ` (data: ${shown(column.centre)} ± ${shown(column.unit)})` : "";
@@ -280,7 +277,7 @@
       note.textContent = remark(drawn.columns[i]);
     }
     if (columns.length > 1) {
-      const label = drawn.columns.find((column) => column.is_label || (isMixed && column.token === model.guided));
+      const label = drawn.columns.find(({ kind, slot }) => kind === "label" || slot === (model.guided ?? -1));
       const [x, y] = axes.map(({ value }) => drawn.columns[Number(value)]);
       const grid = gridOf(content.pairs, x, y);
       pair(byId("scatter"), x, y, label, ready, grid);
@@ -302,14 +299,14 @@
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   }
 
-  const isGuided = ({ place, read }) => place === model.guided && read() !== null;
+  const isGuided = ({ slot, read }) => slot === model.guided && read() !== null;
 
   /** A field for every column whose cells may be given. */
   function setUpGiven() {
     for (const column of columns.filter((each) => each.can_be_given)) {
-      const { field, read } = givenCell(column, isMixed);
+      const { field, read } = givenCell(column);
       byId("given-cells").append(element("label", {}, column.name, field));
-      givenCells.push({ place: isMixed ? column.token : column.place ?? 0, read });
+      givenCells.push({ slot: column.slot, read });
     }
     const form = byId("given");
     if (form) form.hidden = !givenCells.length && !conditions?.count;
@@ -323,7 +320,7 @@
     }
     setUpGiven();
     const update = () => {
-      const isChosen = isMixed ? givenCells.some(isGuided) : classes?.can_guide && chosenClass() !== null;
+      const isChosen = givenCells.some(isGuided) || (classes?.can_guide && chosenClass() !== null);
       if (guided) guided.hidden = !isChosen;
       byId("guidance-value").textContent = byId("guidance").value;
     };

@@ -140,7 +140,7 @@
   const shortened = (name, room) => (name.length * 6 > room ? `${name.slice(0, Math.floor(room / 6) - 1)}…` : name);
 
   function axisTexts(column, low, high) {
-    if (column.kind === "day" || column.kind === "time") return [low, high].map((value) => column.write(value));
+    if (column.format === "day" || column.format === "time") return [low, high].map((value) => column.write(value));
     // Bars of integers reach from half to half.
     return (column.isWhole ? [Math.ceil(low), Math.floor(high)] : [low, high]).map(shown);
   }
