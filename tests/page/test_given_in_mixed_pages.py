@@ -149,8 +149,9 @@ def test_a_given_cell_is_one_that_the_column_can_hold(mixed_model, page_of):
     for parts, text, expected in HELD:
         found = page.evaluate(
             """([parts, text]) => {
-                 const column = pointillist.content.columns.find(({ name }) => name === "hours");
-                 const { field, read } = pointillist.givenCell(pointillist.columnOf({ ...column, ...parts }, pointillist.content));
+                 const { columnOf, content, givenCell } = pointillist;
+                 const column = content.columns.find(({ name }) => name === "hours");
+                 const { field, read } = givenCell(columnOf({ ...column, ...parts }, content));
                  field.value = text;
                  try {
                    const value = read();

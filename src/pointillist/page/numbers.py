@@ -72,7 +72,7 @@ def number_content(model: RowModel) -> dict[str, Any]:
 
 
 def _columns(model: RowModel, codec: NumberCodec, can_be_given: bool) -> list[dict[str, Any]]:
-    names, types = headings(model)
+    names, _ = headings(model)
     scaling, varies = codec.scaling, codec.scaling.varies
     varying = scaling.varying
     columns = []

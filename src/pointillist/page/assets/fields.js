@@ -8,7 +8,6 @@
 
   /**
    * A choice of values.
-   *
    * @param {[value: number, text: string][]} choices
    * @returns {GivenCell}
    */
@@ -20,7 +19,6 @@
 
   /**
    * A field for a number or a date; what it says may be refused by an error of one line.
-   *
    * @param {PageColumn} column
    * @returns {GivenCell}
    */
@@ -51,14 +49,12 @@
 
   /**
    * The field of a column whose cells may be given.
-   *
    * @param {PageColumn} column
    */
   const givenCell = (column) => (column.choices ? choice(column.choices) : numberField(column));
 
   /**
    * Whether every row meets a condition.
-   *
    * @param {Column} column
    * @param {Condition} condition
    */
@@ -142,7 +138,6 @@
 
     /**
      * What is asked, without conditions that every row meets. A single category is given.
-     *
      * @param {[number, number][]} given tokens or places that have a value
      * @returns {Pick<Asked, "given" | "conditions" | "ranges">}
      * @throws {Error} that says in one line what is wrong

@@ -2,7 +2,7 @@
 /* Tables with gaps: from a field or a file to a table without, and what is shown of it. */
 
 (() => {
-  const { byId, element, readGaps } = window.pointillist;
+  const { byId, element, fillTable, readGaps } = window.pointillist;
   const FIRST_ROWS = 8;
   /** A field of more characters is slow. */
   const MOST_SHOWN = 200_000;
@@ -99,14 +99,11 @@
     /** @param {DrawnTable} table */
     function show(table) {
       const { order, rows } = table;
-      const cell = (r) => (c) => {
-        const text = table.text(c, r);
-        return element("td", {}, table.isGiven(r, c) ? text : element("mark", {}, text));
-      };
-      const head = element("tr", {}, ...order.map((c) => element("th", { scope: "col" }, columns[c].name)));
-      const line = (_, r) => element("tr", {}, ...order.map(cell(r)));
-      const body = Array.from({ length: Math.min(FIRST_ROWS, rows) }, line);
-      byId("filled-rows").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
+      const names = order.map((c) => columns[c].name);
+      fillTable(byId("filled-rows"), names, Math.min(FIRST_ROWS, rows), (r, i) => {
+        const text = table.text(order[i], r);
+        return table.isGiven(r, order[i]) ? text : element("mark", {}, text);
+      });
       byId("filled-note").hidden = false;
       const all = rows.toLocaleString("en");
       const first = rows > FIRST_ROWS ? `The first ${FIRST_ROWS} rows; the CSV has all ${all}. ` : "";

@@ -11,7 +11,6 @@
 
   /**
    * Rows as the model is told of them, of which nothing is known.
-   *
    * @param {Pick<PageContent, "columns" | "model">} content
    * @param {number} rows
    */
@@ -24,7 +23,6 @@
 
   /**
    * A row as the model is told of it; undefined if no cell is given.
-   *
    * @param {[slot: number, value: number][]} given
    * @param {PageContent} content
    */
@@ -37,7 +35,6 @@
 
   /**
    * Reads CSV as rows with gaps.
-   *
    * @param {string} text
    * @param {Pick<PageContent, "columns" | "model" | "classes">} content
    * @param {number | null} label index of the class of rows of which the file says none

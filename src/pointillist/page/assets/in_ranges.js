@@ -4,7 +4,6 @@
 (() => {
   /**
    * Draws populations, one after another, until enough rows are in their ranges.
-   *
    * @param {{workers: Worker[], call: (worker: Worker, message: object) => Promise<Population>}} workers
    * @param {RangedContent} settings
    * @param {number} width of a row

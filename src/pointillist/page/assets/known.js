@@ -5,7 +5,6 @@
 class GivenMLP extends ResidualMLP {
   /**
    * What given columns add to the first layer of a block of rows, [unit][row]; empty if none are given.
-   *
    * @type {Float32Array}
    */
   known = new Float32Array();
@@ -23,7 +22,6 @@ class GivenMLP extends ResidualMLP {
 
   /**
    * What given columns add, for at most a block of rows.
-   *
    * @param {Float32Array} values rows × columns, NaN where none is given
    */
   of(values) {

@@ -3,7 +3,8 @@
 
 (async () => {
   const { Workers, Table, columnOf, drawnLabels, histogram, pair, gridOf, shown, MOST_POINTS } = window.pointillist;
-  const { Conditions, byId, element, givenCell, inRanges, knownRow, setUpFill, textIn, withNumbers } = window.pointillist;
+  const { Conditions, byId, element, fillTable, givenCell, inRanges, knownRow, save, setUpFill, textIn, withNumbers } =
+    window.pointillist;
   const MOST_ROWS = 1_000_000;
   const MOST_MARGINALS = 48;
   const FIRST_ROWS = 8;
@@ -27,7 +28,6 @@
 
   /**
    * Draws rows in chunks that workers take in turn.
-   *
    * @param {Asked} asked
    * @param {(table: DrawnTable, n: number) => void} onPart called with the number of rows that are there from the first
    *   on
@@ -285,19 +285,11 @@
       const points = `${n < ready ? "The first " : ""}${many(n, "row")}${label ? "; colour: the class" : ""}.`;
       byId("scatter-note").textContent = `${points}${grid ? ` ${comparison(grid, x, y)}` : ""}`;
     }
-    const head = element("tr", {}, ...columns.map(({ name }) => element("th", { scope: "col" }, name)));
-    const body = Array.from({ length: Math.min(FIRST_ROWS, ready) }, (_, r) =>
-      element("tr", {}, ...columns.map((_, c) => element("td", {}, drawn.text(c, r)))),
-    );
-    byId("first-rows").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
+    const names = columns.map(({ name }) => name);
+    fillTable(byId("first-rows"), names, Math.min(FIRST_ROWS, ready), (r, c) => drawn.text(c, r));
   }
 
-  async function save(table, name) {
-    if (!table) return;
-    const url = URL.createObjectURL(await table.csv());
-    element("a", { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  }
+  const saveTable = async (table, name) => table && save(await table.csv(), name);
 
   const isGuided = ({ slot, read }) => slot === model.guided && read() !== null;
 
@@ -333,13 +325,13 @@
       if (byId("draw").dataset.busy) stop();
       else start();
     });
-    byId("csv").addEventListener("click", () => save(table, "rows.csv"));
+    byId("csv").addEventListener("click", () => saveTable(table, "rows.csv"));
   }
 
   setUpControls();
   setUpPictures();
   const seed = () => whole("seed", 2 ** 32 - 1);
-  if (content.can_fill) setUpFill({ content, draw, stop: () => latest.fill++, save, many, seed, label: chosenClass });
+  if (content.can_fill) setUpFill({ content, draw, stop: () => latest.fill++, save: saveTable, many, seed, label: chosenClass });
   Object.assign(window.pointillist, { draw, workers, content });
   start();
 })();

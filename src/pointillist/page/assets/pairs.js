@@ -65,7 +65,6 @@
 
     /**
      * Shades the cells, the darker the denser the training rows.
-     *
      * @param {CanvasRenderingContext2D} context
      * @param {(value: number) => number} across the pixel of a value
      * @param {(value: number) => number} up
@@ -92,7 +91,6 @@
     /**
      * The overlap of the shares of drawn rows and of training rows in the cells, and that of as many training rows, on
      * average: 1 less the total variation distance.
-     *
      * @param {DrawnColumn} x
      * @param {DrawnColumn} y
      * @param {number} rows
@@ -121,7 +119,6 @@
 
   /**
    * The grid of two columns; null if the model holds none.
-   *
    * @param {PairsContent | null} pairs
    * @param {DrawnColumn} x
    * @param {DrawnColumn} y

@@ -2,7 +2,7 @@
 /* Pictures of drawn rows: a histogram of each column beside what the model knows of the data, and pairs of columns. */
 
 (() => {
-  const { contextOf } = window.pointillist;
+  const { colour, seriesColours, sized } = window.pointillist;
   const BINS = 40;
   /** Most categories, or integers, that have a bar each. */
   const MOST_BARS = 60;
@@ -11,8 +11,6 @@
   /** Of a category's name, in pixels. */
   const LEAST_ROOM = 30;
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
   /** A number as people write it. */
   const shown = (value) => {
     const size = Math.abs(value);
@@ -20,20 +18,8 @@
     return value.toLocaleString("en", { maximumSignificantDigits: size >= 100 ? 6 : 3, useGrouping: size >= 10000 });
   };
 
-  /** Sizes a canvas for the screen's pixels; gives its context in units of the page, and its size. */
-  function sized(canvas) {
-    const scale = Math.min(2, devicePixelRatio || 1);
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(height * scale);
-    const context = contextOf(canvas);
-    context.scale(scale, scale);
-    return { context, width, height };
-  }
-
   /**
    * The ends of a column's axis.
-   *
    * @param {DrawnColumn} column
    * @param {number} rows
    * @returns {[number, number]}
@@ -59,7 +45,6 @@
 
   /**
    * Draws a histogram of the first rows of a column.
-   *
    * @param {HTMLCanvasElement} canvas
    * @param {DrawnColumn} column
    * @param {number} rows
@@ -148,7 +133,6 @@
   /**
    * Draws the first rows of a pair of columns, with the class as the colour if there is one, over the training rows'
    * grid.
-   *
    * @param {HTMLCanvasElement} canvas
    * @param {DrawnColumn} x
    * @param {DrawnColumn} y
@@ -162,7 +146,7 @@
     const [left, bottom] = [48, height - 22];
     const [[x0, x1], [y0, y1]] = [ends(x, rows), ends(y, rows)];
     const spread = (column, r) => (column.nominal ? 0.7 * (((r * 0.618034) % 1) - 0.5) : 0);
-    const colours = Array.from({ length: 8 }, (_, i) => colour(`--series-${i + 1}`));
+    const colours = seriesColours();
     const across = (value) => left + ((value - x0) / (x1 - x0)) * (width - left - 6);
     const up = (value) => bottom - ((value - y0) / (y1 - y0)) * (bottom - 6);
     if (grid) {

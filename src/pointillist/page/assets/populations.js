@@ -61,7 +61,6 @@ class Weighted {
 
   /**
    * Rows that are drawn by the weights, in random order.
-   *
    * @param {number[]} key
    * @param {Float32Array} rows one of each candidate
    * @param {number} width

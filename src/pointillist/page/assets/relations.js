@@ -12,7 +12,6 @@
 
   /**
    * Restores relations in some rows.
-   *
    * @param {(Relation | Lookup)[]} relations
    * @param {DrawnColumn[]} columns by token
    * @param {number} first
@@ -76,7 +75,6 @@
 
   /**
    * Solves sums and functions for the only column that is not given, which is given then, until none is left.
-   *
    * @param {Relation[]} relations
    * @param {DrawnColumn[]} columns
    * @returns {Set<number>} row × number of columns + token of each
@@ -139,7 +137,6 @@
   /**
    * Restores the columns that another one decides; the column itself takes its nearest value that agrees with those that
    * are fixed, or come before it.
-   *
    * @param {Lookup} lookup
    * @param {DrawnColumn[]} columns
    */
@@ -205,7 +202,6 @@
 
   /**
    * Functions of the term of a sum, each with its inverse, which is given what the number was.
-   *
    * @type {Record<string, [(x: number) => number, (z: number, x: number) => number]>}
    */
   const functions = {
@@ -282,7 +278,6 @@
   /**
    * Searches the nearest values with which a product is exact: one term moves by a few units, another is solved for (or
    * moved one unit further), and the column becomes the rounded product if it is free.
-   *
    * @returns {boolean} whether there are some
    */
   function searched(values, own, free, { solved, isOff }, isExact) {

@@ -15,10 +15,10 @@ from pointillist.study.results import Results
 WEIGHTS = "weights", "scales", "rest"
 """What the page reads of a model when it is first used: these texts are most of the page."""
 
-SHARED = ("elements.js",)
+SHARED = ("elements.js", "engine/weights.js")
 """Scripts of all pages, which this one runs first."""
 
-LIVE_SHARED = ("csv.js", "engine/weights.js", "engine/workers.js")
+LIVE_SHARED = ("csv.js", "engine/workers.js")
 """Further ones, if models are in the page."""
 
 SCRIPTS = ("fragment.js", "page.js", "chart.js", "tables.js", "charts.js", "rows.js")

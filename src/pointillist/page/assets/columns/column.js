@@ -8,14 +8,12 @@
 
   /**
    * What each kind of column adds, by the name that the column's encoder gives its kind.
-   *
    * @type {Record<string, (column: PageColumn, content: PageContent) => Partial<PageColumn>>}
    */
   const columnKinds = {};
 
   /**
    * A column with what its kind adds.
-   *
    * @param {Column} described
    * @param {PageContent} content
    */
@@ -59,7 +57,6 @@
 
   /**
    * A column of a token, and perhaps a score beside it: its last token stands for a missing cell.
-   *
    * @param {PageColumn} column
    * @param {object} code
    * @param {(token: number, score: number) => number} code.decode

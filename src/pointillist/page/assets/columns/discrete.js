@@ -7,7 +7,6 @@
 
   /**
    * A column of numbers, of which some have a token each.
-   *
    * @param {PageColumn} column
    * @param {object} code
    * @param {(token: number, score: number) => number} code.decode

@@ -30,7 +30,6 @@
 
   /**
    * Rounds to the column's digits, or to its step.
-   *
    * @param {Column} column
    * @returns {(value: number) => number}
    */
@@ -43,7 +42,6 @@
 
   /**
    * The nearest number with the column's digits, or step, that is not below a bound, or (-1) not above.
-   *
    * @param {Column} column
    */
   function bounded(column, bound, sign) {

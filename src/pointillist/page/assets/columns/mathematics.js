@@ -20,7 +20,6 @@
 
   /**
    * Its inverse, by Newton's method on the logarithm of the share.
-   *
    * @param {number} share
    * @returns {number}
    */
@@ -49,7 +48,6 @@
 
   /**
    * How many increasing values are not above a value, or, without `isWith`, below it.
-   *
    * @param {ArrayLike<number>} values
    * @param {number} value
    */

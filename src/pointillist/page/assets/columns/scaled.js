@@ -11,7 +11,6 @@
 
   /**
    * Distance of neighbouring values on a column's grid; 0 without one.
-   *
    * @param {Column} column
    */
   const stepOf = ({ grid }) => (grid ? grid[2] / grid[0] : 0);
@@ -24,7 +23,6 @@
 
   /**
    * To the nearest number on a column's grid, (first + step k) / scale for all integers k; without a grid, the number.
-   *
    * @param {Column} column
    * @param {number} value
    */
@@ -36,7 +34,6 @@
 
   /**
    * Share of the training rows below a value; of one that repeats, to the middle of its rows, or to one side of them.
-   *
    * @param {Float64Array} known
    * @param {number} value
    * @param {number} side -1 and 1 for all of its rows above and below, 0 for the middle
@@ -101,7 +98,6 @@
 
   /**
    * What a condition allows: ranges as the network sees them.
-   *
    * @param {PageColumn} column
    * @param {AskedValues} asked
    * @returns {InRanges}

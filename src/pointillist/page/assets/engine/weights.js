@@ -65,7 +65,6 @@
 
   /**
    * The tensors of a model, by name.
-   *
    * @param {PackedWeights} model
    */
   async function tensorsOf({ shapes, weights, weights_type: type, scales, rest }) {

@@ -31,7 +31,6 @@
 
     /**
      * Sends a worker a message; gives its answer.
-     *
      * @param {Worker} worker
      * @param {object} message
      * @returns {Promise<any>}

@@ -45,7 +45,6 @@
 
   /**
    * A short piece of a series: its line and, if it has marks, one of them.
-   *
    * @param {Pick<Curve, "colour" | "shape" | "dash">} series
    */
   function sample({ colour, shape = null, dash = null }) {
@@ -57,14 +56,12 @@
 
   /**
    * Names of series, each with its line and mark as the chart has them.
-   *
    * @param {Curve[]} series
    */
   const keyOf = (series) => series.map((one) => element("span", { className: "key" }, sample(one), one.name));
 
   /**
    * An axis that shows all values; wide ranges of positive ones are shown by their logarithms.
-   *
    * @param {number[]} values
    * @param {{margin?: number, canBeLog?: boolean}} options margin: as a share of their range
    * @returns {{range: [number, number], log: boolean}}
@@ -84,7 +81,6 @@
 
   /**
    * Round numbers on an axis.
-   *
    * @param {Pick<ChartAxis, "range" | "log">} axis
    */
   function ticksOf({ range: [low, high], log }) {
@@ -104,7 +100,6 @@
 
   /**
    * From values of an axis to pixels.
-   *
    * @param {Pick<ChartAxis, "range" | "log">} axis
    * @param {number} from
    * @param {number} to
@@ -125,7 +120,6 @@
 
   /**
    * Draws a chart into an element, anew whenever its size changes; null for none.
-   *
    * @param {ChartHolder} holder
    * @param {ChartOptions | null} options
    */
@@ -234,7 +228,6 @@
 
   /**
    * Shows the values at an x by mouse and touch, and tells them by keyboard.
-   *
    * @param {ChartHolder} holder
    */
   function listen(holder) {
@@ -297,7 +290,6 @@
 
   /**
    * A chart as an SVG file, with its title above and the names of its series below.
-   *
    * @param {ChartHolder} holder
    * @param {string} title
    * @param {"svg" | "png"} type

@@ -28,7 +28,6 @@
 
   /**
    * Makes `params` all that the fragment says of the view.
-   *
    * @param {string} view
    * @param {URLSearchParams} params
    */
@@ -43,7 +42,6 @@
 
   /**
    * Changes some of a view's keys; null or "" takes one away.
-   *
    * @param {string} view
    * @param {Record<string, string | null>} changes
    */
@@ -61,7 +59,6 @@
 
   /**
    * Calls back at once and whenever the fragment changes, if it names the view.
-   *
    * @param {string} view
    * @param {(params: URLSearchParams) => void} callback
    */

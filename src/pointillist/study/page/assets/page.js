@@ -1,15 +1,9 @@
 "use strict";
 /** What the page's parts share, its navigation and its links. */
 (() => {
-  const { element, fragment } = window.pointillist;
+  const { element, fragment, save } = window.pointillist;
   /** @type {StudyContent} */
   const data = JSON.parse(document.getElementById("page.data").textContent);
-
-  /** The value of one of the style's colours, such as "--accent". */
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  /** The colour of the i-th series; they repeat. */
-  const seriesColour = (i) => colour(`--series-${(i % 8) + 1}`);
 
   /** @param {() => void} callback */
   const onTheme = (callback) => document.addEventListener("pointillist:theme", callback);
@@ -19,17 +13,10 @@
     document.getElementById("page.status").textContent = text;
   };
 
-  const save = (blob, name) => {
-    const url = URL.createObjectURL(blob);
-    element("a", { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  };
-
   const saveCanvas = (canvas, name) => canvas.toBlob((blob) => save(blob, name), "image/png");
 
   /**
    * Each section's element beside its data.
-   *
    * @type {ShownSection[]}
    */
   const sections = data.sections.flatMap((of) => {
@@ -43,8 +30,6 @@
    */
   const fileName = (section, ...parts) =>
     [data.study, section.name, ...parts].join("-").replace(/[^\w.-]+/g, "_");
-
-  const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
   /** What the first picture does not need; it is done after it, a piece at a time. */
   /** @type {(() => void)[]} */
@@ -155,6 +140,6 @@
   }
 
   Object.assign(window.pointillist, {
-    later, data, sections, colour, seriesColour, onTheme, say, save, saveCanvas, fileName, FONT, copyFrom,
+    later, data, sections, onTheme, say, saveCanvas, fileName, copyFrom,
   });
 })();

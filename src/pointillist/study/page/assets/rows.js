@@ -1,17 +1,13 @@
 "use strict";
 /** Generated rows beside real ones; rows of three columns turn. */
 (() => {
-  const { contextOf, element, fragment, later, data, sections } = window.pointillist;
-  const { colour, seriesColour, onTheme, saveCanvas, fileName, FONT } = window.pointillist;
+  const { bytesOf, contextOf, element, fragment, later, data, sections } = window.pointillist;
+  const { colour, seriesColours, sized, onTheme, saveCanvas, fileName } = window.pointillist;
   const START = [-60, 25]; // azimuth and elevation in degrees
   const BINS = 40;
 
   /** Coordinates from -1 to 1, one row after the other. */
-  function unpacked(text) {
-    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-    const view = new DataView(bytes.buffer);
-    return Float32Array.from({ length: bytes.length / 2 }, (_, i) => view.getInt16(2 * i, true) / 32767);
-  }
+  const unpacked = (text) => Float32Array.from(new Int16Array(bytesOf(text).buffer), (value) => value / 32767);
 
   /** @type {Record<string, Draw> | undefined} */
   let draws;
@@ -95,24 +91,13 @@
     });
   }
 
-  const classColours = () => Array.from({ length: 8 }, (_, i) => seriesColour(i));
-
-  /** Sizes a canvas for the screen's pixels; returns its context in units of the page and its side. */
-  function sized(canvas, side) {
-    const scale = devicePixelRatio || 1;
-    canvas.width = canvas.height = Math.round(side * scale);
-    const context = contextOf(canvas);
-    context.scale(scale, scale);
-    return context;
-  }
-
   function thumbnails() {
     for (const canvas of document.querySelectorAll(".thumbnail")) {
       const set = data.sets[canvas.dataset.set ?? ""];
       canvas.hidden = !set;
       if (!set || set.real.lost) continue;
-      const real = set.axes.length > 1 && set.real.classes ? classColours() : [colour("--accent")];
-      paint(sized(canvas, 40), 40, set.real, set.axes.length, START, real);
+      const real = set.axes.length > 1 && set.real.classes ? seriesColours() : [colour("--accent")];
+      paint(sized(canvas, [40, 40]).context, 40, set.real, set.axes.length, START, real);
     }
   }
 
@@ -130,7 +115,6 @@
     let angles = START;
     /**
      * The panels in sight.
-     *
      * @type {{panel: string, title: string, draw: Draw, canvas: HTMLCanvasElement, box: HTMLElement, note: string}[]}
      */
     let shown = [];
@@ -192,13 +176,13 @@
       for (const { panel, draw: rows, canvas } of shown) {
         const side = canvas.clientWidth;
         if (!side) continue;
-        const context = sized(canvas, side);
+        const { context } = sized(canvas, [side, side]);
         if (rows?.rows !== undefined) paint(context, side, rows, set().axes.length, angles, colours(panel));
       }
     }
 
     const colours = (panel) =>
-      withClasses && set().axes.length > 1 ? classColours() : [colour(panel === "data" ? "--muted" : "--accent")];
+      withClasses && set().axes.length > 1 ? seriesColours() : [colour(panel === "data" ? "--muted" : "--accent")];
 
     function write() {
       const isAll = chips.every(isChosen);
@@ -270,16 +254,16 @@
       context.fillStyle = colour("--panel");
       context.fillRect(0, 0, made.width, made.height);
       context.fillStyle = colour("--fg");
-      context.font = `600 14px ${FONT}`;
+      context.font = "600 14px system-ui, sans-serif";
       context.fillText(`${select.value}: ${section.title}`, gap, 24, made.width / scale - 2 * gap);
       shown.forEach(({ panel, title, draw: rows, note }, i) => {
         context.save();
         context.translate(gap + (i % across) * (side + gap), 24 + gap + Math.floor(i / across) * (side + head + gap));
         context.fillStyle = colour("--fg");
-        context.font = `600 12px ${FONT}`;
+        context.font = "600 12px system-ui, sans-serif";
         context.fillText(title, 0, 14, side);
         context.fillStyle = colour("--muted");
-        context.font = `11px ${FONT}`;
+        context.font = "11px system-ui, sans-serif";
         context.fillText([caption(panel), note].filter(Boolean).join("; "), 0, 30, side);
         context.translate(0, head);
         context.strokeStyle = colour("--line");

@@ -1,12 +1,11 @@
 "use strict";
 /** Tables: sorting, filters, reported numbers, CSV. */
 (() => {
-  const { fragment, later, sections, element, save, fileName, say } = window.pointillist;
+  const { bytesOf, fragment, later, sections, element, save, fileName, say } = window.pointillist;
 
   /** The section's lines of results.csv, byte for byte. */
   async function csv(packed) {
-    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const stream = new Blob([bytesOf(packed)]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).blob();
   }
 

@@ -32,7 +32,6 @@
 
     /**
      * Draws both sides anew, and plays them.
-     *
      * @param {Pick<Run, "id" | "sampler" | "steps" | "guidance" | "labels">[]} sides
      */
     async run(sides) {

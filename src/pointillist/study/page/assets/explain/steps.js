@@ -2,7 +2,7 @@
 /* The first three steps, which share a time t: what noise does, what the network answers, how fast it goes. */
 
 (() => {
-  const { Stage, chart, keyOf, levelAt, pool } = window.pointillist;
+  const { Stage, chart, keyOf, latest, levelAt, pool } = window.pointillist;
 
   /** Normal numbers, the same for a seed: mulberry32 and Box and Muller. */
   function normals(length, seed) {
@@ -25,25 +25,6 @@
   const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
   const percent = (share) => `${(100 * share).toFixed(share < 0.095 ? 1 : 0)} %`;
-
-  /** Does what is asked for last, once what goes on is done. */
-  function latest(work) {
-    let [isBusy, wanted] = [false, null];
-    return async (asked) => {
-      wanted = asked;
-      if (isBusy) return;
-      isBusy = true;
-      try {
-        while (wanted) {
-          const now = wanted;
-          wanted = null;
-          await work(now);
-        }
-      } finally {
-        isBusy = false;
-      }
-    };
-  }
 
   /** Real rows beside the same rows with noise. */
   class NoiseStep {
@@ -148,7 +129,6 @@
 
     /**
      * Asks about a place, or about a row that has none: by keyboard, or in three columns.
-     *
      * @param {number | null} row
      * @param {number} [x]
      * @param {number} [y]

@@ -63,5 +63,24 @@
     }
   }
 
-  Object.assign(window.pointillist, { Clock, calm });
+  /** Does what is asked for last, once what goes on is done. */
+  function latest(work) {
+    let [isBusy, wanted] = [false, null];
+    return async (asked) => {
+      wanted = asked;
+      if (isBusy) return;
+      isBusy = true;
+      try {
+        while (wanted) {
+          const now = wanted;
+          wanted = null;
+          await work(now);
+        }
+      } finally {
+        isBusy = false;
+      }
+    };
+  }
+
+  Object.assign(window.pointillist, { Clock, calm, latest });
 })();

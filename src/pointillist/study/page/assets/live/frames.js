@@ -7,7 +7,6 @@
 
   /**
    * The level and the rows at a place between two frames.
-   *
    * @param {Frame[]} frames
    * @param {number} position
    * @returns {Frame}

@@ -12,7 +12,7 @@
   /** @type {Record<string, [least: number, most: number, usual: number]>} */
   const STEPS = { dpm: [2, 100, 20], heun: [2, 50, 11], ddim: [1, 1000, 50], ancestral: [1, 1000, 1000] };
 
-  const { Clock, Stage, evaluationsOf, labelsFor, later, models, pool, save, saveCanvas } = window.pointillist;
+  const { Clock, Stage, evaluationsOf, labelsFor, later, latest, models, pool, save, saveCanvas } = window.pointillist;
 
   /** @type {<Id extends keyof LiveElements>(id: Id) => LiveElements[Id]} */
   const byId = (id) => document.getElementById(`live-${id}`);
@@ -20,10 +20,7 @@
   class Live {
     hasBegun = false;
     wasPlayed = false;
-    isAsking = false;
     waiting = 0;
-    /** @type {Level | null} */
-    wantedField = null;
 
     constructor() {
       this.stage = new Stage(byId("canvas"), {
@@ -119,7 +116,6 @@
       this.clock.share = 0;
       this.stage.frames = [];
       this.hasBegun = false;
-      this.wantedField = null;
       byId("steps-value").textContent = byId("steps").value;
       byId("guidance-value").textContent = byId("guidance").value;
       this.scene.setField(null);
@@ -200,31 +196,15 @@
         `t = ${level.t.toFixed(level.t % 1 ? 1 : 0)} of ${model.timesteps}, ` +
         `noise sigma_t / alpha_t = ${(level.sigma / level.alpha).toPrecision(2)}, ` +
         `step ${Math.floor(position)} of ${this.total}`;
-      if (this.scene.show.field) this.#askField(level);
+      if (this.scene.show.field) this.askField(level);
     }
 
-    /**
-     * Asks for the field at a noise level; of those wanted while one is computed, only the last counts.
-     *
-     * @param {Level} level
-     */
-    async #askField(level) {
-      this.wantedField = level;
-      if (this.isAsking) return;
-      this.isAsking = true;
-      try {
-        while (this.wantedField) {
-          /** @type {Level} */
-          const wanted = this.wantedField;
-          const field = await this.#field(wanted);
-          if (this.wantedField === wanted) this.wantedField = null;
-          if (this.frames.length) this.scene.setField(field);
-        }
-      } finally {
-        this.isAsking = false;
-      }
+    /** Asks for the field at a noise level; of those wanted while one is computed, only the last counts. */
+    askField = latest(async (level) => {
+      const field = await this.#field(level);
+      if (this.frames.length) this.scene.setField(field);
       if (!this.clock.isPlaying) this.scene.draw();
-    }
+    });
 
     /** @param {Level} level */
     async #field(level) {

@@ -77,7 +77,6 @@
 
     /**
      * Adds a model that goes on changing, or replaces one of the same name: it is not offered yet.
-     *
      * @param {StudyModelContent} content
      * @param {StudyDataset} dataset
      */
@@ -90,7 +89,6 @@
 
     /**
      * Adds a model, or replaces one of the same name, and its data set.
-     *
      * @param {StudyModelContent} content
      * @param {StudyDataset} dataset
      */
@@ -103,7 +101,6 @@
 
     /**
      * Calls back when a model was added.
-     *
      * @param {(model: StudyModel) => void} listener
      */
     onAdded(listener) {
@@ -113,7 +110,6 @@
 
   /**
    * The noise level at a time between 0 and T, which need not be whole.
-   *
    * @param {StudyModel} model
    * @param {number} t
    * @returns {Level}
@@ -128,7 +124,6 @@
 
   /**
    * Classes of some rows, in their order: all in the data's proportions, or one alone; null for none.
-   *
    * @param {StudyDataset} dataset
    * @param {number} rows
    * @param {string} chosen

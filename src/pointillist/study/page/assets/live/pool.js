@@ -17,7 +17,6 @@
 
     /**
      * A model that was trained in the page has its tensors.
-     *
      * @override
      */
     async unpacked(model) {
@@ -36,7 +35,6 @@
 
     /**
      * Draws rows; a run of the same channel that goes on is stopped.
-     *
      * @param {Run} options
      * @param {(index: number, level: Level, x: Float32Array) => void} onFrame called in order of index, from x_T on
      * @param {string} channel
@@ -93,7 +91,6 @@
 
     /**
      * x̂_0 of a few rows at a noise level λ.
-     *
      * @param {string} id
      * @param {number} lambda
      * @param {Float32Array} x

@@ -245,7 +245,6 @@
 
     /**
      * All that a row passes, a dot for each state, and a ring where it is now.
-     *
      * @param {Float32Array} states
      * @param {number} scale
      */
@@ -286,7 +285,6 @@
 
     /**
      * A point x_t, and where the denoiser would put it.
-     *
      * @param {{from: Float32Array, to: Float32Array}} guess
      * @param {number} scale
      */

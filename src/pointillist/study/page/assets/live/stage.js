@@ -41,7 +41,6 @@
 
     /**
      * Draws rows anew; gives them once all are there, null if another run came first.
-     *
      * @param {Omit<Run, "rows" | "seed"> & {seed?: number}} choices
      */
     async run({ id, ...choices }) {
@@ -121,7 +120,6 @@
 
   /**
    * A click picks the row under it; of solid rows dragging turns the picture.
-   *
    * @param {HTMLCanvasElement} canvas
    * @param {Stage} stage
    * @param {(row: number | null, clientX: number, clientY: number) => void} onPick

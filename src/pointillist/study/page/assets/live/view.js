@@ -19,7 +19,6 @@
 
     /**
      * How far a picture of x_t reaches: the data's extent, and three standard deviations of noise.
-     *
      * @param {Pick<Level, "alpha" | "sigma">} level
      */
     halfWidth({ alpha, sigma }) {

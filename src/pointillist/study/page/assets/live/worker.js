@@ -17,7 +17,6 @@ Object.assign(handlers, {
 
   /**
    * Posts a frame for the start and for each kept state, then answers.
-   *
    * @param {Run & {run: number, channel: string, place: number, firstRow: number, variance: any,
    *   sampler: keyof typeof SAMPLERS}} message
    */

@@ -65,7 +65,6 @@ class TrainedLayer {
 
   /**
    * The gradients, from that of the output at the place `dy`.
-   *
    * @param {number|null} dx where to write the gradient of the input
    */
   backward(dx) {
@@ -126,7 +125,6 @@ class TrainedMLP {
 
   /**
    * Weights by the names that a page's models have.
-   *
    * @param {Tensors} tensors
    */
   set tensors(tensors) {
@@ -139,7 +137,6 @@ class TrainedMLP {
 
   /**
    * Mean squared distance of F(x) to what is wanted, over rows and columns; the layers then have its gradients.
-   *
    * @param {Float32Array} wanted [columns][rows]; the input stands at the place `x`: [columns + features][rows]
    */
   loss(wanted) {

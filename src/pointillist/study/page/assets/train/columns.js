@@ -11,7 +11,6 @@
 
   /**
    * Reads a CSV of two or three columns of numbers, with or without a line of names.
-   *
    * @param {string} text
    * @returns {{names: string[], rows: number[][]}}
    * @throws {Error} that says in one line what is wrong
@@ -39,7 +38,6 @@
 
   /**
    * A data set of rows, scaled; at most 5,000 of them, evenly chosen.
-   *
    * @param {number[][]} rows
    * @param {string[]} names
    * @param {{together?: boolean}} options together: whether all columns have one unit

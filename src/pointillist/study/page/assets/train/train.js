@@ -113,7 +113,6 @@
 
     /**
      * Shows the rows that will be learned.
-     *
      * @param {StudyDataset | null} dataset
      * @param {string | null} set
      */
@@ -206,7 +205,6 @@
 
     /**
      * The distance of the page's own model of the set, drawn and measured in the same way.
-     *
      * @param {Progress} training
      */
     async #compare(training) {
@@ -284,7 +282,6 @@
 
     /**
      * From now on it is one of the page's models.
-     *
      * @param {StudyModelContent} model
      * @param {StudyDataset} dataset
      */
