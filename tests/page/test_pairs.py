@@ -121,7 +121,7 @@ def test_histograms_have_the_training_rows_shares(mixed_model, mixed_table, page
     page = page_of(mixed_model)
     found = page.evaluate(
         """() => {
-             const { columns } = new pointillist.MixedTable(pointillist.content, 1, {});
+             const { columns } = new pointillist.Table(pointillist.content, 1, {});
              return Object.fromEntries(columns.map(({ name, shares, below }) =>
                [name, shares ?? [-1, 0, 1, 2, 3, 4, 6, 10].map((end) => below(end))]));
            }"""

@@ -4,12 +4,6 @@
 /** A residual network of which columns may be given, if it has weights for them. */
 class GivenMLP extends ResidualMLP {
   /**
-   * What given columns add to the first layer of a block of rows, [unit][row]; empty if none are given.
-   * @type {Float32Array}
-   */
-  known = new Float32Array();
-
-  /**
    * @param {Memory} memory
    * @param {ResidualContent} model
    */
@@ -37,13 +31,6 @@ class GivenMLP extends ResidualMLP {
     });
     this.given.apply(this.told, this.u);
     return this.memory.view(this.u, this.width * BLOCK).slice();
-  }
-
-  /** @override */
-  begin(x) {
-    super.begin(x);
-    const h = this.memory.view(this.h, this.known.length);
-    for (let i = 0; i < h.length; i++) h[i] += this.known[i];
   }
 }
 

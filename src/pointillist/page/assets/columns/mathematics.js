@@ -72,7 +72,10 @@
   const sum = (values) => values.reduce((a, b) => a + b, 0);
 
   /** @returns {number[]} */
-  const sharesOf = (counts) => Array.from(counts, (n) => n / sum(counts));
+  function sharesOf(counts) {
+    const all = sum(counts);
+    return Array.from(counts, (n) => n / all);
+  }
 
   const nearest = (values, value) => {
     let best = 0;
