@@ -214,7 +214,7 @@
       if (y === null || (shape === null && points.length > 1)) continue;
       const [low, high] = [-1, 1].map((sign) => toY(y + sign * (error ?? 0)));
       if (error) group.append(path(`M${at} ${low}V${high}M${at - 3} ${low}h6M${at - 3} ${high}h6`, "bar"));
-      const outline = shapePath(kind === "reported" ? 3 : (shape ?? 0), kind === "reported" ? 5 : 4.2);
+      const outline = shapePath(kind === "published" ? 3 : (shape ?? 0), kind === "published" ? 5 : 4.2);
       group.append(path(outline, `mark ${kind}`, { transform: `translate(${at.toFixed(1)} ${toY(y).toFixed(1)})` }));
     }
     if (shape === null && marker !== undefined && points.length > 1) {

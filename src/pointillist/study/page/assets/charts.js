@@ -35,7 +35,7 @@
       const points = order.map((j) => [places[j] + dodge, row.value[j], halfLength * (row.error[j] ?? 0), kindOf(j)]);
       const known = order.filter((j) => row.floor[j] !== null);
       const bands = known.map((j) => ({ x: places[j], middle: row.floor[j], half: halfLength * row.spread[j] }));
-      const others = reported?.checked ? order.map((j) => [places[j] + dodge, row.reported[j], 0, "reported"]) : [];
+      const others = reported?.checked ? order.map((j) => [places[j] + dodge, row.reported[j], 0, "published"]) : [];
       return { name: row.set, ...keyFor(i), points, reported: others, bands };
     }
 
